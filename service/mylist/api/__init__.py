@@ -1,0 +1,1 @@
+"""The REST API: decode a request, call the rules, encode the answer."""

@@ -1,0 +1,1 @@
+"""The catalogue: movies and shows as ready-made JSON, kept per process."""

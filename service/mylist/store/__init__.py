@@ -1,0 +1,1 @@
+"""MongoDB: the lists and the content documents, behind deadlines."""
