@@ -1,0 +1,119 @@
+# Every task of the project. `make` lists them; the first that needs it makes the environment in .venv.
+# Works with GNU make from 3.81 (macOS) and a plain /bin/sh.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+IMAGE ?= mylist
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+
+# Stamps: what is installed is what these lock files say, so a second run starts at once.
+LOCAL := $(VENV)/.local
+DEVELOPMENT := $(VENV)/.development
+
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-input
+# The build backend comes from the lock too, hence no isolated build that would fetch another.
+INSTALL_PACKAGE := $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run serve seed test test-watch coverage lint format image up down lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+# `exec` everywhere below: Ctrl-C and SIGTERM reach the program itself, not a shell in between.
+
+run: $(LOCAL) ## Serve the API on this machine with its own MongoDB and Redis, sample data included
+	@exec $(BIN)/mylist dev $(ARGS)
+
+serve: $(LOCAL) ## Serve the API on the MongoDB and Redis that the environment or .env names
+	@exec $(BIN)/mylist serve $(ARGS)
+
+seed: $(LOCAL) ## Fill that MongoDB with data: make seed ARGS="--users 1000 --titles 500 --items 25"
+	@exec $(BIN)/mylist seed $(ARGS)
+
+test: $(DEVELOPMENT) ## Run every test and print the branch coverage; some: make test ARGS="tests/unit -k lock"
+	@rm -rf build/coverage && mkdir -p build/coverage
+	$(PY) -m coverage run -m pytest $(ARGS)
+	@$(PY) -m coverage combine --quiet
+	@$(PY) -m coverage report $(if $(ARGS),--fail-under=0)
+
+test-watch: $(DEVELOPMENT) ## Run the tests again on every change: make test-watch ARGS=tests/unit
+	@exec $(PY) -m pytest_watcher . $(ARGS)
+
+coverage: test ## Run the tests and write the coverage as HTML to build/coverage/html
+	@$(PY) -m coverage html --quiet --directory build/coverage/html
+	@echo build/coverage/html/index.html
+
+lint: $(DEVELOPMENT) ## Check style, format and types
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+format: $(DEVELOPMENT) ## Format the code and fix what can be fixed
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+image: ## Build the container image, tagged mylist:<version>
+	docker build --target runtime --tag $(IMAGE):$(VERSION) \
+		--build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) .
+
+up: ## Start the API, MongoDB and Redis in containers and wait until they are healthy
+	docker compose up --detach --build --wait
+
+down: ## Stop those containers; their data stays (docker compose down --volumes drops it)
+	docker compose down
+
+# The development lock is resolved first and constrains the others: one version of everything, everywhere.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-annotate $(ARGS)
+CONSTRAINED = $(COMPILE) --constraints locks/development.txt
+
+lock: $(DEVELOPMENT) ## Bring locks/ in line with pyproject.toml; newest versions: make lock ARGS=--upgrade
+	@$(COMPILE) pyproject.toml --extra tracing --extra local --group build --group dev \
+		--output-file locks/development.txt >/dev/null
+	@$(CONSTRAINED) pyproject.toml --extra tracing --output-file locks/runtime.txt >/dev/null
+	@$(CONSTRAINED) pyproject.toml --extra local --group build --output-file locks/local.txt >/dev/null
+	@$(CONSTRAINED) --group build --output-file locks/build.txt >/dev/null
+	@$(CONSTRAINED) --group loadtest --output-file locks/loadtest.txt >/dev/null
+
+clean: ## Remove the environment and everything generated; the local data in .data stays
+	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache
+	find service tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(LOCAL): locks/local.txt pyproject.toml | $(PY)
+	@echo "Installing what the service needs into $(VENV) ..."
+	@$(PIP_INSTALL) --require-hashes --requirement locks/local.txt
+	@$(INSTALL_PACKAGE)
+	@touch $@
+
+$(DEVELOPMENT): locks/development.txt pyproject.toml | $(PY)
+	@echo "Installing what the tests need into $(VENV) ..."
+	@$(PIP_INSTALL) --require-hashes --requirement locks/development.txt
+	@$(INSTALL_PACKAGE)
+	@touch $(LOCAL) $@
+
+# A Python is tried by running it: a version manager may leave a command that only says it has none.
+# Debian's python3 lacks ensurepip without python3-venv; then the system's pip serves the environment.
+$(PY):
+	@python=; \
+	for candidate in $(or $(PYTHON),python3.13 python3.12 python3.11 python3); do \
+		if $$candidate -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then \
+			python=$$candidate; break; \
+		fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "mylist needs Python 3.11, 3.12 or 3.13: install one, or name one: make PYTHON=/path/to/python3" >&2; \
+		exit 1; \
+	fi; \
+	if $$python -c 'import ensurepip' 2>/dev/null; then \
+		$$python -m venv --clear $(VENV); \
+	elif $$python -m pip --version >/dev/null 2>&1; then \
+		$$python -m venv --clear --without-pip $(VENV) && \
+		printf '#!/bin/sh\nexec %s -m pip --python "$$(dirname "$$0")/python" "$$@"\n' "$$python" > $(BIN)/pip && \
+		chmod +x $(BIN)/pip; \
+	else \
+		echo "$$python has no pip: install python3-venv or python3-pip (Debian, Ubuntu), or name another: make PYTHON=..." >&2; \
+		exit 1; \
+	fi
