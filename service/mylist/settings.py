@@ -204,11 +204,6 @@ class Settings:
         """
         return cls.load(dict(_environment()))
 
-    @property
-    def cors_origin_list(self) -> frozenset[str]:
-        """The origins of CORS_ORIGINS."""
-        return frozenset(origin.strip() for origin in self.cors_origins.split(",") if origin.strip())
-
 
 @dataclass(frozen=True, slots=True)
 class Explanation:

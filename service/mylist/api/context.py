@@ -1,0 +1,34 @@
+"""What the handlers work with."""
+
+from dataclasses import dataclass, field
+
+from mylist.lists.service import Lists
+from mylist.settings import Settings
+from mylist.store.connection import Database
+
+
+@dataclass(slots=True)
+class Context:
+    """The service's parts, as the composition root puts them together.
+
+    Attributes:
+        settings: the settings in force.
+        allowed_origins: the browser origins that may call; `*` stands for any.
+        lists: the rules; there from before the port opens.
+        database: MongoDB's state; there from before the port opens.
+        started: whether MongoDB was reached and its indexes exist.
+        draining: whether the process is about to stop.
+        failure: why the process stopped by itself; empty when it did not.
+    """
+
+    settings: Settings
+    allowed_origins: frozenset[str] = field(init=False)
+    lists: Lists = field(init=False)
+    database: Database = field(init=False)
+    started: bool = False
+    draining: bool = False
+    failure: str = ""
+
+    def __post_init__(self) -> None:
+        """Reads the origins out of the settings."""
+        self.allowed_origins = frozenset(map(str.strip, self.settings.cors_origins.split(",")))

@@ -1,0 +1,73 @@
+"""Turns every failure, the service's own and Sanic's, into the one error body."""
+
+import logging
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+import msgspec
+from sanic import HTTPResponse
+from sanic.exceptions import MethodNotAllowed, SanicException
+
+from mylist.api.request import ApiRequest
+from mylist.api.responses import json_response, preflight_response
+from mylist.api.schemas import ErrorResponse
+from mylist.errors import ServiceError
+from mylist.lists.item import iso_format
+
+_logger = logging.getLogger(__name__)
+_encode = msgspec.json.Encoder().encode
+
+# What Sanic raises, in the service's words: its own messages repeat what the client sent.
+_OF_SANIC: dict[int, tuple[str, str]] = {
+    400: ("BAD_REQUEST", "The request is malformed"),
+    404: ("ROUTE_NOT_FOUND", "Route not found"),
+    405: ("METHOD_NOT_ALLOWED", "Method not allowed"),
+    408: ("REQUEST_TIMEOUT", "The request did not arrive in time"),
+    413: ("BODY_TOO_LARGE", "The body is too large"),
+    414: ("URI_TOO_LONG", "The URL is too long"),
+    417: ("EXPECTATION_FAILED", "The Expect header cannot be met"),
+    431: ("HEADERS_TOO_LARGE", "The headers are too large"),
+    503: ("SERVICE_UNAVAILABLE", "The service is not available, please try again"),
+}
+_INTERNAL = ("INTERNAL_ERROR", "Internal server error")
+
+
+def handle(request: ApiRequest, exception: Exception) -> HTTPResponse:
+    """Answers a request that failed. Nothing of an unexpected failure reaches the client but its request id."""
+    if isinstance(exception, ServiceError):
+        headers = {} if exception.retry_after is None else {"retry-after": str(exception.retry_after)}
+        return _error(request, exception.status, exception.code, exception.message, headers)
+    if isinstance(exception, MethodNotAllowed):
+        methods = ", ".join(sorted({*exception.headers.get("Allow", "").split(", "), "OPTIONS"} - {""}))
+        if request.method == "OPTIONS":
+            return preflight_response(request, methods)
+        return _error(request, 405, *_OF_SANIC[405], {"allow": methods})
+    if isinstance(exception, SanicException):
+        status = _too_large(request) if exception.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else exception.status_code
+        if status in _OF_SANIC:
+            return _error(request, status, *_OF_SANIC[status], {"retry-after": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {})
+    _logger.error("Request %s failed", request.id, exc_info=exception)
+    return _error(request, 500, *_INTERNAL, {})
+
+
+def _too_large(request: ApiRequest) -> int:
+    """Tells apart what Sanic calls one thing: a body, headers or a URL over its limit."""
+    if request.route is not None or request.stream is None:
+        return 413
+    # Only a head that did not fit is still in the buffer unparsed; without a line end the URL alone was too long.
+    unparsed = bytes(request.stream.recv_buffer)
+    return 414 if b"\r\n" not in unparsed else 431
+
+
+def _error(request: ApiRequest, status: int, code: str, message: str, headers: dict[str, str]) -> HTTPResponse:
+    body = ErrorResponse(
+        success=False,
+        error=message,
+        code=code,
+        status_code=int(status),
+        timestamp=iso_format(datetime.now(UTC)),
+        path=request.path,
+        method=request.method,
+        request_id=request.id,
+    )
+    return json_response(request, _encode(body), status=int(status), headers=headers)

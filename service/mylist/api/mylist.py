@@ -1,0 +1,69 @@
+"""The routes of the list: `/api/mylist`."""
+
+import msgspec
+from sanic import Blueprint, HTTPResponse
+
+from mylist.api.paging import Paging, parse_paging
+from mylist.api.request import ApiRequest
+from mylist.api.responses import json_response
+from mylist.api.schemas import AddedItem, AddResponse, RemoveResponse, StatsData, StatsResponse, TypeCounts, decode_add_request
+from mylist.lists.item import iso_format, to_moment
+from mylist.lists.service import Page
+
+blueprint = Blueprint("mylist", url_prefix="/api/mylist")
+
+_encode = msgspec.json.Encoder().encode
+_REMOVED = _encode(RemoveResponse(success=True, message="Item removed from your list"))
+
+
+@blueprint.post("/add")
+async def add(request: ApiRequest) -> HTTPResponse:
+    """Adds a movie or show to the user's list."""
+    user_id = request.user_id
+    content_id, content_type = decode_add_request(request.body, request.content_type)
+    item = await request.app.ctx.lists.add(user_id, content_id, content_type)
+    added = AddedItem(user_id, item.content_id.hex(), item.content_type, iso_format(to_moment(item.added_at)))
+    body = _encode(AddResponse(success=True, message="Item added to your list", data=added))
+    return json_response(request, body, status=201)
+
+
+@blueprint.delete("/remove/<content_id:str>", unquote=True)
+async def remove(request: ApiRequest, content_id: str) -> HTTPResponse:
+    """Removes an item from the user's list."""
+    await request.app.ctx.lists.remove(request.user_id, content_id)
+    return json_response(request, _REMOVED)
+
+
+@blueprint.route("/items", methods=["GET", "HEAD"])
+async def items(request: ApiRequest) -> HTTPResponse:
+    """Gives one page of the user's list, newest first, with the movies and shows."""
+    user_id = request.user_id
+    settings = request.app.ctx.settings
+    paging = parse_paging(request.query_string, settings.default_page_size, settings.max_page_size)
+    page = await request.app.ctx.lists.page(user_id, *paging)
+    return json_response(request, _render(user_id, page, paging), cache=page.cache)
+
+
+@blueprint.route("/stats", methods=["GET", "HEAD"])
+async def stats(request: ApiRequest) -> HTTPResponse:
+    """Counts the user's list by type."""
+    counted = await request.app.ctx.lists.stats(request.user_id)
+    by_type = TypeCounts(counted.movies, counted.shows)
+    body = _encode(StatsResponse(success=True, data=StatsData(counted.movies + counted.shows, by_type)))
+    return json_response(request, body, cache=counted.cache)
+
+
+def _render(user_id: str, page: Page, paging: Paging) -> bytes:
+    # The documents are JSON already, so a page is joined, not encoded. A user id needs no escaping: its alphabet has
+    # nothing that JSON would escape.
+    start = b'{"userId":"' + user_id.encode()
+    parts = [b'{"success":true,"data":{"items":[']
+    for added_at, entry in page.items:
+        parts += (start, entry.before, iso_format(to_moment(added_at)).encode(), entry.after, b",")
+    if page.items:
+        parts.pop()
+    total_pages = -(-page.total // paging.page_size)
+    parts.append(
+        b'],"total":%d,"page":%d,"pageSize":%d,"totalPages":%d}}' % (page.total, *paging, total_pages)
+    )
+    return b"".join(parts)

@@ -1,0 +1,183 @@
+"""The OpenAPI document: `/openapi.json`, made of the structs that the API decodes and answers with."""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from sanic import Blueprint, HTTPResponse
+
+from mylist import __version__
+from mylist.api import schemas
+from mylist.api.request import ApiRequest
+from mylist.api.responses import json_response
+
+blueprint = Blueprint("openapi")
+
+_USER_ID = {
+    "name": "user-id",
+    "in": "header",
+    "required": True,
+    "description": "Whose list it is.",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._~:@|/+=-]{1,128}$"},
+    "example": "507f1f77bcf86cd799439011",
+}
+_IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "The ETag of the answer the client has; 304 when it still holds.",
+    "schema": {"type": "string"},
+}
+_PAGE = {
+    "name": "page",
+    "in": "query",
+    "description": "Which page, from 1; anything else counts as 1.",
+    "schema": {"type": "integer", "minimum": 1, "default": 1},
+}
+_PAGE_SIZE = {
+    "name": "pageSize",
+    "in": "query",
+    "description": "Items on a page; brought into the range that the service allows.",
+    "schema": {"type": "integer", "minimum": 1, "default": 20},
+}
+_CONTENT_ID = {
+    "name": "contentId",
+    "in": "path",
+    "required": True,
+    "description": "Which movie or show.",
+    "schema": {"type": "string"},
+    "example": "507f1f77bcf86cd799439012",
+}
+_STRUCTS = (
+    schemas.AddRequest,
+    schemas.AddResponse,
+    schemas.RemoveResponse,
+    schemas.ItemsResponse,
+    schemas.StatsResponse,
+    schemas.HealthResponse,
+    schemas.LivenessResponse,
+    schemas.ReadinessResponse,
+    schemas.ErrorResponse,
+)
+
+
+@cache
+def document() -> bytes:
+    """Gives the document as indented JSON."""
+    _, components = msgspec.json.schema_components(_STRUCTS, ref_template="#/components/schemas/{name}")
+    # Required in the contract; optional in the struct only so that their absence gets its documented message.
+    components["AddRequest"]["required"] = ["contentId", "contentType"]
+    for name in ("contentId", "contentType"):
+        components["AddRequest"]["properties"][name] = _required_text(components["AddRequest"]["properties"][name])
+    content = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "My List",
+            "version": __version__,
+            "description": "Each user's saved movies and TV shows.",
+            "license": {"name": "ISC", "identifier": "ISC"},
+        },
+        "paths": _paths(),
+        "components": {"schemas": components},
+    }
+    return msgspec.json.format(msgspec.json.encode(content), indent=2)
+
+
+@blueprint.route("/openapi.json", methods=["GET", "HEAD"])
+async def openapi(request: ApiRequest) -> HTTPResponse:
+    """Gives the OpenAPI document."""
+    return json_response(request, document())
+
+
+def _required_text(schema: dict[str, Any]) -> dict[str, Any]:
+    text = {"type": "string", "minLength": 1}
+    return text | {name: schema[name] for name in ("examples",) if name in schema}
+
+
+def _paths() -> dict[str, Any]:
+    lists, health = "list", "health"
+    return {
+        "/api/mylist/add": {
+            "post": _operation(
+                "addItem",
+                lists,
+                "Add a movie or show to the list",
+                [_USER_ID],
+                {201: schemas.AddResponse},
+                [400, 404, 409, 413, 422, 503],
+                body=schemas.AddRequest,
+            )
+        },
+        "/api/mylist/remove/{contentId}": {
+            "delete": _operation(
+                "removeItem",
+                lists,
+                "Remove an item from the list",
+                [_USER_ID, _CONTENT_ID],
+                {200: schemas.RemoveResponse},
+                [400, 404, 503],
+            )
+        },
+        "/api/mylist/items": _readable(
+            "Items", lists, "Read a page of the list, newest first", [_USER_ID, _PAGE, _PAGE_SIZE], schemas.ItemsResponse
+        ),
+        "/api/mylist/stats": _readable("Stats", lists, "Count the list by type", [_USER_ID], schemas.StatsResponse),
+        "/health": _readable("Health", health, "Whether the API answers", [], schemas.HealthResponse),
+        "/livez": _readable("Liveness", health, "Whether the process is alive", [], schemas.LivenessResponse),
+        "/readyz": _readable(
+            "Readiness", health, "Whether the process wants traffic", [], schemas.ReadinessResponse, not_ready=True
+        ),
+    }
+
+
+def _readable(  # noqa: PLR0913 - private, one line per part of an operation
+    name: str, tag: str, summary: str, parameters: list[Any], answer: type[msgspec.Struct], *, not_ready: bool = False
+) -> dict[str, Any]:
+    answers: dict[int, type[msgspec.Struct] | None] = {200: answer, 304: None}
+    errors = [400, 503] if parameters else []
+    if not_ready:
+        answers[503] = answer
+    parameters = [*parameters, _IF_NONE_MATCH]
+    return {
+        "get": _operation(f"get{name}", tag, summary, parameters, answers, errors),
+        "head": _operation(
+            f"head{name}", tag, f"{summary} (headers only)", parameters, dict.fromkeys(answers), errors, no_bodies=True
+        ),
+    }
+
+
+def _operation(  # noqa: PLR0913 - private, one line per part of an operation
+    name: str,
+    tag: str,
+    summary: str,
+    parameters: Sequence[Any],
+    answers: dict[int, Any],
+    errors: Iterable[int],
+    *,
+    body: type[msgspec.Struct] | None = None,
+    no_bodies: bool = False,
+) -> dict[str, Any]:
+    responses = {str(status): _response(status, answer) for status, answer in answers.items()}
+    responses |= {str(status): _response(status, None if no_bodies else schemas.ErrorResponse) for status in errors}
+    operation: dict[str, Any] = {
+        "operationId": name,
+        "tags": [tag],
+        "summary": summary,
+        "parameters": parameters,
+        "responses": responses,
+    }
+    if body:
+        operation["requestBody"] = {"required": True, "content": _json_of(body)}
+    return operation
+
+
+def _response(status: int, answer: type[msgspec.Struct] | None) -> dict[str, Any]:
+    response: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+    if answer:
+        response["content"] = _json_of(answer)
+    return response
+
+
+def _json_of(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{struct.__name__}"}}}

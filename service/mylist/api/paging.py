@@ -1,0 +1,35 @@
+"""Which page is asked for. Paging clamps and never fails, as the documented API does."""
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import parse_qs
+
+# A number as JavaScript's parseInt reads it: leading blanks and a sign, and whatever follows the digits is ignored.
+_INTEGER = re.compile(r"\s*([+-]?[0-9]{1,15})", re.ASCII)
+_MOST_PAGES = 2**53 - 1
+
+
+class Paging(NamedTuple):
+    """The page to give, counted from 1, and how many items a page has."""
+
+    page: int
+    page_size: int
+
+
+@lru_cache(maxsize=4096)
+def parse_paging(query: str, default_size: int, most: int) -> Paging:
+    """Reads `page` and `pageSize` from a query string.
+
+    A page that is unparsable or below 1 is 1. A page size that is unparsable or 0 is `default_size`; below 1 it is 1,
+    above `most` it is `most`.
+    """
+    given = parse_qs(query)
+    page = _integer(given.get("page"))
+    page_size = _integer(given.get("pageSize")) or default_size
+    return Paging(min(max(page, 1), _MOST_PAGES), min(max(page_size, 1), most))
+
+
+def _integer(values: list[str] | None) -> int:
+    match = _INTEGER.match(values[0]) if values else None
+    return int(match[1]) if match else 0

@@ -1,0 +1,173 @@
+"""The bodies of the API, as structs: requests are decoded by them, and the OpenAPI document is made of them."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from mylist.errors import ContentFieldsRequiredError, InvalidContentTypeError, InvalidFieldError, InvalidJsonError
+from mylist.lists.item import CONTENT_TYPES, ContentType, is_content_type
+
+ContentId = Annotated[str, Meta(pattern="^[0-9a-fA-F]{24}$", description="24 hexadecimal digits.")]
+Timestamp = Annotated[
+    str,
+    Meta(
+        pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$",
+        description="ISO 8601, UTC, with milliseconds.",
+        examples=["2024-01-20T10:30:00.000Z"],
+    ),
+]
+Count = Annotated[int, Meta(ge=0)]
+
+
+class AddRequest(Struct, rename="camel"):
+    """What to add: both fields are required."""
+
+    content_id: Annotated[str | None, Meta(examples=["507f1f77bcf86cd799439012"])] = None
+    content_type: Annotated[str | None, Meta(examples=list(CONTENT_TYPES))] = None
+
+
+_add_request = msgspec.json.Decoder(AddRequest)
+
+
+def decode_add_request(body: bytes, content_type: str) -> tuple[str, ContentType]:
+    """Reads the content id and type out of a body of the given Content-Type.
+
+    Raises:
+        ContentFieldsRequiredError: a field is missing or empty, or there is no body.
+        InvalidJsonError: the body is not a JSON object.
+        InvalidFieldError: a field is not text.
+        InvalidContentTypeError: the content type is none of the two.
+    """
+    if not body:
+        raise ContentFieldsRequiredError
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        raise InvalidJsonError("The body must be JSON, with Content-Type: application/json")
+    try:
+        request = _add_request.decode(body)
+    except msgspec.ValidationError as error:
+        message = str(error)
+        if "`$." in message:
+            raise InvalidFieldError(message) from None
+        raise InvalidJsonError("The body must be a JSON object") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise InvalidJsonError("The body is not valid JSON") from None
+    if not request.content_id or not request.content_type:
+        raise ContentFieldsRequiredError
+    if not is_content_type(request.content_type):
+        raise InvalidContentTypeError
+    return request.content_id, request.content_type
+
+
+class AddedItem(Struct, rename="camel", forbid_unknown_fields=True):
+    """An entry of a list."""
+
+    user_id: str
+    content_id: ContentId
+    content_type: ContentType
+    added_at: Timestamp
+
+
+class AddResponse(Struct, rename="camel", forbid_unknown_fields=True):
+    """The item is on the list."""
+
+    success: Literal[True]
+    message: Literal["Item added to your list"]
+    data: AddedItem
+
+
+class RemoveResponse(Struct, rename="camel", forbid_unknown_fields=True):
+    """The item is off the list."""
+
+    success: Literal[True]
+    message: Literal["Item removed from your list"]
+
+
+class Content(Struct, rename="camel"):
+    """A movie or show; beside these, it has the fields of its document."""
+
+    id: ContentId
+    title: str | None = None
+    description: str | None = None
+    genres: list[str] | None = None
+    release_date: Timestamp | None = None
+    director: str | None = None
+    actors: list[str] | None = None
+    episodes: list[dict[str, Any]] | None = None
+
+
+class ListedItem(AddedItem, rename="camel", forbid_unknown_fields=True):
+    """An entry of a list with its movie or show, which is null when that was withdrawn."""
+
+    content: Content | None
+
+
+class ItemsPage(Struct, rename="camel", forbid_unknown_fields=True):
+    """One page, newest first; `page` and `pageSize` say what was applied."""
+
+    items: list[ListedItem]
+    total: Count
+    page: Annotated[int, Meta(ge=1)]
+    page_size: Annotated[int, Meta(ge=1)]
+    total_pages: Count
+
+
+class ItemsResponse(Struct, rename="camel", forbid_unknown_fields=True):
+    """A page of the list."""
+
+    success: Literal[True]
+    data: ItemsPage
+
+
+class TypeCounts(Struct, rename="camel", forbid_unknown_fields=True):
+    """How many items of each type."""
+
+    movie: Count
+    tvshow: Count
+
+
+class StatsData(Struct, rename="camel", forbid_unknown_fields=True):
+    """How many items, in all and by type."""
+
+    total: Count
+    by_type: TypeCounts
+
+
+class StatsResponse(Struct, rename="camel", forbid_unknown_fields=True):
+    """Statistics of the list."""
+
+    success: Literal[True]
+    data: StatsData
+
+
+class HealthResponse(Struct, rename="camel", forbid_unknown_fields=True):
+    """The service answers."""
+
+    status: Literal["ok"]
+    timestamp: Timestamp
+
+
+class LivenessResponse(Struct, rename="camel", forbid_unknown_fields=True):
+    """The event loop answers."""
+
+    status: Literal["ok"]
+
+
+class ReadinessResponse(Struct, rename="camel", forbid_unknown_fields=True):
+    """Whether the process wants traffic, and whether MongoDB answered the last background check."""
+
+    status: Literal["ready", "starting", "draining"]
+    mongodb: Literal["available", "unavailable"]
+
+
+class ErrorResponse(Struct, rename="camel", forbid_unknown_fields=True):
+    """Any failure. Decide by `code`; `error` is for people."""
+
+    success: Literal[False]
+    error: str
+    code: Annotated[str, Meta(pattern="^[A-Z_]+$", examples=["ITEM_ALREADY_IN_LIST"])]
+    status_code: Annotated[int, Meta(ge=400, le=599)]
+    timestamp: Timestamp
+    path: str
+    method: str
+    request_id: str

@@ -1,0 +1,170 @@
+"""The composition root: puts the parts together, starts them, and stops them in order.
+
+Order of stopping: readiness fails and connections are told to close; a pause, in which requests are still served, for
+load balancers to notice; the port closes and requests under way end (Sanic does that); then writes under way end, owed
+invalidations are delivered, and the clients close.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from redis.asyncio import Redis
+from sanic import Sanic
+from sanic.config import Config
+
+from mylist.api import error_handler, health, mylist, openapi
+from mylist.api.context import Context
+from mylist.api.request import ApiRequest
+from mylist.cache import commands
+from mylist.cache.link import Link
+from mylist.cache.list_cache import ListCache
+from mylist.catalogue.catalogue import Catalogue
+from mylist.lists.service import Lists
+from mylist.lists.value import ListValue
+from mylist.settings import Settings
+from mylist.store import connection
+from mylist.store.connection import Database, StoreRefusedError
+from mylist.store.content import ContentStore
+from mylist.store.indexes import create_indexes
+from mylist.store.lists import ListStore
+
+App = Sanic[Config, Context]
+
+_CHECK_INTERVAL = 0.5
+
+_logger = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings, *, announce: Callable[[], None] = lambda: None) -> App:
+    """Makes the application; `announce` is called once it is ready for requests."""
+    app: App = Sanic(
+        "mylist", config=_sanic_config(settings), ctx=Context(settings), request_class=ApiRequest, configure_logging=False
+    )
+    app.blueprint([mylist.blueprint, health.blueprint, openapi.blueprint])
+    app.error_handler.add(Exception, error_handler.handle)
+    service = _Service(app, announce)
+    app.before_server_start(service.open)
+    app.after_server_start(service.start)
+    app.before_server_stop(service.drain)
+    app.after_server_stop(service.close)
+    return app
+
+
+def _sanic_config(settings: Settings) -> Config:
+    return Config(
+        {
+            "AUTO_EXTEND": False,
+            "ACCESS_LOG": False,
+            "MOTD": False,
+            "USE_UVLOOP": True,  # without it one idle connection delays a shutdown by many seconds
+            "REQUEST_MAX_SIZE": 64 * 1024,
+            "REQUEST_MAX_HEADER_SIZE": 16 * 1024,
+            "REQUEST_TIMEOUT": 10,
+            # Later than every deadline within: a request ends by its own reasons.
+            "RESPONSE_TIMEOUT": 30,
+            "KEEP_ALIVE_TIMEOUT": 75,  # longer than the idle timeout of the usual load balancers
+            "GRACEFUL_SHUTDOWN_TIMEOUT": settings.shutdown_timeout,
+        },
+        env_prefix="",
+    )
+
+
+class _Service:
+    """The running service: what has to be opened, watched and closed."""
+
+    def __init__(self, app: App, announce: Callable[[], None]) -> None:
+        self._app = app
+        self._context = app.ctx
+        self._announce = announce
+        self._watchers: list[asyncio.Task[None]] = []
+        self._closed = False
+
+    async def open(self, _: App) -> None:
+        """Makes the clients and the parts; nothing connects yet."""
+        settings = self._context.settings
+        self._mongodb = connection.connect(settings)
+        self._redis: Redis = commands.connect(settings)
+        database = Database(
+            connection.database_of(self._mongodb, settings), max_concurrency=settings.mongodb_max_concurrency
+        )
+        store = ListStore(database)
+
+        async def load(user_id: str) -> ListValue:
+            return ListValue.of(await store.load(user_id))
+
+        cache_commands = commands.CacheCommands(self._redis)
+        self._link = Link(cache_commands)
+        cache = ListCache(
+            cache_commands,
+            self._link,
+            load,
+            ttl=settings.cache_ttl,
+            strict=settings.cache_strict,
+            load_deadline=settings.mongodb_timeout,
+            # Counting the list and changing it.
+            write_deadline=2 * settings.mongodb_timeout,
+        )
+        catalogue = Catalogue(ContentStore(database), ttl=settings.catalogue_ttl, capacity=settings.catalogue_size)
+        self._context.database = database
+        self._context.lists = Lists(store, cache, catalogue, max_items=settings.max_list_size)
+
+    async def start(self, _: App) -> None:
+        """Begins to watch the stores; the service is ready when MongoDB has its indexes."""
+        self._watchers = [
+            asyncio.create_task(self._keep(self._link.heartbeats())),
+            asyncio.create_task(self._keep(self._watch_mongodb())),
+        ]
+
+    async def drain(self, _: App) -> None:
+        """Makes load balancers and clients look elsewhere, while requests are still served."""
+        if self._context.draining:  # Sanic may run its listeners twice
+            return
+        self._context.draining = True
+        self._app.config.KEEP_ALIVE = False
+        await asyncio.sleep(self._context.settings.shutdown_delay)
+
+    async def close(self, _: App) -> None:
+        """Ends what is under way and closes the clients."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._context.lists.finish()
+        for watcher in self._watchers:
+            watcher.cancel()
+        await asyncio.gather(*self._watchers, return_exceptions=True)
+        if self._link.owed:
+            await self._link.heartbeat()
+        if self._link.owed:
+            _logger.error("%d lists may be stale until CACHE_TTL: Redis did not come back", self._link.owed)
+        await self._redis.aclose()
+        await self._mongodb.close()
+
+    async def _watch_mongodb(self) -> None:
+        database = self._context.database
+        while True:
+            try:
+                await database.check()
+                if database.available and not self._context.started:
+                    await create_indexes(database.handle)
+                    self._context.started = True
+                    self._announce()
+            except StoreRefusedError as error:
+                if not self._context.started:
+                    self._fail(str(error))
+                    return
+                _logger.error("MongoDB refuses: %s", error)  # noqa: TRY400 - the message says it all
+            await asyncio.sleep(_CHECK_INTERVAL)
+
+    def _fail(self, reason: str) -> None:
+        self._context.failure = reason
+        self._app.stop(terminate=False)
+
+    async def _keep(self, watch: Coroutine[Any, Any, None]) -> None:
+        try:
+            await watch
+        except Exception:
+            # A process that no longer watches its stores must not go on.
+            _logger.exception("A background check failed")
+            self._fail("a background check failed")

@@ -1,0 +1,121 @@
+"""Whether Redis may be asked, and whether what it answers may be believed.
+
+While Redis is away a write goes through without a fence, and its invalidation is delivered later. Until then Redis may
+hold a list from before that write. So a process that has lost sight of Redis for a while believes nothing it holds
+until every process has had the time to deliver. What makes this sound is the order of three delays:
+
+    DOUBT_AFTER   without an answered heartbeat, a process stops believing the cache
+  < DOWN_AFTER    of failing heartbeats, a process writes without a fence
+    GRACE         after Redis is back, a process that had stopped believing starts again; longer than it takes another
+                  process to notice that Redis is back and to deliver what it owes
+
+When one process writes without a fence because Redis is away for all, the others have stopped believing before. The one
+case this does not cover is a link cut for one process only; there CACHE_TTL is the bound, or CACHE_STRICT the answer.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from enum import Enum
+
+from mylist.cache.commands import CacheCommands
+from mylist.errors import CacheUnavailableError
+
+HEARTBEAT = 0.1
+DOUBT_AFTER = 0.45
+DOWN_AFTER = 0.7
+GRACE = 1.0
+
+_logger = logging.getLogger(__name__)
+
+
+class LinkState(Enum):
+    """What the process knows of Redis."""
+
+    UP = "up"
+    RECOVERING = "recovering"
+    """Redis answers, but may still hold lists that somebody owes an invalidation."""
+    DOWN = "down"
+
+
+class Link:
+    """Watches Redis by heartbeats and keeps the invalidations that are owed.
+
+    Attributes:
+        state: what the heartbeats say.
+    """
+
+    def __init__(self, commands: CacheCommands, clock: Callable[[], float] = time.monotonic) -> None:
+        self._commands = commands
+        self._clock = clock
+        self._owed: dict[str, set[bytes]] = {}
+        self._last_answered = -float("inf")
+        self._failing_since: float | None = None
+        self._believe_from = float("inf")
+        # A process that starts in an outage cannot know what others owe, so it begins like one that saw it.
+        self.state = LinkState.RECOVERING
+
+    @property
+    def reachable(self) -> bool:
+        """Whether it makes sense to ask Redis."""
+        return self.state is not LinkState.DOWN
+
+    @property
+    def believed(self) -> bool:
+        """Whether a list that Redis holds may be served."""
+        return (
+            self.state is LinkState.UP and not self._owed and self._clock() - self._last_answered <= DOUBT_AFTER
+        )
+
+    @property
+    def owed(self) -> int:
+        """How many invalidations wait to be delivered."""
+        return sum(map(len, self._owed.values()))
+
+    def owe(self, key: str, nonce: bytes) -> None:
+        """Keeps the end of a write for delivery as soon as Redis answers."""
+        self._owed.setdefault(key, set()).add(nonce)
+
+    async def heartbeats(self) -> None:
+        """Sends heartbeats until cancelled."""
+        while True:
+            await self.heartbeat()
+            await asyncio.sleep(HEARTBEAT)
+
+    async def heartbeat(self) -> None:
+        """Asks Redis once, delivers what is owed if it answers, and draws the conclusion."""
+        sent = self._clock()
+        try:
+            await self._commands.ping()
+            await self._deliver()
+        except CacheUnavailableError as error:
+            if self._failing_since is None:
+                self._failing_since = sent
+            if self._clock() - self._failing_since > DOWN_AFTER:
+                self._enter(LinkState.DOWN, error.__cause__)
+            return
+        self._failing_since = None
+        lost_sight = sent - self._last_answered > DOUBT_AFTER
+        self._last_answered = sent
+        if lost_sight:
+            self._believe_from = self._clock() + GRACE
+            self._enter(LinkState.RECOVERING)
+        elif self._clock() >= self._believe_from:
+            self._enter(LinkState.UP)
+
+    async def _deliver(self) -> None:
+        for key in list(self._owed):
+            nonces = self._owed[key]
+            while nonces:
+                nonce = next(iter(nonces))
+                await self._commands.lift_fence(key, nonce)
+                nonces.discard(nonce)
+            del self._owed[key]
+
+    def _enter(self, state: LinkState, reason: BaseException | None = None) -> None:
+        if state is self.state:
+            return
+        level = logging.WARNING if state is LinkState.DOWN else logging.INFO
+        _logger.log(level, "Redis is %s%s", state.value, f": {reason}" if reason else "")
+        self.state = state

@@ -1,0 +1,192 @@
+"""The cache protocol: how lists are read through Redis, and how writes keep them right.
+
+    read    nothing   place a lease; won: load, then fill; lost: look at what stands there instead
+            L…        serve
+            R…        load, do not fill
+            W…        load, do not fill
+    write   place a fence, change MongoDB, lift the fence; the change is acknowledged after that
+
+Why no acknowledged write is ever hidden: a list can only be filled over the lease that its loader placed before
+loading. A write replaces any lease or list by its fence before it changes MongoDB, and leaves nothing behind that was
+there before it ended. So a list that stands was loaded after the last write that was acknowledged began to take effect,
+and no process has to outlive any point of this: leases and fences lapse, each later than the deadline of what it covers.
+
+`mylist.cache.link` says what happens while Redis is away.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from enum import Enum
+
+from mylist.cache.commands import FENCE_TAG, LEASE_TAG, CacheCommands, holds, new_nonce
+from mylist.cache.link import Link
+from mylist.cache.loads import SharedLoads
+from mylist.cache.reads import CoalescedReads
+from mylist.errors import CacheUnavailableError, ListFullError, OutcomeUnknownError
+from mylist.lists.value import LIST_TAG, ListValue, UnreadableValueError
+
+_TTL_SPREAD = 0.1
+_FENCE_RETRY = 0.05
+# Longer than the link takes to notice that Redis is away.
+_FENCE_PATIENCE = 2.0
+_MARGIN = 3.0
+
+_logger = logging.getLogger(__name__)
+
+
+class CacheResult(Enum):
+    """How the cache took part in a read."""
+
+    HIT = "hit"
+    """Served from Redis."""
+    MISS = "miss"
+    """Nothing was cached; the list was loaded, and cached unless a write came in between."""
+    FENCED = "fenced"
+    """A write or another load was under way; the list was loaded and not cached."""
+    BYPASSED = "bypassed"
+    """Redis was away or not to be believed; the list was loaded and not cached."""
+
+
+class ListCache:
+    """Users' lists, in Redis where possible and from `load` where not.
+
+    Args:
+        commands: says things to Redis.
+        link: knows whether Redis may be asked and believed.
+        load: loads a user's list from MongoDB.
+        ttl: lifetime of a cached list, in seconds.
+        strict: whether a write is refused while it cannot be fenced.
+        load_deadline: longest time that `load` takes, in seconds.
+        write_deadline: longest time that the body of `writing` takes, in seconds.
+    """
+
+    def __init__(  # noqa: PLR0913 - the protocol's parameters, each named at the one call
+        self,
+        commands: CacheCommands,
+        link: Link,
+        load: Callable[[str], Awaitable[ListValue]],
+        *,
+        ttl: float,
+        strict: bool,
+        load_deadline: float,
+        write_deadline: float,
+    ) -> None:
+        self._commands = commands
+        self._link = link
+        self._reads = CoalescedReads(commands)
+        self._loads = SharedLoads(load)
+        self._leased: dict[bytes, asyncio.Task[ListValue]] = {}
+        self._ttl = ttl
+        self._strict = strict
+        # A load may have to wait for the one before it.
+        self._lease_lifetime = int((2 * load_deadline + _MARGIN) * 1000)
+        self._fence_lifetime = int((write_deadline + _MARGIN) * 1000)
+
+    async def read(self, user_id: str) -> tuple[ListValue, CacheResult]:
+        """Gives a user's list, which shows every write acknowledged before this call.
+
+        Raises whatever `load` raises when the list has to be loaded.
+        """
+        if not self._link.believed:
+            return await self._loads.load(user_id), CacheResult.BYPASSED
+        key = _key(user_id)
+        lease = None
+        try:
+            held = await self._reads.get(key)
+            if held is None:
+                lease = LEASE_TAG + new_nonce()
+                held = await self._commands.place_lease(key, lease, milliseconds=self._lease_lifetime)
+        except CacheUnavailableError:
+            return await self._loads.load(user_id), CacheResult.BYPASSED
+        if held is None and lease:
+            task = asyncio.create_task(self._load_and_fill(user_id, key, lease))
+            self._leased[lease] = task
+            return await asyncio.shield(task), CacheResult.MISS
+        return await self._read_held(user_id, held or b"")
+
+    async def _read_held(self, user_id: str, held: bytes) -> tuple[ListValue, CacheResult]:
+        if holds(LIST_TAG, held):
+            try:
+                return ListValue(held), CacheResult.HIT
+            except UnreadableValueError as error:
+                _logger.warning("Cached list of user %s cannot be read: %s", user_id, error)
+                return await self._loads.load(user_id), CacheResult.BYPASSED
+        # The lease still stands, so no write has begun since it was placed: a load under it is as good as a new one.
+        if task := self._leased.get(held):
+            return await asyncio.shield(task), CacheResult.MISS
+        return await self._loads.load(user_id), CacheResult.FENCED
+
+    async def _load_and_fill(self, user_id: str, key: str, lease: bytes) -> ListValue:
+        try:
+            value = await self._loads.load(user_id)
+            lifetime = self._ttl * random.uniform(1 - _TTL_SPREAD, 1 + _TTL_SPREAD)  # noqa: S311 - spreads expiries
+            try:
+                await self._commands.fill(key, lease, value.data, milliseconds=int(lifetime * 1000))
+            except CacheUnavailableError:
+                _logger.debug("The list of user %s was not cached", user_id)
+            return value
+        finally:
+            del self._leased[lease]
+
+    @asynccontextmanager
+    async def writing(self, user_id: str, *, most_items: int = 0) -> AsyncIterator[int | None]:
+        """Surrounds one change of a user's list in MongoDB; the change may be acknowledged after it.
+
+        Gives the number of items that were cached, None when no list was.
+
+        Raises:
+            ListFullError: the cached list has `most_items` already (0: it may have any number).
+            CacheUnavailableError: the write cannot be fenced, and may not go without.
+        """
+        key, nonce = _key(user_id), new_nonce()
+        fenced, cached = await self._place_fence(key, nonce, most_items)
+        if cached is not None and 0 < most_items <= cached:
+            raise ListFullError(most_items)
+        try:
+            yield cached
+        except OutcomeUnknownError:
+            # The change may still take effect: the fence stands until it lapses.
+            if not fenced:
+                self._link.owe(key, nonce)
+            raise
+        except BaseException:
+            await self._lift_fence(key, nonce)
+            raise
+        else:
+            await self._lift_fence(key, nonce)
+
+    async def _place_fence(self, key: str, nonce: bytes, most_items: int) -> tuple[bool, int | None]:
+        give_up = time.monotonic() + _FENCE_PATIENCE
+        while self._link.reachable:
+            try:
+                return True, await self._commands.place_fence(
+                    key, nonce, milliseconds=self._fence_lifetime, most_items=most_items
+                )
+            except CacheUnavailableError:
+                # Redis may be away for this process only; others may believe it still, so there is no going on without
+                # a fence until the link has been down for as long as they need to stop.
+                if time.monotonic() > give_up:
+                    raise
+                await asyncio.sleep(_FENCE_RETRY)
+        if self._strict:
+            raise CacheUnavailableError
+        return False, None
+
+    async def _lift_fence(self, key: str, nonce: bytes) -> None:
+        if self._link.reachable:
+            try:
+                await self._commands.lift_fence(key, nonce)
+            except CacheUnavailableError:
+                pass
+            else:
+                return
+        self._link.owe(key, nonce)
+
+
+def _key(user_id: str) -> str:
+    # The braces make the user id the hash tag of Redis Cluster.
+    return f"mylist:{{{user_id}}}"

@@ -1,0 +1,56 @@
+"""Coalesced reads: all reads that arrive while one round trip is under way share the next one."""
+
+import asyncio
+
+from mylist.cache.commands import CacheCommands
+from mylist.errors import CacheUnavailableError
+
+_MOST_KEYS = 256
+
+
+class CoalescedReads:
+    """Reads keys, with at most one round trip under way.
+
+    A read is sent after it was asked for, never before, so sharing makes no answer older.
+    """
+
+    def __init__(self, commands: CacheCommands) -> None:
+        self._commands = commands
+        self._waiting: list[tuple[str, asyncio.Future[bytes | None]]] = []
+        self._sender: asyncio.Task[None] | None = None
+
+    async def get(self, key: str) -> bytes | None:
+        """Gives what the key holds.
+
+        Raises:
+            CacheUnavailableError: Redis did not answer in time.
+        """
+        answer: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((key, answer))
+        if self._sender is None:
+            self._sender = asyncio.create_task(self._send())
+        return await answer
+
+    async def _send(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:_MOST_KEYS], self._waiting[_MOST_KEYS:]
+                try:
+                    values = await self._commands.get_many([key for key, _ in batch])
+                except CacheUnavailableError as error:
+                    for _, answer in batch:
+                        if not answer.done():  # its request may have been cancelled
+                            answer.set_exception(_same(error))
+                else:
+                    for (_, answer), value in zip(batch, values, strict=True):
+                        if not answer.done():
+                            answer.set_result(value)
+        finally:
+            self._sender = None
+
+
+def _same(error: CacheUnavailableError) -> CacheUnavailableError:
+    # An exception collects the traceback of each place that raises it, so none is shared.
+    again = CacheUnavailableError()
+    again.__cause__ = error.__cause__
+    return again

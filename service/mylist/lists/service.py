@@ -1,0 +1,121 @@
+"""The rules: what reading and changing a list means."""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from mylist.cache.list_cache import CacheResult, ListCache
+from mylist.catalogue.catalogue import Catalogue, Entry
+from mylist.errors import ContentNotFoundError, ItemAlreadyInListError, ItemNotInListError, ListFullError
+from mylist.lists.item import ContentType, Item, parse_content_id, to_milliseconds
+from mylist.store.lists import ListStore
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list: `added_at` (milliseconds since 1970 UTC) and content of each item, and the list's total."""
+
+    items: list[tuple[int, Entry]]
+    total: int
+    cache: CacheResult
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """How many items of each type a list has."""
+
+    movies: int
+    shows: int
+    cache: CacheResult
+
+
+class Lists:
+    """Users' lists.
+
+    Every method raises an `UnavailableError` when what it needs is out of service.
+
+    Args:
+        store: the lists in MongoDB.
+        cache: the lists in Redis.
+        catalogue: the movies and shows.
+        max_items: most items on a list; a soft cap, which adds at the same moment may pass.
+    """
+
+    def __init__(self, store: ListStore, cache: ListCache, catalogue: Catalogue, *, max_items: int) -> None:
+        self._store = store
+        self._cache = cache
+        self._catalogue = catalogue
+        self._max_items = max_items
+        self._changes: set[asyncio.Task[Any]] = set()
+
+    async def page(self, user_id: str, page: int, page_size: int) -> Page:
+        """Reads one page, newest first; `page` counts from 1, and one past the end is empty."""
+        value, result = await self._cache.read(user_id)
+        records = value.page(page, page_size)
+        entries = await self._catalogue.entries([key for _, key in records])
+        return Page([(added_at, entry) for (added_at, _), entry in zip(records, entries, strict=True)], value.total, result)
+
+    async def stats(self, user_id: str) -> Stats:
+        """Counts a list by type."""
+        value, result = await self._cache.read(user_id)
+        return Stats(value.movies, value.shows, result)
+
+    async def add(self, user_id: str, content_id: str, content_type: ContentType) -> Item:
+        """Puts a movie or show on a list.
+
+        Raises:
+            ContentNotFoundError: there is none of this id.
+            ItemAlreadyInListError: the list has it.
+            ListFullError: the list has as many items as it may have.
+            OutcomeUnknownError: MongoDB did not answer; it may be on the list or not.
+        """
+        parsed = parse_content_id(content_id)
+        if parsed is None or not await self._catalogue.exists(parsed, content_type):
+            raise ContentNotFoundError(content_type, content_id)
+        try:
+            return await self._to_the_end(self._add(user_id, parsed, content_type))
+        except ListFullError:
+            # Whoever repeats the add that filled the list is told the same as on any other list.
+            if await self._store.contains(user_id, parsed):
+                raise ItemAlreadyInListError from None
+            raise
+
+    async def remove(self, user_id: str, content_id: str) -> None:
+        """Takes an item off a list.
+
+        Raises:
+            ItemNotInListError: the list does not have it.
+            OutcomeUnknownError: MongoDB did not answer; it may be on the list or not.
+        """
+        parsed = parse_content_id(content_id)
+        if parsed is None:
+            raise ItemNotInListError
+        await self._to_the_end(self._remove(user_id, parsed))
+
+    async def finish(self) -> None:
+        """Waits until the changes under way have ended."""
+        if self._changes:
+            await asyncio.wait(self._changes)
+
+    async def _add(self, user_id: str, content_id: bytes, content_type: ContentType) -> Item:
+        async with self._cache.writing(user_id, most_items=self._max_items) as cached:
+            if cached is None and await self._store.count(user_id, limit=self._max_items) >= self._max_items:
+                raise ListFullError(self._max_items)
+            item = Item(to_milliseconds(datetime.now(UTC)), content_id, content_type)
+            await self._store.insert(user_id, item)
+        return item
+
+    async def _remove(self, user_id: str, content_id: bytes) -> None:
+        async with self._cache.writing(user_id):
+            await self._store.delete(user_id, content_id)
+
+    async def _to_the_end(self, change: Coroutine[Any, Any, _T]) -> _T:
+        # A client that goes away must not leave a change between its fence and MongoDB.
+        task = asyncio.create_task(change)
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+        return await asyncio.shield(task)

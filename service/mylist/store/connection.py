@@ -1,0 +1,138 @@
+"""The connection to MongoDB: deadlines, a cap on concurrent work, and errors in the service's own words.
+
+Every operation runs inside `Database.operation`, which refuses work while MongoDB is known to be away or too much is
+under way, and translates the driver's errors. An operation ends by the driver's deadline (`timeoutMS`) and is never
+cancelled from outside: a cancelled command would leave its connection unusable and its outcome unknown.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import (
+    ConfigurationError,
+    InvalidURI,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
+)
+
+from mylist.errors import OutcomeUnknownError, OverloadedError, StoreUnavailableError
+from mylist.settings import Settings
+
+Document = dict[str, Any]
+
+DEFAULT_DATABASE = "mylist-ott"
+_APP_NAME = "mylist"
+_AUTHENTICATION_FAILED = 18
+_UNAUTHORIZED = 13
+
+_logger = logging.getLogger(__name__)
+
+
+class StoreRefusedError(Exception):
+    """MongoDB answers but will not serve us: a wrong password, a missing right. Trying again does not help."""
+
+
+def connect(settings: Settings) -> AsyncMongoClient[Document]:
+    """Makes a client; it connects when first used. It belongs to the event loop that is running.
+
+    Raises:
+        StoreRefusedError: the connection string cannot be used.
+    """
+    credentials: dict[str, Any] = {}
+    if settings.mongodb_user:
+        credentials = {"username": settings.mongodb_user, "password": settings.mongodb_password}
+    try:
+        return AsyncMongoClient(
+            settings.mongodb_uri,
+            appname=_APP_NAME,
+            tz_aware=True,
+            timeoutMS=int(settings.mongodb_timeout * 1000),
+            maxPoolSize=settings.mongodb_pool_size,
+            # An acknowledged write survives a failover, and a list is never filled from one that might not.
+            w="majority",
+            readConcernLevel="majority",
+            readPreference="primary",
+            datetime_conversion="DATETIME_CLAMP",
+            **credentials,
+        )
+    except (ConfigurationError, InvalidURI, ValueError) as error:
+        raise StoreRefusedError(f"MONGODB_URI cannot be used: {error}") from None
+
+
+def database_of(client: AsyncMongoClient[Document], settings: Settings) -> AsyncDatabase[Document]:
+    """Gives the database that the connection string names."""
+    return client.get_default_database(DEFAULT_DATABASE)
+
+
+def reason(error: OperationFailure) -> str:
+    """Gives MongoDB's own words for a refusal, in one line."""
+    return str((error.details or {}).get("errmsg", error)).replace("\n", " ")
+
+
+class Database:
+    """MongoDB as the rest of the service sees it: there or not, and never asked for too much at once."""
+
+    def __init__(self, handle: AsyncDatabase[Document], *, max_concurrency: int) -> None:
+        self.handle = handle
+        self.available = False
+        """Whether MongoDB answered the last check."""
+        self._max_concurrency = max_concurrency
+        self._under_way = 0
+
+    @contextmanager
+    def operation(self, *, writes: bool = False) -> Iterator[None]:
+        """Surrounds one operation.
+
+        Raises:
+            OverloadedError: too many operations are under way.
+            StoreUnavailableError: MongoDB is away, or did not do it in time.
+            OutcomeUnknownError: it `writes`, and may have taken effect all the same.
+        """
+        if not self.available:
+            raise StoreUnavailableError
+        if self._under_way >= self._max_concurrency:
+            raise OverloadedError
+        self._under_way += 1
+        try:
+            yield
+        except (ServerSelectionTimeoutError, WaitQueueTimeoutError) as error:
+            raise StoreUnavailableError from error
+        except PyMongoError as error:
+            _logger.warning("MongoDB operation failed: %s", error)
+            raise (OutcomeUnknownError if writes else StoreUnavailableError) from error
+        finally:
+            self._under_way -= 1
+
+    async def check(self) -> None:
+        """Asks MongoDB whether it is there, and remembers the answer.
+
+        Raises:
+            StoreRefusedError: it is there and refuses us.
+        """
+        try:
+            await self.handle.command("ping")
+        except OperationFailure as error:
+            self._note(available=False, reason=error)
+            if error.code in (_AUTHENTICATION_FAILED, _UNAUTHORIZED):
+                raise StoreRefusedError(reason(error)) from error
+        except WaitQueueTimeoutError:
+            pass  # our own load keeps the pool busy; that says nothing about MongoDB
+        except PyMongoError as error:
+            self._note(available=False, reason=error)
+        else:
+            self._note(available=True)
+
+    def _note(self, *, available: bool, reason: Exception | None = None) -> None:
+        if available != self.available:
+            _logger.log(
+                logging.INFO if available else logging.ERROR,
+                "MongoDB is %s",
+                "available" if available else f"not available: {reason}",
+            )
+        self.available = available

@@ -1,0 +1,95 @@
+"""The lists in MongoDB: the `mylist` collection, one document per item."""
+
+import logging
+
+from pymongo.errors import DuplicateKeyError
+
+from mylist.errors import ItemAlreadyInListError, ItemNotInListError
+from mylist.lists.item import Item, is_content_type, parse_content_id, to_milliseconds, to_moment
+from mylist.store.connection import Database, Document
+
+COLLECTION = "mylist"
+_PROJECTION = {"_id": 0, "contentId": 1, "contentType": 1, "addedAt": 1}
+# The order of the index that serves it, so that neither side sorts in memory.
+_ORDER = [("addedAt", -1), ("contentId", 1)]
+_BATCH_SIZE = 100_000
+
+_logger = logging.getLogger(__name__)
+
+
+class ListStore:
+    """Loads and changes users' lists.
+
+    Every method raises `StoreUnavailableError` or `OverloadedError` when MongoDB cannot do it now.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._collection = database.handle[COLLECTION]
+
+    async def load(self, user_id: str) -> list[Item]:
+        """Loads a user's whole list in one round trip, newest first.
+
+        The items come from an index alone; documents that are no list items (a foreign id or type) are left out.
+        """
+        with self._database.operation():
+            cursor = self._collection.find({"userId": user_id}, _PROJECTION, sort=_ORDER, batch_size=_BATCH_SIZE)
+            documents = await cursor.to_list()
+        items = [item for item in map(_to_item, documents) if item]
+        if len(items) != len(documents):
+            _logger.warning("Left out %d unreadable items of user %s", len(documents) - len(items), user_id)
+        return items
+
+    async def count(self, user_id: str, *, limit: int) -> int:
+        """Counts a user's items, up to `limit`."""
+        with self._database.operation():
+            return await self._collection.count_documents({"userId": user_id}, limit=limit)
+
+    async def contains(self, user_id: str, content_id: bytes) -> bool:
+        """Says whether a list has an item of this content id (12 bytes)."""
+        with self._database.operation():
+            return bool(await self._collection.find_one({"userId": user_id, "contentId": content_id.hex()}, {"_id": 1}))
+
+    async def insert(self, user_id: str, item: Item) -> None:
+        """Adds an item.
+
+        Raises:
+            ItemAlreadyInListError: the list has an item of this id.
+            OutcomeUnknownError: MongoDB did not answer; the item may have been added.
+        """
+        with self._database.operation(writes=True):
+            try:
+                await self._collection.insert_one(
+                    {
+                        "userId": user_id,
+                        "contentId": item.content_id.hex(),
+                        "contentType": item.content_type,
+                        "addedAt": to_moment(item.added_at),
+                    }
+                )
+            except DuplicateKeyError:
+                raise ItemAlreadyInListError from None
+
+    async def delete(self, user_id: str, content_id: bytes) -> None:
+        """Removes an item by its content id (12 bytes).
+
+        Raises:
+            ItemNotInListError: the list has no item of this id.
+            OutcomeUnknownError: MongoDB did not answer; the item may have been removed.
+        """
+        with self._database.operation(writes=True):
+            result = await self._collection.delete_one({"userId": user_id, "contentId": content_id.hex()})
+        if not result.deleted_count:
+            raise ItemNotInListError
+
+
+def _to_item(document: Document) -> Item | None:
+    try:
+        content_id = parse_content_id(document["contentId"])
+        content_type = document["contentType"]
+        added_at = to_milliseconds(document["addedAt"])
+    except (KeyError, TypeError):
+        return None
+    if content_id is None or not is_content_type(content_type):
+        return None
+    return Item(added_at, content_id, content_type)
