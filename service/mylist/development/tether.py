@@ -1,9 +1,9 @@
 """Ties a server's life to the process that started it: `python tether.py PORT COMMAND...`.
 
-The server runs as the tether's child. When the tether's standard input ends, because whoever holds the other end
-closed it or died, even by SIGKILL, the server is ended: SIGTERM, then SIGKILL. The first line on standard output is
-the server's process id; what the server prints goes to standard error. Runs as a script on the standard library
-alone, so that it starts in milliseconds.
+The server runs as the tether's child. When the tether's standard input ends, because whoever holds the other
+end closed it or died, even by SIGKILL, the server is ended: SIGTERM, then SIGKILL. The first line on standard
+output is the server's process id; what the server prints goes to standard error. It runs as a script on the
+standard library alone, so that it starts in milliseconds.
 """
 
 import os
@@ -17,6 +17,7 @@ from contextlib import suppress
 
 _GRACE = 8.0
 """Seconds between SIGTERM and SIGKILL."""
+_POLL_INTERVAL = 0.02
 
 
 def main(port: int, command: list[str]) -> int:
@@ -39,16 +40,17 @@ def _end_with_parent(server: subprocess.Popen[bytes], port: int) -> None:
 
 
 def _end(server: subprocess.Popen[bytes], port: int) -> None:
-    # A frozen server must run to hear SIGTERM, and in this order: a signal that was pending while it was frozen may
-    # reach a thread that cannot act on it.
+    # A frozen server must run again to hear SIGTERM. Without the pause the signal may reach a thread which is still
+    # waking up, and Python acts on signals in its main thread only.
     server.send_signal(signal.SIGCONT)
+    time.sleep(_POLL_INTERVAL)
     server.send_signal(signal.SIGTERM)
     deadline = time.monotonic() + _GRACE
     while server.poll() is None and time.monotonic() < deadline:
         # SecantusDB notices that it shall stop when its accept() returns, else after two seconds.
         with suppress(OSError):
             socket.create_connection(("127.0.0.1", port), timeout=0.1).close()
-        time.sleep(0.02)
+        time.sleep(_POLL_INTERVAL)
     server.kill()
     server.wait()
 
