@@ -40,7 +40,11 @@ _logger = logging.getLogger(__name__)
 def create_app(settings: Settings, *, announce: Callable[[], None] = lambda: None) -> App:
     """Makes the application; `announce` is called once it is ready for requests."""
     app: App = Sanic(
-        "mylist", config=_sanic_config(settings), ctx=Context(settings), request_class=ApiRequest, configure_logging=False
+        "mylist",
+        config=_sanic_config(settings),
+        ctx=Context(settings),
+        request_class=ApiRequest,  # type: ignore[arg-type]  # declared for a plain context only
+        configure_logging=False,
     )
     app.blueprint([mylist.blueprint, health.blueprint, openapi.blueprint])
     app.error_handler.add(Exception, error_handler.handle)
@@ -86,9 +90,7 @@ class _Service:
         settings = self._context.settings
         self._mongodb = connection.connect(settings)
         self._redis: Redis = commands.connect(settings)
-        database = Database(
-            connection.database_of(self._mongodb, settings), max_concurrency=settings.mongodb_max_concurrency
-        )
+        database = Database(connection.database_of(self._mongodb), max_concurrency=settings.mongodb_max_concurrency)
         store = ListStore(database)
 
         async def load(user_id: str) -> ListValue:

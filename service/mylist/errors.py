@@ -51,7 +51,9 @@ class InvalidUserIdError(BadRequestError):
     code = "INVALID_USER_ID"
 
     def __init__(self) -> None:
-        super().__init__("user-id header must be given once, as 1 to 128 of the characters A-Z a-z 0-9 . _ ~ : @ | / + = -")
+        super().__init__(
+            "user-id header must be given once, as 1 to 128 of the characters A-Z a-z 0-9 . _ ~ : @ | / + = -"
+        )
 
 
 class ContentFieldsRequiredError(BadRequestError):

@@ -3,8 +3,6 @@
 import socket
 from collections.abc import Callable
 
-from pymongo.errors import PyMongoError
-from pymongo.uri_parser import parse_uri
 from sanic import Sanic
 
 from mylist import logs

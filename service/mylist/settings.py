@@ -107,7 +107,9 @@ class Settings:
         schemes=("mongodb", "mongodb+srv"),
     )
     mongodb_user: str = _text("MONGODB_USER", "", "MongoDB user; overrides one in the URI.")
-    mongodb_password: str = _text("MONGODB_PASSWORD", "", "MongoDB password; taken as it is, never quoted.", secret=True)
+    mongodb_password: str = _text(
+        "MONGODB_PASSWORD", "", "MongoDB password; taken as it is, never quoted.", secret=True
+    )
     mongodb_timeout: float = _seconds(
         "MONGODB_TIMEOUT", 2.0, "Deadline of one MongoDB operation, connecting included.", low=0.1, high=5
     )
@@ -155,7 +157,10 @@ class Settings:
     )
 
     cors_origins: str = _text(
-        "CORS_ORIGINS", "*", "Browser origins that may call the API.", accepts="* or origins separated by commas"
+        "CORS_ORIGINS",
+        "*",
+        "Browser origins that may call the API.",
+        accepts="* or origins separated by commas",
     )
     shutdown_delay: float = _seconds(
         "SHUTDOWN_DELAY",

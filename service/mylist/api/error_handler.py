@@ -43,9 +43,18 @@ def handle(request: ApiRequest, exception: Exception) -> HTTPResponse:
             return preflight_response(request, methods)
         return _error(request, 405, *_OF_SANIC[405], {"allow": methods})
     if isinstance(exception, SanicException):
-        status = _too_large(request) if exception.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else exception.status_code
+        status = (
+            _too_large(request)
+            if exception.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            else exception.status_code
+        )
         if status in _OF_SANIC:
-            return _error(request, status, *_OF_SANIC[status], {"retry-after": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {})
+            return _error(
+                request,
+                status,
+                *_OF_SANIC[status],
+                {"retry-after": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {},
+            )
     _logger.error("Request %s failed", request.id, exc_info=exception)
     return _error(request, 500, *_INTERNAL, {})
 
@@ -55,7 +64,7 @@ def _too_large(request: ApiRequest) -> int:
     if request.route is not None or request.stream is None:
         return 413
     # Only a head that did not fit is still in the buffer unparsed; without a line end the URL alone was too long.
-    unparsed = bytes(request.stream.recv_buffer)
+    unparsed = bytes(request.stream.protocol.recv_buffer)
     return 414 if b"\r\n" not in unparsed else 431
 
 

@@ -1,6 +1,7 @@
 """Is it there, is it alive, does it want traffic: `/health`, `/livez`, `/readyz`."""
 
 from datetime import UTC, datetime
+from typing import Literal
 
 import msgspec
 from sanic import Blueprint, HTTPResponse
@@ -35,7 +36,7 @@ async def readyz(request: ApiRequest) -> HTTPResponse:
     MongoDB is told of and does not decide: without it cached lists are still served, and it would be away for all.
     """
     context = request.app.ctx
-    mongodb = "available" if context.database.available else "unavailable"
+    mongodb: Literal["available", "unavailable"] = "available" if context.database.available else "unavailable"
     if context.draining:
         return json_response(request, _encode(ReadinessResponse("draining", mongodb)), status=503)
     if not context.started:

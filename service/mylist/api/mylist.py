@@ -6,7 +6,15 @@ from sanic import Blueprint, HTTPResponse
 from mylist.api.paging import Paging, parse_paging
 from mylist.api.request import ApiRequest
 from mylist.api.responses import json_response
-from mylist.api.schemas import AddedItem, AddResponse, RemoveResponse, StatsData, StatsResponse, TypeCounts, decode_add_request
+from mylist.api.schemas import (
+    AddedItem,
+    AddResponse,
+    RemoveResponse,
+    StatsData,
+    StatsResponse,
+    TypeCounts,
+    decode_add_request,
+)
 from mylist.lists.item import iso_format, to_moment
 from mylist.lists.service import Page
 
@@ -63,7 +71,5 @@ def _render(user_id: str, page: Page, paging: Paging) -> bytes:
     if page.items:
         parts.pop()
     total_pages = -(-page.total // paging.page_size)
-    parts.append(
-        b'],"total":%d,"page":%d,"pageSize":%d,"totalPages":%d}}' % (page.total, *paging, total_pages)
-    )
+    parts.append(b'],"total":%d,"page":%d,"pageSize":%d,"totalPages":%d}}' % (page.total, *paging, total_pages))
     return b"".join(parts)

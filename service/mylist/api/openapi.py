@@ -120,19 +120,34 @@ def _paths() -> dict[str, Any]:
             )
         },
         "/api/mylist/items": _readable(
-            "Items", lists, "Read a page of the list, newest first", [_USER_ID, _PAGE, _PAGE_SIZE], schemas.ItemsResponse
+            "Items",
+            lists,
+            "Read a page of the list, newest first",
+            [_USER_ID, _PAGE, _PAGE_SIZE],
+            schemas.ItemsResponse,
         ),
         "/api/mylist/stats": _readable("Stats", lists, "Count the list by type", [_USER_ID], schemas.StatsResponse),
         "/health": _readable("Health", health, "Whether the API answers", [], schemas.HealthResponse),
         "/livez": _readable("Liveness", health, "Whether the process is alive", [], schemas.LivenessResponse),
         "/readyz": _readable(
-            "Readiness", health, "Whether the process wants traffic", [], schemas.ReadinessResponse, not_ready=True
+            "Readiness",
+            health,
+            "Whether the process wants traffic",
+            [],
+            schemas.ReadinessResponse,
+            not_ready=True,
         ),
     }
 
 
 def _readable(  # noqa: PLR0913 - private, one line per part of an operation
-    name: str, tag: str, summary: str, parameters: list[Any], answer: type[msgspec.Struct], *, not_ready: bool = False
+    name: str,
+    tag: str,
+    summary: str,
+    parameters: list[Any],
+    answer: type[msgspec.Struct],
+    *,
+    not_ready: bool = False,
 ) -> dict[str, Any]:
     answers: dict[int, type[msgspec.Struct] | None] = {200: answer, 304: None}
     errors = [400, 503] if parameters else []
@@ -142,7 +157,13 @@ def _readable(  # noqa: PLR0913 - private, one line per part of an operation
     return {
         "get": _operation(f"get{name}", tag, summary, parameters, answers, errors),
         "head": _operation(
-            f"head{name}", tag, f"{summary} (headers only)", parameters, dict.fromkeys(answers), errors, no_bodies=True
+            f"head{name}",
+            tag,
+            f"{summary} (headers only)",
+            parameters,
+            dict.fromkeys(answers),
+            errors,
+            no_bodies=True,
         ),
     }
 

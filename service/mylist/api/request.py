@@ -29,7 +29,7 @@ class ApiRequest(_Request):
 
     @property
     def id(self) -> str:
-        """The id that ties log lines, traces and answers together: the client's X-Request-ID if usable, else a new one."""
+        """What ties log lines, traces and answers together: the client's X-Request-ID if usable, else a new one."""
         if self._id is None:
             given = self.headers.getone("x-request-id", "")
             self._id = given if _REQUEST_ID.fullmatch(given) else f"{_ID_PREFIX}-{next(_ids):x}"

@@ -100,7 +100,12 @@ def preflight_response(request: ApiRequest, methods: str) -> HTTPResponse:
 
 
 def _response(  # noqa: PLR0913 - private, one line per part of a response
-    request: ApiRequest, body: bytes, status: int, headers: dict[str, Any], caching: str, cache: CacheResult | None
+    request: ApiRequest,
+    body: bytes,
+    status: int,
+    headers: dict[str, Any],
+    caching: str,
+    cache: CacheResult | None,
 ) -> HTTPResponse:
     response = ApiResponse(body, status=status, headers=headers)
     origins = request.app.ctx.allowed_origins

@@ -5,7 +5,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from mylist.errors import ContentFieldsRequiredError, InvalidContentTypeError, InvalidFieldError, InvalidJsonError
+from mylist.errors import (
+    ContentFieldsRequiredError,
+    InvalidContentTypeError,
+    InvalidFieldError,
+    InvalidJsonError,
+)
 from mylist.lists.item import CONTENT_TYPES, ContentType, is_content_type
 
 ContentId = Annotated[str, Meta(pattern="^[0-9a-fA-F]{24}$", description="24 hexadecimal digits.")]

@@ -23,7 +23,6 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from mylist.errors import CacheUnavailableError
-from mylist.lists.value import LIST_TAG
 from mylist.settings import Settings
 
 LEASE_TAG = b"R"

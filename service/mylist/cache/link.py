@@ -64,9 +64,7 @@ class Link:
     @property
     def believed(self) -> bool:
         """Whether a list that Redis holds may be served."""
-        return (
-            self.state is LinkState.UP and not self._owed and self._clock() - self._last_answered <= DOUBT_AFTER
-        )
+        return self.state is LinkState.UP and not self._owed and self._clock() - self._last_answered <= DOUBT_AFTER
 
     @property
     def owed(self) -> int:

@@ -8,8 +8,8 @@
 
 Why no acknowledged write is ever hidden: a list can only be filled over the lease that its loader placed before
 loading. A write replaces any lease or list by its fence before it changes MongoDB, and leaves nothing behind that was
-there before it ended. So a list that stands was loaded after the last write that was acknowledged began to take effect,
-and no process has to outlive any point of this: leases and fences lapse, each later than the deadline of what it covers.
+there before it ended. So a list that stands was loaded after the last acknowledged write took effect, and no process
+has to outlive any point of this: leases and fences lapse, each later than the deadline of what it covers.
 
 `mylist.cache.link` says what happens while Redis is away.
 """
@@ -22,7 +22,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from enum import Enum
 
-from mylist.cache.commands import FENCE_TAG, LEASE_TAG, CacheCommands, holds, new_nonce
+from mylist.cache.commands import LEASE_TAG, CacheCommands, holds, new_nonce
 from mylist.cache.link import Link
 from mylist.cache.loads import SharedLoads
 from mylist.cache.reads import CoalescedReads

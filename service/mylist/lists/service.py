@@ -57,7 +57,11 @@ class Lists:
         value, result = await self._cache.read(user_id)
         records = value.page(page, page_size)
         entries = await self._catalogue.entries([key for _, key in records])
-        return Page([(added_at, entry) for (added_at, _), entry in zip(records, entries, strict=True)], value.total, result)
+        return Page(
+            [(added_at, entry) for (added_at, _), entry in zip(records, entries, strict=True)],
+            value.total,
+            result,
+        )
 
     async def stats(self, user_id: str) -> Stats:
         """Counts a list by type."""

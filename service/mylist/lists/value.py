@@ -85,9 +85,7 @@ class ListValue:
         """Gives `added_at` (milliseconds) and content key of each item of a page; `page` counts from 1."""
         start = min((page - 1) * page_size, self.total)
         stop = min(start + page_size, self.total)
-        window = memoryview(self.data)[
-            _HEADER.size + start * _RECORD.size : _HEADER.size + stop * _RECORD.size
-        ]
+        window = memoryview(self.data)[_HEADER.size + start * _RECORD.size : _HEADER.size + stop * _RECORD.size]
         return list(_KEYED_RECORD.iter_unpack(window))
 
     def __iter__(self) -> Iterator[Item]:

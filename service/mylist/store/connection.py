@@ -65,7 +65,7 @@ def connect(settings: Settings) -> AsyncMongoClient[Document]:
         raise StoreRefusedError(f"MONGODB_URI cannot be used: {error}") from None
 
 
-def database_of(client: AsyncMongoClient[Document], settings: Settings) -> AsyncDatabase[Document]:
+def database_of(client: AsyncMongoClient[Document]) -> AsyncDatabase[Document]:
     """Gives the database that the connection string names."""
     return client.get_default_database(DEFAULT_DATABASE)
 

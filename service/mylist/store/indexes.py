@@ -12,9 +12,7 @@ _LISTS = [
     # No user has an item twice, whatever the race. Also the shape of a shard key.
     IndexModel([("userId", ASCENDING), ("contentId", ASCENDING)], unique=True),
     # Holds all that a list is made of, in its order: a load touches no document and sorts nothing.
-    IndexModel(
-        [("userId", ASCENDING), ("addedAt", DESCENDING), ("contentId", ASCENDING), ("contentType", ASCENDING)]
-    ),
+    IndexModel([("userId", ASCENDING), ("addedAt", DESCENDING), ("contentId", ASCENDING), ("contentType", ASCENDING)]),
 ]
 _CONTENT = [IndexModel([("title", ASCENDING)]), IndexModel([("genres", ASCENDING)])]
 _USERS = [
@@ -22,7 +20,12 @@ _USERS = [
     IndexModel([("email", ASCENDING)], unique=True),
 ]
 
-INDEXES: dict[str, list[IndexModel]] = {"mylist": _LISTS, "movies": _CONTENT, "tvshows": _CONTENT, "users": _USERS}
+INDEXES: dict[str, list[IndexModel]] = {
+    "mylist": _LISTS,
+    "movies": _CONTENT,
+    "tvshows": _CONTENT,
+    "users": _USERS,
+}
 
 
 # An index on a large collection takes as long as it takes.
