@@ -77,6 +77,7 @@ lock: $(DEVELOPMENT) ## Bring locks/ in line with pyproject.toml; newest version
 	@$(CONSTRAINED) pyproject.toml --extra local --group build --output-file locks/local.txt >/dev/null
 	@$(CONSTRAINED) --group build --output-file locks/build.txt >/dev/null
 	@$(CONSTRAINED) --group loadtest --output-file locks/loadtest.txt >/dev/null
+	@$(CONSTRAINED) --group reload --output-file locks/reload.txt >/dev/null
 
 clean: ## Remove the environment and everything generated; the local data in .data stays
 	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache
