@@ -1,0 +1,76 @@
+# The image of the service. The last stage, `runtime`, is the one to run; `dev` reloads on change for `skaffold dev`.
+ARG PYTHON_IMAGE=python:3.13-slim
+
+# --- Everything from PyPI, exactly as locked. All of it comes as wheels, so no compiler is needed anywhere.
+FROM ${PYTHON_IMAGE} AS builder
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /build
+# Bytecode is compiled here, and never checked against its source again: the file system is read-only where it runs.
+ARG COMPILE="python -m compileall -q --invalidation-mode unchecked-hash"
+
+FROM builder AS dependencies
+RUN python -m venv --without-pip /opt/mylist
+COPY locks/runtime.txt ./
+RUN pip --python /opt/mylist/bin/python install --no-compile --only-binary :all: --require-hashes \
+        --requirement runtime.txt \
+    && ${COMPILE} /opt/mylist/lib
+
+# The package stands apart from its dependencies, so that a change of code is a layer of some hundred kilobytes.
+FROM builder AS package
+COPY locks/build.txt ./
+RUN pip install --require-hashes --requirement build.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY service service
+COPY --from=dependencies /opt/mylist /opt/mylist
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir wheels . \
+    && pip --python /opt/mylist/bin/python install --no-compile --no-deps --prefix /package wheels/*.whl \
+    && ${COMPILE} /package/lib
+
+FROM builder AS reloader
+COPY --from=dependencies /opt/mylist /opt/mylist
+COPY locks/reload.txt ./
+RUN pip --python /opt/mylist/bin/python install --only-binary :all: --require-hashes --prefix /reloader \
+        --requirement reload.txt
+
+# --- What both images share: Python without pip, its library compiled (the base image ships it as source only, and
+# compiling it on a read-only file system would cost every start anew).
+FROM ${PYTHON_IMAGE} AS service
+RUN pip uninstall --yes --quiet --root-user-action ignore pip \
+    && rm -rf /usr/local/lib/python3.*/ensurepip /root/.cache \
+    && python -m compileall -q --invalidation-mode unchecked-hash -x '/(idlelib|test|tkinter|turtledemo)/' \
+        "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
+ENV PATH=/opt/mylist/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+WORKDIR /app
+COPY --from=dependencies /opt/mylist /opt/mylist
+COPY --from=package /package /opt/mylist
+USER 10001:10001
+EXPOSE 3000
+STOPSIGNAL SIGTERM
+# Liveness, as an orchestrator would ask: only the event loop has to answer. Sockets alone, for it runs all the time.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s CMD ["python", "-I", "-S", "-c", "\
+import os, socket, sys\n\
+with socket.create_connection(('localhost', int(os.environ.get('PORT') or 3000)), 2) as connection:\n\
+    connection.sendall(b'GET /livez HTTP/1.0\\r\\n\\r\\n')\n\
+    sys.exit(b' 200 ' not in connection.recv(64))\n"]
+
+# --- `skaffold dev` copies changed files to /app/service, which comes before the installed package and belongs to the
+# user that runs. Needs a writable root file system.
+FROM service AS dev
+COPY --from=reloader /reloader /opt/mylist
+COPY --chown=10001:10001 service /app/service
+ENV PYTHONPATH=/app/service SHUTDOWN_DELAY=0
+CMD ["watchfiles", "--filter", "python", "mylist serve", "/app/service"]
+
+FROM service AS runtime
+ARG VERSION=0.0.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="mylist" \
+      org.opencontainers.image.description="The My List service of an OTT platform" \
+      org.opencontainers.image.licenses="ISC" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+ENV APP_ENV=production
+# The service is PID 1 itself, without an init: it handles SIGTERM and starts no process that it would have to reap.
+CMD ["mylist", "serve"]
