@@ -142,10 +142,7 @@ class CacheCommands:
     async def place_lease(self, key: str, lease: bytes, *, milliseconds: int) -> bytes | None:
         """Places a read lease on a key that holds nothing; gives what it holds otherwise, None when it was placed."""
         with _translated():
-            return cast(
-                "bytes | None",
-                await self._execute("SET", key, lease, "NX", "GET", "PX", milliseconds),
-            )
+            return cast("bytes | None", await self._client.set(key, lease, nx=True, get=True, px=milliseconds))
 
     async def fill(self, key: str, lease: bytes, value: bytes, *, milliseconds: int) -> bool:
         """Replaces a lease that still stands by the list; says whether it did."""

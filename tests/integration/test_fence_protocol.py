@@ -1,0 +1,260 @@
+"""Every interleaving of two writers and two readers, their crashes and every expiry, through the real scripts.
+
+The search goes through the states that the protocol can reach. What Redis does in a step is not modelled: each step on a
+key is run on the server by the service's own commands, and what the key holds afterwards is read back. (A step's result
+depends on nothing but what the key held, so equal steps are run once.)
+
+Two things must hold in every state: a read gives at least what was acknowledged when it began, and no list is cached
+that lacks a change which nobody is left to invalidate.
+"""
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+from redis.asyncio import Redis
+
+from mylist.cache import commands
+from mylist.cache.commands import FENCE_TAG, LEASE_TAG, NONCE_SIZE, CacheCommands, holds
+from mylist.lists.item import Item
+from mylist.lists.value import LIST_TAG, ListValue
+
+KEY = "mylist:{interleavings}"
+FOREVER = 3_600_000
+WRITER_NONCES = (b"writer-0", b"writer-1")
+LEASES = (LEASE_TAG + b"reader-0", LEASE_TAG + b"reader-1")
+# The list after the n-th change has n items, so a value tells its version.
+VALUES = [ListValue.of(Item(n, bytes([n] * 12), "movie") for n in range(version)).data for version in range(3)]
+
+
+@dataclass(frozen=True)
+class Writer:
+    """idle → fenced → committed → acknowledged, or crashed anywhere in between."""
+
+    step: str = "idle"
+    version: int = 0
+
+
+@dataclass(frozen=True)
+class Reader:
+    """idle → looked → leased or loading → loaded → done; `floor` is what was acknowledged when it began."""
+
+    step: str = "idle"
+    floor: int = 0
+    version: int = -1
+
+
+@dataclass(frozen=True)
+class State:
+    database: int = 0
+    acknowledged: int = 0
+    held: bytes | None = None
+    writers: tuple[Writer, Writer] = (Writer(), Writer())
+    readers: tuple[Reader, Reader] = (Reader(), Reader())
+
+    def with_writer(self, index: int, writer: Writer) -> "State":
+        writers = list(self.writers)
+        writers[index] = writer
+        return replace(self, writers=(writers[0], writers[1]))
+
+    def with_reader(self, index: int, reader: Reader) -> "State":
+        readers = list(self.readers)
+        readers[index] = reader
+        return replace(self, readers=(readers[0], readers[1]))
+
+    def violation(self) -> str | None:
+        for reader in self.readers:
+            if reader.step == "done" and reader.version < reader.floor:
+                return "a read missed an acknowledged change"
+        if self.held and holds(LIST_TAG, self.held):
+            cached = ListValue(self.held).total
+            if cached < self.acknowledged:
+                return "a cached list lacks an acknowledged change"
+            if cached < self.database and not any(writer.step in {"fenced", "committed"} for writer in self.writers):
+                return "a cached list lacks a change that nobody is left to invalidate"
+        return None
+
+
+class Server:
+    """The key on the real server, set to what a step begins with."""
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+        self._commands = CacheCommands(client)
+        self._known: dict[tuple[bytes | None, str, int], tuple[bytes | None, object]] = {}
+
+    async def step(
+        self, held: bytes | None, name: str, owner: int, run: Callable[[CacheCommands], Awaitable[object]]
+    ) -> tuple[bytes | None, object]:
+        """Runs a step on a key that holds `held`; gives what the key holds then, and the step's answer."""
+        if (held, name, owner) not in self._known:
+            if held is None:
+                await self._client.delete(KEY)
+            else:
+                await self._client.set(KEY, held, px=FOREVER)
+            answer = await run(self._commands)
+            after = await self._client.get(KEY)
+            assert after is None or 0 < await self._client.pttl(KEY) <= FOREVER, "no key lives forever"
+            self._known[held, name, owner] = after, answer
+        return self._known[held, name, owner]
+
+    async def place_fence(self, held: bytes | None, writer: int) -> bytes | None:
+        nonce = WRITER_NONCES[writer]
+        after, _ = await self.step(held, "fence", writer, lambda c: c.place_fence(KEY, nonce, milliseconds=FOREVER))
+        return after
+
+    async def lift_fence(self, held: bytes | None, writer: int) -> bytes | None:
+        after, _ = await self.step(held, "lift", writer, lambda c: c.lift_fence(KEY, WRITER_NONCES[writer]))
+        return after
+
+    async def place_lease(self, held: bytes | None, reader: int) -> tuple[bytes | None, bytes | None]:
+        lease = LEASES[reader]
+        after, met = await self.step(held, "lease", reader, lambda c: c.place_lease(KEY, lease, milliseconds=FOREVER))
+        assert met is None or isinstance(met, bytes)
+        return after, met
+
+    async def fill(self, held: bytes | None, reader: int, version: int) -> bytes | None:
+        lease, value = LEASES[reader], VALUES[version]
+        after, _ = await self.step(
+            held, f"fill {version}", reader, lambda c: c.fill(KEY, lease, value, milliseconds=FOREVER)
+        )
+        return after
+
+
+async def writer_steps(server: Server, state: State, index: int) -> list[State]:
+    writer = state.writers[index]
+    match writer.step:
+        case "idle":
+            held = await server.place_fence(state.held, index)
+            return [replace(state.with_writer(index, Writer("fenced")), held=held)]
+        case "fenced":
+            version = state.database + 1
+            return [
+                replace(state.with_writer(index, Writer("committed", version)), database=version),
+                state.with_writer(index, Writer("crashed")),
+            ]
+        case "committed":
+            held = await server.lift_fence(state.held, index)
+            acknowledged = max(state.acknowledged, writer.version)
+            return [
+                replace(state.with_writer(index, Writer("ended")), held=held, acknowledged=acknowledged),
+                state.with_writer(index, Writer("crashed")),
+            ]
+    return []
+
+
+async def reader_steps(server: Server, state: State, index: int) -> list[State]:
+    reader = state.readers[index]
+    match reader.step:
+        case "idle":
+            looked = Reader("empty", state.acknowledged)
+            return [state.with_reader(index, looked if state.held is None else _met(looked, state.held))]
+        case "empty":
+            held, met = await server.place_lease(state.held, index)
+            after = replace(reader, step="leased") if met is None else _met(reader, met)
+            return [replace(state.with_reader(index, after), held=held)]
+        case "leased":
+            return [state.with_reader(index, replace(reader, step="loaded", version=state.database))]
+        case "loading":
+            return [state.with_reader(index, replace(reader, step="done", version=state.database))]
+        case "loaded":
+            held = await server.fill(state.held, index, reader.version)
+            return [replace(state.with_reader(index, replace(reader, step="done")), held=held)]
+    return []
+
+
+def _met(reader: Reader, held: bytes) -> Reader:
+    if holds(LIST_TAG, held):
+        return replace(reader, step="done", version=ListValue(held).total)
+    return replace(reader, step="loading")
+
+
+def expiry(state: State, *, early: bool) -> Iterator[State]:
+    """The key lapses; a fence or a lease does so only when its owners are gone, unless `early`."""
+    if state.held is None:
+        return
+    alive = False
+    if holds(FENCE_TAG, state.held):
+        nonces = {state.held[at : at + NONCE_SIZE] for at in range(1, len(state.held), NONCE_SIZE)}
+        alive = any(
+            nonce in nonces and writer.step in {"fenced", "committed"}
+            for nonce, writer in zip(WRITER_NONCES, state.writers, strict=True)
+        )
+    elif holds(LEASE_TAG, state.held):
+        alive = state.readers[LEASES.index(state.held)].step in {"leased", "loaded"}
+    if early or not alive:
+        yield replace(state, held=None)
+
+
+async def explore(server: Server, *, early: bool = False) -> tuple[int, set[str]]:
+    """Goes through every reachable state; gives their number and the violations met."""
+    seen, waiting, violations = {State()}, deque([State()]), set[str]()
+    while waiting:
+        state = waiting.popleft()
+        if violation := state.violation():
+            violations.add(violation)
+            continue
+        following = list(expiry(state, early=early))
+        for index in range(2):
+            following += await writer_steps(server, state, index)
+            following += await reader_steps(server, state, index)
+        new = set(following) - seen
+        seen |= new
+        waiting.extend(new)
+    return len(seen), violations
+
+
+async def test_no_interleaving_hides_an_acknowledged_write(redis_client: Redis) -> None:
+    states, violations = await explore(Server(redis_client))
+
+    assert violations == set()
+    assert states > 9_000
+
+
+UNACKNOWLEDGED = {"a cached list lacks a change that nobody is left to invalidate"}
+
+
+async def test_when_fences_and_leases_lapse_too_early_only_an_unacknowledged_write_can_be_hidden(
+    redis_client: Redis,
+) -> None:
+    """A flushed or failed-over Redis, a process that was stopped for longer than its fence lives."""
+    _, violations = await explore(Server(redis_client), early=True)
+
+    assert violations == UNACKNOWLEDGED
+
+
+@pytest.mark.parametrize(
+    ("script", "condition", "without"),
+    [
+        pytest.param("FILL", "~= ARGV[1] then", "== 'never' then", id="a fill does not ask for its lease"),
+        pytest.param("PLACE_FENCE", "if tag == 'W' then", "if tag == 'never' then", id="a fence replaces another"),
+        pytest.param("LIFT_FENCE", "if tag ~= 'W' then", "if true then", id="a lift takes the others' fence too"),
+        pytest.param("LIFT_FENCE", "if nonce ~= ARGV[1] then", "if false then", id="a lift takes all nonces out"),
+        pytest.param("LIFT_FENCE", "if #others == 0 then", "if true then", id="a lift leaves nobody in the fence"),
+    ],
+)
+async def test_without_any_of_its_conditions_the_protocol_fails(
+    redis_client: Redis, monkeypatch: pytest.MonkeyPatch, script: str, condition: str, without: str
+) -> None:
+    change(monkeypatch, script, condition, without)
+
+    _, violations = await explore(Server(redis_client))
+
+    assert violations
+
+
+async def test_a_lift_that_leaves_a_list_it_finds_hides_an_acknowledged_write(
+    redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(monkeypatch, "LIFT_FENCE", "return redis.call('DEL', KEYS[1])", "return 0")
+
+    _, violations = await explore(Server(redis_client), early=True)
+
+    assert violations - UNACKNOWLEDGED
+
+
+def change(monkeypatch: pytest.MonkeyPatch, script: str, condition: str, without: str) -> None:
+    source = getattr(commands, script)
+    assert condition in source
+    monkeypatch.setattr(commands, script, source.replace(condition, without, 1))
