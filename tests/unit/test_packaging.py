@@ -1,0 +1,313 @@
+"""What the repository ships around the code: locks, Makefile, Dockerfile, compose.yaml, .env.example.
+
+Run as a program it prints what .env.example has to hold.
+"""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import tomllib
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dotenv import dotenv_values
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from mylist.settings import Settings, explain
+
+ROOT = Path(__file__).parents[2]
+LOCKS = sorted((ROOT / "locks").iterdir())
+DOCUMENTED_SCRIPTS = {"run", "serve", "seed", "test", "test-watch", "coverage", "lint", "format", "image", "up", "down"}
+
+PIN = re.compile(r"^(?P<name>[a-z0-9-]+)==(?P<version>[^ ;\\]+)(?P<marker> ; [^\\]+)? \\$")
+HASH = re.compile(r"^ {4}--hash=sha256:[0-9a-f]{64}( \\)?$")
+
+
+def pins(lock: str) -> dict[tuple[str, str], str]:
+    """The locked version of each name and marker."""
+    found = filter(None, map(PIN.match, (ROOT / "locks" / lock).read_text().splitlines()))
+    return {(pin["name"], (pin["marker"] or "").strip(" ;")): pin["version"] for pin in found}
+
+
+class TestLocks:
+    @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+    def test_hold_pins_with_hashes_and_nothing_else(self, lock: Path) -> None:
+        lines = lock.read_text().splitlines()
+
+        assert [line for line in lines if not PIN.match(line) and not HASH.match(line)] == []
+        assert all(HASH.match(after) for line, after in zip(lines, [*lines[1:], ""], strict=True) if PIN.match(line))
+
+    @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+    def test_agree_on_one_version_of_everything(self, lock: Path) -> None:
+        development: dict[str, set[str]] = {}
+        for (name, _), version in pins("development.txt").items():
+            development.setdefault(name, set()).add(version)
+
+        assert {
+            name: version
+            for (name, _), version in pins(lock.name).items()
+            if version not in development.get(name, {version})
+        } == {}
+
+    @pytest.mark.parametrize("lock", ["build.txt", "local.txt", "runtime.txt"])
+    def test_of_the_service_are_part_of_what_is_tested(self, lock: str) -> None:
+        assert pins(lock).items() <= pins("development.txt").items()
+
+    def test_fit_what_pyproject_asks_for(self) -> None:
+        pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
+        groups = pyproject["dependency-groups"] | pyproject["project"]["optional-dependencies"]
+        service = pyproject["project"]["dependencies"]
+        asked = {
+            "runtime.txt": [*service, *groups["tracing"]],
+            "local.txt": [*service, *groups["local"], *groups["build"]],
+            "development.txt": [*service, *groups["tracing"], *groups["local"], *groups["build"], *groups["dev"]],
+            "build.txt": groups["build"],
+            "loadtest.txt": groups["loadtest"],
+            "reload.txt": groups["reload"],
+        }
+
+        assert set(asked) == {lock.name for lock in LOCKS}
+        for lock, requirements in asked.items():
+            locked = {name: version for (name, _), version in pins(lock).items()}
+            for requirement in map(Requirement, requirements):
+                version = locked.get(canonicalize_name(requirement.name))
+                assert version is not None, f"{lock} lacks {requirement}: make lock"
+                assert requirement.specifier.contains(version, prereleases=True), f"{lock}: {requirement}: make lock"
+
+
+class TestMakefile:
+    def test_help_names_every_target_with_one_line(self) -> None:
+        phony = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        assert phony is not None
+
+        # Not as a part of the `make test` that may run this.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+        shown = subprocess.run(
+            ["make", "--silent"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        ).stdout
+
+        described = re.findall(r"^  make ([a-z-]+) +\S.*$", shown, re.MULTILINE)
+        assert len(described) == len(shown.splitlines())
+        assert set(described) == set(phony[1].split())
+        assert set(described) >= DOCUMENTED_SCRIPTS
+
+
+def instructions() -> list[tuple[str, str]]:
+    text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE).replace("\\\n", "")
+    return [(line.partition(" ")[0], line.partition(" ")[2]) for line in text.splitlines() if line]
+
+
+def arguments(name: str) -> list[str]:
+    return [rest for instruction, rest in instructions() if instruction == name]
+
+
+def probe() -> list[str]:
+    """The command of the image's health check, for this Python."""
+    (healthcheck,) = arguments("HEALTHCHECK")
+    command: list[str] = json.loads(healthcheck.partition(" CMD ")[2])
+    assert command[0] == "python"
+    return [sys.executable, *command[1:]]
+
+
+class _Answers(BaseHTTPRequestHandler):
+    status = 200
+    asked: list[str]
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.send_response(self.status)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def answering() -> Iterator[tuple[int, type[_Answers]]]:
+    """A server: its port, and what it answers."""
+    handler = type("Answers", (_Answers,), {"asked": []})
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server.server_port, handler
+        server.shutdown()
+        thread.join()
+
+
+class TestDockerfile:
+    def test_is_built_from_one_pinned_image(self) -> None:
+        (base,) = [rest for rest in arguments("ARG") if rest.startswith("PYTHON_IMAGE=")]
+        stages = [rest.split(" AS ") for rest in arguments("FROM")]
+
+        assert re.fullmatch(r"PYTHON_IMAGE=python:\d+\.\d+-slim(@sha256:[0-9a-f]{64})?", base)
+        assert {image for image, _ in stages} - {name for _, name in stages} == {"${PYTHON_IMAGE}"}
+
+    def test_last_stage_is_the_one_to_run(self) -> None:
+        assert arguments("FROM")[-1] == "service AS runtime"
+        assert json.loads(arguments("CMD")[-1]) == ["mylist", "serve"]
+
+    def test_nothing_runs_as_root(self) -> None:
+        assert arguments("USER") == ["10001:10001"]
+
+    def test_installs_only_what_the_locks_hold(self) -> None:
+        installs = [run for run in arguments("RUN") if re.search(r"\bpip\b.* install", run)]
+
+        assert len(installs) >= 2
+        assert all("--require-hashes" in run or "--no-deps" in run for run in installs)
+
+    def test_copies_only_what_the_build_context_has(self) -> None:
+        let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+        copied = {
+            source.partition("/")[0]
+            for rest in arguments("COPY")
+            if "--from=" not in rest
+            for source in [part for part in rest.split() if not part.startswith("--")][:-1]
+        }
+
+        assert copied == let_in
+        assert all((ROOT / name).exists() for name in let_in)
+
+    @pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])
+    def test_probe_is_healthy_when_livez_is_200(
+        self, answering: tuple[int, type[_Answers]], status: int, code: int
+    ) -> None:
+        port, handler = answering
+        handler.status = status
+
+        result = subprocess.run(probe(), env={**os.environ, "PORT": str(port)}, check=False)
+
+        assert result.returncode == code
+        assert handler.asked == ["/livez"]
+
+    def test_probe_is_unhealthy_when_nothing_listens(self, answering: tuple[int, type[_Answers]]) -> None:
+        del answering  # its port is in use: the one below, 1, never is
+        result = subprocess.run(probe(), env={**os.environ, "PORT": "1"}, capture_output=True, check=False)
+
+        assert result.returncode == 1
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    return loaded
+
+
+class TestCompose:
+    def test_images_are_the_documented_ones(self, compose: dict[str, Any]) -> None:
+        images = {name: service["image"] for name, service in compose["services"].items()}
+
+        assert images == {"api": "mylist:compose", "seed": "mylist:compose", "mongodb": "mongo:8", "redis": "redis:8"}
+        assert compose["services"]["api"]["build"]["target"] == "runtime"
+
+    def test_only_the_api_has_a_port_and_on_loopback(self, compose: dict[str, Any]) -> None:
+        assert {name: service["ports"] for name, service in compose["services"].items() if "ports" in service} == {
+            "api": ["127.0.0.1:${PORT:-3000}:3000"]
+        }
+
+    def test_every_service_that_stays_has_a_health_check(self, compose: dict[str, Any]) -> None:
+        for name, service in compose["services"].items():
+            if name == "seed":  # it ends
+                assert service["healthcheck"] == {"disable": True}
+                continue
+            assert service["healthcheck"]["test"][0] == "CMD"
+            assert not {"mongosh", "curl", "wget"} & set(service["healthcheck"]["test"])
+
+    def test_the_api_starts_after_healthy_databases(self, compose: dict[str, Any]) -> None:
+        assert compose["services"]["api"]["depends_on"] == {
+            "mongodb": {"condition": "service_healthy"},
+            "redis": {"condition": "service_healthy"},
+        }
+
+    def test_nothing_gains_privileges_and_the_api_writes_nothing(self, compose: dict[str, Any]) -> None:
+        assert all("no-new-privileges:true" in each["security_opt"] for each in compose["services"].values())
+        assert compose["services"]["api"]["read_only"]
+        assert compose["services"]["api"]["cap_drop"] == ["ALL"]
+
+    def test_the_api_has_the_time_to_stop_that_it_may_take(self, compose: dict[str, Any]) -> None:
+        defaults = Settings()
+        grace = float(compose["services"]["api"]["stop_grace_period"].removesuffix("s"))
+
+        assert grace > defaults.shutdown_delay + defaults.shutdown_timeout
+
+    def test_no_password_is_written_down_but_the_development_default(self, compose: dict[str, Any]) -> None:
+        for service in compose["services"].values():
+            for name, value in service.get("environment", {}).items():
+                if "PASSWORD" in name or name.endswith("AUTH"):
+                    assert value == "" or re.fullmatch(r"\$\{[A-Z_]+_PASSWORD:-development\}", value)
+
+    def test_what_it_sets_are_settings_that_the_service_accepts(self, compose: dict[str, Any]) -> None:
+        given = {
+            name: re.sub(r"\$\{\w+:-(\w*)\}", r"\1", value)
+            for name, value in compose["services"]["api"]["environment"].items()
+        }
+
+        assert set(given) - {each.variable for each in explain()} == {"MONGODB_ROOT_PASSWORD"}
+        in_force = Settings.load(given)
+        assert (in_force.mongodb_user, in_force.redis_host) == ("mylist", "redis")
+
+    def test_what_it_takes_from_env_is_in_the_example(self) -> None:
+        taken = set(re.findall(r"\$\{(\w+)", (ROOT / "compose.yaml").read_text()))
+
+        assert taken <= set(variables((ROOT / ".env.example").read_text()))
+
+
+ENV_EXAMPLE_COMMAND = ".venv/bin/python tests/unit/test_packaging.py > .env.example"
+
+
+def env_example() -> str:
+    """What .env.example has to hold."""
+    lines = [
+        "# Every setting of the service with its default. To change one, copy this file to .env and take the # off",
+        "# the setting's line; what the environment holds goes before .env.",
+        f"# Made by: {ENV_EXAMPLE_COMMAND}",
+    ]
+    for each in explain():
+        lines += ["", f"# {each.meaning}", f"# Accepts {each.accepts}.", f"#{each.variable}={each.default}".rstrip()]
+    lines += [
+        "",
+        "# --- `make up` only. Its MongoDB and Redis are made with MONGODB_USER, MONGODB_PASSWORD and REDIS_PASSWORD",
+        "# as set above, or with mylist, development and development; MongoDB keeps those of its first start. The",
+        "# password of its administrator, which the service does not get:",
+        "#MONGODB_ROOT_PASSWORD=development",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def variables(example: str) -> dict[str, str | None]:
+    """The variables of an example once they are no comments."""
+    return dotenv_values(stream=io.StringIO(re.sub(r"^#(?=[A-Z_]+=)", "", example, flags=re.MULTILINE)))
+
+
+class TestEnvExample:
+    @pytest.fixture(autouse=True)
+    def _no_settings_of_this_machine(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.chdir(tmp_path)
+        for each in explain():
+            monkeypatch.delenv(each.variable, raising=False)
+
+    def test_is_up_to_date(self) -> None:
+        assert (ROOT / ".env.example").read_text() == env_example(), f"out of date: {ENV_EXAMPLE_COMMAND}"
+
+    def test_holds_every_setting_and_no_other(self) -> None:
+        held = variables((ROOT / ".env.example").read_text())
+
+        assert [*held] == [*(each.variable for each in explain()), "MONGODB_ROOT_PASSWORD"]
+
+    def test_sets_the_defaults_when_nothing_in_it_is_a_comment(self) -> None:
+        assert Settings.load(variables((ROOT / ".env.example").read_text())) == Settings()
+
+    def test_changes_nothing_as_it_is(self) -> None:
+        assert dotenv_values(ROOT / ".env.example") == {}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(env_example())
