@@ -1,0 +1,100 @@
+"""The documented sample: the ids of the examples in the API's documentation, so that each works as written.
+
+The first user's list holds 24 items. The two ids that the documentation adds, The Matrix among them, are left out:
+adding The Matrix answers 201, and the list then has the documented 25.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pymongo.asynchronous.database import AsyncDatabase
+
+from mylist.seeding.insertion import insert_missing, insert_new, missing
+from mylist.seeding.titles import CREATED_AT, MOVIES, TVSHOWS, sample_id
+from mylist.store.indexes import create_indexes
+
+Document = dict[str, Any]
+
+USER_ID = str(sample_id(0x11))
+MATRIX_ID = str(sample_id(0x12))
+
+_NEWEST = datetime(2024, 1, 19, 20, 15, tzinfo=UTC)
+"""When the newest item of a list was added; the others follow a day apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seeded:
+    """How many documents were new."""
+
+    titles: int
+    users: int
+    items: int
+
+
+def _user(suffix: int, username: str, liked: list[str], disliked: list[str], watched: list[Document]) -> Document:
+    return {
+        "_id": sample_id(suffix),
+        "username": username,
+        "email": f"{username}@example.com",
+        "preferences": {"favoriteGenres": liked, "dislikedGenres": disliked},
+        "watchHistory": watched,
+        "createdAt": CREATED_AT,
+        "updatedAt": CREATED_AT,
+    }
+
+
+def _watched(suffix: int, day: int, rating: int | None = None) -> Document:
+    seen = {"contentId": str(sample_id(suffix)), "watchedOn": datetime(2024, 1, day, 21, 30, tzinfo=UTC)}
+    return seen if rating is None else {**seen, "rating": rating}
+
+
+USERS = [
+    _user(0x11, "ada", ["SciFi", "Drama"], ["Horror"], [_watched(0x1E, 5, 9), _watched(0xA4, 7, 8), _watched(0x20, 9)]),
+    _user(0xB1, "grace", ["Comedy"], [], [_watched(0x17, 6, 10)]),
+    _user(0xB2, "linus", [], ["Romance"], []),
+]
+
+
+def _list_of(user: Document, movies: list[Document], tvshows: list[Document]) -> list[Document]:
+    """Makes a list, newest first, with a show after every two movies."""
+    items = [("movie", movie) for movie in movies]
+    for place, tvshow in enumerate(tvshows):
+        items.insert(3 * place + 2, ("tvshow", tvshow))
+    return [
+        {
+            "userId": str(user["_id"]),
+            "contentId": str(title["_id"]),
+            "contentType": content_type,
+            "addedAt": _NEWEST - timedelta(days=age, minutes=7 * age),
+        }
+        for age, (content_type, title) in enumerate(items)
+    ]
+
+
+LISTS = [
+    _list_of(USERS[0], MOVIES[2:18], TVSHOWS[:8]),
+    _list_of(USERS[1], MOVIES[:3], TVSHOWS[8:]),
+    _list_of(USERS[2], [], []),
+]
+
+
+async def seed(database: AsyncDatabase[Document]) -> Seeded:
+    """Adds what is missing of the sample; a list is added only together with its user.
+
+    A user's document is the mark that the list was complete once, so an item that was removed since stays removed.
+
+    Raises:
+        StoreRefusedError: the rights are missing, or the data contradicts a unique index.
+        StoreUnavailableError: MongoDB went away.
+    """
+    await create_indexes(database)
+    titles = await insert_missing(database["movies"], MOVIES) + await insert_missing(database["tvshows"], TVSHOWS)
+    new = await missing(database["users"], [user["_id"] for user in USERS])
+    users = items = 0
+    for user, items_of_user in zip(USERS, LISTS, strict=True):
+        if user["_id"] in new:
+            # Copies, as the driver writes an `_id` into what it inserts.
+            items += await insert_new(database["mylist"], [dict(item) for item in items_of_user])
+            users += await insert_new(database["users"], [user])
+    return Seeded(titles, users, items)
