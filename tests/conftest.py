@@ -1,0 +1,89 @@
+"""What the tests of every layer share: the stores of the run, and the service as a process."""
+
+from collections.abc import Callable, Iterator
+from uuid import uuid4
+
+import pytest
+from pymongo import MongoClient
+from pymongo.database import Database
+from redis import Redis
+
+from tests.serving import Service
+from tests.stores import Store, choose_mongodb, choose_redis, with_database
+
+Serve = Callable[..., Service]
+
+_MONGODB = pytest.StashKey[Store]()
+_REDIS = pytest.StashKey[Store]()
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    config.stash[_MONGODB] = choose_mongodb()
+    config.stash[_REDIS] = choose_redis()
+    return [f"MongoDB: {config.stash[_MONGODB].source}", f"Redis: {config.stash[_REDIS].source}"]
+
+
+@pytest.fixture(scope="session")
+def mongodb_server(pytestconfig: pytest.Config) -> Iterator[str]:
+    """The URI of the run's MongoDB; most tests want `mongodb_uri`."""
+    with pytestconfig.stash[_MONGODB].start() as uri:
+        yield uri
+
+
+@pytest.fixture(scope="session")
+def redis_url(pytestconfig: pytest.Config) -> Iterator[str]:
+    """The URL of the run's Redis, whose database is emptied; tests keep apart by the users they make up."""
+    with pytestconfig.stash[_REDIS].start() as url:
+        with Redis.from_url(url) as client:
+            client.flushdb()
+        yield url
+
+
+@pytest.fixture(scope="module")
+def mongodb_uri(mongodb_server: str) -> Iterator[str]:
+    """The URI of a database of this module's own."""
+    name = f"mylist-test-{uuid4().hex[:12]}"
+    yield with_database(mongodb_server, name)
+    with MongoClient[dict[str, object]](mongodb_server) as client:
+        client.drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def database(mongodb_uri: str) -> Iterator[Database[dict[str, object]]]:
+    """That database, to put data into and to look at what the service did."""
+    with MongoClient[dict[str, object]](mongodb_uri, tz_aware=True) as client:
+        yield client.get_default_database()
+
+
+@pytest.fixture(scope="module")
+def serve(mongodb_uri: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """Starts a service process with the settings given; each is stopped, and must stop cleanly, at the end."""
+    services: list[Service] = []
+
+    def start(**settings: str) -> Service:
+        service = Service(
+            tmp_path_factory.mktemp("service"), {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url, **settings}
+        )
+        try:
+            service.wait_until_ready()
+        except BaseException:
+            service.kill()
+            raise
+        services.append(service)
+        return service
+
+    yield start
+    for service in services:
+        service.stop()
+
+
+@pytest.fixture(scope="module")
+def service(serve: Serve) -> Service:
+    """A service process with default settings."""
+    return serve()
+
+
+@pytest.fixture
+def user_id() -> str:
+    """A user nobody else has."""
+    return f"user-{uuid4().hex}"

@@ -1,0 +1,88 @@
+"""The service as the tests meet it: a process of its own, started and stopped like anywhere else."""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+
+from mylist.settings import explain
+from tests.waiting import wait_until
+
+_START_TIMEOUT = 30.0
+_STOP_TIMEOUT = 30.0
+
+
+class Service:
+    """A `mylist serve` process with these settings; nothing else of the environment reaches it as a setting."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / f"service-{self.port}.log"
+        with self.log.open("wb") as log:
+            # The folder holds no .env file.
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "mylist", "serve"],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+                env={
+                    **_without_settings(),
+                    "HOST": "127.0.0.1",
+                    "PORT": str(self.port),
+                    "APP_ENV": "test",
+                    "SHUTDOWN_DELAY": "0",
+                    **settings,
+                },
+            )
+
+    def wait_until_ready(self) -> None:
+        """Waits for `/readyz` to say so."""
+        wait_until(self._is_ready, within=_START_TIMEOUT)
+
+    def stop(self) -> None:
+        """Ends it by SIGTERM; it must exit by itself, with status 0 and without a failure in its log."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(_STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+        assert status == 0, f"exited with {status}\n{self.log.read_text()}"
+        assert "traceback" not in self.log.read_text().lower(), self.log.read_text()
+
+    def kill(self) -> None:
+        """Ends it by SIGKILL."""
+        self.process.kill()
+        self.process.wait()
+
+    def _is_ready(self) -> bool:
+        assert self.process.poll() is None, f"exited with {self.process.poll()}\n{self.log.read_text()}"
+        try:
+            return httpx.get(f"{self.url}/readyz", trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+
+def free_port() -> int:
+    """Finds a port to listen on, below the range of outgoing connections: those can't take it meanwhile."""
+    for port in random.sample(range(20_000, 32_000), k=100):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no free port between 20000 and 32000")
+
+
+def _without_settings() -> dict[str, str]:
+    settings = {setting.variable for setting in explain()}
+    return {name: value for name, value in os.environ.items() if name not in settings}
