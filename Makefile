@@ -40,7 +40,7 @@ test: $(DEVELOPMENT) ## Run every test and print the branch coverage; some: make
 	@$(PY) -m coverage report $(if $(ARGS),--fail-under=0)
 
 test-watch: $(DEVELOPMENT) ## Run the tests again on every change: make test-watch ARGS=tests/unit
-	@exec $(PY) -m pytest_watcher . $(ARGS)
+	@exec $(PY) -m pytest_watcher --now --runner $(BIN)/pytest . $(ARGS)
 
 coverage: test ## Run the tests and write the coverage as HTML to build/coverage/html
 	@$(PY) -m coverage html --quiet --directory build/coverage/html
