@@ -40,7 +40,7 @@ test: $(DEVELOPMENT) ## Run every test and print the branch coverage; some: make
 	@$(PY) -m coverage report $(if $(ARGS),--fail-under=0)
 
 test-watch: $(DEVELOPMENT) ## Run the tests again on every change: make test-watch ARGS=tests/unit
-	@exec $(PY) -m pytest_watcher --now --runner $(BIN)/pytest . $(ARGS)
+	@exec $(PY) -m watchfiles --filter python '$(PY) -m pytest $(ARGS)' service tests
 
 coverage: test ## Run the tests and write the coverage as HTML to build/coverage/html
 	@$(PY) -m coverage html --quiet --directory build/coverage/html
@@ -71,7 +71,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 CONSTRAINED = $(COMPILE) --constraints locks/development.txt
 
 lock: $(DEVELOPMENT) ## Bring locks/ in line with pyproject.toml; newest versions: make lock ARGS=--upgrade
-	@$(COMPILE) pyproject.toml --extra tracing --extra local --group build --group dev \
+	@$(COMPILE) pyproject.toml --extra tracing --extra local --group dev \
 		--output-file locks/development.txt >/dev/null
 	@$(CONSTRAINED) pyproject.toml --extra tracing --output-file locks/runtime.txt >/dev/null
 	@$(CONSTRAINED) pyproject.toml --extra local --group build --output-file locks/local.txt >/dev/null
