@@ -90,7 +90,7 @@ class _Service:
         settings = self._context.settings
         self._mongodb = connection.connect(settings)
         self._redis: Redis = commands.connect(settings)
-        database = Database(connection.database_of(self._mongodb), max_concurrency=settings.mongodb_max_concurrency)
+        database = Database(self._mongodb, settings)
         store = ListStore(database)
 
         async def load(user_id: str) -> ListValue:
@@ -105,12 +105,11 @@ class _Service:
             ttl=settings.cache_ttl,
             strict=settings.cache_strict,
             load_deadline=settings.mongodb_timeout,
-            # Counting the list and changing it.
-            write_deadline=2 * settings.mongodb_timeout,
+            write_deadline=settings.mongodb_timeout,
         )
         catalogue = Catalogue(ContentStore(database), ttl=settings.catalogue_ttl, capacity=settings.catalogue_size)
         self._context.database = database
-        self._context.lists = Lists(store, cache, catalogue, max_items=settings.max_list_size)
+        self._context.lists = Lists(database, store, cache, catalogue, max_items=settings.max_list_size)
 
     async def start(self, _: App) -> None:
         """Begins to watch the stores; the service is ready when MongoDB has its indexes."""

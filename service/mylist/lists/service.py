@@ -1,7 +1,8 @@
 """The rules: what reading and changing a list means."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ from mylist.cache.list_cache import CacheResult, ListCache
 from mylist.catalogue.catalogue import Catalogue, Entry
 from mylist.errors import ContentNotFoundError, ItemAlreadyInListError, ItemNotInListError, ListFullError
 from mylist.lists.item import ContentType, Item, parse_content_id, to_milliseconds
+from mylist.store.connection import Database
 from mylist.store.lists import ListStore
 
 _T = TypeVar("_T")
@@ -39,13 +41,17 @@ class Lists:
     Every method raises an `UnavailableError` when what it needs is out of service.
 
     Args:
+        database: MongoDB.
         store: the lists in MongoDB.
         cache: the lists in Redis.
         catalogue: the movies and shows.
         max_items: most items on a list; a soft cap, which adds at the same moment may pass.
     """
 
-    def __init__(self, store: ListStore, cache: ListCache, catalogue: Catalogue, *, max_items: int) -> None:
+    def __init__(
+        self, database: Database, store: ListStore, cache: ListCache, catalogue: Catalogue, *, max_items: int
+    ) -> None:
+        self._database = database
         self._store = store
         self._cache = cache
         self._catalogue = catalogue
@@ -106,7 +112,7 @@ class Lists:
             await asyncio.wait(self._changes)
 
     async def _add(self, user_id: str, content_id: bytes, content_type: ContentType) -> Item:
-        async with self._cache.writing(user_id, most_items=self._max_items) as cached:
+        async with self._changing(user_id, most_items=self._max_items) as cached:
             if cached is None and await self._store.count(user_id, limit=self._max_items) >= self._max_items:
                 raise ListFullError(self._max_items)
             item = Item(to_milliseconds(datetime.now(UTC)), content_id, content_type)
@@ -114,8 +120,16 @@ class Lists:
         return item
 
     async def _remove(self, user_id: str, content_id: bytes) -> None:
-        async with self._cache.writing(user_id):
+        async with self._changing(user_id):
             await self._store.delete(user_id, content_id)
+
+    @asynccontextmanager
+    async def _changing(self, user_id: str, *, most_items: int = 0) -> AsyncIterator[int | None]:
+        # A fence drops the cached list, so none is placed for a change that cannot be made.
+        self._database.require()
+        async with self._cache.writing(user_id, most_items=most_items) as cached:
+            with self._database.deadline():
+                yield cached
 
     async def _to_the_end(self, change: Coroutine[Any, Any, _T]) -> _T:
         # A client that goes away must not leave a change between its fence and MongoDB.

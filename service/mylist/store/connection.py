@@ -7,9 +7,10 @@ cancelled from outside: a cancelled command would leave its connection unusable 
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+import pymongo
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import (
@@ -52,7 +53,7 @@ def connect(settings: Settings) -> AsyncMongoClient[Document]:
             settings.mongodb_uri,
             appname=_APP_NAME,
             tz_aware=True,
-            timeoutMS=int(settings.mongodb_timeout * 1000),
+            timeoutMS=int(_driver_timeout(settings) * 1000),
             maxPoolSize=settings.mongodb_pool_size,
             # An acknowledged write survives a failover, and a list is never filled from one that might not.
             w="majority",
@@ -65,25 +66,45 @@ def connect(settings: Settings) -> AsyncMongoClient[Document]:
         raise StoreRefusedError(f"MONGODB_URI cannot be used: {error}") from None
 
 
+def _driver_timeout(settings: Settings) -> float:
+    # Looking for a server, the driver notices up to half a second late that its time is up.
+    return max(settings.mongodb_timeout - 0.5, settings.mongodb_timeout / 2)
+
+
 def database_of(client: AsyncMongoClient[Document]) -> AsyncDatabase[Document]:
     """Gives the database that the connection string names."""
     return client.get_default_database(DEFAULT_DATABASE)
 
 
-def reason(error: OperationFailure) -> str:
-    """Gives MongoDB's own words for a refusal, in one line."""
-    return str((error.details or {}).get("errmsg", error)).replace("\n", " ")
+def reason(error: PyMongoError) -> str:
+    """Gives MongoDB's or the driver's own words for a failure, in one line and without the driver's view of it all."""
+    words = (error.details or {}).get("errmsg") if isinstance(error, OperationFailure) else None
+    return str(words or error).partition(", Timeout:")[0].partition(" (configured")[0].replace("\n", " ")
 
 
 class Database:
     """MongoDB as the rest of the service sees it: there or not, and never asked for too much at once."""
 
-    def __init__(self, handle: AsyncDatabase[Document], *, max_concurrency: int) -> None:
-        self.handle = handle
+    def __init__(self, client: AsyncMongoClient[Document], settings: Settings) -> None:
+        self.handle = database_of(client)
+        self._timeout = _driver_timeout(settings)
+        self._max_concurrency = settings.mongodb_max_concurrency
+        self._under_way = 0
         self.available = False
         """Whether MongoDB answered the last check."""
-        self._max_concurrency = max_concurrency
-        self._under_way = 0
+
+    def require(self) -> None:
+        """Makes sure that asking MongoDB makes sense.
+
+        Raises:
+            StoreUnavailableError: it did not answer the last check.
+        """
+        if not self.available:
+            raise StoreUnavailableError
+
+    def deadline(self) -> AbstractContextManager[None]:
+        """Surrounds several operations that have to end within the deadline of one."""
+        return pymongo.timeout(self._timeout)
 
     @contextmanager
     def operation(self, *, writes: bool = False) -> Iterator[None]:
@@ -94,8 +115,7 @@ class Database:
             StoreUnavailableError: MongoDB is away, or did not do it in time.
             OutcomeUnknownError: it `writes`, and may have taken effect all the same.
         """
-        if not self.available:
-            raise StoreUnavailableError
+        self.require()
         if self._under_way >= self._max_concurrency:
             raise OverloadedError
         self._under_way += 1
@@ -104,7 +124,7 @@ class Database:
         except (ServerSelectionTimeoutError, WaitQueueTimeoutError) as error:
             raise StoreUnavailableError from error
         except PyMongoError as error:
-            _logger.warning("MongoDB operation failed: %s", error)
+            _logger.warning("MongoDB operation failed: %s", reason(error))
             raise (OutcomeUnknownError if writes else StoreUnavailableError) from error
         finally:
             self._under_way -= 1
@@ -118,21 +138,21 @@ class Database:
         try:
             await self.handle.command("ping")
         except OperationFailure as error:
-            self._note(available=False, reason=error)
+            self._note(available=False, error=error)
             if error.code in (_AUTHENTICATION_FAILED, _UNAUTHORIZED):
                 raise StoreRefusedError(reason(error)) from error
         except WaitQueueTimeoutError:
             pass  # our own load keeps the pool busy; that says nothing about MongoDB
         except PyMongoError as error:
-            self._note(available=False, reason=error)
+            self._note(available=False, error=error)
         else:
             self._note(available=True)
 
-    def _note(self, *, available: bool, reason: Exception | None = None) -> None:
+    def _note(self, *, available: bool, error: PyMongoError | None = None) -> None:
         if available != self.available:
             _logger.log(
                 logging.INFO if available else logging.ERROR,
                 "MongoDB is %s",
-                "available" if available else f"not available: {reason}",
+                f"not available: {reason(error)}" if error else "available",
             )
         self.available = available
