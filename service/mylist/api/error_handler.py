@@ -29,6 +29,8 @@ _OF_SANIC: dict[int, tuple[str, str]] = {
     431: ("HEADERS_TOO_LARGE", "The headers are too large"),
     503: ("SERVICE_UNAVAILABLE", "The service is not available, please try again"),
 }
+# The method that Sanic makes up for a request it could not parse.
+_UNPARSED = "NONE"
 _INTERNAL = ("INTERNAL_ERROR", "Internal server error")
 
 
@@ -63,9 +65,9 @@ def _too_large(request: ApiRequest) -> int:
     """Tells apart what Sanic calls one thing: a body, headers or a URL over its limit."""
     if request.route is not None or request.stream is None:
         return 413
-    # Only a head that did not fit is still in the buffer unparsed; without a line end the URL alone was too long.
-    unparsed = bytes(request.stream.protocol.recv_buffer)
-    return 414 if b"\r\n" not in unparsed else 431
+    # A head that did not fit is still in the buffer, unparsed.
+    request_line_end = request.stream.protocol.recv_buffer.find(b"\r\n")
+    return 431 if 0 <= request_line_end < request.app.config.REQUEST_MAX_HEADER_SIZE else 414
 
 
 def _error(request: ApiRequest, status: int, code: str, message: str, headers: dict[str, str]) -> HTTPResponse:
@@ -76,7 +78,7 @@ def _error(request: ApiRequest, status: int, code: str, message: str, headers: d
         status_code=int(status),
         timestamp=iso_format(datetime.now(UTC)),
         path=request.path,
-        method=request.method,
+        method=request.method if request.method != _UNPARSED else "",
         request_id=request.id,
     )
     return json_response(request, _encode(body), status=int(status), headers=headers)

@@ -1,12 +1,15 @@
 """The request as handlers see it: who asks, and under which id."""
 
+import asyncio
 import os
 import re
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sanic import Request, Sanic
 from sanic.config import Config
+from sanic.exceptions import RequestTimeout
+from sanic.http import Http
 
 from mylist.api.context import Context
 from mylist.errors import InvalidUserIdError, UserIdRequiredError
@@ -34,6 +37,22 @@ class ApiRequest(_Request):
             given = self.headers.getone("x-request-id", "")
             self._id = given if _REQUEST_ID.fullmatch(given) else f"{_ID_PREFIX}-{next(_ids):x}"
         return str(self._id)
+
+    async def receive_body(self) -> None:
+        """Receives the body, in as much time as the head may take.
+
+        Raises:
+            RequestTimeout: it did not arrive; the connection is closed then.
+        """
+        try:
+            async with asyncio.timeout(self.app.config.REQUEST_TIMEOUT):
+                await super().receive_body()  # type: ignore[no-untyped-call]
+        except TimeoutError:
+            # Sanic would wait for the rest before it closes.
+            connection = cast("Http", self.stream)
+            connection.keep_alive = False
+            connection.request_body = None
+            raise RequestTimeout("Request body timeout") from None
 
     @property
     def user_id(self) -> str:

@@ -1,5 +1,6 @@
 """The bodies of the API, as structs: requests are decoded by them, and the OpenAPI document is made of them."""
 
+import re
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -32,6 +33,8 @@ class AddRequest(Struct, rename="camel"):
     content_type: Annotated[str | None, Meta(examples=list(CONTENT_TYPES))] = None
 
 
+# Where msgspec says that the trouble is, as in "Expected `str`, got `int` - at `$.contentId`".
+_FIELD_IN_ERROR = re.compile(r"`\$\.(\w+)`")
 _add_request = msgspec.json.Decoder(AddRequest)
 
 
@@ -51,9 +54,8 @@ def decode_add_request(body: bytes, content_type: str) -> tuple[str, ContentType
     try:
         request = _add_request.decode(body)
     except msgspec.ValidationError as error:
-        message = str(error)
-        if "`$." in message:
-            raise InvalidFieldError(message) from None
+        if field := _FIELD_IN_ERROR.search(str(error)):
+            raise InvalidFieldError(f"{field[1]} must be a string") from None
         raise InvalidJsonError("The body must be a JSON object") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise InvalidJsonError("The body is not valid JSON") from None
