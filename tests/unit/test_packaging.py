@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -183,9 +184,11 @@ class TestDockerfile:
         assert result.returncode == code
         assert handler.asked == ["/livez"]
 
-    def test_probe_is_unhealthy_when_nothing_listens(self, answering: tuple[int, type[_Answers]]) -> None:
-        del answering  # its port is in use: the one below, 1, never is
-        result = subprocess.run(probe(), env={**os.environ, "PORT": "1"}, capture_output=True, check=False)
+    def test_probe_is_unhealthy_when_nothing_listens(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            port = closed.getsockname()[1]
+
+        result = subprocess.run(probe(), env={**os.environ, "PORT": str(port)}, capture_output=True, check=False)
 
         assert result.returncode == 1
 
