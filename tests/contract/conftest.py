@@ -1,0 +1,66 @@
+"""The service with its titles, and users who call it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from pymongo.database import Database
+
+from tests.contract.shapes import check_response
+from tests.contract.titles import MATRIX_DOCUMENT, MOVIE_DOCUMENTS, SHOW_DOCUMENT
+from tests.serving import Service
+from tests.waiting import wait_until
+
+
+class User:
+    """Someone with a list; every answer is held against its documented shape."""
+
+    def __init__(self, client: httpx.Client, user_id: str) -> None:
+        self.client = client
+        self.id = user_id
+        self.headers = {"user-id": user_id}
+
+    def add(self, content_id: Any, content_type: Any = "movie") -> httpx.Response:
+        body = {"contentId": content_id, "contentType": content_type}
+        return self.client.post("/api/mylist/add", json=body, headers=self.headers)
+
+    def remove(self, content_id: str) -> httpx.Response:
+        return self.client.delete(f"/api/mylist/remove/{content_id}", headers=self.headers)
+
+    def items(self, query: str = "", **headers: str) -> httpx.Response:
+        return self.client.get(f"/api/mylist/items{query}", headers=self.headers | headers)
+
+    def stats(self, **headers: str) -> httpx.Response:
+        return self.client.get("/api/mylist/stats", headers=self.headers | headers)
+
+    def contents(self, query: str = "") -> list[str]:
+        """The ids on the list, in the order the API gives them."""
+        return [item["contentId"] for item in self.items(query).json()["data"]["items"]]
+
+
+@pytest.fixture(scope="module")
+def titles(database: Database[dict[str, object]]) -> None:
+    """Puts the movies and shows into the database."""
+    database["movies"].insert_many([MATRIX_DOCUMENT, *MOVIE_DOCUMENTS])
+    database["tvshows"].insert_one(SHOW_DOCUMENT)
+
+
+@pytest.fixture(scope="module")
+def client(service: Service, titles: None) -> Iterator[httpx.Client]:  # noqa: ARG001 - there before the first call
+    """Calls the service, once that believes its cache: a process that has just started does not."""
+    with connect(service) as client:
+        reader = User(client, "warming-up")
+        wait_until(lambda: reader.stats().headers["x-cache"] == "hit", within=5)
+        yield client
+
+
+@pytest.fixture
+def user(client: httpx.Client, user_id: str) -> User:
+    """Someone with an empty list."""
+    return User(client, user_id)
+
+
+def connect(service: Service) -> httpx.Client:
+    """Makes a client that looks at the shape of every answer."""
+    return httpx.Client(base_url=service.url, trust_env=False, event_hooks={"response": [check_response]})

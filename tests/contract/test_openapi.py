@@ -1,0 +1,121 @@
+"""The OpenAPI document: well-formed, and of the routes that are really there."""
+
+import json
+import re
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+import pytest
+
+from mylist import __version__
+
+METHODS = {"get", "head", "post", "delete"}
+HEADER_ONLY = {"304"}
+
+
+@pytest.fixture(scope="module")
+def document(client: httpx.Client) -> Any:
+    answer = client.get("/openapi.json")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+    return answer.json()
+
+
+def operations(document: Any) -> Iterator[tuple[str, str, Any]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield path, method, operation
+
+
+def nodes(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+    for each in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from nodes(each)
+
+
+def test_is_of_this_version(document: Any) -> None:
+    assert document["openapi"].startswith("3.1.")
+    assert document["info"]["title"] == "My List"
+    assert document["info"]["version"] == __version__
+    assert document["info"]["license"]["identifier"] == "ISC"
+    assert set(document) <= {"openapi", "info", "servers", "paths", "components", "tags"}
+
+
+def test_has_every_route(document: Any) -> None:
+    assert {(path, method) for path, method, _ in operations(document)} == {
+        ("/api/mylist/add", "post"),
+        ("/api/mylist/remove/{contentId}", "delete"),
+        *((path, method) for path in ("/api/mylist/items", "/api/mylist/stats") for method in ("get", "head")),
+        *((path, method) for path in ("/health", "/livez", "/readyz") for method in ("get", "head")),
+    }
+
+
+def test_references_lead_somewhere(document: Any) -> None:
+    references = {node["$ref"] for node in nodes(document) if "$ref" in node}
+    assert references
+    for reference in references:
+        assert reference.startswith("#/")
+        target = document
+        for step in reference.removeprefix("#/").split("/"):
+            target = target[step]
+
+
+def test_schemas_are_all_used(document: Any) -> None:
+    references = {node["$ref"].rpartition("/")[2] for node in nodes(document) if "$ref" in node}
+    assert references == set(document["components"]["schemas"])
+
+
+def test_operations_are_complete(document: Any) -> None:
+    for path, method, operation in operations(document):
+        assert method in METHODS
+        assert operation["summary"]
+        assert operation["tags"]
+        for status, response in operation["responses"].items():
+            assert HTTPStatus(int(status))
+            assert response["description"]
+            assert ("content" in response) == (method != "head" and status not in HEADER_ONLY)
+            assert set(response.get("content", {})) <= {"application/json"}
+        in_path = {each["name"] for each in operation["parameters"] if each["in"] == "path"}
+        assert in_path == set(re.findall(r"{(\w+)}", path))
+        assert all(each["required"] for each in operation["parameters"] if each["in"] == "path")
+        names = [(each["name"], each["in"]) for each in operation["parameters"]]
+        assert len(set(names)) == len(names)
+    ids = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(set(ids)) == len(ids)
+
+
+def test_the_user_is_required_where_there_is_a_list(document: Any) -> None:
+    for path, _, operation in operations(document):
+        required = {each["name"] for each in operation["parameters"] if each.get("required") and each["in"] == "header"}
+        assert required == ({"user-id"} if path.startswith("/api/") else set())
+
+
+def test_schemas_speak_json_schema(document: Any) -> None:
+    types = {"string", "integer", "number", "boolean", "array", "object", "null"}
+    for schema in document["components"]["schemas"].values():
+        assert schema["type"] == "object"
+        assert set(schema.get("required", ())) <= set(schema["properties"])
+        for node in nodes(schema["properties"]):
+            if isinstance(kind := node.get("type"), str):
+                assert kind in types
+            if isinstance(pattern := node.get("pattern"), str):
+                assert re.compile(pattern)
+
+
+def test_names_the_fields_in_the_order_of_the_answers(document: Any) -> None:
+    schemas = document["components"]["schemas"]
+    assert list(schemas["ErrorResponse"]["properties"]) == [
+        *("success", "error", "code", "statusCode", "timestamp", "path", "method", "requestId")
+    ]
+    assert list(schemas["ItemsPage"]["properties"]) == ["items", "total", "page", "pageSize", "totalPages"]
+    assert schemas["AddRequest"]["required"] == ["contentId", "contentType"]
+
+
+def test_is_the_one_that_the_command_line_prints(document: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    from mylist.cli import main  # noqa: PLC0415 - only here
+
+    main(["openapi"])
+    assert json.loads(capsys.readouterr().out) == document
