@@ -17,9 +17,12 @@ _MONGODB = pytest.StashKey[Store]()
 _REDIS = pytest.StashKey[Store]()
 
 
-def pytest_report_header(config: pytest.Config) -> list[str]:
+def pytest_configure(config: pytest.Config) -> None:
     config.stash[_MONGODB] = choose_mongodb()
     config.stash[_REDIS] = choose_redis()
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
     return [f"MongoDB: {config.stash[_MONGODB].source}", f"Redis: {config.stash[_REDIS].source}"]
 
 

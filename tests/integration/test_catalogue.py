@@ -1,0 +1,200 @@
+"""The catalogue over a real MongoDB-protocol server, whose round trips are counted by the driver's own events."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from bson import ObjectId
+from pymongo import AsyncMongoClient
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+
+from mylist.catalogue.catalogue import Catalogue, Entry
+from mylist.errors import StoreUnavailableError
+from mylist.lists.value import content_key
+from mylist.settings import Settings
+from mylist.store.connection import Database, Document
+from mylist.store.content import ContentStore
+
+TTL = 60.0
+
+
+class Finds(CommandListener):
+    """Counts the find commands that were sent."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.count += event.command_name == "find"
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        pass
+
+
+class World:
+    """A catalogue, its clock, its database and what it asked."""
+
+    def __init__(self, client: AsyncMongoClient[Document], settings: Settings, finds: Finds) -> None:
+        self.now = 0.0
+        self.finds = finds
+        self.database = Database(client, settings)
+        self.catalogue = Catalogue(ContentStore(self.database), ttl=TTL, capacity=100, clock=lambda: self.now)
+
+    async def movie(self, title: str) -> bytes:
+        content_id = ObjectId()
+        await self.database.handle["movies"].insert_one({"_id": content_id, "title": title})
+        return content_key(content_id.binary, "movie")
+
+    async def rename(self, key: bytes, title: str) -> None:
+        await self.database.handle["movies"].update_one({"_id": ObjectId(key[:12])}, {"$set": {"title": title}})
+
+    async def titles(self, *keys: bytes) -> list[str | None]:
+        return [title_of(entry) for entry in await self.catalogue.entries(keys)]
+
+
+def title_of(entry: Entry) -> str | None:
+    item = msgspec.json.decode(b'{"userId":"u' + entry.before + b"2026-01-01T00:00:00.000Z" + entry.after)
+    return item["content"] and item["content"]["title"]
+
+
+@pytest.fixture
+async def world(settings: Settings) -> AsyncIterator[World]:
+    finds = Finds()
+    client = AsyncMongoClient[Document](settings.mongodb_uri, event_listeners=[finds], timeoutMS=2000)
+    world = World(client, settings, finds)
+    await world.database.check()
+    yield world
+    await client.close()
+
+
+async def test_titles_come_in_the_order_asked_and_are_fetched_once(world: World) -> None:
+    first, second = await world.movie("first"), await world.movie("second")
+
+    assert await world.titles(second, first, second) == ["second", "first", "second"]
+    assert await world.titles(first) == ["first"]
+    assert world.finds.count == 1
+
+
+async def test_movies_and_shows_are_fetched_in_one_round_trip_each(world: World) -> None:
+    movies = [await world.movie(str(number)) for number in range(20)]
+    shows = [content_key(ObjectId().binary, "tvshow") for _ in range(20)]
+
+    await world.titles(*movies, *shows)
+
+    assert world.finds.count == 2
+
+
+async def test_concurrent_misses_of_a_title_fetch_it_once(world: World) -> None:
+    movie = await world.movie("popular")
+
+    assert await asyncio.gather(*(world.titles(movie) for _ in range(50))) == [["popular"]] * 50
+    assert world.finds.count == 1
+
+
+async def test_an_ageing_title_is_served_and_fetched_again_behind_the_readers_back(world: World) -> None:
+    movie = await world.movie("old name")
+    await world.titles(movie)
+    await world.rename(movie, "new name")
+
+    world.now = TTL - 1
+    assert await world.titles(movie) == ["old name"]
+    assert world.finds.count == 1
+    world.now = TTL
+    assert await world.titles(movie) == ["old name"]
+    async with asyncio.timeout(5):
+        while await world.titles(movie) != ["new name"]:
+            await asyncio.sleep(0)
+    assert world.finds.count == 2
+
+
+async def test_a_title_that_nobody_asked_for_in_long_is_fetched_before_it_is_served(world: World) -> None:
+    movie = await world.movie("old name")
+    await world.titles(movie)
+    await world.rename(movie, "new name")
+
+    world.now = 2 * TTL
+    assert await world.titles(movie) == ["new name"]
+
+
+async def test_without_mongodb_the_last_known_title_is_served_and_an_unknown_one_fails(world: World) -> None:
+    movie = await world.movie("known")
+    await world.titles(movie)
+    world.database.available = False
+
+    world.now = 100 * TTL
+    assert await world.titles(movie) == ["known"]
+    with pytest.raises(StoreUnavailableError):
+        await world.titles(movie, content_key(ObjectId().binary, "movie"))
+
+
+async def test_a_withdrawn_title_is_null_and_is_not_asked_for_on_every_read(world: World) -> None:
+    withdrawn = content_key(ObjectId().binary, "movie")
+
+    assert await world.titles(withdrawn) == [None]
+    assert await world.titles(withdrawn) == [None]
+    assert world.finds.count == 1
+    world.now = 10
+    await world.titles(withdrawn)
+    assert world.finds.count == 2
+
+
+async def test_an_add_always_asks_for_what_is_not_known_to_exist(world: World) -> None:
+    content_id = ObjectId()
+    key = content_key(content_id.binary, "movie")
+    assert await world.titles(key) == [None]
+    assert not await world.catalogue.exists(content_id.binary, "movie")
+
+    await world.database.handle["movies"].insert_one({"_id": content_id, "title": "released"})
+
+    assert await world.catalogue.exists(content_id.binary, "movie")
+    assert await world.titles(key) == ["released"]
+    asked = world.finds.count
+    assert await world.catalogue.exists(content_id.binary, "movie")
+    assert world.finds.count == asked, "what is known to exist is not asked for"
+
+
+async def test_a_movie_is_no_show(world: World) -> None:
+    movie = await world.movie("movie")
+
+    assert not await world.catalogue.exists(movie[:12], "tvshow")
+
+
+async def test_no_more_titles_are_kept_than_the_capacity_and_the_latest_stay(world: World) -> None:
+    titles = [await world.movie(str(number)) for number in range(101)]
+    await world.titles(*titles[:100])
+    await world.titles(titles[0])
+    await world.titles(titles[100])
+    asked = world.finds.count
+
+    await world.titles(titles[0], titles[100])
+    assert world.finds.count == asked
+    await world.titles(titles[1])
+    assert world.finds.count == asked + 1
+
+
+async def test_a_reader_that_goes_away_leaves_the_fetch_to_the_others(world: World) -> None:
+    movie = await world.movie("shared")
+    first = asyncio.create_task(world.titles(movie))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(world.titles(movie))
+    await asyncio.sleep(0)
+    first.cancel()
+
+    assert await second == ["shared"]
+    assert world.finds.count == 1
+
+
+async def test_dates_are_utc_to_the_millisecond(world: World) -> None:
+    content_id = ObjectId()
+    await world.database.handle["tvshows"].insert_one(
+        {"_id": content_id, "title": "show", "aired": datetime(1999, 3, 31, 1, 2, 3, 4000, tzinfo=UTC)}
+    )
+
+    (entry,) = await world.catalogue.entries([content_key(content_id.binary, "tvshow")])
+
+    assert b'"aired":"1999-03-31T01:02:03.004Z"' in entry.after

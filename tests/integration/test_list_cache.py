@@ -1,0 +1,405 @@
+"""The list cache between a real Redis and a load that the test holds in its hand."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+from redis.asyncio import Redis
+
+from mylist.cache.commands import CacheCommands, connect
+from mylist.cache.link import GRACE, HEARTBEAT, Link, LinkState
+from mylist.cache.list_cache import CacheResult, ListCache
+from mylist.errors import CacheUnavailableError, ListFullError, OutcomeUnknownError, StoreUnavailableError
+from mylist.lists.item import Item
+from mylist.lists.value import ListValue
+from mylist.settings import Settings
+
+
+class Lists:
+    """What MongoDB would hold: one list for everybody, which grows by one item at each change."""
+
+    def __init__(self) -> None:
+        self.items: list[Item] = []
+        self.loads = 0
+        self.hold: asyncio.Event | None = None
+        self.fails = False
+
+    def change(self) -> None:
+        self.items.append(Item(len(self.items), bytes([len(self.items)] * 12), "movie"))
+
+    async def load(self, _: str) -> ListValue:
+        self.loads += 1
+        items = list(self.items)
+        if self.hold:
+            await self.hold.wait()
+        if self.fails:
+            raise StoreUnavailableError
+        return ListValue.of(items)
+
+
+class Clock:
+    """A clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Cache(ListCache):
+    """A cache as a process has it, with its link at hand."""
+
+    def __init__(self, client: Redis, lists: Lists, *, strict: bool = False) -> None:
+        self.clock = Clock()
+        commands = CacheCommands(client)
+        self.link = Link(commands, self.clock)
+        super().__init__(
+            commands, self.link, lists.load, ttl=300, strict=strict, load_deadline=2, write_deadline=2
+        )
+
+    async def settle(self) -> "Cache":
+        """Heartbeats until the process has seen Redis for long enough."""
+        for _ in range(int(GRACE / HEARTBEAT) + 3):
+            await self.link.heartbeat()
+            self.clock.now += HEARTBEAT
+        await self.link.heartbeat()
+        assert self.link.state is LinkState.UP
+        return self
+
+    async def total(self, user_id: str) -> tuple[int, CacheResult]:
+        value, result = await self.read(user_id)
+        return value.total, result
+
+
+@pytest.fixture
+def lists() -> Lists:
+    return Lists()
+
+
+@pytest.fixture
+async def cache(redis_client: Redis, lists: Lists) -> Cache:
+    return await Cache(redis_client, lists).settle()
+
+
+@pytest.fixture
+async def other(redis_client: Redis, lists: Lists) -> Cache:
+    """The cache of a second process."""
+    return await Cache(redis_client, lists).settle()
+
+
+@pytest.fixture
+async def nowhere() -> AsyncIterator[Redis]:
+    """A Redis that refuses connections."""
+    client = connect(Settings.load({"REDIS_HOST": "127.0.0.1", "REDIS_PORT": "1"}))
+    yield client
+    await client.aclose()
+
+
+def key(user_id: str) -> str:
+    return f"mylist:{{{user_id}}}"
+
+
+async def test_the_first_read_loads_and_the_second_does_not(cache: Cache, lists: Lists, user_id: str) -> None:
+    assert await cache.total(user_id) == (0, CacheResult.MISS)
+    assert await cache.total(user_id) == (0, CacheResult.HIT)
+    assert lists.loads == 1
+
+
+async def test_a_cached_list_lives_for_its_ttl_give_or_take_a_tenth(
+    cache: Cache, redis_client: Redis, user_id: str
+) -> None:
+    await cache.read(user_id)
+
+    assert 269_000 < await redis_client.pttl(key(user_id)) <= 330_000
+
+
+async def test_no_key_lives_forever(cache: Cache, lists: Lists, redis_client: Redis, user_id: str) -> None:
+    lists.hold = asyncio.Event()
+    read = asyncio.create_task(cache.total(user_id))
+    while not await redis_client.exists(key(user_id)):
+        await asyncio.sleep(0)
+    assert 0 < await redis_client.pttl(key(user_id)) < 10_000
+    lists.hold.set()
+    await read
+    async with cache.writing(user_id):
+        assert 0 < await redis_client.pttl(key(user_id)) < 10_000
+
+
+async def test_a_write_shows_in_the_next_read_of_every_process(
+    cache: Cache, other: Cache, lists: Lists, user_id: str
+) -> None:
+    await cache.read(user_id)
+    async with cache.writing(user_id):
+        lists.change()
+
+    assert await other.total(user_id) == (1, CacheResult.MISS)
+    assert await cache.total(user_id) == (1, CacheResult.HIT)
+
+
+async def test_during_a_write_reads_load_and_cache_nothing(
+    cache: Cache, other: Cache, lists: Lists, user_id: str
+) -> None:
+    await cache.read(user_id)
+    async with cache.writing(user_id):
+        assert await other.total(user_id) == (0, CacheResult.FENCED)
+        lists.change()
+        assert await other.total(user_id) == (1, CacheResult.FENCED)
+
+
+async def test_a_load_that_began_before_a_write_is_not_cached(
+    cache: Cache, other: Cache, lists: Lists, user_id: str
+) -> None:
+    lists.hold = asyncio.Event()
+    early = asyncio.create_task(cache.total(user_id))
+    while not lists.loads:
+        await asyncio.sleep(0)
+    async with other.writing(user_id):
+        lists.change()
+    lists.hold.set()
+
+    assert await early == (0, CacheResult.MISS)
+    assert await other.total(user_id) == (1, CacheResult.MISS)
+
+
+async def test_a_read_after_a_write_does_not_share_a_load_from_before_it(
+    cache: Cache, lists: Lists, user_id: str
+) -> None:
+    lists.hold = asyncio.Event()
+    early = asyncio.create_task(cache.total(user_id))
+    while not lists.loads:
+        await asyncio.sleep(0)
+    async with cache.writing(user_id):
+        lists.change()
+    late = asyncio.create_task(cache.total(user_id))
+    lists.hold.set()
+
+    assert (await early)[0] == 0
+    assert (await late)[0] == 1
+
+
+async def test_concurrent_misses_of_one_user_load_once(cache: Cache, lists: Lists, user_id: str) -> None:
+    results = await asyncio.gather(*(cache.total(user_id) for _ in range(50)))
+
+    assert set(results) <= {(0, CacheResult.MISS), (0, CacheResult.HIT)}
+    assert lists.loads == 1
+
+
+async def test_without_redis_concurrent_reads_share_loads(nowhere: Redis, lists: Lists, user_id: str) -> None:
+    cache = Cache(nowhere, lists)
+
+    results = await asyncio.gather(*(cache.total(user_id) for _ in range(50)))
+
+    assert set(results) == {(0, CacheResult.BYPASSED)}
+    assert lists.loads == 2, "the first load, and one for all that asked after it began"
+
+
+async def test_a_request_that_goes_away_leaves_its_load_to_the_others(
+    cache: Cache, lists: Lists, user_id: str
+) -> None:
+    lists.hold = asyncio.Event()
+    first = asyncio.create_task(cache.total(user_id))
+    while not lists.loads:
+        await asyncio.sleep(0)
+    second = asyncio.create_task(cache.total(user_id))
+    first.cancel()
+    lists.hold.set()
+
+    assert await second == (0, CacheResult.MISS)
+    assert first.cancelled()
+
+
+async def test_another_process_loading_is_not_waited_for(
+    cache: Cache, other: Cache, lists: Lists, user_id: str
+) -> None:
+    lists.hold = asyncio.Event()
+    loading = asyncio.create_task(cache.total(user_id))
+    while not lists.loads:
+        await asyncio.sleep(0)
+    lists.hold, hold = None, lists.hold
+
+    assert await other.total(user_id) == (0, CacheResult.FENCED)
+    hold.set()
+    assert await loading == (0, CacheResult.MISS)
+
+
+async def test_a_failed_load_fails_its_readers_and_caches_nothing(cache: Cache, lists: Lists, user_id: str) -> None:
+    lists.fails = True
+    with pytest.raises(StoreUnavailableError):
+        await cache.read(user_id)
+    lists.fails = False
+
+    assert await cache.total(user_id) == (0, CacheResult.FENCED), "its lease still stands"
+
+
+@pytest.mark.parametrize("foreign", [b"L", b"L\x02" + bytes(10), b"L\x01" + bytes(9) + b"\x05", b"?"])
+async def test_a_value_that_cannot_be_read_is_not_served(
+    cache: Cache, lists: Lists, redis_client: Redis, user_id: str, foreign: bytes
+) -> None:
+    lists.change()
+    await redis_client.set(key(user_id), foreign, ex=60)
+
+    total, result = await cache.total(user_id)
+
+    assert total == 1
+    assert result in {CacheResult.BYPASSED, CacheResult.FENCED}
+
+
+async def test_a_key_of_another_type_fails_no_read(
+    cache: Cache, lists: Lists, redis_client: Redis, user_id: str
+) -> None:
+    lists.change()
+    await redis_client.lpush(key(user_id), "not ours")
+
+    assert await cache.total(user_id) == (1, CacheResult.BYPASSED)
+
+
+async def test_a_write_whose_outcome_is_unknown_keeps_its_fence(cache: Cache, lists: Lists, user_id: str) -> None:
+    await cache.read(user_id)
+    with pytest.raises(OutcomeUnknownError):
+        async with cache.writing(user_id):
+            raise OutcomeUnknownError
+    assert await cache.total(user_id) == (0, CacheResult.FENCED)
+    lists.change()
+
+    assert await cache.total(user_id) == (1, CacheResult.FENCED), "it took effect late, and shows"
+
+
+async def test_a_write_that_fails_lifts_its_fence(cache: Cache, user_id: str) -> None:
+    with pytest.raises(StoreUnavailableError):
+        async with cache.writing(user_id):
+            raise StoreUnavailableError
+
+    assert (await cache.total(user_id))[1] is CacheResult.MISS
+
+
+async def test_two_writes_at_once_are_fenced_until_both_have_ended(
+    cache: Cache, other: Cache, lists: Lists, user_id: str
+) -> None:
+    async with cache.writing(user_id):
+        async with other.writing(user_id):
+            lists.change()
+        assert await other.total(user_id) == (1, CacheResult.FENCED)
+    assert await other.total(user_id) == (1, CacheResult.MISS)
+
+
+async def test_a_full_list_is_refused_from_its_cached_count_and_stays_cached(
+    cache: Cache, lists: Lists, user_id: str
+) -> None:
+    for _ in range(3):
+        lists.change()
+    await cache.read(user_id)
+
+    async with cache.writing(user_id, most_items=4) as cached:
+        assert cached == 3
+    await cache.read(user_id)
+    with pytest.raises(ListFullError, match="may hold 3 items"):
+        async with cache.writing(user_id, most_items=3):
+            pytest.fail("the list is full")
+    assert await cache.total(user_id) == (3, CacheResult.HIT)
+
+
+async def test_a_process_believes_redis_only_after_a_grace(redis_client: Redis, lists: Lists, user_id: str) -> None:
+    cache = Cache(redis_client, lists)
+
+    await cache.link.heartbeat()
+    assert (await cache.total(user_id))[1] is CacheResult.BYPASSED
+    await cache.settle()
+    assert (await cache.total(user_id))[1] is CacheResult.MISS
+
+
+async def test_a_process_that_was_stopped_for_a_while_believes_nothing_until_the_grace_is_over(
+    cache: Cache, lists: Lists, user_id: str
+) -> None:
+    await cache.read(user_id)
+    cache.clock.now += 10
+
+    assert (await cache.total(user_id))[1] is CacheResult.BYPASSED
+    await cache.link.heartbeat()
+    assert cache.link.state is LinkState.RECOVERING
+    assert (await cache.total(user_id))[1] is CacheResult.BYPASSED
+    await cache.settle()
+    assert await cache.total(user_id) == (0, CacheResult.HIT)
+
+
+async def go_down(cache: Cache) -> None:
+    while cache.link.state is not LinkState.DOWN:
+        await cache.link.heartbeat()
+        cache.clock.now += HEARTBEAT
+
+
+async def test_while_redis_is_away_a_write_goes_through_and_owes_its_invalidation(
+    nowhere: Redis, redis_client: Redis, lists: Lists, user_id: str
+) -> None:
+    cache = Cache(nowhere, lists)
+    await go_down(cache)
+    await redis_client.set(key(user_id), ListValue.of([]).data, ex=60)
+
+    async with cache.writing(user_id):
+        lists.change()
+
+    assert cache.link.owed == 1
+    assert await cache.total(user_id) == (1, CacheResult.BYPASSED)
+
+
+async def test_what_is_owed_is_delivered_before_redis_is_believed(
+    redis_client: Redis, lists: Lists, user_id: str
+) -> None:
+    cache = Cache(redis_client, lists)
+    await redis_client.set(key(user_id), ListValue.of([]).data, ex=60)
+    lists.change()
+    cache.link.owe(key(user_id), b"12345678")
+
+    await cache.settle()
+
+    assert cache.link.owed == 0
+    assert await cache.total(user_id) == (1, CacheResult.MISS)
+
+
+async def test_an_unfenced_write_whose_outcome_is_unknown_is_owed_too(
+    nowhere: Redis, lists: Lists, user_id: str
+) -> None:
+    cache = Cache(nowhere, lists)
+    await go_down(cache)
+
+    with pytest.raises(OutcomeUnknownError):
+        async with cache.writing(user_id):
+            raise OutcomeUnknownError
+
+    assert cache.link.owed == 1
+
+
+async def test_a_strict_cache_refuses_a_write_while_redis_is_away(
+    nowhere: Redis, lists: Lists, user_id: str
+) -> None:
+    cache = Cache(nowhere, lists, strict=True)
+    await go_down(cache)
+
+    with pytest.raises(CacheUnavailableError):
+        async with cache.writing(user_id):
+            lists.change()
+    assert lists.items == []
+
+
+async def test_a_write_does_not_go_unfenced_while_others_may_still_believe_redis(
+    nowhere: Redis, lists: Lists, user_id: str
+) -> None:
+    """This process cannot reach Redis, but has not been without it for long enough to know that nobody can."""
+    cache = Cache(nowhere, lists)
+
+    with pytest.raises(CacheUnavailableError):
+        async with cache.writing(user_id):
+            lists.change()
+    assert lists.items == []
+
+
+async def test_keys_are_hash_tags_and_users_with_similar_names_are_apart(
+    cache: Cache, redis_client: Redis, lists: Lists
+) -> None:
+    user_id = f"a:b|c@d/e=f+g-{uuid4().hex}"
+    await cache.read(user_id)
+    lists.change()
+
+    assert await redis_client.exists(f"mylist:{{{user_id}}}")
+    assert await cache.total(user_id + "0") == (1, CacheResult.MISS)

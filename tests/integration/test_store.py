@@ -1,0 +1,193 @@
+"""Lists and content in a real MongoDB-protocol server."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from pymongo import AsyncMongoClient
+from pymongo.errors import AutoReconnect, DuplicateKeyError, OperationFailure, WaitQueueTimeoutError
+
+from mylist.errors import (
+    ItemAlreadyInListError,
+    ItemNotInListError,
+    OutcomeUnknownError,
+    OverloadedError,
+    StoreUnavailableError,
+)
+from mylist.lists.item import Item
+from mylist.settings import Settings
+from mylist.store.connection import Database, Document, StoreRefusedError, connect
+from mylist.store.content import ContentStore
+from mylist.store.indexes import create_indexes
+from mylist.store.lists import ListStore
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def item(number: int, added_at: int = 0) -> Item:
+    return Item(added_at, number.to_bytes(12), "movie")
+
+
+@pytest.fixture
+def lists(store_database: Database) -> ListStore:
+    return ListStore(store_database)
+
+
+async def test_a_list_comes_back_newest_first_and_equal_times_by_id(lists: ListStore, user_id: str) -> None:
+    for each in (item(3, 10), item(1, 20), item(2, 10)):
+        await lists.insert(user_id, each)
+
+    assert await lists.load(user_id) == [item(1, 20), item(2, 10), item(3, 10)]
+    assert await lists.count(user_id, limit=10) == 3
+    assert await lists.count(user_id, limit=2) == 2
+
+
+async def test_an_item_is_on_a_list_once(lists: ListStore, user_id: str) -> None:
+    await lists.insert(user_id, item(1))
+
+    with pytest.raises(ItemAlreadyInListError):
+        await lists.insert(user_id, item(1, added_at=99))
+    assert await lists.contains(user_id, item(1).content_id)
+    assert not await lists.contains(user_id, item(2).content_id)
+
+
+async def test_a_removed_item_is_gone_and_cannot_be_removed_again(lists: ListStore, user_id: str) -> None:
+    await lists.insert(user_id, item(1))
+    await lists.delete(user_id, item(1).content_id)
+
+    assert await lists.load(user_id) == []
+    with pytest.raises(ItemNotInListError):
+        await lists.delete(user_id, item(1).content_id)
+
+
+async def test_an_item_is_kept_as_documented(lists: ListStore, store_database: Database, user_id: str) -> None:
+    await lists.insert(user_id, Item(1_704_110_400_123, bytes.fromhex("507f1f77bcf86cd799439012"), "tvshow"))
+
+    document = await store_database.handle["mylist"].find_one({"userId": user_id}, {"_id": 0})
+    assert document == {
+        "userId": user_id,
+        "contentId": "507f1f77bcf86cd799439012",
+        "contentType": "tvshow",
+        "addedAt": NOON - timedelta(days=731) + timedelta(milliseconds=123),
+    }
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {"contentId": "not-an-id", "contentType": "movie", "addedAt": NOON},
+        {"contentId": "0" * 24, "contentType": "podcast", "addedAt": NOON},
+        {"contentId": "0" * 24, "contentType": "movie"},
+        {"contentId": 7, "contentType": "movie", "addedAt": NOON},
+        {"contentId": "0" * 24, "contentType": "movie", "addedAt": "yesterday"},
+    ],
+)
+async def test_documents_that_are_no_items_are_left_out(
+    lists: ListStore, store_database: Database, user_id: str, foreign: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    await store_database.handle["mylist"].insert_one({"userId": user_id, **foreign})
+    await lists.insert(user_id, item(1))
+
+    assert await lists.load(user_id) == [item(1)]
+    assert "1 unreadable" in caplog.text
+
+
+async def test_a_long_list_is_loaded_whole(lists: ListStore, store_database: Database, user_id: str) -> None:
+    documents = [
+        {"userId": user_id, "contentId": number.to_bytes(12).hex(), "contentType": "movie", "addedAt": NOON}
+        for number in range(5000)
+    ]
+    await store_database.handle["mylist"].insert_many(documents)
+
+    assert len(await lists.load(user_id)) == 5000
+
+
+async def test_content_comes_by_id_without_what_the_driver_keeps(store_database: Database) -> None:
+    known, unknown = ObjectId(), ObjectId()
+    await store_database.handle["movies"].insert_one(
+        {"_id": known, "title": "The Matrix", "__v": 0, "createdAt": NOON, "updatedAt": NOON}
+    )
+
+    found = await ContentStore(store_database).fetch("movie", [known.binary, unknown.binary])
+
+    assert found == {known.binary: {"_id": known, "title": "The Matrix"}}
+    assert await ContentStore(store_database).fetch("tvshow", [known.binary]) == {}
+
+
+async def test_indexes_are_created_once_and_creating_them_again_changes_nothing(store_database: Database) -> None:
+    names = await create_indexes(store_database.handle)
+
+    assert names == await create_indexes(store_database.handle)
+    assert "mylist.userId_1_contentId_1" in names
+    keys = [index["key"] for index in await (await store_database.handle["mylist"].list_indexes()).to_list()]
+    assert {"userId": 1, "addedAt": -1, "contentId": 1, "contentType": 1} in map(dict, keys)
+
+
+async def test_data_that_contradicts_a_unique_index_is_told_in_one_line(mongodb: AsyncMongoClient[Document]) -> None:
+    database = mongodb["mylist-duplicates"]
+    await database["mylist"].insert_many([{"userId": "u", "contentId": "c"} for _ in range(2)])
+    try:
+        with pytest.raises(StoreRefusedError, match="the indexes of mylist cannot be created: ") as refused:
+            await create_indexes(database)
+        assert "\n" not in str(refused.value)
+    finally:
+        await mongodb.drop_database(database)
+
+
+async def test_nothing_is_asked_while_mongodb_is_known_to_be_away(lists: ListStore, store_database: Database) -> None:
+    store_database.available = False
+
+    with pytest.raises(StoreUnavailableError):
+        await lists.load("anyone")
+
+
+async def test_an_unreachable_mongodb_is_unavailable_within_its_deadline() -> None:
+    settings = Settings.load({"MONGODB_URI": "mongodb://127.0.0.1:1/nowhere", "MONGODB_TIMEOUT": "0.5"})
+    client = connect(settings)
+    database = Database(client, settings)
+    started = asyncio.get_running_loop().time()
+
+    await database.check()
+    assert not database.available
+    database.available = True
+    with pytest.raises(StoreUnavailableError):
+        await ListStore(database).load("anyone")
+    with pytest.raises(StoreUnavailableError):
+        await ListStore(database).insert("anyone", item(1))
+    assert asyncio.get_running_loop().time() - started < 3
+    await client.close()
+
+
+async def test_more_work_than_the_cap_is_shed(mongodb: AsyncMongoClient[Document], mongodb_uri: str) -> None:
+    database = Database(mongodb, Settings.load({"MONGODB_URI": mongodb_uri, "MONGODB_MAX_CONCURRENCY": "2"}))
+    await database.check()
+
+    with database.operation(), database.operation(), pytest.raises(OverloadedError):
+        await ListStore(database).load("anyone")
+    assert await ListStore(database).load("anyone") == []
+
+
+@pytest.mark.parametrize(
+    ("failure", "writes", "becomes"),
+    [
+        (AutoReconnect("gone"), False, StoreUnavailableError),
+        (AutoReconnect("gone"), True, OutcomeUnknownError),
+        (OperationFailure("not authorized", 13), False, StoreUnavailableError),
+        (WaitQueueTimeoutError("busy"), True, StoreUnavailableError),
+        (DuplicateKeyError("taken"), True, OutcomeUnknownError),
+    ],
+)
+def test_the_drivers_errors_become_the_services(
+    store_database: Database, failure: Exception, writes: bool, becomes: type[Exception]
+) -> None:
+    with pytest.raises(becomes) as caught, store_database.operation(writes=writes):
+        raise failure
+    assert type(caught.value) is becomes
+
+
+@pytest.mark.parametrize("uri", ["mongodb://", "mongodb://host:notaport/", "mongodb://[broken/"])
+async def test_a_connection_string_that_cannot_be_used_is_refused(uri: str) -> None:
+    with pytest.raises(StoreRefusedError, match="MONGODB_URI cannot be used"):
+        connect(Settings(mongodb_uri=uri))
