@@ -32,14 +32,15 @@ class Service:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
-                env={
-                    **_without_settings(),
-                    "HOST": "127.0.0.1",
-                    "PORT": str(self.port),
-                    "APP_ENV": "test",
-                    "SHUTDOWN_DELAY": "0",
-                    **settings,
-                },
+                env=environment(
+                    {
+                        "HOST": "127.0.0.1",
+                        "PORT": str(self.port),
+                        "APP_ENV": "test",
+                        "SHUTDOWN_DELAY": "0",
+                        **settings,
+                    }
+                ),
             )
 
     def wait_until_ready(self) -> None:
@@ -83,6 +84,7 @@ def free_port() -> int:
     raise AssertionError("no free port between 20000 and 32000")
 
 
-def _without_settings() -> dict[str, str]:
-    settings = {setting.variable for setting in explain()}
-    return {name: value for name, value in os.environ.items() if name not in settings}
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that shall have these settings and none of whoever runs the tests."""
+    known = {setting.variable for setting in explain()}
+    return {name: value for name, value in os.environ.items() if name not in known} | dict(settings)
