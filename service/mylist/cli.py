@@ -1,0 +1,150 @@
+"""The `mylist` command. An expected failure is one line on standard error, never a traceback.
+
+Exit statuses: 0 done, 1 failed, 2 wrong usage, 130 interrupted. What a subcommand needs is imported inside it, so
+that the others stay quick.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from mylist import __version__
+from mylist.settings import InvalidSettingError, Settings, explain
+
+_FAILED = 1
+_USAGE = 2
+_INTERRUPTED = 130
+_DEFAULT_TITLES = 1000
+_DEFAULT_ITEMS = 25
+
+
+class _CommandError(Exception):
+    """The command cannot do its work; the message is for the person who gave it."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Ends with one line, as every other failure does; `--help` tells the rest."""
+        _fail(f"{message}; see `{self.prog} --help`", status=_USAGE)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command line, the process's own by default."""
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.command(arguments)
+    except (InvalidSettingError, _CommandError) as error:
+        _fail(str(error), status=_FAILED)
+    except KeyboardInterrupt:
+        _fail("interrupted", status=_INTERRUPTED)
+
+
+def _fail(message: str, *, status: int) -> NoReturn:
+    sys.stderr.write(f"mylist: {message}\n")
+    raise SystemExit(status)
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="mylist", description="The My List service of an OTT platform.")
+    parser.add_argument("--version", action="version", version=f"mylist {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def add(name: str, summary: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+
+    add("serve", "serve the API until SIGINT or SIGTERM").set_defaults(command=_serve)
+    add("dev", "serve with embedded stores and the sample data").set_defaults(command=_dev)
+    add("indexes", "create the indexes in MongoDB").set_defaults(command=_indexes)
+    add("openapi", "print the OpenAPI document").set_defaults(command=_openapi)
+    add("config", "print every setting, its value and where that comes from").set_defaults(command=_config)
+
+    seed = add("seed", "add the documented sample to MongoDB or, with --users, a load set")
+    seed.set_defaults(command=_seed)
+    seed.add_argument("--users", type=int, metavar="N", help="how many users the load set has")
+    seed.add_argument("--titles", type=int, metavar="N", help=f"how many titles (default {_DEFAULT_TITLES})")
+    seed.add_argument("--items", type=int, metavar="N", help=f"how many items each list (default {_DEFAULT_ITEMS})")
+    return parser
+
+
+def _serve(_: argparse.Namespace) -> None:
+    from mylist import server  # noqa: PLC0415 - see the module's docstring
+
+    try:
+        server.run(Settings.from_environment())
+    except (server.PortTakenError, server.StartupError) as error:
+        raise _CommandError(str(error)) from error
+
+
+def _dev(_: argparse.Namespace) -> None:
+    from mylist import server  # noqa: PLC0415 - see the module's docstring
+    from mylist.development import run, servers  # noqa: PLC0415
+    from mylist.seeding.target import TargetError  # noqa: PLC0415
+
+    try:
+        run.run()
+    except (server.PortTakenError, server.StartupError, TargetError) as error:
+        raise _CommandError(str(error)) from error
+    except (run.DataFolderError, servers.ServerMissingError, servers.ServerStartError) as error:
+        raise _CommandError(str(error)) from error
+
+
+def _seed(arguments: argparse.Namespace) -> None:
+    from mylist.seeding import load, sample  # noqa: PLC0415 - see the module's docstring
+    from mylist.seeding.load_set import InvalidLoadSetError, LoadSet  # noqa: PLC0415
+    from mylist.seeding.target import TargetError, opened  # noqa: PLC0415
+
+    load_set = None
+    if arguments.users is not None:
+        titles = _DEFAULT_TITLES if arguments.titles is None else arguments.titles
+        items = _DEFAULT_ITEMS if arguments.items is None else arguments.items
+        try:
+            load_set = LoadSet(users=arguments.users, titles=titles, items=items)
+        except InvalidLoadSetError as error:
+            _fail(str(error), status=_USAGE)
+    elif arguments.titles is not None or arguments.items is not None:
+        _fail("--titles and --items are sizes of a load set, which --users asks for", status=_USAGE)
+
+    async def seed() -> sample.Seeded:
+        async with opened(Settings.from_environment()) as database:
+            return await (load.seed(database, load_set) if load_set else sample.seed(database))
+
+    try:
+        new = asyncio.run(seed())
+    except TargetError as error:
+        raise _CommandError(str(error)) from error
+    _say(f"Added {new.titles} titles, {new.users} users and {new.items} items; the rest was there.")
+
+
+def _indexes(_: argparse.Namespace) -> None:
+    from mylist.seeding.target import TargetError, opened  # noqa: PLC0415 - see the module's docstring
+    from mylist.store.indexes import create_indexes  # noqa: PLC0415
+
+    async def create() -> list[str]:
+        async with opened(Settings.from_environment()) as database:
+            return await create_indexes(database)
+
+    try:
+        names = asyncio.run(create())
+    except TargetError as error:
+        raise _CommandError(str(error)) from error
+    _say("\n".join(names))
+
+
+def _openapi(_: argparse.Namespace) -> None:
+    from mylist.api.openapi import document  # noqa: PLC0415 - see the module's docstring
+
+    _say(document().decode())
+
+
+def _config(_: argparse.Namespace) -> None:
+    rows = [("VARIABLE", "VALUE", "SOURCE")]
+    rows += [(each.variable, each.value, each.source) for each in explain()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    _say("\n".join(lines))
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
