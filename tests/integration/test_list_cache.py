@@ -55,9 +55,7 @@ class Cache(ListCache):
         self.clock = Clock()
         commands = CacheCommands(client)
         self.link = Link(commands, self.clock)
-        super().__init__(
-            commands, self.link, lists.load, ttl=300, strict=strict, load_deadline=2, write_deadline=2
-        )
+        super().__init__(commands, self.link, lists.load, ttl=300, strict=strict, load_deadline=2, write_deadline=2)
 
     async def settle(self) -> "Cache":
         """Heartbeats until the process has seen Redis for long enough."""
@@ -195,9 +193,7 @@ async def test_without_redis_concurrent_reads_share_loads(nowhere: Redis, lists:
     assert lists.loads == 2, "the first load, and one for all that asked after it began"
 
 
-async def test_a_request_that_goes_away_leaves_its_load_to_the_others(
-    cache: Cache, lists: Lists, user_id: str
-) -> None:
+async def test_a_request_that_goes_away_leaves_its_load_to_the_others(cache: Cache, lists: Lists, user_id: str) -> None:
     lists.hold = asyncio.Event()
     first = asyncio.create_task(cache.total(user_id))
     while not lists.loads:
@@ -370,9 +366,7 @@ async def test_an_unfenced_write_whose_outcome_is_unknown_is_owed_too(
     assert cache.link.owed == 1
 
 
-async def test_a_strict_cache_refuses_a_write_while_redis_is_away(
-    nowhere: Redis, lists: Lists, user_id: str
-) -> None:
+async def test_a_strict_cache_refuses_a_write_while_redis_is_away(nowhere: Redis, lists: Lists, user_id: str) -> None:
     cache = Cache(nowhere, lists, strict=True)
     await go_down(cache)
 

@@ -1,0 +1,47 @@
+"""Paging clamps and never fails."""
+
+import pytest
+
+from mylist.api.paging import parse_paging
+
+
+@pytest.mark.parametrize(
+    ("query", "page"),
+    [
+        ("", 1),
+        ("page=3", 3),
+        ("page=0", 1),
+        ("page=-7", 1),
+        ("page=abc", 1),
+        ("page=", 1),
+        ("page=2.9", 2),
+        ("page=2abc", 2),
+        ("page=%202", 2),
+        ("page=%2B4", 4),
+        ("page=2&page=9", 2),
+        ("PAGE=2", 1),
+        ("page=999999999999999999999999", 999999999999999),
+        ("page=" + "9" * 5000, 999999999999999),
+        ("page=%FF", 1),
+    ],
+)
+def test_a_page_below_one_or_unparsable_is_the_first(query: str, page: int) -> None:
+    assert parse_paging(query, 20, 100).page == page
+
+
+@pytest.mark.parametrize(
+    ("query", "page_size"),
+    [
+        ("", 20),
+        ("pageSize=7", 7),
+        ("pageSize=0", 20),
+        ("pageSize=-1", 1),
+        ("pageSize=abc", 20),
+        ("pageSize=100", 100),
+        ("pageSize=101", 100),
+        ("pageSize=1e9", 1),
+        ("page=2&pageSize=10", 10),
+    ],
+)
+def test_a_page_size_is_brought_into_range(query: str, page_size: int) -> None:
+    assert parse_paging(query, 20, 100).page_size == page_size

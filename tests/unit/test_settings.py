@@ -1,0 +1,102 @@
+"""Settings: where they come from, and what a bad one says."""
+
+from pathlib import Path
+
+import pytest
+
+from mylist.settings import InvalidSettingError, Settings, explain
+
+
+@pytest.fixture(autouse=True)
+def nowhere_special(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory without a `.env`, and an environment without settings."""
+    monkeypatch.chdir(tmp_path)
+    for each in explain():
+        monkeypatch.delenv(each.variable, raising=False)
+
+
+def test_defaults_are_those_of_the_documented_service() -> None:
+    settings = Settings.load({})
+
+    assert (settings.port, settings.mongodb_uri) == (3000, "mongodb://localhost:27017/mylist-ott")
+    assert (settings.redis_host, settings.redis_port, settings.redis_db) == ("localhost", 6379, 0)
+    assert (settings.cache_ttl, settings.default_page_size, settings.max_page_size) == (300, 20, 100)
+
+
+def test_an_empty_value_counts_as_absent() -> None:
+    assert Settings.load({"PORT": "", "CACHE_TTL": "  "}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("PORT", "http", "PORT is 'http'; it may be a whole number from 1 to 65535"),
+        ("PORT", "0", "PORT is '0'; it may be a whole number from 1 to 65535"),
+        ("PORT", "65536", "PORT is '65536'; it may be a whole number from 1 to 65535"),
+        ("MONGODB_TIMEOUT", "nan", "MONGODB_TIMEOUT is 'nan'; it may be seconds from 0.1 to 5"),
+        ("APP_ENV", "prod", "APP_ENV is 'prod'; it may be development | test | staging | production"),
+        ("CACHE_STRICT", "maybe", "CACHE_STRICT is 'maybe'; it may be true | false"),
+        (
+            "MONGODB_URI",
+            "localhost:27017",
+            "MONGODB_URI is 'localhost:27017'; it may be a URL that starts with mongodb:// or mongodb+srv://",
+        ),
+        (
+            "REDIS_URL",
+            "http://:s3cret@cache:6379",
+            "REDIS_URL is 'http://:********@cache:6379'; "
+            "it may be a URL that starts with redis:// or rediss:// or unix://",
+        ),
+        (
+            "MONGODB_URI",
+            "mongo//root:s3c/ret@db",
+            "MONGODB_URI is 'mongo//root:********@db'; it may be a URL that starts with mongodb:// or mongodb+srv://",
+        ),
+    ],
+)
+def test_a_bad_value_is_one_line_that_names_it_and_what_it_may_be(variable: str, value: str, message: str) -> None:
+    with pytest.raises(InvalidSettingError) as refused:
+        Settings.load({variable: value})
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"DEFAULT_PAGE_SIZE": "200"}, "DEFAULT_PAGE_SIZE is 200; it may be at most MAX_PAGE_SIZE, 100"),
+        ({"MONGODB_USER": "app"}, "MONGODB_PASSWORD is empty; MONGODB_USER is set, so it may not be"),
+    ],
+)
+def test_contradictions_are_refused(environment: dict[str, str], message: str) -> None:
+    with pytest.raises(InvalidSettingError, match=message):
+        Settings.load(environment)
+
+
+def test_the_environment_wins_over_the_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("PORT=4000\nCACHE_TTL=60\n")
+    monkeypatch.setenv("PORT", "5000")
+
+    settings = Settings.from_environment()
+    sources = {each.variable: (each.value, each.source) for each in explain()}
+
+    assert (settings.port, settings.cache_ttl) == (5000, 60)
+    assert sources["PORT"] == ("5000", "environment")
+    assert sources["CACHE_TTL"] == ("60", ".env")
+    assert sources["REDIS_PORT"] == ("6379", "default")
+
+
+def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_PASSWORD", "hunter2")
+    monkeypatch.setenv("MONGODB_URI", "mongodb://root:p:a@s:s@db.example/lists?authSource=admin")
+
+    shown = {each.variable: each.value for each in explain()}
+
+    assert shown["REDIS_PASSWORD"] == "********"
+    assert shown["MONGODB_PASSWORD"] == ""
+    assert shown["MONGODB_URI"] == "mongodb://root:********@db.example/lists?authSource=admin"
+
+
+def test_every_setting_explains_itself() -> None:
+    for each in explain():
+        assert each.meaning.endswith("."), each
+        assert each.accepts, each
