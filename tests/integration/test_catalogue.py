@@ -10,6 +10,7 @@ from bson import ObjectId
 from pymongo import AsyncMongoClient
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
+from mylist.api.schemas import ListedItem
 from mylist.catalogue.catalogue import Catalogue, Entry
 from mylist.errors import StoreUnavailableError
 from mylist.lists.value import content_key
@@ -58,8 +59,10 @@ class World:
 
 
 def title_of(entry: Entry) -> str | None:
-    item = msgspec.json.decode(b'{"userId":"u' + entry.before + b"2026-01-01T00:00:00.000Z" + entry.after)
-    return item["content"] and item["content"]["title"]
+    item = msgspec.json.decode(
+        b'{"userId":"u' + entry.before + b"2026-01-01T00:00:00.000Z" + entry.after, type=ListedItem
+    )
+    return item.content and item.content.title
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """Every interleaving of two writers and two readers, their crashes and every expiry, through the real scripts.
 
-The search goes through the states that the protocol can reach. What Redis does in a step is not modelled: each step on a
-key is run on the server by the service's own commands, and what the key holds afterwards is read back. (A step's result
-depends on nothing but what the key held, so equal steps are run once.)
+The search goes through the states that the protocol can reach. What Redis does in a step is not modelled: each step on
+a key is run on the server by the service's own commands, and what the key holds afterwards is read back. (A step's
+result depends on nothing but what the key held, so equal steps are run once.)
 
 Two things must hold in every state: a read gives at least what was acknowledged when it began, and no list is cached
 that lacks a change which nobody is left to invalidate.
@@ -11,6 +11,7 @@ that lacks a change which nobody is left to invalidate.
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import cast
 
 import pytest
 from redis.asyncio import Redis
@@ -94,7 +95,7 @@ class Server:
             else:
                 await self._client.set(KEY, held, px=FOREVER)
             answer = await run(self._commands)
-            after = await self._client.get(KEY)
+            after = cast("bytes | None", await self._client.get(KEY))
             assert after is None or 0 < await self._client.pttl(KEY) <= FOREVER, "no key lives forever"
             self._known[held, name, owner] = after, answer
         return self._known[held, name, owner]

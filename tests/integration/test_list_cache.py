@@ -213,10 +213,10 @@ async def test_another_process_loading_is_not_waited_for(
     loading = asyncio.create_task(cache.total(user_id))
     while not lists.loads:
         await asyncio.sleep(0)
-    lists.hold, hold = None, lists.hold
+    held, lists.hold = lists.hold, None
 
     assert await other.total(user_id) == (0, CacheResult.FENCED)
-    hold.set()
+    held.set()
     assert await loading == (0, CacheResult.MISS)
 
 
@@ -306,7 +306,7 @@ async def test_a_process_believes_redis_only_after_a_grace(redis_client: Redis, 
 
 
 async def test_a_process_that_was_stopped_for_a_while_believes_nothing_until_the_grace_is_over(
-    cache: Cache, lists: Lists, user_id: str
+    cache: Cache, user_id: str
 ) -> None:
     await cache.read(user_id)
     cache.clock.now += 10

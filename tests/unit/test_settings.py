@@ -44,8 +44,7 @@ def test_an_empty_value_counts_as_absent() -> None:
         (
             "REDIS_URL",
             "http://:s3cret@cache:6379",
-            "REDIS_URL is 'http://:********@cache:6379'; "
-            "it may be a URL that starts with redis:// or rediss:// or unix://",
+            "REDIS_URL is 'http://:********@cache:6379'; it may be a URL that starts with redis:// or rediss:// or unix://",
         ),
         (
             "MONGODB_URI",

@@ -1,0 +1,96 @@
+"""Servers of these tests' own, to kill and to freeze, and services on them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+from bson import ObjectId
+from pymongo import MongoClient
+
+from mylist.development.servers import MongoServer, ValkeyServer, running
+from tests.serving import Service
+
+TITLES = [f"{number:024x}" for number in range(1, 31)]
+
+
+class System:
+    """A MongoDB, a Redis and the services on them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.mongodb = MongoServer(folder / "mongodb")
+        self.redis = ValkeyServer(folder / "redis")
+        self.services: list[Service] = []
+        self._users: list[User] = []
+
+    def serve(self, **settings: str) -> "User":
+        """Starts a service; gives a new user of it."""
+        service = self.launch(**settings)
+        service.wait_until_ready()
+        return self.user(service)
+
+    def launch(self, **settings: str) -> Service:
+        """Starts a service without waiting for it."""
+        stores = {"MONGODB_URI": f"{self.mongodb.uri}faults", "REDIS_URL": self.redis.uri}
+        service = Service(self._folder, stores | settings)
+        self.services.append(service)
+        return service
+
+    def user(self, service: Service, user_id: str = "") -> "User":
+        """Gives a user of a service; a new one unless named."""
+        user = User(service, user_id or f"user-{uuid4().hex}")
+        self._users.append(user)
+        return user
+
+    def stop(self) -> None:
+        """Stops the services, each of which must stop cleanly."""
+        for user in self._users:
+            user.http.close()
+        for service in self.services:
+            service.stop()
+
+
+class User:
+    """Somebody with a list."""
+
+    def __init__(self, service: Service, user_id: str) -> None:
+        self.service = service
+        self.user_id = user_id
+        self.http = httpx.Client(base_url=service.url, headers={"user-id": user_id}, timeout=15)
+
+    def add(self, title: int) -> httpx.Response:
+        return self.http.post("/api/mylist/add", json={"contentId": TITLES[title], "contentType": "movie"})
+
+    def remove(self, title: int) -> httpx.Response:
+        return self.http.delete(f"/api/mylist/remove/{TITLES[title]}")
+
+    def items(self) -> httpx.Response:
+        return self.http.get("/api/mylist/items")
+
+    def titles(self) -> list[int]:
+        """The numbers of the titles on the list, newest first."""
+        answer = self.items()
+        assert answer.status_code == 200, answer.text
+        return [TITLES.index(item["contentId"]) for item in answer.json()["data"]["items"]]
+
+    def cached(self) -> bool:
+        """Whether the list is served from Redis."""
+        answer = self.items()
+        assert answer.status_code == 200, answer.text
+        return answer.headers["x-cache"] == "hit"
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[System]:
+    system = System(tmp_path)
+    with running(system.mongodb, system.redis):
+        with MongoClient[dict[str, object]](system.mongodb.uri) as client:
+            client["faults"]["movies"].insert_many(
+                [{"_id": ObjectId(title), "title": f"Movie {number}"} for number, title in enumerate(TITLES)]
+            )
+        try:
+            yield system
+        finally:
+            system.stop()

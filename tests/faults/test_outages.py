@@ -1,0 +1,142 @@
+"""Redis or MongoDB goes away under a running service, and comes back."""
+
+import time
+
+import httpx
+import pytest
+
+from tests.faults.conftest import System, User
+from tests.waiting import wait_until
+
+# MONGODB_TIMEOUT of the tests below, and what a request may take beyond it.
+DEADLINE = 2.0
+SLACK = 1.5
+
+
+def assert_unavailable(answer: httpx.Response, code: str = "DATABASE_UNAVAILABLE") -> None:
+    assert answer.status_code == 503, answer.text
+    assert answer.headers["retry-after"] == "1"
+    assert answer.json()["code"] == code
+    assert answer.elapsed.total_seconds() < DEADLINE + SLACK
+
+
+def settle(user: User) -> None:
+    """Waits until the service believes Redis and the user's list is cached."""
+    wait_until(user.cached, within=10)
+
+
+@pytest.mark.parametrize("frozen", [False, True], ids=["killed", "frozen"])
+def test_without_redis_reads_and_writes_go_on_and_nothing_is_stale_afterwards(system: System, frozen: bool) -> None:
+    user = system.serve()
+    elsewhere = system.user(system.serve().service, user.user_id)
+    for title in (0, 1):
+        assert user.add(title).status_code == 201
+    settle(user)
+    settle(elsewhere)
+
+    system.redis.freeze() if frozen else system.redis.kill()
+    assert user.titles() == [1, 0]
+    assert user.add(2).status_code == 201
+    assert user.titles() == elsewhere.titles() == [2, 1, 0]
+    assert elsewhere.remove(0).status_code == 200
+    assert user.titles() == elsewhere.titles() == [2, 1]
+    assert user.http.get("/readyz").status_code == 200
+    began = time.monotonic()
+    assert user.titles() == [2, 1]
+    assert time.monotonic() - began < 0.2, "once Redis is known to be away, nobody waits for it"
+
+    system.redis.thaw() if frozen else system.redis.restart()
+    while not (user.cached() and elsewhere.cached()):
+        assert user.titles() == elsewhere.titles() == [2, 1]
+    assert user.titles() == elsewhere.titles() == [2, 1]
+    assert user.add(3).status_code == 201
+    assert elsewhere.titles() == [3, 2, 1]
+
+
+def test_an_invalidation_owed_from_an_outage_is_delivered_before_anybody_believes_the_cache(system: System) -> None:
+    """Redis keeps its data while it is frozen: the cached lists are from before the writes."""
+    user = system.serve()
+    others = [system.user(system.serve().service, user.user_id) for _ in range(2)]
+    assert user.add(0).status_code == 201
+    for each in (user, *others):
+        settle(each)
+
+    for title in range(1, 8):
+        system.redis.freeze()
+        assert user.add(title).status_code == 201
+        expected = list(range(title, -1, -1))
+        assert user.titles() == expected
+        system.redis.thaw()
+        for _ in range(40):
+            assert all(each.titles() == expected for each in (user, *others))
+
+
+def test_a_strict_service_refuses_writes_without_redis_and_still_reads(system: System) -> None:
+    user = system.serve(CACHE_STRICT="true")
+    assert user.add(0).status_code == 201
+    settle(user)
+
+    system.redis.kill()
+    assert_unavailable(user.add(1), "CACHE_UNAVAILABLE")
+    assert_unavailable(user.remove(0), "CACHE_UNAVAILABLE")
+    assert user.titles() == [0]
+
+    system.redis.restart()
+    wait_until(lambda: user.add(1).status_code == 201, within=5)
+    assert user.titles() == [1, 0]
+
+
+@pytest.mark.parametrize("frozen", [False, True], ids=["killed", "frozen"])
+def test_without_mongodb_cached_reads_go_on_and_the_rest_is_unavailable(system: System, frozen: bool) -> None:
+    user = system.serve(MONGODB_TIMEOUT=str(DEADLINE))
+    stranger = system.user(user.service)
+    for title in (0, 1):
+        assert user.add(title).status_code == 201
+    settle(user)
+
+    system.mongodb.freeze() if frozen else system.mongodb.kill()
+    assert user.titles() == [1, 0]
+    assert user.http.get("/api/mylist/stats").json()["data"]["total"] == 2
+    assert_unavailable(stranger.items())
+    assert_unavailable(stranger.add(5))
+    wait_until(lambda: user.http.get("/readyz").json()["mongodb"] == "unavailable", within=5)
+    answer = user.add(2)
+    assert_unavailable(answer)
+    assert answer.elapsed.total_seconds() < 0.5, "once MongoDB is known to be away, nobody waits for it"
+    assert_unavailable(user.remove(0))
+    assert user.titles() == [1, 0], "a change that cannot be made does not cost the cached list"
+    for path in ("/health", "/livez", "/readyz"):
+        assert user.http.get(path).status_code == 200
+
+    system.mongodb.thaw() if frozen else system.mongodb.restart()
+    wait_until(lambda: user.http.get("/readyz").json()["mongodb"] == "available", within=10)
+    assert stranger.titles() == []
+    wait_until(lambda: user.add(2).status_code in {201, 409}, within=5)
+    assert user.titles() == [2, 1, 0]
+
+
+def test_a_service_without_its_stores_starts_and_serves_once_they_are_there(system: System) -> None:
+    system.mongodb.kill()
+    system.redis.kill()
+    service = system.launch()
+    user = system.user(service)
+
+    def readiness() -> httpx.Response | None:
+        try:
+            return user.http.get("/readyz")
+        except httpx.TransportError:
+            return None
+
+    starting = wait_until(readiness, within=10)
+    assert starting.status_code == 503
+    assert starting.json() == {"status": "starting", "mongodb": "unavailable"}
+    assert user.http.get("/livez").status_code == 200
+    assert_unavailable(user.items())
+
+    system.mongodb.restart()
+    wait_until(lambda: user.http.get("/readyz").status_code == 200, within=10)
+    assert user.add(0).status_code == 201
+    assert user.items().headers["x-cache"] == "bypassed"
+    system.redis.restart()
+    settle(user)
+    assert user.titles() == [0]

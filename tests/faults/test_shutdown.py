@@ -1,0 +1,93 @@
+"""A service is told to stop while clients use it."""
+
+import asyncio
+import signal
+
+import httpx
+
+from tests.faults.conftest import TITLES, System
+from tests.waiting import wait_until
+
+CLIENTS = 16
+
+
+async def test_a_rollout_loses_no_request_and_no_write(system: System) -> None:
+    """Clients with keep-alive connections are told to close them, and go on with the successor, as behind a balancer."""
+    user = system.serve(SHUTDOWN_DELAY="1")
+    old, new = user.service, system.serve().service
+    answered = {old.url: 0, new.url: 0}
+    told_to_close = 0
+    acknowledged: set[str] = set()
+
+    async def use(client: httpx.AsyncClient, number: int) -> None:
+        nonlocal told_to_close
+        url = old.url
+        for turn in range(100_000):
+            if turn % 10 == 5:
+                owner = f"{user.user_id}-{number}-{turn}"
+                body = {"contentId": TITLES[0], "contentType": "movie"}
+                answer = await client.post(f"{url}/api/mylist/add", json=body, headers={"user-id": owner})
+                acknowledged.add(owner)
+            else:
+                answer = await client.get(f"{url}/api/mylist/items")
+            assert answer.status_code in {200, 201}, answer.text
+            answered[url] += 1
+            if answer.headers["connection"] == "close":
+                told_to_close += 1
+                url = new.url
+            if answered[new.url] > 20 * CLIENTS:
+                return
+
+    async with asyncio.TaskGroup() as clients, httpx.AsyncClient(headers={"user-id": user.user_id}) as client:
+        running = [clients.create_task(use(client, number)) for number in range(CLIENTS)]
+        async with asyncio.timeout(10):
+            while answered[old.url] < 200:
+                await asyncio.sleep(0.01)
+        old.process.send_signal(signal.SIGTERM)
+        await asyncio.wait(running)
+
+    assert await asyncio.to_thread(old.process.wait, 20) == 0
+    assert told_to_close == CLIENTS
+    assert len(acknowledged) > 2 * CLIENTS
+    for owner in acknowledged:
+        answer = user.http.get(f"{new.url}/api/mylist/items", headers={"user-id": owner})
+        assert answer.json()["data"]["total"] == 1, owner
+
+
+def test_a_draining_service_says_so_and_still_serves(system: System) -> None:
+    user = system.serve(SHUTDOWN_DELAY="2")
+    assert user.add(0).status_code == 201
+
+    user.service.process.send_signal(signal.SIGTERM)
+    readiness = wait_until(
+        lambda: answer if (answer := user.http.get("/readyz")).status_code == 503 else None, within=2
+    )
+
+    assert readiness.json()["status"] == "draining"
+    assert readiness.headers["connection"] == "close"
+    assert user.titles() == [0]
+    assert user.add(1).status_code == 201
+
+
+def test_an_idle_keep_alive_connection_does_not_delay_the_stop(system: System) -> None:
+    user = system.serve()
+    assert user.http.get("/health").status_code == 200
+
+    user.service.process.send_signal(signal.SIGTERM)
+
+    wait_until(lambda: user.service.process.poll() is not None, within=3)
+
+
+def test_a_client_that_goes_away_in_the_middle_of_a_write_leaves_it_whole(system: System) -> None:
+    user = system.serve()
+    wait_until(user.cached, within=10)
+    for title in range(20):
+        with httpx.stream(
+            "POST",
+            f"{user.service.url}/api/mylist/add",
+            json={"contentId": TITLES[title], "contentType": "movie"},
+            headers={"user-id": user.user_id},
+        ):
+            pass  # closed as soon as the head of the answer is there
+    assert sorted(user.titles()) == list(range(20))
+    wait_until(user.cached, within=1)
