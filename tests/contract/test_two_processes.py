@@ -93,7 +93,7 @@ class Someone:
     async def arrive(cls, number: int, processes: Processes) -> Self:
         first, second = processes
         devices = [(await Connection.open(first.url), await Connection.open(second.url)) for _ in range(2)]
-        return cls(f"someone-{number}", devices, random.Random(number))  # noqa: S311 - repeatable, not secret
+        return cls(f"someone-{number}", devices, random.Random(number))
 
     async def act(self) -> None:
         """Does one random thing and checks its answer."""

@@ -1,0 +1,99 @@
+"""What the README says about the code, held against the code. Run as a program it writes the table of settings anew."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mylist.errors import ServiceError
+from mylist.settings import explain
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+START = "<!-- configuration: made by .venv/bin/python tests/unit/test_readme.py -->\n"
+END = "<!-- end of configuration -->"
+# Statuses that HTTP itself asks for, and codes that are no class in `mylist.errors`.
+OF_HTTP = {
+    "ROUTE_NOT_FOUND": 404,
+    "METHOD_NOT_ALLOWED": 405,
+    "REQUEST_TIMEOUT": 408,
+    "BODY_TOO_LARGE": 413,
+    "URI_TOO_LONG": 414,
+    "EXPECTATION_FAILED": 417,
+    "HEADERS_TOO_LARGE": 431,
+    "INTERNAL_ERROR": 500,
+}
+# The parent of two others, never sent itself.
+NEVER_SENT = {"NOT_FOUND"}
+
+
+def table() -> str:
+    """The settings as a Markdown table."""
+    rows = ["| Variable | Default | Meaning | Accepts |", "| --- | --- | --- | --- |"]
+    for setting in explain():
+        default = f"`{setting.default}`" if setting.default else ""
+        accepts = setting.accepts.replace("|", "\\|")
+        rows.append(f"| `{setting.variable}` | {default} | {setting.meaning} | {accepts} |")
+    return "\n".join(["", *rows, "", ""])
+
+
+def errors(kind: type[ServiceError]) -> Iterator[type[ServiceError]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from errors(each)
+
+
+@pytest.fixture
+def readme() -> str:
+    return README.read_text()
+
+
+@pytest.mark.usefixtures("_no_settings")
+def test_table_of_settings_is_the_one_of_the_code(readme: str) -> None:
+    assert readme.partition(START)[2].partition(END)[0] == table(), f"run {START.split()[-2]}"
+
+
+@pytest.fixture
+def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keeps out what is set where the tests run; the defaults are what is documented."""
+    monkeypatch.chdir(tmp_path)
+    for setting in explain():
+        monkeypatch.delenv(setting.variable, raising=False)
+
+
+def test_table_of_errors_is_the_one_of_the_code(readme: str) -> None:
+    rows = re.findall(r"^\| `([A-Z_]+)` \| (\d{3}) \|", readme, re.MULTILINE)
+    raised = {each.code: int(each.status) for each in errors(ServiceError) if each.code not in NEVER_SENT}
+    assert {code: int(status) for code, status in rows} == raised | OF_HTTP
+
+
+def test_table_of_commands_is_the_one_of_the_makefile(readme: str) -> None:
+    [commands] = re.findall(r"^## Commands\n(.*?)^## ", readme, re.MULTILINE | re.DOTALL)
+    [targets] = re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"`make ([a-z-]+)`", commands)) == set(targets.split()) - {"help"}
+
+
+def test_table_of_commands_has_every_script_of_the_original(readme: str) -> None:
+    scripts = {"npm run dev", "npm run build", "npm start", "npm test", "npm run test:watch", "npm run test:coverage"}
+    scripts |= {"npm run seed", "npm run lint", "npm run format"}
+    assert scripts == set(re.findall(r"^\| `(npm [^`]+)` \| `make ", readme, re.MULTILINE))
+
+
+def test_links_lead_somewhere(readme: str) -> None:
+    links = re.findall(r"\]\(([^)]+)\)", readme)
+    assert links
+    for link in links:
+        assert (ROOT / link).exists(), link
+
+
+def test_start_fits_on_a_screen(readme: str) -> None:
+    lines = readme.splitlines()
+    [first_curl] = [number for number, line in enumerate(lines) if line.startswith("curl ")][:1]
+    assert first_curl < 30
+
+
+if __name__ == "__main__":
+    text = README.read_text()
+    before, after = text.partition(START)[0], text.partition(END)[2]
+    README.write_text(before + START + table() + END + after)
