@@ -9,7 +9,7 @@ _T = TypeVar("_T")
 _INTERVAL = 0.01
 
 
-def wait_until(condition: Callable[[], _T], *, within: float) -> _T:
+def wait_until(condition: Callable[[], _T | None], *, within: float) -> _T:
     """Asks until the answer is true and gives it; fails after `within` seconds."""
     deadline = time.monotonic() + within
     while not (answer := condition()):
@@ -18,7 +18,7 @@ def wait_until(condition: Callable[[], _T], *, within: float) -> _T:
     return answer
 
 
-async def eventually(condition: Callable[[], Awaitable[_T]], *, within: float) -> _T:
+async def eventually(condition: Callable[[], Awaitable[_T | None]], *, within: float) -> _T:
     """Does as `wait_until` for an asynchronous condition, while the event loop goes on."""
     deadline = time.monotonic() + within
     while not (answer := await condition()):

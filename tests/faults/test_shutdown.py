@@ -12,7 +12,7 @@ CLIENTS = 16
 
 
 async def test_a_rollout_loses_no_request_and_no_write(system: System) -> None:
-    """Clients with keep-alive connections are told to close them, and go on with the successor, as behind a balancer."""
+    """Clients are told to close their connections, and go on with the successor, as behind a load balancer."""
     user = system.serve(SHUTDOWN_DELAY="1")
     old, new = user.service, system.serve().service
     answered = {old.url: 0, new.url: 0}

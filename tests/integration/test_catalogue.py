@@ -62,7 +62,7 @@ def title_of(entry: Entry) -> str | None:
     item = msgspec.json.decode(
         b'{"userId":"u' + entry.before + b"2026-01-01T00:00:00.000Z" + entry.after, type=ListedItem
     )
-    return item.content and item.content.title
+    return item.content.title if item.content else None
 
 
 @pytest.fixture
