@@ -1,8 +1,8 @@
 """The README works as it stands: every shell block is run, in order, and every answer it shows is compared.
 
-`make run` is run in a folder with a copy of what make reads, so that nobody's `.data` and port 3000 are touched: the one
-thing changed in what is run is the port. The environment there is the one that the tests run in; that make can make one
-from nothing is what every run of the continuous integration shows.
+`make run` is run in a folder with a copy of what make reads, so that nobody's `.data` and port 3000 are touched: the
+one thing changed in what is run is the port. The environment there is the one that the tests run in; that make can make
+one from nothing is what every run of the continuous integration shows.
 
 `make test` cannot be run inside itself. What is held instead: it runs pytest on everything, this file included, and the
 check that every change has to pass is made of it.
