@@ -33,18 +33,25 @@ serve: $(LOCAL) ## Serve the API on the MongoDB and Redis that the environment o
 seed: $(LOCAL) ## Fill that MongoDB with data: make seed ARGS="--users 1000 --titles 500 --items 25"
 	@exec $(BIN)/mylist seed $(ARGS)
 
+define RUN_TESTS
+@rm -rf build/coverage && mkdir -p build/coverage
+$(PY) -m coverage run -m pytest $(ARGS)
+@$(PY) -m coverage combine --quiet
+endef
+# A part of the tests need not cover everything.
+REPORT_COVERAGE = @$(PY) -m coverage report $(if $(ARGS),--fail-under=0)
+
 test: $(DEVELOPMENT) ## Run every test and print the branch coverage; some: make test ARGS="tests/unit -k lock"
-	@rm -rf build/coverage && mkdir -p build/coverage
-	$(PY) -m coverage run -m pytest $(ARGS)
-	@$(PY) -m coverage combine --quiet
-	@$(PY) -m coverage report $(if $(ARGS),--fail-under=0)
+	$(RUN_TESTS)
+	$(REPORT_COVERAGE)
 
 test-watch: $(DEVELOPMENT) ## Run the tests again on every change: make test-watch ARGS=tests/unit
 	@exec $(PY) -m watchfiles --filter python '$(PY) -m pytest $(ARGS)' service tests
 
-coverage: test ## Run the tests and write the coverage as HTML to build/coverage/html
-	@$(PY) -m coverage html --quiet --directory build/coverage/html
-	@echo build/coverage/html/index.html
+coverage: $(DEVELOPMENT) ## Run the tests and write what they cover as HTML too: build/coverage/html/index.html
+	$(RUN_TESTS)
+	@$(PY) -m coverage html --quiet --fail-under=0 --directory build/coverage/html
+	$(REPORT_COVERAGE)
 
 lint: $(DEVELOPMENT) ## Check style, format and types
 	$(PY) -m ruff check .
