@@ -92,6 +92,7 @@ class Database:
         self._under_way = 0
         self.available = False
         """Whether MongoDB answered the last check."""
+        self._checked = False
 
     def require(self) -> None:
         """Makes sure that asking MongoDB makes sense.
@@ -149,10 +150,11 @@ class Database:
             self._note(available=True)
 
     def _note(self, *, available: bool, error: PyMongoError | None = None) -> None:
-        if available != self.available:
+        if available != self.available or not self._checked:
             _logger.log(
                 logging.INFO if available else logging.ERROR,
                 "MongoDB is %s",
                 f"not available: {reason(error)}" if error else "available",
             )
         self.available = available
+        self._checked = True
