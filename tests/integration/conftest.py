@@ -20,7 +20,8 @@ async def redis_client(redis_url: str) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 def settings(mongodb_uri: str, redis_url: str) -> Settings:
-    return Settings.load({"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url})
+    # As patient as it may be: how fast the machine is at the moment is no matter of these tests.
+    return Settings.load({"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url, "MONGODB_TIMEOUT": "5"})
 
 
 @pytest.fixture

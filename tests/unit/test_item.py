@@ -1,10 +1,18 @@
 """Identifiers and moments."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from random import Random
 
 import pytest
 
-from mylist.lists.item import is_content_type, iso_format, parse_content_id, to_milliseconds, to_moment
+from mylist.lists.item import (
+    is_content_type,
+    iso_format,
+    iso_format_milliseconds,
+    parse_content_id,
+    to_milliseconds,
+    to_moment,
+)
 
 
 @pytest.mark.parametrize("text", ["507f1f77bcf86cd799439011", "507F1F77BCF86CD799439011"])
@@ -37,6 +45,14 @@ def test_moments_are_kept_to_the_millisecond(moment: datetime, milliseconds: int
     assert to_milliseconds(moment) == milliseconds
     assert to_moment(milliseconds) == moment
     assert iso_format(moment) == text
+    assert iso_format_milliseconds(milliseconds) == text.encode()
+
+
+def test_both_ways_of_writing_a_moment_agree() -> None:
+    random = Random(1)
+    for _ in range(10_000):
+        milliseconds = random.randrange(-(2**43), 2**43)
+        assert iso_format_milliseconds(milliseconds).decode() == iso_format(to_moment(milliseconds))
 
 
 def test_a_moment_of_another_zone_is_the_same_moment() -> None:

@@ -15,7 +15,7 @@ from mylist.api.schemas import (
     TypeCounts,
     decode_add_request,
 )
-from mylist.lists.item import iso_format, to_moment
+from mylist.lists.item import iso_format_milliseconds
 from mylist.lists.service import Page
 
 blueprint = Blueprint("mylist", url_prefix="/api/mylist")
@@ -30,7 +30,9 @@ async def add(request: ApiRequest) -> HTTPResponse:
     user_id = request.user_id
     content_id, content_type = decode_add_request(request.body, request.content_type)
     item = await request.app.ctx.lists.add(user_id, content_id, content_type)
-    added = AddedItem(user_id, item.content_id.hex(), item.content_type, iso_format(to_moment(item.added_at)))
+    added = AddedItem(
+        user_id, item.content_id.hex(), item.content_type, iso_format_milliseconds(item.added_at).decode()
+    )
     body = _encode(AddResponse(success=True, message="Item added to your list", data=added))
     return json_response(request, body, status=201)
 
@@ -67,7 +69,7 @@ def _render(user_id: str, page: Page, paging: Paging) -> bytes:
     start = b'{"userId":"' + user_id.encode()
     parts = [b'{"success":true,"data":{"items":[']
     for added_at, entry in page.items:
-        parts += (start, entry.before, iso_format(to_moment(added_at)).encode(), entry.after, b",")
+        parts += (start, entry.before, iso_format_milliseconds(added_at), entry.after, b",")
     if page.items:
         parts.pop()
     total_pages = -(-page.total // paging.page_size)
