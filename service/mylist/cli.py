@@ -6,6 +6,8 @@ that the others stay quick.
 
 import argparse
 import asyncio
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -69,6 +71,9 @@ def _parser() -> _Parser:
 
 
 def _serve(_: argparse.Namespace) -> None:
+    # As the first process of a container it would otherwise be deaf to SIGTERM until the server listens to it; until
+    # then there is nothing to drain.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     from mylist import server  # noqa: PLC0415 - see the module's docstring
 
     try:

@@ -133,7 +133,7 @@ def _announcement(settings: Settings, mongodb: MongoServer | None, valkey: Valke
         lines.append(f"  Redis    {valkey.uri}  ({valkey.name})")
     lines.append(_examples(url))
     if mongodb:
-        lines.append(f"# Fill it, from another terminal\nMONGODB_URI={mongodb.uri} mylist seed --users 1000\n")
+        lines.append(f'# Fill it, from another terminal\nMONGODB_URI={mongodb.uri} make seed ARGS="--users 1000"\n')
     return "\n".join([*lines, "Ctrl-C ends it all.\n\n"])
 
 
