@@ -1,5 +1,6 @@
 """Serves the application in this process until SIGINT or SIGTERM."""
 
+import os
 import socket
 from collections.abc import Callable
 
@@ -51,6 +52,7 @@ def run(settings: Settings, *, announce: Callable[[], None] = lambda: None) -> N
     """
     logs.configure(settings)
     check_port(settings)
+    os.environ.setdefault("SANIC_IGNORE_PRODUCTION_WARNING", "true")  # Sanic's hint at its own development mode
     app = create_app(settings, announce=announce)
     app.prepare(host=settings.host, port=settings.port, single_process=True, backlog=_BACKLOG, motd=False)
     Sanic.serve_single(app)

@@ -1,19 +1,39 @@
 """Connections to the run's stores."""
 
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from pymongo import AsyncMongoClient
 from redis.asyncio import Redis
 
+from mylist.development.servers import ValkeyServer, running
 from mylist.settings import Settings
 from mylist.store.connection import Database, Document, connect
 from mylist.store.indexes import create_indexes
 
 
-@pytest.fixture
-async def redis_client(redis_url: str) -> AsyncIterator[Redis]:
-    client = Redis.from_url(redis_url)
+class DistributionRedis(ValkeyServer):
+    """The Redis that the operating system's distribution has, which is older than the run's own."""
+
+    name = "redis-server"
+
+    def command(self) -> list[str]:
+        return ["redis-server", *super().command()[1:]]
+
+
+@pytest.fixture(scope="session")
+def distribution_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DistributionRedis]:
+    server = DistributionRedis(tmp_path_factory.mktemp("redis"))
+    with running(server):
+        yield server
+
+
+@pytest.fixture(params=["the run's Redis", *filter(shutil.which, ["redis-server"])])
+async def redis_client(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[Redis]:
+    """Connects to the run's Redis, and to the distribution's where there is one."""
+    distribution = request.param == "redis-server"
+    client = Redis.from_url(request.getfixturevalue("distribution_redis").uri if distribution else redis_url)
     yield client
     await client.aclose()
 
