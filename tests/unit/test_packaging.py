@@ -63,7 +63,7 @@ class TestLocks:
         groups = pyproject["dependency-groups"] | pyproject["project"]["optional-dependencies"]
         service = pyproject["project"]["dependencies"]
         asked = {
-            "runtime.txt": [*service, *groups["tracing"]],
+            "runtime.txt": service,
             "local.txt": [*service, *groups["local"], *groups["build"]],
             "development.txt": [*service, *groups["tracing"], *groups["local"], *groups["dev"]],
             "build.txt": groups["build"],
