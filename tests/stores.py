@@ -105,11 +105,12 @@ def _redis_answers(url: str) -> bool:
 
 def _obtainable(image: str) -> bool:
     """Says whether an engine answers and has this image, or can get it, and the one that cleans up after a crash."""
+    images = [image] if testcontainers_config.ryuk_disabled else [image, testcontainers_config.ryuk_image]
     # The client forgets to close the socket of a connection that fails.
     with warnings.catch_warnings(action="ignore", category=ResourceWarning):
         try:
             with closing(docker.from_env(timeout=_ENGINE_PATIENCE)) as client:
-                for needed in (image, testcontainers_config.ryuk_image):
+                for needed in images:
                     try:
                         client.images.get(needed)
                     except ImageNotFound:
