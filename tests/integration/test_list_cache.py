@@ -206,6 +206,23 @@ async def test_a_request_that_goes_away_leaves_its_load_to_the_others(cache: Cac
     assert first.cancelled()
 
 
+async def test_a_shared_load_outlives_the_request_that_began_it(nowhere: Redis, lists: Lists, user_id: str) -> None:
+    cache = Cache(nowhere, lists)
+    lists.hold = asyncio.Event()
+    first = asyncio.create_task(cache.total(user_id))
+    while not lists.loads:
+        await asyncio.sleep(0)
+    second = asyncio.create_task(cache.total(user_id))
+    third = asyncio.create_task(cache.total(user_id))
+    await asyncio.sleep(0)
+    first.cancel()
+    second.cancel()
+    lists.hold.set()
+
+    assert await third == (0, CacheResult.BYPASSED)
+    assert lists.loads == 2
+
+
 async def test_another_process_loading_is_not_waited_for(
     cache: Cache, other: Cache, lists: Lists, user_id: str
 ) -> None:
@@ -299,8 +316,10 @@ async def test_a_full_list_is_refused_from_its_cached_count_and_stays_cached(
 async def test_a_process_believes_redis_only_after_a_grace(redis_client: Redis, lists: Lists, user_id: str) -> None:
     cache = Cache(redis_client, lists)
 
-    await cache.link.heartbeat()
-    assert (await cache.total(user_id))[1] is CacheResult.BYPASSED
+    for _ in range(round(0.9 * GRACE / HEARTBEAT)):
+        await cache.link.heartbeat()
+        cache.clock.now += HEARTBEAT
+        assert (await cache.total(user_id))[1] is CacheResult.BYPASSED
     await cache.settle()
     assert (await cache.total(user_id))[1] is CacheResult.MISS
 
@@ -350,6 +369,16 @@ async def test_what_is_owed_is_delivered_before_redis_is_believed(
     await cache.settle()
 
     assert cache.link.owed == 0
+    assert await cache.total(user_id) == (1, CacheResult.MISS)
+
+
+async def test_a_process_that_owes_an_invalidation_believes_nothing(cache: Cache, lists: Lists, user_id: str) -> None:
+    await cache.read(user_id)
+    lists.change()
+    cache.link.owe(key(user_id), b"12345678")
+
+    assert await cache.total(user_id) == (1, CacheResult.BYPASSED)
+    await cache.link.heartbeat()
     assert await cache.total(user_id) == (1, CacheResult.MISS)
 
 
