@@ -64,7 +64,7 @@ async def test_a_change_whose_client_went_away_goes_on_to_its_end(
     store.go_on.clear()
     request = asyncio.create_task(lists.add(user_id, titles[0], "movie"))
     await store.reached.wait()
-    assert (await redis_client.get(f"mylist:{{{user_id}}}"))[:1] == b"W"
+    assert await redis_client.getrange(f"mylist:{{{user_id}}}", 0, 0) == b"W"
 
     request.cancel()
     finished = asyncio.create_task(lists.finish())
