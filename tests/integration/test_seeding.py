@@ -1,0 +1,194 @@
+"""Seeding: what there is afterwards, however often and however far it ran before."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from pymongo import MongoClient
+from pymongo.database import Database
+
+from mylist.cli import main
+from mylist.development.servers import MongoServer, running
+from mylist.seeding import load, sample
+from mylist.seeding.load_set import LoadSet, title_id, title_type, user_id
+from mylist.seeding.target import TargetError, opened
+from mylist.settings import Settings
+from mylist.store.indexes import INDEXES
+from tests.serving import environment
+from tests.stores import with_database
+from tests.waiting import wait_until
+
+USER = {"userId": sample.USER_ID}
+
+
+@pytest.fixture
+def uri(mongodb_server: str) -> Iterator[str]:
+    """The URI of a database of this test's own."""
+    name = f"mylist-test-{uuid4().hex[:12]}"
+    yield with_database(mongodb_server, name)
+    with MongoClient[dict[str, Any]](mongodb_server) as client:
+        client.drop_database(name)
+
+
+@pytest.fixture
+def seeded(uri: str) -> Iterator[Database[dict[str, Any]]]:
+    """That database, to look into."""
+    with MongoClient[dict[str, Any]](uri) as client:
+        yield client.get_default_database()
+
+
+async def seed_sample(uri: str) -> sample.Seeded:
+    async with opened(Settings.load({"MONGODB_URI": uri})) as database:
+        return await sample.seed(database)
+
+
+async def seed_load_set(uri: str, load_set: LoadSet) -> sample.Seeded:
+    async with opened(Settings.load({"MONGODB_URI": uri})) as database:
+        return await load.seed(database, load_set)
+
+
+def everything(database: Database[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    return {name: list(database[name].find().sort("_id")) for name in ("users", "movies", "tvshows", "mylist")}
+
+
+async def test_sample_is_complete_and_indexed(uri: str, seeded: Database[dict[str, Any]]) -> None:
+    assert await seed_sample(uri) == sample.Seeded(titles=30, users=3, items=29)
+    assert {name: len(documents) for name, documents in everything(seeded).items()} == {
+        "users": 3,
+        "movies": 20,
+        "tvshows": 10,
+        "mylist": 29,
+    }
+    assert seeded["mylist"].count_documents(USER) == 24
+    for name, models in INDEXES.items():
+        assert {model.document["name"] for model in models} <= set(seeded[name].index_information())
+
+
+async def test_sample_seeded_again_changes_nothing(uri: str, seeded: Database[dict[str, Any]]) -> None:
+    await seed_sample(uri)
+    before = everything(seeded)
+    assert await seed_sample(uri) == sample.Seeded(titles=0, users=0, items=0)
+    assert everything(seeded) == before
+
+
+async def test_sample_leaves_removed_what_the_user_removed(uri: str, seeded: Database[dict[str, Any]]) -> None:
+    await seed_sample(uri)
+    removed = seeded["mylist"].find_one_and_delete(USER)
+    assert removed
+    await seed_sample(uri)
+    assert seeded["mylist"].count_documents(USER) == 23
+    assert not seeded["mylist"].find_one(USER | {"contentId": removed["contentId"]})
+
+
+async def test_sample_interrupted_in_a_list_is_completed(uri: str, seeded: Database[dict[str, Any]]) -> None:
+    await seed_sample(uri)
+    for item in seeded["mylist"].find(USER).limit(10):
+        seeded["mylist"].delete_one(item)
+    seeded["users"].delete_one({"username": "ada"})
+    assert await seed_sample(uri) == sample.Seeded(titles=0, users=1, items=10)
+    assert seeded["mylist"].count_documents(USER) == 24
+
+
+async def test_two_at_once_seed_one_sample(uri: str, seeded: Database[dict[str, Any]]) -> None:
+    await asyncio.gather(*(seed_sample(uri) for _ in range(4)))
+    assert sum(map(len, everything(seeded).values())) == 3 + 30 + 29
+
+
+async def test_load_set_is_what_its_numbers_say(uri: str, seeded: Database[dict[str, Any]]) -> None:
+    load_set = LoadSet(users=250, titles=40, items=10)
+    assert await seed_load_set(uri, load_set) == sample.Seeded(titles=40, users=250, items=2500)
+
+    assert seeded["mylist"].count_documents({}) == 2500
+    assert seeded["movies"].count_documents({}) == 27
+    assert seeded["tvshows"].count_documents({}) == 13
+    for user in (1, 137, 250):
+        items = seeded["mylist"].find({"userId": user_id(user)}).sort("addedAt", -1)
+        assert [(item["contentId"], item["contentType"]) for item in items] == [
+            (title_id(number), title_type(number)) for number in load_set.list_of(user)
+        ]
+        assert seeded["users"].find_one({"username": user_id(user)})
+    collection = {"movie": "movies", "tvshow": "tvshows"}
+    for item in seeded["mylist"].find({"userId": user_id(1)}):
+        assert str(item["contentId"]) in {str(each) for each in seeded[collection[item["contentType"]]].distinct("_id")}
+
+
+async def test_load_set_seeded_again_changes_nothing_and_a_larger_one_adds(
+    uri: str, seeded: Database[dict[str, Any]]
+) -> None:
+    await seed_load_set(uri, LoadSet(users=30, titles=40, items=10))
+    before = everything(seeded)
+    assert await seed_load_set(uri, LoadSet(users=30, titles=40, items=10)) == sample.Seeded(0, 0, 0)
+    assert everything(seeded) == before
+    assert await seed_load_set(uri, LoadSet(users=35, titles=50, items=10)) == sample.Seeded(10, 5, 50)
+
+
+def test_load_set_goes_on_where_it_was_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mylist", "seed", "--users", "1000", "--titles", "100", "--items", "20"]
+    server = MongoServer(tmp_path)  # of its own: to drop as much from the shared one takes longer than the test
+    with running(server), MongoClient[dict[str, Any]](f"{server.uri}load") as client:
+        users, items = client["load"]["users"], client["load"]["mylist"]
+        settings = environment({"MONGODB_URI": f"{server.uri}load"})
+        with subprocess.Popen(command, cwd=tmp_path, env=settings) as process:
+            wait_until(users.find_one, within=30)
+            wait_until(lambda: items.count_documents({}) > 20 * users.count_documents({}), within=30)
+            process.kill()
+        assert 0 < users.count_documents({}) < 1000
+
+        ended = subprocess.run(command, cwd=tmp_path, env=settings, capture_output=True, text=True, check=True)
+        assert ended.stderr == ""  # no progress bar where there is no terminal
+        assert ended.stdout.startswith("Added 0 titles, ")
+        assert users.count_documents({}) == 1000
+        assert items.count_documents({}) == 20_000
+        per_user = items.aggregate([{"$group": {"_id": "$userId", "items": {"$sum": 1}}}])
+        assert {each["items"] for each in per_user} == {20}
+
+
+def test_commands_seed_and_index(
+    uri: str, seeded: Database[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MONGODB_URI", uri)
+    main(["indexes"])
+    assert "mylist.userId_1_contentId_1" in capsys.readouterr().out.splitlines()
+    main(["seed"])
+    assert capsys.readouterr().out == "Added 30 titles, 3 users and 29 items; the rest was there.\n"
+    main(["seed", "--users", "2", "--titles", "3", "--items", "1"])
+    assert capsys.readouterr().out == "Added 3 titles, 2 users and 2 items; the rest was there.\n"
+    assert seeded["mylist"].count_documents({}) == 31
+
+
+class GuardedMongoServer(MongoServer):
+    """A MongoDB that asks who is there, once it was told whom to let in."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.guarded = False
+
+    def command(self) -> list[str]:
+        return [*super().command(), *(["--auth"] if self.guarded else [])]
+
+
+async def test_refused_credentials_are_one_line_that_says_what_to_check(tmp_path: Path) -> None:
+    server = GuardedMongoServer(tmp_path)
+    with running(server):
+        with MongoClient[dict[str, Any]](server.uri) as client:
+            client.admin.command({"createUser": "me", "pwd": "right", "roles": ["root"]})
+        server.guarded = True
+        server.restart()
+        known = {"MONGODB_URI": server.uri, "MONGODB_USER": "me"}
+        async with opened(Settings.load(known | {"MONGODB_PASSWORD": "right"})) as database:
+            await sample.seed(database)
+        with pytest.raises(TargetError) as error:
+            async with opened(Settings.load(known | {"MONGODB_PASSWORD": "wrong"})):
+                pass
+        message = str(error.value)
+        assert message.startswith(f"MongoDB at 127.0.0.1:{server.port} refuses: ")
+        assert message.endswith("; check MONGODB_USER and MONGODB_PASSWORD")
+        assert "\n" not in message
+        with pytest.raises(TargetError, match=f"requires authentication .*127.0.0.1:{server.port}"):
+            async with opened(Settings.load({"MONGODB_URI": server.uri})) as database:
+                await sample.seed(database)

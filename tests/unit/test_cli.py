@@ -1,0 +1,133 @@
+"""The `mylist` command: what it prints, and that a failure is one line and a status."""
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mylist import __version__
+from mylist.cli import main
+from mylist.settings import explain
+
+
+@pytest.fixture(autouse=True)
+def nowhere_special(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory without a `.env`, and an environment without settings."""
+    monkeypatch.chdir(tmp_path)
+    for each in explain():
+        monkeypatch.delenv(each.variable, raising=False)
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port of this machine on which nothing listens and nothing else can."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command in a process of its own."""
+    return subprocess.run([sys.executable, "-m", "mylist", *arguments], capture_output=True, text=True, check=False)
+
+
+def fails(*arguments: str) -> tuple[int, str]:
+    """Runs a command that must end with one line on standard error; gives the status and the line."""
+    ended = run(*arguments)
+    assert ended.stdout == ""
+    assert ended.stderr.count("\n") == 1
+    return ended.returncode, ended.stderr.rstrip("\n")
+
+
+def test_version() -> None:
+    assert run("--version").stdout == f"mylist {__version__}\n"
+
+
+def test_config_is_a_table_of_every_setting(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path(".env").write_text("CACHE_TTL=60\nPORT=4000\n")
+    monkeypatch.setenv("PORT", "5000")
+    monkeypatch.setenv("REDIS_PASSWORD", "s3cret")
+    main(["config"])
+
+    written = capsys.readouterr().out
+    rows = [line.split() for line in written.splitlines()]
+    assert rows[0] == ["VARIABLE", "VALUE", "SOURCE"]
+    assert [row[0] for row in rows[1:]] == [each.variable for each in explain()]
+    assert ["PORT", "5000", "environment"] in rows
+    assert ["CACHE_TTL", "60", ".env"] in rows
+    assert ["MONGODB_PASSWORD", "default"] in rows
+    assert ["REDIS_PASSWORD", "********", "environment"] in rows
+    assert "s3cret" not in written
+    sources = {line.rindex(row[-1]) for line, row in zip(written.splitlines(), rows, strict=True)}
+    assert len(sources) == 1
+
+
+def test_config_does_not_load_what_only_serving_needs() -> None:
+    code = "import sys; from mylist.cli import main; main(['config']); print(*sys.modules, file=sys.stderr)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stderr.split()
+    assert "mylist.settings" in loaded
+    assert not {"sanic", "pymongo", "redis"} & set(loaded)
+
+
+def test_openapi_prints_the_document(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["openapi"])
+    assert "/api/mylist/items" in json.loads(capsys.readouterr().out)["paths"]
+
+
+@pytest.mark.parametrize("command", ["serve", "dev", "seed", "indexes", "config"])
+def test_a_bad_setting_is_named(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "abc")
+    assert fails(command) == (1, "mylist: PORT is 'abc'; it may be a whole number from 1 to 65535")
+
+
+def test_serve_names_a_taken_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        monkeypatch.setenv("HOST", "127.0.0.1")
+        monkeypatch.setenv("PORT", str(port))
+        status, line = fails("serve")
+    assert status == 1
+    assert line.startswith(f"mylist: cannot listen on port {port} of 127.0.0.1: ")
+    assert "PORT=" in line
+
+
+@pytest.mark.parametrize("command", [("seed",), ("seed", "--users", "5"), ("indexes",)])
+def test_a_mongodb_out_of_reach_is_named_without_its_password(
+    command: tuple[str, ...], silent_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MONGODB_URI", f"mongodb://me:s3cret@127.0.0.1:{silent_port}/mine")
+    monkeypatch.setenv("MONGODB_TIMEOUT", "0.5")
+    status, line = fails(*command)
+    assert status == 1
+    assert line.startswith(f"mylist: MongoDB at 127.0.0.1:{silent_port} cannot be reached; start it or set MONGODB_URI")
+
+
+def test_a_mongodb_uri_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MONGODB_URI", "mongodb://me:s3cret@one:port/")
+    status, line = fails("indexes")
+    assert status == 1
+    assert "MONGODB_URI" in line
+    assert "s3cret" not in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "the following arguments are required: COMMAND; see `mylist --help`"),
+        (("seed", "--users", "many"), "argument --users: invalid int value: 'many'; see `mylist seed --help`"),
+        (("seed", "--users", "0"), "--users is 0; it must be at least 1"),
+        (
+            ("seed", "--users", "5", "--titles", "3", "--items", "4"),
+            "--items is 4; it may be at most --titles, 3, as no list has a title twice",
+        ),
+        (("seed", "--items", "4"), "--titles and --items are sizes of a load set, which --users asks for"),
+    ],
+)
+def test_wrong_usage_is_explained(arguments: tuple[str, ...], message: str) -> None:
+    assert fails(*arguments) == (2, f"mylist: {message}")
