@@ -33,6 +33,7 @@ from mylist.store.lists import ListStore
 App = Sanic[Config, Context]
 
 _CHECK_INTERVAL = 0.5
+_REPORT_INTERVAL = 10
 
 _logger = logging.getLogger(__name__)
 
@@ -116,6 +117,7 @@ class _Service:
         self._watchers = [
             asyncio.create_task(self._keep(self._link.heartbeats())),
             asyncio.create_task(self._keep(self._watch_mongodb())),
+            asyncio.create_task(self._keep(self._report_turned_away())),
         ]
 
     async def drain(self, _: App) -> None:
@@ -157,6 +159,16 @@ class _Service:
                     return
                 _logger.error("MongoDB refuses: %s", error)  # noqa: TRY400 - the message says it all
             await asyncio.sleep(_CHECK_INTERVAL)
+
+    async def _report_turned_away(self) -> None:
+        turned_away = self._context.turned_away
+        reported = turned_away.copy()
+        while True:
+            await asyncio.sleep(_REPORT_INTERVAL)
+            if new := turned_away - reported:
+                counts = ", ".join(f"{code} {count}" for code, count in sorted(new.items()))
+                _logger.warning("Turned away in the last %d s: %s", _REPORT_INTERVAL, counts)
+                reported = turned_away.copy()
 
     def _fail(self, reason: str) -> None:
         self._context.failure = reason

@@ -163,8 +163,17 @@ class CacheUnavailableError(UnavailableError):
         super().__init__("The cache is not available, please try again")
 
 
+class DatabaseBusyError(UnavailableError):
+    """Every connection to MongoDB is in use."""
+
+    code = "DATABASE_BUSY"
+
+    def __init__(self) -> None:
+        super().__init__("The database is busy, please try again")
+
+
 class OverloadedError(UnavailableError):
-    """The service has as much work under way as it takes on at once."""
+    """As many requests are under way as the process takes on at once."""
 
     code = "OVERLOADED"
 

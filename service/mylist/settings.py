@@ -114,14 +114,11 @@ class Settings:
         "MONGODB_TIMEOUT", 2.0, "Deadline of one MongoDB operation, connecting included.", low=0.1, high=5
     )
     mongodb_pool_size: int = _integer(
-        "MONGODB_POOL_SIZE", 50, "Most connections to one MongoDB server.", low=1, high=1000
-    )
-    mongodb_max_concurrency: int = _integer(
-        "MONGODB_MAX_CONCURRENCY",
-        200,
-        "Most MongoDB operations under way at once; a request above it is shed with 503.",
+        "MONGODB_POOL_SIZE",
+        100,
+        "Most connections to MongoDB, and most operations at once; what needs one more is shed with 503.",
         low=1,
-        high=10000,
+        high=1000,
     )
 
     redis_host: str = _text("REDIS_HOST", "localhost", "Redis host.", accepts="an IP address or host name")
@@ -161,6 +158,13 @@ class Settings:
         "*",
         "Browser origins that may call the API.",
         accepts="* or origins separated by commas",
+    )
+    max_concurrent_requests: int = _integer(
+        "MAX_CONCURRENT_REQUESTS",
+        500,
+        "Most list requests under way at once; one more is shed with 503.",
+        low=1,
+        high=100_000,
     )
     shutdown_delay: float = _seconds(
         "SHUTDOWN_DELAY",

@@ -15,7 +15,7 @@ from mylist.errors import (
     ItemAlreadyInListError,
     ItemNotInListError,
     OutcomeUnknownError,
-    OverloadedError,
+    DatabaseBusyError,
     StoreUnavailableError,
 )
 from mylist.lists.item import Item
@@ -169,11 +169,11 @@ async def test_a_silent_mongodb_is_unavailable_within_its_deadline(silent_port: 
     await client.close()
 
 
-async def test_more_work_than_the_cap_is_shed(mongodb: AsyncMongoClient[Document], mongodb_uri: str) -> None:
-    database = Database(mongodb, Settings.load({"MONGODB_URI": mongodb_uri, "MONGODB_MAX_CONCURRENCY": "2"}))
+async def test_more_work_than_there_are_connections_is_shed(mongodb: AsyncMongoClient[Document], mongodb_uri: str) -> None:
+    database = Database(mongodb, Settings.load({"MONGODB_URI": mongodb_uri, "MONGODB_POOL_SIZE": "2"}))
     await database.check()
 
-    with database.operation(), database.operation(), pytest.raises(OverloadedError):
+    with database.operation(), database.operation(), pytest.raises(DatabaseBusyError):
         await ListStore(database).load("anyone")
     assert await ListStore(database).load("anyone") == []
 

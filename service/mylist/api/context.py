@@ -1,7 +1,9 @@
 """What the handlers work with."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
+from mylist.api.admission import Admission
 from mylist.lists.service import Lists
 from mylist.settings import Settings
 from mylist.store.connection import Database
@@ -14,6 +16,8 @@ class Context:
     Attributes:
         settings: the settings in force.
         allowed_origins: the browser origins that may call; `*` stands for any.
+        admission: how many list requests may be under way.
+        turned_away: how often which `UnavailableError` was answered, by code.
         lists: the rules; there from before the port opens.
         database: MongoDB's state; there from before the port opens.
         started: whether MongoDB was reached and its indexes exist.
@@ -23,6 +27,8 @@ class Context:
 
     settings: Settings
     allowed_origins: frozenset[str] = field(init=False)
+    admission: Admission = field(init=False)
+    turned_away: Counter[str] = field(default_factory=Counter)
     lists: Lists = field(init=False)
     database: Database = field(init=False)
     started: bool = False
@@ -30,5 +36,6 @@ class Context:
     failure: str = ""
 
     def __post_init__(self) -> None:
-        """Reads the origins out of the settings."""
+        """Makes what the settings alone decide."""
         self.allowed_origins = frozenset(map(str.strip, self.settings.cors_origins.split(",")))
+        self.admission = Admission(self.settings.max_concurrent_requests)

@@ -11,7 +11,7 @@ from sanic.exceptions import MethodNotAllowed, SanicException
 from mylist.api.request import ApiRequest
 from mylist.api.responses import json_response, preflight_response
 from mylist.api.schemas import ErrorResponse
-from mylist.errors import ServiceError
+from mylist.errors import ServiceError, UnavailableError
 from mylist.lists.item import iso_format
 
 _logger = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ _INTERNAL = ("INTERNAL_ERROR", "Internal server error")
 
 def handle(request: ApiRequest, exception: Exception) -> HTTPResponse:
     """Answers a request that failed. Nothing of an unexpected failure reaches the client but its request id."""
+    if isinstance(exception, UnavailableError):
+        request.app.ctx.turned_away[exception.code] += 1
     if isinstance(exception, ServiceError):
         headers = {} if exception.retry_after is None else {"retry-after": str(exception.retry_after)}
         return _error(request, exception.status, exception.code, exception.message, headers)

@@ -29,7 +29,9 @@ async def add(request: ApiRequest) -> HTTPResponse:
     """Adds a movie or show to the user's list."""
     user_id = request.user_id
     content_id, content_type = decode_add_request(request.body, request.content_type)
-    item = await request.app.ctx.lists.add(user_id, content_id, content_type)
+    context = request.app.ctx
+    with context.admission:
+        item = await context.lists.add(user_id, content_id, content_type)
     added = AddedItem(
         user_id, item.content_id.hex(), item.content_type, iso_format_milliseconds(item.added_at).decode()
     )
@@ -40,7 +42,10 @@ async def add(request: ApiRequest) -> HTTPResponse:
 @blueprint.delete("/remove/<content_id:str>", unquote=True)
 async def remove(request: ApiRequest, content_id: str) -> HTTPResponse:
     """Removes an item from the user's list."""
-    await request.app.ctx.lists.remove(request.user_id, content_id)
+    user_id = request.user_id
+    context = request.app.ctx
+    with context.admission:
+        await context.lists.remove(user_id, content_id)
     return json_response(request, _REMOVED)
 
 
@@ -48,16 +53,20 @@ async def remove(request: ApiRequest, content_id: str) -> HTTPResponse:
 async def items(request: ApiRequest) -> HTTPResponse:
     """Gives one page of the user's list, newest first, with the movies and shows."""
     user_id = request.user_id
-    settings = request.app.ctx.settings
-    paging = parse_paging(request.query_string, settings.default_page_size, settings.max_page_size)
-    page = await request.app.ctx.lists.page(user_id, *paging)
+    context = request.app.ctx
+    paging = parse_paging(request.query_string, context.settings.default_page_size, context.settings.max_page_size)
+    with context.admission:
+        page = await context.lists.page(user_id, *paging)
     return json_response(request, _render(user_id, page, paging), cache=page.cache)
 
 
 @blueprint.route("/stats", methods=["GET", "HEAD"])
 async def stats(request: ApiRequest) -> HTTPResponse:
     """Counts the user's list by type."""
-    counted = await request.app.ctx.lists.stats(request.user_id)
+    user_id = request.user_id
+    context = request.app.ctx
+    with context.admission:
+        counted = await context.lists.stats(user_id)
     by_type = TypeCounts(counted.movies, counted.shows)
     body = _encode(StatsResponse(success=True, data=StatsData(counted.movies + counted.shows, by_type)))
     return json_response(request, body, cache=counted.cache)

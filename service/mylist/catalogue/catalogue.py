@@ -72,7 +72,7 @@ class Catalogue:
 
         Raises:
             StoreUnavailableError: one has to be fetched and MongoDB is away.
-            OverloadedError: one has to be fetched and too much is under way.
+            DatabaseBusyError: one has to be fetched and too much is under way.
         """
         now = self._clock()
         known = self._entries
@@ -104,7 +104,7 @@ class Catalogue:
 
         Raises:
             StoreUnavailableError: MongoDB has to be asked and is away.
-            OverloadedError: MongoDB has to be asked and too much is under way.
+            DatabaseBusyError: MongoDB has to be asked and too much is under way.
         """
         key = content_key(content_id, content_type)
         entry = self._entries.get(key)

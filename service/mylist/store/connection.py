@@ -22,7 +22,7 @@ from pymongo.errors import (
     WaitQueueTimeoutError,
 )
 
-from mylist.errors import OutcomeUnknownError, OverloadedError, StoreUnavailableError
+from mylist.errors import DatabaseBusyError, OutcomeUnknownError, StoreUnavailableError
 from mylist.settings import Settings
 
 Document = dict[str, Any]
@@ -54,7 +54,8 @@ def connect(settings: Settings) -> AsyncMongoClient[Document]:
             appname=_APP_NAME,
             tz_aware=True,
             timeoutMS=int(_driver_timeout(settings) * 1000),
-            maxPoolSize=settings.mongodb_pool_size,
+            # One for the background check: when requests use all of theirs, MongoDB is not away.
+            maxPoolSize=settings.mongodb_pool_size + 1,
             # An acknowledged write survives a failover, and a list is never filled from one that might not.
             w="majority",
             readConcernLevel="majority",
@@ -83,12 +84,12 @@ def reason(error: PyMongoError) -> str:
 
 
 class Database:
-    """MongoDB as the rest of the service sees it: there or not, and never asked for too much at once."""
+    """MongoDB as the rest of the service sees it: there or not, and never asked for more than it has connections."""
 
     def __init__(self, client: AsyncMongoClient[Document], settings: Settings) -> None:
         self.handle = database_of(client)
         self._timeout = _driver_timeout(settings)
-        self._max_concurrency = settings.mongodb_max_concurrency
+        self._pool_size = settings.mongodb_pool_size
         self._under_way = 0
         self.available = False
         """Whether MongoDB answered the last check."""
@@ -112,13 +113,13 @@ class Database:
         """Surrounds one operation.
 
         Raises:
-            OverloadedError: too many operations are under way.
+            DatabaseBusyError: as many operations are under way as there are connections; none waits for another.
             StoreUnavailableError: MongoDB is away, or did not do it in time.
             OutcomeUnknownError: it `writes`, and may have taken effect all the same.
         """
         self.require()
-        if self._under_way >= self._max_concurrency:
-            raise OverloadedError
+        if self._under_way >= self._pool_size:
+            raise DatabaseBusyError
         self._under_way += 1
         try:
             yield

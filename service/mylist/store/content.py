@@ -23,7 +23,7 @@ class ContentStore:
 
         Raises:
             StoreUnavailableError: MongoDB cannot be asked now.
-            OverloadedError: too much is under way.
+            DatabaseBusyError: too much is under way.
         """
         ids = [ObjectId(content_id) for content_id in content_ids]
         with self._database.operation():

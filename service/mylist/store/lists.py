@@ -20,7 +20,7 @@ _logger = logging.getLogger(__name__)
 class ListStore:
     """Loads and changes users' lists.
 
-    Every method raises `StoreUnavailableError` or `OverloadedError` when MongoDB cannot do it now.
+    Every method raises `StoreUnavailableError` or `DatabaseBusyError` when MongoDB cannot do it now.
     """
 
     def __init__(self, database: Database) -> None:

@@ -1,0 +1,124 @@
+"""More work than the service takes on: what is turned away goes at once, what is accepted ends in time."""
+
+import asyncio
+import time
+from collections import Counter
+
+import httpx
+
+from tests.faults.conftest import System, User
+from tests.waiting import eventually, wait_until
+
+AT_ONCE = 0.7
+
+
+async def read(client: httpx.AsyncClient, user_id: str) -> httpx.Response:
+    return await client.get("/api/mylist/items", headers={"user-id": user_id})
+
+
+async def read_all(user: User, users: int) -> list[httpx.Response]:
+    """Reads the lists of that many users at once."""
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(base_url=user.service.url, limits=limits, timeout=15) as client:
+        return await asyncio.gather(*(read(client, f"{user.user_id}-{number}") for number in range(users)))
+
+
+def outcomes(answers: list[httpx.Response]) -> Counter[str]:
+    """Counts `ok` and the codes of the others, which all must tell when to try again."""
+    counted: Counter[str] = Counter()
+    for answer in answers:
+        if answer.status_code == 200:
+            counted["ok"] += 1
+        else:
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "1"), answer.text
+            counted[answer.json()["code"]] += 1
+    return counted
+
+
+def turned_away(answers: list[httpx.Response]) -> list[float]:
+    """How long each 503 took, in seconds."""
+    return [answer.elapsed.total_seconds() for answer in answers if answer.status_code == 503]
+
+
+async def assert_normal(system: System, user: User) -> None:
+    """A new user is served."""
+    async with httpx.AsyncClient(base_url=user.service.url, timeout=15) as client:
+
+        async def served() -> bool:
+            return (await read(client, system.user(user.service).user_id)).status_code == 200
+
+        await eventually(served, within=3)
+
+
+async def test_when_every_mongodb_connection_is_in_use_one_more_is_turned_away_at_once(system: System) -> None:
+    user = system.serve(MONGODB_POOL_SIZE="4", MONGODB_TIMEOUT="4")
+
+    system.mongodb.freeze()
+    reading = asyncio.create_task(read_all(user, 20))
+    await asyncio.sleep(AT_ONCE)
+    system.mongodb.thaw()
+    answers = await reading
+
+    assert outcomes(answers) == {"ok": 4, "DATABASE_BUSY": 16}
+    assert max(turned_away(answers)) < AT_ONCE
+    await assert_normal(system, user)
+    wait_until(lambda: "Turned away in the last 10 s: DATABASE_BUSY 16" in user.service.log.read_text(), within=12)
+
+
+async def test_a_slow_mongodb_costs_its_requests_their_deadline_and_no_more(system: System) -> None:
+    user = system.serve(MONGODB_TIMEOUT="1")
+
+    system.mongodb.freeze()
+    answers = await read_all(user, 20)
+    system.mongodb.thaw()
+
+    assert outcomes(answers) == {"DATABASE_UNAVAILABLE": 20}
+    assert max(turned_away(answers)) < 2
+    await assert_normal(system, user)
+
+
+async def test_above_its_limit_of_requests_the_process_turns_away_at_once(system: System) -> None:
+    user = system.serve(MAX_CONCURRENT_REQUESTS="5", MONGODB_TIMEOUT="4")
+
+    system.mongodb.freeze()
+    reading = asyncio.create_task(read_all(user, 20))
+    await asyncio.sleep(AT_ONCE)
+    assert user.http.get("/livez").elapsed.total_seconds() < AT_ONCE, "health is never turned away"
+    system.mongodb.thaw()
+    answers = await reading
+
+    assert outcomes(answers) == {"ok": 5, "OVERLOADED": 15}
+    assert max(turned_away(answers)) < AT_ONCE
+    await assert_normal(system, user)
+
+
+async def test_a_slow_redis_slows_reads_by_its_deadline_and_refuses_none(system: System) -> None:
+    user = system.serve(REDIS_TIMEOUT="0.1")
+    wait_until(user.cached, within=10)
+
+    system.redis.freeze()
+    answers = await read_all(user, 50)
+    system.redis.thaw()
+
+    assert outcomes(answers) == {"ok": 50}
+    assert {answer.headers["x-cache"] for answer in answers} == {"bypassed"}
+    assert max(answer.elapsed.total_seconds() for answer in answers) < 2
+
+
+async def test_after_a_burst_of_cached_reads_the_service_is_as_fast_as_before(system: System) -> None:
+    user = system.serve(MAX_CONCURRENT_REQUESTS="20")
+    for title in range(20):
+        assert user.add(title).status_code == 201
+    wait_until(user.cached, within=10)
+
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(base_url=user.service.url, limits=limits, timeout=15) as client:
+        for _ in range(2):
+            answers = await asyncio.gather(*(read(client, user.user_id) for _ in range(200)))
+            counted = outcomes(answers)
+            assert counted["ok"] >= 20
+            assert set(counted) <= {"ok", "OVERLOADED"}
+    began = time.monotonic()
+    for _ in range(20):
+        assert user.cached()
+    assert time.monotonic() - began < 1
