@@ -1,6 +1,7 @@
 """What the tests of every layer share: the stores of the run, and the service as a process."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from uuid import uuid4
 
 import pytest
@@ -61,23 +62,21 @@ def database(mongodb_uri: str) -> Iterator[Database[dict[str, object]]]:
 @pytest.fixture(scope="module")
 def serve(mongodb_uri: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     """Starts a service process with the settings given; each is stopped, and must stop cleanly, at the end."""
-    services: list[Service] = []
+    with ExitStack() as started:  # it ends every one, even when one ends badly
 
-    def start(**settings: str) -> Service:
-        service = Service(
-            tmp_path_factory.mktemp("service"), {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url, **settings}
-        )
-        try:
-            service.wait_until_ready()
-        except BaseException:
-            service.kill()
-            raise
-        services.append(service)
-        return service
+        def start(**settings: str) -> Service:
+            service = Service(
+                tmp_path_factory.mktemp("service"), {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url, **settings}
+            )
+            try:
+                service.wait_until_ready()
+            except BaseException:
+                service.kill()
+                raise
+            started.callback(service.stop)
+            return service
 
-    yield start
-    for service in services:
-        service.stop()
+        yield start
 
 
 @pytest.fixture(scope="module")
