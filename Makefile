@@ -17,7 +17,7 @@ INSTALL_PACKAGE := $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run serve seed test test-watch coverage lint format image up down lock clean
+.PHONY: help run serve seed test soak test-watch coverage lint format image up down lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,9 @@ REPORT_COVERAGE = @$(PY) -m coverage report $(if $(ARGS),--fail-under=0)
 test: $(DEVELOPMENT) ## Run every test and print the branch coverage; some: make test ARGS="tests/unit -k lock"
 	$(RUN_TESTS)
 	$(REPORT_COVERAGE)
+
+soak: $(DEVELOPMENT) ## Load one process for ten minutes (or DURATION seconds): memory, descriptors, latency stay flat
+	@exec $(PY) -m tests.faults.soak --seconds $(or $(DURATION),600)
 
 test-watch: $(DEVELOPMENT) ## Run the tests again on every change: make test-watch ARGS=tests/unit
 	@exec $(PY) -m watchfiles --filter python '$(PY) -m pytest $(ARGS)' service tests

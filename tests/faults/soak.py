@@ -1,0 +1,168 @@
+"""A long steady load on one service process: its memory, its file descriptors and its latency have to stay flat.
+
+    python -m tests.faults.soak --seconds 600
+
+Prints a line per window and a verdict; the exit status is the verdict, and `build/soak.json` holds the figures. The
+load is light enough for two cores, because what is looked for is drift, not speed. Linux only: it reads `/proc`.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median, quantiles
+from tempfile import TemporaryDirectory
+
+from bson import ObjectId
+from pymongo import MongoClient
+
+from mylist.development.servers import MongoServer, ValkeyServer, running
+from tests.faults.freshness.exchange import Exchange
+from tests.serving import Service
+
+WORKERS = 16
+RATE = 40  # requests a second of each worker
+USERS = 2_000
+TITLES = [f"{number:024x}" for number in range(1, 501)]
+WINDOWS = 20
+
+# What counts as flat: the last quarter against the first quarter after a warm-up of one quarter.
+MOST_MEMORY_GROWTH = 1.05
+MOST_LATENCY_GROWTH = 1.5
+MOST_NEW_DESCRIPTORS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One part of the run: requests, those that failed, latency in milliseconds, resident memory in MiB."""
+
+    requests: int
+    failed: int
+    p50: float
+    p99: float
+    memory: float
+    descriptors: int
+
+
+class Load:
+    """People who open the app, look around, and now and then change their list."""
+
+    def __init__(self, exchange: Exchange, seed: int) -> None:
+        self._exchange = exchange
+        self._random = random.Random(seed)
+        self.latencies: list[float] = []
+        self.failed = 0
+
+    async def run(self, until: float) -> None:
+        """Sends requests at the worker's rate until then."""
+        due = time.monotonic() + self._random.random() / RATE
+        while due < until:
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            began = time.monotonic()
+            answer = await self._exchange.ask(self._request())
+            self.latencies.append((time.monotonic() - began) * 1000)
+            self.failed += answer.status >= 500
+            due += 1 / RATE
+
+    def _request(self) -> bytes:
+        kind, title = self._random.random(), self._random.choice(TITLES)
+        headers = f"host: soak\r\nuser-id: user-{self._random.randrange(USERS)}\r\n"
+        if kind < 0.9:
+            return f"GET /api/mylist/items?page={1 + int(kind * 2)} HTTP/1.1\r\n{headers}\r\n".encode()
+        if kind < 0.95:
+            return f"GET /api/mylist/stats HTTP/1.1\r\n{headers}\r\n".encode()
+        if kind < 0.98:
+            body = json.dumps({"contentId": title, "contentType": "movie"})
+            head = f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
+            return f"POST /api/mylist/add HTTP/1.1\r\n{headers}{head}\r\n{body}".encode()
+        return f"DELETE /api/mylist/remove/{title} HTTP/1.1\r\n{headers}\r\n".encode()
+
+
+async def soak(service: Service, seconds: float) -> list[Window]:
+    """Loads the service for that long and gives the windows."""
+    exchange = Exchange(service.port)
+    windows: list[Window] = []
+    for number in range(WINDOWS):
+        until = time.monotonic() + seconds / WINDOWS
+        loads = [Load(exchange, number * WORKERS + worker) for worker in range(WORKERS)]
+        await asyncio.gather(*(load.run(until) for load in loads))
+        latencies = [latency for load in loads for latency in load.latencies]
+        window = Window(
+            requests=len(latencies),
+            failed=sum(load.failed for load in loads),
+            p50=round(median(latencies), 2),
+            p99=round(quantiles(latencies, n=100)[98], 2),
+            memory=round(_memory(service.process.pid), 1),
+            descriptors=_descriptors(service.process.pid),
+        )
+        windows.append(window)
+        sys.stdout.write(f"{number + 1:3d}  {window}\n")
+        sys.stdout.flush()
+    exchange.close()
+    return windows
+
+
+def verdict(windows: list[Window]) -> list[str]:
+    """Says what is not flat; an empty list is a pass."""
+    quarter = len(windows) // 4
+    first, last = windows[quarter : 2 * quarter], windows[-quarter:]
+    memory = median(each.memory for each in last) / median(each.memory for each in first)
+    latency = median(each.p99 for each in last) / median(each.p99 for each in first)
+    descriptors = max(each.descriptors for each in last) - max(each.descriptors for each in first)
+    failed = sum(each.failed for each in windows)
+    found = []
+    if memory > MOST_MEMORY_GROWTH:
+        found.append(f"memory grew to {memory:.2f} times, allowed {MOST_MEMORY_GROWTH}")
+    if latency > MOST_LATENCY_GROWTH:
+        found.append(f"p99 grew to {latency:.2f} times, allowed {MOST_LATENCY_GROWTH}")
+    if descriptors > MOST_NEW_DESCRIPTORS:
+        found.append(f"{descriptors} more file descriptors, allowed {MOST_NEW_DESCRIPTORS}")
+    if failed:
+        found.append(f"{failed} requests failed")
+    return found
+
+
+def _descriptors(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def _memory(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise ProcessLookupError(pid)
+
+
+def main() -> None:
+    """Runs the command line."""
+    parser = argparse.ArgumentParser(prog="soak", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=600, help="how long, in seconds (default 600)")
+    seconds = parser.parse_args().seconds
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        mongodb, redis = MongoServer(folder / "mongodb"), ValkeyServer(folder / "redis")
+        with running(mongodb, redis):
+            with MongoClient[dict[str, object]](mongodb.uri) as client:
+                titles = [{"_id": ObjectId(title), "title": f"Movie {title}"} for title in TITLES]
+                client["soak"]["movies"].insert_many(titles)
+            service = Service(folder, {"MONGODB_URI": f"{mongodb.uri}soak", "REDIS_URL": redis.uri})
+            try:
+                service.wait_until_ready()
+                windows = asyncio.run(soak(service, seconds))
+            finally:
+                service.stop()
+    found = verdict(windows)
+    build = Path("build")
+    build.mkdir(exist_ok=True)
+    figures = {"seconds": seconds, "windows": [asdict(window) for window in windows], "verdict": found or ["flat"]}
+    (build / "soak.json").write_text(json.dumps(figures, indent=2))
+    sys.stdout.write("".join(f"NOT FLAT: {each}\n" for each in found) or "flat\n")
+    sys.exit(bool(found))
+
+
+if __name__ == "__main__":
+    main()
