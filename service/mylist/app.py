@@ -142,7 +142,7 @@ class _Service:
         if self._link.owed:
             _logger.error("%d lists may be stale until CACHE_TTL: Redis did not come back", self._link.owed)
         await self._redis.aclose()
-        await self._mongodb.close()
+        await connection.close(self._mongodb)
 
     async def _watch_mongodb(self) -> None:
         database = self._context.database

@@ -78,6 +78,17 @@ def test_an_idle_keep_alive_connection_does_not_delay_the_stop(system: System) -
     wait_until(lambda: user.service.process.poll() is not None, within=3)
 
 
+def test_a_service_without_its_stores_stops_as_fast(system: System) -> None:
+    user = system.serve()
+    system.mongodb.kill()
+    system.redis.kill()
+    wait_until(lambda: user.http.get("/readyz").json()["mongodb"] == "unavailable", within=10)
+
+    user.service.process.send_signal(signal.SIGTERM)
+
+    wait_until(lambda: user.service.process.poll() is not None, within=5)
+
+
 def test_a_client_that_goes_away_in_the_middle_of_a_write_leaves_it_whole(system: System) -> None:
     user = system.serve()
     wait_until(user.cached, within=10)

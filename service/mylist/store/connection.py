@@ -31,6 +31,7 @@ DEFAULT_DATABASE = "mylist-ott"
 _APP_NAME = "mylist"
 _AUTHENTICATION_FAILED = 18
 _UNAUTHORIZED = 13
+_CLOSING_TIMEOUT = 1.0
 
 _logger = logging.getLogger(__name__)
 
@@ -65,6 +66,12 @@ def connect(settings: Settings) -> AsyncMongoClient[Document]:
         )
     except (ConfigurationError, InvalidURI, ValueError) as error:
         raise StoreRefusedError(f"MONGODB_URI cannot be used: {error}") from None
+
+
+async def close(client: AsyncMongoClient[Document]) -> None:
+    """Closes a client, without much patience for a MongoDB that is away: the driver would look for it half a minute."""
+    with pymongo.timeout(_CLOSING_TIMEOUT):
+        await client.close()
 
 
 def _driver_timeout(settings: Settings) -> float:
