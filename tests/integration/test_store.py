@@ -169,7 +169,9 @@ async def test_a_silent_mongodb_is_unavailable_within_its_deadline(silent_port: 
     await client.close()
 
 
-async def test_more_work_than_there_are_connections_is_shed(mongodb: AsyncMongoClient[Document], mongodb_uri: str) -> None:
+async def test_more_work_than_there_are_connections_is_shed(
+    mongodb: AsyncMongoClient[Document], mongodb_uri: str
+) -> None:
     database = Database(mongodb, Settings.load({"MONGODB_URI": mongodb_uri, "MONGODB_POOL_SIZE": "2"}))
     await database.check()
 
