@@ -22,12 +22,6 @@ async def missing(collection: AsyncCollection[Document], ids: Sequence[ObjectId]
     return set(ids) - found
 
 
-async def insert_missing(collection: AsyncCollection[Document], documents: Sequence[Document]) -> int:
-    """Inserts the documents whose `_id` is not there; gives how many went in."""
-    new = await missing(collection, [document["_id"] for document in documents])
-    return await insert_new(collection, [document for document in documents if document["_id"] in new])
-
-
 async def insert_new(collection: AsyncCollection[Document], documents: Sequence[Document]) -> int:
     """Inserts documents, passing over those that break a unique index; gives how many went in."""
     if not documents:

@@ -8,7 +8,7 @@ from bson import ObjectId
 from pymongo.asynchronous.database import AsyncDatabase
 from tqdm import tqdm
 
-from mylist.seeding.insertion import insert_missing, insert_new, missing
+from mylist.seeding.insertion import insert_new, missing
 from mylist.seeding.load_set import LoadSet, title_id, title_type, user_id
 from mylist.seeding.sample import Seeded
 from mylist.store.content import COLLECTIONS
@@ -55,7 +55,7 @@ async def _seed_titles(database: AsyncDatabase[Document], numbers: range) -> int
     inserted = 0
     for content_type, name in COLLECTIONS.items():
         documents = [_title(number) for number in numbers if title_type(number) == content_type]
-        inserted += await insert_missing(database[name], documents)
+        inserted += await insert_new(database[name], documents)
     return inserted
 
 

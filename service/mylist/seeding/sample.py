@@ -10,7 +10,7 @@ from typing import Any
 
 from pymongo.asynchronous.database import AsyncDatabase
 
-from mylist.seeding.insertion import insert_missing, insert_new, missing
+from mylist.seeding.insertion import insert_new, missing
 from mylist.seeding.titles import CREATED_AT, MOVIES, TVSHOWS, sample_id
 from mylist.store.indexes import create_indexes
 
@@ -89,7 +89,7 @@ async def seed(database: AsyncDatabase[Document]) -> Seeded:
         StoreUnavailableError: MongoDB went away.
     """
     await create_indexes(database)
-    titles = await insert_missing(database["movies"], MOVIES) + await insert_missing(database["tvshows"], TVSHOWS)
+    titles = await insert_new(database["movies"], MOVIES) + await insert_new(database["tvshows"], TVSHOWS)
     new = await missing(database["users"], [user["_id"] for user in USERS])
     users = items = 0
     for user, items_of_user in zip(USERS, LISTS, strict=True):
