@@ -17,7 +17,7 @@ INSTALL_PACKAGE := $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run serve seed test soak test-watch coverage lint format image up down lock clean
+.PHONY: help run serve seed test soak test-watch coverage faults lint format image up down lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,10 @@ coverage: $(DEVELOPMENT) ## Run the tests and write what they cover as HTML too:
 	$(RUN_TESTS)
 	@$(PY) -m coverage html --quiet --fail-under=0 --directory build/coverage/html
 	$(REPORT_COVERAGE)
+
+faults: $(DEVELOPMENT) ## Prove freshness while parts fail: make faults DURATION=600 SEED=1 MODE=strict|default|no-fence
+	@exec $(PY) -m tests.faults.freshness \
+		--duration $(or $(DURATION),600) --seed $(or $(SEED),1) --mode $(or $(MODE),strict) $(ARGS)
 
 lint: $(DEVELOPMENT) ## Check style, format and types
 	$(PY) -m ruff check .

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -19,16 +19,19 @@ _STOP_TIMEOUT = 30.0
 
 
 class Service:
-    """A `mylist serve` process with these settings; nothing else of the environment reaches it as a setting."""
+    """A `mylist serve` process with these settings; nothing else of the environment reaches it as a setting.
 
-    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+    `program` is what Python runs for `mylist`.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, str], *, program: Sequence[str] = ("-m", "mylist")) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"service-{self.port}.log"
         with self.log.open("wb") as log:
             # The folder holds no .env file.
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mylist", "serve"],
+                [sys.executable, *program, "serve"],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=folder,

@@ -1,0 +1,149 @@
+"""What the service's answers say, in the terms of the history."""
+
+import msgspec
+from msgspec import Struct
+
+from tests.faults.freshness.exchange import Answer
+from tests.faults.freshness.history import Add, Contains, Observation, Page, Remove, Stats
+
+SHOW_EVERY = 3
+"""Every third title is a show."""
+
+
+def title_id(title: int) -> str:
+    """Gives the content id of a title."""
+    return f"{title + 1:024x}"
+
+
+def title_type(title: int) -> str:
+    """Gives the content type of a title."""
+    return "movie" if (title + 1) % SHOW_EVERY else "tvshow"
+
+
+class UnexpectedAnswerError(Exception):
+    """An answer that the service never gives to such a request; the message says what is wrong with it."""
+
+
+class _Entry(Struct, rename="camel"):
+    user_id: str
+    content_id: str
+    content_type: str
+    added_at: str
+
+
+class _PageData(Struct, rename="camel"):
+    items: list[_Entry]
+    total: int
+    page: int
+    page_size: int
+    total_pages: int
+
+
+class _PageAnswer(Struct):
+    data: _PageData
+
+
+class _Counts(Struct):
+    movie: int
+    tvshow: int
+
+
+class _StatsData(Struct, rename="camel"):
+    total: int
+    by_type: _Counts
+
+
+class _StatsAnswer(Struct):
+    data: _StatsData
+
+
+class _Added(Struct):
+    data: _Entry
+
+
+class _Failure(Struct):
+    code: str
+
+
+_page = msgspec.json.Decoder(_PageAnswer).decode
+_stats = msgspec.json.Decoder(_StatsAnswer).decode
+_added = msgspec.json.Decoder(_Added).decode
+_failure = msgspec.json.Decoder(_Failure).decode
+
+
+def read_page(answer: Answer, user_id: str, page: int, size: int) -> Page:
+    """Reads the answer to a request for a page.
+
+    Raises:
+        UnexpectedAnswerError: it is not what was asked for.
+    """
+    try:
+        data = _page(answer.body).data
+    except msgspec.MsgspecError as error:
+        raise UnexpectedAnswerError(f"{answer.status} {error}") from None
+    if (data.page, data.page_size, data.total_pages) != (page, size, -(-data.total // size)):
+        raise UnexpectedAnswerError(f"page {data.page} of {data.total_pages}, {data.page_size} of {data.total} items")
+    return Page(page, size, data.total, tuple((_title(entry, user_id), entry.added_at) for entry in data.items))
+
+
+def read_stats(answer: Answer) -> Stats:
+    """Reads the answer to a request for the statistics.
+
+    Raises:
+        UnexpectedAnswerError: the total is not the sum.
+    """
+    try:
+        data = _stats(answer.body).data
+    except msgspec.MsgspecError as error:
+        raise UnexpectedAnswerError(f"{answer.status} {error}") from None
+    if data.total != data.by_type.movie + data.by_type.tvshow:
+        raise UnexpectedAnswerError(f"total {data.total} of {data.by_type.movie} and {data.by_type.tvshow}")
+    return Stats(data.by_type.movie, data.by_type.tvshow)
+
+
+def read_add(answer: Answer, user_id: str, title: int) -> Add | Contains:
+    """Reads the answer to an add that was decided.
+
+    Raises:
+        UnexpectedAnswerError: it is neither of the two that may be.
+    """
+    if answer.status == 201:
+        entry = _added(answer.body).data
+        if _title(entry, user_id) == title:
+            return Add(title, entry.added_at)
+    if answer.status == 409 and code_of(answer) == "ITEM_ALREADY_IN_LIST":
+        return Contains(title, present=True)
+    raise UnexpectedAnswerError(f"{answer.status} {answer.body[:200]!r}")
+
+
+def read_remove(answer: Answer, title: int) -> Remove | Contains:
+    """Reads the answer to a removal that was decided.
+
+    Raises:
+        UnexpectedAnswerError: it is neither of the two that may be.
+    """
+    if answer.status == 200:
+        return Remove(title)
+    if answer.status == 404 and code_of(answer) == "ITEM_NOT_IN_LIST":
+        return Contains(title, present=False)
+    raise UnexpectedAnswerError(f"{answer.status} {answer.body[:200]!r}")
+
+
+def code_of(answer: Answer) -> str:
+    """Gives the error code of a failure."""
+    try:
+        return _failure(answer.body).code
+    except msgspec.MsgspecError:
+        return f"{answer.status} without a code"
+
+
+def _title(entry: _Entry, user_id: str) -> int:
+    title = int(entry.content_id, 16) - 1
+    if entry.user_id != user_id or entry.content_type != title_type(title):
+        raise UnexpectedAnswerError(f"{entry.content_type} {entry.content_id} of {entry.user_id}")
+    return title
+
+
+def is_read(observation: Observation) -> bool:
+    """Whether the observation is a read, not a refusal."""
+    return isinstance(observation, Page | Stats)

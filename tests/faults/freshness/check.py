@@ -1,0 +1,352 @@
+"""Could a single correct list have given these answers? Decided for one user's history, exactly.
+
+Each operation takes effect at one moment between its request and its answer; a change that was not acknowledged at one
+moment from its request until `LATE` after, or never. The history is right if the moments can be chosen so that every
+answer fits (it is linearizable). What this rules out: an acknowledged change that is not seen, a removed item that
+comes back, a change that is seen and then not, a page that no moment's list would have given, a 409 for what is not
+there.
+
+The search goes through requests and answers in the order of time and keeps every world that fits so far: a state of
+the list, and which of the operations under way have taken effect in it. Two rules keep the worlds few. An observation
+takes effect as soon as a state fits: it changes nothing, so waiting can't help anybody. A change takes effect only when
+an answer calls for it: its own, or one that a world without it does not fit.
+"""
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from itertools import permutations
+
+from tests.faults.freshness.history import MONGODB, Add, Change, Item, Observation, Operation, Page, Remove, Stats
+from tests.faults.freshness.listing import Listing, Listings
+
+LATE = 30.0
+"""Seconds after which a change that was not acknowledged is known not to happen any more. The longest that one waits
+somewhere is in the socket of a frozen MongoDB, and no freeze lasts a third of this."""
+
+_MOST_WORLDS = 2000
+_MOST_DETOURS = 4
+_MOST_PAST = 4000
+
+
+class Kind(Enum):
+    """What an answer is that no correct list could have given."""
+
+    STALE = "stale read"
+    """What the list was before a change that had been acknowledged, or seen, when the read began."""
+    LOST = "lost write"
+    """MongoDB, at the end, lacks what was acknowledged, or has what was removed."""
+    DUPLICATED = "duplicated item"
+    REORDERED = "reordered items"
+    MISCOUNTED = "miscounted page"
+    IMPOSSIBLE = "impossible read"
+    """What the list never was."""
+    REFUSED = "impossible refusal"
+    """A 409 for what was not on the list, or a 404 for what was."""
+    ACCEPTED = "impossible change"
+    """A 201 for what was on the list, or a 200 for the removal of what was not."""
+    CONTRADICTED = "contradicted read"
+    """A change, a refusal or MongoDB's content that is right in itself, but not after what reads had shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One answer that no correct list could have given.
+
+    Attributes:
+        kind: what it is.
+        operation: the answer.
+        stale_by: of a stale read: for how many seconds, when it began, the list had been another.
+        expected: what the list may have held.
+        titles: of a lost write: in how many titles MongoDB and the history differ.
+    """
+
+    kind: Kind
+    operation: Operation
+    stale_by: float
+    expected: tuple[Listing, ...]
+    titles: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the check of one user found; `undecided` counts answers that had too many explanations to go through."""
+
+    violations: list[Violation]
+    undecided: int
+
+
+def check(
+    operations: Collection[Operation],
+    *,
+    shows: frozenset[int],
+    excused: Callable[[Operation], bool] = lambda _: False,
+) -> Findings:
+    """Checks the history of one user.
+
+    Args:
+        operations: the history, of a list that was empty before.
+        shows: which titles are shows.
+        excused: which reads may be wrong: they are reported like the others, but nothing is concluded from them.
+    """
+    # What MongoDB decides is checked for itself first: a read that is wrong must not make a write look lost.
+    decided = [each for each in operations if each.process == MONGODB or not isinstance(each.action, Page | Stats)]
+    basis = _Search(decided, shows, excused).run()
+    whole = _Search(operations, shows, excused).run()
+    known = {id(violation.operation) for violation in basis.violations}
+    further = (
+        replace(violation, kind=Kind.CONTRADICTED) if violation.kind in _OF_MONGODB else violation
+        for violation in whole.violations
+        if id(violation.operation) not in known
+    )
+    return Findings([*basis.violations, *further], basis.undecided + whole.undecided)
+
+
+_OF_MONGODB = {Kind.LOST, Kind.REFUSED, Kind.ACCEPTED}
+
+
+_World = tuple[Listing, int]
+"""A state, and a bit for each operation under way that has taken effect in it."""
+
+
+class _Search:
+    def __init__(
+        self, operations: Collection[Operation], shows: frozenset[int], excused: Callable[[Operation], bool]
+    ) -> None:
+        self._operations = list(operations)
+        self._excused = excused
+        self._listings = Listings(shows)
+        self._values = _unexplained(self._operations)
+        self._worlds: set[_World] = {(self._listings.of({}), 0)}
+        self._observing: dict[int, Observation] = {}
+        self._changing: dict[int, tuple[Change, tuple[str | None, ...]]] = {}
+        self._free_bits = [1]
+        self._past: deque[tuple[Listing, float]] = deque(maxlen=_MOST_PAST)
+        self._violations: list[Violation] = []
+        self._undecided = 0
+
+    def run(self) -> Findings:
+        events: list[tuple[float, bool, int]] = []
+        for number, operation in enumerate(self._operations):
+            if isinstance(operation.action, Page) and operation.action.flaw:
+                self._report(Kind[operation.action.flaw.upper()], operation)
+                continue
+            late = 0.0 if operation.acknowledged else LATE
+            # At the same moment requests come before answers: such operations overlap.
+            events += ((operation.began, False, number), (operation.ended + late, True, number))
+        events.sort()
+        bits: dict[int, int] = {}
+        for moment, ends, number in events:
+            operation = self._operations[number]
+            if not ends:
+                bits[number] = self._begin(operation)
+                continue
+            before = self._worlds
+            bit = bits.pop(number)
+            self._end(operation, bit)
+            self._free_bits.append(bit)
+            if before is not self._worlds:
+                self._remember(before, moment)
+        return Findings(self._violations, self._undecided)
+
+    def _begin(self, operation: Operation) -> int:
+        bit = self._free_bits.pop()
+        if not self._free_bits:
+            self._free_bits.append(bit << 1)
+        if isinstance(operation.action, Change):
+            self._changing[bit] = operation.action, self._added_at(operation)
+        else:
+            self._observing[bit] = action = operation.action
+            self._worlds = {
+                (listing, done | bit) if listing.answers(action) else (listing, done) for listing, done in self._worlds
+            }
+        return bit
+
+    def _added_at(self, operation: Operation) -> tuple[str | None, ...]:
+        action = operation.action
+        if isinstance(action, Remove) or operation.acknowledged:
+            return (action.added_at,) if isinstance(action, Add) else (None,)
+        seen = (value for value in self._values.get(action.title, ()) if value.may_come_from(operation))  # type: ignore[union-attr]
+        return (*(value.added_at for value in seen), None)
+
+    def _end(self, operation: Operation, bit: int) -> None:
+        if not operation.acknowledged:
+            del self._changing[bit]
+            self._worlds = _without(bit, self._worlds)
+            return
+        kept = {world for world in self._worlds if world[1] & bit}
+        decided = True
+        for world in self._worlds - kept:
+            explanations = self._explanations(world, bit)
+            decided = decided and explanations is not None and len(kept) <= _MOST_WORLDS
+            kept |= explanations or set()
+        change = self._changing.pop(bit, None)
+        self._observing.pop(bit, None)
+        if decided and kept:
+            excused = isinstance(operation.action, Page | Stats) and self._excused(operation)
+            self._worlds = _without(bit, self._worlds if excused else kept)
+        elif decided:
+            self._refute(operation)
+        else:
+            self._give_up(operation, bit, kept if change else self._worlds)
+
+    def _refute(self, operation: Operation) -> None:
+        action = operation.action
+        match action:
+            case Add() | Remove():
+                self._report(Kind.ACCEPTED, operation)
+                added_at = action.added_at if isinstance(action, Add) else None
+                self._worlds = {
+                    (self._listings.forced(listing, action, added_at), done) for listing, done in self._worlds
+                }
+            case Page() if operation.process == MONGODB:
+                titles = min(len(listing.differs_in(action) or ()) for listing, _ in self._worlds)
+                self._report(Kind.LOST, operation, titles=max(titles, 1))
+                self._worlds = {(self._listings.of(dict(action.items)), done) for _, done in self._worlds}
+            case _:
+                self._report_observation(operation, action)
+
+    def _report_observation(self, operation: Operation, observed: Observation) -> None:
+        if not isinstance(observed, Page | Stats):
+            self._report(Kind.REFUSED, operation)
+            return
+        ended = next((moment for listing, moment in reversed(self._past) if listing.answers(observed)), None)
+        if ended is None:
+            self._report(Kind.IMPOSSIBLE, operation)
+        else:
+            self._report(Kind.STALE, operation, stale_by=operation.began - ended)
+
+    def _give_up(self, operation: Operation, bit: int, worlds: set[_World]) -> None:
+        # Leaving out an observation can only excuse too much. Of a change's worlds it keeps those found so far.
+        self._undecided += 1
+        if isinstance(operation.action, Change) and not worlds:
+            raise AssertionError("a change without a world")
+        self._worlds = _without(bit, worlds)
+
+    def _report(self, kind: Kind, operation: Operation, *, stale_by: float = 0.0, titles: int = 1) -> None:
+        expected = tuple({listing: None for listing, _ in self._worlds})
+        self._violations.append(Violation(kind, operation, stale_by, expected, titles))
+
+    def _remember(self, before: Iterable[_World], moment: float) -> None:
+        gone = {listing for listing, _ in before} - {listing for listing, _ in self._worlds}
+        self._past += ((listing, moment) for listing in gone)
+
+    def _explanations(self, world: _World, goal: int) -> set[_World] | None:
+        """Gives the worlds that follow from one by changes under way and in which the goal has taken effect.
+
+        None when there are too many to go through.
+        """
+        reached: set[_World] = set()
+        seen = {world}
+        waiting = [world]
+        while waiting:
+            at = waiting.pop()
+            for bit, following in self._steps(at, goal):
+                if following in seen:
+                    continue
+                seen.add(following)
+                if len(seen) > _MOST_WORLDS:
+                    return None
+                if bit == goal or following[1] & goal:
+                    reached.add(following)
+                else:
+                    waiting.append(following)
+        return self._without_detours(reached) if len(reached) > 1 else reached
+
+    def _steps(self, world: _World, goal: int) -> Iterable[tuple[int, _World]]:
+        listing, done = world
+        wanted = self._wanted(listing, done, goal)
+        for bit, (change, values) in self._changing.items():
+            if done & bit or not (wanted is None or change.title in wanted):
+                continue
+            for added_at in values:
+                following = self._listings.after(listing, change, added_at)
+                if following is not None:
+                    yield bit, (following, self._observed(following, done | bit))
+
+    def _wanted(self, listing: Listing, done: int, goal: int) -> set[int] | None:
+        """Gives the titles whose changes may be of use now; None for all."""
+        wanted = {self._changing[goal][0].title} if goal in self._changing else set()
+        for bit, observation in self._observing.items():
+            if not done & bit:
+                differing = listing.differs_in(observation)
+                if differing is None:
+                    return None
+                wanted |= differing
+        return wanted
+
+    def _observed(self, listing: Listing, done: int) -> int:
+        for bit, observation in self._observing.items():
+            if not done & bit and listing.answers(observation):
+                done |= bit
+        return done
+
+    def _without_detours(self, worlds: set[_World]) -> set[_World]:
+        """Leaves out each world that another one can still become, with no observation less."""
+        changing = sum(self._changing)
+        return {
+            world
+            for world in worlds
+            if not any(self._becomes(other, world, changing) for other in worlds if other != world)
+        }
+
+    def _becomes(self, early: _World, late: _World, changing: int) -> bool:
+        if early[1] & changing & ~late[1] or late[1] & ~changing & ~early[1]:
+            return False
+        missing = [bit for bit in self._changing if late[1] & ~early[1] & bit]
+        if not 0 < len(missing) <= _MOST_DETOURS:
+            return False
+        return any(late[0] in self._results(early[0], order) for order in permutations(missing))
+
+    def _results(self, listing: Listing, order: Sequence[int]) -> set[Listing]:
+        listings = {listing}
+        for bit in order:
+            change, values = self._changing[bit]
+            listings = {
+                following
+                for each in listings
+                for added_at in values
+                if (following := self._listings.after(each, change, added_at)) is not None
+            }
+        return listings
+
+
+def _without(bit: int, worlds: Iterable[_World]) -> set[_World]:
+    return {(listing, done & ~bit) for listing, done in worlds}
+
+
+@dataclass(slots=True)
+class _Value:
+    """An `addedAt` that pages showed and no acknowledgement told: it comes from a change that was not acknowledged."""
+
+    added_at: str
+    first_began: float
+    first_ended: float
+
+    def may_come_from(self, operation: Operation) -> bool:
+        return operation.began <= self.first_ended and self.first_began <= operation.ended + LATE
+
+
+def _unexplained(operations: Iterable[Operation]) -> dict[int, list[_Value]]:
+    acknowledged: set[Item] = set()
+    pages: dict[tuple[Item, ...], tuple[float, float]] = {}
+    for operation in operations:
+        action = operation.action
+        if isinstance(action, Page):
+            began, ended = pages.get(action.items, (operation.began, operation.ended))
+            pages[action.items] = min(began, operation.began), min(ended, operation.ended)
+        elif isinstance(action, Add) and action.added_at is not None:
+            acknowledged.add((action.title, action.added_at))
+    found: dict[Item, _Value] = {}
+    for items, (began, ended) in pages.items():
+        for item in items:
+            if item in acknowledged:
+                continue
+            value = found.setdefault(item, _Value(item[1], began, ended))
+            value.first_began = min(value.first_began, began)
+            value.first_ended = min(value.first_ended, ended)
+    values: dict[int, list[_Value]] = {}
+    for (title, _), value in found.items():
+        values.setdefault(title, []).append(value)
+    return values

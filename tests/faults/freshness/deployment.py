@@ -1,0 +1,178 @@
+"""What the faults strike: service processes behind a round robin, each with its own link to Redis, and MongoDB."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from mylist.development.servers import MongoServer, ValkeyServer
+from tests.faults.freshness.exchange import Exchange, NotAnsweredError, NotSentError
+from tests.faults.freshness.links import Links
+from tests.serving import Service
+from tests.waiting import eventually
+
+PROCESSES = 3
+DATABASE = "freshness"
+
+_PROBE_INTERVAL = 0.1
+_START_PATIENCE = 40.0
+_READYZ = b"GET /readyz HTTP/1.1\r\nhost: probe\r\n\r\n"
+_SETTINGS = {
+    "SHUTDOWN_DELAY": "0.5",  # several probes long
+    "LOG_LEVEL": "warning",
+}
+
+
+class Replica:
+    """One place in the round robin, taken by one service process after the other."""
+
+    def __init__(self, number: int, folder: Path, settings: Mapping[str, str], program: Sequence[str]) -> None:
+        self.number = number
+        self.ready = False
+        """Whether the last probe, or the last attempt to connect, found that it wants requests."""
+        self.writing = 0
+        """How many changes it has under way."""
+        self.hits = 0
+        """How many reads it answered from the cache."""
+        self._folder = folder
+        self._settings = settings
+        self._program = program
+        self._services: list[Service] = []
+        self._probe: asyncio.Task[None] | None = None
+
+    @property
+    def service(self) -> Service:
+        """The process that has the place now."""
+        return self._services[-1]
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a process has the place now."""
+        return bool(self._services) and self.service.process.poll() is None
+
+    def launch(self) -> None:
+        """Starts a process and does not wait for it."""
+        folder = self._folder / f"process-{self.number}-start-{len(self._services) + 1}"
+        folder.mkdir()
+        self._services.append(Service(folder, self._settings, program=self._program))
+        self.exchange = Exchange(self.service.port)
+        self._probe = asyncio.create_task(self._keep_probing())
+
+    async def until_ready(self) -> None:
+        """Waits until it wants requests."""
+
+        async def is_ready() -> bool:
+            assert self.service.process.poll() is None, f"ended at start\n{self.service.log.read_text()}"
+            return self.ready
+
+        await eventually(is_ready, within=_START_PATIENCE)
+
+    async def kill(self) -> None:
+        """Ends the process by SIGKILL."""
+        self.service.kill()
+        await self._vacate()
+
+    async def drain(self) -> None:
+        """Ends the process by SIGTERM; it must end by itself, with status 0 and without a traceback in its log."""
+        try:
+            await asyncio.to_thread(self.service.stop)
+        finally:
+            await self._vacate()
+
+    def tracebacks(self) -> int:
+        """Counts the tracebacks in the logs of all processes that had the place."""
+        return sum(service.log.read_text(errors="replace").count("Traceback") for service in self._services)
+
+    async def _vacate(self) -> None:
+        self.ready = False
+        self.exchange.close()
+        if self._probe is not None:
+            self._probe.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._probe
+
+    async def _keep_probing(self) -> None:
+        probing = Exchange(self.service.port)
+        try:
+            while True:
+                try:
+                    self.ready = (await probing.ask(_READYZ)).status == 200
+                except (NotSentError, NotAnsweredError):
+                    self.ready = False
+                await asyncio.sleep(_PROBE_INTERVAL)
+        finally:
+            probing.close()
+
+
+class Deployment:
+    """Everything that a fault can strike; `folder` takes data and logs."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, str], program: Sequence[str]) -> None:
+        self.mongodb = MongoServer(folder / "mongodb")
+        self.redis = ValkeyServer(folder / "redis")
+        self._folder = folder
+        self._settings = {**_SETTINGS, **settings}
+        self._program = program
+        self.replicas: list[Replica] = []
+        self._turn = 0
+
+    async def start(self) -> None:
+        """Starts the links and the service processes; MongoDB and Redis run already."""
+        self.links = await Links.start(self.redis.port, PROCESSES)
+        for number, port in enumerate(self.links.ports):
+            stores = {
+                "MONGODB_URI": f"{self.mongodb.uri}{DATABASE}",
+                "REDIS_URL": f"redis://127.0.0.1:{port}/0",
+            }
+            self.replicas.append(Replica(number, self._folder, stores | self._settings, self._program))
+        try:
+            for replica in self.replicas:
+                replica.launch()
+            for replica in self.replicas:
+                await replica.until_ready()
+        except BaseException:
+            await self.stop()
+            raise
+
+    def next_replica(self) -> Replica:
+        """Gives the next ready process of the round robin; just the next when none is ready."""
+        for _ in range(PROCESSES):
+            self._turn = (self._turn + 1) % PROCESSES
+            if self.replicas[self._turn].ready:
+                break
+        return self.replicas[self._turn]
+
+    async def flush_redis(self) -> None:
+        """Takes all its data from Redis."""
+        await asyncio.to_thread(self._flush_redis)
+
+    async def until_caching(self, *, within: float) -> None:
+        """Waits until every process answers reads from the cache again."""
+        wanted = [replica.hits + 3 for replica in self.replicas]
+
+        async def all_hit() -> bool:
+            return all(replica.hits >= hits for replica, hits in zip(self.replicas, wanted, strict=True))
+
+        await eventually(all_hit, within=within)
+
+    async def stop(self) -> list[str]:
+        """Ends the service processes and the proxies; gives a line for each process that did not end as it should."""
+        ends = await asyncio.gather(
+            *(replica.drain() for replica in self.replicas if replica.is_running),
+            return_exceptions=True,
+        )
+        await self.links.stop()
+        return [f"not stopped as it should: {end!r}" for end in ends if isinstance(end, BaseException)]
+
+    def _flush_redis(self) -> None:
+        with socket.create_connection(("127.0.0.1", self.redis.port), timeout=5) as connection:
+            connection.sendall(b"FLUSHALL SYNC\r\n")
+            answer = connection.recv(16)
+        assert answer == b"+OK\r\n", answer
+
+
+def now() -> float:
+    """The one clock of a run, in seconds."""
+    return time.monotonic()

@@ -1,0 +1,97 @@
+"""What was asked about one user's list and what was answered: the material of the check.
+
+An observation (`Page`, `Stats`, `Contains`) says something about the list and leaves it as it is; a change (`Add`,
+`Remove`) leaves another. Titles are small numbers here, in the order of their content ids. `addedAt` is kept as the API
+writes it: those strings sort like the moments they stand for.
+"""
+
+from dataclasses import dataclass, field
+
+Item = tuple[int, str]
+"""One entry of a list: the title and its `addedAt`."""
+
+MONGODB = -1
+"""In place of a service process: the list was read from MongoDB itself, after everything else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of the list: what was asked for, the total it told, and its items in the order they came."""
+
+    page: int
+    size: int
+    total: int
+    items: tuple[Item, ...]
+    flaw: str = field(init=False, compare=False)
+    """What is wrong with it whatever the list holds: `duplicated`, `reordered`, `miscounted`; empty for nothing."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "flaw", self._flaw())
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it shows all there is."""
+        return self.page == 1 and self.total <= self.size
+
+    def _flaw(self) -> str:
+        if len({title for title, _ in self.items}) < len(self.items):
+            return "duplicated"
+        if list(self.items) != in_order(self.items):
+            return "reordered"
+        expected = min(max(self.total - (self.page - 1) * self.size, 0), self.size)
+        return "" if len(self.items) == expected else "miscounted"
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """How many movies and shows the list has."""
+
+    movies: int
+    shows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contains:
+    """Whether the list has a title, as the refusal of a change tells: 409 that it has, 404 that it has not."""
+
+    title: int
+    present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """A title was put on the list; `added_at` is None when that was not acknowledged."""
+
+    title: int
+    added_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """A title was taken off the list."""
+
+    title: int
+
+
+Observation = Page | Stats | Contains
+Change = Add | Remove
+Action = Observation | Change
+
+
+@dataclass(slots=True)
+class Operation:
+    """One request: when it was sent and answered (seconds on one clock), by which process, and what it came to.
+
+    A change that was not acknowledged may have happened all the same, and may still happen later, once.
+    """
+
+    began: float
+    ended: float
+    process: int
+    action: Action
+    acknowledged: bool = True
+
+
+def in_order(items: tuple[Item, ...] | list[Item]) -> list[Item]:
+    """Puts items into the order of the API: newest first, equal times by content id."""
+    return sorted(sorted(items), key=lambda item: item[1], reverse=True)

