@@ -10,14 +10,14 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from redis.asyncio import Redis
 from sanic import Sanic
 from sanic.config import Config
 
 from mylist.api import error_handler, health, mylist, openapi
 from mylist.api.context import Context
 from mylist.api.request import ApiRequest
-from mylist.cache import commands
+from mylist.cache import connection as cache_connection
+from mylist.cache.commands import CacheCommands
 from mylist.cache.link import Link
 from mylist.cache.list_cache import ListCache
 from mylist.catalogue.catalogue import Catalogue
@@ -90,17 +90,16 @@ class _Service:
         """Makes the clients and the parts; nothing connects yet."""
         settings = self._context.settings
         self._mongodb = connection.connect(settings)
-        self._redis: Redis = commands.connect(settings)
         database = Database(self._mongodb, settings)
         store = ListStore(database)
 
         async def load(user_id: str) -> ListValue:
             return ListValue.of(await store.load(user_id))
 
-        cache_commands = commands.CacheCommands(self._redis)
-        self._link = Link(cache_commands)
+        self._redis = CacheCommands(cache_connection.connect(settings))
+        self._link = Link(self._redis)
         cache = ListCache(
-            cache_commands,
+            self._redis,
             self._link,
             load,
             ttl=settings.cache_ttl,
@@ -141,7 +140,7 @@ class _Service:
             await self._link.heartbeat()
         if self._link.owed:
             _logger.error("%d lists may be stale until CACHE_TTL: Redis did not come back", self._link.owed)
-        await self._redis.aclose()
+        await self._redis.close()
         await connection.close(self._mongodb)
 
     async def _watch_mongodb(self) -> None:

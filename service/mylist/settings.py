@@ -5,6 +5,7 @@ below. A value that cannot be used stops the start with one line: the variable, 
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
+
+from mylist.cache.redis_url import SCHEMES, RedisUrlError, parse_redis_url
 
 _MASK = "********"
 
@@ -73,11 +76,19 @@ def _switch(name: str, default: bool, meaning: str) -> Any:
     return field(default=default, metadata={"variable": _Variable(name, meaning, "true | false", parse)})
 
 
-def _url(name: str, default: str, meaning: str, *, schemes: tuple[str, ...]) -> Any:
+def _url(
+    name: str,
+    default: str,
+    meaning: str,
+    *,
+    schemes: tuple[str, ...],
+    check: Callable[[str], object] = lambda _: None,
+) -> Any:
     def parse(raw: str) -> str:
         parts = urlsplit(raw)
         if parts.scheme not in schemes or not (parts.netloc or parts.path):
             raise ValueError
+        check(raw)
         return raw
 
     accepts = "a URL that starts with " + " or ".join(f"{scheme}://" for scheme in schemes)
@@ -123,13 +134,16 @@ class Settings:
 
     redis_host: str = _text("REDIS_HOST", "localhost", "Redis host.", accepts="an IP address or host name")
     redis_port: int = _integer("REDIS_PORT", 6379, "Redis port.", low=1, high=65535)
-    redis_password: str = _text("REDIS_PASSWORD", "", "Redis password; empty for none.", secret=True)
+    redis_password: str = _text(
+        "REDIS_PASSWORD", "", "Redis password, where REDIS_URL has none; empty for none.", secret=True
+    )
     redis_db: int = _integer("REDIS_DB", 0, "Redis database number.", low=0, high=1000)
     redis_url: str = _url(
         "REDIS_URL",
         "",
-        "Redis as one URL (`rediss://` for TLS); replaces host, port and database.",
-        schemes=("redis", "rediss", "unix"),
+        "Redis as one URL, for TLS (`rediss`), Sentinel and Cluster too; replaces host, port and database.",
+        schemes=SCHEMES,
+        check=parse_redis_url,
     )
     redis_timeout: float = _seconds(
         "REDIS_TIMEOUT", 0.2, "Deadline of one Redis command, connecting included.", low=0.01, high=0.4
@@ -191,9 +205,10 @@ class Settings:
                 continue
             try:
                 values[name] = variable.parse(raw)
-            except (ValueError, KeyError):
+            except (ValueError, KeyError) as error:
+                may = error if isinstance(error, RedisUrlError) else f"it may be {variable.accepts}"
                 held = _MASK if variable.secret else repr(_without_password(raw))
-                raise InvalidSettingError(f"{variable.name} is {held}; it may be {variable.accepts}") from None
+                raise InvalidSettingError(f"{variable.name} is {held}; {may}") from None
         settings = cls(**values)
         if settings.default_page_size > settings.max_page_size:
             raise InvalidSettingError(
@@ -269,7 +284,8 @@ def _shown(value: Any, *, secret: bool) -> str:
 
 
 def _without_password(text: str) -> str:
-    """Masks the password of a URL, also of a malformed one; any other text is returned as it is."""
+    """Masks the passwords of a URL, also of a malformed one; any other text is returned as it is."""
+    text = re.sub(r"(password=)[^&]*", rf"\1{_MASK}", text)
     head, at, hosts = text.rpartition("@")
     scheme, slashes, credentials = head.rpartition("//")
     user, colon, _ = credentials.partition(":")

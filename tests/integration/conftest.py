@@ -2,15 +2,22 @@
 
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import pytest
 from pymongo import AsyncMongoClient
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 
+from mylist.cache import connection as cache_connection
+from mylist.cache.commands import CacheCommands
+from mylist.cache.primaries import Primaries
 from mylist.development.servers import ValkeyServer, running
+from mylist.errors import CacheUnavailableError
 from mylist.settings import Settings
 from mylist.store.connection import Database, Document, connect
 from mylist.store.indexes import create_indexes
+from tests import distributed_redis
+from tests.waiting import eventually
 
 
 class DistributionRedis(ValkeyServer):
@@ -29,13 +36,58 @@ def distribution_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dis
         yield server
 
 
-@pytest.fixture(params=["the run's Redis", *filter(shutil.which, ["redis-server"])])
-async def redis_client(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[Redis]:
-    """Connects to the run's Redis, and to the distribution's where there is one."""
-    distribution = request.param == "redis-server"
-    client = Redis.from_url(request.getfixturevalue("distribution_redis").uri if distribution else redis_url)
-    yield client
-    await client.aclose()
+@pytest.fixture(scope="session")
+def sentinel_group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[distributed_redis.SentinelGroup]:
+    with distributed_redis.SentinelGroup(tmp_path_factory.mktemp("sentinel")) as group:
+        yield group
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[distributed_redis.RedisCluster]:
+    with distributed_redis.RedisCluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=["the run's Redis", *filter(shutil.which, ["redis-server"]), "Sentinel", "Cluster"])
+def each_redis_url(request: pytest.FixtureRequest, redis_url: str) -> str:
+    """The REDIS_URL of the run's Redis, the distribution's where there is one, a Sentinel group and a Cluster."""
+    match request.param:
+        case "redis-server":
+            return str(request.getfixturevalue("distribution_redis").uri)
+        case "Sentinel":
+            return str(request.getfixturevalue("sentinel_group").url)
+        case "Cluster":
+            return str(request.getfixturevalue("redis_cluster").url)
+    return redis_url
+
+
+@pytest.fixture
+async def primaries(each_redis_url: str) -> AsyncIterator[Primaries]:
+    """What the service would have of each Redis, only more patient: the machine may be slow at the moment."""
+    primaries = cache_connection.connect(replace(Settings.load({"REDIS_URL": each_redis_url}), redis_timeout=5.0))
+    commands = CacheCommands(primaries)
+
+    async def answers() -> bool:
+        try:
+            await commands.ping()
+        except CacheUnavailableError:
+            return False
+        return True
+
+    await eventually(answers, within=10)
+    yield primaries
+    await primaries.close()
+
+
+@pytest.fixture
+async def redis_client(primaries: Primaries) -> AsyncIterator[Redis | RedisCluster]:
+    """Looks into each Redis past the service's own code, as far as there is another way."""
+    if not primaries.sharded:
+        yield primaries.all[0].client
+        return
+    host, port = primaries.all[0].address
+    async with RedisCluster(host=host, port=port) as client:
+        yield client
 
 
 @pytest.fixture

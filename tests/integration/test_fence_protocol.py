@@ -1,4 +1,4 @@
-"""Every interleaving of two writers and two readers, their crashes and every expiry, through the real scripts.
+"""Every interleaving of two writers and two readers, crashes, expiries and a failover, through the real scripts.
 
 The search goes through the states that the protocol can reach. What Redis does in a step is not modelled: each step on
 a key is run on the server by the service's own commands, and what the key holds afterwards is read back. (A step's
@@ -8,9 +8,11 @@ Two things must hold in every state: a read gives at least what was acknowledged
 that lacks a change which nobody is left to invalidate.
 """
 
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import pytest
@@ -18,13 +20,17 @@ from redis.asyncio import Redis
 
 from mylist.cache import commands
 from mylist.cache.commands import FENCE_TAG, LEASE_TAG, NONCE_SIZE, CacheCommands, holds
+from mylist.cache.primaries import REIGN_SIZE, Primaries
 from mylist.lists.item import Item
 from mylist.lists.value import LIST_TAG, ListValue
 
 KEY = "mylist:{interleavings}"
 FOREVER = 3_600_000
 WRITER_NONCES = (b"writer-0", b"writer-1")
-LEASES = (LEASE_TAG + b"reader-0", LEASE_TAG + b"reader-1")
+HIDDEN = "a cached list lacks an acknowledged change"
+UNNOTICED = "a cached list lacks a change that nobody is left to invalidate"
+READER_NONCES = (b"reader-0", b"reader-1")
+REIGNS = (b"reign--0", b"reign--1")
 # The list after the n-th change has n items, so a value tells its version.
 VALUES = [ListValue.of(Item(n, bytes([n] * 12), "movie") for n in range(version)).data for version in range(3)]
 
@@ -39,11 +45,12 @@ class Writer:
 
 @dataclass(frozen=True)
 class Reader:
-    """idle → looked → leased or loading → loaded → done; `floor` is what was acknowledged when it began."""
+    """idle → empty → leased or loading → loaded → done; `floor` is what was acknowledged when it began."""
 
     step: str = "idle"
     floor: int = 0
     version: int = -1
+    lease: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,9 @@ class State:
     database: int = 0
     acknowledged: int = 0
     held: bytes | None = None
+    replica: bytes | None = None
+    """What the replica has of the key, which is what the primary held at some moment."""
+    reign: int = 0
     writers: tuple[Writer, Writer] = (Writer(), Writer())
     readers: tuple[Reader, Reader] = (Reader(), Reader())
 
@@ -68,57 +78,65 @@ class State:
         for reader in self.readers:
             if reader.step == "done" and reader.version < reader.floor:
                 return "a read missed an acknowledged change"
-        if self.held and holds(LIST_TAG, self.held):
-            cached = ListValue(self.held).total
+        if self.held and holds(LIST_TAG, self.held) and self.held.endswith(REIGNS[self.reign]):
+            cached = ListValue(self.held[:-REIGN_SIZE]).total
             if cached < self.acknowledged:
-                return "a cached list lacks an acknowledged change"
+                return HIDDEN
             if cached < self.database and not any(writer.step in {"fenced", "committed"} for writer in self.writers):
-                return "a cached list lacks a change that nobody is left to invalidate"
+                return UNNOTICED
         return None
 
 
 class Server:
     """The key on the real server, set to what a step begins with."""
 
-    def __init__(self, client: Redis) -> None:
+    def __init__(self, primaries: Primaries, client: Redis) -> None:
+        self._primaries = primaries
         self._client = client
-        self._commands = CacheCommands(client)
-        self._known: dict[tuple[bytes | None, str, int], tuple[bytes | None, object]] = {}
+        self._commands = CacheCommands(primaries)
+        self._known: dict[tuple[object, ...], tuple[bytes | None, object]] = {}
 
     async def step(
-        self, held: bytes | None, name: str, owner: int, run: Callable[[CacheCommands], Awaitable[object]]
+        self, state: State, run: Callable[[CacheCommands], Awaitable[object]], *what: object
     ) -> tuple[bytes | None, object]:
-        """Runs a step on a key that holds `held`; gives what the key holds then, and the step's answer."""
-        if (held, name, owner) not in self._known:
-            if held is None:
+        """Runs a step, which `what` names; gives what the key holds then, and the step's answer."""
+        known = (state.held, state.reign, *what)
+        if known not in self._known:
+            if state.held is None:
                 await self._client.delete(KEY)
             else:
-                await self._client.set(KEY, held, px=FOREVER)
+                await self._client.set(KEY, state.held, px=FOREVER)
+            owner = self._primaries.owner(KEY)
+            assert owner is not None
+            owner.reign = REIGNS[state.reign]
             answer = await run(self._commands)
             after = cast("bytes | None", await self._client.get(KEY))
             assert after is None or 0 < await self._client.pttl(KEY) <= FOREVER, "no key lives forever"
-            self._known[held, name, owner] = after, answer
-        return self._known[held, name, owner]
+            self._known[known] = after, answer
+        return self._known[known]
 
-    async def place_fence(self, held: bytes | None, writer: int) -> bytes | None:
+    async def place_fence(self, state: State, writer: int) -> bytes | None:
         nonce = WRITER_NONCES[writer]
-        after, _ = await self.step(held, "fence", writer, lambda c: c.place_fence(KEY, nonce, milliseconds=FOREVER))
+        after, _ = await self.step(state, lambda c: c.place_fence(KEY, nonce, milliseconds=FOREVER), "fence", writer)
         return after
 
-    async def lift_fence(self, held: bytes | None, writer: int) -> bytes | None:
-        after, _ = await self.step(held, "lift", writer, lambda c: c.lift_fence(KEY, WRITER_NONCES[writer]))
+    async def lift_fence(self, state: State, writer: int) -> bytes | None:
+        after, _ = await self.step(state, lambda c: c.lift_fence(KEY, WRITER_NONCES[writer]), "lift", writer)
         return after
 
-    async def place_lease(self, held: bytes | None, reader: int) -> tuple[bytes | None, bytes | None]:
-        lease = LEASES[reader]
-        after, met = await self.step(held, "lease", reader, lambda c: c.place_lease(KEY, lease, milliseconds=FOREVER))
+    async def look(self, state: State) -> bytes | None:
+        _, met = await self.step(state, lambda c: c.get_many([KEY]), "look")
+        return cast("list[bytes | None]", met)[0]
+
+    async def place_lease(self, state: State, lease: bytes) -> tuple[bytes | None, bytes | None]:
+        after, met = await self.step(state, lambda c: c.place_lease(KEY, lease, milliseconds=FOREVER), "lease", lease)
         assert met is None or isinstance(met, bytes)
         return after, met
 
-    async def fill(self, held: bytes | None, reader: int, version: int) -> bytes | None:
-        lease, value = LEASES[reader], VALUES[version]
+    async def fill(self, state: State, lease: bytes, version: int) -> bytes | None:
+        value = VALUES[version]
         after, _ = await self.step(
-            held, f"fill {version}", reader, lambda c: c.fill(KEY, lease, value, milliseconds=FOREVER)
+            state, lambda c: c.fill(KEY, lease, value, milliseconds=FOREVER), "fill", lease, version
         )
         return after
 
@@ -127,7 +145,7 @@ async def writer_steps(server: Server, state: State, index: int) -> list[State]:
     writer = state.writers[index]
     match writer.step:
         case "idle":
-            held = await server.place_fence(state.held, index)
+            held = await server.place_fence(state, index)
             return [replace(state.with_writer(index, Writer("fenced")), held=held)]
         case "fenced":
             version = state.database + 1
@@ -136,7 +154,7 @@ async def writer_steps(server: Server, state: State, index: int) -> list[State]:
                 state.with_writer(index, Writer("crashed")),
             ]
         case "committed":
-            held = await server.lift_fence(state.held, index)
+            held = await server.lift_fence(state, index)
             acknowledged = max(state.acknowledged, writer.version)
             return [
                 replace(state.with_writer(index, Writer("ended")), held=held, acknowledged=acknowledged),
@@ -149,18 +167,19 @@ async def reader_steps(server: Server, state: State, index: int) -> list[State]:
     reader = state.readers[index]
     match reader.step:
         case "idle":
-            looked = Reader("empty", state.acknowledged)
-            return [state.with_reader(index, looked if state.held is None else _met(looked, state.held))]
+            looked, met = Reader("empty", state.acknowledged), await server.look(state)
+            return [state.with_reader(index, looked if met is None else _met(looked, met))]
         case "empty":
-            held, met = await server.place_lease(state.held, index)
-            after = replace(reader, step="leased") if met is None else _met(reader, met)
+            lease = LEASE_TAG + READER_NONCES[index] + REIGNS[state.reign]
+            held, met = await server.place_lease(state, lease)
+            after = replace(reader, step="leased", lease=lease) if met is None else _met(reader, met)
             return [replace(state.with_reader(index, after), held=held)]
         case "leased":
             return [state.with_reader(index, replace(reader, step="loaded", version=state.database))]
         case "loading":
             return [state.with_reader(index, replace(reader, step="done", version=state.database))]
         case "loaded":
-            held = await server.fill(state.held, index, reader.version)
+            held = await server.fill(state, reader.lease, reader.version)
             return [replace(state.with_reader(index, replace(reader, step="done")), held=held)]
     return []
 
@@ -183,20 +202,32 @@ def expiry(state: State, *, early: bool) -> Iterator[State]:
             for nonce, writer in zip(WRITER_NONCES, state.writers, strict=True)
         )
     elif holds(LEASE_TAG, state.held):
-        alive = state.readers[LEASES.index(state.held)].step in {"leased", "loaded"}
+        alive = any(reader.lease == state.held and reader.step in {"leased", "loaded"} for reader in state.readers)
     if early or not alive:
         yield replace(state, held=None)
 
 
-async def explore(server: Server, *, early: bool = False) -> tuple[int, set[str]]:
-    """Goes through every reachable state; gives their number and the violations met."""
+def failover(state: State) -> Iterator[State]:
+    """The replica catches up, or takes the primary's place as it is; all know at once that its reign has begun."""
+    if state.reign == 0:
+        if state.replica != state.held:
+            yield replace(state, replica=state.held)
+        yield replace(state, held=state.replica, replica=None, reign=1)
+
+
+async def explore(
+    server: Server, *, early: bool = False, failing_over: bool = False, until: str = ""
+) -> tuple[int, set[str]]:
+    """Goes through every reachable state, or until a violation; gives their number and the violations met."""
     seen, waiting, violations = {State()}, deque([State()]), set[str]()
-    while waiting:
+    while waiting and until not in violations:
         state = waiting.popleft()
         if violation := state.violation():
             violations.add(violation)
             continue
         following = list(expiry(state, early=early))
+        if failing_over:
+            following += failover(state)
         for index in range(2):
             following += await writer_steps(server, state, index)
             following += await reader_steps(server, state, index)
@@ -206,25 +237,55 @@ async def explore(server: Server, *, early: bool = False) -> tuple[int, set[str]
     return len(seen), violations
 
 
-async def test_no_interleaving_hides_an_acknowledged_write(redis_client: Redis) -> None:
-    states, violations = await explore(Server(redis_client))
+# What is searched there is the protocol, which does not depend on where it runs.
+on_one_redis = pytest.mark.parametrize("each_redis_url", ["the run's Redis"], indirect=True)
+
+
+@pytest.fixture
+def make_server(primaries: Primaries, redis_client: Redis) -> Callable[[], Server]:
+    return partial(Server, primaries, redis_client)
+
+
+@pytest.fixture
+def server(make_server: Callable[[], Server]) -> Server:
+    return make_server()
+
+
+async def test_no_interleaving_hides_an_acknowledged_write(server: Server) -> None:
+    states, violations = await explore(server)
 
     assert violations == set()
     assert states > 9_000
 
 
-UNACKNOWLEDGED = {"a cached list lacks a change that nobody is left to invalidate"}
-
-
 async def test_when_fences_and_leases_lapse_too_early_only_an_unacknowledged_write_can_be_hidden(
-    redis_client: Redis,
+    server: Server,
 ) -> None:
-    """A flushed or failed-over Redis, a process that was stopped for longer than its fence lives."""
-    _, violations = await explore(Server(redis_client), early=True)
+    """A flushed Redis, a process that was stopped for longer than its fence lives."""
+    _, violations = await explore(server, early=True)
 
-    assert violations == UNACKNOWLEDGED
+    assert violations == {UNNOTICED}
 
 
+@on_one_redis
+async def test_when_a_failover_loses_anything_only_an_unacknowledged_write_can_be_hidden(server: Server) -> None:
+    _, violations = await explore(server, failing_over=True)
+
+    assert violations == {UNNOTICED}
+
+
+@on_one_redis
+async def test_without_the_reigns_a_failover_can_hide_an_acknowledged_write(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "REIGNS", (b"a reign!", b"a reign!"))
+
+    _, violations = await explore(server, failing_over=True, until=HIDDEN)
+
+    assert HIDDEN in violations
+
+
+@on_one_redis
 @pytest.mark.parametrize(
     ("script", "condition", "without"),
     [
@@ -236,23 +297,24 @@ async def test_when_fences_and_leases_lapse_too_early_only_an_unacknowledged_wri
     ],
 )
 async def test_without_any_of_its_conditions_the_protocol_fails(
-    redis_client: Redis, monkeypatch: pytest.MonkeyPatch, script: str, condition: str, without: str
+    make_server: Callable[[], Server], monkeypatch: pytest.MonkeyPatch, script: str, condition: str, without: str
 ) -> None:
     change(monkeypatch, script, condition, without)
 
-    _, violations = await explore(Server(redis_client))
+    _, violations = await explore(make_server())
 
     assert violations
 
 
+@on_one_redis
 async def test_a_lift_that_leaves_a_list_it_finds_hides_an_acknowledged_write(
-    redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+    make_server: Callable[[], Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change(monkeypatch, "LIFT_FENCE", "return redis.call('DEL', KEYS[1])", "return 0")
 
-    _, violations = await explore(Server(redis_client), early=True)
+    _, violations = await explore(make_server(), early=True)
 
-    assert violations - UNACKNOWLEDGED
+    assert violations - {UNNOTICED}
 
 
 def change(monkeypatch: pytest.MonkeyPatch, script: str, condition: str, without: str) -> None:

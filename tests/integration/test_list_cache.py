@@ -7,9 +7,11 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import Redis
 
-from mylist.cache.commands import CacheCommands, connect
+from mylist.cache.commands import CacheCommands
+from mylist.cache.connection import connect
 from mylist.cache.link import GRACE, HEARTBEAT, Link, LinkState
 from mylist.cache.list_cache import CacheResult, ListCache
+from mylist.cache.primaries import REIGN_SIZE, Primaries
 from mylist.errors import CacheUnavailableError, ListFullError, OutcomeUnknownError, StoreUnavailableError
 from mylist.lists.item import Item
 from mylist.lists.value import ListValue
@@ -51,9 +53,9 @@ class Clock:
 class Cache(ListCache):
     """A cache as a process has it, with its link at hand."""
 
-    def __init__(self, client: Redis, lists: Lists, *, strict: bool = False) -> None:
+    def __init__(self, primaries: Primaries, lists: Lists, *, strict: bool = False) -> None:
         self.clock = Clock()
-        commands = CacheCommands(client)
+        commands = CacheCommands(primaries)
         self.link = Link(commands, self.clock)
         super().__init__(commands, self.link, lists.load, ttl=300, strict=strict, load_deadline=2, write_deadline=2)
 
@@ -77,26 +79,33 @@ def lists() -> Lists:
 
 
 @pytest.fixture
-async def cache(redis_client: Redis, lists: Lists) -> Cache:
-    return await Cache(redis_client, lists).settle()
+async def cache(primaries: Primaries, lists: Lists) -> Cache:
+    return await Cache(primaries, lists).settle()
 
 
 @pytest.fixture
-async def other(redis_client: Redis, lists: Lists) -> Cache:
+async def other(primaries: Primaries, lists: Lists) -> Cache:
     """The cache of a second process."""
-    return await Cache(redis_client, lists).settle()
+    return await Cache(primaries, lists).settle()
 
 
 @pytest.fixture
-async def nowhere() -> AsyncIterator[Redis]:
+async def nowhere() -> AsyncIterator[Primaries]:
     """A Redis that refuses connections."""
-    client = connect(Settings.load({"REDIS_HOST": "127.0.0.1", "REDIS_PORT": "1"}))
-    yield client
-    await client.aclose()
+    primaries = connect(Settings.load({"REDIS_HOST": "127.0.0.1", "REDIS_PORT": "1"}))
+    yield primaries
+    await primaries.close()
 
 
 def key(user_id: str) -> str:
     return f"mylist:{{{user_id}}}"
+
+
+async def put(primaries: Primaries, client: Redis, user_id: str, value: bytes, *, reign: bytes = b"") -> None:
+    """Puts a list into Redis, of the present reign unless another is given."""
+    owner = primaries.owner(key(user_id))
+    assert owner is not None
+    await client.set(key(user_id), value + (reign or owner.reign), ex=60)
 
 
 async def test_the_first_read_loads_and_the_second_does_not(cache: Cache, lists: Lists, user_id: str) -> None:
@@ -184,7 +193,7 @@ async def test_concurrent_misses_of_one_user_load_once(cache: Cache, lists: List
     assert lists.loads == 1
 
 
-async def test_without_redis_concurrent_reads_share_loads(nowhere: Redis, lists: Lists, user_id: str) -> None:
+async def test_without_redis_concurrent_reads_share_loads(nowhere: Primaries, lists: Lists, user_id: str) -> None:
     cache = Cache(nowhere, lists)
 
     results = await asyncio.gather(*(cache.total(user_id) for _ in range(50)))
@@ -206,7 +215,7 @@ async def test_a_request_that_goes_away_leaves_its_load_to_the_others(cache: Cac
     assert first.cancelled()
 
 
-async def test_a_shared_load_outlives_the_request_that_began_it(nowhere: Redis, lists: Lists, user_id: str) -> None:
+async def test_a_shared_load_outlives_the_request_that_began_it(nowhere: Primaries, lists: Lists, user_id: str) -> None:
     cache = Cache(nowhere, lists)
     lists.hold = asyncio.Event()
     first = asyncio.create_task(cache.total(user_id))
@@ -247,16 +256,54 @@ async def test_a_failed_load_fails_its_readers_and_caches_nothing(cache: Cache, 
 
 
 @pytest.mark.parametrize("foreign", [b"L", b"L\x02" + bytes(10), b"L\x01" + bytes(9) + b"\x05", b"?"])
-async def test_a_value_that_cannot_be_read_is_not_served(
-    cache: Cache, lists: Lists, redis_client: Redis, user_id: str, foreign: bytes
+async def test_a_value_that_cannot_be_read_is_not_served(  # noqa: PLR0913 - what it is put with
+    cache: Cache, lists: Lists, primaries: Primaries, redis_client: Redis, user_id: str, foreign: bytes
 ) -> None:
     lists.change()
-    await redis_client.set(key(user_id), foreign, ex=60)
+    await put(primaries, redis_client, user_id, foreign)
 
     total, result = await cache.total(user_id)
 
     assert total == 1
     assert result in {CacheResult.BYPASSED, CacheResult.FENCED}
+
+
+async def test_a_list_of_another_reign_is_nothing(
+    cache: Cache, lists: Lists, primaries: Primaries, redis_client: Redis, user_id: str
+) -> None:
+    """Redis failed over, or started again from a dump, and may have lost the fence of a write."""
+    lists.change()
+    await put(primaries, redis_client, user_id, ListValue.of([]).data, reign=b"a reign!")
+
+    async with cache.writing(user_id, most_items=1) as cached:
+        assert cached is None
+    await put(primaries, redis_client, user_id, ListValue.of([]).data, reign=b"a reign!")
+    assert await cache.total(user_id) == (1, CacheResult.MISS)
+    assert await cache.total(user_id) == (1, CacheResult.HIT)
+
+
+async def test_a_list_is_of_the_reign_of_its_lease(primaries: Primaries, user_id: str) -> None:
+    """It may lack a write whose fence was lost between the two."""
+    commands = CacheCommands(primaries)
+    lease = commands.new_lease(key(user_id))[:-REIGN_SIZE] + b"a reign!"
+    assert await commands.place_lease(key(user_id), lease, milliseconds=5000) is None
+
+    assert await commands.fill(key(user_id), lease, ListValue.of([]).data, milliseconds=5000)
+    assert await commands.get_many([key(user_id)]) == [None]
+
+
+async def test_a_process_that_meets_another_reign_believes_nothing_until_the_others_have_too(
+    cache: Cache, primaries: Primaries, user_id: str
+) -> None:
+    await cache.read(user_id)
+    for owner in primaries.all:
+        owner.learn(b"role:master\r\nmaster_replid:" + b"5a" * 20)
+
+    assert (await cache.total(user_id))[1] is CacheResult.BYPASSED
+    await cache.link.heartbeat()
+    assert cache.link.state is LinkState.RECOVERING
+    await cache.settle()
+    assert (await cache.total(user_id))[1] is CacheResult.HIT
 
 
 async def test_a_key_of_another_type_fails_no_read(
@@ -313,8 +360,8 @@ async def test_a_full_list_is_refused_from_its_cached_count_and_stays_cached(
     assert await cache.total(user_id) == (3, CacheResult.HIT)
 
 
-async def test_a_process_believes_redis_only_after_a_grace(redis_client: Redis, lists: Lists, user_id: str) -> None:
-    cache = Cache(redis_client, lists)
+async def test_a_process_believes_redis_only_after_a_grace(primaries: Primaries, lists: Lists, user_id: str) -> None:
+    cache = Cache(primaries, lists)
 
     for _ in range(round(0.9 * GRACE / HEARTBEAT)):
         await cache.link.heartbeat()
@@ -345,11 +392,10 @@ async def go_down(cache: Cache) -> None:
 
 
 async def test_while_redis_is_away_a_write_goes_through_and_owes_its_invalidation(
-    nowhere: Redis, redis_client: Redis, lists: Lists, user_id: str
+    nowhere: Primaries, lists: Lists, user_id: str
 ) -> None:
     cache = Cache(nowhere, lists)
     await go_down(cache)
-    await redis_client.set(key(user_id), ListValue.of([]).data, ex=60)
 
     async with cache.writing(user_id):
         lists.change()
@@ -359,10 +405,10 @@ async def test_while_redis_is_away_a_write_goes_through_and_owes_its_invalidatio
 
 
 async def test_what_is_owed_is_delivered_before_redis_is_believed(
-    redis_client: Redis, lists: Lists, user_id: str
+    primaries: Primaries, redis_client: Redis, lists: Lists, user_id: str
 ) -> None:
-    cache = Cache(redis_client, lists)
-    await redis_client.set(key(user_id), ListValue.of([]).data, ex=60)
+    cache = Cache(primaries, lists)
+    await put(primaries, redis_client, user_id, ListValue.of([]).data)
     lists.change()
     cache.link.owe(key(user_id), b"12345678")
 
@@ -383,7 +429,7 @@ async def test_a_process_that_owes_an_invalidation_believes_nothing(cache: Cache
 
 
 async def test_an_unfenced_write_whose_outcome_is_unknown_is_owed_too(
-    nowhere: Redis, lists: Lists, user_id: str
+    nowhere: Primaries, lists: Lists, user_id: str
 ) -> None:
     cache = Cache(nowhere, lists)
     await go_down(cache)
@@ -395,7 +441,9 @@ async def test_an_unfenced_write_whose_outcome_is_unknown_is_owed_too(
     assert cache.link.owed == 1
 
 
-async def test_a_strict_cache_refuses_a_write_while_redis_is_away(nowhere: Redis, lists: Lists, user_id: str) -> None:
+async def test_a_strict_cache_refuses_a_write_while_redis_is_away(
+    nowhere: Primaries, lists: Lists, user_id: str
+) -> None:
     cache = Cache(nowhere, lists, strict=True)
     await go_down(cache)
 
@@ -406,7 +454,7 @@ async def test_a_strict_cache_refuses_a_write_while_redis_is_away(nowhere: Redis
 
 
 async def test_a_write_does_not_go_unfenced_while_others_may_still_believe_redis(
-    nowhere: Redis, lists: Lists, user_id: str
+    nowhere: Primaries, lists: Lists, user_id: str
 ) -> None:
     """This process cannot reach Redis, but has not been without it for long enough to know that nobody can."""
     cache = Cache(nowhere, lists)

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from mylist.cache.commands import CacheCommands
 from mylist.cache.link import Link
 from mylist.cache.list_cache import ListCache
+from mylist.cache.primaries import Primaries
 from mylist.catalogue.catalogue import Catalogue
 from mylist.errors import ItemAlreadyInListError, ListFullError
 from mylist.lists.item import Item
@@ -40,8 +41,8 @@ def store(store_database: Database) -> PausingStore:
 
 
 @pytest.fixture
-async def lists(store_database: Database, store: PausingStore, redis_client: Redis) -> Lists:
-    commands = CacheCommands(redis_client)
+async def lists(store_database: Database, store: PausingStore, primaries: Primaries) -> Lists:
+    commands = CacheCommands(primaries)
 
     async def load(user_id: str) -> ListValue:
         return ListValue.of(await store.load(user_id))

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from mylist.cache.redis_url import SCHEMES
 from mylist.settings import InvalidSettingError, Settings, explain
+
+ANY_SCHEME = " or ".join(f"{scheme}://" for scheme in SCHEMES)
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +47,12 @@ def test_an_empty_value_counts_as_absent() -> None:
         (
             "REDIS_URL",
             "http://:s3cret@cache:6379",
-            "REDIS_URL is 'http://:********@cache:6379'; it may be a URL that starts with redis:// or rediss:// or unix://",
+            f"REDIS_URL is 'http://:********@cache:6379'; it may be a URL that starts with {ANY_SCHEME}",
+        ),
+        (
+            "REDIS_URL",
+            "redis+cluster://app:s3cret@one,two:7001/1?password=s4cret",
+            "REDIS_URL is 'redis+cluster://app:********@one,two:7001/1?password=********'; its query may hold nothing",
         ),
         (
             "MONGODB_URI",

@@ -3,35 +3,54 @@
 A key holds one of four things, told apart by the first byte:
 
     nothing
-    L…            a list (`mylist.lists.value`)
-    R<nonce>      a read lease: whoever placed it may fill the key, if it still stands then
-    W<nonce>…     a write fence: one nonce for each write under way; nobody may fill the key
+    L…<reign>         a list (`mylist.lists.value`)
+    R<nonce><reign>   a read lease: whoever placed it may fill the key, if it still stands then
+    W<nonce>…         a write fence: one nonce for each write under way; nobody may fill the key
+
+The reign is that of the primary (`mylist.cache.primaries`) when the lease was placed. A list of another reign counts as
+nothing: the primary that took over, or started again from a dump, may have missed the fence that replaced it.
 
 Any failure to get an answer is `CacheUnavailableError`; a command that failed this way may still take effect later, and
 the protocol allows for that.
 """
 
+import asyncio
+import hashlib
 import os
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import AskError, MovedError, NoScriptError, RedisError
 
+from mylist.cache.primaries import REIGN_SIZE, Primaries, Primary
 from mylist.errors import CacheUnavailableError
-from mylist.settings import Settings
+from mylist.lists.value import LIST_TAG
 
 LEASE_TAG = b"R"
 FENCE_TAG = b"W"
 NONCE_SIZE = 8
 
-_MAX_CONNECTIONS = 64
+# Long enough that of all the heartbeats one in a thousand writes.
+_PROBE_LIFETIME = 10_000
 
-# KEYS: the list. ARGV: nonce, fence lifetime (ms), most items the list may have (0: do not look).
+# KEYS: a key of no user. ARGV: its lifetime (ms). Says who the server is, if it lets this client write.
+HEARTBEAT = """
+redis.call('SET', KEYS[1], '', 'NX', 'PX', ARGV[1])
+return redis.call('INFO', 'replication')
+"""
+
+# KEYS: the list. ARGV: lease, its lifetime (ms), reign. Answers what the key holds if that is no list of another reign.
+PLACE_LEASE = """
+local tag = redis.call('GETRANGE', KEYS[1], 0, 0)
+if tag ~= '' and (tag ~= 'L' or redis.call('GETRANGE', KEYS[1], -#ARGV[3], -1) == ARGV[3]) then
+    return redis.call('GET', KEYS[1])
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return false
+"""
+
+# KEYS: the list. ARGV: nonce, fence lifetime (ms), most items the list may have (0: do not look), reign.
 # Answers the number of items of the list that was cached, -1 when none was. A list that is full is left as it is.
 PLACE_FENCE = """
 local cached = -1
@@ -41,7 +60,7 @@ if tag == 'W' then
     redis.call('PEXPIRE', KEYS[1], ARGV[2])
     return cached
 end
-if tag == 'L' then
+if tag == 'L' and redis.call('GETRANGE', KEYS[1], -#ARGV[4], -1) == ARGV[4] then
     local movies, shows = struct.unpack('>I4I4', redis.call('GETRANGE', KEYS[1], 4, 11))
     cached = movies + shows
     local most = tonumber(ARGV[3])
@@ -94,60 +113,88 @@ def holds(tag: bytes, held: bytes) -> bool:
     return held[:1] == tag
 
 
-def connect(settings: Settings) -> Redis:
-    """Makes a client; it connects when first used. It belongs to the event loop that is running."""
-    options: dict[str, Any] = {
-        "socket_timeout": settings.redis_timeout,
-        "socket_connect_timeout": settings.redis_timeout,
-        # One more try when a pooled connection turns out dead; never after a timeout.
-        "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
-        "max_connections": _MAX_CONNECTIONS,
-        "timeout": settings.redis_timeout,
-        "client_name": "mylist",
-    }
-    if settings.redis_password:
-        options["password"] = settings.redis_password
-    if settings.redis_url:
-        pool = BlockingConnectionPool.from_url(settings.redis_url, **options)
-    else:
-        pool = BlockingConnectionPool(
-            host=settings.redis_host, port=settings.redis_port, db=settings.redis_db, **options
-        )
-    return Redis.from_pool(pool)
-
-
 class CacheCommands:
     """The commands that the protocol is made of.
 
-    Every method raises `CacheUnavailableError` when Redis does not answer in time.
+    Every method but the synchronous ones raises `CacheUnavailableError` when Redis does not answer in time, or refuses.
     """
 
-    def __init__(self, client: Redis) -> None:
-        self._client = client
-        self._execute: Callable[..., Awaitable[Any]] = client.execute_command
-        self._place_fence = _script(client, PLACE_FENCE)
-        self._lift_fence = _script(client, LIFT_FENCE)
-        self._fill = _script(client, FILL)
+    def __init__(self, primaries: Primaries) -> None:
+        self._primaries = primaries
+        self._heartbeat = _Script(HEARTBEAT)
+        self._place_lease = _Script(PLACE_LEASE)
+        self._place_fence = _Script(PLACE_FENCE)
+        self._lift_fence = _Script(LIFT_FENCE)
+        self._fill = _Script(FILL)
+
+    @property
+    def changes(self) -> int:
+        """How often it has become known that Redis may have lost something; see `Primaries`."""
+        return self._primaries.changes
 
     async def ping(self) -> None:
-        """Asks Redis for any answer."""
+        """Makes sure that every primary answers, and would take a fence."""
         with _translated():
-            await self._execute("PING")
+            await self._primaries.watch()
+            try:
+                await asyncio.gather(*map(self._ping, self._primaries.all))
+            except (RedisError, OSError):
+                await self._primaries.suspect()
+                raise
+
+    async def _ping(self, primary: Primary) -> None:
+        primary.learn(await self._run(primary, self._heartbeat, primary.probe, _PROBE_LIFETIME))
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
-        """Gives what each key holds, in one round trip."""
+        """Gives what each key holds, in one round trip to each primary concerned."""
+        held: list[bytes | None] = [None] * len(keys)
         with _translated():
-            return cast("list[bytes | None]", await self._execute("MGET", *keys))
+            if self._primaries.sharded:
+                await self._get_sharded(keys, held)
+            else:
+                primary = await self._owner(keys[0])
+                answers = await self._send(primary, keys[0], "MGET", *keys)
+                held = [_valid(answer, primary) for answer in answers]
+        return held
+
+    async def _get_sharded(self, keys: Sequence[str], held: list[bytes | None]) -> None:
+        places: dict[Primary, list[int]] = {}
+        for place, key in enumerate(keys):
+            places.setdefault(await self._owner(key), []).append(place)
+
+        async def get_from(primary: Primary, places: list[int]) -> None:
+            pipeline = primary.client.pipeline(transaction=False)
+            for place in places:
+                # Not GET, which fails where MGET sees nothing.
+                pipeline.execute_command("MGET", keys[place])
+            for place, answer in zip(places, await pipeline.execute(raise_on_error=False), strict=True):
+                if isinstance(answer, AskError):
+                    moved = await self._redirect(answer, primary, keys[place], "MGET", keys[place])
+                    held[place] = _valid(moved[0], primary)
+                elif isinstance(answer, Exception):
+                    raise answer
+                else:
+                    held[place] = _valid(answer[0], primary)
+
+        await asyncio.gather(*(get_from(primary, theirs) for primary, theirs in places.items()))
+
+    def new_lease(self, key: str) -> bytes:
+        """Draws a read lease for a key, of the reign of its primary."""
+        primary = self._primaries.owner(key)
+        return LEASE_TAG + new_nonce() + (primary.reign if primary else bytes(REIGN_SIZE))
 
     async def place_lease(self, key: str, lease: bytes, *, milliseconds: int) -> bytes | None:
         """Places a read lease on a key that holds nothing; gives what it holds otherwise, None when it was placed."""
         with _translated():
-            return cast("bytes | None", await self._client.set(key, lease, nx=True, get=True, px=milliseconds))
+            primary = await self._owner(key)
+            return _valid(await self._run(primary, self._place_lease, key, lease, milliseconds, primary.reign), primary)
 
     async def fill(self, key: str, lease: bytes, value: bytes, *, milliseconds: int) -> bool:
         """Replaces a lease that still stands by the list; says whether it did."""
         with _translated():
-            return bool(await self._fill([key], [lease, value, milliseconds]))
+            primary = await self._owner(key)
+            # Of the reign of the lease: from then on every fence is known to whoever believes this list.
+            return bool(await self._run(primary, self._fill, key, lease, value + lease[-REIGN_SIZE:], milliseconds))
 
     async def place_fence(self, key: str, nonce: bytes, *, milliseconds: int, most_items: int = 0) -> int | None:
         """Fences a key for one write; gives the number of items that were cached, None when no list was.
@@ -155,23 +202,63 @@ class CacheCommands:
         A list that has `most_items` already is not fenced (0: whatever it has).
         """
         with _translated():
-            cached = await self._place_fence([key], [nonce, milliseconds, most_items])
+            primary = await self._owner(key)
+            cached = int(
+                await self._run(primary, self._place_fence, key, nonce, milliseconds, most_items, primary.reign)
+            )
         return None if cached < 0 else cached
 
     async def lift_fence(self, key: str, nonce: bytes) -> None:
         """Takes one write's nonce out of the fence; leaves nothing that could predate the write."""
         with _translated():
-            await self._lift_fence([key], [nonce])
+            await self._run(await self._owner(key), self._lift_fence, key, nonce)
 
     async def close(self) -> None:
         """Closes every connection."""
-        await self._client.aclose()
-        await self._client.connection_pool.disconnect()
+        await self._primaries.close()
+
+    async def _owner(self, key: str) -> Primary:
+        return self._primaries.owner(key) or await self._primaries.owner_after(key, None)
+
+    async def _run(self, primary: Primary, script: "_Script", key: str, *arguments: bytes | int) -> Any:  # noqa: ANN401 - as Redis answers
+        try:
+            return await self._send(primary, key, "EVALSHA", script.digest, 1, key, *arguments)
+        except NoScriptError:  # not yet, or not any more; this loads it
+            return await self._send(primary, key, "EVAL", script.source, 1, key, *arguments)
+
+    async def _send(self, primary: Primary, key: str, *command: str | bytes | int) -> Any:  # noqa: ANN401 - as Redis answers
+        try:
+            return await primary.execute(*command)
+        except AskError as redirection:
+            return await self._redirect(redirection, primary, key, *command)
+
+    async def _redirect(self, redirection: AskError, former: Primary, key: str, *command: str | bytes | int) -> Any:  # noqa: ANN401 - as Redis answers
+        """Sends a command again, to where the primary that had the key says that it is."""
+        if isinstance(redirection, MovedError):
+            owner = await self._primaries.owner_after(key, former)
+            return await owner.execute(*command)
+        # The key's slot is being moved, and this key is not there any more.
+        host, port = redirection.node_addr
+        importing = self._primaries.at((host or former.address[0], port))
+        pipeline = importing.client.pipeline(transaction=False)
+        pipeline.execute_command("ASKING")
+        pipeline.execute_command(*command)
+        return (await pipeline.execute())[-1]
 
 
-def _script(client: Redis, source: str) -> Callable[[Sequence[str], Sequence[bytes | int]], Awaitable[int]]:
-    # Runs by digest, and loads the script again when Redis lost it.
-    return cast("Callable[[Sequence[str], Sequence[bytes | int]], Awaitable[int]]", client.register_script(source))
+class _Script:
+    """A script and the digest that Redis knows it by."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+
+def _valid(held: bytes | None, primary: Primary) -> bytes | None:
+    """Gives what a key holds without the reign of a list; nothing for a list of another reign."""
+    if held is None or not holds(LIST_TAG, held):
+        return held
+    return held[:-REIGN_SIZE] if held.endswith(primary.reign) else None
 
 
 @contextmanager

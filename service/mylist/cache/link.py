@@ -51,6 +51,7 @@ class Link:
         self._clock = clock
         self._owed: dict[str, set[bytes]] = {}
         self._last_answered = -float("inf")
+        self._changes = commands.changes
         self._failing_since: float | None = None
         self._believe_from = float("inf")
         # A process that starts in an outage cannot know what others owe, so it begins like one that saw it.
@@ -64,7 +65,12 @@ class Link:
     @property
     def believed(self) -> bool:
         """Whether a list that Redis holds may be served."""
-        return self.state is LinkState.UP and not self._owed and self._clock() - self._last_answered <= DOUBT_AFTER
+        return (
+            self.state is LinkState.UP
+            and not self._owed
+            and self._clock() - self._last_answered <= DOUBT_AFTER
+            and self._commands.changes == self._changes
+        )
 
     @property
     def owed(self) -> int:
@@ -94,7 +100,10 @@ class Link:
                 self._enter(LinkState.DOWN, error.__cause__)
             return
         self._failing_since = None
-        lost_sight = sent - self._last_answered > DOUBT_AFTER
+        # Another primary is like an outage that was over before it was noticed: other processes may still talk to the
+        # old one, and fence there.
+        lost_sight = sent - self._last_answered > DOUBT_AFTER or self._commands.changes != self._changes
+        self._changes = self._commands.changes
         self._last_answered = sent
         if lost_sight:
             self._believe_from = self._clock() + GRACE

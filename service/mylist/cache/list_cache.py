@@ -22,7 +22,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from enum import Enum
 
-from mylist.cache.commands import LEASE_TAG, CacheCommands, holds, new_nonce
+from mylist.cache.commands import CacheCommands, holds, new_nonce
 from mylist.cache.link import Link
 from mylist.cache.loads import SharedLoads
 from mylist.cache.reads import CoalescedReads
@@ -98,7 +98,7 @@ class ListCache:
         try:
             held = await self._reads.get(key)
             if held is None:
-                lease = LEASE_TAG + new_nonce()
+                lease = self._commands.new_lease(key)
                 held = await self._commands.place_lease(key, lease, milliseconds=self._lease_lifetime)
         except CacheUnavailableError:
             return await self._loads.load(user_id), CacheResult.BYPASSED

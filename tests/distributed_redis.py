@@ -1,0 +1,285 @@
+"""Redis as a group: Sentinel (a primary, two replicas, three Sentinels) and Cluster (three primaries, a replica each).
+
+    with SentinelGroup(folder) as group:
+        Service(folder, {"REDIS_URL": group.url, …})
+        killed = group.kill_primary()
+        group.wait_for_failover(killed)
+        killed.restart()
+
+Every process listens on loopback, keeps nothing on disk and ends with the test. A failover takes two to four seconds.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Protocol, Self, cast
+
+from redis import Redis
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS
+from redis.exceptions import RedisError
+
+from mylist.development.servers import ValkeyServer, running
+from tests.serving import free_port
+from tests.waiting import wait_until
+
+PRIMARY_NAME = "mylist-primary"
+PATIENCE = 30.0
+_HOST = "127.0.0.1"
+_DOWN_AFTER = 1000
+"""Milliseconds of silence after which the others hold a server for dead."""
+
+
+class DistributedRedis(Protocol):
+    """What both have in common."""
+
+    url: str
+    """What REDIS_URL may be."""
+
+    def primary(self, key: str = "") -> "Member":
+        """The server that is the primary (in a Cluster: of this key) at the moment."""
+        ...
+
+    def kill_primary(self, key: str = "") -> "Member":
+        """Kills the primary by SIGKILL; gives it, to be restarted (as a replica, after the failover)."""
+        ...
+
+    def wait_for_failover(self, former: "Member", key: str = "") -> "Member":
+        """Waits until another server than the former primary has taken its place, and gives it."""
+        ...
+
+    def failover(self, key: str = "") -> "Member":
+        """Has a replica take the primary's place, both alive; gives the new primary once it is one."""
+        ...
+
+
+class Member(ValkeyServer):
+    """A server of a group."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        super().__init__(folder)
+        self._options = options
+        self.primary: Member | None = None
+        """Whom it follows when it starts; None as a primary or in a Cluster."""
+
+    def command(self) -> list[str]:
+        following = ["--replicaof", f"{_HOST} {self.primary.port}"] if self.primary else []
+        # Replicas get a copy within the second.
+        return [*super().command(), "--repl-diskless-sync-delay", "0", *self._options, *following]
+
+    def ask(self, *command: str | int) -> Any:
+        """Sends a command; gives the answer, decoded."""
+        with Redis(port=self.port, socket_timeout=5, decode_responses=True) as client:
+            execute = cast("Callable[..., Any]", client.execute_command)
+            return execute(*command)
+
+    def role(self) -> str:
+        """`master` or `slave`; empty while it does not answer."""
+        try:
+            return str(self.ask("ROLE")[0])
+        except RedisError:
+            return ""
+
+    def has_copied(self) -> bool:
+        """Whether it is a replica that has all that its primary has."""
+        role = self.ask("ROLE")
+        return bool(role[0] == "slave" and role[3] == "connected")
+
+
+class _SentinelServer(Member):
+    """A Sentinel."""
+
+    name = "Sentinel"
+
+    def command(self) -> list[str]:
+        assert self.primary is not None
+        configuration = self.folder / "sentinel.conf"
+        configuration.write_text(
+            f"bind {_HOST}\nport {self.port}\ndir {self.folder}\n"
+            f"sentinel monitor {PRIMARY_NAME} {_HOST} {self.primary.port} 2\n"
+            f"sentinel down-after-milliseconds {PRIMARY_NAME} {_DOWN_AFTER}\n"
+            f"sentinel failover-timeout {PRIMARY_NAME} 3000\n"
+            f"sentinel parallel-syncs {PRIMARY_NAME} 2\n"
+        )
+        return [super().command()[0], str(configuration), "--sentinel"]
+
+
+class SentinelGroup:
+    """A primary and two replicas, watched by three Sentinels. Use it as a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        self.servers = [Member(folder / f"server-{number}") for number in range(3)]
+        self.sentinels = [_SentinelServer(folder / f"sentinel-{number}") for number in range(3)]
+        self._running = ExitStack()
+
+    @property
+    def url(self) -> str:
+        hosts = ",".join(f"{_HOST}:{sentinel.port}" for sentinel in self.sentinels)
+        return f"redis+sentinel://{hosts}/{PRIMARY_NAME}"
+
+    def __enter__(self) -> Self:
+        with ExitStack() as starting:
+            primary, *replicas = self.servers
+            starting.enter_context(running(primary))
+            for each in (*replicas, *self.sentinels):
+                each.primary = primary
+            starting.enter_context(running(*replicas))
+            wait_until(lambda: all(replica.has_copied() for replica in replicas), within=PATIENCE)
+            starting.enter_context(running(*self.sentinels))
+            wait_until(lambda: all(map(self._is_complete, self.sentinels)), within=PATIENCE)
+            self._running = starting.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.close()
+
+    def primary(self, _key: str = "") -> Member:
+        """The primary that the Sentinels tell of."""
+        return wait_until(self._agreed_primary, within=PATIENCE)
+
+    def kill_primary(self, _key: str = "") -> Member:
+        """Kills the primary by SIGKILL; gives it, to be restarted (as a replica, after the failover)."""
+        primary = self.primary()
+        primary.kill()
+        return primary
+
+    def wait_for_failover(self, former: Member, _key: str = "") -> Member:
+        """Waits until every Sentinel tells of another primary than the former, and gives it."""
+
+        def successor() -> Member | None:
+            primary = self._agreed_primary()
+            return primary if primary and primary is not former and primary.role() == "master" else None
+
+        found = wait_until(successor, within=PATIENCE)
+        former.primary, found.primary = found, None
+        return found
+
+    def failover(self, _key: str = "") -> Member:
+        """Has a replica take the primary's place, both alive; gives the new primary once it is one."""
+        former = self.primary()
+        wait_until(self._start_failover, within=PATIENCE)
+        return self.wait_for_failover(former)
+
+    def _agreed_primary(self) -> Member | None:
+        ports = {int(self._state(sentinel)["port"]) for sentinel in self.sentinels}
+        return next((server for server in self.servers if ports == {server.port}), None)
+
+    def _start_failover(self) -> bool:
+        try:
+            self.sentinels[0].ask("SENTINEL", "FAILOVER", PRIMARY_NAME)
+        except RedisError:  # no replica is good enough yet, or one is under way
+            return False
+        return True
+
+    def _state(self, sentinel: Member) -> dict[str, Any]:
+        return cast("dict[str, Any]", sentinel.ask("SENTINEL MASTER", PRIMARY_NAME))
+
+    def _is_complete(self, sentinel: Member) -> bool:
+        state = self._state(sentinel)
+        return (int(state["num-slaves"]), int(state["num-other-sentinels"])) == (2, 2)
+
+
+class _Node(Member):
+    """A node of a Cluster."""
+
+    name = "Cluster node"
+    bus_port = 0
+
+    def command(self) -> list[str]:
+        if not self._was_ready:  # another may have taken the port meanwhile
+            self.bus_port = free_port()
+        return [
+            *super().command(),
+            *("--cluster-enabled", "yes"),
+            *("--cluster-port", str(self.bus_port)),
+            *("--cluster-node-timeout", str(_DOWN_AFTER)),
+            *("--cluster-replica-validity-factor", "0"),
+        ]
+
+
+class RedisCluster:
+    """Three primaries with a third of the slots each, and a replica of each. Use it as a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        self._nodes = [_Node(folder / f"node-{number}") for number in range(6)]
+        self.servers: Sequence[Member] = self._nodes
+        self._running = ExitStack()
+
+    @property
+    def url(self) -> str:
+        return "redis+cluster://" + ",".join(f"{_HOST}:{node.port}" for node in self._nodes[:3])
+
+    def __enter__(self) -> Self:
+        with ExitStack() as starting:
+            starting.enter_context(running(*self._nodes))
+            first = self._nodes[0]
+            for number, node in enumerate(self._nodes):
+                node.ask("CLUSTER SET-CONFIG-EPOCH", number + 1)
+                if node is not first:
+                    node.ask("CLUSTER MEET", _HOST, first.port, first.bus_port)
+            bounds = [REDIS_CLUSTER_HASH_SLOTS * third // 3 for third in range(4)]
+            for node, low, high in zip(self._nodes, bounds, bounds[1:], strict=False):
+                node.ask("CLUSTER ADDSLOTSRANGE", low, high - 1)
+            wait_until(
+                lambda: all(self._knows(node, "cluster_known_nodes", "6") for node in self._nodes), within=PATIENCE
+            )
+            for primary, replica in zip(self._nodes[:3], self._nodes[3:], strict=True):
+                self._replicate(replica, primary)
+            wait_until(lambda: all(node.has_copied() for node in self._nodes[3:]), within=PATIENCE)
+            wait_until(lambda: all(self._knows(node, "cluster_state", "ok") for node in self._nodes), within=PATIENCE)
+            wait_until(lambda: all(len(self._ranges(node)) == 3 for node in self._nodes), within=PATIENCE)
+            self._running = starting.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.close()
+
+    def primary(self, key: str = "") -> Member:
+        """The primary of a key."""
+        return wait_until(lambda: self._primary(key), within=PATIENCE)
+
+    def kill_primary(self, key: str = "") -> Member:
+        """Kills the primary of a key by SIGKILL; gives it, to be restarted (as a replica, after the failover)."""
+        primary = self.primary(key)
+        primary.kill()
+        return primary
+
+    def wait_for_failover(self, former: Member, key: str = "") -> Member:
+        """Waits until another node than the former primary holds the key, and gives it."""
+
+        def successor() -> Member | None:
+            primary = self._primary(key)
+            return primary if primary and primary is not former and primary.role() == "master" else None
+
+        return wait_until(successor, within=PATIENCE)
+
+    def failover(self, key: str = "") -> Member:
+        """Has the replica of a key's primary take its place, both alive; gives the new primary once it is one."""
+        former = self.primary(key)
+        replica = next(node for node in self._nodes if node.role() == "slave" and node.ask("ROLE")[2] == former.port)
+        replica.ask("CLUSTER FAILOVER")
+        return self.wait_for_failover(former, key)
+
+    def _primary(self, key: str) -> Member | None:
+        """The primary of a key as all that answer see it; None while they see it differently."""
+        ports = set()
+        for node in self._nodes:
+            try:
+                slot = int(node.ask("CLUSTER KEYSLOT", key))
+                ranges = self._ranges(node)
+            except RedisError:
+                continue
+            ports |= {primary[1] for low, high, primary, *_ in ranges if low <= slot <= high}
+        return next((node for node in self._nodes if ports == {node.port}), None)
+
+    def _replicate(self, replica: _Node, primary: _Node) -> None:
+        name = primary.ask("CLUSTER MYID")
+        wait_until(lambda: name in str(replica.ask("CLUSTER NODES")), within=PATIENCE)
+        replica.ask("CLUSTER REPLICATE", name)
+
+    @staticmethod
+    def _ranges(node: Member) -> list[Any]:
+        return cast("list[Any]", node.ask("CLUSTER SLOTS"))
+
+    @staticmethod
+    def _knows(node: Member, field: str, value: str) -> bool:
+        return bool(node.ask("CLUSTER INFO")[field] == value)
