@@ -164,7 +164,7 @@ class EmbeddedServer(ABC):
         self.wait_until_ready()
 
     def _signal(self, number: signal.Signals) -> None:
-        if not self._runs():
+        if not self.pid or not self._runs():  # process 0 would be all that share our terminal
             raise ProcessLookupError(f"{self.name} does not run")
         os.kill(self.pid, number)
 
