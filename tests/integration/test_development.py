@@ -174,6 +174,17 @@ def test_it_can_be_ended_while_it_starts(dev: Callable[..., Run], sign: str, num
     assert "Traceback" not in run.output
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_can_be_ended_between_seeding_and_serving(dev: Callable[..., Run], number: signal.Signals) -> None:
+    run = dev()
+    [port] = wait_until(lambda: re.findall(r"tether\.py (\d+) .* secantus ", "\n".join(run.processes())), within=START)
+    with MongoClient[dict[str, Any]](f"mongodb://127.0.0.1:{port}") as client:
+        wait_until(lambda: client["mylist-ott"]["users"].count_documents({}) == 3, within=START)
+    assert run.end(number) == 0
+    assert run.processes() == []
+    assert "Traceback" not in run.output
+
+
 def test_a_second_run_in_the_folder_is_told_of_the_first(dev: Callable[..., Run]) -> None:
     run = dev().wait_until_ready()
     second = dev(port=free_port())
