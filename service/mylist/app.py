@@ -67,8 +67,8 @@ def _sanic_config(settings: Settings) -> Config:
             "REQUEST_MAX_SIZE": 64 * 1024,
             "REQUEST_MAX_HEADER_SIZE": 16 * 1024,
             "REQUEST_TIMEOUT": 10,
-            # Later than every deadline within: a request ends by its own reasons.
-            "RESPONSE_TIMEOUT": 30,
+            # Counts from the first byte. Later than every deadline within: a request ends by its own reasons.
+            "RESPONSE_TIMEOUT": 40,
             "KEEP_ALIVE_TIMEOUT": 75,  # longer than the idle timeout of the usual load balancers
             "GRACEFUL_SHUTDOWN_TIMEOUT": settings.shutdown_timeout,
         },

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from sanic import Sanic
 
 from mylist import logs
+from mylist.api.protocol import HttpConnection
 from mylist.app import create_app
 from mylist.settings import Settings
 
@@ -54,7 +55,14 @@ def run(settings: Settings, *, announce: Callable[[], None] = lambda: None) -> N
     check_port(settings)
     os.environ.setdefault("SANIC_IGNORE_PRODUCTION_WARNING", "true")  # Sanic's hint at its own development mode
     app = create_app(settings, announce=announce)
-    app.prepare(host=settings.host, port=settings.port, single_process=True, backlog=_BACKLOG, motd=False)
+    app.prepare(
+        host=settings.host,
+        port=settings.port,
+        protocol=HttpConnection,
+        single_process=True,
+        backlog=_BACKLOG,
+        motd=False,
+    )
     Sanic.serve_single(app)
     if app.ctx.failure:
         raise StartupError(app.ctx.failure)

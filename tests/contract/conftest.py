@@ -1,6 +1,8 @@
 """The service with its titles, and users who call it."""
 
+import re
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -11,6 +13,9 @@ from tests.contract.shapes import check_response
 from tests.contract.titles import MATRIX_DOCUMENT, MOVIE_DOCUMENTS, SHOW_DOCUMENT
 from tests.serving import Service
 from tests.waiting import wait_until
+
+# What clients of the tests keep their accounts with; it may not appear in a log.
+SECRET = "hunter2"
 
 
 class User:
@@ -64,3 +69,15 @@ def user(client: httpx.Client, user_id: str) -> User:
 def connect(service: Service) -> httpx.Client:
     """Makes a client that looks at the shape of every answer."""
     return httpx.Client(base_url=service.url, trust_env=False, event_hooks={"response": [check_response]})
+
+
+@pytest.fixture
+def unharmed(service: Service, client: httpx.Client) -> Iterator[None]:
+    """Whatever a test sends: the service goes on, complains of nothing, and writes none of the secrets down."""
+    begin = service.log.stat().st_size
+    yield
+    assert client.get("/health").elapsed < timedelta(seconds=1)
+    with service.log.open() as log:
+        log.seek(begin)
+        written = log.read()
+    assert not re.search(rf'"level":"(warning|error|critical)"|traceback|{SECRET}', written, re.IGNORECASE), written

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Self
@@ -36,6 +37,28 @@ def send(url: str, request: bytes, *, patience: float = 5.0) -> Answer:
             received += more
     status, headers = _head(received[:end])
     return Answer(status, headers, received[end + 4 :])
+
+
+def exchange(url: str, sent: bytes, *, closes_its_side: bool = False, patience: float = 5.0) -> bytes:
+    """Sends these very bytes and gives all that comes back until the service closes, which it has to do."""
+    parts = urlsplit(url)
+    received = b""
+    with (
+        socket.create_connection((parts.hostname, parts.port), timeout=patience) as connection,
+        # A connection that is closed while bytes are under way to it ends in a reset.
+        suppress(ConnectionResetError, BrokenPipeError),
+    ):
+        connection.sendall(sent)
+        if closes_its_side:
+            connection.shutdown(socket.SHUT_WR)
+        while more := connection.recv(65536):
+            received += more
+    return received
+
+
+def answers(url: str, sent: bytes, *, patience: float = 5.0) -> list[Answer]:
+    """Does as `exchange`, and gives the answers; none of the requests may be a HEAD."""
+    return list(_apart(exchange(url, sent, patience=patience)))
 
 
 class Connection:
@@ -79,3 +102,15 @@ def _head(head: bytes) -> tuple[int, dict[str, str]]:
 def _length(head: bytes) -> int:
     status, headers = _head(head)
     return 0 if status == HTTPStatus.NOT_MODIFIED else int(headers.get("content-length", 0))
+
+
+def _apart(received: bytes) -> Iterator[Answer]:
+    while received:
+        head, end, rest = received.partition(b"\r\n\r\n")
+        assert end, f"no whole answer: {received!r}"
+        status, headers = _head(head)
+        length = _length(head)
+        assert len(rest) >= length, f"no whole answer: {received!r}"
+        received = rest[length:]
+        if status != HTTPStatus.CONTINUE:
+            yield Answer(status, headers, rest[:length])

@@ -39,7 +39,7 @@ async def add(request: ApiRequest) -> HTTPResponse:
     return json_response(request, body, status=201)
 
 
-@blueprint.delete("/remove/<content_id:str>", unquote=True)
+@blueprint.delete("/remove/<content_id:str>", unquote=True, ignore_body=False)
 async def remove(request: ApiRequest, content_id: str) -> HTTPResponse:
     """Removes an item from the user's list."""
     user_id = request.user_id

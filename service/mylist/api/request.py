@@ -7,9 +7,11 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 
 from sanic import Request, Sanic
+from sanic.compat import Header
 from sanic.config import Config
-from sanic.exceptions import RequestTimeout
+from sanic.exceptions import BadRequest, RequestTimeout
 from sanic.http import Http
+from sanic.models.protocol_types import TransportProtocol
 
 from mylist.api.context import Context
 from mylist.errors import InvalidUserIdError, UserIdRequiredError
@@ -18,6 +20,12 @@ _USER_ID = re.compile(r"[A-Za-z0-9._~:@|/+=-]{1,128}", re.ASCII)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~:@|/+=-]{1,128}", re.ASCII)
 _ID_PREFIX = os.urandom(6).hex()
 _ids = count(1)
+
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_TARGET = rb"(?:\*|(?:(?i:https?)://[!-.0->@-~]+)?/[!\"$-~]*+)"
+# In the lines that say where the body ends, Python would take another script's blanks and digits for its own.
+_HEADER = rb"(?!(?i:content-length|transfer-encoding):[^\r\n]*[\x80-\xff])" + _TOKEN + rb":[\t -~\x80-\xff]*+"
+_HEAD = re.compile(_TOKEN + b" " + _TARGET + rb" HTTP/1\.[01](?:\r\n" + _HEADER + b")*+")
 
 if TYPE_CHECKING:
     _Request = Request[Sanic[Config, Context], Any]
@@ -29,6 +37,29 @@ class ApiRequest(_Request):
     """A request to the API."""
 
     __slots__ = ()
+
+    def __init__(  # noqa: PLR0913 - as Sanic calls it
+        self,
+        url_bytes: bytes,
+        headers: Header,
+        version: str,
+        method: str,
+        transport: TransportProtocol,
+        app: Sanic[Config, Context],
+        head: bytes = b"",
+    ) -> None:
+        """Makes the request of a head that arrived, or the empty one of a `head` that could not be parsed.
+
+        Raises:
+            BadRequest: the head departs from the grammar, which Sanic largely trusts it to keep.
+        """
+        if head:
+            hosts = len(headers.getall("host", ()))
+            old = version == "1.0"  # has no chunks, and may name no host
+            misframed = old and "transfer-encoding" in headers
+            if misframed or hosts > 1 or hosts + old == 0 or not _HEAD.fullmatch(head):
+                raise BadRequest("Malformed head")
+        super().__init__(url_bytes, headers, version, method, transport, app, head)
 
     @property
     def id(self) -> str:
@@ -48,11 +79,15 @@ class ApiRequest(_Request):
             async with asyncio.timeout(self.app.config.REQUEST_TIMEOUT):
                 await super().receive_body()  # type: ignore[no-untyped-call]
         except TimeoutError:
-            # Sanic would wait for the rest before it closes.
-            connection = cast("Http", self.stream)
+            self.leave_body()
+            raise RequestTimeout("Request body timeout") from None
+
+    def leave_body(self) -> None:
+        """Does without what has not arrived of the body; Sanic would wait for it before it closes the connection."""
+        connection = cast("Http", self.stream)
+        if connection.request_body:
             connection.keep_alive = False
             connection.request_body = None
-            raise RequestTimeout("Request body timeout") from None
 
     @property
     def user_id(self) -> str:

@@ -1,0 +1,85 @@
+"""HTTP/1.1 as this service takes it: stricter than Sanic does, and never for longer than its timeouts.
+
+What one reader of a request takes for its end, and another for its middle, lets a request be smuggled past a proxy. So
+whatever departs from the grammar (RFC 9112) is refused, and the connection closed.
+"""
+
+import re
+from time import monotonic
+
+from sanic.exceptions import BadRequest
+from sanic.http import Http, Stage
+from sanic.server import HttpProtocol
+
+_LENGTH = re.compile(r"[0-9]+[ \t]*", re.ASCII)
+_CHUNK_SIZE = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
+_LINE_BREAK = b"\r\n"
+_HEXADECIMAL = 16
+
+
+class StrictHttp(Http):
+    """The requests of one connection, as they are read."""
+
+    __slots__ = ()
+
+    def __init__(self, protocol: HttpProtocol) -> None:
+        super().__init__(protocol)  # type: ignore[no-untyped-call]
+        self.request_body = None  # the timeouts are looked at before the first request is
+
+    async def read(self) -> bytes | None:
+        """Reads some of the body; None at its end.
+
+        Raises:
+            BadRequest: a chunk does not end where its size says. Sanic skips two bytes there, whatever they are.
+        """
+        kind: object = self.request_body  # declared otherwise
+        if kind == "chunked" and not self.request_bytes_left:
+            while len(self.recv_buffer) < len(_LINE_BREAK):
+                await self._receive_more()
+            if not self.recv_buffer.startswith(_LINE_BREAK):
+                self.keep_alive = False
+                raise BadRequest("Bad chunked encoding")
+        return await super().read()
+
+    def create_empty_request(self) -> None:
+        """Makes the request that stands for one that cannot be parsed, of which the URL may be what is wrong."""
+        self.url = None
+        super().create_empty_request()
+
+    @staticmethod
+    def _safe_int(value: str, base: int = 10) -> int:
+        # Python's `int` also takes blanks, 0x, underscores and the digits of every script.
+        if not (_CHUNK_SIZE if base == _HEXADECIMAL else _LENGTH).fullmatch(value):
+            raise ValueError
+        return int(value, base)
+
+
+class HttpConnection(HttpProtocol):
+    """One connection, from its first byte to its last."""
+
+    HTTP_CLASS = StrictHttp
+
+    def data_received(self, data: bytes) -> None:
+        """Takes what the client sent.
+
+        Sanic counts its timeouts from the last byte, so that a client that sends one a second has all the time in the
+        world. Here they count from the first byte of a request, and from the response where a body is left over.
+        """
+        counts_from = self._time
+        begins_request = self.http is None or (self.http.stage is Stage.IDLE and not self.http.request_body)
+        super().data_received(data)
+        if not begins_request:
+            self._time = counts_from
+
+    def check_timeouts(self) -> None:
+        """Runs every few seconds; ends what Sanic would wait for without end."""
+        if self.http is not None:
+            # There are no web sockets here. Sanic stops looking at a connection that asks for one.
+            self.http.upgrade_websocket = False
+            waited = monotonic() - self._time
+            leaves_body = self.http.stage is Stage.IDLE and self.http.request_body and waited > self.request_timeout
+            does_not_read = not self._can_write.is_set() and waited > self.response_timeout
+            if leaves_body or does_not_read:
+                self.abort()  # type: ignore[no-untyped-call]
+                return
+        super().check_timeouts()  # type: ignore[no-untyped-call]

@@ -1,0 +1,222 @@
+"""Clients that take all the time in the world, or leave without a word: they cost a connection, and not for long."""
+
+import asyncio
+import resource
+import socket
+import struct
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack, suppress
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.conftest import Serve
+from tests.contract.conftest import connect
+from tests.contract.shapes import check_shape
+from tests.contract.wire import exchange
+from tests.serving import Service
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.usefixtures("unharmed")
+
+# What the service grants a head, a body, or an answer to be taken; it looks every five seconds.
+TIMEOUT = 10
+LOOKS_EVERY = 5
+# A body that is nearly too slow, and a head after it that is.
+MOST = 2 * TIMEOUT + LOOKS_EVERY
+IDLE = 2_000
+
+HEAD = b"POST /api/mylist/add HTTP/1.1\r\nHost: x\r\nuser-id: slow\r\nContent-Type: application/json\r\n"
+NOT_FOUND = b"POST /nowhere HTTP/1.1\r\nHost: x\r\n"
+
+
+class Ended:
+    """How a slow client fared."""
+
+    def __init__(self, received: bytes, seconds: float) -> None:
+        self.received = received
+        self.seconds = seconds
+
+    def assert_in_time(self, *statuses: int) -> None:
+        """It was told these statuses, each with the one error body, and the connection was closed in time."""
+        assert self.seconds < MOST
+        told = []
+        rest = self.received
+        while rest:
+            head, _, rest = rest.partition(b"\r\n\r\n")
+            told.append(int(head.split(b" ")[1]))
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            check_shape("", "", told[-1], rest[:length])
+            rest = rest[length:]
+        assert told == list(statuses)
+
+
+async def drip(url: str, at_once: bytes, endless: bytes) -> Ended:
+    """Sends the first at once and then a byte a second, over and over, until the service closes."""
+    began = time.monotonic()
+    parts = urlsplit(url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer.write(at_once)
+    received = asyncio.create_task(reader.read())
+    sent = 0
+    while not (await asyncio.wait({received}, timeout=1))[0] and sent < 40:
+        writer.write(endless[sent % len(endless) :][:1])
+        sent += 1
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
+    try:
+        return Ended(received.result() if received.done() else b"", time.monotonic() - began)
+    except ConnectionError:
+        return Ended(b"", time.monotonic() - began)
+
+
+async def never_read(url: str) -> Ended:
+    """Asks for more than fits into all buffers on the way, and reads none of it."""
+    parts = urlsplit(url)
+    began = time.monotonic()
+    loop = asyncio.get_running_loop()
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.setblocking(False)
+        await loop.sock_connect(connection, (parts.hostname, parts.port))
+        asking = asyncio.create_task(
+            loop.sock_sendall(connection, b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 100_000)
+        )
+        with suppress(ConnectionError):
+            await asyncio.wait_for(asking, timeout=40)
+    return Ended(b"", time.monotonic() - began)
+
+
+SLOW: dict[str, Callable[[str], Coroutine[None, None, Ended]]] = {
+    "first word": lambda url: drip(url, b"", b"GET /health HTTP/1.1"),
+    "head": lambda url: drip(url, b"GET /health HTTP/1.1\r\nHost: x\r\n", b"X-Header: some text\r\n"),
+    "second head": lambda url: drip(
+        url, b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\nGET /health HTTP/1.1\r\n", b"X-Header: some text\r\n"
+    ),
+    "body": lambda url: drip(url, HEAD + b"Content-Length: 5000\r\n\r\n", b"{ "),
+    "chunks": lambda url: drip(url, HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    "body with an upgrade": lambda url: drip(url, HEAD + b"Upgrade: websocket\r\nContent-Length: 5000\r\n\r\n", b"{ "),
+    "head after a body with an upgrade": lambda url: drip(
+        url, HEAD + b"Upgrade: websocket\r\nContent-Length: 7\r\n\r\n", b"{     }GET /health HTTP/1.1"
+    ),
+    "body that nobody asked for": lambda url: drip(url, NOT_FOUND + b"Content-Length: 5000\r\n\r\n", b" "),
+    "chunks that nobody asked for": lambda url: drip(
+        url, NOT_FOUND + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"
+    ),
+    "TLS hello": lambda url: drip(url, b"\x16\x03\x01\x00\xc8\x01\x00\x00\xc4\x03\x03" + bytes(190), b"\x00"),
+    "reader": never_read,
+}
+# What each is told before its connection is closed: of a body that nobody asked for, what was told before it.
+TOLD = {
+    "first word": [408],
+    "head": [408],
+    "second head": [404, 408],
+    "body": [408],
+    "chunks": [408],
+    "body with an upgrade": [408],
+    "head after a body with an upgrade": [400, 408],
+    "body that nobody asked for": [404],
+    "chunks that nobody asked for": [404],
+    "TLS hello": [408],
+    "reader": [],
+}
+
+
+class TestSlow:
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def ended(service: Service) -> dict[str, Ended]:
+        """All of them at once, while somebody else is served."""
+
+        async def everybody() -> dict[str, Ended]:
+            tasks = {name: asyncio.create_task(client(service.url)) for name, client in SLOW.items()}
+            longest = 0.0
+            async with httpx.AsyncClient(base_url=service.url, trust_env=False) as client:
+                while not all(task.done() for task in tasks.values()):
+                    longest = max(longest, (await client.get("/health")).elapsed.total_seconds())
+                    await asyncio.sleep(0.1)
+            assert longest < 1
+            return {name: task.result() for name, task in tasks.items()}
+
+        before = open_files(service)
+        ended = asyncio.run(everybody())
+        wait_until(lambda: open_files(service) <= before, within=5)
+        return ended
+
+    @pytest.mark.parametrize("name", SLOW)
+    def test_is_told_and_closed_in_time(self, ended: dict[str, Ended], name: str) -> None:
+        ended[name].assert_in_time(*TOLD[name])
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"GET",
+        b"GET /health HTTP/1.1\r\nHost: x\r\n",
+        HEAD + b"Content-Length: 10\r\n\r\n{",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{",
+        b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+    ids=["nothing", "a word", "most of a head", "most of a body", "most of a chunk", "a request"],
+)
+def test_half_closed_connection_is_closed(service: Service, sent: bytes) -> None:
+    """Even after a whole request: who closes before the answer is there may not hear it."""
+    before = open_files(service)
+    for _ in range(20):
+        exchange(service.url, sent, closes_its_side=True)
+    wait_until(lambda: open_files(service) <= before, within=2)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET /hea", HEAD + b"Content-Length: 10\r\n\r\n{", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 50]
+)
+def test_connection_that_is_reset_leaves_nothing_behind(service: Service, sent: bytes) -> None:
+    before = open_files(service)
+    parts = urlsplit(service.url)
+    for _ in range(20):
+        with socket.create_connection((parts.hostname, parts.port)) as connection:
+            connection.sendall(sent)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    wait_until(lambda: open_files(service) <= before, within=2)
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """Lets this process, and a service that it starts, have as many files open as the system lets them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = IDLE + 1_000
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        pytest.skip(f"a process may have {hard} files open here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_files")
+def test_thousands_of_idle_connections_cost_the_others_nothing(serve: Serve) -> None:
+    service = serve()
+    parts = urlsplit(service.url)
+    before = open_files(service)
+    with ExitStack() as idle, connect(service) as client:
+        for number in range(IDLE):
+            connection = idle.enter_context(socket.create_connection((parts.hostname, parts.port), timeout=5))
+            if number % 2:  # half of them were used before
+                connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_until(lambda: open_files(service) >= before + IDLE, within=5)
+        times = [client.get("/api/mylist/stats", headers={"user-id": "busy"}).elapsed for _ in range(200)]
+        assert max(times) < timedelta(seconds=1)
+    wait_until(lambda: open_files(service) <= before + 1, within=5)
+
+
+def open_files(service: Service) -> int:
+    """How many files and sockets the service has open."""
+    folder = Path(f"/proc/{service.process.pid}/fd")
+    if not folder.exists():
+        pytest.skip("only Linux tells what a process has open")
+    return len(list(folder.iterdir()))
