@@ -26,6 +26,7 @@ LATE = 30.0
 somewhere is in the socket of a frozen MongoDB, and no freeze lasts a third of this."""
 
 _MOST_WORLDS = 2000
+_MOST_UNNOTICED = 64
 _MOST_DETOURS = 4
 _MOST_PAST = 4000
 
@@ -82,6 +83,7 @@ def check(
     *,
     shows: frozenset[int],
     excused: Callable[[Operation], bool] = lambda _: False,
+    late: float = LATE,
 ) -> Findings:
     """Checks the history of one user.
 
@@ -89,11 +91,13 @@ def check(
         operations: the history, of a list that was empty before.
         shows: which titles are shows.
         excused: which reads may be wrong: they are reported like the others, but nothing is concluded from them.
+        late: for how many seconds a change that was not acknowledged may still happen.
     """
-    # What MongoDB decides is checked for itself first: a read that is wrong must not make a write look lost.
+    # What MongoDB decides is checked for itself first: a read that is wrong must not make a write look lost. Without
+    # reads nothing tells for long whether a change happened, so there it stays open for good.
     decided = [each for each in operations if each.process == MONGODB or not isinstance(each.action, Page | Stats)]
-    basis = _Search(decided, shows, excused).run()
-    whole = _Search(operations, shows, excused).run()
+    basis = _Search(decided, shows, excused, float("inf")).run()
+    whole = _Search(operations, shows, excused, late).run()
     known = {id(violation.operation) for violation in basis.violations}
     further = (
         replace(violation, kind=Kind.CONTRADICTED) if violation.kind in _OF_MONGODB else violation
@@ -112,10 +116,15 @@ _World = tuple[Listing, int]
 
 class _Search:
     def __init__(
-        self, operations: Collection[Operation], shows: frozenset[int], excused: Callable[[Operation], bool]
+        self,
+        operations: Collection[Operation],
+        shows: frozenset[int],
+        excused: Callable[[Operation], bool],
+        late: float,
     ) -> None:
         self._operations = list(operations)
         self._excused = excused
+        self._late = late
         self._listings = Listings(shows)
         self._values = _unexplained(self._operations)
         self._worlds: set[_World] = {(self._listings.of({}), 0)}
@@ -132,7 +141,7 @@ class _Search:
             if isinstance(operation.action, Page) and operation.action.flaw:
                 self._report(Kind[operation.action.flaw.upper()], operation)
                 continue
-            late = 0.0 if operation.acknowledged else LATE
+            late = 0.0 if operation.acknowledged else self._late
             # At the same moment requests come before answers: such operations overlap.
             events += ((operation.began, False, number), (operation.ended + late, True, number))
         events.sort()
@@ -144,8 +153,8 @@ class _Search:
                 continue
             before = self._worlds
             bit = bits.pop(number)
-            self._end(operation, bit)
-            self._free_bits.append(bit)
+            if self._end(operation, bit):
+                self._free_bits.append(bit)
             if before is not self._worlds:
                 self._remember(before, moment)
         return Findings(self._violations, self._undecided)
@@ -170,11 +179,10 @@ class _Search:
         seen = (value for value in self._values.get(action.title, ()) if value.may_come_from(operation))  # type: ignore[union-attr]
         return (*(value.added_at for value in seen), None)
 
-    def _end(self, operation: Operation, bit: int) -> None:
+    def _end(self, operation: Operation, bit: int) -> bool:
+        """Draws the conclusions from an answer; says whether the operation's bit is free again."""
         if not operation.acknowledged:
-            del self._changing[bit]
-            self._worlds = _without(bit, self._worlds)
-            return
+            return self._let_go(bit)
         kept = {world for world in self._worlds if world[1] & bit}
         decided = True
         for world in self._worlds - kept:
@@ -190,6 +198,20 @@ class _Search:
             self._refute(operation)
         else:
             self._give_up(operation, bit, kept if change else self._worlds)
+        return True
+
+    def _let_go(self, bit: int) -> bool:
+        """Closes a change that was not acknowledged: until now it may have happened without anybody having noticed."""
+        unnoticed: set[_World] = set()
+        for world in self._worlds:
+            if not world[1] & bit:
+                explanations = self._explanations(world, bit)
+                if explanations is None or len(self._worlds) + len(unnoticed) > _MOST_UNNOTICED:
+                    return False  # it stays open, which excuses more, until the end
+                unnoticed |= explanations
+        del self._changing[bit]
+        self._worlds = _without(bit, self._worlds | unnoticed)
+        return True
 
     def _refute(self, operation: Operation) -> None:
         action = operation.action
@@ -325,7 +347,7 @@ class _Value:
     first_ended: float
 
     def may_come_from(self, operation: Operation) -> bool:
-        return operation.began <= self.first_ended and self.first_began <= operation.ended + LATE
+        return operation.began <= self.first_ended
 
 
 def _unexplained(operations: Iterable[Operation]) -> dict[int, list[_Value]]:
