@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ STOP = 15.0
 class Run:
     """A `mylist dev` process in a folder."""
 
-    def __init__(self, folder: Path, port: int, **settings: str) -> None:
+    def __init__(self, folder: Path, port: int, program: Sequence[str], settings: Mapping[str, str]) -> None:
         self.folder = folder
         self.port = port
         self.http = httpx.Client(
@@ -43,7 +43,7 @@ class Run:
         self._output = folder / f"output-{os.urandom(4).hex()}.txt"
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mylist", "dev"],
+                [sys.executable, *program],
                 cwd=folder,
                 env=environment({"HOST": "127.0.0.1", "PORT": str(port), **settings}),
                 stdout=output,
@@ -86,8 +86,8 @@ def dev(tmp_path: Path) -> Iterator[Callable[..., Run]]:
     port = free_port()
     runs: list[Run] = []
 
-    def start(**settings: str) -> Run:
-        runs.append(Run(tmp_path, **{"port": port, **settings}))  # type: ignore[arg-type]
+    def start(port: int = port, program: Sequence[str] = ("-m", "mylist", "dev"), **settings: str) -> Run:
+        runs.append(Run(tmp_path, port, program, settings))
         return runs[-1]
 
     yield start
@@ -174,15 +174,25 @@ def test_it_can_be_ended_while_it_starts(dev: Callable[..., Run], sign: str, num
     assert "Traceback" not in run.output
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_can_be_ended_between_seeding_and_serving(dev: Callable[..., Run], number: signal.Signals) -> None:
-    run = dev()
-    [port] = wait_until(lambda: re.findall(r"tether\.py (\d+) .* secantus ", "\n".join(run.processes())), within=START)
-    with MongoClient[dict[str, Any]](f"mongodb://127.0.0.1:{port}") as client:
-        wait_until(lambda: client["mylist-ott"]["users"].count_documents({}) == 3, within=START)
-    assert run.end(number) == 0
+# The service being made is what comes after seeding and before the web server handles the signals itself.
+INTERRUPTED = """
+import os, signal
+from mylist import cli, server
+make = server.create_app
+def create_app(*arguments, **named):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return make(*arguments, **named)
+server.create_app = create_app
+cli.main(["dev"])
+"""
+
+
+def test_it_can_be_ended_between_seeding_and_serving(dev: Callable[..., Run]) -> None:
+    run = dev(program=["-c", INTERRUPTED])
+    assert run.process.wait(START) == 0
     assert run.processes() == []
     assert "Traceback" not in run.output
+    assert "My List serves" not in run.output
 
 
 def test_a_second_run_in_the_folder_is_told_of_the_first(dev: Callable[..., Run]) -> None:
