@@ -89,5 +89,6 @@ def free_port() -> int:
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """The environment of a process that shall have these settings and none of whoever runs the tests."""
-    known = {setting.variable for setting in explain()}
+    # Nor what a make hands down to the makes below it: the tests may be run by one, with words of its own.
+    known = {setting.variable for setting in explain()} | {"MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MFLAGS", "ARGS"}
     return {name: value for name, value in os.environ.items() if name not in known} | dict(settings)
