@@ -21,9 +21,10 @@ from mylist.cache.commands import CacheCommands
 from mylist.cache.link import Link
 from mylist.cache.list_cache import ListCache
 from mylist.catalogue.catalogue import Catalogue
+from mylist.errors import StoreUnavailableError
 from mylist.lists.service import Lists
 from mylist.lists.value import ListValue
-from mylist.settings import Settings
+from mylist.settings import Settings, without_password
 from mylist.store import connection
 from mylist.store.connection import Database, StoreRefusedError
 from mylist.store.content import ContentStore
@@ -97,7 +98,8 @@ class _Service:
             return ListValue.of(await store.load(user_id))
 
         self._redis = CacheCommands(cache_connection.connect(settings))
-        self._link = Link(self._redis)
+        redis = without_password(settings.redis_url) or f"{settings.redis_host}:{settings.redis_port}"
+        self._link = Link(self._redis, name=f"Redis at {redis}")
         cache = ListCache(
             self._redis,
             self._link,
@@ -152,11 +154,12 @@ class _Service:
                     await create_indexes(database.handle)
                     self._context.started = True
                     self._announce()
+            except StoreUnavailableError:
+                pass  # it went away before its indexes were there
             except StoreRefusedError as error:
                 if not self._context.started:
-                    self._fail(str(error))
+                    self._fail(f"MongoDB at {connection.address(self._context.settings)} refuses: {error}")
                     return
-                _logger.error("MongoDB refuses: %s", error)  # noqa: TRY400 - the message says it all
             await asyncio.sleep(_CHECK_INTERVAL)
 
     async def _report_turned_away(self) -> None:

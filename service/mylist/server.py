@@ -1,5 +1,6 @@
 """Serves the application in this process until SIGINT or SIGTERM."""
 
+import errno
 import os
 import socket
 from collections.abc import Callable
@@ -10,9 +11,13 @@ from mylist import logs
 from mylist.api.protocol import HttpConnection
 from mylist.app import create_app
 from mylist.settings import Settings
+from mylist.store import connection
+from mylist.store.connection import StoreRefusedError
 
 # Connections that may wait to be accepted; a burst of app starts must not be refused.
 _BACKLOG = 2048
+_FIRST_USUAL_PORT = 3000
+_LAST_PORT = 65535
 
 
 class PortTakenError(Exception):
@@ -38,10 +43,20 @@ def check_port(settings: Settings) -> None:
             probe.bind(address)
             probe.listen(1)
     except OSError as error:
+        another = settings.port + 1 if settings.port < _LAST_PORT else _FIRST_USUAL_PORT
+        of_port = error.errno in {errno.EADDRINUSE, errno.EACCES}
+        remedy = f"choose another, as in PORT={another}" if of_port else "HOST may be an address of this machine"
         raise PortTakenError(
-            f"cannot listen on port {settings.port} of {settings.host}: {error.strerror}; "
-            f"choose another, as in PORT={settings.port + 1 if settings.port < 65535 else 3000}"  # noqa: PLR2004 - the last port
+            f"cannot listen on port {settings.port} of {settings.host}: {error.strerror}; {remedy}"
         ) from None
+
+
+def _check_mongodb_uri(settings: Settings) -> None:
+    # The service makes its client when there is a server already, whose start a bad string would break in the middle.
+    try:
+        connection.connect(settings)
+    except StoreRefusedError as error:
+        raise StartupError(str(error)) from None
 
 
 def run(settings: Settings, *, announce: Callable[[], None] = lambda: None) -> None:
@@ -52,6 +67,7 @@ def run(settings: Settings, *, announce: Callable[[], None] = lambda: None) -> N
         StartupError: the service cannot start.
     """
     logs.configure(settings)
+    _check_mongodb_uri(settings)
     check_port(settings)
     os.environ.setdefault("SANIC_IGNORE_PRODUCTION_WARNING", "true")  # Sanic's hint at its own development mode
     app = create_app(settings, announce=announce)

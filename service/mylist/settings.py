@@ -207,7 +207,7 @@ class Settings:
                 values[name] = variable.parse(raw)
             except (ValueError, KeyError) as error:
                 may = error if isinstance(error, RedisUrlError) else f"it may be {variable.accepts}"
-                held = _MASK if variable.secret else repr(_without_password(raw))
+                held = _MASK if variable.secret else repr(without_password(raw))
                 raise InvalidSettingError(f"{variable.name} is {held}; {may}") from None
         settings = cls(**values)
         if settings.default_page_size > settings.max_page_size:
@@ -271,7 +271,11 @@ def _defaults() -> Iterator[Any]:
 
 
 def _environment() -> Iterator[tuple[str, str | None]]:
-    yield from dotenv_values(Path(".env")).items()
+    try:
+        yield from dotenv_values(Path(".env")).items()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise InvalidSettingError(f"{Path('.env').absolute()} cannot be read: {why}; mend or remove it") from None
     yield from ((name, value) for name, value in os.environ.items() if value)
 
 
@@ -280,13 +284,14 @@ def _shown(value: Any, *, secret: bool) -> str:
         return _MASK
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else _without_password(str(value))
+    return f"{value:g}" if isinstance(value, float) else without_password(str(value))
 
 
-def _without_password(text: str) -> str:
+def without_password(text: str) -> str:
     """Masks the passwords of a URL, also of a malformed one; any other text is returned as it is."""
-    text = re.sub(r"(password=)[^&]*", rf"\1{_MASK}", text)
+    text = re.sub(r"((?:password|properties)=)[^&]*", rf"\1{_MASK}", text, flags=re.IGNORECASE)
     head, at, hosts = text.rpartition("@")
-    scheme, slashes, credentials = head.rpartition("//")
+    before, slashes, after = head.partition("//")
+    scheme, credentials = (before, after) if slashes else ("", before)
     user, colon, _ = credentials.partition(":")
     return f"{scheme}{slashes}{user}:{_MASK}@{hosts}" if at and colon else text

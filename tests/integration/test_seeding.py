@@ -187,8 +187,8 @@ async def test_refused_credentials_are_one_line_that_says_what_to_check(tmp_path
                 pass
         message = str(error.value)
         assert message.startswith(f"MongoDB at 127.0.0.1:{server.port} refuses: ")
-        assert message.endswith("; check MONGODB_USER and MONGODB_PASSWORD")
+        assert message.endswith("; check MONGODB_USER, MONGODB_PASSWORD and the authSource of MONGODB_URI")
         assert "\n" not in message
-        with pytest.raises(TargetError, match=f"requires authentication .*127.0.0.1:{server.port}"):
+        with pytest.raises(TargetError, match=f"127.0.0.1:{server.port} refuses: .*requires authentication"):
             async with opened(Settings.load({"MONGODB_URI": server.uri})) as database:
                 await sample.seed(database)

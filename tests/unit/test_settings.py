@@ -56,6 +56,11 @@ def test_an_empty_value_counts_as_absent() -> None:
         ),
         (
             "MONGODB_URI",
+            "mongo//root:s3c//r:et@db",
+            "MONGODB_URI is 'mongo//root:********@db'; it may be a URL that starts with mongodb:// or mongodb+srv://",
+        ),
+        (
+            "MONGODB_URI",
             "mongo//root:s3c/ret@db",
             "MONGODB_URI is 'mongo//root:********@db'; it may be a URL that starts with mongodb:// or mongodb+srv://",
         ),

@@ -46,9 +46,12 @@ class Link:
         state: what the heartbeats say.
     """
 
-    def __init__(self, commands: CacheCommands, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, commands: CacheCommands, clock: Callable[[], float] = time.monotonic, *, name: str = "Redis"
+    ) -> None:
         self._commands = commands
         self._clock = clock
+        self._name = name
         self._owed: dict[str, set[bytes]] = {}
         self._last_answered = -float("inf")
         self._changes = commands.changes
@@ -124,5 +127,6 @@ class Link:
         if state is self.state:
             return
         level = logging.WARNING if state is LinkState.DOWN else logging.INFO
-        _logger.log(level, "Redis is %s%s", state.value, f": {reason}" if reason else "")
+        hint = f": {reason}; lists come from MongoDB until it is mended" if reason else ""
+        _logger.log(level, "%s is %s%s", self._name, state.value, hint)
         self.state = state

@@ -2,16 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from urllib.parse import urlsplit
 
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
 from mylist.errors import StoreUnavailableError
 from mylist.settings import Settings
-from mylist.store.connection import Document, StoreRefusedError, connect, database_of, reason
-
-_AUTHENTICATION_FAILED = 18
+from mylist.store.connection import Document, StoreRefusedError, connect, database_of, refusal
+from mylist.store.connection import address as address_of
 
 
 class TargetError(Exception):
@@ -25,19 +23,22 @@ async def opened(settings: Settings) -> AsyncIterator[AsyncDatabase[Document]]:
     Raises:
         TargetError: MongoDB cannot be reached, refuses, or fails in between.
     """
-    address = urlsplit(settings.mongodb_uri).netloc.rpartition("@")[2]
+    address = address_of(settings)
     try:
-        async with connect(settings) as client:
+        connection = connect(settings)
+    except StoreRefusedError as error:
+        raise TargetError(str(error)) from error
+    try:
+        async with connection as client:
             await client.admin.command("ping")
             yield database_of(client)
     except StoreRefusedError as error:
-        raise TargetError(f"{error} (MongoDB at {address})") from error
+        raise TargetError(f"MongoDB at {address} refuses: {error}") from error
     except (ConnectionFailure, StoreUnavailableError) as error:
         raise TargetError(
             f"MongoDB at {address} cannot be reached; start it or set MONGODB_URI (`mylist dev` brings its own)"
         ) from error
     except OperationFailure as error:
-        hint = "; check MONGODB_USER and MONGODB_PASSWORD" if error.code == _AUTHENTICATION_FAILED else ""
-        raise TargetError(f"MongoDB at {address} refuses: {reason(error)}{hint}") from error
+        raise TargetError(f"MongoDB at {address} refuses: {refusal(error)}") from error
     except PyMongoError as error:
         raise TargetError(f"MongoDB at {address} fails: {str(error).splitlines()[0]}") from error

@@ -6,6 +6,8 @@ cancelled from outside: a cancelled command would leave its connection unusable 
 """
 
 import logging
+import re
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -14,8 +16,6 @@ import pymongo
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import (
-    ConfigurationError,
-    InvalidURI,
     OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
@@ -23,14 +23,19 @@ from pymongo.errors import (
 )
 
 from mylist.errors import DatabaseBusyError, OutcomeUnknownError, StoreUnavailableError
-from mylist.settings import Settings
+from mylist.settings import Settings, without_password
 
 Document = dict[str, Any]
 
 DEFAULT_DATABASE = "mylist-ott"
 _APP_NAME = "mylist"
-_AUTHENTICATION_FAILED = 18
-_UNAUTHORIZED = 13
+# Codes with which MongoDB refuses whoever asks and whatever is asked, and what helps; 8000 is Atlas's own.
+_CREDENTIALS = "check MONGODB_USER, MONGODB_PASSWORD and the authSource of MONGODB_URI"
+_REMEDIES = {
+    13: "its user, MONGODB_USER, needs the role readWrite on the database",
+    18: _CREDENTIALS,
+    8000: _CREDENTIALS,
+}
 _CLOSING_TIMEOUT = 1.0
 
 _logger = logging.getLogger(__name__)
@@ -50,22 +55,39 @@ def connect(settings: Settings) -> AsyncMongoClient[Document]:
     if settings.mongodb_user:
         credentials = {"username": settings.mongodb_user, "password": settings.mongodb_password}
     try:
-        return AsyncMongoClient(
-            settings.mongodb_uri,
-            appname=_APP_NAME,
-            tz_aware=True,
-            timeoutMS=int(_driver_timeout(settings) * 1000),
-            # One for the background check: when requests use all of theirs, MongoDB is not away.
-            maxPoolSize=settings.mongodb_pool_size + 1,
-            # An acknowledged write survives a failover, and a list is never filled from one that might not.
-            w="majority",
-            readConcernLevel="majority",
-            readPreference="primary",
-            datetime_conversion="DATETIME_CLAMP",
-            **credentials,
-        )
-    except (ConfigurationError, InvalidURI, ValueError) as error:
-        raise StoreRefusedError(f"MONGODB_URI cannot be used: {error}") from None
+        # An option that the driver warns of is one that it goes on without, be it the one that asks for TLS.
+        with warnings.catch_warnings(action="error", category=UserWarning):
+            return AsyncMongoClient(
+                settings.mongodb_uri,
+                appname=_APP_NAME,
+                tz_aware=True,
+                timeoutMS=int(_driver_timeout(settings) * 1000),
+                # One for the background check: when requests use all of theirs, MongoDB is not away.
+                maxPoolSize=settings.mongodb_pool_size + 1,
+                # An acknowledged write survives a failover, and a list is never filled from one that might not.
+                w="majority",
+                readConcernLevel="majority",
+                readPreference="primary",
+                datetime_conversion="DATETIME_CLAMP",
+                **credentials,
+            )
+    except (PyMongoError, ValueError, OSError, UserWarning) as error:
+        raise StoreRefusedError(_unusable(settings.mongodb_uri, error)) from None
+
+
+def _unusable(uri: str, error: Exception) -> str:
+    words = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+    if "@" in words:  # then they quote what is left of a password with a slash in it
+        words = "user and password have to be percent-encoded"
+    return (
+        f"MONGODB_URI cannot be used: {words}; it is {without_password(uri)!r}, and may be as in "
+        "mongodb://host:27017/mylist-ott, with MONGODB_USER and MONGODB_PASSWORD beside it"
+    )
+
+
+def address(settings: Settings) -> str:
+    """Gives the hosts that the connection string names, for people."""
+    return re.split("[/?]", settings.mongodb_uri.partition("//")[2].rpartition("@")[2])[0]
 
 
 async def close(client: AsyncMongoClient[Document]) -> None:
@@ -77,6 +99,12 @@ async def close(client: AsyncMongoClient[Document]) -> None:
 def _driver_timeout(settings: Settings) -> float:
     # Looking for a server, the driver notices up to half a second late that its time is up.
     return max(settings.mongodb_timeout - 0.5, settings.mongodb_timeout / 2)
+
+
+def refusal(error: OperationFailure) -> str:
+    """Gives MongoDB's own words for a refusal, and what helps."""
+    remedy = _REMEDIES.get(error.code or 0)
+    return f"{reason(error)}; {remedy}" if remedy else reason(error)
 
 
 def database_of(client: AsyncMongoClient[Document]) -> AsyncDatabase[Document]:
@@ -95,6 +123,7 @@ class Database:
 
     def __init__(self, client: AsyncMongoClient[Document], settings: Settings) -> None:
         self.handle = database_of(client)
+        self._address = address(settings)
         self._timeout = _driver_timeout(settings)
         self._pool_size = settings.mongodb_pool_size
         self._under_way = 0
@@ -147,22 +176,23 @@ class Database:
         try:
             await self.handle.command("ping")
         except OperationFailure as error:
-            self._note(available=False, error=error)
-            if error.code in (_AUTHENTICATION_FAILED, _UNAUTHORIZED):
-                raise StoreRefusedError(reason(error)) from error
+            self._note(available=False, why=refusal(error))
+            if error.code in _REMEDIES:
+                raise StoreRefusedError(refusal(error)) from error
         except WaitQueueTimeoutError:
             pass  # our own load keeps the pool busy; that says nothing about MongoDB
         except PyMongoError as error:
-            self._note(available=False, error=error)
+            self._note(available=False, why=f"{reason(error)}; start it or mend MONGODB_URI, it is tried again")
         else:
             self._note(available=True)
 
-    def _note(self, *, available: bool, error: PyMongoError | None = None) -> None:
+    def _note(self, *, available: bool, why: str = "") -> None:
         if available != self.available or not self._checked:
             _logger.log(
                 logging.INFO if available else logging.ERROR,
-                "MongoDB is %s",
-                f"not available: {reason(error)}" if error else "available",
+                "MongoDB at %s is %s",
+                self._address,
+                "available" if available else f"not available: {why}",
             )
         self.available = available
         self._checked = True

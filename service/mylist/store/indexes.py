@@ -3,10 +3,10 @@
 import pymongo
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import ExecutionTimeout, OperationFailure, PyMongoError, WriteConcernError
 
 from mylist.errors import StoreUnavailableError
-from mylist.store.connection import Document, StoreRefusedError, reason
+from mylist.store.connection import Document, StoreRefusedError, refusal
 
 _LISTS = [
     # No user has an item twice, whatever the race. Also the shape of a shard key.
@@ -30,6 +30,7 @@ INDEXES: dict[str, list[IndexModel]] = {
 
 # An index on a large collection takes as long as it takes.
 _DEADLINE = 3600
+_DUPLICATE_KEY = 11000
 
 
 async def create_indexes(database: AsyncDatabase[Document]) -> list[str]:
@@ -44,8 +45,13 @@ async def create_indexes(database: AsyncDatabase[Document]) -> list[str]:
         try:
             with pymongo.timeout(_DEADLINE):
                 created = await database[collection].create_indexes(models)
+        except (ExecutionTimeout, WriteConcernError) as error:
+            raise StoreUnavailableError from error
         except OperationFailure as error:
-            raise StoreRefusedError(f"the indexes of {collection} cannot be created: {reason(error)}") from error
+            remedy = "; remove the documents that contradict it" if error.code == _DUPLICATE_KEY else ""
+            raise StoreRefusedError(
+                f"the indexes of {collection} cannot be created: {refusal(error)}{remedy}"
+            ) from error
         except PyMongoError as error:
             raise StoreUnavailableError from error
         names += [f"{collection}.{name}" for name in created]

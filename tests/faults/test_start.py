@@ -1,0 +1,364 @@
+"""What keeps a service from starting: one line says what is wrong, where, and what to do.
+
+What may heal by itself is waited for; for the rest the process ends with status 1.
+"""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pymongo import MongoClient
+from redis import Redis
+
+from mylist.development.servers import MongoServer, ValkeyServer, running
+from tests.serving import Service, environment, free_port
+from tests.waiting import wait_until
+
+# Every password here contains this, so that no part of one hides.
+SECRET = "hunter2"
+RIGHT = f"{SECRET}-right"
+WRONG = f"{SECRET}-wrong"
+DATABASE = "lists"
+
+Launch = Callable[..., Service]
+Fail = Callable[..., str]
+
+
+class GuardedMongoServer(MongoServer):
+    """A MongoDB that asks who is there, once it was told whom to let in."""
+
+    guarded = False
+
+    def command(self) -> list[str]:
+        return [*super().command(), *(["--auth"] if self.guarded else [])]
+
+
+class GuardedValkeyServer(ValkeyServer):
+    """A Redis with a password."""
+
+    def command(self) -> list[str]:
+        return [*super().command(), "--requirepass", RIGHT]
+
+    def answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(16).startswith(b"-NOAUTH")
+        except OSError:
+            return False
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedValkeyServer]:
+    server = GuardedValkeyServer(tmp_path_factory.mktemp("redis"))
+    with running(server):
+        yield server
+
+
+@pytest.fixture(scope="module")
+def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedMongoServer]:
+    """Has a `writer` and a `reader` of one database."""
+    server = GuardedMongoServer(tmp_path_factory.mktemp("mongodb"))
+    with running(server):
+        with MongoClient[dict[str, Any]](server.uri) as client:
+            for user, role in (("writer", "readWrite"), ("reader", "read")):
+                client.admin.command("createUser", user, pwd=RIGHT, roles=[{"role": role, "db": DATABASE}])
+        server.guarded = True
+        server.restart()
+        yield server
+
+
+@pytest.fixture(scope="module")
+def settings(mongodb: GuardedMongoServer, redis: GuardedValkeyServer) -> dict[str, str]:
+    """What a service needs to start."""
+    return {
+        "MONGODB_URI": f"{mongodb.uri}{DATABASE}?authSource=admin",
+        "MONGODB_USER": "writer",
+        "MONGODB_PASSWORD": RIGHT,
+        "REDIS_URL": redis.uri,
+        "REDIS_PASSWORD": RIGHT,
+    }
+
+
+@pytest.fixture
+def launch(settings: dict[str, str], tmp_path: Path) -> Iterator[Launch]:
+    """Starts a service with those settings but for some; it must end well, and write no password down."""
+    services: list[Service] = []
+
+    def launch(**changes: str) -> Service:
+        services.append(Service(tmp_path, settings | changes))
+        return services[-1]
+
+    yield launch
+    for service in services:
+        service.stop()
+        assert SECRET not in service.log.read_text()
+
+
+@pytest.fixture
+def fail(settings: dict[str, str], tmp_path: Path) -> Fail:
+    """Starts a service that cannot; gives the line that says why. No output holds a traceback or a password."""
+
+    def fail(**changes: str) -> str:
+        port = str(free_port())
+        process = subprocess.run(
+            [sys.executable, "-m", "mylist", "serve"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=20,
+            cwd=tmp_path,
+            env=environment({"HOST": "127.0.0.1", "PORT": port} | settings | changes),
+        )
+        assert process.returncode == 1, process.stderr
+        assert process.stdout == ""
+        assert SECRET not in process.stderr
+        assert "traceback" not in process.stderr.lower()
+        *log, line = process.stderr.splitlines()
+        assert all(each.startswith('{"time":') for each in log), process.stderr
+        assert line.startswith("mylist: ")
+        return line.removeprefix("mylist: ")
+
+    return fail
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("changes", "line"),
+        [
+            ({"CACHE_TTL": "5m"}, "CACHE_TTL is '5m'; it may be a whole number from 1 to 86400"),
+            ({"DEFAULT_PAGE_SIZE": "200"}, "DEFAULT_PAGE_SIZE is 200; it may be at most MAX_PAGE_SIZE, 100"),
+            ({"MONGODB_PASSWORD": ""}, "MONGODB_PASSWORD is empty; MONGODB_USER is set, so it may not be"),
+        ],
+        ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
+    )
+    def test_that_cannot_be_used_are_named(self, fail: Fail, changes: dict[str, str], line: str) -> None:
+        assert fail(**changes) == line
+
+    def test_redis_url_that_is_none_is_named(self, fail: Fail) -> None:
+        line = fail(REDIS_URL=f"redis//:{WRONG}//x@cache")
+        assert line.startswith("REDIS_URL is 'redis//:********@cache'; it may be a URL that starts with ")
+
+    def test_env_file_that_is_no_text_is_named(self, fail: Fail, tmp_path: Path) -> None:
+        (tmp_path / ".env").write_bytes(b"MONGODB_PASSWORD=\xff" + SECRET.encode())
+        assert fail() == f"{tmp_path}/.env cannot be read: it is not UTF-8; mend or remove it"
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+    def test_env_file_that_may_not_be_read_is_named(self, fail: Fail, tmp_path: Path) -> None:
+        (tmp_path / ".env").touch(mode=0)
+        assert fail() == f"{tmp_path}/.env cannot be read: Permission denied; mend or remove it"
+
+
+@pytest.mark.parametrize(
+    "uri", [f"mongodb://me:{WRONG}/x@host/lists", "mongodb://host/lists?tls=true&tlsCAFile=nowhere.pem"]
+)
+def test_mongodb_uri_that_cannot_be_used_is_named(fail: Fail, uri: str) -> None:
+    assert fail(MONGODB_URI=uri).startswith("MONGODB_URI cannot be used: ")
+
+
+class TestMongodbThatRefuses:
+    @pytest.mark.parametrize(
+        "changes",
+        [{"MONGODB_PASSWORD": WRONG}, {"MONGODB_USER": "nobody"}],
+        ids=["a wrong password", "an unknown user"],
+    )
+    def test_for_its_credentials_is_named(
+        self, fail: Fail, mongodb: GuardedMongoServer, changes: dict[str, str]
+    ) -> None:
+        assert fail(**changes) == (
+            f"MongoDB at 127.0.0.1:{mongodb.port} refuses: authentication failed; "
+            "check MONGODB_USER, MONGODB_PASSWORD and the authSource of MONGODB_URI"
+        )
+
+    def test_for_a_wrong_password_in_the_uri_is_named(self, fail: Fail, mongodb: GuardedMongoServer) -> None:
+        uri = f"mongodb://writer:{WRONG}@127.0.0.1:{mongodb.port}/{DATABASE}?authSource=admin"
+        line = fail(MONGODB_URI=uri, MONGODB_USER="", MONGODB_PASSWORD="")
+        assert line.startswith(f"MongoDB at 127.0.0.1:{mongodb.port} refuses: authentication failed; check ")
+
+    def test_for_missing_credentials_is_named(self, fail: Fail, mongodb: GuardedMongoServer) -> None:
+        line = fail(MONGODB_USER="", MONGODB_PASSWORD="")
+        assert re.fullmatch(
+            rf"MongoDB at 127.0.0.1:{mongodb.port} refuses: the indexes of mylist cannot be created: "
+            r"command createIndexes requires authentication; "
+            r"its user, MONGODB_USER, needs the role readWrite on the database",
+            line,
+        )
+
+    def test_for_missing_rights_is_named(self, fail: Fail, mongodb: GuardedMongoServer) -> None:
+        line = fail(MONGODB_USER="reader")
+        assert re.fullmatch(
+            rf"MongoDB at 127.0.0.1:{mongodb.port} refuses: the indexes of mylist cannot be created: "
+            r"not authorized on lists .*; its user, MONGODB_USER, needs the role readWrite on the database",
+            line,
+        )
+
+    def test_for_data_that_contradicts_an_index_is_named(
+        self, fail: Fail, settings: dict[str, str], mongodb: GuardedMongoServer
+    ) -> None:
+        with MongoClient[dict[str, Any]](settings["MONGODB_URI"], username="writer", password=RIGHT) as client:
+            items = client[DATABASE]["mylist"]
+            items.insert_many([{"userId": "twice", "contentId": "0" * 24} for _ in range(2)])
+            line = fail()
+            items.drop()
+        assert re.fullmatch(
+            rf"MongoDB at 127.0.0.1:{mongodb.port} refuses: the indexes of mylist cannot be created: "
+            r".*duplicate key.*; remove the documents that contradict it",
+            line,
+        )
+
+
+class TestMongodbThatIsNotThere:
+    """Is waited for: the port answers, and the process becomes ready by itself."""
+
+    def test_yet_is_named_and_waited_for(self, launch: Launch, mongodb: GuardedMongoServer) -> None:
+        mongodb.kill()
+        try:
+            service = launch()
+            where = f"MongoDB at 127.0.0.1:{mongodb.port}"
+            line = wait_until(lambda: logged(service, f"{where} is not available: "), within=10)
+            assert line.endswith("; start it or mend MONGODB_URI, it is tried again")
+            assert readiness(service) == 503
+        finally:
+            mongodb.restart()
+        service.wait_until_ready()
+        assert logged(service, f"{where} is available")
+
+    @pytest.mark.parametrize("host", ["unknown.invalid:27017", "127.0.0.1:1", "[::1]:1"])
+    def test_at_all_is_named_and_asked_for_again(self, launch: Launch, host: str) -> None:
+        service = launch(MONGODB_URI=f"mongodb://{host}/{DATABASE}", MONGODB_TIMEOUT="1")
+        line = wait_until(lambda: logged(service, f"MongoDB at {host} is not available: "), within=10)
+        assert line.endswith("; start it or mend MONGODB_URI, it is tried again")
+        assert readiness(service) == 503
+        assert service.process.poll() is None
+
+    def test_in_the_middle_of_the_start_is_asked_again(self, launch: Launch, mongodb: GuardedMongoServer) -> None:
+        with cut_at(mongodb.port, b"createIndexes") as port:
+            way = f"mongodb://127.0.0.1:{port}/{DATABASE}?authSource=admin&directConnection=true"
+            service = launch(MONGODB_URI=way)
+            service.wait_until_ready()
+
+
+class TestRedis:
+    """Is never needed to start: whatever is wrong with it is a warning, and is tried again."""
+
+    def test_that_refuses_the_password_is_named_and_gone_without_until_it_takes_it(
+        self, launch: Launch, redis: GuardedValkeyServer
+    ) -> None:
+        service = launch(REDIS_PASSWORD=WRONG)
+        service.wait_until_ready()
+        line = wait_until(lambda: logged(service, f"Redis at {redis.uri} is down: "), within=5)
+        assert "password" in line
+        assert line.endswith("; lists come from MongoDB until it is mended")
+        assert cache(service) == "bypassed"
+
+        with Redis.from_url(redis.uri, password=RIGHT) as client:
+            client.config_set("requirepass", WRONG)
+            try:
+                wait_until(lambda: cache(service) == "hit", within=10)
+            finally:
+                client.config_set("requirepass", RIGHT)
+
+    @pytest.mark.parametrize("place", ["127.0.0.1:1", "unknown.invalid:6379"])
+    def test_that_is_not_there_is_named_and_gone_without(self, launch: Launch, place: str) -> None:
+        service = launch(REDIS_URL=f"redis://:{WRONG}@{place}/0", REDIS_PASSWORD="")
+        service.wait_until_ready()
+        line = wait_until(lambda: logged(service, f"Redis at redis://:********@{place}/0 is down: "), within=5)
+        assert line.endswith("; lists come from MongoDB until it is mended")
+        assert cache(service) == "bypassed"
+
+    def test_that_host_and_port_name_is_named_by_them(self, launch: Launch) -> None:
+        service = launch(REDIS_URL="", REDIS_HOST="127.0.0.1", REDIS_PORT="1")
+        wait_until(lambda: logged(service, "Redis at 127.0.0.1:1 is down: "), within=5)
+
+
+class TestPort:
+    def test_that_is_taken_is_named_with_another(self, fail: Fail) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            line = fail(PORT=str(port))
+        assert line == (
+            f"cannot listen on port {port} of 127.0.0.1: Address already in use; choose another, as in PORT={port + 1}"
+        )
+
+    @pytest.mark.parametrize("host", ["unknown.invalid", "192.0.2.1"])
+    def test_of_another_machine_is_a_wrong_host(self, fail: Fail, host: str) -> None:
+        line = fail(HOST=host)
+        assert re.fullmatch(rf"cannot listen on port \d+ of {host}: .+; HOST may be an address of this machine", line)
+
+
+def test_passwords_are_in_no_log_however_much_is_logged(
+    launch: Launch, redis: GuardedValkeyServer, mongodb: GuardedMongoServer
+) -> None:
+    service = launch(LOG_LEVEL="debug")
+    service.wait_until_ready()
+    wait_until(lambda: cache(service) == "hit", within=10)
+    for server in (redis, mongodb):
+        server.restart()
+    wait_until(lambda: cache(service) == "hit", within=10)
+    assert len(service.log.read_text()) > 10_000  # `launch` looks for the passwords in it
+
+
+def logged(service: Service, start: str) -> str:
+    """The message of the service's log that starts like this; empty when there is none."""
+    found = re.search(rf'"message":"({re.escape(start)}.*?)"}}$', service.log.read_text(), re.MULTILINE)
+    return found[1] if found else ""
+
+
+def readiness(service: Service) -> int:
+    return wait_until(lambda: get(service, "/readyz"), within=5).status_code
+
+
+def cache(service: Service) -> str:
+    answer = get(service, "/api/mylist/items")
+    return answer.headers.get("x-cache", "") if answer else ""
+
+
+def get(service: Service, path: str) -> httpx.Response | None:
+    try:
+        return httpx.get(service.url + path, headers={"user-id": "starter"}, trust_env=False)
+    except httpx.TransportError:
+        return None
+
+
+@contextmanager
+def cut_at(port: int, word: bytes) -> Iterator[int]:
+    """A way to a server of this machine that is cut, once, before what is sent over it has this word."""
+    cut = threading.Event()
+
+    def pass_on(source: socket.socket, target: socket.socket) -> None:
+        try:
+            while data := source.recv(65536):
+                if word in data and not cut.is_set():
+                    cut.set()
+                    break
+                target.sendall(data)
+        except OSError:
+            pass
+        for end in (source, target):
+            end.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def accept() -> None:
+            while True:
+                try:
+                    near, _ = listener.accept()
+                except OSError:
+                    return
+                far = socket.create_connection(("127.0.0.1", port))
+                for ends in ((near, far), (far, near)):
+                    threading.Thread(target=pass_on, args=ends, daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield listener.getsockname()[1]
+        assert cut.is_set()
+        listener.shutdown(socket.SHUT_RDWR)
