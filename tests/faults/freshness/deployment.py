@@ -1,7 +1,9 @@
 """What the faults strike: service processes behind a round robin, each with its own link to Redis, and MongoDB."""
 
 import asyncio
+import signal
 import socket
+import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +20,8 @@ DATABASE = "freshness"
 
 _PROBE_INTERVAL = 0.1
 _START_PATIENCE = 40.0
+_STOP_PATIENCE = 25.0
+_LAST_WORDS = 60
 _READYZ = b"GET /readyz HTTP/1.1\r\nhost: probe\r\n\r\n"
 _SETTINGS = {
     "SHUTDOWN_DELAY": "0.5",  # several probes long
@@ -56,7 +60,7 @@ class Replica:
         """Starts a process and does not wait for it."""
         folder = self._folder / f"process-{self.number}-start-{len(self._services) + 1}"
         folder.mkdir()
-        self._services.append(Service(folder, self._settings, program=self._program))
+        self._services.append(Service(folder, self._settings, program=("-X", "faulthandler", *self._program)))
         self.exchange = Exchange(self.service.port)
         self._probe = asyncio.create_task(self._keep_probing())
 
@@ -64,7 +68,7 @@ class Replica:
         """Waits until it wants requests."""
 
         async def is_ready() -> bool:
-            assert self.service.process.poll() is None, f"ended at start\n{self.service.log.read_text()}"
+            assert self.service.process.poll() is None, f"ended at start\n{self._last_words()}"
             return self.ready
 
         await eventually(is_ready, within=_START_PATIENCE)
@@ -77,13 +81,27 @@ class Replica:
     async def drain(self) -> None:
         """Ends the process by SIGTERM; it must end by itself, with status 0 and without a traceback in its log."""
         try:
-            await asyncio.to_thread(self.service.stop)
+            await asyncio.to_thread(self._stop)
         finally:
             await self._vacate()
 
     def tracebacks(self) -> int:
         """Counts the tracebacks in the logs of all processes that had the place."""
         return sum(service.log.read_text(errors="replace").count("Traceback") for service in self._services)
+
+    def _stop(self) -> None:
+        process = self.service.process
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(_STOP_PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # it writes down where it is
+            process.wait()
+            raise AssertionError(f"not ended by SIGTERM\n{self._last_words()}") from None
+        self.service.stop()  # looks at how it has ended
+
+    def _last_words(self) -> str:
+        return "\n".join(self.service.log.read_text(errors="replace").splitlines()[-_LAST_WORDS:])
 
     async def _vacate(self) -> None:
         self.ready = False
@@ -164,7 +182,7 @@ class Deployment:
             return_exceptions=True,
         )
         await self.links.stop()
-        return [f"not stopped as it should: {end!r}" for end in ends if isinstance(end, BaseException)]
+        return [f"{end}" for end in ends if isinstance(end, BaseException)]
 
     def _flush_redis(self) -> None:
         with socket.create_connection(("127.0.0.1", self.redis.port), timeout=5) as connection:

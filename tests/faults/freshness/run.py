@@ -161,7 +161,7 @@ class _Load:
             yield
         except (AssertionError, TimeoutError, ServerStartError) as error:
             last = f", after {self.struck[-1].name}" if self.struck else ""
-            self.troubles.append(f"{when}{last}: {error!r}")
+            self.troubles.append(f"{when}{last}: {type(error).__name__} {error}")
             self._say(self.troubles[-1])
 
 

@@ -28,7 +28,11 @@ USERS = 60
 CLIENTS_OF_EACH = 3
 LARGEST_PAGE = 100
 
-_WEIGHTS = {"items": 680, "stats": 260, "add": 35, "remove": 25}
+_KINDS = ("items", "stats", "add", "remove")
+_QUIET = (700, 270, 17, 13)
+_BUSY = (500, 200, 160, 140)
+"""How often somebody does each kind. Most read, as people do; some change so much that changes and loads collide."""
+_BUSY_EVERY = 6
 _PAGE_SIZES = (5, 10, 20, LARGEST_PAGE, LARGEST_PAGE)
 _THINKING = 0.12
 """Seconds that a client thinks at most; half of the time it goes on at once."""
@@ -40,8 +44,9 @@ _KNOWN_BODIES = 64
 class User:
     """Somebody with a list, and the history of it."""
 
-    def __init__(self, user_id: str) -> None:
-        self.id = user_id
+    def __init__(self, number: int) -> None:
+        self.id = f"user-{number}"
+        self.weights = _QUIET if number % _BUSY_EVERY else _BUSY
         self.history: list[Operation] = []
         self._read: dict[tuple[int, int, bytes], Observation] = {}
 
@@ -72,9 +77,8 @@ class Client:
     async def live(self, is_over: Callable[[], bool]) -> None:
         """Goes on until it is over."""
         dice = self._dice
-        kinds, weights = list(_WEIGHTS), list(_WEIGHTS.values())
         while not is_over():
-            [kind] = dice.choices(kinds, weights)
+            [kind] = dice.choices(_KINDS, self._user.weights)
             if kind in {"items", "stats"}:
                 size = dice.choice(_PAGE_SIZES)
                 page = 0 if kind == "stats" else 1 if size == LARGEST_PAGE else dice.randint(1, 3)
@@ -158,11 +162,14 @@ class Crowd:
     """All users and their clients."""
 
     def __init__(self, seed: int, deployment: Deployment, tally: Tally) -> None:
-        self.users = [User(f"user-{number}") for number in range(USERS)]
+        self.users = [User(number) for number in range(USERS)]
         self._deployment = deployment
         self._clients = {
-            user: [Client(user, Random(f"{seed} {user.id} {number}"), deployment, tally) for number in range(count)]
-            for user, count in dict.fromkeys(self.users, CLIENTS_OF_EACH).items()
+            user: [
+                Client(user, Random(f"{seed} {user.id} {number}"), deployment, tally)
+                for number in range(CLIENTS_OF_EACH)
+            ]
+            for user in self.users
         }
 
     async def live(self, is_over: Callable[[], bool]) -> None:
