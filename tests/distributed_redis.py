@@ -9,13 +9,13 @@
 Every process listens on loopback, keeps nothing on disk and ends with the test. A failover takes two to four seconds.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol, Self, cast
 
 from redis import Redis
-from redis.crc import REDIS_CLUSTER_HASH_SLOTS
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import RedisError
 
 from mylist.development.servers import ValkeyServer, running
@@ -79,6 +79,11 @@ class Member(ValkeyServer):
         except RedisError:
             return ""
 
+    def stop_replication(self) -> None:
+        """Lets no replica hear of anything from now on, while clients notice nothing."""
+        self.ask("ACL SETUSER", "default", "-psync", "-sync")
+        self.ask("CLIENT KILL", "TYPE", "replica")
+
     def has_copied(self) -> bool:
         """Whether it is a replica that has all that its primary has."""
         role = self.ask("ROLE")
@@ -97,7 +102,7 @@ class _SentinelServer(Member):
             f"bind {_HOST}\nport {self.port}\ndir {self.folder}\n"
             f"sentinel monitor {PRIMARY_NAME} {_HOST} {self.primary.port} 2\n"
             f"sentinel down-after-milliseconds {PRIMARY_NAME} {_DOWN_AFTER}\n"
-            f"sentinel failover-timeout {PRIMARY_NAME} 3000\n"
+            f"sentinel failover-timeout {PRIMARY_NAME} 2000\n"
             f"sentinel parallel-syncs {PRIMARY_NAME} 2\n"
         )
         return [super().command()[0], str(configuration), "--sentinel"]
@@ -235,7 +240,7 @@ class RedisCluster:
 
     def primary(self, key: str = "") -> Member:
         """The primary of a key."""
-        return wait_until(lambda: self._primary(key), within=PATIENCE)
+        return wait_until(lambda: self._primary(key, self._nodes), within=PATIENCE)
 
     def kill_primary(self, key: str = "") -> Member:
         """Kills the primary of a key by SIGKILL; gives it, to be restarted (as a replica, after the failover)."""
@@ -247,7 +252,8 @@ class RedisCluster:
         """Waits until another node than the former primary holds the key, and gives it."""
 
         def successor() -> Member | None:
-            primary = self._primary(key)
+            # The former one may be frozen, and tell nothing for long.
+            primary = self._primary(key, [node for node in self._nodes if node is not former])
             return primary if primary and primary is not former and primary.role() == "master" else None
 
         return wait_until(successor, within=PATIENCE)
@@ -259,12 +265,12 @@ class RedisCluster:
         replica.ask("CLUSTER FAILOVER")
         return self.wait_for_failover(former, key)
 
-    def _primary(self, key: str) -> Member | None:
-        """The primary of a key as all that answer see it; None while they see it differently."""
+    def _primary(self, key: str, witnesses: Iterable[Member]) -> Member | None:
+        """The primary of a key as all the witnesses that answer see it; None while they see it differently."""
+        slot = key_slot(key.encode())
         ports = set()
-        for node in self._nodes:
+        for node in witnesses:
             try:
-                slot = int(node.ask("CLUSTER KEYSLOT", key))
                 ranges = self._ranges(node)
             except RedisError:
                 continue

@@ -69,27 +69,35 @@ class User:
     def items(self) -> httpx.Response:
         return self.http.get("/api/mylist/items")
 
-    def titles(self) -> list[int]:
-        """The numbers of the titles on the list, newest first."""
+    def look(self) -> tuple[list[int], bool]:
+        """The numbers of the titles on the list, newest first, and whether they were served from Redis."""
         answer = self.items()
         assert answer.status_code == 200, answer.text
-        return [TITLES.index(item["contentId"]) for item in answer.json()["data"]["items"]]
+        items = answer.json()["data"]["items"]
+        return [TITLES.index(item["contentId"]) for item in items], answer.headers["x-cache"] == "hit"
+
+    def titles(self) -> list[int]:
+        """The numbers of the titles on the list, newest first."""
+        return self.look()[0]
 
     def cached(self) -> bool:
         """Whether the list is served from Redis."""
-        answer = self.items()
-        assert answer.status_code == 200, answer.text
-        return answer.headers["x-cache"] == "hit"
+        return self.look()[1]
+
+
+def fill_catalogue(mongodb: MongoServer) -> None:
+    """Puts the titles where the services of a system look for them."""
+    with MongoClient[dict[str, object]](mongodb.uri) as client:
+        client["faults"]["movies"].insert_many(
+            [{"_id": ObjectId(title), "title": f"Movie {number}"} for number, title in enumerate(TITLES)]
+        )
 
 
 @pytest.fixture
 def system(tmp_path: Path) -> Iterator[System]:
     system = System(tmp_path)
     with running(system.mongodb, system.redis):
-        with MongoClient[dict[str, object]](system.mongodb.uri) as client:
-            client["faults"]["movies"].insert_many(
-                [{"_id": ObjectId(title), "title": f"Movie {number}"} for number, title in enumerate(TITLES)]
-            )
+        fill_catalogue(system.mongodb)
         try:
             yield system
         finally:

@@ -4,6 +4,7 @@ import time
 
 import httpx
 import pytest
+from redis import Redis
 
 from tests.faults.conftest import System, User
 from tests.waiting import wait_until
@@ -69,6 +70,24 @@ def test_an_invalidation_owed_from_an_outage_is_delivered_before_anybody_believe
         system.redis.thaw()
         for _ in range(40):
             assert all(each.titles() == expected for each in (user, *others))
+
+
+def test_lists_that_redis_brings_back_from_a_dump_are_not_shown(system: System) -> None:
+    user = system.serve()
+    for title in (0, 1):
+        assert user.add(title).status_code == 201
+    settle(user)
+
+    with Redis.from_url(system.redis.uri) as client:
+        client.save()
+        assert user.remove(0).status_code == 200
+        system.redis.kill()
+        system.redis.restart()
+        assert client.getrange(f"mylist:{{{user.user_id}}}", 0, 0) == b"L"
+    cached = False
+    while not cached:
+        titles, cached = user.look()
+        assert titles == [1]
 
 
 def test_a_strict_service_refuses_writes_without_redis_and_still_reads(system: System) -> None:

@@ -1,0 +1,146 @@
+"""Finding the primaries: what moves in a Cluster, and what Sentinels tell or do not."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+from redis.crc import key_slot
+
+from mylist.cache.commands import CacheCommands
+from mylist.cache.connection import connect
+from mylist.errors import CacheUnavailableError
+from mylist.lists.value import ListValue
+from mylist.settings import Settings
+from tests.distributed_redis import Member, RedisCluster, SentinelGroup
+from tests.waiting import eventually
+
+EMPTY = ListValue.of([]).data
+Connect = Callable[[str], CacheCommands]
+
+
+@pytest.fixture
+async def commands_of() -> AsyncIterator[Connect]:
+    """Gives the commands of a REDIS_URL, with a patience that a slow machine does not exhaust."""
+    opened = []
+
+    def open_one(url: str) -> CacheCommands:
+        opened.append(CacheCommands(connect(replace(Settings.load({"REDIS_URL": url}), redis_timeout=2.0))))
+        return opened[-1]
+
+    yield open_one
+    for each in opened:
+        await each.close()
+
+
+async def answers(commands: CacheCommands) -> bool:
+    try:
+        await commands.ping()
+    except CacheUnavailableError:
+        return False
+    return True
+
+
+async def why_not(commands: CacheCommands) -> str:
+    with pytest.raises(CacheUnavailableError) as refused:
+        await commands.ping()
+    return str(refused.value.__cause__)
+
+
+async def exercise(commands: CacheCommands, key: str) -> None:
+    """Goes through the protocol once, with a list at the end."""
+    assert await commands.place_fence(key, b"a writer", milliseconds=5000) is None
+    assert await commands.get_many([key]) == [b"Wa writer"]
+    await commands.lift_fence(key, b"a writer")
+    lease = commands.new_lease(key)
+    assert await commands.place_lease(key, lease, milliseconds=5000) is None
+    assert await commands.get_many([key]) == [lease]
+    assert await commands.fill(key, lease, EMPTY, milliseconds=5000)
+
+
+async def test_keys_of_all_primaries_are_read_at_once(commands_of: Connect, redis_cluster: RedisCluster) -> None:
+    commands = commands_of(redis_cluster.url)
+    keys = [f"mylist:{{{uuid4().hex}}}" for _ in range(50)]
+    for key in keys[::2]:
+        await exercise(commands, key)
+
+    assert await commands.get_many(keys) == [EMPTY, None] * 25
+
+
+async def test_a_key_is_found_while_its_slot_moves_and_after(commands_of: Connect, redis_cluster: RedisCluster) -> None:
+    commands = commands_of(redis_cluster.url)
+    stays, leaves = (f"mylist:{{{user}}}" for user in ("moving", "moving}2"))
+    slot = key_slot(stays.encode())
+    source = redis_cluster.primary(stays)
+    target = next(server for server in redis_cluster.servers if server.role() == "master" and server is not source)
+    await exercise(commands, stays)
+    names = {server: server.ask("CLUSTER MYID") for server in (source, target)}
+
+    target.ask("CLUSTER SETSLOT", slot, "IMPORTING", names[source])
+    source.ask("CLUSTER SETSLOT", slot, "MIGRATING", names[target])
+    try:
+        await exercise(commands, leaves)
+        assert target.ask("DBSIZE") > 0
+        assert await commands.get_many([stays]) == [EMPTY]
+        await commands.lift_fence(leaves, b"a writer")
+        source.ask("DEL", stays)
+    finally:
+        settle_slot(redis_cluster, slot, names[target])
+    try:
+        assert await commands.get_many([stays, leaves]) == [None, None]
+        await exercise(commands, leaves)
+        assert await commands.get_many([leaves]) == [EMPTY]
+        assert await answers(commands)
+    finally:
+        target.ask("DEL", leaves)
+        settle_slot(redis_cluster, slot, names[source])
+
+
+def settle_slot(cluster: RedisCluster, slot: int, owner: str) -> None:
+    for server in sorted(cluster.servers, key=Member.role):  # "master" first: replicas do as they say
+        if server.role() == "master":
+            server.ask("CLUSTER SETSLOT", slot, "NODE", owner)
+
+
+async def test_a_node_of_a_cluster_is_not_taken_for_all_of_it(
+    commands_of: Connect, redis_cluster: RedisCluster
+) -> None:
+    node = redis_cluster.primary("mylist:{someone}")
+    elsewhere = next(f"mylist:{{{n}}}" for n in range(100) if redis_cluster.primary(f"mylist:{{{n}}}") is not node)
+    commands = commands_of(f"redis://127.0.0.1:{node.port}")
+
+    with pytest.raises(CacheUnavailableError):
+        await commands.get_many([elsewhere])
+    assert "is a node of a Redis Cluster" in await why_not(commands)
+
+
+async def test_a_replica_is_not_taken_for_its_primary(commands_of: Connect, sentinel_group: SentinelGroup) -> None:
+    replica = next(server for server in sentinel_group.servers if server.role() == "slave")
+
+    assert "is not a primary" in await why_not(commands_of(f"redis://127.0.0.1:{replica.port}"))
+
+
+async def test_sentinels_that_know_no_such_primary_say_so(commands_of: Connect, sentinel_group: SentinelGroup) -> None:
+    commands = commands_of(sentinel_group.url.replace("mylist-primary", "another"))
+
+    assert await why_not(commands) == "no Sentinel tells where another is: No such master with that name"
+
+
+async def test_without_sentinels_the_primary_goes_on(
+    commands_of: Connect, sentinel_group: SentinelGroup, caplog: pytest.LogCaptureFixture
+) -> None:
+    commands = commands_of(sentinel_group.url)
+    await eventually(lambda: answers(commands), within=10)
+    caplog.set_level("INFO")
+
+    for sentinel in sentinel_group.sentinels:
+        sentinel.kill()
+    try:
+        for _ in range(3):
+            await commands.ping()
+    finally:
+        for sentinel in sentinel_group.sentinels:
+            sentinel.restart()
+    assert [record.message[:32] for record in caplog.records] == ["No Sentinel of mylist-primary an"]
+    await commands.ping()
+    assert caplog.messages[-1] == "Sentinels of mylist-primary answer"
