@@ -1,6 +1,6 @@
 """The OpenAPI document: `/openapi.json`, made of the structs that the API decodes and answers with."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from http import HTTPStatus
 from typing import Any
@@ -12,6 +12,8 @@ from mylist import __version__
 from mylist.api import schemas
 from mylist.api.request import ApiRequest
 from mylist.api.responses import json_response
+from mylist.cache.list_cache import CacheResult
+from mylist.lists.item import CONTENT_TYPES
 
 blueprint = Blueprint("openapi")
 
@@ -49,6 +51,34 @@ _CONTENT_ID = {
     "schema": {"type": "string"},
     "example": "507f1f77bcf86cd799439012",
 }
+_REQUEST_ID = {
+    "X-Request-ID": {
+        "description": "The one of the request if it had a usable one, else a new one; log lines have it too.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._~:@|/+=-]{1,128}$"},
+    }
+}
+_ETAG = {
+    "ETag": {
+        "description": "Stays as long as the body does.",
+        "required": True,
+        "schema": {"type": "string", "pattern": '^"[0-9a-f]{16}"$'},
+    }
+}
+_X_CACHE = {
+    "X-Cache": {
+        "description": "How the cache took part.",
+        "required": True,
+        "schema": {"type": "string", "enum": [result.value for result in CacheResult]},
+    }
+}
+_RETRY_AFTER = {
+    "Retry-After": {
+        "description": "Seconds after which trying again makes sense.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1},
+    }
+}
 _STRUCTS = (
     schemas.AddRequest,
     schemas.AddResponse,
@@ -70,6 +100,7 @@ def document() -> bytes:
     components["AddRequest"]["required"] = ["contentId", "contentType"]
     for name in ("contentId", "contentType"):
         components["AddRequest"]["properties"][name] = _required_text(components["AddRequest"]["properties"][name])
+    components["AddRequest"]["properties"]["contentType"]["enum"] = list(CONTENT_TYPES)
     content = {
         "openapi": "3.1.0",
         "info": {
@@ -153,8 +184,9 @@ def _readable(  # noqa: PLR0913 - private, one line per part of an operation
     errors = [400, 503] if parameters else []
     if not_ready:
         answers[503] = answer
+    headers = _ETAG | _X_CACHE if parameters else _ETAG
     parameters = [*parameters, _IF_NONE_MATCH]
-    return {
+    operations = {
         "get": _operation(f"get{name}", tag, summary, parameters, answers, errors),
         "head": _operation(
             f"head{name}",
@@ -166,6 +198,10 @@ def _readable(  # noqa: PLR0913 - private, one line per part of an operation
             no_bodies=True,
         ),
     }
+    for operation in operations.values():
+        for status in ("200", "304"):
+            operation["responses"][status]["headers"] |= headers
+    return operations
 
 
 def _operation(  # noqa: PLR0913 - private, one line per part of an operation
@@ -174,13 +210,15 @@ def _operation(  # noqa: PLR0913 - private, one line per part of an operation
     summary: str,
     parameters: Sequence[Any],
     answers: dict[int, Any],
-    errors: Iterable[int],
+    errors: Sequence[int],
     *,
     body: type[msgspec.Struct] | None = None,
     no_bodies: bool = False,
 ) -> dict[str, Any]:
     responses = {str(status): _response(status, answer) for status, answer in answers.items()}
     responses |= {str(status): _response(status, None if no_bodies else schemas.ErrorResponse) for status in errors}
+    if 503 in errors:  # noqa: PLR2004 - HTTP's own
+        responses["503"]["headers"] |= _RETRY_AFTER
     operation: dict[str, Any] = {
         "operationId": name,
         "tags": [tag],
@@ -194,7 +232,7 @@ def _operation(  # noqa: PLR0913 - private, one line per part of an operation
 
 
 def _response(status: int, answer: type[msgspec.Struct] | None) -> dict[str, Any]:
-    response: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+    response: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": dict(_REQUEST_ID)}
     if answer:
         response["content"] = _json_of(answer)
     return response
