@@ -12,10 +12,10 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import AutoReconnect, DuplicateKeyError, OperationFailure, WaitQueueTimeoutError
 
 from mylist.errors import (
+    DatabaseBusyError,
     ItemAlreadyInListError,
     ItemNotInListError,
     OutcomeUnknownError,
-    DatabaseBusyError,
     StoreUnavailableError,
 )
 from mylist.lists.item import Item
