@@ -189,7 +189,7 @@ class _Search:
             explanations = self._explanations(world, bit)
             decided = decided and explanations is not None and len(kept) <= _MOST_WORLDS
             kept |= explanations or set()
-        change = self._changing.pop(bit, None)
+        self._changing.pop(bit, None)
         self._observing.pop(bit, None)
         if decided and kept:
             excused = isinstance(operation.action, Page | Stats) and self._excused(operation)
@@ -197,7 +197,7 @@ class _Search:
         elif decided:
             self._refute(operation)
         else:
-            self._give_up(operation, bit, kept if change else self._worlds)
+            self._give_up(operation, bit, kept)
         return True
 
     def _let_go(self, bit: int) -> bool:
@@ -218,12 +218,9 @@ class _Search:
         match action:
             case Add() | Remove():
                 self._report(Kind.ACCEPTED, operation)
-                added_at = action.added_at if isinstance(action, Add) else None
-                self._worlds = {
-                    (self._listings.forced(listing, action, added_at), done) for listing, done in self._worlds
-                }
+                self._worlds = self._forced(action)
             case Page() if operation.process == MONGODB:
-                titles = min(len(listing.differs_in(action) or ()) for listing, _ in self._worlds)
+                titles = min(len(listing.differs_in(action)) for listing, _ in self._worlds)
                 self._report(Kind.LOST, operation, titles=max(titles, 1))
                 self._worlds = {(self._listings.of(dict(action.items)), done) for _, done in self._worlds}
             case _:
@@ -239,12 +236,20 @@ class _Search:
         else:
             self._report(Kind.STALE, operation, stale_by=operation.began - ended)
 
-    def _give_up(self, operation: Operation, bit: int, worlds: set[_World]) -> None:
-        # Leaving out an observation can only excuse too much. Of a change's worlds it keeps those found so far.
+    def _give_up(self, operation: Operation, bit: int, kept: set[_World]) -> None:
+        """Goes on after an answer that has too many explanations."""
         self._undecided += 1
-        if isinstance(operation.action, Change) and not worlds:
-            raise AssertionError("a change without a world")
-        self._worlds = _without(bit, worlds)
+        if isinstance(operation.action, Change) and kept:
+            self._worlds = _without(bit, kept)
+        elif isinstance(operation.action, Change):
+            self._worlds = _without(bit, self._forced(operation.action))
+        else:
+            # Leaving out an observation can only excuse too much.
+            self._worlds = _without(bit, self._worlds)
+
+    def _forced(self, change: Change) -> set[_World]:
+        added_at = change.added_at if isinstance(change, Add) else None
+        return {(self._listings.forced(listing, change, added_at), done) for listing, done in self._worlds}
 
     def _report(self, kind: Kind, operation: Operation, *, stale_by: float = 0.0, titles: int = 1) -> None:
         expected = tuple({listing: None for listing, _ in self._worlds})
@@ -278,25 +283,15 @@ class _Search:
 
     def _steps(self, world: _World, goal: int) -> Iterable[tuple[int, _World]]:
         listing, done = world
-        wanted = self._wanted(listing, done, goal)
+        calls = [listing.calls_for(each) for bit, each in self._observing.items() if not done & bit]
+        title = self._changing[goal][0].title if goal in self._changing else None
         for bit, (change, values) in self._changing.items():
-            if done & bit or not (wanted is None or change.title in wanted):
+            if done & bit or not (change.title == title or any(call(change) for call in calls)):
                 continue
             for added_at in values:
                 following = self._listings.after(listing, change, added_at)
                 if following is not None:
                     yield bit, (following, self._observed(following, done | bit))
-
-    def _wanted(self, listing: Listing, done: int, goal: int) -> set[int] | None:
-        """Gives the titles whose changes may be of use now; None for all."""
-        wanted = {self._changing[goal][0].title} if goal in self._changing else set()
-        for bit, observation in self._observing.items():
-            if not done & bit:
-                differing = listing.differs_in(observation)
-                if differing is None:
-                    return None
-                wanted |= differing
-        return wanted
 
     def _observed(self, listing: Listing, done: int) -> int:
         for bit, observation in self._observing.items():

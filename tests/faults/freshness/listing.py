@@ -1,6 +1,6 @@
 """One state that a user's list may be in, and what the API would answer in it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from tests.faults.freshness.history import Change, Contains, Item, Observation, Page, Remove, Stats, in_order
 
@@ -10,9 +10,10 @@ Held = frozenset[tuple[int, str | None]]
 class Listing:
     """A state: the `addedAt` of each title; None for one that was added and that no page ever showed."""
 
-    __slots__ = ("_listed", "_shows", "held", "items")
+    __slots__ = ("_all_shows", "_listed", "_shows", "held", "items")
 
     def __init__(self, held: Held, shows: frozenset[int]) -> None:
+        self._all_shows = shows
         self.held = held
         self.items: dict[int, str | None] = dict(held)
         self._listed: list[Item] | None = None
@@ -35,15 +36,53 @@ class Listing:
             case Contains(title, present):
                 return (title in self.items) is present
 
-    def differs_in(self, observation: Observation) -> set[int] | None:
-        """Gives the titles in which this state and what was observed differ; None when that cannot be told."""
+    def differs_in(self, whole: Page) -> set[int]:
+        """Gives the titles in which this state and a whole list differ."""
+        return {title for title, _ in set(whole.items) ^ self.held}
+
+    def calls_for(self, observation: Observation) -> Callable[[Change], bool]:
+        """Says of a change whether it brings this state closer to what was observed.
+
+        Of the changes that lead there no others need be tried: the others lead away and back again.
+        """
         match observation:
-            case Page() if observation.is_whole:
-                return {title for title, _ in set(observation.items) ^ self.held}
             case Contains(title, _):
-                return {title}
-            case _:
-                return None
+                return lambda change: change.title == title
+            case Stats(movies, shows):
+                missing_movies, missing_shows = movies - len(self.items) + self._shows, shows - self._shows
+                return lambda change: _counts(
+                    change, missing_shows if change.title in self._all_shows else missing_movies
+                )
+            case Page() if observation.is_whole:
+                titles = self.differs_in(observation)
+                return lambda change: change.title in titles
+            case Page() if len(self.listed) < len(self.items):
+                return lambda _: True
+            case Page():
+                return self._page_calls_for(observation)
+
+    def _page_calls_for(self, observed: Page) -> Callable[[Change], bool]:
+        shown = dict(observed.items)
+        if not shown:
+            missing = observed.total - len(self.items)
+            return lambda change: _counts(change, missing)
+        others = [item for item in self.listed if item[0] not in shown]
+        before = {item[0] for item in others if in_order([item, observed.items[0]])[0] == item}
+        after = {item[0] for item in others if in_order([item, observed.items[-1]])[1] == item}
+        missing_before = (observed.page - 1) * observed.size - len(before)
+        missing_after = observed.total - len(shown) - len(before) - missing_before - len(after)
+
+        def helps(change: Change) -> bool:
+            title = change.title
+            if title in shown:
+                return self.items.get(title) != shown[title]
+            if title not in self.items:
+                return missing_before > 0 or missing_after > 0
+            if title in before:
+                return missing_before < 0
+            return title not in after or missing_after < 0
+
+        return helps
 
     def _answers_page(self, observed: Page) -> bool:
         if observed.total != len(self.items):
@@ -56,6 +95,10 @@ class Listing:
             tuple(self.listed[first : first + count]) == observed.items
             for first in range(max(start - unseen, 0), start + 1)
         )
+
+
+def _counts(change: Change, missing: int) -> bool:
+    return missing < 0 if isinstance(change, Remove) else missing > 0
 
 
 class Listings:

@@ -36,8 +36,8 @@ _BUSY_EVERY = 6
 _PAGE_SIZES = (5, 10, 20, LARGEST_PAGE, LARGEST_PAGE)
 _THINKING = 0.12
 """Seconds that a client thinks at most; half of the time it goes on at once."""
-_BACKOFF = (0.2, 0.6)
-"""Seconds until a client goes on after a failure."""
+_BACKOFF = (0.4, 1.2)
+"""Seconds until a client goes on after a failure; Retry-After says one."""
 _KNOWN_BODIES = 64
 
 
