@@ -326,6 +326,22 @@ async def test_a_write_whose_outcome_is_unknown_keeps_its_fence(cache: Cache, li
     assert await cache.total(user_id) == (1, CacheResult.FENCED), "it took effect late, and shows"
 
 
+async def test_a_write_whose_outcome_is_unknown_is_fenced_also_when_redis_lost_its_fence(
+    cache: Cache, other: Cache, lists: Lists, redis_client: Redis, user_id: str
+) -> None:
+    async def change() -> None:
+        async with cache.writing(user_id):
+            await redis_client.delete(key(user_id))
+            assert await other.total(user_id) == (0, CacheResult.MISS)
+            raise OutcomeUnknownError
+
+    with pytest.raises(OutcomeUnknownError):
+        await change()
+    lists.change()
+
+    assert await other.total(user_id) == (1, CacheResult.FENCED)
+
+
 async def test_a_write_that_fails_lifts_its_fence(cache: Cache, user_id: str) -> None:
     with pytest.raises(StoreUnavailableError):
         async with cache.writing(user_id):

@@ -21,6 +21,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from enum import Enum
+from functools import partial
 
 from mylist.cache.commands import CacheCommands, holds, new_nonce
 from mylist.cache.link import Link
@@ -143,15 +144,14 @@ class ListCache:
             CacheUnavailableError: the write cannot be fenced, and may not go without.
         """
         key, nonce = _key(user_id), new_nonce()
-        fenced, cached = await self._place_fence(key, nonce, most_items)
+        cached = await self._place_fence(key, nonce, most_items)
         if cached is not None and 0 < most_items <= cached:
             raise ListFullError(most_items)
         try:
             yield cached
         except OutcomeUnknownError:
-            # The change may still take effect: the fence stands until it lapses.
-            if not fenced:
-                self._link.owe(key, nonce)
+            # The change may still take effect: its fence stands until it lapses, whatever has become of the first one.
+            await self._fence_again(key, nonce)
             raise
         except BaseException:
             await self._lift_fence(key, nonce)
@@ -159,11 +159,11 @@ class ListCache:
         else:
             await self._lift_fence(key, nonce)
 
-    async def _place_fence(self, key: str, nonce: bytes, most_items: int) -> tuple[bool, int | None]:
+    async def _place_fence(self, key: str, nonce: bytes, most_items: int) -> int | None:
         give_up = time.monotonic() + _FENCE_PATIENCE
         while self._link.reachable:
             try:
-                return True, await self._commands.place_fence(
+                return await self._commands.place_fence(
                     key, nonce, milliseconds=self._fence_lifetime, most_items=most_items
                 )
             except CacheUnavailableError:
@@ -174,12 +174,19 @@ class ListCache:
                 await asyncio.sleep(_FENCE_RETRY)
         if self._strict:
             raise CacheUnavailableError
-        return False, None
+        return None
+
+    async def _fence_again(self, key: str, nonce: bytes) -> None:
+        place = partial(self._commands.place_fence, key, nonce, milliseconds=self._fence_lifetime)
+        await self._do_or_owe(place, key, nonce)
 
     async def _lift_fence(self, key: str, nonce: bytes) -> None:
+        await self._do_or_owe(partial(self._commands.lift_fence, key, nonce), key, nonce)
+
+    async def _do_or_owe(self, do: Callable[[], Awaitable[object]], key: str, nonce: bytes) -> None:
         if self._link.reachable:
             try:
-                await self._commands.lift_fence(key, nonce)
+                await do()
             except CacheUnavailableError:
                 pass
             else:
