@@ -1,5 +1,7 @@
 """HTTP/1.1 as this service takes it: stricter than Sanic does, and never for longer than its timeouts.
 
+A head, a body, and room for an answer: each has to be there within REQUEST_TIMEOUT.
+
 What one reader of a request takes for its end, and another for its middle, lets a request be smuggled past a proxy. So
 whatever departs from the grammar (RFC 9112) is refused, and the connection closed.
 """
@@ -76,10 +78,9 @@ class HttpConnection(HttpProtocol):
         if self.http is not None:
             # There are no web sockets here. Sanic stops looking at a connection that asks for one.
             self.http.upgrade_websocket = False
-            waited = monotonic() - self._time
-            leaves_body = self.http.stage is Stage.IDLE and self.http.request_body and waited > self.request_timeout
-            does_not_read = not self._can_write.is_set() and waited > self.response_timeout
-            if leaves_body or does_not_read:
+            leaves_body = self.http.stage is Stage.IDLE and self.http.request_body
+            does_not_read = not self._can_write.is_set()
+            if (leaves_body or does_not_read) and monotonic() - self._time > self.request_timeout:
                 self.abort()  # type: ignore[no-untyped-call]
                 return
         super().check_timeouts()  # type: ignore[no-untyped-call]
