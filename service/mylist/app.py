@@ -7,6 +7,7 @@ invalidations are delivered, and the clients close.
 
 import asyncio
 import logging
+import signal
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -19,7 +20,7 @@ from mylist.api.request import ApiRequest
 from mylist.cache import connection as cache_connection
 from mylist.cache.commands import CacheCommands
 from mylist.cache.link import Link
-from mylist.cache.list_cache import ListCache
+from mylist.cache.list_cache import LONGEST_TTL, ListCache
 from mylist.catalogue.catalogue import Catalogue
 from mylist.errors import StoreUnavailableError
 from mylist.lists.service import Lists
@@ -85,7 +86,8 @@ class _Service:
         self._context = app.ctx
         self._announce = announce
         self._watchers: list[asyncio.Task[None]] = []
-        self._closed = False
+        self._draining: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
 
     async def open(self, _: App) -> None:
         """Makes the clients and the parts; nothing connects yet."""
@@ -99,7 +101,7 @@ class _Service:
 
         self._redis = CacheCommands(cache_connection.connect(settings))
         redis = without_password(settings.redis_url) or f"{settings.redis_host}:{settings.redis_port}"
-        self._link = Link(self._redis, name=f"Redis at {redis}")
+        self._link = Link(self._redis, forget_after=LONGEST_TTL * settings.cache_ttl, name=f"Redis at {redis}")
         cache = ListCache(
             self._redis,
             self._link,
@@ -123,17 +125,26 @@ class _Service:
 
     async def drain(self, _: App) -> None:
         """Makes load balancers and clients look elsewhere, while requests are still served."""
-        if self._context.draining:  # Sanic may run its listeners twice
-            return
+        if self._draining is None:
+            self._draining = asyncio.create_task(self._drain())
+        # Sanic asks again when a signal interrupts it; what has begun goes on.
+        await asyncio.shield(self._draining)
+
+    async def close(self, _: App) -> None:
+        """Ends what is under way and closes the clients."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _drain(self) -> None:
+        # The end has come, and a second signal should not cut it short; SIGKILL always can.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         self._context.draining = True
         self._app.config.KEEP_ALIVE = False
         await asyncio.sleep(self._context.settings.shutdown_delay)
 
-    async def close(self, _: App) -> None:
-        """Ends what is under way and closes the clients."""
-        if self._closed:
-            return
-        self._closed = True
+    async def _close(self) -> None:
         await self._context.lists.finish()
         for watcher in self._watchers:
             watcher.cancel()

@@ -148,10 +148,13 @@ class StoreUnavailableError(UnavailableError):
         super().__init__("The database is not available, please try again")
 
 
-class OutcomeUnknownError(StoreUnavailableError):
+class OutcomeUnknownError(UnavailableError):
     """MongoDB did not answer a write in time; it may or may not take effect."""
 
     code = "OUTCOME_UNKNOWN"
+
+    def __init__(self) -> None:
+        super().__init__("The database did not answer in time; the change may or may not take effect")
 
 
 class CacheUnavailableError(UnavailableError):

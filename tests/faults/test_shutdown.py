@@ -2,10 +2,12 @@
 
 import asyncio
 import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from tests.faults.conftest import TITLES, System
+from tests.faults.conftest import TITLES, System, User
 from tests.waiting import wait_until
 
 CLIENTS = 16
@@ -67,6 +69,47 @@ def test_a_draining_service_says_so_and_still_serves(system: System) -> None:
     assert readiness.headers["connection"] == "close"
     assert user.titles() == [0]
     assert user.add(1).status_code == 201
+
+
+def test_a_request_from_before_the_drain_is_answered_and_its_connection_closed(system: System) -> None:
+    user = system.serve(SHUTDOWN_DELAY="0.5", MONGODB_TIMEOUT="5")
+    process = user.service.process
+    system.mongodb.freeze()
+    with ThreadPoolExecutor(1) as threads:
+        reading = threads.submit(user.items)
+        wait_until(reading.running, within=1)
+        assert httpx.get(f"{user.service.url}/livez").status_code == 200  # so the read, sent before, has arrived
+        process.send_signal(signal.SIGTERM)
+        wait_until(lambda: refuses(user), within=5)
+        system.mongodb.thaw()
+        answer = reading.result(10)
+
+    assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+    wait_until(lambda: process.poll() is not None, within=3)
+
+
+def test_a_second_signal_does_not_cut_the_drain_short(system: System) -> None:
+    user = system.serve(SHUTDOWN_DELAY="1.5")
+    process = user.service.process
+    assert user.add(0).status_code == 201
+
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    wait_until(lambda: user.http.get("/readyz").status_code == 503, within=1)
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(10) == 0
+    assert time.monotonic() - began > 1.5
+
+
+def refuses(user: User) -> bool:
+    """Whether the port is closed."""
+    try:
+        httpx.get(f"{user.service.url}/livez")
+    except httpx.ConnectError:
+        return True
+    return False
 
 
 def test_an_idle_keep_alive_connection_does_not_delay_the_stop(system: System) -> None:

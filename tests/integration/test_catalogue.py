@@ -180,6 +180,18 @@ async def test_no_more_titles_are_kept_than_the_capacity_and_the_latest_stay(wor
     assert world.finds.count == asked + 1
 
 
+async def test_a_title_that_stands_twice_on_a_page_is_refreshed_like_any_other(world: World) -> None:
+    movie = await world.movie("old name")
+    assert await world.titles(movie, movie) == ["old name", "old name"]
+    await world.rename(movie, "new name")
+
+    world.now = 2 * TTL
+    assert await world.titles(movie, movie) == ["new name", "new name"]
+    await world.rename(movie, "newest name")
+    world.now = 4 * TTL
+    assert await world.titles(movie) == ["newest name"]
+
+
 async def test_a_reader_that_goes_away_leaves_the_fetch_to_the_others(world: World) -> None:
     movie = await world.movie("shared")
     first = asyncio.create_task(world.titles(movie))

@@ -1,6 +1,7 @@
 """The list cache between a real Redis and a load that the test holds in its hand."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
@@ -56,7 +57,7 @@ class Cache(ListCache):
     def __init__(self, primaries: Primaries, lists: Lists, *, strict: bool = False) -> None:
         self.clock = Clock()
         commands = CacheCommands(primaries)
-        self.link = Link(commands, self.clock)
+        self.link = Link(commands, forget_after=330, clock=self.clock)
         super().__init__(commands, self.link, lists.load, ttl=300, strict=strict, load_deadline=2, write_deadline=2)
 
     async def settle(self) -> "Cache":
@@ -252,7 +253,7 @@ async def test_a_failed_load_fails_its_readers_and_caches_nothing(cache: Cache, 
         await cache.read(user_id)
     lists.fails = False
 
-    assert await cache.total(user_id) == (0, CacheResult.FENCED), "its lease still stands"
+    assert await cache.total(user_id) == (0, CacheResult.MISS), "nor does its lease keep others from caching"
 
 
 @pytest.mark.parametrize("foreign", [b"L", b"L\x02" + bytes(10), b"L\x01" + bytes(9) + b"\x05", b"?"])
@@ -432,6 +433,40 @@ async def test_what_is_owed_is_delivered_before_redis_is_believed(
 
     assert cache.link.owed == 0
     assert await cache.total(user_id) == (1, CacheResult.MISS)
+
+
+async def test_thousands_that_are_owed_are_delivered_well_within_the_grace(
+    cache: Cache, redis_client: Redis, user_id: str
+) -> None:
+    keys = [key(f"{user_id}-{number}") for number in range(5000)]
+    for each in keys:
+        await redis_client.set(each, ListValue.of([]).data, ex=60)
+        cache.link.owe(each, b"12345678")
+    began = time.monotonic()
+
+    await cache.link.heartbeat()
+
+    assert cache.link.owed == 0
+    assert time.monotonic() - began < GRACE
+    assert not any([await redis_client.exists(each) for each in keys[::100]])
+
+
+async def test_no_more_is_owed_than_can_be_delivered(nowhere: Primaries, lists: Lists, user_id: str) -> None:
+    cache = Cache(nowhere, lists)
+    await go_down(cache)
+    for number in range(20_000):
+        assert cache.link.may_owe
+        cache.link.owe(key(f"{user_id}-{number}"), b"12345678")
+
+    with pytest.raises(CacheUnavailableError):
+        async with cache.writing(user_id):
+            lists.change()
+    cache.clock.now += 400
+    await cache.link.heartbeat()
+    assert cache.link.owed == 0, "what was cached then has expired"
+    async with cache.writing(user_id):
+        lists.change()
+    assert lists.items
 
 
 async def test_a_process_that_owes_an_invalidation_believes_nothing(cache: Cache, lists: Lists, user_id: str) -> None:

@@ -47,7 +47,9 @@ async def lists(store_database: Database, store: PausingStore, primaries: Primar
     async def load(user_id: str) -> ListValue:
         return ListValue.of(await store.load(user_id))
 
-    cache = ListCache(commands, Link(commands), load, ttl=60, strict=False, load_deadline=5, write_deadline=5)
+    cache = ListCache(
+        commands, Link(commands, forget_after=330), load, ttl=60, strict=False, load_deadline=5, write_deadline=5
+    )
     catalogue = Catalogue(ContentStore(store_database), ttl=60, capacity=100)
     return Lists(store_database, store, cache, catalogue, max_items=2)
 

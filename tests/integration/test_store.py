@@ -76,6 +76,17 @@ async def test_an_item_is_kept_as_documented(lists: ListStore, store_database: D
     }
 
 
+async def test_an_item_that_the_original_kept_in_capitals_can_be_removed(
+    lists: ListStore, store_database: Database, user_id: str
+) -> None:
+    capitals = {"userId": user_id, "contentId": "AB" * 12, "contentType": "movie", "addedAt": NOON}
+    await store_database.handle["mylist"].insert_one(capitals)
+
+    assert await lists.contains(user_id, b"\xab" * 12)
+    await lists.delete(user_id, b"\xab" * 12)
+    assert await lists.load(user_id) == []
+
+
 @pytest.mark.parametrize(
     "foreign",
     [
@@ -186,7 +197,7 @@ async def test_more_work_than_there_are_connections_is_shed(
         (AutoReconnect("gone"), False, StoreUnavailableError),
         (AutoReconnect("gone"), True, OutcomeUnknownError),
         (OperationFailure("not authorized", 13), False, StoreUnavailableError),
-        (WaitQueueTimeoutError("busy"), True, StoreUnavailableError),
+        (WaitQueueTimeoutError("busy"), True, OutcomeUnknownError),
         (DuplicateKeyError("taken"), True, OutcomeUnknownError),
     ],
 )

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from bson import Decimal128, Int64, ObjectId, Regex, Timestamp
+from bson import Code, Decimal128, Int64, ObjectId, Regex, Timestamp
 from bson.binary import Binary
 
 from mylist.catalogue.fragments import to_json
@@ -26,6 +26,10 @@ def test_the_id_comes_first_and_driver_fields_never_at_any_depth() -> None:
     assert to_json(document) == b'{"id":"507f1f77bcf86cd799439012","title":"Dark","episodes":[{"episodeNumber":1}]}'
 
 
+def test_an_id_of_the_documents_own_does_not_replace_the_one_the_api_means() -> None:
+    assert to_json({"_id": ID, "id": 603, "title": "x"}) == b'{"id":"507f1f77bcf86cd799439012","title":"x"}'
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
@@ -44,6 +48,7 @@ def test_the_id_comes_first_and_driver_fields_never_at_any_depth() -> None:
         (Binary(b"raw", 128), "cmF3"),
         ('quote " and \u2028 and é', 'quote " and \u2028 and é'),
         (Timestamp(1, 2), "Timestamp(1, 2)"),
+        (Code("return 1"), "return 1"),
         (Regex("a.*"), "Regex('a.*', 0)"),
     ],
 )

@@ -29,6 +29,10 @@ def test_a_page_below_one_or_unparsable_is_the_first(query: str, page: int) -> N
     assert parse_paging(query, 20, 100).page == page
 
 
+def test_a_long_query_is_read_and_not_remembered() -> None:
+    assert parse_paging("x=" + "y" * 5000 + "&page=7", 20, 100).page == 7
+
+
 @pytest.mark.parametrize(
     ("query", "page_size"),
     [

@@ -7,7 +7,8 @@ from urllib.parse import parse_qs
 
 # A number as JavaScript's parseInt reads it: leading blanks and a sign, and whatever follows the digits is ignored.
 _INTEGER = re.compile(r"\s*([+-]?[0-9]{1,15})", re.ASCII)
-_MOST_PAGES = 2**53 - 1
+# Longer ones are nobody's page, and would only fill the memory.
+_REMEMBERED_LENGTH = 64
 
 
 class Paging(NamedTuple):
@@ -17,17 +18,22 @@ class Paging(NamedTuple):
     page_size: int
 
 
-@lru_cache(maxsize=4096)
 def parse_paging(query: str, default_size: int, most: int) -> Paging:
     """Reads `page` and `pageSize` from a query string.
 
     A page that is unparsable or below 1 is 1. A page size that is unparsable or 0 is `default_size`; below 1 it is 1,
     above `most` it is `most`.
     """
+    parse = _parse if len(query) <= _REMEMBERED_LENGTH else _parse.__wrapped__
+    return parse(query, default_size, most)
+
+
+@lru_cache(maxsize=4096)
+def _parse(query: str, default_size: int, most: int) -> Paging:
     given = parse_qs(query)
     page = _integer(given.get("page"))
     page_size = _integer(given.get("pageSize")) or default_size
-    return Paging(min(max(page, 1), _MOST_PAGES), min(max(page_size, 1), most))
+    return Paging(max(page, 1), min(max(page_size, 1), most))
 
 
 def _integer(values: list[str] | None) -> int:

@@ -7,9 +7,10 @@ request to request are formatted once, as a block.
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from sanic import HTTPResponse
+from sanic.http import Http
 from xxhash import xxh3_64_hexdigest
 
 from mylist.api.request import ApiRequest
@@ -107,6 +108,8 @@ def _response(  # noqa: PLR0913 - private, one line per part of a response
     caching: str,
     cache: CacheResult | None,
 ) -> HTTPResponse:
+    if request.app.ctx.draining:  # also when the request began before the drain did
+        cast("Http", request.stream).keep_alive = False
     response = ApiResponse(body, status=status, headers=headers)
     origins = request.app.ctx.allowed_origins
     origin = "*" if "*" in origins else request.headers.getone("origin", "")

@@ -103,6 +103,15 @@ return 1
 """
 
 
+# KEYS: the list. ARGV: the lease as it was placed.
+DROP_LEASE = """
+if redis.call('GETRANGE', KEYS[1], 0, #ARGV[1]) == ARGV[1] then
+    redis.call('DEL', KEYS[1])
+end
+return 0
+"""
+
+
 def new_nonce() -> bytes:
     """Draws the nonce of one write or one lease."""
     return os.urandom(NONCE_SIZE)
@@ -126,6 +135,7 @@ class CacheCommands:
         self._place_fence = _Script(PLACE_FENCE)
         self._lift_fence = _Script(LIFT_FENCE)
         self._fill = _Script(FILL)
+        self._drop_lease = _Script(DROP_LEASE)
 
     @property
     def changes(self) -> int:
@@ -196,6 +206,11 @@ class CacheCommands:
             # Of the reign of the lease: from then on every fence is known to whoever believes this list.
             return bool(await self._run(primary, self._fill, key, lease, value + lease[-REIGN_SIZE:], milliseconds))
 
+    async def drop_lease(self, key: str, lease: bytes) -> None:
+        """Takes away a lease that will not be used, if it still stands."""
+        with _translated():
+            await self._run(await self._owner(key), self._drop_lease, key, lease)
+
     async def place_fence(self, key: str, nonce: bytes, *, milliseconds: int, most_items: int = 0) -> int | None:
         """Fences a key for one write; gives the number of items that were cached, None when no list was.
 
@@ -212,6 +227,24 @@ class CacheCommands:
         """Takes one write's nonce out of the fence; leaves nothing that could predate the write."""
         with _translated():
             await self._run(await self._owner(key), self._lift_fence, key, nonce)
+
+    async def lift_fences(self, fences: Sequence[tuple[str, bytes]]) -> None:
+        """Lifts the fences of many writes, each a key and a nonce, in one round trip to each primary concerned."""
+        with _translated():
+            places: dict[Primary, list[tuple[str, bytes]]] = {}
+            for key, nonce in fences:
+                places.setdefault(await self._owner(key), []).append((key, nonce))
+            await asyncio.gather(*(self._lift_at(primary, theirs) for primary, theirs in places.items()))
+
+    async def _lift_at(self, primary: Primary, fences: Sequence[tuple[str, bytes]]) -> None:
+        pipeline = primary.client.pipeline(transaction=False)
+        for key, nonce in fences:
+            pipeline.execute_command("EVALSHA", self._lift_fence.digest, 1, key, nonce)
+        for (key, nonce), answer in zip(fences, await pipeline.execute(raise_on_error=False), strict=True):
+            if isinstance(answer, (NoScriptError, AskError)):  # not loaded there, or not held there: the long way
+                await self._run(await self._owner(key), self._lift_fence, key, nonce)
+            elif isinstance(answer, Exception):
+                raise answer
 
     async def close(self) -> None:
         """Closes every connection."""

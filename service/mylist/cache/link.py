@@ -17,7 +17,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
+from itertools import islice
 
 from mylist.cache.commands import CacheCommands
 from mylist.errors import CacheUnavailableError
@@ -25,7 +27,9 @@ from mylist.errors import CacheUnavailableError
 HEARTBEAT = 0.1
 DOUBT_AFTER = 0.45
 DOWN_AFTER = 0.7
-GRACE = 1.0
+GRACE = 2.0
+_MOST_OWED = 20_000
+_DELIVERED_AT_ONCE = 500
 
 _logger = logging.getLogger(__name__)
 
@@ -42,17 +46,30 @@ class LinkState(Enum):
 class Link:
     """Watches Redis by heartbeats and keeps the invalidations that are owed.
 
+    Args:
+        commands: says things to Redis.
+        forget_after: seconds after which a list that was cached has expired, and its invalidation is pointless.
+        name: what the log calls Redis.
+        clock: monotonic seconds.
+
     Attributes:
         state: what the heartbeats say.
     """
 
     def __init__(
-        self, commands: CacheCommands, clock: Callable[[], float] = time.monotonic, *, name: str = "Redis"
+        self,
+        commands: CacheCommands,
+        *,
+        forget_after: float,
+        name: str = "Redis",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._commands = commands
-        self._clock = clock
+        self._forget_after = forget_after
         self._name = name
-        self._owed: dict[str, set[bytes]] = {}
+        self._clock = clock
+        # Nonces, and when the latest was added; the oldest entry comes first.
+        self._owed: dict[str, tuple[set[bytes], float]] = {}
         self._last_answered = -float("inf")
         self._changes = commands.changes
         self._failing_since: float | None = None
@@ -77,12 +94,19 @@ class Link:
 
     @property
     def owed(self) -> int:
-        """How many invalidations wait to be delivered."""
-        return sum(map(len, self._owed.values()))
+        """For how many lists an invalidation waits to be delivered."""
+        return len(self._owed)
+
+    @property
+    def may_owe(self) -> bool:
+        """Whether another invalidation could still be delivered within the grace that everybody waits."""
+        return len(self._owed) < _MOST_OWED
 
     def owe(self, key: str, nonce: bytes) -> None:
         """Keeps the end of a write for delivery as soon as Redis answers."""
-        self._owed.setdefault(key, set()).add(nonce)
+        nonces, _ = self._owed.pop(key, (set(), 0.0))
+        nonces.add(nonce)
+        self._owed[key] = nonces, self._clock()
 
     async def heartbeats(self) -> None:
         """Sends heartbeats until cancelled."""
@@ -95,12 +119,12 @@ class Link:
         sent = self._clock()
         try:
             await self._commands.ping()
-            await self._deliver()
         except CacheUnavailableError as error:
             if self._failing_since is None:
                 self._failing_since = sent
             if self._clock() - self._failing_since > DOWN_AFTER:
                 self._enter(LinkState.DOWN, error.__cause__)
+            self._forget()
             return
         self._failing_since = None
         # Another primary is like an outage that was over before it was noticed: other processes may still talk to the
@@ -110,17 +134,29 @@ class Link:
         self._last_answered = sent
         if lost_sight:
             self._believe_from = self._clock() + GRACE
+            # From here on writes are fenced again, so that what is owed does not grow while it is delivered.
             self._enter(LinkState.RECOVERING)
         elif self._clock() >= self._believe_from:
             self._enter(LinkState.UP)
+        with suppress(CacheUnavailableError):  # then it stays owed, and nothing is believed
+            await self._deliver()
 
     async def _deliver(self) -> None:
-        for key in list(self._owed):
-            nonces = self._owed[key]
-            while nonces:
-                nonce = next(iter(nonces))
-                await self._commands.lift_fence(key, nonce)
-                nonces.discard(nonce)
+        while self._owed:
+            batch = [(key, tuple(nonces)) for key, (nonces, _) in islice(self._owed.items(), _DELIVERED_AT_ONCE)]
+            await self._commands.lift_fences([(key, nonce) for key, nonces in batch for nonce in nonces])
+            for key, delivered in batch:
+                nonces, _ = self._owed[key]
+                nonces.difference_update(delivered)
+                if not nonces:
+                    del self._owed[key]
+
+    def _forget(self) -> None:
+        """Drops what is owed for lists that have expired by now."""
+        while self._owed:
+            key, (_, since) = next(iter(self._owed.items()))
+            if self._clock() - since < self._forget_after:
+                return
             del self._owed[key]
 
     def _enter(self, state: LinkState, reason: BaseException | None = None) -> None:

@@ -19,7 +19,7 @@ import logging
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from enum import Enum
 from functools import partial
 
@@ -29,8 +29,11 @@ from mylist.cache.loads import SharedLoads
 from mylist.cache.reads import CoalescedReads
 from mylist.errors import CacheUnavailableError, ListFullError, OutcomeUnknownError
 from mylist.lists.value import LIST_TAG, ListValue, UnreadableValueError
+from mylist.tasks import start
 
 _TTL_SPREAD = 0.1
+LONGEST_TTL = 1 + _TTL_SPREAD
+"""How long a cached list may live, in lifetimes."""
 _FENCE_RETRY = 0.05
 # Longer than the link takes to notice that Redis is away.
 _FENCE_PATIENCE = 2.0
@@ -104,7 +107,7 @@ class ListCache:
         except CacheUnavailableError:
             return await self._loads.load(user_id), CacheResult.BYPASSED
         if held is None and lease:
-            task = asyncio.create_task(self._load_and_fill(user_id, key, lease))
+            task = start(self._load_and_fill(user_id, key, lease))
             self._leased[lease] = task
             return await asyncio.shield(task), CacheResult.MISS
         return await self._read_held(user_id, held or b"")
@@ -124,11 +127,15 @@ class ListCache:
     async def _load_and_fill(self, user_id: str, key: str, lease: bytes) -> ListValue:
         try:
             value = await self._loads.load(user_id)
+        except BaseException:
+            # Otherwise nobody could fill the key before the lease lapses.
+            with suppress(CacheUnavailableError):
+                await self._commands.drop_lease(key, lease)
+            raise
+        else:
             lifetime = self._ttl * random.uniform(1 - _TTL_SPREAD, 1 + _TTL_SPREAD)  # noqa: S311 - spreads expiries
-            try:
+            with suppress(CacheUnavailableError):
                 await self._commands.fill(key, lease, value.data, milliseconds=int(lifetime * 1000))
-            except CacheUnavailableError:
-                _logger.debug("The list of user %s was not cached", user_id)
             return value
         finally:
             del self._leased[lease]
@@ -172,7 +179,7 @@ class ListCache:
                 if time.monotonic() > give_up:
                     raise
                 await asyncio.sleep(_FENCE_RETRY)
-        if self._strict:
+        if self._strict or not self._link.may_owe:
             raise CacheUnavailableError
         return None
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from mylist.lists.value import ListValue
+from mylist.tasks import start
 
 
 class SharedLoads:
@@ -25,9 +26,9 @@ class SharedLoads:
         if task is None:
             running = self._running.get(user_id)
             if running is None:
-                task = self._running[user_id] = asyncio.create_task(self._run(user_id))
+                task = self._running[user_id] = start(self._run(user_id))
             else:
-                task = self._following[user_id] = asyncio.create_task(self._follow(running, user_id))
+                task = self._following[user_id] = start(self._follow(running, user_id))
         return await asyncio.shield(task)
 
     async def _run(self, user_id: str) -> ListValue:

@@ -60,7 +60,10 @@ class Primary:
         fields = dict(re.findall(rb"^(role|master_replid):(\w+)", info, re.MULTILINE))
         if fields.get(b"role") != b"master":
             raise RedisConnectionError(f"{name_of(self.client)} is not a primary")
-        reign = bytes.fromhex(fields[b"master_replid"][: 2 * REIGN_SIZE].decode())
+        replication_id = fields.get(b"master_replid")
+        if replication_id is None:
+            raise RedisConnectionError(f"{name_of(self.client)} does not tell its replication id")
+        reign = bytes.fromhex(replication_id[: 2 * REIGN_SIZE].decode())
         if reign != self.reign:
             self.reign = reign
             self._changed()

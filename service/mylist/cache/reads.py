@@ -37,7 +37,7 @@ class CoalescedReads:
                 batch, self._waiting = self._waiting[:_MOST_KEYS], self._waiting[_MOST_KEYS:]
                 try:
                     values = await self._commands.get_many([key for key, _ in batch])
-                except CacheUnavailableError as error:
+                except Exception as error:  # noqa: BLE001 - whatever it is, nobody may be left waiting
                     for _, answer in batch:
                         if not answer.done():  # its request may have been cancelled
                             answer.set_exception(_same(error))
@@ -49,8 +49,8 @@ class CoalescedReads:
             self._sender = None
 
 
-def _same(error: CacheUnavailableError) -> CacheUnavailableError:
+def _same(error: Exception) -> CacheUnavailableError:
     # An exception collects the traceback of each place that raises it, so none is shared.
     again = CacheUnavailableError()
-    again.__cause__ = error.__cause__
+    again.__cause__ = error.__cause__ if isinstance(error, CacheUnavailableError) else error
     return again

@@ -18,6 +18,7 @@ from mylist.errors import UnavailableError
 from mylist.lists.item import ContentType
 from mylist.lists.value import content_key, split_content_key
 from mylist.store.content import ContentStore
+from mylist.tasks import start
 
 # How long "not found" is remembered for readers, in seconds.
 _ABSENT_TTL = 5.0
@@ -110,12 +111,12 @@ class Catalogue:
         entry = self._entries.get(key)
         if entry and entry.exists and self._clock() < entry.expires_at:
             return True
-        return (await self._load(content_type, [key]))[key].exists
+        return (await asyncio.shield(start(self._load(content_type, [key]))))[key].exists
 
     def _fetch(self, keys: Iterable[bytes]) -> dict[bytes, _Fetch]:
         """Gives the fetch under way for each key; starts one per content type for keys that have none."""
         starting: dict[ContentType, list[bytes]] = {}
-        for key in keys:
+        for key in dict.fromkeys(keys):
             if key not in self._fetches:
                 starting.setdefault(split_content_key(key)[1], []).append(key)
         for content_type, group in starting.items():
@@ -126,7 +127,7 @@ class Catalogue:
 
     def _ended(self, keys: Iterable[bytes], fetch: _Fetch) -> None:
         for key in keys:
-            del self._fetches[key]
+            self._fetches.pop(key, None)
         if not fetch.cancelled() and (error := fetch.exception()):
             _logger.debug("Content was not fetched: %r", error)
 

@@ -19,7 +19,9 @@ def to_json(document: Mapping[str, Any]) -> bytes:
 
     Dates become ISO 8601 UTC with milliseconds. What JSON cannot say becomes null or text, never an error.
     """
-    return msgspec.json.encode({"id": str(document["_id"]), **_plain(document)})
+    fields = _plain(document)
+    fields.pop("id", None)  # an imported document's own, which is not the one that the API means
+    return msgspec.json.encode({"id": str(document["_id"]), **fields})
 
 
 def _plain(value: Any) -> Any:  # noqa: PLR0911 - one line for each kind of value
@@ -32,8 +34,10 @@ def _plain(value: Any) -> Any:  # noqa: PLR0911 - one line for each kind of valu
             return iso_format(value)
         case float() if not math.isfinite(value):
             return None
-        case None | str() | bool() | float():
+        case None | bool() | float():
             return value
+        case str():
+            return str(value)
         case int():
             return int(value)
         case ObjectId() | Decimal128():

@@ -13,6 +13,7 @@ from mylist.errors import ContentNotFoundError, ItemAlreadyInListError, ItemNotI
 from mylist.lists.item import ContentType, Item, parse_content_id, to_milliseconds
 from mylist.store.connection import Database
 from mylist.store.lists import ListStore
+from mylist.tasks import start
 
 _T = TypeVar("_T")
 
@@ -90,7 +91,7 @@ class Lists:
             return await self._to_the_end(self._add(user_id, parsed, content_type))
         except ListFullError:
             # Whoever repeats the add that filled the list is told the same as on any other list.
-            if await self._store.contains(user_id, parsed):
+            if await self._to_the_end(self._store.contains(user_id, parsed)):
                 raise ItemAlreadyInListError from None
             raise
 
@@ -133,7 +134,7 @@ class Lists:
 
     async def _to_the_end(self, change: Coroutine[Any, Any, _T]) -> _T:
         # A client that goes away must not leave a change between its fence and MongoDB.
-        task = asyncio.create_task(change)
+        task = start(change)
         self._changes.add(task)
         task.add_done_callback(self._changes.discard)
         return await asyncio.shield(task)

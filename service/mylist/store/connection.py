@@ -68,6 +68,7 @@ def connect(settings: Settings) -> AsyncMongoClient[Document]:
                 w="majority",
                 readConcernLevel="majority",
                 readPreference="primary",
+                unicode_decode_error_handler="replace",
                 datetime_conversion="DATETIME_CLAMP",
                 **credentials,
             )
@@ -132,13 +133,16 @@ class Database:
         self._checked = False
 
     def require(self) -> None:
-        """Makes sure that asking MongoDB makes sense.
+        """Makes sure that asking MongoDB makes sense now.
 
         Raises:
             StoreUnavailableError: it did not answer the last check.
+            DatabaseBusyError: every connection is in use.
         """
         if not self.available:
             raise StoreUnavailableError
+        if self._under_way >= self._pool_size:
+            raise DatabaseBusyError
 
     def deadline(self) -> AbstractContextManager[None]:
         """Surrounds several operations that have to end within the deadline of one."""
@@ -154,12 +158,10 @@ class Database:
             OutcomeUnknownError: it `writes`, and may have taken effect all the same.
         """
         self.require()
-        if self._under_way >= self._pool_size:
-            raise DatabaseBusyError
         self._under_way += 1
         try:
             yield
-        except (ServerSelectionTimeoutError, WaitQueueTimeoutError) as error:
+        except ServerSelectionTimeoutError as error:
             raise StoreUnavailableError from error
         except PyMongoError as error:
             _logger.warning("MongoDB operation failed: %s", reason(error))

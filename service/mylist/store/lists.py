@@ -48,7 +48,9 @@ class ListStore:
     async def contains(self, user_id: str, content_id: bytes) -> bool:
         """Says whether a list has an item of this content id (12 bytes)."""
         with self._database.operation():
-            return bool(await self._collection.find_one({"userId": user_id, "contentId": content_id.hex()}, {"_id": 1}))
+            return bool(
+                await self._collection.find_one({"userId": user_id, "contentId": _spellings(content_id)}, {"_id": 1})
+            )
 
     async def insert(self, user_id: str, item: Item) -> None:
         """Adds an item.
@@ -78,9 +80,14 @@ class ListStore:
             OutcomeUnknownError: MongoDB did not answer; the item may have been removed.
         """
         with self._database.operation(writes=True):
-            result = await self._collection.delete_one({"userId": user_id, "contentId": content_id.hex()})
+            result = await self._collection.delete_one({"userId": user_id, "contentId": _spellings(content_id)})
         if not result.deleted_count:
             raise ItemNotInListError
+
+
+def _spellings(content_id: bytes) -> Document:
+    # The original kept ids as its clients wrote them.
+    return {"$in": [content_id.hex(), content_id.hex().upper()]}
 
 
 def _to_item(document: Document) -> Item | None:
