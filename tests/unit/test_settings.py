@@ -1,6 +1,8 @@
 """Settings: where they come from, and what a bad one says."""
 
+import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -95,6 +97,24 @@ def test_the_environment_wins_over_the_env_file(monkeypatch: pytest.MonkeyPatch)
     assert sources["PORT"] == ("5000", "environment")
     assert sources["CACHE_TTL"] == ("60", ".env")
     assert sources["REDIS_PORT"] == ("6379", "default")
+
+
+def test_an_env_file_that_may_not_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody, me = 65534, os.geteuid()
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        monkeypatch.chdir(folder)
+        Path(".env").touch(mode=0)
+        if me == 0:  # who may read everything
+            os.seteuid(nobody)
+        try:
+            with pytest.raises(
+                InvalidSettingError, match=r"/\.env cannot be read: Permission denied; mend"
+            ):
+                Settings.from_environment()
+        finally:
+            os.seteuid(me)
+        monkeypatch.chdir("/")
 
 
 def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:

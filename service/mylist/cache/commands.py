@@ -21,9 +21,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from redis.exceptions import AskError, MovedError, NoScriptError, RedisError
+from redis.exceptions import AskError, MovedError, NoScriptError
 
-from mylist.cache.primaries import REIGN_SIZE, Primaries, Primary
+from mylist.cache.primaries import FAILURES, REIGN_SIZE, Primaries, Primary
 from mylist.errors import CacheUnavailableError
 from mylist.lists.value import LIST_TAG
 
@@ -148,7 +148,7 @@ class CacheCommands:
             await self._primaries.watch()
             try:
                 await asyncio.gather(*map(self._ping, self._primaries.all))
-            except (RedisError, OSError):
+            except FAILURES:
                 await self._primaries.suspect()
                 raise
 
@@ -298,5 +298,5 @@ def _valid(held: bytes | None, primary: Primary) -> bytes | None:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (RedisError, OSError, TimeoutError) as error:
+    except FAILURES as error:
         raise CacheUnavailableError from error

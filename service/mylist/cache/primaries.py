@@ -20,6 +20,8 @@ from redis.exceptions import RedisError
 from mylist.cache.redis_url import Address
 
 REIGN_SIZE = 8
+# What it looks like when a server does not answer; RuntimeError is what uvloop says of a connection that just closed.
+FAILURES = (RedisError, OSError, RuntimeError)
 
 OnConnect = Callable[[Any], Awaitable[None]]
 MakeClient = Callable[[Address, OnConnect | None], Redis]
@@ -200,6 +202,6 @@ def name_of(client: Redis) -> str:
 
 async def close(client: Redis) -> None:
     """Closes every connection of a client."""
-    with suppress(RedisError, OSError):  # the other side of a TLS connection may not say goodbye
+    with suppress(*FAILURES):  # the other side of a TLS connection may not say goodbye
         await client.aclose()
         await client.connection_pool.disconnect()

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 
-from mylist.cache.primaries import DiscoveredPrimaries, Execute, MakeClient, Primary, close
+from mylist.cache.primaries import FAILURES, DiscoveredPrimaries, Execute, MakeClient, Primary, close
 from mylist.cache.redis_url import Address
 
 # Seconds that Sentinels have before a heartbeat goes on with those that answered; well below `link.DOUBT_AFTER`.
@@ -42,7 +41,7 @@ class Sentinel:
     async def _ask(self) -> None:
         try:
             state = await self._execute("SENTINEL MASTER", self._name)
-        except (RedisError, OSError) as error:
+        except FAILURES as error:
             self.told, self.error = None, error
         else:
             self.told = int(state["config-epoch"]), (str(state["ip"]), int(state["port"]))
