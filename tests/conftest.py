@@ -66,7 +66,9 @@ def serve(mongodb_uri: str, redis_url: str, tmp_path_factory: pytest.TempPathFac
 
         def start(**settings: str) -> Service:
             service = Service(
-                tmp_path_factory.mktemp("service"), {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url, **settings}
+                tmp_path_factory.mktemp("service"),
+                # Patient, because how fast the machine is at the moment is no matter of these tests.
+                {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url, "MONGODB_TIMEOUT": "5", **settings},
             )
             try:
                 service.wait_until_ready()
