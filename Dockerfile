@@ -36,7 +36,7 @@ RUN pip --python /opt/mylist/bin/python install --only-binary :all: --require-ha
 # compiling it on a read-only file system would cost every start anew).
 FROM ${PYTHON_IMAGE} AS service
 RUN pip uninstall --yes --quiet --root-user-action ignore pip \
-    && rm -rf /usr/local/lib/python3.*/ensurepip /root/.cache \
+    && rm -rf /usr/local/lib/python3.*/ensurepip "$HOME/.cache" \
     && python -m compileall -q --invalidation-mode unchecked-hash -x '/(idlelib|test|tkinter|turtledemo)/' \
         "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 ENV PATH=/opt/mylist/bin:$PATH \

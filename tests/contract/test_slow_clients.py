@@ -1,6 +1,7 @@
 """Clients that take all the time in the world, or leave without a word: they cost a connection, and not for long."""
 
 import asyncio
+import os
 import resource
 import socket
 import struct
@@ -9,6 +10,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 import httpx
@@ -95,7 +97,7 @@ def established(service: int | None, client: int) -> bool:
     """Whether the service has not closed its end of the connection between these ports."""
     table = Path("/proc/net/tcp")
     if not table.exists():
-        pytest.skip("only Linux tells the state of a connection")
+        cannot("only Linux tells the state of a connection")
     rows = (row.split() for row in table.read_text().splitlines()[1:])
     ends = (f":{service:04X}", f":{client:04X}")
     return any((local[-5:], remote[-5:], state) == (*ends, "01") for _, local, remote, state, *_ in rows)
@@ -201,7 +203,7 @@ def many_files() -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = IDLE + 1_000
     if hard != resource.RLIM_INFINITY and hard < wanted:
-        pytest.skip(f"a process may have {hard} files open here")
+        cannot(f"a process may have {hard} files open here")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -223,9 +225,16 @@ def test_thousands_of_idle_connections_cost_the_others_nothing(serve: Serve) -> 
     wait_until(lambda: open_files(service) <= before + POOLED, within=15)
 
 
+def cannot(reason: str) -> NoReturn:
+    """Leaves a test out where the machine cannot show what it asks; the machine that checks changes has to."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
 def open_files(service: Service) -> int:
     """How many files and sockets the service has open."""
     folder = Path(f"/proc/{service.process.pid}/fd")
     if not folder.exists():
-        pytest.skip("only Linux tells what a process has open")
+        cannot("only Linux tells what a process has open")
     return len(list(folder.iterdir()))
