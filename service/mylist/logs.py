@@ -20,8 +20,6 @@ def configure(settings: Settings) -> None:
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     # Sanic tells of every start and stop of its parts; its errors come through the error handler.
     logging.getLogger("sanic").setLevel(logging.WARNING)
-    # The driver's debug messages quote whole documents.
-    logging.getLogger("pymongo").setLevel(logging.INFO)
 
 
 class JsonFormatter(logging.Formatter):
