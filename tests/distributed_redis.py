@@ -90,10 +90,12 @@ class Member(ValkeyServer):
         return bool(role[0] == "slave" and role[3] == "connected")
 
 
-class _SentinelServer(Member):
+class SentinelServer(Member):
     """A Sentinel."""
 
     name = "Sentinel"
+    epoch = 0
+    """Of the last failover that it knows of when it starts."""
 
     def command(self) -> list[str]:
         assert self.primary is not None
@@ -104,6 +106,7 @@ class _SentinelServer(Member):
             f"sentinel down-after-milliseconds {PRIMARY_NAME} {_DOWN_AFTER}\n"
             f"sentinel failover-timeout {PRIMARY_NAME} 2000\n"
             f"sentinel parallel-syncs {PRIMARY_NAME} 2\n"
+            f"sentinel config-epoch {PRIMARY_NAME} {self.epoch}\n"
         )
         return [super().command()[0], str(configuration), "--sentinel"]
 
@@ -113,7 +116,7 @@ class SentinelGroup:
 
     def __init__(self, folder: Path) -> None:
         self.servers = [Member(folder / f"server-{number}") for number in range(3)]
-        self.sentinels = [_SentinelServer(folder / f"sentinel-{number}") for number in range(3)]
+        self.sentinels = [SentinelServer(folder / f"sentinel-{number}") for number in range(3)]
         self._running = ExitStack()
 
     @property

@@ -33,7 +33,7 @@ class System:
 
     def launch(self, **settings: str) -> Service:
         """Starts a service without waiting for it."""
-        stores = {"MONGODB_URI": f"{self.mongodb.uri}faults", "REDIS_URL": self.redis.uri}
+        stores = {"MONGODB_URI": self.mongodb.database("faults"), "REDIS_URL": self.redis.uri}
         service = Service(self._folder, stores | settings)
         self.services.append(service)
         return service

@@ -149,7 +149,7 @@ def main() -> None:
             with MongoClient[dict[str, object]](mongodb.uri) as client:
                 titles = [{"_id": ObjectId(title), "title": f"Movie {title}"} for title in TITLES]
                 client["soak"]["movies"].insert_many(titles)
-            service = Service(folder, {"MONGODB_URI": f"{mongodb.uri}soak", "REDIS_URL": redis.uri})
+            service = Service(folder, {"MONGODB_URI": mongodb.database("soak"), "REDIS_URL": redis.uri})
             try:
                 service.wait_until_ready()
                 windows = asyncio.run(soak(service, seconds))

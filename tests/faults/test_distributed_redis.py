@@ -152,3 +152,13 @@ def test_a_primary_that_was_replaced_while_it_was_frozen_misleads_nobody(
         assert other.add(title).status_code == 201
         assert_all_see(users, list(range(title, -1, -1)))
     read_until_cached(users, [5, 4, 3, 2, 1, 0])
+
+
+def test_an_orderly_failover_refuses_nothing(services: Services, users: tuple[User, User, User]) -> None:
+    one, other, strict = users
+
+    services.group.failover(key(one))
+    for title, user in enumerate((one, other, strict) * 2, start=1):
+        assert user.add(title).status_code == 201
+        assert_all_see(users, list(range(title, -1, -1)))
+    read_until_cached(users, [6, 5, 4, 3, 2, 1, 0])

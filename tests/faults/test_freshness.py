@@ -33,6 +33,7 @@ def check_freshness(folder: Path, mode: str, *faults: str) -> tuple[int, dict[st
     ("mode", "faults"),
     [
         ("strict", ["service-kill", "redis-kill", "link-cut"]),
+        ("default", ["redis-freeze", "link-cut", "mongodb-kill"]),
     ],
 )
 def test_nothing_is_stale_or_lost_whatever_fails(tmp_path: Path, mode: str, faults: list[str]) -> None:

@@ -80,7 +80,7 @@ def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedMongoSe
 def settings(mongodb: GuardedMongoServer, redis: GuardedValkeyServer) -> dict[str, str]:
     """What a service needs to start."""
     return {
-        "MONGODB_URI": f"{mongodb.uri}{DATABASE}?authSource=admin",
+        "MONGODB_URI": f"{mongodb.database(DATABASE)}&authSource=admin",
         "MONGODB_USER": "writer",
         "MONGODB_PASSWORD": RIGHT,
         "REDIS_URL": redis.uri,

@@ -10,9 +10,11 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
+from bson import Binary, Int64
 from pymongo import MongoClient
 
 from mylist.development.servers import (
@@ -254,6 +256,19 @@ def test_a_killed_server_comes_back_on_its_port_with_what_it_acknowledged(mongod
             assert mongodb.uri == uri
             assert mongodb.pid != pid
             assert client["test"]["things"].find_one() == {"_id": 1}
+
+
+def test_a_killed_mongodb_does_not_know_a_repeated_write_again(mongodb: MongoServer) -> None:
+    number = {"lsid": {"id": Binary.from_uuid(uuid4())}, "txnNumber": Int64(1)}
+    write = {"insert": "things", "documents": [{"_id": 1}], **number}
+    with running(mongodb), MongoClient[dict[str, Any]](mongodb.database("test")) as client:
+        for _ in range(2):
+            assert client["test"].command(write)["n"] == 1
+        mongodb.kill()
+        mongodb.restart()
+        repeated = MongoClient[dict[str, Any]](mongodb.uri)["test"].command(write)
+        assert repeated["writeErrors"][0]["code"] == 11000, "it does know: retryWrites=false can go"
+        assert not client.options.retry_writes
 
 
 def test_a_frozen_server_keeps_silent_and_goes_on_when_thawed(valkey: ValkeyServer) -> None:

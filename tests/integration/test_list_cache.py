@@ -10,13 +10,14 @@ from redis.asyncio import Redis
 
 from mylist.cache.commands import CacheCommands
 from mylist.cache.connection import connect
-from mylist.cache.link import GRACE, HEARTBEAT, Link, LinkState
+from mylist.cache.link import DOUBT_AFTER, GRACE, HEARTBEAT, Link, LinkState
 from mylist.cache.list_cache import CacheResult, ListCache
 from mylist.cache.primaries import REIGN_SIZE, Primaries
 from mylist.errors import CacheUnavailableError, ListFullError, OutcomeUnknownError, StoreUnavailableError
 from mylist.lists.item import Item
 from mylist.lists.value import ListValue
 from mylist.settings import Settings
+from tests.waiting import eventually
 
 
 class Lists:
@@ -400,6 +401,46 @@ async def test_a_process_that_was_stopped_for_a_while_believes_nothing_until_the
     assert (await cache.total(user_id))[1] is CacheResult.BYPASSED
     await cache.settle()
     assert await cache.total(user_id) == (0, CacheResult.HIT)
+
+
+async def test_a_write_waits_until_nobody_takes_the_former_primary_for_one(
+    cache: Cache, primaries: Primaries, lists: Lists, user_id: str
+) -> None:
+    primaries.takeovers += 1
+    began = time.monotonic()
+
+    async with cache.writing(user_id):
+        lists.change()
+        assert time.monotonic() - began > DOUBT_AFTER
+    cache.clock.now += 1
+    await cache.link.heartbeat()
+    began = time.monotonic()
+    async with cache.writing(user_id):
+        lists.change()
+    assert time.monotonic() - began < DOUBT_AFTER
+
+
+async def test_a_process_that_was_stopped_in_a_write_acknowledges_it_only_when_it_knows_the_primary_again(
+    cache: Cache, redis_client: Redis, lists: Lists, user_id: str
+) -> None:
+    async def write() -> None:
+        async with cache.writing(user_id):
+            lists.change()
+            cache.clock.now += 10
+
+    writing = asyncio.create_task(write())
+    await eventually(lambda: _is_gone(redis_client, user_id), within=5)
+    await asyncio.sleep(0.2)
+    assert not writing.done()
+    # Meanwhile somebody who knows the primary has cached what was there before the write.
+    await redis_client.set(key(user_id), b"L something", ex=60)
+    await cache.link.heartbeat()
+    await writing
+    assert await _is_gone(redis_client, user_id)
+
+
+async def _is_gone(redis_client: Redis, user_id: str) -> bool:
+    return not await redis_client.exists(key(user_id))
 
 
 async def go_down(cache: Cache) -> None:

@@ -142,6 +142,11 @@ class CacheCommands:
         """How often it has become known that Redis may have lost something; see `Primaries`."""
         return self._primaries.changes
 
+    @property
+    def takeovers(self) -> int:
+        """How often other servers than before were found to be the primaries; see `Primaries`."""
+        return self._primaries.takeovers
+
     async def ping(self) -> None:
         """Makes sure that every primary answers, and would take a fence."""
         with _translated():

@@ -11,6 +11,12 @@ until every process has had the time to deliver. What makes this sound is the or
 
 When one process writes without a fence because Redis is away for all, the others have stopped believing before. The one
 case this does not cover is a link cut for one process only; there CACHE_TTL is the bound, or CACHE_STRICT the answer.
+
+A primary may be replaced while it goes on answering. What a heartbeat was told is good for DOUBT_AFTER: so long a
+process that does not know yet may read, and end writes, at the old primary. Two delays keep the others out of its way:
+
+    HANDOVER      after another primary was found, until a write goes on that was fenced there
+    GRACE         after that, until a list from there is believed
 """
 
 import asyncio
@@ -26,6 +32,7 @@ from mylist.errors import CacheUnavailableError
 
 HEARTBEAT = 0.1
 DOUBT_AFTER = 0.45
+HANDOVER = 0.6
 DOWN_AFTER = 0.7
 GRACE = 2.0
 _MOST_OWED = 20_000
@@ -72,6 +79,8 @@ class Link:
         self._owed: dict[str, tuple[set[bytes], float]] = {}
         self._last_answered = -float("inf")
         self._changes = commands.changes
+        self._takeovers = commands.takeovers
+        self._handed_over = -float("inf")
         self._failing_since: float | None = None
         self._believe_from = float("inf")
         # A process that starts in an outage cannot know what others owe, so it begins like one that saw it.
@@ -85,12 +94,17 @@ class Link:
     @property
     def believed(self) -> bool:
         """Whether a list that Redis holds may be served."""
-        return (
-            self.state is LinkState.UP
-            and not self._owed
-            and self._clock() - self._last_answered <= DOUBT_AFTER
-            and self._commands.changes == self._changes
-        )
+        return self.state is LinkState.UP and not self._owed and self.sure and self._commands.changes == self._changes
+
+    @property
+    def sure(self) -> bool:
+        """Whether whoever is held for the primary has been one lately."""
+        return self._clock() - self._last_answered <= DOUBT_AFTER
+
+    @property
+    def changes(self) -> int:
+        """How often Redis may have lost something."""
+        return self._commands.changes
 
     @property
     def owed(self) -> int:
@@ -108,6 +122,13 @@ class Link:
         nonces.add(nonce)
         self._owed[key] = nonces, self._clock()
 
+    async def handed_over(self) -> None:
+        """Waits until no process can hold for a primary what this one knows to be replaced."""
+        self._note_takeovers()
+        left = self._handed_over - self._clock()
+        if left > 0:
+            await asyncio.sleep(left)
+
     async def heartbeats(self) -> None:
         """Sends heartbeats until cancelled."""
         while True:
@@ -120,12 +141,14 @@ class Link:
         try:
             await self._commands.ping()
         except CacheUnavailableError as error:
+            self._note_takeovers()
             if self._failing_since is None:
                 self._failing_since = sent
             if self._clock() - self._failing_since > DOWN_AFTER:
                 self._enter(LinkState.DOWN, error.__cause__)
             self._forget()
             return
+        self._note_takeovers()
         self._failing_since = None
         # Another primary is like an outage that was over before it was noticed: other processes may still talk to the
         # old one, and fence there.
@@ -140,6 +163,11 @@ class Link:
             self._enter(LinkState.UP)
         with suppress(CacheUnavailableError):  # then it stays owed, and nothing is believed
             await self._deliver()
+
+    def _note_takeovers(self) -> None:
+        if self._takeovers != self._commands.takeovers:
+            self._takeovers = self._commands.takeovers
+            self._handed_over = self._clock() + HANDOVER
 
     async def _deliver(self) -> None:
         while self._owed:

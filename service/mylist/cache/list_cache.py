@@ -170,7 +170,7 @@ class ListCache:
         give_up = time.monotonic() + _FENCE_PATIENCE
         while self._link.reachable:
             try:
-                return await self._commands.place_fence(
+                cached = await self._commands.place_fence(
                     key, nonce, milliseconds=self._fence_lifetime, most_items=most_items
                 )
             except CacheUnavailableError:
@@ -179,6 +179,9 @@ class ListCache:
                 if time.monotonic() > give_up:
                     raise
                 await asyncio.sleep(_FENCE_RETRY)
+            else:
+                await self._link.handed_over()
+                return cached
         if self._strict or not self._link.may_owe:
             raise CacheUnavailableError
         return None
@@ -191,13 +194,16 @@ class ListCache:
         await self._do_or_owe(partial(self._commands.lift_fence, key, nonce), key, nonce)
 
     async def _do_or_owe(self, do: Callable[[], Awaitable[object]], key: str, nonce: bytes) -> None:
-        if self._link.reachable:
+        while self._link.reachable:
+            changes = self._link.changes
             try:
                 await do()
             except CacheUnavailableError:
-                pass
-            else:
+                break
+            if self._link.sure and self._link.changes == changes:
                 return
+            # The process was held up for so long that it may have done it where nobody looks any more.
+            await asyncio.sleep(_FENCE_RETRY)
         self._link.owe(key, nonce)
 
 

@@ -81,6 +81,7 @@ class Primaries(ABC):
     Attributes:
         all: each of them once; none before they were found.
         changes: how often it has become known that a list may be held by another primary or in another reign.
+        takeovers: how often other servers than before were found to be the primaries.
     """
 
     sharded = False
@@ -89,6 +90,7 @@ class Primaries(ABC):
     def __init__(self, make_client: MakeClient) -> None:
         self.all: Sequence[Primary] = ()
         self.changes = 0
+        self.takeovers = 0
         self._make_client = make_client
         self._known: dict[Address, Primary] = {}
 
@@ -179,6 +181,7 @@ class DiscoveredPrimaries(Primaries):
         """Takes those at the addresses for the primaries from now on."""
         former, self.all = self.all, tuple(self.at(address) for address in dict.fromkeys(addresses))
         if set(former) != set(self.all):
+            self.takeovers += 1
             self._note_change()
 
     async def _drop_others(self) -> None:

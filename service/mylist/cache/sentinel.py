@@ -1,7 +1,7 @@
 """The primary of a Sentinel group."""
 
 import asyncio
-import logging
+from collections import Counter
 from collections.abc import Iterable
 
 from redis.asyncio import Redis
@@ -10,41 +10,42 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from mylist.cache.primaries import FAILURES, DiscoveredPrimaries, Execute, MakeClient, Primary, close
 from mylist.cache.redis_url import Address
 
-# Seconds that Sentinels have before a heartbeat goes on with those that answered; well below `link.DOUBT_AFTER`.
+# Seconds that Sentinels have to answer; well below `link.DOUBT_AFTER`.
 _PATIENCE = 0.1
-
-_logger = logging.getLogger(__name__)
 
 
 class Sentinel:
     """One Sentinel, asked in the background so that a slow one delays nobody.
 
     Attributes:
-        told: the epoch and the primary of its latest answer; None while it does not answer.
-        error: why it does not.
+        error: why it did not answer the last time; None if it did.
     """
 
     def __init__(self, client: Redis, name: str) -> None:
-        self.told: tuple[int, Address] | None = None
         self.error: Exception | None = None
         self._client = client
         self._execute: Execute = client.execute_command
         self._name = name
-        self._asking: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[Address | None] | None = None
 
-    def ask(self) -> asyncio.Task[None]:
-        """Asks it, unless it has yet to answer."""
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._ask())
+    @property
+    def is_asked(self) -> bool:
+        """Whether it has yet to answer."""
+        return self._asking is not None and not self._asking.done()
+
+    def ask(self) -> asyncio.Task[Address | None]:
+        """Asks it where the primary is; None when it does not tell."""
+        self._asking = asyncio.create_task(self._ask())
         return self._asking
 
-    async def _ask(self) -> None:
+    async def _ask(self) -> Address | None:
         try:
             state = await self._execute("SENTINEL MASTER", self._name)
         except FAILURES as error:
-            self.told, self.error = None, error
-        else:
-            self.told = int(state["config-epoch"]), (str(state["ip"]), int(state["port"]))
+            self.error = error
+            return None
+        self.error = None
+        return str(state["ip"]), int(state["port"])
 
     async def close(self) -> None:
         """Closes the connection."""
@@ -55,7 +56,11 @@ class Sentinel:
 
 
 class SentinelGroup(DiscoveredPrimaries):
-    """The primary that a group of Sentinels agrees on."""
+    """The primary that most Sentinels of a group tell of.
+
+    Once a process was told by most of them, no other that asks later is told by most of them what was before: any two
+    majorities share a Sentinel, and none goes back to a primary that was replaced.
+    """
 
     def __init__(
         self, addresses: Iterable[Address], name: str, make_client: MakeClient, make_sentinel: MakeClient
@@ -63,7 +68,6 @@ class SentinelGroup(DiscoveredPrimaries):
         super().__init__(make_client)
         self._sentinels = [Sentinel(make_sentinel(address, None), name) for address in addresses]
         self._name = name
-        self._silent = False
 
     def owner(self, _: str) -> Primary | None:
         """Gives the primary."""
@@ -77,21 +81,21 @@ class SentinelGroup(DiscoveredPrimaries):
         """Does nothing: they are asked before the next heartbeat."""
 
     async def _find(self) -> None:
-        await asyncio.wait([sentinel.ask() for sentinel in self._sentinels], timeout=_PATIENCE)
-        told = [sentinel.told for sentinel in self._sentinels if sentinel.told]
-        if told:
-            # The last failover counts, even if only the Sentinel that led it knows of it yet.
-            _, address = max(told)
-            self._adopt([address])
-            await self._drop_others()
-        elif not self.all:
-            raise RedisConnectionError(f"no Sentinel tells where {self._name} is: {self._sentinels[0].error}")
-        if self._silent is bool(told):
-            self._silent = not told
-            if self._silent:  # and so no primary is replaced: the one that is known goes on
-                _logger.warning("No Sentinel of %s answers: %s", self._name, self._sentinels[0].error)
-            else:
-                _logger.info("Sentinels of %s answer", self._name)
+        # An answer to an earlier question counts for nothing: it may be from before the failover that another knows of.
+        asked = [sentinel.ask() for sentinel in self._sentinels if not sentinel.is_asked]
+        votes: Counter[Address | None] = Counter()
+        try:
+            for answer in asyncio.as_completed(asked, timeout=_PATIENCE):
+                address = await answer
+                votes[address] += 1
+                if address and votes[address] > len(self._sentinels) / 2:
+                    self._adopt([address])
+                    await self._drop_others()
+                    return
+        except TimeoutError:
+            pass
+        why = next((f": {sentinel.error}" for sentinel in self._sentinels if sentinel.error), "")
+        raise RedisConnectionError(f"most Sentinels do not tell, or not the same, where {self._name} is{why}")
 
     async def close(self) -> None:
         """Closes every connection."""

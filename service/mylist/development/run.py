@@ -19,6 +19,7 @@ from mylist.development.servers import MongoServer, StartAbandonedError, ValkeyS
 from mylist.seeding import sample
 from mylist.seeding.target import opened
 from mylist.settings import Settings, explain
+from mylist.store.connection import DEFAULT_DATABASE
 
 _DATA = Path(".data")
 _ANY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not listened on
@@ -49,7 +50,8 @@ def run() -> None:
         server.check_port(settings)
         with running(*filter(None, (mongodb, valkey)), abandon=end.is_asked_for):
             if mongodb:
-                settings = replace(settings, mongodb_uri=mongodb.uri, mongodb_user="", mongodb_password="")
+                uri = mongodb.database(DEFAULT_DATABASE)
+                settings = replace(settings, mongodb_uri=uri, mongodb_user="", mongodb_password="")
             if valkey:
                 settings = replace(settings, redis_url=valkey.uri, redis_password="")
             asyncio.run(_seed(settings))

@@ -183,8 +183,16 @@ class MongoServer(EmbeddedServer):
 
     @property
     def uri(self) -> str:
-        """The address, which ends where a database name may follow."""
+        """The address of the server."""
         return f"mongodb://{_LOOPBACK}:{self.port}/"
+
+    def database(self, name: str) -> str:
+        """Gives the address of one of its databases, for a service.
+
+        When SecantusDB is killed it forgets which numbered writes it has done; MongoDB keeps that with its data. A
+        driver that repeats an insert after the restart would be told that there is a duplicate: its own.
+        """
+        return f"{self.uri}{name}?retryWrites=false"
 
     def command(self) -> list[str]:
         """The command line.

@@ -141,7 +141,7 @@ class Deployment:
         self.links = await Links.start(self.redis.port, PROCESSES)
         for number, port in enumerate(self.links.ports):
             stores = {
-                "MONGODB_URI": f"{self.mongodb.uri}{DATABASE}",
+                "MONGODB_URI": self.mongodb.database(DATABASE),
                 "REDIS_URL": f"redis://127.0.0.1:{port}/0",
             }
             self.replicas.append(Replica(number, self._folder, stores | self._settings, self._program))
