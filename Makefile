@@ -56,9 +56,10 @@ coverage: $(DEVELOPMENT) ## Run the tests and write what they cover as HTML too:
 	@$(PY) -m coverage html --quiet --fail-under=0 --directory build/coverage/html
 	$(REPORT_COVERAGE)
 
-faults: $(DEVELOPMENT) ## Prove freshness while parts fail: make faults DURATION=600 SEED=1 MODE=strict|default|no-fence
+faults: $(DEVELOPMENT) ## Prove freshness while parts fail: make faults DURATION=600 SEED=1 MODE=strict REDIS=sentinel
 	@exec $(PY) -m tests.faults.freshness \
-		--duration $(or $(DURATION),600) --seed $(or $(SEED),1) --mode $(or $(MODE),strict) $(ARGS)
+		--duration $(or $(DURATION),600) --seed $(or $(SEED),1) --mode $(or $(MODE),strict) \
+		--redis $(or $(REDIS),server) $(ARGS)
 
 lint: $(DEVELOPMENT) ## Check style, format and types
 	$(PY) -m ruff check .

@@ -34,6 +34,9 @@ class DistributedRedis(Protocol):
 
     url: str
     """What REDIS_URL may be."""
+    servers: Sequence["Member"]
+    replicas: int
+    """How many of them are replicas when all is well."""
 
     def primary(self, key: str = "") -> "Member":
         """The server that is the primary (in a Cluster: of this key) at the moment."""
@@ -113,6 +116,8 @@ class SentinelServer(Member):
 
 class SentinelGroup:
     """A primary and two replicas, watched by three Sentinels. Use it as a context manager."""
+
+    replicas = 2
 
     def __init__(self, folder: Path) -> None:
         self.servers = [Member(folder / f"server-{number}") for number in range(3)]
@@ -206,6 +211,8 @@ class _Node(Member):
 
 class RedisCluster:
     """Three primaries with a third of the slots each, and a replica of each. Use it as a context manager."""
+
+    replicas = 3
 
     def __init__(self, folder: Path) -> None:
         self._nodes = [_Node(folder / f"node-{number}") for number in range(6)]

@@ -1,8 +1,8 @@
 """Proves, or refutes, that no read is stale and no write is lost: the service under load while its parts fail.
 
-Everything runs on this machine, on loopback, in processes that end with the run: three service processes, each with its
-own link to one Redis, and MongoDB. The same seed gives the same faults in the same order, and the same clients; how the
-requests meet is up to the machine.
+Everything runs on this machine, on loopback, in processes that end with the run: three service processes, MongoDB, and
+Redis, which is one server with a link of its own for each of them, a Sentinel group, or a Cluster. The same seed gives
+the same faults in the same order, and the same clients; how the requests meet is up to the machine.
 
 modes:
   strict    CACHE_STRICT=true: no violation, whatever fails
@@ -20,17 +20,22 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.faults.freshness.faults import FAULTS
+from tests.faults.freshness.faults import faults_of
+from tests.faults.freshness.redis import Topology
 from tests.faults.freshness.report import Report
-from tests.faults.freshness.run import Mode, run
+from tests.faults.freshness.run import Mode, Scenario, run
 
 _SUMMARY, _, _EPILOG = (__doc__ or "").partition("\n\n")
 
 
 def main() -> int:
     """Runs the command line; gives the exit status."""
-    arguments = _parser().parse_args()
-    faults = arguments.faults.split(",") if arguments.faults else []
+    parser = _parser()
+    arguments = parser.parse_args()
+    possible = faults_of(arguments.redis)
+    faults = possible if arguments.faults is None else [name for name in arguments.faults.split(",") if name]
+    if unknown := set(faults) - set(possible):
+        parser.error(f"there is no fault called {', '.join(sorted(unknown))} where Redis is a {arguments.redis}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of every `finally`
     started = time.monotonic()
 
@@ -41,11 +46,10 @@ def main() -> int:
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     details = arguments.output.with_suffix(".histories.txt")
     details.unlink(missing_ok=True)
+    scenario = Scenario(arguments.mode, arguments.redis, arguments.seed, arguments.duration, faults)
     with TemporaryDirectory(prefix="mylist-faults-") as folder:
-        result = run(
-            Path(folder), arguments.mode, seed=arguments.seed, duration=arguments.duration, faults=faults, say=say
-        )
-    report = Report(result, arguments.mode, seed=arguments.seed, duration=arguments.duration, faults=faults)
+        result = run(Path(folder), scenario, say)
+    report = Report(result, scenario)
     arguments.output.write_text(json.dumps(report.figures(), indent=2) + "\n")
     print(f"\n{report.table()}")  # noqa: T201
     print(f"The figures are in {arguments.output}")  # noqa: T201
@@ -59,30 +63,22 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.faults.freshness",
         description=_SUMMARY,
-        epilog=_EPILOG,
+        epilog=_EPILOG + "\nfaults:\n" + "".join(f"  {each:<9} {','.join(faults_of(each))}\n" for each in Topology),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--mode", type=Mode, choices=list(Mode), default=Mode.STRICT, help="see below")
+    parser.add_argument("--redis", type=Topology, choices=list(Topology), default=Topology.SERVER, help="what Redis is")
     parser.add_argument("--duration", type=float, default=600.0, metavar="S", help="seconds in which faults begin")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="which faults, users and pauses")
     parser.add_argument(
         "--faults",
-        default=",".join(FAULTS),
         metavar="NAMES",
-        type=_fault_names,
-        help="some of " + ",".join(FAULTS) + "; each happens once even if the duration is short, empty for none",
+        help="some of those below; each happens once even if the duration is short, empty for none",
     )
     parser.add_argument(
         "--output", type=Path, default=Path("build/faults.json"), metavar="FILE", help="where the figures go"
     )
     return parser
-
-
-def _fault_names(text: str) -> str:
-    unknown = {name for name in text.split(",") if name} - FAULTS.keys()
-    if unknown:
-        raise argparse.ArgumentTypeError(f"there is no fault called {', '.join(sorted(unknown))}")
-    return text
 
 
 if __name__ == "__main__":

@@ -1,17 +1,16 @@
-"""What the faults strike: service processes behind a round robin, each with its own link to Redis, and MongoDB."""
+"""What the faults strike: service processes behind a round robin, Redis and MongoDB."""
 
 import asyncio
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from mylist.development.servers import MongoServer, ValkeyServer
+from mylist.development.servers import MongoServer
 from tests.faults.freshness.exchange import Exchange, NotAnsweredError, NotSentError
-from tests.faults.freshness.links import Links
+from tests.faults.freshness.redis import Redis
 from tests.serving import Service
 from tests.waiting import eventually
 
@@ -127,9 +126,9 @@ class Replica:
 class Deployment:
     """Everything that a fault can strike; `folder` takes data and logs."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, str], program: Sequence[str]) -> None:
+    def __init__(self, folder: Path, redis: Redis, settings: Mapping[str, str], program: Sequence[str]) -> None:
         self.mongodb = MongoServer(folder / "mongodb")
-        self.redis = ValkeyServer(folder / "redis")
+        self.redis = redis
         self._folder = folder
         self._settings = {**_SETTINGS, **settings}
         self._program = program
@@ -137,13 +136,9 @@ class Deployment:
         self._turn = 0
 
     async def start(self) -> None:
-        """Starts the links and the service processes; MongoDB and Redis run already."""
-        self.links = await Links.start(self.redis.port, PROCESSES)
-        for number, port in enumerate(self.links.ports):
-            stores = {
-                "MONGODB_URI": self.mongodb.database(DATABASE),
-                "REDIS_URL": f"redis://127.0.0.1:{port}/0",
-            }
+        """Starts the service processes; MongoDB and Redis run already."""
+        for number, url in enumerate(await self.redis.connect(PROCESSES)):
+            stores = {"MONGODB_URI": self.mongodb.database(DATABASE), "REDIS_URL": url}
             self.replicas.append(Replica(number, self._folder, stores | self._settings, self._program))
         try:
             for replica in self.replicas:
@@ -162,10 +157,6 @@ class Deployment:
                 break
         return self.replicas[self._turn]
 
-    async def flush_redis(self) -> None:
-        """Takes all its data from Redis."""
-        await asyncio.to_thread(self._flush_redis)
-
     async def until_caching(self, *, within: float) -> None:
         """Waits until every process answers reads from the cache again."""
         wanted = [replica.hits + 3 for replica in self.replicas]
@@ -176,19 +167,13 @@ class Deployment:
         await eventually(all_hit, within=within)
 
     async def stop(self) -> list[str]:
-        """Ends the service processes and the proxies; gives a line for each process that did not end as it should."""
+        """Ends the service processes; gives a line for each process that did not end as it should."""
         ends = await asyncio.gather(
             *(replica.drain() for replica in self.replicas if replica.is_running),
             return_exceptions=True,
         )
-        await self.links.stop()
+        await self.redis.disconnect()
         return [f"{end}" for end in ends if isinstance(end, BaseException)]
-
-    def _flush_redis(self) -> None:
-        with socket.create_connection(("127.0.0.1", self.redis.port), timeout=5) as connection:
-            connection.sendall(b"FLUSHALL SYNC\r\n")
-            answer = connection.recv(16)
-        assert answer == b"+OK\r\n", answer
 
 
 def now() -> float:

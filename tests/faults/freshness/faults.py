@@ -7,14 +7,13 @@ from itertools import count
 from random import Random
 
 from tests.faults.freshness.deployment import Deployment, now
+from tests.faults.freshness.redis import FAULTS as REDIS_FAULTS
+from tests.faults.freshness.redis import Topology
 from tests.waiting import eventually
-
-LINK_CUT = "link-cut"
 
 _RECOVERY_PATIENCE = 30.0
 _PAUSE = (1.5, 3.0)
 """Seconds from one recovery to the next fault, in which the cache is in use."""
-_FLUSHES = 8
 
 
 @dataclass(slots=True)
@@ -41,41 +40,6 @@ async def _kill_service(deployment: Deployment, dice: Random) -> str:
     victim.launch()
     await victim.until_ready()
     return f"process {victim.number} with {writing} changes under way"
-
-
-async def _kill_redis(deployment: Deployment, dice: Random) -> str:
-    seconds = _short_or_long(dice)
-    await asyncio.to_thread(deployment.redis.kill)
-    await asyncio.sleep(seconds)
-    await asyncio.to_thread(deployment.redis.restart)
-    return f"for {seconds:.2f} s"
-
-
-async def _freeze_redis(deployment: Deployment, dice: Random) -> str:
-    seconds = _short_or_long(dice)
-    deployment.redis.freeze()
-    try:
-        await asyncio.sleep(seconds)
-    finally:
-        deployment.redis.thaw()
-    return f"for {seconds:.2f} s"
-
-
-async def _flush(deployment: Deployment, dice: Random) -> str:
-    for _ in range(_FLUSHES):
-        await deployment.flush_redis()
-        await asyncio.sleep(dice.uniform(0, 0.3))
-    return f"{_FLUSHES} times"
-
-
-async def _cut_link(deployment: Deployment, dice: Random) -> str:
-    victim, how, seconds = dice.randrange(len(deployment.replicas)), dice.choice(["cut", "stall"]), dice.uniform(1.5, 5)
-    await deployment.links.turn(victim, how)
-    try:
-        await asyncio.sleep(seconds)
-    finally:
-        await deployment.links.turn(victim, "heal")
-    return f"{how} for process {victim} for {seconds:.2f} s"
 
 
 async def _kill_mongodb(deployment: Deployment, dice: Random) -> str:
@@ -105,21 +69,17 @@ async def _roll(deployment: Deployment, dice: Random) -> str:
     return f"{len(deployment.replicas)} processes"
 
 
-def _short_or_long(dice: Random) -> float:
-    # Short: about the deadlines by which the service decides that Redis is away.
-    return dice.choice([dice.uniform(0, 0.9), dice.uniform(1, 4)])
-
-
-FAULTS: dict[str, Callable[[Deployment, Random], Awaitable[str]]] = {
+_FAULTS: dict[str, Callable[[Deployment, Random], Awaitable[str]]] = {
     "service-kill": _kill_service,
-    "redis-kill": _kill_redis,
-    "redis-freeze": _freeze_redis,
-    "redis-flush": _flush,
-    LINK_CUT: _cut_link,
     "mongodb-kill": _kill_mongodb,
     "mongodb-freeze": _freeze_mongodb,
     "rolling-restart": _roll,
 }
+
+
+def faults_of(topology: Topology) -> tuple[str, ...]:
+    """Names all that can happen where Redis is such."""
+    return "service-kill", *REDIS_FAULTS[topology], "mongodb-kill", "mongodb-freeze", "rolling-restart"
 
 
 def plan(seed: int, names: Sequence[str]) -> Iterator[tuple[int, str, Random]]:
@@ -147,7 +107,8 @@ async def strike(  # noqa: PLR0913 - the plan's parameters, each named at the on
         await asyncio.sleep(pauses.uniform(*_PAUSE))
         fault = Struck(name, "", now(), float("inf"))
         struck.append(fault)
-        fault.detail = await FAULTS[name](deployment, dice)
+        of_redis = deployment.redis.faults.get(name)
+        fault.detail = await (of_redis(dice) if of_redis else _FAULTS[name](deployment, dice))
         fault.healed = now()
         await deployment.until_caching(within=_RECOVERY_PATIENCE)
         fault.recovered = now()

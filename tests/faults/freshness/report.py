@@ -12,12 +12,11 @@ from typing import Any
 
 from tests.faults.freshness.check import Kind, Violation
 from tests.faults.freshness.deployment import PROCESSES
-from tests.faults.freshness.documented import GRACE
 from tests.faults.freshness.faults import Struck
 from tests.faults.freshness.history import MONGODB, Add, Contains, Operation, Page, Remove, Stats
 from tests.faults.freshness.listing import Listing
 from tests.faults.freshness.measure import ALL, KINDS, READS, WRITES
-from tests.faults.freshness.run import Mode, Run
+from tests.faults.freshness.run import Mode, Run, Scenario
 from tests.faults.freshness.workload import USERS, User
 
 _LEAST_HIT_RATIO = 0.2
@@ -40,12 +39,9 @@ class Verdict:
 class Report:
     """The results of a run, in words and figures."""
 
-    def __init__(self, run: Run, mode: Mode, *, seed: int, duration: float, faults: Sequence[str]) -> None:
+    def __init__(self, run: Run, scenario: Scenario) -> None:
         self._run = run
-        self._mode = mode
-        self._seed = seed
-        self._duration = duration
-        self._faults = faults
+        self._scenario = scenario
         self._documented = [each for _, each in run.violations if self._cut_of(each)]
         self.violations = [(user, each) for user, each in run.violations if not self._cut_of(each)]
         """Those that nothing excuses."""
@@ -63,7 +59,7 @@ class Report:
         if self._hit_ratio < _LEAST_HIT_RATIO:
             return Verdict(2, f"the cache was hardly in use: a hit ratio below {_LEAST_HIT_RATIO:.0%} proves nothing")
         found = len(self.violations)
-        if self._mode is Mode.NO_FENCE:
+        if self._scenario.mode is Mode.NO_FENCE:
             if found:
                 return Verdict(0, f"{found} violations, as there must be without the fence")
             return Verdict(1, "no violation without the fence: the checker does not notice what it should")
@@ -73,9 +69,10 @@ class Report:
         """Gives all of it for `faults.json`."""
         run, tally = self._run, self._run.tally
         return {
-            "mode": self._mode.value,
-            "seed": self._seed,
-            "duration": self._duration,
+            "mode": self._scenario.mode.value,
+            "redis": self._scenario.redis.value,
+            "seed": self._scenario.seed,
+            "duration": self._scenario.duration,
             "command": shlex.join([sys.executable.rpartition("/")[2], "-m", "tests.faults.freshness", *sys.argv[1:]]),
             "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
             "commit": _commit(),
@@ -86,7 +83,7 @@ class Report:
             "operationsByKind": {kind: tally.requests[kind] for kind in KINDS},
             "checked": run.checked,
             "undecided": run.undecided,
-            "faults": {name: self._figures_of(name) for name in self._faults},
+            "faults": {name: self._figures_of(name) for name in self._scenario.faults},
             "staleReads": self._kinds[Kind.STALE],
             "longestStaleness": self._staleness([each for _, each in self.violations]),
             "lostWrites": self._lost,
@@ -98,7 +95,6 @@ class Report:
                 "staleReads": len(self._documented),
                 "longestStaleness": self._staleness(self._documented),
                 "latestAfterHeal": self._latest_after_heal(),
-                "grace": GRACE,
             },
             "failures": {
                 cause: {kind: tally.failures[cause, kind] for kind in KINDS if tally.failures[cause, kind]}
@@ -114,12 +110,12 @@ class Report:
 
     def table(self) -> str:
         """Gives what people want to know."""
-        run, tally = self._run, self._run.tally
+        run, tally, scenario = self._run, self._run.tally, self._scenario
         seconds = run.ended - run.began
         total = tally.requests.total()
         other = {kind.value: count for kind, count in self._kinds.items() if kind not in {Kind.STALE, Kind.LOST}}
         rows = [
-            ("mode, seed", f"{self._mode}, {self._seed}"),
+            ("mode, Redis, seed", f"{scenario.mode}, {scenario.redis}, {scenario.seed}"),
             ("operations", f"{total:,} in {seconds:.0f} s ({total / seconds:,.0f}/s), {_counted(tally.requests)}"),
             ("stale reads", self._with_staleness(self._kinds[Kind.STALE], [each for _, each in self.violations])),
             ("lost writes", str(self._lost)),
@@ -152,7 +148,7 @@ class Report:
         width = max(len(name) for name, _ in rows)
         lines = [f"{name:<{width}}  {value}" for name, value in rows]
         lines += ["", f"{'fault':<16} {'times':>5} {'no read for':>12} {'no write for':>13} {'caching after':>14}"]
-        for name in self._faults:
+        for name in self._scenario.faults:
             of = self._figures_of(name)
             lines.append(
                 f"{name:<16} {of['times']:>5} {of['longestWithoutRead']:>10.1f} s {of['longestWithoutWrite']:>11.1f} s "

@@ -23,7 +23,8 @@ from tests.faults.freshness.documented import Window
 from tests.faults.freshness.faults import Struck, strike
 from tests.faults.freshness.history import MONGODB, Add, Operation, in_order
 from tests.faults.freshness.measure import Tally
-from tests.faults.freshness.workload import TITLES, Crowd, User, as_page
+from tests.faults.freshness.redis import Topology, make
+from tests.faults.freshness.workload import TITLES, USERS, Crowd, User, as_page
 
 _PATIENCE = 30.0
 _SHOWS = frozenset(title for title in range(TITLES) if (title + 1) % SHOW_EVERY == 0)
@@ -40,6 +41,17 @@ class Mode(StrEnum):
     """No violation, but while the link of one process is cut: there reads may be stale, until it heals."""
     NO_FENCE = "no-fence"
     """The fence is switched off: there must be violations, or the checker would not notice any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What a run is to be: the mode, what Redis is, the seed, the seconds in which faults begin, and which faults."""
+
+    mode: Mode
+    redis: Topology
+    seed: int
+    duration: float
+    faults: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +78,19 @@ class Run:
     troubles: list[str]
 
 
-def run(  # noqa: PLR0913 - what a run is made of
-    folder: Path,
-    mode: Mode,
-    *,
-    seed: int,
-    duration: float,
-    faults: Sequence[str],
-    say: Callable[[str], None],
-) -> Run:
-    """Runs the service with all it needs in `folder`, strikes it for so many seconds, and checks what it answered."""
+def run(folder: Path, scenario: Scenario, say: Callable[[str], None]) -> Run:
+    """Runs the service with all it needs in `folder`, strikes it, and checks what it answered."""
+    mode, seed = scenario.mode, scenario.seed
     settings = {"CACHE_STRICT": "true"} if mode is Mode.STRICT else {}
     program = _UNFENCED if mode is Mode.NO_FENCE else ("-m", "mylist")
-    deployment = Deployment(folder, settings, program)
-    with running(deployment.mongodb, deployment.redis):
+    redis = make(scenario.redis, folder / "redis", [f"user-{number}" for number in range(USERS)])
+    deployment = Deployment(folder, redis, settings, program)
+    with running(deployment.mongodb), redis.running():
         tally = Tally()
         crowd = Crowd(seed, deployment, tally)
         _fill(deployment.mongodb.uri, crowd.users, Random(f"{seed} lists"))
         load = _Load(deployment, crowd, tally, say)
-        uvloop.run(load.go(seed=seed, duration=duration, faults=faults))
+        uvloop.run(load.go(scenario))
     say("checking")
     window = Window.of(load.struck) if mode is Mode.DEFAULT else Window()
     violations: list[tuple[User, Violation]] = []
@@ -119,12 +125,12 @@ class _Load:
         self.troubles: list[str] = []
         self.began = self.ended = 0.0
 
-    async def go(self, *, seed: int, duration: float, faults: Sequence[str]) -> None:
+    async def go(self, scenario: Scenario) -> None:
         """Starts the service, strikes it under load, reads all there is at the end, and stops it."""
         await self._deployment.start()
         try:
             with _no_collections(), self._noting("under load"):
-                await self._strike(seed, duration, faults)
+                await self._strike(scenario)
             with self._noting("at the end"):
                 # Whatever was cached is read, loaded, and read again.
                 await self._crowd.read_everything(within=_PATIENCE)
@@ -137,7 +143,7 @@ class _Load:
             if count := replica.tracebacks():
                 self.troubles.append(f"{count} tracebacks in the logs of process {replica.number}")
 
-    async def _strike(self, seed: int, duration: float, faults: Sequence[str]) -> None:
+    async def _strike(self, scenario: Scenario) -> None:
         over = asyncio.Event()
         self.began = now()
         self._tally.start()
@@ -145,8 +151,15 @@ class _Load:
         try:
             await self._deployment.until_caching(within=_PATIENCE)
             self._say("the cache is in use")
-            until = self.began + duration
-            await strike(self._deployment, self.struck, seed=seed, names=faults, until=until, say=self._say)
+            until = self.began + scenario.duration
+            await strike(
+                self._deployment,
+                self.struck,
+                seed=scenario.seed,
+                names=scenario.faults,
+                until=until,
+                say=self._say,
+            )
             await asyncio.sleep(max(until - now(), 0))
         finally:
             over.set()

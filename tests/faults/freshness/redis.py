@@ -1,0 +1,205 @@
+"""Redis as the faults strike it: one server with a link for each service process, a Sentinel group, a Cluster."""
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from enum import StrEnum
+from pathlib import Path
+from random import Random
+
+from redis import Redis as Client
+
+from mylist.development.servers import ValkeyServer, running
+from tests.distributed_redis import RedisCluster, SentinelGroup
+from tests.faults.freshness.links import Links
+from tests.waiting import wait_until
+
+KILL, FREEZE, FLUSH, LINK_CUT, FAILOVER = "redis-kill", "redis-freeze", "redis-flush", "link-cut", "redis-failover"
+
+_FLUSHES = 8
+_WHOLE_AGAIN = 30.0
+"""Seconds until a group has all its replicas again; a primary that was frozen learns late that it is one no more."""
+
+Fault = Callable[[Random], Awaitable[str]]
+"""Has a fault happen and heals it; gives the details."""
+
+
+class Topology(StrEnum):
+    """What Redis is."""
+
+    SERVER = "server"
+    SENTINEL = "sentinel"
+    CLUSTER = "cluster"
+
+
+FAULTS = {
+    Topology.SERVER: (KILL, FREEZE, FLUSH, LINK_CUT),
+    Topology.SENTINEL: (KILL, FREEZE, FLUSH, FAILOVER),
+    Topology.CLUSTER: (KILL, FREEZE, FLUSH, FAILOVER),
+}
+"""What can happen to each. A group tells its clients where its servers are, so there no proxy comes in between."""
+
+
+class Redis(ABC):
+    """A Redis to strike.
+
+    Attributes:
+        faults: what can happen to it.
+    """
+
+    faults: Mapping[str, Fault]
+
+    @abstractmethod
+    def running(self) -> AbstractContextManager[object]:
+        """Starts it, and ends it at the end."""
+
+    @abstractmethod
+    async def connect(self, processes: int) -> Sequence[str]:
+        """Gives the REDIS_URL of each service process."""
+
+    @abstractmethod
+    async def disconnect(self) -> None:
+        """Ends what `connect` has started."""
+
+
+class OneServer(Redis):
+    """One server; each service process has a link to it that can be cut while the others hold."""
+
+    def __init__(self, folder: Path) -> None:
+        self._server = ValkeyServer(folder)
+        self._links: Links | None = None
+        self.faults = {KILL: self._kill, FREEZE: self._freeze, FLUSH: self._flush, LINK_CUT: self._cut_link}
+
+    def running(self) -> AbstractContextManager[object]:
+        """Starts it, and ends it at the end."""
+        return running(self._server)
+
+    async def connect(self, processes: int) -> Sequence[str]:
+        """Starts the links."""
+        self._links = await Links.start(self._server.port, processes)
+        return [f"redis://127.0.0.1:{port}/0" for port in self._links.ports]
+
+    async def disconnect(self) -> None:
+        """Ends the links."""
+        if self._links:
+            await self._links.stop()
+
+    async def _kill(self, dice: Random) -> str:
+        seconds = _short_or_long(dice)
+        await asyncio.to_thread(self._server.kill)
+        await asyncio.sleep(seconds)
+        await asyncio.to_thread(self._server.restart)
+        return f"for {seconds:.2f} s"
+
+    async def _freeze(self, dice: Random) -> str:
+        return await _freeze(self._server, _short_or_long(dice))
+
+    async def _flush(self, dice: Random) -> str:
+        return await _flush_often([self._server.port], dice)
+
+    async def _cut_link(self, dice: Random) -> str:
+        assert self._links is not None
+        victim, how = dice.randrange(len(self._links.ports)), dice.choice(["cut", "stall"])
+        seconds = dice.uniform(1.5, 5)
+        await self._links.turn(victim, how)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            await self._links.turn(victim, "heal")
+        return f"{how} for process {victim} for {seconds:.2f} s"
+
+
+class Group(Redis):
+    """A Sentinel group or a Cluster; it is struck where the list of some user is, and whole again afterwards."""
+
+    def __init__(self, group: SentinelGroup | RedisCluster, keys: Sequence[str]) -> None:
+        self._group = group
+        self._keys = keys
+        self.faults = {KILL: self._kill, FREEZE: self._freeze, FLUSH: self._flush, FAILOVER: self._fail_over}
+
+    def running(self) -> AbstractContextManager[object]:
+        """Starts it, and ends it at the end."""
+        return self._group
+
+    async def connect(self, processes: int) -> Sequence[str]:
+        """Gives each process the same."""
+        return [self._group.url] * processes
+
+    async def disconnect(self) -> None:
+        """Does nothing."""
+
+    async def _kill(self, dice: Random) -> str:
+        key = dice.choice(self._keys)
+        began = time.monotonic()
+        killed = await asyncio.to_thread(self._group.kill_primary, key)
+        await asyncio.to_thread(self._group.wait_for_failover, killed, key)
+        seconds = time.monotonic() - began
+        await asyncio.to_thread(killed.restart)
+        await self._until_whole()
+        return f"replaced after {seconds:.2f} s"
+
+    async def _freeze(self, dice: Random) -> str:
+        primary = await asyncio.to_thread(self._group.primary, dice.choice(self._keys))
+        # The longest ones outlast a failover: the old primary wakes up and does not know.
+        details = await _freeze(primary, dice.choice([dice.uniform(0, 0.9), dice.uniform(3, 6)]))
+        await self._until_whole()
+        return f"{details}{', replaced' if primary.role() == 'slave' else ''}"
+
+    async def _flush(self, dice: Random) -> str:
+        return await _flush_often([server.port for server in self._group.servers if server.role() == "master"], dice)
+
+    async def _fail_over(self, dice: Random) -> str:
+        began = time.monotonic()
+        await asyncio.to_thread(self._group.failover, dice.choice(self._keys))
+        seconds = time.monotonic() - began
+        await self._until_whole()
+        return f"in {seconds:.2f} s"
+
+    async def _until_whole(self) -> None:
+        await asyncio.to_thread(wait_until, self._is_whole, within=_WHOLE_AGAIN)
+
+    def _is_whole(self) -> bool:
+        roles = [server.role() for server in self._group.servers]
+        replicas = [server for server, role in zip(self._group.servers, roles, strict=True) if role == "slave"]
+        return len(replicas) == self._group.replicas and all(replica.has_copied() for replica in replicas)
+
+
+def make(topology: Topology, folder: Path, users: Sequence[str]) -> Redis:
+    """Makes a Redis, to be started; `users` are those whose lists it will hold."""
+    keys = [f"mylist:{{{user}}}" for user in users]
+    match topology:
+        case Topology.SERVER:
+            return OneServer(folder)
+        case Topology.SENTINEL:
+            return Group(SentinelGroup(folder), keys)
+        case Topology.CLUSTER:
+            return Group(RedisCluster(folder), keys)
+
+
+async def _freeze(server: ValkeyServer, seconds: float) -> str:
+    server.freeze()
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        server.thaw()
+    return f"for {seconds:.2f} s"
+
+
+async def _flush_often(ports: Sequence[int], dice: Random) -> str:
+    for _ in range(_FLUSHES):
+        await asyncio.to_thread(_flush, ports)
+        await asyncio.sleep(dice.uniform(0, 0.3))
+    return f"{_FLUSHES} times"
+
+
+def _flush(ports: Sequence[int]) -> None:
+    for port in ports:
+        with Client(port=port, socket_timeout=5) as client:
+            client.flushall()
+
+
+def _short_or_long(dice: Random) -> float:
+    # Short: about the deadlines by which the service decides that Redis is away.
+    return dice.choice([dice.uniform(0, 0.9), dice.uniform(1, 4)])
