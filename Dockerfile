@@ -71,6 +71,6 @@ LABEL org.opencontainers.image.title="mylist" \
       org.opencontainers.image.licenses="ISC" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-ENV APP_ENV=production
+ENV APP_ENV=production REVISION=${REVISION}
 # The service is PID 1 itself, without an init: it handles SIGTERM and starts no process that it would have to reap.
 CMD ["mylist", "serve"]

@@ -8,13 +8,16 @@ invalidations are delivered, and the clients close.
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from sanic import Sanic
 from sanic.config import Config
 
+from mylist import metrics, tracing
 from mylist.api import error_handler, health, mylist, openapi
+from mylist.api import metrics as api_metrics
 from mylist.api.context import Context
 from mylist.api.request import ApiRequest
 from mylist.cache import connection as cache_connection
@@ -36,6 +39,7 @@ App = Sanic[Config, Context]
 
 _CHECK_INTERVAL = 0.5
 _REPORT_INTERVAL = 10
+_LAG_INTERVAL = 0.1
 
 _logger = logging.getLogger(__name__)
 
@@ -49,7 +53,7 @@ def create_app(settings: Settings, *, announce: Callable[[], None] = lambda: Non
         request_class=ApiRequest,  # type: ignore[arg-type]  # declared for a plain context only
         configure_logging=False,
     )
-    app.blueprint([mylist.blueprint, health.blueprint, openapi.blueprint])
+    app.blueprint([mylist.blueprint, health.blueprint, openapi.blueprint, api_metrics.blueprint])
     app.error_handler.add(Exception, error_handler.handle)
     service = _Service(app, announce)
     app.before_server_start(service.open)
@@ -85,6 +89,7 @@ class _Service:
         self._app = app
         self._context = app.ctx
         self._announce = announce
+        self._state = api_metrics.State(app.ctx)
         self._watchers: list[asyncio.Task[None]] = []
         self._draining: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -102,7 +107,7 @@ class _Service:
         self._redis = CacheCommands(cache_connection.connect(settings))
         redis = without_password(settings.redis_url) or f"{settings.redis_host}:{settings.redis_port}"
         self._link = Link(self._redis, forget_after=LONGEST_TTL * settings.cache_ttl, name=f"Redis at {redis}")
-        cache = ListCache(
+        self._cache = ListCache(
             self._redis,
             self._link,
             load,
@@ -110,10 +115,12 @@ class _Service:
             strict=settings.cache_strict,
             load_deadline=settings.mongodb_timeout,
             write_deadline=settings.mongodb_timeout,
+            check_every=settings.freshness_check_every,
         )
         catalogue = Catalogue(ContentStore(database), ttl=settings.catalogue_ttl, capacity=settings.catalogue_size)
         self._context.database = database
-        self._context.lists = Lists(database, store, cache, catalogue, max_items=settings.max_list_size)
+        self._context.link = self._link
+        self._context.lists = Lists(database, store, self._cache, catalogue, max_items=settings.max_list_size)
 
     async def start(self, _: App) -> None:
         """Begins to watch the stores; the service is ready when MongoDB has its indexes."""
@@ -121,7 +128,9 @@ class _Service:
             asyncio.create_task(self._keep(self._link.heartbeats())),
             asyncio.create_task(self._keep(self._watch_mongodb())),
             asyncio.create_task(self._keep(self._report_turned_away())),
+            asyncio.create_task(self._keep(_watch_event_loop())),
         ]
+        metrics.REGISTRY.register(self._state)
 
     async def drain(self, _: App) -> None:
         """Makes load balancers and clients look elsewhere, while requests are still served."""
@@ -145,7 +154,9 @@ class _Service:
         await asyncio.sleep(self._context.settings.shutdown_delay)
 
     async def _close(self) -> None:
+        metrics.REGISTRY.unregister(self._state)
         await self._context.lists.finish()
+        await self._cache.finish()
         for watcher in self._watchers:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
@@ -155,6 +166,7 @@ class _Service:
             _logger.error("%d lists may be stale until CACHE_TTL: Redis did not come back", self._link.owed)
         await self._redis.close()
         await connection.close(self._mongodb)
+        await asyncio.to_thread(tracing.stop)
 
     async def _watch_mongodb(self) -> None:
         database = self._context.database
@@ -194,3 +206,10 @@ class _Service:
             # A process that no longer watches its stores must not go on.
             _logger.exception("A background check failed")
             self._fail("a background check failed")
+
+
+async def _watch_event_loop() -> None:
+    while True:
+        began = time.perf_counter()
+        await asyncio.sleep(_LAG_INTERVAL)
+        metrics.EVENT_LOOP_LAG.observe(time.perf_counter() - began - _LAG_INTERVAL)

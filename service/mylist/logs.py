@@ -7,7 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from sanic import Request
+from sanic.exceptions import ServerError
 
+from mylist import tracing
 from mylist.lists.item import iso_format
 from mylist.settings import Settings
 
@@ -23,7 +26,7 @@ def configure(settings: Settings) -> None:
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as one line of JSON: time, level, logger, message, and the traceback if there is one."""
+    """Formats a record as one line of JSON: time, level, logger, message, request and trace id, traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Gives the line."""
@@ -33,9 +36,20 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        line |= _whose()
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return msgspec.json.encode(line).decode()
+
+
+def _whose() -> dict[str, str]:
+    """Tells which request the line belongs to, if to any."""
+    try:
+        request_id = Request.get_current().id
+    except ServerError:
+        return {}
+    trace_id = tracing.trace_id()
+    return {"requestId": str(request_id)} | ({"traceId": trace_id} if trace_id else {})
 
 
 def _text_formatter() -> logging.Formatter:

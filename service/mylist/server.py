@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from sanic import Sanic
 
-from mylist import logs
+from mylist import logs, tracing
 from mylist.api.protocol import HttpConnection
 from mylist.app import create_app
 from mylist.settings import Settings
@@ -70,6 +70,10 @@ def run(settings: Settings, *, announce: Callable[[], None] = lambda: None) -> N
     _check_mongodb_uri(settings)
     check_port(settings)
     os.environ.setdefault("SANIC_IGNORE_PRODUCTION_WARNING", "true")  # Sanic's hint at its own development mode
+    try:
+        tracing.start()
+    except tracing.TracingError as error:
+        raise StartupError(str(error)) from None
     app = create_app(settings, announce=announce)
     app.prepare(
         host=settings.host,

@@ -159,6 +159,13 @@ class Settings:
     default_page_size: int = _integer("DEFAULT_PAGE_SIZE", 20, "Items on a page when none is asked.", low=1, high=1000)
     max_page_size: int = _integer("MAX_PAGE_SIZE", 100, "Most items on a page.", low=1, high=1000)
     max_list_size: int = _integer("MAX_LIST_SIZE", 5000, "Most items on one user's list.", low=1, high=100_000)
+    freshness_check_every: int = _integer(
+        "FRESHNESS_CHECK_EVERY",
+        1000,
+        "Cached reads to each one that is compared with MongoDB afterwards; 0 for none.",
+        low=0,
+        high=1_000_000,
+    )
 
     catalogue_ttl: float = _seconds(
         "CATALOGUE_TTL", 60.0, "Age from which a movie or show is fetched again.", low=1, high=3600
@@ -180,6 +187,11 @@ class Settings:
         low=1,
         high=100_000,
     )
+    slow_request: float = _seconds(
+        "SLOW_REQUEST", 1.0, "Time from which a request is logged as slow.", low=0.001, high=60
+    )
+    metrics: bool = _switch("METRICS", True, "Measure, and serve `/metrics`.")
+    revision: str = _text("REVISION", "unknown", "Which commit runs, as `/metrics` tells; the image knows it.")
     shutdown_delay: float = _seconds(
         "SHUTDOWN_DELAY",
         1.0,

@@ -266,7 +266,8 @@ def test_a_killed_mongodb_does_not_know_a_repeated_write_again(mongodb: MongoSer
             assert client["test"].command(write)["n"] == 1
         mongodb.kill()
         mongodb.restart()
-        repeated = MongoClient[dict[str, Any]](mongodb.uri)["test"].command(write)
+        with MongoClient[dict[str, Any]](mongodb.uri) as other:
+            repeated = other["test"].command(write)
         assert repeated["writeErrors"][0]["code"] == 11000, "it does know: retryWrites=false can go"
         assert not client.options.retry_writes
 

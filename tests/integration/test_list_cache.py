@@ -55,11 +55,20 @@ class Clock:
 class Cache(ListCache):
     """A cache as a process has it, with its link at hand."""
 
-    def __init__(self, primaries: Primaries, lists: Lists, *, strict: bool = False) -> None:
+    def __init__(self, primaries: Primaries, lists: Lists, *, strict: bool = False, check_every: int = 0) -> None:
         self.clock = Clock()
         commands = CacheCommands(primaries)
         self.link = Link(commands, forget_after=330, clock=self.clock)
-        super().__init__(commands, self.link, lists.load, ttl=300, strict=strict, load_deadline=2, write_deadline=2)
+        super().__init__(
+            commands,
+            self.link,
+            lists.load,
+            ttl=300,
+            strict=strict,
+            load_deadline=2,
+            write_deadline=2,
+            check_every=check_every,
+        )
 
     async def settle(self) -> "Cache":
         """Heartbeats until the process has seen Redis for long enough."""

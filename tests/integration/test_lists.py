@@ -1,6 +1,7 @@
 """The rules over real stores, in moments that HTTP does not let a test choose."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 from bson import ObjectId
@@ -41,17 +42,27 @@ def store(store_database: Database) -> PausingStore:
 
 
 @pytest.fixture
-async def lists(store_database: Database, store: PausingStore, primaries: Primaries) -> Lists:
+async def lists(store_database: Database, store: PausingStore, primaries: Primaries) -> AsyncIterator[Lists]:
     commands = CacheCommands(primaries)
 
     async def load(user_id: str) -> ListValue:
         return ListValue.of(await store.load(user_id))
 
+    link = Link(commands, forget_after=330)
     cache = ListCache(
-        commands, Link(commands, forget_after=330), load, ttl=60, strict=False, load_deadline=5, write_deadline=5
+        commands,
+        link,
+        load,
+        ttl=60,
+        strict=False,
+        load_deadline=5,
+        write_deadline=5,
+        check_every=0,
     )
     catalogue = Catalogue(ContentStore(store_database), ttl=60, capacity=100)
-    return Lists(store_database, store, cache, catalogue, max_items=2)
+    heartbeats = asyncio.create_task(link.heartbeats())
+    yield Lists(store_database, store, cache, catalogue, max_items=2)
+    heartbeats.cancel()
 
 
 @pytest.fixture

@@ -186,7 +186,7 @@ async def test_more_work_than_there_are_connections_is_shed(
     database = Database(mongodb, Settings.load({"MONGODB_URI": mongodb_uri, "MONGODB_POOL_SIZE": "2"}))
     await database.check()
 
-    with database.operation(), database.operation(), pytest.raises(DatabaseBusyError):
+    with database.operation("load"), database.operation("load"), pytest.raises(DatabaseBusyError):
         await ListStore(database).load("anyone")
     assert await ListStore(database).load("anyone") == []
 
@@ -204,7 +204,7 @@ async def test_more_work_than_there_are_connections_is_shed(
 def test_the_drivers_errors_become_the_services(
     store_database: Database, failure: Exception, writes: bool, becomes: type[Exception]
 ) -> None:
-    with pytest.raises(becomes) as caught, store_database.operation(writes=writes):
+    with pytest.raises(becomes) as caught, store_database.operation("load", writes=writes):
         raise failure
     assert type(caught.value) is becomes
 

@@ -12,11 +12,11 @@ class Admission:
     price. Turning away what is above the limit keeps the wait of the others short.
     """
 
-    __slots__ = ("_limit", "_under_way")
+    __slots__ = ("limit", "under_way")
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._under_way = 0
+        self.limit = limit
+        self.under_way = 0
 
     def __enter__(self) -> None:
         """Takes on a request.
@@ -24,12 +24,12 @@ class Admission:
         Raises:
             OverloadedError: as many are under way as may be.
         """
-        if self._under_way >= self._limit:
+        if self.under_way >= self.limit:
             raise OverloadedError
-        self._under_way += 1
+        self.under_way += 1
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Notes that the request has ended."""
-        self._under_way -= 1
+        self.under_way -= 1

@@ -2,11 +2,16 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from mylist.api.admission import Admission
+from mylist.cache.link import Link
 from mylist.lists.service import Lists
 from mylist.settings import Settings
 from mylist.store.connection import Database
+
+if TYPE_CHECKING:
+    from mylist.api.protocol import HttpConnection
 
 
 @dataclass(slots=True)
@@ -18,7 +23,9 @@ class Context:
         allowed_origins: the browser origins that may call; `*` stands for any.
         admission: how many list requests may be under way.
         turned_away: how often which `UnavailableError` was answered, by code.
+        connections: of clients, those that are open.
         lists: the rules; there from before the port opens.
+        link: Redis' state; there from before the port opens.
         database: MongoDB's state; there from before the port opens.
         started: whether MongoDB was reached and its indexes exist.
         draining: whether the process is about to stop.
@@ -29,7 +36,9 @@ class Context:
     allowed_origins: frozenset[str] = field(init=False)
     admission: Admission = field(init=False)
     turned_away: Counter[str] = field(default_factory=Counter)
+    connections: "set[HttpConnection]" = field(default_factory=set)
     lists: Lists = field(init=False)
+    link: Link = field(init=False)
     database: Database = field(init=False)
     started: bool = False
     draining: bool = False

@@ -7,16 +7,25 @@ whatever departs from the grammar (RFC 9112) is refused, and the connection clos
 """
 
 import re
-from time import monotonic
+from asyncio import BaseTransport
+from collections.abc import Awaitable, Callable
+from time import monotonic, perf_counter
+from typing import Any, cast
 
 from sanic.exceptions import BadRequest
 from sanic.http import Http, Stage
 from sanic.server import HttpProtocol
 
+from mylist import tracing
+from mylist.api.observation import note
+from mylist.api.request import ApiRequest
+
 _LENGTH = re.compile(r"[0-9]+[ \t]*", re.ASCII)
 _CHUNK_SIZE = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
 _LINE_BREAK = b"\r\n"
 _HEXADECIMAL = 16
+
+_Handle = Callable[[ApiRequest], Awaitable[None]]
 
 
 class StrictHttp(Http):
@@ -43,6 +52,15 @@ class StrictHttp(Http):
                 raise BadRequest("Bad chunked encoding")
         return await super().read()
 
+    async def http1_response_header(self, data: bytes, end_stream: bool) -> None:
+        """Sends a response, and notes it."""
+        if span := tracing.current():
+            self.response.headers["traceresponse"] = tracing.traceparent(span)
+        await super().http1_response_header(data, end_stream)
+        # A head that cannot be read took no time to speak of.
+        seconds = perf_counter() - self.perft0 if self.perft0 else 0.0
+        note(cast("ApiRequest", self.request), self.response, seconds)
+
     def create_empty_request(self) -> None:
         """Makes the request that stands for one that cannot be parsed, of which the URL may be what is wrong."""
         self.url = None
@@ -60,6 +78,34 @@ class HttpConnection(HttpProtocol):
     """One connection, from its first byte to its last."""
 
     HTTP_CLASS = StrictHttp
+
+    def __init__(self, **arguments: Any) -> None:  # noqa: ANN401 - as Sanic has them
+        super().__init__(**arguments)
+        self.request_handler = self._answer
+
+    @property
+    def answering(self) -> ApiRequest | None:
+        """The request that is being answered."""
+        return cast("ApiRequest", self.http.request) if self.http and self.http.stage is Stage.HANDLER else None
+
+    async def _answer(self, request: ApiRequest) -> None:
+        handle = cast("_Handle", self.app.handle_request)  # declared for a plain context
+        # Probes and scrapes come all the time and tell nothing.
+        if tracing.is_on() and request.path.startswith("/api/") and tracing.is_sampled(request.headers):
+            with tracing.request_span(request.headers):
+                await handle(request)
+        else:
+            await handle(request)
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Notes the connection."""
+        self.app.ctx.connections.add(self)
+        super().connection_made(transport)  # type: ignore[no-untyped-call]
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Forgets the connection."""
+        self.app.ctx.connections.discard(self)
+        super().connection_lost(error)  # type: ignore[no-untyped-call]
 
     def data_received(self, data: bytes) -> None:
         """Takes what the client sent.

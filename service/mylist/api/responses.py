@@ -41,9 +41,10 @@ _HEADER_NAMES = re.compile(r"[A-Za-z0-9, -]{1,500}", re.ASCII)
 class ApiResponse(HTTPResponse):
     """A response whose unchanging headers are formatted already."""
 
-    __slots__ = ("fixed_headers",)
+    __slots__ = ("cache", "fixed_headers")
 
     fixed_headers: tuple[bytes, bytes]
+    cache: str | None
 
     @property
     def processed_headers(self) -> Iterator[tuple[bytes, bytes]]:
@@ -111,6 +112,7 @@ def _response(  # noqa: PLR0913 - private, one line per part of a response
     if request.app.ctx.draining:  # also when the request began before the drain did
         cast("Http", request.stream).keep_alive = False
     response = ApiResponse(body, status=status, headers=headers)
+    response.cache = cache.value if cache else None
     origins = request.app.ctx.allowed_origins
     origin = "*" if "*" in origins else request.headers.getone("origin", "")
     response.fixed_headers = _fixed_headers(caching, cache, origin if origin in origins else "", bool(body))

@@ -23,6 +23,7 @@ from typing import Any
 
 from redis.exceptions import AskError, MovedError, NoScriptError
 
+from mylist import metrics, tracing
 from mylist.cache.primaries import FAILURES, REIGN_SIZE, Primaries, Primary
 from mylist.errors import CacheUnavailableError
 from mylist.lists.value import LIST_TAG
@@ -149,7 +150,7 @@ class CacheCommands:
 
     async def ping(self) -> None:
         """Makes sure that every primary answers, and would take a fence."""
-        with _translated():
+        with _command("heartbeat"):
             await self._primaries.watch()
             try:
                 await asyncio.gather(*map(self._ping, self._primaries.all))
@@ -163,7 +164,7 @@ class CacheCommands:
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """Gives what each key holds, in one round trip to each primary concerned."""
         held: list[bytes | None] = [None] * len(keys)
-        with _translated():
+        with _command("get"):
             if self._primaries.sharded:
                 await self._get_sharded(keys, held)
             else:
@@ -200,20 +201,20 @@ class CacheCommands:
 
     async def place_lease(self, key: str, lease: bytes, *, milliseconds: int) -> bytes | None:
         """Places a read lease on a key that holds nothing; gives what it holds otherwise, None when it was placed."""
-        with _translated():
+        with _command("place_lease"):
             primary = await self._owner(key)
             return _valid(await self._run(primary, self._place_lease, key, lease, milliseconds, primary.reign), primary)
 
     async def fill(self, key: str, lease: bytes, value: bytes, *, milliseconds: int) -> bool:
         """Replaces a lease that still stands by the list; says whether it did."""
-        with _translated():
+        with _command("fill"):
             primary = await self._owner(key)
             # Of the reign of the lease: from then on every fence is known to whoever believes this list.
             return bool(await self._run(primary, self._fill, key, lease, value + lease[-REIGN_SIZE:], milliseconds))
 
     async def drop_lease(self, key: str, lease: bytes) -> None:
         """Takes away a lease that will not be used, if it still stands."""
-        with _translated():
+        with _command("drop_lease"):
             await self._run(await self._owner(key), self._drop_lease, key, lease)
 
     async def place_fence(self, key: str, nonce: bytes, *, milliseconds: int, most_items: int = 0) -> int | None:
@@ -221,7 +222,7 @@ class CacheCommands:
 
         A list that has `most_items` already is not fenced (0: whatever it has).
         """
-        with _translated():
+        with _command("place_fence"):
             primary = await self._owner(key)
             cached = int(
                 await self._run(primary, self._place_fence, key, nonce, milliseconds, most_items, primary.reign)
@@ -230,12 +231,12 @@ class CacheCommands:
 
     async def lift_fence(self, key: str, nonce: bytes) -> None:
         """Takes one write's nonce out of the fence; leaves nothing that could predate the write."""
-        with _translated():
+        with _command("lift_fence"):
             await self._run(await self._owner(key), self._lift_fence, key, nonce)
 
     async def lift_fences(self, fences: Sequence[tuple[str, bytes]]) -> None:
         """Lifts the fences of many writes, each a key and a nonce, in one round trip to each primary concerned."""
-        with _translated():
+        with _command("lift_fences"):
             places: dict[Primary, list[tuple[str, bytes]]] = {}
             for key, nonce in fences:
                 places.setdefault(await self._owner(key), []).append((key, nonce))
@@ -300,8 +301,9 @@ def _valid(held: bytes | None, primary: Primary) -> bytes | None:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _command(name: str) -> Iterator[None]:
     try:
-        yield
+        with tracing.operation("redis", name), metrics.operation("redis", name):
+            yield
     except FAILURES as error:
         raise CacheUnavailableError from error

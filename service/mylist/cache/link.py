@@ -35,7 +35,7 @@ DOUBT_AFTER = 0.45
 HANDOVER = 0.6
 DOWN_AFTER = 0.7
 GRACE = 2.0
-_MOST_OWED = 20_000
+MOST_OWED = 20_000
 _DELIVERED_AT_ONCE = 500
 
 _logger = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ class Link:
     @property
     def may_owe(self) -> bool:
         """Whether another invalidation could still be delivered within the grace that everybody waits."""
-        return len(self._owed) < _MOST_OWED
+        return len(self._owed) < MOST_OWED
 
     def owe(self, key: str, nonce: bytes) -> None:
         """Keeps the end of a write for delivery as soon as Redis answers."""

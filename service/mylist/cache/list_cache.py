@@ -23,7 +23,9 @@ from contextlib import asynccontextmanager, suppress
 from enum import Enum
 from functools import partial
 
+from mylist import metrics
 from mylist.cache.commands import CacheCommands, holds, new_nonce
+from mylist.cache.freshness import FreshnessChecks
 from mylist.cache.link import Link
 from mylist.cache.loads import SharedLoads
 from mylist.cache.reads import CoalescedReads
@@ -66,6 +68,7 @@ class ListCache:
         strict: whether a write is refused while it cannot be fenced.
         load_deadline: longest time that `load` takes, in seconds.
         write_deadline: longest time that the body of `writing` takes, in seconds.
+        check_every: how many hits there are to one that is compared with MongoDB; 0 for no comparison.
     """
 
     def __init__(  # noqa: PLR0913 - the protocol's parameters, each named at the one call
@@ -78,11 +81,13 @@ class ListCache:
         strict: bool,
         load_deadline: float,
         write_deadline: float,
+        check_every: int,
     ) -> None:
         self._commands = commands
         self._link = link
         self._reads = CoalescedReads(commands)
         self._loads = SharedLoads(load)
+        self._checks = FreshnessChecks(load, self._look, every=check_every)
         self._leased: dict[bytes, asyncio.Task[ListValue]] = {}
         self._ttl = ttl
         self._strict = strict
@@ -115,14 +120,23 @@ class ListCache:
     async def _read_held(self, user_id: str, held: bytes) -> tuple[ListValue, CacheResult]:
         if holds(LIST_TAG, held):
             try:
-                return ListValue(held), CacheResult.HIT
+                value = ListValue(held)
             except UnreadableValueError as error:
                 _logger.warning("Cached list of user %s cannot be read: %s", user_id, error)
                 return await self._loads.load(user_id), CacheResult.BYPASSED
+            self._checks.note(user_id, held)
+            return value, CacheResult.HIT
         # The lease still stands, so no write has begun since it was placed: a load under it is as good as a new one.
         if task := self._leased.get(held):
             return await asyncio.shield(task), CacheResult.MISS
         return await self._loads.load(user_id), CacheResult.FENCED
+
+    async def finish(self) -> None:
+        """Waits until what goes on beside the requests has ended."""
+        await self._checks.finish()
+
+    async def _look(self, user_id: str) -> bytes | None:
+        return await self._reads.get(_key(user_id))
 
     async def _load_and_fill(self, user_id: str, key: str, lease: bytes) -> ListValue:
         try:
@@ -134,8 +148,12 @@ class ListCache:
             raise
         else:
             lifetime = self._ttl * random.uniform(1 - _TTL_SPREAD, 1 + _TTL_SPREAD)  # noqa: S311 - spreads expiries
-            with suppress(CacheUnavailableError):
-                await self._commands.fill(key, lease, value.data, milliseconds=int(lifetime * 1000))
+            try:
+                stored = await self._commands.fill(key, lease, value.data, milliseconds=int(lifetime * 1000))
+            except CacheUnavailableError:
+                metrics.FILLS["failed"].inc()
+            else:
+                metrics.FILLS["stored" if stored else "refused"].inc()
             return value
         finally:
             del self._leased[lease]

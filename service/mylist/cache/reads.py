@@ -1,9 +1,15 @@
 """Coalesced reads: all reads that arrive while one round trip is under way share the next one."""
 
 import asyncio
+from contextvars import Context
+from typing import TYPE_CHECKING
 
+from mylist import tracing
 from mylist.cache.commands import CacheCommands
 from mylist.errors import CacheUnavailableError
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 _MOST_KEYS = 256
 
@@ -16,7 +22,7 @@ class CoalescedReads:
 
     def __init__(self, commands: CacheCommands) -> None:
         self._commands = commands
-        self._waiting: list[tuple[str, asyncio.Future[bytes | None]]] = []
+        self._waiting: list[tuple[str, asyncio.Future[bytes | None], Span | None]] = []
         self._sender: asyncio.Task[None] | None = None
 
     async def get(self, key: str) -> bytes | None:
@@ -26,9 +32,10 @@ class CoalescedReads:
             CacheUnavailableError: Redis did not answer in time.
         """
         answer: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((key, answer))
+        self._waiting.append((key, answer, tracing.current()))
         if self._sender is None:
-            self._sender = asyncio.create_task(self._send())
+            # In a context of its own: it serves others than the request that begins it.
+            self._sender = asyncio.create_task(self._send(), context=Context())
         return await answer
 
     async def _send(self) -> None:
@@ -36,13 +43,14 @@ class CoalescedReads:
             while self._waiting:
                 batch, self._waiting = self._waiting[:_MOST_KEYS], self._waiting[_MOST_KEYS:]
                 try:
-                    values = await self._commands.get_many([key for key, _ in batch])
+                    with tracing.shared_operation("redis", "get", [span for _, _, span in batch if span]):
+                        values = await self._commands.get_many([key for key, _, _ in batch])
                 except Exception as error:  # noqa: BLE001 - whatever it is, nobody may be left waiting
-                    for _, answer in batch:
+                    for _, answer, _ in batch:
                         if not answer.done():  # its request may have been cancelled
                             answer.set_exception(_same(error))
                 else:
-                    for (_, answer), value in zip(batch, values, strict=True):
+                    for (_, answer, _), value in zip(batch, values, strict=True):
                         if not answer.done():
                             answer.set_result(value)
         finally:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
+from mylist import metrics
 from mylist.catalogue.fragments import to_json
 from mylist.errors import UnavailableError
 from mylist.lists.item import ContentType
@@ -91,7 +92,9 @@ class Catalogue:
                 ageing.append(key)
         if ageing:
             self._fetch(ageing)
+        metrics.CATALOGUE_REQUESTS["hit"].inc(len(keys) - len(wanted))
         if wanted:
+            metrics.CATALOGUE_REQUESTS["miss"].inc(len(wanted))
             fetches = self._fetch(wanted)
             # Not awaited one by one: a request that goes away must not cancel a fetch that others share.
             await asyncio.wait(set(fetches.values()))
@@ -138,6 +141,8 @@ class Catalogue:
         for key in keys:
             content_id, _ = split_content_key(key)
             document = documents.get(content_id)
+            if document is None:
+                metrics.CATALOGUE_REQUESTS["absent"].inc()
             ttl = self._ttl if document else _ABSENT_TTL
             loaded[key] = self._entries[key] = Entry(
                 before=f'","contentId":"{content_id.hex()}","contentType":"{content_type}","addedAt":"'.encode(),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from mylist import metrics
 from mylist.cache.list_cache import CacheResult, ListCache
 from mylist.catalogue.catalogue import Catalogue, Entry
 from mylist.errors import ContentNotFoundError, ItemAlreadyInListError, ItemNotInListError, ListFullError
@@ -84,16 +85,17 @@ class Lists:
             ListFullError: the list has as many items as it may have.
             OutcomeUnknownError: MongoDB did not answer; it may be on the list or not.
         """
-        parsed = parse_content_id(content_id)
-        if parsed is None or not await self._catalogue.exists(parsed, content_type):
-            raise ContentNotFoundError(content_type, content_id)
-        try:
-            return await self._to_the_end(self._add(user_id, parsed, content_type))
-        except ListFullError:
-            # Whoever repeats the add that filled the list is told the same as on any other list.
-            if await self._to_the_end(self._store.contains(user_id, parsed)):
-                raise ItemAlreadyInListError from None
-            raise
+        with metrics.mutation("add"):
+            parsed = parse_content_id(content_id)
+            if parsed is None or not await self._catalogue.exists(parsed, content_type):
+                raise ContentNotFoundError(content_type, content_id)
+            try:
+                return await self._to_the_end(self._add(user_id, parsed, content_type))
+            except ListFullError:
+                # Whoever repeats the add that filled the list is told the same as on any other list.
+                if await self._to_the_end(self._store.contains(user_id, parsed)):
+                    raise ItemAlreadyInListError from None
+                raise
 
     async def remove(self, user_id: str, content_id: str) -> None:
         """Takes an item off a list.
@@ -102,10 +104,11 @@ class Lists:
             ItemNotInListError: the list does not have it.
             OutcomeUnknownError: MongoDB did not answer; it may be on the list or not.
         """
-        parsed = parse_content_id(content_id)
-        if parsed is None:
-            raise ItemNotInListError
-        await self._to_the_end(self._remove(user_id, parsed))
+        with metrics.mutation("remove"):
+            parsed = parse_content_id(content_id)
+            if parsed is None:
+                raise ItemNotInListError
+            await self._to_the_end(self._remove(user_id, parsed))
 
     async def finish(self) -> None:
         """Waits until the changes under way have ended."""

@@ -22,6 +22,7 @@ from pymongo.errors import (
     WaitQueueTimeoutError,
 )
 
+from mylist import metrics
 from mylist.errors import DatabaseBusyError, OutcomeUnknownError, StoreUnavailableError
 from mylist.settings import Settings, without_password
 
@@ -126,8 +127,8 @@ class Database:
         self.handle = database_of(client)
         self._address = address(settings)
         self._timeout = _driver_timeout(settings)
-        self._pool_size = settings.mongodb_pool_size
-        self._under_way = 0
+        self.pool_size = settings.mongodb_pool_size
+        self.under_way = 0
         self.available = False
         """Whether MongoDB answered the last check."""
         self._checked = False
@@ -141,7 +142,7 @@ class Database:
         """
         if not self.available:
             raise StoreUnavailableError
-        if self._under_way >= self._pool_size:
+        if self.under_way >= self.pool_size:
             raise DatabaseBusyError
 
     def deadline(self) -> AbstractContextManager[None]:
@@ -149,8 +150,8 @@ class Database:
         return pymongo.timeout(self._timeout)
 
     @contextmanager
-    def operation(self, *, writes: bool = False) -> Iterator[None]:
-        """Surrounds one operation.
+    def operation(self, name: str, *, writes: bool = False) -> Iterator[None]:
+        """Surrounds one operation, which is measured under a name.
 
         Raises:
             DatabaseBusyError: as many operations are under way as there are connections; none waits for another.
@@ -158,16 +159,17 @@ class Database:
             OutcomeUnknownError: it `writes`, and may have taken effect all the same.
         """
         self.require()
-        self._under_way += 1
+        self.under_way += 1
         try:
-            yield
+            with metrics.operation("mongodb", name):
+                yield
         except ServerSelectionTimeoutError as error:
             raise StoreUnavailableError from error
         except PyMongoError as error:
             _logger.warning("MongoDB operation failed: %s", reason(error))
             raise (OutcomeUnknownError if writes else StoreUnavailableError) from error
         finally:
-            self._under_way -= 1
+            self.under_way -= 1
 
     async def check(self) -> None:
         """Asks MongoDB whether it is there, and remembers the answer.
@@ -176,7 +178,8 @@ class Database:
             StoreRefusedError: it is there and refuses us.
         """
         try:
-            await self.handle.command("ping")
+            with metrics.operation("mongodb", "ping"):
+                await self.handle.command("ping")
         except OperationFailure as error:
             self._note(available=False, why=refusal(error))
             if error.code in _REMEDIES:

@@ -26,7 +26,7 @@ class ContentStore:
             DatabaseBusyError: too much is under way.
         """
         ids = [ObjectId(content_id) for content_id in content_ids]
-        with self._database.operation():
+        with self._database.operation("titles"):
             cursor = self._database.handle[COLLECTIONS[content_type]].find(
                 {"_id": {"$in": ids}}, _WITHOUT_DRIVER_FIELDS, batch_size=len(ids) + 1
             )

@@ -32,7 +32,7 @@ class ListStore:
 
         The items come from an index alone; documents that are no list items (a foreign id or type) are left out.
         """
-        with self._database.operation():
+        with self._database.operation("load"):
             cursor = self._collection.find({"userId": user_id}, _PROJECTION, sort=_ORDER, batch_size=_BATCH_SIZE)
             documents = await cursor.to_list()
         items = [item for item in map(_to_item, documents) if item]
@@ -42,12 +42,12 @@ class ListStore:
 
     async def count(self, user_id: str, *, limit: int) -> int:
         """Counts a user's items, up to `limit`."""
-        with self._database.operation():
+        with self._database.operation("count"):
             return await self._collection.count_documents({"userId": user_id}, limit=limit)
 
     async def contains(self, user_id: str, content_id: bytes) -> bool:
         """Says whether a list has an item of this content id (12 bytes)."""
-        with self._database.operation():
+        with self._database.operation("contains"):
             return bool(
                 await self._collection.find_one({"userId": user_id, "contentId": _spellings(content_id)}, {"_id": 1})
             )
@@ -59,7 +59,7 @@ class ListStore:
             ItemAlreadyInListError: the list has an item of this id.
             OutcomeUnknownError: MongoDB did not answer; the item may have been added.
         """
-        with self._database.operation(writes=True):
+        with self._database.operation("insert", writes=True):
             try:
                 await self._collection.insert_one(
                     {
@@ -79,7 +79,7 @@ class ListStore:
             ItemNotInListError: the list has no item of this id.
             OutcomeUnknownError: MongoDB did not answer; the item may have been removed.
         """
-        with self._database.operation(writes=True):
+        with self._database.operation("delete", writes=True):
             result = await self._collection.delete_one({"userId": user_id, "contentId": _spellings(content_id)})
         if not result.deleted_count:
             raise ItemNotInListError

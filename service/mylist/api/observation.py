@@ -1,0 +1,75 @@
+"""What is noted of each request that was answered: its metrics, its span, and its log line if it was slow."""
+
+import logging
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from sanic.response import BaseHTTPResponse
+
+from mylist import metrics, tracing
+from mylist.api.request import ApiRequest
+from mylist.api.responses import ApiResponse
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+_SERVER_ERROR = 500
+_UNMATCHED = "unmatched"
+_PARAMETER = re.compile(r"<(\w+)(?::[^>]*)?>")
+
+_logger = logging.getLogger(__name__)
+
+
+def note(request: ApiRequest, response: BaseHTTPResponse, seconds: float) -> None:
+    """Notes a request that was answered, so many seconds after its head was read."""
+    settings = request.app.ctx.settings
+    cache = response.cache if isinstance(response, ApiResponse) else None
+    span = tracing.current()
+    if settings.metrics:
+        exemplar = {"trace_id": f"{span.get_span_context().trace_id:032x}"} if span else None
+        metrics.requests(request.method, route_of(request), response.status).observe(seconds, exemplar)
+        if cache:
+            metrics.CACHE_REQUESTS[cache].inc()
+            metrics.READS[cache].observe(seconds, exemplar)
+    if span:
+        _describe(span, request, response.status, cache)
+    if seconds > settings.slow_request:
+        _log(logging.WARNING, "Slow request", request, response.status, seconds, cache)
+    elif _logger.isEnabledFor(logging.DEBUG):
+        _log(logging.DEBUG, "Request", request, response.status, seconds, cache)
+
+
+def route_of(request: ApiRequest) -> str:
+    """Gives the template of a request's route, as the OpenAPI document writes it; never a client's own words."""
+    return _template(request.route.path) if request.route else _UNMATCHED
+
+
+@lru_cache(maxsize=256)
+def _template(path: str) -> str:
+    return "/" + _PARAMETER.sub(r"{\1}", path).lstrip("/")
+
+
+def _describe(span: "Span", request: ApiRequest, status: int, cache: str | None) -> None:
+    route = route_of(request)
+    method = metrics.method_label(request.method)
+    span.update_name(f"{method} {route}" if route != _UNMATCHED else method)
+    attributes: dict[str, str | int] = {
+        "http.request.method": method,
+        "http.route": route,
+        "http.response.status_code": status,
+        "network.protocol.version": request.version,
+        "url.path": request.path,
+        "url.scheme": "http",
+        "mylist.request_id": request.id,
+    }
+    if cache:
+        attributes["mylist.cache.result"] = cache
+    span.set_attributes(attributes)
+    if status >= _SERVER_ERROR:
+        tracing.mark_failed(span, str(status))
+
+
+def _log(level: int, what: str, request: ApiRequest, status: int, seconds: float, cache: str | None) -> None:  # noqa: PLR0913 - the parts of a line
+    of_cache = f", cache {cache}" if cache else ""
+    _logger.log(level, "%s: %s %s %d in %.3f s%s", what, request.method, route_of(request), status, seconds, of_cache)
