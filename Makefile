@@ -88,7 +88,7 @@ CONSTRAINED = $(COMPILE) --constraints locks/development.txt
 lock: $(DEVELOPMENT) ## Bring locks/ in line with pyproject.toml; newest versions: make lock ARGS=--upgrade
 	@$(COMPILE) pyproject.toml --extra tracing --extra dev --group build --group reload \
 		--output-file locks/development.txt >/dev/null
-	@$(CONSTRAINED) pyproject.toml --output-file locks/runtime.txt >/dev/null
+	@$(CONSTRAINED) pyproject.toml --extra tracing --output-file locks/runtime.txt >/dev/null
 	@$(CONSTRAINED) pyproject.toml --extra local --group build --output-file locks/local.txt >/dev/null
 	@$(CONSTRAINED) --group build --output-file locks/build.txt >/dev/null
 	@$(CONSTRAINED) pyproject.toml --extra loadtest --output-file locks/loadtest.txt >/dev/null

@@ -15,7 +15,7 @@ from typing import Any
 from sanic import Sanic
 from sanic.config import Config
 
-from mylist import metrics, tracing
+from mylist import logs, metrics, tracing
 from mylist.api import error_handler, health, mylist, openapi
 from mylist.api import metrics as api_metrics
 from mylist.api.context import Context
@@ -131,6 +131,7 @@ class _Service:
             asyncio.create_task(self._keep(_watch_event_loop())),
         ]
         metrics.REGISTRY.register(self._state)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, logs.switch_debug, self._context.settings)
 
     async def drain(self, _: App) -> None:
         """Makes load balancers and clients look elsewhere, while requests are still served."""

@@ -14,6 +14,8 @@ from mylist import tracing
 from mylist.lists.item import iso_format
 from mylist.settings import Settings
 
+_logger = logging.getLogger(__name__)
+
 
 def configure(settings: Settings) -> None:
     """Sends all logs to standard error, from the level of the settings on."""
@@ -23,6 +25,16 @@ def configure(settings: Settings) -> None:
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     # Sanic tells of every start and stop of its parts; its errors come through the error handler.
     logging.getLogger("sanic").setLevel(logging.WARNING)
+    # The driver's debug messages quote whole documents.
+    logging.getLogger("pymongo").setLevel(logging.INFO)
+
+
+def switch_debug(settings: Settings) -> None:
+    """Logs everything from now on, every request included, or again from the level of the settings on."""
+    usual = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    root = logging.getLogger()
+    root.setLevel(usual if root.level == logging.DEBUG else logging.DEBUG)
+    _logger.warning("Logging from level %s on", logging.getLevelName(root.level).lower())
 
 
 class JsonFormatter(logging.Formatter):

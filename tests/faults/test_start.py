@@ -298,7 +298,7 @@ def test_passwords_are_in_no_log_however_much_is_logged(
     for server in (redis, mongodb):
         server.restart()
     wait_until(lambda: cache(service) == "hit", within=10)
-    assert len(service.log.read_text()) > 10_000  # `launch` looks for the passwords in it
+    assert '"level":"debug"' in service.log.read_text()  # `launch` looks for the passwords in it
 
 
 def logged(service: Service, start: str) -> str:

@@ -63,7 +63,7 @@ class TestLocks:
         groups = pyproject["dependency-groups"] | pyproject["project"]["optional-dependencies"]
         service = pyproject["project"]["dependencies"]
         asked = {
-            "runtime.txt": service,
+            "runtime.txt": [*service, *groups["tracing"]],
             "local.txt": [*service, *groups["local"], *groups["build"]],
             "development.txt": [*service, *(each for name in groups if name != "loadtest" for each in groups[name])],
             "build.txt": groups["build"],

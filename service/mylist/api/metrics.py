@@ -1,4 +1,4 @@
-"""What Prometheus scrapes: `/metrics`."""
+"""What Prometheus scrapes: `/metrics`. The metrics are in `mylist.metrics`; here are those that are states."""
 
 import platform
 from collections import Counter

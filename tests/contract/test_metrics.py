@@ -1,0 +1,271 @@
+"""`/metrics`: what docs/metrics.md says is what there is, and the numbers are right."""
+
+import json
+import re
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse
+from pymongo.database import Database
+
+from tests.conftest import Serve
+from tests.contract.conftest import User, connect
+from tests.contract.titles import MATRIX_ID, UNKNOWN_ID
+from tests.contract.wire import send
+from tests.serving import Service
+from tests.waiting import wait_until
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+OF_THE_LIBRARY = ("process_", "python_")
+
+
+class Metrics:
+    """One scrape."""
+
+    def __init__(self, service: Service) -> None:
+        self.text = httpx.get(f"{service.url}/metrics", trust_env=False).raise_for_status().text
+        self.families = {family.name: family for family in parse(self.text)}
+        self.samples = [sample for family in self.families.values() for sample in family.samples]
+
+    def value(self, name: str, **labels: str) -> float:
+        """The sum of all samples of a name with these labels, and perhaps others."""
+        return sum(
+            sample.value for sample in self.samples if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+
+def documented() -> dict[str, tuple[str, frozenset[str]]]:
+    """Type and labels of each metric of the table."""
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|([^|]*)\|", DOCUMENT.read_text(), re.MULTILINE)
+    return {name: (kind, frozenset(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
+
+
+def exported(metrics: Metrics) -> dict[str, tuple[str, frozenset[str]]]:
+    """Type and labels of each metric that is served, but for the library's own."""
+    return {
+        family.name + ("_total" if family.type == "counter" else ""): (
+            family.type,
+            frozenset(label for sample in family.samples for label in sample.labels) - {"le"},
+        )
+        for family in metrics.families.values()
+        if not family.name.startswith(OF_THE_LIBRARY)
+    }
+
+
+@pytest.fixture
+def before(service: Service) -> Metrics:
+    return Metrics(service)
+
+
+def test_what_is_documented_is_what_there_is(service: Service, user: User) -> None:
+    user.add(MATRIX_ID)
+    user.items()
+
+    assert exported(Metrics(service)) == documented()
+
+
+def test_the_library_tells_of_the_process(service: Service) -> None:
+    metrics = Metrics(service)
+
+    assert metrics.value("process_resident_memory_bytes") > 10_000_000
+    assert metrics.value("process_open_fds") > 5
+    assert time.time() - metrics.value("process_start_time_seconds") < 3600
+
+
+def test_openmetrics_is_given_to_those_who_ask(service: Service, user: User) -> None:
+    user.items()
+    answer = httpx.get(f"{service.url}/metrics", headers={"accept": OPENMETRICS}, trust_env=False)
+
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    assert answer.text.endswith("# EOF\n")
+    assert "mylist_cache_requests" in {family.name for family in parse_openmetrics(answer.text)}  # type: ignore[no-untyped-call]
+
+
+def test_requests_are_counted_by_route_method_and_status(service: Service, user: User, before: Metrics) -> None:
+    user.add(MATRIX_ID)
+    user.add(MATRIX_ID)
+    user.remove(MATRIX_ID)
+    user.items()
+    after = Metrics(service)
+
+    def counted(method: str, route: str, status: int) -> float:
+        labels = {"http_request_method": method, "http_route": route, "http_response_status_code": str(status)}
+        name = "http_server_request_duration_seconds_count"
+        return after.value(name, **labels) - before.value(name, **labels)
+
+    assert counted("POST", "/api/mylist/add", 201) == 1
+    assert counted("POST", "/api/mylist/add", 409) == 1
+    assert counted("DELETE", "/api/mylist/remove/{content_id}", 200) == 1
+    assert counted("GET", "/api/mylist/items", 200) == 1
+
+
+def test_a_duration_is_that_of_the_request(service: Service, user: User, before: Metrics) -> None:
+    began = time.perf_counter()
+    user.items()
+    took = time.perf_counter() - began
+    route = {"http_route": "/api/mylist/items"}
+    name = "http_server_request_duration_seconds_sum"
+
+    assert 0 < Metrics(service).value(name, **route) - before.value(name, **route) <= took
+
+
+def test_clients_make_no_labels(service: Service, user: User) -> None:
+    for number in range(5):
+        send(service.url, f"BREW{number} /api/mylist/items HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+        send(service.url, f"GET /nowhere/{number} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+        send(service.url, f"nonsense {number}\r\n\r\n".encode())
+        user.remove(f"{number:024x}")
+    routes = {sample.labels.get("http_route", "") for sample in Metrics(service).samples}
+    methods = {sample.labels.get("http_request_method", "") for sample in Metrics(service).samples}
+
+    assert routes - {""} <= {
+        *("/api/mylist/add", "/api/mylist/items", "/api/mylist/remove/{content_id}", "/api/mylist/stats"),
+        *("/health", "/livez", "/readyz", "/metrics", "/openapi.json", "unmatched"),
+    }
+    assert methods - {""} <= {"GET", "HEAD", "POST", "DELETE", "OPTIONS", "_OTHER"}
+    assert "_OTHER" in methods
+    assert "unmatched" in routes
+
+
+def test_reads_are_counted_by_how_the_cache_took_part(service: Service, user: User, before: Metrics) -> None:
+    assert [user.items().headers["x-cache"] for _ in range(3)] == ["miss", "hit", "hit"]
+    after = Metrics(service)
+
+    for name in ("mylist_cache_requests_total", "mylist_read_duration_seconds_count"):
+        assert after.value(name, result="miss") - before.value(name, result="miss") == 1
+        assert after.value(name, result="hit") - before.value(name, result="hit") == 2
+    fills = "mylist_cache_fills_total"
+    assert after.value(fills, result="stored") - before.value(fills, result="stored") == 1
+
+
+def test_changes_are_counted_by_their_outcome(service: Service, user: User, before: Metrics) -> None:
+    user.add(MATRIX_ID)
+    user.add(MATRIX_ID)
+    user.add(UNKNOWN_ID)
+    user.remove(MATRIX_ID)
+    user.remove(MATRIX_ID)
+    after = Metrics(service)
+
+    def counted(operation: str, outcome: str) -> float:
+        name = "mylist_list_mutations_total"
+        labels = {"operation": operation, "outcome": outcome}
+        return after.value(name, **labels) - before.value(name, **labels)
+
+    assert counted("add", "ok") == counted("add", "item_already_in_list") == counted("add", "content_not_found") == 1
+    assert counted("remove", "ok") == counted("remove", "item_not_in_list") == 1
+
+
+def test_operations_of_the_stores_are_measured(service: Service, user: User, before: Metrics) -> None:
+    user.add(MATRIX_ID)
+    user.items()
+    after = Metrics(service)
+
+    def counted(system: str, name: str) -> float:
+        labels = {"db_system_name": system, "db_operation_name": name, "outcome": "ok"}
+        metric = "db_client_operation_duration_seconds_count"
+        return after.value(metric, **labels) - before.value(metric, **labels)
+
+    assert [counted("mongodb", name) for name in ("count", "insert", "load")] == [1, 1, 1]
+    names = ("place_fence", "lift_fence", "get", "place_lease", "fill")
+    assert [counted("redis", name) for name in names] == [1] * 5
+
+
+def test_states_and_limits_are_told(service: Service) -> None:
+    metrics = Metrics(service)
+
+    for name in ("mongodb", "redis"):
+        assert metrics.value("mylist_dependency_up", dependency=name) == 1
+        assert metrics.value("mylist_breaker_state", dependency=name, state="closed") == 1
+        assert metrics.value("mylist_breaker_state", dependency=name) == 1
+    assert metrics.value("mylist_capacity", resource="requests") == 500
+    assert metrics.value("mylist_in_use", resource="requests") == 0
+    assert metrics.value("http_server_active_requests", http_route="/metrics") == 1
+    wait_until(lambda: Metrics(service).value("mylist_event_loop_lag_seconds_count") > 5, within=5)
+
+
+def test_measuring_can_be_switched_off(serve: Serve) -> None:
+    service = serve(METRICS="false")
+
+    assert httpx.get(f"{service.url}/metrics", trust_env=False).status_code == 404
+
+
+@pytest.fixture(scope="module")
+def checking(serve: Serve, titles: None) -> Service:  # noqa: ARG001 - there before the first call
+    """A service that checks every cached read."""
+    return serve(FRESHNESS_CHECK_EVERY="1")
+
+
+@pytest.fixture
+def reader(checking: Service, user_id: str) -> Iterator[User]:
+    with connect(checking) as client:
+        reader = User(client, user_id)
+        wait_until(lambda: reader.stats().headers["x-cache"] == "hit", within=5)
+        yield reader
+
+
+class TestFreshnessChecks:
+    def checks(self, service: Service, result: str) -> float:
+        return Metrics(service).value("mylist_cache_freshness_checks_total", result=result)
+
+    def test_a_right_list_is_fresh(self, checking: Service, reader: User) -> None:
+        fresh, stale = self.checks(checking, "fresh"), self.checks(checking, "stale")
+        reader.add(MATRIX_ID)
+        for _ in range(5):
+            reader.items()
+
+        wait_until(lambda: self.checks(checking, "fresh") > fresh, within=5)
+        assert self.checks(checking, "stale") == stale
+
+    def test_a_wrong_list_is_stale(
+        self, checking: Service, reader: User, database: Database[dict[str, object]]
+    ) -> None:
+        stale = self.checks(checking, "stale")
+        reader.add(MATRIX_ID)
+        reader.items()
+        database["mylist"].delete_one({"userId": reader.id})  # past the service, so nothing fences the cache
+        reader.items()
+
+        wait_until(lambda: self.checks(checking, "stale") > stale, within=5)
+        assert f"The cached list of user {reader.id} is not what MongoDB has" in checking.log.read_text()
+
+
+class TestLog:
+    def lines(self, service: Service) -> list[dict[str, str]]:
+        return [json.loads(line) for line in service.log.read_text().splitlines()]
+
+    def test_a_slow_request_is_logged_with_its_id(self, serve: Serve) -> None:
+        service = serve(SLOW_REQUEST="0.001")
+        wait_until(
+            lambda: (
+                httpx.get(
+                    f"{service.url}/api/mylist/stats",
+                    headers={"user-id": "slow", "x-request-id": "the-slow-one"},
+                    trust_env=False,
+                ).elapsed.total_seconds()
+                and any(line.get("requestId") == "the-slow-one" for line in self.lines(service))
+            ),
+            within=5,
+        )
+        [line, *_] = [line for line in self.lines(service) if line.get("requestId") == "the-slow-one"]
+        assert re.fullmatch(r"Slow request: GET /api/mylist/stats 200 in 0\.\d{3} s, cache \w+", line["message"])
+
+    def test_the_level_is_switched_by_a_signal(self, serve: Serve) -> None:
+        service = serve()
+
+        def requests() -> int:
+            httpx.get(f"{service.url}/livez", trust_env=False)
+            return sum(line["message"].startswith("Request: GET /livez 200") for line in self.lines(service))
+
+        assert requests() == 0
+        service.process.send_signal(signal.SIGUSR1)
+        wait_until(requests, within=5)
+        service.process.send_signal(signal.SIGUSR1)
+        wait_until(lambda: self.lines(service)[-1]["message"] == "Logging from level info on", within=5)
+        logged = requests()
+        assert requests() == logged

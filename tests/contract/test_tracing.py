@@ -1,0 +1,300 @@
+"""Traces, as a collector receives them: real OTLP over HTTP, sent by a service that was told where to."""
+
+import gzip
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from tests.conftest import Serve
+from tests.contract.conftest import User, connect
+from tests.contract.titles import MATRIX_ID
+from tests.serving import Service, environment, free_port
+from tests.waiting import wait_until
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+PARENT = "b7ad6b7169203331"
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+
+
+class Collector:
+    """Takes spans on a port of its own."""
+
+    def __init__(self) -> None:
+        self.spans: list[Span] = []
+        self.resource: dict[str, str] = {}
+        collector = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                if self.headers["content-encoding"] == "gzip":
+                    body = gzip.decompress(body)
+                collector.take(ExportTraceServiceRequest.FromString(body))
+                self.send_response(200)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    def take(self, request: ExportTraceServiceRequest) -> None:
+        for of_resource in request.resource_spans:
+            self.resource = {each.key: each.value.string_value for each in of_resource.resource.attributes}
+            for of_scope in of_resource.scope_spans:
+                self.spans += of_scope.spans
+
+    def trace(self, trace_id: str, *, spans: int) -> dict[str, list[Span]]:
+        """The spans of a trace by name, once there are so many and the request's own is among them."""
+
+        def complete() -> list[Span] | None:
+            found = [span for span in self.spans if span.trace_id.hex() == trace_id]
+            return found if len(found) >= spans and any(is_server(span) for span in found) else None
+
+        found: dict[str, list[Span]] = {}
+        for span in wait_until(complete, within=10):
+            found.setdefault(span.name, []).append(span)
+        return found
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def is_server(span: Span) -> bool:
+    return span.kind == Span.SPAN_KIND_SERVER
+
+
+def attributes(span: Span) -> dict[str, str | int]:
+    return {each.key: each.value.string_value or each.value.int_value for each in span.attributes}
+
+
+@pytest.fixture(scope="module")
+def collector() -> Iterator[Collector]:
+    collector = Collector()
+    yield collector
+    collector.close()
+
+
+@pytest.fixture(scope="module")
+def traced(serve: Serve, collector: Collector, titles: None) -> Service:  # noqa: ARG001 - there before the first call
+    """A service that samples what its clients say, and nothing else."""
+    return serve(
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
+        OTEL_TRACES_SAMPLER="parentbased_always_off",
+        OTEL_BSP_SCHEDULE_DELAY="100",
+        OTEL_RESOURCE_ATTRIBUTES="k8s.pod.name=mylist-0,k8s.namespace.name=ott",
+    )
+
+
+@pytest.fixture
+def caller(traced: Service, user_id: str) -> Iterator[User]:
+    with connect(traced) as client:
+        caller = User(client, user_id)
+        wait_until(lambda: caller.stats().headers["x-cache"] == "hit", within=5)
+        yield caller
+
+
+_numbers = iter(range(1, 1000))
+
+
+def traceparent(*, sampled: bool = True) -> tuple[str, dict[str, str]]:
+    """A trace of this call's own: its id, and the header of a client that began it."""
+    trace_id = f"{next(_numbers):032x}"
+    return trace_id, {"traceparent": f"00-{trace_id}-{PARENT}-{'01' if sampled else '00'}"}
+
+
+def test_a_read_is_a_tree_of_what_it_asked_for(caller: User, collector: Collector) -> None:
+    trace_id, headers = traceparent()
+    caller.add(MATRIX_ID)
+    answer = caller.items(**headers)
+    assert answer.headers["x-cache"] == "miss"
+    spans = collector.trace(trace_id, spans=5)
+
+    assert {name: len(each) for name, each in spans.items() if "find" not in name} == {
+        "GET /api/mylist/items": 1,
+        "redis get": 1,
+        "redis place_lease": 1,
+        "redis fill": 1,
+    }
+    [server] = spans.pop("GET /api/mylist/items")
+    assert server.parent_span_id.hex() == PARENT
+    assert (
+        attributes(server).items()
+        >= {
+            "http.request.method": "GET",
+            "http.route": "/api/mylist/items",
+            "http.response.status_code": 200,
+            "url.path": "/api/mylist/items",
+            "mylist.cache.result": "miss",
+            "mylist.request_id": answer.headers["x-request-id"],
+        }.items()
+    )
+    finds = [span for name, each in spans.items() if "find" in name for span in each]
+    assert {attributes(span)["db.mongodb.collection"] for span in finds} >= {"mylist"}
+    for below in (*finds, *(span for each in spans.values() for span in each)):
+        assert below.parent_span_id == server.span_id
+        assert server.start_time_unix_nano <= below.start_time_unix_nano <= below.end_time_unix_nano
+    assert answer.headers["traceresponse"] == f"00-{trace_id}-{server.span_id.hex()}-01"
+    assert (
+        collector.resource.items()
+        >= {
+            "service.name": "mylist",
+            "k8s.pod.name": "mylist-0",
+            "k8s.namespace.name": "ott",
+        }.items()
+    )
+
+
+def test_a_change_is_fence_database_and_fence(caller: User, collector: Collector) -> None:
+    trace_id, headers = traceparent()
+    caller.client.post(
+        "/api/mylist/add",
+        json={"contentId": MATRIX_ID, "contentType": "movie"},
+        headers=caller.headers | headers,
+    )
+    spans = collector.trace(trace_id, spans=4)
+
+    assert {"POST /api/mylist/add", "redis place_fence", "redis lift_fence"} <= spans.keys()
+    [insert] = [span for name, each in spans.items() if name.endswith(".insert") for span in each]
+    [placed], [lifted] = spans["redis place_fence"], spans["redis lift_fence"]
+    assert placed.end_time_unix_nano <= insert.start_time_unix_nano
+    assert insert.end_time_unix_nano <= lifted.start_time_unix_nano
+
+
+def test_a_read_for_several_is_linked_to_each(caller: User, collector: Collector) -> None:
+    caller.items()
+    asked = [traceparent() for _ in range(40)]
+    with ThreadPoolExecutor(10) as clients:
+        answers = list(clients.map(lambda headers: caller.items(**headers), [headers for _, headers in asked]))
+    hits = {
+        collector.trace(trace_id, spans=1)["GET /api/mylist/items"][0].span_id
+        for (trace_id, _), answer in zip(asked, answers, strict=True)
+        if answer.headers["x-cache"] == "hit"
+    }
+
+    def gets() -> list[Span]:
+        return [span for span in collector.spans if span.name == "redis get"]
+
+    assert len(hits) > 20
+    wait_until(lambda: hits <= {link.span_id for span in gets() for link in span.links}, within=10)
+    assert max(len(span.links) for span in gets()) > 1, "no two reads shared a round trip"
+
+
+def test_what_is_not_sampled_leaves_nothing(caller: User, collector: Collector) -> None:
+    unsampled, headers = traceparent(sampled=False)
+    answer = caller.items(**headers)
+    caller.items()
+    caller.client.get("/livez", headers=traceparent()[1])
+    marker, headers = traceparent()
+    caller.items(**headers)
+    collector.trace(marker, spans=2)
+
+    assert "traceresponse" not in answer.headers
+    assert not [span for span in collector.spans if span.trace_id.hex() == unsampled]
+    assert not [span for span in collector.spans if span.name.endswith(("ping", "livez", "heartbeat"))]
+    assert not [span for span in collector.spans if not is_server(span) and not span.parent_span_id]
+
+
+def test_a_failure_is_marked(caller: User, collector: Collector) -> None:
+    refused, headers = traceparent()
+    caller.client.get("/api/mylist/nowhere", headers=headers)
+    [server] = collector.trace(refused, spans=1)["GET"]
+
+    assert attributes(server)["http.response.status_code"] == 404
+    assert server.status.code == Status.STATUS_CODE_UNSET, "that is the client's fault"
+
+
+def test_a_span_ends_when_the_client_goes_away(traced: Service, collector: Collector) -> None:
+    trace_id, headers = traceparent()
+    head = (
+        f"POST /api/mylist/add HTTP/1.1\r\nhost: x\r\nuser-id: x\r\ntraceparent: {headers['traceparent']}\r\n"
+        "content-type: application/json\r\ncontent-length: 100\r\n\r\n{"
+    )
+    with socket.create_connection(("127.0.0.1", traced.port)) as connection:
+        connection.sendall(head.encode())
+        time.sleep(0.2)  # the handler waits for the rest
+    [[server]] = collector.trace(trace_id, spans=1).values()
+
+    assert server.end_time_unix_nano > server.start_time_unix_nano
+    assert server.status.code == Status.STATUS_CODE_ERROR
+
+
+def test_a_span_is_not_left_to_the_next_request_of_its_connection(caller: User, collector: Collector) -> None:
+    trace_id, headers = traceparent()
+    caller.items(**headers)
+    following = caller.items()
+
+    assert "traceresponse" not in following.headers
+    assert len(collector.trace(trace_id, spans=2)["GET /api/mylist/items"]) == 1
+
+
+def test_a_slow_bucket_names_a_trace(traced: Service, caller: User) -> None:
+    trace_id, headers = traceparent()
+    caller.items(**headers)
+    metrics = httpx.get(f"{traced.url}/metrics", headers={"accept": OPENMETRICS}, trust_env=False).text
+
+    assert re.search(rf'^mylist_read_duration_seconds_bucket.*# {{trace_id="{trace_id}"}}', metrics, re.MULTILINE)
+
+
+def test_a_share_is_sampled(serve: Serve, collector: Collector) -> None:
+    service = serve(
+        OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"{collector.endpoint}/v1/traces",
+        OTEL_TRACES_SAMPLER="traceidratio",
+        OTEL_TRACES_SAMPLER_ARG="0.25",
+        OTEL_SERVICE_NAME="another",
+    )
+    with httpx.Client(base_url=service.url, headers={"user-id": "sampled"}, trust_env=False) as client:
+        sampled = sum("traceresponse" in client.get("/api/mylist/stats").headers for _ in range(400))
+
+    assert 60 < sampled < 140
+    service.stop()
+    assert collector.resource["service.name"] == "another", "what was left was not sent at the end"
+
+
+def test_a_collector_that_is_away_harms_nobody(serve: Serve) -> None:
+    service = serve(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{free_port()}", OTEL_TRACES_SAMPLER="always_on")
+    with httpx.Client(base_url=service.url, headers={"user-id": "away"}, trust_env=False) as client:
+        assert all(client.get("/api/mylist/stats").status_code == 200 for _ in range(20))
+    # Its end is as quick as any: `serve` looks at that.
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("OTEL_TRACES_SAMPLER", "sometimes", "OTEL_TRACES_SAMPLER is 'sometimes'; it may be always_on, "),
+        ("OTEL_TRACES_SAMPLER_ARG", "1.5", "OTEL_TRACES_SAMPLER_ARG is '1.5'; it may be a number from 0 to 1"),
+        ("OTEL_TRACES_SAMPLER_ARG", "many", "OTEL_TRACES_SAMPLER_ARG is 'many'; it may be a number from 0 to 1"),
+    ],
+)
+def test_a_variable_that_cannot_be_used_is_named(tmp_path: Path, variable: str, value: str, says: str) -> None:
+    settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", variable: value, "PORT": str(free_port())}
+    done = subprocess.run(
+        [sys.executable, "-m", "mylist", "serve"],
+        cwd=tmp_path,
+        env=environment(settings),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"mylist: {says}")
+    assert done.stderr.count("\n") == 1
