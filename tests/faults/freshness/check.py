@@ -60,14 +60,12 @@ class Violation:
         operation: the answer.
         stale_by: of a stale read: for how many seconds, when it began, the list had been another.
         expected: what the list may have held.
-        titles: of a lost write: in how many titles MongoDB and the history differ.
     """
 
     kind: Kind
     operation: Operation
     stale_by: float
     expected: tuple[Listing, ...]
-    titles: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +92,45 @@ def check(
         late: for how many seconds a change that was not acknowledged may still happen.
     """
     # What MongoDB decides is checked for itself first: a read that is wrong must not make a write look lost. Without
-    # reads nothing tells for long whether a change happened, so there it stays open for good.
+    # reads nothing tells for long whether a change happened, so there it stays open for good; and as nothing there
+    # concerns two titles at once, each is checked alone, or the open ones would multiply.
     decided = [each for each in operations if each.process == MONGODB or not isinstance(each.action, Page | Stats)]
-    basis = _Search(decided, shows, excused, float("inf")).run()
+    basis: list[Violation] = []
+    undecided = 0
+    for of_title in _by_title(decided):
+        findings = _Search([each for each, _ in of_title], shows, excused, float("inf")).run()
+        originals = {id(each): original for each, original in of_title}
+        basis += (replace(each, operation=originals[id(each.operation)]) for each in findings.violations)
+        undecided += findings.undecided
     whole = _Search(operations, shows, excused, late).run()
-    known = {id(violation.operation) for violation in basis.violations}
+    known = {id(violation.operation) for violation in basis}
     further = (
         replace(violation, kind=Kind.CONTRADICTED) if violation.kind in _OF_MONGODB else violation
         for violation in whole.violations
         if id(violation.operation) not in known
     )
-    return Findings([*basis.violations, *further], basis.undecided + whole.undecided)
+    return Findings([*basis, *further], undecided + whole.undecided)
+
+
+def _by_title(decided: Iterable[Operation]) -> Iterable[list[tuple[Operation, Operation]]]:
+    """Gives the operations of each title: what an operation says of it, and the operation itself."""
+    titles: dict[int, list[tuple[Operation, Operation]]] = {}
+    whole_lists: list[Operation] = []
+    for operation in decided:
+        action = operation.action
+        if isinstance(action, Page):
+            whole_lists.append(operation)
+            for title, _ in action.items:
+                titles.setdefault(title, [])
+        elif not isinstance(action, Stats):
+            titles.setdefault(action.title, []).append((operation, operation))
+    for title, operations in titles.items():
+        for operation in whole_lists:
+            assert isinstance(operation.action, Page)
+            items = tuple(item for item in operation.action.items if item[0] == title)
+            of_title = replace(operation, action=replace(operation.action, total=len(items), items=items))
+            operations.append((of_title, operation))
+    return titles.values()
 
 
 _OF_MONGODB = {Kind.LOST, Kind.REFUSED, Kind.ACCEPTED}
@@ -130,6 +156,8 @@ class _Search:
         self._worlds: set[_World] = {(self._listings.of({}), 0)}
         self._observing: dict[int, Observation] = {}
         self._changing: dict[int, tuple[Change, tuple[str | None, ...]]] = {}
+        # Of the changes that were not acknowledged: until when they may happen.
+        self._until: dict[int, float] = {}
         self._free_bits = [1]
         self._past: deque[tuple[Listing, float]] = deque(maxlen=_MOST_PAST)
         self._violations: list[Violation] = []
@@ -165,6 +193,8 @@ class _Search:
             self._free_bits.append(bit << 1)
         if isinstance(operation.action, Change):
             self._changing[bit] = operation.action, self._added_at(operation)
+            if not operation.acknowledged:
+                self._until[bit] = operation.ended + self._late
         else:
             self._observing[bit] = action = operation.action
             self._worlds = {
@@ -191,9 +221,10 @@ class _Search:
             kept |= explanations or set()
         self._changing.pop(bit, None)
         self._observing.pop(bit, None)
+        self._until.pop(bit, None)
         if decided and kept:
             excused = isinstance(operation.action, Page | Stats) and self._excused(operation)
-            self._worlds = _without(bit, self._worlds if excused else kept)
+            self._worlds = self._undominated(_without(bit, self._worlds if excused else kept))
         elif decided:
             self._refute(operation)
         else:
@@ -209,9 +240,29 @@ class _Search:
                 if explanations is None or len(self._worlds) + len(unnoticed) > _MOST_UNNOTICED:
                     return False  # it stays open, which excuses more, until the end
                 unnoticed |= explanations
-        del self._changing[bit]
-        self._worlds = _without(bit, self._worlds | unnoticed)
+        del self._changing[bit], self._until[bit]
+        self._worlds = self._undominated(_without(bit, self._worlds | unnoticed))
         return True
+
+    def _undominated(self, worlds: set[_World]) -> set[_World]:
+        """Leaves out each world in which more has happened than in another that is the same otherwise.
+
+        A change that was not acknowledged may happen later or never, so the other can become whatever this one can.
+        """
+        if len(worlds) == 1 or not self._until:
+            return worlds
+        optional = sum(self._until)
+        alike: dict[_World, list[int]] = {}
+        for listing, done in worlds:
+            alike.setdefault((listing, done & ~optional), []).append(done & optional)
+        kept = set()
+        for (listing, done), happened in alike.items():
+            least: list[int] = []
+            for each in sorted(happened, key=int.bit_count):
+                if not any(other & each == other for other in least):
+                    least.append(each)
+            kept |= {(listing, done | each) for each in least}
+        return kept
 
     def _refute(self, operation: Operation) -> None:
         action = operation.action
@@ -220,8 +271,7 @@ class _Search:
                 self._report(Kind.ACCEPTED, operation)
                 self._worlds = self._forced(action)
             case Page() if operation.process == MONGODB:
-                titles = min(len(listing.differs_in(action)) for listing, _ in self._worlds)
-                self._report(Kind.LOST, operation, titles=max(titles, 1))
+                self._report(Kind.LOST, operation)
                 self._worlds = {(self._listings.of(dict(action.items)), done) for _, done in self._worlds}
             case _:
                 self._report_observation(operation, action)
@@ -251,9 +301,9 @@ class _Search:
         added_at = change.added_at if isinstance(change, Add) else None
         return {(self._listings.forced(listing, change, added_at), done) for listing, done in self._worlds}
 
-    def _report(self, kind: Kind, operation: Operation, *, stale_by: float = 0.0, titles: int = 1) -> None:
+    def _report(self, kind: Kind, operation: Operation, *, stale_by: float = 0.0) -> None:
         expected = tuple({listing: None for listing, _ in self._worlds})
-        self._violations.append(Violation(kind, operation, stale_by, expected, titles))
+        self._violations.append(Violation(kind, operation, stale_by, expected))
 
     def _remember(self, before: Iterable[_World], moment: float) -> None:
         gone = {listing for listing, _ in before} - {listing for listing, _ in self._worlds}
@@ -285,13 +335,30 @@ class _Search:
         listing, done = world
         calls = [listing.calls_for(each) for bit, each in self._observing.items() if not done & bit]
         title = self._changing[goal][0].title if goal in self._changing else None
+        spare = self._spare(done) - {goal}
         for bit, (change, values) in self._changing.items():
-            if done & bit or not (change.title == title or any(call(change) for call in calls)):
+            if done & bit or bit in spare or not (change.title == title or any(call(change) for call in calls)):
                 continue
             for added_at in values:
                 following = self._listings.after(listing, change, added_at)
                 if following is not None:
                     yield bit, (following, self._observed(following, done | bit))
+
+    def _spare(self, done: int) -> set[int]:
+        """Gives the changes that need not be tried: those like another one that may happen for a shorter time still."""
+        first: dict[tuple[Change, tuple[str | None, ...]], int] = {}
+        spare = set()
+        for bit, until in self._until.items():
+            if done & bit:
+                continue
+            other = first.setdefault(self._changing[bit], bit)
+            if other == bit:
+                continue
+            if until < self._until[other]:
+                first[self._changing[bit]] = bit
+                bit = other  # noqa: PLW2901 - the other one it is
+            spare.add(bit)
+        return spare
 
     def _observed(self, listing: Listing, done: int) -> int:
         for bit, observation in self._observing.items():

@@ -46,7 +46,7 @@ class Report:
         self.violations = [(user, each) for user, each in run.violations if not self._cut_of(each)]
         """Those that nothing excuses."""
         self._kinds = Counter(each.kind for _, each in self.violations)
-        self._lost = sum(each.titles for _, each in self.violations if each.kind is Kind.LOST)
+        self._lost = self._kinds[Kind.LOST]
 
     @property
     def verdict(self) -> Verdict:
