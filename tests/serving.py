@@ -29,22 +29,18 @@ class Service:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"service-{self.port}.log"
         with self.log.open("wb") as log:
+            own = {"HOST": "127.0.0.1", "PORT": str(self.port), "APP_ENV": "test", "SHUTDOWN_DELAY": "0"}
             # The folder holds no .env file.
             self.process = subprocess.Popen(
-                [sys.executable, *program, "serve"],
+                self._command(program, own | dict(settings)),
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
-                env=environment(
-                    {
-                        "HOST": "127.0.0.1",
-                        "PORT": str(self.port),
-                        "APP_ENV": "test",
-                        "SHUTDOWN_DELAY": "0",
-                        **settings,
-                    }
-                ),
+                env=environment(own | dict(settings)),
             )
+
+    def _command(self, program: Sequence[str], settings: Mapping[str, str]) -> list[str]:  # noqa: ARG002 - they are its environment
+        return [sys.executable, *program, "serve"]
 
     def wait_until_ready(self) -> None:
         """Waits for `/readyz` to say so."""
@@ -72,6 +68,20 @@ class Service:
             return httpx.get(f"{self.url}/readyz", trust_env=False).is_success
         except httpx.TransportError:
             return False
+
+
+class Container(Service):
+    """The service as a container of an image, as an orchestrator would run it, on the network of this machine."""
+
+    def __init__(self, image: str, folder: Path, settings: Mapping[str, str]) -> None:
+        self._image = image
+        super().__init__(folder, settings)
+
+    def _command(self, program: Sequence[str], settings: Mapping[str, str]) -> list[str]:  # noqa: ARG002 - the image's own
+        # In the foreground: it hands signals on, and ends with the status that the service ends with.
+        restricted = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+        variables = [word for name, value in settings.items() for word in ("--env", f"{name}={value}")]
+        return ["docker", "run", "--rm", "--network", "host", *restricted, *variables, self._image]
 
 
 def free_port() -> int:

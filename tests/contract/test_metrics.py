@@ -10,34 +10,19 @@ from pathlib import Path
 import httpx
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
-from prometheus_client.parser import text_string_to_metric_families as parse
 from pymongo.database import Database
 
 from tests.conftest import Serve
 from tests.contract.conftest import User, connect
 from tests.contract.titles import MATRIX_ID, UNKNOWN_ID
 from tests.contract.wire import send
+from tests.metrics import Metrics
 from tests.serving import Service
 from tests.waiting import wait_until
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 OF_THE_LIBRARY = ("process_", "python_")
-
-
-class Metrics:
-    """One scrape."""
-
-    def __init__(self, service: Service) -> None:
-        self.text = httpx.get(f"{service.url}/metrics", trust_env=False).raise_for_status().text
-        self.families = {family.name: family for family in parse(self.text)}
-        self.samples = [sample for family in self.families.values() for sample in family.samples]
-
-    def value(self, name: str, **labels: str) -> float:
-        """The sum of all samples of a name with these labels, and perhaps others."""
-        return sum(
-            sample.value for sample in self.samples if sample.name == name and labels.items() <= sample.labels.items()
-        )
 
 
 def documented() -> dict[str, tuple[str, frozenset[str]]]:

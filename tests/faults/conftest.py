@@ -10,7 +10,7 @@ from bson import ObjectId
 from pymongo import MongoClient
 
 from mylist.development.servers import MongoServer, ValkeyServer, running
-from tests.serving import Service
+from tests.serving import Container, Service
 
 TITLES = [f"{number:024x}" for number in range(1, 31)]
 
@@ -25,16 +25,16 @@ class System:
         self.services: list[Service] = []
         self._users: list[User] = []
 
-    def serve(self, **settings: str) -> "User":
+    def serve(self, *, image: str = "", **settings: str) -> "User":
         """Starts a service; gives a new user of it."""
-        service = self.launch(**settings)
+        service = self.launch(image=image, **settings)
         service.wait_until_ready()
         return self.user(service)
 
-    def launch(self, **settings: str) -> Service:
-        """Starts a service without waiting for it."""
-        stores = {"MONGODB_URI": self.mongodb.database("faults"), "REDIS_URL": self.redis.uri}
-        service = Service(self._folder, stores | settings)
+    def launch(self, *, image: str = "", **settings: str) -> Service:
+        """Starts a service, as a container if an image is named, without waiting for it."""
+        given = {"MONGODB_URI": self.mongodb.database("faults"), "REDIS_URL": self.redis.uri} | settings
+        service = Container(image, self._folder, given) if image else Service(self._folder, given)
         self.services.append(service)
         return service
 

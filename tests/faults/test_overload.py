@@ -7,6 +7,7 @@ from collections import Counter
 import httpx
 
 from tests.faults.conftest import System, User
+from tests.metrics import Metrics
 from tests.waiting import eventually, wait_until
 
 AT_ONCE = 0.7
@@ -40,6 +41,12 @@ def turned_away(answers: list[httpx.Response]) -> list[float]:
     return [answer.elapsed.total_seconds() for answer in answers if answer.status_code == 503]
 
 
+def counted(user: User, *causes: str) -> list[float]:
+    """How often the service says that it turned requests away, by cause."""
+    metrics = Metrics(user.service)
+    return [metrics.value("mylist_shed_total", cause=cause) for cause in causes]
+
+
 async def assert_normal(system: System, user: User) -> None:
     """A new user is served."""
     async with httpx.AsyncClient(base_url=user.service.url, timeout=15) as client:
@@ -60,6 +67,7 @@ async def test_when_every_mongodb_connection_is_in_use_one_more_is_turned_away_a
     answers = await reading
 
     assert outcomes(answers) == {"ok": 4, "DATABASE_BUSY": 16}
+    assert counted(user, "database_busy", "database_unavailable", "overloaded") == [16, 0, 0]
     assert max(turned_away(answers)) < AT_ONCE
     await assert_normal(system, user)
     wait_until(lambda: "Turned away in the last 10 s: DATABASE_BUSY 16" in user.service.log.read_text(), within=12)
@@ -73,6 +81,7 @@ async def test_a_slow_mongodb_costs_its_requests_their_deadline_and_no_more(syst
     system.mongodb.thaw()
 
     assert outcomes(answers) == {"DATABASE_UNAVAILABLE": 20}
+    assert counted(user, "database_busy", "database_unavailable", "overloaded") == [0, 20, 0]
     assert max(turned_away(answers)) < 2
     await assert_normal(system, user)
 
@@ -88,6 +97,7 @@ async def test_above_its_limit_of_requests_the_process_turns_away_at_once(system
     answers = await reading
 
     assert outcomes(answers) == {"ok": 5, "OVERLOADED": 15}
+    assert counted(user, "database_busy", "database_unavailable", "overloaded") == [0, 0, 15]
     assert max(turned_away(answers)) < AT_ONCE
     await assert_normal(system, user)
 
@@ -98,10 +108,13 @@ async def test_a_slow_redis_slows_reads_by_its_deadline_and_refuses_none(system:
 
     system.redis.freeze()
     answers = await read_all(user, 50)
+    metrics = Metrics(user.service)
     system.redis.thaw()
 
     assert outcomes(answers) == {"ok": 50}
     assert {answer.headers["x-cache"] for answer in answers} == {"bypassed"}
+    assert metrics.value("mylist_cache_requests_total", result="bypassed") >= 50
+    assert metrics.value("db_client_operation_duration_seconds_count", db_system_name="redis", outcome="error") > 0
     assert max(answer.elapsed.total_seconds() for answer in answers) < 2
 
 
@@ -115,9 +128,9 @@ async def test_after_a_burst_of_cached_reads_the_service_is_as_fast_as_before(sy
     async with httpx.AsyncClient(base_url=user.service.url, limits=limits, timeout=15) as client:
         for _ in range(2):
             answers = await asyncio.gather(*(read(client, user.user_id) for _ in range(200)))
-            counted = outcomes(answers)
-            assert counted["ok"] >= 20
-            assert set(counted) <= {"ok", "OVERLOADED"}
+            seen = outcomes(answers)
+            assert seen["ok"] >= 20
+            assert set(seen) <= {"ok", "OVERLOADED"}
     began = time.monotonic()
     for _ in range(20):
         assert user.cached()

@@ -1,22 +1,27 @@
 """A service is told to stop while clients use it."""
 
 import asyncio
+import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import pytest
 
 from tests.faults.conftest import TITLES, System, User
 from tests.waiting import wait_until
 
 CLIENTS = 16
+IMAGES = ["", *filter(None, [os.environ.get("TEST_IMAGE")])]
+"""As what the service is rolled out: a process, and a container of the image that was built, if one is named."""
 
 
-async def test_a_rollout_loses_no_request_and_no_write(system: System) -> None:
+@pytest.mark.parametrize("image", IMAGES, ids=lambda image: image or "process")
+async def test_a_rollout_loses_no_request_and_no_write(system: System, image: str) -> None:
     """Clients are told to close their connections, and go on with the successor, as behind a load balancer."""
-    user = system.serve(SHUTDOWN_DELAY="1")
-    old, new = user.service, system.serve().service
+    user = system.serve(image=image, SHUTDOWN_DELAY="1")
+    old, new = user.service, system.serve(image=image).service
     answered = {old.url: 0, new.url: 0}
     told_to_close = 0
     acknowledged: set[str] = set()

@@ -1,0 +1,21 @@
+"""What a scraper reads off a service."""
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+from tests.serving import Service
+
+
+class Metrics:
+    """One scrape."""
+
+    def __init__(self, service: Service) -> None:
+        self.text = httpx.get(f"{service.url}/metrics", trust_env=False).raise_for_status().text
+        self.families = {family.name: family for family in parse(self.text)}
+        self.samples = [sample for family in self.families.values() for sample in family.samples]
+
+    def value(self, name: str, **labels: str) -> float:
+        """The sum of all samples of a name with these labels, and perhaps others."""
+        return sum(
+            sample.value for sample in self.samples if sample.name == name and labels.items() <= sample.labels.items()
+        )
