@@ -289,13 +289,12 @@ class _Search:
     def _give_up(self, operation: Operation, bit: int, kept: set[_World]) -> None:
         """Goes on after an answer that has too many explanations."""
         self._undecided += 1
-        if isinstance(operation.action, Change) and kept:
-            self._worlds = _without(bit, kept)
-        elif isinstance(operation.action, Change):
-            self._worlds = _without(bit, self._forced(operation.action))
-        else:
-            # Leaving out an observation can only excuse too much.
-            self._worlds = _without(bit, self._worlds)
+        # Leaving out an observation can only excuse too much.
+        change = operation.action if isinstance(operation.action, Change) else None
+        worlds = kept or self._forced(change) if change else self._worlds
+        # What is observed at this moment may have been so on one of the ways that were not gone.
+        observed = sum(self._observing)
+        self._worlds = _without(bit, {(listing, done | observed) for listing, done in worlds})
 
     def _forced(self, change: Change) -> set[_World]:
         added_at = change.added_at if isinstance(change, Add) else None
