@@ -1,0 +1,1 @@
+"""The Grafana dashboards as code, and the JSON files that are made of it."""

@@ -1,0 +1,93 @@
+"""Expressions for Prometheus, and the choices of the reader that they keep to."""
+
+from observability.dashboards.grafana import Variable
+
+API = 'http_route=~"/api/mylist/.*"'
+READS = 'http_request_method=~"GET|HEAD"'
+CHANGES = 'http_request_method=~"POST|DELETE"'
+FAILED = 'http_response_status_code=~"5.."'
+
+# Whoever runs the service without Kubernetes has neither namespaces nor pods. A job there always is, and nothing may
+# stand for all of them: `process_…` and `up` are of every program that Prometheus knows.
+NAMESPACE = Variable(
+    name="namespace", label="Namespace", query="label_values(mylist_build_info, namespace)", everything=".*"
+)
+JOB = Variable(name="job", label="Job", query='label_values(mylist_build_info{namespace=~"$namespace"}, job)')
+_PODS = 'label_values(mylist_build_info{namespace=~"$namespace",job=~"$job"}, pod)'
+POD = Variable(name="pod", label="Pod", query=_PODS, everything=".*")
+# A pod is called after its deployment, as is the autoscaler.
+DEPLOYMENT = Variable(name="deployment", label="Deployment", query=_PODS, regex="/(.+)-[^-]+-[^-]+$/", hidden=True)
+MONGODB_JOB = Variable(
+    name="mongodb_job", label="MongoDB exporter", query='label_values(mongodb_up{namespace=~"$namespace"}, job)'
+)
+REDIS_JOB = Variable(
+    name="redis_job", label="Redis exporter", query='label_values(redis_up{namespace=~"$namespace"}, job)'
+)
+
+
+def _select(metric: str, *matchers: str) -> str:
+    return f"{metric}{{{','.join(matchers)}}}"
+
+
+def service(metric: str, *matchers: str) -> str:
+    """Selects a metric of the service's own processes."""
+    return _select(metric, 'namespace=~"$namespace"', 'job=~"$job"', 'pod=~"$pod"', *matchers)
+
+
+def objective(name: str, window: str) -> str:
+    """Selects the recorded share of bad events of an objective; the worst, where several jobs are chosen."""
+    return worst(_select(f"slo:{name}:error_ratio_rate{window}", 'namespace=~"$namespace"', 'job=~"$job"'))
+
+
+def deployment(metric: str) -> str:
+    """Selects a metric that kube-state-metrics has of the deployment."""
+    return _select(metric, 'namespace=~"$namespace"', 'deployment=~"$deployment"')
+
+
+def autoscaler(metric: str) -> str:
+    """Selects a metric that kube-state-metrics has of the autoscaler."""
+    return _select(metric, 'namespace=~"$namespace"', 'horizontalpodautoscaler=~"$deployment"')
+
+
+def memory_limit() -> str:
+    """Gives the memory limit of each pod: that of its container that may have least."""
+    limits = _select(
+        "kube_pod_container_resource_limits", 'namespace=~"$namespace"', 'pod=~"$pod"', 'resource="memory"'
+    )
+    return aggregate("min", limits, "namespace", "pod")
+
+
+def mongodb(metric: str, *matchers: str) -> str:
+    """Selects a metric of the MongoDB exporter."""
+    return _select(metric, 'namespace=~"$namespace"', 'job=~"$mongodb_job"', *matchers)
+
+
+def redis(metric: str, *matchers: str) -> str:
+    """Selects a metric of the Redis exporter."""
+    return _select(metric, 'namespace=~"$namespace"', 'job=~"$redis_job"', *matchers)
+
+
+def aggregate(operator: str, expression: str, *by: str) -> str:
+    """Aggregates series, one for each value of the labels `by`."""
+    grouping = f" by ({', '.join(by)}) " if by else ""
+    return f"{operator}{grouping}({expression})"
+
+
+def worst(expression: str, *by: str) -> str:
+    """Gives the highest of the series."""
+    return aggregate("max", expression, *by)
+
+
+def rate(selected: str, *by: str) -> str:
+    """Gives how often a second a counter was raised."""
+    return aggregate("sum", f"rate({selected}[$__rate_interval])", *by)
+
+
+def quantile(share: float, selected: str, *by: str) -> str:
+    """Gives the duration within which this share of what a histogram (`…_bucket`) has seen ended."""
+    return f"histogram_quantile({share:g}, {rate(selected, 'le', *by)})"
+
+
+def share(part: str, whole: str) -> str:
+    """Gives a part of a whole: 0 where there is none of it, nothing where there is nothing at all."""
+    return f"({part} or 0 * {whole}) / ({whole} > 0)"

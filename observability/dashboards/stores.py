@@ -1,0 +1,74 @@
+"""Panels on MongoDB and Redis as the service sees them."""
+
+from observability.dashboards.grafana import Graph, Query, State, Timeline
+from observability.dashboards.promql import aggregate, quantile, rate, service, share, worst
+
+_COUNT = "db_client_operation_duration_seconds_count"
+_BUCKET = "db_client_operation_duration_seconds_bucket"
+_OPERATION = "db_operation_name"
+
+AWAY_OR_THERE = (State(0, "away", "red"), State(1, "there", "green"))
+_BREAKER = "mylist_breaker_state"
+
+BREAKERS = Timeline(
+    title="Does the service ask the stores?",
+    description="The worst of the processes. closed: all goes through. half open: Redis is asked and not believed. "
+    "open: the store is away and not asked.",
+    unit="none",
+    queries=(
+        Query(
+            worst(
+                f"""{service(_BREAKER, 'state="half_open"')} or 2 * {service(_BREAKER, 'state="open"')}""", "dependency"
+            ),
+            "{{dependency}}",
+        ),
+    ),
+    states=(State(0, "closed", "green"), State(1, "half open", "yellow"), State(2, "open", "red")),
+)
+REACHED = Graph(
+    title="Processes that reach the stores",
+    description="Share of the processes whose last check MongoDB and Redis answered.",
+    unit="percentunit",
+    queries=(Query(aggregate("avg", service("mylist_dependency_up"), "dependency"), "{{dependency}}"),),
+)
+
+
+def slowest(system: str) -> str:
+    """Gives the duration within which 99 % of all operations of `mongodb` or `redis` end."""
+    return quantile(0.99, service(_BUCKET, f'db_system_name="{system}"'))
+
+
+def operations(system: str, name: str) -> tuple[Graph, Graph, Graph]:
+    """Gives the panels on the operations of `mongodb` or `redis`: how many, how long, how many fail."""
+    of_system = f'db_system_name="{system}"'
+    count = service(_COUNT, of_system)
+    return (
+        Graph(
+            title=f"{name}: operations",
+            description=f"Operations of {name} a second, by the service's name for them.",
+            unit="ops",
+            queries=(Query(rate(count, _OPERATION), "{{db_operation_name}}"),),
+            stacked=True,
+            width=8,
+        ),
+        Graph(
+            title=f"{name}: 99 % of the operations take at most",
+            description=f"Measured in the service: the network, {name} and the wait for the event loop are in it.",
+            unit="s",
+            queries=(Query(quantile(0.99, service(_BUCKET, of_system), _OPERATION), "{{db_operation_name}}"),),
+            exemplars=True,
+            width=8,
+        ),
+        Graph(
+            title=f"{name}: operations that fail",
+            description=f"Share of the operations that {name} did not carry out, or not in time.",
+            unit="percentunit",
+            queries=(
+                Query(
+                    share(rate(service(_COUNT, of_system, 'outcome="error"'), _OPERATION), rate(count, _OPERATION)),
+                    "{{db_operation_name}}",
+                ),
+            ),
+            width=8,
+        ),
+    )

@@ -1,0 +1,49 @@
+"""The dashboards as they are committed: their panels, and every expression in them."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+FOLDER = Path(__file__).parents[2] / "observability" / "dashboards"
+# What Grafana puts in the place of its own variables. The others are choices of the reader, of which all are taken.
+_OF_GRAFANA = {"__rate_interval": "1m"}
+_VARIABLE = re.compile(r"\$\{?(\w+)\}?")
+
+
+class Expression(NamedTuple):
+    """What a panel asks Prometheus, as Prometheus gets it."""
+
+    dashboard: str
+    panel: str
+    expression: str
+
+
+def dashboards() -> dict[str, dict[str, Any]]:
+    """Every dashboard by the name of its file."""
+    return {path.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))}
+
+
+def panels(dashboard: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The panels of a dashboard, without the headings between them."""
+    for panel in dashboard["panels"]:
+        if panel["type"] == "row":
+            yield from panel["panels"]
+        else:
+            yield panel
+
+
+def expressions() -> list[Expression]:
+    """Every expression of every panel, with sensible values for Grafana's variables."""
+    return [
+        Expression(dashboard["title"], panel["title"], substituted(target["expr"]))
+        for dashboard in dashboards().values()
+        for panel in panels(dashboard)
+        for target in panel["targets"]
+    ]
+
+
+def substituted(expression: str) -> str:
+    """An expression as Prometheus gets it when the reader has chosen nothing."""
+    return _VARIABLE.sub(lambda variable: _OF_GRAFANA.get(variable[1], ".*"), expression)

@@ -1,0 +1,155 @@
+"""A real Prometheus that scrapes a running service, with the project's rules, and exporters beside it."""
+
+import re
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from tests.serving import free_port
+from tests.waiting import wait_until
+
+RULES = Path(__file__).parents[2] / "observability" / "rules"
+EXPOSITIONS = Path(__file__).with_name("expositions")
+NAMESPACE = "ott"
+POD = "mylist-0"
+_COUNTED = re.compile(r"^# TYPE (\w+) counter$", re.MULTILINE)
+_SAMPLE = re.compile(r"^(?P<series>(?P<name>\w+)(?:\{[^}]*\})?) (?P<value>\S+)$", re.MULTILINE)
+
+
+class Prometheus:
+    """Scrapes and evaluates every second, so that a short run has seen enough."""
+
+    def __init__(self, folder: Path, targets: dict[str, tuple[str, dict[str, str]]]) -> None:
+        self.url = f"http://127.0.0.1:{free_port()}"
+        configuration = folder / "prometheus.yaml"
+        configuration.write_text(yaml.safe_dump(_configuration(targets)))
+        self._log = (folder / "prometheus.log").open("wb")
+        self._process = subprocess.Popen(
+            [
+                *(shutil.which("prometheus") or "prometheus", f"--config.file={configuration}"),
+                *(f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address={self.url.removeprefix('http://')}"),
+            ],
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+        )
+        self._http = httpx.Client(base_url=self.url, trust_env=False)
+        wait_until(self._is_ready, within=30)
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """Gives the samples of an expression at the moment."""
+        answer = self._http.get("/api/v1/query", params={"query": expression}).json()
+        assert answer["status"] == "success", f"{expression}: {answer}"
+        result = answer["data"]["result"]
+        return result if answer["data"]["resultType"] == "vector" else [{"metric": {}, "value": result}]
+
+    def value(self, expression: str) -> float | None:
+        """Gives the one value of an expression; None when there is none."""
+        samples = self.query(expression)
+        return float(samples[0]["value"][1]) if samples else None
+
+    def alerts(self) -> dict[str, str]:
+        """Gives the alerts that are pending or firing, and which of the two."""
+        answer = self._http.get("/api/v1/alerts").json()
+        return {alert["labels"]["alertname"]: alert["state"] for alert in answer["data"]["alerts"]}
+
+    def stop(self) -> None:
+        """Ends it."""
+        self._http.close()
+        self._process.terminate()
+        self._process.wait()
+        self._log.close()
+
+    def _is_ready(self) -> bool:
+        assert self._process.poll() is None, Path(self._log.name).read_text()
+        try:
+            return self._http.get("/-/ready").is_success
+        except httpx.TransportError:
+            return False
+
+
+def _configuration(targets: dict[str, tuple[str, dict[str, str]]]) -> dict[str, Any]:
+    return {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(path) for path in sorted(RULES.glob("*.yaml"))],
+        "scrape_configs": [
+            {
+                "job_name": job,
+                "honor_labels": True,
+                "metrics_path": f"/{address.partition('/')[2]}",
+                "static_configs": [{"targets": [address.partition("/")[0]], "labels": labels}],
+            }
+            for job, (address, labels) in targets.items()
+        ],
+    }
+
+
+@contextmanager
+def expositions() -> Iterator[str]:
+    """Serves what exporters would tell that cannot run here, each file under its name; their counters grow."""
+    began = time.monotonic()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            text = (EXPOSITIONS / f"{self.path.strip('/')}.txt").read_text()
+            counters = set(_COUNTED.findall(text))
+            grown = 10 * (time.monotonic() - began)
+
+            def now(sample: re.Match[str]) -> str:
+                value = float(sample["value"]) + (grown if sample["name"] in counters else 0)
+                return f"{sample['series']} {value}"
+
+            body = _SAMPLE.sub(now, text).encode()
+            self.send_response(200)
+            self.send_header("content-type", "text/plain; version=0.0.4")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def redis_exporter(url: str) -> Iterator[str]:
+    """Runs the Redis exporter that the distribution has."""
+    address = f"127.0.0.1:{free_port()}"
+    process = subprocess.Popen(
+        [
+            shutil.which("prometheus-redis-exporter") or "prometheus-redis-exporter",
+            *(f"--redis.addr={url}", f"--web.listen-address={address}"),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: _answers(f"http://{address}/metrics"), within=20)
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False).is_success
+    except httpx.TransportError:
+        return False

@@ -1,0 +1,99 @@
+"""The rules, their tests and their runbooks as they are committed, and the tool that judges them."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "observability"
+METRICS = ROOT / "docs" / "metrics.md"
+RULE_FILES = sorted((FOLDER / "rules").glob("*.yaml"))
+TEST_FILES = sorted((FOLDER / "rules" / "tests").glob("*.yaml"))
+RUNBOOKS = sorted((FOLDER / "runbooks").iterdir())
+
+_SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)\s*\{([^{}]*)\}")
+_MATCHER = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')
+_CLAUSE = re.compile(r"\b(?:by|on|group_left|group_right) \([^)]*\)")
+_NAME = re.compile(r"\b[a-zA-Z_:][\w:]*\b(?!\s*\()")
+_WORDS = {"and", "or", "unless", "bool", "offset", "group_left", "group_right"}
+_TABLE_ROW = re.compile(r"^\| `(?P<name>\w+)` \| (?P<kind>\w+) \|(?P<labels>[^|]*)\|", re.MULTILINE)
+_CODE = re.compile(r"`(\w+)`")
+
+
+def load(path: Path) -> Any:
+    """Gives what a YAML file holds."""
+    return yaml.safe_load(path.read_text())
+
+
+def rules(kind: str) -> list[dict[str, Any]]:
+    """Gives the rules of all files that are an `alert` or a `record`."""
+    groups = [group for path in RULE_FILES for group in load(path)["groups"]]
+    return [rule for group in groups for rule in group["rules"] if kind in rule]
+
+
+def alert_tests() -> list[dict[str, Any]]:
+    """Gives every moment at which a test looks at an alert."""
+    tests = [test for path in TEST_FILES for test in load(path)["tests"]]
+    return [look for test in tests for look in test.get("alert_rule_test", [])]
+
+
+def promql(runbook: Path) -> list[str]:
+    """Gives the queries of a runbook."""
+    return re.findall(r"^```promql\n(.*?)^```$", runbook.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def metrics(expression: str) -> set[str]:
+    """Gives the metrics that an expression asks for."""
+    bare = re.sub(r"\[[^]]*\]", "", _CLAUSE.sub("", _SELECTOR.sub(r"\1", expression)))
+    return set(_NAME.findall(re.sub(r"\{[^{}]*\}", "", bare))) - _WORDS
+
+
+def matchers(expression: str) -> Iterator[tuple[str, str, list[str]]]:
+    """Gives what an expression selects by: metric, label, and the values that are named."""
+    for metric, selector in _SELECTOR.findall(expression):
+        for label, value in _MATCHER.findall(selector):
+            yield metric, label, value.split("|")
+
+
+def documented() -> dict[str, set[str]]:
+    """Gives the labels of each metric of the service, by the names that Prometheus has for it."""
+    found: dict[str, set[str]] = {}
+    for row in _TABLE_ROW.finditer(METRICS.read_text()):
+        parts = ("_bucket", "_count", "_sum") if row["kind"] == "histogram" else ("",)
+        found |= {row["name"] + part: set(_CODE.findall(row["labels"])) for part in parts}
+    return found
+
+
+def documented_words() -> set[str]:
+    """Gives all that docs/metrics.md sets as code, the values of the labels among it."""
+    return set(_CODE.findall(METRICS.read_text()))
+
+
+def as_rules(queries: list[str], folder: Path) -> Path:
+    """Writes queries as rules, which promtool can check."""
+    path = folder / "queries.yaml"
+    groups = [{"name": str(at), "rules": [{"record": "query", "expr": query}]} for at, query in enumerate(queries)]
+    path.write_text(yaml.safe_dump({"groups": groups}))
+    return path
+
+
+def promtool(*arguments: str) -> None:
+    """Runs promtool, which has to be content."""
+    if not shutil.which("promtool"):
+        _cannot("promtool is not installed; it is in Debian's package prometheus")
+    result = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def _cannot(reason: str) -> NoReturn:
+    """Leaves a test out where the machine lacks what it needs; the machine that checks changes may not."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -1,0 +1,220 @@
+"""What watches the service, in Compose and in a cluster: its parts find each other, the rules and the dashboards."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.observability.rules import FOLDER, ROOT, as_rules, documented, load, metrics, promtool, rules
+
+COMPOSE = load(FOLDER / "compose.yaml")["services"]
+SERVICES = load(ROOT / "compose.yaml")["services"] | COMPOSE
+PROMETHEUS = load(FOLDER / "prometheus.yaml")
+DATASOURCES = load(FOLDER / "grafana/provisioning/datasources/datasources.yaml")["datasources"]
+COLLECTOR = load(FOLDER / "collector.yaml")
+STACK = load(FOLDER / "values/kube-prometheus-stack.yaml")
+ADAPTER = load(FOLDER / "values/prometheus-adapter.yaml")
+KEDA = load(FOLDER / "keda.yaml")
+JOBS = {"mylist", "mylist-redis", "mylist-mongodb"}
+
+
+def mounts(service: str) -> dict[str, Path]:
+    """What a container finds where, and what that is here."""
+    volumes = [volume.split(":") for volume in COMPOSE[service]["volumes"]]
+    assert all(mode == "ro" for _, _, mode in volumes)
+    return {target: (FOLDER / source).resolve() for source, target, _ in volumes}
+
+
+def here(service: str, path: str) -> Path:
+    """What a path within a container is here."""
+    [(target, source)] = [each for each in mounts(service).items() if path.startswith(each[0])]
+    return source / path.removeprefix(target).removeprefix("/") if path != target else source
+
+
+def parts_of(value: Any) -> set[str]:
+    return set(re.findall(r"MyList\w+", str(value)))
+
+
+class TestCompose:
+    def test_is_part_of_the_whole_and_takes_no_name_of_it(self) -> None:
+        whole = load(ROOT / "compose.yaml")
+
+        assert whole["include"] == [str(FOLDER.relative_to(ROOT) / "compose.yaml")]
+        assert not whole["services"].keys() & COMPOSE.keys()
+
+    def test_runs_only_when_asked_to(self) -> None:
+        assert all(service["profiles"] == ["observability"] for service in COMPOSE.values())
+
+    def test_images_are_pinned(self) -> None:
+        for service in COMPOSE.values():
+            assert re.fullmatch(r"[a-z0-9-]+/[a-z_-]+:v?\d+\.\d+\.\d+", service["image"])
+
+    def test_ports_are_on_loopback_and_free(self) -> None:
+        ports = [port for service in COMPOSE.values() for port in service.get("ports", [])]
+        outside = [port.split(":")[1] for port in ports]
+
+        assert all(port.startswith("127.0.0.1:") for port in ports)
+        assert len(set(outside)) == len(outside)
+        assert "3000" not in outside  # the API's
+
+    def test_nothing_gains_privileges(self) -> None:
+        for service in COMPOSE.values():
+            assert service["security_opt"] == ["no-new-privileges:true"]
+            assert service["cap_drop"] == ["ALL"]
+
+    def test_no_password_is_written_down_but_the_development_default(self) -> None:
+        for service in COMPOSE.values():
+            for name, value in service.get("environment", {}).items():
+                if "PASSWORD" in name:
+                    assert re.fullmatch(r"\$\{[A-Z_]+_PASSWORD:-development\}", value)
+
+    @pytest.mark.parametrize("service", [name for name, service in COMPOSE.items() if "volumes" in service])
+    def test_what_it_mounts_exists(self, service: str) -> None:
+        assert all(source.exists() for source in mounts(service).values())
+
+    def test_exporters_reach_the_stores(self) -> None:
+        addresses = [
+            COMPOSE["redis-exporter"]["environment"]["REDIS_ADDR"],
+            COMPOSE["mongodb-exporter"]["environment"]["MONGODB_URI"],
+        ]
+
+        assert addresses == ["redis://redis:6379", "mongodb://mongodb:27017"]
+        assert {"redis", "mongodb"} <= SERVICES.keys()
+
+
+class TestPrometheus:
+    def test_takes_its_configuration_with_the_rules(self) -> None:
+        promtool("check", "config", str(FOLDER / "prometheus.yaml"))
+
+    def test_finds_both_where_they_are_mounted(self) -> None:
+        [option] = [each for each in COMPOSE["prometheus"]["command"] if each.startswith("--config.file=")]
+        path = option.partition("=")[2]
+
+        assert here("prometheus", path) == FOLDER / "prometheus.yaml"
+        for pattern in PROMETHEUS["rule_files"]:
+            assert here("prometheus", f"{Path(path).parent}/{Path(pattern).parent}") == FOLDER / "rules"
+
+    def test_scrapes_what_compose_runs(self) -> None:
+        targets = {each["job_name"]: each["static_configs"][0]["targets"] for each in PROMETHEUS["scrape_configs"]}
+
+        assert targets.keys() == JOBS
+        assert {target.partition(":")[0] for [target] in targets.values()} == {
+            "api",
+            "redis-exporter",
+            "mongodb-exporter",
+        }
+        assert {target.partition(":")[0] for [target] in targets.values()} <= SERVICES.keys()
+
+
+class TestGrafana:
+    def test_datasources_are_what_compose_runs(self) -> None:
+        hosts = {each["name"]: re.fullmatch(r"http://(\w+):\d+", each["url"]) for each in DATASOURCES}
+
+        assert {host and host[1] for host in hosts.values()} == {"prometheus", "jaeger"}
+        assert [each["uid"] for each in DATASOURCES if each.get("isDefault")] == ["prometheus"]
+        assert DATASOURCES[0]["jsonData"]["timeInterval"] == PROMETHEUS["global"]["scrape_interval"]
+
+    def test_exemplars_lead_to_the_traces(self) -> None:
+        [destination] = DATASOURCES[0]["jsonData"]["exemplarTraceIdDestinations"]
+
+        assert destination == {"name": "trace_id", "datasourceUid": "traces"}
+        assert "traces" in {each["uid"] for each in DATASOURCES}
+        assert "--enable-feature=exemplar-storage" in COMPOSE["prometheus"]["command"]
+
+    def test_finds_what_provisions_it(self) -> None:
+        assert here("grafana", "/etc/grafana/provisioning") == FOLDER / "grafana/provisioning"
+
+    def test_finds_the_dashboards(self) -> None:
+        [provider] = load(FOLDER / "grafana/provisioning/dashboards/dashboards.yaml")["providers"]
+        folder = here("grafana", provider["options"]["path"])
+
+        assert {json.loads(path.read_text())["uid"] for path in folder.glob("*.json")} == {
+            "mylist-service",
+            "mylist-dependencies",
+            "mylist-load-test",
+        }
+        home = COMPOSE["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+        assert json.loads(here("grafana", home).read_text())["uid"] == "mylist-service"
+
+
+class TestCollector:
+    def test_pipelines_are_made_of_what_is_there_and_leave_nothing_out(self) -> None:
+        used: dict[str, set[str]] = {"receivers": set(), "processors": set(), "exporters": set()}
+        for pipeline in COLLECTOR["service"]["pipelines"].values():
+            for kind, names in pipeline.items():
+                used[kind] |= set(names)
+
+        assert used == {kind: set(COLLECTOR[kind]) for kind in used}
+
+    def test_listens_where_compose_publishes_it(self) -> None:
+        [port] = COMPOSE["collector"]["ports"]
+        [option] = COMPOSE["collector"]["command"]
+
+        assert COLLECTOR["receivers"]["otlp"]["protocols"]["http"]["endpoint"] == f"0.0.0.0:{port.split(':')[-1]}"
+        assert here("collector", option.partition("=")[2]) == FOLDER / "collector.yaml"
+
+    def test_hands_over_to_what_compose_runs(self) -> None:
+        store = re.fullmatch(r"\$\{env:TRACE_STORE:-(\w+):\d+\}", COLLECTOR["exporters"]["otlp_grpc"]["endpoint"])
+
+        assert store
+        assert store[1] in COMPOSE
+
+
+class TestCluster:
+    def test_exporters_get_the_names_of_jobs_that_the_rules_go_by(self) -> None:
+        monitors = STACK["prometheus"]["additionalServiceMonitors"]
+        jobs = {each["replacement"] for monitor in monitors for each in monitor["endpoints"][0]["relabelings"]}
+
+        assert jobs == JOBS - {"mylist"}
+
+    def test_keeps_what_the_objectives_are_over(self) -> None:
+        assert int(STACK["prometheus"]["prometheusSpec"]["retention"].removesuffix("d")) > 30
+
+    def test_exemplars_lead_to_the_traces(self) -> None:
+        destination = STACK["grafana"]["sidecar"]["datasources"]["exemplarTraceIdDestinations"]
+
+        assert destination == {"datasourceUid": "traces", "traceIdLabelName": "trace_id"}
+        assert [each["uid"] for each in STACK["grafana"]["additionalDataSources"]] == ["traces"]
+
+    def test_every_severity_reaches_somebody(self) -> None:
+        configuration = STACK["alertmanager"]["config"]
+        route = configuration["route"]
+        receivers = {each["name"] for each in configuration["receivers"]}
+        paged = [each["receiver"] for each in route["routes"] if each["matchers"] == ['severity = "page"']]
+
+        assert {route["receiver"], *(each["receiver"] for each in route["routes"])} == receivers
+        assert (route["receiver"], paged) == ("ticket", ["page"])
+
+    def test_inhibitions_are_of_alerts_that_there_are(self) -> None:
+        named = parts_of(STACK["alertmanager"]["config"]["inhibit_rules"])
+        alerts = {rule["alert"] for rule in rules("alert")}
+
+        assert named
+        assert named - {"MyListMongoDB"} <= alerts  # the beginning of several
+
+    def test_scales_by_metrics_that_there_are(self, tmp_path: Path) -> None:
+        custom = ADAPTER["rules"]["custom"]
+        queries = [rule["seriesQuery"] for rule in custom]
+        for rule in custom:
+            query = rule["metricsQuery"].replace("<<.Series>>", rule["seriesQuery"].partition("{")[0])
+            queries.append(query.replace("<<.LabelMatchers>>", 'pod="a"').replace("<<.GroupBy>>", "pod"))
+        queries += [each["metadata"]["query"] for each in KEDA["spec"]["triggers"] if each["type"] == "prometheus"]
+
+        assert all(metrics(query) <= documented().keys() for query in queries)
+        promtool("check", "rules", str(as_rules(queries, tmp_path)))
+        assert all(rule["name"]["as"] not in documented() for rule in custom)
+
+    def test_asks_the_prometheus_that_the_stack_runs(self) -> None:
+        url = ADAPTER["prometheus"]["url"] + f":{ADAPTER['prometheus']['port']}"
+
+        assert all(each["metadata"].get("serverAddress", url) == url for each in KEDA["spec"]["triggers"])
+        assert KEDA["spec"]["scaleTargetRef"] == {"name": "mylist"}
+
+
+def test_readme_refers_to_what_there_is() -> None:
+    links = re.findall(r"\]\(([^)]+)\)", (FOLDER / "README.md").read_text())
+
+    assert links
+    assert all((FOLDER / link).exists() for link in links)

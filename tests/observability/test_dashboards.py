@@ -1,0 +1,314 @@
+"""The dashboards are what is generated, can be read without knowing the code, and ask only for what there is."""
+
+import re
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from observability.dashboards import build
+from tests.observability.dashboards import dashboards, expressions, panels
+
+ROOT = Path(__file__).parents[2]
+DASHBOARDS = dashboards()
+DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
+
+# What Prometheus adds to every series that it scrapes.
+OF_TARGET = {"job", "instance", "namespace", "pod"}
+OBJECTIVE = re.compile(
+    r"slo:mylist_(availability|cached_reads|reads|writes):error_ratio_rate(5m|30m|1h|2h|6h|1d|3d|30d)"
+)
+FOREIGN = re.compile(r"up$|(process|python|kube|container|mongodb|redis)_")
+
+SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)\{([^{}]*)\}")
+MATCHER = re.compile(r'(\w+)(?:=~|!~|!=|=)"([^"]*)"')
+AGGREGATION = re.compile(r"\b(?:sum|min|max|avg|count)(?: by \(([^)]*)\) )?\(")
+GROUPING = re.compile(r"\b(?:by|on|group_right) \([^)]*\)")
+
+
+class Documented(NamedTuple):
+    """A metric as docs/metrics.md has it: its labels, and the words set as code in its meaning."""
+
+    labels: set[str]
+    words: set[str]
+
+
+def documented() -> dict[str, Documented]:
+    """Every name that Prometheus gets from the service itself."""
+    table = (ROOT / "docs/metrics.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|([^|]*)\| (.*) \|$", table, re.MULTILINE)
+    names: dict[str, Documented] = {}
+    for name, kind, labels, meaning in rows:
+        metric = Documented(set(re.findall(r"`(\w+)`", labels)), set(re.findall(r"`(\w+)`", meaning)))
+        if kind == "histogram":
+            names |= {f"{name}_sum": metric, f"{name}_count": metric}
+            names[f"{name}_bucket"] = Documented(metric.labels | {"le"}, metric.words)
+        else:
+            names[name] = metric
+    return names
+
+
+METRICS = documented()
+
+
+def selectors(expression: str) -> list[tuple[str, str]]:
+    """The metrics that an expression selects, each with its matchers."""
+    return SELECTOR.findall(expression)
+
+
+OF_SERVICE = {'namespace=~"$namespace"', 'job=~"$job"', 'pod=~"$pod"'}
+
+
+def needed(metric: str) -> set[str]:
+    """What every selector of a metric has to say, so that it keeps to what the reader has chosen."""
+    match metric.partition("_")[0]:
+        case "kube" | "container":
+            return {'namespace=~"$namespace"'}
+        case "mongodb" | "redis" as store:
+            return {'namespace=~"$namespace"', f'job=~"${store}_job"'}
+        case objective if objective.startswith("slo:"):
+            return OF_SERVICE - {'pod=~"$pod"'}  # recorded for all of them
+        case _:
+            return OF_SERVICE
+
+
+def aggregations(expression: str) -> Iterator[tuple[set[str], str, int]]:
+    """Each aggregation: the labels that it keeps, what it aggregates, and where it ends."""
+    for found in AGGREGATION.finditer(expression):
+        end, depth = found.end(), 1
+        while depth:
+            depth += {"(": 1, ")": -1}.get(expression[end], 0)
+            end += 1
+        yield set(re.findall(r"\w+", found[1] or "")), expression[found.end() : end - 1], end
+
+
+def labels_of_result(expression: str) -> set[str]:
+    """The labels that tell the series of an expression apart: those that its outermost aggregations keep."""
+    labels: set[str] = set()
+    end = 0
+    for kept, argument, ends in aggregations(expression):
+        if ends > end:  # not within the one before
+            labels |= kept
+            expression = expression.replace(argument, " " * len(argument))
+            end = ends
+    assert not selectors(expression), "nothing aggregates it"
+    return labels
+
+
+def everything(value: Any) -> Iterator[dict[str, Any]]:
+    """Every object in a JSON value, however deep."""
+    if isinstance(value, dict):
+        yield value
+        for each in value.values():
+            yield from everything(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from everything(each)
+
+
+@pytest.fixture(params=list(DASHBOARDS))
+def dashboard(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Each of the dashboards."""
+    return DASHBOARDS[request.param]
+
+
+def asked(dashboard: dict[str, Any]) -> list[tuple[str, str]]:
+    """Every expression of a dashboard, after the title of its panel."""
+    return [(panel["title"], target["expr"]) for panel in panels(dashboard) for target in panel["targets"]]
+
+
+class TestFiles:
+    def test_are_the_ones_generated(self) -> None:
+        generated = build.files()
+
+        assert {path.name for path in generated} == set(DASHBOARDS)
+        for path, content in generated.items():
+            assert path.read_text(encoding="utf-8") == content, "run .venv/bin/python -m observability.dashboards.build"
+
+    def test_are_the_three_that_others_refer_to(self) -> None:
+        assert {name: each["uid"] for name, each in DASHBOARDS.items()} == {
+            "service.json": "mylist-service",
+            "dependencies.json": "mylist-dependencies",
+            "load-test.json": "mylist-load-test",
+        }
+
+
+class TestDashboard:
+    def test_opens_live_in_the_time_of_the_reader(self, dashboard: dict[str, Any]) -> None:
+        assert (dashboard["timezone"], dashboard["refresh"]) == ("browser", "30s")
+        assert re.fullmatch(r"now-\d+[mh]", dashboard["time"]["from"])
+        assert dashboard["time"]["to"] == "now"
+
+    def test_is_for_grafana_11_and_changed_in_the_code_only(self, dashboard: dict[str, Any]) -> None:
+        assert dashboard["schemaVersion"] >= 39
+        assert dashboard["editable"] is False
+        assert "id" not in dashboard  # Grafana's own
+
+    def test_links_to_the_others_and_takes_choices_along(self, dashboard: dict[str, Any]) -> None:
+        [link] = dashboard["links"]
+
+        assert (link["type"], link["tags"]) == ("dashboards", dashboard["tags"])
+        assert dashboard["tags"] == ["mylist"]
+        assert link["includeVars"]
+        assert link["keepTime"]
+        assert not [each for each in everything(dashboard) if each.get("url")]
+
+    def test_has_a_choice_of_datasource_and_no_datasource_of_its_own(self, dashboard: dict[str, Any]) -> None:
+        first = dashboard["templating"]["list"][0]
+        named = [each["datasource"] for each in everything(dashboard) if "datasource" in each]
+        ought = [*panels(dashboard), *(target for panel in panels(dashboard) for target in panel["targets"])]
+
+        assert (first["name"], first["type"], first["query"]) == ("datasource", "datasource", "prometheus")
+        assert all(each == DATASOURCE for each in named)
+        assert all("datasource" in each for each in ought)
+
+    def test_choices_are_all_unless_chosen(self, dashboard: dict[str, Any]) -> None:
+        choices = {each["name"]: each for each in dashboard["templating"]["list"][1:]}
+
+        assert list(choices)[:3] == ["namespace", "job", "pod"]
+        for choice in choices.values():
+            assert choice["label"]
+            assert choice["datasource"] == DATASOURCE
+            assert choice["refresh"] == 2
+            assert choice["includeAll"]
+            assert choice["multi"]
+            assert choice["current"]["value"] == ["$__all"]
+
+    def test_works_without_namespaces_and_pods_and_mixes_in_no_other_job(self, dashboard: dict[str, Any]) -> None:
+        everywhere = {each["name"]: each.get("allValue") for each in dashboard["templating"]["list"]}
+
+        assert everywhere["namespace"] == everywhere["pod"] == ".*"  # also what has no such label
+        assert everywhere["job"] is None  # the jobs that have been found
+
+    def test_has_the_choices_that_it_uses(self, dashboard: dict[str, Any]) -> None:
+        choices = {each["name"] for each in dashboard["templating"]["list"]}
+        used = set(re.findall(r"\$\{?(\w+)", str(dashboard))) - {"__all", "__rate_interval"}
+
+        assert used == choices
+
+    def test_ids_are_unique(self, dashboard: dict[str, Any]) -> None:
+        ids = [panel["id"] for panel in dashboard["panels"]]
+
+        assert len(set(ids)) == len(ids)
+
+    def test_titles_are_unique(self, dashboard: dict[str, Any]) -> None:
+        titles = [panel["title"] for panel in dashboard["panels"]]
+
+        assert len(set(titles)) == len(titles)
+
+    def test_nothing_overlaps_or_sticks_out(self, dashboard: dict[str, Any]) -> None:
+        places = [(panel["title"], panel["gridPos"]) for panel in dashboard["panels"]]
+
+        for title, place in places:
+            assert place["x"] >= 0, title
+            assert place["x"] + place["w"] <= 24, title
+        for (one, a), (other, b) in combinations(places, 2):
+            beside = a["x"] + a["w"] <= b["x"] or b["x"] + b["w"] <= a["x"]
+            above = a["y"] + a["h"] <= b["y"] or b["y"] + b["h"] <= a["y"]
+            assert beside or above, f"{one}, {other}"
+
+
+class TestPanel:
+    def test_says_what_it_shows(self, dashboard: dict[str, Any]) -> None:
+        for panel in panels(dashboard):
+            assert panel["title"].strip(), panel["id"]
+            assert panel["description"].endswith("."), panel["title"]
+            assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
+
+    def test_asks_for_something(self, dashboard: dict[str, Any]) -> None:
+        for panel in panels(dashboard):
+            names = [target["refId"] for target in panel["targets"]]
+            assert names, panel["title"]
+            assert len(set(names)) == len(names), panel["title"]
+
+    def test_legend_tells_the_series_apart(self, dashboard: dict[str, Any]) -> None:
+        for panel in panels(dashboard):
+            for target in panel["targets"]:
+                labels = labels_of_result(target["expr"])
+                if panel["type"] != "heatmap":  # whose series are the buckets
+                    labels -= {"le"}
+                assert target["legendFormat"].strip(), panel["title"]
+                assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) == labels, panel["title"]
+
+    def test_heatmaps_show_single_traced_requests(self, dashboard: dict[str, Any]) -> None:
+        for panel in panels(dashboard):
+            if panel["type"] == "heatmap":
+                assert all(target["exemplar"] for target in panel["targets"]), panel["title"]
+
+
+class TestExpression:
+    def test_rates_follow_the_zoom(self, dashboard: dict[str, Any]) -> None:
+        for title, expression in asked(dashboard):
+            assert set(re.findall(r"\[([^]]*)\]", expression)) <= {"$__rate_interval"}, title
+            assert len(re.findall(r"\b(?:rate|increase)\(", expression)) == expression.count("["), title
+
+    def test_counters_are_rated(self, dashboard: dict[str, Any]) -> None:
+        for title, expression in asked(dashboard):
+            for selector in SELECTOR.finditer(expression):
+                if selector[1].endswith(("_total", "_count", "_sum", "_bucket")):
+                    assert expression[: selector.start()].endswith(("rate(", "increase(")), title
+
+    def test_keeps_to_what_was_chosen(self, dashboard: dict[str, Any]) -> None:
+        for title, expression in asked(dashboard):
+            assert selectors(expression), title
+            for metric, matchers in selectors(expression):
+                assert needed(metric) <= set(matchers.split(",")), f"{title}: {metric}"
+
+    def test_no_metric_goes_without_choice(self, dashboard: dict[str, Any]) -> None:
+        for title, expression in asked(dashboard):
+            rest = re.sub(r"\[[^]]*\]", "", GROUPING.sub("", SELECTOR.sub("", expression)))
+            assert set(re.findall(r"\b[a-zA-Z_:][\w:]*\b(?! *\()", rest)) <= {"and", "or"}, title
+
+    def test_asks_for_metrics_that_there_are(self, dashboard: dict[str, Any]) -> None:
+        for title, expression in asked(dashboard):
+            for metric, _ in selectors(expression):
+                assert metric in METRICS or OBJECTIVE.fullmatch(metric) or FOREIGN.match(metric), f"{title}: {metric}"
+
+    def test_selects_by_labels_and_values_that_there_are(self, dashboard: dict[str, Any]) -> None:
+        for title, expression in asked(dashboard):
+            for metric, matchers in selectors(expression):
+                assert ",".join(each[0] for each in MATCHER.finditer(matchers)) == matchers, title
+                for label, value in MATCHER.findall(matchers) if metric in METRICS else ():
+                    assert label in METRICS[metric].labels | OF_TARGET, f"{title}: {metric} has no {label}"
+                    if label not in OF_TARGET and not label.startswith("http_"):  # those are not listed one by one
+                        assert set(value.split("|")) <= METRICS[metric].words, f"{title}: {metric} is never {value}"
+
+    def test_groups_by_labels_that_there_are(self, dashboard: dict[str, Any]) -> None:
+        for title, expression in asked(dashboard):
+            found = list(aggregations(expression))
+            assert sum(bool(kept) for kept, _, _ in found) == expression.count(" by "), title
+            for kept, argument, _ in found:
+                for metric, _ in selectors(argument):
+                    if metric in METRICS:
+                        assert kept <= METRICS[metric].labels | OF_TARGET, f"{title}: {metric}"
+                    elif needed(metric) == OF_SERVICE:
+                        assert kept <= OF_TARGET, f"{title}: {metric}"
+
+    def test_knows_routes_by_their_templates(self, dashboard: dict[str, Any]) -> None:
+        for title, expression in asked(dashboard):
+            routes = {value for label, value in MATCHER.findall(expression) if label == "http_route"}
+            assert routes <= {"/api/mylist/.*"}, title
+
+
+def test_every_metric_of_the_service_is_shown() -> None:
+    part = re.compile(r"_(bucket|count|sum)$")
+    shown = {
+        part.sub("", metric)
+        for dashboard in DASHBOARDS.values()
+        for _, expression in asked(dashboard)
+        for metric, _ in selectors(expression)
+    }
+
+    assert METRICS
+    assert {part.sub("", metric) for metric in METRICS} <= shown
+
+
+def test_expressions_are_given_as_prometheus_gets_them() -> None:
+    given = expressions()
+
+    assert len(given) == sum(len(asked(dashboard)) for dashboard in DASHBOARDS.values())
+    assert {each.dashboard for each in given} == {each["title"] for each in DASHBOARDS.values()}
+    assert not [each for each in given if "$" in each.expression]
+    assert any('namespace=~".*",job=~".*"' in each.expression and "[1m]" in each.expression for each in given)

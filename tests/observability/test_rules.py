@@ -1,0 +1,200 @@
+"""Recording rules, alerts and runbooks: each alert is shown to fire and to keep quiet, and tells what to do."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.observability.rules import (
+    FOLDER,
+    ROOT,
+    RULE_FILES,
+    RUNBOOKS,
+    TEST_FILES,
+    alert_tests,
+    as_rules,
+    documented,
+    documented_words,
+    load,
+    matchers,
+    metrics,
+    promql,
+    promtool,
+    rules,
+)
+
+ALERTS = rules("alert")
+RECORDED = [rule["record"] for rule in rules("record")]
+LOOKS = alert_tests()
+NAMES = sorted({alert["alert"] for alert in ALERTS})
+METRICS = documented()
+WORDS = documented_words()
+OBJECTIVES = ("availability", "cached_reads", "reads", "writes")
+WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d", "30d")
+BURNS = {
+    ("14.4", "1h", "5m", "page"),
+    ("6", "6h", "30m", "page"),
+    ("3", "1d", "2h", "ticket"),
+    ("1", "3d", "6h", "ticket"),
+}
+
+OF_PROMETHEUS = {"up"}
+# Of the Python client, beside those of the table.
+OF_LIBRARY = {
+    "process_cpu_seconds_total",
+    "process_max_fds",
+    "process_open_fds",
+    "process_resident_memory_bytes",
+    "process_start_time_seconds",
+    "python_gc_objects_uncollectable_total",
+}
+OF_KUBERNETES = {
+    "container_cpu_cfs_throttled_periods_total",
+    "container_cpu_cfs_throttled_seconds_total",
+    "container_memory_working_set_bytes",
+    "kube_horizontalpodautoscaler_spec_max_replicas",
+    "kube_horizontalpodautoscaler_spec_min_replicas",
+    "kube_horizontalpodautoscaler_status_current_replicas",
+    "kube_pod_container_info",
+    "kube_pod_container_resource_limits",
+    "kube_pod_container_status_waiting_reason",
+    "kube_pod_status_ready",
+}
+# oliver006/redis_exporter
+OF_REDIS = {
+    "redis_connected_slaves",
+    "redis_evicted_keys_total",
+    "redis_master_link_up",
+    "redis_memory_max_bytes",
+    "redis_memory_used_bytes",
+    "redis_rejected_connections_total",
+    "redis_up",
+}
+# percona/mongodb_exporter
+OF_MONGODB = {
+    "mongodb_rs_members_optimeDate",
+    "mongodb_rs_members_state",
+    "mongodb_ss_connections",
+    "mongodb_up",
+}
+FOREIGN = OF_PROMETHEUS | OF_LIBRARY | OF_KUBERNETES | OF_REDIS | OF_MONGODB
+TARGET_LABELS = {"job", "namespace", "instance", "pod"}
+
+
+def called(alert: dict[str, Any]) -> str:
+    return " ".join([alert["alert"], *alert["labels"].values()])
+
+
+def of_alerts(argument: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(argument, ALERTS, ids=called)
+
+
+def check_expression(expression: str) -> None:
+    """Every metric exists, and every label and value that it is selected by."""
+    assert metrics(expression) <= METRICS.keys() | FOREIGN | set(RECORDED)
+    for metric, label, values in matchers(expression):
+        if metric not in METRICS:
+            continue
+        assert label in METRICS[metric] | TARGET_LABELS | ({"le"} if metric.endswith("_bucket") else set()), metric
+        if label in METRICS[metric] and not label.startswith("http_"):
+            assert set(values) <= WORDS, f"{metric} has no {label} of these: {values}"
+
+
+class TestRules:
+    @pytest.mark.parametrize("path", RULE_FILES, ids=lambda path: path.name)
+    def test_are_accepted(self, path: Path) -> None:
+        promtool("check", "rules", str(path))
+
+    @pytest.mark.parametrize("path", TEST_FILES, ids=lambda path: path.name)
+    def test_do_what_their_tests_say(self, path: Path) -> None:
+        promtool("test", "rules", str(path))
+
+    def test_have_tests(self) -> None:
+        tested = {(path.parent / name).resolve() for path in TEST_FILES for name in load(path)["rule_files"]}
+
+        assert tested == set(RULE_FILES)
+
+    @pytest.mark.parametrize("rule", [*rules("record"), *ALERTS], ids=lambda rule: rule.get("record") or called(rule))
+    def test_ask_for_what_there_is(self, rule: dict[str, Any]) -> None:
+        check_expression(rule["expr"])
+
+    def test_record_the_objectives_over_every_window(self) -> None:
+        ratios = [name for name in RECORDED if "error_ratio" in name]
+
+        assert ratios == [
+            f"slo:mylist_{objective}:error_ratio_rate{window}" for objective in OBJECTIVES for window in WINDOWS
+        ]
+
+
+class TestAlerts:
+    @of_alerts("alert")
+    def test_fires_in_one_test_and_keeps_quiet_in_another(self, alert: dict[str, Any]) -> None:
+        looks = [look["exp_alerts"] for look in LOOKS if look["alertname"] == alert["alert"]]
+        fired = [each["exp_labels"] for look in looks for each in look]
+
+        assert any(alert["labels"].items() <= labels.items() for labels in fired), "no test shows it"
+        assert [] in looks, "no test shows that it can keep quiet"
+
+    @of_alerts("alert")
+    def test_says_what_it_is_and_how_urgent(self, alert: dict[str, Any]) -> None:
+        assert alert["labels"]["severity"] in {"page", "ticket"}
+        assert set(alert["annotations"]) == {"summary", "description", "runbook_url"}
+        assert not alert["annotations"]["summary"].endswith(".")
+        assert alert["annotations"]["description"].endswith(".")
+
+    @of_alerts("alert")
+    def test_leads_to_its_runbook(self, alert: dict[str, Any]) -> None:
+        assert alert["annotations"]["runbook_url"] == f"observability/runbooks/{alert['alert']}.md"
+
+    @pytest.mark.parametrize("objective", OBJECTIVES)
+    def test_budgets_are_watched_at_four_speeds(self, objective: str) -> None:
+        burns = set()
+        for alert in ALERTS:
+            if alert["labels"].get("slo") == objective:
+                long, short = re.findall(rf"slo:mylist_{objective}:error_ratio_rate(\w+) > ([\d.]+) \* ", alert["expr"])
+                assert long[1] == short[1] == alert["labels"]["burn"]
+                burns.add((long[1], long[0], short[0], alert["labels"]["severity"]))
+
+        assert burns == BURNS
+
+
+class TestRunbooks:
+    def test_there_is_one_for_each_alert_and_no_other(self) -> None:
+        assert [path.name for path in RUNBOOKS] == [f"{name}.md" for name in NAMES]
+
+    @pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
+    def test_has_the_four_parts(self, path: Path) -> None:
+        title, *parts = re.split(r"^## ", path.read_text(), flags=re.MULTILINE)
+
+        assert title == f"# {path.stem}\n\n"
+        assert [part.partition("\n")[0] for part in parts] == ["Meaning", "Impact", "Diagnosis", "Mitigation"]
+        assert all(part.partition("\n")[2].strip() for part in parts)
+
+    @pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
+    def test_refers_to_what_there_is(self, path: Path) -> None:
+        text = path.read_text()
+
+        assert all((path.parent / link).exists() for link in re.findall(r"\]\(([^)]+)\)", text))
+        assert all((ROOT / "docs" / name).exists() for name in re.findall(r"docs/([\w/]+\.md)", text))
+        for query in promql(path):
+            check_expression(query)
+
+    def test_queries_are_promql(self, tmp_path: Path) -> None:
+        queries = [query for path in RUNBOOKS for query in promql(path)]
+
+        assert queries
+        promtool("check", "rules", str(as_rules(queries, tmp_path)))
+
+
+def test_jobs_are_called_alike_everywhere() -> None:
+    in_rules = {
+        value
+        for rule in [*rules("record"), *ALERTS]
+        for _, label, values in matchers(rule["expr"])
+        for value in values
+        if label == "job"
+    }
+    scraped = {each["job_name"] for each in load(FOLDER / "prometheus.yaml")["scrape_configs"]}
+
+    assert in_rules == scraped
