@@ -17,7 +17,7 @@ INSTALL_PACKAGE := $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run serve seed test soak test-watch coverage faults lint format image up down lock clean
+.PHONY: help run serve seed test soak test-watch coverage faults bench lint format image up down lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -60,6 +60,9 @@ faults: $(DEVELOPMENT) ## Prove freshness while parts fail: make faults DURATION
 	@exec $(PY) -m tests.faults.freshness \
 		--duration $(or $(DURATION),600) --seed $(or $(SEED),1) --mode $(or $(MODE),strict) \
 		--redis $(or $(REDIS),server) $(ARGS)
+
+bench: $(DEVELOPMENT) ## Measure the service side by side with what it stands on (needs wrk)
+	@exec $(PY) -m bench $(ARGS)
 
 lint: $(DEVELOPMENT) ## Check style, format and types
 	$(PY) -m ruff check .
