@@ -12,11 +12,14 @@ until every process has had the time to deliver. What makes this sound is the or
 When one process writes without a fence because Redis is away for all, the others have stopped believing before. The one
 case this does not cover is a link cut for one process only; there CACHE_TTL is the bound, or CACHE_STRICT the answer.
 
-A primary may be replaced while it goes on answering. What a heartbeat was told is good for DOUBT_AFTER: so long a
-process that does not know yet may read, and end writes, at the old primary. Two delays keep the others out of its way:
+A primary may be replaced while it goes on answering, and processes notice one after the other. What a heartbeat was
+told is good for a time only, and those who know wait for longer:
 
-    HANDOVER      after another primary was found, until a write goes on that was fenced there
-    GRACE         after that, until a list from there is believed
+    DOUBT_AFTER   so long a process may read at a primary after it was told that it is one
+  < HANDOVER      after another was found, until a write goes on that was fenced there
+
+    KNOWN_FOR     so long a process may end writes at a primary after it was told that it is one
+  < GRACE         after another was found, until a list from there is believed
 """
 
 import asyncio
@@ -33,6 +36,7 @@ from mylist.errors import CacheUnavailableError
 HEARTBEAT = 0.1
 DOUBT_AFTER = 0.45
 HANDOVER = 0.6
+KNOWN_FOR = 1.0
 DOWN_AFTER = 0.7
 GRACE = 2.0
 MOST_OWED = 20_000
@@ -98,8 +102,13 @@ class Link:
 
     @property
     def sure(self) -> bool:
-        """Whether whoever is held for the primary has been one lately."""
+        """Whether Redis has answered so lately that what it holds is what others see."""
         return self._clock() - self._last_answered <= DOUBT_AFTER
+
+    @property
+    def knows_primary(self) -> bool:
+        """Whether a write may end at whoever is held for the primary."""
+        return self._clock() - self._last_answered <= KNOWN_FOR
 
     @property
     def changes(self) -> int:

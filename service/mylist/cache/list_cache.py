@@ -218,7 +218,7 @@ class ListCache:
                 await do()
             except CacheUnavailableError:
                 break
-            if self._link.sure and self._link.changes == changes:
+            if self._link.knows_primary and self._link.changes == changes:
                 return
             # The process was held up for so long that it may have done it where nobody looks any more.
             await asyncio.sleep(_FENCE_RETRY)
