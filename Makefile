@@ -92,7 +92,7 @@ lock: $(DEVELOPMENT) ## Bring locks/ in line with pyproject.toml; newest version
 	@$(COMPILE) pyproject.toml --extra tracing --extra dev --group build --group reload \
 		--output-file locks/development.txt >/dev/null
 	@$(CONSTRAINED) pyproject.toml --extra tracing --output-file locks/runtime.txt >/dev/null
-	@$(CONSTRAINED) pyproject.toml --extra local --group build --output-file locks/local.txt >/dev/null
+	@$(CONSTRAINED) pyproject.toml --extra local --extra tracing --group build --output-file locks/local.txt >/dev/null
 	@$(CONSTRAINED) --group build --output-file locks/build.txt >/dev/null
 	@$(CONSTRAINED) pyproject.toml --extra loadtest --output-file locks/loadtest.txt >/dev/null
 	@$(CONSTRAINED) --group reload --output-file locks/reload.txt >/dev/null

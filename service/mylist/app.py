@@ -10,6 +10,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from sanic import Sanic
@@ -155,7 +156,6 @@ class _Service:
         await asyncio.sleep(self._context.settings.shutdown_delay)
 
     async def _close(self) -> None:
-        metrics.REGISTRY.unregister(self._state)
         await self._context.lists.finish()
         await self._cache.finish()
         for watcher in self._watchers:
@@ -168,6 +168,8 @@ class _Service:
         await self._redis.close()
         await connection.close(self._mongodb)
         await asyncio.to_thread(tracing.stop)
+        with suppress(KeyError):  # it had not started
+            metrics.REGISTRY.unregister(self._state)
 
     async def _watch_mongodb(self) -> None:
         database = self._context.database

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import socket
 from collections.abc import Callable
 
@@ -67,6 +68,7 @@ def run(settings: Settings, *, announce: Callable[[], None] = lambda: None) -> N
         StartupError: the service cannot start.
     """
     logs.configure(settings)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until the service listens to it
     _check_mongodb_uri(settings)
     check_port(settings)
     os.environ.setdefault("SANIC_IGNORE_PRODUCTION_WARNING", "true")  # Sanic's hint at its own development mode

@@ -8,6 +8,7 @@ name is worked out here, and the one that the SDK gets samples what was begun he
 import os
 import random
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
@@ -25,7 +26,8 @@ _PARENT_BASED = "parentbased_"
 _DEFAULT_SAMPLER = "parentbased_traceidratio"
 _DEFAULT_RATIO = 0.01
 _EXPORT_TIMEOUT = 3.0
-_FLUSH_TIMEOUT = 2000  # milliseconds
+_FLUSH_TIMEOUT = 2.0
+_PROTOCOL = "http/protobuf"
 _SAMPLED = 1
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?")
 
@@ -55,9 +57,13 @@ def start() -> None:
     global _tracing  # noqa: PLW0603 - one process, one tracer
     endpoints = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
     is_off = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
+    is_off = is_off or os.environ.get("OTEL_TRACES_EXPORTER", "otlp").lower() == "none"
     if is_off or not any(os.environ.get(name) for name in endpoints):
         return
     ratio, heeds_parent = _sampling(os.environ)
+    for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
+        if (protocol := os.environ.get(name) or _PROTOCOL) != _PROTOCOL:
+            raise TracingError(f"{name} is {protocol!r}; it may be {_PROTOCOL}")
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - an extra
         from opentelemetry.instrumentation.pymongo import PymongoInstrumentor  # noqa: PLC0415
@@ -70,10 +76,12 @@ def start() -> None:
         raise TracingError(f"OpenTelemetry is not installed ({error}); pip install 'mylist[tracing]'") from None
     os.environ.setdefault("OTEL_SERVICE_NAME", "mylist")
     os.environ.setdefault("OTEL_EXPORTER_OTLP_TIMEOUT", str(_EXPORT_TIMEOUT))
-    provider = TracerProvider(
-        sampler=DecidedSampler(), resource=Resource.create({"service.version": __version__}), shutdown_on_exit=False
-    )
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    try:
+        resource = Resource.create({"service.version": __version__})
+        provider = TracerProvider(sampler=DecidedSampler(), resource=resource, shutdown_on_exit=False)
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    except ValueError as error:
+        raise TracingError(f"a variable of OpenTelemetry (OTEL_…) cannot be used: {error}") from None
     PymongoInstrumentor().instrument(tracer_provider=provider)
     _tracing = _Tracing(provider.get_tracer("mylist", __version__), provider, ratio, heeds_parent)
 
@@ -85,8 +93,10 @@ def stop() -> None:
         return
     from opentelemetry.instrumentation.pymongo import PymongoInstrumentor  # noqa: PLC0415 - an extra
 
-    _tracing.provider.force_flush(_FLUSH_TIMEOUT)
-    _tracing.provider.shutdown()
+    # The SDK would wait for a collector that does not answer, for as long as it has spans for it.
+    flushing = threading.Thread(target=_tracing.provider.shutdown, daemon=True)
+    flushing.start()
+    flushing.join(_FLUSH_TIMEOUT)
     PymongoInstrumentor().uninstrument()
     _tracing = None
 
@@ -123,18 +133,21 @@ def is_sampled(headers: Mapping[str, str]) -> bool:
 
 
 @contextmanager
-def request_span(headers: Mapping[str, str]) -> "Iterator[Span]":
+def request_span(headers: Mapping[str, str], attributes: Mapping[str, str]) -> "Iterator[Span]":
     """Surrounds one request that is sampled; the span ends however the request does.
 
     Args:
         headers: those that carry W3C's trace context.
+        attributes: what is known of the request before it is answered.
     """
     from opentelemetry import context, trace  # noqa: PLC0415 - an extra
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator  # noqa: PLC0415
 
     assert _tracing is not None  # noqa: S101 - else nothing is sampled
     parent = TraceContextTextMapPropagator().extract(headers)
-    span = _tracing.tracer.start_span("request", parent, kind=trace.SpanKind.SERVER)
+    span = _tracing.tracer.start_span(
+        attributes["http.request.method"], parent, kind=trace.SpanKind.SERVER, attributes=attributes
+    )
     # Both are reset: one task serves a whole connection, so the next request would find them.
     own = _span.set(span)
     token = context.attach(trace.set_span_in_context(span, parent))

@@ -57,7 +57,7 @@ class Cache(ListCache):
 
     def __init__(self, primaries: Primaries, lists: Lists, *, strict: bool = False, check_every: int = 0) -> None:
         self.clock = Clock()
-        commands = CacheCommands(primaries)
+        self.commands = commands = CacheCommands(primaries)
         self.link = Link(commands, forget_after=330, clock=self.clock)
         super().__init__(
             commands,
@@ -69,6 +69,15 @@ class Cache(ListCache):
             write_deadline=2,
             check_every=check_every,
         )
+
+    def lose_redis(self) -> None:
+        """Has every command fail from now on."""
+
+        async def fail(*_: object, **__: object) -> None:
+            raise CacheUnavailableError
+
+        for name in ("ping", "place_fence", "lift_fence"):
+            setattr(self.commands, name, fail)
 
     async def settle(self) -> "Cache":
         """Heartbeats until the process has seen Redis for long enough."""
@@ -552,6 +561,53 @@ async def test_a_strict_cache_refuses_a_write_while_redis_is_away(
         async with cache.writing(user_id):
             lists.change()
     assert lists.items == []
+
+
+async def test_a_strict_cache_acknowledges_nothing_that_others_may_not_see(
+    primaries: Primaries, lists: Lists, user_id: str
+) -> None:
+    """Redis is lost in the middle of a write; what has become of its fence cannot be known."""
+    cache = await Cache(primaries, lists, strict=True).settle()
+
+    async def write() -> None:
+        async with cache.writing(user_id):
+            lists.change()
+            cache.lose_redis()
+
+    writing = asyncio.create_task(write())
+    while not lists.items:
+        await asyncio.sleep(0.01)
+    await go_down(cache)
+    with pytest.raises(OutcomeUnknownError):
+        await writing
+    assert cache.link.owed == 1
+
+
+async def test_a_process_that_was_held_up_takes_no_single_failure_for_an_outage(
+    cache: Cache, lists: Lists, user_id: str
+) -> None:
+    cache.lose_redis()
+    cache.clock.now += 10
+    await cache.link.heartbeat()
+    cache.clock.now += 10
+    await cache.link.heartbeat()
+
+    assert cache.link.state is not LinkState.DOWN
+    with pytest.raises(CacheUnavailableError):
+        async with cache.writing(user_id):
+            lists.change()
+    await go_down(cache)
+
+
+async def test_an_answer_that_comes_too_late_is_none(cache: Cache) -> None:
+    ping = cache.commands.ping
+
+    async def slow_ping() -> None:
+        await ping()
+        cache.clock.now += 0.5
+
+    cache.commands.ping = slow_ping  # type: ignore[method-assign]
+    await go_down(cache)
 
 
 async def test_a_write_does_not_go_unfenced_while_others_may_still_believe_redis(

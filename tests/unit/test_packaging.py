@@ -64,7 +64,7 @@ class TestLocks:
         service = pyproject["project"]["dependencies"]
         asked = {
             "runtime.txt": [*service, *groups["tracing"]],
-            "local.txt": [*service, *groups["local"], *groups["build"]],
+            "local.txt": [*service, *groups["local"], *groups["tracing"], *groups["build"]],
             "development.txt": [*service, *(each for name in groups if name != "loadtest" for each in groups[name])],
             "build.txt": groups["build"],
             "loadtest.txt": [*service, *groups["loadtest"]],

@@ -41,7 +41,10 @@ async def expose(request: ApiRequest) -> HTTPResponse:
     """Gives every metric, in the format that the scraper asks for."""
     if not request.app.ctx.settings.metrics:
         raise NotFound
-    encode, content_type = choose_encoder(request.headers.getone("accept", ""))
+    try:
+        encode, content_type = choose_encoder(request.headers.getone("accept", ""))
+    except (TypeError, ValueError):  # a version that is none
+        encode, content_type = choose_encoder("")
     return HTTPResponse(
         encode(metrics.REGISTRY),
         content_type=content_type,

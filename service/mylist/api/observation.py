@@ -2,6 +2,7 @@
 
 import logging
 import re
+import time
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,26 @@ _PARAMETER = re.compile(r"<(\w+)(?::[^>]*)?>")
 _logger = logging.getLogger(__name__)
 
 
+class _Limit:
+    """So many lines in a second: when everything is slow, a line for each request makes it slower."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._second = 0
+        self._written = 0
+
+    def may_be_written(self) -> bool:
+        """Says whether one more may be written now, and counts it."""
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._written = second, 0
+        self._written += 1
+        return self._written <= self._most
+
+
+_slow_lines = _Limit(10)
+
+
 def note(request: ApiRequest, response: BaseHTTPResponse, seconds: float) -> None:
     """Notes a request that was answered, so many seconds after its head was read."""
     settings = request.app.ctx.settings
@@ -28,16 +49,29 @@ def note(request: ApiRequest, response: BaseHTTPResponse, seconds: float) -> Non
     span = tracing.current()
     if settings.metrics:
         exemplar = {"trace_id": f"{span.get_span_context().trace_id:032x}"} if span else None
-        metrics.requests(request.method, route_of(request), response.status).observe(seconds, exemplar)
+        metrics.requests(metrics.method_label(request.method), route_of(request), response.status).observe(
+            seconds, exemplar
+        )
         if cache:
             metrics.CACHE_REQUESTS[cache].inc()
             metrics.READS[cache].observe(seconds, exemplar)
     if span:
         _describe(span, request, response.status, cache)
-    if seconds > settings.slow_request:
+    if seconds > settings.slow_request and _slow_lines.may_be_written():
         _log(logging.WARNING, "Slow request", request, response.status, seconds, cache)
     elif _logger.isEnabledFor(logging.DEBUG):
         _log(logging.DEBUG, "Request", request, response.status, seconds, cache)
+
+
+def attributes_of(request: ApiRequest) -> dict[str, str]:
+    """Gives what is known of a request before it is answered, for its span."""
+    return {
+        "http.request.method": metrics.method_label(request.method),
+        "network.protocol.version": request.version,
+        "url.path": request.path,
+        "url.scheme": "http",
+        "mylist.request_id": request.id,
+    }
 
 
 def route_of(request: ApiRequest) -> str:
@@ -54,18 +88,9 @@ def _describe(span: "Span", request: ApiRequest, status: int, cache: str | None)
     route = route_of(request)
     method = metrics.method_label(request.method)
     span.update_name(f"{method} {route}" if route != _UNMATCHED else method)
-    attributes: dict[str, str | int] = {
-        "http.request.method": method,
-        "http.route": route,
-        "http.response.status_code": status,
-        "network.protocol.version": request.version,
-        "url.path": request.path,
-        "url.scheme": "http",
-        "mylist.request_id": request.id,
-    }
+    span.set_attributes({"http.route": route, "http.response.status_code": status})
     if cache:
-        attributes["mylist.cache.result"] = cache
-    span.set_attributes(attributes)
+        span.set_attribute("mylist.cache.result", cache)
     if status >= _SERVER_ERROR:
         tracing.mark_failed(span, str(status))
 

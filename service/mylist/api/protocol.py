@@ -9,15 +9,19 @@ whatever departs from the grammar (RFC 9112) is refused, and the connection clos
 import re
 from asyncio import BaseTransport
 from collections.abc import Awaitable, Callable
+from functools import partial
 from time import monotonic, perf_counter
 from typing import Any, cast
 
+from sanic import Sanic
+from sanic.config import Config
 from sanic.exceptions import BadRequest
 from sanic.http import Http, Stage
 from sanic.server import HttpProtocol
 
 from mylist import tracing
-from mylist.api.observation import note
+from mylist.api.context import Context
+from mylist.api.observation import attributes_of, note
 from mylist.api.request import ApiRequest
 
 _LENGTH = re.compile(r"[0-9]+[ \t]*", re.ASCII)
@@ -56,15 +60,16 @@ class StrictHttp(Http):
         """Sends a response, and notes it."""
         if span := tracing.current():
             self.response.headers["traceresponse"] = tracing.traceparent(span)
-        await super().http1_response_header(data, end_stream)
         # A head that cannot be read took no time to speak of.
         seconds = perf_counter() - self.perft0 if self.perft0 else 0.0
+        await super().http1_response_header(data, end_stream)
         note(cast("ApiRequest", self.request), self.response, seconds)
 
     def create_empty_request(self) -> None:
         """Makes the request that stands for one that cannot be parsed, of which the URL may be what is wrong."""
         self.url = None
         super().create_empty_request()
+        self.protocol.request_class._current.set(self.request)  # noqa: SLF001 - as Sanic does with any other
 
     @staticmethod
     def _safe_int(value: str, base: int = 10) -> int:
@@ -74,6 +79,16 @@ class StrictHttp(Http):
         return int(value, base)
 
 
+async def _answer(app: Sanic[Config, Context], request: ApiRequest) -> None:
+    handle = cast("_Handle", app.handle_request)  # declared for a plain context
+    # Probes and scrapes come all the time and tell nothing.
+    if tracing.is_on() and request.path.startswith("/api/") and tracing.is_sampled(request.headers):
+        with tracing.request_span(request.headers, attributes_of(request)):
+            await handle(request)
+    else:
+        await handle(request)
+
+
 class HttpConnection(HttpProtocol):
     """One connection, from its first byte to its last."""
 
@@ -81,21 +96,12 @@ class HttpConnection(HttpProtocol):
 
     def __init__(self, **arguments: Any) -> None:  # noqa: ANN401 - as Sanic has them
         super().__init__(**arguments)
-        self.request_handler = self._answer
+        self.request_handler = partial(_answer, self.app)
 
     @property
     def answering(self) -> ApiRequest | None:
         """The request that is being answered."""
         return cast("ApiRequest", self.http.request) if self.http and self.http.stage is Stage.HANDLER else None
-
-    async def _answer(self, request: ApiRequest) -> None:
-        handle = cast("_Handle", self.app.handle_request)  # declared for a plain context
-        # Probes and scrapes come all the time and tell nothing.
-        if tracing.is_on() and request.path.startswith("/api/") and tracing.is_sampled(request.headers):
-            with tracing.request_span(request.headers):
-                await handle(request)
-        else:
-            await handle(request)
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Notes the connection."""

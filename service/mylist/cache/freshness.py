@@ -61,6 +61,9 @@ class FreshnessChecks:
             result = await self._compare(user_id, served)
         except UnavailableError:
             result = "undecided"
+        except Exception:
+            _logger.exception("A freshness check failed")
+            result = "undecided"
         metrics.FRESHNESS_CHECKS[result].inc()
         if result == "stale":
             _logger.error("The cached list of user %s is not what MongoDB has", user_id)

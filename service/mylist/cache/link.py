@@ -39,6 +39,7 @@ HANDOVER = 0.6
 KNOWN_FOR = 1.0
 DOWN_AFTER = 0.7
 GRACE = 2.0
+_LEAST_FAILURES = 3
 MOST_OWED = 20_000
 _DELIVERED_AT_ONCE = 500
 
@@ -85,7 +86,8 @@ class Link:
         self._changes = commands.changes
         self._takeovers = commands.takeovers
         self._handed_over = -float("inf")
-        self._failing_since: float | None = None
+        self._failures = 0
+        self._failing_since = 0.0
         self._believe_from = float("inf")
         # A process that starts in an outage cannot know what others owe, so it begins like one that saw it.
         self.state = LinkState.RECOVERING
@@ -147,18 +149,17 @@ class Link:
     async def heartbeat(self) -> None:
         """Asks Redis once, delivers what is owed if it answers, and draws the conclusion."""
         sent = self._clock()
+        reason: BaseException | None
         try:
             await self._commands.ping()
+            reason = TimeoutError("it answers too late") if self._clock() - sent > DOUBT_AFTER else None
         except CacheUnavailableError as error:
-            self._note_takeovers()
-            if self._failing_since is None:
-                self._failing_since = sent
-            if self._clock() - self._failing_since > DOWN_AFTER:
-                self._enter(LinkState.DOWN, error.__cause__)
-            self._forget()
-            return
+            reason = error.__cause__ or error
         self._note_takeovers()
-        self._failing_since = None
+        if reason:
+            self._note_failure(sent, reason)
+            return
+        self._failures = 0
         # Another primary is like an outage that was over before it was noticed: other processes may still talk to the
         # old one, and fence there.
         lost_sight = sent - self._last_answered > DOUBT_AFTER or self._commands.changes != self._changes
@@ -172,6 +173,15 @@ class Link:
             self._enter(LinkState.UP)
         with suppress(CacheUnavailableError):  # then it stays owed, and nothing is believed
             await self._deliver()
+
+    def _note_failure(self, sent: float, reason: BaseException) -> None:
+        if not self._failures:
+            self._failing_since = sent
+        self._failures += 1
+        # By the clock alone, a process that was held up for long would take its own pause for an outage.
+        if self._failures >= _LEAST_FAILURES and self._clock() - self._failing_since > DOWN_AFTER:
+            self._enter(LinkState.DOWN, reason)
+        self._forget()
 
     def _note_takeovers(self) -> None:
         if self._takeovers != self._commands.takeovers:

@@ -167,6 +167,7 @@ class ListCache:
         Raises:
             ListFullError: the cached list has `most_items` already (0: it may have any number).
             CacheUnavailableError: the write cannot be fenced, and may not go without.
+            OutcomeUnknownError: the write has taken effect, but others may not see it yet, and have to.
         """
         key, nonce = _key(user_id), new_nonce()
         cached = await self._place_fence(key, nonce, most_items)
@@ -182,7 +183,9 @@ class ListCache:
             await self._lift_fence(key, nonce)
             raise
         else:
-            await self._lift_fence(key, nonce)
+            # Redis may have been replaced, fence and all, by one that this process cannot see.
+            if not await self._lift_fence(key, nonce) and self._strict:
+                raise OutcomeUnknownError
 
     async def _place_fence(self, key: str, nonce: bytes, most_items: int) -> int | None:
         give_up = time.monotonic() + _FENCE_PATIENCE
@@ -208,21 +211,21 @@ class ListCache:
         place = partial(self._commands.place_fence, key, nonce, milliseconds=self._fence_lifetime)
         await self._do_or_owe(place, key, nonce)
 
-    async def _lift_fence(self, key: str, nonce: bytes) -> None:
-        await self._do_or_owe(partial(self._commands.lift_fence, key, nonce), key, nonce)
+    async def _lift_fence(self, key: str, nonce: bytes) -> bool:
+        return await self._do_or_owe(partial(self._commands.lift_fence, key, nonce), key, nonce)
 
-    async def _do_or_owe(self, do: Callable[[], Awaitable[object]], key: str, nonce: bytes) -> None:
-        while self._link.reachable:
+    async def _do_or_owe(self, do: Callable[[], Awaitable[object]], key: str, nonce: bytes) -> bool:
+        give_up = time.monotonic() + _FENCE_PATIENCE
+        while self._link.reachable and time.monotonic() < give_up:
             changes = self._link.changes
-            try:
+            with suppress(CacheUnavailableError):
                 await do()
-            except CacheUnavailableError:
-                break
-            if self._link.knows_primary and self._link.changes == changes:
-                return
-            # The process was held up for so long that it may have done it where nobody looks any more.
+                # A process that was held up for long may have done it where nobody looks any more.
+                if self._link.knows_primary and self._link.changes == changes:
+                    return True
             await asyncio.sleep(_FENCE_RETRY)
         self._link.owe(key, nonce)
+        return False
 
 
 def _key(user_id: str) -> str:

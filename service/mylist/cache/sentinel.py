@@ -66,7 +66,7 @@ class SentinelGroup(DiscoveredPrimaries):
         self, addresses: Iterable[Address], name: str, make_client: MakeClient, make_sentinel: MakeClient
     ) -> None:
         super().__init__(make_client)
-        self._sentinels = [Sentinel(make_sentinel(address, None), name) for address in addresses]
+        self._sentinels = [Sentinel(make_sentinel(address, None), name) for address in dict.fromkeys(addresses)]
         self._name = name
 
     def owner(self, _: str) -> Primary | None:

@@ -94,7 +94,6 @@ class Catalogue:
             self._fetch(ageing)
         metrics.CATALOGUE_REQUESTS["hit"].inc(len(keys) - len(wanted))
         if wanted:
-            metrics.CATALOGUE_REQUESTS["miss"].inc(len(wanted))
             fetches = self._fetch(wanted)
             # Not awaited one by one: a request that goes away must not cancel a fetch that others share.
             await asyncio.wait(set(fetches.values()))
@@ -141,8 +140,7 @@ class Catalogue:
         for key in keys:
             content_id, _ = split_content_key(key)
             document = documents.get(content_id)
-            if document is None:
-                metrics.CATALOGUE_REQUESTS["absent"].inc()
+            metrics.CATALOGUE_REQUESTS["miss" if document else "absent"].inc()
             ttl = self._ttl if document else _ABSENT_TTL
             loaded[key] = self._entries[key] = Entry(
                 before=f'","contentId":"{content_id.hex()}","contentType":"{content_type}","addedAt":"'.encode(),

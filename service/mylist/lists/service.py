@@ -85,17 +85,7 @@ class Lists:
             ListFullError: the list has as many items as it may have.
             OutcomeUnknownError: MongoDB did not answer; it may be on the list or not.
         """
-        with metrics.mutation("add"):
-            parsed = parse_content_id(content_id)
-            if parsed is None or not await self._catalogue.exists(parsed, content_type):
-                raise ContentNotFoundError(content_type, content_id)
-            try:
-                return await self._to_the_end(self._add(user_id, parsed, content_type))
-            except ListFullError:
-                # Whoever repeats the add that filled the list is told the same as on any other list.
-                if await self._to_the_end(self._store.contains(user_id, parsed)):
-                    raise ItemAlreadyInListError from None
-                raise
+        return await self._to_the_end(self._add(user_id, content_id, content_type))
 
     async def remove(self, user_id: str, content_id: str) -> None:
         """Takes an item off a list.
@@ -104,18 +94,27 @@ class Lists:
             ItemNotInListError: the list does not have it.
             OutcomeUnknownError: MongoDB did not answer; it may be on the list or not.
         """
-        with metrics.mutation("remove"):
-            parsed = parse_content_id(content_id)
-            if parsed is None:
-                raise ItemNotInListError
-            await self._to_the_end(self._remove(user_id, parsed))
+        await self._to_the_end(self._remove(user_id, content_id))
 
     async def finish(self) -> None:
         """Waits until the changes under way have ended."""
         if self._changes:
             await asyncio.wait(self._changes)
 
-    async def _add(self, user_id: str, content_id: bytes, content_type: ContentType) -> Item:
+    async def _add(self, user_id: str, content_id: str, content_type: ContentType) -> Item:
+        with metrics.mutation("add"):
+            parsed = parse_content_id(content_id)
+            if parsed is None or not await self._catalogue.exists(parsed, content_type):
+                raise ContentNotFoundError(content_type, content_id)
+            try:
+                return await self._insert(user_id, parsed, content_type)
+            except ListFullError:
+                # Whoever repeats the add that filled the list is told the same as on any other list.
+                if await self._store.contains(user_id, parsed):
+                    raise ItemAlreadyInListError from None
+                raise
+
+    async def _insert(self, user_id: str, content_id: bytes, content_type: ContentType) -> Item:
         async with self._changing(user_id, most_items=self._max_items) as cached:
             if cached is None and await self._store.count(user_id, limit=self._max_items) >= self._max_items:
                 raise ListFullError(self._max_items)
@@ -123,9 +122,13 @@ class Lists:
             await self._store.insert(user_id, item)
         return item
 
-    async def _remove(self, user_id: str, content_id: bytes) -> None:
-        async with self._changing(user_id):
-            await self._store.delete(user_id, content_id)
+    async def _remove(self, user_id: str, content_id: str) -> None:
+        with metrics.mutation("remove"):
+            parsed = parse_content_id(content_id)
+            if parsed is None:
+                raise ItemNotInListError
+            async with self._changing(user_id):
+                await self._store.delete(user_id, parsed)
 
     @asynccontextmanager
     async def _changing(self, user_id: str, *, most_items: int = 0) -> AsyncIterator[int | None]:
