@@ -10,8 +10,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from mylist.cache.primaries import FAILURES, DiscoveredPrimaries, Execute, MakeClient, Primary, close
 from mylist.cache.redis_url import Address
 
-# Seconds that Sentinels have to answer; well below `link.DOUBT_AFTER`.
-_PATIENCE = 0.1
+# Seconds that most Sentinels have to answer; with the ping that follows it has to fit into `link.DOUBT_AFTER`.
+_PATIENCE = 0.25
 
 
 class Sentinel:

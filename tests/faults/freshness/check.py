@@ -47,6 +47,8 @@ class Kind(Enum):
     """A 409 for what was not on the list, or a 404 for what was."""
     ACCEPTED = "impossible change"
     """A 201 for what was on the list, or a 200 for the removal of what was not."""
+    WAVERED = "wavering read"
+    """What the list was before a change that was still under way, after another read had shown the change."""
     CONTRADICTED = "contradicted read"
     """A change, a refusal or MongoDB's content that is right in itself, but not after what reads had shown."""
 
@@ -109,7 +111,34 @@ def check(
         for violation in whole.violations
         if id(violation.operation) not in known
     )
+
+    def wavers(read: Operation) -> bool:
+        """Whether a read is wrong only because others had shown what was under way."""
+        under_way = [each.began for each in operations if _is_change_beside(each, read)]
+        if not under_way:
+            return False
+        since = min(under_way)
+        alone = [each for each in operations if each is read or not _is_read_between(each, since, read.ended)]
+        again = _Search(alone, shows, excused, late).run()
+        return all(violation.operation is not read for violation in again.violations)
+
+    further = (
+        replace(violation, kind=Kind.WAVERED)
+        if violation.kind in {Kind.STALE, Kind.IMPOSSIBLE} and wavers(violation.operation)
+        else violation
+        for violation in further
+    )
     return Findings([*basis, *further], undecided + whole.undecided)
+
+
+def _is_change_beside(operation: Operation, read: Operation) -> bool:
+    overlaps = operation.began <= read.ended and read.began <= operation.ended
+    return overlaps and operation.acknowledged and isinstance(operation.action, Change)
+
+
+def _is_read_between(operation: Operation, since: float, until: float) -> bool:
+    is_read = isinstance(operation.action, Page | Stats) and operation.process != MONGODB
+    return is_read and since <= operation.ended and operation.began <= until
 
 
 def _by_title(decided: Iterable[Operation]) -> Iterable[list[tuple[Operation, Operation]]]:

@@ -18,6 +18,9 @@ from tests.waiting import wait_until
 
 KILL, FREEZE, FLUSH, LINK_CUT, FAILOVER = "redis-kill", "redis-freeze", "redis-flush", "link-cut", "redis-failover"
 
+LOSES_DATA = (KILL, FLUSH, FAILOVER)
+"""After these a fence may be gone while its change is still under way."""
+
 _FLUSHES = 8
 _WHOLE_AGAIN = 30.0
 """Seconds until a group has all its replicas again; a primary that was frozen learns late that it is one no more."""

