@@ -142,12 +142,8 @@ class Report:
                 else ("  while one link is cut", "0 stale reads, as documented there may be")
             )
         if self._wavering:
-            rows.append(
-                (
-                    "  during a change",
-                    f"{len(self._wavering)} reads showed what was before it, after others: Redis had lost its fence",
-                )
-            )
+            seen = f"{len(self._wavering)} reads showed what was before it, after others"
+            rows.append(("  during a change", f"{seen}: Redis had lost its fence"))
         rows += [("undecided", str(run.undecided))] if run.undecided else []
         causes: Counter[str] = Counter()
         for (cause, _), count in tally.failures.items():
