@@ -29,6 +29,7 @@ _MOST_WORLDS = 2000
 _MOST_UNNOTICED = 64
 _MOST_DETOURS = 4
 _MOST_PAST = 4000
+_MOST_WAVERING = 20
 
 
 class Kind(Enum):
@@ -122,13 +123,13 @@ def check(
         again = _Search(alone, shows, excused, late).run()
         return all(violation.operation is not read for violation in again.violations)
 
-    further = (
-        replace(violation, kind=Kind.WAVERED)
-        if violation.kind in {Kind.STALE, Kind.IMPOSSIBLE} and wavers(violation.operation)
-        else violation
-        for violation in further
-    )
-    return Findings([*basis, *further], undecided + whole.undecided)
+    violations = [*basis, *further]
+    reads = [number for number, each in enumerate(violations) if each.kind in {Kind.STALE, Kind.IMPOSSIBLE}]
+    if len(reads) <= _MOST_WAVERING:  # each costs a search; so many have another cause
+        for number in reads:
+            if wavers(violations[number].operation):
+                violations[number] = replace(violations[number], kind=Kind.WAVERED)
+    return Findings(violations, undecided + whole.undecided)
 
 
 def _is_change_beside(operation: Operation, read: Operation) -> bool:
