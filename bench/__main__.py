@@ -58,8 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="how often each case is measured")
-    parser.add_argument("--seconds", type=float, default=3.0, metavar="S", help="how long each time")
+    parser.add_argument("--rounds", type=int, default=25, metavar="N", help="how often each case is measured")
+    parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="how long each time")
     parser.add_argument("--output", type=Path, default=Path("build/bench.json"), metavar="FILE")
     return parser
 

@@ -125,9 +125,11 @@ def is_on() -> bool:
 
 
 def is_sampled(headers: Mapping[str, str]) -> bool:
-    """Decides whether a request is traced, by its W3C trace context or by chance; asked only while tracing is on."""
-    assert _tracing is not None  # noqa: S101 - see above
-    if _tracing.heeds_parent and (parent := _TRACEPARENT.fullmatch(headers.get("traceparent", ""))):
+    """Decides whether a request is traced, by its W3C trace context or by chance."""
+    if _tracing is None:  # it has just ended
+        return False
+    given = headers.get("traceparent")
+    if given and _tracing.heeds_parent and (parent := _TRACEPARENT.fullmatch(given)):
         return bool(int(parent[1], 16) & _SAMPLED)
     return random.random() < _tracing.ratio  # noqa: S311 - a sample
 

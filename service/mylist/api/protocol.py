@@ -82,7 +82,7 @@ class StrictHttp(Http):
 async def _answer(app: Sanic[Config, Context], request: ApiRequest) -> None:
     handle = cast("_Handle", app.handle_request)  # declared for a plain context
     # Probes and scrapes come all the time and tell nothing.
-    if tracing.is_on() and request.path.startswith("/api/") and tracing.is_sampled(request.headers):
+    if request.path.startswith("/api/") and tracing.is_sampled(request.headers):
         with tracing.request_span(request.headers, attributes_of(request)):
             await handle(request)
     else:
@@ -96,7 +96,8 @@ class HttpConnection(HttpProtocol):
 
     def __init__(self, **arguments: Any) -> None:  # noqa: ANN401 - as Sanic has them
         super().__init__(**arguments)
-        self.request_handler = partial(_answer, self.app)
+        if tracing.is_on():
+            self.request_handler = partial(_answer, self.app)
 
     @property
     def answering(self) -> ApiRequest | None:
