@@ -23,7 +23,7 @@ import httpx
 from bench.cases import CASES, LIMITS, Server
 from bench.wrk import Measurement, WrkMissingError, measure
 from mylist.development.servers import MongoServer, ValkeyServer, running
-from tests.serving import Service, environment, free_port
+from tests.serving import Service, answers, environment, free_port
 from tests.waiting import wait_until
 
 USERS = 1000
@@ -103,20 +103,13 @@ def _start(stack: ExitStack, folder: Path, server: Server, stores: dict[str, str
         stack.callback(process.wait)
         stack.callback(process.terminate)
         url = f"http://127.0.0.1:{port}"
-        wait_until(lambda: _answers(f"{url}/empty"), within=20)
+        wait_until(lambda: answers(f"{url}/empty"), within=20)
         return url
     service = Service(folder, stores | {"LOG_LEVEL": "error"} | dict(server.settings))
     stack.callback(service.stop)
     service.wait_until_ready()
     wait_until(lambda: _believes(service.url), within=20)
     return service.url
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url, trust_env=False).is_success
-    except httpx.TransportError:
-        return False
 
 
 def _believes(url: str) -> bool:

@@ -64,10 +64,7 @@ class Service:
 
     def _is_ready(self) -> bool:
         assert self.process.poll() is None, f"exited with {self.process.poll()}\n{self.log.read_text()}"
-        try:
-            return httpx.get(f"{self.url}/readyz", trust_env=False).is_success
-        except httpx.TransportError:
-            return False
+        return answers(f"{self.url}/readyz")
 
 
 class Container(Service):
@@ -82,6 +79,14 @@ class Container(Service):
         restricted = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
         variables = [word for name, value in settings.items() for word in ("--env", f"{name}={value}")]
         return ["docker", "run", "--rm", "--network", "host", *restricted, *variables, self._image]
+
+
+def answers(url: str) -> bool:
+    """Whether a GET is answered, and with success."""
+    try:
+        return httpx.get(url, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
 
 
 def free_port() -> int:

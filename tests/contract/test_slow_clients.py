@@ -1,7 +1,6 @@
 """Clients that take all the time in the world, or leave without a word: they cost a connection, and not for long."""
 
 import asyncio
-import os
 import resource
 import socket
 import struct
@@ -10,7 +9,6 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import NoReturn
 from urllib.parse import urlsplit
 
 import httpx
@@ -20,6 +18,7 @@ from tests.conftest import Serve
 from tests.contract.conftest import connect
 from tests.contract.shapes import check_shape
 from tests.contract.wire import exchange
+from tests.missing import cannot
 from tests.serving import Service
 from tests.waiting import wait_until
 
@@ -223,13 +222,6 @@ def test_thousands_of_idle_connections_cost_the_others_nothing(serve: Serve) -> 
         times = [client.get("/api/mylist/stats", headers={"user-id": "busy"}).elapsed for _ in range(200)]
         assert max(times) < timedelta(seconds=1)
     wait_until(lambda: open_files(service) <= before + POOLED, within=15)
-
-
-def cannot(reason: str) -> NoReturn:
-    """Leaves a test out where the machine cannot show what it asks; the machine that checks changes has to."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def open_files(service: Service) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import yaml
 
-from tests.serving import free_port
+from tests.serving import answers, free_port
 from tests.waiting import wait_until
 
 RULES = Path(__file__).parents[2] / "observability" / "rules"
@@ -141,15 +141,8 @@ def redis_exporter(url: str) -> Iterator[str]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_until(lambda: _answers(f"http://{address}/metrics"), within=20)
+        wait_until(lambda: answers(f"http://{address}/metrics"), within=20)
         yield address
     finally:
         process.terminate()
         process.wait()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url, trust_env=False).is_success
-    except httpx.TransportError:
-        return False

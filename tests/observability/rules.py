@@ -1,15 +1,15 @@
 """The rules, their tests and their runbooks as they are committed, and the tool that judges them."""
 
-import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import pytest
 import yaml
+
+from tests.missing import cannot
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "observability"
@@ -87,13 +87,6 @@ def as_rules(queries: list[str], folder: Path) -> Path:
 def promtool(*arguments: str) -> None:
     """Runs promtool, which has to be content."""
     if not shutil.which("promtool"):
-        _cannot("promtool is not installed; it is in Debian's package prometheus")
+        cannot("promtool is not installed; it is in Debian's package prometheus")
     result = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
-
-
-def _cannot(reason: str) -> NoReturn:
-    """Leaves a test out where the machine lacks what it needs; the machine that checks changes may not."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)

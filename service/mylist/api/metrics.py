@@ -16,23 +16,10 @@ from mylist.api.context import Context
 from mylist.api.observation import route_of
 from mylist.api.request import ApiRequest
 from mylist.cache.link import MOST_OWED, LinkState
-from mylist.errors import (
-    CacheUnavailableError,
-    DatabaseBusyError,
-    OutcomeUnknownError,
-    OverloadedError,
-    StoreUnavailableError,
-)
+from mylist.errors import UnavailableError
 
 blueprint = Blueprint("metrics")
 
-_SHEDDING = (
-    OverloadedError,
-    DatabaseBusyError,
-    StoreUnavailableError,
-    OutcomeUnknownError,
-    CacheUnavailableError,
-)
 _BREAKERS = {LinkState.UP: "closed", LinkState.RECOVERING: "half_open", LinkState.DOWN: "open"}
 
 
@@ -81,7 +68,7 @@ class State(Collector):
             *("dependency", "state"),
         )
         shed = CounterMetricFamily("mylist_shed", "Requests turned away with 503.", labels=["cause"])
-        for error in _SHEDDING:
+        for error in UnavailableError.__subclasses__():
             shed.add_metric([error.code.lower()], self._context.turned_away[error.code])
         yield shed
         admission = self._context.admission

@@ -48,7 +48,8 @@ def note(request: ApiRequest, response: BaseHTTPResponse, seconds: float) -> Non
     cache = response.cache if isinstance(response, ApiResponse) else None
     span = tracing.current()
     if settings.metrics:
-        exemplar = {"trace_id": f"{span.get_span_context().trace_id:032x}"} if span else None
+        trace_id = tracing.trace_id()
+        exemplar = {"trace_id": trace_id} if trace_id else None
         metrics.requests(metrics.method_label(request.method), route_of(request), response.status).observe(
             seconds, exemplar
         )
