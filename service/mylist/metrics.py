@@ -5,9 +5,11 @@ value only (gauges) is read when Prometheus asks, in `mylist.api.metrics`.
 """
 
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from types import TracebackType
+from typing import Self
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,7 +20,11 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
+from mylist.durations import Durations, merge
 from mylist.errors import ServiceError, UnavailableError
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a series more for each one, which says when this process began
@@ -26,34 +32,11 @@ disable_created_metrics()  # type: ignore[no-untyped-call] # a series more for e
 REGISTRY = CollectorRegistry()
 """All metrics of this process."""
 
-# Finer where this service lives; 0.01, 0.1 and 0.25 are those of its objectives. Each bound is a line of every scrape.
-_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+_CACHE_RESULTS = ("hit", "miss", "fenced", "bypassed")
 
-_requests = Histogram(
-    "http_server_request_duration_seconds",
-    "From a request's head to its response, ready to be sent.",
-    ["http_request_method", "http_route", "http_response_status_code"],
-    buckets=_SECONDS,
-    registry=REGISTRY,
-)
-_reads = Histogram(
-    "mylist_read_duration_seconds",
-    "Reads of lists that succeeded, by how the cache took part.",
-    ["result"],
-    buckets=_SECONDS,
-    registry=REGISTRY,
-)
-_operations = Histogram(
-    "db_client_operation_duration_seconds",
-    "Operations of MongoDB and Redis.",
-    ["db_system_name", "db_operation_name", "outcome"],
-    buckets=_SECONDS,
-    registry=REGISTRY,
-)
-_cache_requests = Counter(
-    "mylist_cache_requests", "Reads of lists by how the cache took part.", ["result"], registry=REGISTRY
-)
+_Labels = tuple[str, ...]
+
 _fills = Counter("mylist_cache_fills", "Loaded lists offered to Redis.", ["result"], registry=REGISTRY)
 _freshness_checks = Counter(
     "mylist_cache_freshness_checks", "Sampled hits compared with MongoDB.", ["result"], registry=REGISTRY
@@ -69,8 +52,6 @@ EVENT_LOOP_LAG = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1),
     registry=REGISTRY,
 )
-READS = {result: _reads.labels(result) for result in ("hit", "miss", "fenced", "bypassed")}
-CACHE_REQUESTS = {result: _cache_requests.labels(result) for result in READS}
 FILLS = {result: _fills.labels(result) for result in ("stored", "refused", "failed")}
 FRESHNESS_CHECKS = {result: _freshness_checks.labels(result) for result in ("fresh", "stale", "undecided")}
 CATALOGUE_REQUESTS = {result: _catalogue_requests.labels(result) for result in ("hit", "miss", "absent")}
@@ -85,31 +66,95 @@ def method_label(method: str) -> str:
     return method if method in _METHODS else "_OTHER"
 
 
-@lru_cache(maxsize=4096)
-def requests(method: str, route: str, status: int) -> Histogram:
-    """Gives the histogram of requests: of a method (`method_label`), a route template, answered with a status."""
-    return _requests.labels(method, route, status)
+class Requests(Collector):
+    """The requests that were answered; what is noted of a read of a list once is shown in three ways."""
+
+    def __init__(self) -> None:
+        self._answered: dict[tuple[str, str, int, str | None], Durations] = defaultdict(Durations)
+
+    def of(self, method: str, route: str, status: int, cache: str | None) -> Durations:
+        """Gives those of a method (`method_label`), a route template and a status, for which the cache did so much."""
+        return self._answered[method, route, status, cache]
+
+    def collect(self) -> Iterable[Metric]:
+        """Adds them up."""
+        requests = HistogramMetricFamily(
+            "http_server_request_duration_seconds",
+            "From a request's head to its response, ready to be sent.",
+            labels=["http_request_method", "http_route", "http_response_status_code"],
+        )
+        by_request: dict[_Labels, list[Durations]] = defaultdict(list)
+        by_cache: dict[str | None, list[Durations]] = defaultdict(list)
+        for (method, route, status, cache), durations in self._answered.items():
+            by_request[method, route, str(status)].append(durations)
+            by_cache[cache].append(durations)
+        for labels, observed in by_request.items():
+            merge(observed).expose(requests, labels)
+        yield requests
+        reads = HistogramMetricFamily(
+            "mylist_read_duration_seconds",
+            "Reads of lists that succeeded, by how the cache took part.",
+            labels=["result"],
+        )
+        cache_requests = CounterMetricFamily(
+            "mylist_cache_requests", "Reads of lists by how the cache took part.", labels=["result"]
+        )
+        for result in _CACHE_RESULTS:
+            of_result = merge(by_cache[result])
+            of_result.expose(reads, [result])
+            cache_requests.add_metric([result], sum(of_result.counts))
+        yield reads
+        yield cache_requests
 
 
-@lru_cache(maxsize=256)
-def _operation(system: str, name: str, outcome: str) -> Histogram:
-    return _operations.labels(system, name, outcome)
+class _Operations(Collector):
+    """The operations of the stores that have ended."""
+
+    def __init__(self) -> None:
+        self._ended: dict[_Labels, Durations] = defaultdict(Durations)
+
+    def observe(self, system: str, name: str, outcome: str, seconds: float) -> None:
+        """Counts one."""
+        self._ended[system, name, outcome].observe(seconds)
+
+    def collect(self) -> Iterable[Metric]:
+        """Gives them as they are."""
+        family = HistogramMetricFamily(
+            "db_client_operation_duration_seconds",
+            "Operations of MongoDB and Redis.",
+            labels=["db_system_name", "db_operation_name", "outcome"],
+        )
+        for labels, durations in self._ended.items():
+            durations.expose(family, labels)
+        yield family
 
 
-@contextmanager
-def operation(system: str, name: str) -> Iterator[None]:
-    """Measures one operation of `mongodb` or `redis`."""
-    began = time.perf_counter()
-    outcome = "error"
-    try:
-        yield
-        outcome = "ok"
-    except ServiceError as error:
-        # That an item is there already is an answer like any other.
-        outcome = "error" if isinstance(error, UnavailableError) else "ok"
-        raise
-    finally:
-        _operation(system, name, outcome).observe(time.perf_counter() - began)
+REQUESTS = Requests()
+_operations = _Operations()
+REGISTRY.register(REQUESTS)
+REGISTRY.register(_operations)
+
+
+class operation:  # noqa: N801 - used like a function
+    """Surrounds, and so measures, one operation of `mongodb` or `redis`."""
+
+    __slots__ = ("_began", "_name", "_system")
+
+    def __init__(self, system: str, name: str) -> None:
+        self._system = system
+        self._name = name
+
+    def __enter__(self) -> Self:
+        """Begins."""
+        self._began = time.perf_counter()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Ends; that an item is there already is an answer like any other."""
+        answered = error is None or (isinstance(error, ServiceError) and not isinstance(error, UnavailableError))
+        _operations.observe(self._system, self._name, "ok" if answered else "error", time.perf_counter() - self._began)
 
 
 @contextmanager

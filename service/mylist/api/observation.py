@@ -11,6 +11,7 @@ from sanic.response import BaseHTTPResponse
 from mylist import metrics, tracing
 from mylist.api.request import ApiRequest
 from mylist.api.responses import ApiResponse
+from mylist.durations import Durations
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -48,14 +49,8 @@ def note(request: ApiRequest, response: BaseHTTPResponse, seconds: float) -> Non
     cache = response.cache if isinstance(response, ApiResponse) else None
     span = tracing.current()
     if settings.metrics:
-        trace_id = tracing.trace_id()
-        exemplar = {"trace_id": trace_id} if trace_id else None
-        metrics.requests(metrics.method_label(request.method), route_of(request), response.status).observe(
-            seconds, exemplar
-        )
-        if cache:
-            metrics.CACHE_REQUESTS[cache].inc()
-            metrics.READS[cache].observe(seconds, exemplar)
+        route = request.route.path if request.route else None
+        _requests(request.method, route, response.status, cache).observe(seconds, tracing.trace_id() if span else None)
     if span:
         _describe(span, request, response.status, cache)
     if seconds > settings.slow_request and _slow_lines.may_be_written():
@@ -77,12 +72,17 @@ def attributes_of(request: ApiRequest) -> dict[str, str]:
 
 def route_of(request: ApiRequest) -> str:
     """Gives the template of a request's route, as the OpenAPI document writes it; never a client's own words."""
-    return _template(request.route.path) if request.route else _UNMATCHED
+    return _template(request.route.path if request.route else None)
 
 
 @lru_cache(maxsize=256)
-def _template(path: str) -> str:
-    return "/" + _PARAMETER.sub(r"{\1}", path).lstrip("/")
+def _template(path: str | None) -> str:
+    return _UNMATCHED if path is None else "/" + _PARAMETER.sub(r"{\1}", path).lstrip("/")
+
+
+@lru_cache(maxsize=4096)
+def _requests(method: str, path: str | None, status: int, cache: str | None) -> Durations:
+    return metrics.REQUESTS.of(metrics.method_label(method), _template(path), status, cache)
 
 
 def _describe(span: "Span", request: ApiRequest, status: int, cache: str | None) -> None:
