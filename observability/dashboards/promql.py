@@ -15,7 +15,7 @@ NAMESPACE = Variable(
 JOB = Variable(name="job", label="Job", query='label_values(mylist_build_info{namespace=~"$namespace"}, job)')
 _PODS = 'label_values(mylist_build_info{namespace=~"$namespace",job=~"$job"}, pod)'
 POD = Variable(name="pod", label="Pod", query=_PODS, everything=".*")
-# A pod is called after its deployment, as is the autoscaler.
+# A pod is called after its deployment; so is the autoscaler, see `autoscaler`.
 DEPLOYMENT = Variable(name="deployment", label="Deployment", query=_PODS, regex="/(.+)-[^-]+-[^-]+$/", hidden=True)
 MONGODB_JOB = Variable(
     name="mongodb_job", label="MongoDB exporter", query='label_values(mongodb_up{namespace=~"$namespace"}, job)'
@@ -45,8 +45,8 @@ def deployment(metric: str) -> str:
 
 
 def autoscaler(metric: str) -> str:
-    """Selects a metric that kube-state-metrics has of the autoscaler."""
-    return _select(metric, 'namespace=~"$namespace"', 'horizontalpodautoscaler=~"$deployment"')
+    """Selects a metric that kube-state-metrics has of the autoscaler, which may be one that KEDA made."""
+    return _select(metric, 'namespace=~"$namespace"', 'horizontalpodautoscaler=~"(keda-hpa-)?$deployment"')
 
 
 def memory_limit() -> str:

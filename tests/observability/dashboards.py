@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 FOLDER = Path(__file__).parents[2] / "observability" / "dashboards"
-# What Grafana puts in the place of its own variables. The others are choices of the reader, of which all are taken.
-_OF_GRAFANA = {"__rate_interval": "1m"}
+# What Grafana puts in the place of its own variables, and of the one that it finds in the pods' names. The others are
+# choices of the reader, of which all are taken.
+_OF_GRAFANA = {"__rate_interval": "1m", "deployment": "mylist"}
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 
 

@@ -14,14 +14,17 @@ from typing import Any
 import httpx
 import yaml
 
+from tests.observability.recorded import EXPOSITIONS
 from tests.serving import answers, free_port
 from tests.waiting import wait_until
 
 RULES = Path(__file__).parents[2] / "observability" / "rules"
-EXPOSITIONS = Path(__file__).with_name("expositions")
+# Of the pod that is in the recording of Kubernetes.
 NAMESPACE = "ott"
-POD = "mylist-0"
+POD = "mylist-b77cd4b8c-7kdb9"
 _COUNTED = re.compile(r"^# TYPE (\w+) counter$", re.MULTILINE)
+# Counters to which MongoDB's exporter gives no type.
+_UNTYPED = {"mongodb_ss_opcounters", "mongodb_ss_opLatencies_latency", "mongodb_ss_opLatencies_ops"}
 _SAMPLE = re.compile(r"^(?P<series>(?P<name>\w+)(?:\{[^}]*\})?) (?P<value>\S+)$", re.MULTILINE)
 
 
@@ -94,13 +97,13 @@ def _configuration(targets: dict[str, tuple[str, dict[str, str]]]) -> dict[str, 
 
 @contextmanager
 def expositions() -> Iterator[str]:
-    """Serves what exporters would tell that cannot run here, each file under its name; their counters grow."""
+    """Serves what exporters told that cannot run here, each file under its name; their counters grow."""
     began = time.monotonic()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             text = (EXPOSITIONS / f"{self.path.strip('/')}.txt").read_text()
-            counters = set(_COUNTED.findall(text))
+            counters = _UNTYPED.union(_COUNTED.findall(text))
             grown = 10 * (time.monotonic() - began)
 
             def now(sample: re.Match[str]) -> str:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from observability.dashboards import build
+from tests.observability import recorded
 from tests.observability.dashboards import dashboards, expressions, panels
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +21,8 @@ OF_TARGET = {"job", "instance", "namespace", "pod"}
 OBJECTIVE = re.compile(
     r"slo:mylist_(availability|cached_reads|reads|writes):error_ratio_rate(5m|30m|1h|2h|6h|1d|3d|30d)"
 )
-FOREIGN = re.compile(r"up$|(process|python|kube|container|mongodb|redis)_")
+FOREIGN = re.compile(r"up$|(process|python|redis)_")
+RECORDED = recorded.labels("kubernetes") | recorded.labels("mongodb")
 
 SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)\{([^{}]*)\}")
 MATCHER = re.compile(r'(\w+)(?:=~|!~|!=|=)"([^"]*)"')
@@ -264,12 +266,15 @@ class TestExpression:
     def test_asks_for_metrics_that_there_are(self, dashboard: dict[str, Any]) -> None:
         for title, expression in asked(dashboard):
             for metric, _ in selectors(expression):
-                assert metric in METRICS or OBJECTIVE.fullmatch(metric) or FOREIGN.match(metric), f"{title}: {metric}"
+                known = metric in METRICS or metric in RECORDED or FOREIGN.match(metric)
+                assert known or OBJECTIVE.fullmatch(metric), f"{title}: {metric}"
 
     def test_selects_by_labels_and_values_that_there_are(self, dashboard: dict[str, Any]) -> None:
         for title, expression in asked(dashboard):
             for metric, matchers in selectors(expression):
                 assert ",".join(each[0] for each in MATCHER.finditer(matchers)) == matchers, title
+                if metric in RECORDED:
+                    assert {label for label, _ in MATCHER.findall(matchers)} <= RECORDED[metric] | OF_TARGET, title
                 for label, value in MATCHER.findall(matchers) if metric in METRICS else ():
                     assert label in METRICS[metric].labels | OF_TARGET, f"{title}: {metric} has no {label}"
                     if label not in OF_TARGET and not label.startswith("http_"):  # those are not listed one by one
@@ -283,6 +288,8 @@ class TestExpression:
                 for metric, _ in selectors(argument):
                     if metric in METRICS:
                         assert kept <= METRICS[metric].labels | OF_TARGET, f"{title}: {metric}"
+                    elif metric in RECORDED:
+                        assert kept <= RECORDED[metric] | OF_TARGET, f"{title}: {metric}"
                     elif needed(metric) == OF_SERVICE:
                         assert kept <= OF_TARGET, f"{title}: {metric}"
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.observability import recorded
 from tests.observability.rules import (
     FOLDER,
     ROOT,
@@ -49,18 +50,6 @@ OF_LIBRARY = {
     "process_start_time_seconds",
     "python_gc_objects_uncollectable_total",
 }
-OF_KUBERNETES = {
-    "container_cpu_cfs_throttled_periods_total",
-    "container_cpu_cfs_throttled_seconds_total",
-    "container_memory_working_set_bytes",
-    "kube_horizontalpodautoscaler_spec_max_replicas",
-    "kube_horizontalpodautoscaler_spec_min_replicas",
-    "kube_horizontalpodautoscaler_status_current_replicas",
-    "kube_pod_container_info",
-    "kube_pod_container_resource_limits",
-    "kube_pod_container_status_waiting_reason",
-    "kube_pod_status_ready",
-}
 # oliver006/redis_exporter
 OF_REDIS = {
     "redis_connected_slaves",
@@ -71,14 +60,9 @@ OF_REDIS = {
     "redis_rejected_connections_total",
     "redis_up",
 }
-# percona/mongodb_exporter
-OF_MONGODB = {
-    "mongodb_rs_members_optimeDate",
-    "mongodb_rs_members_state",
-    "mongodb_ss_connections",
-    "mongodb_up",
-}
-FOREIGN = OF_PROMETHEUS | OF_LIBRARY | OF_KUBERNETES | OF_REDIS | OF_MONGODB
+# kube-state-metrics, cAdvisor and percona/mongodb_exporter
+OF_OTHERS = recorded.labels("kubernetes") | recorded.labels("mongodb")
+FOREIGN = OF_PROMETHEUS | OF_LIBRARY | OF_REDIS | OF_OTHERS.keys()
 TARGET_LABELS = {"job", "namespace", "instance", "pod"}
 
 
@@ -94,6 +78,8 @@ def check_expression(expression: str) -> None:
     """Every metric exists, and every label and value that it is selected by."""
     assert metrics(expression) <= METRICS.keys() | FOREIGN | set(RECORDED)
     for metric, label, values in matchers(expression):
+        if metric in OF_OTHERS:
+            assert label in OF_OTHERS[metric] | TARGET_LABELS, metric
         if metric not in METRICS:
             continue
         assert label in METRICS[metric] | TARGET_LABELS | ({"le"} if metric.endswith("_bucket") else set()), metric
@@ -114,6 +100,14 @@ class TestRules:
         tested = {(path.parent / name).resolve() for path in TEST_FILES for name in load(path)["rule_files"]}
 
         assert tested == set(RULE_FILES)
+
+    @pytest.mark.parametrize("path", TEST_FILES, ids=lambda path: path.name)
+    def test_are_tested_with_series_as_they_are(self, path: Path) -> None:
+        given = [each["series"] for test in load(path)["tests"] for each in test["input_series"]]
+
+        for metric, label, _ in (matcher for series in given for matcher in matchers(series)):
+            if metric in OF_OTHERS:
+                assert label in OF_OTHERS[metric] | TARGET_LABELS, metric
 
     @pytest.mark.parametrize("rule", [*rules("record"), *ALERTS], ids=lambda rule: rule.get("record") or called(rule))
     def test_ask_for_what_there_is(self, rule: dict[str, Any]) -> None:

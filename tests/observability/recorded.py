@@ -1,0 +1,16 @@
+"""What exporters told that cannot run beside the tests, as it was recorded: each file says of what, and how."""
+
+import re
+from pathlib import Path
+
+EXPOSITIONS = Path(__file__).with_name("expositions")
+_SERIES = re.compile(r"^(\w+)\{([^}]*)\}", re.MULTILINE)
+_LABEL = re.compile(r'(\w+)="')
+
+
+def labels(name: str) -> dict[str, set[str]]:
+    """Gives the labels of every metric of a recording."""
+    found: dict[str, set[str]] = {}
+    for metric, written in _SERIES.findall((EXPOSITIONS / f"{name}.txt").read_text()):
+        found.setdefault(metric, set()).update(_LABEL.findall(written))
+    return found
