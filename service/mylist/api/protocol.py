@@ -23,11 +23,13 @@ from mylist import tracing
 from mylist.api.context import Context
 from mylist.api.observation import attributes_of, note
 from mylist.api.request import ApiRequest
+from mylist.api.responses import ApiResponse
 
 _LENGTH = re.compile(r"[0-9]+[ \t]*", re.ASCII)
 _CHUNK_SIZE = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
 _LINE_BREAK = b"\r\n"
 _HEXADECIMAL = 16
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _Handle = Callable[[ApiRequest], Awaitable[None]]
 
@@ -62,8 +64,20 @@ class StrictHttp(Http):
             self.response.headers["traceresponse"] = tracing.traceparent(span)
         # A head that cannot be read took no time to speak of.
         seconds = perf_counter() - self.perft0 if self.perft0 else 0.0
-        await super().http1_response_header(data, end_stream)
+        if isinstance(self.response, ApiResponse):
+            await self._respond(self.response)
+        else:
+            await super().http1_response_header(data, end_stream)
         note(cast("ApiRequest", self.request), self.response, seconds)
+
+    async def _respond(self, response: ApiResponse) -> None:
+        self.response_func = None  # type: ignore[assignment] # as Sanic does
+        encoded = response.encode(keep_alive=self.keep_alive, head_only=bool(self.head_only))
+        if self.expecting_continue:  # nobody has read the body
+            self.expecting_continue = False
+            encoded = _CONTINUE + encoded
+        await self._send(encoded)
+        self.stage = Stage.IDLE
 
     def create_empty_request(self) -> None:
         """Makes the request that stands for one that cannot be parsed, of which the URL may be what is wrong."""

@@ -24,6 +24,7 @@ from typing import Any
 from redis.exceptions import AskError, MovedError, NoScriptError
 
 from mylist import metrics, tracing
+from mylist.cache.channel import Refusal
 from mylist.cache.primaries import FAILURES, REIGN_SIZE, Primaries, Primary
 from mylist.errors import CacheUnavailableError
 from mylist.lists.value import LIST_TAG
@@ -163,36 +164,31 @@ class CacheCommands:
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """Gives what each key holds, in one round trip to each primary concerned."""
-        held: list[bytes | None] = [None] * len(keys)
         with _command("get"):
             if self._primaries.sharded:
-                await self._get_sharded(keys, held)
-            else:
-                primary = await self._owner(keys[0])
-                answers = await self._send(primary, keys[0], "MGET", *keys)
-                held = [_valid(answer, primary) for answer in answers]
-        return held
+                return await self._get_sharded(keys)
+            primary = await self._owner(keys[0])
+            (held,) = await primary.channel.ask([("MGET", *keys)])
+            if isinstance(held, Refusal):
+                held = await self._send(primary, keys[0], "MGET", *keys)
+            return [_valid(each, primary) for each in held]
 
-    async def _get_sharded(self, keys: Sequence[str], held: list[bytes | None]) -> None:
+    async def _get_sharded(self, keys: Sequence[str]) -> list[bytes | None]:
         places: dict[Primary, list[int]] = {}
         for place, key in enumerate(keys):
             places.setdefault(await self._owner(key), []).append(place)
+        held: list[bytes | None] = [None] * len(keys)
 
         async def get_from(primary: Primary, places: list[int]) -> None:
-            pipeline = primary.client.pipeline(transaction=False)
-            for place in places:
-                # Not GET, which fails where MGET sees nothing.
-                pipeline.execute_command("MGET", keys[place])
-            for place, answer in zip(places, await pipeline.execute(raise_on_error=False), strict=True):
-                if isinstance(answer, AskError):
-                    moved = await self._redirect(answer, primary, keys[place], "MGET", keys[place])
-                    held[place] = _valid(moved[0], primary)
-                elif isinstance(answer, Exception):
-                    raise answer
-                else:
-                    held[place] = _valid(answer[0], primary)
+            # Not GET, which fails where MGET sees nothing.
+            answers = await primary.channel.ask([("MGET", keys[place]) for place in places])
+            for place, answer in zip(places, answers, strict=True):
+                if isinstance(answer, Refusal):  # not held there, or not any more: the long way
+                    answer = await self._send(primary, keys[place], "MGET", keys[place])  # noqa: PLW2901
+                held[place] = _valid(answer[0], primary)
 
         await asyncio.gather(*(get_from(primary, theirs) for primary, theirs in places.items()))
+        return held
 
     def new_lease(self, key: str) -> bytes:
         """Draws a read lease for a key, of the reign of its primary."""

@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from mylist.cache.channel import Channel
 from mylist.cache.redis_url import Address
 
 REIGN_SIZE = 8
@@ -36,6 +37,7 @@ class Primary:
         address: where it is.
         client: its client, for pipelines.
         execute: sends it one command.
+        channel: asks it for lists.
         reign: tells this reign from others; `REIGN_SIZE` bytes.
         probe: a key that it holds, for its heartbeats.
     """
@@ -44,6 +46,8 @@ class Primary:
         self.address = address
         self.client = make_client(address, self._connected)
         self.execute: Execute = self.client.execute_command
+        pool = self.client.connection_pool
+        self.channel = Channel(pool.make_connection, pool.connection_kwargs["socket_timeout"])
         self.reign = bytes(REIGN_SIZE)
         self.probe = probe_key(0)
         self._changed = changed
@@ -72,6 +76,7 @@ class Primary:
 
     async def close(self) -> None:
         """Closes every connection."""
+        self.channel.close()
         await close(self.client)
 
 

@@ -22,6 +22,7 @@ class CoalescedReads:
 
     def __init__(self, commands: CacheCommands) -> None:
         self._commands = commands
+        self._loop = asyncio.get_running_loop()  # asked for once: up to Python 3.11 that is a system call
         self._waiting: list[tuple[str, asyncio.Future[bytes | None], Span | None]] = []
         self._sender: asyncio.Task[None] | None = None
 
@@ -31,11 +32,11 @@ class CoalescedReads:
         Raises:
             CacheUnavailableError: Redis did not answer in time.
         """
-        answer: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[bytes | None] = self._loop.create_future()
         self._waiting.append((key, answer, tracing.current()))
         if self._sender is None:
             # In a context of its own: it serves others than the request that begins it.
-            self._sender = asyncio.create_task(self._send(), context=Context())
+            self._sender = self._loop.create_task(self._send(), context=Context())
         return await answer
 
     async def _send(self) -> None:

@@ -1,0 +1,215 @@
+"""The connection that lists are read over: what it makes of servers that die, stall, refuse or talk nonsense."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+from redis.asyncio import Redis
+from redis.asyncio.connection import Connection
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from mylist.cache.channel import Channel, Refusal
+from mylist.cache.connection import connect
+from mylist.cache.primaries import REIGN_SIZE, Primary
+from mylist.settings import Settings
+
+TIMEOUT = 0.3
+pytestmark = pytest.mark.usefixtures("raises_nothing")
+Behave = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+async def ready(_: Connection) -> None:
+    """Nothing is asked on a new connection: the server of these tests knows one command only."""
+
+
+class Peer:
+    """A server that does on its first connection what the test says, and answers every read by `v` on later ones."""
+
+    def __init__(self, behave: Behave) -> None:
+        self.connections = 0
+        self._behave = behave
+        self._open: list[asyncio.StreamWriter] = []
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self._open.append(writer)
+        await (self._behave if self.connections == 1 else answer)(reader, writer)
+
+    def hang_up(self) -> None:
+        for each in self._open:
+            each.transport.abort()
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while await reader.read(1000):
+        writer.write(b"*1\r\n$1\r\nv\r\n")
+
+
+@asynccontextmanager
+async def asking(behave: Behave) -> AsyncIterator[tuple[Channel, Peer]]:
+    peer = Peer(behave)
+    server = await asyncio.start_server(peer.accept, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    channel = Channel(lambda: Connection(host="127.0.0.1", port=port, redis_connect_func=ready), TIMEOUT)
+    try:
+        yield channel, peer
+    finally:
+        channel.close()
+        peer.hang_up()
+        server.close()
+
+
+@pytest.fixture
+def raises_nothing(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    yield
+    # The event loop's complaint of a protocol.
+    assert not [record for record in caplog.get_records("call") if "data_received" in record.getMessage()]
+
+
+@pytest.fixture
+async def primary(settings: Settings) -> AsyncIterator[Primary]:
+    primaries = connect(replace(settings, redis_timeout=5.0))
+    yield primaries.all[0]
+    await primaries.close()
+
+
+@pytest.fixture
+def redis(primary: Primary) -> Redis:
+    return primary.client
+
+
+@pytest.fixture
+def channel(primary: Primary) -> Channel:
+    return primary.channel
+
+
+async def ask(channel: Channel) -> list[bytes]:
+    (answered,) = await channel.ask([("MGET", "key")])
+    return list(answered)
+
+
+async def test_answers_come_in_the_order_of_the_commands(channel: Channel, redis: Redis) -> None:
+    await redis.mset({f"order-{number}": str(number) for number in range(200)})
+
+    async def ask_for(number: int) -> list[list[bytes | None]]:
+        return await channel.ask([("MGET", f"order-{number}"), ("MGET", "absent", f"order-{number}")])
+
+    answers = await asyncio.gather(*map(ask_for, range(200)))
+
+    assert answers == [[[b"%d" % number], [None, b"%d" % number]] for number in range(200)]
+
+
+async def test_an_answer_may_come_in_pieces(channel: Channel, redis: Redis) -> None:
+    large = b"x" * 3_000_000
+    await redis.set("large", large)
+
+    assert await channel.ask([("MGET", "large"), ("MGET", "absent")]) == [[large], [None]]
+
+
+async def test_a_refusal_is_an_answer(channel: Channel) -> None:
+    refused, answered = await channel.ask([("MGET",), ("MGET", "absent")])
+
+    assert isinstance(refused, Refusal)
+    assert "wrong number of arguments" in str(refused)
+    assert answered == [None]
+
+
+async def test_its_connection_is_set_up_as_every_other(channel: Channel, primary: Primary) -> None:
+    assert await channel.ask([("CLIENT", "GETNAME")]) == [b"mylist"]
+    assert primary.reign != bytes(REIGN_SIZE)
+
+
+async def test_a_connection_that_died_unused_is_replaced() -> None:
+    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(b"*1\r\n$1\r\nv\r\n")
+
+    async with asking(answer_once) as (channel, peer):
+        assert await ask(channel) == [b"v"]
+        peer.hang_up()
+        assert await ask(channel) == [b"v"]
+        assert peer.connections == 2
+
+
+async def test_a_read_on_a_connection_that_dies_is_asked_once_more() -> None:
+    async def die(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(b"*1\r\n$100\r\nhalf")
+        writer.close()
+
+    async with asking(die) as (channel, peer):
+        assert await ask(channel) == [b"v"]
+        assert peer.connections == 2
+
+
+async def test_a_server_that_stalls_is_given_up_and_its_late_answer_never_taken() -> None:
+    late = asyncio.Event()
+
+    async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        await late.wait()
+        writer.write(b"*1\r\n$4\r\nlate\r\n")
+
+    async with asking(stall) as (channel, peer):
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(RedisTimeoutError, match=r"no answer in 0\.3 s"):
+            await ask(channel)
+        took = asyncio.get_running_loop().time() - began
+        assert TIMEOUT <= took < 5 * TIMEOUT
+        assert peer.connections == 1  # after a timeout there is no other try
+        late.set()
+        assert await ask(channel) == [b"v"]
+
+
+@pytest.mark.parametrize("nonsense", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"*1\r\n$1\r\nv\r\n*1\r\n$1\r\nw\r\n"])
+async def test_a_server_that_talks_nonsense_is_left(nonsense: bytes) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(nonsense)
+        await reader.read()
+
+    async with asking(talk) as (channel, peer):
+        await ask(channel)
+        assert await ask(channel) == [b"v"]
+        assert peer.connections == 2
+
+
+async def test_nobody_listens() -> None:
+    async with asking(answer) as (channel, _):
+        pass
+    unused = Channel(lambda: Connection(host="127.0.0.1", port=1, redis_connect_func=ready), TIMEOUT)
+
+    with pytest.raises(RedisError):
+        await unused.ask([("MGET", "key")])
+    with pytest.raises(RedisConnectionError, match="closed"):
+        await channel.ask([("MGET", "key")])
+
+
+async def test_closing_ends_what_is_asked_and_opens_nothing_again() -> None:
+    async def stall(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with asking(stall) as (channel, peer):
+        asked = asyncio.create_task(ask(channel))
+        while not peer.connections:
+            await asyncio.sleep(0.01)
+        channel.close()
+        with pytest.raises(RedisConnectionError, match="closed"):
+            await asked
+        assert peer.connections == 1
+
+
+async def test_who_goes_away_takes_no_answer_along(channel: Channel, redis: Redis) -> None:
+    await redis.mset({"gone": "1", "stays": "2"})
+    await ask(channel)
+
+    leaves = asyncio.create_task(channel.ask([("MGET", "gone")]))
+    stays = asyncio.create_task(channel.ask([("MGET", "stays")]))
+    await asyncio.sleep(0)
+    leaves.cancel()
+
+    assert await stays == [[b"2"]]
