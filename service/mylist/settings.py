@@ -174,6 +174,14 @@ class Settings:
         "CATALOGUE_SIZE", 20_000, "Movies and shows that one process keeps rendered.", low=100, high=1_000_000
     )
 
+    page_memory: int = _integer(
+        "PAGE_MEMORY",
+        32,
+        "Megabytes of rendered pages that one process keeps, for lists that have not changed; 0 for none.",
+        low=0,
+        high=4096,
+    )
+
     cors_origins: str = _text(
         "CORS_ORIGINS",
         "*",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mylist.api.admission import Admission
+from mylist.api.pages import Pages
 from mylist.cache.link import Link
 from mylist.lists.service import Lists
 from mylist.settings import Settings
@@ -22,6 +23,7 @@ class Context:
         settings: the settings in force.
         allowed_origins: the browser origins that may call; `*` stands for any.
         admission: how many list requests may be under way.
+        pages: what is remembered of rendered pages.
         turned_away: how often which `UnavailableError` was answered, by code.
         connections: of clients, those that are open.
         lists: the rules; there from before the port opens.
@@ -35,6 +37,7 @@ class Context:
     settings: Settings
     allowed_origins: frozenset[str] = field(init=False)
     admission: Admission = field(init=False)
+    pages: Pages = field(init=False)
     turned_away: Counter[str] = field(default_factory=Counter)
     connections: "set[HttpConnection]" = field(default_factory=set)
     lists: Lists = field(init=False)
@@ -48,3 +51,4 @@ class Context:
         """Makes what the settings alone decide."""
         self.allowed_origins = frozenset(map(str.strip, self.settings.cors_origins.split(",")))
         self.admission = Admission(self.settings.max_concurrent_requests)
+        self.pages = Pages(self.settings.page_memory * 1_000_000)

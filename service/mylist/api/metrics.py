@@ -71,6 +71,12 @@ class State(Collector):
         for error in UnavailableError.__subclasses__():
             shed.add_metric([error.code.lower()], self._context.turned_away[error.code])
         yield shed
+        pages = self._context.pages
+        used = CounterMetricFamily("mylist_pages", "Pages of lists that were given.", labels=["result"])
+        used.add_metric(["reused"], pages.reused)
+        used.add_metric(["rendered"], pages.rendered)
+        yield used
+        yield _gauge("mylist_page_memory_bytes", "What is kept of rendered pages.", {(): pages.size})
         admission = self._context.admission
         yield _gauge(
             "mylist_in_use",

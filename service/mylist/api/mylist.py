@@ -3,7 +3,7 @@
 import msgspec
 from sanic import Blueprint, HTTPResponse
 
-from mylist.api.paging import Paging, parse_paging
+from mylist.api.paging import parse_paging
 from mylist.api.request import ApiRequest
 from mylist.api.responses import json_response
 from mylist.api.schemas import (
@@ -16,7 +16,6 @@ from mylist.api.schemas import (
     decode_add_request,
 )
 from mylist.lists.item import iso_format_milliseconds
-from mylist.lists.service import Page
 
 blueprint = Blueprint("mylist", url_prefix="/api/mylist")
 
@@ -56,8 +55,11 @@ async def items(request: ApiRequest) -> HTTPResponse:
     context = request.app.ctx
     paging = parse_paging(request.query_string, context.settings.default_page_size, context.settings.max_page_size)
     with context.admission:
-        page = await context.lists.page(user_id, *paging)
-    return json_response(request, _render(user_id, page, paging), cache=page.cache)
+        value, cache = await context.lists.read(user_id)
+        page = context.pages.find(user_id, paging, value)
+        if page is None:
+            page = context.pages.render(user_id, paging, value, await context.lists.contents(value, *paging))
+    return json_response(request, page.body, etag=page.etag, cache=cache)
 
 
 @blueprint.route("/stats", methods=["GET", "HEAD"])
@@ -66,21 +68,6 @@ async def stats(request: ApiRequest) -> HTTPResponse:
     user_id = request.user_id
     context = request.app.ctx
     with context.admission:
-        counted = await context.lists.stats(user_id)
-    by_type = TypeCounts(counted.movies, counted.shows)
-    body = _encode(StatsResponse(success=True, data=StatsData(counted.movies + counted.shows, by_type)))
-    return json_response(request, body, cache=counted.cache)
-
-
-def _render(user_id: str, page: Page, paging: Paging) -> bytes:
-    # The documents are JSON already, so a page is joined, not encoded. A user id needs no escaping: its alphabet has
-    # nothing that JSON would escape.
-    start = b'{"userId":"' + user_id.encode()
-    parts = [b'{"success":true,"data":{"items":[']
-    for added_at, entry in page.items:
-        parts += (start, entry.before, iso_format_milliseconds(added_at), entry.after, b",")
-    if page.items:
-        parts.pop()
-    total_pages = -(-page.total // paging.page_size)
-    parts.append(b'],"total":%d,"page":%d,"pageSize":%d,"totalPages":%d}}' % (page.total, *paging, total_pages))
-    return b"".join(parts)
+        value, cache = await context.lists.read(user_id)
+    data = StatsData(value.total, TypeCounts(value.movies, value.shows))
+    return json_response(request, _encode(StatsResponse(success=True, data=data)), cache=cache)

@@ -13,8 +13,8 @@ from sanic import HTTPResponse
 from sanic.compat import Header
 from sanic.headers import format_http1_response
 from sanic.http import Http
-from xxhash import xxh3_64_hexdigest
 
+from mylist.api.etags import etag_of, matches
 from mylist.api.request import ApiRequest
 from mylist.cache.list_cache import CacheResult
 
@@ -72,11 +72,12 @@ class ApiResponse(HTTPResponse):
         return self._block + head if head_only else self._block + head + body
 
 
-def json_response(
+def json_response(  # noqa: PLR0913 - one line per part of a response
     request: ApiRequest,
     body: bytes,
     *,
     status: int = 200,
+    etag: str | None = None,
     cache: CacheResult | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> HTTPResponse:
@@ -86,6 +87,7 @@ def json_response(
         request: what is answered.
         body: encoded JSON.
         status: HTTP status.
+        etag: of the body, if it is known already.
         cache: how the cache took part; told as X-Cache.
         headers: particular to this response; names and values must be ASCII without line breaks.
     """
@@ -93,10 +95,10 @@ def json_response(
     if headers:
         particular |= headers
     if status == 200 and request.method in {"GET", "HEAD"}:  # noqa: PLR2004 - HTTP's own
-        etag = f'"{xxh3_64_hexdigest(body)}"'
+        etag = etag or etag_of(body)
         particular["etag"] = etag
         known = request.headers.getone("if-none-match", None)
-        if known is not None and _matches(known, etag):
+        if known is not None and matches(known, etag):
             return _response(request, b"", 304, particular, _REVALIDATE, cache)
     caching = _REVALIDATE if status < 400 else _NO_STORE  # noqa: PLR2004 - HTTP's own
     return _response(request, body, status, particular, caching, cache)
@@ -148,8 +150,3 @@ def _block(status: int, caching: str, cache: str | None, origin: str, has_body: 
         headers["Access-Control-Expose-Headers"] = _EXPOSED_HEADERS
     headers["Vary"] = "user-id" if origin == "*" else "user-id, Origin"
     return format_http1_response(status, [(name.encode(), value.encode()) for name, value in headers.items()])[:-2]
-
-
-def _matches(if_none_match: str, etag: str) -> bool:
-    candidates = (candidate.strip().removeprefix("W/") for candidate in if_none_match.split(","))
-    return any(candidate in (etag, "*") for candidate in candidates)

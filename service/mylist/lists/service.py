@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -12,29 +11,12 @@ from mylist.cache.list_cache import CacheResult, ListCache
 from mylist.catalogue.catalogue import Catalogue, Entry
 from mylist.errors import ContentNotFoundError, ItemAlreadyInListError, ItemNotInListError, ListFullError
 from mylist.lists.item import ContentType, Item, parse_content_id, to_milliseconds
+from mylist.lists.value import ListValue
 from mylist.store.connection import Database
 from mylist.store.lists import ListStore
 from mylist.tasks import start
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One page of a list: `added_at` (milliseconds since 1970 UTC) and content of each item, and the list's total."""
-
-    items: list[tuple[int, Entry]]
-    total: int
-    cache: CacheResult
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """How many items of each type a list has."""
-
-    movies: int
-    shows: int
-    cache: CacheResult
 
 
 class Lists:
@@ -60,21 +42,18 @@ class Lists:
         self._max_items = max_items
         self._changes: set[asyncio.Task[Any]] = set()
 
-    async def page(self, user_id: str, page: int, page_size: int) -> Page:
-        """Reads one page, newest first; `page` counts from 1, and one past the end is empty."""
-        value, result = await self._cache.read(user_id)
+    async def read(self, user_id: str) -> tuple[ListValue, CacheResult]:
+        """Reads a list, and says how the cache took part."""
+        return await self._cache.read(user_id)
+
+    async def contents(self, value: ListValue, page: int, page_size: int) -> list[tuple[int, Entry]]:
+        """Gives when each item of a page was added (milliseconds since 1970 UTC), and what it is; newest first.
+
+        `page` counts from 1, and one past the end is empty.
+        """
         records = value.page(page, page_size)
         entries = await self._catalogue.entries([key for _, key in records])
-        return Page(
-            [(added_at, entry) for (added_at, _), entry in zip(records, entries, strict=True)],
-            value.total,
-            result,
-        )
-
-    async def stats(self, user_id: str) -> Stats:
-        """Counts a list by type."""
-        value, result = await self._cache.read(user_id)
-        return Stats(value.movies, value.shows, result)
+        return [(added_at, entry) for (added_at, _), entry in zip(records, entries, strict=True)]
 
     async def add(self, user_id: str, content_id: str, content_type: ContentType) -> Item:
         """Puts a movie or show on a list.

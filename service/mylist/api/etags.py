@@ -1,0 +1,14 @@
+"""ETags: what a client says it has, and whether that is what it would get."""
+
+from xxhash import xxh3_64_hexdigest
+
+
+def etag_of(body: bytes) -> str:
+    """Gives the strong ETag of a body."""
+    return f'"{xxh3_64_hexdigest(body)}"'
+
+
+def matches(if_none_match: str, etag: str) -> bool:
+    """Says whether the value of an `If-None-Match` header names an ETag."""
+    candidates = (candidate.strip().removeprefix("W/") for candidate in if_none_match.split(","))
+    return any(candidate in (etag, "*") for candidate in candidates)
