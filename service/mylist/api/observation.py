@@ -43,11 +43,10 @@ class _Limit:
 _slow_lines = _Limit(10)
 
 
-def note(request: ApiRequest, response: BaseHTTPResponse, seconds: float) -> None:
-    """Notes a request that was answered, so many seconds after its head was read."""
+def note(request: ApiRequest, response: BaseHTTPResponse, seconds: float, span: "Span | None") -> None:
+    """Notes a request that was answered, so many seconds after its head was read, on its span if it has one too."""
     settings = request.app.ctx.settings
     cache = response.cache if isinstance(response, ApiResponse) else None
-    span = tracing.current()
     if settings.metrics:
         route = request.route.path if request.route else None
         _requests(request.method, route, response.status, cache).observe(seconds, tracing.trace_id() if span else None)

@@ -60,7 +60,8 @@ class StrictHttp(Http):
 
     async def http1_response_header(self, data: bytes, end_stream: bool) -> None:
         """Sends a response, and notes it."""
-        if span := tracing.current():
+        span = tracing.current()
+        if span:
             self.response.headers["traceresponse"] = tracing.traceparent(span)
         # A head that cannot be read took no time to speak of.
         seconds = perf_counter() - self.perft0 if self.perft0 else 0.0
@@ -68,7 +69,7 @@ class StrictHttp(Http):
             await self._respond(self.response)
         else:
             await super().http1_response_header(data, end_stream)
-        note(cast("ApiRequest", self.request), self.response, seconds)
+        note(cast("ApiRequest", self.request), self.response, seconds, span)
 
     async def _respond(self, response: ApiResponse) -> None:
         self.response_func = None  # type: ignore[assignment] # as Sanic does
@@ -135,7 +136,8 @@ class HttpConnection(HttpProtocol):
         world. Here they count from the first byte of a request, and from the response where a body is left over.
         """
         counts_from = self._time
-        begins_request = self.http is None or (self.http.stage is Stage.IDLE and not self.http.request_body)
+        http = self.http
+        begins_request = http is None or (http.stage is Stage.IDLE and not http.request_body)
         super().data_received(data)
         if not begins_request:
             self._time = counts_from

@@ -135,8 +135,8 @@ class ListCache:
         """Waits until what goes on beside the requests has ended."""
         await self._checks.finish()
 
-    async def _look(self, user_id: str) -> bytes | None:
-        return await self._reads.get(_key(user_id))
+    def _look(self, user_id: str) -> Awaitable[bytes | None]:
+        return self._reads.get(_key(user_id))
 
     async def _load_and_fill(self, user_id: str, key: str, lease: bytes) -> ListValue:
         try:

@@ -26,18 +26,14 @@ class CoalescedReads:
         self._waiting: list[tuple[str, asyncio.Future[bytes | None], Span | None]] = []
         self._sender: asyncio.Task[None] | None = None
 
-    async def get(self, key: str) -> bytes | None:
-        """Gives what the key holds.
-
-        Raises:
-            CacheUnavailableError: Redis did not answer in time.
-        """
+    def get(self, key: str) -> "asyncio.Future[bytes | None]":
+        """Gives what the key holds; a `CacheUnavailableError` if Redis does not answer in time."""
         answer: asyncio.Future[bytes | None] = self._loop.create_future()
         self._waiting.append((key, answer, tracing.current()))
         if self._sender is None:
             # In a context of its own: it serves others than the request that begins it.
             self._sender = self._loop.create_task(self._send(), context=Context())
-        return await answer
+        return answer
 
     async def _send(self) -> None:
         try:

@@ -1,7 +1,7 @@
 """The rules: what reading and changing a list means."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -42,9 +42,9 @@ class Lists:
         self._max_items = max_items
         self._changes: set[asyncio.Task[Any]] = set()
 
-    async def read(self, user_id: str) -> tuple[ListValue, CacheResult]:
+    def read(self, user_id: str) -> Awaitable[tuple[ListValue, CacheResult]]:
         """Reads a list, and says how the cache took part."""
-        return await self._cache.read(user_id)
+        return self._cache.read(user_id)
 
     async def contents(self, value: ListValue, page: int, page_size: int) -> list[tuple[int, Entry]]:
         """Gives when each item of a page was added (milliseconds since 1970 UTC), and what it is; newest first.
