@@ -162,7 +162,7 @@ class Settings:
     freshness_check_every: int = _integer(
         "FRESHNESS_CHECK_EVERY",
         1000,
-        "Cached reads to each one that is compared with MongoDB afterwards; 0 for none.",
+        "Cached reads to each one that is compared with MongoDB afterwards, at most five a second; 0 for none.",
         low=0,
         high=1_000_000,
     )

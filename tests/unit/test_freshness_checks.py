@@ -89,7 +89,7 @@ async def test_there_is_one_check_at_a_time(counted: Callable[[], dict[str, floa
         await go_on.wait()
         return OLD
 
-    checks = FreshnessChecks(load, Stores([], []).look, every=1)
+    checks = FreshnessChecks(load, Stores([], []).look, every=1, least_interval=0)
     for _ in range(5):
         checks.note("user", OLD.data)
         await asyncio.sleep(0)
@@ -104,12 +104,24 @@ async def test_one_hit_in_so_many_is_checked(counted: Callable[[], dict[str, flo
     async def load(_: str) -> ListValue:
         return OLD
 
-    checks = FreshnessChecks(load, Stores([], []).look, every=10)
+    checks = FreshnessChecks(load, Stores([], []).look, every=10, least_interval=0)
     for _ in range(5000):
         checks.note("user", OLD.data)
         await checks.finish()
 
     assert 350 < counted()["fresh"] < 650
+
+
+async def test_they_are_so_far_apart_whatever_the_load(counted: Callable[[], dict[str, float]]) -> None:
+    now = 0
+    stores = Stores([OLD] * 1000, [])
+    checks = FreshnessChecks(stores.load, stores.look, every=1, least_interval=20, clock=lambda: now)
+    for _ in range(1000):
+        checks.note("user", OLD.data)
+        await checks.finish()
+        now += 1
+
+    assert counted() == {"fresh": 50}
 
 
 async def test_none_is_checked_when_none_shall_be(counted: Callable[[], dict[str, float]]) -> None:

@@ -1,5 +1,7 @@
 """Freshness measured: a sample of what the cache served is compared with MongoDB, off the request path.
 
+The sample is bounded: whatever the load, a process makes five such comparisons a second at most, one after the other.
+
 A list that differs may just have been changed. It counts as stale only if it is still what Redis holds before and after
 a second load that differs as well: a write in between would have left a fence there, or nothing.
 """
@@ -7,6 +9,7 @@ a second load that differs as well: a write in between would have left a fence t
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable
 
 from mylist import metrics
@@ -14,16 +17,20 @@ from mylist.errors import UnavailableError
 from mylist.lists.value import ListValue
 from mylist.tasks import start
 
+_LEAST_INTERVAL = 0.2
+
 _logger = logging.getLogger(__name__)
 
 
 class FreshnessChecks:
-    """Checks one hit in `every` on the average (0: none), and never two at once.
+    """Checks one hit in `every` on the average (0: none), as far as the bound allows.
 
     Args:
         load: loads a user's list from MongoDB.
         look: gives what Redis holds for a user.
         every: how many hits there are to a check.
+        least_interval: seconds from the beginning of one to that of the next.
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -32,10 +39,15 @@ class FreshnessChecks:
         look: Callable[[str], Awaitable[bytes | None]],
         *,
         every: int,
+        least_interval: float = _LEAST_INTERVAL,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._load = load
         self._look = look
         self._every = every
+        self._least_interval = least_interval
+        self._clock = clock
+        self._not_before = -float("inf")
         self._until_next = self._draw()
         self._under_way: asyncio.Task[None] | None = None
 
@@ -44,6 +56,9 @@ class FreshnessChecks:
         self._until_next -= 1
         if self._until_next > 0 or not self._every or (self._under_way and not self._under_way.done()):
             return
+        if self._clock() < self._not_before:
+            return
+        self._not_before = self._clock() + self._least_interval
         self._until_next = self._draw()
         self._under_way = start(self._check(user_id, served))
 
