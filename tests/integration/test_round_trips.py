@@ -1,0 +1,231 @@
+"""What a read costs in round trips: as MongoDB's driver reports its commands, and as Redis sees those that arrive."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+
+import pytest
+from bson import ObjectId
+from pymongo import AsyncMongoClient
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+from redis.asyncio import Redis
+
+from mylist.cache.commands import CacheCommands
+from mylist.cache.connection import connect
+from mylist.cache.link import HEARTBEAT, Link
+from mylist.cache.list_cache import CacheResult, ListCache
+from mylist.catalogue.catalogue import Catalogue
+from mylist.development.servers import ValkeyServer, running
+from mylist.lists.service import Lists
+from mylist.lists.value import ListValue
+from mylist.settings import Settings
+from mylist.store.connection import Database, Document
+from mylist.store.content import ContentStore
+from mylist.store.indexes import create_indexes
+from mylist.store.lists import ListStore
+
+
+class Sent(CommandListener):
+    """The names of the commands that the driver sent."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.names.append(event.command_name)
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        pass
+
+
+class Arrived:
+    """The names of the commands that reached Redis from its clients; what a script does there costs no round trip."""
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+        self._seen: list[str] = []
+        self._watching = asyncio.Event()
+        self._task = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        async with self._client.monitor() as monitor:
+            self._watching.set()
+            async for each in monitor.listen():
+                if each["client_type"] != "lua":
+                    self._seen.append(each["command"])
+
+    async def names(self) -> list[str]:
+        """Gives those since it was asked last."""
+        await self._watching.wait()
+        mark = f"mark-{len(self._seen)}"
+        await self._client.echo(mark)
+        while not any(mark in command for command in self._seen):
+            await asyncio.sleep(0.001)
+        names = [command.split()[0] for command in self._seen if "mark-" not in command]
+        self._seen.clear()
+        return names
+
+    def stop(self) -> None:
+        self._task.cancel()
+
+
+class World:
+    """The service's parts below HTTP, on real stores, and what they say to them. Its clock stands still."""
+
+    def __init__(self, client: AsyncMongoClient[Document], settings: Settings, sent: Sent, arrived: Arrived) -> None:
+        self.now = 0.0
+        self.sent = sent
+        self.arrived = arrived
+        self.database = Database(client, settings)
+        self.store = ListStore(self.database)
+        self.commands = CacheCommands(connect(settings))
+        self.link = Link(self.commands, forget_after=330, clock=lambda: self.now)
+        self.cache = ListCache(
+            self.commands,
+            self.link,
+            self._load,
+            ttl=60,
+            strict=False,
+            load_deadline=5,
+            write_deadline=5,
+            check_every=0,
+        )
+        self.lists = self._lists()
+
+    async def open(self) -> None:
+        await self.database.check()
+        await create_indexes(self.database.handle)
+        while not self.link.believed:
+            self.now += HEARTBEAT
+            await self.link.heartbeat()
+
+    async def titles(self, collection: str, count: int) -> list[ObjectId]:
+        ids = [ObjectId() for _ in range(count)]
+        await self.database.handle[collection].insert_many({"_id": each, "title": str(each)} for each in ids)
+        return ids
+
+    async def fill(self, user_id: str, movies: list[ObjectId], shows: list[ObjectId]) -> None:
+        """Puts titles on a list, one of each kind in turn, past the service."""
+        kinds = [*((each, "movie") for each in movies), *((each, "tvshow") for each in shows)]
+        await self.database.handle["mylist"].insert_many(
+            {"userId": user_id, "contentId": str(each), "contentType": kind, "addedAt": datetime.now(UTC)}
+            for each, kind in kinds
+        )
+
+    def forget_titles(self) -> None:
+        self.lists = self._lists()
+
+    async def read(self, user_id: str, page_size: int = 20) -> CacheResult:
+        value, result = await self.lists.read(user_id)
+        contents = await self.lists.contents(value, 1, page_size)
+        assert len(contents) == min(value.total, page_size)
+        return result
+
+    async def round_trips(self) -> tuple[list[str], list[str]]:
+        """Gives what was said to MongoDB and to Redis since it was asked last."""
+        names, self.sent.names = self.sent.names, []
+        return names, await self.arrived.names()
+
+    async def _load(self, user_id: str) -> ListValue:
+        return ListValue.of(await self.store.load(user_id))
+
+    def _lists(self) -> Lists:
+        catalogue = Catalogue(ContentStore(self.database), ttl=60, capacity=10_000, clock=lambda: self.now)
+        return Lists(self.database, self.store, self.cache, catalogue, max_items=5000)
+
+
+@pytest.fixture(scope="module")
+def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis to which nobody else says anything."""
+    server = ValkeyServer(tmp_path_factory.mktemp("redis"))
+    with running(server):
+        yield server.uri
+
+
+@pytest.fixture
+async def world(mongodb_uri: str, own_redis: str) -> AsyncIterator[World]:
+    settings = Settings.load({"MONGODB_URI": mongodb_uri, "REDIS_URL": own_redis, "MONGODB_TIMEOUT": "5"})
+    sent = Sent()
+    async with (
+        AsyncMongoClient[Document](mongodb_uri, event_listeners=[sent], tz_aware=True) as client,
+        Redis.from_url(own_redis) as watching,
+    ):
+        arrived = Arrived(watching)
+        world = World(client, settings, sent, arrived)
+        await world.open()
+        yield world
+        await world.commands.close()
+        arrived.stop()
+
+
+async def test_a_cached_read_asks_redis_once_and_mongodb_never(world: World, user_id: str) -> None:
+    await world.fill(user_id, await world.titles("movies", 15), await world.titles("tvshows", 10))
+    assert await world.read(user_id) is CacheResult.MISS
+    await world.round_trips()
+
+    assert await world.read(user_id) is CacheResult.HIT
+    assert await world.round_trips() == ([], ["MGET"])
+
+
+async def test_reads_at_the_same_moment_ask_redis_once_together(world: World, user_id: str) -> None:
+    users = [f"{user_id}-{number}" for number in range(50)]
+    for user in users:
+        await world.read(user)
+    await world.round_trips()
+
+    assert await asyncio.gather(*map(world.read, users)) == [CacheResult.HIT] * 50
+    assert await world.round_trips() == ([], ["MGET"])
+
+
+@pytest.mark.parametrize("length", [2, 25, 1000])
+async def test_the_first_read_after_a_write_asks_mongodb_once_when_the_titles_are_known(
+    world: World, user_id: str, length: int
+) -> None:
+    movies, shows = await world.titles("movies", length // 2), await world.titles("tvshows", length - length // 2)
+    (added,) = await world.titles("movies", 1)
+    await world.fill(user_id, movies, shows)
+    await world.read(user_id, page_size=length)
+    await world.lists.add(user_id, str(added), "movie")
+    await world.read(user_id)  # so that the new one is known as well
+    await world.lists.remove(user_id, str(added))
+    await world.round_trips()
+
+    assert await world.read(user_id) is CacheResult.MISS
+    asked_mongodb, asked_redis = await world.round_trips()
+    assert asked_mongodb == ["find"]
+    assert asked_redis == ["MGET", "EVALSHA", "EVALSHA"]  # nothing there, a lease, the list
+
+
+@pytest.mark.parametrize("length", [25, 1000])
+async def test_it_asks_mongodb_three_times_at_most_when_no_title_is_known(
+    world: World, user_id: str, length: int
+) -> None:
+    await world.fill(
+        user_id, await world.titles("movies", length // 2), await world.titles("tvshows", length - length // 2)
+    )
+    (added,) = await world.titles("movies", 1)
+    await world.lists.add(user_id, str(added), "movie")
+    world.forget_titles()
+    await world.round_trips()
+
+    assert await world.read(user_id, page_size=100) is CacheResult.MISS
+    asked_mongodb, _ = await world.round_trips()
+    assert set(asked_mongodb) == {"find"}
+    assert len(asked_mongodb) <= 3
+
+
+async def test_a_change_fences_changes_and_lifts(world: World, user_id: str) -> None:
+    (title,) = await world.titles("movies", 1)
+    await world.read(user_id)
+    await world.lists.add(user_id, str(title), "movie")
+    await world.lists.remove(user_id, str(title))
+    await world.read(user_id)  # cached, so the cap needs no count
+    await world.round_trips()
+
+    await world.lists.add(user_id, str(title), "movie")
+    assert await world.round_trips() == (["insert"], ["EVALSHA", "EVALSHA"])
+    await world.lists.remove(user_id, str(title))
+    assert await world.round_trips() == (["delete"], ["EVALSHA", "EVALSHA"])
