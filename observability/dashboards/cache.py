@@ -79,6 +79,14 @@ ROW = Row(
             queries=(Query(rate(service(_TITLES), "result"), "{{result}}"),),
             stacked=True,
         ),
+        Graph(
+            title="Pages given",
+            description="Pages a second: rendered; reused, because the list is the one that a page kept was rendered "
+            "from. Few are reused where users seldom come to the same pod twice; PAGE_MEMORY says how many are kept.",
+            unit="ops",
+            queries=(Query(rate(service("mylist_pages_total"), "result"), "{{result}}"),),
+            stacked=True,
+        ),
     ),
 )
 

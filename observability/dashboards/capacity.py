@@ -61,10 +61,12 @@ CPU = Graph(
 )
 MEMORY = Graph(
     title="Memory",
-    description="Resident memory of each process, and the limit of its pod where Kubernetes sets one.",
+    description="Resident memory of each process, how much of it are rendered pages that it keeps (PAGE_MEMORY), and "
+    "the limit of its pod where Kubernetes sets one.",
     unit="bytes",
     queries=(
         Query(aggregate("sum", _MEMORY, *_PROCESS), _PROCESS_LEGEND),
+        Query(aggregate("max", service("mylist_page_memory_bytes")), "pages, at most"),
         Query(aggregate("min", f"{memory_limit()} and on (namespace, pod) {service('mylist_build_info')}"), "limit"),
     ),
 )

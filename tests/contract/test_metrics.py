@@ -100,6 +100,23 @@ def test_a_duration_is_that_of_the_request(service: Service, user: User, before:
     assert 0 < Metrics(service).value(name, **route) - before.value(name, **route) <= took
 
 
+def test_a_page_is_rendered_once_for_one_list(service: Service, user: User) -> None:
+    def pages(result: str) -> float:
+        return Metrics(service).value("mylist_pages_total", result=result)
+
+    user.add(MATRIX_ID)
+    rendered, reused = pages("rendered"), pages("reused")
+    first, second = user.items(), user.items()
+    assert (pages("rendered") - rendered, pages("reused") - reused) == (1, 1)
+    assert first.content == second.content
+    assert first.headers["etag"] == second.headers["etag"]
+
+    user.remove(MATRIX_ID)
+    assert user.items().json()["data"]["items"] == []
+    assert pages("rendered") - rendered == 2
+    assert 0 < Metrics(service).value("mylist_page_memory_bytes") <= 32_000_000
+
+
 def test_clients_make_no_labels(service: Service, user: User) -> None:
     for number in range(5):
         send(service.url, f"BREW{number} /api/mylist/items HTTP/1.1\r\nhost: x\r\n\r\n".encode())
