@@ -78,8 +78,8 @@ class State:
         for reader in self.readers:
             if reader.step == "done" and reader.version < reader.floor:
                 return "a read missed an acknowledged change"
-        if self.held and holds(LIST_TAG, self.held) and self.held.endswith(REIGNS[self.reign]):
-            cached = ListValue(self.held[:-REIGN_SIZE]).total
+        if self.held and holds(LIST_TAG, self.held) and self.held.startswith(REIGNS[self.reign], 1):
+            cached = ListValue(self.held[:1] + self.held[1 + REIGN_SIZE :]).total
             if cached < self.acknowledged:
                 return HIDDEN
             if cached < self.database and not any(writer.step in {"fenced", "committed"} for writer in self.writers):
@@ -125,7 +125,7 @@ class Server:
         return after
 
     async def look(self, state: State) -> bytes | None:
-        _, met = await self.step(state, lambda c: c.get_many([KEY]), "look")
+        _, met = await self.step(state, lambda c: c.get_many([(KEY, None)]), "look")
         return cast("list[bytes | None]", met)[0]
 
     async def place_lease(self, state: State, lease: bytes) -> tuple[bytes | None, bytes | None]:

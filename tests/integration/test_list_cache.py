@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import Redis
 
-from mylist.cache.commands import CacheCommands
+from mylist.cache.commands import CacheCommands, stamped
 from mylist.cache.connection import connect
 from mylist.cache.link import DOUBT_AFTER, GRACE, HEARTBEAT, Link, LinkState
 from mylist.cache.list_cache import CacheResult, ListCache
@@ -125,7 +125,7 @@ async def put(primaries: Primaries, client: Redis, user_id: str, value: bytes, *
     """Puts a list into Redis, of the present reign unless another is given."""
     owner = primaries.owner(key(user_id))
     assert owner is not None
-    await client.set(key(user_id), value + (reign or owner.reign), ex=60)
+    await client.set(key(user_id), stamped(value, reign or owner.reign), ex=60)
 
 
 async def test_the_first_read_loads_and_the_second_does_not(cache: Cache, lists: Lists, user_id: str) -> None:
@@ -228,6 +228,7 @@ async def test_a_request_that_goes_away_leaves_its_load_to_the_others(cache: Cac
     while not lists.loads:
         await asyncio.sleep(0)
     second = asyncio.create_task(cache.total(user_id))
+    await asyncio.sleep(0.2)  # for it to meet the lease
     first.cancel()
     lists.hold.set()
 
@@ -309,7 +310,7 @@ async def test_a_list_is_of_the_reign_of_its_lease(primaries: Primaries, user_id
     assert await commands.place_lease(key(user_id), lease, milliseconds=5000) is None
 
     assert await commands.fill(key(user_id), lease, ListValue.of([]).data, milliseconds=5000)
-    assert await commands.get_many([key(user_id)]) == [None]
+    assert await commands.get_many([(key(user_id), None)]) == [None]
 
 
 async def test_a_process_that_meets_another_reign_believes_nothing_until_the_others_have_too(

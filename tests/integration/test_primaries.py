@@ -52,11 +52,11 @@ async def why_not(commands: CacheCommands) -> str:
 async def exercise(commands: CacheCommands, key: str) -> None:
     """Goes through the protocol once, with a list at the end."""
     assert await commands.place_fence(key, b"a writer", milliseconds=5000) is None
-    assert await commands.get_many([key]) == [b"Wa writer"]
+    assert await commands.get_many([(key, None)]) == [b"Wa writer"]
     await commands.lift_fence(key, b"a writer")
     lease = commands.new_lease(key)
     assert await commands.place_lease(key, lease, milliseconds=5000) is None
-    assert await commands.get_many([key]) == [lease]
+    assert await commands.get_many([(key, None)]) == [lease]
     assert await commands.fill(key, lease, EMPTY, milliseconds=5000)
 
 
@@ -66,7 +66,7 @@ async def test_keys_of_all_primaries_are_read_at_once(commands_of: Connect, redi
     for key in keys[::2]:
         await exercise(commands, key)
 
-    assert await commands.get_many(keys) == [EMPTY, None] * 25
+    assert await commands.get_many([(key, None) for key in keys]) == [EMPTY, None] * 25
 
 
 async def test_a_key_is_found_while_its_slot_moves_and_after(commands_of: Connect, redis_cluster: RedisCluster) -> None:
@@ -83,15 +83,15 @@ async def test_a_key_is_found_while_its_slot_moves_and_after(commands_of: Connec
     try:
         await exercise(commands, leaves)
         assert target.ask("DBSIZE") > 0
-        assert await commands.get_many([stays]) == [EMPTY]
+        assert await commands.get_many([(stays, None)]) == [EMPTY]
         await commands.lift_fence(leaves, b"a writer")
         source.ask("DEL", stays)
     finally:
         settle_slot(redis_cluster, slot, names[target])
     try:
-        assert await commands.get_many([stays, leaves]) == [None, None]
+        assert await commands.get_many([(stays, None), (leaves, None)]) == [None, None]
         await exercise(commands, leaves)
-        assert await commands.get_many([leaves]) == [EMPTY]
+        assert await commands.get_many([(leaves, None)]) == [EMPTY]
         assert await answers(commands)
     finally:
         target.ask("DEL", leaves)
@@ -112,7 +112,7 @@ async def test_a_node_of_a_cluster_is_not_taken_for_all_of_it(
     commands = commands_of(f"redis://127.0.0.1:{node.port}")
 
     with pytest.raises(CacheUnavailableError):
-        await commands.get_many([elsewhere])
+        await commands.get_many([(elsewhere, None)])
     assert "is a node of a Redis Cluster" in await why_not(commands)
 
 

@@ -222,7 +222,7 @@ async def test_the_documented_rights_are_enough_in_a_group(
         lease = commands.new_lease(key)
         assert await commands.place_lease(key, lease, milliseconds=5000) is None
         assert await commands.fill(key, lease, ListValue.of([]).data, milliseconds=5000)
-        assert await commands.get_many([key]) == [ListValue.of([]).data]
+        assert await commands.get_many([(key, None)]) == [ListValue.of([]).data]
 
     assert [server.ask("ACL LOG") for server in servers] == [[]] * len(servers)
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 from bson import ObjectId
@@ -14,6 +15,8 @@ from mylist.cache.commands import CacheCommands
 from mylist.cache.connection import connect
 from mylist.cache.link import HEARTBEAT, Link
 from mylist.cache.list_cache import CacheResult, ListCache
+from mylist.cache.primaries import REIGN_SIZE
+from mylist.cache.reads import CoalescedReads
 from mylist.catalogue.catalogue import Catalogue
 from mylist.development.servers import ValkeyServer, running
 from mylist.lists.service import Lists
@@ -42,7 +45,7 @@ class Sent(CommandListener):
 
 
 class Arrived:
-    """The names of the commands that reached Redis from its clients; what a script does there costs no round trip."""
+    """The commands that reached Redis from its clients; what a script does there costs no round trip."""
 
     def __init__(self, client: Redis) -> None:
         self._client = client
@@ -57,16 +60,15 @@ class Arrived:
                 if each["client_type"] != "lua":
                     self._seen.append(each["command"])
 
-    async def names(self) -> list[str]:
+    async def commands(self) -> list[str]:
         """Gives those since it was asked last."""
         await self._watching.wait()
-        mark = f"mark-{len(self._seen)}"
-        await self._client.echo(mark)
-        while not any(mark in command for command in self._seen):
+        mark = f"ECHO {uuid4().hex}"
+        await self._client.execute_command(*mark.split())
+        while mark not in self._seen:
             await asyncio.sleep(0.001)
-        names = [command.split()[0] for command in self._seen if "mark-" not in command]
-        self._seen.clear()
-        return names
+        commands, self._seen = self._seen, []
+        return [command for command in commands if command != mark]
 
     def stop(self) -> None:
         self._task.cancel()
@@ -119,7 +121,7 @@ class World:
         self.lists = self._lists()
 
     async def read(self, user_id: str, page_size: int = 20) -> CacheResult:
-        value, result = await self.lists.read(user_id)
+        value, result = await self.lists.read(user_id, first=page_size)
         contents = await self.lists.contents(value, 1, page_size)
         assert len(contents) == min(value.total, page_size)
         return result
@@ -127,7 +129,7 @@ class World:
     async def round_trips(self) -> tuple[list[str], list[str]]:
         """Gives what was said to MongoDB and to Redis since it was asked last."""
         names, self.sent.names = self.sent.names, []
-        return names, await self.arrived.names()
+        return names, [command.split()[0] for command in await self.arrived.commands()]
 
     async def _load(self, user_id: str) -> ListValue:
         return ListValue.of(await self.store.load(user_id))
@@ -167,17 +169,52 @@ async def test_a_cached_read_asks_redis_once_and_mongodb_never(world: World, use
     await world.round_trips()
 
     assert await world.read(user_id) is CacheResult.HIT
-    assert await world.round_trips() == ([], ["MGET"])
+    assert await world.round_trips() == ([], ["GETRANGE"])
 
 
-async def test_reads_at_the_same_moment_ask_redis_once_together(world: World, user_id: str) -> None:
-    users = [f"{user_id}-{number}" for number in range(50)]
-    for user in users:
-        await world.read(user)
+@pytest.mark.parametrize(("page_size", "last_byte"), [(0, 19), (20, 439), (100, 2119)])
+async def test_of_a_long_list_only_what_is_needed_is_read(
+    world: World, user_id: str, page_size: int, last_byte: int
+) -> None:
+    await world.fill(user_id, await world.titles("movies", 1000), [])
+    await world.read(user_id)
     await world.round_trips()
 
-    assert await asyncio.gather(*map(world.read, users)) == [CacheResult.HIT] * 50
-    assert await world.round_trips() == ([], ["MGET"])
+    value, result = await world.lists.read(user_id, first=page_size)
+    assert (value.total, result) == (1000, CacheResult.HIT)
+    assert await world.arrived.commands() == [f"GETRANGE mylist:{{{user_id}}} 0 {last_byte}"]
+    assert len(value.data) == last_byte + 1 - REIGN_SIZE
+
+
+async def test_reads_at_the_same_moment_go_to_redis_together(own_redis: str) -> None:
+    questions: list[bytes] = []
+    done = asyncio.Event()
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: list[bytes]) -> None:
+        while data := await reader.read(100_000):
+            seen.append(data)
+            writer.write(data)
+        writer.close()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        _, _, address = own_redis.partition("//")
+        host, port = address.split("/")[0].split(":")
+        from_redis, to_redis = await asyncio.open_connection(host, int(port))
+        await asyncio.gather(pass_on(reader, to_redis, questions), pass_on(from_redis, writer, []))
+        done.set()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    commands = CacheCommands(connect(Settings.load({"REDIS_URL": f"redis://127.0.0.1:{port}"})))
+    reads = CoalescedReads(commands)
+    await reads.get("first")  # opens the connection
+    questions.clear()
+
+    assert await asyncio.gather(*(reads.get(f"key-{number}") for number in range(50))) == [None] * 50
+    assert len(questions) == 1
+    await commands.close()
+    await done.wait()
+    server.close()
 
 
 @pytest.mark.parametrize("length", [2, 25, 1000])
@@ -196,7 +233,7 @@ async def test_the_first_read_after_a_write_asks_mongodb_once_when_the_titles_ar
     assert await world.read(user_id) is CacheResult.MISS
     asked_mongodb, asked_redis = await world.round_trips()
     assert asked_mongodb == ["find"]
-    assert asked_redis == ["MGET", "EVALSHA", "EVALSHA"]  # nothing there, a lease, the list
+    assert asked_redis == ["GETRANGE", "EVALSHA", "EVALSHA"]  # nothing there, a lease, the list
 
 
 @pytest.mark.parametrize("length", [25, 1000])

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from mylist.lists.item import Item
-from mylist.lists.value import ListValue, UnreadableValueError, content_key, split_content_key
+from mylist.lists.value import ListValue, UnreadableValueError, content_key, size_of, split_content_key
 
 
 def item(number: int, added_at: int = 0, *, show: bool = False) -> Item:
@@ -56,6 +56,28 @@ def test_a_page_is_a_slice(page: int, page_size: int, numbers: list[int]) -> Non
     value = ListValue.of([item(number, -number) for number in range(1, 6)])
 
     assert value.page(page, page_size) == [(-number, number.to_bytes(12) + b"m") for number in numbers]
+
+
+@pytest.mark.parametrize("first", [0, 1, 2, 5, 6])
+def test_the_beginning_of_a_list_has_its_counts_and_its_first_pages(first: int) -> None:
+    whole = ListValue.of([item(number, -number, show=number > 3) for number in range(1, 6)])
+    value = ListValue(whole.beginning(first), first=first)
+
+    assert (value.movies, value.shows, value.total) == (3, 2, 5)
+    assert list(value) == list(whole)[:first]
+    assert value.page(1, first) == whole.page(1, first)
+    assert len(value.data) == size_of(min(first, 5))
+    if first < 5:
+        with pytest.raises(IndexError, match=f"do not reach item {first + 1}"):
+            value.page(first + 1, 1)
+
+
+@pytest.mark.parametrize("first", [None, 1, 3])
+def test_a_list_is_cut_nowhere_else(first: int | None) -> None:
+    whole = ListValue.of([item(number) for number in range(5)])
+
+    with pytest.raises(UnreadableValueError, match="54 bytes for 5 items"):
+        ListValue(whole.beginning(2), first=first)
 
 
 def test_an_empty_list_is_a_header() -> None:

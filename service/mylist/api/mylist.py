@@ -55,7 +55,7 @@ async def items(request: ApiRequest) -> HTTPResponse:
     context = request.app.ctx
     paging = parse_paging(request.query_string, context.settings.default_page_size, context.settings.max_page_size)
     with context.admission:
-        value, cache = await context.lists.read(user_id)
+        value, cache = await context.lists.read(user_id, first=paging.last)
         page = context.pages.find(user_id, paging, value)
         if page is None:
             page = context.pages.render(user_id, paging, value, await context.lists.contents(value, *paging))
@@ -68,6 +68,6 @@ async def stats(request: ApiRequest) -> HTTPResponse:
     user_id = request.user_id
     context = request.app.ctx
     with context.admission:
-        value, cache = await context.lists.read(user_id)
+        value, cache = await context.lists.read(user_id, first=0)
     data = StatsData(value.total, TypeCounts(value.movies, value.shows))
     return json_response(request, _encode(StatsResponse(success=True, data=data)), cache=cache)

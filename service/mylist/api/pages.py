@@ -1,7 +1,8 @@
 """Pages of lists as JSON: joined of ready-made parts, and remembered.
 
-A page is used again only if the list just read is, byte for byte, the one that it was rendered from, and none of its
-movies and shows is due to be fetched again. So remembering makes no answer older; it only saves the work.
+A page is used again only if the list just read is, byte for byte and as far as the page goes, the one that it was
+rendered from, and none of its movies and shows is due to be fetched again. So remembering makes no answer older; it
+only saves the work.
 """
 
 import time
@@ -24,7 +25,7 @@ class RenderedPage:
     """A page, and what it was made from.
 
     Attributes:
-        source: the list (`ListValue.data`).
+        source: the list as far as the page's last item (`ListValue.beginning`).
         body: the response's, JSON.
         etag: of the body.
         fresh_until: monotonic time at which the first of its movies and shows is due to be fetched again.
@@ -66,7 +67,7 @@ class Pages:
         """Gives a page of this very list, if it is remembered and may be used."""
         key = user_id, paging
         page = self._pages.get(key)
-        if page is None or page.source != value.data or self._clock() >= page.fresh_until:
+        if page is None or page.source != value.beginning(paging.last) or self._clock() >= page.fresh_until:
             return None
         self._pages.move_to_end(key)
         self.reused += 1
@@ -78,7 +79,7 @@ class Pages:
         """Renders and remembers a page of a list, given when each of its items was added (ms) and what it is."""
         body = _json(user_id, paging, value.total, items)
         fresh_until = min((entry.refresh_at for _, entry in items), default=float("inf"))
-        page = RenderedPage(value.data, body, etag_of(body), fresh_until)
+        page = RenderedPage(value.beginning(paging.last), body, etag_of(body), fresh_until)
         self.rendered += 1
         self._remember((user_id, paging), page)
         return page

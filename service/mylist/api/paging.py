@@ -17,6 +17,11 @@ class Paging(NamedTuple):
     page: int
     page_size: int
 
+    @property
+    def last(self) -> int:
+        """The number of the page's last item, counted from 1, on a list that is long enough."""
+        return self.page * self.page_size
+
 
 def parse_paging(query: str, default_size: int, most: int) -> Paging:
     """Reads `page` and `pageSize` from a query string.

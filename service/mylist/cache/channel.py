@@ -38,7 +38,7 @@ class Channel:
         self._opening = asyncio.Lock()
         self._closed = False
 
-    async def ask(self, commands: Sequence[tuple[str, ...]]) -> list[Answer]:
+    async def ask(self, commands: Sequence[tuple[str | int, ...]]) -> list[Answer]:
         """Sends commands that change nothing, in one go; gives the answer to each, refusals too.
 
         Raises:

@@ -3,7 +3,7 @@
 A key holds one of four things, told apart by the first byte:
 
     nothing
-    L…<reign>         a list (`mylist.lists.value`)
+    L<reign>…         a list (`mylist.lists.value`; the reign comes after its first byte)
     R<nonce><reign>   a read lease: whoever placed it may fill the key, if it still stands then
     W<nonce>…         a write fence: one nonce for each write under way; nobody may fill the key
 
@@ -33,6 +33,9 @@ LEASE_TAG = b"R"
 FENCE_TAG = b"W"
 NONCE_SIZE = 8
 
+Wanted = tuple[str, int | None]
+"""A key, and how many bytes of a list are wanted at least, of which it may hold fewer; None for all."""
+
 # Long enough that of all the heartbeats one in a thousand writes.
 _PROBE_LIFETIME = 10_000
 
@@ -45,7 +48,7 @@ return redis.call('INFO', 'replication')
 # KEYS: the list. ARGV: lease, its lifetime (ms), reign. Answers what the key holds if that is no list of another reign.
 PLACE_LEASE = """
 local tag = redis.call('GETRANGE', KEYS[1], 0, 0)
-if tag ~= '' and (tag ~= 'L' or redis.call('GETRANGE', KEYS[1], -#ARGV[3], -1) == ARGV[3]) then
+if tag ~= '' and (tag ~= 'L' or redis.call('GETRANGE', KEYS[1], 1, #ARGV[3]) == ARGV[3]) then
     return redis.call('GET', KEYS[1])
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
@@ -62,8 +65,8 @@ if tag == 'W' then
     redis.call('PEXPIRE', KEYS[1], ARGV[2])
     return cached
 end
-if tag == 'L' and redis.call('GETRANGE', KEYS[1], -#ARGV[4], -1) == ARGV[4] then
-    local movies, shows = struct.unpack('>I4I4', redis.call('GETRANGE', KEYS[1], 4, 11))
+if tag == 'L' and redis.call('GETRANGE', KEYS[1], 1, #ARGV[4]) == ARGV[4] then
+    local movies, shows = struct.unpack('>I4I4', redis.call('GETRANGE', KEYS[1], #ARGV[4] + 4, #ARGV[4] + 11))
     cached = movies + shows
     local most = tonumber(ARGV[3])
     if most > 0 and cached >= most then
@@ -162,33 +165,35 @@ class CacheCommands:
     async def _ping(self, primary: Primary) -> None:
         primary.learn(await self._run(primary, self._heartbeat, primary.probe, _PROBE_LIFETIME))
 
-    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
-        """Gives what each key holds, in one round trip to each primary concerned."""
+    async def get_many(self, wanted: Sequence[Wanted]) -> list[bytes | None]:
+        """Gives what each key holds, as much of it as is wanted, in one round trip to each primary concerned."""
         with _command("get"):
             if self._primaries.sharded:
-                return await self._get_sharded(keys)
-            primary = await self._owner(keys[0])
-            (held,) = await primary.channel.ask([("MGET", *keys)])
-            if isinstance(held, Refusal):
-                held = await self._send(primary, keys[0], "MGET", *keys)
-            return [_valid(each, primary) for each in held]
+                return await self._get_sharded(wanted)
+            return await self._get_from(await self._owner(wanted[0][0]), wanted)
 
-    async def _get_sharded(self, keys: Sequence[str]) -> list[bytes | None]:
+    async def _get_sharded(self, wanted: Sequence[Wanted]) -> list[bytes | None]:
         places: dict[Primary, list[int]] = {}
-        for place, key in enumerate(keys):
+        for place, (key, _) in enumerate(wanted):
             places.setdefault(await self._owner(key), []).append(place)
-        held: list[bytes | None] = [None] * len(keys)
+        held: list[bytes | None] = [None] * len(wanted)
 
         async def get_from(primary: Primary, places: list[int]) -> None:
-            # Not GET, which fails where MGET sees nothing.
-            answers = await primary.channel.ask([("MGET", keys[place]) for place in places])
+            answers = await self._get_from(primary, [wanted[place] for place in places])
             for place, answer in zip(places, answers, strict=True):
-                if isinstance(answer, Refusal):  # not held there, or not any more: the long way
-                    answer = await self._send(primary, keys[place], "MGET", keys[place])  # noqa: PLW2901
-                held[place] = _valid(answer[0], primary)
+                held[place] = answer
 
         await asyncio.gather(*(get_from(primary, theirs) for primary, theirs in places.items()))
         return held
+
+    async def _get_from(self, primary: Primary, wanted: Sequence[Wanted]) -> list[bytes | None]:
+        answers = await primary.channel.ask([("GETRANGE", key, 0, _last(size)) for key, size in wanted])
+        for place, answer in enumerate(answers):
+            if isinstance(answer, Refusal):  # not held there, or no string: the long way, which sees nothing then
+                key, size = wanted[place]
+                (whole,) = await self._send(primary, key, "MGET", key)
+                answers[place] = whole and whole[: _last(size) + 1 or None]
+        return [_valid(answer, primary) for answer in answers]
 
     def new_lease(self, key: str) -> bytes:
         """Draws a read lease for a key, of the reign of its primary."""
@@ -206,7 +211,9 @@ class CacheCommands:
         with _command("fill"):
             primary = await self._owner(key)
             # Of the reign of the lease: from then on every fence is known to whoever believes this list.
-            return bool(await self._run(primary, self._fill, key, lease, value + lease[-REIGN_SIZE:], milliseconds))
+            return bool(
+                await self._run(primary, self._fill, key, lease, stamped(value, lease[-REIGN_SIZE:]), milliseconds)
+            )
 
     async def drop_lease(self, key: str, lease: bytes) -> None:
         """Takes away a lease that will not be used, if it still stands."""
@@ -289,11 +296,23 @@ class _Script:
         self.digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 
+def stamped(value: bytes, reign: bytes) -> bytes:
+    """Gives a list as Redis holds it, with the reign that it was loaded in."""
+    return value[:1] + reign + value[1:]
+
+
+def _last(size: int | None) -> int:
+    """Gives the place of the last byte that Redis has to give of so many of a list."""
+    return -1 if size is None else size + REIGN_SIZE - 1
+
+
 def _valid(held: bytes | None, primary: Primary) -> bytes | None:
     """Gives what a key holds without the reign of a list; nothing for a list of another reign."""
-    if held is None or not holds(LIST_TAG, held):
+    if not held:  # where there is nothing, there is no byte either
+        return None
+    if not holds(LIST_TAG, held):
         return held
-    return held[:-REIGN_SIZE] if held.endswith(primary.reign) else None
+    return held[:1] + held[1 + REIGN_SIZE :] if held.startswith(primary.reign, 1) else None
 
 
 @contextmanager

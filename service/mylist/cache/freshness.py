@@ -52,7 +52,7 @@ class FreshnessChecks:
         self._under_way: asyncio.Task[None] | None = None
 
     def note(self, user_id: str, served: bytes) -> None:
-        """Notes that a user was served a list from Redis, and begins a check if it is time for one."""
+        """Notes that a user was served a list from Redis, or its beginning; begins a check if it is time for one."""
         self._until_next -= 1
         if self._until_next > 0 or not self._every or (self._under_way and not self._under_way.done()):
             return
@@ -84,10 +84,11 @@ class FreshnessChecks:
             _logger.error("The cached list of user %s is not what MongoDB has", user_id)
 
     async def _compare(self, user_id: str, served: bytes) -> str:
-        if (await self._load(user_id)).data == served:
+        if (await self._load(user_id)).data.startswith(served):
             return "fresh"
         before = await self._look(user_id)
         stored = (await self._load(user_id)).data
         if before == stored:
             return "fresh"
-        return "stale" if before == served == await self._look(user_id) else "undecided"
+        is_what_was_served = before is not None and before.startswith(served)
+        return "stale" if is_what_was_served and before == await self._look(user_id) else "undecided"

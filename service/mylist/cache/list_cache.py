@@ -30,7 +30,7 @@ from mylist.cache.link import Link
 from mylist.cache.loads import SharedLoads
 from mylist.cache.reads import CoalescedReads
 from mylist.errors import CacheUnavailableError, ListFullError, OutcomeUnknownError
-from mylist.lists.value import LIST_TAG, ListValue, UnreadableValueError
+from mylist.lists.value import LIST_TAG, ListValue, UnreadableValueError, size_of
 from mylist.tasks import start
 
 _TTL_SPREAD = 0.1
@@ -95,8 +95,10 @@ class ListCache:
         self._lease_lifetime = int((2 * load_deadline + _MARGIN) * 1000)
         self._fence_lifetime = int((write_deadline + _MARGIN) * 1000)
 
-    async def read(self, user_id: str) -> tuple[ListValue, CacheResult]:
+    async def read(self, user_id: str, *, first: int | None = None) -> tuple[ListValue, CacheResult]:
         """Gives a user's list, which shows every write acknowledged before this call.
+
+        It may be cut after its `first` items (None: it is whole), so that a long list costs no more than a short one.
 
         Raises whatever `load` raises when the list has to be loaded.
         """
@@ -105,7 +107,7 @@ class ListCache:
         key = _key(user_id)
         lease = None
         try:
-            held = await self._reads.get(key)
+            held = await self._reads.get(key, None if first is None else size_of(first))
             if held is None:
                 lease = self._commands.new_lease(key)
                 held = await self._commands.place_lease(key, lease, milliseconds=self._lease_lifetime)
@@ -115,12 +117,12 @@ class ListCache:
             task = start(self._load_and_fill(user_id, key, lease))
             self._leased[lease] = task
             return await asyncio.shield(task), CacheResult.MISS
-        return await self._read_held(user_id, held or b"")
+        return await self._read_held(user_id, held or b"", first)
 
-    async def _read_held(self, user_id: str, held: bytes) -> tuple[ListValue, CacheResult]:
+    async def _read_held(self, user_id: str, held: bytes, first: int | None) -> tuple[ListValue, CacheResult]:
         if holds(LIST_TAG, held):
             try:
-                value = ListValue(held)
+                value = ListValue(held, first=first)
             except UnreadableValueError as error:
                 _logger.warning("Cached list of user %s cannot be read: %s", user_id, error)
                 return await self._loads.load(user_id), CacheResult.BYPASSED

@@ -18,6 +18,9 @@ from mylist.tasks import start
 
 _T = TypeVar("_T")
 
+# From so many items on a list is read as a whole: whoever asks for page 1,000,000,000 shall not have to be counted for.
+_LONG = 10_000
+
 
 class Lists:
     """Users' lists.
@@ -42,9 +45,9 @@ class Lists:
         self._max_items = max_items
         self._changes: set[asyncio.Task[Any]] = set()
 
-    def read(self, user_id: str) -> Awaitable[tuple[ListValue, CacheResult]]:
-        """Reads a list, and says how the cache took part."""
-        return self._cache.read(user_id)
+    def read(self, user_id: str, *, first: int) -> Awaitable[tuple[ListValue, CacheResult]]:
+        """Reads a list, which may be cut after its `first` items, and says how the cache took part."""
+        return self._cache.read(user_id, first=first if first < _LONG else None)
 
     async def contents(self, value: ListValue, page: int, page_size: int) -> list[tuple[int, Entry]]:
         """Gives when each item of a page was added (milliseconds since 1970 UTC), and what it is; newest first.

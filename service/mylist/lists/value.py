@@ -4,8 +4,9 @@
     record   added_at (i64, milliseconds since 1970), content id (12 bytes), type (1 byte: 'm' or 't')
 
 All integers are big-endian. Records stand newest first, equal times by content id, so a page is a slice and needs no
-sorting. The last 13 bytes of a record name a document of the catalogue. The first byte tells a list from the lease and
-the fence that the cache may hold in its place; the counts are read by a Lua script too (`mylist.cache.commands`).
+sorting, and a long list's first page needs only its beginning. The last 13 bytes of a record name a document of the
+catalogue. The first byte tells a list from the lease and the fence that the cache may hold in its place; the counts are
+read by a Lua script too (`mylist.cache.commands`).
 """
 
 import struct
@@ -39,19 +40,24 @@ def split_content_key(key: bytes) -> tuple[bytes, ContentType]:
     return key[:12], _TYPE_OF_TAG[key[12:]]
 
 
+def size_of(items: int) -> int:
+    """Gives how many bytes a list of so many items takes, or the beginning of a list up to the last of them."""
+    return _HEADER.size + items * _RECORD.size
+
+
 class ListValue:
-    """A whole list in its binary form.
+    """A list in its binary form, whole or cut after some of its items.
 
     Attributes:
-        data: the value as it is cached.
+        data: the value as it is cached, as far as it is here.
         movies: how many items are movies.
         shows: how many items are shows.
     """
 
     __slots__ = ("data", "movies", "shows")
 
-    def __init__(self, data: bytes) -> None:
-        """Reads the header of `data`.
+    def __init__(self, data: bytes, *, first: int | None = None) -> None:
+        """Reads the header of `data`, which may be cut after its `first` items.
 
         Raises:
             UnreadableValueError: `data` is damaged or was written by another format version.
@@ -61,7 +67,7 @@ class ListValue:
         tag, version, movies, shows = _HEADER.unpack_from(data)
         if tag != LIST_TAG or version != _VERSION:
             raise UnreadableValueError(f"tag {tag!r}, version {version}")
-        if len(data) != _HEADER.size + (movies + shows) * _RECORD.size:
+        if len(data) != size_of(movies + shows) and (first is None or len(data) != size_of(first)):
             raise UnreadableValueError(f"{len(data)} bytes for {movies + shows} items")
         self.data = data
         self.movies: int = movies
@@ -81,14 +87,24 @@ class ListValue:
         """How many items the list has."""
         return self.movies + self.shows
 
+    def beginning(self, items: int) -> bytes:
+        """Gives the value cut after so many items."""
+        return self.data[: size_of(items)]
+
     def page(self, page: int, page_size: int) -> list[tuple[int, bytes]]:
-        """Gives `added_at` (milliseconds) and content key of each item of a page; `page` counts from 1."""
+        """Gives `added_at` (milliseconds) and content key of each item of a page; `page` counts from 1.
+
+        Raises:
+            IndexError: the list was cut before the end of this page.
+        """
         start = min((page - 1) * page_size, self.total)
         stop = min(start + page_size, self.total)
-        window = memoryview(self.data)[_HEADER.size + start * _RECORD.size : _HEADER.size + stop * _RECORD.size]
+        if len(self.data) < size_of(stop):
+            raise IndexError(f"{len(self.data)} bytes do not reach item {stop}")
+        window = memoryview(self.data)[size_of(start) : size_of(stop)]
         return list(_KEYED_RECORD.iter_unpack(window))
 
     def __iter__(self) -> Iterator[Item]:
-        """Goes through the items, newest first."""
+        """Goes through the items that are here, newest first."""
         for added_at, content_id, tag in _RECORD.iter_unpack(memoryview(self.data)[_HEADER.size :]):
             yield Item(added_at, content_id, _TYPE_OF_TAG[tag])
