@@ -63,8 +63,9 @@ class Arrived:
     async def commands(self) -> list[str]:
         """Gives those since it was asked last."""
         await self._watching.wait()
-        mark = f"ECHO {uuid4().hex}"
-        await self._client.execute_command(*mark.split())
+        text = uuid4().hex
+        await self._client.echo(text)
+        mark = f"ECHO {text}"
         while mark not in self._seen:
             await asyncio.sleep(0.001)
         commands, self._seen = self._seen, []

@@ -6,6 +6,7 @@ What one reader of a request takes for its end, and another for its middle, lets
 whatever departs from the grammar (RFC 9112) is refused, and the connection closed.
 """
 
+import asyncio
 import re
 from asyncio import BaseTransport
 from collections.abc import Awaitable, Callable
@@ -60,25 +61,25 @@ class StrictHttp(Http):
 
     async def http1_response_header(self, data: bytes, end_stream: bool) -> None:
         """Sends a response, and notes it."""
+        response = self.response
         span = tracing.current()
         if span:
-            self.response.headers["traceresponse"] = tracing.traceparent(span)
+            response.headers["traceresponse"] = tracing.traceparent(span)
         # A head that cannot be read took no time to speak of.
         seconds = perf_counter() - self.perft0 if self.perft0 else 0.0
-        if isinstance(self.response, ApiResponse):
-            await self._respond(self.response)
+        if isinstance(response, ApiResponse):
+            self.response_func = None  # type: ignore[assignment] # as Sanic does
+            encoded = response.encode(keep_alive=self.keep_alive, head_only=bool(self.head_only))
+            await self._send(self._continued(encoded) if self.expecting_continue else encoded)
+            self.stage = Stage.IDLE
         else:
             await super().http1_response_header(data, end_stream)
-        note(cast("ApiRequest", self.request), self.response, seconds, span)
+        note(cast("ApiRequest", self.request), response, seconds, span)
 
-    async def _respond(self, response: ApiResponse) -> None:
-        self.response_func = None  # type: ignore[assignment] # as Sanic does
-        encoded = response.encode(keep_alive=self.keep_alive, head_only=bool(self.head_only))
-        if self.expecting_continue:  # nobody has read the body
-            self.expecting_continue = False
-            encoded = _CONTINUE + encoded
-        await self._send(encoded)
-        self.stage = Stage.IDLE
+    def _continued(self, encoded: bytes) -> bytes:
+        # Nobody has read the body, and the client may wait with it.
+        self.expecting_continue = False
+        return _CONTINUE + encoded
 
     def create_empty_request(self) -> None:
         """Makes the request that stands for one that cannot be parsed, of which the URL may be what is wrong."""
@@ -107,10 +108,12 @@ async def _answer(app: Sanic[Config, Context], request: ApiRequest) -> None:
 class HttpConnection(HttpProtocol):
     """One connection, from its first byte to its last."""
 
+    __slots__ = ("_arrival",)
     HTTP_CLASS = StrictHttp
 
     def __init__(self, **arguments: Any) -> None:  # noqa: ANN401 - as Sanic has them
         super().__init__(**arguments)
+        self._arrival: asyncio.Future[None] | None = None
         if tracing.is_on():
             self.request_handler = partial(_answer, self.app)
 
@@ -129,6 +132,13 @@ class HttpConnection(HttpProtocol):
         self.app.ctx.connections.discard(self)
         super().connection_lost(error)  # type: ignore[no-untyped-call]
 
+    async def receive_more(self) -> None:
+        """Waits for more of a request; for one future rather than Sanic's event, which asks for the loop each time."""
+        if self.transport:
+            self.transport.resume_reading()
+        self._arrival = self.loop.create_future()
+        await self._arrival
+
     def data_received(self, data: bytes) -> None:
         """Takes what the client sent.
 
@@ -139,6 +149,8 @@ class HttpConnection(HttpProtocol):
         http = self.http
         begins_request = http is None or (http.stage is Stage.IDLE and not http.request_body)
         super().data_received(data)
+        if self._arrival and not self._arrival.done():  # its request may have been cancelled
+            self._arrival.set_result(None)
         if not begins_request:
             self._time = counts_from
 

@@ -17,8 +17,8 @@ the protocol allows for that.
 import asyncio
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from types import TracebackType
 from typing import Any
 
 from redis.exceptions import AskError, MovedError, NoScriptError
@@ -315,10 +315,23 @@ def _valid(held: bytes | None, primary: Primary) -> bytes | None:
     return held[:1] + held[1 + REIGN_SIZE :] if held.startswith(primary.reign, 1) else None
 
 
-@contextmanager
-def _command(name: str) -> Iterator[None]:
-    try:
-        with tracing.operation("redis", name), metrics.operation("redis", name):
-            yield
-    except FAILURES as error:
-        raise CacheUnavailableError from error
+class _command:  # noqa: N801 - used like a function
+    """Surrounds one of the protocol's commands: measures it, traces it, and says in one way that it failed."""
+
+    __slots__ = ("_measured", "_traced")
+
+    def __init__(self, name: str) -> None:
+        self._traced = tracing.operation("redis", name)
+        self._measured = metrics.operation("redis", name)
+
+    def __enter__(self) -> None:
+        self._traced.__enter__()
+        self._measured.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._measured.__exit__(kind, error, traceback)
+        self._traced.__exit__(kind, error, traceback)
+        if isinstance(error, FAILURES):
+            raise CacheUnavailableError from error
