@@ -1,4 +1,4 @@
-"""What the service stands on, alone: an empty Sanic route, and one that gets a key from Redis by plain redis-py.
+"""What the service stands on, alone: routes that do nothing, and one that gets a key from Redis by plain redis-py.
 
 python -m bench.baseline PORT REDIS_URL
 """
@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from sanic import HTTPResponse, Request, Sanic
 
 _BODY = b'{"status":"ok"}'
+_PAGE = b'{"page":"' + b"." * 10_700 + b'"}'  # as long as a page of 20
 
 
 def main(port: int, redis_url: str) -> None:
@@ -25,10 +26,19 @@ def main(port: int, redis_url: str) -> None:
     async def empty(_: Request) -> HTTPResponse:
         return HTTPResponse(_BODY, content_type="application/json")
 
+    @app.get("/fixed")
+    async def fixed(_: Request) -> HTTPResponse:
+        return HTTPResponse(_PAGE, content_type="application/json")
+
     @app.get("/redis")
     async def redis(request: Request) -> HTTPResponse:
         held = await request.app.ctx.redis.get(f"mylist:{{{request.headers['user-id']}}}")
         return HTTPResponse(held, content_type="application/octet-stream")
+
+    @app.post("/v1/traces")
+    async def collect(_: Request) -> HTTPResponse:
+        # The collector of the services that trace: it takes what they send and does nothing with it.
+        return HTTPResponse(b"", content_type="application/x-protobuf")
 
     app.prepare(host="127.0.0.1", port=port, single_process=True, motd=False, access_log=False)
     Sanic.serve_single(app)

@@ -1,27 +1,39 @@
--- What wrk asks: wrk … URL -- KIND USERS
--- Each kind is made before the run, so that making requests costs the generator next to nothing.
+-- What wrk asks: wrk … URL -- KIND PREFIX USERS ETAGS
+-- Each request is made before the run, so that making requests costs the generator next to nothing.
 
 local ready = {}
 local count = 0
 local at = 0
 
-local function header(user)
-  return { ["user-id"] = string.format("user-%08d", user) }
+local function get(path, user, etag)
+  return wrk.format("GET", path, { ["user-id"] = user, ["if-none-match"] = etag })
 end
 
 local kinds = {
-  empty = function() return wrk.format("GET", "/empty") end,
-  redis = function(user) return wrk.format("GET", "/redis", header(user)) end,
-  items20 = function(user) return wrk.format("GET", "/api/mylist/items", header(user)) end,
-  items100 = function(user) return wrk.format("GET", "/api/mylist/items?pageSize=100", header(user)) end,
-  stats = function(user) return wrk.format("GET", "/api/mylist/stats", header(user)) end,
+  empty = function() return get("/empty") end,
+  fixed = function() return get("/fixed") end,
+  redis = function(user) return get("/redis", user) end,
+  items20 = function(user) return get("/api/mylist/items", user) end,
+  items100 = function(user) return get("/api/mylist/items?pageSize=100", user) end,
+  unchanged = function(user, etags) return get("/api/mylist/items", user, etags[user]) end,
+  stats = function(user) return get("/api/mylist/stats", user) end,
 }
 
+local function read(file)
+  local etags = {}
+  for line in io.lines(file) do
+    local user, etag = line:match("^(%S+) (%S+)$")
+    etags[user] = etag
+  end
+  return etags
+end
+
 function init(arguments)
-  local kind, users = arguments[1], tonumber(arguments[2])
+  local kind, prefix, users = arguments[1], arguments[2], tonumber(arguments[3])
+  local etags = kind == "unchanged" and read(arguments[4])
   math.randomseed(1)
-  for number = 1, math.min(users, 2000) do
-    ready[number] = kinds[kind](math.random(users))
+  for number = 1, 2000 do
+    ready[number] = kinds[kind](string.format("%s%08d", prefix, math.random(users)), etags)
   end
   count = #ready
 end

@@ -1,62 +1,100 @@
 """wrk, the load generator: C, one thread, so that it is not what is measured."""
 
 import re
+import resource
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-_UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
-_PERCENTILE = re.compile(r"^\s+(50|90|99)%\s+([\d.]+)(us|ms|s|m)$", re.MULTILINE)
+from bench.samples import Sample
+
+SECONDS = 1
+"""How long one run takes; wrk knows whole seconds only."""
+_PATIENCE = 30
+_MILLISECONDS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
+_BYTES = {"B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30}
+_PERCENTILE = re.compile(r"^\s+(50|99)%\s+([\d.]+)(us|ms|s|m)$", re.MULTILINE)
+_TRANSFER = re.compile(r"^\s+(\d+) requests in [\d.]+\w+, ([\d.]+)([KMG]?B) read$", re.MULTILINE)
+_RATE = re.compile(r"^Requests/sec:\s+([\d.]+)$", re.MULTILINE)
+_FAILURES = re.compile(r"^\s+(?:Non-2xx or 3xx responses|Socket errors): (.*)$", re.MULTILINE)
 _SCRIPT = Path(__file__).with_name("requests.lua")
 
 
-class WrkMissingError(Exception):
-    """wrk is not installed."""
+class WrkError(Exception):
+    """wrk is not installed, or what it asked was not answered; the message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measurement:
-    """What one run of wrk showed: requests per second, latency in milliseconds, answers that were not 2xx or 3xx."""
+class Asking:
+    """What wrk asks.
 
-    rate: float
-    p50: float
-    p90: float
-    p99: float
-    failed: int
+    Attributes:
+        requests: their kind; see `requests.lua`.
+        prefix: of the names of the users.
+        users: how many there are to choose from.
+        etags: a file with users and the ETags of their pages, for requests that name one.
+    """
+
+    requests: str
+    prefix: str
+    users: int
+    etags: Path
 
 
-def measure(url: str, kind: str, *, connections: int, seconds: float, users: int) -> Measurement:
-    """Loads a server for so many seconds.
+def measure(url: str, asking: Asking, *, connections: int) -> Sample:
+    """Loads a server for `SECONDS`.
 
     Args:
         url: of the server, without a path.
-        kind: of the requests; see `requests.lua`.
+        asking: what for.
         connections: open at once.
-        seconds: how long.
-        users: how many there are to choose from.
 
     Raises:
-        WrkMissingError: it is not installed.
+        WrkError: wrk is not installed, or a request failed.
     """
+    command = _command(url, asking, connections=connections, seconds=SECONDS)
+    before = _processor_time()
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS + _PATIENCE)
+    return read(done.stdout + done.stderr, generator=(_processor_time() - before) / SECONDS)
+
+
+def start(url: str, asking: Asking, *, connections: int, seconds: int) -> subprocess.Popen[str]:
+    """Begins to load a server.
+
+    Raises:
+        WrkError: wrk is not installed.
+    """
+    command = _command(url, asking, connections=connections, seconds=seconds)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def _command(url: str, asking: Asking, *, connections: int, seconds: int) -> list[str]:
     wrk = shutil.which("wrk")
     if wrk is None:
-        raise WrkMissingError("wrk is not installed; apt-get install wrk")
-    shape = ["--threads", "1", "--connections", str(connections), "--duration", f"{seconds:g}s", "--latency"]
-    command = [wrk, *shape, "--script", str(_SCRIPT), url, "--", kind, str(users)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30)  # noqa: S603 - our own
-    return read(done.stdout)
+        raise WrkError("wrk is not installed; apt-get install wrk")
+    shape = ["--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s", "--latency"]
+    words = [asking.requests, asking.prefix, str(asking.users), str(asking.etags)]
+    return [wrk, *shape, "--script", str(_SCRIPT), url, "--", *words]
 
 
-def read(printed: str) -> Measurement:
-    """Reads what wrk printed."""
-    rate = re.search(r"^Requests/sec:\s+([\d.]+)$", printed, re.MULTILINE)
-    if rate is None:
-        raise ValueError(f"wrk printed no rate:\n{printed}")
-    latency = {int(percent): float(value) * _UNITS[unit] for percent, value, unit in _PERCENTILE.findall(printed)}
-    failed = sum(
-        int(count)
-        for line in re.findall(r"^\s+(?:Non-2xx or 3xx responses|Socket errors): (.*)$", printed, re.MULTILINE)
-        for count in re.findall(r"\d+", line)
-    )
-    return Measurement(float(rate[1]), latency[50], latency[90], latency[99], failed)
+def _processor_time() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def read(printed: str, *, generator: float) -> Sample:
+    """Reads what wrk printed.
+
+    Raises:
+        WrkError: that is no result, or requests failed.
+    """
+    rate, transfer = _RATE.search(printed), _TRANSFER.search(printed)
+    if rate is None or transfer is None:
+        raise WrkError(f"wrk printed no result: {printed.strip()}")
+    failed = sum(int(count) for line in _FAILURES.findall(printed) for count in re.findall(r"\d+", line))
+    if failed:
+        raise WrkError(f"{failed} requests failed")
+    latency = {percent: float(value) * _MILLISECONDS[unit] for percent, value, unit in _PERCENTILE.findall(printed)}
+    size = float(transfer[2]) * _BYTES[transfer[3]] / int(transfer[1])
+    return Sample(rate=float(rate[1]), p50=latency["50"], p99=latency["99"], size=size, generator=generator)

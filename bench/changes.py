@@ -1,0 +1,69 @@
+"""How long a change takes, and the first read after one: one client, one request at a time, in milliseconds."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from itertools import cycle, islice
+
+from bench.client import Client, request
+from bench.samples import Sample, percentile
+from bench.stage import BASELINE, TITLES, USERS, Server, Stage
+from mylist.seeding.load_set import title_id, title_type, user_id
+
+EMPTY = "empty route, one request at a time"
+_USERS_PER_ROUND = 50
+# On nobody's list, and asked for again and again, as a title that has just come out.
+_TITLE = TITLES
+_ADDED = json.dumps({"contentId": title_id(_TITLE), "contentType": title_type(_TITLE)}).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Takes users in turn: adds a title to each one's list, reads the list, removes the title, reads it again.
+
+    Attributes:
+        servers: where, by what the rows' names end in; they take turns request by request.
+    """
+
+    servers: Mapping[str, Server]
+
+    @property
+    def references(self) -> dict[str, str | None]:
+        """The rows, each with the one that it is compared with."""
+        steps = ("items, 20, cached", "items, 20, first read after a change", "add", "remove")
+        return {EMPTY: None} | {f"{step}{ending}": EMPTY for step in steps for ending in self.servers}
+
+    def measure(self, stage: Stage, number: int) -> dict[str, Sample]:
+        """Measures one round."""
+        times: dict[str, list[float]] = defaultdict(list)
+        first = number * _USERS_PER_ROUND % USERS
+        with ExitStack() as stack:
+            empty = stack.enter_context(closing(Client(stage.url(BASELINE))))
+            clients = {
+                ending: stack.enter_context(closing(Client(stage.url(server))))
+                for ending, server in self.servers.items()
+            }
+            for user in islice(cycle(map(user_id, range(1, USERS + 1))), first, first + _USERS_PER_ROUND):
+                times[EMPTY].append(empty.ask(request("GET", "/empty"), status=200))
+                for ending, client in clients.items():
+                    for step, took in _change(client, user):
+                        times[step + ending].append(took)
+        return {
+            name: Sample(p50=percentile(took, 50) * 1000, p99=percentile(took, 99) * 1000)
+            for name, took in times.items()
+        }
+
+
+def _change(client: Client, user: str) -> list[tuple[str, float]]:
+    items = request("GET", "/api/mylist/items", user=user)
+    add = request("POST", "/api/mylist/add", user=user, body=_ADDED)
+    remove = request("DELETE", f"/api/mylist/remove/{title_id(_TITLE)}", user=user)
+    return [
+        ("items, 20, cached", client.ask(items, status=200, cache="hit")),
+        ("add", client.ask(add, status=201)),
+        ("items, 20, first read after a change", client.ask(items, status=200, cache="miss")),
+        ("remove", client.ask(remove, status=200)),
+        ("items, 20, first read after a change", client.ask(items, status=200, cache="miss")),
+    ]

@@ -1,0 +1,249 @@
+"""What is measured, group by group."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from bench.changes import Changes
+from bench.comparison import Drivers
+from bench.loads import Case, Loads
+from bench.memory import Memory
+from bench.placing import Placed
+from bench.samples import Sample
+from bench.stage import BASELINE, Redis, Server, Stage
+
+PROFILE = "profile"
+"""The group that is a picture."""
+
+
+class Part(Protocol):
+    """Some rows of a group, which are measured round by round."""
+
+    @property
+    def references(self) -> Mapping[str, str | None]:
+        """The rows, each with the one that it is compared with."""
+
+    def measure(self, stage: Stage, number: int) -> Mapping[str, Sample]:
+        """Measures one round; the one before the first, which only warms up, has the number -1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A part as a table.
+
+    Attributes:
+        part: what is measured.
+        operations: what its operations are called.
+        compared: the quantity that the ratios are of.
+        reference: what the ratios are of, as the head of a column.
+    """
+
+    part: Part
+    operations: str = "requests/s"
+    compared: str = "rate"
+    reference: str = "of the empty route"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What is measured in one go.
+
+    Attributes:
+        name: on the command line.
+        heading: in the document.
+        about: what there is to know of it; Markdown.
+        rounds: how often each row is measured.
+        tables: what.
+    """
+
+    name: str
+    heading: str
+    about: str
+    rounds: int
+    tables: tuple[Table, ...]
+
+
+USUAL = Server(sampled=0.01)
+RENDERING = Server(settings=(("PAGE_MEMORY", "0"),), sampled=0.01)
+UNTRACED = Server()
+UNMEASURED = Server(settings=(("METRICS", "false"),))
+TRACED_MORE = Server(sampled=0.1)
+# Lists that were put into Redis are in no database that they could be compared with.
+UNCHECKED = Server(settings=(("FRESHNESS_CHECK_EVERY", "0"),), sampled=0.01)
+NEAR = Server(sampled=0.01, redis=Redis(delay=0))
+DISTANT = Server(sampled=0.01, redis=Redis(delay=1))
+FEW, MANY = (Server(sampled=0.01, redis=Redis(others=others)) for others in (1_000, 1_000_000))
+
+LENGTHS = (25, 200, 1000, 5000)
+CONNECTIONS = (1, 16, 64, 256)
+_OF_200 = Placed("list-of-200-", 200, 200)
+
+EMPTY = Case("empty route", BASELINE, "empty", of=None)
+ITEMS = Case("items, 20", USUAL, "items20")
+
+
+def _over(connections: int) -> tuple[Case, Case]:
+    empty = f"{EMPTY.name}, {connections} {'connection' if connections == 1 else 'connections'}"
+    return (
+        Case(empty, BASELINE, "empty", of=None, connections=connections),
+        Case(empty.replace(EMPTY.name, ITEMS.name), USUAL, "items20", of=empty, connections=connections),
+    )
+
+
+GROUPS = (
+    Group(
+        "reads",
+        "Reads of cached lists",
+        "16 connections. The service as it comes, metrics on and all headers, with tracing at 1 %; a page of 20 "
+        "has 10.7 KB. A page is used again while Redis holds the very list that it was rendered from, and the "
+        "pages of these 1,000 users fit into `PAGE_MEMORY`: the limit of 0.50 is about this. “rendered each time” "
+        "is the same service with `PAGE_MEMORY=0`: what the first read of a page costs, and every read where the "
+        "users who come back are more than it has room for, with the default some 2,700 pages of 20.",
+        20,
+        (
+            Table(
+                Loads(
+                    (
+                        EMPTY,
+                        Case("a fixed body as long as a page of 20", BASELINE, "fixed"),
+                        Case("Redis GET by redis-py in a route", BASELINE, "redis"),
+                        ITEMS,
+                        Case("items, 20, rendered each time", RENDERING, "items20"),
+                        Case("items, 100 of 200", UNCHECKED, "items100", placed=_OF_200),
+                        Case("items, 100 of 200, rendered each time", RENDERING, "items100", placed=_OF_200),
+                        Case("items, 20, not modified (304)", USUAL, "unchanged"),
+                        Case("stats", USUAL, "stats"),
+                    )
+                )
+            ),
+        ),
+    ),
+    Group(
+        "observation",
+        "Metrics and tracing",
+        "16 connections. Spans go to a collector on the same machine that takes them and does nothing with them.",
+        40,
+        (
+            Table(
+                Loads(
+                    (
+                        EMPTY,
+                        Case("items, 20, no metrics, no tracing", UNMEASURED, "items20"),
+                        Case("items, 20, metrics, no tracing", UNTRACED, "items20"),
+                        Case("items, 20, metrics, tracing at 1 %", USUAL, "items20"),
+                        Case("items, 20, metrics, tracing at 10 %", TRACED_MORE, "items20"),
+                    )
+                )
+            ),
+        ),
+    ),
+    Group(
+        "lengths",
+        "The length of the list",
+        "16 connections; a page of 20 of lists of four lengths, which begin with the same 20 items; 100 users of each.",
+        20,
+        (
+            Table(
+                Loads(
+                    (
+                        EMPTY,
+                        *(
+                            Case(
+                                f"items, 20 of {length:,}",
+                                UNCHECKED,
+                                "items20",
+                                placed=Placed(f"list-of-{length}-", 100, length),
+                            )
+                            for length in LENGTHS
+                        ),
+                    )
+                )
+            ),
+        ),
+    ),
+    Group(
+        "connections",
+        "Connections",
+        "Each figure with its ratio to the empty route over as many connections.",
+        12,
+        (Table(Loads(tuple(case for connections in CONNECTIONS for case in _over(connections)))),),
+    ),
+    Group(
+        "distance",
+        "The distance to Redis",
+        "A proxy holds back Redis' answers. “by the proxy” is what the proxy itself costs. Reads that arrive "
+        "during one round trip share the next, so with more connections the distance costs latency rather than "
+        "throughput.",
+        12,
+        (
+            Table(
+                Loads(
+                    (
+                        EMPTY,
+                        ITEMS,
+                        Case("items, 20, by the proxy", NEAR, "items20"),
+                        Case("items, 20, 1 ms away", DISTANT, "items20"),
+                        Case("empty route, 64 connections", BASELINE, "empty", of=None, connections=64),
+                        *(
+                            Case(
+                                f"{name}, 64 connections",
+                                server,
+                                "items20",
+                                of="empty route, 64 connections",
+                                connections=64,
+                            )
+                            for name, server in (
+                                ("items, 20", USUAL),
+                                ("items, 20, by the proxy", NEAR),
+                                ("items, 20, 1 ms away", DISTANT),
+                            )
+                        ),
+                    )
+                )
+            ),
+        ),
+    ),
+    Group(
+        "changes",
+        "Changes, and the first read after one",
+        "One connection, one request at a time, by a lean client in Python on the same machine: what counts is "
+        "how long each takes. MongoDB is the embedded SecantusDB, which syncs each write to disk and takes most "
+        "of this time.",
+        15,
+        (Table(Changes({"": USUAL}), compared="p50", reference="x the empty route"),),
+    ),
+    Group(
+        "others",
+        "Other users' lists in Redis",
+        "Two services: one on a Redis that holds the lists of 1,000 users who ask for nothing, the other on one "
+        "with 1,000,000 of them; beside them the same 1,000 users who do. Reads over 16 connections; changes as "
+        "above, in turns.",
+        20,
+        (
+            Table(
+                Loads(
+                    (
+                        EMPTY,
+                        Case("items, 20, 1,000 others", FEW, "items20"),
+                        Case("items, 20, 1,000,000 others", MANY, "items20"),
+                    )
+                )
+            ),
+            Table(
+                Changes({", 1,000 others": FEW, ", 1,000,000 others": MANY}),
+                compared="p50",
+                reference="x the empty route",
+            ),
+            Table(Memory(MANY)),
+        ),
+    ),
+    Group(
+        "drivers",
+        "The driver: PyMongo's asyncio API and Motor",
+        "Both in one process on one event loop (uvloop), in turns, with what the service asks of MongoDB. The "
+        "embedded SecantusDB bounds the operations per second; the processor time is the client's own, all of its "
+        "threads included.",
+        10,
+        (Table(Drivers(), operations="operations/s", compared="processor", reference="x PyMongo"),),
+    ),
+)

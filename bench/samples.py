@@ -1,0 +1,62 @@
+"""What one round of one case showed."""
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+_MICROSECONDS = 1_000_000
+
+
+class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Quantities; None is what was not looked at.
+
+    Attributes:
+        rate: operations per second.
+        p50: median latency, in milliseconds.
+        p99: latency that one in a hundred exceeds, in milliseconds.
+        size: bytes of an answer, with its head.
+        generator: the share of a core that the load generator took.
+        processor: processor time that an operation took of the process that is measured, in microseconds.
+        memory: bytes of Redis' memory.
+        cached: the share of the reads of lists that the cache answered.
+    """
+
+    rate: float | None = None
+    p50: float | None = None
+    p99: float | None = None
+    size: float | None = None
+    generator: float | None = None
+    processor: float | None = None
+    memory: float | None = None
+    cached: float | None = None
+
+
+QUANTITIES = Sample.__struct_fields__
+
+
+def quantity(sample: Sample, name: str) -> float:
+    """Gives a quantity that was looked at.
+
+    Raises:
+        ValueError: it was not.
+    """
+    value: float | None = getattr(sample, name)
+    if value is None:
+        raise ValueError(f"{name} was not measured")
+    return value
+
+
+def of_operations(seconds: Sequence[float], elapsed: float, processor: float) -> Sample:
+    """Sums up operations that took so many seconds each, so many together and so much processor time."""
+    return Sample(
+        rate=len(seconds) / elapsed,
+        p50=percentile(seconds, 50) * 1000,
+        p99=percentile(seconds, 99) * 1000,
+        processor=processor / len(seconds) * _MICROSECONDS,
+    )
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """Gives the least value that so many percent of the values do not exceed."""
+    return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]

@@ -1,0 +1,29 @@
+"""A run that never was, with every row of every group."""
+
+from bench.figures import Run, sum_up
+from bench.groups import GROUPS, Group, Table
+from bench.memory import Memory
+from bench.samples import Sample
+
+ROUNDS = 10
+
+
+def complete(*, without: str = "", rounds: int = ROUNDS) -> Run:
+    """All groups but one, each row with other figures."""
+    return sum_up({group.name: _samples(group, rounds) for group in GROUPS if group.name != without})
+
+
+def _samples(group: Group, rounds: int) -> dict[str, list[Sample]]:
+    return {
+        name: [_sample(table, place, number) for number in range(rounds)]
+        for table in group.tables
+        for place, name in enumerate(table.part.references, start=1)
+    }
+
+
+def _sample(table: Table, place: int, number: int) -> Sample:
+    if table.compared == "p50":
+        return Sample(p50=place, p99=3 * place)
+    if isinstance(table.part, Memory):
+        return Sample(memory=600)
+    return Sample(rate=20_000 / place + number, p50=place, p99=3 * place, processor=100 * place)

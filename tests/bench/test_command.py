@@ -1,0 +1,52 @@
+"""The command line, as far as it measures nothing."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.bench.runs import complete
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "bench", *words]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("held", [None, b"", b'{"cases": {}}'], ids=["no file", "an empty one", "another's"])
+def test_without_a_run_there_is_nothing_to_publish(tmp_path: Path, held: bytes | None) -> None:
+    if held is not None:
+        (tmp_path / "build").mkdir()
+        (tmp_path / "build" / "bench.json").write_bytes(held)
+
+    done = run(tmp_path, "--publish")
+
+    assert (done.returncode, done.stderr) == (1, "bench: build/bench.json holds no run; make bench writes it\n")
+
+
+def test_the_latest_complete_run_is_published(tmp_path: Path) -> None:
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "bench.json").write_bytes(msgspec.json.encode(complete()))
+    (tmp_path / "build" / "profile.svg").write_text("<svg/>")
+    (tmp_path / "docs").mkdir()
+    document = tmp_path / "docs" / "performance.md"
+    document.write_text((ROOT / "docs" / "performance.md").read_text())
+
+    done = run(tmp_path, "--publish")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "### Reads of cached lists" in document.read_text()
+    assert (tmp_path / "docs" / "performance" / "reads.svg").exists()
+
+
+def test_a_group_that_does_not_exist_is_refused_with_those_that_do(tmp_path: Path) -> None:
+    done = run(tmp_path, "--groups", "writes")
+
+    assert done.returncode == 2
+    assert "'reads'" in done.stderr

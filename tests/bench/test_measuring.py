@@ -1,0 +1,127 @@
+"""One round of each kind of measurement, on real servers."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from bench.changes import Changes
+from bench.client import Client, UnexpectedAnswerError, request
+from bench.comparison import Drivers
+from bench.flames import ProfileError, record
+from bench.groups import ITEMS, USUAL
+from bench.loads import Case, Loads
+from bench.memory import OF_A_LIST, Memory
+from bench.placing import Placed, key_of, place
+from bench.stage import BASELINE, TITLES, Stage, Stores, stores
+from mylist.seeding.load_set import user_id
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
+    with stores(tmp_path_factory.mktemp("bench")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def stage(opened: Stores) -> Iterator[Stage]:
+    with ExitStack() as stack:
+        yield Stage(opened, stack)
+
+
+@pytest.mark.usefixtures("generator")
+def test_requests_a_second(stage: Stage) -> None:
+    placed = Placed("list-of-100-", 10, 100)
+    loads = Loads(
+        (
+            Case("empty route", BASELINE, "empty", of=None),
+            Case("redis", BASELINE, "redis"),
+            ITEMS,
+            Case("unchanged", USUAL, "unchanged"),
+            Case("stats", USUAL, "stats"),
+            Case("items of 100", USUAL, "items100", placed=placed),
+        )
+    )
+
+    samples = loads.measure(stage, 0)
+
+    assert set(samples) == set(loads.references)
+    sizes = {name: sample.size or 0 for name, sample in samples.items()}
+    assert sizes["empty route"] < sizes["unchanged"] < sizes["stats"] < 2000 < sizes["items, 20"]
+    # Each page of 100 is there, and so are its titles.
+    assert 4 < sizes["items of 100"] / sizes["items, 20"] < 10
+    assert samples["empty route"].cached is None
+    assert 0 < (samples["items, 20"].cached or 0) <= 1
+    assert all(0 < (sample.generator or 0) < 1.5 for sample in samples.values())
+
+
+def test_changes_and_first_reads(stage: Stage) -> None:
+    changes = Changes({"": USUAL})
+
+    samples = changes.measure(stage, 0)
+
+    assert set(samples) == set(changes.references)
+    p50 = {name: sample.p50 or 0 for name, sample in samples.items()}
+    assert 0 < p50["items, 20, cached"] < p50["add"]
+    # The lists are again what they were.
+    with closing(Client(stage.url(USUAL))) as client:
+        client.ask(request("GET", "/api/mylist/stats", user=user_id(1)), status=200, cache="hit")
+        assert b'"total":25' in client.body
+
+
+def test_drivers(stage: Stage) -> None:
+    drivers = Drivers()
+
+    samples = drivers.measure(stage, 0)
+
+    assert set(samples) == set(drivers.references)
+    assert all(sample.rate and sample.processor and sample.p50 for sample in samples.values())
+
+
+def test_memory(stage: Stage) -> None:
+    samples = Memory(USUAL).measure(stage, 0)
+
+    assert 545 < (samples[OF_A_LIST].memory or 0) < 1000
+
+
+def test_lists_of_others_are_many_and_ask_for_nothing(opened: Stores) -> None:
+    with Redis.from_url(opened.redis.uri) as redis:
+        before = redis.dbsize()
+        place(opened.redis.uri, Placed("other-", 12_345, 25), TITLES)
+
+        assert redis.dbsize() == before + 12_345
+        assert redis.memory_usage(key_of("other-00012345")) == redis.memory_usage(key_of("other-00000001"))
+
+
+def test_placed_lists_begin_alike_whatever_their_length(stage: Stage) -> None:
+    pages = []
+    with closing(Client(stage.url(USUAL))) as client:
+        for placed in (Placed("long-", 3, 3000), Placed("short-", 3, 25)):
+            stage.place(placed, USUAL)
+            user = f"{placed.prefix}00000002"
+            client.ask(request("GET", "/api/mylist/items", user=user), status=200, cache="hit")
+            page = json.loads(client.body)["data"]
+            assert page["total"] == placed.length
+            pages.append([(item["content"], item["addedAt"]) for item in page["items"]])
+    assert pages[0] == pages[1]
+    assert all(content for content, _ in pages[0])
+
+
+def test_an_answer_that_was_not_expected_ends_the_measurement(stage: Stage) -> None:
+    with closing(Client(stage.url(USUAL))) as client:
+        with pytest.raises(UnexpectedAnswerError, match="200, hit in place of 200, miss"):
+            client.ask(request("GET", "/api/mylist/items", user=user_id(2)), status=200, cache="miss")
+        with pytest.raises(UnexpectedAnswerError, match="400, None in place of 200, any"):
+            client.ask(request("GET", "/api/mylist/items"), status=200)
+
+
+@pytest.mark.usefixtures("generator")
+def test_where_py_spy_may_not_look_it_says_what_it_needs(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage.service(USUAL).process, "pid", 2**22 - 1)  # nobody's
+    with pytest.raises(ProfileError, match="the right to trace processes"):
+        record(stage, tmp_path / "profile.svg")

@@ -1,0 +1,56 @@
+"""Reading what wrk prints."""
+
+from pathlib import Path
+
+import pytest
+
+from bench import wrk
+from bench.samples import Sample
+from bench.wrk import Asking, WrkError
+
+PRINTED = """Running 3s test @ http://127.0.0.1:3000
+  1 threads and 16 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency     1.26ms  310.05us   6.60ms   89.59%
+    Req/Sec    12.70k     1.04k   14.37k    73.33%
+  Latency Distribution
+     50%  980.00us
+     75%    1.31ms
+     90%    1.58ms
+     99%    2.47ms
+  40000 requests in 3.00s, 320.00MB read
+Requests/sec:  12630.06
+Transfer/sec:    106.69MB
+"""
+
+
+def test_what_wrk_prints_is_read_in_one_unit() -> None:
+    read = wrk.read(PRINTED, generator=0.3)
+
+    assert read == Sample(rate=12630.06, p50=0.98, p99=2.47, size=320 * 2**20 / 40000, generator=0.3)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["  Socket errors: connect 1, read 2, write 0, timeout 37\n", "  Non-2xx or 3xx responses: 40\n"],
+)
+def test_a_run_with_failed_requests_is_no_result(line: str) -> None:
+    with pytest.raises(WrkError, match="40 requests failed"):
+        wrk.read(PRINTED.replace("Requests/sec", f"{line}Requests/sec"), generator=0)
+
+
+def test_what_is_no_result_is_refused() -> None:
+    with pytest.raises(WrkError, match="unable to connect"):
+        wrk.read("unable to connect to 127.0.0.1:9 Connection refused", generator=0)
+
+
+def test_without_wrk_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(WrkError, match="apt-get install wrk"):
+        wrk.measure("http://127.0.0.1:9", Asking("empty", "user-", 1, Path("etags")), connections=1)
+
+
+@pytest.mark.usefixtures("generator")
+def test_a_server_that_is_not_there_is_named() -> None:
+    with pytest.raises(WrkError, match=r"unable to connect to 127\.0\.0\.1"):
+        wrk.measure("http://127.0.0.1:9", Asking("empty", "user-", 1, Path("etags")), connections=1)
