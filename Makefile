@@ -17,7 +17,7 @@ INSTALL_PACKAGE := $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run serve seed test soak test-watch coverage faults bench lint format image up down lock clean
+.PHONY: help run serve seed test soak test-watch coverage faults bench loadtest lint format image up down lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -61,8 +61,12 @@ faults: $(DEVELOPMENT) ## Prove freshness while parts fail: make faults DURATION
 		--duration $(or $(DURATION),600) --seed $(or $(SEED),1) --mode $(or $(MODE),strict) \
 		--redis $(or $(REDIS),server) $(ARGS)
 
-bench: $(DEVELOPMENT) ## Measure the service side by side with what it stands on (needs wrk)
+bench: $(DEVELOPMENT) ## Measure the service side by side with what it stands on (needs wrk); some: make bench ARGS="--groups reads"
 	@exec $(PY) -m bench $(ARGS)
+
+loadtest: $(DEVELOPMENT) ## Load the service as people do, held to thresholds: make loadtest SCENARIO=mixed DURATION=60 USERS=60
+	@exec $(PY) -m loadtest $(or $(SCENARIO),cached-latency) \
+		$(if $(DURATION),--duration $(DURATION)) $(if $(USERS),--users $(USERS)) $(ARGS)
 
 lint: $(DEVELOPMENT) ## Check style, format and types
 	$(PY) -m ruff check .
@@ -96,6 +100,8 @@ lock: $(DEVELOPMENT) ## Bring locks/ in line with pyproject.toml; newest version
 	@$(CONSTRAINED) --group build --output-file locks/build.txt >/dev/null
 	@$(CONSTRAINED) pyproject.toml --extra loadtest --output-file locks/loadtest.txt >/dev/null
 	@$(CONSTRAINED) --group reload --output-file locks/reload.txt >/dev/null
+	@$(COMPILE) --no-deps tests/chart/tools/helm.in --output-file tests/chart/tools/helm.txt >/dev/null
+	@$(COMPILE) tests/chart/tools/checkov.in --output-file tests/chart/tools/checkov.txt >/dev/null
 
 clean: ## Remove the environment and everything generated; the local data in .data stays
 	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,56 @@
+{{- define "mongodb.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "mongodb.fullname" -}}
+{{- .Values.fullnameOverride | default (printf "%s-%s" .Release.Name (include "mongodb.name" .)) | trunc 52 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "mongodb.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "mongodb.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: mongodb
+{{- end }}
+
+{{- define "mongodb.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{ include "mongodb.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: mylist
+{{- end }}
+
+{{- define "mongodb.metadata" -}}
+name: {{ include "mongodb.fullname" . }}
+namespace: {{ .Release.Namespace }}
+labels:
+  {{- include "mongodb.labels" . | nindent 2 }}
+{{- end }}
+
+{{- define "mongodb.image" -}}
+{{- .repository }}{{ with .tag }}:{{ . }}{{ end }}{{ with .digest }}@{{ . }}{{ end }}
+{{- end }}
+
+{{- define "mongodb.uri" -}}
+mongodb://{{ include "mongodb.fullname" . }}.{{ .Release.Namespace }}:{{ .Values.service.port }}/{{ .Values.auth.database }}
+{{- end }}
+
+{{- define "mongodb.secretName" -}}
+{{- .Values.auth.existingSecret | default (include "mongodb.fullname" .) }}
+{{- end }}
+
+{{/*
+A password of the Secret made here, (dict "context" . "key" "mongodb-password"): the one of the values, else the one that the
+cluster has, else one that is made up. It is remembered, so that all who ask in one rendering get the same.
+*/}}
+{{- define "mongodb.password" -}}
+{{- $auth := .context.Values.auth -}}
+{{- if not $auth.existingSecret -}}
+{{- $name := get (dict "mongodb-root-password" "rootPassword" "mongodb-password" "password" "mongodb-exporter-password" "exporterPassword") .key -}}
+{{- if not (get $auth $name) -}}
+{{- $kept := (lookup "v1" "Secret" .context.Release.Namespace (include "mongodb.fullname" .context)).data | default dict -}}
+{{- $_ := set $auth $name (get $kept .key | b64dec | default (randAlphaNum 32)) -}}
+{{- end -}}
+{{- get $auth $name }}
+{{- end -}}
+{{- end }}

@@ -1,0 +1,55 @@
+{{- define "redis.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "redis.fullname" -}}
+{{- .Values.fullnameOverride | default (printf "%s-%s" .Release.Name (include "redis.name" .)) | trunc 52 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "redis.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "redis.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: redis
+{{- end }}
+
+{{- define "redis.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{ include "redis.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: mylist
+{{- end }}
+
+{{- define "redis.metadata" -}}
+name: {{ include "redis.fullname" . }}
+namespace: {{ .Release.Namespace }}
+labels:
+  {{- include "redis.labels" . | nindent 2 }}
+{{- end }}
+
+{{- define "redis.image" -}}
+{{- .repository }}{{ with .tag }}:{{ . }}{{ end }}{{ with .digest }}@{{ . }}{{ end }}
+{{- end }}
+
+{{- define "redis.host" -}}
+{{ include "redis.fullname" . }}.{{ .Release.Namespace }}
+{{- end }}
+
+{{- define "redis.secretName" -}}
+{{- .Values.auth.existingSecret | default (include "redis.fullname" .) }}
+{{- end }}
+
+{{/*
+The password of the Secret made here: the one of the values, else the one that the cluster has, else one that is made up. It is
+remembered, so that all who ask in one rendering get the same.
+*/}}
+{{- define "redis.password" -}}
+{{- $auth := .Values.auth -}}
+{{- if not $auth.existingSecret -}}
+{{- if not $auth.password -}}
+{{- $kept := (lookup "v1" "Secret" .Release.Namespace (include "redis.fullname" .)).data | default dict -}}
+{{- $_ := set $auth "password" (get $kept "redis-password" | b64dec | default (randAlphaNum 32)) -}}
+{{- end -}}
+{{- $auth.password }}
+{{- end -}}
+{{- end }}

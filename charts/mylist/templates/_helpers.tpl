@@ -1,0 +1,79 @@
+{{/* Names and labels. */}}
+
+{{- define "mylist.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* 50 characters at most, so that what is put behind still fits into 63. */}}
+{{- define "mylist.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
+{{- else if contains (include "mylist.name" .) .Release.Name }}
+{{- .Release.Name | trunc 50 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name (include "mylist.name" .) | trunc 50 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "mylist.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "mylist.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "mylist.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{ include "mylist.selectorLabels" . }}
+{{- with .Values.image.tag | default .Chart.AppVersion }}
+app.kubernetes.io/version: {{ . | trunc 63 | quote }}
+{{- end }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: mylist
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Not the chart's version, with which every pod would start anew. */}}
+{{- define "mylist.podLabels" -}}
+{{ include "mylist.selectorLabels" .context }}
+app.kubernetes.io/component: {{ .component }}
+app.kubernetes.io/part-of: mylist
+{{- end }}
+
+{{/* Name, namespace, labels and annotations of an object: (dict "context" $ "suffix" "seed" "component" "seed" ...). */}}
+{{- define "mylist.metadata" -}}
+{{- $root := .context -}}
+name: {{ include "mylist.fullname" $root }}{{ with .suffix }}-{{ . }}{{ end }}
+namespace: {{ $root.Release.Namespace }}
+labels:
+  {{- include "mylist.labels" $root | nindent 2 }}
+  {{- with .component }}
+  app.kubernetes.io/component: {{ . }}
+  {{- end }}
+  {{- with .labels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with merge (dict) (.annotations | default dict) $root.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "mylist.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- .Values.serviceAccount.name | default (include "mylist.fullname" .) }}
+{{- else }}
+{{- .Values.serviceAccount.name | default "default" }}
+{{- end }}
+{{- end }}
+
+{{- define "mylist.image" -}}
+{{- $tag := .Values.image.tag | default (ternary "" .Chart.AppVersion (ne .Values.image.digest "")) -}}
+{{- .Values.image.repository }}{{ with $tag }}:{{ . }}{{ end }}{{ with .Values.image.digest }}@{{ . }}{{ end }}
+{{- end }}
+
+{{/* Seconds from the end being decided until a pod is killed: what stops it in order, and 10 to close what is open. */}}
+{{- define "mylist.gracePeriod" -}}
+{{- $sum := addf .Values.preStopSleepSeconds .Values.settings.shutdownDelay .Values.settings.shutdownTimeout -}}
+{{- .Values.terminationGracePeriodSeconds | default (add (ceil $sum) 10) }}
+{{- end }}

@@ -1,0 +1,20 @@
+{{/* Passwords of external stores that stand in the values, as data of a Secret. */}}
+{{- define "mylist.ownSecrets" -}}
+{{- if and (not .Values.mongodb.enabled) .Values.externalMongodb.password }}
+mongodb-password: {{ .Values.externalMongodb.password | b64enc }}
+{{- end }}
+{{- if and (not .Values.redis.enabled) .Values.externalRedis.password }}
+redis-password: {{ .Values.externalRedis.password | b64enc }}
+{{- end }}
+{{- end }}
+
+{{/* Every password that the chart knows, for the checksum on the pod: one that changes starts the pods anew. */}}
+{{- define "mylist.secrets" -}}
+{{- include "mylist.ownSecrets" . }}
+{{- if .Values.mongodb.enabled }}
+{{ include "mongodb.password" (dict "context" .Subcharts.mongodb "key" "mongodb-password") }}
+{{- end }}
+{{- if .Values.redis.enabled }}
+{{ include "redis.password" .Subcharts.redis }}
+{{- end }}
+{{- end }}

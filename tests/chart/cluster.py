@@ -1,0 +1,126 @@
+"""A Kubernetes API that keeps Secrets and nothing else: what Helm's `lookup` asks, by HTTP as a cluster answers it.
+
+`helm template --dry-run=server` renders against it, which shows what templates do with what is there already.
+"""
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.chart.rendering import KUBERNETES, NAMESPACE, RELEASE, Object, Rendered, parse, template
+
+_VERSION = {"major": "1", "minor": KUBERNETES[-1].partition(".")[2], "gitVersion": f"v{KUBERNETES[-1]}.0"}
+# What the default installation consists of, by group and version.
+_KINDS = {
+    "v1": ("ConfigMap", "Pod", "Secret", "Service", "ServiceAccount"),
+    "apps/v1": ("Deployment", "StatefulSet"),
+    "networking.k8s.io/v1": ("NetworkPolicy",),
+    "policy/v1": ("PodDisruptionBudget",),
+}
+
+
+def _resources(group_version: str, kinds: tuple[str, ...]) -> dict[str, Any]:
+    names = [re.sub("y$", "ie", kind.lower()) + "s" for kind in kinds]
+    return {
+        "kind": "APIResourceList",
+        "groupVersion": group_version,
+        "resources": [
+            {"name": name, "singularName": kind.lower(), "namespaced": True, "kind": kind, "verbs": ["get"]}
+            for name, kind in zip(names, kinds, strict=True)
+        ],
+    }
+
+
+def _group(group_version: str) -> dict[str, Any]:
+    name, _, version = group_version.partition("/")
+    versions = {"groupVersion": group_version, "version": version}
+    return {"name": name, "versions": [versions], "preferredVersion": versions}
+
+
+_DISCOVERY: dict[str, dict[str, Any]] = {
+    "/version": _VERSION,
+    "/api": {"kind": "APIVersions", "versions": ["v1"]},
+    "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(each) for each in _KINDS if "/" in each]},
+    **{f"/{'apis' if '/' in each else 'api'}/{each}": _resources(each, kinds) for each, kinds in _KINDS.items()},
+}
+
+
+class Cluster:
+    """The Secrets of the cluster by namespace and name, and how to render against them."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        self.secrets: dict[tuple[str, str], Object] = {}
+        self.asked: list[str] = []
+        self._environment = {"KUBECONFIG": str(kubeconfig)}
+
+    def install(self, *arguments: str) -> Rendered:
+        """Renders as an installation or upgrade would, and keeps the Secrets as the cluster would."""
+        manifests = template(
+            "--dry-run=server", "--disable-openapi-validation", *arguments, environment=self._environment
+        )
+        rendered = Rendered(parse(manifests))
+        for each in rendered.of_kind("Secret"):
+            # Helm marks what is its own, and refuses what is somebody else's.
+            owner = {"meta.helm.sh/release-name": RELEASE, "meta.helm.sh/release-namespace": NAMESPACE}
+            each["metadata"]["annotations"] |= owner
+            self.secrets[each["metadata"]["namespace"], each["metadata"]["name"]] = each
+        return rendered
+
+    def answer(self, path: str) -> tuple[int, dict[str, Any]]:
+        """Gives the status and the body for a path."""
+        self.asked.append(path)
+        if path in _DISCOVERY:
+            return 200, _DISCOVERY[path]
+        match path.strip("/").split("/"):
+            case ["api", "v1", "namespaces", namespace, "secrets", name] if (namespace, name) in self.secrets:
+                return 200, self.secrets[namespace, name]
+        return 404, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[Cluster]:
+    """Runs one that is empty."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, content = made.answer(self.path.partition("?")[0])
+            body = json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    kubeconfig = folder / "kubeconfig"
+    kubeconfig.write_text(
+        yaml.safe_dump(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "clusters": [{"name": "test", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}],
+                "users": [{"name": "test", "user": {}}],
+                "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+                "current-context": "test",
+            }
+        )
+    )
+    made = Cluster(kubeconfig)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield made
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

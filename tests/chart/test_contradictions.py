@@ -1,0 +1,270 @@
+"""Values that contradict each other are refused, each with what to do; those that are wrong alone, by the schema."""
+
+import re
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.chart.rendering import CHART, render
+from tests.chart.tools.helm import HelmError
+
+_REFUSAL = re.compile(r'append \$refuse (?:\(printf )?"((?:[^"\\]|\\.)*)"')
+_EXTERNAL = {"mongodb.enabled": False, "externalMongodb.uri": "mongodb://a:27017/mylist-ott"}
+_REDIS = {"redis.enabled": False, "externalRedis.hosts": ["a:6379"]}
+
+
+class Contradiction(NamedTuple):
+    """Values, and the message that they lead to."""
+
+    message: str
+    values: dict[str, Any]
+
+
+CONTRADICTIONS = [
+    Contradiction(
+        "externalMongodb is set and mongodb.enabled is true; there may be one MongoDB: set mongodb.enabled=false",
+        {"externalMongodb.uri": "mongodb://a/b"},
+    ),
+    Contradiction(
+        "externalMongodb is set and mongodb.enabled is true; there may be one MongoDB: set mongodb.enabled=false",
+        {"externalMongodb.existingSecret": "a"},
+    ),
+    Contradiction(
+        "mongodb.enabled is false and externalMongodb says nothing; "
+        "set externalMongodb.uri, or uriKey with existingSecret",
+        {"mongodb.enabled": False},
+    ),
+    Contradiction(
+        "externalMongodb has both uri and uriKey; the connection string may stand in one place",
+        {**_EXTERNAL, "externalMongodb.uriKey": "uri"},
+    ),
+    Contradiction(
+        "externalMongodb.uriKey names no Secret; set externalMongodb.existingSecret",
+        {"mongodb.enabled": False, "externalMongodb.uriKey": "uri"},
+    ),
+    Contradiction(
+        "externalMongodb.uriKey is a whole connection string; user and tls belong into it",
+        {"mongodb.enabled": False, "externalMongodb.uriKey": "uri", "externalMongodb.user": "me"},
+    ),
+    Contradiction(
+        "externalMongodb.uri holds credentials; they belong into externalMongodb.user and existingSecret",
+        {**_EXTERNAL, "externalMongodb.uri": "mongodb://me:secret@a/b"},
+    ),
+    Contradiction(
+        "externalMongodb has both password and existingSecret; the password may stand in one place",
+        {**_EXTERNAL, "externalMongodb.password": "a", "externalMongodb.existingSecret": "b"},
+    ),
+    Contradiction(
+        "externalMongodb.user has no password; set externalMongodb.existingSecret, or password",
+        {**_EXTERNAL, "externalMongodb.user": "me"},
+    ),
+    Contradiction(
+        "externalMongodb.password has no user; set externalMongodb.user",
+        {**_EXTERNAL, "externalMongodb.password": "a"},
+    ),
+    Contradiction(
+        "externalMongodb.tls has both caSecret and caConfigMap; the certificate may stand in one place",
+        {**_EXTERNAL, "externalMongodb.tls.caSecret": "a", "externalMongodb.tls.caConfigMap": "b"},
+    ),
+    Contradiction(
+        "externalMongodb.tls has a certificate and is not enabled; set externalMongodb.tls.enabled=true",
+        {**_EXTERNAL, "externalMongodb.tls.caSecret": "a"},
+    ),
+    Contradiction(
+        "externalMongodb.uriKey hides the ports that the NetworkPolicy has to open; set externalMongodb.ports",
+        {"mongodb.enabled": False, "externalMongodb.uriKey": "uri", "externalMongodb.existingSecret": "a"},
+    ),
+    Contradiction(
+        "externalRedis is set and redis.enabled is true; there may be one Redis: set redis.enabled=false",
+        {"externalRedis.hosts": ["a:6379"]},
+    ),
+    Contradiction(
+        "redis.enabled is false and externalRedis says nothing; set externalRedis.hosts, or urlKey with existingSecret",
+        {"redis.enabled": False},
+    ),
+    Contradiction(
+        "externalRedis has both hosts and urlKey; the address may stand in one place",
+        {**_REDIS, "externalRedis.urlKey": "url"},
+    ),
+    Contradiction(
+        "externalRedis.urlKey names no Secret; set externalRedis.existingSecret",
+        {"redis.enabled": False, "externalRedis.urlKey": "url"},
+    ),
+    Contradiction(
+        "externalRedis has both password and existingSecret; the password may stand in one place",
+        {**_REDIS, "externalRedis.password": "a", "externalRedis.existingSecret": "b"},
+    ),
+    Contradiction(
+        "externalRedis.hosts are several and its mode is standalone; set externalRedis.mode to sentinel or cluster",
+        {**_REDIS, "externalRedis.hosts": ["a:1", "b:1"]},
+    ),
+    Contradiction(
+        "externalRedis.mode is sentinel; set externalRedis.sentinelName, by which they know the primary",
+        {**_REDIS, "externalRedis.mode": "sentinel"},
+    ),
+    Contradiction(
+        "externalRedis.sentinelName is set; externalRedis.mode has to be sentinel",
+        {**_REDIS, "externalRedis.sentinelName": "a"},
+    ),
+    Contradiction(
+        "externalRedis.database is set; a Redis Cluster has no databases",
+        {**_REDIS, "externalRedis.mode": "cluster", "externalRedis.database": 1},
+    ),
+    Contradiction(
+        "externalRedis.tls has both caSecret and caConfigMap; the certificate may stand in one place",
+        {**_REDIS, "externalRedis.tls.caSecret": "a", "externalRedis.tls.caConfigMap": "b"},
+    ),
+    Contradiction(
+        "externalRedis.tls has a certificate and is not enabled; set externalRedis.tls.enabled=true",
+        {**_REDIS, "externalRedis.tls.clientSecret": "a"},
+    ),
+    Contradiction(
+        "externalRedis.urlKey hides the ports that the NetworkPolicy has to open; set externalRedis.ports",
+        {"redis.enabled": False, "externalRedis.urlKey": "url", "externalRedis.existingSecret": "a"},
+    ),
+    Contradiction(
+        "networkPolicy.enabled denies everything that redis.networkPolicy.enabled=false does not allow; "
+        "disable both or none",
+        {"redis.networkPolicy.enabled": False},
+    ),
+    Contradiction(
+        "autoscaling and keda are both enabled; each would undo what the other does: enable one",
+        {"autoscaling.enabled": True, "keda.enabled": True},
+    ),
+    Contradiction(
+        "autoscaling.minReplicas is 30; it may be at most maxReplicas, 20",
+        {"autoscaling.enabled": True, "autoscaling.minReplicas": 30},
+    ),
+    Contradiction(
+        "keda is enabled and resources.requests.cpu is not set; the share of the CPU is one of the request",
+        {"keda.enabled": True, "resources.requests.cpu": None},
+    ),
+    Contradiction(
+        "terminationGracePeriodSeconds is 21; it has to be more than preStopSleepSeconds, settings.shutdownDelay "
+        "and settings.shutdownTimeout together, 21",
+        {"terminationGracePeriodSeconds": 21},
+    ),
+    Contradiction(
+        "settings.defaultPageSize is 50; it may be at most settings.maxPageSize, 40",
+        {"settings.defaultPageSize": 50, "settings.maxPageSize": 40},
+    ),
+    Contradiction(
+        "serviceMonitor is enabled and settings.metrics is false; there would be nothing to see",
+        {"serviceMonitor.enabled": True, "settings.metrics": False},
+    ),
+    Contradiction(
+        "ingress is enabled and ingress.hosts is empty; name the hosts that it is for", {"ingress.enabled": True}
+    ),
+    Contradiction(
+        "httpRoute is enabled and httpRoute.parentRefs is empty; name the Gateways that it attaches to",
+        {"httpRoute.enabled": True},
+    ),
+    Contradiction("service.nodePort is set and service.type is ClusterIP, which has none", {"service.nodePort": 30000}),
+    Contradiction(
+        "seed writes movies, users and lists into externalMongodb; set seed.external=true to say that this is meant",
+        {**_EXTERNAL, "seed.enabled": True},
+    ),
+    Contradiction(
+        "seed.titles and seed.items are sizes of a load set, which seed.users asks for",
+        {"seed.enabled": True, "seed.items": 5},
+    ),
+    Contradiction(
+        "seed.items is 25; it may be at most seed.titles, 10, as no list has a title twice",
+        {"seed.enabled": True, "seed.users": 5, "seed.titles": 10},
+    ),
+    Contradiction(
+        "tracing.existingSecret is set and tracing.endpoint is empty; nothing is traced",
+        {"tracing.existingSecret": "a"},
+    ),
+    *(
+        Contradiction(
+            f"extraEnv sets {name}, which the chart sets; change the value that it comes from, or leave it out",
+            {"extraEnv": [{"name": name, "value": "1"}], "tracing.endpoint": "http://a:4318"},
+        )
+        for name in ("CACHE_TTL", "MONGODB_PASSWORD", "REDIS_HOST", "OTEL_SERVICE_NAME")
+    ),
+    Contradiction(
+        "extraEnv sets A, which the chart sets; change the value that it comes from, or leave it out",
+        {"extraEnv": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]},
+    ),
+    Contradiction(
+        "mongodb.auth has both a password and existingSecret; passwords may stand in one place",
+        {"mongodb.auth.existingSecret": "a", "mongodb.auth.rootPassword": "b"},
+    ),
+    Contradiction(
+        "mongodb.exporter.serviceMonitor is enabled and mongodb.exporter is not; there would be nothing to see",
+        {"mongodb.exporter.serviceMonitor.enabled": True},
+    ),
+    Contradiction(
+        "redis.auth has both password and existingSecret; the password may stand in one place",
+        {"redis.auth.existingSecret": "a", "redis.auth.password": "b"},
+    ),
+    Contradiction(
+        "redis.exporter.serviceMonitor is enabled and redis.exporter is not; there would be nothing to see",
+        {"redis.exporter.serviceMonitor.enabled": True},
+    ),
+]
+
+
+@pytest.mark.parametrize("each", CONTRADICTIONS, ids=lambda each: f"{each.message[:60]} {[*each.values][-1]}")
+def test_is_refused_with_its_message(each: Contradiction) -> None:
+    with pytest.raises(HelmError) as refused:
+        render(each.values)
+
+    assert f"\n  - {each.message}\n" in f"{refused.value}\n"
+
+
+def test_each_that_the_chart_knows_is_tested() -> None:
+    known = {refusal for path in CHART.rglob("validate.yaml") for refusal in _REFUSAL.findall(path.read_text())}
+    tested = [each.message for each in CONTRADICTIONS]
+
+    assert len(known) > 40
+    for refusal in known:
+        pattern = ".*".join(map(re.escape, re.split(r"%[sv]", refusal)))
+        assert any(re.fullmatch(pattern, message) for message in tested), refusal
+
+
+def test_all_are_told_at_once() -> None:
+    with pytest.raises(HelmError) as refused:
+        render(mongodb__enabled=False, ingress__enabled=True)
+
+    assert "externalMongodb says nothing" in str(refused.value)
+    assert "ingress.hosts is empty" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "where"),
+    [
+        ({"replica": 3}, "additional properties 'replica'"),
+        ({"settings.cacheTTL": 3}, "additional properties 'cacheTTL'"),
+        ({"settings.cacheTtl": 0}, "/settings/cacheTtl"),
+        ({"settings.logLevel": "trace"}, "/settings/logLevel"),
+        ({"settings.metrics": "yes"}, "/settings/metrics"),
+        ({"image.tag": "latest"}, "/image/tag"),
+        ({"image.digest": "0123"}, "/image/digest"),
+        ({"tracing.ratio": 2}, "/tracing/ratio"),
+        ({"tracing.resourceAttributes": {"a": "b,c=d"}}, "/tracing/resourceAttributes"),
+        ({"externalRedis.mode": "replica"}, "/externalRedis/mode"),
+        ({"externalRedis.hosts": ["redis://a:6379"]}, "/externalRedis/hosts"),
+        ({"externalRedis.user": "a:b"}, "/externalRedis/user"),
+        ({"externalMongodb.uri": "http://a"}, "/externalMongodb/uri"),
+        ({"podSecurityContext.runAsNonRoot": False}, "/podSecurityContext/runAsNonRoot"),
+        ({"podSecurityContext.runAsUser": 0}, "/podSecurityContext/runAsUser"),
+        ({"securityContext.allowPrivilegeEscalation": True}, "/securityContext/allowPrivilegeEscalation"),
+        ({"securityContext.capabilities.add": ["SYS_ADMIN"]}, "/securityContext/capabilities/add"),
+        ({"securityContext.privileged": True}, "additional properties 'privileged'"),
+        ({"podDisruptionBudget.maxUnavailable": 0}, "/podDisruptionBudget/maxUnavailable"),
+        ({"resources.limit": {}}, "additional properties 'limit'"),
+        ({"mongodb.auth.passwort": "a"}, "additional properties 'passwort'"),
+        ({"mongodb.image.tag": "latest"}, "/image/tag"),
+        ({"mongodb.podSecurityContext.runAsNonRoot": False}, "/podSecurityContext/runAsNonRoot"),
+        ({"redis.maxMemory": "much"}, "/maxMemory"),
+        ({"redis.exporter.image.tag": "latest"}, "/exporter/image/tag"),
+    ],
+    ids=str,
+)
+def test_is_refused_by_the_schema(values: dict[str, Any], where: str) -> None:
+    with pytest.raises(HelmError) as refused:
+        render(values)
+
+    assert where in str(refused.value)

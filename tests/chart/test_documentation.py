@@ -1,0 +1,85 @@
+"""docs/kubernetes.md, held against the chart: the options, values and objects that its commands name are there."""
+
+import re
+import shlex
+from itertools import pairwise
+
+import pytest
+
+from tests.chart.rendering import CHART, ROOT, parse, rendered_case, template, values
+from tests.chart.tools.helm import helm
+
+PAGE = (ROOT / "docs" / "kubernetes.md").read_text()
+BLOCKS = re.findall(r"^```bash\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+COMMANDS = [line for block in BLOCKS for line in block.replace("\\\n", "").splitlines()]
+OF_HELM = [command for command in COMMANDS if command.startswith("helm ")]
+
+
+def test_first_answer_takes_four_commands() -> None:
+    commands = BLOCKS[0].splitlines()
+
+    assert len(commands) == 4
+    assert commands[0] == "kind create cluster"
+    assert BLOCKS[1].startswith("curl http://localhost:3000/api/mylist/items")
+
+
+def test_image_is_the_one_that_the_chart_takes() -> None:
+    image = f"mylist:{values(CHART / 'Chart.yaml')['appVersion']}"
+    [container] = rendered_case("default").deployment()["spec"]["template"]["spec"]["containers"]
+
+    assert container["image"] == image
+    assert f"make image && kind load docker-image {image}" in COMMANDS
+
+
+@pytest.mark.parametrize("command", OF_HELM)
+def test_helm_knows_the_options(command: str) -> None:
+    words = shlex.split(command)
+    options = {word.partition("=")[0] for word in words if word.startswith("--")}
+    known = set(re.findall(r"--[a-z-]+", helm(words[1], "--help")))
+
+    assert options <= known
+
+
+@pytest.mark.parametrize("command", [command for command in OF_HELM if " --set " in command])
+def test_chart_knows_the_values(command: str) -> None:
+    words = shlex.split(command)
+    given = [word for before, word in pairwise(words) if before == "--set"]
+
+    assert parse(template(*(part for each in given for part in ("--set", each))))
+
+
+def test_values_that_it_names_are_there() -> None:
+    tables = [values(CHART / "values.yaml")]
+    tables += [{store: values(CHART / "charts" / store / "values.yaml")} for store in ("mongodb", "redis")]
+    named = set(re.findall(r"`((?:[a-z]\w+\.)+\w+)(?:=[^`]*)?`", PAGE)) - {"pyproject.toml"}
+
+    assert named
+    for path in named:
+        assert any(holds(table, path.split(".")) for table in tables), path
+
+
+def holds(table: object, path: list[str]) -> bool:
+    for part in path:
+        if not isinstance(table, dict) or part not in table:
+            return False
+        table = table[part]
+    return True
+
+
+def test_objects_that_it_names_are_there() -> None:
+    rendered = rendered_case("default")
+    kinds = {"statefulset": "StatefulSet", "deployment": "Deployment", "deploy": "Deployment", "service": "Service"}
+    named = set(re.findall(r"\b(statefulset|deployment|deploy|service)/([\w-]+)", PAGE))
+
+    assert len(named) > 3
+    for kind, name in named:
+        assert rendered.one(kinds[kind], name)
+    assert "mylist-mongodb-0" in PAGE
+    assert rendered.one("Secret", "mylist-mongodb")
+
+
+def test_links_lead_somewhere() -> None:
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", PAGE) if not link.startswith("https://")]
+
+    assert links
+    assert all((ROOT / "docs" / link).exists() for link in links)

@@ -1,0 +1,98 @@
+"""What `helm test` runs, run on a real service: it passes where lists work, fails where they do not, leaves nothing."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from tests.chart.rendering import CHART, rendered_case
+from tests.conftest import Serve
+from tests.serving import Service
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+Documents = Database[dict[str, Any]]
+
+
+@pytest.fixture
+def run(mongodb_uri: str) -> Run:
+    def run(service: Service, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, str(CHART / "files" / "tests" / "list.py")],
+            env=os.environ | {"API": service.url, "MONGODB_URI": mongodb_uri, **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    return run
+
+
+def test_passes_on_a_service_that_works(service: Service, run: Run, database: Documents) -> None:
+    ended = run(service)
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.splitlines()[-1] == "passed"
+    assert "POST /api/mylist/add: 201" in ended.stdout
+    assert "DELETE /api/mylist/remove/" in ended.stdout
+    assert database["movies"].count_documents({}) == database["mylist"].count_documents({}) == 0
+
+
+def test_takes_the_title_that_it_is_given(service: Service, run: Run, database: Documents) -> None:
+    shows = database["tvshows"]
+    show = shows.insert_one({"title": "Of the catalogue", "genres": []}).inserted_id
+
+    ended = run(service, CONTENT_ID=str(show), CONTENT_TYPE="tvshow", MONGODB_URI="mongodb://nowhere.invalid/x")
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert str(show) in ended.stdout
+    assert shows.count_documents({}) == 1
+
+
+def test_fails_where_a_title_is_not_there(service: Service, run: Run) -> None:
+    ended = run(service, CONTENT_ID="0123456789abcdef01234567")
+
+    assert ended.returncode == 1
+    assert "failed: expected 201" in ended.stdout
+
+
+def test_fails_and_cleans_up_where_the_service_has_another_database(
+    serve: Serve, mongodb_uri: str, run: Run, database: Documents
+) -> None:
+    other = serve(MONGODB_URI=f"{mongodb_uri.partition('?')[0]}-other")
+
+    ended = run(other)
+
+    assert ended.returncode == 1
+    assert database["movies"].count_documents({}) == 0
+
+
+def test_runs_as_the_pod_that_it_is() -> None:
+    pod = rendered_case("default").one("Pod", "mylist-test")
+    [container] = pod["spec"]["containers"]
+    script = rendered_case("default").one("ConfigMap", "mylist-test")
+    variables = {each["name"]: each for each in container["env"]}
+
+    assert script["data"]["list.py"].strip() == (CHART / "files" / "tests" / "list.py").read_text().strip()
+    assert container["command"] == ["python", "/tests/list.py"]
+    assert variables["API"]["value"] == "http://mylist.ott:80"
+    assert "MONGODB_PASSWORD" in variables
+    for each in (pod, script):
+        assert each["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    weights = [int(each["metadata"]["annotations"].get("helm.sh/hook-weight", "0")) for each in (script, pod)]
+    assert weights[0] < weights[1]
+
+
+def test_the_seed_job_runs_what_the_command_accepts() -> None:
+    [job] = rendered_case("everything").of_kind("Job")
+    [container] = job["spec"]["template"]["spec"]["containers"]
+
+    assert container["command"] == ["mylist", "seed"]
+    assert container["args"] == ["--users=1000000", "--titles=2000", "--items=50"]
+    [sample] = rendered_case("external").of_kind("Job")
+    assert "args" not in sample["spec"]["template"]["spec"]["containers"][0]
+    assert sample["metadata"]["name"] != job["metadata"]["name"].replace("ott-", "")

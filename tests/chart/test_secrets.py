@@ -1,0 +1,138 @@
+"""Passwords: made up once, kept from then on, and never made up where a Secret is there."""
+
+from base64 import b64decode
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chart.cluster import Cluster, cluster
+from tests.chart.rendering import EXTERNAL_CASES, NAMESPACE, Rendered, case, render, rendered_case, template
+
+MADE_UP = {
+    "mylist-mongodb": {"mongodb-root-password", "mongodb-password", "mongodb-exporter-password"},
+    "mylist-redis": {"redis-password"},
+}
+OF_SECRETS_THAT_ARE_THERE = ("--set", "mongodb.auth.existingSecret=a,redis.auth.existingSecret=b")
+
+
+@pytest.fixture
+def empty_cluster(tmp_path: Path) -> Iterator[Cluster]:
+    with cluster(tmp_path) as made:
+        yield made
+
+
+def passwords(rendered: Rendered) -> dict[str, str]:
+    return {
+        f"{secret['metadata']['name']}/{key}": b64decode(value).decode()
+        for secret in rendered.of_kind("Secret")
+        for key, value in secret["data"].items()
+    }
+
+
+def checksums(rendered: Rendered) -> dict[str, str]:
+    return {
+        f"{name} {annotation}": value
+        for name, pod in rendered.templates()
+        for annotation, value in pod["metadata"].get("annotations", {}).items()
+        if annotation.startswith("checksum/")
+    }
+
+
+class TestMadeUp:
+    def test_are_long_and_differ(self) -> None:
+        made = passwords(rendered_case("default"))
+
+        assert made.keys() == {f"{name}/{key}" for name, keys in MADE_UP.items() for key in keys}
+        assert len(set(made.values())) == len(made)
+        assert all(len(password) == 32 for password in made.values())
+
+    def test_differ_from_one_release_to_another(self) -> None:
+        assert not set(passwords(render()).values()) & set(passwords(render()).values())
+
+    def test_survive_an_upgrade(self, empty_cluster: Cluster) -> None:
+        installed = empty_cluster.install()
+        upgraded = empty_cluster.install("--set", "replicas=5")
+
+        assert passwords(upgraded) == passwords(installed)
+        assert checksums(upgraded) == checksums(installed)
+        assert f"/api/v1/namespaces/{NAMESPACE}/secrets/mylist-mongodb" in empty_cluster.asked
+
+    def test_survive_an_uninstallation(self, empty_cluster: Cluster) -> None:
+        installed = empty_cluster.install()
+        for name in MADE_UP:
+            assert installed.one("Secret", name)["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+        assert passwords(empty_cluster.install()) == passwords(installed)
+
+    def test_one_that_the_cluster_lacks_is_added_to_those_that_it_has(self, empty_cluster: Cluster) -> None:
+        installed = passwords(empty_cluster.install())
+        del empty_cluster.secrets[NAMESPACE, "mylist-mongodb"]["data"]["mongodb-exporter-password"]
+        upgraded = passwords(empty_cluster.install())
+
+        assert {name for name in installed if installed[name] != upgraded[name]} == {
+            "mylist-mongodb/mongodb-exporter-password"
+        }
+
+    def test_give_way_to_one_that_is_given(self, empty_cluster: Cluster) -> None:
+        installed = empty_cluster.install()
+        upgraded = empty_cluster.install("--set", "redis.auth.password=chosen")
+
+        assert passwords(upgraded) == {**passwords(installed), "mylist-redis/redis-password": "chosen"}
+        changed = {name for name, value in checksums(upgraded).items() if checksums(installed)[name] != value}
+        assert changed == {"Deployment/mylist checksum/secret", "StatefulSet/mylist-redis checksum/secret"}
+        assert passwords(empty_cluster.install()) == passwords(upgraded)
+
+
+class TestExisting:
+    def test_two_renderings_are_equal(self) -> None:
+        assert template(*OF_SECRETS_THAT_ARE_THERE) == template(*OF_SECRETS_THAT_ARE_THERE)
+
+    @pytest.mark.parametrize("name", EXTERNAL_CASES)
+    def test_two_renderings_with_external_stores_are_equal(self, name: str) -> None:
+        assert template("--values", str(case(name))) == template("--values", str(case(name)))
+
+    def test_without_them_two_renderings_differ(self) -> None:
+        assert template() != template()
+
+    def test_none_is_made(self) -> None:
+        rendered = render({"mongodb.auth.existingSecret": "a", "redis.auth.existingSecret": "b"})
+        used = {
+            each["valueFrom"]["secretKeyRef"]["name"]
+            for _, container, _ in rendered.containers()
+            for each in container.get("env", [])
+            if "valueFrom" in each
+        }
+
+        assert rendered.of_kind("Secret") == []
+        assert used == {"a", "b"}
+
+
+def test_one_that_is_given_arrives_as_it_is() -> None:
+    given = 'with $pecial: characters, %20 and "quotes"'
+
+    assert passwords(rendered_case("ha")) == {"mylist/redis-password": given}
+
+
+@pytest.mark.parametrize("change", [{"settings.cacheTtl": 301}, {"mongodb.auth.username": "other"}], ids=str)
+def test_pods_start_anew_when_their_configuration_changes(change: dict[str, object]) -> None:
+    before, after = (
+        render({"mongodb.auth.password": "a", "redis.auth.password": "b", **each}) for each in ({}, change)
+    )
+    changed = {name for name, value in checksums(after).items() if checksums(before)[name] != value}
+
+    assert changed == {"Deployment/mylist checksum/config"}
+
+
+def test_the_user_of_mongodb_may_do_what_it_has_to_and_nothing_else() -> None:
+    script = rendered_case("default").one("ConfigMap", "mylist-mongodb")["data"]["users.js"]
+    container = rendered_case("default").one("StatefulSet", "mylist-mongodb")["spec"]["template"]["spec"]["containers"][
+        0
+    ]
+    variables = {each["name"] for each in container["env"]}
+
+    assert 'roles: [{ role: "readWrite", db: process.env.MYLIST_DATABASE }]' in script
+    assert script.count("role:") == 2
+    assert {"MYLIST_USER", "MYLIST_PASSWORD", "MYLIST_DATABASE", "EXPORTER_PASSWORD"} <= variables
+    mounts = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
+    assert mounts["users"] == "/docker-entrypoint-initdb.d"

@@ -1,0 +1,255 @@
+"""The values: what they may be, what they are unless given, and that the README tells all of it."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from mylist.settings import Explanation, explain
+from tests.chart.generated import README, documented, readme, undocumented
+from tests.chart.rendering import CASES, CHART, ROOT, case, render, rendered_case, values
+
+FILES = ["values.yaml", "charts/mongodb/values.yaml", "charts/redis/values.yaml"]
+# What the values on the stores say, rather than one of `settings`.
+OF_STORES = {
+    *("MONGODB_URI", "MONGODB_USER", "MONGODB_PASSWORD"),
+    *("REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD", "REDIS_DB", "REDIS_URL"),
+}
+# Defaults that are others than the service's own: in a cluster it is in production, and the image knows its revision.
+OTHER_DEFAULTS = {"APP_ENV": "production", "REVISION": ""}
+
+DEFAULTS = values(CHART / "values.yaml")
+SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+
+
+def settings() -> list[Explanation]:
+    return [each for each in explain() if each.variable not in OF_STORES]
+
+
+def camel(variable: str) -> str:
+    first, *others = variable.lower().split("_")
+    return first + "".join(other.capitalize() for other in others)
+
+
+of_settings = pytest.mark.parametrize("setting", settings(), ids=lambda each: each.variable)
+
+
+class TestSettings:
+    def test_are_those_of_the_service(self) -> None:
+        names = [camel(each.variable) for each in settings()]
+
+        assert [*DEFAULTS["settings"]] == names
+        assert [*SCHEMA["properties"]["settings"]["properties"]] == names
+
+    @of_settings
+    def test_accept_what_the_service_accepts(self, setting: Explanation) -> None:
+        schema = SCHEMA["properties"]["settings"]["properties"][camel(setting.variable)]
+        bounds = re.fullmatch(r"(?:a whole number|seconds) from ([\d.]+) to ([\d.]+)", setting.accepts)
+
+        if bounds:
+            assert schema["type"] == ("number" if setting.accepts.startswith("seconds") else "integer")
+            assert (schema["minimum"], schema["maximum"]) == (float(bounds[1]), float(bounds[2]))
+        elif setting.accepts == "true | false":
+            assert schema == {"type": "boolean"}
+        elif " | " in setting.accepts:
+            assert schema == {"enum": setting.accepts.split(" | ")}
+        else:
+            assert schema == {"type": "string"}
+
+    @of_settings
+    def test_have_the_defaults_of_the_service(self, setting: Explanation) -> None:
+        value = DEFAULTS["settings"][camel(setting.variable)]
+        written = str(value).lower() if isinstance(value, bool) else str(value)
+
+        assert written == OTHER_DEFAULTS.get(setting.variable, setting.default)
+
+    @of_settings
+    def test_reach_the_service(self, setting: Explanation) -> None:
+        value = DEFAULTS["settings"][camel(setting.variable)]
+        another = SCHEMA["properties"]["settings"]["properties"][camel(setting.variable)]
+        if "maximum" in another:
+            value = another["maximum"] if setting.variable != "DEFAULT_PAGE_SIZE" else 50
+        elif "enum" in another:
+            value = another["enum"][-1]
+        elif another["type"] == "boolean":
+            value = not value
+        else:
+            value = "other"
+        written = str(value).lower() if isinstance(value, bool) else str(value)
+
+        assert render({f"settings.{camel(setting.variable)}": value}).configuration()[setting.variable] == written
+
+    def test_of_the_stores_reach_the_service_in_some_case(self) -> None:
+        reached: set[str] = set()
+        for name in CASES:
+            rendered = rendered_case(name)
+            reached |= rendered.configuration().keys()
+            container = rendered.deployment()["spec"]["template"]["spec"]["containers"][0]
+            reached |= {each["name"] for each in container.get("env", [])}
+
+        assert reached >= {each.variable for each in explain()} - {"REDIS_DB"}  # a part of REDIS_URL
+
+
+class TestSchema:
+    @pytest.mark.parametrize("file", FILES)
+    def test_knows_every_value_and_no_other(self, file: str) -> None:
+        schema = json.loads((CHART / file).with_name("values.schema.json").read_text())
+        allowed = {"enabled", "global"} if "/" in file else set()
+
+        assert schema["additionalProperties"] is False
+        assert set(schema["properties"]) == values(CHART / file).keys() | allowed
+
+    @pytest.mark.parametrize("file", FILES)
+    def test_leaves_nothing_open_that_the_chart_reads(self, file: str) -> None:
+        schema = json.loads((CHART / file).with_name("values.schema.json").read_text())
+        subcharts = ("mongodb", "redis") if file == "values.yaml" else ()
+
+        for name, part in schema["properties"].items():
+            if "properties" in part and name not in subcharts:
+                assert part["additionalProperties"] is False, name
+
+
+class TestReadme:
+    def test_tables_are_those_of_the_values(self) -> None:
+        assert README.read_text() == readme(), "run .venv/bin/python -m tests.chart.generated"
+
+    @pytest.mark.parametrize("file", FILES)
+    def test_says_what_every_value_is_for(self, file: str) -> None:
+        assert undocumented(CHART / file) == []
+        assert len(documented(CHART / file)) > 20
+        assert [each.path for each in documented(CHART / file) if not each.meaning.endswith(".")] == []
+
+    def test_links_lead_somewhere(self) -> None:
+        links = re.findall(r"\]\(([^)#]+)\)", README.read_text())
+
+        assert links
+        assert all((CHART / link).exists() for link in links)
+
+    def test_example_is_accepted(self) -> None:
+        [example] = re.findall(r"^```yaml\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+        rendered = render(flat(yaml.safe_load(example)))
+
+        assert rendered.configuration()["REDIS_URL"].startswith("redis+sentinel://")
+
+
+class TestStores:
+    def test_external_mongodb_gets_tls(self) -> None:
+        uri = rendered_case("external").configuration()["MONGODB_URI"]
+
+        assert uri == (
+            "mongodb://mongodb-0.stores.example:27017,mongodb-1.stores.example:27018/mylist-ott"
+            "?replicaSet=rs0&tls=true&tlsCAFile=/etc/mylist/mongodb/ca.crt"
+        )
+
+    @pytest.mark.parametrize(
+        ("given", "told"),
+        [
+            ("mongodb://a", "mongodb://a/?tls=true"),
+            ("mongodb://a/", "mongodb://a/?tls=true"),
+            ("mongodb://a/b", "mongodb://a/b?tls=true"),
+            ("mongodb://a/b?", "mongodb://a/b?tls=true"),
+            ("mongodb+srv://a/b?w=1", "mongodb+srv://a/b?w=1&tls=true"),
+        ],
+    )
+    def test_tls_finds_its_place_in_the_uri(self, given: str, told: str) -> None:
+        rendered = render(mongodb__enabled=False, externalMongodb__uri=given, externalMongodb__tls__enabled=True)
+
+        assert rendered.configuration()["MONGODB_URI"] == told
+
+    @pytest.mark.parametrize(
+        ("given", "told"),
+        [
+            ({"hosts": ["a:1"]}, "redis://a:1/0"),
+            ({"hosts": ["a"], "database": 3, "user": "me"}, "redis://me@a/3"),
+            ({"hosts": ["a:1", "b:2"], "mode": "cluster"}, "redis+cluster://a:1,b:2"),
+            ({"hosts": ["a:1"], "mode": "sentinel", "sentinelName": "n", "database": 1}, "redis+sentinel://a:1/n/1"),
+            (
+                {"hosts": ["a:1"], "mode": "sentinel", "sentinelName": "n", "sentinelAuth": False},
+                "redis+sentinel://a:1/n/0?sentinel_username=&sentinel_password=",
+            ),
+            ({"hosts": ["a:1"], "tls.enabled": True}, "rediss://a:1/0"),
+            (
+                {"hosts": ["a:1"], "tls.enabled": True, "tls.caSecret": "s", "tls.checkHostname": False},
+                "rediss://a:1/0?ssl_ca_certs=/etc/mylist/redis/ca.crt&ssl_check_hostname=false",
+            ),
+            (
+                {"hosts": ["a:1"], "mode": "cluster", "tls.enabled": True, "tls.clientSecret": "s"},
+                "rediss+cluster://a:1?ssl_certfile=/etc/mylist/redis/tls.crt&ssl_keyfile=/etc/mylist/redis/tls.key",
+            ),
+        ],
+        ids=str,
+    )
+    def test_external_redis_in_all_its_forms(self, given: dict[str, Any], told: str) -> None:
+        external = {f"externalRedis.{name}": value for name, value in given.items()}
+
+        assert render({"redis.enabled": False, **external}).configuration()["REDIS_URL"] == told
+
+    def test_an_ipv6_address_keeps_its_port(self) -> None:
+        rendered = render(redis__enabled=False, externalRedis__hosts=["[fd00::1]:6380"])
+        egress = rendered.one("NetworkPolicy")["spec"]["egress"]
+
+        assert rendered.configuration()["REDIS_URL"] == "redis://[fd00::1]:6380/0"
+        assert [6380] in [[port["port"] for port in rule["ports"]] for rule in egress]
+
+
+class TestScaling:
+    def test_hpa_goes_by_the_cpu_of_the_container(self) -> None:
+        [metric] = render(autoscaling__enabled=True).one("HorizontalPodAutoscaler")["spec"]["metrics"]
+
+        assert metric["type"] == "ContainerResource"
+        assert metric["containerResource"] == {
+            "name": "cpu",
+            "container": "mylist",
+            "target": {"type": "Utilization", "averageUtilization": 60},
+        }
+
+    def test_hpa_may_go_by_requests_under_way_that_the_adapter_gives(self) -> None:
+        metric = rendered_case("ha").one("HorizontalPodAutoscaler")["spec"]["metrics"][1]
+        adapter = values(ROOT / "observability" / "values" / "prometheus-adapter.yaml")
+
+        assert metric["pods"]["metric"]["name"] in {each["name"]["as"] for each in adapter["rules"]["custom"]}
+
+    def test_keda_is_what_observability_has(self) -> None:
+        [made] = rendered_case("everything").of_kind("ScaledObject")
+        original = values(ROOT / "observability" / "keda.yaml")["spec"]
+        original["scaleTargetRef"]["name"] = "ott-mylist"
+        original["triggers"][0]["metadata"]["containerName"] = "mylist"
+        query = original["triggers"][1]["metadata"]
+        query["query"] = query["query"].replace('namespace="mylist"', 'namespace="ott"')
+
+        assert made["spec"] == original
+
+
+def test_exporters_are_those_of_compose() -> None:
+    compose = values(ROOT / "observability" / "compose.yaml")["services"]
+
+    for store in ("mongodb", "redis"):
+        image = values(CHART / "charts" / store / "values.yaml")["exporter"]["image"]
+        assert f"{image['repository']}:{image['tag']}" == compose[f"{store}-exporter"]["image"]
+
+
+def test_version_is_that_of_the_package() -> None:
+    [version] = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    chart = values(CHART / "Chart.yaml")
+
+    assert chart["appVersion"] == version
+    assert {each["name"]: each["version"] for each in chart["dependencies"]} == {
+        store: values(CHART / "charts" / store / "Chart.yaml")["version"] for store in ("mongodb", "redis")
+    }
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_cases_say_what_they_are(name: str) -> None:
+    assert case(name).read_text().startswith("# ")
+
+
+def flat(given: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value
+    return found

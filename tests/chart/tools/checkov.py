@@ -1,0 +1,55 @@
+"""Checkov, in an environment of its own: what it asks for contradicts what the other development packages need."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.chart.tools.kept import LOCKS, folder
+from tests.missing import cannot
+
+
+class Finding(NamedTuple):
+    """What checkov has against an object: its check, and the object as `Kind.namespace.name`."""
+
+    check: str
+    resource: str
+
+
+def findings(rendered: Path) -> set[Finding]:
+    """Gives what checkov finds in a folder of rendered files; it asks nobody and sends nothing."""
+    ended = subprocess.run(
+        [
+            *(str(_python()), "-m", "checkov.main", "--directory", str(rendered), "--framework", "kubernetes"),
+            *("--output", "json", "--quiet", "--compact", "--skip-download", "--soft-fail"),
+        ],
+        env=os.environ | {"LOG_LEVEL": "ERROR"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stderr
+    report = json.loads(ended.stdout)
+    assert report["summary"]["passed"], report["summary"]
+    assert not report["summary"]["parsing_errors"], report["summary"]
+    return {Finding(each["check_id"], each["resource"]) for each in report["results"]["failed_checks"]}
+
+
+def _python() -> Path:
+    kept = folder("checkov")
+    python = kept / "bin" / "python"
+    made = kept / "made"
+    if not made.exists():
+        uv = Path(sys.executable).with_name("uv")
+        for command in (
+            [uv, "venv", "--quiet", "--clear", "--python", sys.executable, kept],
+            [uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", LOCKS / "checkov.txt"],
+        ):
+            ended = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+            if ended.returncode:
+                cannot(f"checkov cannot be fetched: {ended.stderr.strip()[-200:]}")
+        made.touch()
+    return python
