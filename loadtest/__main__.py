@@ -1,0 +1,103 @@
+"""Runs one scenario of the load test on this machine, with a service and stores of its own unless --host names one.
+
+Locust runs as a master and a worker for each core. Beside the tables on the terminal, the folder of --output gets
+Locust's report, the verdict as JSON and a plot of latencies.
+
+exit status: 0 every threshold is kept, 1 one is missed, 2 it could not be tested
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from loadtest.plans import PLANS
+from loadtest.plot import draw
+from loadtest.seeded import stores
+from mylist.seeding.load_set import InvalidLoadSetError, LoadSet
+from tests.serving import Service, free_port
+
+_UNTESTED = 2
+_LOCUSTFILE = Path(__file__).with_name("locustfile.py")
+
+
+def main() -> int:
+    """Runs the command line; gives the exit status."""
+    parser = _parser()
+    arguments = parser.parse_args()
+    try:
+        load_set = LoadSet(arguments.people, arguments.titles, arguments.items)
+    except InvalidLoadSetError as error:
+        parser.error(str(error))
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    figures = arguments.output / f"{arguments.scenario}.json"
+    figures.unlink(missing_ok=True)
+    with ExitStack() as stack:
+        host = arguments.host
+        if not host:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mylist-loadtest-")))
+            settings = stack.enter_context(stores(load_set, arguments.output / "filled", folder))
+            service = Service(folder, settings | {"LOG_LEVEL": "error"})
+            stack.callback(service.stop)
+            service.wait_until_ready()
+            host = service.url
+        status = _run(_locust(arguments, host, figures))
+    if not figures.exists():  # whatever the status, it is no verdict
+        return _UNTESTED
+    draw(json.loads(figures.read_text()), figures.with_suffix(".svg"))
+    print(f"{figures.with_suffix('')}: .html, .svg, .json")
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtest", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    purposes = "; ".join(f"{plan.name}: {plan.purpose.replace('%', '%%')}" for plan in PLANS.values())
+    parser.add_argument("scenario", nargs="?", choices=list(PLANS), default="cached-latency", help=purposes)
+    parser.add_argument("--duration", type=int, metavar="S", help="seconds that are measured (the scenario's own)")
+    parser.add_argument("--users", type=int, metavar="N", help="Locust's users at most (the scenario's own)")
+    parser.add_argument("--host", metavar="URL", help="a service that runs already and is filled with the load set")
+    parser.add_argument("--metrics", action="append", default=[], metavar="URL", help="of each replica (HOST/metrics)")
+    parser.add_argument("--without-metrics", action="store_true", help="do not compare with the service's metrics")
+    parser.add_argument("--people", type=int, default=10_000, metavar="N", help="users of the load set")
+    parser.add_argument("--titles", type=int, default=5000, metavar="N", help="titles of the load set")
+    parser.add_argument("--items", type=int, default=25, metavar="N", help="items of each list of the load set")
+    parser.add_argument("--warm-up", type=float, default=5, metavar="S", help="seconds before it is measured")
+    parser.add_argument("--leeway", type=float, default=1, metavar="F", help="so many times the latencies allowed pass")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="one for each core")
+    parser.add_argument("--output", type=Path, default=Path("build/loadtest"), metavar="FOLDER")
+    return parser
+
+
+def _run(command: list[str]) -> int:
+    """Runs a command to its end, which SIGTERM and Ctrl-C bring about; gives its exit status."""
+    # In a session of its own the terminal's Ctrl-C does not reach the workers: the master tells them to end.
+    process = subprocess.Popen(command, start_new_session=True)  # noqa: S603 - our own
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: process.terminate())
+    return process.wait()
+
+
+def _locust(arguments: argparse.Namespace, host: str, figures: Path) -> list[str]:
+    port = str(free_port())
+    command = [sys.executable, "-m", "locust", "--locustfile", str(_LOCUSTFILE), "--headless", "--host", host]
+    command += ["--processes", str(arguments.workers), "--master-bind-host", "127.0.0.1"]
+    command += ["--master-bind-port", port, "--master-port", port]
+    command += ["--skip-log-setup", "--html", str(figures.with_suffix(".html"))]
+    command += ["--scenario", arguments.scenario, "--warm-up", str(arguments.warm_up), "--figures", str(figures)]
+    command += ["--leeway", str(arguments.leeway)]
+    command += ["--people", str(arguments.people), "--titles", str(arguments.titles)]
+    command += ["--run-time", f"{arguments.duration}s"] if arguments.duration else []
+    command += ["--users", str(arguments.users)] if arguments.users else []
+    command += [word for url in arguments.metrics for word in ("--metrics", url)]
+    return [*command, "--without-metrics"] if arguments.without_metrics else command
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""What a run showed: the requests as Locust saw them, by route."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from loadtest.histogram import Histogram, Route
+from loadtest.thresholds import Kind
+
+PERCENTILES = (50.0, 75.0, 90.0, 95.0, 99.0, 99.9)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Requests that Locust sent: how many, how many failed, and how many took so many milliseconds."""
+
+    requests: int
+    failures: int
+    times: Mapping[float, int]
+
+    def percentile(self, percent: float) -> float:
+        """Gives the least latency that so many percent of the requests did not exceed, in milliseconds.
+
+        Raises:
+            ValueError: there were no requests.
+        """
+        if not self.times:
+            raise ValueError("there were no requests")
+        rank = max(1, math.ceil(percent / 100 * sum(self.times.values())))
+        passed = 0
+        for time in sorted(self.times):
+            passed += self.times[time]
+            if passed >= rank:
+                break
+        return time
+
+
+def merge(seen: Iterable[Seen]) -> Seen:
+    """Gives several routes' requests as one."""
+    requests = failures = 0
+    times: Counter[float] = Counter()
+    for each in seen:
+        requests += each.requests
+        failures += each.failures
+        times.update(each.times)
+    return Seen(requests, failures, times)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One run.
+
+    Attributes:
+        scenario: its name.
+        users: how many there were at most.
+        seconds: how long it was measured.
+        seen: what Locust saw.
+        counted: what the service counted meanwhile; empty when that is not known.
+        failures: how often which failure came about.
+        remark: why that is not known, or is only a part.
+        defects: what makes the run no measurement at all.
+    """
+
+    scenario: str
+    users: int
+    seconds: float
+    seen: Mapping[Route, Seen]
+    counted: Mapping[Route, Histogram] = field(default_factory=dict)
+    failures: Mapping[str, int] = field(default_factory=dict)
+    remark: str = ""
+    defects: tuple[str, ...] = ()
+
+    def of(self, kind: Kind) -> Seen:
+        """Gives all reads or all writes."""
+        return merge(seen for (method, _), seen in self.seen.items() if (method == "GET") == (kind == "reads"))

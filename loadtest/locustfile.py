@@ -1,0 +1,98 @@
+"""The load test as Locust runs it: `locust -f loadtest/locustfile.py --headless --scenario mixed --host URL`.
+
+With `--master` and `--worker`, the master takes the options and gives the verdict; workers need to know it only.
+
+exit status: 0 every threshold is kept, 1 one is missed, 2 the service cannot be tested
+"""
+
+import json
+import signal
+import sys
+from pathlib import Path
+
+import gevent
+from locust import events, stats
+from locust.env import Environment
+from locust.runners import WorkerRunner
+
+from loadtest.course import Course
+from loadtest.options import add_options, options_of
+from loadtest.scenarios import SCENARIOS, Browse, CachedLatency, Mixed, Ramp, Soak, Spike
+from loadtest.thresholds import of
+from loadtest.verdict import as_data, judge, misses, report
+from loadtest.window import follow
+
+__all__ = ["Browse", "CachedLatency", "Course", "Mixed", "Ramp", "Soak", "Spike"]  # what Locust looks for in here
+
+_UNUSABLE = 2
+_GRACE = 5.0
+"""Seconds for the visits under way when there shall be fewer users."""
+
+
+def three_digits(milliseconds: float) -> float:
+    """Rounds a response time for Locust's statistics, which would round it to whole milliseconds."""
+    return float(f"{milliseconds:.3g}")
+
+
+stats.bucket_response_time = three_digits  # type: ignore[assignment] # that they are whole is what is to change
+events.init_command_line_parser.add_listener(add_options)
+
+
+@events.init.add_listener
+def prepare(environment: Environment, **_: object) -> None:
+    """Gets ready to lead the run, or to follow whoever does."""
+    runner = environment.runner
+    assert runner is not None  # noqa: S101 - there is one from here on
+    if isinstance(runner, WorkerRunner):
+        follow(environment, runner)
+        return
+    options = options_of(environment)
+    host = environment.host = (environment.host or "").rstrip("/")
+    if options.without_metrics:
+        options.metrics = []
+    elif not options.metrics:
+        options.metrics = [f"{host}/metrics"]
+    environment.user_classes = [SCENARIOS[options.scenario]]
+    environment.stop_timeout = environment.stop_timeout or _GRACE
+    _course(environment).prepare(environment)
+    # While it follows a shape, Locust would die of it and leave its workers behind.
+    gevent.signal_handler(signal.SIGTERM, runner.quit)
+
+
+@events.test_stopping.add_listener
+def finish(environment: Environment, **_: object) -> None:
+    """Ends what is measured before the workers end."""
+    if not isinstance(environment.runner, WorkerRunner):
+        _course(environment).finish()
+
+
+@events.quitting.add_listener
+def judge_run(environment: Environment, **_: object) -> None:
+    """Makes the verdict the exit status, whatever Locust thinks of single failures."""
+    if isinstance(environment.runner, WorkerRunner):
+        environment.process_exit_code = 0
+        return
+    course = _course(environment)
+    if course.unusable:
+        environment.process_exit_code = _UNUSABLE
+        print(f"loadtest: {course.unusable}", file=sys.stderr)
+        return
+    figures = course.finish()
+    options = options_of(environment)
+    outcomes = judge(figures, of(figures.scenario), share=course.share, leeway=options.leeway)
+    environment.process_exit_code = 1 if misses(figures, outcomes) else 0
+    if options.figures:
+        path = Path(options.figures)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(as_data(figures, outcomes), indent=2) + "\n")
+
+    @events.quit.add_listener
+    def tell(**_: object) -> None:
+        """Tells it last of all, below Locust's own tables."""
+        print(f"\n{report(figures, outcomes)}", flush=True)
+
+
+def _course(environment: Environment) -> Course:
+    course = environment.shape_class
+    assert isinstance(course, Course)  # noqa: S101 - it is the only one in here
+    return course

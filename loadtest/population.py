@@ -1,0 +1,62 @@
+"""Who uses the service and what they want: people and titles of a load set, drawn by popularity."""
+
+import random
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from itertools import chain
+
+from mylist.lists.item import ContentType
+from mylist.seeding.load_set import title_id, title_type, user_id
+
+_EVEN_PEOPLE = 0.01
+"""The share of the people who come about equally often: nobody opens the app ten times a second."""
+
+_DRAWS = 100
+
+
+class Zipf:
+    """Numbers from 1, of which the k-th is drawn nearly as often as 1 / (k + shift).
+
+    Without a shift it is Zipf's law as the load set draws its lists by; with one (Mandelbrot's form of it) the first
+    `shift` numbers are about equally frequent.
+    """
+
+    def __init__(self, count: int, shift: float = 0.0, *, uniform: Callable[[], float] = random.random) -> None:
+        self._start = 1.0 + shift
+        self._ratio = (count + self._start) / self._start
+        self._count = count
+        self._uniform = uniform
+
+    def draw(self) -> int:
+        """Draws one."""
+        # The inverse of the distribution function log((k + shift) / (1 + shift)) / log(ratio).
+        drawn = int(self._start * (self._ratio ** self._uniform() - 1)) + 1
+        return min(drawn, self._count)  # a product may be rounded up to the end
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """A movie or show, as an add names it."""
+
+    content_id: str
+    content_type: ContentType
+
+
+class Population:
+    """The people of a load set and the titles that they may want."""
+
+    def __init__(self, people: int, titles: int) -> None:
+        self._people = Zipf(people, shift=_EVEN_PEOPLE * people)
+        self._titles = Zipf(titles)
+        self._every_title = titles
+
+    def person(self) -> str:
+        """Gives the `user-id` of somebody, the more active the more often."""
+        return user_id(self._people.draw())
+
+    def title(self, *, without: Collection[str]) -> Title:
+        """Gives a title, the more popular the more often, that is none of these content ids."""
+        for number in chain((self._titles.draw() for _ in range(_DRAWS)), range(1, self._every_title + 1)):
+            if title_id(number) not in without:
+                break
+        return Title(title_id(number), title_type(number))

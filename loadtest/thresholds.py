@@ -1,0 +1,48 @@
+"""What each scenario has to hold."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["reads", "writes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """What the reads or the writes of a scenario have to hold, as Locust sees them.
+
+    Attributes:
+        scenario: by its name.
+        kind: of the requests.
+        p95: that latency, in milliseconds, has to be below this.
+        p99: and that one.
+        errors: the largest share of requests that may fail.
+        rate: the least number of answers a second, by as many users as the scenario's plan has.
+    """
+
+    scenario: str
+    kind: Kind
+    p95: float
+    p99: float
+    errors: float
+    rate: float
+
+
+# fmt: off
+THRESHOLDS = (
+    #         scenario          kind       p95   p99   errors  rate
+    Threshold("cached-latency", "reads",     8,   10,  0.001,  500),
+    Threshold("browse",         "reads",    12,   25,  0.001,  400),
+    Threshold("mixed",          "reads",    15,   30,  0.001,  240),
+    Threshold("mixed",          "writes",   60,  120,  0.001,   10),
+    Threshold("spike",          "reads",    40,   80,  0.001,  250),
+    Threshold("ramp",           "reads",    15,   30,  0.001,  200),
+    Threshold("ramp",           "writes",   60,  120,  0.001,    8),
+    Threshold("soak",           "reads",    15,   30,  0.001,  240),
+    Threshold("soak",           "writes",   60,  120,  0.001,   10),
+)
+# fmt: on
+
+
+def of(scenario: str) -> list[Threshold]:
+    """Gives the thresholds of a scenario."""
+    return [threshold for threshold in THRESHOLDS if threshold.scenario == scenario]

@@ -1,0 +1,57 @@
+"""The thresholds as they are shipped, and as docs/loadtest.md has them."""
+
+import re
+from pathlib import Path
+
+from loadtest.plans import PLANS
+from loadtest.thresholds import THRESHOLDS, Threshold, of
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "loadtest.md"
+
+
+def test_the_documented_promise_is_held_under_a_load_worth_the_name() -> None:
+    [promise] = of("cached-latency")
+
+    assert promise.kind == "reads"
+    assert promise.p99 <= 10
+    assert promise.rate >= 500
+
+
+def test_every_scenario_has_thresholds_and_nothing_else_has() -> None:
+    assert {threshold.scenario for threshold in THRESHOLDS} == set(PLANS)
+
+
+def test_no_requests_have_two_rows() -> None:
+    rows = [(threshold.scenario, threshold.kind) for threshold in THRESHOLDS]
+    assert len(set(rows)) == len(rows)
+
+
+def test_the_document_has_the_same_thresholds() -> None:
+    rows = re.findall(
+        r"^\| `([a-z-]+)` \| (reads|writes) \| (\d+) ms \| (\d+) ms \| ([\d.]+) % \| (\d+)/s \|$",
+        DOCUMENT.read_text(),
+        re.MULTILINE,
+    )
+    documented = [
+        (scenario, kind, float(p95), float(p99), float(errors) / 100, float(rate))
+        for scenario, kind, p95, p99, errors, rate in rows
+    ]
+    assert documented == [as_row(threshold) for threshold in THRESHOLDS]
+
+
+def test_the_document_has_the_same_scenarios() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \| ([^|]+) \| (\d+) \| (\d+) s \|$", DOCUMENT.read_text(), re.MULTILINE)
+    assert [(name, int(users), int(seconds)) for name, _, users, seconds in rows] == [
+        (plan.name, plan.users, plan.seconds) for plan in PLANS.values()
+    ]
+
+
+def as_row(threshold: Threshold) -> tuple[str, str, float, float, float, float]:
+    return (
+        threshold.scenario,
+        threshold.kind,
+        threshold.p95,
+        threshold.p99,
+        threshold.errors,
+        threshold.rate,
+    )
