@@ -8,6 +8,7 @@ name is worked out here, and the one that the SDK gets samples what was begun he
 import os
 import random
 import re
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -27,6 +28,9 @@ _DEFAULT_SAMPLER = "parentbased_traceidratio"
 _DEFAULT_RATIO = 0.01
 _EXPORT_TIMEOUT = 3.0
 _FLUSH_TIMEOUT = 2.0
+# Spans are encoded by a thread, which keeps the event loop waiting meanwhile: 12 ms for the SDK's batch of 512.
+_BATCH_SIZE = 128
+_SWITCH_INTERVAL = 0.0005
 _PROTOCOL = "http/protobuf"
 _SAMPLED = 1
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?")
@@ -76,6 +80,8 @@ def start() -> None:
         raise TracingError(f"OpenTelemetry is not installed ({error}); pip install 'mylist[tracing]'") from None
     os.environ.setdefault("OTEL_SERVICE_NAME", "mylist")
     os.environ.setdefault("OTEL_EXPORTER_OTLP_TIMEOUT", str(_EXPORT_TIMEOUT))
+    os.environ.setdefault("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", str(_BATCH_SIZE))
+    sys.setswitchinterval(_SWITCH_INTERVAL)
     try:
         resource = Resource.create({"service.version": __version__})
         provider = TracerProvider(sampler=DecidedSampler(), resource=resource, shutdown_on_exit=False)
@@ -119,14 +125,9 @@ def _sampling(environment: Mapping[str, str]) -> tuple[float, bool]:
     return ratio, name != kind
 
 
-def is_on() -> bool:
-    """Says whether anything is traced."""
-    return _tracing is not None
-
-
 def is_sampled(headers: Mapping[str, str]) -> bool:
     """Decides whether a request is traced, by its W3C trace context or by chance."""
-    if _tracing is None:  # it has just ended
+    if _tracing is None:
         return False
     given = headers.get("traceparent")
     if given and _tracing.heeds_parent and (parent := _TRACEPARENT.fullmatch(given)):
@@ -210,11 +211,19 @@ def _operation_span(system: str, name: str, parent: "Span", served: "Sequence[Sp
     if _tracing is None:  # it has ended meanwhile
         yield
         return
-    with _tracing.tracer.start_as_current_span(
+    # Nothing stands below it, so it need not be the current one.
+    span = _tracing.tracer.start_span(
         f"{system} {name}",
         trace.set_span_in_context(parent),
         kind=trace.SpanKind.CLIENT,
         attributes={"db.system.name": system, "db.operation.name": name},
         links=[trace.Link(each.get_span_context()) for each in served],
-    ):
+    )
+    try:
         yield
+    except BaseException as error:
+        span.record_exception(error)
+        mark_failed(span, type(error).__name__)
+        raise
+    finally:
+        span.end()

@@ -95,7 +95,7 @@ class StrictHttp(Http):
 
 async def _answer(app: Sanic[Config, Context], request: ApiRequest) -> None:
     # Probes and scrapes come all the time and tell nothing.
-    if tracing.is_on() and request.path.startswith("/api/") and tracing.is_sampled(request.headers):
+    if tracing.is_sampled(request.headers) and request.path.startswith("/api/"):
         with tracing.request_span(request.headers, attributes_of(request)):
             await _handle(app, request)
     else:
