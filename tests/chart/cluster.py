@@ -5,15 +5,14 @@
 
 import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tests.answering import Answering, answering
 from tests.chart.rendering import KUBERNETES, NAMESPACE, RELEASE, Object, Rendered, parse, template
 
 _VERSION = {"major": "1", "minor": KUBERNETES[-1].partition(".")[2], "gitVersion": f"v{KUBERNETES[-1]}.0"}
@@ -88,39 +87,24 @@ class Cluster:
 def cluster(folder: Path) -> Iterator[Cluster]:
     """Runs one that is empty."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Handler(Answering):
+        def do_GET(self) -> None:  # noqa: N802 - as http.server calls it
             status, content = made.answer(self.path.partition("?")[0])
-            body = json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(json.dumps(content).encode(), "application/json", status)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    kubeconfig = folder / "kubeconfig"
-    kubeconfig.write_text(
-        yaml.safe_dump(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "clusters": [{"name": "test", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}],
-                "users": [{"name": "test", "user": {}}],
-                "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-                "current-context": "test",
-            }
+    with answering(Handler) as port:
+        kubeconfig = folder / "kubeconfig"
+        kubeconfig.write_text(
+            yaml.safe_dump(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Config",
+                    "clusters": [{"name": "test", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+                    "users": [{"name": "test", "user": {}}],
+                    "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+                    "current-context": "test",
+                }
+            )
         )
-    )
-    made = Cluster(kubeconfig)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
+        made = Cluster(kubeconfig)
         yield made
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -104,6 +104,13 @@ def test_a_service_that_is_20_ms_slower_fails_and_it_says_by_how_much(
     assert data["routes"]["GET /api/mylist/items"]["service"]["50"] > PROMISE
 
 
+def run_locust(*options: str) -> subprocess.CompletedProcess[str]:
+    """Runs Locust itself, as one process."""
+    return subprocess.run(
+        [*LOCUST, *options], check=False, cwd=ROOT, env=environment({}), capture_output=True, text=True, timeout=40
+    )
+
+
 def test_locust_as_one_process_judges_and_shows_what_lies_between_client_and_service(
     service: Service, delayed: Delayed, tmp_path: Path
 ) -> None:
@@ -111,15 +118,7 @@ def test_locust_as_one_process_judges_and_shows_what_lies_between_client_and_ser
     load = ["--users", str(USERS), "--run-time", "2s", "--people", str(PEOPLE), "--titles", str(TITLES)]
     load += ["--warm-up", "0", "--figures", str(figures)]
 
-    ended = subprocess.run(
-        [*LOCUST, "--host", delayed(service.url), *load],
-        check=False,
-        cwd=ROOT,
-        env=environment({}),
-        capture_output=True,
-        text=True,
-        timeout=40,
-    )
+    ended = run_locust("--host", delayed(service.url), *load)
 
     assert ended.returncode == 1, ended.stderr
     assert "MISSED cached-latency, reads: p99 is" in ended.stdout
@@ -210,15 +209,7 @@ def served(service: Service) -> float:
     ],
 )
 def test_a_service_that_cannot_be_tested_gets_no_verdict(service: Service, options: list[str], says: str) -> None:
-    ended = subprocess.run(
-        [*LOCUST, "--host", service.url, *options],
-        check=False,
-        cwd=ROOT,
-        env=environment({}),
-        capture_output=True,
-        text=True,
-        timeout=40,
-    )
+    ended = run_locust("--host", service.url, *options)
 
     assert ended.returncode == 2
     assert f"loadtest: {says}" in ended.stderr

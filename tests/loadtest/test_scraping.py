@@ -1,12 +1,11 @@
 """What there is to compare with, and why there is not."""
 
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 
 import pytest
 
 from loadtest.scraping import Scrapes
+from tests.answering import Answering, answering
 from tests.loadtest.test_histogram import ITEMS, exposition
 from tests.serving import free_port
 
@@ -16,30 +15,20 @@ class Replica:
 
     def __init__(self) -> None:
         self.says = exposition(5, items={"0.001": 10, "+Inf": 10})
-        replica = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(200)
-                self.end_headers()
-                self.wfile.write(replica.says.encode())
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/metrics"
+        self.url = ""
 
 
 @pytest.fixture
 def replica() -> Iterator[Replica]:
     replica = Replica()
-    thread = Thread(target=replica.server.serve_forever)
-    thread.start()
-    yield replica
-    replica.server.shutdown()
-    thread.join()
-    replica.server.server_close()
+
+    class Handler(Answering):
+        def do_GET(self) -> None:  # noqa: N802 - as http.server calls it
+            self.answer(replica.says.encode(), "text/plain; version=0.0.4")
+
+    with answering(Handler) as port:
+        replica.url = f"http://127.0.0.1:{port}/metrics"
+        yield replica
 
 
 def test_what_was_counted_in_the_window_is_compared(replica: Replica) -> None:

@@ -3,17 +3,16 @@
 import re
 import shutil
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import yaml
 
+from tests.answering import Answering, answering
 from tests.observability.recorded import EXPOSITIONS
 from tests.serving import answers, free_port
 from tests.waiting import wait_until
@@ -100,8 +99,8 @@ def expositions() -> Iterator[str]:
     """Serves what exporters told that cannot run here, each file under its name; their counters grow."""
     began = time.monotonic()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Handler(Answering):
+        def do_GET(self) -> None:  # noqa: N802 - as http.server calls it
             text = (EXPOSITIONS / f"{self.path.strip('/')}.txt").read_text()
             counters = _UNTYPED.union(_COUNTED.findall(text))
             grown = 10 * (time.monotonic() - began)
@@ -110,25 +109,10 @@ def expositions() -> Iterator[str]:
                 value = float(sample["value"]) + (grown if sample["name"] in counters else 0)
                 return f"{sample['series']} {value}"
 
-            body = _SAMPLE.sub(now, text).encode()
-            self.send_response(200)
-            self.send_header("content-type", "text/plain; version=0.0.4")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(_SAMPLE.sub(now, text).encode(), "text/plain; version=0.0.4")
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield f"127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with answering(Handler) as port:
+        yield f"127.0.0.1:{port}"
 
 
 @contextmanager
