@@ -1,8 +1,8 @@
 """Traces by OpenTelemetry, over OTLP/HTTP; off, and free, unless an endpoint is set (`OTEL_EXPORTER_OTLP_ENDPOINT`).
 
 The standard `OTEL_*` variables say where to, which share, and what the service is called. Whether a request is sampled
-is decided before anything is created for it: a span costs a third of a cached read. So the sampler that the variables
-name is worked out here, and the one that the SDK gets samples what was begun here and what stands below that.
+is decided before anything is created for it. So the sampler that the variables name is worked out here, and the SDK,
+which sees MongoDB's commands alone, samples those of requests that are.
 """
 
 import os
@@ -14,13 +14,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mylist import __version__
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.trace import Span, Tracer
+
+    from mylist.spans import Span, Spans
 
 _SAMPLERS = ("always_on", "always_off", "traceidratio", "parentbased_always_on", "parentbased_always_off")
 _PARENT_BASED = "parentbased_"
@@ -42,13 +43,14 @@ class TracingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Tracing:
-    tracer: "Tracer"
+    spans: "Spans"
     provider: "TracerProvider"
     ratio: float
     heeds_parent: bool
 
 
 _tracing: _Tracing | None = None
+_NOTHING = nullcontext()
 _span: "ContextVar[Span | None]" = ContextVar("mylist_span", default=None)
 
 
@@ -74,8 +76,9 @@ def start() -> None:
         from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
         from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+        from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased  # noqa: PLC0415
 
-        from mylist.tracing_sampler import DecidedSampler  # noqa: PLC0415
+        from mylist.spans import HashedResource, Spans  # noqa: PLC0415
     except ImportError as error:
         raise TracingError(f"OpenTelemetry is not installed ({error}); pip install 'mylist[tracing]'") from None
     os.environ.setdefault("OTEL_SERVICE_NAME", "mylist")
@@ -83,13 +86,15 @@ def start() -> None:
     os.environ.setdefault("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", str(_BATCH_SIZE))
     sys.setswitchinterval(_SWITCH_INTERVAL)
     try:
-        resource = Resource.create({"service.version": __version__})
-        provider = TracerProvider(sampler=DecidedSampler(), resource=resource, shutdown_on_exit=False)
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        resource = HashedResource(Resource.create({"service.version": __version__}))
+        processor = BatchSpanProcessor(OTLPSpanExporter())
+        # Commands of background checks have no request above them, and so become nothing.
+        provider = TracerProvider(sampler=ParentBased(ALWAYS_OFF), resource=resource, shutdown_on_exit=False)
+        provider.add_span_processor(processor)
     except ValueError as error:
         raise TracingError(f"a variable of OpenTelemetry (OTEL_…) cannot be used: {error}") from None
     PymongoInstrumentor().instrument(tracer_provider=provider)
-    _tracing = _Tracing(provider.get_tracer("mylist", __version__), provider, ratio, heeds_parent)
+    _tracing = _Tracing(Spans(resource, processor), provider, ratio, heeds_parent)
 
 
 def stop() -> None:
@@ -136,33 +141,21 @@ def is_sampled(headers: Mapping[str, str]) -> bool:
 
 
 @contextmanager
-def request_span(headers: Mapping[str, str], attributes: Mapping[str, str]) -> "Iterator[Span]":
+def request_span(headers: Mapping[str, str], attributes: "dict[str, str | int]") -> "Iterator[Span]":
     """Surrounds one request that is sampled; the span ends however the request does.
 
     Args:
         headers: those that carry W3C's trace context.
         attributes: what is known of the request before it is answered.
     """
-    from opentelemetry import context, trace  # noqa: PLC0415 - an extra
-    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator  # noqa: PLC0415
-
     assert _tracing is not None  # noqa: S101 - else nothing is sampled
-    parent = TraceContextTextMapPropagator().extract(headers)
-    span = _tracing.tracer.start_span(
-        attributes["http.request.method"], parent, kind=trace.SpanKind.SERVER, attributes=attributes
-    )
-    # Both are reset: one task serves a whole connection, so the next request would find them.
-    own = _span.set(span)
-    token = context.attach(trace.set_span_in_context(span, parent))
-    try:
-        yield span
-    except BaseException as error:
-        mark_failed(span, type(error).__name__)
-        raise
-    finally:
-        context.detach(token)
-        _span.reset(own)
-        span.end()
+    with _tracing.spans.of_request(headers, attributes) as span, _tracing.spans.above_the_driver(span):
+        # Reset, for one task serves a whole connection: the next request would find it.
+        token = _span.set(span)
+        try:
+            yield span
+        finally:
+            _span.reset(token)
 
 
 def current() -> "Span | None":
@@ -170,60 +163,22 @@ def current() -> "Span | None":
     return _span.get()
 
 
-def traceparent(span: "Span") -> str:
-    """Gives a span's W3C trace context."""
-    of = span.get_span_context()
-    return f"00-{of.trace_id:032x}-{of.span_id:016x}-{of.trace_flags:02x}"
-
-
-def mark_failed(span: "Span", kind: str) -> None:
-    """Notes on a span that what it stands for has failed, and how."""
-    from opentelemetry.trace import StatusCode  # noqa: PLC0415 - an extra
-
-    span.set_attribute("error.type", kind)
-    span.set_status(StatusCode.ERROR)
-
-
 def trace_id() -> str | None:
     """Gives the trace id of the request that is served, if it is sampled; 32 hexadecimal digits."""
     span = _span.get()
-    return f"{span.get_span_context().trace_id:032x}" if span else None
+    return span.trace_id if span else None
 
 
-def operation(system: str, name: str) -> "AbstractContextManager[Any]":
+def operation(system: str, name: str) -> "AbstractContextManager[object]":
     """Surrounds one operation of a store, which is a span where the request is sampled.
 
     MongoDB's commands become spans by the driver's own instrumentation.
     """
     span = _span.get()
-    return nullcontext() if span is None else _operation_span(system, name, span, ())
+    return _NOTHING if span is None else shared_operation(system, name, (span,))
 
 
-def shared_operation(system: str, name: str, served: "Sequence[Span]") -> "AbstractContextManager[Any]":
-    """Surrounds one operation for several requests, linked to all of them that are sampled; below the first."""
-    return _operation_span(system, name, served[0], served) if served else nullcontext()
-
-
-@contextmanager
-def _operation_span(system: str, name: str, parent: "Span", served: "Sequence[Span]") -> Iterator[None]:
-    from opentelemetry import trace  # noqa: PLC0415 - an extra
-
-    if _tracing is None:  # it has ended meanwhile
-        yield
-        return
-    # Nothing stands below it, so it need not be the current one.
-    span = _tracing.tracer.start_span(
-        f"{system} {name}",
-        trace.set_span_in_context(parent),
-        kind=trace.SpanKind.CLIENT,
-        attributes={"db.system.name": system, "db.operation.name": name},
-        links=[trace.Link(each.get_span_context()) for each in served],
-    )
-    try:
-        yield
-    except BaseException as error:
-        span.record_exception(error)
-        mark_failed(span, type(error).__name__)
-        raise
-    finally:
-        span.end()
+def shared_operation(system: str, name: str, served: "Sequence[Span]") -> "AbstractContextManager[object]":
+    """Surrounds one operation for several requests, of which these are sampled."""
+    # Tracing may have ended meanwhile.
+    return _tracing.spans.of_operation(system, name, served) if served and _tracing else _NOTHING

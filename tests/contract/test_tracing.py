@@ -185,8 +185,15 @@ def test_a_read_for_several_is_linked_to_each(caller: User, collector: Collector
         return [span for span in collector.spans if span.name == "redis get"]
 
     assert len(hits) > 20
-    wait_until(lambda: hits <= {link.span_id for span in gets() for link in span.links}, within=10)
-    assert max(len(span.links) for span in gets()) > 1, "no two reads shared a round trip"
+
+    def served() -> set[bytes]:
+        return {span_id for span in gets() for span_id in (span.parent_span_id, *(link.span_id for link in span.links))}
+
+    wait_until(lambda: hits <= served(), within=10)
+    shared = [{link.span_id for link in span.links} for span in gets() if span.links]
+    assert shared, "no two reads shared a round trip"
+    assert all(len(links) > 1 for links in shared), "whom a read served alone is above it already"
+    assert all(span.parent_span_id in {link.span_id for link in span.links} for span in gets() if span.links)
 
 
 def test_what_is_not_sampled_leaves_nothing(caller: User, collector: Collector) -> None:

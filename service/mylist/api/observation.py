@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from sanic.response import BaseHTTPResponse
 
-from mylist import metrics, tracing
+from mylist import metrics
 from mylist.api.request import ApiRequest
 from mylist.api.responses import ApiResponse
 from mylist.durations import Durations
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Span
+    from mylist.spans import Span
 
 _SERVER_ERROR = 500
 _UNMATCHED = "unmatched"
@@ -49,7 +49,7 @@ def note(request: ApiRequest, response: BaseHTTPResponse, seconds: float, span: 
     cache = response.cache if isinstance(response, ApiResponse) else None
     if settings.metrics:
         route = request.route.path if request.route else None
-        _requests(request.method, route, response.status, cache).observe(seconds, tracing.trace_id() if span else None)
+        _requests(request.method, route, response.status, cache).observe(seconds, span.trace_id if span else None)
     if span:
         _describe(span, request, response.status, cache)
     if seconds > settings.slow_request and _slow_lines.may_be_written():
@@ -58,7 +58,7 @@ def note(request: ApiRequest, response: BaseHTTPResponse, seconds: float, span: 
         _log(logging.DEBUG, "Request", request, response.status, seconds, cache)
 
 
-def attributes_of(request: ApiRequest) -> dict[str, str]:
+def attributes_of(request: ApiRequest) -> dict[str, str | int]:
     """Gives what is known of a request before it is answered, for its span."""
     return {
         "http.request.method": metrics.method_label(request.method),
@@ -87,12 +87,13 @@ def _requests(method: str, path: str | None, status: int, cache: str | None) -> 
 def _describe(span: "Span", request: ApiRequest, status: int, cache: str | None) -> None:
     route = route_of(request)
     method = metrics.method_label(request.method)
-    span.update_name(f"{method} {route}" if route != _UNMATCHED else method)
-    span.set_attributes({"http.route": route, "http.response.status_code": status})
+    span.name = f"{method} {route}" if route != _UNMATCHED else method
+    span.attributes["http.route"] = route
+    span.attributes["http.response.status_code"] = status
     if cache:
-        span.set_attribute("mylist.cache.result", cache)
+        span.attributes["mylist.cache.result"] = cache
     if status >= _SERVER_ERROR:
-        tracing.mark_failed(span, str(status))
+        span.fail(str(status))
 
 
 def _log(level: int, what: str, request: ApiRequest, status: int, seconds: float, cache: str | None) -> None:  # noqa: PLR0913 - the parts of a line

@@ -62,7 +62,7 @@ class StrictHttp(Http):
         response = self.response
         span = tracing.current()
         if span:
-            response.headers["traceresponse"] = tracing.traceparent(span)
+            response.headers["traceresponse"] = span.traceparent
         # A head that cannot be read took no time to speak of.
         seconds = perf_counter() - self.perft0 if self.perft0 else 0.0
         if isinstance(response, ApiResponse):

@@ -9,7 +9,7 @@ from mylist.cache.commands import CacheCommands, Wanted
 from mylist.errors import CacheUnavailableError
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Span
+    from mylist.spans import Span
 
 _MOST_KEYS = 256
 
