@@ -9,13 +9,14 @@ whatever departs from the grammar (RFC 9112) is refused, and the connection clos
 import asyncio
 import re
 from asyncio import BaseTransport
+from collections.abc import Coroutine
 from functools import partial
 from time import monotonic, perf_counter
 from typing import Any, cast
 
 from sanic import Request, Sanic
 from sanic.config import Config
-from sanic.exceptions import BadRequest
+from sanic.exceptions import BadRequest, RequestCancelled
 from sanic.http import Http, Stage
 from sanic.response import BaseHTTPResponse
 from sanic.server import HttpProtocol
@@ -93,12 +94,14 @@ class StrictHttp(Http):
         return int(value, base)
 
 
-async def _answer(app: Sanic[Config, Context], request: ApiRequest) -> None:
+def _answer(app: Sanic[Config, Context], request: ApiRequest) -> Coroutine[Any, Any, None]:
     # Probes and scrapes come all the time and tell nothing.
-    if tracing.is_sampled(request.headers) and request.path.startswith("/api/"):
-        with tracing.request_span(request.headers, attributes_of(request)):
-            await _handle(app, request)
-    else:
+    traced = tracing.is_sampled(request.headers) and request.path.startswith("/api/")
+    return _trace(app, request) if traced else _handle(app, request)
+
+
+async def _trace(app: Sanic[Config, Context], request: ApiRequest) -> None:
+    with tracing.request_span(request.headers, attributes_of(request)):
         await _handle(app, request)
 
 
@@ -123,12 +126,13 @@ async def _handle(app: Sanic[Config, Context], request: ApiRequest) -> None:
 class HttpConnection(HttpProtocol):
     """One connection, from its first byte to its last."""
 
-    __slots__ = ("_arrival",)
+    __slots__ = ("_arrival", "_most_buffered")
     HTTP_CLASS = StrictHttp
 
     def __init__(self, **arguments: Any) -> None:  # noqa: ANN401 - as Sanic has them
         super().__init__(**arguments)
         self._arrival: asyncio.Future[None] | None = None
+        self._most_buffered: int = self.app.config.REQUEST_BUFFER_SIZE
         self.request_handler = partial(_answer, self.app)
 
     @property
@@ -159,14 +163,27 @@ class HttpConnection(HttpProtocol):
         Sanic counts its timeouts from the last byte, so that a client that sends one a second has all the time in the
         world. Here they count from the first byte of a request, and from the response where a body is left over.
         """
-        counts_from = self._time
         http = self.http
-        begins_request = http is None or (http.stage is Stage.IDLE and not http.request_body)
-        super().data_received(data)
+        if http is None or (http.stage is Stage.IDLE and not http.request_body):
+            self._time = monotonic()
+        self.recv_buffer += data
+        if len(self.recv_buffer) >= self._most_buffered and self.transport:
+            self.transport.pause_reading()
         if self._arrival and not self._arrival.done():  # its request may have been cancelled
             self._arrival.set_result(None)
-        if not begins_request:
-            self._time = counts_from
+
+    async def send(self, data: bytes) -> None:
+        """Sends some of a response, as soon as the client has taken enough of what was sent before.
+
+        Raises:
+            RequestCancelled: the connection is being closed.
+        """
+        if not self._can_write.is_set():
+            await self._can_write.wait()
+        if self.transport is None or self.transport.is_closing():
+            raise RequestCancelled
+        self.transport.write(data)
+        self._time = monotonic()
 
     def check_timeouts(self) -> None:
         """Runs every few seconds; ends what Sanic would wait for without end."""

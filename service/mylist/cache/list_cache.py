@@ -88,6 +88,7 @@ class ListCache:
         self._reads = CoalescedReads(commands)
         self._loads = SharedLoads(load)
         self._checks = FreshnessChecks(load, self._look, every=check_every)
+        self._leasing: dict[str, asyncio.Task[bytes]] = {}
         self._leased: dict[bytes, asyncio.Task[ListValue]] = {}
         self._ttl = ttl
         self._strict = strict
@@ -105,29 +106,41 @@ class ListCache:
         if not self._link.believed:
             return await self._loads.load(user_id), CacheResult.BYPASSED
         key = _key(user_id)
-        lease = None
         try:
             held = await self._reads.get(key, None if first is None else size_of(first))
             if held is None:
-                lease = self._commands.new_lease(key)
-                held = await self._commands.place_lease(key, lease, milliseconds=self._lease_lifetime)
+                held = await self._lease(user_id, key)
         except CacheUnavailableError:
             return await self._loads.load(user_id), CacheResult.BYPASSED
-        if held is None and lease:
-            task = start(self._load_and_fill(user_id, key, lease))
-            self._leased[lease] = task
-            return await asyncio.shield(task), CacheResult.MISS
-        return await self._read_held(user_id, held or b"", first)
+        if not holds(LIST_TAG, held):
+            return await self._load(user_id, held)
+        try:
+            value = ListValue(held, first=first)
+        except UnreadableValueError as error:
+            _logger.warning("Cached list of user %s cannot be read: %s", user_id, error)
+            return await self._loads.load(user_id), CacheResult.BYPASSED
+        self._checks.note(user_id, held)
+        return value, CacheResult.HIT
 
-    async def _read_held(self, user_id: str, held: bytes, first: int | None) -> tuple[ListValue, CacheResult]:
-        if holds(LIST_TAG, held):
-            try:
-                value = ListValue(held, first=first)
-            except UnreadableValueError as error:
-                _logger.warning("Cached list of user %s cannot be read: %s", user_id, error)
-                return await self._loads.load(user_id), CacheResult.BYPASSED
-            self._checks.note(user_id, held)
-            return value, CacheResult.HIT
+    def _lease(self, user_id: str, key: str) -> Awaitable[bytes]:
+        """Places a lease on a key that holds nothing, and begins to load under it; gives what the key holds then.
+
+        Reads that find nothing at the same time share one, which is placed after all of them were asked for.
+        """
+        if key not in self._leasing:
+            self._leasing[key] = start(self._place_lease(user_id, key))
+        return asyncio.shield(self._leasing[key])
+
+    async def _place_lease(self, user_id: str, key: str) -> bytes:
+        del self._leasing[key]
+        lease = self._commands.new_lease(key)
+        held = await self._commands.place_lease(key, lease, milliseconds=self._lease_lifetime)
+        if held is not None:
+            return held
+        self._leased[lease] = start(self._load_and_fill(user_id, key, lease))
+        return lease
+
+    async def _load(self, user_id: str, held: bytes) -> tuple[ListValue, CacheResult]:
         # The lease still stands, so no write has begun since it was placed: a load under it is as good as a new one.
         if task := self._leased.get(held):
             return await asyncio.shield(task), CacheResult.MISS
