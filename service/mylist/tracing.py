@@ -16,6 +16,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from multidict import istr
+
 from mylist import __version__
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ _BATCH_SIZE = 128
 _SWITCH_INTERVAL = 0.0005
 _PROTOCOL = "http/protobuf"
 _SAMPLED = 1
+_PARENT = istr("traceparent")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?")
 
 
@@ -135,8 +138,7 @@ def is_sampled(headers: Mapping[str, str]) -> bool:
     """Decides whether a request is traced, by its W3C trace context or by chance."""
     if _tracing is None:
         return False
-    given = headers.get("traceparent")
-    if given and _tracing.heeds_parent and (parent := _TRACEPARENT.fullmatch(given)):
+    if _tracing.heeds_parent and _PARENT in headers and (parent := _TRACEPARENT.fullmatch(headers[_PARENT])):
         return bool(int(parent[1], 16) & _SAMPLED)
     return random.random() < _tracing.ratio  # noqa: S311 - a sample
 

@@ -6,6 +6,7 @@ import re
 from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 
+from multidict import istr
 from sanic import Request, Sanic
 from sanic.compat import Header
 from sanic.config import Config
@@ -16,6 +17,8 @@ from sanic.models.protocol_types import TransportProtocol
 from mylist.api.context import Context
 from mylist.errors import InvalidUserIdError, UserIdRequiredError
 
+# Names that are folded already: a header is found in half the time by them.
+_HOST, _TRANSFER_ENCODING, _GIVEN_ID, _USER = map(istr, ("host", "transfer-encoding", "x-request-id", "user-id"))
 _USER_ID = re.compile(r"[A-Za-z0-9._~:@|/+=-]{1,128}", re.ASCII)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~:@|/+=-]{1,128}", re.ASCII)
 _ID_PREFIX = os.urandom(6).hex()
@@ -54,9 +57,9 @@ class ApiRequest(_Request):
             BadRequest: the head departs from the grammar, which Sanic largely trusts it to keep.
         """
         if head:
-            hosts = len(headers.getall("host", ()))
+            hosts = len(headers.getall(_HOST, ()))
             old = version == "1.0"  # has no chunks, and may name no host
-            misframed = old and "transfer-encoding" in headers
+            misframed = old and _TRANSFER_ENCODING in headers
             if misframed or hosts > 1 or hosts + old == 0 or not _HEAD.fullmatch(head):
                 raise BadRequest("Malformed head")
         super().__init__(url_bytes, headers, version, method, transport, app, head)
@@ -65,7 +68,7 @@ class ApiRequest(_Request):
     def id(self) -> str:
         """What ties log lines, traces and answers together: the client's X-Request-ID if usable, else a new one."""
         if self._id is None:
-            given = self.headers.getone("x-request-id", "")
+            given = self.headers.getone(_GIVEN_ID, "")
             self._id = given if _REQUEST_ID.fullmatch(given) else f"{_ID_PREFIX}-{next(_ids):x}"
         return str(self._id)
 
@@ -97,7 +100,7 @@ class ApiRequest(_Request):
             UserIdRequiredError: the header is missing or empty.
             InvalidUserIdError: it is malformed, or there are several.
         """
-        given = self.headers.getall("user-id", ())
+        given = self.headers.getall(_USER, ())
         if len(given) > 1:
             raise InvalidUserIdError
         user_id = given[0].strip() if given else ""

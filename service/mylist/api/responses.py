@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import cast
 
+from multidict import istr
 from sanic import HTTPResponse
 from sanic.compat import Header
 from sanic.headers import format_http1_response
@@ -37,6 +38,7 @@ _EXPOSED_HEADERS = "ETag, Retry-After, X-Cache, X-Request-ID"
 # A list belongs to one user and may change at any moment: whoever keeps a copy asks before using it.
 _REVALIDATE = "private, no-cache"
 _NO_STORE = "no-store"
+_IF_NONE_MATCH = istr("if-none-match")
 _WITHOUT_BODY = frozenset({204, 304})
 _HEADER_NAMES = re.compile(r"[A-Za-z0-9, -]{1,500}", re.ASCII)
 
@@ -97,7 +99,7 @@ def json_response(  # noqa: PLR0913 - one line per part of a response
     if status == 200 and request.method in {"GET", "HEAD"}:  # noqa: PLR2004 - HTTP's own
         etag = etag or etag_of(body)
         particular["etag"] = etag
-        known = request.headers.getone("if-none-match", None)
+        known = request.headers.getone(_IF_NONE_MATCH, None)
         if known is not None and matches(known, etag):
             return _response(request, b"", 304, particular, _REVALIDATE, cache)
     caching = _REVALIDATE if status < 400 else _NO_STORE  # noqa: PLR2004 - HTTP's own
