@@ -47,7 +47,7 @@ class Course(LoadTestShape):
         self._seconds = float(options.run_time or self._plan.seconds)
         self._warm_up = float(options.warm_up)
         self._people = int(options.people)
-        self._window = Window(environment, options.metrics)
+        self._window = Window(environment, options.metrics, options.autoscaler)
 
     @property
     def share(self) -> float:
@@ -89,6 +89,7 @@ class Course(LoadTestShape):
                 counted=counted.by_route if counted else {},
                 failures=window.failures() if counted else {},
                 remark=counted.remark if counted else "",
+                scaling=window.scaling(),
                 defects=tuple(self._defects()),
             )
         return self._figures

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from loadtest.autoscaler import Scaling
 from loadtest.histogram import Histogram, Route
 from loadtest.thresholds import Kind
 
@@ -59,6 +60,7 @@ class Figures:
         counted: what the service counted meanwhile; empty when that is not known.
         failures: how often which failure came about.
         remark: why that is not known, or is only a part.
+        scaling: what the service's autoscaler did; None when none was named.
         defects: what makes the run no measurement at all.
     """
 
@@ -69,6 +71,7 @@ class Figures:
     counted: Mapping[Route, Histogram] = field(default_factory=dict)
     failures: Mapping[str, int] = field(default_factory=dict)
     remark: str = ""
+    scaling: Scaling | None = None
     defects: tuple[str, ...] = ()
 
     def of(self, kind: Kind) -> Seen:

@@ -25,6 +25,7 @@ from loadtest.window import follow
 __all__ = ["Browse", "CachedLatency", "Course", "Mixed", "Ramp", "Soak", "Spike"]  # what Locust looks for in here
 
 _UNUSABLE = 2
+_PRINTED = "-"
 _GRACE = 5.0
 """Seconds for the visits under way when there shall be fewer users."""
 
@@ -81,15 +82,18 @@ def judge_run(environment: Environment, **_: object) -> None:
     options = options_of(environment)
     outcomes = judge(figures, of(figures.scenario), share=course.share, leeway=options.leeway)
     environment.process_exit_code = 1 if misses(figures, outcomes) else 0
-    if options.figures:
+    data = as_data(figures, outcomes)
+    if options.figures not in {"", _PRINTED}:
         path = Path(options.figures)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(as_data(figures, outcomes), indent=2) + "\n")
+        path.write_text(json.dumps(data, indent=2) + "\n")
 
     @events.quit.add_listener
     def tell(**_: object) -> None:
         """Tells it last of all, below Locust's own tables."""
         print(f"\n{report(figures, outcomes)}", flush=True)
+        if options.figures == _PRINTED:
+            print(json.dumps(data), flush=True)
 
 
 def _course(environment: Environment) -> Course:

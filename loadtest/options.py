@@ -40,7 +40,8 @@ def add_options(parser: LocustArgumentParser) -> None:
         default=[],
         env_var="LOADTEST_METRICS",
         metavar="URL",
-        help="Metrics of one replica of the service; given for each of them. HOST/metrics unless given.",
+        help="Metrics of one replica of the service; given for each of them. HOST/metrics unless given. "
+        "dns+URL stands for every address that the name in it has.",
     )
     parser.add_argument(
         "--without-metrics",
@@ -57,7 +58,26 @@ def add_options(parser: LocustArgumentParser) -> None:
         help="So many times the latencies of the thresholds may pass, on a machine that does other things, too.",
     )
     parser.add_argument(
-        "--figures", default="", env_var="LOADTEST_FIGURES", metavar="FILE", help="Where to write the verdict as JSON."
+        "--autoscaler",
+        default="",
+        env_var="LOADTEST_AUTOSCALER",
+        metavar="NAME",
+        help="HorizontalPodAutoscaler whose replicas are told of; read from the Kubernetes API, so in a pod alone.",
+    )
+    parser.add_argument(
+        "--reconnect",
+        type=float,
+        default=0.0,
+        env_var="LOADTEST_RECONNECT",
+        metavar="S",
+        help="Seconds until a user opens another connection, by which load gets to replicas that are new; 0 for never.",
+    )
+    parser.add_argument(
+        "--figures",
+        default="",
+        env_var="LOADTEST_FIGURES",
+        metavar="FILE",
+        help="Where to write the verdict as JSON; - prints it, in one line.",
     )
 
 

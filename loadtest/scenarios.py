@@ -64,10 +64,14 @@ class Visitors(FastHttpUser):
         options = options_of(environment)
         self._population = Population(options.people, options.titles)
         self._due = 0.0
+        self._reconnect: float = options.reconnect
+        self._connected = 0.0
 
     def on_start(self) -> None:
         """Waits for a part of a turn: users that begin together must not stay in step."""
         self._due = time.perf_counter() + random() / self.visits_per_second
+        # Not all of them at once, either.
+        self._connected = time.perf_counter() - random() * self._reconnect
         gevent.sleep(self._due - time.perf_counter())
 
     def wait_time(self) -> float:
@@ -78,6 +82,9 @@ class Visitors(FastHttpUser):
 
     def visitor(self) -> str:
         """Gives whoever comes next."""
+        if self._reconnect and time.perf_counter() >= self._connected + self._reconnect:
+            self.client.client.clientpool.close()  # the next request opens another
+            self._connected = time.perf_counter()
         return self._population.person()
 
     def look(self, person: str, query: str = "") -> None:

@@ -1,7 +1,9 @@
 """What the service's processes say at `/metrics`."""
 
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
 from loadtest.histogram import Histogram, RestartedError, Route, Scrape, between, read
@@ -9,6 +11,8 @@ from loadtest.histogram import Histogram, RestartedError, Route, Scrape, between
 _TIMEOUT = 5.0
 _LEAST_SHARE = 0.9
 """Of the requests that Locust sent: if the service counted fewer, some of its processes were not asked."""
+_MANY = "dns+"
+"""Stands before a URL whose name has an address for each replica, as that of a headless Service has."""
 _opener = build_opener(ProxyHandler({}))
 
 
@@ -21,46 +25,86 @@ class Counted:
 
 
 class Scrapes:
-    """The two ends of a window, at every address given; without one there is nothing to compare with."""
+    """The two ends of a window, at every address given; without one there is nothing to compare with.
+
+    Replicas behind a name of many may come and go. One that came was sent nothing before the window, so all that it
+    counted belongs to it; one that went took along what it counted.
+    """
 
     def __init__(self, urls: Sequence[str]) -> None:
         self._urls = urls
-        self._before: list[Scrape] = []
+        self._before: dict[str, dict[str, Scrape]] = {}
         self._failed = ""
 
     def begin(self) -> None:
         """Scrapes at the start of the window."""
-        self._before = self._scrape()
+        for url in self._urls:
+            try:
+                self._before[url] = {address: _scrape(address) for address in _addresses(url)}
+            except (OSError, ValueError) as error:
+                self._failed = f"{url}: {error}"
 
     def end(self, requests: int) -> Counted:
         """Scrapes at its end, by when Locust has sent so many requests."""
-        after = self._scrape()
         if not self._urls:
             return Counted({}, "not compared with the service's own histogram, as was asked for")
+        pairs: list[tuple[Scrape, Scrape]] = []
+        gone = 0
+        for url, before in self._before.items():
+            try:
+                found = _pairs_of_many(url, before) if url.startswith(_MANY) else [(before[url], _scrape(url))]
+            except (OSError, ValueError) as error:
+                self._failed = f"{url}: {error}"
+                break
+            pairs += found
+            gone += len(before) - sum(earlier in before.values() for earlier, _ in found)
         if self._failed:
             return Counted({}, f"not compared with the service's own histogram: {self._failed}")
         try:
-            by_route = between(self._before, after)
+            by_route = between([earlier for earlier, _ in pairs], [later for _, later in pairs])
         except RestartedError:
             return Counted(
                 {},
                 "not compared with the service's own histogram: an address did not lead to the same process twice; "
                 "name every replica by its own --metrics",
             )
-        counted = sum(histogram.count for (_, route), histogram in by_route.items() if route.startswith("/api/"))
-        if counted < _LEAST_SHARE * requests:
-            return Counted(
-                by_route,
-                f"the service counted {counted:,.0f} of {requests:,} requests: name every replica by its own --metrics",
-            )
-        return Counted(by_route)
+        return Counted(by_route, _remark(by_route, requests, gone))
 
-    def _scrape(self) -> list[Scrape]:
-        scrapes = []
-        for url in self._urls:
-            try:
-                with _opener.open(url, timeout=_TIMEOUT) as answer:
-                    scrapes.append(read(answer.read().decode()))
-            except (OSError, ValueError) as error:
-                self._failed = f"{url}: {error}"
-        return scrapes
+
+def _pairs_of_many(url: str, before: dict[str, Scrape]) -> list[tuple[Scrape, Scrape]]:
+    """Scrapes the replicas that there are by now, each paired with what it had counted before."""
+    pairs = []
+    for address in _addresses(url):
+        try:
+            later = _scrape(address)
+        except OSError:  # it goes, and the name has not yet lost it
+            continue
+        earlier = before.get(address)
+        if earlier is None or earlier.started != later.started:
+            earlier = Scrape(later.started, {})
+        pairs.append((earlier, later))
+    return pairs
+
+
+def _remark(by_route: dict[Route, Histogram], requests: int, gone: int) -> str:
+    counted = sum(histogram.count for (_, route), histogram in by_route.items() if route.startswith("/api/"))
+    few = f"the service counted {counted:,.0f} of {requests:,} requests"
+    if gone:
+        return f"{few}: replicas that ended meanwhile, {gone}, took along what they had counted"
+    return f"{few}: name every replica by its own --metrics" if counted < _LEAST_SHARE * requests else ""
+
+
+def _addresses(url: str) -> list[str]:
+    """Gives the URLs to ask: for a name of many one for each of its addresses."""
+    if not url.startswith(_MANY):
+        return [url]
+    parts = urlsplit(url.removeprefix(_MANY))
+    port = parts.port or 80
+    found = [str(address[0]) for *_, address in socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)]
+    hosts = [f"[{host}]" if ":" in host else host for host in dict.fromkeys(found)]
+    return [parts._replace(netloc=f"{host}:{port}").geturl() for host in hosts]
+
+
+def _scrape(url: str) -> Scrape:
+    with _opener.open(url, timeout=_TIMEOUT) as answer:
+        return read(answer.read().decode())

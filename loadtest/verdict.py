@@ -1,9 +1,10 @@
 """Whether a run holds its thresholds, as tables for people and as data for programs."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from loadtest.autoscaler import Scaling
 from loadtest.figures import PERCENTILES, Figures, Seen
 from loadtest.histogram import Histogram
 from loadtest.thresholds import Threshold
@@ -89,6 +90,8 @@ def report(figures: Figures, outcomes: Iterable[Outcome]) -> str:
         lines += ["", *(f"{count:,} times {failure}" for failure, count in figures.failures.items())]
     if figures.remark:
         lines += ["", figures.remark]
+    if figures.scaling:
+        lines += ["", *_replicas(figures.scaling)]
     lines += ["", *(misses(figures, outcomes) or [f"{figures.scenario}: every threshold is kept"])]
     return "\n".join(lines)
 
@@ -113,6 +116,7 @@ def as_data(figures: Figures, outcomes: Iterable[Outcome]) -> dict[str, Any]:
         "missed": misses(figures, outcomes),
         "failures": dict(figures.failures),
         "remark": figures.remark,
+        "autoscaler": asdict(figures.scaling) if figures.scaling else None,
         "routes": {
             f"{method} {route}": {
                 "requests": seen.requests,
@@ -159,6 +163,21 @@ def _comparison(figures: Figures) -> list[str]:
             line += f"{theirs:>9.2f}{ours:>8.2f}{theirs - ours:>8.2f}"
         lines.append(line)
     return lines
+
+
+def _replicas(scaling: Scaling) -> list[str]:
+    """The replicas over time, a line for each change."""
+    lines = []
+    if scaling.samples:
+        current = [sample.current for sample in scaling.samples]
+        desired = [sample.desired for sample in scaling.samples]
+        seen = f"{min(current)} to {max(current)} replicas, {min(desired)} to {max(desired)} desired"
+        lines = [
+            f"autoscaler {scaling.name}: {seen}; {scaling.least} to {scaling.most} allowed",
+            f"{'second':>8}{'current':>9}{'desired':>9}",
+        ]
+        lines += [f"{sample.second:>8.0f}{sample.current:>9}{sample.desired:>9}" for sample in scaling.changes]
+    return [*lines, scaling.remark] if scaling.remark else lines
 
 
 def _shown(measure: str, value: float) -> str:

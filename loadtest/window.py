@@ -10,6 +10,7 @@ from locust.rpc import Message
 from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
 from locust.stats import StatsEntry
 
+from loadtest.autoscaler import Scaling, Watch
 from loadtest.figures import Seen
 from loadtest.histogram import Route
 from loadtest.scraping import Counted, Scrapes
@@ -40,11 +41,13 @@ def follow(environment: Environment, runner: WorkerRunner) -> None:
 class Window:
     """The window, as the master sees it, or Locust where it runs as one process alone."""
 
-    def __init__(self, environment: Environment, metrics: Sequence[str]) -> None:
+    def __init__(self, environment: Environment, metrics: Sequence[str], autoscaler: str = "") -> None:
         assert environment.runner is not None  # noqa: S101 - there is one from Locust's `init` on
         self._environment = environment
         self._runner = environment.runner
         self._scrapes = Scrapes(metrics)
+        self._watch = Watch(autoscaler) if autoscaler else None
+        self._scaling: Scaling | None = None
         self._workers: set[str] = set()
         self._awaited: set[str] = set()
         self._opened = 0.0
@@ -70,13 +73,22 @@ class Window:
         self._tell(_OPEN)
         self._environment.stats.reset_all()
         self._scrapes.begin()
+        if self._watch:
+            self._watch.begin()
         self._opened = time.monotonic()
 
     def close(self) -> Counted:
         """Collects what the workers counted; gives what the service did."""
         self._closed = time.monotonic()
         self._tell(_CLOSE)
-        return self._scrapes.end(self._environment.stats.total.num_requests)
+        counted = self._scrapes.end(self._environment.stats.total.num_requests)
+        if self._watch:
+            self._scaling = self._watch.end()
+        return counted
+
+    def scaling(self) -> Scaling | None:
+        """Gives what the autoscaler did, when one was named."""
+        return self._scaling
 
     def seen(self) -> dict[Route, Seen]:
         """Gives what Locust saw, all processes together."""

@@ -1,6 +1,11 @@
 """What there is to compare with, and why there is not."""
 
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
+from http.server import ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
@@ -77,3 +82,97 @@ def test_metrics_that_are_not_there_end_no_run() -> None:
     scrapes.begin()
 
     assert scrapes.end(100).remark.startswith(f"not compared with the service's own histogram: {url}: ")
+
+
+class Pods:
+    """Three processes on one port, by their addresses; a name stands for those of them that say something."""
+
+    def __init__(self) -> None:
+        self.says = dict.fromkeys(("127.0.0.1", "127.0.0.2", "127.0.0.3"), "")
+        self.url = ""
+        self.leaving = ""
+        """One that the name still has, and that answers no more."""
+
+    def resolve(self, host: str, port: int, *_: object, **__: object) -> list[Any]:
+        """Stands in for DNS, as it answers for a headless Service."""
+        if host in self.says:
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port))]
+        if host != "replicas.test":
+            raise socket.gaierror(f"{host} is not known")
+        there = [address for address, text in self.says.items() if text or address == self.leaving]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in there]
+
+
+@pytest.fixture
+def pods(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pods]:
+    pods = Pods()
+
+    class Handler(Answering):
+        def do_GET(self) -> None:  # noqa: N802 - as http.server calls it
+            said = pods.says[self.headers["host"].partition(":")[0]]
+            self.answer(said.encode(), "text/plain; version=0.0.4", 200 if said else 503)
+
+    with ExitStack() as started:
+        port = free_port()
+        for address in pods.says:
+            server = started.enter_context(ThreadingHTTPServer((address, port), Handler))
+            thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+            thread.start()
+            started.callback(thread.join)
+            started.callback(server.shutdown)
+        pods.url = f"dns+http://replicas.test:{port}/metrics"
+        monkeypatch.setattr("loadtest.scraping.socket.getaddrinfo", pods.resolve)
+        yield pods
+
+
+def test_every_address_of_a_name_is_asked_and_all_are_added_up(pods: Pods) -> None:
+    pods.says |= {"127.0.0.1": exposition(5, items={"0.001": 10, "+Inf": 10}), "127.0.0.2": exposition(6)}
+    scrapes = Scrapes([pods.url])
+    scrapes.begin()
+    pods.says |= {
+        "127.0.0.1": exposition(5, items={"0.001": 60, "+Inf": 70}),
+        "127.0.0.2": exposition(6, items={"0.001": 30, "+Inf": 40}),
+    }
+
+    counted = scrapes.end(100)
+
+    assert counted.by_route[ITEMS].buckets == {0.001: 80, float("inf"): 100}
+    assert not counted.remark
+
+
+def test_a_replica_that_comes_in_the_window_counts_as_a_whole(pods: Pods) -> None:
+    pods.says["127.0.0.1"] = exposition(5, items={"0.001": 10, "+Inf": 10})
+    scrapes = Scrapes([pods.url])
+    scrapes.begin()
+    pods.says["127.0.0.1"] = exposition(5, items={"0.001": 60, "+Inf": 60})
+    pods.says["127.0.0.3"] = exposition(9, items={"0.001": 50, "+Inf": 50})
+
+    counted = scrapes.end(100)
+
+    assert counted.by_route[ITEMS].count == 100
+    assert not counted.remark
+
+
+@pytest.mark.parametrize("how", ["gone", "leaving", "restarted"])
+def test_a_replica_that_ends_in_the_window_is_remarked(pods: Pods, how: str) -> None:
+    for address, started in (("127.0.0.1", 5), ("127.0.0.2", 6)):
+        pods.says[address] = exposition(started, items={"0.001": 10, "+Inf": 10})
+    scrapes = Scrapes([pods.url])
+    scrapes.begin()
+    pods.says["127.0.0.1"] = exposition(5, items={"0.001": 105, "+Inf": 105})
+    pods.says["127.0.0.2"] = exposition(7, items={"0.001": 2, "+Inf": 2}) if how == "restarted" else ""
+    pods.leaving = "127.0.0.2" if how == "leaving" else ""
+
+    counted = scrapes.end(100)
+
+    assert counted.by_route[ITEMS].count == (97 if how == "restarted" else 95)
+    what = f"the service counted {counted.by_route[ITEMS].count:.0f} of 100 requests"
+    assert counted.remark == f"{what}: replicas that ended meanwhile, 1, took along what they had counted"
+
+
+def test_a_name_that_nobody_knows_ends_no_run(pods: Pods) -> None:
+    url = pods.url.replace("replicas", "others")
+    scrapes = Scrapes([url])
+    scrapes.begin()
+
+    assert scrapes.end(100).remark == f"not compared with the service's own histogram: {url}: others.test is not known"

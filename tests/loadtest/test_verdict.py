@@ -6,6 +6,7 @@ from math import inf
 
 import pytest
 
+from loadtest.autoscaler import Sample, Scaling
 from loadtest.figures import Figures, Seen, merge
 from loadtest.histogram import Histogram
 from loadtest.thresholds import Threshold
@@ -134,3 +135,19 @@ def test_the_data_is_json_and_has_it_all() -> None:
     assert data["routes"]["GET /api/mylist/items"]["locust"]["99"] == 9.5
     assert data["routes"]["GET /api/mylist/items"]["service"]["50"] == 0.5
     assert data["routes"]["POST /api/mylist/add"]["service"] == {}
+    assert data["autoscaler"] is None
+
+
+def test_the_replicas_are_told_change_by_change_and_change_no_verdict() -> None:
+    samples = tuple(Sample(5.0 * number, current, 6) for number, current in enumerate((3, 3, 6, 6)))
+    figures = replace(QUICK, scaling=Scaling("mylist", 3, 20, samples, "the autoscaler mylist could not be read: 503"))
+
+    lines = report(figures, judge(figures, [READS, WRITES])).splitlines()
+
+    first = lines.index("autoscaler mylist: 3 to 6 replicas, 6 to 6 desired; 3 to 20 allowed")
+    rows = [["second", "current", "desired"], ["0", "3", "6"], ["10", "6", "6"], ["15", "6", "6"]]
+    assert [line.split() for line in lines[first + 1 : first + 5]] == rows
+    assert lines[first + 5] == "the autoscaler mylist could not be read: 503"
+    assert lines[-1] == "mixed: every threshold is kept"
+    data = json.loads(json.dumps(as_data(figures, [])))
+    assert data["autoscaler"]["samples"][2] == {"second": 10.0, "current": 6, "desired": 6}

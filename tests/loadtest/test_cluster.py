@@ -1,0 +1,168 @@
+"""The load test as its Jobs run it: a master and a worker, replicas behind one name, an autoscaler."""
+
+import json
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Serve
+from tests.loadtest.kubernetes import NAME, Kubernetes, kubernetes
+from tests.loadtest.runs import PEOPLE, ROOT, TITLES, seed
+from tests.metrics import Metrics
+from tests.serving import Service, environment, free_port
+
+ADDRESSES = "127.0.0.1", "127.0.0.2"
+LOCUST = [sys.executable, "-m", "locust", "--locustfile", "tests/loadtest/in_cluster.py", "--headless"]
+USERS, SECONDS = 20, 3
+ITEMS = "GET /api/mylist/items"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _seeded(mongodb_uri: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    seed(mongodb_uri, tmp_path_factory.mktemp("seed"))
+
+
+@pytest.fixture(scope="module")
+def replicas(
+    serve: Serve, mongodb_uri: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[Service]]:
+    """Two processes on the same port, as two pods have it."""
+    first = serve()
+    settings = {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url, "MONGODB_TIMEOUT": "5"}
+    here = {"HOST": ADDRESSES[1], "PORT": str(first.port)}
+    second = Service(tmp_path_factory.mktemp("replica"), settings | here)
+    second.port, second.url = first.port, f"http://{ADDRESSES[1]}:{first.port}"
+    with ExitStack() as started:
+        started.callback(second.stop)
+        second.wait_until_ready()
+        yield [first, second]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Kubernetes]:
+    """Its autoscaler wants twice as many replicas as soon as it was asked about."""
+    with kubernetes(tmp_path) as stand_in:
+        answer = stand_in.answer
+
+        def scale(path: str, token: str) -> tuple[int, dict[str, Any]]:
+            answered = answer(path, token)
+            stand_in.status = {"currentReplicas": 3, "desiredReplicas": 6}
+            return answered
+
+        stand_in.answer = scale  # type: ignore[method-assign]
+        yield stand_in
+
+
+def run(service: Service, cluster: Kubernetes, **changes: str) -> tuple[subprocess.CompletedProcess[str], Any, int]:
+    """Runs a master and a worker; gives how the master ended, its verdict as data, and the status of the worker."""
+    port = str(free_port())
+    given = {
+        "LOADTEST_SCENARIO": "cached-latency",
+        "LOADTEST_PEOPLE": str(PEOPLE),
+        "LOADTEST_TITLES": str(TITLES),
+        "LOADTEST_WARM_UP": "0",
+        "LOADTEST_METRICS": f"dns+http://replicas.test:{service.port}/metrics",
+        "LOADTEST_AUTOSCALER": NAME,
+        "LOADTEST_RECONNECT": "1",
+        # Tests run on machines that do other things, too.
+        "LOADTEST_LEEWAY": "20",
+        "LOCUST_HOST": f"http://replicas.test:{service.port}",
+        "LOCUST_USERS": str(USERS),
+        "LOCUST_RUN_TIME": f"{SECONDS}s",
+        "LOCUST_EXPECT_WORKERS": "1",
+    }
+    around = {"ADDRESSES": " ".join(ADDRESSES), "ACCOUNT": str(cluster.account), **cluster.environment}
+    leading = ["--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--figures=-"]
+    following = ["--worker", "--master-host", "127.0.0.1", "--master-port", port]
+    with ExitStack() as started:
+
+        def start(options: list[str], variables: dict[str, str]) -> subprocess.Popen[str]:
+            process = started.enter_context(
+                subprocess.Popen(
+                    [*LOCUST, *options],
+                    cwd=ROOT,
+                    env=environment(around | variables),
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            started.callback(process.kill)
+            return process
+
+        # The worker first: in a cluster nobody knows which comes to life before the other.
+        worker, master = start(following, {}), start(leading, given | changes)
+        reading = threading.Thread(target=worker.communicate)
+        reading.start()
+        printed, complaints = master.communicate(timeout=40)
+        reading.join(20)
+    ended = subprocess.CompletedProcess(master.args, master.returncode, printed, complaints)
+    *_, last = printed.splitlines()
+    return ended, json.loads(last), worker.returncode
+
+
+def counted(service: Service) -> float:
+    return Metrics(service).value("http_server_request_duration_seconds_count", http_route="/api/mylist/items")
+
+
+def test_a_run_in_a_cluster_sums_up_the_replicas_and_tells_of_the_autoscaler(
+    replicas: list[Service], cluster: Kubernetes, tmp_path: Path
+) -> None:
+    before = [counted(each) for each in replicas]
+
+    ended, verdict, worker = run(replicas[0], cluster)
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert worker == 0
+    assert verdict["remark"] == ""
+    each = [after - then for after, then in zip(map(counted, replicas), before, strict=True)]
+    route = verdict["routes"][ITEMS]
+    # Locust gets to both, and what the two counted is compared with it: neither alone is 90 % of it.
+    assert min(each) > 0.1 * route["requests"]
+    [compared] = [line for line in ended.stdout.splitlines() if line.startswith(f"{ITEMS} ") and line.count(".") > 6]
+    requests, of_both = (int(number.replace(",", "")) for number in compared.split()[2:4])
+    assert of_both == pytest.approx(requests, rel=0.1)
+    assert route["service"]["50"] > 0
+    # The autoscaler, in words, as data, and in the plot.
+    assert "autoscaler mylist: 3 to 3 replicas, 3 to 6 desired; 3 to 20 allowed" in ended.stdout
+    assert {(sample["current"], sample["desired"]) for sample in verdict["autoscaler"]["samples"]} == {(3, 3), (3, 6)}
+    (tmp_path / "run.json").write_text(ended.stdout.splitlines()[-1])
+    subprocess.run([sys.executable, "-m", "loadtest.plot", str(tmp_path / "run.json")], check=True, cwd=ROOT)
+    plot = (tmp_path / "run.svg").read_text()
+    assert "mylist: replicas" in plot
+    assert f"{ITEMS}, service" in plot
+
+
+def moved(verdict: Any) -> bool:
+    """Whether the only user had the replica whose metrics alone are known for a part of the time."""
+    requests: int = verdict["routes"][ITEMS]["requests"]
+    few = re.match(r"the service counted (\d+) of", verdict["remark"])
+    return 0 < int(few[1] if few else requests) < requests
+
+
+def test_a_threshold_that_is_missed_is_the_status_of_the_master_alone(
+    replicas: list[Service], cluster: Kubernetes
+) -> None:
+    alone = {"LOADTEST_METRICS": f"{replicas[0].url}/metrics", "LOCUST_USERS": "1", "LOADTEST_RECONNECT": "0"}
+
+    ended, verdict, worker = run(replicas[0], cluster, **alone, LOADTEST_LEEWAY="0.001", LOCUST_RUN_TIME="2s")
+
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert worker == 0
+    assert any(line.startswith("MISSED cached-latency, reads: p99 is ") for line in verdict["missed"])
+    assert not moved(verdict)
+
+
+def test_a_user_that_is_told_to_changes_its_connection(replicas: list[Service], cluster: Kubernetes) -> None:
+    alone = {"LOADTEST_METRICS": f"{replicas[0].url}/metrics", "LOCUST_USERS": "1", "LOADTEST_RECONNECT": "0.5"}
+
+    _, verdict, _ = run(replicas[0], cluster, **alone, LOCUST_RUN_TIME="2s")
+
+    assert moved(verdict), verdict["remark"]
