@@ -1,0 +1,505 @@
+"""k8s/: what is installed beside the chart, and that production's values fit it."""
+
+import functools
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate  # type: ignore[import-untyped]
+import pytest
+from kubernetes_validate import utils as schemas
+
+from tests.chart import checks
+from tests.chart.kustomizations import (
+    K8S,
+    KUSTOMIZATIONS,
+    OPERATORS,
+    VALUES,
+    assert_restricted,
+    built,
+    is_foreign,
+    rendered_values,
+    unknown,
+)
+from tests.chart.policies import matches
+from tests.chart.rendering import CHART, KUBERNETES, NAMESPACE, ROOT, Object, Rendered, case, values
+from tests.chart.tools.helm import helm
+
+PROD = values(K8S / "values" / "prod.yaml")
+# What production is on, and so differs where the stores are somebody else's.
+OF_STORES = {"externalMongodb", "externalRedis", "networkPolicy"}
+# Kinds that belong to no namespace.
+CLUSTER_WIDE = {"APIService", "ClusterRole", "ClusterRoleBinding", "GatewayClass", "Namespace", "PriorityClass"}
+
+of_kustomizations = pytest.mark.parametrize("name", KUSTOMIZATIONS)
+of_values = pytest.mark.parametrize("name", VALUES)
+on_kubernetes = pytest.mark.parametrize("kubernetes", KUBERNETES)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _schemas_are_read_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schemas, "schema_contents", functools.cache(schemas.schema_contents))
+        yield
+
+
+class TestKustomizations:
+    def test_there_are_those_that_are_needed(self) -> None:
+        assert {"namespace", "metrics-server", "data", "gateway", "secrets", "argocd"} <= set(KUSTOMIZATIONS)
+
+    @of_kustomizations
+    def test_build_from_what_is_here(self, name: str) -> None:
+        resources = values(K8S / name / "kustomization.yaml")["resources"]
+
+        assert built(name).objects
+        assert [each for each in resources if not (K8S / name / each).exists()] == []
+
+    @of_kustomizations
+    def test_use_every_file(self, name: str) -> None:
+        named = set(values(K8S / name / "kustomization.yaml")["resources"]) | {"kustomization.yaml"}
+        manifests = {each.name for each in (K8S / name).glob("*.yaml")}
+
+        assert manifests - named == ({"job.yaml"} if name == "verify" else set())  # of skaffold.yaml
+
+    @of_kustomizations
+    @on_kubernetes
+    def test_are_what_kubernetes_accepts(self, name: str, kubernetes: str) -> None:
+        for each in built(name).objects:
+            if not is_foreign(each):
+                kubernetes_validate.validate(each, kubernetes, strict=True)
+
+    @of_kustomizations
+    def test_are_what_operators_accept(self, name: str) -> None:
+        for each in filter(is_foreign, built(name).objects):
+            known = OPERATORS[each["kind"]]
+            assert each["apiVersion"] == known["apiVersion"]
+            assert each.keys() == {"apiVersion", "kind", "metadata", "spec"}
+            assert list(unknown(each["spec"], known["spec"])) == [], each["kind"]
+
+    @of_kustomizations
+    def test_name_each_object_once_and_its_namespace(self, name: str) -> None:
+        objects = built(name).objects
+        names = Counter((each["kind"], each["metadata"]["name"], each["metadata"].get("namespace")) for each in objects)
+
+        assert [each for each, times in names.items() if times > 1] == []
+        for each in objects:
+            assert ("namespace" in each["metadata"]) is (each["kind"] not in CLUSTER_WIDE), each["metadata"]
+
+    @of_kustomizations
+    def test_fix_their_images(self, name: str) -> None:
+        checks.check_images_are_fixed(built(name))
+        for image in re.findall(r"'image': '([^']+)'", str(built(name).objects)):
+            assert re.search(r":v?\d+\.\d+\.\d+$", image), image
+
+    @of_kustomizations
+    def test_have_pods_that_are_restricted(self, name: str) -> None:
+        for where, pod in built(name).templates():
+            containers = [container["securityContext"] for container in pod["spec"]["containers"]]
+            assert_restricted(where, pod["spec"]["securityContext"], containers)
+
+    @of_kustomizations
+    def test_have_selectors_that_select(self, name: str) -> None:
+        there = [*built(name).templates(), *rendered_values("staging").templates()]
+        pods = [pod["metadata"]["labels"] for _, pod in there]
+        for each in built(name).of_kind("Service"):
+            assert any(each["spec"]["selector"].items() <= labels.items() for labels in pods), each["metadata"]
+        for each in built(name).of_kind("Deployment"):
+            selector = each["spec"]["selector"]["matchLabels"]
+            assert selector.items() <= each["spec"]["template"]["metadata"]["labels"].items()
+
+    @of_kustomizations
+    def test_bind_roles_that_are_there(self, name: str) -> None:
+        rendered = built(name)
+        there = {(each["kind"], each["metadata"]["name"]) for each in rendered.objects}
+        of_kubernetes = {
+            ("ClusterRole", "system:auth-delegator"),
+            ("Role", "extension-apiserver-authentication-reader"),
+        }
+        for each in rendered.of_kind("RoleBinding", "ClusterRoleBinding"):
+            role = each["roleRef"]
+            assert (role["kind"], role["name"]) in there | of_kubernetes
+            for subject in each["subjects"]:
+                assert (subject["kind"], subject["name"]) in there
+
+    def test_hold_no_secret(self) -> None:
+        for path in K8S.rglob("*.yaml"):
+            text = path.read_text()
+            assert not re.search(r"^kind: Secret$|^ *(stringData|password|token):", text, re.MULTILINE), path
+
+
+class TestCluster:
+    def test_has_one_control_plane_and_three_workers_in_zones(self) -> None:
+        kind = values(K8S / "kind.yaml")
+        workers = [each for each in kind["nodes"] if each["role"] == "worker"]
+
+        assert (kind["kind"], kind["apiVersion"]) == ("Cluster", "kind.x-k8s.io/v1alpha4")
+        assert kind.keys() == {"kind", "apiVersion", "nodes"}
+        assert [each["role"] for each in kind["nodes"]].count("control-plane") == 1
+        assert len(workers) == len(kind["nodes"]) - 1 == 3
+        assert len({each["labels"]["topology.kubernetes.io/zone"] for each in workers}) == 3
+
+    def test_namespace_is_restricted(self) -> None:
+        labels = built("namespace").one("Namespace", "mylist")["metadata"]["labels"]
+
+        assert {f"pod-security.kubernetes.io/{mode}" for mode in ("enforce", "warn", "audit")} == set(labels)
+        assert set(labels.values()) == {"restricted"}
+
+    def test_metrics_server_reads_the_kubelets_of_kind(self) -> None:
+        rendered = built("metrics-server")
+        [container] = rendered.deployment()["spec"]["template"]["spec"]["containers"]
+        [api] = rendered.of_kind("APIService")
+        service = rendered.one("Service", api["spec"]["service"]["name"])
+
+        assert "--kubelet-insecure-tls" in container["args"]
+        assert f"--secure-port={container['ports'][0]['containerPort']}" in container["args"]
+        assert container["image"].startswith("registry.k8s.io/metrics-server/metrics-server:v")
+        assert api["spec"]["service"]["namespace"] == service["metadata"]["namespace"] == "kube-system"
+        assert service["spec"]["ports"][0]["targetPort"] == container["ports"][0]["name"]
+        assert api["metadata"]["name"] == f"{api['spec']['version']}.{api['spec']['group']}"
+
+
+class TestValues:
+    def test_are_of_three_environments(self) -> None:
+        assert set(VALUES) == {"dev", "staging", "prod"}
+        for name, environment in {"dev": "development", "staging": "staging", "prod": "production"}.items():
+            assert rendered_values(name).configuration()["APP_ENV"] == environment
+
+    @of_values
+    @on_kubernetes
+    def test_lint(self, name: str, kubernetes: str) -> None:
+        path = K8S / "values" / f"{name}.yaml"
+        said = helm("lint", "--strict", "--quiet", "--kube-version", kubernetes, "--values", str(path), str(CHART))
+
+        assert "[WARNING]" not in said
+        assert "[ERROR]" not in said
+
+    @of_values
+    @on_kubernetes
+    def test_give_what_kubernetes_accepts(self, name: str, kubernetes: str) -> None:
+        for each in rendered_values(name, kubernetes).objects:
+            if not is_foreign(each):
+                kubernetes_validate.validate(each, kubernetes, strict=True)
+
+    @of_values
+    @on_kubernetes
+    @pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+    def test_hold(self, name: str, kubernetes: str, check: Callable[[Rendered], None]) -> None:
+        rendered = rendered_values(name, kubernetes)
+        if name == "prod" and check is checks.check_network_is_closed_but_for_what_is_needed:
+            rendered = with_data(rendered)
+        if name == "dev" and check is checks.check_pods_are_restricted:
+            rendered = read_only(rendered)
+        check(rendered)
+
+
+class TestProduction:
+    """Names, ports and passwords: those of the values, and those that the operators go by."""
+
+    def test_names_the_members_of_the_replica_set(self) -> None:
+        mongodb = data("MongoDBCommunity")
+        name = mongodb["metadata"]["name"]
+        [user] = mongodb["spec"]["users"]
+        # The operator calls the Service so, and each pod by the name of the set.
+        hosts = ",".join(
+            f"{name}-{number}.{name}-svc.mylist.svc.cluster.local:27017" for number in range(mongodb["spec"]["members"])
+        )
+
+        assert mongodb["spec"]["members"] == 3
+        assert PROD["externalMongodb"]["uri"] == f"mongodb://{hosts}/{user['db']}?replicaSet={name}"
+
+    def test_is_a_user_that_may_use_its_database_alone(self) -> None:
+        [user] = data("MongoDBCommunity")["spec"]["users"]
+
+        assert user["name"] == PROD["externalMongodb"]["user"]
+        assert user["roles"] == [{"name": "readWrite", "db": user["db"]}]
+        assert data("MongoDBCommunity")["spec"]["security"]["authentication"]["modes"] == ["SCRAM"]
+
+    def test_trusts_the_authority_of_mongodb(self) -> None:
+        tls = data("MongoDBCommunity")["spec"]["security"]["tls"]
+        certificate = built("data").one("Certificate", "mylist-mongodb")["spec"]
+        issuer = built("data").one("Issuer", certificate["issuerRef"]["name"])["spec"]
+        authority = built("data").one("Certificate", issuer["ca"]["secretName"])["spec"]
+        hosts = re.findall(r"[\w.-]+(?=:27017)", PROD["externalMongodb"]["uri"])
+        [covered] = certificate["dnsNames"]
+
+        assert tls["enabled"] is PROD["externalMongodb"]["tls"]["enabled"] is True
+        assert {tls["certificateKeySecretRef"]["name"], tls["caCertificateSecretRef"]["name"]} == {
+            certificate["secretName"]
+        }
+        assert PROD["externalMongodb"]["tls"] == {"enabled": True, "caSecret": certificate["secretName"]}
+        assert all(host.partition(".")[2] == covered.removeprefix("*.") for host in hosts)
+        assert authority["isCA"] is True
+        assert authority["secretName"] == issuer["ca"]["secretName"]
+        assert "selfSigned" in built("data").one("Issuer", authority["issuerRef"]["name"])["spec"]
+
+    def test_names_all_sentinels(self) -> None:
+        sentinel = data("RedisSentinel")
+        config = sentinel["spec"]["redisSentinelConfig"]
+        # The operator calls the StatefulSet so, and puts -headless after that for its Service.
+        name = f"{sentinel['metadata']['name']}-sentinel"
+        size = sentinel["spec"]["clusterSize"]
+
+        assert PROD["externalRedis"]["mode"] == "sentinel"
+        assert PROD["externalRedis"]["hosts"] == [
+            f"{name}-{number}.{name}-headless.mylist.svc.cluster.local:26379" for number in range(size)
+        ]
+        assert PROD["externalRedis"]["sentinelName"] == config["masterGroupName"]
+        assert int(config["quorum"]) == size // 2 + 1 == 2
+        assert config["redisReplicationName"] == data("RedisReplication")["metadata"]["name"]
+        assert data("RedisReplication")["spec"]["clusterSize"] == 3
+
+    def test_asks_sentinels_and_servers_by_one_password(self) -> None:
+        secret = {"name": PROD["externalRedis"]["existingSecret"], "key": default("externalRedis", "passwordKey")}
+
+        assert "sentinelAuth" not in PROD["externalRedis"]
+        assert default("externalRedis", "sentinelAuth") is True
+        for kind in ("RedisReplication", "RedisSentinel"):
+            assert data(kind)["spec"]["kubernetesConfig"]["redisSecret"] == secret
+        config = data("RedisSentinel")["spec"]["redisSentinelConfig"]
+        assert config["redisReplicationPassword"] == {"secretKeyRef": secret}
+
+    def test_redis_forgets_the_least_recently_used(self) -> None:
+        config = data("RedisReplication")["spec"]["redisConfig"]
+        # The operator includes the file of this name.
+        [(file, text)] = built("data").one("ConfigMap", config["additionalRedisConfig"])["data"].items()
+
+        assert (file, text) == ("redis-additional.conf", "maxmemory-policy allkeys-lru\n")
+        assert config["maxMemoryPercentOfLimit"] < 100
+        assert "storage" not in data("RedisReplication")["spec"]
+
+    def test_stores_are_restricted_like_the_namespace(self) -> None:
+        """MongoDB's operator is so by itself."""
+        for kind in ("RedisReplication", "RedisSentinel"):
+            spec = data(kind)["spec"]
+            assert_restricted(kind, spec["podSecurityContext"], [spec["securityContext"]])
+
+    @pytest.mark.parametrize("of", ["chart", "stores"])
+    def test_every_secret_is_made(self, of: str) -> None:
+        made: dict[str, set[str]] = {}
+        for each in built("production").of_kind("ExternalSecret"):
+            assert each["metadata"]["namespace"] == "mylist"
+            made[each["spec"]["target"]["name"]] = {entry["secretKey"] for entry in each["spec"]["data"]}
+        for each in built("data").of_kind("Certificate"):
+            made[each["spec"]["secretName"]] = {"tls.crt", "tls.key", "ca.crt"}
+        wanted = list(secrets_of_chart() if of == "chart" else secrets_of_stores())
+
+        assert len(wanted) > 3
+        for name, keys in wanted:
+            assert keys <= made[name], name
+
+    def test_stores_let_in_whom_they_serve(self) -> None:
+        """The policies of the stores and those of the chart, together."""
+        checks.check_network_is_closed_but_for_what_is_needed(with_data(rendered_values("prod")))
+
+    def test_every_pod_of_a_store_has_its_policy_and_budget(self) -> None:
+        selectors = [each["spec"]["podSelector"] for each in built("data").of_kind("NetworkPolicy")]
+        budgets = [each["spec"]["selector"] for each in built("data").of_kind("PodDisruptionBudget")]
+
+        for pod in pods_of_stores():
+            labels = pod["metadata"]["labels"]
+            assert labels.get("app.kubernetes.io/instance") != "mylist", "the chart's policies would hold for it"
+            assert sum(matches(each, labels) for each in selectors) == 1
+        assert sum(matches(each, labels_of_mongodb()) for each in budgets) == 1
+        for kind in ("RedisReplication", "RedisSentinel"):
+            assert data(kind)["spec"]["pdb"] == {"enabled": True, "maxUnavailable": 1}
+
+    def test_stores_are_spread_by_labels_that_their_pods_have(self) -> None:
+        template = data("MongoDBCommunity")["spec"]["statefulSet"]["spec"]["template"]
+        constraints = [(template["spec"], labels_of_mongodb())]
+        constraints += [(data(kind)["spec"], labels) for kind, labels in labels_of_redis().items()]
+
+        for spec, labels in constraints:
+            [constraint] = spec["topologySpreadConstraints"]
+            assert matches(constraint["labelSelector"], labels)
+            assert constraint["whenUnsatisfiable"] == "DoNotSchedule"
+
+    def test_priority_is_there(self) -> None:
+        assert built("production").one("PriorityClass", PROD["priorityClassName"])
+
+    def test_takes_the_place_of_nothing_in_the_case_of_the_chart(self) -> None:
+        """charts/mylist/ci/prod-values.yaml is the same on stores outside of the cluster."""
+        outside = values(case("prod"))
+
+        assert outside.keys() == PROD.keys()
+        assert {name: value for name, value in outside.items() if name not in OF_STORES} == {
+            name: value for name, value in PROD.items() if name not in OF_STORES
+        }
+
+
+class TestGateway:
+    def test_is_the_one_that_the_route_attaches_to(self) -> None:
+        [route] = rendered_values("prod").of_kind("HTTPRoute")
+        [parent] = route["spec"]["parentRefs"]
+        gateway = built("gateway").one("Gateway", parent["name"])
+        https, http = gateway["spec"]["listeners"]
+        namespaces = https["allowedRoutes"]["namespaces"]
+
+        assert gateway["metadata"]["namespace"] == parent["namespace"]
+        assert route["spec"]["hostnames"] == [https["hostname"]] == [http["hostname"]]
+        assert matches(namespaces["selector"], {"kubernetes.io/metadata.name": "mylist"})
+        assert not matches(namespaces["selector"], {"kubernetes.io/metadata.name": "other"})
+        assert http["allowedRoutes"]["namespaces"] == {"from": "Same"}
+        assert built("gateway").one("GatewayClass", gateway["spec"]["gatewayClassName"])
+
+    def test_has_the_certificate_of_its_name(self) -> None:
+        [gateway] = built("gateway").of_kind("Gateway")
+        https = gateway["spec"]["listeners"][0]
+        [certificate] = built("gateway").of_kind("Certificate")
+
+        assert https["tls"]["certificateRefs"] == [{"name": certificate["spec"]["secretName"]}]
+        assert certificate["spec"]["dnsNames"] == [https["hostname"]]
+        assert certificate["metadata"]["namespace"] == gateway["metadata"]["namespace"]
+
+    def test_sends_everybody_to_https(self) -> None:
+        route = built("gateway").one("HTTPRoute", "to-https")
+        [gateway] = built("gateway").of_kind("Gateway")
+        [rule] = route["spec"]["rules"]
+
+        assert route["spec"]["parentRefs"] == [
+            {"name": gateway["metadata"]["name"], "sectionName": gateway["spec"]["listeners"][1]["name"]}
+        ]
+        assert rule["filters"][0]["requestRedirect"]["scheme"] == "https"
+
+    def test_says_who_a_user_is_and_nobody_else_does(self) -> None:
+        [client] = built("gateway").of_kind("ClientTrafficPolicy")
+        [security] = built("gateway").of_kind("SecurityPolicy")
+        [gateway] = built("gateway").of_kind("Gateway")
+        [provider] = security["spec"]["jwt"]["providers"]
+        [route] = rendered_values("prod").of_kind("HTTPRoute")
+
+        assert client["spec"]["headers"]["earlyRequestHeaders"]["remove"] == ["user-id"]
+        assert [each["name"] for each in client["spec"]["targetRefs"]] == [gateway["metadata"]["name"]]
+        assert client["metadata"]["namespace"] == gateway["metadata"]["namespace"]
+        assert provider["claimToHeaders"] == [{"claim": "sub", "header": "user-id"}]
+        assert [each["name"] for each in security["spec"]["targetRefs"]] == [route["metadata"]["name"]]
+        assert security["metadata"]["namespace"] == "mylist"
+
+
+class TestArgoCD:
+    def test_installs_the_release_as_it_would_be_by_hand(self) -> None:
+        source = built("argocd").one("Application", "mylist")["spec"]["source"]
+        files = [(ROOT / source["path"] / each).resolve() for each in source["helm"]["valueFiles"]]
+
+        assert (ROOT / source["path"]).resolve() == CHART
+        assert files == [K8S / "values" / "prod.yaml"]
+        assert source["helm"]["releaseName"] == "mylist"
+
+    def test_installs_the_platform(self) -> None:
+        source = built("argocd").one("Application", "mylist-platform")["spec"]["source"]
+
+        assert ROOT / source["path"] == K8S / "production"
+        assert built("production").objects
+
+    def test_project_lets_both_through_and_no_more(self) -> None:
+        [project] = built("argocd").of_kind("AppProject")
+        objects = [*built("production").objects, *rendered_values("prod").objects]
+        wide = {(group(each), each["kind"]) for each in objects if each["kind"] in CLUSTER_WIDE}
+        namespaces = {each["metadata"]["namespace"] for each in objects if each["kind"] not in CLUSTER_WIDE}
+
+        assert {(each["group"], each["kind"]) for each in project["spec"]["clusterResourceWhitelist"]} == wide
+        assert {each["namespace"] for each in project["spec"]["destinations"]} == namespaces - {NAMESPACE}
+        for application in built("argocd").of_kind("Application"):
+            assert application["spec"]["project"] == project["metadata"]["name"]
+            assert application["spec"]["source"]["repoURL"] in project["spec"]["sourceRepos"]
+            assert application["spec"]["destination"]["namespace"] == "mylist"
+
+    def test_prunes_no_data(self) -> None:
+        platform = built("argocd").one("Application", "mylist-platform")
+
+        assert platform["spec"]["syncPolicy"]["automated"]["prune"] is False
+
+
+def data(kind: str) -> Object:
+    [found] = built("data").of_kind(kind)
+    return found
+
+
+def default(part: str, name: str) -> Any:
+    return values(CHART / "values.yaml")[part][name]
+
+
+def group(each: Object) -> str:
+    return str(each["apiVersion"]).rpartition("/")[0]
+
+
+def labels_of_mongodb() -> dict[str, str]:
+    labels: dict[str, str] = data("MongoDBCommunity")["spec"]["statefulSet"]["spec"]["template"]["metadata"]["labels"]
+    return labels
+
+
+def labels_of_redis() -> dict[str, dict[str, str]]:
+    """As the operator makes them: the name of the StatefulSet, and the labels of the object."""
+    named = {"RedisReplication": "mylist-redis", "RedisSentinel": "mylist-redis-sentinel"}
+    return {kind: {"app": app, **data(kind)["metadata"]["labels"]} for kind, app in named.items()}
+
+
+def pods_of_stores() -> Iterator[Object]:
+    """The pods that the operators make, as far as a policy sees them."""
+    of_redis = labels_of_redis()
+    for name, port, labels in (
+        ("mongodb", 27017, labels_of_mongodb()),
+        ("redis", 6379, of_redis["RedisReplication"]),
+        ("sentinel", 26379, of_redis["RedisSentinel"]),
+    ):
+        ports = [{"name": name, "containerPort": port, "protocol": "TCP"}]
+        yield {
+            "kind": "Pod",
+            "metadata": {"name": name, "labels": labels},
+            "spec": {"containers": [{"name": name, "ports": ports}]},
+        }
+
+
+def with_data(rendered: Rendered) -> Rendered:
+    """The release with the stores beside it, and their policies."""
+    return Rendered([*rendered.objects, *pods_of_stores(), *built("data").of_kind("NetworkPolicy")], rendered.given)
+
+
+def read_only(rendered: Rendered) -> Rendered:
+    """With the one difference to `restricted` undone that copying files into a pod takes."""
+    changed = rendered.copy()
+    writable = []
+    for name, container, _ in changed.containers():
+        if not container["securityContext"]["readOnlyRootFilesystem"]:
+            writable.append(name)
+            container["securityContext"]["readOnlyRootFilesystem"] = True
+    assert {name.partition("/")[0] for name in writable} == {"Deployment", "Job", "Pod"}
+    assert not any("mongodb" in name or "redis" in name for name in writable)
+    return changed
+
+
+def secrets_of_chart() -> Iterator[tuple[str, set[str]]]:
+    for _, container, spec in rendered_values("prod").containers():
+        for variable in container.get("env", []):
+            if "secretKeyRef" in variable.get("valueFrom", {}):
+                reference = variable["valueFrom"]["secretKeyRef"]
+                yield reference["name"], {reference["key"]}
+        for volume in spec.get("volumes", []):
+            for source in volume.get("projected", {}).get("sources", []):
+                if "secret" in source:
+                    yield source["secret"]["name"], {item["key"] for item in source["secret"]["items"]}
+        for reference in spec.get("imagePullSecrets", []):
+            yield reference["name"], {".dockerconfigjson"}
+
+
+def secrets_of_stores() -> Iterator[tuple[str, set[str]]]:
+    spec = data("MongoDBCommunity")["spec"]
+    for user in spec["users"]:
+        yield user["passwordSecretRef"]["name"], {user["passwordSecretRef"]["key"]}
+    yield spec["security"]["tls"]["certificateKeySecretRef"]["name"], {"tls.crt", "tls.key"}
+    for kind in ("RedisReplication", "RedisSentinel"):
+        secret = data(kind)["spec"]["kubernetesConfig"]["redisSecret"]
+        yield secret["name"], {secret["key"]}
+
+
+def test_kinds_of_operators_are_used() -> None:
+    used = {each["kind"] for name in KUSTOMIZATIONS for each in built(name).objects if is_foreign(each)}
+
+    assert used == OPERATORS.keys()
+    assert all(re.search(r" \d+\.\d+\.\d+, ", each["source"]) for each in OPERATORS.values())
+
+
+def test_files_say_what_they_are() -> None:
+    for path in (*K8S.glob("values/*.yaml"), K8S / "kind.yaml", Path(ROOT / "skaffold.yaml")):
+        assert path.read_text().startswith("# "), path
