@@ -17,10 +17,10 @@ INSTALL_PACKAGE := $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run serve seed test soak test-watch coverage faults bench loadtest lint format image up down lock clean
+.PHONY: help run serve seed test soak test-watch coverage faults bench loadtest e2e lint format image kind-up kind-down up down lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 # `exec` everywhere below: Ctrl-C and SIGTERM reach the program itself, not a shell in between.
 
@@ -68,6 +68,9 @@ loadtest: $(DEVELOPMENT) ## Load the service as people do, held to thresholds: m
 	@exec $(PY) -m loadtest $(or $(SCENARIO),cached-latency) \
 		$(if $(DURATION),--duration $(DURATION)) $(if $(USERS),--users $(USERS)) $(ARGS)
 
+e2e: $(DEVELOPMENT) ## Try the chart on the cluster of KUBECONFIG: upgrade, kills, drain; its images: make e2e ARGS="--image ..."
+	@exec $(PY) -m tests.e2e $(ARGS)
+
 lint: $(DEVELOPMENT) ## Check style, format and types
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -80,6 +83,19 @@ format: $(DEVELOPMENT) ## Format the code and fix what can be fixed
 image: ## Build the container image, tagged mylist:<version>
 	docker build --target runtime --tag $(IMAGE):$(VERSION) \
 		--build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) .
+
+# With metrics-server, without which nothing is scaled. A cluster that is there gets the images anew.
+KIND := mylist
+
+kind-up: image ## Make a cluster for make e2e on this machine, with kind and Docker, and load the images into it
+	docker build --file loadtest/Dockerfile --tag mylist-loadtest:$(VERSION) .
+	kind get clusters | grep -qx $(KIND) || kind create cluster --name $(KIND) --config k8s/kind.yaml --wait 5m
+	kind load docker-image --name $(KIND) $(IMAGE):$(VERSION) mylist-loadtest:$(VERSION)
+	kubectl --context kind-$(KIND) apply --kustomize k8s/metrics-server
+	kubectl --context kind-$(KIND) --namespace kube-system rollout status deployment/metrics-server --timeout 5m
+
+kind-down: ## Remove that cluster and all that is in it
+	kind delete cluster --name $(KIND)
 
 up: ## Start the API, MongoDB and Redis in containers and wait until they are healthy
 	docker compose up --detach --build --wait

@@ -1,0 +1,29 @@
+"""What an uninstalled release leaves, and what of it docs/kubernetes.md announces."""
+
+from collections.abc import Iterable
+
+from tests.e2e.cluster import Object
+
+_KEPT = {"PersistentVolumeClaim", "Secret"}
+"""MongoDB's volume and the passwords, which would be hard to get back."""
+
+
+def identity(each: Object) -> tuple[str, str]:
+    """Gives kind and name."""
+    return each["kind"], each["metadata"]["name"]
+
+
+def left(after: Iterable[Object], before: Iterable[Object]) -> list[Object]:
+    """Gives what is there and was not before the release."""
+    known = {identity(each) for each in before}
+    return [each for each in after if identity(each) not in known]
+
+
+def undocumented(objects: Iterable[Object], release: str) -> list[str]:
+    """Names what nobody was told would stay: all but what the documented command removes."""
+    return ["/".join(identity(each)) for each in objects if not _is_documented(each, release)]
+
+
+def _is_documented(each: Object, release: str) -> bool:
+    labels = each["metadata"].get("labels", {})
+    return each["kind"] in _KEPT and labels.get("app.kubernetes.io/instance") == release

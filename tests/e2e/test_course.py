@@ -1,0 +1,79 @@
+"""The steps one after the other, and their table."""
+
+from collections.abc import Callable
+
+from tests.e2e.cluster import CommandError
+from tests.e2e.course import take
+from tests.e2e.table import Row, Verdict, passed, table
+
+
+def seeing(what: str) -> Callable[[], str]:
+    return lambda: what
+
+
+def failing(error: Exception) -> Callable[[], str]:
+    def step() -> str:
+        raise error
+
+    return step
+
+
+def test_each_step_becomes_a_row_with_what_it_saw() -> None:
+    rows = take([("install", seeing("two pods")), ("uninstall", seeing("nothing"))], seeing("no diagnosis"))
+
+    assert [(row.step, row.seen, row.verdict) for row in rows] == [
+        ("install", "two pods", Verdict.PASSED),
+        ("uninstall", "nothing", Verdict.PASSED),
+    ]
+    assert passed(rows)
+
+
+def test_a_step_that_fails_says_why_and_the_others_are_taken_all_the_same() -> None:
+    steps = [("install", seeing("")), ("kill", failing(AssertionError("stale"))), ("uninstall", seeing("nothing"))]
+    rows = take(steps, seeing(""))
+
+    assert [row.verdict for row in rows] == [Verdict.PASSED, Verdict.FAILED, Verdict.PASSED]
+    assert rows[1].seen == "stale"
+    assert not passed(rows)
+
+
+def test_what_failed_is_diagnosed_at_once() -> None:
+    diagnosed: list[str] = []
+
+    def diagnosis() -> str:
+        diagnosed.append("now")
+        return "the events"
+
+    take([("install", seeing("")), ("drain", failing(CommandError("kubectl drain: no"))), ("a", seeing(""))], diagnosis)
+
+    assert diagnosed == ["now"]
+
+
+def test_without_an_installation_nothing_else_is_run() -> None:
+    rows = take([("install", failing(CommandError("helm: no"))), ("uninstall", failing(AssertionError()))], seeing(""))
+
+    assert [row.verdict for row in rows] == [Verdict.FAILED, Verdict.NOT_RUN]
+    assert not passed(rows)
+
+
+def test_table_has_a_line_for_each_step_and_a_sum() -> None:
+    rows = [
+        Row("install", "2 pods on 2 nodes", 24.6, Verdict.PASSED),
+        Row("kill a pod", "requests failed for 12.0 s", 5, Verdict.FAILED),
+    ]
+
+    assert table(rows).splitlines() == [
+        "step        what was seen               seconds  verdict",
+        "-" * 56,
+        "install     2 pods on 2 nodes                25  passed",
+        "kill a pod  requests failed for 12.0 s        5  FAILED",
+        "",
+        "1 of 2 steps passed",
+    ]
+
+
+def test_what_is_long_takes_more_lines() -> None:
+    lines = table([Row("install", "word " * 40, 1, Verdict.PASSED)]).splitlines()
+
+    assert [line.count("word") for line in lines[2:-2]] == [17, 17, 6]
+    assert max(map(len, lines)) < 120

@@ -1,0 +1,127 @@
+"""What the steps decide by: leftovers, nodes, Locust's verdict, the sums."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.e2e import locust
+from tests.e2e.cluster import Object, is_ready
+from tests.e2e.leftovers import left, undocumented
+from tests.e2e.steps import drainable
+from tests.e2e.strain import failures_last, summary
+
+
+def made(kind: str, name: str, instance: str = "mylist") -> Object:
+    return {"kind": kind, "metadata": {"name": name, "labels": {"app.kubernetes.io/instance": instance}}}
+
+
+def on(node: str) -> Object:
+    return {"spec": {"nodeName": node}}
+
+
+def test_what_was_there_before_is_not_left_by_the_release() -> None:
+    certificate = made("ConfigMap", "kube-root-ca.crt")
+    volume = made("PersistentVolumeClaim", "data-mylist-mongodb-0")
+
+    assert left([certificate, volume], before=[certificate]) == [volume]
+
+
+def test_the_volume_and_the_passwords_are_documented() -> None:
+    kept = [made("PersistentVolumeClaim", "data-mylist-mongodb-0"), made("Secret", "mylist-redis")]
+
+    assert undocumented(kept, "mylist") == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        made("ConfigMap", "mylist"),
+        made("Job", "mylist-seed-1"),
+        made("Secret", "sh.helm.release.v1.mylist.v1", instance="another"),
+        {"kind": "Secret", "metadata": {"name": "unlabelled"}},
+    ],
+)
+def test_anything_else_is_not(other: Object) -> None:
+    assert undocumented([other], "mylist") == [f"{other['kind']}/{other['metadata']['name']}"]
+
+
+def test_a_node_of_the_service_alone_is_drained() -> None:
+    assert drainable([on("a"), on("b"), on("c")], stores=[on("a")], busy="b") == "c"
+
+
+def test_without_such_a_node_the_drain_says_what_it_takes() -> None:
+    with pytest.raises(AssertionError, match="three workers"):
+        drainable([on("a"), on("b")], stores=[on("a")], busy="b")
+
+
+@pytest.mark.parametrize(
+    ("conditions", "leaving", "ready"),
+    [
+        ([{"type": "Ready", "status": "True"}], False, True),
+        ([{"type": "Ready", "status": "False"}], False, False),
+        ([{"type": "Ready", "status": "True"}], True, False),
+        ([], False, False),
+    ],
+)
+def test_a_pod_is_ready_until_it_leaves(conditions: list[Any], *, leaving: bool, ready: bool) -> None:
+    metadata = {"deletionTimestamp": "2026-01-01T00:00:00Z"} if leaving else {}
+
+    assert is_ready({"metadata": metadata, "status": {"conditions": conditions}}) is ready
+
+
+def test_the_load_test_is_put_into_the_namespace_of_the_run() -> None:
+    job = {"spec": {"template": {"spec": {"containers": [{"name": "locust", "image": "mylist-loadtest:1.0.0"}]}}}}
+    objects = [
+        made("ConfigMap", "settings") | {"data": {"LOCUST_USERS": "240", "LOADTEST_LEEWAY": "1"}},
+        made("RoleBinding", "account") | {"subjects": [{"kind": "ServiceAccount", "namespace": "default"}]},
+        made("Job", locust.MASTER) | job,
+    ]
+
+    settings, binding, master = locust.adjusted(objects, {"LOCUST_USERS": "9"}, "registry/loadtest:2", "e2e")
+
+    assert {each["metadata"]["namespace"] for each in (settings, binding, master)} == {"e2e"}
+    assert settings["data"] == {"LOCUST_USERS": "9", "LOADTEST_LEEWAY": "1"}
+    assert binding["subjects"][0]["namespace"] == "e2e"
+    assert master["spec"]["template"]["spec"]["containers"][0]["image"] == "registry/loadtest:2"
+
+
+def test_a_setting_that_the_load_test_does_not_know_is_refused() -> None:
+    objects = [made("ConfigMap", "settings") | {"data": {"LOCUST_USERS": "240"}}]
+
+    with pytest.raises(AssertionError, match="LOCUST_USRES"):
+        locust.adjusted(objects, {"LOCUST_USRES": "9"}, "registry/loadtest:2", "e2e")
+
+
+def test_the_verdict_is_the_last_line_of_the_log() -> None:
+    assert locust.figures('a table\n{"missed": []}\n') == {"missed": []}
+
+
+def test_a_verdict_is_summed_up() -> None:
+    routes = {"GET /items": {"requests": 900, "failures": 1}, "POST /add": {"requests": 200, "failures": 2}}
+    failures = {"GET /items: 503 DATABASE_BUSY": 1, "POST /add: 503 OVERLOADED": 1, "POST /add: connection reset": 1}
+    verdict = {"routes": routes, "failures": failures, "missed": ["reads: p99"], "thresholds": [{}, {}, {}, {}]}
+
+    assert locust.lost(verdict) == 1
+    assert locust.told(verdict) == "Locust: 1,100 requests, 3 failed, 1 not by a 503, 1 of 4 thresholds missed"
+
+
+def report(**other: object) -> dict[str, Any]:
+    whole = {"requests": 1000, "seconds": 9.6, "failed": [], "stale_count": 0, "p99": 0.0123, "longest": 0.456}
+    return json.loads(json.dumps(whole | other))  # type: ignore[no-any-return]
+
+
+def test_a_load_without_failures_is_summed_up() -> None:
+    assert summary(report()) == "1,000 requests in 10 s, failed: none, stale: 0, p99 12 ms, longest 0.46 s"
+
+
+def test_failures_are_summed_up_by_reason() -> None:
+    failed = [(1.0, "connection lost"), (1.5, "connection refused"), (3.25, "connection lost")]
+    seen = report(failed=failed, stale_count=2)
+
+    assert "failed: 2 connection lost, 1 connection refused, stale: 2" in summary(seen)
+    assert failures_last(seen) == 2.25
+
+
+def test_no_failures_last_no_time() -> None:
+    assert failures_last(report()) == 0
