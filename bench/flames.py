@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench import wrk
 from bench.groups import ITEMS
-from bench.loads import asking
+from bench.loads import load as load_of
 from bench.stage import Stage
 
 _SECONDS = 10
@@ -31,7 +31,7 @@ def record(stage: Stage, picture: Path) -> None:
         WrkError: wrk is not installed.
     """
     service = stage.service(ITEMS.server)
-    load = wrk.start(service.url, asking(stage, ITEMS), connections=ITEMS.connections, seconds=_SECONDS + 2 * _WARM_UP)
+    load = wrk.start(load_of(stage, ITEMS), seconds=_SECONDS + 2 * _WARM_UP)
     try:
         _spy(service.process.pid, picture)
     finally:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from bench.changes import Changes
 from bench.comparison import Drivers
-from bench.loads import Case, Loads
+from bench.loads import USUAL_CONNECTIONS, Case, Loads
 from bench.memory import Memory
 from bench.placing import Placed
 from bench.samples import Sample
@@ -90,6 +90,14 @@ def _over(connections: int) -> tuple[Case, Case]:
     )
 
 
+def _at_once(without: Case, with_it: Case) -> Table:
+    return Table(Loads((without, with_it), at_once=True), reference=f"of {without.name}")
+
+
+def _half(name: str, server: Server, of: str | None = None) -> Case:
+    return Case(name, server, "items20", of=of, connections=USUAL_CONNECTIONS // 2)
+
+
 GROUPS = (
     Group(
         "reads",
@@ -121,8 +129,10 @@ GROUPS = (
     Group(
         "observation",
         "Metrics and tracing",
-        "16 connections. Spans go to a collector on the same machine that takes them and does nothing with them.",
-        40,
+        "16 connections. Spans go to a collector on the same machine that takes them and does nothing with them. "
+        "What metrics and tracing cost is less than what the machine does from one second to the next: so below "
+        "two services each are under load at the same time, over 8 connections each, one with and one without.",
+        30,
         (
             Table(
                 Loads(
@@ -135,6 +145,8 @@ GROUPS = (
                     )
                 )
             ),
+            _at_once(_half("metrics off", UNMEASURED), _half("metrics on", UNTRACED, "metrics off")),
+            _at_once(_half("tracing off", UNTRACED), _half("tracing at 1 %", USUAL, "tracing off")),
         ),
     ),
     Group(

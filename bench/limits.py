@@ -100,20 +100,8 @@ LIMITS = (
     Limit("`items` of 20 over 16 connections: p99, in ms", "reads", "items, 20", "p99", 3.0),
     _least("`stats`, of the empty route", "reads", "stats", _EMPTY, 0.60),
     _least("304, of the empty route", "reads", "items, 20, not modified (304)", _EMPTY, 0.60),
-    _least(
-        "metrics on, of off",
-        "observation",
-        "items, 20, metrics, no tracing",
-        "items, 20, no metrics, no tracing",
-        0.92,
-    ),
-    _least(
-        "tracing at 1 %, of off",
-        "observation",
-        "items, 20, metrics, tracing at 1 %",
-        "items, 20, metrics, no tracing",
-        0.95,
-    ),
+    _least("metrics on, of off", "observation", "metrics on", "metrics off", 0.92),
+    _least("tracing at 1 %, of off", "observation", "tracing at 1 %", "tracing off", 0.95),
     Limit(
         "time of a page of 20 of a list of 5,000, of one of 25",
         "lengths",

@@ -1,5 +1,6 @@
 """How many requests a second a server answers, and in how many milliseconds each, under the load of wrk."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -7,8 +8,8 @@ import msgspec
 from bench import wrk
 from bench.placing import Placed
 from bench.samples import Sample
-from bench.stage import USERS, Server, Stage
-from bench.wrk import Asking
+from bench.stage import USERS, Reads, Server, Stage
+from bench.wrk import Asking, Load
 
 EVERYBODY = "user-"
 USUAL_CONNECTIONS = 16
@@ -37,9 +38,13 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Loads:
-    """Cases that take turns, beginning with another one in each round."""
+    """Cases that take turns, beginning with another one in each round; or are measured at the same time.
+
+    At the same time they share whatever else the machine does, which is many times what some of them differ by.
+    """
 
     cases: tuple[Case, ...]
+    at_once: bool = False
 
     @property
     def references(self) -> dict[str, str | None]:
@@ -53,23 +58,30 @@ class Loads:
             WrkError: wrk is not installed, or a request failed.
         """
         first = number % len(self.cases)
-        return {case.name: _measure(stage, case) for case in self.cases[first:] + self.cases[:first]}
+        cases = self.cases[first:] + self.cases[:first]
+        turns = [cases] if self.at_once else [(case,) for case in cases]
+        return {case.name: sample for turn in turns for case, sample in zip(turn, _measure(stage, turn), strict=True)}
 
 
-def _measure(stage: Stage, case: Case) -> Sample:
-    url = stage.url(case.server)
-    if case.placed:
-        stage.place(case.placed, case.server)
-    before = stage.reads(case.server)
-    sample = wrk.measure(url, asking(stage, case), connections=case.connections)
-    after = stage.reads(case.server)
+def _measure(stage: Stage, cases: Sequence[Case]) -> list[Sample]:
+    loads = [load(stage, case) for case in cases]
+    for case in cases:
+        if case.placed:
+            stage.place(case.placed, case.server)
+    before = [stage.reads(case.server) for case in cases]
+    samples = wrk.measure(*loads)
+    after = [stage.reads(case.server) for case in cases]
+    return [_with_share(*each) for each in zip(samples, before, after, strict=True)]
+
+
+def _with_share(sample: Sample, before: Reads | None, after: Reads | None) -> Sample:
     if before is None or after is None:
         return sample
     hits, reads = (now - then for now, then in zip(after, before, strict=True))
     return msgspec.structs.replace(sample, cached=hits / reads)
 
 
-def asking(stage: Stage, case: Case) -> Asking:
-    """Gives what wrk asks in a case."""
+def load(stage: Stage, case: Case) -> Load:
+    """Gives the load of a case; its server runs then."""
     prefix, users = (case.placed.prefix, case.placed.users) if case.placed else (EVERYBODY, USERS)
-    return Asking(case.requests, prefix, users, stage.etags)
+    return Load(stage.url(case.server), Asking(case.requests, prefix, users, stage.etags), case.connections)

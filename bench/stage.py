@@ -25,6 +25,8 @@ TITLES_OF_USERS = 500
 """The lists of the users are drawn from these."""
 TITLES = 5000
 _DATABASE = "bench"
+Reads = tuple[float, float]
+"""Of lists: how many the cache answered, and at all."""
 _LIFETIME = 86_400
 _PATIENCE = 30.0
 
@@ -124,7 +126,7 @@ class Stage:
         """Gives the address of a server that runs; of a service, when every user's list is cached."""
         return self._baseline() if server.is_baseline else self.service(server).url
 
-    def reads(self, server: Server) -> tuple[float, float] | None:
+    def reads(self, server: Server) -> Reads | None:
         """Gives how many reads of lists a service has answered from the cache, and at all; None if it does not tell."""
         if server.is_baseline or ("METRICS", "false") in server.settings:
             return None

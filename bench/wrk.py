@@ -42,40 +42,52 @@ class Asking:
     etags: Path
 
 
-def measure(url: str, asking: Asking, *, connections: int) -> Sample:
-    """Loads a server for `SECONDS`.
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A load that wrk makes.
 
-    Args:
+    Attributes:
         url: of the server, without a path.
         asking: what for.
         connections: open at once.
+    """
+
+    url: str
+    asking: Asking
+    connections: int
+
+
+def measure(*loads: Load) -> list[Sample]:
+    """Loads servers for `SECONDS`, all at the same time; gives a sample for each, in the same order.
 
     Raises:
         WrkError: wrk is not installed, or a request failed.
     """
-    command = _command(url, asking, connections=connections, seconds=SECONDS)
     before = _processor_time()
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS + _PATIENCE)
-    return read(done.stdout + done.stderr, generator=(_processor_time() - before) / SECONDS)
+    running = [start(load, seconds=SECONDS) for load in loads]
+    printed = [each.communicate(timeout=SECONDS + _PATIENCE)[0] for each in running]
+    generator = (_processor_time() - before) / SECONDS / len(loads)
+    return [read(each, generator=generator) for each in printed]
 
 
-def start(url: str, asking: Asking, *, connections: int, seconds: int) -> subprocess.Popen[str]:
+def start(load: Load, *, seconds: int) -> subprocess.Popen[str]:
     """Begins to load a server.
 
     Raises:
         WrkError: wrk is not installed.
     """
-    command = _command(url, asking, connections=connections, seconds=seconds)
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    command = _command(load, seconds=seconds)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def _command(url: str, asking: Asking, *, connections: int, seconds: int) -> list[str]:
+def _command(load: Load, *, seconds: int) -> list[str]:
     wrk = shutil.which("wrk")
     if wrk is None:
         raise WrkError("wrk is not installed; apt-get install wrk")
-    shape = ["--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s", "--latency"]
+    shape = ["--threads", "1", "--connections", str(load.connections), "--duration", f"{seconds}s", "--latency"]
+    asking = load.asking
     words = [asking.requests, asking.prefix, str(asking.users), str(asking.etags)]
-    return [wrk, *shape, "--script", str(_SCRIPT), url, "--", *words]
+    return [wrk, *shape, "--script", str(_SCRIPT), load.url, "--", *words]
 
 
 def _processor_time() -> float:

@@ -4,10 +4,12 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from subprocess import Popen
 
 import pytest
 from redis import Redis
 
+from bench import wrk
 from bench.changes import Changes
 from bench.client import Client, UnexpectedAnswerError, request
 from bench.comparison import Drivers
@@ -17,6 +19,7 @@ from bench.loads import Case, Loads
 from bench.memory import OF_A_LIST, Memory
 from bench.placing import Placed, key_of, place
 from bench.stage import BASELINE, TITLES, Stage, Stores, stores
+from bench.wrk import Load
 from mylist.seeding.load_set import user_id
 
 
@@ -56,6 +59,27 @@ def test_requests_a_second(stage: Stage) -> None:
     assert samples["empty route"].cached is None
     assert 0 < (samples["items, 20"].cached or 0) <= 1
     assert all(0 < (sample.generator or 0) < 1.5 for sample in samples.values())
+
+
+@pytest.mark.usefixtures("generator")
+def test_requests_a_second_of_two_servers_at_the_same_time(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    under_way: list[int] = []
+
+    def noted(load: Load, *, seconds: int) -> Popen[str]:
+        under_way.append(sum(each.poll() is None for each in started))
+        started.append(start(load, seconds=seconds))
+        return started[-1]
+
+    started: list[Popen[str]] = []
+    start = wrk.start
+    monkeypatch.setattr(wrk, "start", noted)
+    cases = (Case("empty", BASELINE, "empty", of=None), Case("items", USUAL, "items20", of="empty"))
+    samples = Loads(cases, at_once=True).measure(stage, 0)
+
+    assert under_way == [0, 1]
+    assert (samples["empty"].size or 0) < 2000 < (samples["items"].size or 0)
+    assert samples["empty"].cached is None
+    assert samples["items"].cached == 1
 
 
 def test_changes_and_first_reads(stage: Stage) -> None:

@@ -6,7 +6,9 @@ import pytest
 
 from bench import wrk
 from bench.samples import Sample
-from bench.wrk import Asking, WrkError
+from bench.wrk import Asking, Load, WrkError
+
+NOWHERE = Load("http://127.0.0.1:9", Asking("empty", "user-", 1, Path("etags")), connections=1)
 
 PRINTED = """Running 3s test @ http://127.0.0.1:3000
   1 threads and 16 connections
@@ -47,10 +49,10 @@ def test_what_is_no_result_is_refused() -> None:
 def test_without_wrk_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(WrkError, match="apt-get install wrk"):
-        wrk.measure("http://127.0.0.1:9", Asking("empty", "user-", 1, Path("etags")), connections=1)
+        wrk.measure(NOWHERE)
 
 
 @pytest.mark.usefixtures("generator")
 def test_a_server_that_is_not_there_is_named() -> None:
     with pytest.raises(WrkError, match=r"unable to connect to 127\.0\.0\.1"):
-        wrk.measure("http://127.0.0.1:9", Asking("empty", "user-", 1, Path("etags")), connections=1)
+        wrk.measure(NOWHERE)

@@ -10,6 +10,7 @@ from tests.chart.rendering import CHART, ROOT, parse, rendered_case, template, v
 from tests.chart.tools.helm import helm
 
 PAGE = (ROOT / "docs" / "kubernetes.md").read_text()
+README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```bash\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in block.replace("\\\n", "").splitlines()]
 OF_HELM = [command for command in COMMANDS if command.startswith("helm ")]
@@ -21,6 +22,8 @@ def test_first_answer_takes_four_commands() -> None:
     assert len(commands) == 4
     assert commands[0] == "kind create cluster"
     assert BLOCKS[1].startswith("curl http://localhost:3000/api/mylist/items")
+    assert BLOCKS[0] in README
+    assert BLOCKS[1] in README
 
 
 def test_image_is_the_one_that_the_chart_takes() -> None:
