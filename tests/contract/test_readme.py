@@ -4,9 +4,9 @@
 one thing changed in what is run is the port. The environment there is the one that the tests run in; that make can make
 one from nothing is what every run of the continuous integration shows.
 
-What makes a cluster is no shell block here, for it takes kind and Docker; `make e2e` tries the chart on one. `make test`
-cannot be run inside itself. What is held instead: it runs pytest on everything, this file included, and the check that
-every change has to pass is made of it.
+What makes a cluster is no shell block here, for it takes kind and Docker; `make e2e` tries the chart on one. And
+`make test` cannot be run inside itself. What is held instead: it runs pytest on everything, this file included, and the
+check that every change has to pass is made of it.
 """
 
 import json
