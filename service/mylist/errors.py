@@ -65,6 +65,15 @@ class ContentFieldsRequiredError(BadRequestError):
         super().__init__("contentId and contentType are required")
 
 
+class ContentTypeRequiredError(BadRequestError):
+    """`contentType` is missing or empty."""
+
+    code = "CONTENT_TYPE_REQUIRED"
+
+    def __init__(self) -> None:
+        super().__init__("contentType is required")
+
+
 class InvalidContentTypeError(BadRequestError):
     """`contentType` is neither of the two."""
 
@@ -84,6 +93,16 @@ class InvalidFieldError(BadRequestError):
     """A field of the body has the wrong type."""
 
     code = "INVALID_FIELD"
+
+
+class TooManyIdsError(ServiceError):
+    """The request names more movies and shows than one request may."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    code = "TOO_MANY_IDS"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"One request may name at most {limit} content ids")
 
 
 class NotFoundError(ServiceError):

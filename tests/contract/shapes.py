@@ -12,6 +12,8 @@ from mylist.api import schemas
 _SHAPES: dict[tuple[str, str], type[Struct]] = {
     ("POST", "/api/mylist/add"): schemas.AddResponse,
     ("DELETE", "/api/mylist/remove/*"): schemas.RemoveResponse,
+    ("PUT", "/api/mylist/items/*"): schemas.PutResponse,
+    ("POST", "/api/mylist/contains"): schemas.ContainsResponse,
     ("GET", "/api/mylist/items"): schemas.ItemsResponse,
     ("GET", "/api/mylist/stats"): schemas.StatsResponse,
     ("GET", "/health"): schemas.HealthResponse,
@@ -19,7 +21,10 @@ _SHAPES: dict[tuple[str, str], type[Struct]] = {
     ("GET", "/readyz"): schemas.ReadinessResponse,
 }
 _WITHOUT_BODY = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
-_CREATED = ("POST", "/api/mylist/add")
+_STATUSES = {
+    ("POST", "/api/mylist/add"): {HTTPStatus.CREATED},
+    ("PUT", "/api/mylist/items/*"): {HTTPStatus.CREATED, HTTPStatus.OK},
+}
 
 
 def check_shape(method: str, path: str, status: int, body: bytes) -> None:
@@ -27,13 +32,13 @@ def check_shape(method: str, path: str, status: int, body: bytes) -> None:
     if method == "HEAD" or status in _WITHOUT_BODY:
         assert body == b""
         return
-    route = (method, re.sub(r"(?<=/remove/)[^/]+", "*", path))
+    route = (method, re.sub(r"(/remove/|/items/)[^/]+", r"\1*", path))
     if status >= HTTPStatus.BAD_REQUEST and path != "/readyz":
         error = Decoder(schemas.ErrorResponse).decode(body)
         assert error.status_code == status
         return
     if route in _SHAPES:
-        assert status == (HTTPStatus.CREATED if route == _CREATED else HTTPStatus.OK) or path == "/readyz"
+        assert status in _STATUSES.get(route, {HTTPStatus.OK}) or path == "/readyz"
         Decoder(_SHAPES[route]).decode(body)
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from mylist import __version__
 
-METHODS = {"get", "head", "post", "delete"}
-HEADER_ONLY = {"304"}
+METHODS = {"get", "head", "post", "put", "delete"}
+HEADER_ONLY = {"204", "304"}
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,9 @@ def test_has_every_route(document: Any) -> None:
     assert {(path, method) for path, method, _ in operations(document)} == {
         ("/api/mylist/add", "post"),
         ("/api/mylist/remove/{contentId}", "delete"),
+        ("/api/mylist/items/{contentId}", "put"),
+        ("/api/mylist/items/{contentId}", "delete"),
+        ("/api/mylist/contains", "post"),
         *((path, method) for path in ("/api/mylist/items", "/api/mylist/stats") for method in ("get", "head")),
         *((path, method) for path in ("/health", "/livez", "/readyz") for method in ("get", "head")),
     }

@@ -65,6 +65,9 @@ STATUSES: list[list[int]] = [
     [200, 304],  # HEAD, then GET with what it told
     [200],  # remove The Matrix
     [404],  # once more
+    [201],  # put The Matrix
+    [200],  # which are there
+    [204],  # see to it that it is not
     [200],  # health
     [200],  # the first answer of a cluster
 ]

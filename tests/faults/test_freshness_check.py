@@ -15,6 +15,7 @@ from tests.faults.freshness.history import (
     Add,
     Contains,
     Item,
+    Marks,
     Operation,
     Page,
     Remove,
@@ -55,6 +56,7 @@ class TestOneAfterTheOther:
             did(6, 7, Add(2, B)),
             did(8, 9, page((2, B), (1, A))),
             did(10, 11, Stats(movies=1, shows=1)),
+            did(10, 11, Marks(frozenset({1, 2}))),
             did(12, 13, Contains(1, present=True)),
             did(14, 15, Remove(1)),
             did(16, 17, page((2, B))),
@@ -84,6 +86,14 @@ class TestOneAfterTheOther:
 
     def test_stats_that_never_were_are_impossible(self) -> None:
         assert found(did(0, 1, Add(2, A)), did(2, 3, Stats(movies=1, shows=0))) == [Kind.IMPOSSIBLE]
+
+    def test_marks_of_before_are_stale_and_those_that_never_were_impossible(self) -> None:
+        assert found(did(0, 1, Add(2, A)), did(2, 3, Marks(frozenset()))) == [Kind.STALE]
+        assert found(did(0, 1, Add(2, A)), did(2, 3, Marks(frozenset({1})))) == [Kind.IMPOSSIBLE]
+
+    def test_marks_show_what_was_not_acknowledged(self) -> None:
+        assert not found(tried(0, 1, Add(2, None)), did(2, 3, Marks(frozenset({2}))), did(4, 5, page((2, A))))
+        assert found(tried(0, 1, Add(2, None)), did(2, 3, Marks(frozenset({2}))), did(4, 5, page())) != []
 
     def test_a_total_that_never_was_is_impossible(self) -> None:
         history = did(0, 1, Add(1, A)), did(2, 3, page((1, A), total=2, size=1))
@@ -307,7 +317,7 @@ def some_history(dice: Random) -> list[Operation]:
         title, added_at = dice.choice((1, 2, 3)), "abcdefg"[turn]
         acknowledged = dice.random() < 0.7
         action: Action
-        match dice.randrange(4):
+        match dice.randrange(5):
             case 0 if acknowledged and title in shown:
                 action = Contains(title, present=True)
             case 0:
@@ -322,6 +332,8 @@ def some_history(dice: Random) -> list[Operation]:
                     items.pop(title, None)
             case 2:
                 action = Stats(movies=(1 in shown) + (3 in shown), shows=2 in shown)
+            case 3:
+                action = Marks(frozenset(shown))
             case _:
                 action = some_page(dice, in_order(list(shown.items())))
         certain = acknowledged or not isinstance(action, Add | Remove)
@@ -360,12 +372,6 @@ def some_slice(items: dict[int, str], seen: Page) -> tuple[Item, ...]:
 def effects(action: Action, items: dict[int, str], unexplained: set[Item]) -> list[dict[int, str]]:
     """What a list may be after an operation; nothing when that cannot have happened to it."""
     match action:
-        case Page():
-            return [items] * (some_slice(items, action) == action.items and action.total == len(items))
-        case Stats():
-            return [items] * (action == Stats((1 in items) + (3 in items), 2 in items))
-        case Contains(title, present):
-            return [items] * ((title in items) is present)
         case Remove(title):
             return [{other: items[other] for other in items if other != title}] * (title in items)
         case Add(title, None):
@@ -374,6 +380,21 @@ def effects(action: Action, items: dict[int, str], unexplained: set[Item]) -> li
             return [{**items, title: added_at} for added_at in values] * (title not in items)
         case Add(title, str(added_at)):
             return [{**items, title: added_at}] * (title not in items)
+        case _:
+            return [items] * fits(items, action)
+
+
+def fits(items: dict[int, str], action: Action) -> bool:
+    """Whether that can be seen of a list."""
+    match action:
+        case Page():
+            return some_slice(items, action) == action.items and action.total == len(items)
+        case Stats():
+            return action == Stats((1 in items) + (3 in items), 2 in items)
+        case Marks(present):
+            return items.keys() == present
+        case Contains(title, present):
+            return (title in items) is present
         case _:
             raise AssertionError(action)
 

@@ -173,6 +173,17 @@ async def test_a_cached_read_asks_redis_once_and_mongodb_never(world: World, use
     assert await world.round_trips() == ([], ["GETRANGE"])
 
 
+async def test_a_hundred_ids_are_looked_up_in_one_round_trip(world: World, user_id: str) -> None:
+    movies = await world.titles("movies", 200)
+    await world.fill(user_id, movies, [])
+    await world.lists.contains(user_id, [])
+    await world.round_trips()
+
+    asked = [*(str(each) for each in movies[::4]), *(str(ObjectId()) for _ in range(50))]
+    assert await world.lists.contains(user_id, asked) == ([True] * 50 + [False] * 50, CacheResult.HIT)
+    assert await world.round_trips() == ([], ["GETRANGE"])
+
+
 @pytest.mark.parametrize(("page_size", "last_byte"), [(0, 19), (20, 439), (100, 2119)])
 async def test_of_a_long_list_only_what_is_needed_is_read(
     world: World, user_id: str, page_size: int, last_byte: int

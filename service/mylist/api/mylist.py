@@ -9,13 +9,18 @@ from mylist.api.responses import json_response
 from mylist.api.schemas import (
     AddedItem,
     AddResponse,
+    ContainsResponse,
+    Presence,
+    PutResponse,
     RemoveResponse,
     StatsData,
     StatsResponse,
     TypeCounts,
     decode_add_request,
+    decode_contains_request,
+    decode_put_request,
 )
-from mylist.lists.item import iso_format_milliseconds
+from mylist.lists.item import Item, iso_format_milliseconds
 
 blueprint = Blueprint("mylist", url_prefix="/api/mylist")
 
@@ -31,10 +36,7 @@ async def add(request: ApiRequest) -> HTTPResponse:
     context = request.app.ctx
     with context.admission:
         item = await context.lists.add(user_id, content_id, content_type)
-    added = AddedItem(
-        user_id, item.content_id.hex(), item.content_type, iso_format_milliseconds(item.added_at).decode()
-    )
-    body = _encode(AddResponse(success=True, message="Item added to your list", data=added))
+    body = _encode(AddResponse(success=True, message="Item added to your list", data=_entry(user_id, item)))
     return json_response(request, body, status=201)
 
 
@@ -46,6 +48,39 @@ async def remove(request: ApiRequest, content_id: str) -> HTTPResponse:
     with context.admission:
         await context.lists.remove(user_id, content_id)
     return json_response(request, _REMOVED)
+
+
+@blueprint.put("/items/<content_id:str>", unquote=True)
+async def put(request: ApiRequest, content_id: str) -> HTTPResponse:
+    """Sees to it that a movie or show is on the user's list; the same answer however often it is asked for."""
+    user_id = request.user_id
+    content_type = decode_put_request(request.body, request.content_type)
+    context = request.app.ctx
+    with context.admission:
+        item, is_new = await context.lists.put(user_id, content_id, content_type)
+    body = _encode(PutResponse(success=True, message="Item is in your list", data=_entry(user_id, item)))
+    return json_response(request, body, status=201 if is_new else 200)
+
+
+@blueprint.delete("/items/<content_id:str>", unquote=True, ignore_body=False)
+async def discard(request: ApiRequest, content_id: str) -> HTTPResponse:
+    """Sees to it that an item is not on the user's list."""
+    user_id = request.user_id
+    context = request.app.ctx
+    with context.admission:
+        await context.lists.discard(user_id, content_id)
+    return json_response(request, b"", status=204)
+
+
+@blueprint.post("/contains")
+async def contains(request: ApiRequest) -> HTTPResponse:
+    """Says which of some movies and shows are on the user's list."""
+    user_id = request.user_id
+    content_ids = decode_contains_request(request.body, request.content_type)
+    context = request.app.ctx
+    with context.admission:
+        present, cache = await context.lists.contains(user_id, content_ids)
+    return json_response(request, _encode(ContainsResponse(success=True, data=Presence(present))), cache=cache)
 
 
 @blueprint.route("/items", methods=["GET", "HEAD"])
@@ -71,3 +106,8 @@ async def stats(request: ApiRequest) -> HTTPResponse:
         value, cache = await context.lists.read(user_id, first=0)
     data = StatsData(value.total, TypeCounts(value.movies, value.shows))
     return json_response(request, _encode(StatsResponse(success=True, data=data)), cache=cache)
+
+
+def _entry(user_id: str, item: Item) -> AddedItem:
+    added_at = iso_format_milliseconds(item.added_at).decode()
+    return AddedItem(user_id, item.content_id.hex(), item.content_type, added_at)

@@ -82,6 +82,10 @@ _RETRY_AFTER = {
 _STRUCTS = (
     schemas.AddRequest,
     schemas.AddResponse,
+    schemas.PutRequest,
+    schemas.PutResponse,
+    schemas.ContainsRequest,
+    schemas.ContainsResponse,
     schemas.RemoveResponse,
     schemas.ItemsResponse,
     schemas.StatsResponse,
@@ -96,11 +100,18 @@ _STRUCTS = (
 def document() -> bytes:
     """Gives the document as indented JSON."""
     _, components = msgspec.json.schema_components(_STRUCTS, ref_template="#/components/schemas/{name}")
-    # Required in the contract; optional in the struct only so that their absence gets its documented message.
-    components["AddRequest"]["required"] = ["contentId", "contentType"]
-    for name in ("contentId", "contentType"):
-        components["AddRequest"]["properties"][name] = _required_text(components["AddRequest"]["properties"][name])
-    components["AddRequest"]["properties"]["contentType"]["enum"] = list(CONTENT_TYPES)
+    # Required in the contract; optional in the structs only so that their absence gets its documented message.
+    for request in (components["AddRequest"], components["PutRequest"]):
+        request["required"] = list(request["properties"])
+        request["properties"] = {name: _required_text(each) for name, each in request["properties"].items()}
+        request["properties"]["contentType"]["enum"] = list(CONTENT_TYPES)
+    components["ContainsRequest"]["required"] = ["contentIds"]
+    components["ContainsRequest"]["properties"]["contentIds"] = {
+        "type": "array",
+        "items": {"type": "string"},
+        "maxItems": schemas.MOST_IDS,
+        "examples": [["507f1f77bcf86cd799439012"]],
+    }
     content = {
         "openapi": "3.1.0",
         "info": {
@@ -157,6 +168,26 @@ def _paths() -> dict[str, Any]:
             [_USER_ID, _PAGE, _PAGE_SIZE],
             schemas.ItemsResponse,
         ),
+        "/api/mylist/items/{contentId}": {
+            "put": _operation(
+                "putItem",
+                lists,
+                "See to it that a movie or show is on the list",
+                [_USER_ID, _CONTENT_ID],
+                {200: schemas.PutResponse, 201: schemas.PutResponse},
+                [400, 404, 409, 413, 422, 503],
+                body=schemas.PutRequest,
+            ),
+            "delete": _operation(
+                "discardItem",
+                lists,
+                "See to it that an item is not on the list",
+                [_USER_ID, _CONTENT_ID],
+                {204: None},
+                [400, 503],
+            ),
+        },
+        "/api/mylist/contains": {"post": _contains(lists)},
         "/api/mylist/stats": _readable("Stats", lists, "Count the list by type", [_USER_ID], schemas.StatsResponse),
         "/health": _readable("Health", health, "Whether the API answers", [], schemas.HealthResponse),
         "/livez": _readable("Liveness", health, "Whether the process is alive", [], schemas.LivenessResponse),
@@ -169,6 +200,20 @@ def _paths() -> dict[str, Any]:
             not_ready=True,
         ),
     }
+
+
+def _contains(tag: str) -> dict[str, Any]:
+    operation = _operation(
+        "containsItems",
+        tag,
+        f"Whether each of up to {schemas.MOST_IDS} movies and shows is on the list",
+        [_USER_ID],
+        {200: schemas.ContainsResponse},
+        [400, 413, 503],
+        body=schemas.ContainsRequest,
+    )
+    operation["responses"]["200"]["headers"] |= _X_CACHE
+    return operation
 
 
 def _readable(  # noqa: PLR0913 - private, one line per part of an operation

@@ -1,18 +1,25 @@
 """The bodies of the API, as structs: requests are decoded by them, and the OpenAPI document is made of them."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
 from mylist.errors import (
     ContentFieldsRequiredError,
+    ContentTypeRequiredError,
     InvalidContentTypeError,
     InvalidFieldError,
     InvalidJsonError,
+    TooManyIdsError,
 )
 from mylist.lists.item import CONTENT_TYPES, ContentType, is_content_type
+
+_T = TypeVar("_T")
+
+MOST_IDS = 100
+"""That one request may name."""
 
 ContentId = Annotated[str, Meta(pattern="^[0-9a-fA-F]{24}$", description="24 hexadecimal digits.")]
 Timestamp = Annotated[
@@ -33,9 +40,23 @@ class AddRequest(Struct, rename="camel"):
     content_type: Annotated[str | None, Meta(examples=list(CONTENT_TYPES))] = None
 
 
+class PutRequest(Struct, rename="camel"):
+    """Of which type it is: required."""
+
+    content_type: Annotated[str | None, Meta(examples=list(CONTENT_TYPES))] = None
+
+
+class ContainsRequest(Struct, rename="camel"):
+    """Which movies and shows to look for."""
+
+    content_ids: Annotated[list[str] | None, Meta(examples=[["507f1f77bcf86cd799439012"]])] = None
+
+
 # Where msgspec says that the trouble is, as in "Expected `str`, got `int` - at `$.contentId`".
-_FIELD_IN_ERROR = re.compile(r"`\$\.(\w+)`")
+_FIELD_IN_ERROR = re.compile(r"`\$\.(\w+)")
 _add_request = msgspec.json.Decoder(AddRequest)
+_put_request = msgspec.json.Decoder(PutRequest)
+_contains_request = msgspec.json.Decoder(ContainsRequest)
 
 
 def decode_add_request(body: bytes, content_type: str) -> tuple[str, ContentType]:
@@ -49,22 +70,63 @@ def decode_add_request(body: bytes, content_type: str) -> tuple[str, ContentType
     """
     if not body:
         raise ContentFieldsRequiredError
+    request = _decode(_add_request, body, content_type, "a string")
+    if not request.content_id or not request.content_type:
+        raise ContentFieldsRequiredError
+    return request.content_id, _known(request.content_type)
+
+
+def decode_put_request(body: bytes, content_type: str) -> ContentType:
+    """Reads the type of an item out of a body of the given Content-Type.
+
+    Raises:
+        ContentTypeRequiredError: it is missing or empty, or there is no body.
+        InvalidJsonError: the body is not a JSON object.
+        InvalidFieldError: it is not text.
+        InvalidContentTypeError: it is none of the two.
+    """
+    if not body:
+        raise ContentTypeRequiredError
+    request = _decode(_put_request, body, content_type, "a string")
+    if not request.content_type:
+        raise ContentTypeRequiredError
+    return _known(request.content_type)
+
+
+def decode_contains_request(body: bytes, content_type: str) -> list[str]:
+    """Reads the content ids out of a body of the given Content-Type.
+
+    Raises:
+        InvalidJsonError: the body is not a JSON object.
+        InvalidFieldError: `contentIds` is missing, or no list of text.
+        TooManyIdsError: there are more than `MOST_IDS`.
+    """
+    request = _decode(_contains_request, body, content_type, "an array of strings")
+    if request.content_ids is None:
+        raise InvalidFieldError("contentIds must be an array of strings")
+    if len(request.content_ids) > MOST_IDS:
+        raise TooManyIdsError(MOST_IDS)
+    return request.content_ids
+
+
+def _decode(decoder: msgspec.json.Decoder[_T], body: bytes, content_type: str, expected: str) -> _T:
     if content_type.partition(";")[0].strip().lower() != "application/json":
         raise InvalidJsonError("The body must be JSON, with Content-Type: application/json")
     try:
         # Of what is no field of its own, msgspec would not look at the encoding.
-        request = _add_request.decode(body.decode())
+        return decoder.decode(body.decode())
     except msgspec.ValidationError as error:
         if field := _FIELD_IN_ERROR.search(str(error)):
-            raise InvalidFieldError(f"{field[1]} must be a string") from None
+            raise InvalidFieldError(f"{field[1]} must be {expected}") from None
         raise InvalidJsonError("The body must be a JSON object") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise InvalidJsonError("The body is not valid JSON") from None
-    if not request.content_id or not request.content_type:
-        raise ContentFieldsRequiredError
-    if not is_content_type(request.content_type):
+
+
+def _known(content_type: str) -> ContentType:
+    if not is_content_type(content_type):
         raise InvalidContentTypeError
-    return request.content_id, request.content_type
+    return content_type
 
 
 class AddedItem(Struct, rename="camel", forbid_unknown_fields=True):
@@ -82,6 +144,27 @@ class AddResponse(Struct, rename="camel", forbid_unknown_fields=True):
     success: Literal[True]
     message: Literal["Item added to your list"]
     data: AddedItem
+
+
+class PutResponse(Struct, rename="camel", forbid_unknown_fields=True):
+    """The item is on the list, since `addedAt`."""
+
+    success: Literal[True]
+    message: Literal["Item is in your list"]
+    data: AddedItem
+
+
+class Presence(Struct, rename="camel", forbid_unknown_fields=True):
+    """Whether each is on the list, in the order in which they were asked for."""
+
+    contains: list[bool]
+
+
+class ContainsResponse(Struct, rename="camel", forbid_unknown_fields=True):
+    """What is on the list."""
+
+    success: Literal[True]
+    data: Presence
 
 
 class RemoveResponse(Struct, rename="camel", forbid_unknown_fields=True):

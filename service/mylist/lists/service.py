@@ -1,8 +1,8 @@
 """The rules: what reading and changing a list means."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -20,6 +20,9 @@ _T = TypeVar("_T")
 
 # From so many items on a list is read as a whole: whoever asks for page 1,000,000,000 shall not have to be counted for.
 _LONG = 10_000
+# How often it is tried to put an item that somebody else takes off again each time, and the seconds in between.
+_ATTEMPTS = 3
+_PAUSE = 0.05
 
 
 class Lists:
@@ -48,6 +51,11 @@ class Lists:
     def read(self, user_id: str, *, first: int) -> Awaitable[tuple[ListValue, CacheResult]]:
         """Reads a list, which may be cut after its `first` items, and says how the cache took part."""
         return self._cache.read(user_id, first=first if first < _LONG else None)
+
+    async def contains(self, user_id: str, content_ids: Sequence[str]) -> tuple[list[bool], CacheResult]:
+        """Says of each content id whether it is on a list, in the same order, and how the cache took part."""
+        value, cache = await self._cache.read(user_id)
+        return value.contains(map(parse_content_id, content_ids)), cache
 
     async def contents(self, value: ListValue, page: int, page_size: int) -> list[tuple[int, Entry]]:
         """Gives when each item of a page was added (milliseconds since 1970 UTC), and what it is; newest first.
@@ -78,6 +86,31 @@ class Lists:
         """
         await self._to_the_end(self._remove(user_id, content_id))
 
+    async def put(self, user_id: str, content_id: str, content_type: ContentType) -> tuple[Item, bool]:
+        """Sees to it that a movie or show is on a list; gives its entry, and whether it is new.
+
+        Raises what `add` raises, `ItemAlreadyInListError` if the list has it as something of the other type.
+        """
+        for _ in range(_ATTEMPTS):
+            with suppress(ItemAlreadyInListError):
+                return await self.add(user_id, content_id, content_type), True
+            parsed = parse_content_id(content_id)
+            item = parsed and await self._store.find(user_id, parsed)
+            if item and item.content_type == content_type:
+                return item, False
+            # Taken off the list meanwhile, or put there by a change that is still under way.
+            await asyncio.sleep(_PAUSE)
+        raise ItemAlreadyInListError
+
+    async def discard(self, user_id: str, content_id: str) -> None:
+        """Sees to it that an item is not on a list.
+
+        Raises:
+            OutcomeUnknownError: MongoDB did not answer; it may be on the list or not.
+        """
+        with suppress(ItemNotInListError):
+            await self.remove(user_id, content_id)
+
     async def finish(self) -> None:
         """Waits until the changes under way have ended."""
         if self._changes:
@@ -92,7 +125,7 @@ class Lists:
                 return await self._insert(user_id, parsed, content_type)
             except ListFullError:
                 # Whoever repeats the add that filled the list is told the same as on any other list.
-                if await self._store.contains(user_id, parsed):
+                if await self._store.find(user_id, parsed):
                     raise ItemAlreadyInListError from None
                 raise
 

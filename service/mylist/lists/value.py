@@ -20,7 +20,7 @@ _VERSION = 1
 _HEADER = struct.Struct(">cB2xII")
 _RECORD = struct.Struct(">q12sc")
 _KEYED_RECORD = struct.Struct(">q13s")
-_ID_OFFSET = 8
+_CONTENT_ID = struct.Struct(">8x12sx")
 
 _TAG_OF_TYPE: dict[ContentType, bytes] = {"movie": b"m", "tvshow": b"t"}
 _TYPE_OF_TAG: dict[bytes, ContentType] = {tag: name for name, tag in _TAG_OF_TYPE.items()}
@@ -90,6 +90,11 @@ class ListValue:
     def beginning(self, items: int) -> bytes:
         """Gives the value cut after so many items."""
         return self.data[: size_of(items)]
+
+    def contains(self, content_ids: Iterable[bytes | None]) -> list[bool]:
+        """Says of each content id (12 bytes; None is none) whether the list has it, as far as the list is here."""
+        present = {content_id for (content_id,) in _CONTENT_ID.iter_unpack(memoryview(self.data)[_HEADER.size :])}
+        return [content_id in present for content_id in content_ids]
 
     def page(self, page: int, page_size: int) -> list[tuple[int, bytes]]:
         """Gives `added_at` (milliseconds) and content key of each item of a page; `page` counts from 1.

@@ -45,12 +45,13 @@ class ListStore:
         with self._database.operation("count"):
             return await self._collection.count_documents({"userId": user_id}, limit=limit)
 
-    async def contains(self, user_id: str, content_id: bytes) -> bool:
-        """Says whether a list has an item of this content id (12 bytes)."""
-        with self._database.operation("contains"):
-            return bool(
-                await self._collection.find_one({"userId": user_id, "contentId": _spellings(content_id)}, {"_id": 1})
+    async def find(self, user_id: str, content_id: bytes) -> Item | None:
+        """Gives the item of this content id (12 bytes) on a list, if there is one."""
+        with self._database.operation("find"):
+            document = await self._collection.find_one(
+                {"userId": user_id, "contentId": _spellings(content_id)}, _PROJECTION
             )
+        return document and _to_item(document)
 
     async def insert(self, user_id: str, item: Item) -> None:
         """Adds an item.

@@ -4,7 +4,7 @@ import msgspec
 from msgspec import Struct
 
 from tests.faults.freshness.exchange import Answer
-from tests.faults.freshness.history import Add, Contains, Observation, Page, Remove, Stats
+from tests.faults.freshness.history import Add, Contains, Marks, Observation, Page, Read, Remove, Stats
 
 SHOW_EVERY = 3
 """Every third title is a show."""
@@ -57,6 +57,14 @@ class _StatsAnswer(Struct):
     data: _StatsData
 
 
+class _Presence(Struct):
+    contains: list[bool]
+
+
+class _ContainsAnswer(Struct):
+    data: _Presence
+
+
 class _Added(Struct):
     data: _Entry
 
@@ -67,6 +75,7 @@ class _Failure(Struct):
 
 _page = msgspec.json.Decoder(_PageAnswer).decode
 _stats = msgspec.json.Decoder(_StatsAnswer).decode
+_contains = msgspec.json.Decoder(_ContainsAnswer).decode
 _added = msgspec.json.Decoder(_Added).decode
 _failure = msgspec.json.Decoder(_Failure).decode
 
@@ -99,6 +108,34 @@ def read_stats(answer: Answer) -> Stats:
     if data.total != data.by_type.movie + data.by_type.tvshow:
         raise UnexpectedAnswerError(f"total {data.total} of {data.by_type.movie} and {data.by_type.tvshow}")
     return Stats(data.by_type.movie, data.by_type.tvshow)
+
+
+def read_contains(answer: Answer, titles: int) -> Marks:
+    """Reads the answer to the question which of the first so many titles are on the list.
+
+    Raises:
+        UnexpectedAnswerError: it is not what was asked for.
+    """
+    try:
+        present = _contains(answer.body).data.contains
+    except msgspec.MsgspecError as error:
+        raise UnexpectedAnswerError(f"{answer.status} {error}") from None
+    if len(present) != titles:
+        raise UnexpectedAnswerError(f"{len(present)} answers about {titles} titles")
+    return Marks(frozenset(title for title, there in enumerate(present) if there))
+
+
+def read_put(answer: Answer, user_id: str, title: int) -> Add | Contains:
+    """Reads the answer to a put that was decided.
+
+    Raises:
+        UnexpectedAnswerError: it is neither of the two that may be.
+    """
+    if answer.status in {200, 201}:
+        entry = _added(answer.body).data
+        if _title(entry, user_id) == title:
+            return Add(title, entry.added_at) if answer.status == 201 else Contains(title, present=True)
+    raise UnexpectedAnswerError(f"{answer.status} {answer.body[:200]!r}")
 
 
 def read_add(answer: Answer, user_id: str, title: int) -> Add | Contains:
@@ -146,4 +183,4 @@ def _title(entry: _Entry, user_id: str) -> int:
 
 def is_read(observation: Observation) -> bool:
     """Whether the observation is a read, not a refusal."""
-    return isinstance(observation, Page | Stats)
+    return isinstance(observation, Read)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import permutations
 
-from tests.faults.freshness.history import MONGODB, Add, Change, Item, Observation, Operation, Page, Remove, Stats
+from tests.faults.freshness.history import MONGODB, Add, Change, Item, Observation, Operation, Page, Read, Remove
 from tests.faults.freshness.listing import Listing, Listings
 
 LATE = 30.0
@@ -97,7 +97,7 @@ def check(
     # What MongoDB decides is checked for itself first: a read that is wrong must not make a write look lost. Without
     # reads nothing tells for long whether a change happened, so there it stays open for good; and as nothing there
     # concerns two titles at once, each is checked alone, or the open ones would multiply.
-    decided = [each for each in operations if each.process == MONGODB or not isinstance(each.action, Page | Stats)]
+    decided = [each for each in operations if each.process == MONGODB or not isinstance(each.action, Read)]
     basis: list[Violation] = []
     undecided = 0
     for of_title in _by_title(decided):
@@ -138,7 +138,7 @@ def _is_change_beside(operation: Operation, read: Operation) -> bool:
 
 
 def _is_read_between(operation: Operation, since: float, until: float) -> bool:
-    is_read = isinstance(operation.action, Page | Stats) and operation.process != MONGODB
+    is_read = isinstance(operation.action, Read) and operation.process != MONGODB
     return is_read and since <= operation.ended and operation.began <= until
 
 
@@ -152,7 +152,7 @@ def _by_title(decided: Iterable[Operation]) -> Iterable[list[tuple[Operation, Op
             whole_lists.append(operation)
             for title, _ in action.items:
                 titles.setdefault(title, [])
-        elif not isinstance(action, Stats):
+        elif not isinstance(action, Read):
             titles.setdefault(action.title, []).append((operation, operation))
     for title, operations in titles.items():
         for operation in whole_lists:
@@ -253,7 +253,7 @@ class _Search:
         self._observing.pop(bit, None)
         self._until.pop(bit, None)
         if decided and kept:
-            excused = isinstance(operation.action, Page | Stats) and self._excused(operation)
+            excused = isinstance(operation.action, Read) and self._excused(operation)
             self._worlds = self._undominated(_without(bit, self._worlds if excused else kept))
         elif decided:
             self._refute(operation)
@@ -307,7 +307,7 @@ class _Search:
                 self._report_observation(operation, action)
 
     def _report_observation(self, operation: Operation, observed: Observation) -> None:
-        if not isinstance(observed, Page | Stats):
+        if not isinstance(observed, Read):
             self._report(Kind.REFUSED, operation)
             return
         ended = next((moment for listing, moment in reversed(self._past) if listing.answers(observed)), None)

@@ -1,8 +1,8 @@
 """What was asked about one user's list and what was answered: the material of the check.
 
-An observation (`Page`, `Stats`, `Contains`) says something about the list and leaves it as it is; a change (`Add`,
-`Remove`) leaves another. Titles are small numbers here, in the order of their content ids. `addedAt` is kept as the API
-writes it: those strings sort like the moments they stand for.
+An observation (a read, which is `Page`, `Stats` or `Marks`, or `Contains`) says something about the list and leaves it
+as it is; a change (`Add`, `Remove`) leaves another. Titles are small numbers here, in the order of their content ids.
+`addedAt` is kept as the API writes it: those strings sort like the moments they stand for.
 """
 
 from dataclasses import dataclass, field
@@ -51,8 +51,15 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True)
+class Marks:
+    """Which of all titles the list has."""
+
+    present: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Contains:
-    """Whether the list has a title, as the refusal of a change tells: 409 that it has, 404 that it has not."""
+    """Whether the list has a title, as a change tells that changed nothing: 409 and 200 to PUT that it has, 404 not."""
 
     title: int
     present: bool
@@ -73,7 +80,8 @@ class Remove:
     title: int
 
 
-Observation = Page | Stats | Contains
+Read = Page | Stats | Marks
+Observation = Read | Contains
 Change = Add | Remove
 Action = Observation | Change
 

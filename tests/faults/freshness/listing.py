@@ -2,7 +2,17 @@
 
 from collections.abc import Callable, Mapping
 
-from tests.faults.freshness.history import Change, Contains, Item, Observation, Page, Remove, Stats, in_order
+from tests.faults.freshness.history import (
+    Change,
+    Contains,
+    Item,
+    Marks,
+    Observation,
+    Page,
+    Remove,
+    Stats,
+    in_order,
+)
 
 Held = frozenset[tuple[int, str | None]]
 
@@ -33,6 +43,8 @@ class Listing:
                 return self._answers_page(observation)
             case Stats(movies, shows):
                 return (len(self.items) - self._shows, self._shows) == (movies, shows)
+            case Marks(present):
+                return self.items.keys() == present
             case Contains(title, present):
                 return (title in self.items) is present
 
@@ -48,6 +60,9 @@ class Listing:
         match observation:
             case Contains(title, _):
                 return lambda change: change.title == title
+            case Marks(present):
+                titles = self.items.keys() ^ present
+                return lambda change: change.title in titles
             case Stats(movies, shows):
                 missing_movies, missing_shows = movies - len(self.items) + self._shows, shows - self._shows
                 return lambda change: _counts(

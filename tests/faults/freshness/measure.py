@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
-READS = ("items", "stats")
+READS = ("items", "stats", "contains")
 WRITES = ("add", "remove")
 KINDS = READS + WRITES
 ALL = "any"

@@ -13,7 +13,7 @@ from typing import Any
 from tests.faults.freshness.check import Kind, Violation
 from tests.faults.freshness.deployment import PROCESSES
 from tests.faults.freshness.faults import Struck
-from tests.faults.freshness.history import MONGODB, Add, Contains, Operation, Page, Remove, Stats
+from tests.faults.freshness.history import MONGODB, Add, Contains, Marks, Operation, Page, Remove, Stats
 from tests.faults.freshness.listing import Listing
 from tests.faults.freshness.measure import ALL, KINDS, READS, WRITES
 from tests.faults.freshness.redis import LOSES_DATA
@@ -269,6 +269,8 @@ def _described(operation: Operation) -> str:
             return f"page {page} of {size}: {total} in all: {shown}"
         case Stats(movies, shows):
             return f"stats: {movies} movies, {shows} shows"
+        case Marks(present):
+            return f"on the list: {', '.join(map(str, sorted(present))) or 'nothing'}"
         case Contains(title, present):
             return f"{title} is {'on the list already' if present else 'not on the list'}"
         case Add(title, added_at):

@@ -11,7 +11,9 @@ from tests.faults.freshness.answers import (
     UnexpectedAnswerError,
     code_of,
     read_add,
+    read_contains,
     read_page,
+    read_put,
     read_remove,
     read_stats,
     title_id,
@@ -28,11 +30,20 @@ USERS = 60
 CLIENTS_OF_EACH = 3
 LARGEST_PAGE = 100
 
-_KINDS = ("items", "stats", "add", "remove")
-_QUIET = (700, 270, 17, 13)
-_BUSY = (500, 200, 160, 140)
+_KINDS = ("items", "stats", "contains", "add", "put", "remove")
+_READS = {"items", "stats", "contains"}
+_QUIET = (600, 220, 150, 9, 8, 13)
+_BUSY = (430, 150, 120, 90, 70, 140)
 """How often somebody does each kind. Most read, as people do; some change so much that changes and loads collide."""
 _BUSY_EVERY = 6
+Question = tuple[str, str, bytes]
+"""Method, path and body."""
+_STATS: Question = ("GET", "stats", b"")
+_CONTAINS: Question = (
+    "POST",
+    "contains",
+    msgspec.json.encode({"contentIds": [title_id(title) for title in range(TITLES)]}),
+)
 _PAGE_SIZES = (5, 10, 20, LARGEST_PAGE, LARGEST_PAGE)
 _THINKING = 0.12
 """Seconds that a client thinks at most; half of the time it goes on at once."""
@@ -50,8 +61,8 @@ class User:
         self.history: list[Operation] = []
         self._read: dict[tuple[int, int, bytes], Observation] = {}
 
-    def observation(self, answer: Answer, page: int, size: int) -> Observation:
-        """Reads a page, or the statistics when page is 0; answers that are the same share what was read.
+    def observation(self, kind: str, answer: Answer, page: int, size: int) -> Observation:
+        """Reads the answer to a read; those that are the same share what was read.
 
         Raises:
             UnexpectedAnswerError: it is not what was asked for.
@@ -61,7 +72,11 @@ class User:
         if read is None:
             if len(self._read) >= _KNOWN_BODIES:
                 self._read.clear()
-            read = self._read[key] = read_page(answer, self.id, page, size) if page else read_stats(answer)
+            if kind == "contains":
+                read = read_contains(answer, TITLES)
+            else:
+                read = read_page(answer, self.id, page, size) if kind == "items" else read_stats(answer)
+            self._read[key] = read
         return read
 
 
@@ -79,10 +94,11 @@ class Client:
         dice = self._dice
         while not is_over():
             [kind] = dice.choices(_KINDS, self._user.weights)
-            if kind in {"items", "stats"}:
+            if kind == "items":
                 size = dice.choice(_PAGE_SIZES)
-                page = 0 if kind == "stats" else 1 if size == LARGEST_PAGE else dice.randint(1, 3)
-                done = await self.read(page, size)
+                done = await self.read_page(1 if size == LARGEST_PAGE else dice.randint(1, 3), size)
+            elif kind in _READS:
+                done = await self._read(kind, _STATS if kind == "stats" else _CONTAINS)
             else:
                 done = await self._change(kind, dice.randrange(TITLES))
             if not done:
@@ -90,20 +106,28 @@ class Client:
             elif dice.random() < 0.5:
                 await asyncio.sleep(dice.uniform(0, _THINKING))
 
-    async def read(self, page: int, size: int, replica: Replica | None = None) -> bool:
-        """Reads a page, or the statistics when page is 0, through a process or any; says whether it was answered."""
-        kind, path = ("items", f"items?page={page}&pageSize={size}") if page else ("stats", "stats")
+    async def read_page(self, page: int, size: int, replica: Replica | None = None) -> bool:
+        """Reads a page through a process or any; says whether it was answered."""
+        return await self._read("items", ("GET", f"items?page={page}&pageSize={size}", b""), page, size, replica)
+
+    async def _read(
+        self, kind: str, question: Question, page: int = 0, size: int = 0, replica: Replica | None = None
+    ) -> bool:
+        method, path, body = question
         began = now()
-        answer, process = await self._ask(kind, _request("GET", path, self._user.id), replica)
+        answer, process = await self._ask(kind, _request(method, path, self._user.id, body), replica)
         if answer is None or answer.status >= 500:
             return False
-        self._note(kind, began, process, lambda: self._user.observation(answer, page, size))
+        self._note(kind, began, process, lambda: self._user.observation(kind, answer, page, size))
         return True
 
     async def _change(self, kind: str, title: int) -> bool:
         if kind == "add":
             body = msgspec.json.encode({"contentId": title_id(title), "contentType": title_type(title)})
             request = _request("POST", "add", self._user.id, body)
+        elif kind == "put":
+            body = msgspec.json.encode({"contentType": title_type(title)})
+            request = _request("PUT", f"items/{title_id(title)}", self._user.id, body)
         else:
             request = _request("DELETE", f"remove/{title_id(title)}", self._user.id)
         began = now()
@@ -111,23 +135,22 @@ class Client:
         if process is None:
             return False  # nobody got it
         if answer is None or answer.status >= 500:
-            unknown = Add(title, None) if kind == "add" else Remove(title)
+            unknown = Remove(title) if kind == "remove" else Add(title, None)
             self._user.history.append(Operation(began, now(), process.number, unknown, acknowledged=False))
             return False
-        user_id = self._user.id
-        self._note(
-            kind,
-            began,
-            process,
-            lambda: read_add(answer, user_id, title) if kind == "add" else read_remove(answer, title),
-        )
+        self._note(kind, began, process, lambda: self._decided(kind, answer, title))
         return True
+
+    def _decided(self, kind: str, answer: Answer, title: int) -> Action:
+        if kind == "remove":
+            return read_remove(answer, title)
+        return (read_add if kind == "add" else read_put)(answer, self._user.id, title)
 
     async def _ask(self, kind: str, request: bytes, replica: Replica | None) -> tuple[Answer | None, Replica | None]:
         """Gives the answer if there is one, and the process that was asked if one took the request."""
         for _ in self._deployment.replicas:
             process = replica or self._deployment.next_replica()
-            process.writing += kind in {"add", "remove"}
+            process.writing += kind not in _READS
             try:
                 answer = await process.exchange.ask(request)
             except NotSentError:
@@ -137,7 +160,7 @@ class Client:
                 self._tally.failed(kind, str(error))
                 return None, process
             finally:
-                process.writing -= kind in {"add", "remove"}
+                process.writing -= kind not in _READS
             if answer.status >= 500:
                 self._tally.failed(kind, code_of(answer))
             else:
@@ -185,7 +208,7 @@ class Crowd:
 
     async def _read_list(self, client: Client, within: float) -> None:
         for replica in self._deployment.replicas:
-            await eventually(partial(client.read, 1, LARGEST_PAGE, replica), within=within)
+            await eventually(partial(client.read_page, 1, LARGEST_PAGE, replica), within=within)
 
 
 def as_page(items: list[tuple[int, str]]) -> Page:

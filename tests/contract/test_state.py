@@ -1,0 +1,166 @@
+"""Asking what is on a list, and seeing to it that something is, or is not, safely again and again."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from pymongo.database import Database
+
+from mylist.api.schemas import MOST_IDS
+from tests.contract.conftest import User
+from tests.contract.titles import MATRIX_ID, MOVIE_IDS, SHOW_ID, UNKNOWN_ID
+
+Documents = Database[dict[str, object]]
+
+
+def contains(user: User, content_ids: Any) -> httpx.Response:
+    return user.client.post("/api/mylist/contains", json={"contentIds": content_ids}, headers=user.headers)
+
+
+def put(user: User, content_id: str, content_type: Any = "movie") -> httpx.Response:
+    return user.client.put(f"/api/mylist/items/{content_id}", json={"contentType": content_type}, headers=user.headers)
+
+
+def discard(user: User, content_id: str) -> httpx.Response:
+    return user.client.delete(f"/api/mylist/items/{content_id}", headers=user.headers)
+
+
+class TestContains:
+    def test_answers_in_the_order_of_the_question(self, user: User) -> None:
+        user.add(MATRIX_ID)
+        user.add(SHOW_ID, "tvshow")
+        answer = contains(user, [UNKNOWN_ID, SHOW_ID, MATRIX_ID, UNKNOWN_ID, SHOW_ID])
+
+        assert answer.status_code == 200
+        assert answer.json() == {"success": True, "data": {"contains": [False, True, True, False, True]}}
+
+    def test_is_answered_from_the_cache_and_shows_every_change(self, user: User) -> None:
+        seen = [contains(user, [MATRIX_ID])]
+        seen.append(contains(user, [MATRIX_ID]))
+        user.add(MATRIX_ID)
+        seen.append(contains(user, [MATRIX_ID]))
+        user.remove(MATRIX_ID)
+        seen.append(contains(user, [MATRIX_ID]))
+
+        assert [each.json()["data"]["contains"] for each in seen] == [[False], [False], [True], [False]]
+        assert [each.headers["x-cache"] for each in seen] == ["miss", "hit", "miss", "miss"]
+
+    def test_knows_an_id_however_it_is_written(self, user: User) -> None:
+        user.add(MATRIX_ID)
+        assert contains(user, [MATRIX_ID.upper()]).json()["data"]["contains"] == [True]
+
+    def test_of_what_is_no_id_is_false(self, user: User) -> None:
+        user.add(MATRIX_ID)
+        assert contains(user, ["", "matrix", MATRIX_ID[:-1]]).json()["data"]["contains"] == [False] * 3
+
+    def test_of_nothing_is_nothing(self, user: User) -> None:
+        assert contains(user, []).json()["data"]["contains"] == []
+
+    def test_of_as_many_as_may_be_is_answered_and_of_one_more_is_413(self, user: User) -> None:
+        assert len(contains(user, [UNKNOWN_ID] * MOST_IDS).json()["data"]["contains"]) == MOST_IDS
+        answer = contains(user, [UNKNOWN_ID] * (MOST_IDS + 1))
+
+        assert (answer.status_code, answer.json()["code"]) == (413, "TOO_MANY_IDS")
+        assert answer.json()["error"] == "One request may name at most 100 content ids"
+
+    @pytest.mark.parametrize(
+        ("body", "code"),
+        [
+            ({}, "INVALID_FIELD"),
+            ({"contentIds": None}, "INVALID_FIELD"),
+            ({"contentIds": MATRIX_ID}, "INVALID_FIELD"),
+            ({"contentIds": [1]}, "INVALID_FIELD"),
+            ([MATRIX_ID], "INVALID_JSON"),
+        ],
+    )
+    def test_of_another_form_is_400(self, user: User, body: Any, code: str) -> None:
+        answer = user.client.post("/api/mylist/contains", json=body, headers=user.headers)
+
+        assert (answer.status_code, answer.json()["code"]) == (400, code)
+        if code == "INVALID_FIELD":
+            assert answer.json()["error"] == "contentIds must be an array of strings"
+
+    def test_of_nobody_is_400(self, client: httpx.Client) -> None:
+        answer = client.post("/api/mylist/contains", json={"contentIds": []})
+        assert answer.json()["code"] == "USER_ID_REQUIRED"
+
+
+class TestPut:
+    def test_is_201_once_and_then_200_with_the_same_body(self, user: User) -> None:
+        first, second = put(user, MATRIX_ID), put(user, MATRIX_ID)
+
+        assert (first.status_code, second.status_code) == (201, 200)
+        assert first.content == second.content
+        assert first.json()["message"] == "Item is in your list"
+        assert first.json()["data"] | {"addedAt": ""} == {
+            "userId": user.id,
+            "contentId": MATRIX_ID,
+            "contentType": "movie",
+            "addedAt": "",
+        }
+        assert user.contents() == [MATRIX_ID]
+
+    def test_of_what_was_added_gives_its_entry(self, user: User) -> None:
+        added = user.add(MATRIX_ID).json()["data"]
+        assert put(user, MATRIX_ID.upper()).json()["data"] == added
+
+    def test_at_the_same_time_makes_one_entry(self, user: User) -> None:
+        with ThreadPoolExecutor(8) as devices:
+            answers = list(devices.map(lambda _: put(user, MATRIX_ID), range(8)))
+
+        assert sorted(each.status_code for each in answers) == [200] * 7 + [201]
+        assert len({each.content for each in answers}) == 1
+
+    def test_of_what_there_is_not_is_404(self, user: User) -> None:
+        for content_id, content_type in ((UNKNOWN_ID, "movie"), ("matrix", "movie"), (MATRIX_ID, "tvshow")):
+            answer = put(user, content_id, content_type)
+            assert (answer.status_code, answer.json()["code"]) == (404, "CONTENT_NOT_FOUND")
+
+    def test_of_what_is_listed_as_the_other_type_is_409(self, user: User, database: Documents) -> None:
+        database["mylist"].insert_one(
+            {"userId": user.id, "contentId": MATRIX_ID, "contentType": "tvshow", "addedAt": datetime.now(UTC)}
+        )
+        assert put(user, MATRIX_ID).json()["code"] == "ITEM_ALREADY_IN_LIST"
+
+    @pytest.mark.parametrize(
+        ("body", "code"),
+        [
+            ({}, "CONTENT_TYPE_REQUIRED"),
+            ({"contentType": ""}, "CONTENT_TYPE_REQUIRED"),
+            ({"contentType": "book"}, "INVALID_CONTENT_TYPE"),
+            ({"contentType": 1}, "INVALID_FIELD"),
+            ([], "INVALID_JSON"),
+        ],
+    )
+    def test_of_another_form_is_400(self, user: User, body: Any, code: str) -> None:
+        answer = user.client.put(f"/api/mylist/items/{MATRIX_ID}", json=body, headers=user.headers)
+        assert (answer.status_code, answer.json()["code"]) == (400, code)
+
+    def test_without_a_body_is_400(self, user: User) -> None:
+        answer = user.client.put(f"/api/mylist/items/{MATRIX_ID}", headers=user.headers)
+        assert answer.json()["code"] == "CONTENT_TYPE_REQUIRED"
+
+
+class TestDiscard:
+    def test_is_204_either_way(self, user: User) -> None:
+        user.add(MATRIX_ID)
+        user.add(MOVIE_IDS[0])
+        answers = [discard(user, MATRIX_ID), discard(user, MATRIX_ID), discard(user, "matrix")]
+
+        assert [each.status_code for each in answers] == [204] * 3
+        assert [each.content for each in answers] == [b""] * 3
+        assert user.contents() == [MOVIE_IDS[0]]
+
+    def test_and_put_leave_the_other_methods_to_others(self, user: User) -> None:
+        answer = user.client.get(f"/api/mylist/items/{MATRIX_ID}", headers=user.headers)
+        assert answer.status_code == 405
+        assert answer.headers["allow"] == "DELETE, OPTIONS, PUT"
+
+    def test_and_put_may_be_used_by_pages_in_a_browser(self, user: User) -> None:
+        answer = user.client.options(
+            f"/api/mylist/items/{MATRIX_ID}",
+            headers={"origin": "https://tv.example", "access-control-request-method": "PUT"},
+        )
+        assert answer.headers["access-control-allow-methods"] == "DELETE, OPTIONS, PUT"
