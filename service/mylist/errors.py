@@ -172,8 +172,17 @@ class OutcomeUnknownError(UnavailableError):
 
     code = "OUTCOME_UNKNOWN"
 
+    def __init__(self, what: str = "the change may or may not take effect") -> None:
+        super().__init__(f"The database did not answer in time; {what}")
+
+
+class PartlyAppliedError(OutcomeUnknownError):
+    """Of a batch the removals were made, and MongoDB did not answer the additions."""
+
+    code = "PARTLY_APPLIED"
+
     def __init__(self) -> None:
-        super().__init__("The database did not answer in time; the change may or may not take effect")
+        super().__init__("the removals took effect, the additions may or may not")
 
 
 class CacheUnavailableError(UnavailableError):

@@ -13,6 +13,7 @@ _SHAPES: dict[tuple[str, str], type[Struct]] = {
     ("POST", "/api/mylist/add"): schemas.AddResponse,
     ("DELETE", "/api/mylist/remove/*"): schemas.RemoveResponse,
     ("PUT", "/api/mylist/items/*"): schemas.PutResponse,
+    ("POST", "/api/mylist/batch"): schemas.BatchResponse,
     ("POST", "/api/mylist/contains"): schemas.ContainsResponse,
     ("GET", "/api/mylist/items"): schemas.ItemsResponse,
     ("GET", "/api/mylist/stats"): schemas.StatsResponse,

@@ -50,6 +50,7 @@ def test_has_every_route(document: Any) -> None:
         ("/api/mylist/remove/{contentId}", "delete"),
         ("/api/mylist/items/{contentId}", "put"),
         ("/api/mylist/items/{contentId}", "delete"),
+        ("/api/mylist/batch", "post"),
         ("/api/mylist/contains", "post"),
         *((path, method) for path in ("/api/mylist/items", "/api/mylist/stats") for method in ("get", "head")),
         *((path, method) for path in ("/health", "/livez", "/readyz") for method in ("get", "head")),

@@ -28,6 +28,7 @@ DOCUMENTED = {
     "Remove from List": 200,
     "Put Item": 201,
     "Contains": 200,
+    "Batch": 200,
     "Discard Item": 204,
     "Liveness": 200,
     "Readiness": 200,

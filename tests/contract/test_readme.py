@@ -68,6 +68,7 @@ STATUSES: list[list[int]] = [
     [201],  # put The Matrix
     [200],  # which are there
     [204],  # see to it that it is not
+    [200],  # a batch
     [200],  # health
     [200],  # the first answer of a cluster
 ]

@@ -9,7 +9,8 @@ import pytest
 from pymongo.database import Database
 
 from mylist.api.schemas import MOST_IDS
-from tests.contract.conftest import User
+from tests.conftest import Serve
+from tests.contract.conftest import User, connect
 from tests.contract.titles import MATRIX_ID, MOVIE_IDS, SHOW_ID, UNKNOWN_ID
 
 Documents = Database[dict[str, object]]
@@ -164,3 +165,93 @@ class TestDiscard:
             headers={"origin": "https://tv.example", "access-control-request-method": "PUT"},
         )
         assert answer.headers["access-control-allow-methods"] == "DELETE, OPTIONS, PUT"
+
+
+def change(user: User, **body: Any) -> httpx.Response:
+    return user.client.post("/api/mylist/batch", json=body, headers=user.headers)
+
+
+def movie(content_id: str) -> dict[str, str]:
+    return {"contentId": content_id, "contentType": "movie"}
+
+
+class TestBatch:
+    def test_tells_of_each_id_what_became_of_it(self, user: User) -> None:
+        user.add(MATRIX_ID)
+        user.add(SHOW_ID, "tvshow")
+        answer = change(
+            user,
+            add=[movie(MOVIE_IDS[0]), movie(MATRIX_ID), movie(UNKNOWN_ID), movie("matrix")],
+            remove=[SHOW_ID, MOVIE_IDS[1], "show"],
+        )
+
+        assert answer.status_code == 200
+        assert answer.json() == {
+            "success": True,
+            "data": {
+                "add": [
+                    {"contentId": MOVIE_IDS[0], "outcome": "added"},
+                    {"contentId": MATRIX_ID, "outcome": "existing"},
+                    {"contentId": UNKNOWN_ID, "outcome": "not_found"},
+                    {"contentId": "matrix", "outcome": "not_found"},
+                ],
+                "remove": [
+                    {"contentId": SHOW_ID, "outcome": "removed"},
+                    {"contentId": MOVIE_IDS[1], "outcome": "missing"},
+                    {"contentId": "show", "outcome": "missing"},
+                ],
+            },
+        }
+        assert user.contents() == [MOVIE_IDS[0], MATRIX_ID]
+
+    def test_once_more_finds_it_done(self, user: User) -> None:
+        user.add(SHOW_ID, "tvshow")
+        wanted = {"add": [movie(MATRIX_ID)], "remove": [SHOW_ID]}
+        outcomes = [change(user, **wanted).json()["data"] for _ in range(2)]
+
+        assert [each["add"][0]["outcome"] for each in outcomes] == ["added", "existing"]
+        assert [each["remove"][0]["outcome"] for each in outcomes] == ["removed", "missing"]
+
+    def test_of_nothing_changes_nothing(self, user: User) -> None:
+        assert change(user).json()["data"] == {"add": [], "remove": []}
+
+    def test_may_name_so_many_ids_together(self, user: User) -> None:
+        ids = [f"{number:024x}" for number in range(MOST_IDS + 1)]
+        assert change(user, add=[movie(each) for each in ids[:50]], remove=ids[50:-1]).status_code == 200
+        answer = change(user, add=[movie(each) for each in ids[:50]], remove=ids[50:])
+        assert (answer.status_code, answer.json()["code"]) == (413, "TOO_MANY_IDS")
+
+    @pytest.mark.parametrize(
+        ("body", "code", "message"),
+        [
+            ({"add": [movie(MATRIX_ID)], "remove": [MATRIX_ID.upper()]}, "INVALID_FIELD", "each content id once"),
+            ({"remove": [MATRIX_ID, MATRIX_ID]}, "INVALID_FIELD", "each content id once"),
+            ({"add": [MATRIX_ID]}, "INVALID_FIELD", "add must be an array of objects"),
+            ({"add": [movie(MATRIX_ID) | {"contentId": 1}]}, "INVALID_FIELD", "add must be an array of objects"),
+            ({"add": None}, "INVALID_FIELD", "add must be an array of objects"),
+            ({"remove": [1]}, "INVALID_FIELD", "remove must be an array of strings"),
+            ({"add": [{"contentId": MATRIX_ID}]}, "CONTENT_FIELDS_REQUIRED", "required"),
+            ({"add": [movie(MATRIX_ID) | {"contentType": "book"}]}, "INVALID_CONTENT_TYPE", "movie"),
+        ],
+    )
+    def test_of_another_form_is_400_and_changes_nothing(self, user: User, body: Any, code: str, message: str) -> None:
+        answer = change(user, **body)
+
+        assert (answer.status_code, answer.json()["code"]) == (400, code)
+        assert message in answer.json()["error"]
+        assert user.contents() == []
+
+    def test_keeps_to_the_size_of_a_list(self, serve: Serve, titles: None, user_id: str) -> None:  # noqa: ARG002
+        with connect(serve(MAX_LIST_SIZE="2")) as client:
+            user = User(client, user_id)
+            change(user, add=[movie(MATRIX_ID), movie(MOVIE_IDS[0])])
+            full = change(user, add=[movie(MOVIE_IDS[1])])
+            seen = [user.contents()]
+            exchanged = change(user, add=[movie(MOVIE_IDS[1])], remove=[MATRIX_ID])
+            far_too_many = change(user, add=[movie(each) for each in MOVIE_IDS[:4]])
+
+            assert (full.status_code, full.json()["code"]) == (422, "LIST_FULL")
+            assert sorted(seen[0]) == sorted([MATRIX_ID, MOVIE_IDS[0]])
+            assert exchanged.status_code == 200
+            assert far_too_many.json()["code"] == "LIST_FULL"
+            assert sorted(user.contents()) == sorted(MOVIE_IDS[:2])

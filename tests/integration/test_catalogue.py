@@ -150,21 +150,21 @@ async def test_an_add_always_asks_for_what_is_not_known_to_exist(world: World) -
     content_id = ObjectId()
     key = content_key(content_id.binary, "movie")
     assert await world.titles(key) == [None]
-    assert not await world.catalogue.exists(content_id.binary, "movie")
+    assert not await world.catalogue.existing([content_key(content_id.binary, "movie")])
 
     await world.database.handle["movies"].insert_one({"_id": content_id, "title": "released"})
 
-    assert await world.catalogue.exists(content_id.binary, "movie")
+    assert await world.catalogue.existing([content_key(content_id.binary, "movie")])
     assert await world.titles(key) == ["released"]
     asked = world.finds.count
-    assert await world.catalogue.exists(content_id.binary, "movie")
+    assert await world.catalogue.existing([content_key(content_id.binary, "movie")])
     assert world.finds.count == asked, "what is known to exist is not asked for"
 
 
 async def test_a_movie_is_no_show(world: World) -> None:
     movie = await world.movie("movie")
 
-    assert not await world.catalogue.exists(movie[:12], "tvshow")
+    assert not await world.catalogue.existing([content_key(movie[:12], "tvshow")])
 
 
 async def test_no_more_titles_are_kept_than_the_capacity_and_the_latest_stay(world: World) -> None:

@@ -1,7 +1,9 @@
 """The rules over real stores, in moments that HTTP does not let a test choose."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from bson import ObjectId
@@ -12,11 +14,14 @@ from mylist.cache.link import Link
 from mylist.cache.list_cache import ListCache
 from mylist.cache.primaries import Primaries
 from mylist.catalogue.catalogue import Catalogue
-from mylist.errors import ItemAlreadyInListError, ListFullError
+from mylist.development.servers import MongoServer, running
+from mylist.errors import ItemAlreadyInListError, ListFullError, PartlyAppliedError
+from mylist.lists.batch import Batch
 from mylist.lists.item import Item
 from mylist.lists.service import Lists
 from mylist.lists.value import ListValue
-from mylist.store.connection import Database
+from mylist.settings import Settings
+from mylist.store.connection import Database, connect
 from mylist.store.content import ContentStore
 from mylist.store.lists import ListStore
 
@@ -41,8 +46,26 @@ def store(store_database: Database) -> PausingStore:
     return PausingStore(store_database)
 
 
+class FreezingStore(ListStore):
+    """A store whose MongoDB freezes before a batch adds anything."""
+
+    def __init__(self, database: Database, server: MongoServer) -> None:
+        super().__init__(database)
+        self._server = server
+
+    async def insert_many(self, user_id: str, items: Sequence[Item]) -> set[bytes]:
+        self._server.freeze()
+        return await super().insert_many(user_id, items)
+
+
 @pytest.fixture
 async def lists(store_database: Database, store: PausingStore, primaries: Primaries) -> AsyncIterator[Lists]:
+    async with opened(store_database, store, primaries) as lists:
+        yield lists
+
+
+@asynccontextmanager
+async def opened(database: Database, store: ListStore, primaries: Primaries) -> AsyncIterator[Lists]:
     commands = CacheCommands(primaries)
 
     async def load(user_id: str) -> ListValue:
@@ -59,16 +82,20 @@ async def lists(store_database: Database, store: PausingStore, primaries: Primar
         write_deadline=5,
         check_every=0,
     )
-    catalogue = Catalogue(ContentStore(store_database), ttl=60, capacity=100)
+    catalogue = Catalogue(ContentStore(database), ttl=60, capacity=100)
     heartbeats = asyncio.create_task(link.heartbeats())
-    yield Lists(store_database, store, cache, catalogue, max_items=2)
+    yield Lists(database, store, cache, catalogue, max_items=2)
     heartbeats.cancel()
 
 
 @pytest.fixture
 async def titles(store_database: Database) -> list[str]:
+    return await some_titles(store_database)
+
+
+async def some_titles(database: Database) -> list[str]:
     ids = [ObjectId() for _ in range(3)]
-    await store_database.handle["movies"].insert_many([{"_id": each, "title": "title"} for each in ids])
+    await database.handle["movies"].insert_many([{"_id": each, "title": "title"} for each in ids])
     return [str(each) for each in ids]
 
 
@@ -105,3 +132,24 @@ async def test_a_full_list_takes_no_more_and_still_says_what_it_has(
         await lists.add(user_id, titles[1], "movie")
     await lists.remove(user_id, titles[0])
     await lists.add(user_id, titles[2], "movie")
+
+
+async def test_a_batch_of_which_mongodb_did_a_half_says_so(tmp_path: Path, primaries: Primaries, user_id: str) -> None:
+    server = MongoServer(tmp_path / "mongodb")
+    with running(server):
+        settings = Settings.load({"MONGODB_URI": server.database("batch"), "MONGODB_TIMEOUT": "1"})
+        client = connect(settings)
+        database = Database(client, settings)
+        await database.check()
+        async with opened(database, FreezingStore(database, server), primaries) as lists:
+            first, second, _ = await some_titles(database)
+            await lists.add(user_id, first, "movie")
+            with pytest.raises(PartlyAppliedError, match="removals took effect"):
+                await lists.change(user_id, Batch([(second, "movie")], [first]))
+            server.thaw()
+            assert first not in await listed(database, user_id)
+        await client.close()
+
+
+async def listed(database: Database, user_id: str) -> list[str]:
+    return [each["contentId"] async for each in database.handle["mylist"].find({"userId": user_id})]

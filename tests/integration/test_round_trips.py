@@ -19,6 +19,7 @@ from mylist.cache.primaries import REIGN_SIZE
 from mylist.cache.reads import CoalescedReads
 from mylist.catalogue.catalogue import Catalogue
 from mylist.development.servers import ValkeyServer, running
+from mylist.lists.batch import Batch
 from mylist.lists.service import Lists
 from mylist.lists.value import ListValue
 from mylist.settings import Settings
@@ -171,6 +172,23 @@ async def test_a_cached_read_asks_redis_once_and_mongodb_never(world: World, use
 
     assert await world.read(user_id) is CacheResult.HIT
     assert await world.round_trips() == ([], ["GETRANGE"])
+
+
+async def test_a_batch_takes_one_fence_and_one_write_in_each_direction(world: World, user_id: str) -> None:
+    movies = await world.titles("movies", 60)
+    await world.fill(user_id, movies[:30], [])
+    # By which Redis knows the scripts.
+    await world.lists.discard(user_id, str(movies[29]))
+    await world.read(user_id)
+    await world.round_trips()
+
+    coming, going = [str(each) for each in movies[30:]], [str(each) for each in movies[:20]]
+    done = await world.lists.change(user_id, Batch([(each, "movie") for each in coming], going))
+    mongodb, redis = await world.round_trips()
+
+    assert {outcome for _, outcome in (*done.add, *done.remove)} == {"added", "removed"}
+    assert mongodb == ["find", "find", "delete", "insert"], "the titles, what is there, and the changes"
+    assert redis == ["EVALSHA", "EVALSHA"], "the fence is placed, and lifted"
 
 
 async def test_a_hundred_ids_are_looked_up_in_one_round_trip(world: World, user_id: str) -> None:

@@ -8,15 +8,20 @@ from mylist.api.request import ApiRequest
 from mylist.api.responses import json_response
 from mylist.api.schemas import (
     AddedItem,
+    AddOutcome,
     AddResponse,
+    BatchOutcomes,
+    BatchResponse,
     ContainsResponse,
     Presence,
     PutResponse,
+    RemoveOutcome,
     RemoveResponse,
     StatsData,
     StatsResponse,
     TypeCounts,
     decode_add_request,
+    decode_batch_request,
     decode_contains_request,
     decode_put_request,
 )
@@ -70,6 +75,21 @@ async def discard(request: ApiRequest, content_id: str) -> HTTPResponse:
     with context.admission:
         await context.lists.discard(user_id, content_id)
     return json_response(request, b"", status=204)
+
+
+@blueprint.post("/batch")
+async def batch(request: ApiRequest) -> HTTPResponse:
+    """Adds and removes many items at once, and says what became of each."""
+    user_id = request.user_id
+    wanted = decode_batch_request(request.body, request.content_type)
+    context = request.app.ctx
+    with context.admission:
+        done = await context.lists.change(user_id, wanted)
+    outcomes = BatchOutcomes(
+        [AddOutcome(content_id, outcome) for content_id, outcome in done.add],
+        [RemoveOutcome(content_id, outcome) for content_id, outcome in done.remove],
+    )
+    return json_response(request, _encode(BatchResponse(success=True, data=outcomes)))
 
 
 @blueprint.post("/contains")

@@ -84,6 +84,8 @@ _STRUCTS = (
     schemas.AddResponse,
     schemas.PutRequest,
     schemas.PutResponse,
+    schemas.BatchRequest,
+    schemas.BatchResponse,
     schemas.ContainsRequest,
     schemas.ContainsResponse,
     schemas.RemoveResponse,
@@ -186,6 +188,17 @@ def _paths() -> dict[str, Any]:
                 {204: None},
                 [400, 503],
             ),
+        },
+        "/api/mylist/batch": {
+            "post": _operation(
+                "changeItems",
+                lists,
+                f"Add and remove up to {schemas.MOST_IDS} movies and shows at once",
+                [_USER_ID],
+                {200: schemas.BatchResponse},
+                [400, 413, 422, 503],
+                body=schemas.BatchRequest,
+            )
         },
         "/api/mylist/contains": {"post": _contains(lists)},
         "/api/mylist/stats": _readable("Stats", lists, "Count the list by type", [_USER_ID], schemas.StatsResponse),

@@ -14,6 +14,7 @@ from mylist.errors import (
     InvalidJsonError,
     TooManyIdsError,
 )
+from mylist.lists.batch import Batch
 from mylist.lists.item import CONTENT_TYPES, ContentType, is_content_type
 
 _T = TypeVar("_T")
@@ -52,11 +53,24 @@ class ContainsRequest(Struct, rename="camel"):
     content_ids: Annotated[list[str] | None, Meta(examples=[["507f1f77bcf86cd799439012"]])] = None
 
 
+class BatchRequest(Struct, rename="camel"):
+    """What to add and what to remove: each id once, up to the cap together."""
+
+    add: list[AddRequest] = []
+    remove: Annotated[list[str], Meta(examples=[["507f1f77bcf86cd799439013"]])] = []
+
+
 # Where msgspec says that the trouble is, as in "Expected `str`, got `int` - at `$.contentId`".
 _FIELD_IN_ERROR = re.compile(r"`\$\.(\w+)")
 _add_request = msgspec.json.Decoder(AddRequest)
 _put_request = msgspec.json.Decoder(PutRequest)
 _contains_request = msgspec.json.Decoder(ContainsRequest)
+_batch_request = msgspec.json.Decoder(BatchRequest)
+_FORMS = {
+    "contentIds": "an array of strings",
+    "add": "an array of objects with contentId and contentType",
+    "remove": "an array of strings",
+}
 
 
 def decode_add_request(body: bytes, content_type: str) -> tuple[str, ContentType]:
@@ -70,10 +84,7 @@ def decode_add_request(body: bytes, content_type: str) -> tuple[str, ContentType
     """
     if not body:
         raise ContentFieldsRequiredError
-    request = _decode(_add_request, body, content_type, "a string")
-    if not request.content_id or not request.content_type:
-        raise ContentFieldsRequiredError
-    return request.content_id, _known(request.content_type)
+    return _to_add(_decode(_add_request, body, content_type))
 
 
 def decode_put_request(body: bytes, content_type: str) -> ContentType:
@@ -87,7 +98,7 @@ def decode_put_request(body: bytes, content_type: str) -> ContentType:
     """
     if not body:
         raise ContentTypeRequiredError
-    request = _decode(_put_request, body, content_type, "a string")
+    request = _decode(_put_request, body, content_type)
     if not request.content_type:
         raise ContentTypeRequiredError
     return _known(request.content_type)
@@ -101,15 +112,41 @@ def decode_contains_request(body: bytes, content_type: str) -> list[str]:
         InvalidFieldError: `contentIds` is missing, or no list of text.
         TooManyIdsError: there are more than `MOST_IDS`.
     """
-    request = _decode(_contains_request, body, content_type, "an array of strings")
+    request = _decode(_contains_request, body, content_type)
     if request.content_ids is None:
-        raise InvalidFieldError("contentIds must be an array of strings")
+        raise InvalidFieldError(f"contentIds must be {_FORMS['contentIds']}")
     if len(request.content_ids) > MOST_IDS:
         raise TooManyIdsError(MOST_IDS)
     return request.content_ids
 
 
-def _decode(decoder: msgspec.json.Decoder[_T], body: bytes, content_type: str, expected: str) -> _T:
+def decode_batch_request(body: bytes, content_type: str) -> Batch:
+    """Reads a batch out of a body of the given Content-Type.
+
+    Raises:
+        InvalidJsonError: the body is not a JSON object.
+        InvalidFieldError: a field has another form, or an id is there twice.
+        ContentFieldsRequiredError: an item to add lacks a field.
+        InvalidContentTypeError: the content type of one is none of the two.
+        TooManyIdsError: there are more than `MOST_IDS`.
+    """
+    request = _decode(_batch_request, body, content_type)
+    if len(request.add) + len(request.remove) > MOST_IDS:
+        raise TooManyIdsError(MOST_IDS)
+    add = [_to_add(each) for each in request.add]
+    written = [each.lower() for each in (*(content_id for content_id, _ in add), *request.remove)]
+    if len(set(written)) < len(written):
+        raise InvalidFieldError("add and remove must name each content id once")
+    return Batch(add, request.remove)
+
+
+def _to_add(request: AddRequest) -> tuple[str, ContentType]:
+    if not request.content_id or not request.content_type:
+        raise ContentFieldsRequiredError
+    return request.content_id, _known(request.content_type)
+
+
+def _decode(decoder: msgspec.json.Decoder[_T], body: bytes, content_type: str) -> _T:
     if content_type.partition(";")[0].strip().lower() != "application/json":
         raise InvalidJsonError("The body must be JSON, with Content-Type: application/json")
     try:
@@ -117,7 +154,7 @@ def _decode(decoder: msgspec.json.Decoder[_T], body: bytes, content_type: str, e
         return decoder.decode(body.decode())
     except msgspec.ValidationError as error:
         if field := _FIELD_IN_ERROR.search(str(error)):
-            raise InvalidFieldError(f"{field[1]} must be {expected}") from None
+            raise InvalidFieldError(f"{field[1]} must be {_FORMS.get(field[1], 'a string')}") from None
         raise InvalidJsonError("The body must be a JSON object") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise InvalidJsonError("The body is not valid JSON") from None
@@ -152,6 +189,34 @@ class PutResponse(Struct, rename="camel", forbid_unknown_fields=True):
     success: Literal[True]
     message: Literal["Item is in your list"]
     data: AddedItem
+
+
+class AddOutcome(Struct, rename="camel", forbid_unknown_fields=True):
+    """What became of an item to add."""
+
+    content_id: str
+    outcome: Literal["added", "existing", "not_found"]
+
+
+class RemoveOutcome(Struct, rename="camel", forbid_unknown_fields=True):
+    """What became of an item to remove."""
+
+    content_id: str
+    outcome: Literal["removed", "missing"]
+
+
+class BatchOutcomes(Struct, rename="camel", forbid_unknown_fields=True):
+    """What became of each, in the order of the request."""
+
+    add: list[AddOutcome]
+    remove: list[RemoveOutcome]
+
+
+class BatchResponse(Struct, rename="camel", forbid_unknown_fields=True):
+    """The batch was done."""
+
+    success: Literal[True]
+    data: BatchOutcomes
 
 
 class Presence(Struct, rename="camel", forbid_unknown_fields=True):

@@ -17,7 +17,7 @@ from mylist import metrics
 from mylist.catalogue.fragments import to_json
 from mylist.errors import UnavailableError
 from mylist.lists.item import ContentType
-from mylist.lists.value import content_key, split_content_key
+from mylist.lists.value import split_content_key
 from mylist.store.content import ContentStore
 from mylist.tasks import start
 
@@ -102,18 +102,25 @@ class Catalogue:
                     found[position] = _fetched(fetches[key], key, found[position])
         return cast("list[Entry]", found)
 
-    async def exists(self, content_id: bytes, content_type: ContentType) -> bool:
-        """Says whether there is a movie or show of this id (12 bytes); one not known to exist is always asked for.
+    async def existing(self, keys: Iterable[bytes]) -> set[bytes]:
+        """Gives those of some content keys that have a movie or show; one not known to exist is always asked for.
 
         Raises:
             StoreUnavailableError: MongoDB has to be asked and is away.
             DatabaseBusyError: MongoDB has to be asked and too much is under way.
         """
-        key = content_key(content_id, content_type)
-        entry = self._entries.get(key)
-        if entry and entry.exists and self._clock() < entry.expires_at:
-            return True
-        return (await asyncio.shield(start(self._load(content_type, [key]))))[key].exists
+        now = self._clock()
+        found: set[bytes] = set()
+        unknown: dict[ContentType, list[bytes]] = {}
+        for key in keys:
+            entry = self._entries.get(key)
+            if entry and entry.exists and now < entry.expires_at:
+                found.add(key)
+            else:
+                unknown.setdefault(split_content_key(key)[1], []).append(key)
+        for load in [start(self._load(content_type, group)) for content_type, group in unknown.items()]:
+            found |= {key for key, entry in (await asyncio.shield(load)).items() if entry.exists}
+        return found
 
     def _fetch(self, keys: Iterable[bytes]) -> dict[bytes, _Fetch]:
         """Gives the fetch under way for each key; starts one per content type for keys that have none."""

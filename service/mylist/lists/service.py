@@ -9,9 +9,17 @@ from typing import Any, TypeVar
 from mylist import metrics
 from mylist.cache.list_cache import CacheResult, ListCache
 from mylist.catalogue.catalogue import Catalogue, Entry
-from mylist.errors import ContentNotFoundError, ItemAlreadyInListError, ItemNotInListError, ListFullError
+from mylist.errors import (
+    ContentNotFoundError,
+    ItemAlreadyInListError,
+    ItemNotInListError,
+    ListFullError,
+    PartlyAppliedError,
+    UnavailableError,
+)
+from mylist.lists.batch import AddOutcome, Batch, Outcomes, outcomes
 from mylist.lists.item import ContentType, Item, parse_content_id, to_milliseconds
-from mylist.lists.value import ListValue
+from mylist.lists.value import ListValue, content_key
 from mylist.store.connection import Database
 from mylist.store.lists import ListStore
 from mylist.tasks import start
@@ -111,6 +119,16 @@ class Lists:
         with suppress(ItemNotInListError):
             await self.remove(user_id, content_id)
 
+    async def change(self, user_id: str, batch: Batch) -> Outcomes:
+        """Adds and removes many items behind one fence, removals first; says what became of each.
+
+        Raises:
+            ListFullError: the list would have more items than it may; nothing was changed.
+            PartlyAppliedError: the removals were made; MongoDB did not answer the additions.
+            OutcomeUnknownError: MongoDB did not answer; anything of it may have been done or not.
+        """
+        return await self._to_the_end(self._change(user_id, batch))
+
     async def finish(self) -> None:
         """Waits until the changes under way have ended."""
         if self._changes:
@@ -119,7 +137,7 @@ class Lists:
     async def _add(self, user_id: str, content_id: str, content_type: ContentType) -> Item:
         with metrics.mutation("add"):
             parsed = parse_content_id(content_id)
-            if parsed is None or not await self._catalogue.exists(parsed, content_type):
+            if parsed is None or not await self._catalogue.existing([content_key(parsed, content_type)]):
                 raise ContentNotFoundError(content_type, content_id)
             try:
                 return await self._insert(user_id, parsed, content_type)
@@ -144,6 +162,44 @@ class Lists:
                 raise ItemNotInListError
             async with self._changing(user_id):
                 await self._store.delete(user_id, parsed)
+
+    async def _change(self, user_id: str, batch: Batch) -> Outcomes:
+        with metrics.mutation("batch"):
+            wanted, unwanted = batch.wanted(), batch.unwanted()
+            existing = await self._catalogue.existing(content_key(*each) for each in wanted.items())
+            wanted = {each: kind for each, kind in wanted.items() if content_key(each, kind) in existing}
+            if not wanted and not unwanted:
+                return outcomes(batch, {}, set())
+            async with self._changing(user_id) as cached:
+                there = await self._store.find_many(user_id, [*wanted, *unwanted])
+                now = to_milliseconds(datetime.now(UTC))
+                coming = [Item(now, each, kind) for each, kind in wanted.items() if each not in there]
+                going = there.intersection(unwanted)
+                await self._require_room(user_id, cached, coming=len(coming), going=len(going))
+                already = await self._apply(user_id, coming, going)
+            added: dict[bytes, AddOutcome] = dict.fromkeys(wanted, "existing")
+            added |= {item.content_id: "added" for item in coming if item.content_id not in already}
+            return outcomes(batch, added, going)
+
+    async def _require_room(self, user_id: str, cached: int | None, *, coming: int, going: int) -> None:
+        most = self._max_items + going - coming
+        if not coming:
+            return
+        if most >= 0:
+            held = cached if cached is not None else await self._store.count(user_id, limit=most + 1)
+            if held <= most:
+                return
+        raise ListFullError(self._max_items)
+
+    async def _apply(self, user_id: str, coming: Sequence[Item], going: set[bytes]) -> set[bytes]:
+        if going:
+            await self._store.delete_many(user_id, going)
+        try:
+            return await self._store.insert_many(user_id, coming) if coming else set()
+        except UnavailableError as error:
+            if going:
+                raise PartlyAppliedError from error
+            raise
 
     @asynccontextmanager
     async def _changing(self, user_id: str, *, most_items: int = 0) -> AsyncIterator[int | None]:

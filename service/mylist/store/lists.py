@@ -1,8 +1,9 @@
 """The lists in MongoDB: the `mylist` collection, one document per item."""
 
 import logging
+from collections.abc import Iterable, Sequence
 
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from mylist.errors import ItemAlreadyInListError, ItemNotInListError
 from mylist.lists.item import Item, is_content_type, parse_content_id, to_milliseconds, to_moment
@@ -13,6 +14,7 @@ _PROJECTION = {"_id": 0, "contentId": 1, "contentType": 1, "addedAt": 1}
 # The order of the index that serves it, so that neither side sorts in memory.
 _ORDER = [("addedAt", -1), ("contentId", 1)]
 _BATCH_SIZE = 100_000
+_DUPLICATE_KEY = 11000
 
 _logger = logging.getLogger(__name__)
 
@@ -53,6 +55,39 @@ class ListStore:
             )
         return document and _to_item(document)
 
+    async def find_many(self, user_id: str, content_ids: Iterable[bytes]) -> set[bytes]:
+        """Gives those of some content ids (12 bytes) that a list has."""
+        with self._database.operation("find_many"):
+            cursor = self._collection.find({"userId": user_id, "contentId": _spellings(*content_ids)}, _PROJECTION)
+            documents = await cursor.to_list()
+        return {item.content_id for item in map(_to_item, documents) if item}
+
+    async def insert_many(self, user_id: str, items: Sequence[Item]) -> set[bytes]:
+        """Adds items in one go; gives the content ids of those that the list had already.
+
+        Raises:
+            OutcomeUnknownError: MongoDB did not answer; any of them may have been added.
+        """
+        with self._database.operation("insert_many", writes=True):
+            try:
+                await self._collection.insert_many([_to_document(user_id, item) for item in items], ordered=False)
+            except BulkWriteError as error:
+                details = error.details or {}
+                refused = details.get("writeErrors", [])
+                if details.get("writeConcernErrors") or any(each["code"] != _DUPLICATE_KEY for each in refused):
+                    raise
+                return {items[each["index"]].content_id for each in refused}
+        return set()
+
+    async def delete_many(self, user_id: str, content_ids: Iterable[bytes]) -> None:
+        """Removes items by their content ids (12 bytes) in one go.
+
+        Raises:
+            OutcomeUnknownError: MongoDB did not answer; any of them may have been removed.
+        """
+        with self._database.operation("delete_many", writes=True):
+            await self._collection.delete_many({"userId": user_id, "contentId": _spellings(*content_ids)})
+
     async def insert(self, user_id: str, item: Item) -> None:
         """Adds an item.
 
@@ -62,14 +97,7 @@ class ListStore:
         """
         with self._database.operation("insert", writes=True):
             try:
-                await self._collection.insert_one(
-                    {
-                        "userId": user_id,
-                        "contentId": item.content_id.hex(),
-                        "contentType": item.content_type,
-                        "addedAt": to_moment(item.added_at),
-                    }
-                )
+                await self._collection.insert_one(_to_document(user_id, item))
             except DuplicateKeyError:
                 raise ItemAlreadyInListError from None
 
@@ -86,9 +114,19 @@ class ListStore:
             raise ItemNotInListError
 
 
-def _spellings(content_id: bytes) -> Document:
+def _spellings(*content_ids: bytes) -> Document:
     # The original kept ids as its clients wrote them.
-    return {"$in": [content_id.hex(), content_id.hex().upper()]}
+    written = [content_id.hex() for content_id in content_ids]
+    return {"$in": written + [each.upper() for each in written]}
+
+
+def _to_document(user_id: str, item: Item) -> Document:
+    return {
+        "userId": user_id,
+        "contentId": item.content_id.hex(),
+        "contentType": item.content_type,
+        "addedAt": to_moment(item.added_at),
+    }
 
 
 def _to_item(document: Document) -> Item | None:
