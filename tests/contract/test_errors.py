@@ -334,7 +334,7 @@ class TestRoutes:
             "/api/mylist",
             "/api/mylist/",
             "/api/mylist/remove/",
-            "/api/mylist/items/1",
+            "/api/mylist/items/1/2",
             "//health",
             "/favicon.ico",
         ],

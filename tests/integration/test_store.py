@@ -51,8 +51,19 @@ async def test_an_item_is_on_a_list_once(lists: ListStore, user_id: str) -> None
 
     with pytest.raises(ItemAlreadyInListError):
         await lists.insert(user_id, item(1, added_at=99))
-    assert await lists.contains(user_id, item(1).content_id)
-    assert not await lists.contains(user_id, item(2).content_id)
+    assert await lists.find(user_id, item(1).content_id) == item(1)
+    assert await lists.find(user_id, item(2).content_id) is None
+
+
+async def test_many_items_are_added_removed_and_found_in_one_go(lists: ListStore, user_id: str) -> None:
+    await lists.insert(user_id, item(1))
+
+    assert await lists.insert_many(user_id, [item(0), item(1, added_at=99), item(2)]) == {item(1).content_id}
+    assert await lists.find_many(user_id, [item(number).content_id for number in range(4)]) == {
+        item(number).content_id for number in range(3)
+    }
+    await lists.delete_many(user_id, [item(number).content_id for number in (0, 2, 3)])
+    assert await lists.load(user_id) == [item(1)]
 
 
 async def test_a_removed_item_is_gone_and_cannot_be_removed_again(lists: ListStore, user_id: str) -> None:
@@ -82,7 +93,7 @@ async def test_an_item_that_the_original_kept_in_capitals_can_be_removed(
     capitals = {"userId": user_id, "contentId": "AB" * 12, "contentType": "movie", "addedAt": NOON}
     await store_database.handle["mylist"].insert_one(capitals)
 
-    assert await lists.contains(user_id, b"\xab" * 12)
+    assert await lists.find(user_id, b"\xab" * 12)
     await lists.delete(user_id, b"\xab" * 12)
     assert await lists.load(user_id) == []
 

@@ -1,6 +1,8 @@
 """Turns every failure, the service's own and Sanic's, into the one error body."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 
@@ -42,7 +44,7 @@ def handle(request: ApiRequest, exception: Exception) -> HTTPResponse:
         headers = {} if exception.retry_after is None else {"retry-after": str(exception.retry_after)}
         return _error(request, exception.status, exception.code, exception.message, headers)
     if isinstance(exception, MethodNotAllowed):
-        methods = ", ".join(sorted({*exception.headers.get("Allow", "").split(", "), "OPTIONS"} - {""}))
+        methods = ", ".join(sorted(["OPTIONS", *_methods_of(request)]))
         if request.method == "OPTIONS":
             request.leave_body()
             return preflight_response(request, methods)
@@ -62,6 +64,14 @@ def handle(request: ApiRequest, exception: Exception) -> HTTPResponse:
             )
     _logger.error("Request %s failed", request.id, exc_info=exception)
     return _error(request, 500, *_INTERNAL, {})
+
+
+def _methods_of(request: ApiRequest) -> Iterator[str]:
+    """Finds the methods that a path has; Sanic does not tell those of a path with a parameter and several methods."""
+    for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"):
+        with suppress(SanicException):
+            request.app.router.get(request.path, method, None)
+            yield method
 
 
 def _too_large(request: ApiRequest) -> int:

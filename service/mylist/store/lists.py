@@ -53,7 +53,7 @@ class ListStore:
             document = await self._collection.find_one(
                 {"userId": user_id, "contentId": _spellings(content_id)}, _PROJECTION
             )
-        return document and _to_item(document)
+        return _to_item(document) if document else None
 
     async def find_many(self, user_id: str, content_ids: Iterable[bytes]) -> set[bytes]:
         """Gives those of some content ids (12 bytes) that a list has."""
