@@ -1,11 +1,9 @@
 """Every case of charts/mylist/ci on every supported Kubernetes."""
 
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
-from kubernetes_validate import utils as schemas
 
 from tests.chart.checks import CHECKS
 from tests.chart.rendering import CASES, CHART, KUBERNETES, Rendered, case, rendered_case
@@ -16,13 +14,6 @@ FOREIGN = {"ServiceMonitor", "PrometheusRule", "ScaledObject", "HTTPRoute"}
 
 of_cases = pytest.mark.parametrize("name", CASES)
 on_kubernetes = pytest.mark.parametrize("kubernetes", KUBERNETES)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _schemas_are_read_once() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(schemas, "schema_contents", functools.cache(schemas.schema_contents))
-        yield
 
 
 def test_there_are_the_cases_that_were_asked_for() -> None:

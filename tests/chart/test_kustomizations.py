@@ -1,6 +1,5 @@
 """k8s/: what is installed beside the chart, and that production's values fit it."""
 
-import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -9,7 +8,6 @@ from typing import Any
 
 import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
-from kubernetes_validate import utils as schemas
 
 from tests.chart import checks
 from tests.chart.kustomizations import (
@@ -23,8 +21,8 @@ from tests.chart.kustomizations import (
     rendered_values,
     unknown,
 )
-from tests.chart.policies import matches
-from tests.chart.rendering import CHART, KUBERNETES, NAMESPACE, ROOT, Object, Rendered, case, values
+from tests.chart.policies import Port, allows, matches
+from tests.chart.rendering import CHART, KUBERNETES, NAMESPACE, ROOT, Object, Rendered, case, render, values
 from tests.chart.tools.helm import helm
 
 PROD = values(K8S / "values" / "prod.yaml")
@@ -36,13 +34,6 @@ CLUSTER_WIDE = {"APIService", "ClusterRole", "ClusterRoleBinding", "GatewayClass
 of_kustomizations = pytest.mark.parametrize("name", KUSTOMIZATIONS)
 of_values = pytest.mark.parametrize("name", VALUES)
 on_kubernetes = pytest.mark.parametrize("kubernetes", KUBERNETES)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _schemas_are_read_once() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(schemas, "schema_contents", functools.cache(schemas.schema_contents))
-        yield
 
 
 class TestKustomizations:
@@ -200,20 +191,18 @@ class TestProduction:
     def test_names_the_members_of_the_replica_set(self) -> None:
         mongodb = data("MongoDBCommunity")
         name = mongodb["metadata"]["name"]
-        [user] = mongodb["spec"]["users"]
         # The operator calls the Service so, and each pod by the name of the set.
         hosts = ",".join(
             f"{name}-{number}.{name}-svc.mylist.svc.cluster.local:27017" for number in range(mongodb["spec"]["members"])
         )
 
         assert mongodb["spec"]["members"] == 3
-        assert PROD["externalMongodb"]["uri"] == f"mongodb://{hosts}/{user['db']}?replicaSet={name}"
+        assert PROD["externalMongodb"]["uri"] == f"mongodb://{hosts}/{user('mylist')['db']}?replicaSet={name}"
 
     def test_is_a_user_that_may_use_its_database_alone(self) -> None:
-        [user] = data("MongoDBCommunity")["spec"]["users"]
+        of_service = user(PROD["externalMongodb"]["user"])
 
-        assert user["name"] == PROD["externalMongodb"]["user"]
-        assert user["roles"] == [{"name": "readWrite", "db": user["db"]}]
+        assert of_service["roles"] == [{"name": "readWrite", "db": of_service["db"]}]
         assert data("MongoDBCommunity")["spec"]["security"]["authentication"]["modes"] == ["SCRAM"]
 
     def test_trusts_the_authority_of_mongodb(self) -> None:
@@ -273,7 +262,10 @@ class TestProduction:
         """MongoDB's operator is so by itself."""
         for kind in ("RedisReplication", "RedisSentinel"):
             spec = data(kind)["spec"]
-            assert_restricted(kind, spec["podSecurityContext"], [spec["securityContext"]])
+            containers = [spec["securityContext"]]
+            if "redisExporter" in spec:
+                containers.append(spec["redisExporter"].get("securityContext", {}))
+            assert_restricted(kind, spec["podSecurityContext"], containers)
 
     @pytest.mark.parametrize("of", ["chart", "stores"])
     def test_every_secret_is_made(self, of: str) -> None:
@@ -283,7 +275,7 @@ class TestProduction:
             made[each["spec"]["target"]["name"]] = {entry["secretKey"] for entry in each["spec"]["data"]}
         for each in built("data").of_kind("Certificate"):
             made[each["spec"]["secretName"]] = {"tls.crt", "tls.key", "ca.crt"}
-        wanted = list(secrets_of_chart() if of == "chart" else secrets_of_stores())
+        wanted = list(secrets_of_pods(rendered_values("prod")) if of == "chart" else secrets_of_stores())
 
         assert len(wanted) > 3
         for name, keys in wanted:
@@ -326,6 +318,135 @@ class TestProduction:
         assert {name: value for name, value in outside.items() if name not in OF_STORES} == {
             name: value for name, value in PROD.items() if name not in OF_STORES
         }
+
+
+class TestExporters:
+    """That Prometheus gets what the rules on the stores go by."""
+
+    def test_give_the_jobs_that_the_rules_are_on(self) -> None:
+        files = [path.read_text() for path in (ROOT / "observability" / "rules").glob("*.yaml")]
+        jobs = set(re.findall(r'job="(mylist-\w+)"', "".join(files)))
+
+        assert jobs == {target["job"] for monitor in monitors() for target in targets(monitor)}
+        assert len(jobs) == len(monitors()) == 2
+
+    @pytest.mark.parametrize(
+        "check",
+        [
+            checks.check_pods_are_restricted,
+            checks.check_containers_say_what_they_need,
+            checks.check_ports_lead_somewhere,
+            checks.check_passwords_are_in_secrets_alone,
+        ],
+        ids=lambda check: check.__name__.removeprefix("check_"),
+    )
+    def test_hold_what_the_chart_does(self, check: Callable[[Rendered], None]) -> None:
+        check(built("data"))
+
+    def test_of_mongodb_is_the_one_of_the_chart(self) -> None:
+        ours, theirs = exporter_of_mongodb(), exporter_of_chart("mongodb")
+
+        for name in ("image", "ports", "livenessProbe", "readinessProbe", "securityContext"):
+            assert ours[name] == theirs[name], name
+        assert set(theirs["args"]) == {each for each in ours["args"] if not each.startswith("--mongodb.uri=")}
+
+    def test_of_redis_is_the_one_of_the_chart(self) -> None:
+        ours, theirs = data("RedisReplication")["spec"]["redisExporter"], exporter_of_chart("redis")
+
+        assert ours["enabled"] is True
+        for name in ("image", "securityContext", "resources"):
+            assert ours[name] == theirs[name], name
+
+    def test_user_of_mongodb_looks_at_the_server_and_changes_nothing(self) -> None:
+        variables = {each["name"]: each for each in exporter_of_mongodb()["env"]}
+        exporter = user(variables["MONGODB_USER"]["value"])
+        users = data("MongoDBCommunity")["spec"]["users"]
+        password = variables["MONGODB_PASSWORD"]["valueFrom"]["secretKeyRef"]
+
+        assert exporter["roles"] == [{"name": "clusterMonitor", "db": "admin"}]
+        assert exporter["passwordSecretRef"] == password
+        for name in ("passwordSecretRef", "scramCredentialsSecretName"):
+            assert len({str(each[name]) for each in users}) == len(users), name
+
+    def test_looks_at_every_member_by_tls(self) -> None:
+        container = exporter_of_mongodb()
+        [volume] = data("Deployment")["spec"]["template"]["spec"]["volumes"]
+        [mount] = container["volumeMounts"]
+        [item] = volume["secret"]["items"]
+        authority = PROD["externalMongodb"]["tls"]["caSecret"]
+        database = user("exporter")["db"]
+
+        assert (mount["name"], volume["secret"]["secretName"]) == (volume["name"], authority)
+        assert item["key"] == "ca.crt", "the members' key is none of its business"
+        assert [each.removeprefix("--mongodb.uri=") for each in container["args"] if "uri" in each] == [
+            f"mongodb://{member}/{database}?tls=true&tlsCAFile={mount['mountPath']}/{item['path']}"
+            for member in members()
+        ]
+
+    def test_every_member_is_scraped_by_its_own_name(self) -> None:
+        monitor = built("data").one("ServiceMonitor", "mylist-mongodb")
+        [service] = selected(monitor)
+        pods = [each.partition(".")[0] for each in members()]
+
+        assert service["spec"]["selector"].items() <= labels_of_exporter().items()
+        assert [each["params"]["target"] for each in monitor["spec"]["endpoints"]] == [[each] for each in members()]
+        assert {each["path"] for each in monitor["spec"]["endpoints"]} == {"/scrape"}
+        assert {each["port"] for each in monitor["spec"]["endpoints"]} <= ports_of(service)
+        assert targets(monitor) == [
+            {"job": "mylist-mongodb", "instance": member, "pod": pod}
+            for member, pod in zip(members(), pods, strict=True)
+        ]
+
+    def test_every_server_of_redis_is_scraped_once(self) -> None:
+        monitor = built("data").one("ServiceMonitor", "mylist-redis")
+        [endpoint] = monitor["spec"]["endpoints"]
+        [service] = selected(monitor)
+
+        assert service["metadata"]["name"] == "mylist-redis-metrics"
+        assert endpoint["port"] in ports_of(service)
+        assert endpoint.get("path", "/metrics") == "/metrics"
+        assert targets(monitor) == [{"job": "mylist-redis"}]
+
+    def test_ways_are_open_from_both_ends(self) -> None:
+        exporter, stores = data("Deployment")["spec"]["template"], stores_by_name()
+        mongodb = Port(27017, name="mongodb")
+        [namespace] = values(CHART / "charts" / "mongodb" / "values.yaml")["networkPolicy"]["metricsNamespaces"]
+        prometheus = f"namespace/{namespace}"
+
+        assert allows(built("data"), exporter, "ingress", prometheus, Port(9216, name="metrics"))
+        assert allows(built("data"), stores["redis"], "ingress", prometheus, Port(9121, name="redis-exporter"))
+        assert allows(built("data"), exporter, "egress", stores["mongodb"], mongodb)
+        assert allows(built("data"), stores["mongodb"], "ingress", exporter, mongodb)
+        for protocol in ("UDP", "TCP"):
+            assert allows(built("data"), exporter, "egress", "namespace/kube-system", Port(53, protocol))
+
+    def test_no_other_way_is_open(self) -> None:
+        exporter, stores = data("Deployment")["spec"]["template"], stores_by_name()
+        metrics, scraped = Port(9216, name="metrics"), Port(9121, name="redis-exporter")
+        api = rendered_values("prod").deployment()["spec"]["template"]
+
+        assert not any(allows(built("data"), exporter, "ingress", each, metrics) for each in ("namespace/other", api))
+        assert not allows(built("data"), exporter, "ingress", "namespace/monitoring", Port(1))
+        assert not allows(built("data"), exporter, "egress", "anywhere", Port(443))
+        assert not allows(built("data"), exporter, "egress", stores["redis"], Port(6379))
+        assert not allows(built("data"), stores["redis"], "ingress", exporter, Port(6379))
+        assert not any(
+            allows(built("data"), stores["redis"], "ingress", each, scraped) for each in ("namespace/other", api)
+        )
+        for name, port in {"mongodb": 27017, "redis": 6379, "sentinel": 26379}.items():
+            assert not allows(built("data"), stores[name], "ingress", "namespace/monitoring", Port(port)), name
+
+    def test_exporter_is_taken_for_no_store(self) -> None:
+        """By its labels: neither by the policies and the budget of the stores, nor by the chart's."""
+        policies = [*built("data").of_kind("NetworkPolicy"), *rendered_values("prod").of_kind("NetworkPolicy")]
+        [policy] = [each for each in policies if matches(each["spec"]["podSelector"], labels_of_exporter())]
+
+        assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+        for each in built("data").of_kind("PodDisruptionBudget"):
+            assert not matches(each["spec"]["selector"], labels_of_exporter())
+        for rule in ("mongodbTo", "redisTo"):
+            for peer in PROD["networkPolicy"][rule]:
+                assert not matches(peer["podSelector"], labels_of_exporter())
 
 
 class TestGateway:
@@ -416,6 +537,80 @@ def data(kind: str) -> Object:
     return found
 
 
+def user(name: str) -> Object:
+    """One of the users that MongoDB's operator makes."""
+    [found] = [each for each in data("MongoDBCommunity")["spec"]["users"] if each["name"] == name]
+    return dict(found)
+
+
+def members() -> list[str]:
+    return re.findall(r"[\w.-]+:27017", PROD["externalMongodb"]["uri"])
+
+
+def monitors() -> list[Object]:
+    return built("data").of_kind("ServiceMonitor")
+
+
+def selected(monitor: Object) -> list[Object]:
+    """The Services that a ServiceMonitor selects: those here, and those that Redis' operator makes."""
+    services = [*built("data").of_kind("Service"), *services_of_redis()]
+    return [each for each in services if matches(monitor["spec"]["selector"], each["metadata"]["labels"])]
+
+
+def services_of_redis() -> Iterator[Object]:
+    """As the operator makes them where there is an exporter: of them all, two have its port, and one nothing else."""
+    client, metrics = {"name": "redis-client", "port": 6379}, {"name": "redis-exporter", "port": 9121}
+    labels = labels_of_redis()["RedisReplication"]
+    name = labels["app"]
+    for suffix in ("-headless", "-additional", "-master", "-replica"):
+        yield {"metadata": {"name": f"{name}{suffix}", "labels": labels}, "spec": {"ports": [client]}}
+    if data("RedisReplication")["spec"].get("redisExporter", {}).get("enabled"):
+        of_metrics = {"app": name, "app.kubernetes.io/component": "metrics"}
+        yield {"metadata": {"name": name, "labels": labels}, "spec": {"ports": [client, metrics]}}
+        yield {"metadata": {"name": f"{name}-metrics", "labels": of_metrics}, "spec": {"ports": [metrics]}}
+
+
+def ports_of(service: Object) -> set[str]:
+    return {each["name"] for each in service["spec"]["ports"]}
+
+
+def targets(monitor: Object) -> list[dict[str, str]]:
+    """The labels that the relabelings of each endpoint set, as Prometheus reads them."""
+    return [dict(relabelled(each)) for each in monitor["spec"]["endpoints"]]
+
+
+def relabelled(endpoint: Object) -> Iterator[tuple[str, str]]:
+    known = {f"__param_{name}": value[0] for name, value in endpoint.get("params", {}).items()}
+    for each in endpoint["relabelings"]:
+        value = ";".join(known[label] for label in each.get("sourceLabels", []))
+        if found := re.fullmatch(each.get("regex", "(.*)"), value):
+            yield each["targetLabel"], found.expand(each.get("replacement", "$1").replace("$", "\\"))
+
+
+def exporter_of_mongodb() -> Object:
+    [container] = data("Deployment")["spec"]["template"]["spec"]["containers"]
+    return dict(container)
+
+
+def exporter_of_chart(store: str) -> Object:
+    [pod] = [
+        each["spec"]["template"]
+        for each in render({f"{store}.exporter.enabled": True}).of_kind("StatefulSet")
+        if each["metadata"]["name"].endswith(store)
+    ]
+    [container] = [each for each in pod["spec"]["containers"] if each["name"] == "exporter"]
+    return dict(container)
+
+
+def labels_of_exporter() -> dict[str, str]:
+    labels: dict[str, str] = data("Deployment")["spec"]["template"]["metadata"]["labels"]
+    return labels
+
+
+def stores_by_name() -> dict[str, Object]:
+    return {each["metadata"]["name"]: each for each in pods_of_stores()}
+
+
 def default(part: str, name: str) -> Any:
     return values(CHART / "values.yaml")[part][name]
 
@@ -469,13 +664,15 @@ def read_only(rendered: Rendered) -> Rendered:
     return changed
 
 
-def secrets_of_chart() -> Iterator[tuple[str, set[str]]]:
-    for _, container, spec in rendered_values("prod").containers():
+def secrets_of_pods(rendered: Rendered) -> Iterator[tuple[str, set[str]]]:
+    for _, container, spec in rendered.containers():
         for variable in container.get("env", []):
             if "secretKeyRef" in variable.get("valueFrom", {}):
                 reference = variable["valueFrom"]["secretKeyRef"]
                 yield reference["name"], {reference["key"]}
         for volume in spec.get("volumes", []):
+            if "secret" in volume:
+                yield volume["secret"]["secretName"], {item["key"] for item in volume["secret"]["items"]}
             for source in volume.get("projected", {}).get("sources", []):
                 if "secret" in source:
                     yield source["secret"]["name"], {item["key"] for item in source["secret"]["items"]}
@@ -491,6 +688,7 @@ def secrets_of_stores() -> Iterator[tuple[str, set[str]]]:
     for kind in ("RedisReplication", "RedisSentinel"):
         secret = data(kind)["spec"]["kubernetesConfig"]["redisSecret"]
         yield secret["name"], {secret["key"]}
+    yield from secrets_of_pods(built("data"))
 
 
 def test_kinds_of_operators_are_used() -> None:
