@@ -54,7 +54,7 @@ class ContainsRequest(Struct, rename="camel"):
 
 
 class BatchRequest(Struct, rename="camel"):
-    """What to add and what to remove: each id once, up to the cap together."""
+    """What to remove and what to add, in this order; up to 100 ids together."""
 
     add: list[AddRequest] = []
     remove: Annotated[list[str], Meta(examples=[["507f1f77bcf86cd799439013"]])] = []
@@ -125,7 +125,7 @@ def decode_batch_request(body: bytes, content_type: str) -> Batch:
 
     Raises:
         InvalidJsonError: the body is not a JSON object.
-        InvalidFieldError: a field has another form, or an id is there twice.
+        InvalidFieldError: a field has another form.
         ContentFieldsRequiredError: an item to add lacks a field.
         InvalidContentTypeError: the content type of one is none of the two.
         TooManyIdsError: there are more than `MOST_IDS`.
@@ -133,11 +133,7 @@ def decode_batch_request(body: bytes, content_type: str) -> Batch:
     request = _decode(_batch_request, body, content_type)
     if len(request.add) + len(request.remove) > MOST_IDS:
         raise TooManyIdsError(MOST_IDS)
-    add = [_to_add(each) for each in request.add]
-    written = [each.lower() for each in (*(content_id for content_id, _ in add), *request.remove)]
-    if len(set(written)) < len(written):
-        raise InvalidFieldError("add and remove must name each content id once")
-    return Batch(add, request.remove)
+    return Batch([_to_add(each) for each in request.add], request.remove)
 
 
 def _to_add(request: AddRequest) -> tuple[str, ContentType]:

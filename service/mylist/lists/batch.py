@@ -1,6 +1,6 @@
 """Many changes of one list at once, and what became of each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +12,7 @@ RemoveOutcome = Literal["removed", "missing"]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What is asked for, no id twice.
+    """What is asked for; removals come before additions.
 
     Attributes:
         add: content ids as they were written, with their types.
@@ -23,13 +23,16 @@ class Batch:
     remove: Sequence[str]
 
     def wanted(self) -> dict[bytes, ContentType]:
-        """Gives the content ids (12 bytes) to add that are some."""
-        parsed = ((parse_content_id(text), content_type) for text, content_type in self.add)
-        return {content_id: content_type for content_id, content_type in parsed if content_id}
+        """Gives the content ids (12 bytes) to add that are some; of one that is there twice, the first."""
+        wanted: dict[bytes, ContentType] = {}
+        for text, content_type in self.add:
+            if content_id := parse_content_id(text):
+                wanted.setdefault(content_id, content_type)
+        return wanted
 
-    def unwanted(self) -> list[bytes]:
+    def unwanted(self) -> set[bytes]:
         """Gives the content ids (12 bytes) to remove that are some."""
-        return [content_id for content_id in map(parse_content_id, self.remove) if content_id]
+        return {content_id for content_id in map(parse_content_id, self.remove) if content_id}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +43,27 @@ class Outcomes:
     remove: list[tuple[str, RemoveOutcome]]
 
 
-def outcomes(batch: Batch, added: Mapping[bytes, AddOutcome], removed: set[bytes]) -> Outcomes:
-    """Puts together what became of each id; one that is none was not found, and is missing."""
-    return Outcomes(
-        [(text, added.get(parse_content_id(text) or b"", "not_found")) for text, _ in batch.add],
-        [(text, "removed" if parse_content_id(text) in removed else "missing") for text in batch.remove],
-    )
+def outcomes(batch: Batch, existing: set[bytes], added: set[bytes], removed: set[bytes]) -> Outcomes:
+    """Puts together what became of each id; one that is there twice was done the first time.
+
+    Args:
+        batch: what was asked for.
+        existing: content ids to add that are a movie or show.
+        added: those of them that are on the list by this batch.
+        removed: content ids that are off the list by this batch.
+    """
+    added, removed = set(added), set(removed)
+    of_additions: list[tuple[str, AddOutcome]] = []
+    for text, _ in batch.add:
+        content_id = parse_content_id(text)
+        if content_id in added:
+            added.remove(content_id)
+            of_additions.append((text, "added"))
+        else:
+            of_additions.append((text, "existing" if content_id in existing else "not_found"))
+    of_removals: list[tuple[str, RemoveOutcome]] = []
+    for text in batch.remove:
+        content_id = parse_content_id(text)
+        of_removals.append((text, "removed" if content_id in removed else "missing"))
+        removed.discard(content_id or b"")
+    return Outcomes(of_additions, of_removals)

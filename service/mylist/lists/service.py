@@ -17,7 +17,7 @@ from mylist.errors import (
     PartlyAppliedError,
     UnavailableError,
 )
-from mylist.lists.batch import AddOutcome, Batch, Outcomes, outcomes
+from mylist.lists.batch import Batch, Outcomes, outcomes
 from mylist.lists.item import ContentType, Item, parse_content_id, to_milliseconds
 from mylist.lists.value import ListValue, content_key
 from mylist.store.connection import Database
@@ -166,20 +166,19 @@ class Lists:
     async def _change(self, user_id: str, batch: Batch) -> Outcomes:
         with metrics.mutation("batch"):
             wanted, unwanted = batch.wanted(), batch.unwanted()
-            existing = await self._catalogue.existing(content_key(*each) for each in wanted.items())
-            wanted = {each: kind for each, kind in wanted.items() if content_key(each, kind) in existing}
+            known = await self._catalogue.existing(content_key(*each) for each in wanted.items())
+            wanted = {each: kind for each, kind in wanted.items() if content_key(each, kind) in known}
             if not wanted and not unwanted:
-                return outcomes(batch, {}, set())
+                return outcomes(batch, set(), set(), set())
             async with self._changing(user_id) as cached:
-                there = await self._store.find_many(user_id, [*wanted, *unwanted])
+                there = await self._store.find_many(user_id, wanted.keys() | unwanted)
                 now = to_milliseconds(datetime.now(UTC))
-                coming = [Item(now, each, kind) for each, kind in wanted.items() if each not in there]
-                going = there.intersection(unwanted)
+                going = there & unwanted
+                staying = there - going
+                coming = [Item(now, each, kind) for each, kind in wanted.items() if each not in staying]
                 await self._require_room(user_id, cached, coming=len(coming), going=len(going))
                 already = await self._apply(user_id, coming, going)
-            added: dict[bytes, AddOutcome] = dict.fromkeys(wanted, "existing")
-            added |= {item.content_id: "added" for item in coming if item.content_id not in already}
-            return outcomes(batch, added, going)
+            return outcomes(batch, set(wanted), {item.content_id for item in coming} - already, going)
 
     async def _require_room(self, user_id: str, cached: int | None, *, coming: int, going: int) -> None:
         most = self._max_items + going - coming
