@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 READS = ("items", "stats", "contains")
-WRITES = ("add", "remove")
+WRITES = ("add", "put", "remove")
 KINDS = READS + WRITES
 ALL = "any"
 
