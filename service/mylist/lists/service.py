@@ -149,8 +149,7 @@ class Lists:
 
     async def _insert(self, user_id: str, content_id: bytes, content_type: ContentType) -> Item:
         async with self._changing(user_id, most_items=self._max_items) as cached:
-            if cached is None and await self._store.count(user_id, limit=self._max_items) >= self._max_items:
-                raise ListFullError(self._max_items)
+            await self._require_room(user_id, cached, coming=1)
             item = Item(to_milliseconds(datetime.now(UTC)), content_id, content_type)
             await self._store.insert(user_id, item)
         return item
@@ -180,7 +179,7 @@ class Lists:
                 already = await self._apply(user_id, coming, going)
             return outcomes(batch, set(wanted), {item.content_id for item in coming} - already, going)
 
-    async def _require_room(self, user_id: str, cached: int | None, *, coming: int, going: int) -> None:
+    async def _require_room(self, user_id: str, cached: int | None, *, coming: int, going: int = 0) -> None:
         most = self._max_items + going - coming
         if not coming:
             return

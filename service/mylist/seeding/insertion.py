@@ -1,16 +1,14 @@
 """Inserting what may be there already: the end is the same however often, and by however many, it is done."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import pymongo
 from bson import ObjectId
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
 
-Document = dict[str, Any]
+from mylist.store.connection import DUPLICATE_KEY, Document
 
-_DUPLICATE_KEY = 11000
 _DEADLINE = 60
 """Seconds for one batch: far more than a request may take."""
 
@@ -30,7 +28,7 @@ async def insert_new(collection: AsyncCollection[Document], documents: Sequence[
         with pymongo.timeout(_DEADLINE):
             result = await collection.insert_many(documents, ordered=False)
     except BulkWriteError as error:
-        if any(each["code"] != _DUPLICATE_KEY for each in error.details["writeErrors"]):
+        if any(each["code"] != DUPLICATE_KEY for each in error.details["writeErrors"]):
             raise
         return int(error.details["nInserted"])
     return len(result.inserted_ids)

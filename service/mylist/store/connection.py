@@ -29,6 +29,8 @@ from mylist.settings import Settings, without_password
 Document = dict[str, Any]
 
 DEFAULT_DATABASE = "mylist-ott"
+DUPLICATE_KEY = 11000
+"""The code with which MongoDB refuses what contradicts a unique index."""
 _APP_NAME = "mylist"
 # Codes with which MongoDB refuses whoever asks and whatever is asked, and what helps; 8000 is Atlas's own.
 _CREDENTIALS = "check MONGODB_USER, MONGODB_PASSWORD and the authSource of MONGODB_URI"

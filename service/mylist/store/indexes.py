@@ -6,7 +6,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import ExecutionTimeout, OperationFailure, PyMongoError, WriteConcernError
 
 from mylist.errors import StoreUnavailableError
-from mylist.store.connection import Document, StoreRefusedError, refusal
+from mylist.store.connection import DUPLICATE_KEY, Document, StoreRefusedError, refusal
 
 _LISTS = [
     # No user has an item twice, whatever the race. Also the shape of a shard key.
@@ -30,7 +30,6 @@ INDEXES: dict[str, list[IndexModel]] = {
 
 # An index on a large collection takes as long as it takes.
 _DEADLINE = 3600
-_DUPLICATE_KEY = 11000
 
 
 async def create_indexes(database: AsyncDatabase[Document]) -> list[str]:
@@ -48,7 +47,7 @@ async def create_indexes(database: AsyncDatabase[Document]) -> list[str]:
         except (ExecutionTimeout, WriteConcernError) as error:
             raise StoreUnavailableError from error
         except OperationFailure as error:
-            remedy = "; remove the documents that contradict it" if error.code == _DUPLICATE_KEY else ""
+            remedy = "; remove the documents that contradict it" if error.code == DUPLICATE_KEY else ""
             raise StoreRefusedError(
                 f"the indexes of {collection} cannot be created: {refusal(error)}{remedy}"
             ) from error

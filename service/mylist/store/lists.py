@@ -7,14 +7,13 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from mylist.errors import ItemAlreadyInListError, ItemNotInListError
 from mylist.lists.item import Item, is_content_type, parse_content_id, to_milliseconds, to_moment
-from mylist.store.connection import Database, Document
+from mylist.store.connection import DUPLICATE_KEY, Database, Document
 
 COLLECTION = "mylist"
 _PROJECTION = {"_id": 0, "contentId": 1, "contentType": 1, "addedAt": 1}
 # The order of the index that serves it, so that neither side sorts in memory.
 _ORDER = [("addedAt", -1), ("contentId", 1)]
 _BATCH_SIZE = 100_000
-_DUPLICATE_KEY = 11000
 
 _logger = logging.getLogger(__name__)
 
@@ -74,7 +73,7 @@ class ListStore:
             except BulkWriteError as error:
                 details = error.details or {}
                 refused = details.get("writeErrors", [])
-                if details.get("writeConcernErrors") or any(each["code"] != _DUPLICATE_KEY for each in refused):
+                if details.get("writeConcernErrors") or any(each["code"] != DUPLICATE_KEY for each in refused):
                     raise
                 return {items[each["index"]].content_id for each in refused}
         return set()
