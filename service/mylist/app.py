@@ -17,7 +17,7 @@ from sanic import Sanic
 from sanic.config import Config
 
 from mylist import logs, metrics, tracing
-from mylist.api import error_handler, health, mylist, openapi
+from mylist.api import docs, error_handler, health, mylist, openapi
 from mylist.api import metrics as api_metrics
 from mylist.api.context import Context
 from mylist.api.request import ApiRequest
@@ -55,6 +55,8 @@ def create_app(settings: Settings, *, announce: Callable[[], None] = lambda: Non
         configure_logging=False,
     )
     app.blueprint([mylist.blueprint, health.blueprint, openapi.blueprint, api_metrics.blueprint])
+    if settings.docs:
+        app.blueprint(docs.blueprint())
     app.error_handler.add(Exception, error_handler.handle)
     service = _Service(app, announce)
     app.before_server_start(service.open)

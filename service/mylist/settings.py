@@ -199,6 +199,7 @@ class Settings:
         "SLOW_REQUEST", 1.0, "Time from which a request is logged as slow.", low=0.001, high=60
     )
     metrics: bool = _switch("METRICS", True, "Measure requests, and serve `/metrics`.")
+    docs: bool = _switch("DOCS", True, "Serve the interactive documentation at `/docs`.")
     revision: str = _text("REVISION", "unknown", "Which commit runs, as `/metrics` tells; the image knows it.")
     shutdown_delay: float = _seconds(
         "SHUTDOWN_DELAY",

@@ -8,9 +8,18 @@ from typing import Any
 
 import httpx
 import pytest
+from sanic import Sanic
 
 from mylist import __version__
+from mylist.app import create_app
+from mylist.settings import Settings
 
+# What is there for others than the API's clients.
+NOT_OF_THE_API = {
+    "/openapi.json",  # this document
+    "/metrics",  # for Prometheus, in formats of its own
+    *("/docs", "/docs/start.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css"),  # a page, for people
+}
 METHODS = {"get", "head", "post", "put", "delete"}
 HEADER_ONLY = {"204", "304"}
 
@@ -55,6 +64,16 @@ def test_has_every_route(document: Any) -> None:
         *((path, method) for path in ("/api/mylist/items", "/api/mylist/stats") for method in ("get", "head")),
         *((path, method) for path in ("/health", "/livez", "/readyz") for method in ("get", "head")),
     }
+
+
+def test_leaves_out_what_is_no_part_of_the_api(document: Any) -> None:
+    app = create_app(Settings())
+    try:
+        served = {"/" + re.sub(r"<[^>]+>", "{}", route.path) for route in app.router.routes}
+    finally:
+        Sanic.unregister_app(app)
+
+    assert served - {re.sub(r"{\w+}", "{}", path) for path in document["paths"]} == NOT_OF_THE_API
 
 
 def test_references_lead_somewhere(document: Any) -> None:

@@ -1,9 +1,10 @@
-"""Responses: JSON bytes with the headers that every response carries.
+"""Responses: JSON bytes, or a file, with the headers that every response carries.
 
 There are some twenty, and Sanic spends a twentieth of an empty request on each. So those that are the same from request
 to request are formatted once, as a block with the status line before them.
 """
 
+import gzip
 import re
 from collections.abc import Mapping
 from functools import lru_cache
@@ -20,8 +21,8 @@ from mylist.api.request import ApiRequest
 from mylist.cache.list_cache import CacheResult
 
 # What the Express middleware Helmet sets, tightened to what an API without pages needs.
+_POLICY = "default-src 'none'; frame-ancestors 'none'"
 _SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Origin-Agent-Cluster": "?1",
@@ -38,7 +39,9 @@ _EXPOSED_HEADERS = "ETag, Retry-After, X-Cache, X-Request-ID"
 # A list belongs to one user and may change at any moment: whoever keeps a copy asks before using it.
 _REVALIDATE = "private, no-cache"
 _NO_STORE = "no-store"
-_IF_NONE_MATCH = istr("if-none-match")
+_JSON = "application/json; charset=utf-8"
+_IF_NONE_MATCH, _ACCEPT_ENCODING = istr("if-none-match"), istr("accept-encoding")
+_ACCEPTS_GZIP = re.compile(r"(?:^|,)\s*gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$)).*)?(?:,|$)", re.IGNORECASE)
 _WITHOUT_BODY = frozenset({204, 304})
 _HEADER_NAMES = re.compile(r"[A-Za-z0-9, -]{1,500}", re.ASCII)
 
@@ -106,6 +109,41 @@ def json_response(  # noqa: PLR0913 - one line per part of a response
     return _response(request, body, status, particular, caching, cache)
 
 
+class File:
+    """What is the same for whoever asks: bytes in memory, compressed too, each with its ETag.
+
+    Attributes:
+        content_type: as the header says it.
+        policy: what the content may do in a browser, as Content-Security-Policy says it.
+    """
+
+    __slots__ = ("_compressed", "_plain", "content_type", "policy")
+
+    def __init__(self, content: bytes, content_type: str, policy: str = _POLICY) -> None:
+        self.content_type = content_type
+        self.policy = policy
+        compressed = gzip.compress(content, mtime=0)
+        self._plain = content, {"etag": etag_of(content), "vary": "Accept-Encoding"}
+        self._compressed = (
+            compressed,
+            {"etag": etag_of(compressed), "vary": "Accept-Encoding", "content-encoding": "gzip"},
+        )
+
+    def representation(self, accept_encoding: str) -> tuple[bytes, dict[str, str]]:
+        """Gives the bytes for a client that accepts these encodings, and the headers that tell of them."""
+        return self._compressed if _ACCEPTS_GZIP.search(accept_encoding) else self._plain
+
+
+def file_response(request: ApiRequest, file: File) -> HTTPResponse:
+    """Answers GET or HEAD with a file, or with 304 when the client has it."""
+    body, about = file.representation(request.headers.getone(_ACCEPT_ENCODING, ""))
+    headers = {"x-request-id": request.id, **about}
+    known = request.headers.getone(_IF_NONE_MATCH, None)
+    is_known = known is not None and matches(known, about["etag"])
+    content, status = (b"", 304) if is_known else (body, 200)
+    return _response(request, content, status, headers, _REVALIDATE, None, file.content_type, file.policy)
+
+
 def preflight_response(request: ApiRequest, methods: str) -> HTTPResponse:
     """Answers OPTIONS: which methods the path has, and to a browser's preflight that they may be used.
 
@@ -130,21 +168,25 @@ def _response(  # noqa: PLR0913 - private, one line per part of a response
     headers: dict[str, str],
     caching: str,
     cache: CacheResult | None,
+    content_type: str = _JSON,
+    policy: str = _POLICY,
 ) -> HTTPResponse:
     if request.app.ctx.draining:  # also when the request began before the drain did
         cast("Http", request.stream).keep_alive = False
     origins = request.app.ctx.allowed_origins
     origin = "*" if "*" in origins else request.headers.getone("origin", "")
     result = cache.value if cache else None
-    block = _block(status, caching, result, origin if origin in origins else "", bool(body))
+    block = _block(status, caching, result, origin if origin in origins else "", content_type if body else "", policy)
     return ApiResponse(body, status, headers, block, result)
 
 
 @lru_cache(maxsize=1024)
-def _block(status: int, caching: str, cache: str | None, origin: str, has_body: bool) -> bytes:
-    headers = {**_SECURITY_HEADERS, "Cache-Control": caching}
-    if has_body:
-        headers["Content-Type"] = "application/json; charset=utf-8"
+def _block(  # noqa: PLR0913 - private, one line per part of a response
+    status: int, caching: str, cache: str | None, origin: str, content_type: str, policy: str
+) -> bytes:
+    headers = {"Content-Security-Policy": policy, **_SECURITY_HEADERS, "Cache-Control": caching}
+    if content_type:
+        headers["Content-Type"] = content_type
     if cache:
         headers["X-Cache"] = cache
     if origin:
