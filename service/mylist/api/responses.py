@@ -20,8 +20,13 @@ from mylist.api.etags import etag_of, matches
 from mylist.api.request import ApiRequest
 from mylist.cache.list_cache import CacheResult
 
-# What the Express middleware Helmet sets, tightened to what an API without pages needs.
+# What the Express middleware Helmet sets, tightened to what an API needs.
 _POLICY = "default-src 'none'; frame-ancestors 'none'"
+# The documentation's icons are data: URLs. It sets its styles by script, so that none has to be allowed inline.
+_POLICY_OF_PAGES = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 _SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -110,24 +115,20 @@ def json_response(  # noqa: PLR0913 - one line per part of a response
 
 
 class File:
-    """What is the same for whoever asks: bytes in memory, compressed too, each with its ETag.
+    """What is the same for whoever asks: bytes in memory, as they are and compressed.
 
     Attributes:
-        content_type: as the header says it.
-        policy: what the content may do in a browser, as Content-Security-Policy says it.
+        content_type: of the bytes, as the header has it.
     """
 
-    __slots__ = ("_compressed", "_plain", "content_type", "policy")
+    __slots__ = ("_compressed", "_plain", "content_type")
 
-    def __init__(self, content: bytes, content_type: str, policy: str = _POLICY) -> None:
+    def __init__(self, content: bytes, content_type: str) -> None:
         self.content_type = content_type
-        self.policy = policy
         compressed = gzip.compress(content, mtime=0)
-        self._plain = content, {"etag": etag_of(content), "vary": "Accept-Encoding"}
-        self._compressed = (
-            compressed,
-            {"etag": etag_of(compressed), "vary": "Accept-Encoding", "content-encoding": "gzip"},
-        )
+        varies = {"vary": "Accept-Encoding"}
+        self._plain = content, {"etag": etag_of(content)} | varies
+        self._compressed = compressed, {"etag": etag_of(compressed), "content-encoding": "gzip"} | varies
 
     def representation(self, accept_encoding: str) -> tuple[bytes, dict[str, str]]:
         """Gives the bytes for a client that accepts these encodings, and the headers that tell of them."""
@@ -137,11 +138,10 @@ class File:
 def file_response(request: ApiRequest, file: File) -> HTTPResponse:
     """Answers GET or HEAD with a file, or with 304 when the client has it."""
     body, about = file.representation(request.headers.getone(_ACCEPT_ENCODING, ""))
-    headers = {"x-request-id": request.id, **about}
     known = request.headers.getone(_IF_NONE_MATCH, None)
-    is_known = known is not None and matches(known, about["etag"])
-    content, status = (b"", 304) if is_known else (body, 200)
-    return _response(request, content, status, headers, _REVALIDATE, None, file.content_type, file.policy)
+    status = 304 if known is not None and matches(known, about["etag"]) else 200
+    headers = {"x-request-id": request.id} | about
+    return _response(request, body if status == 200 else b"", status, headers, _REVALIDATE, None, file.content_type)  # noqa: PLR2004 - HTTP's own
 
 
 def preflight_response(request: ApiRequest, methods: str) -> HTTPResponse:
@@ -169,23 +169,21 @@ def _response(  # noqa: PLR0913 - private, one line per part of a response
     caching: str,
     cache: CacheResult | None,
     content_type: str = _JSON,
-    policy: str = _POLICY,
 ) -> HTTPResponse:
     if request.app.ctx.draining:  # also when the request began before the drain did
         cast("Http", request.stream).keep_alive = False
     origins = request.app.ctx.allowed_origins
     origin = "*" if "*" in origins else request.headers.getone("origin", "")
     result = cache.value if cache else None
-    block = _block(status, caching, result, origin if origin in origins else "", content_type if body else "", policy)
+    block = _block(status, caching, result, origin if origin in origins else "", content_type)
     return ApiResponse(body, status, headers, block, result)
 
 
 @lru_cache(maxsize=1024)
-def _block(  # noqa: PLR0913 - private, one line per part of a response
-    status: int, caching: str, cache: str | None, origin: str, content_type: str, policy: str
-) -> bytes:
+def _block(status: int, caching: str, cache: str | None, origin: str, content_type: str) -> bytes:
+    policy = _POLICY_OF_PAGES if content_type.startswith("text/html") else _POLICY
     headers = {"Content-Security-Policy": policy, **_SECURITY_HEADERS, "Cache-Control": caching}
-    if content_type:
+    if status not in _WITHOUT_BODY:
         headers["Content-Type"] = content_type
     if cache:
         headers["X-Cache"] = cache

@@ -129,6 +129,8 @@ def _announcement(settings: Settings, mongodb: MongoServer | None, valkey: Valke
     host = "localhost" if settings.host in _ANY_ADDRESS else settings.host
     url = f"http://{host}:{settings.port}"
     lines = [f"\nMy List serves on {url}"]
+    if settings.docs:
+        lines.append(f"  Docs     {url}/docs")
     if mongodb:
         lines.append(f"  MongoDB  {mongodb.uri}  ({mongodb.name}, data in {_DATA})")
     if valkey:
