@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from mylist import __version__
+from mylist.client import parser as client
 from mylist.settings import InvalidSettingError, Settings, explain
 
 _FAILED = 1
@@ -41,10 +42,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         _fail(str(error), status=_FAILED)
     except KeyboardInterrupt:
         _fail("interrupted", status=_INTERRUPTED)
+    except BrokenPipeError:  # whoever reads has enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(_FAILED) from None
 
 
 def _fail(message: str, *, status: int) -> NoReturn:
-    sys.stderr.write(f"mylist: {message}\n")
+    sys.stderr.write("".join(f"mylist: {line}\n" for line in message.splitlines()))
     raise SystemExit(status)
 
 
@@ -67,6 +71,7 @@ def _parser() -> _Parser:
     seed.add_argument("--users", type=int, metavar="N", help="how many users the load set has")
     seed.add_argument("--titles", type=int, metavar="N", help=f"how many titles (default {_DEFAULT_TITLES})")
     seed.add_argument("--items", type=int, metavar="N", help=f"how many items each list (default {_DEFAULT_ITEMS})")
+    client.define(add, _ask)
     return parser
 
 
@@ -151,5 +156,18 @@ def _config(_: argparse.Namespace) -> None:
     _say("\n".join(lines))
 
 
+def _ask(arguments: argparse.Namespace) -> None:
+    from mylist.client import commands  # noqa: PLC0415 - see the module's docstring
+    from mylist.client.api import ClientError, UnusableError  # noqa: PLC0415
+
+    try:
+        commands.run(arguments)
+    except UnusableError as error:
+        _fail(str(error), status=_USAGE)
+    except ClientError as error:
+        raise _CommandError(str(error)) from error
+
+
 def _say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

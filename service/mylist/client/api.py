@@ -1,0 +1,193 @@
+"""The API as its client sees it: a method for each question, and one error for every way to get no good answer."""
+
+from collections.abc import Sequence
+from itertools import count
+from typing import Any, Generic, Self, TypedDict, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+from msgspec import Struct
+
+from mylist import __version__
+from mylist.client.parser import DEFAULT_URL
+from mylist.client.terminal import plain
+
+_T = TypeVar("_T")
+
+_CONNECT_TIMEOUT = 5
+_READ_TIMEOUT = 15
+_MOST_IDS = 100
+_LARGEST_PAGE = 1000
+
+
+class UnusableError(Exception):
+    """What the client was given cannot be used; the message is one line and repeats no secret."""
+
+
+class ClientError(Exception):
+    """There is no good answer; the message says why in one line. `code` is the service's, empty if it sent none."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class AddedItem(TypedDict):
+    """An entry of a list."""
+
+    userId: str
+    contentId: str
+    contentType: str
+    addedAt: str
+
+
+class ListedItem(AddedItem):
+    """An entry of a list with its movie or show, which is None when that was withdrawn."""
+
+    content: dict[str, Any] | None
+
+
+class Page(TypedDict):
+    """One page; `page` and `pageSize` say what was applied."""
+
+    items: list[ListedItem]
+    total: int
+    page: int
+    pageSize: int
+    totalPages: int
+
+
+class Presence(TypedDict):
+    """Whether each is on the list, in the order in which they were asked for."""
+
+    contains: list[bool]
+
+
+class _Answer(Struct, Generic[_T]):
+    data: _T
+
+
+class _Done(Struct):
+    success: bool
+
+
+class _Failure(Struct, rename="camel"):
+    error: str
+    code: str
+    request_id: str
+
+
+class Client:
+    """One user's list on a running service, for a `with`. Every method raises ClientError."""
+
+    def __init__(self, url: str, user_id: str, token: str) -> None:
+        """Connects to nothing yet. An empty token is none.
+
+        Raises:
+            UnusableError: the URL, the token or a proxy that the environment names cannot be used.
+        """
+        self._url = _usable(url)
+        headers = {"user-id": user_id, "user-agent": f"mylist/{__version__}"}
+        if token:
+            if not token.isascii() or not token.isprintable():
+                raise UnusableError("MYLIST_TOKEN holds characters that a header cannot carry")
+            headers["authorization"] = f"Bearer {token}"
+        timeout = httpx.Timeout(_READ_TIMEOUT, connect=_CONNECT_TIMEOUT)
+        try:
+            self._http = httpx.Client(base_url=self._url, headers=headers, timeout=timeout)
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            raise UnusableError(f"the proxy that the environment names cannot be used: {plain(str(error))}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def page(self, number: int, size: int | None) -> Page:
+        """Gives a page of the list, newest first; of the service's default size when `size` is None."""
+        parameters = {"page": number} if size is None else {"page": number, "pageSize": size}
+        return self._ask(_Answer[Page], "GET", "items", params=parameters).data
+
+    def items(self, size: int | None) -> list[ListedItem]:
+        """Gives the whole list, by pages of `size`, or by the largest that the service gives when that is None.
+
+        What is added meanwhile is left out. When something is removed meanwhile, another may move over the border of a
+        page and be missing.
+        """
+        items: dict[str, ListedItem] = {}
+        for number in count(1):
+            page = self.page(number, size or _LARGEST_PAGE)
+            for item in page["items"]:
+                items.setdefault(item["contentId"], item)
+            if not page["items"] or number >= page["totalPages"]:
+                break
+        return list(items.values())
+
+    def add(self, content_id: str, content_type: str) -> AddedItem:
+        """Adds a movie or show."""
+        body = {"contentId": content_id, "contentType": content_type}
+        return self._ask(_Answer[AddedItem], "POST", "add", changes=True, json=body).data
+
+    def remove(self, content_id: str) -> None:
+        """Removes an item."""
+        # A dot, too, is written as a number: `..` would lead elsewhere.
+        segment = quote(content_id, safe="").replace(".", "%2E")
+        self._ask(_Done, "DELETE", f"remove/{segment}", changes=True)
+
+    def contains(self, content_ids: Sequence[str]) -> Presence:
+        """Says of each whether it is on the list."""
+        answers: list[bool] = []
+        for start in range(0, len(content_ids), _MOST_IDS):
+            body = {"contentIds": content_ids[start : start + _MOST_IDS]}
+            answers += self._ask(_Answer[Presence], "POST", "contains", json=body).data["contains"]
+        return {"contains": answers}
+
+    def _ask(
+        self,
+        form: type[_T],
+        method: str,
+        path: str,
+        *,
+        changes: bool = False,
+        **request: Any,  # noqa: ANN401 - as httpx takes it
+    ) -> _T:
+        try:
+            answer = self._http.request(method, f"/api/mylist/{path}", **request)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            reason = plain(str(error)) or f"no connection within {_CONNECT_TIMEOUT} s"
+            raise ClientError(f"no service answers at {self._url}: {reason}") from error
+        except httpx.HTTPError as error:
+            reason = f"nothing within {_READ_TIMEOUT} s" if isinstance(error, httpx.TimeoutException) else str(error)
+            doubt = "; the list may have been changed or not, look at it" if changes else ""
+            raise ClientError(f"no answer from {self._url}: {plain(reason)}{doubt}") from error
+        try:
+            if answer.is_success:
+                return msgspec.json.decode(answer.content, type=form)
+            failure = msgspec.json.decode(answer.content, type=_Failure)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            status = f"{answer.status_code} {answer.reason_phrase}".rstrip()
+            raise ClientError(
+                f"{self._url} answers {plain(status)}, but not as My List does; is it the URL?"
+            ) from error
+        raise _refusal(answer, failure)
+
+
+def _usable(given: str) -> httpx.URL:
+    try:
+        url = httpx.URL(given)
+    except (ValueError, httpx.InvalidURL):
+        url = httpx.URL()
+    # A password in it would be read by others: in the list of processes, and in what is printed.
+    unwanted = url.userinfo or url.query or url.fragment
+    if url.scheme not in {"http", "https"} or not url.host or unwanted or not 0 < (url.port or 80) < 2**16:
+        raise UnusableError(f"the URL must be like {DEFAULT_URL}, with no user and no query")
+    return url
+
+
+def _refusal(answer: httpx.Response, failure: _Failure) -> ClientError:
+    wait = answer.headers.get("retry-after", "")
+    advice = f"; try again after {wait} s" if wait.isdecimal() else ""
+    origin = f"{failure.code}, request {failure.request_id}"
+    return ClientError(plain(f"{failure.error} ({origin}){advice}"), failure.code)

@@ -1,0 +1,399 @@
+"""`mylist list`, `add`, `remove` and `contains`: the command itself, against a service, on a terminal and in a pipe."""
+
+import json
+import os
+import pty
+import socket
+import subprocess
+import sys
+import termios
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from pymongo.database import Database
+
+from mylist.cli import main
+from mylist.client import api
+from tests.answering import Answering, answering
+from tests.contract.conftest import User
+from tests.contract.titles import MATRIX, MATRIX_ID, MOVIE_IDS, SHOW, SHOW_ID, UNKNOWN_ID
+from tests.serving import Service, answers, environment
+from tests.waiting import wait_until
+
+COMMANDS = [("list",), ("add", MATRIX_ID, "--type", "movie"), ("remove", MATRIX_ID), ("contains", MATRIX_ID)]
+
+
+class Caller:
+    """Somebody with a shell, in which the variables of the client are set."""
+
+    def __init__(self, url: str, **variables: str) -> None:
+        own = {"MYLIST_URL": url, "MYLIST_TOKEN": "", "NO_PROXY": "*", "COLUMNS": ""}
+        self.environment = environment(own | variables)
+
+    def pipe(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs a command whose output is read by another program."""
+        return subprocess.run(
+            command(arguments), env=self.environment, capture_output=True, text=True, check=False, timeout=30
+        )
+
+    def json(self, *arguments: str) -> Any:
+        """The JSON that a command prints, which must succeed."""
+        ended = self.pipe(*arguments)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        return json.loads(ended.stdout)
+
+    def fails(self, *arguments: str) -> tuple[int, str]:
+        """Runs a command that must say nothing but one line on standard error; gives the status and the line."""
+        ended = self.pipe(*arguments)
+        assert ended.stdout == ""
+        assert ended.stderr.count("\n") == 1, ended.stderr
+        return ended.returncode, ended.stderr.rstrip("\n")
+
+    def terminal(self, *arguments: str, columns: int = 100) -> list[str]:
+        """The lines that a command, which must succeed, shows on a terminal of this width."""
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (24, columns))
+        process = subprocess.Popen(command(arguments), env=self.environment, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        shown = b""
+        with open(ours, "rb", buffering=0) as screen:  # noqa: PTH123 - a descriptor
+            try:
+                while piece := screen.read(4096):
+                    shown += piece
+            except OSError:  # how a terminal says that nobody writes any more
+                pass
+        assert process.wait(30) == 0, shown
+        return shown.decode().splitlines()
+
+
+def command(arguments: tuple[str, ...]) -> list[str]:
+    return [sys.executable, "-m", "mylist", *arguments]
+
+
+@pytest.fixture
+def caller(service: Service) -> Caller:
+    return Caller(service.url)
+
+
+@pytest.fixture
+def silent_url() -> Iterator[str]:
+    """The URL of a port on which nothing listens and nothing else can."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+
+
+class TestInAPipe:
+    def test_list_is_the_page_of_the_service(self, caller: Caller, user: User) -> None:
+        for movie_id in MOVIE_IDS[:3]:
+            assert user.add(movie_id).is_success
+        assert user.add(SHOW_ID, "tvshow").is_success
+
+        assert caller.json("list", "--user", user.id) == user.items().json()["data"]
+        second = caller.json("list", "--user", user.id, "--page", "2", "--page-size", "3")
+        assert second == user.items("?page=2&pageSize=3").json()["data"]
+        assert [item["contentId"] for item in second["items"]] == MOVIE_IDS[:1]
+
+    def test_all_is_every_page(self, caller: Caller, user: User) -> None:
+        for movie_id in MOVIE_IDS[:25]:
+            assert user.add(movie_id).is_success
+
+        for size in ((), ("--page-size", "10"), ("--page-size", "5")):
+            whole = caller.json("list", "--user", user.id, "--all", *size)
+            assert whole == {"items": user.items("?pageSize=25").json()["data"]["items"], "total": 25}
+
+    def test_add_is_the_new_entry(self, caller: Caller, user: User) -> None:
+        added = caller.json("add", "--user", user.id, MATRIX_ID, "--type", "movie")
+
+        [item] = user.items().json()["data"]["items"]
+        assert item == {**added, "content": MATRIX}
+
+    def test_remove_is_what_was_removed(self, caller: Caller, user: User) -> None:
+        for movie_id in MOVIE_IDS[:3]:
+            assert user.add(movie_id).is_success
+
+        assert caller.json("remove", "--user", user.id, *MOVIE_IDS[:2]) == {"removed": MOVIE_IDS[:2]}
+        assert user.contents() == MOVIE_IDS[2:3]
+
+    def test_contains_is_in_the_order_asked_for_however_many(self, caller: Caller, user: User) -> None:
+        assert user.add(MATRIX_ID).is_success
+        ids = [f"{number:024x}" for number in range(210)]
+        ids[150] = MATRIX_ID
+
+        found = caller.json("contains", "--user", user.id, *ids)
+
+        assert found == {"contains": [content_id == MATRIX_ID for content_id in ids]}
+
+    def test_a_table_is_written_whole_when_asked_for(self, caller: Caller, user: User) -> None:
+        assert user.add(SHOW_ID, "tvshow").is_success
+
+        ended = caller.pipe("list", "--user", user.id, "--table")
+
+        assert SHOW["title"] in ended.stdout
+        assert ended.stdout.endswith("\n1 item, page 1 of 1\n")
+
+    def test_a_reader_who_has_enough_is_no_failure_to_speak_of(self, caller: Caller, user: User) -> None:
+        reader, writer = os.pipe()
+        os.close(reader)
+
+        process = subprocess.Popen(
+            command(("list", "--user", user.id)), env=caller.environment, stdout=writer, stderr=subprocess.PIPE
+        )
+        os.close(writer)
+
+        assert process.communicate(timeout=30) == (None, b"")
+        assert process.returncode == 1
+
+
+class TestOnATerminal:
+    def test_list_is_a_table_and_where_it_stands(self, caller: Caller, user: User) -> None:
+        for content_id, content_type in ((MATRIX_ID, "movie"), (SHOW_ID, "tvshow"), (MOVIE_IDS[0], "movie")):
+            assert user.add(content_id, content_type).is_success
+        added = [item["addedAt"] for item in user.items().json()["data"]["items"]]
+
+        assert caller.terminal("list", "--user", user.id, "--page-size", "2") == [
+            "ADDED                     TYPE    CONTENT ID                TITLE",
+            f"{added[0]}  movie   {MOVIE_IDS[0]}  Movie 0",
+            f"{added[1]}  tvshow  {SHOW_ID}  Dark & “Light”",
+            "3 items, page 1 of 2",
+        ]
+        assert caller.terminal("list", "--user", user.id, "--all", "--page-size", "2")[-1] == "3 items"
+
+    def test_titles_are_cut_to_the_width_and_can_do_nothing_to_the_terminal(
+        self, caller: Caller, user: User, database: Database[dict[str, object]]
+    ) -> None:
+        content_id = ObjectId()
+        database["movies"].insert_one({"_id": content_id, "title": "\x1b]0;mine\x07 七人の侍 Seven Samurai\x9b2J"})
+        assert user.add(str(content_id)).is_success
+
+        [_, wide, _] = caller.terminal("list", "--user", user.id, columns=120)
+        [_, narrow, _] = caller.terminal("list", "--user", user.id, columns=77)
+
+        assert wide.endswith("  �]0;mine� 七人の侍 Seven Samurai�2J")
+        assert narrow.endswith(f"  {content_id}  �]0;mine� 七人の…")
+
+    def test_what_was_withdrawn_is_said_to_be(
+        self, caller: Caller, user: User, database: Database[dict[str, object]]
+    ) -> None:
+        database["mylist"].insert_one(
+            {
+                "userId": user.id,
+                "contentId": ObjectId(UNKNOWN_ID),
+                "contentType": "movie",
+                "addedAt": ObjectId(MATRIX_ID).generation_time,
+            }
+        )
+
+        [_, row, _] = caller.terminal("list", "--user", user.id)
+
+        assert row.endswith(f"{UNKNOWN_ID}  (withdrawn)")
+
+    def test_an_empty_list_is_a_line(self, caller: Caller, user: User) -> None:
+        assert caller.terminal("list", "--user", user.id) == ["0 items, page 1 of 1"]
+
+    def test_changes_and_questions_are_tables_that_are_never_cut(self, caller: Caller, user: User) -> None:
+        [_, added] = caller.terminal("add", "--user", user.id, SHOW_ID, "--type", "tvshow", columns=20)
+        assert added.endswith(f"Z  tvshow  {SHOW_ID}")
+        assert caller.terminal("contains", "--user", user.id, SHOW_ID, MATRIX_ID, columns=20) == [
+            "CONTENT ID                ON THE LIST",
+            f"{SHOW_ID}  yes",
+            f"{MATRIX_ID}  no",
+        ]
+        assert caller.terminal("remove", "--user", user.id, SHOW_ID, columns=20) == ["REMOVED", SHOW_ID]
+
+    def test_it_is_json_when_asked_for(self, caller: Caller, user: User) -> None:
+        shown = "".join(caller.terminal("contains", "--user", user.id, "--json", MATRIX_ID))
+        assert json.loads(shown) == {"contains": [False]}
+
+
+class TestFailures:
+    def test_the_service_is_quoted(self, caller: Caller, user: User) -> None:
+        assert user.add(MATRIX_ID).is_success
+
+        status, line = caller.fails("add", "--user", user.id, MATRIX_ID, "--type", "movie")
+
+        assert status == 1
+        begin, _, request_id = line.partition("request ")
+        assert begin == "mylist: This item is already in your list (ITEM_ALREADY_IN_LIST, "
+        assert request_id.strip(")-0123456789abcdef") == ""
+
+    def test_of_several_each_that_cannot_be_removed_has_a_line(self, caller: Caller, user: User) -> None:
+        assert user.add(MATRIX_ID).is_success
+
+        ended = caller.pipe("remove", "--user", user.id, UNKNOWN_ID, MATRIX_ID, SHOW_ID)
+
+        assert ended.returncode == 1
+        assert json.loads(ended.stdout) == {"removed": [MATRIX_ID]}
+        lines = ended.stderr.splitlines()
+        assert len(lines) == 2
+        for line, content_id in zip(lines, (UNKNOWN_ID, SHOW_ID), strict=True):
+            assert line.startswith(f"mylist: {content_id}: Item not found in your list (ITEM_NOT_IN_LIST, request ")
+
+    @pytest.mark.parametrize("content_id", ["..", ".", "a/b", "?x=#y", "50%", "%2e%2e/stats"])
+    def test_whatever_is_to_be_removed_is_looked_for_on_the_list(
+        self, caller: Caller, user: User, content_id: str
+    ) -> None:
+        ended = caller.pipe("remove", "--user", user.id, content_id)
+
+        assert ended.returncode == 1
+        assert ended.stderr.startswith(f"mylist: {content_id}: Item not found in your list (ITEM_NOT_IN_LIST, ")
+
+    @pytest.mark.parametrize("user_id", ["a b", "x" * 129, "#"])
+    def test_a_user_whom_the_service_refuses(self, caller: Caller, user_id: str) -> None:
+        status, line = caller.fails("list", "--user", user_id)
+        assert status == 1
+        assert "(INVALID_USER_ID, request " in line
+
+    @pytest.mark.parametrize("user_id", ["", " ", "Zoë", "a\nb: c", "\x1b[2J", b"\xff"])
+    def test_a_user_whom_no_header_can_carry(self, caller: Caller, user_id: str | bytes) -> None:
+        status, line = caller.fails("list", "--user", os.fsdecode(user_id))
+        assert status == 2
+        assert line.startswith("mylist: argument --user: '")
+        assert line.endswith("' is no id; see `mylist list --help`")
+        assert line.isprintable()
+
+    def test_blanks_that_were_copied_with_an_id_are_none_of_it(self, caller: Caller, user: User) -> None:
+        assert user.add(MATRIX_ID).is_success
+        assert caller.json("contains", "--user", f" {user.id}\n", f"{MATRIX_ID} ") == {"contains": [True]}
+
+    def test_a_service_without_its_mongodb_says_when_to_try_again(
+        self, tmp_path: Path, silent_url: str, redis_url: str, user_id: str
+    ) -> None:
+        uri = silent_url.replace("http", "mongodb")
+        service = Service(tmp_path, {"MONGODB_URI": uri, "MONGODB_TIMEOUT": "0.5", "REDIS_URL": redis_url})
+        try:
+            wait_until(lambda: answers(f"{service.url}/livez"), within=30)
+            status, line = Caller(service.url).fails("list", "--user", user_id)
+        finally:
+            service.stop()
+        assert status == 1
+        assert line.startswith(
+            "mylist: The database is not available, please try again (DATABASE_UNAVAILABLE, request "
+        )
+        assert line.endswith("); try again after 1 s")
+
+    @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda each: each[0])
+    def test_nothing_listens(self, silent_url: str, user_id: str, arguments: tuple[str, ...]) -> None:
+        ended = Caller(silent_url).pipe(*arguments, "--user", user_id)
+
+        assert ended.returncode == 1
+        [line] = ended.stderr.splitlines()
+        assert f"no service answers at {silent_url}: " in line
+        assert "Connection refused" in line
+
+    def test_after_a_failure_that_the_next_would_share_nothing_is_tried(self, silent_url: str, user_id: str) -> None:
+        ended = Caller(silent_url).pipe("remove", "--user", user_id, MATRIX_ID, SHOW_ID)
+
+        [first, second] = ended.stderr.splitlines()
+        assert first.startswith(f"mylist: {MATRIX_ID}: no service answers at ")
+        assert second == f"mylist: {SHOW_ID}: not tried"
+
+    def test_a_name_that_nobody_has(self, user_id: str) -> None:
+        status, line = Caller("http://nobody.invalid").fails("list", "--user", user_id)
+        assert status == 1
+        assert line.startswith("mylist: no service answers at http://nobody.invalid: ")
+
+    @pytest.mark.parametrize(
+        ("status", "body"),
+        [
+            (502, b"<html>Bad Gateway"),
+            (200, b"<html>Welcome"),
+            (302, b""),
+            (401, b'{"detail": "who?"}'),
+            (200, b"\xff"),
+        ],
+    )
+    def test_an_answer_of_something_else(self, user_id: str, status: int, body: bytes) -> None:
+        class Other(Answering):
+            def do_GET(self) -> None:  # noqa: N802 - as http.server calls it
+                self.answer(body, "text/html", status)
+
+        with answering(Other) as port:
+            ended, line = Caller(f"http://127.0.0.1:{port}").fails("list", "--user", user_id)
+        assert ended == 1
+        assert line.startswith(f"mylist: http://127.0.0.1:{port} answers {status} ")
+        assert line.endswith(", but not as My List does; is it the URL?")
+
+    def test_an_answer_that_would_do_something_to_the_terminal(self, user_id: str) -> None:
+        class Hostile(Answering):
+            def do_GET(self) -> None:  # noqa: N802 - as http.server calls it
+                failure = {"error": "\x1b[2J\r\nmylist: done", "code": "\x9b", "requestId": "\u202e"}
+                self.answer(json.dumps(failure).encode(), "application/json", 500)
+
+        with answering(Hostile) as port:
+            assert Caller(f"http://127.0.0.1:{port}").fails("list", "--user", user_id) == (
+                1,
+                "mylist: �[2J��mylist: done (�, request )",
+            )
+
+    def test_a_connection_that_breaks_leaves_a_change_in_doubt_but_not_a_question(self, user_id: str) -> None:
+        class Broken(Answering):
+            def do_POST(self) -> None:  # noqa: N802 - as http.server calls it
+                self.close_connection = True
+
+        with answering(Broken) as port:
+            caller = Caller(f"http://127.0.0.1:{port}")
+            _, added = caller.fails("add", "--user", user_id, MATRIX_ID, "--type", "movie")
+            _, asked = caller.fails("contains", "--user", user_id, MATRIX_ID)
+        assert added.startswith(f"mylist: no answer from http://127.0.0.1:{port}: ")
+        assert added.endswith("; the list may have been changed or not, look at it")
+        assert "changed" not in asked
+
+    def test_a_service_that_keeps_silent(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], user_id: str
+    ) -> None:
+        monkeypatch.setattr(api, "_READ_TIMEOUT", 0.1)
+        monkeypatch.setenv("NO_PROXY", "*")
+        with socket.create_server(("127.0.0.1", 0)) as deaf:
+            url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+            with pytest.raises(SystemExit, match="1"):
+                main(["list", "--user", user_id, "--url", url])
+        assert capsys.readouterr().err == f"mylist: no answer from {url}: nothing within 0.1 s\n"
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "ftp://host",
+            "localhost:3000",
+            "http://",
+            "http://h:99999",
+            "http://[::1",
+            "http://me:s3cret@h",
+            "http://h?x",
+        ],
+    )
+    def test_a_url_that_is_none_of_a_service(self, caller: Caller, user_id: str, url: str) -> None:
+        told = (2, "mylist: the URL must be like http://localhost:3000, with no user and no query")
+        assert caller.fails("list", "--user", user_id, "--url", url) == told
+        assert Caller(url).fails("list", "--user", user_id) == told
+
+    def test_a_proxy_that_cannot_be_used(self, user_id: str) -> None:
+        caller = Caller("http://127.0.0.1:1", ALL_PROXY="gopher://proxy", NO_PROXY="")
+        status, line = caller.fails("list", "--user", user_id)
+        assert status == 2
+        assert line.startswith("mylist: the proxy that the environment names cannot be used: ")
+
+
+class TestToken:
+    def test_is_sent_beside_the_user(self, user_id: str) -> None:
+        asked: list[tuple[str, str | None, str | None]] = []
+
+        class Gateway(Answering):
+            def do_POST(self) -> None:  # noqa: N802 - as http.server calls it
+                asked.append((self.path, self.headers["authorization"], self.headers["user-id"]))
+                self.answer(b'{"success": true, "data": {"contains": [true]}}', "application/json")
+
+        with answering(Gateway) as port:
+            url = f"http://127.0.0.1:{port}/behind/a/gateway/"
+            assert Caller(url, MYLIST_TOKEN="s3cret\n").json("contains", "--user", user_id, MATRIX_ID)
+            assert Caller(url).json("contains", "--user", user_id, MATRIX_ID)
+        path = "/behind/a/gateway/api/mylist/contains"
+        assert asked == [(path, "Bearer s3cret", user_id), (path, None, user_id)]
+
+    def test_that_no_header_can_carry_is_not_repeated(self, silent_url: str, user_id: str) -> None:
+        caller = Caller(silent_url, MYLIST_TOKEN="s3\ncret")
+        told = (2, "mylist: MYLIST_TOKEN holds characters that a header cannot carry")
+        assert caller.fails("list", "--user", user_id) == told
