@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from mylist import __version__
-from mylist.client import parser as client
+from mylist.client import parser as client_parser
 from mylist.settings import InvalidSettingError, Settings, explain
 
 _FAILED = 1
@@ -71,7 +71,7 @@ def _parser() -> _Parser:
     seed.add_argument("--users", type=int, metavar="N", help="how many users the load set has")
     seed.add_argument("--titles", type=int, metavar="N", help=f"how many titles (default {_DEFAULT_TITLES})")
     seed.add_argument("--items", type=int, metavar="N", help=f"how many items each list (default {_DEFAULT_ITEMS})")
-    client.define(add, _ask)
+    client_parser.define(add, _ask)
     return parser
 
 

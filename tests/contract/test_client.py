@@ -8,6 +8,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from mylist.cli import main
 from mylist.client import api
 from tests.answering import Answering, answering
 from tests.contract.conftest import User
-from tests.contract.titles import MATRIX, MATRIX_ID, MOVIE_IDS, SHOW, SHOW_ID, UNKNOWN_ID
+from tests.contract.titles import MATRIX, MATRIX_ID, MOVIE_IDS, SHOW_ID, UNKNOWN_ID
 from tests.serving import Service, answers, environment
 from tests.waiting import wait_until
 
@@ -132,7 +133,7 @@ class TestInAPipe:
 
         ended = caller.pipe("list", "--user", user.id, "--table")
 
-        assert SHOW["title"] in ended.stdout
+        assert "  Dark & “Light”\n" in ended.stdout
         assert ended.stdout.endswith("\n1 item, page 1 of 1\n")
 
     def test_a_reader_who_has_enough_is_no_failure_to_speak_of(self, caller: Caller, user: User) -> None:
@@ -144,7 +145,7 @@ class TestInAPipe:
         )
         os.close(writer)
 
-        assert process.communicate(timeout=30) == (None, b"")
+        assert process.communicate(timeout=30)[1] == b""
         assert process.returncode == 1
 
 
@@ -178,18 +179,13 @@ class TestOnATerminal:
     def test_what_was_withdrawn_is_said_to_be(
         self, caller: Caller, user: User, database: Database[dict[str, object]]
     ) -> None:
-        database["mylist"].insert_one(
-            {
-                "userId": user.id,
-                "contentId": ObjectId(UNKNOWN_ID),
-                "contentType": "movie",
-                "addedAt": ObjectId(MATRIX_ID).generation_time,
-            }
-        )
+        added_at = datetime(2024, 1, 20, tzinfo=UTC)
+        item = {"contentId": UNKNOWN_ID, "contentType": "movie", "addedAt": added_at}
+        database["mylist"].insert_one({"userId": user.id, **item})
 
         [_, row, _] = caller.terminal("list", "--user", user.id)
 
-        assert row.endswith(f"{UNKNOWN_ID}  (withdrawn)")
+        assert row == f"2024-01-20T00:00:00.000Z  movie  {UNKNOWN_ID}  (withdrawn)"
 
     def test_an_empty_list_is_a_line(self, caller: Caller, user: User) -> None:
         assert caller.terminal("list", "--user", user.id) == ["0 items, page 1 of 1"]
@@ -232,7 +228,7 @@ class TestFailures:
         for line, content_id in zip(lines, (UNKNOWN_ID, SHOW_ID), strict=True):
             assert line.startswith(f"mylist: {content_id}: Item not found in your list (ITEM_NOT_IN_LIST, request ")
 
-    @pytest.mark.parametrize("content_id", ["..", ".", "a/b", "?x=#y", "50%", "%2e%2e/stats"])
+    @pytest.mark.parametrize("content_id", ["..", "a/b", "?x=#y", "%2e"])
     def test_whatever_is_to_be_removed_is_looked_for_on_the_list(
         self, caller: Caller, user: User, content_id: str
     ) -> None:
@@ -241,19 +237,11 @@ class TestFailures:
         assert ended.returncode == 1
         assert ended.stderr.startswith(f"mylist: {content_id}: Item not found in your list (ITEM_NOT_IN_LIST, ")
 
-    @pytest.mark.parametrize("user_id", ["a b", "x" * 129, "#"])
+    @pytest.mark.parametrize("user_id", ["a b", "<script>"])
     def test_a_user_whom_the_service_refuses(self, caller: Caller, user_id: str) -> None:
         status, line = caller.fails("list", "--user", user_id)
         assert status == 1
         assert "(INVALID_USER_ID, request " in line
-
-    @pytest.mark.parametrize("user_id", ["", " ", "Zoë", "a\nb: c", "\x1b[2J", b"\xff"])
-    def test_a_user_whom_no_header_can_carry(self, caller: Caller, user_id: str | bytes) -> None:
-        status, line = caller.fails("list", "--user", os.fsdecode(user_id))
-        assert status == 2
-        assert line.startswith("mylist: argument --user: '")
-        assert line.endswith("' is no id; see `mylist list --help`")
-        assert line.isprintable()
 
     def test_blanks_that_were_copied_with_an_id_are_none_of_it(self, caller: Caller, user: User) -> None:
         assert user.add(MATRIX_ID).is_success
@@ -315,7 +303,7 @@ class TestFailures:
             ended, line = Caller(f"http://127.0.0.1:{port}").fails("list", "--user", user_id)
         assert ended == 1
         assert line.startswith(f"mylist: http://127.0.0.1:{port} answers {status} ")
-        assert line.endswith(", but not as My List does; is it the URL?")
+        assert line.endswith(", but not as My List does; is the URL right?")
 
     def test_an_answer_that_would_do_something_to_the_terminal(self, user_id: str) -> None:
         class Hostile(Answering):
@@ -353,29 +341,6 @@ class TestFailures:
                 main(["list", "--user", user_id, "--url", url])
         assert capsys.readouterr().err == f"mylist: no answer from {url}: nothing within 0.1 s\n"
 
-    @pytest.mark.parametrize(
-        "url",
-        [
-            "ftp://host",
-            "localhost:3000",
-            "http://",
-            "http://h:99999",
-            "http://[::1",
-            "http://me:s3cret@h",
-            "http://h?x",
-        ],
-    )
-    def test_a_url_that_is_none_of_a_service(self, caller: Caller, user_id: str, url: str) -> None:
-        told = (2, "mylist: the URL must be like http://localhost:3000, with no user and no query")
-        assert caller.fails("list", "--user", user_id, "--url", url) == told
-        assert Caller(url).fails("list", "--user", user_id) == told
-
-    def test_a_proxy_that_cannot_be_used(self, user_id: str) -> None:
-        caller = Caller("http://127.0.0.1:1", ALL_PROXY="gopher://proxy", NO_PROXY="")
-        status, line = caller.fails("list", "--user", user_id)
-        assert status == 2
-        assert line.startswith("mylist: the proxy that the environment names cannot be used: ")
-
 
 class TestToken:
     def test_is_sent_beside_the_user(self, user_id: str) -> None:
@@ -392,8 +357,3 @@ class TestToken:
             assert Caller(url).json("contains", "--user", user_id, MATRIX_ID)
         path = "/behind/a/gateway/api/mylist/contains"
         assert asked == [(path, "Bearer s3cret", user_id), (path, None, user_id)]
-
-    def test_that_no_header_can_carry_is_not_repeated(self, silent_url: str, user_id: str) -> None:
-        caller = Caller(silent_url, MYLIST_TOKEN="s3\ncret")
-        told = (2, "mylist: MYLIST_TOKEN holds characters that a header cannot carry")
-        assert caller.fails("list", "--user", user_id) == told

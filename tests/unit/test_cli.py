@@ -72,7 +72,7 @@ def test_config_does_not_load_what_only_serving_needs() -> None:
     code = "import sys; from mylist.cli import main; main(['config']); print(*sys.modules, file=sys.stderr)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stderr.split()
     assert "mylist.settings" in loaded
-    assert not {"sanic", "pymongo", "redis"} & set(loaded)
+    assert not {"sanic", "pymongo", "redis", "httpx"} & set(loaded)
 
 
 def test_openapi_prints_the_document(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,8 +17,8 @@ _T = TypeVar("_T")
 
 _CONNECT_TIMEOUT = 5
 _READ_TIMEOUT = 15
-_MOST_IDS = 100
-_LARGEST_PAGE = 1000
+_MOST_IDS = 100  # that one request may name
+_LARGEST_PAGE = 1000  # that a service may be set to give; one that is not gives its own largest
 
 
 class UnusableError(Exception):
@@ -85,7 +85,7 @@ class Client:
         """Connects to nothing yet. An empty token is none.
 
         Raises:
-            UnusableError: the URL, the token or a proxy that the environment names cannot be used.
+            UnusableError: the URL, the token, or the proxy or certificates that the environment names cannot be used.
         """
         self._url = _usable(url)
         headers = {"user-id": user_id, "user-agent": f"mylist/{__version__}"}
@@ -96,8 +96,10 @@ class Client:
         timeout = httpx.Timeout(_READ_TIMEOUT, connect=_CONNECT_TIMEOUT)
         try:
             self._http = httpx.Client(base_url=self._url, headers=headers, timeout=timeout)
-        except (ImportError, ValueError, httpx.InvalidURL) as error:
-            raise UnusableError(f"the proxy that the environment names cannot be used: {plain(str(error))}") from error
+        except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
+            raise UnusableError(
+                f"the environment's proxy or certificates cannot be used: {plain(str(error))}"
+            ) from error
 
     def __enter__(self) -> Self:
         return self
@@ -166,10 +168,10 @@ class Client:
             if answer.is_success:
                 return msgspec.json.decode(answer.content, type=form)
             failure = msgspec.json.decode(answer.content, type=_Failure)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             status = f"{answer.status_code} {answer.reason_phrase}".rstrip()
             raise ClientError(
-                f"{self._url} answers {plain(status)}, but not as My List does; is it the URL?"
+                f"{self._url} answers {plain(status)}, but not as My List does; is the URL right?"
             ) from error
         raise _refusal(answer, failure)
 
@@ -177,11 +179,12 @@ class Client:
 def _usable(given: str) -> httpx.URL:
     try:
         url = httpx.URL(given)
+        host = url.host.encode("idna")  # as it is looked up
     except (ValueError, httpx.InvalidURL):
-        url = httpx.URL()
+        url, host = httpx.URL(), b""
     # A password in it would be read by others: in the list of processes, and in what is printed.
     unwanted = url.userinfo or url.query or url.fragment
-    if url.scheme not in {"http", "https"} or not url.host or unwanted or not 0 < (url.port or 80) < 2**16:
+    if url.scheme not in {"http", "https"} or not host or unwanted or (url.port or 0) >= 2**16:
         raise UnusableError(f"the URL must be like {DEFAULT_URL}, with no user and no query")
     return url
 

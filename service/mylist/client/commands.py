@@ -36,7 +36,7 @@ def _list(client: Client, arguments: argparse.Namespace) -> None:
 def _titles(items: Sequence[ListedItem]) -> list[str]:
     rows = [("ADDED", "TYPE", "CONTENT ID", "TITLE")]
     for item in items:
-        title = "(withdrawn)" if item["content"] is None else str(item["content"].get("title", ""))
+        title = "(withdrawn)" if item["content"] is None else str(item["content"].get("title") or "")
         rows.append((item["addedAt"], item["contentType"], item["contentId"], title))
     width = shutil.get_terminal_size((sys.maxsize, 0)).columns  # in a pipe nothing is cut
     return [table(rows, width=width)] if items else []

@@ -2,9 +2,11 @@
 
 import argparse
 import os
+import re
 from collections.abc import Callable
 
 DEFAULT_URL = "http://localhost:3000"
+_ID = re.compile("[ -~]{1,128}")
 _TYPES = ("movie", "tvshow")
 _EPILOG = """\
 environment:
@@ -49,9 +51,9 @@ def define(add: Callable[[str, str], argparse.ArgumentParser], run: Callable[[ar
 
 
 def _id(text: str) -> str:
-    """Takes the blanks off that are copied with an id; what is no id of the service's, the service says."""
+    """Takes off the blanks that were copied with an id, and lets through what a request can carry."""
     stripped = text.strip()
-    if not stripped or not stripped.isascii() or not stripped.isprintable():
+    if not _ID.fullmatch(stripped):
         raise argparse.ArgumentTypeError(f"{text!a} is no id")
     return stripped
 

@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Sequence
+from itertools import accumulate
 
 _GAP = "  "
 _NARROWEST = 8  # columns of what is cut
@@ -53,6 +54,5 @@ def _align(column: list[str]) -> list[str]:
 def _cut(text: str, room: int) -> str:
     if _width(text) <= room:
         return text
-    while _width(text) >= room:
-        text = text[:-1]
-    return f"{text}…"
+    kept = sum(end < room for end in accumulate(map(_columns, text)))
+    return f"{text[:kept]}…"
