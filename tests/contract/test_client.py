@@ -128,13 +128,24 @@ class TestInAPipe:
 
         assert found == {"contains": [content_id == MATRIX_ID for content_id in ids]}
 
-    def test_a_table_is_written_whole_when_asked_for(self, caller: Caller, user: User) -> None:
-        assert user.add(SHOW_ID, "tvshow").is_success
+    def test_a_table_is_written_whole_when_asked_for(
+        self, caller: Caller, user: User, database: Database[dict[str, object]]
+    ) -> None:
+        content_id = ObjectId()
+        database["movies"].insert_one({"_id": content_id, "title": "Long " * 50 + "Title"})
+        assert user.add(str(content_id)).is_success
 
         ended = caller.pipe("list", "--user", user.id, "--table")
 
-        assert "  Dark & “Light”\n" in ended.stdout
+        assert f"  {content_id}  {'Long ' * 50}Title\n" in ended.stdout
         assert ended.stdout.endswith("\n1 item, page 1 of 1\n")
+
+    def test_what_a_character_set_lacks_is_replaced(self, service: Service, user: User) -> None:
+        assert user.add(SHOW_ID, "tvshow").is_success
+
+        ended = Caller(service.url, PYTHONIOENCODING="latin-1").pipe("list", "--user", user.id, "--table")
+
+        assert "  Dark & ?Light?\n" in ended.stdout
 
     def test_a_reader_who_has_enough_is_no_failure_to_speak_of(self, caller: Caller, user: User) -> None:
         reader, writer = os.pipe()
@@ -292,6 +303,7 @@ class TestFailures:
             (302, b""),
             (401, b'{"detail": "who?"}'),
             (200, b"\xff"),
+            pytest.param(200, b'{"x":' + b"[" * 100_000, id="deep"),
         ],
     )
     def test_an_answer_of_something_else(self, user_id: str, status: int, body: bytes) -> None:
