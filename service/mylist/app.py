@@ -19,6 +19,7 @@ from sanic.config import Config
 from mylist import logs, metrics, tracing
 from mylist.api import docs, error_handler, health, mylist, openapi
 from mylist.api import metrics as api_metrics
+from mylist.api.bearer import BearerRequest
 from mylist.api.context import Context
 from mylist.api.request import ApiRequest
 from mylist.cache import connection as cache_connection
@@ -51,7 +52,7 @@ def create_app(settings: Settings, *, announce: Callable[[], None] = lambda: Non
         "mylist",
         config=_sanic_config(settings),
         ctx=Context(settings),
-        request_class=ApiRequest,  # type: ignore[arg-type]  # declared for a plain context only
+        request_class=BearerRequest if settings.auth_mode == "jwt" else ApiRequest,  # type: ignore[arg-type]  # declared for a plain context only
         configure_logging=False,
     )
     app.blueprint([mylist.blueprint, health.blueprint, openapi.blueprint, api_metrics.blueprint])
@@ -121,6 +122,10 @@ class _Service:
             check_every=settings.freshness_check_every,
         )
         catalogue = Catalogue(ContentStore(database), ttl=settings.catalogue_ttl, capacity=settings.catalogue_size)
+        if settings.auth_mode == "jwt":
+            from mylist.identity.tokens import tokens_of  # noqa: PLC0415 - what it needs is large, and few need it
+
+            self._context.tokens = tokens_of(settings)
         self._context.database = database
         self._context.link = self._link
         self._context.lists = Lists(database, store, self._cache, catalogue, max_items=settings.max_list_size)
@@ -133,6 +138,8 @@ class _Service:
             asyncio.create_task(self._keep(self._report_turned_away())),
             asyncio.create_task(self._keep(_watch_event_loop())),
         ]
+        if self._context.settings.auth_mode == "jwt":
+            self._watchers.append(asyncio.create_task(self._keep(self._context.tokens.source.keep_fresh())))
         metrics.REGISTRY.register(self._state)
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, logs.switch_debug, self._context.settings)
 
@@ -163,6 +170,8 @@ class _Service:
         for watcher in self._watchers:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
+        if self._context.settings.auth_mode == "jwt":
+            await self._context.tokens.source.close()
         if self._link.owed:
             await self._link.heartbeat()
         if self._link.owed:

@@ -145,7 +145,7 @@ def _indexes(_: argparse.Namespace) -> None:
 def _openapi(_: argparse.Namespace) -> None:
     from mylist.api.openapi import document  # noqa: PLC0415 - see the module's docstring
 
-    _say(document().decode())
+    _say(document(Settings.from_environment().auth_mode).decode())
 
 
 def _config(_: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import ClassVar
 
 _ECHO_LIMIT = 100
+_CHALLENGE = 'Bearer realm="mylist"'
 
 
 def _echo(text: str) -> str:
@@ -27,6 +28,11 @@ class ServiceError(Exception):
     def message(self) -> str:
         """What the client is told."""
         return str(self)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of the answer that belong to this failure."""
+        return {} if self.retry_after is None else {"retry-after": str(self.retry_after)}
 
 
 class BadRequestError(ServiceError):
@@ -103,6 +109,40 @@ class TooManyIdsError(ServiceError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"One request may name at most {limit} content ids")
+
+
+class TokenRequiredError(ServiceError):
+    """There is no bearer token."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    code = "TOKEN_REQUIRED"
+
+    def __init__(self) -> None:
+        super().__init__("A bearer token is required")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """How to ask instead."""
+        return {"www-authenticate": _CHALLENGE}
+
+
+class InvalidTokenError(ServiceError):
+    """The bearer token is not valid; the message says why, and never what it holds."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    code = "INVALID_TOKEN"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """How to ask instead, and why it was in vain."""
+        return {"www-authenticate": f'{_CHALLENGE}, error="invalid_token", error_description="{self.message}"'}
+
+
+class UnknownKeyError(InvalidTokenError):
+    """No key that is known fits the token."""
+
+    def __init__(self) -> None:
+        super().__init__("The token is signed with a key that is not known")
 
 
 class NotFoundError(ServiceError):

@@ -27,6 +27,9 @@ def configure(settings: Settings) -> None:
     logging.getLogger("sanic").setLevel(logging.WARNING)
     # The driver's debug messages quote whole documents.
     logging.getLogger("pymongo").setLevel(logging.INFO)
+    # It tells of every request that it makes.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("httpcore").setLevel(logging.INFO)
 
 
 def switch_debug(settings: Settings) -> None:

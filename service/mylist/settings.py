@@ -17,6 +17,9 @@ from dotenv import dotenv_values
 from mylist.cache.redis_url import SCHEMES, RedisUrlError, parse_redis_url
 
 _MASK = "********"
+# Of a secret for HS256, in bytes (RFC 7518, section 3.2).
+_LEAST_SECRET = 32
+_KEYS = ("jwt_secret", "jwt_public_key", "jwt_jwks_url")
 
 
 class InvalidSettingError(ValueError):
@@ -34,8 +37,16 @@ class _Variable:
     secret: bool = False
 
 
-def _text(name: str, default: str, meaning: str, *, accepts: str = "any text", secret: bool = False) -> Any:
-    return field(default=default, metadata={"variable": _Variable(name, meaning, accepts, str, secret=secret)})
+def _text(  # noqa: PLR0913 - one line per part of a setting
+    name: str,
+    default: str,
+    meaning: str,
+    *,
+    accepts: str = "any text",
+    parse: Callable[[str], str] = str,
+    secret: bool = False,
+) -> Any:
+    return field(default=default, metadata={"variable": _Variable(name, meaning, accepts, parse, secret=secret)})
 
 
 def _integer(name: str, default: int, meaning: str, *, low: int, high: int) -> Any:
@@ -93,6 +104,25 @@ def _url(
 
     accepts = "a URL that starts with " + " or ".join(f"{scheme}://" for scheme in schemes)
     return field(default=default, metadata={"variable": _Variable(name, meaning, accepts, parse)})
+
+
+def _shared_secret(raw: str) -> str:
+    if len(raw.encode()) < _LEAST_SECRET:
+        raise ValueError
+    return raw
+
+
+def _public_key(raw: str) -> str:
+    from mylist.identity.keys import key_of_pem  # noqa: PLC0415 - what it needs is large, and few need it
+
+    pem = raw.replace("\\n", "\n")
+    key_of_pem(pem)
+    return pem
+
+
+def _with_host(url: str) -> None:
+    if not urlsplit(url).hostname:
+        raise ValueError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +212,42 @@ class Settings:
         high=4096,
     )
 
+    auth_mode: str = _choice(
+        "AUTH_MODE",
+        "header",
+        "What says who asks: the header `user-id`, which is trusted, or a bearer token, which is verified.",
+        among=("header", "jwt"),
+    )
+    jwt_secret: str = _text(
+        "JWT_SECRET",
+        "",
+        "Shared secret that tokens are signed with (HS256).",
+        accepts=f"text of {_LEAST_SECRET} bytes or more",
+        parse=_shared_secret,
+        secret=True,
+    )
+    jwt_public_key: str = _text(
+        "JWT_PUBLIC_KEY",
+        "",
+        "Public key of who signs tokens (RS256 to RS512, ES256 to ES512), with its line breaks or `\\n` for them.",
+        accepts="PEM of an RSA key of 2048 bits or more, or of one on the curve P-256, P-384 or P-521",
+        parse=_public_key,
+        secret=True,
+    )
+    jwt_jwks_url: str = _url(
+        "JWT_JWKS_URL",
+        "",
+        "Where who signs tokens publishes the keys, as a JSON Web Key Set.",
+        schemes=("https", "http"),
+        check=_with_host,
+    )
+    jwt_audience: str = _text("JWT_AUDIENCE", "", "Audience that a token has to name; any when empty.")
+    jwt_issuer: str = _text("JWT_ISSUER", "", "Issuer that a token has to name; any when empty.")
+    jwt_leeway: float = _seconds(
+        "JWT_LEEWAY", 30.0, "How far the clocks of who signs and who verifies may differ.", low=0, high=300
+    )
+    jwt_user_claim: str = _text("JWT_USER_CLAIM", "sub", "Claim of a token that names the user.")
+
     cors_origins: str = _text(
         "CORS_ORIGINS",
         "*",
@@ -238,6 +304,13 @@ class Settings:
             )
         if settings.mongodb_user and not settings.mongodb_password:
             raise InvalidSettingError("MONGODB_PASSWORD is empty; MONGODB_USER is set, so it may not be")
+        keys = [name for name in _KEYS if name in values]
+        if settings.auth_mode == "jwt" and len(keys) != 1:
+            raise InvalidSettingError(
+                f"AUTH_MODE is jwt; exactly one of {', '.join(map(str.upper, _KEYS))} has to be set"
+            )
+        if settings.auth_mode != "jwt" and keys:
+            raise InvalidSettingError(f"{keys[0].upper()} is set; AUTH_MODE is {settings.auth_mode}, it has to be jwt")
         return settings
 
     @classmethod

@@ -13,6 +13,7 @@ from mylist.store.connection import Database
 
 if TYPE_CHECKING:
     from mylist.api.protocol import HttpConnection
+    from mylist.identity.tokens import Tokens
 
 
 @dataclass(slots=True)
@@ -26,6 +27,7 @@ class Context:
         pages: what is remembered of rendered pages.
         turned_away: how often which `UnavailableError` was answered, by code.
         connections: of clients, those that are open.
+        tokens: tell who asks; there with AUTH_MODE=jwt only, from before the port opens.
         lists: the rules; there from before the port opens.
         link: Redis' state; there from before the port opens.
         database: MongoDB's state; there from before the port opens.
@@ -40,6 +42,7 @@ class Context:
     pages: Pages = field(init=False)
     turned_away: Counter[str] = field(default_factory=Counter)
     connections: "set[HttpConnection]" = field(default_factory=set)
+    tokens: "Tokens" = field(init=False)
     lists: Lists = field(init=False)
     link: Link = field(init=False)
     database: Database = field(init=False)

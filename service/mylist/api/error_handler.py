@@ -41,8 +41,7 @@ def handle(request: ApiRequest, exception: Exception) -> HTTPResponse:
     if isinstance(exception, UnavailableError):
         request.app.ctx.turned_away[exception.code] += 1
     if isinstance(exception, ServiceError):
-        headers = {} if exception.retry_after is None else {"retry-after": str(exception.retry_after)}
-        return _error(request, exception.status, exception.code, exception.message, headers)
+        return _error(request, exception.status, exception.code, exception.message, exception.headers)
     if isinstance(exception, MethodNotAllowed):
         methods = ", ".join(sorted(["OPTIONS", *_methods_of(request)]))
         if request.method == "OPTIONS":

@@ -79,6 +79,13 @@ _RETRY_AFTER = {
         "schema": {"type": "integer", "minimum": 1},
     }
 }
+_WWW_AUTHENTICATE = {
+    "WWW-Authenticate": {
+        "description": "`Bearer`, and what is wrong with the token that was sent.",
+        "required": True,
+        "schema": {"type": "string"},
+    }
+}
 _STRUCTS = (
     schemas.AddRequest,
     schemas.AddResponse,
@@ -99,8 +106,8 @@ _STRUCTS = (
 
 
 @cache
-def document() -> bytes:
-    """Gives the document as indented JSON."""
+def document(auth_mode: str = "header") -> bytes:
+    """Gives the document as indented JSON, as it is with this `AUTH_MODE`."""
     _, components = msgspec.json.schema_components(_STRUCTS, ref_template="#/components/schemas/{name}")
     # Required in the contract; optional in the structs only so that their absence gets its documented message.
     for request in (components["AddRequest"], components["PutRequest"]):
@@ -125,13 +132,28 @@ def document() -> bytes:
         "paths": _paths(),
         "components": {"schemas": components},
     }
+    if auth_mode == "jwt":
+        _identify_by_token(content)
     return msgspec.json.format(msgspec.json.encode(content), indent=2)
 
 
 @blueprint.route("/openapi.json", methods=["GET", "HEAD"])
 async def openapi(request: ApiRequest) -> HTTPResponse:
     """Gives the OpenAPI document."""
-    return json_response(request, document())
+    return json_response(request, document(request.app.ctx.settings.auth_mode))
+
+
+def _identify_by_token(content: dict[str, Any]) -> None:
+    """Puts a bearer token in the place of the header `user-id`."""
+    content["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
+    for item in content["paths"].values():
+        for method, operation in item.items():
+            if _USER_ID in operation["parameters"]:
+                operation["parameters"] = [each for each in operation["parameters"] if each is not _USER_ID]
+                operation["security"] = [{"bearer": []}]
+                refusal = _response(401, None if method == "head" else schemas.ErrorResponse)
+                refusal["headers"] |= _WWW_AUTHENTICATE
+                operation["responses"]["401"] = refusal
 
 
 def _required_text(schema: dict[str, Any]) -> dict[str, Any]:

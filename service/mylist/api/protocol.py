@@ -26,6 +26,7 @@ from mylist.api.context import Context
 from mylist.api.observation import attributes_of, note
 from mylist.api.request import ApiRequest
 from mylist.api.responses import ApiResponse
+from mylist.errors import UnknownKeyError
 
 _LENGTH = re.compile(r"[0-9]+[ \t]*", re.ASCII)
 _CHUNK_SIZE = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
@@ -119,6 +120,12 @@ async def _handle(app: Sanic[Config, Context], request: ApiRequest) -> None:
         response = cast("BaseHTTPResponse", await handler(request, **arguments))
         connection.respond(response)
         await connection.http1_response_header(response.body or b"", end_stream=True)
+    except UnknownKeyError as error:
+        # Handlers ask who asks before they do anything, so nothing was done yet.
+        if await app.ctx.tokens.source.renew():
+            await _handle(app, request)
+        else:
+            await app.handle_exception(cast("Request", request), error)
     except Exception as error:  # noqa: BLE001 - the error handler knows them all
         await app.handle_exception(cast("Request", request), error)  # declared for a plain context
 

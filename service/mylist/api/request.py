@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 from itertools import count
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from multidict import istr
 from sanic import Request, Sanic
@@ -16,10 +16,10 @@ from sanic.models.protocol_types import TransportProtocol
 
 from mylist.api.context import Context
 from mylist.errors import InvalidUserIdError, UserIdRequiredError
+from mylist.identity.user import USER_ID
 
 # Names that are folded already: a header is found in half the time by them.
 _HOST, _TRANSFER_ENCODING, _GIVEN_ID, _USER = map(istr, ("host", "transfer-encoding", "x-request-id", "user-id"))
-_USER_ID = re.compile(r"[A-Za-z0-9._~:@|/+=-]{1,128}", re.ASCII)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~:@|/+=-]{1,128}", re.ASCII)
 _ID_PREFIX = os.urandom(6).hex()
 _ids = count(1)
@@ -40,6 +40,8 @@ class ApiRequest(_Request):
     """A request to the API."""
 
     __slots__ = ()
+    identified_by: ClassVar[str] = "user-id"
+    """The header that says who asks."""
 
     def __init__(  # noqa: PLR0913 - as Sanic calls it
         self,
@@ -106,6 +108,6 @@ class ApiRequest(_Request):
         user_id = given[0].strip() if given else ""
         if not user_id:
             raise UserIdRequiredError
-        if not _USER_ID.fullmatch(user_id):
+        if not USER_ID.fullmatch(user_id):
             raise InvalidUserIdError
         return user_id

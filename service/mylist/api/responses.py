@@ -175,12 +175,16 @@ def _response(  # noqa: PLR0913 - private, one line per part of a response
     origins = request.app.ctx.allowed_origins
     origin = "*" if "*" in origins else request.headers.getone("origin", "")
     result = cache.value if cache else None
-    block = _block(status, caching, result, origin if origin in origins else "", content_type)
+    block = _block(
+        status, caching, result, origin if origin in origins else "", request.identified_by, content_type
+    )
     return ApiResponse(body, status, headers, block, result)
 
 
 @lru_cache(maxsize=1024)
-def _block(status: int, caching: str, cache: str | None, origin: str, content_type: str) -> bytes:
+def _block(  # noqa: PLR0913 - private, one line per part of a response
+    status: int, caching: str, cache: str | None, origin: str, identified_by: str, content_type: str
+) -> bytes:
     policy = _POLICY_OF_PAGES if content_type.startswith("text/html") else _POLICY
     headers = {"Content-Security-Policy": policy, **_SECURITY_HEADERS, "Cache-Control": caching}
     if status not in _WITHOUT_BODY:
@@ -190,5 +194,5 @@ def _block(status: int, caching: str, cache: str | None, origin: str, content_ty
     if origin:
         headers["Access-Control-Allow-Origin"] = origin
         headers["Access-Control-Expose-Headers"] = _EXPOSED_HEADERS
-    headers["Vary"] = "user-id" if origin == "*" else "user-id, Origin"
+    headers["Vary"] = identified_by if origin == "*" else f"{identified_by}, Origin"
     return format_http1_response(status, [(name.encode(), value.encode()) for name, value in headers.items()])[:-2]

@@ -1,0 +1,388 @@
+"""Who asks, by a bearer token: what is accepted, that everything else is 401, and where the keys come from."""
+
+import base64
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.conftest import Serve
+from tests.contract.conftest import connect
+from tests.contract.wire import send
+from tests.identity_provider import (
+    ANOTHER_RSA_KEY,
+    EC_KEY,
+    RSA_KEY,
+    SECRET,
+    IdentityProvider,
+    jwk,
+    pem,
+    token,
+)
+from tests.serving import Service
+from tests.waiting import wait_until
+
+AUDIENCE = "my-list"
+ISSUER = "https://login.example/"
+PATH = "/api/mylist/contains"
+
+
+def ask(client: httpx.Client, bearer: str, **headers: str) -> httpx.Response:
+    return client.get("/api/mylist/stats", headers={"Authorization": f"Bearer {bearer}"} | headers)
+
+
+def refusal(answer: httpx.Response) -> str:
+    """Why a token was refused, as both the body and the header say."""
+    body = answer.json()
+    assert (answer.status_code, body["code"]) == (401, "INVALID_TOKEN")
+    why = f'Bearer realm="mylist", error="invalid_token", error_description="{body["error"]}"'
+    assert answer.headers["www-authenticate"] == why
+    return str(body["error"])
+
+
+def owner(client: httpx.Client, bearer: str) -> str:
+    """Whose list a token leads to, as an answer that holds the user says."""
+    answer = client.put(
+        "/api/mylist/items/507f1f77bcf86cd799439012",
+        json={"contentType": "movie"},
+        headers={"Authorization": f"Bearer {bearer}"},
+    )
+    assert answer.is_success, answer.text
+    return str(answer.json()["data"]["userId"])
+
+
+def signed(**claims: Any) -> str:
+    """What the service with the secret accepts, unless these claims say otherwise."""
+    return token(SECRET, "HS256", **{"aud": AUDIENCE, "iss": ISSUER} | claims)
+
+
+@pytest.fixture(scope="module")
+def service(serve: Serve) -> Service:
+    """A service that shares a secret with who signs the tokens, and writes everything into its log."""
+    return serve(
+        AUTH_MODE="jwt",
+        JWT_SECRET=SECRET,
+        JWT_AUDIENCE=AUDIENCE,
+        JWT_ISSUER=ISSUER,
+        JWT_LEEWAY="5",
+        LOG_LEVEL="debug",
+    )
+
+
+@pytest.fixture(scope="module")
+def client(service: Service, titles: None) -> Iterator[httpx.Client]:  # noqa: ARG001 - there before the first call
+    with connect(service) as client:
+        yield client
+
+
+class TestUser:
+    def test_is_the_one_that_the_token_names(self, client: httpx.Client) -> None:
+        assert owner(client, signed(sub="auth0|5f7c8ec7c33c6c004bbafe82")) == "auth0|5f7c8ec7c33c6c004bbafe82"
+
+    def test_is_not_the_one_of_the_header(self, client: httpx.Client) -> None:
+        owner(client, signed(sub="with-one-item"))
+        answer = ask(client, signed(sub="without-items"), **{"user-id": "with-one-item"})
+
+        assert answer.json()["data"]["total"] == 0
+        assert ask(client, signed(sub="with-one-item"), **{"user-id": "not a user"}).json()["data"]["total"] == 1
+
+    def test_stays_the_same_when_the_token_is_sent_again(self, client: httpx.Client) -> None:
+        one, other = signed(sub="one"), signed(sub="other")
+
+        assert [owner(client, each) for each in (one, other, one, other)] == ["one", "other", "one", "other"]
+
+    @pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer "])
+    def test_is_found_however_the_scheme_is_written(self, client: httpx.Client, scheme: str) -> None:
+        headers = {"Authorization": f"{scheme} {signed()}"}
+        assert client.get("/api/mylist/stats", headers=headers).status_code == 200
+
+    def test_may_stand_in_another_claim(self, serve: Serve, titles: None) -> None:  # noqa: ARG002
+        service = serve(AUTH_MODE="jwt", JWT_SECRET=SECRET, JWT_USER_CLAIM="https://login.example/user")
+        with connect(service) as client:
+            assert owner(client, token(SECRET, "HS256", **{"https://login.example/user": "x", "aud": "any"})) == "x"
+            assert "names no user" in refusal(ask(client, token(SECRET, "HS256")))
+
+    def test_is_asked_for_where_there_is_a_list_alone(self, client: httpx.Client) -> None:
+        for path in ("/health", "/livez", "/readyz", "/metrics", "/openapi.json"):
+            assert client.get(path).status_code == 200
+            assert ask(client, "nonsense").status_code == 401
+
+    @pytest.mark.parametrize("headers", [{}, {"Authorization": "Basic YTpi"}, {"Authorization": ""}, {"user-id": "a"}])
+    def test_has_to_be_told(self, client: httpx.Client, headers: dict[str, str]) -> None:
+        answer = client.get("/api/mylist/items", headers=headers)
+
+        assert (answer.status_code, answer.json()["code"]) == (401, "TOKEN_REQUIRED")
+        assert answer.headers["www-authenticate"] == 'Bearer realm="mylist"'
+        assert answer.headers["cache-control"] == "no-store"
+
+    def test_is_what_answers_vary_on(self, client: httpx.Client) -> None:
+        assert ask(client, signed()).headers["vary"] == "Authorization"
+        assert client.get("/api/mylist/items").headers["vary"] == "Authorization"
+
+    def test_may_be_told_by_a_browser(self, client: httpx.Client) -> None:
+        headers = {
+            "Origin": "https://example.com",
+            "Access-Control-Request-Method": "GET",
+            "Access-Control-Request-Headers": "authorization",
+        }
+        answer = client.options("/api/mylist/items", headers=headers)
+
+        assert answer.headers["access-control-allow-headers"] == "authorization"
+
+
+def unsigned(header: dict[str, Any], claims: dict[str, Any], signature: bytes = b"") -> str:
+    parts = [json.dumps(header).encode(), json.dumps(claims).encode(), signature]
+    return ".".join(base64.urlsafe_b64encode(each).rstrip(b"=").decode() for each in parts)
+
+
+CLAIMS = {"sub": "someone", "exp": 4_000_000_000, "aud": AUDIENCE, "iss": ISSUER}
+
+
+class TestRefusal:
+    @pytest.mark.parametrize(
+        ("claims", "why"),
+        [
+            ({"exp": int(time.time()) - 60}, "The token has expired"),
+            ({"exp": None}, "The token lacks a claim"),
+            ({"exp": "tomorrow"}, "The token is malformed"),
+            ({"exp": float("inf")}, "The token is malformed"),
+            ({"nbf": int(time.time()) + 3600}, "The token is not valid yet"),
+            ({"iat": int(time.time()) + 3600}, "The token is not valid yet"),
+            ({"aud": None}, "The token lacks a claim"),
+            ({"aud": "another"}, "The token is for another audience"),
+            ({"iss": None}, "The token lacks a claim"),
+            ({"iss": "https://another.example/"}, "The token is from another issuer"),
+            ({"sub": None}, "The token names no user, or one that cannot be"),
+            ({"sub": ""}, "The token names no user, or one that cannot be"),
+            ({"sub": "two words"}, "The token names no user, or one that cannot be"),
+            ({"sub": "x" * 129}, "The token names no user, or one that cannot be"),
+        ],
+        ids=str,
+    )
+    def test_says_which_claim_is_wrong(self, client: httpx.Client, claims: dict[str, Any], why: str) -> None:
+        assert refusal(ask(client, signed(**claims))) == why
+
+    @pytest.mark.parametrize("sub", [1, True, ["someone"], {"a": "b"}])
+    def test_of_a_user_that_is_no_text(self, client: httpx.Client, sub: object) -> None:
+        made = jwt.PyJWS().encode(json.dumps(CLAIMS | {"sub": sub}).encode(), SECRET, algorithm="HS256")
+        assert "names no user" in refusal(ask(client, made))
+
+    def test_leaves_clocks_some_room(self, client: httpx.Client) -> None:
+        now = int(time.time())
+        assert ask(client, signed(exp=now - 1)).status_code == 200
+        assert ask(client, signed(nbf=now + 3, iat=now + 3)).status_code == 200
+        assert ask(client, signed(aud=["another", AUDIENCE])).status_code == 200
+
+    def test_comes_when_a_token_that_was_accepted_expires(self, client: httpx.Client) -> None:
+        expiring = signed(exp=int(time.time()) - 3)
+        assert ask(client, expiring).status_code == 200
+        wait_until(lambda: ask(client, expiring).status_code == 401, within=5)
+        assert refusal(ask(client, expiring)) == "The token has expired"
+
+    def test_of_another_signature(self, client: httpx.Client) -> None:
+        assert refusal(ask(client, token("x" * 32, "HS256", aud=AUDIENCE))) == "The signature of the token is wrong"
+        body, _, signature = signed().rpartition(".")
+        assert "signature" in refusal(ask(client, f"{body}.{signature[::-1]}"))
+
+    @pytest.mark.parametrize("algorithm", ["none", "None", "HS384", "RS256", "", None, ["HS256"], 1])
+    def test_of_an_algorithm_that_is_not_that_of_the_key(self, client: httpx.Client, algorithm: object) -> None:
+        refusal(ask(client, unsigned({"alg": algorithm}, CLAIMS, b"x")))
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            "",
+            "a",
+            "a.b",
+            "a.b.c",
+            "..",
+            unsigned({"alg": "none"}, CLAIMS),
+            unsigned({"alg": "HS256", "kid": ["a"]}, CLAIMS, b"x"),
+            unsigned({"alg": "HS256", "crit": ["x"], "x": 1}, CLAIMS, b"x"),
+            f"{base64.urlsafe_b64encode(b'[' * 6000).decode()}.e30.e30",
+            f"{base64.urlsafe_b64encode(bytes(range(256))).decode().rstrip('=')}.e30.e30",
+        ],
+        ids=lambda given: given[:20],
+    )
+    def test_of_what_is_no_token(self, client: httpx.Client, given: str) -> None:
+        refusal(ask(client, given))
+
+    @pytest.mark.parametrize("after", [" x", ",", "=", "\xe9", " "])
+    def test_of_what_follows_a_token(self, service: Service, after: str) -> None:
+        head = f"GET /api/mylist/stats HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {signed()}{after}\r\n\r\n"
+        assert send(service.url, head.encode()).status == (401 if after.strip() else 200)
+
+    def test_of_several_headers(self, service: Service) -> None:
+        line = f"Authorization: Bearer {signed()}\r\n"
+        answer = send(service.url, f"GET /api/mylist/stats HTTP/1.1\r\nHost: x\r\n{line}{line}\r\n".encode())
+
+        assert (answer.status, answer.json()["code"]) == (401, "INVALID_TOKEN")
+
+    def test_comes_before_anything_else_that_is_wrong(self, client: httpx.Client) -> None:
+        refusal(client.post(PATH, content=b"nonsense", headers={"Authorization": "Bearer nonsense"}))
+
+
+def test_no_token_is_written_into_the_log(service: Service, client: httpx.Client) -> None:
+    good, bad = signed(sub="logged"), signed(exp=1)
+    for each in (good, bad, f"{good}x", "half-a-token"):
+        ask(client, each)
+    written = service.log.read_text()
+
+    assert written.count("/api/mylist/stats 401") >= 3
+    for each in (good, bad):
+        assert all(part not in written for part in each.split("."))
+    assert "half-a-token" not in written
+    assert SECRET not in written
+
+
+def test_the_openapi_document_asks_for_a_token(client: httpx.Client) -> None:
+    document = client.get("/openapi.json").json()
+    assert document["components"]["securitySchemes"] == {
+        "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    }
+    for path, item in document["paths"].items():
+        for operation in item.values():
+            listed = path.startswith("/api/")
+            assert ("security" in operation, "401" in operation["responses"]) == (listed, listed)
+            assert "user-id" not in {each["name"] for each in operation["parameters"]}
+
+
+class TestPublicKey:
+    @pytest.mark.parametrize(
+        ("key", "algorithms"),
+        [(RSA_KEY, ["RS256", "RS384", "RS512"]), (EC_KEY, ["ES256"])],
+        ids=["RSA", "P-256"],
+    )
+    def test_verifies_what_its_other_half_signed(self, serve: Serve, key: Any, algorithms: list[str]) -> None:
+        # As it stands in an environment file, on one line.
+        with connect(serve(AUTH_MODE="jwt", JWT_PUBLIC_KEY=pem(key).replace("\n", "\\n"))) as client:
+            for algorithm in algorithms:
+                assert ask(client, token(key, algorithm)).status_code == 200
+                assert ask(client, token(key, algorithm, "any name")).status_code == 200
+            refusal(ask(client, token(ANOTHER_RSA_KEY, "RS256")))
+            refusal(ask(client, token(ec.generate_private_key(ec.SECP256R1()), "ES256")))
+            refusal(ask(client, token(ec.generate_private_key(ec.SECP384R1()), "ES384")))
+
+    def test_is_no_shared_secret(self, serve: Serve) -> None:
+        """Who has the public key, that is everybody, could sign with it otherwise."""
+        with connect(serve(AUTH_MODE="jwt", JWT_PUBLIC_KEY=pem(RSA_KEY))) as client:
+            for secret in (pem(RSA_KEY), pem(RSA_KEY).strip()):
+                made = jwt.PyJWS().encode(json.dumps(CLAIMS).encode(), "x" * 32, algorithm="HS256")
+                signing_input = made.rpartition(".")[0].encode()
+                hmac = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256)
+                signature = base64.urlsafe_b64encode(hmac.sign(signing_input, secret.encode())).rstrip(b"=")
+                refusal(ask(client, f"{signing_input.decode()}.{signature.decode()}"))
+
+
+Start = Callable[[], httpx.Client]
+
+
+@pytest.fixture
+def provider() -> Iterator[IdentityProvider]:
+    """An identity provider with one key, `first`."""
+    with IdentityProvider().serving() as provider:
+        provider.keys = [jwk(RSA_KEY, "first")]
+        yield provider
+
+
+@pytest.fixture
+def by_provider(serve: Serve, provider: IdentityProvider) -> Iterator[httpx.Client]:
+    """Calls a service that has fetched the keys of the provider."""
+    service = serve(AUTH_MODE="jwt", JWT_JWKS_URL=provider.url, NO_PROXY="127.0.0.1")
+    with connect(service) as client:
+        assert ask(client, token(RSA_KEY, "RS256", "first")).status_code == 200
+        assert provider.asked == 1
+        yield client
+
+
+FIRST = token(RSA_KEY, "RS256", "first")
+SECOND = token(ANOTHER_RSA_KEY, "RS256", "second")
+
+
+class TestKeySet:
+    def test_is_fetched_once(self, by_provider: httpx.Client, provider: IdentityProvider) -> None:
+        for number in range(20):
+            assert ask(by_provider, token(RSA_KEY, "RS256", "first", sub=f"user-{number}")).status_code == 200
+        assert ask(by_provider, token(RSA_KEY, "RS512")).status_code == 200
+        assert provider.asked == 1
+
+    def test_may_change_while_the_service_runs(self, by_provider: httpx.Client, provider: IdentityProvider) -> None:
+        provider.keys = [jwk(ANOTHER_RSA_KEY, "second"), jwk(EC_KEY, "third")]
+        asked = by_provider.post(
+            PATH, json={"contentIds": ["a"]}, headers={"Authorization": f"Bearer {SECOND}"}
+        )  # with a body, which is there once
+
+        assert asked.json()["data"]["contains"] == [False]
+        assert ask(by_provider, token(EC_KEY, "ES256", "third")).status_code == 200
+        assert provider.asked == 2
+        # It was accepted before, and its key is gone.
+        assert "not known" in refusal(ask(by_provider, FIRST))
+        assert "not known" in refusal(ask(by_provider, token(EC_KEY, "ES256")))
+
+    def test_is_not_fetched_for_everybody_who_makes_up_a_key(
+        self, by_provider: httpx.Client, provider: IdentityProvider
+    ) -> None:
+        made_up = [token(ANOTHER_RSA_KEY, "RS256", f"made-up-{number}") for number in range(40)]
+        with ThreadPoolExecutor(8) as threads:
+            answers = list(threads.map(lambda each: ask(by_provider, each), made_up))
+
+        assert {refusal(each) for each in answers} == {"The token is signed with a key that is not known"}
+        assert provider.asked == 2
+
+    def test_goes_on_when_the_provider_is_away(self, serve: Serve, provider: IdentityProvider) -> None:
+        service = serve(AUTH_MODE="jwt", JWT_JWKS_URL=provider.url, NO_PROXY="127.0.0.1")
+        with connect(service) as client:
+            assert ask(client, FIRST).status_code == 200
+            provider.status = 500
+            assert "not known" in refusal(ask(client, SECOND))
+            assert ask(client, FIRST).status_code == 200
+            assert ask(client, token(RSA_KEY, "RS256", "first", sub="another")).status_code == 200
+            assert f"The keys of {provider.url} cannot be fetched: the answer is 500" in service.log.read_text()
+
+    def test_may_come_after_the_service(self, serve: Serve, provider: IdentityProvider) -> None:
+        provider.status = 503
+        service = serve(AUTH_MODE="jwt", JWT_JWKS_URL=provider.url, NO_PROXY="127.0.0.1")
+        wait_until(lambda: "cannot be fetched" in service.log.read_text(), within=5)
+        provider.status = 200
+        with connect(service) as client:
+            assert ask(client, FIRST).status_code == 200
+        assert "can be fetched again" in service.log.read_text()
+
+    def test_that_comes_slowly_holds_up_nobody_else(
+        self, by_provider: httpx.Client, provider: IdentityProvider
+    ) -> None:
+        provider.delay = 1.5
+        with ThreadPoolExecutor(1) as threads:
+            waiting = threads.submit(ask, by_provider, SECOND)
+            wait_until(lambda: provider.asked == 2, within=5)
+            others = [ask(by_provider, FIRST), by_provider.get("/health"), by_provider.get("/api/mylist/items")]
+            assert not waiting.done()
+            refusal(waiting.result())
+
+        assert [each.status_code for each in others] == [200, 200, 401]
+        assert max(each.elapsed for each in others) < timedelta(seconds=1)
+
+    def test_holds_keys_that_verify_nothing(self, by_provider: httpx.Client, provider: IdentityProvider) -> None:
+        secret = base64.urlsafe_b64encode(SECRET.encode()).rstrip(b"=").decode()
+        provider.keys = [
+            {"kty": "oct", "kid": "shared", "k": secret, "alg": "HS256"},
+            jwk(RSA_KEY, "encryption", use="enc"),
+            jwk(RSA_KEY, "narrow", alg="RS384"),
+            jwk(RSA_KEY, "contradiction", alg="ES256"),
+            jwk(RSA_KEY, "broken", n="!"),
+            {"kty": "OKP", "kid": "unknown", "crv": "X25519", "x": "AA"},
+            {"kid": "nothing"},
+            "no key",
+        ]
+        assert ask(by_provider, token(RSA_KEY, "RS384", "narrow")).status_code == 200
+        assert provider.asked == 2
+        refusal(ask(by_provider, token(SECRET, "HS256", "shared")))
+        for key_id in ("encryption", "narrow", "contradiction", "broken"):
+            refusal(ask(by_provider, token(RSA_KEY, "RS256", key_id)))

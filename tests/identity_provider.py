@@ -1,0 +1,95 @@
+"""An identity provider as the tests need one: it signs tokens, and publishes its keys on a port of this machine."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+
+RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+ANOTHER_RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+EC_KEY = ec.generate_private_key(ec.SECP256R1())
+SECRET = "a secret that both sides know, no one else"
+
+
+def pem(key: PrivateKey) -> str:
+    """The public half."""
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def token(key: PrivateKey | str | bytes, algorithm: str, key_id: object = None, **claims: Any) -> str:
+    """A token that is valid for an hour unless its claims say otherwise; a claim that is None is left out."""
+    given = {"sub": "someone", "exp": int(time.time()) + 3600} | claims
+    headers = {} if key_id is None else {"kid": key_id}
+    payload = {name: value for name, value in given.items() if value is not None}
+    return jwt.encode(payload, key, algorithm=algorithm, headers=headers)
+
+
+def jwk(key: PrivateKey, key_id: str | None, **fields: Any) -> dict[str, Any]:
+    """The public half as a JSON Web Key."""
+    public = key.public_key()
+    made = (
+        RSAAlgorithm.to_jwk(public, as_dict=True)
+        if isinstance(public, rsa.RSAPublicKey)
+        else ECAlgorithm.to_jwk(public, as_dict=True)
+    )
+    return made | ({} if key_id is None else {"kid": key_id}) | {"use": "sig"} | fields
+
+
+class IdentityProvider:
+    """A server with a key set.
+
+    Attributes:
+        keys: those that it publishes.
+        body: what it answers instead, if anything.
+        status: of its answers.
+        delay: seconds that each answer takes.
+        asked: how often it was asked.
+    """
+
+    def __init__(self) -> None:
+        self.keys: list[Any] = []
+        self.body: bytes | None = None
+        self.status = 200
+        self.delay = 0.0
+        self.asked = 0
+        self.url = ""
+
+    @contextmanager
+    def serving(self) -> Iterator["IdentityProvider"]:
+        """Serves until the end of the block."""
+        provider = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                provider.asked += 1
+                time.sleep(provider.delay)
+                body = json.dumps({"keys": provider.keys}).encode() if provider.body is None else provider.body
+                self.send_response(provider.status)
+                self.send_header("Location", "/elsewhere")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Says nothing."""
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+            server.daemon_threads = True
+            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+            thread.start()
+            self.url = f"http://127.0.0.1:{server.server_port}/jwks.json"
+            try:
+                yield self
+            finally:
+                server.shutdown()
+                thread.join()
