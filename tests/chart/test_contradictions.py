@@ -173,6 +173,22 @@ CONTRADICTIONS = [
         {"seed.enabled": True, "seed.users": 5, "seed.titles": 10},
     ),
     Contradiction(
+        "jwt has both secret and existingSecret; the secret may stand in one place",
+        {"settings.authMode": "jwt", "jwt.secret": "x" * 32, "jwt.existingSecret": "a"},
+    ),
+    Contradiction(
+        "settings.authMode is jwt; exactly one of jwt, settings.jwtPublicKey and settings.jwtJwksUrl has to be set",
+        {"settings.authMode": "jwt"},
+    ),
+    Contradiction(
+        "settings.authMode is jwt; exactly one of jwt, settings.jwtPublicKey and settings.jwtJwksUrl has to be set",
+        {"settings.authMode": "jwt", "jwt.existingSecret": "a", "settings.jwtJwksUrl": "https://a/jwks.json"},
+    ),
+    Contradiction(
+        "a key for tokens is set and settings.authMode is header; nothing would be verified: set settings.authMode=jwt",
+        {"settings.jwtJwksUrl": "https://a/jwks.json"},
+    ),
+    Contradiction(
         "tracing.existingSecret is set and tracing.endpoint is empty; nothing is traced",
         {"tracing.existingSecret": "a"},
     ),
@@ -242,6 +258,8 @@ def test_all_are_told_at_once() -> None:
         ({"settings.metrics": "yes"}, "/settings/metrics"),
         ({"image.tag": "latest"}, "/image/tag"),
         ({"image.digest": "0123"}, "/image/digest"),
+        ({"settings.authMode": "basic"}, "/settings/authMode"),
+        ({"jwt.secret": "short"}, "/jwt/secret"),
         ({"tracing.ratio": 2}, "/tracing/ratio"),
         ({"tracing.resourceAttributes": {"a": "b,c=d"}}, "/tracing/resourceAttributes"),
         ({"externalRedis.mode": "replica"}, "/externalRedis/mode"),

@@ -11,6 +11,7 @@ from pymongo.database import Database
 
 from tests.chart.rendering import CHART, rendered_case
 from tests.conftest import Serve
+from tests.identity_provider import RSA_KEY, SECRET, pem
 from tests.serving import Service
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -40,6 +41,28 @@ def test_passes_on_a_service_that_works(service: Service, run: Run, database: Do
     assert "POST /api/mylist/add: 201" in ended.stdout
     assert "DELETE /api/mylist/remove/" in ended.stdout
     assert database["movies"].count_documents({}) == database["mylist"].count_documents({}) == 0
+
+
+@pytest.mark.parametrize("claims", [{}, {"JWT_AUDIENCE": "a", "JWT_ISSUER": "b", "JWT_USER_CLAIM": "c"}], ids=str)
+def test_signs_a_token_where_it_has_the_secret(serve: Serve, run: Run, claims: dict[str, str]) -> None:
+    settings = {"AUTH_MODE": "jwt", "JWT_SECRET": SECRET, **claims}
+    ended = run(serve(**settings), **settings)
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "POST /api/mylist/add: 201" in ended.stdout
+    assert SECRET not in ended.stdout
+
+
+def test_sees_that_it_is_refused_where_it_cannot_sign_a_token(serve: Serve, service: Service, run: Run) -> None:
+    settings = {"AUTH_MODE": "jwt", "JWT_PUBLIC_KEY": pem(RSA_KEY)}
+    ended = run(serve(**settings), **settings)
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.splitlines()[-2:] == [
+        "GET /api/mylist/items: 401",
+        "passed, as far as it goes without a token",
+    ]
+    assert run(service, **settings).returncode == 1
 
 
 def test_takes_the_title_that_it_is_given(service: Service, run: Run, database: Documents) -> None:
@@ -96,3 +119,11 @@ def test_the_seed_job_runs_what_the_command_accepts() -> None:
     [sample] = rendered_case("external").of_kind("Job")
     assert "args" not in sample["spec"]["template"]["spec"]["containers"][0]
     assert sample["metadata"]["name"] != job["metadata"]["name"].replace("ott-", "")
+
+
+def test_all_that_reads_the_settings_has_the_secret_that_belongs_to_them() -> None:
+    rendered = rendered_case("everything")
+    [job], [pod] = rendered.of_kind("Job"), rendered.of_kind("Pod")
+
+    for spec in (job["spec"]["template"]["spec"], pod["spec"], rendered.deployment()["spec"]["template"]["spec"]):
+        assert "JWT_SECRET" in {each["name"] for each in spec["containers"][0]["env"]}

@@ -114,6 +114,24 @@ def test_one_that_is_given_arrives_as_it_is() -> None:
     assert passwords(rendered_case("ha")) == {"mylist/redis-password": given}
 
 
+def test_that_of_tokens_is_a_secret_of_the_release_or_one_that_is_there() -> None:
+    external = {"redis.enabled": False, "externalRedis.hosts": ["a:6379"], "settings.authMode": "jwt"}
+    secret = "x" * 32
+    given, there = render({**external, "jwt.secret": secret}), render({**external, "jwt.existingSecret": "a"})
+
+    assert passwords(given)["mylist/jwt-secret"] == secret
+    assert variable(given, "JWT_SECRET") == {"name": "mylist", "key": "jwt-secret"}
+    assert "mylist/jwt-secret" not in passwords(there)
+    assert variable(there, "JWT_SECRET") == {"name": "a", "key": "jwt-secret"}
+
+
+def variable(rendered: Rendered, name: str) -> object:
+    """From which Secret, and which key of it, the service gets a variable."""
+    [container] = rendered.deployment()["spec"]["template"]["spec"]["containers"]
+    [found] = [each["valueFrom"]["secretKeyRef"] for each in container["env"] if each["name"] == name]
+    return found
+
+
 @pytest.mark.parametrize("change", [{"settings.cacheTtl": 301}, {"mongodb.auth.username": "other"}], ids=str)
 def test_pods_start_anew_when_their_configuration_changes(change: dict[str, object]) -> None:
     before, after = (

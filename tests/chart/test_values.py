@@ -12,20 +12,27 @@ from tests.chart.generated import README, documented, readme, undocumented
 from tests.chart.rendering import CASES, CHART, ROOT, case, render, rendered_case, values
 
 FILES = ["values.yaml", "charts/mongodb/values.yaml", "charts/redis/values.yaml"]
-# What the values on the stores say, rather than one of `settings`.
-OF_STORES = {
+# What the values on the stores and on secrets say, rather than one of `settings`.
+OF_OTHERS = {
+    "JWT_SECRET",
     *("MONGODB_URI", "MONGODB_USER", "MONGODB_PASSWORD"),
     *("REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD", "REDIS_DB", "REDIS_URL"),
 }
 # Defaults that are others than the service's own: in a cluster it is in production, and the image knows its revision.
 OTHER_DEFAULTS = {"APP_ENV": "production", "REVISION": ""}
+# Settings that contradict the defaults of others, and what they go together with.
+TOGETHER = {
+    "AUTH_MODE": {"jwt.existingSecret": "a"},
+    "JWT_PUBLIC_KEY": {"settings.authMode": "jwt"},
+    "JWT_JWKS_URL": {"settings.authMode": "jwt"},
+}
 
 DEFAULTS = values(CHART / "values.yaml")
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 
 
 def settings() -> list[Explanation]:
-    return [each for each in explain() if each.variable not in OF_STORES]
+    return [each for each in explain() if each.variable not in OF_OTHERS]
 
 
 def camel(variable: str) -> str:
@@ -79,9 +86,10 @@ class TestSettings:
             value = "other"
         written = str(value).lower() if isinstance(value, bool) else str(value)
 
-        assert render({f"settings.{camel(setting.variable)}": value}).configuration()[setting.variable] == written
+        given = {f"settings.{camel(setting.variable)}": value, **TOGETHER.get(setting.variable, {})}
+        assert render(given).configuration()[setting.variable] == written
 
-    def test_of_the_stores_reach_the_service_in_some_case(self) -> None:
+    def test_of_other_values_reach_the_service_in_some_case(self) -> None:
         reached: set[str] = set()
         for name in CASES:
             rendered = rendered_case(name)
@@ -89,7 +97,7 @@ class TestSettings:
             container = rendered.deployment()["spec"]["template"]["spec"]["containers"][0]
             reached |= {each["name"] for each in container.get("env", [])}
 
-        assert reached >= {each.variable for each in explain()} - {"REDIS_DB"}  # a part of REDIS_URL
+        assert reached >= OF_OTHERS - {"REDIS_DB"}  # a part of REDIS_URL
 
 
 class TestSchema:
@@ -192,6 +200,21 @@ class TestStores:
 
         assert rendered.configuration()["REDIS_URL"] == "redis://[fd00::1]:6380/0"
         assert [6380] in [[port["port"] for port in rule["ports"]] for rule in egress]
+
+
+class TestIdentityProvider:
+    @pytest.mark.parametrize(
+        ("url", "port"),
+        [("https://login.example/jwks.json", 443), ("http://login.example/jwks.json", 80), ("https://a:8443/", 8443)],
+    )
+    def test_may_be_asked_for_its_keys(self, url: str, port: int) -> None:
+        peers = [{"ipBlock": {"cidr": "192.0.2.0/24"}}]
+        given = {"settings.authMode": "jwt", "settings.jwtJwksUrl": url}
+        anywhere = render(given).one("NetworkPolicy")["spec"]["egress"]
+        there = render({**given, "networkPolicy.jwksTo": peers}).one("NetworkPolicy")["spec"]["egress"]
+
+        assert {"ports": [{"port": port, "protocol": "TCP"}]} in anywhere
+        assert {"to": peers, "ports": [{"port": port, "protocol": "TCP"}]} in there
 
 
 class TestScaling:

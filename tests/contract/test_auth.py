@@ -189,7 +189,7 @@ class TestRefusal:
     def test_of_another_signature(self, client: httpx.Client) -> None:
         assert refusal(ask(client, token("x" * 32, "HS256", aud=AUDIENCE))) == "The signature of the token is wrong"
         body, _, signature = signed().rpartition(".")
-        assert "signature" in refusal(ask(client, f"{body}.{signature[::-1]}"))
+        assert "signature" in refusal(ask(client, f"{body}.{'B' if signature[0] == 'A' else 'A'}{signature[1:]}"))
 
     @pytest.mark.parametrize("algorithm", ["none", "None", "HS384", "RS256", "", None, ["HS256"], 1])
     def test_of_an_algorithm_that_is_not_that_of_the_key(self, client: httpx.Client, algorithm: object) -> None:
@@ -198,7 +198,6 @@ class TestRefusal:
     @pytest.mark.parametrize(
         "given",
         [
-            "",
             "a",
             "a.b",
             "a.b.c",
@@ -214,10 +213,12 @@ class TestRefusal:
     def test_of_what_is_no_token(self, client: httpx.Client, given: str) -> None:
         refusal(ask(client, given))
 
-    @pytest.mark.parametrize("after", [" x", ",", "=", "\xe9", " "])
-    def test_of_what_follows_a_token(self, service: Service, after: str) -> None:
-        head = f"GET /api/mylist/stats HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {signed()}{after}\r\n\r\n"
-        assert send(service.url, head.encode()).status == (401 if after.strip() else 200)
+    @pytest.mark.parametrize("credentials", ["{} x", "{},", "{}=", "{}\xe9", "x {}", ""])
+    def test_of_what_stands_around_a_token(self, service: Service, credentials: str) -> None:
+        given = f"Authorization: Bearer {credentials.format(signed())}"
+        answer = send(service.url, f"GET /api/mylist/stats HTTP/1.1\r\nHost: x\r\n{given}\r\n\r\n".encode())
+
+        assert (answer.status, answer.json()["code"]) == (401, "INVALID_TOKEN")
 
     def test_of_several_headers(self, service: Service) -> None:
         line = f"Authorization: Bearer {signed()}\r\n"
@@ -324,7 +325,11 @@ class TestKeySet:
         assert provider.asked == 2
         # It was accepted before, and its key is gone.
         assert "not known" in refusal(ask(by_provider, FIRST))
-        assert "not known" in refusal(ask(by_provider, token(EC_KEY, "ES256")))
+
+    def test_with_several_keys_wants_to_know_which(self, by_provider: httpx.Client, provider: IdentityProvider) -> None:
+        provider.keys = [jwk(RSA_KEY, "first"), jwk(ANOTHER_RSA_KEY, "second")]
+        assert ask(by_provider, SECOND).status_code == 200
+        assert "not known" in refusal(ask(by_provider, token(RSA_KEY, "RS256")))
 
     def test_is_not_fetched_for_everybody_who_makes_up_a_key(
         self, by_provider: httpx.Client, provider: IdentityProvider

@@ -5,10 +5,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from mylist.cache.redis_url import SCHEMES
 from mylist.settings import InvalidSettingError, Settings, explain
+from tests.identity_provider import RSA_KEY, SECRET, pem
 
+NO_PEM = (
+    "JWT_PUBLIC_KEY is ********; "
+    "it may be PEM of an RSA key of 2048 bits or more, or of one on the curve P-256, P-384 or P-521"
+)
+KEYS = "AUTH_MODE is jwt; exactly one of JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_URL has to be set"
 ANY_SCHEME = " or ".join(f"{scheme}://" for scheme in SCHEMES)
 
 
@@ -66,6 +73,23 @@ def test_an_empty_value_counts_as_absent() -> None:
             "mongo//root:s3c/ret@db",
             "MONGODB_URI is 'mongo//root:********@db'; it may be a URL that starts with mongodb:// or mongodb+srv://",
         ),
+        ("AUTH_MODE", "basic", "AUTH_MODE is 'basic'; it may be header | jwt"),
+        ("JWT_SECRET", "x" * 31, "JWT_SECRET is ********; it may be text of 32 bytes or more"),
+        ("JWT_PUBLIC_KEY", "-----BEGIN PUBLIC KEY-----", NO_PEM),
+        ("JWT_PUBLIC_KEY", pem(RSA_KEY)[:-60], NO_PEM),
+        ("JWT_PUBLIC_KEY", pem(rsa.generate_private_key(public_exponent=65537, key_size=1024)), NO_PEM),  # noqa: S505
+        ("JWT_PUBLIC_KEY", pem(ec.generate_private_key(ec.SECP256K1())), NO_PEM),
+        (
+            "JWT_JWKS_URL",
+            "login.example/jwks.json",
+            "JWT_JWKS_URL is 'login.example/jwks.json'; it may be a URL that starts with https:// or http://",
+        ),
+        (
+            "JWT_JWKS_URL",
+            "https:///jwks.json",
+            "JWT_JWKS_URL is 'https:///jwks.json'; it may be a URL that starts with https:// or http://",
+        ),
+        ("JWT_LEEWAY", "301", "JWT_LEEWAY is '301'; it may be seconds from 0 to 300"),
     ],
 )
 def test_a_bad_value_is_one_line_that_names_it_and_what_it_may_be(variable: str, value: str, message: str) -> None:
@@ -78,6 +102,10 @@ def test_a_bad_value_is_one_line_that_names_it_and_what_it_may_be(variable: str,
     ("environment", "message"),
     [
         ({"DEFAULT_PAGE_SIZE": "200"}, "DEFAULT_PAGE_SIZE is 200; it may be at most MAX_PAGE_SIZE, 100"),
+        ({"AUTH_MODE": "jwt"}, KEYS),
+        ({"AUTH_MODE": "jwt", "JWT_SECRET": SECRET, "JWT_JWKS_URL": "https://a/b"}, KEYS),
+        ({"JWT_SECRET": SECRET}, "JWT_SECRET is set; AUTH_MODE is header, it has to be jwt"),
+        ({"JWT_JWKS_URL": "https://a/b"}, "JWT_JWKS_URL is set; AUTH_MODE is header, it has to be jwt"),
         ({"MONGODB_USER": "app"}, "MONGODB_PASSWORD is empty; MONGODB_USER is set, so it may not be"),
     ],
 )
@@ -97,6 +125,16 @@ def test_the_environment_wins_over_the_env_file(monkeypatch: pytest.MonkeyPatch)
     assert sources["PORT"] == ("5000", "environment")
     assert sources["CACHE_TTL"] == ("60", ".env")
     assert sources["REDIS_PORT"] == ("6379", "default")
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\\n"], ids=["line breaks", "escapes"])
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_a_public_key_may_stand_in_an_env_file(line_break: str, quote: str) -> None:
+    key = pem(RSA_KEY).strip()
+    Path(".env").write_text(f"AUTH_MODE=jwt\nJWT_PUBLIC_KEY={quote}{key.replace(chr(10), line_break)}{quote}\n")
+
+    assert Settings.from_environment().jwt_public_key == key
+    assert {each.variable: each.value for each in explain()}["JWT_PUBLIC_KEY"] == "********"
 
 
 def test_an_env_file_that_may_not_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

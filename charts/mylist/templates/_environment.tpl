@@ -138,6 +138,21 @@ REDIS_URL: {{ include "mylist.externalRedisUrl" . | quote }}
 {{- end }}
 {{- end }}
 
+{{- define "mylist.jwtSecrets" -}}
+{{- with .Values.jwt }}
+{{- if .existingSecret }}
+{{ include "mylist.secretVariable" (dict "name" "JWT_SECRET" "secret" .existingSecret "key" .secretKey) }}
+{{- else if .secret }}
+{{ include "mylist.secretVariable" (dict "name" "JWT_SECRET" "secret" (include "mylist.fullname" $) "key" "jwt-secret") }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* What a command other than the server's needs of Secrets. */}}
+{{- define "mylist.commandSecrets" -}}
+{{- print (include "mylist.mongodbSecrets" . | trim) "\n" (include "mylist.jwtSecrets" . | trim) | trim }}
+{{- end }}
+
 {{/* Where the pod is, for traces. */}}
 {{- define "mylist.tracingVariables" -}}
 {{- with .Values.tracing }}
@@ -179,7 +194,7 @@ REDIS_URL: {{ include "mylist.externalRedisUrl" . | quote }}
 {{/* Every variable of the container that stands on the container itself. */}}
 {{- define "mylist.env" -}}
 {{- $parts := list -}}
-{{- range list "mylist.mongodbSecrets" "mylist.redisSecrets" "mylist.tracingVariables" -}}
+{{- range list "mylist.mongodbSecrets" "mylist.redisSecrets" "mylist.jwtSecrets" "mylist.tracingVariables" -}}
 {{- $parts = append $parts (include . $ | trim) -}}
 {{- end -}}
 {{- with .Values.extraEnv -}}

@@ -44,11 +44,22 @@
 {{- end }}
 {{- end }}
 
+{{/* Out to some peers, or to anybody, on the port of a URL: (dict "to" list "url" string). */}}
+{{- define "mylist.urlRule" -}}
+{{- $url := urlParse .url }}
+{{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (ternary "443" "80" (eq $url.scheme "https")) }}
+{{- include "mylist.egressRule" (dict "to" .to "ports" (list $port)) }}
+{{- end }}
+
 {{- define "mylist.tracingRule" -}}
 {{- with .Values.tracing.endpoint }}
-{{- $url := urlParse . }}
-{{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (ternary "443" "80" (eq $url.scheme "https")) }}
-{{- include "mylist.egressRule" (dict "to" $.Values.networkPolicy.tracingTo "ports" (list $port)) }}
+{{- include "mylist.urlRule" (dict "to" $.Values.networkPolicy.tracingTo "url" .) }}
+{{- end }}
+{{- end }}
+
+{{- define "mylist.jwksRule" -}}
+{{- with .Values.settings.jwtJwksUrl }}
+{{- include "mylist.urlRule" (dict "to" $.Values.networkPolicy.jwksTo "url" .) }}
 {{- end }}
 {{- end }}
 

@@ -1,10 +1,13 @@
-{{/* Passwords of external stores that stand in the values, as data of a Secret. */}}
+{{/* Passwords of external stores, and the secret of tokens, that stand in the values, as data of a Secret. */}}
 {{- define "mylist.ownSecrets" -}}
 {{- if and (not .Values.mongodb.enabled) .Values.externalMongodb.password }}
 mongodb-password: {{ .Values.externalMongodb.password | b64enc }}
 {{- end }}
 {{- if and (not .Values.redis.enabled) .Values.externalRedis.password }}
 redis-password: {{ .Values.externalRedis.password | b64enc }}
+{{- end }}
+{{- if .Values.jwt.secret }}
+jwt-secret: {{ .Values.jwt.secret | b64enc }}
 {{- end }}
 {{- end }}
 
