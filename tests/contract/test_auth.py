@@ -2,8 +2,10 @@
 
 import base64
 import json
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -13,6 +15,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from mylist.cli import main
 from tests.conftest import Serve
 from tests.contract.conftest import connect
 from tests.contract.wire import send
@@ -243,7 +246,9 @@ def test_no_token_is_written_into_the_log(service: Service, client: httpx.Client
     assert SECRET not in written
 
 
-def test_the_openapi_document_asks_for_a_token(client: httpx.Client) -> None:
+def test_the_openapi_document_asks_for_a_token(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     document = client.get("/openapi.json").json()
     assert document["components"]["securitySchemes"] == {
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
@@ -253,6 +258,16 @@ def test_the_openapi_document_asks_for_a_token(client: httpx.Client) -> None:
             listed = path.startswith("/api/")
             assert ("security" in operation, "401" in operation["responses"]) == (listed, listed)
             assert "user-id" not in {each["name"] for each in operation["parameters"]}
+
+    monkeypatch.setenv("AUTH_MODE", "jwt")
+    monkeypatch.setenv("JWT_SECRET", SECRET)
+    main(["openapi"])
+    assert json.loads(capsys.readouterr().out) == document
+
+
+def test_costs_nothing_where_it_is_not_asked_for() -> None:
+    script = "import sys, mylist.server; sys.exit('jwt' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
 class TestPublicKey:
@@ -280,9 +295,6 @@ class TestPublicKey:
                 hmac = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256)
                 signature = base64.urlsafe_b64encode(hmac.sign(signing_input, secret.encode())).rstrip(b"=")
                 refusal(ask(client, f"{signing_input.decode()}.{signature.decode()}"))
-
-
-Start = Callable[[], httpx.Client]
 
 
 @pytest.fixture
