@@ -18,7 +18,7 @@ PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 ANOTHER_RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
-SECRET = "a secret that both sides know, no one else"
+SECRET = "a secret that both sides know, and nobody else at all does"
 
 
 def pem(key: PrivateKey) -> str:

@@ -32,6 +32,8 @@ from tests.identity_provider import (
 from tests.serving import Service
 from tests.waiting import wait_until
 
+FIRST = token(RSA_KEY, "RS256", "first")
+SECOND = token(ANOTHER_RSA_KEY, "RS256", "second")
 AUDIENCE = "my-list"
 ISSUER = "https://login.example/"
 PATH = "/api/mylist/contains"
@@ -194,6 +196,9 @@ class TestRefusal:
         body, _, signature = signed().rpartition(".")
         assert "signature" in refusal(ask(client, f"{body}.{'B' if signature[0] == 'A' else 'A'}{signature[1:]}"))
 
+    def test_of_a_signature_that_is_right_by_another_algorithm(self, client: httpx.Client) -> None:
+        refusal(ask(client, jwt.PyJWS().encode(json.dumps(CLAIMS).encode(), SECRET, algorithm="HS384")))
+
     @pytest.mark.parametrize("algorithm", ["none", "None", "HS384", "RS256", "", None, ["HS256"], 1])
     def test_of_an_algorithm_that_is_not_that_of_the_key(self, client: httpx.Client, algorithm: object) -> None:
         refusal(ask(client, unsigned({"alg": algorithm}, CLAIMS, b"x")))
@@ -310,22 +315,12 @@ def by_provider(serve: Serve, provider: IdentityProvider) -> Iterator[httpx.Clie
     """Calls a service that has fetched the keys of the provider."""
     service = serve(AUTH_MODE="jwt", JWT_JWKS_URL=provider.url, NO_PROXY="127.0.0.1")
     with connect(service) as client:
-        assert ask(client, token(RSA_KEY, "RS256", "first")).status_code == 200
+        assert ask(client, FIRST).status_code == 200
         assert provider.asked == 1
         yield client
 
 
-FIRST = token(RSA_KEY, "RS256", "first")
-SECOND = token(ANOTHER_RSA_KEY, "RS256", "second")
-
-
 class TestKeySet:
-    def test_is_fetched_once(self, by_provider: httpx.Client, provider: IdentityProvider) -> None:
-        for number in range(20):
-            assert ask(by_provider, token(RSA_KEY, "RS256", "first", sub=f"user-{number}")).status_code == 200
-        assert ask(by_provider, token(RSA_KEY, "RS512")).status_code == 200
-        assert provider.asked == 1
-
     def test_may_change_while_the_service_runs(self, by_provider: httpx.Client, provider: IdentityProvider) -> None:
         provider.keys = [jwk(ANOTHER_RSA_KEY, "second"), jwk(EC_KEY, "third")]
         asked = by_provider.post(
@@ -343,9 +338,13 @@ class TestKeySet:
         assert ask(by_provider, SECOND).status_code == 200
         assert "not known" in refusal(ask(by_provider, token(RSA_KEY, "RS256")))
 
-    def test_is_not_fetched_for_everybody_who_makes_up_a_key(
+    def test_is_fetched_once_and_not_for_everybody_who_makes_up_a_key(
         self, by_provider: httpx.Client, provider: IdentityProvider
     ) -> None:
+        for number in range(20):
+            assert ask(by_provider, token(RSA_KEY, "RS256", "first", sub=f"user-{number}")).status_code == 200
+        assert ask(by_provider, token(RSA_KEY, "RS512")).status_code == 200
+        assert provider.asked == 1
         made_up = [token(ANOTHER_RSA_KEY, "RS256", f"made-up-{number}") for number in range(40)]
         with ThreadPoolExecutor(8) as threads:
             answers = list(threads.map(lambda each: ask(by_provider, each), made_up))
