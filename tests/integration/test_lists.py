@@ -55,6 +55,7 @@ class FreezingStore(ListStore):
 
     async def insert_many(self, user_id: str, items: Sequence[Item]) -> set[bytes]:
         self._server.freeze()
+        await asyncio.sleep(0.1)  # until the signal has reached each of its threads
         return await super().insert_many(user_id, items)
 
 
@@ -152,4 +153,4 @@ async def test_a_batch_of_which_mongodb_did_a_half_says_so(tmp_path: Path, prima
 
 
 async def listed(database: Database, user_id: str) -> list[str]:
-    return [each["contentId"] async for each in database.handle["mylist"].find({"userId": user_id})]
+    return [each["contentId"] async for each in database.handle["mylist"].find({"userId": user_id, "removedAt": None})]

@@ -94,7 +94,7 @@ async def seed(database: AsyncDatabase[Document]) -> Seeded:
     users = items = 0
     for user, items_of_user in zip(USERS, LISTS, strict=True):
         if user["_id"] in new:
-            # Copies, as the driver writes an `_id` into what it inserts.
-            items += await insert_new(database["mylist"], [dict(item) for item in items_of_user])
+            # Copies, as the driver writes an `_id` into what it inserts; the oldest first, as if a user had added them.
+            items += await insert_new(database["mylist"], [dict(item) for item in reversed(items_of_user)])
             users += await insert_new(database["users"], [user])
     return Seeded(titles, users, items)

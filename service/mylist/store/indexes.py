@@ -7,12 +7,17 @@ from pymongo.errors import ExecutionTimeout, OperationFailure, PyMongoError, Wri
 
 from mylist.errors import StoreUnavailableError
 from mylist.store.connection import DUPLICATE_KEY, Document, StoreRefusedError, refusal
+from mylist.store.lists import RETENTION
 
 _LISTS = [
     # No user has an item twice, whatever the race. Also the shape of a shard key.
     IndexModel([("userId", ASCENDING), ("contentId", ASCENDING)], unique=True),
     # Holds all that a list is made of, in its order: a load touches no document and sorts nothing.
     IndexModel([("userId", ASCENDING), ("addedAt", DESCENDING), ("contentId", ASCENDING), ("contentType", ASCENDING)]),
+    # The changes of a list in their order.
+    IndexModel([("userId", ASCENDING), ("changedAt", ASCENDING), ("_id", ASCENDING)]),
+    # Forgets removed items.
+    IndexModel([("removedAt", ASCENDING)], expireAfterSeconds=int(RETENTION.total_seconds()), sparse=True),
 ]
 _CONTENT = [IndexModel([("title", ASCENDING)]), IndexModel([("genres", ASCENDING)])]
 _USERS = [
