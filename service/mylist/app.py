@@ -17,7 +17,7 @@ from sanic import Sanic
 from sanic.config import Config
 
 from mylist import logs, metrics, tracing
-from mylist.api import docs, error_handler, health, mylist, openapi
+from mylist.api import changes, docs, error_handler, health, limits, mylist, openapi, whole_list
 from mylist.api import metrics as api_metrics
 from mylist.api.bearer import BearerRequest
 from mylist.api.context import Context
@@ -55,7 +55,8 @@ def create_app(settings: Settings, *, announce: Callable[[], None] = lambda: Non
         request_class=BearerRequest if settings.auth_mode == "jwt" else ApiRequest,  # type: ignore[arg-type]  # declared for a plain context only
         configure_logging=False,
     )
-    app.blueprint([mylist.blueprint, health.blueprint, openapi.blueprint, api_metrics.blueprint])
+    app.blueprint([mylist.blueprint, changes.blueprint, whole_list.blueprint, limits.blueprint])
+    app.blueprint([health.blueprint, openapi.blueprint, api_metrics.blueprint])
     if settings.docs:
         app.blueprint(docs.blueprint())
     app.error_handler.add(Exception, error_handler.handle)

@@ -95,10 +95,37 @@ class InvalidJsonError(BadRequestError):
     code = "INVALID_JSON"
 
 
+class InvalidLineError(BadRequestError):
+    """A line of an import is no item, so what the list shall be is not known; nothing was changed."""
+
+    code = "INVALID_LINE"
+
+    def __init__(self, number: int, reason: str) -> None:
+        super().__init__(f"Line {number}: {reason}")
+
+
 class InvalidFieldError(BadRequestError):
     """A field of the body has the wrong type."""
 
     code = "INVALID_FIELD"
+
+
+class InvalidParameterError(BadRequestError):
+    """A parameter of the query has a value that it may not have."""
+
+    code = "INVALID_PARAMETER"
+
+    def __init__(self, name: str, allowed: str) -> None:
+        super().__init__(f"{name} must be given once, as {allowed}")
+
+
+class InvalidSyncTokenError(BadRequestError):
+    """`since` is damaged, or was given to somebody else."""
+
+    code = "INVALID_SYNC_TOKEN"
+
+    def __init__(self) -> None:
+        super().__init__("since must be a token that this user was given")
 
 
 class TooManyIdsError(ServiceError):
@@ -145,6 +172,15 @@ class UnknownKeyError(InvalidTokenError):
         super().__init__("The token is signed with a key that is not known")
 
 
+class ImportCutShortError(BadRequestError):
+    """The body of an import ended wrongly, after some of its lines had been done."""
+
+    code = "IMPORT_CUT_SHORT"
+
+    def __init__(self, lines: int) -> None:
+        super().__init__(f"The body ended wrongly; the lines up to {lines} took effect, the others did not")
+
+
 class NotFoundError(ServiceError):
     """What the request names does not exist."""
 
@@ -178,6 +214,38 @@ class ItemAlreadyInListError(ServiceError):
 
     def __init__(self) -> None:
         super().__init__("This item is already in your list")
+
+
+class SyncTokenExpiredError(ServiceError):
+    """What was removed since the token was given out is not known any more."""
+
+    status = HTTPStatus.GONE
+    code = "SYNC_TOKEN_EXPIRED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The token is more than 30 days old: drop what you have, and ask without since for the whole list"
+        )
+
+
+class PreconditionFailedError(ServiceError):
+    """The list is not what `If-Match` says; nothing was changed."""
+
+    status = HTTPStatus.PRECONDITION_FAILED
+    code = "PRECONDITION_FAILED"
+
+    def __init__(self) -> None:
+        super().__init__("Your list has changed since you read it")
+
+
+class ConfirmationRequiredError(ServiceError):
+    """A whole list would go, and nothing says that this is meant; nothing was changed."""
+
+    status = HTTPStatus.PRECONDITION_REQUIRED
+    code = "CONFIRMATION_REQUIRED"
+
+    def __init__(self) -> None:
+        super().__init__("To clear the list, send If-Match with the ETag of its first page, or confirm=true")
 
 
 class ListFullError(ServiceError):
@@ -217,12 +285,12 @@ class OutcomeUnknownError(UnavailableError):
 
 
 class PartlyAppliedError(OutcomeUnknownError):
-    """Of a batch the removals were made, and MongoDB did not answer the additions."""
+    """Some of many changes were made, and MongoDB did not answer the others."""
 
     code = "PARTLY_APPLIED"
 
-    def __init__(self) -> None:
-        super().__init__("the removals took effect, the additions may or may not")
+    def __init__(self, what: str = "the removals took effect, the additions may or may not") -> None:
+        super().__init__(what)
 
 
 class CacheUnavailableError(UnavailableError):

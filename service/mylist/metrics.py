@@ -159,7 +159,7 @@ class operation:  # noqa: N801 - used like a function
 
 @contextmanager
 def mutation(name: str) -> Iterator[None]:
-    """Counts one change of a list, `add` or `remove`, by how it ended."""
+    """Counts one change of a list, as `add` or `remove`, by how it ended."""
     try:
         yield
     except ServiceError as error:

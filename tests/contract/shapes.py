@@ -17,9 +17,16 @@ _SHAPES: dict[tuple[str, str], type[Struct]] = {
     ("POST", "/api/mylist/contains"): schemas.ContainsResponse,
     ("GET", "/api/mylist/items"): schemas.ItemsResponse,
     ("GET", "/api/mylist/stats"): schemas.StatsResponse,
+    ("GET", "/api/mylist/changes"): schemas.ChangesResponse,
+    ("DELETE", "/api/mylist/items"): schemas.ClearResponse,
+    ("GET", "/api/mylist/limits"): schemas.LimitsResponse,
     ("GET", "/health"): schemas.HealthResponse,
     ("GET", "/livez"): schemas.LivenessResponse,
     ("GET", "/readyz"): schemas.ReadinessResponse,
+}
+_LINES: dict[tuple[str, str], type[Struct]] = {
+    ("GET", "/api/mylist/export"): schemas.ExportedItem,
+    ("POST", "/api/mylist/import"): schemas.ImportedLine,
 }
 _WITHOUT_BODY = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 _STATUSES = {
@@ -38,6 +45,8 @@ def check_shape(method: str, path: str, status: int, body: bytes) -> None:
         error = Decoder(schemas.ErrorResponse).decode(body)
         assert error.status_code == status
         return
+    if route in _LINES:
+        Decoder(_LINES[route]).decode_lines(body)
     if route in _SHAPES:
         assert status in _STATUSES.get(route, {HTTPStatus.OK}) or path == "/readyz"
         Decoder(_SHAPES[route]).decode(body)

@@ -351,7 +351,7 @@ class TestRoutes:
         [
             ("/api/mylist/add", "OPTIONS, POST"),
             (f"/api/mylist/remove/{MATRIX_ID}", "DELETE, OPTIONS"),
-            ("/api/mylist/items", "GET, HEAD, OPTIONS"),
+            ("/api/mylist/items", "DELETE, GET, HEAD, OPTIONS"),
             ("/api/mylist/stats", "GET, HEAD, OPTIONS"),
             ("/health", "GET, HEAD, OPTIONS"),
             ("/livez", "GET, HEAD, OPTIONS"),

@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SHELL = {"bash", "sh", "shell", "console", "zsh"}
 # What is different every time. Everything else that an answer of the README shows must be so.
-VARYING = {"addedAt", "timestamp", "requestId"}
+VARYING = {"addedAt", "changedAt", "timestamp", "requestId", "token"}
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,9 @@ STATUSES: list[list[int]] = [
     [200],  # which are there
     [204],  # see to it that it is not
     [200],  # a batch
+    [200],  # what changed
+    [200, 200, 200],  # export, clear, import
+    [200],  # the limits
     [200],  # health
     [],  # a list from a terminal, where curl takes no part
     [],  # and whether things are on it

@@ -8,6 +8,11 @@ def etag_of(body: bytes) -> str:
     return f'"{xxh3_64_hexdigest(body)}"'
 
 
+def is_current(if_match: str, etag: str) -> bool:
+    """Says whether the value of an `If-Match` header names an ETag, which has to be a strong one."""
+    return any(candidate.strip() in (etag, "*") for candidate in if_match.split(","))
+
+
 def matches(if_none_match: str, etag: str) -> bool:
     """Says whether the value of an `If-None-Match` header names an ETag."""
     if if_none_match == etag:  # as most clients send it

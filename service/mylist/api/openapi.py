@@ -10,6 +10,7 @@ from sanic import Blueprint, HTTPResponse
 
 from mylist import __version__
 from mylist.api import schemas
+from mylist.api.changes import DEFAULT_CHANGES, MOST_CHANGES
 from mylist.api.request import ApiRequest
 from mylist.api.responses import json_response
 from mylist.cache.list_cache import CacheResult
@@ -42,6 +43,36 @@ _PAGE_SIZE = {
     "in": "query",
     "description": "Items on a page; brought into the range that the service allows.",
     "schema": {"type": "integer", "minimum": 1, "default": 20},
+}
+_SINCE = {
+    "name": "since",
+    "in": "query",
+    "description": "The token of the last answer; without one, what is on the list is told.",
+    "schema": {"type": "string"},
+}
+_LIMIT = {
+    "name": "limit",
+    "in": "query",
+    "description": "Most changes to tell.",
+    "schema": {"type": "integer", "minimum": 1, "maximum": MOST_CHANGES, "default": DEFAULT_CHANGES},
+}
+_CONFIRM = {
+    "name": "confirm",
+    "in": "query",
+    "description": "That the list shall be cleared, whatever is on it; required without `If-Match`.",
+    "schema": {"type": "string", "enum": ["true"]},
+}
+_IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "description": "The ETag of the list's first page, with the same `pageSize`: only what was seen then is removed.",
+    "schema": {"type": "string"},
+}
+_MODE = {
+    "name": "mode",
+    "in": "query",
+    "description": "Whether the items come to those that are on the list, or take their place.",
+    "schema": {"type": "string", "enum": ["merge", "replace"], "default": "merge"},
 }
 _CONTENT_ID = {
     "name": "contentId",
@@ -95,6 +126,12 @@ _STRUCTS = (
     schemas.BatchResponse,
     schemas.ContainsRequest,
     schemas.ContainsResponse,
+    schemas.ChangesResponse,
+    schemas.ClearResponse,
+    schemas.ExportedItem,
+    schemas.ImportLine,
+    schemas.ImportedLine,
+    schemas.LimitsResponse,
     schemas.RemoveResponse,
     schemas.ItemsResponse,
     schemas.StatsResponse,
@@ -191,7 +228,17 @@ def _paths() -> dict[str, Any]:
             "Read a page of the list, newest first",
             [_USER_ID, _PAGE, _PAGE_SIZE],
             schemas.ItemsResponse,
-        ),
+        )
+        | {
+            "delete": _operation(
+                "clearItems",
+                lists,
+                "Remove everything from the list",
+                [_USER_ID, _CONFIRM, _IF_MATCH, _PAGE_SIZE],
+                {200: schemas.ClearResponse},
+                [400, 412, 428, 503],
+            )
+        },
         "/api/mylist/items/{contentId}": {
             "put": _operation(
                 "putItem",
@@ -224,6 +271,10 @@ def _paths() -> dict[str, Any]:
         },
         "/api/mylist/contains": {"post": _contains(lists)},
         "/api/mylist/stats": _readable("Stats", lists, "Count the list by type", [_USER_ID], schemas.StatsResponse),
+        "/api/mylist/changes": _changes(lists),
+        "/api/mylist/export": _export(lists),
+        "/api/mylist/import": {"post": _import(lists)},
+        "/api/mylist/limits": _readable("Limits", lists, "What may be asked for", [], schemas.LimitsResponse),
         "/health": _readable("Health", health, "Whether the API answers", [], schemas.HealthResponse),
         "/livez": _readable("Liveness", health, "Whether the process is alive", [], schemas.LivenessResponse),
         "/readyz": _readable(
@@ -235,6 +286,43 @@ def _paths() -> dict[str, Any]:
             not_ready=True,
         ),
     }
+
+
+def _changes(tag: str) -> dict[str, Any]:
+    operations = _readable(
+        "Changes",
+        tag,
+        "What was added and removed since, oldest first",
+        [_USER_ID, _SINCE, _LIMIT],
+        schemas.ChangesResponse,
+        cached=False,
+    )
+    operations["get"]["responses"]["410"] = _response(410, schemas.ErrorResponse)
+    operations["head"]["responses"]["410"] = _response(410, None)
+    return operations
+
+
+def _export(tag: str) -> dict[str, Any]:
+    operations = _readable(
+        "Export", tag, "The whole list as JSON Lines, newest first", [_USER_ID], schemas.ExportedItem
+    )
+    operations["get"]["responses"]["200"]["content"] = _lines_of(schemas.ExportedItem)
+    return operations
+
+
+def _import(tag: str) -> dict[str, Any]:
+    operation = _operation(
+        "importItems",
+        tag,
+        "Put the items of an export on the list, a line each, or in place of it",
+        [_USER_ID, _MODE],
+        {200: schemas.ImportedLine},
+        [400, 413, 422, 503],
+        body=schemas.ImportLine,
+    )
+    operation["requestBody"]["content"] = _lines_of(schemas.ImportLine)
+    operation["responses"]["200"]["content"] = _lines_of(schemas.ImportedLine)
+    return operation
 
 
 def _contains(tag: str) -> dict[str, Any]:
@@ -259,12 +347,13 @@ def _readable(  # noqa: PLR0913 - private, one line per part of an operation
     answer: type[msgspec.Struct],
     *,
     not_ready: bool = False,
+    cached: bool = True,
 ) -> dict[str, Any]:
     answers: dict[int, type[msgspec.Struct] | None] = {200: answer, 304: None}
     errors = [400, 503] if parameters else []
     if not_ready:
         answers[503] = answer
-    headers = _ETAG | _X_CACHE if parameters else _ETAG
+    headers = _ETAG | _X_CACHE if parameters and cached else _ETAG
     parameters = [*parameters, _IF_NONE_MATCH]
     operations = {
         "get": _operation(f"get{name}", tag, summary, parameters, answers, errors),
@@ -320,3 +409,8 @@ def _response(status: int, answer: type[msgspec.Struct] | None) -> dict[str, Any
 
 def _json_of(struct: type[msgspec.Struct]) -> dict[str, Any]:
     return {"application/json": {"schema": {"$ref": f"#/components/schemas/{struct.__name__}"}}}
+
+
+def _lines_of(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    # The schema of a line: OpenAPI 3.1 has no word for a sequence of them.
+    return {"application/x-ndjson": _json_of(struct)["application/json"]}

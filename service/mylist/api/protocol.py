@@ -25,7 +25,7 @@ from mylist import tracing
 from mylist.api.context import Context
 from mylist.api.observation import attributes_of, note
 from mylist.api.request import ApiRequest
-from mylist.api.responses import ApiResponse
+from mylist.api.responses import ApiResponse, LinesResponse
 from mylist.errors import UnknownKeyError
 
 _LENGTH = re.compile(r"[0-9]+[ \t]*", re.ASCII)
@@ -71,10 +71,18 @@ class StrictHttp(Http):
             self.response_func = None  # type: ignore[assignment] # as Sanic does
             encoded = response.encode(keep_alive=self.keep_alive, head_only=bool(self.head_only))
             await self._send(self._continued(encoded) if self.expecting_continue else encoded)
+            if isinstance(response, LinesResponse) and not self.head_only:
+                await self._send_lines(response)
             self.stage = Stage.IDLE
         else:
             await super().http1_response_header(data, end_stream)
         note(cast("ApiRequest", self.request), response, seconds, span)
+
+    async def _send_lines(self, response: LinesResponse) -> None:
+        self.stage = Stage.RESPONSE
+        for part in response.framed():
+            await self._send(part)
+            await asyncio.sleep(0)  # others have their turn, also while the client takes all that it gets
 
     def _continued(self, encoded: bytes) -> bytes:
         # Nobody has read the body, and the client may wait with it.

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+from collections.abc import AsyncIterator
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -86,6 +87,26 @@ class ApiRequest(_Request):
         except TimeoutError:
             self.leave_body()
             raise RequestTimeout("Request body timeout") from None
+
+    async def body_parts(self, most: int) -> AsyncIterator[bytes]:
+        """Gives the body as it arrives, each part in as much time as a whole one may take otherwise.
+
+        Raises:
+            RequestTimeout: a part did not arrive; the connection is closed then.
+            PayloadTooLarge: there are more than `most` bytes.
+            BadRequest: it is malformed.
+        """
+        connection = cast("Http", self.stream)
+        connection.request_max_size = most
+        while connection.request_body:
+            try:
+                async with asyncio.timeout(self.app.config.REQUEST_TIMEOUT):
+                    part = await connection.read()
+            except TimeoutError:
+                self.leave_body()
+                raise RequestTimeout("Request body timeout") from None
+            if part:
+                yield part
 
     def leave_body(self) -> None:
         """Does without what has not arrived of the body; Sanic would wait for it before it closes the connection."""

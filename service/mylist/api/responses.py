@@ -1,4 +1,4 @@
-"""Responses: JSON bytes, or a file, with the headers that every response carries.
+"""Responses: JSON bytes, JSON Lines or a file, with the headers that every response carries.
 
 There are some twenty, and Sanic spends a twentieth of an empty request on each. So those that are the same from request
 to request are formatted once, as a block with the status line before them.
@@ -6,9 +6,9 @@ to request are formatted once, as a block with the status line before them.
 
 import gzip
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import cast
+from typing import TypeVar, cast
 
 from multidict import istr
 from sanic import HTTPResponse
@@ -45,9 +45,11 @@ _EXPOSED_HEADERS = "ETag, Retry-After, X-Cache, X-Request-ID"
 _REVALIDATE = "private, no-cache"
 _NO_STORE = "no-store"
 _JSON = "application/json; charset=utf-8"
+_JSON_LINES = "application/x-ndjson"
 _IF_NONE_MATCH, _ACCEPT_ENCODING = istr("if-none-match"), istr("accept-encoding")
 _ACCEPTS_GZIP = re.compile(r"(?:^|,)\s*gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$)).*)?(?:,|$)", re.IGNORECASE)
 _WITHOUT_BODY = frozenset({204, 304})
+_R = TypeVar("_R", bound="ApiResponse")
 _HEADER_NAMES = re.compile(r"[A-Za-z0-9, -]{1,500}", re.ASCII)
 
 
@@ -82,6 +84,32 @@ class ApiResponse(HTTPResponse):
         return self._block + head if head_only else self._block + head + body
 
 
+class LinesResponse(ApiResponse):
+    """A response of JSON Lines, sent some at a time.
+
+    Attributes:
+        parts: of the body, each of some lines; made when they are sent.
+    """
+
+    __slots__ = ("parts",)
+    parts: Iterable[bytes]
+
+    def encode(self, *, keep_alive: bool, head_only: bool) -> bytes:  # noqa: ARG002 - there is no body in it
+        """Gives the head as it is sent."""
+        particular = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
+        connection = "keep-alive" if keep_alive else "close"
+        return self._block + f"{particular}connection: {connection}\r\n\r\n".encode("ascii")
+
+    def framed(self) -> Iterator[bytes]:
+        """Gives the body as it is sent: in chunks, if the head says so."""
+        if "transfer-encoding" not in self.headers:
+            yield from self.parts
+            return
+        for part in self.parts:
+            yield b"%x\r\n%b\r\n" % (len(part), part)
+        yield b"0\r\n\r\n"
+
+
 def json_response(  # noqa: PLR0913 - one line per part of a response
     request: ApiRequest,
     body: bytes,
@@ -112,6 +140,32 @@ def json_response(  # noqa: PLR0913 - one line per part of a response
             return _response(request, b"", 304, particular, _REVALIDATE, cache)
     caching = _REVALIDATE if status < 400 else _NO_STORE  # noqa: PLR2004 - HTTP's own
     return _response(request, body, status, particular, caching, cache)
+
+
+def lines_response(
+    request: ApiRequest, parts: Iterable[bytes], *, etag: str | None = None, cache: CacheResult | None = None
+) -> HTTPResponse:
+    """Makes a response of JSON Lines, or one of status 304 when the client has the body of this ETag.
+
+    Args:
+        request: what is answered.
+        parts: of the body, some lines each; none is empty.
+        etag: of the body.
+        cache: how the cache took part; told as X-Cache.
+    """
+    headers = {"x-request-id": request.id}
+    if etag:
+        headers["etag"] = etag
+        known = request.headers.getone(_IF_NONE_MATCH, None)
+        if known is not None and matches(known, etag):
+            return _response(request, b"", 304, headers, _REVALIDATE, cache)
+    if request.version == "1.0":  # has no chunks, so the end of the body is that of the connection
+        cast("Http", request.stream).keep_alive = False
+    else:
+        headers["transfer-encoding"] = "chunked"
+    response = _response(request, b"", 200, headers, _REVALIDATE, cache, _JSON_LINES, kind=LinesResponse)
+    response.parts = parts
+    return response
 
 
 class File:
@@ -169,16 +223,16 @@ def _response(  # noqa: PLR0913 - private, one line per part of a response
     caching: str,
     cache: CacheResult | None,
     content_type: str = _JSON,
-) -> HTTPResponse:
+    *,
+    kind: type[_R] = ApiResponse,  # type: ignore[assignment]  # a default of its own bound
+) -> _R:
     if request.app.ctx.draining:  # also when the request began before the drain did
         cast("Http", request.stream).keep_alive = False
     origins = request.app.ctx.allowed_origins
     origin = "*" if "*" in origins else request.headers.getone("origin", "")
     result = cache.value if cache else None
-    block = _block(
-        status, caching, result, origin if origin in origins else "", request.identified_by, content_type
-    )
-    return ApiResponse(body, status, headers, block, result)
+    block = _block(status, caching, result, origin if origin in origins else "", request.identified_by, content_type)
+    return kind(body, status, headers, block, result)
 
 
 @lru_cache(maxsize=1024)

@@ -1,10 +1,11 @@
 """The bodies of the API, as structs: requests are decoded by them, and the OpenAPI document is made of them."""
 
 import re
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from mylist.errors import (
     ContentFieldsRequiredError,
@@ -15,7 +16,7 @@ from mylist.errors import (
     TooManyIdsError,
 )
 from mylist.lists.batch import Batch
-from mylist.lists.item import CONTENT_TYPES, ContentType, is_content_type
+from mylist.lists.item import CONTENT_TYPES, EPOCH, ContentType, Item, is_content_type, to_milliseconds
 
 _T = TypeVar("_T")
 
@@ -60,11 +61,20 @@ class BatchRequest(Struct, rename="camel"):
     remove: Annotated[list[str], Meta(examples=[["507f1f77bcf86cd799439013"]])] = []
 
 
+class ImportLine(Struct, rename="camel"):
+    """An item to put on a list, as of a moment or, without one, now."""
+
+    content_id: ContentId
+    content_type: ContentType
+    added_at: Annotated[datetime, Meta(tz=True)] | None = None
+
+
 # Where msgspec says that the trouble is, as in "Expected `str`, got `int` - at `$.contentId`".
 _FIELD_IN_ERROR = re.compile(r"`\$\.(\w+)")
 _add_request = msgspec.json.Decoder(AddRequest)
 _put_request = msgspec.json.Decoder(PutRequest)
 _contains_request = msgspec.json.Decoder(ContainsRequest)
+_import_line = msgspec.json.Decoder(ImportLine)
 _batch_request = msgspec.json.Decoder(BatchRequest)
 _FORMS = {
     "contentIds": "an array of strings",
@@ -134,6 +144,25 @@ def decode_batch_request(body: bytes, content_type: str) -> Batch:
     if len(request.add) + len(request.remove) > MOST_IDS:
         raise TooManyIdsError(MOST_IDS)
     return Batch([_to_add(each) for each in request.add], request.remove)
+
+
+def decode_line(line: bytes, latest: datetime) -> Item | str:
+    """Reads an item out of a line of an import; gives why it is none, if so.
+
+    Args:
+        line: the line.
+        latest: moment after which no item can have been added.
+    """
+    try:
+        given = _import_line.decode(line.decode())
+    except msgspec.ValidationError as error:
+        return str(error)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return "Not JSON"
+    added_at = given.added_at or datetime.now(UTC)
+    if not EPOCH <= added_at <= latest:
+        return "addedAt is before 1970 or in the future"
+    return Item(to_milliseconds(added_at), bytes.fromhex(given.content_id), given.content_type)
 
 
 def _to_add(request: AddRequest) -> tuple[str, ContentType]:
@@ -226,6 +255,82 @@ class ContainsResponse(Struct, rename="camel", forbid_unknown_fields=True):
 
     success: Literal[True]
     data: Presence
+
+
+class ChangedItem(Struct, rename="camel", forbid_unknown_fields=True):
+    """That an item was put on the list, at `addedAt`, or taken off it; `changedAt` is when the service did that."""
+
+    change: Literal["added", "removed"]
+    content_id: ContentId
+    content_type: ContentType
+    changed_at: Timestamp
+    added_at: Timestamp | UnsetType = UNSET
+
+
+class ChangesData(Struct, rename="camel", forbid_unknown_fields=True):
+    """Changes, oldest first; `token` is what to ask with next, at once if `hasMore` says that there are more."""
+
+    changes: list[ChangedItem]
+    token: str
+    has_more: bool
+
+
+class ChangesResponse(Struct, rename="camel", forbid_unknown_fields=True):
+    """What changed on the list."""
+
+    success: Literal[True]
+    data: ChangesData
+
+
+class ClearData(Struct, rename="camel", forbid_unknown_fields=True):
+    """How many items were taken off the list."""
+
+    removed: Count
+
+
+class ClearResponse(Struct, rename="camel", forbid_unknown_fields=True):
+    """The list was cleared."""
+
+    success: Literal[True]
+    message: Literal["Your list was cleared"]
+    data: ClearData
+
+
+class ExportedItem(Struct, rename="camel", forbid_unknown_fields=True):
+    """A line of an export."""
+
+    content_id: ContentId
+    content_type: ContentType
+    added_at: Timestamp
+
+
+class ImportedLine(Struct, rename="camel", forbid_unknown_fields=True):
+    """What became of a line of an import, numbered from 1; without a `line`, an item that no line names."""
+
+    line: Annotated[int, Meta(ge=1)] | None
+    content_id: ContentId | None
+    outcome: Literal["added", "existing", "not_found", "full", "invalid", "removed"]
+    error: str | UnsetType = UNSET
+
+
+class LimitsData(Struct, rename="camel", forbid_unknown_fields=True):
+    """The limits in force."""
+
+    max_list_size: Count
+    default_page_size: Count
+    max_page_size: Count
+    max_content_ids: Count
+    max_changes: Count
+    changes_known_for_days: Count
+    max_body_bytes: Count
+    max_import_bytes: Count
+
+
+class LimitsResponse(Struct, rename="camel", forbid_unknown_fields=True):
+    """What may be asked for."""
+
+    success: Literal[True]
+    data: LimitsData
 
 
 class RemoveResponse(Struct, rename="camel", forbid_unknown_fields=True):

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mylist.lists.item import ContentType, parse_content_id
+from mylist.lists.item import ContentType, Item, parse_content_id
 
 AddOutcome = Literal["added", "existing", "not_found"]
 RemoveOutcome = Literal["removed", "missing"]
+MergeOutcome = Literal["added", "existing", "not_found", "full"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +68,27 @@ def outcomes(batch: Batch, existing: set[bytes], added: set[bytes], removed: set
         of_removals.append((text, "removed" if content_id in removed else "missing"))
         removed.discard(content_id or b"")
     return Outcomes(of_additions, of_removals)
+
+
+def merge_outcomes(
+    items: Sequence[Item], wanted: set[bytes], there: set[bytes], added: set[bytes]
+) -> list[MergeOutcome]:
+    """Says what became of each item; one that is there twice was done the first time.
+
+    Args:
+        items: what was asked for.
+        wanted: content ids (12 bytes) of those that are a movie or show.
+        there: those of them that were on the list already.
+        added: those of them that are on the list by this.
+    """
+    new = set(added)
+    said: list[MergeOutcome] = []
+    for content_id in (item.content_id for item in items):
+        if content_id in new:
+            new.remove(content_id)
+            said.append("added")
+        elif content_id in there or content_id in added:
+            said.append("existing")
+        else:
+            said.append("full" if content_id in wanted else "not_found")
+    return said

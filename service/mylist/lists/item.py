@@ -10,7 +10,7 @@ ContentType = Literal["movie", "tvshow"]
 CONTENT_TYPES: tuple[ContentType, ...] = get_args(ContentType)
 
 _CONTENT_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -26,12 +26,12 @@ def parse_content_id(text: str) -> bytes | None:
 
 def to_milliseconds(moment: datetime) -> int:
     """Converts an aware moment to whole milliseconds since 1970 UTC."""
-    return (moment - _EPOCH) // _MILLISECOND
+    return (moment - EPOCH) // _MILLISECOND
 
 
 def to_moment(milliseconds: int) -> datetime:
     """Converts milliseconds since 1970 to an aware UTC moment."""
-    return _EPOCH + milliseconds * _MILLISECOND
+    return EPOCH + milliseconds * _MILLISECOND
 
 
 def iso_format(moment: datetime) -> str:
@@ -48,7 +48,7 @@ def iso_format_milliseconds(milliseconds: int) -> bytes:
 
 @lru_cache(maxsize=4096)
 def _day(days: int) -> bytes:
-    return f"{(_EPOCH + timedelta(days=days)).date()}T".encode()
+    return f"{(EPOCH + timedelta(days=days)).date()}T".encode()
 
 
 _MINUTES = [b"%02d:%02d:" % divmod(minute, 60) for minute in range(1440)]

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from mylist import metrics
@@ -15,13 +15,15 @@ from mylist.errors import (
     ItemNotInListError,
     ListFullError,
     PartlyAppliedError,
+    SyncTokenExpiredError,
     UnavailableError,
 )
-from mylist.lists.batch import Batch, Outcomes, outcomes
+from mylist.lists.batch import Batch, MergeOutcome, Outcomes, merge_outcomes, outcomes
+from mylist.lists.changes import Change, Progress, from_the_beginning
 from mylist.lists.item import ContentType, Item, parse_content_id, to_milliseconds
 from mylist.lists.value import ListValue, content_key
 from mylist.store.connection import Database
-from mylist.store.lists import ListStore
+from mylist.store.lists import RETENTION, ListStore
 from mylist.tasks import start
 
 _T = TypeVar("_T")
@@ -31,6 +33,8 @@ _LONG = 10_000
 # How often it is tried to put an item that somebody else takes off again each time, and the seconds in between.
 _ATTEMPTS = 3
 _PAUSE = 0.05
+# For how long a removal is sure to be known, in milliseconds: one that is about to be forgotten may be so in between.
+_KNOWN_FOR = (RETENTION - timedelta(minutes=1)) // timedelta(milliseconds=1)
 
 
 class Lists:
@@ -65,6 +69,10 @@ class Lists:
         value, cache = await self._cache.read(user_id)
         return value.contains(map(parse_content_id, content_ids)), cache
 
+    async def whole(self, user_id: str) -> tuple[ListValue, CacheResult]:
+        """Reads a whole list, however long it is, and says how the cache took part."""
+        return await self._cache.read(user_id)
+
     async def contents(self, value: ListValue, page: int, page_size: int) -> list[tuple[int, Entry]]:
         """Gives when each item of a page was added (milliseconds since 1970 UTC), and what it is; newest first.
 
@@ -73,6 +81,24 @@ class Lists:
         records = value.page(page, page_size)
         entries = await self._catalogue.entries([key for _, key in records])
         return [(added_at, entry) for (added_at, _), entry in zip(records, entries, strict=True)]
+
+    async def changes(self, user_id: str, known: Progress | None, *, most: int) -> tuple[list[Change], Progress]:
+        """Gives what changed on a list since somebody knew it, oldest first, and how far they know it then.
+
+        To somebody who knows nothing (None), what is on the list. With more than `most` changes, the rest comes next.
+
+        Raises:
+            SyncTokenExpiredError: what was removed since is not known any more.
+        """
+        now, settled = await self._store.clock()
+        if known and known.needs <= now - _KNOWN_FOR:
+            raise SyncTokenExpiredError
+        progress = known.begin(settled) if known else from_the_beginning(settled)
+        found, end = await self._store.changes(
+            user_id, progress.after, removals_after=progress.settled if progress.first else None, most=most
+        )
+        new = [change for change in found if change.told not in progress.told]
+        return new, progress.advance(new, end)
 
     async def add(self, user_id: str, content_id: str, content_type: ContentType) -> Item:
         """Puts a movie or show on a list.
@@ -129,6 +155,24 @@ class Lists:
         """
         return await self._to_the_end(self._change(user_id, batch))
 
+    async def clear(self, user_id: str, only: set[bytes] | None = None) -> int:
+        """Takes everything off a list, or only some content ids (12 bytes); gives how many items that were.
+
+        Raises:
+            OutcomeUnknownError: MongoDB did not answer; any of them may have been removed.
+        """
+        return await self._to_the_end(self._clear(user_id, only))
+
+    async def merge(self, user_id: str, items: Sequence[Item], *, capped: bool) -> list[MergeOutcome]:
+        """Puts items on a list behind one fence, each as of its own moment; says what became of each, in their order.
+
+        Unless it is `capped`, the list may have more items afterwards than it may have otherwise.
+
+        Raises:
+            OutcomeUnknownError: MongoDB did not answer; any of them may have been added.
+        """
+        return await self._to_the_end(self._merge(user_id, items, capped=capped))
+
     async def finish(self) -> None:
         """Waits until the changes under way have ended."""
         if self._changes:
@@ -178,6 +222,33 @@ class Lists:
                 await self._require_room(user_id, cached, coming=len(coming), going=len(going))
                 already = await self._apply(user_id, coming, going)
             return outcomes(batch, set(wanted), {item.content_id for item in coming} - already, going)
+
+    async def _clear(self, user_id: str, only: set[bytes] | None) -> int:
+        with metrics.mutation("clear"):
+            async with self._changing(user_id):
+                if only is None:
+                    return await self._store.delete_all(user_id)
+                return await self._store.delete_many(user_id, only)
+
+    async def _merge(self, user_id: str, items: Sequence[Item], *, capped: bool) -> list[MergeOutcome]:
+        with metrics.mutation("merge"):
+            known = await self._catalogue.existing({content_key(each.content_id, each.content_type) for each in items})
+            wanted: dict[bytes, Item] = {}
+            for item in items:
+                if content_key(item.content_id, item.content_type) in known:
+                    wanted.setdefault(item.content_id, item)
+            there: set[bytes] = set()
+            coming: list[Item] = []
+            if wanted:
+                async with self._changing(user_id) as cached:
+                    there = await self._store.find_many(user_id, wanted)
+                    coming = [item for item in wanted.values() if item.content_id not in there]
+                    if capped and coming:
+                        held = cached if cached is not None else await self._store.count(user_id, limit=self._max_items)
+                        coming = coming[: max(self._max_items - held, 0)]
+                    if coming:
+                        there |= await self._store.insert_many(user_id, coming)
+            return merge_outcomes(items, set(wanted), there, {item.content_id for item in coming} - there)
 
     async def _require_room(self, user_id: str, cached: int | None, *, coming: int, going: int = 0) -> None:
         most = self._max_items + going - coming

@@ -93,8 +93,12 @@ class ListValue:
 
     def contains(self, content_ids: Iterable[bytes | None]) -> list[bool]:
         """Says of each content id (12 bytes; None is none) whether the list has it, as far as the list is here."""
-        present = {content_id for (content_id,) in _CONTENT_ID.iter_unpack(memoryview(self.data)[_HEADER.size :])}
+        present = self.content_ids()
         return [content_id in present for content_id in content_ids]
+
+    def content_ids(self) -> set[bytes]:
+        """Gives the content ids (12 bytes) that are here."""
+        return {content_id for (content_id,) in _CONTENT_ID.iter_unpack(memoryview(self.data)[_HEADER.size :])}
 
     def page(self, page: int, page_size: int) -> list[tuple[int, bytes]]:
         """Gives `added_at` (milliseconds) and content key of each item of a page; `page` counts from 1.
