@@ -3,21 +3,22 @@
 from bench import bars
 from bench.comparison import CHANGE, FIND, MOTOR, PYMONGO, TASKS, name
 from bench.figures import Row, Run
-from bench.groups import CONNECTIONS, EMPTY, GROUPS, ITEMS
+from bench.groups import CONNECTIONS, EMPTY, GROUPS, ITEMS, Group
 
-_BY_RATIO = {"reads", "observation", "lengths", "distance", "others"}
+_BY_RATIO = {"reads", "observation", "lengths", "selections", "distance", "others"}
 
 
 def draw(run: Run) -> dict[str, str]:
-    """Draws the charts of a complete run; gives each as SVG, by the name of its group."""
-    charts = {group.name: _ratios(run, group.name, group.heading) for group in GROUPS if group.name in _BY_RATIO}
+    """Draws the charts of a run; gives each as SVG, by the name of its group."""
+    measured = _BY_RATIO & {figures.name for figures in run.groups}
+    charts = {group.name: _ratios(run, group) for group in GROUPS if group.name in measured}
     return charts | {"connections": _connections(run), "changes": _changes(run), "drivers": _drivers(run)}
 
 
-def _ratios(run: Run, group: str, heading: str) -> str:
-    ratios = {row.name: row.ratio.middle for row in _rows(run, group) if row.ratio}
-    title = f"{heading}: requests/s, of the empty route"
-    return bars.draw(group, title, list(ratios), {"": list(ratios.values())}, "{:.2f}")
+def _ratios(run: Run, group: Group) -> str:
+    ratios = {row.name: row.ratio.middle for row in _rows(run, group.name) if row.ratio}
+    title = f"{group.heading}: requests/s, {group.tables[0].reference}"
+    return bars.draw(group.name, title, list(ratios), {"": list(ratios.values())}, "{:.2f}")
 
 
 def _connections(run: Run) -> str:

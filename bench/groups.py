@@ -6,6 +6,7 @@ from typing import Protocol
 
 from bench.changes import Changes
 from bench.comparison import Drivers
+from bench.holding import Holding
 from bench.loads import USUAL_CONNECTIONS, Case, Loads
 from bench.memory import Memory
 from bench.placing import Placed
@@ -77,6 +78,14 @@ FEW, MANY = (Server(sampled=0.01, redis=Redis(others=others)) for others in (1_0
 LENGTHS = (25, 200, 1000, 5000)
 CONNECTIONS = (1, 16, 64, 256)
 _OF_200 = Placed("list-of-200-", 200, 200)
+_PAGE_OF_20, _PAGE_OF_100 = "items, 20 of 200", "items, 100 of 200"
+SELECTIONS = {
+    "movies by title": ("movies20", _PAGE_OF_20),
+    "by cursor": ("cursor20", _PAGE_OF_20),
+    "ids": ("ids20", _PAGE_OF_20),
+    "contains, 100 ids": ("contains100", _PAGE_OF_100),
+}
+"""Rows, each with the kind of its requests and the page of the same size and list that it is compared with."""
 
 EMPTY = Case("empty route", BASELINE, "empty", of=None)
 ITEMS = Case("items, 20", USUAL, "items20")
@@ -171,6 +180,32 @@ GROUPS = (
                     )
                 )
             ),
+        ),
+    ),
+    Group(
+        "selections",
+        "Selected parts of a list",
+        "16 connections; lists of 200, of which each answer is about 20 unless it says otherwise, compared with the "
+        "page of as many. They are remembered as pages are, so the difference is mainly that between reading a whole "
+        "list and reading its beginning; `contains` has a body to receive and is worked out each time. Below, "
+        "a list of 5,000 is selected from each time: the longest that a task beside it had to wait for its turn, of "
+        "ten reads, and of one by a process that knows none of the titles.",
+        20,
+        (
+            Table(
+                Loads(
+                    (
+                        Case(_PAGE_OF_20, UNCHECKED, "items20", of=None, placed=_OF_200),
+                        Case(_PAGE_OF_100, UNCHECKED, "items100", of=None, placed=_OF_200),
+                        *(
+                            Case(name, UNCHECKED, requests, of=page, placed=_OF_200)
+                            for name, (requests, page) in SELECTIONS.items()
+                        ),
+                    )
+                ),
+                reference="of the page",
+            ),
+            Table(Holding(), compared="held"),
         ),
     ),
     Group(

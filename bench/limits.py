@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from bench.groups import SELECTIONS
+from bench.holding import READS, UNKNOWN
 from bench.memory import OF_A_LIST
 from bench.samples import Sample, quantity
 
@@ -33,7 +35,7 @@ class Limit:
     says: str
     group: str
     row: str
-    quantity: Literal["rate", "time", "p50", "p99", "memory"]
+    quantity: Literal["rate", "time", "p50", "p99", "memory", "held"]
     bound: float
     of: str | None = None
     least: bool = False
@@ -109,6 +111,14 @@ LIMITS = (
         "time",
         1.3,
         "items, 20 of 25",
+    ),
+    *(
+        Limit(f"time of {row}, of a cached page of the same size", "selections", row, "time", 1.5, page)
+        for row, (_, page) in SELECTIONS.items()
+    ),
+    *(
+        Limit(f"longest hold of the event loop by a list of 5,000, {row}, in ms", "selections", row, "held", 20.0)
+        for row in (UNKNOWN, *READS)
     ),
     *(
         Limit(

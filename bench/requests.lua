@@ -9,12 +9,27 @@ local function get(path, user, etag)
   return wrk.format("GET", path, { ["user-id"] = user, ["if-none-match"] = etag })
 end
 
+local titles = {}
+for number = 1, 100 do
+  titles[number] = string.format('"10ad%020x"', number)
+end
+local asked = '{"contentIds":[' .. table.concat(titles, ",") .. "]}"
+
+local function contains(user)
+  local headers = { ["user-id"] = user, ["content-type"] = "application/json" }
+  return wrk.format("POST", "/api/mylist/contains", headers, asked)
+end
+
 local kinds = {
   empty = function() return get("/empty") end,
   fixed = function() return get("/fixed") end,
   redis = function(user) return get("/redis", user) end,
   items20 = function(user) return get("/api/mylist/items", user) end,
   items100 = function(user) return get("/api/mylist/items?pageSize=100", user) end,
+  movies20 = function(user) return get("/api/mylist/items?type=movie&sort=title", user) end,
+  cursor20 = function(user) return get("/api/mylist/items?cursor=", user) end,
+  ids20 = function(user) return get("/api/mylist/items?view=ids", user) end,
+  contains100 = contains,
   unchanged = function(user, etags) return get("/api/mylist/items", user, etags[user]) end,
   stats = function(user) return get("/api/mylist/stats", user) end,
 }

@@ -20,6 +20,7 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
         processor: processor time that an operation took of the process that is measured, in microseconds.
         memory: bytes of Redis' memory.
         cached: the share of the reads of lists that the cache answered.
+        held: the longest time that the event loop was held, in milliseconds of processor time.
     """
 
     rate: float | None = None
@@ -30,6 +31,7 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
     processor: float | None = None
     memory: float | None = None
     cached: float | None = None
+    held: float | None = None
 
 
 QUANTITIES = Sample.__struct_fields__

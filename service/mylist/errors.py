@@ -128,6 +128,15 @@ class InvalidSyncTokenError(BadRequestError):
         super().__init__("since must be a token that this user was given")
 
 
+class InvalidCursorError(BadRequestError):
+    """`cursor` is damaged, or was given to somebody else or for another order."""
+
+    code = "INVALID_CURSOR"
+
+    def __init__(self) -> None:
+        super().__init__("cursor must be a nextCursor of the same user, type, genre, sort and order")
+
+
 class TooManyIdsError(ServiceError):
     """The request names more movies and shows than one request may."""
 

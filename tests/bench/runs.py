@@ -2,6 +2,7 @@
 
 from bench.figures import Run, sum_up
 from bench.groups import GROUPS, Group, Table
+from bench.holding import Holding
 from bench.memory import Memory
 from bench.samples import Sample
 
@@ -26,4 +27,6 @@ def _sample(table: Table, place: int, number: int) -> Sample:
         return Sample(p50=place, p99=3 * place)
     if isinstance(table.part, Memory):
         return Sample(memory=600)
+    if isinstance(table.part, Holding):
+        return Sample(held=place)
     return Sample(rate=20_000 / place + number, p50=place, p99=3 * place, processor=100 * place)

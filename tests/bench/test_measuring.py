@@ -15,6 +15,7 @@ from bench.client import Client, UnexpectedAnswerError, request
 from bench.comparison import Drivers
 from bench.flames import ProfileError, record
 from bench.groups import ITEMS, USUAL
+from bench.holding import UNKNOWN, Holding
 from bench.loads import Case, Loads
 from bench.memory import OF_A_LIST, Memory
 from bench.placing import Placed, key_of, place
@@ -103,6 +104,17 @@ def test_drivers(stage: Stage) -> None:
 
     assert set(samples) == set(drivers.references)
     assert all(sample.rate and sample.processor and sample.p50 for sample in samples.values())
+
+
+def test_holds_of_the_event_loop(stage: Stage) -> None:
+    holding = Holding()
+
+    samples = holding.measure(stage, 0)
+
+    assert set(samples) == set(holding.references)
+    held = {name: sample.held or 0 for name, sample in samples.items()}
+    # Documents are fetched and rendered a hundred at a time, and that takes longer than anything else.
+    assert all(0 < each < held[UNKNOWN] for name, each in held.items() if name != UNKNOWN)
 
 
 def test_memory(stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from http import HTTPStatus
+from urllib.parse import parse_qs
 
 import httpx
 from msgspec import Struct
@@ -28,6 +29,7 @@ _LINES: dict[tuple[str, str], type[Struct]] = {
     ("GET", "/api/mylist/export"): schemas.ExportedItem,
     ("POST", "/api/mylist/import"): schemas.ImportedLine,
 }
+_SELECTING = {"type", "genre", "sort", "order", "cursor", "view"}
 _WITHOUT_BODY = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 _STATUSES = {
     ("POST", "/api/mylist/add"): {HTTPStatus.CREATED},
@@ -35,8 +37,9 @@ _STATUSES = {
 }
 
 
-def check_shape(method: str, path: str, status: int, body: bytes) -> None:
+def check_shape(method: str, target: str, status: int, body: bytes) -> None:
     """Fails when the answer to this request does not have the documented form."""
+    path, _, query = target.partition("?")
     if method == "HEAD" or status in _WITHOUT_BODY:
         assert body == b""
         return
@@ -47,7 +50,11 @@ def check_shape(method: str, path: str, status: int, body: bytes) -> None:
         return
     if route in _LINES:
         Decoder(_LINES[route]).decode_lines(body)
-    if route in _SHAPES:
+    elif route == ("GET", "/api/mylist/items") and (
+        given := _SELECTING & parse_qs(query, keep_blank_values=True).keys()
+    ):
+        Decoder(schemas.IdsResponse if "view" in given else schemas.SelectionResponse).decode(body)
+    elif route in _SHAPES:
         assert status in _STATUSES.get(route, {HTTPStatus.OK}) or path == "/readyz"
         Decoder(_SHAPES[route]).decode(body)
 
@@ -56,4 +63,5 @@ def check_response(response: httpx.Response) -> None:
     """Does as `check_shape`, as an event hook of a client."""
     response.read()
     request = response.request
-    check_shape(request.method, request.url.path, response.status_code, response.content)
+    target = request.url.raw_path.decode("ascii")
+    check_shape(request.method, target, response.status_code, response.content)

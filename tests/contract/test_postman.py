@@ -24,6 +24,8 @@ DOCUMENTED = {
     "Health Check": 200,
     "Add Movie to List": 201,
     "Get My List Items": 200,
+    "Get Movies by Title": 200,
+    "Walk My List by Cursor": 200,
     "Get List Stats": 200,
     "Remove from List": 200,
     "Put Item": 201,

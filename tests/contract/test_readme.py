@@ -61,6 +61,8 @@ STATUSES: list[list[int]] = [
     [409],  # once more
     [200, 200],  # default and custom pagination
     [200],  # the first item
+    [200],  # filtered and sorted, as ids
+    [200],  # and on by cursor
     [200],  # statistics
     [200, 304],  # HEAD, then GET with what it told
     [200],  # remove The Matrix

@@ -48,6 +48,16 @@ class TestContains:
         assert [each.json()["data"]["contains"] for each in seen] == [[False], [False], [True], [False]]
         assert [each.headers["x-cache"] for each in seen] == ["miss", "hit", "miss", "miss"]
 
+    def test_of_the_same_ids_again_is_as_exact_about_the_body(self, user: User) -> None:
+        user.add(MATRIX_ID)
+        bodies = [f'{{"contentIds":["{each}"]}}' for each in (MATRIX_ID, UNKNOWN_ID, MATRIX_ID, UNKNOWN_ID)]
+        json, text = ({**user.headers, "content-type": each} for each in ("application/json", "text/plain"))
+        answers = [user.client.post("/api/mylist/contains", content=each, headers=json) for each in bodies]
+
+        assert [each.json()["data"]["contains"] for each in answers] == [[True], [False], [True], [False]]
+        refused = user.client.post("/api/mylist/contains", content=bodies[0], headers=text)
+        assert refused.json()["code"] == "INVALID_JSON"
+
     def test_knows_an_id_however_it_is_written(self, user: User) -> None:
         user.add(MATRIX_ID)
         assert contains(user, [MATRIX_ID.upper()]).json()["data"]["contains"] == [True]

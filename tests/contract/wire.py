@@ -85,7 +85,7 @@ class Connection:
         head = (await self._reader.readuntil(b"\r\n\r\n"))[:-4]
         received = await self._reader.readexactly(_length(head))
         status, answered = _head(head)
-        check_shape(method, target.partition("?")[0], status, received)
+        check_shape(method, target, status, received)
         return Answer(status, answered, received)
 
     async def close(self) -> None:

@@ -213,3 +213,73 @@ async def test_dates_are_utc_to_the_millisecond(world: World) -> None:
     (entry,) = await world.catalogue.entries([content_key(content_id.binary, "tvshow")])
 
     assert b'"aired":"1999-03-31T01:02:03.004Z"' in entry.after
+
+
+async def test_genres_are_those_of_movies_and_shows_in_any_case_and_text_alone(world: World) -> None:
+    await world.database.handle["movies"].insert_one({"genres": ["SciFi", 7, None, ["Nested"]]})
+    await world.database.handle["tvshows"].insert_one({"genres": ["DRAMA"]})
+
+    assert await world.catalogue.has_genre("scifi")
+    assert await world.catalogue.has_genre("drama")
+    for other in ("SciFi", "7", "nested", "comedy", ""):
+        assert not await world.catalogue.has_genre(other)
+
+
+async def test_an_unknown_genre_is_asked_for_every_five_seconds_and_a_known_one_by_its_ttl(world: World) -> None:
+    movies = world.database.handle["movies"]
+    await movies.insert_one({"genres": ["early"]})
+    assert await world.catalogue.has_genre("early")
+    await movies.insert_one({"genres": ["late"]})
+
+    world.now = 4.9
+    assert not await world.catalogue.has_genre("late")
+    world.now = 5
+    assert await world.catalogue.has_genre("late")
+    await movies.delete_one({"genres": "early"})
+    world.now = 5 + TTL - 0.1
+    assert await world.catalogue.has_genre("early")
+    world.now = 5 + TTL
+    assert not await world.catalogue.has_genre("early")
+
+
+async def test_without_mongodb_any_genre_is_taken_on_trust_until_some_are_known(world: World) -> None:
+    await world.database.handle["movies"].insert_one({"genres": ["known"]})
+    world.database.available = False
+    assert await world.catalogue.has_genre("anything")
+
+    world.database.available = True
+    assert await world.catalogue.has_genre("known")
+    world.database.available = False
+    world.now = 100 * TTL
+    assert await world.catalogue.has_genre("known")
+    assert not await world.catalogue.has_genre("anything")
+
+
+async def test_many_titles_are_fetched_a_hundred_at_a_time_one_after_the_other(world: World) -> None:
+    keys = [content_key(ObjectId().binary, "movie") for _ in range(250)]
+    most = 0
+
+    async def watch() -> None:
+        nonlocal most
+        while True:
+            most = max(most, world.database.under_way)
+            await asyncio.sleep(0)
+
+    watching = asyncio.create_task(watch())
+    assert await world.titles(*keys) == [None] * 250
+    watching.cancel()
+    assert (world.finds.count, most) == (3, 1)
+
+
+async def test_an_entry_has_what_lists_are_sorted_and_filtered_by(world: World) -> None:
+    content_id = ObjectId()
+    released = datetime(1999, 3, 31, tzinfo=UTC)
+    await world.database.handle["movies"].insert_one(
+        {"_id": content_id, "title": "The MATRIX", "genres": ["SciFi", 7], "releaseDate": released}
+    )
+    withdrawn = content_key(ObjectId().binary, "movie")
+
+    movie, nothing = await world.catalogue.entries([content_key(content_id.binary, "movie"), withdrawn])
+
+    assert (movie.title, movie.released_at, movie.genres) == (b"the matrix", 922_838_400_000, ("scifi",))
+    assert (nothing.title, nothing.released_at, nothing.genres) == (None, None, ())

@@ -1,6 +1,7 @@
 """What a read costs in round trips: as MongoDB's driver reports its commands, and as Redis sees those that arrive."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -11,6 +12,7 @@ from pymongo import AsyncMongoClient
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 from redis.asyncio import Redis
 
+from mylist.api.selection import Selection
 from mylist.cache.commands import CacheCommands
 from mylist.cache.connection import connect
 from mylist.cache.link import HEARTBEAT, Link
@@ -19,6 +21,7 @@ from mylist.cache.primaries import REIGN_SIZE
 from mylist.cache.reads import CoalescedReads
 from mylist.catalogue.catalogue import Catalogue
 from mylist.development.servers import ValkeyServer, running
+from mylist.lists.arrangement import SORTS, Arrangement, Sort
 from mylist.lists.batch import Batch
 from mylist.lists.service import Lists
 from mylist.lists.value import ListValue
@@ -174,6 +177,38 @@ async def test_a_cached_read_asks_redis_once_and_mongodb_never(world: World, use
     assert await world.round_trips() == ([], ["GETRANGE"])
 
 
+async def test_a_cached_selection_of_known_titles_asks_redis_once_and_mongodb_never(world: World, user_id: str) -> None:
+    await world.database.handle["movies"].insert_one({"genres": ["Drama"]})
+    await world.fill(user_id, await world.titles("movies", 15), await world.titles("tvshows", 10))
+
+    async def select(sort: Sort, genre: str | None) -> int:
+        value, _ = await world.lists.read(user_id, first=Selection.last)
+        arrangement = Arrangement("movie", genre, sort, descending=True)
+        return (await world.lists.select(value, arrangement, 0, 5, ids_only=False)).total
+
+    assert await select("title", "drama") == 0
+    await world.round_trips()
+
+    for sort in SORTS:
+        assert await select(sort, None) == 15
+        assert await select(sort, "drama") == 0
+        assert await world.round_trips() == ([], ["GETRANGE", "GETRANGE"])
+
+
+async def test_ids_in_the_order_of_the_list_take_no_title(world: World, user_id: str) -> None:
+    await world.fill(user_id, await world.titles("movies", 30), [])
+    await world.read(user_id)
+    world.forget_titles()
+    await world.round_trips()
+
+    value, _ = await world.lists.read(user_id, first=Selection.last)
+    arrangement = Arrangement("movie", None, "addedAt", descending=False)
+    excerpt = await world.lists.select(value, arrangement, 0, 20, ids_only=True)
+
+    assert (len(excerpt.items), excerpt.contents, excerpt.fresh_until) == (20, None, float("inf"))
+    assert await world.round_trips() == ([], ["GETRANGE"])
+
+
 async def test_a_batch_takes_one_fence_and_one_write_in_each_direction(world: World, user_id: str) -> None:
     movies = await world.titles("movies", 60)
     await world.fill(user_id, movies[:30], [])
@@ -194,11 +229,12 @@ async def test_a_batch_takes_one_fence_and_one_write_in_each_direction(world: Wo
 async def test_a_hundred_ids_are_looked_up_in_one_round_trip(world: World, user_id: str) -> None:
     movies = await world.titles("movies", 200)
     await world.fill(user_id, movies, [])
-    await world.lists.contains(user_id, [])
+    await world.lists.read(user_id, first=sys.maxsize)
     await world.round_trips()
 
-    asked = [*(str(each) for each in movies[::4]), *(str(ObjectId()) for _ in range(50))]
-    assert await world.lists.contains(user_id, asked) == ([True] * 50 + [False] * 50, CacheResult.HIT)
+    asked = [*(each.binary for each in movies[::4]), *(ObjectId().binary for _ in range(50))]
+    value, result = await world.lists.read(user_id, first=sys.maxsize)
+    assert (value.contains(asked), result) == ([True] * 50 + [False] * 50, CacheResult.HIT)
     assert await world.round_trips() == ([], ["GETRANGE"])
 
 

@@ -1,13 +1,16 @@
 """Remembered pages: used again for the very same list only, never past their titles' time, within a bound of memory."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from mylist.api.etags import etag_of
-from mylist.api.pages import Pages
+from mylist.api.pages import Pages, Question
 from mylist.api.paging import Paging
+from mylist.api.selection import Selection, parse_reading
 from mylist.catalogue.catalogue import Entry
+from mylist.lists.arrangement import Excerpt, Position
 from mylist.lists.item import Item
 from mylist.lists.value import ListValue
 
@@ -25,6 +28,10 @@ def entry(title: str, *, refresh_at: float = 60.0) -> Entry:
         refresh_at=refresh_at,
         expires_at=2 * refresh_at,
     )
+
+
+def listed(numbers: Iterable[int]) -> ListValue:
+    return ListValue.of(Item(number, number.to_bytes(12, "big"), "movie") for number in numbers)
 
 
 class World:
@@ -127,6 +134,48 @@ def test_those_used_last_are_kept_within_the_bound() -> None:
 
     assert kept == list(range(100 - len(kept), 100))
     assert 5 < len(kept) < 12
+
+
+def test_a_selection_is_used_again_for_the_same_whole_list_until_a_title_that_decided_is_due() -> None:
+    world = World()
+    long, longer = (listed(range(each, 99)) for each in (30, 0))
+    selection = parse_reading("sort=title&pageSize=1", 20, 100)
+    assert isinstance(selection, Selection)
+    excerpt = Excerpt(long.page(1, 1), [entry("Alien")], total=69, last=Position(b"alien", ID), fresh_until=30)
+    page = world.pages.render_selection("user", selection, long, excerpt)
+
+    assert decoded(page.body)["total"] == 69
+    assert page.link
+    assert world.pages.find("user", selection, long) == page
+    # Alike as far as the first page goes.
+    assert world.pages.find("user", selection, longer) is None
+    assert world.pages.find("another", selection, long) is None
+    assert world.pages.find("user", PAGING, long) is None
+    world.now = 30
+    assert world.pages.find("user", selection, long) is None
+    assert (world.pages.reused, world.pages.rendered) == (1, 1)
+
+
+def test_an_answer_is_used_again_for_the_same_question_about_the_same_list() -> None:
+    world = World()
+    question = Question("application/json", b"{}")
+    answer = world.pages.render_answer("user", question, LIST, b"yes")
+
+    assert world.pages.find("user", question, LIST) == answer
+    assert world.pages.find("user", question, OTHER_LIST) is None
+    assert world.pages.find("another", question, LIST) is None
+    assert world.pages.find("user", Question("application/json", b"[]"), LIST) is None
+    assert world.pages.find("user", Question("text/plain", b"{}"), LIST) is None
+    world.now = 1e9
+    assert world.pages.find("user", question, LIST) == answer
+
+
+def test_a_question_takes_of_the_memory_as_well() -> None:
+    world = World(capacity=10_000)
+    world.pages.render_answer("user", Question("application/json", b" " * 9000), LIST, b"yes")
+    assert world.pages.size > 9000
+    world.pages.render_answer("user", Question("application/json", b" " * 9001), LIST, b"yes")
+    assert 9000 < world.pages.size <= 10_000
 
 
 def test_a_page_beyond_the_bound_is_not_kept() -> None:

@@ -2,7 +2,14 @@
 
 import pytest
 
-from mylist.api.paging import parse_paging
+from mylist.api.paging import Paging
+from mylist.api.selection import parse_reading
+
+
+def paging(query: str) -> Paging:
+    asked = parse_reading(query, 20, 100)
+    assert isinstance(asked, Paging)
+    return asked
 
 
 @pytest.mark.parametrize(
@@ -19,6 +26,7 @@ from mylist.api.paging import parse_paging
         ("page=%202", 2),
         ("page=%2B4", 4),
         ("page=2&page=9", 2),
+        ("page=&page=9", 9),
         ("PAGE=2", 1),
         ("page=999999999999999999999999", 999999999999999),
         ("page=" + "9" * 5000, 999999999999999),
@@ -26,11 +34,11 @@ from mylist.api.paging import parse_paging
     ],
 )
 def test_a_page_below_one_or_unparsable_is_the_first(query: str, page: int) -> None:
-    assert parse_paging(query, 20, 100).page == page
+    assert paging(query).page == page
 
 
 def test_a_long_query_is_read_and_not_remembered() -> None:
-    assert parse_paging("x=" + "y" * 5000 + "&page=7", 20, 100).page == 7
+    assert paging("x=" + "y" * 5000 + "&page=7").page == 7
 
 
 @pytest.mark.parametrize(
@@ -39,6 +47,8 @@ def test_a_long_query_is_read_and_not_remembered() -> None:
         ("", 20),
         ("pageSize=7", 7),
         ("pageSize=0", 20),
+        ("pageSize=", 20),
+        ("pageSize=&pageSize=7", 7),
         ("pageSize=-1", 1),
         ("pageSize=abc", 20),
         ("pageSize=100", 100),
@@ -48,4 +58,4 @@ def test_a_long_query_is_read_and_not_remembered() -> None:
     ],
 )
 def test_a_page_size_is_brought_into_range(query: str, page_size: int) -> None:
-    assert parse_paging(query, 20, 100).page_size == page_size
+    assert paging(query).page_size == page_size

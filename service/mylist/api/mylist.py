@@ -3,7 +3,10 @@
 import msgspec
 from sanic import Blueprint, HTTPResponse
 
-from mylist.api.paging import parse_paging
+from mylist.api.context import Context
+from mylist.api.cursors import decode_cursor
+from mylist.api.pages import Question, RenderedPage
+from mylist.api.paging import Paging
 from mylist.api.request import ApiRequest
 from mylist.api.responses import json_response
 from mylist.api.schemas import (
@@ -25,7 +28,9 @@ from mylist.api.schemas import (
     decode_contains_request,
     decode_put_request,
 )
-from mylist.lists.item import Item, iso_format_milliseconds
+from mylist.api.selection import Selection, parse_reading
+from mylist.lists.item import Item, iso_format_milliseconds, parse_content_ids
+from mylist.lists.value import ListValue
 
 blueprint = Blueprint("mylist", url_prefix="/api/mylist")
 
@@ -96,25 +101,31 @@ async def batch(request: ApiRequest) -> HTTPResponse:
 async def contains(request: ApiRequest) -> HTTPResponse:
     """Says which of some movies and shows are on the user's list."""
     user_id = request.user_id
-    content_ids = decode_contains_request(request.body, request.content_type)
+    question = Question(request.content_type, request.body)
+    content_ids = decode_contains_request(question.body, question.content_type)
     context = request.app.ctx
     with context.admission:
-        present, cache = await context.lists.contains(user_id, content_ids)
-    return json_response(request, _encode(ContainsResponse(success=True, data=Presence(present))), cache=cache)
+        value, cache = await context.lists.read(user_id, first=question.last)
+        answer = context.pages.find(user_id, question, value)
+        if answer is None:
+            present = Presence(value.contains(parse_content_ids(content_ids)))
+            body = _encode(ContainsResponse(success=True, data=present))
+            answer = context.pages.render_answer(user_id, question, value, body)
+    return json_response(request, answer.body, cache=cache)
 
 
 @blueprint.route("/items", methods=["GET", "HEAD"])
 async def items(request: ApiRequest) -> HTTPResponse:
-    """Gives one page of the user's list, newest first, with the movies and shows."""
+    """Gives one page of the user's list, newest first, with the movies and shows; or what else of it is selected."""
     user_id = request.user_id
     context = request.app.ctx
-    paging = parse_paging(request.query_string, context.settings.default_page_size, context.settings.max_page_size)
+    asked = parse_reading(request.query_string, context.settings.default_page_size, context.settings.max_page_size)
     with context.admission:
-        value, cache = await context.lists.read(user_id, first=paging.last)
-        page = context.pages.find(user_id, paging, value)
+        value, cache = await context.lists.read(user_id, first=asked.last)
+        page = context.pages.find(user_id, asked, value)
         if page is None:
-            page = context.pages.render(user_id, paging, value, await context.lists.contents(value, *paging))
-    return json_response(request, page.body, etag=page.etag, cache=cache)
+            page = await _render(context, user_id, asked, value)
+    return json_response(request, page.body, etag=page.etag, cache=cache, link=page.link)
 
 
 @blueprint.route("/stats", methods=["GET", "HEAD"])
@@ -126,6 +137,15 @@ async def stats(request: ApiRequest) -> HTTPResponse:
         value, cache = await context.lists.read(user_id, first=0)
     data = StatsData(value.total, TypeCounts(value.movies, value.shows))
     return json_response(request, _encode(StatsResponse(success=True, data=data)), cache=cache)
+
+
+async def _render(context: Context, user_id: str, asked: Paging | Selection, value: ListValue) -> RenderedPage:
+    if isinstance(asked, Paging):
+        return context.pages.render(user_id, asked, value, await context.lists.contents(value, *asked))
+    arrangement, (page, page_size) = asked.arrangement, asked.paging
+    start = decode_cursor(asked.cursor, user_id, arrangement) if asked.cursor else (page - 1) * page_size
+    excerpt = await context.lists.select(value, arrangement, start, page_size, ids_only=asked.ids_only)
+    return context.pages.render_selection(user_id, asked, value, excerpt)
 
 
 def _entry(user_id: str, item: Item) -> AddedItem:

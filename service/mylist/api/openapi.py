@@ -11,9 +11,12 @@ from sanic import Blueprint, HTTPResponse
 from mylist import __version__
 from mylist.api import schemas
 from mylist.api.changes import DEFAULT_CHANGES, MOST_CHANGES
+from mylist.api.cursors import LONGEST as LONGEST_CURSOR
 from mylist.api.request import ApiRequest
 from mylist.api.responses import json_response
+from mylist.api.selection import LONGEST_GENRE, ORDERS, VIEWS
 from mylist.cache.list_cache import CacheResult
+from mylist.lists.arrangement import SORTS
 from mylist.lists.item import CONTENT_TYPES
 
 blueprint = Blueprint("openapi")
@@ -74,6 +77,46 @@ _MODE = {
     "description": "Whether the items come to those that are on the list, or take their place.",
     "schema": {"type": "string", "enum": ["merge", "replace"], "default": "merge"},
 }
+_SELECTING = [
+    {
+        "name": "type",
+        "in": "query",
+        "description": "Only items of this type.",
+        "schema": {"type": "string", "enum": list(CONTENT_TYPES)},
+    },
+    {
+        "name": "genre",
+        "in": "query",
+        "description": "Only items of this genre, in upper or lower case; one that no movie or show has is refused.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_GENRE},
+        "example": "SciFi",
+    },
+    {
+        "name": "sort",
+        "in": "query",
+        "description": "What the items are sorted by; `addedAt` unless given.",
+        "schema": {"type": "string", "enum": list(SORTS)},
+    },
+    {
+        "name": "order",
+        "in": "query",
+        "description": "`asc` for titles and `desc` for dates unless given.",
+        "schema": {"type": "string", "enum": list(ORDERS)},
+    },
+    {
+        "name": "cursor",
+        "in": "query",
+        "allowEmptyValue": True,
+        "description": "Empty to begin, then the `nextCursor` of the answer before; in place of `page`.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]*$", "maxLength": LONGEST_CURSOR},
+    },
+    {
+        "name": "view",
+        "in": "query",
+        "description": "`ids` leaves the movies and shows out.",
+        "schema": {"type": "string", "enum": list(VIEWS)},
+    },
+]
 _CONTENT_ID = {
     "name": "contentId",
     "in": "path",
@@ -101,6 +144,12 @@ _X_CACHE = {
         "description": "How the cache took part.",
         "required": True,
         "schema": {"type": "string", "enum": [result.value for result in CacheResult]},
+    }
+}
+_LINK = {
+    "Link": {
+        "description": "With any of `type`, `genre`, `sort`, `order`, `cursor` or `view`: where to go on (RFC 8288).",
+        "schema": {"type": "string"},
     }
 }
 _RETRY_AFTER = {
@@ -134,6 +183,8 @@ _STRUCTS = (
     schemas.LimitsResponse,
     schemas.RemoveResponse,
     schemas.ItemsResponse,
+    schemas.SelectionResponse,
+    schemas.IdsResponse,
     schemas.StatsResponse,
     schemas.HealthResponse,
     schemas.LivenessResponse,
@@ -222,13 +273,7 @@ def _paths() -> dict[str, Any]:
                 [400, 404, 503],
             )
         },
-        "/api/mylist/items": _readable(
-            "Items",
-            lists,
-            "Read a page of the list, newest first",
-            [_USER_ID, _PAGE, _PAGE_SIZE],
-            schemas.ItemsResponse,
-        )
+        "/api/mylist/items": _items(lists)
         | {
             "delete": _operation(
                 "clearItems",
@@ -325,6 +370,24 @@ def _import(tag: str) -> dict[str, Any]:
     return operation
 
 
+def _items(tag: str) -> dict[str, Any]:
+    operations = _readable(
+        "Items",
+        tag,
+        "Read a page of the list, newest first, or what else of it is selected",
+        [_USER_ID, _PAGE, _PAGE_SIZE, *_SELECTING],
+        schemas.ItemsResponse,
+    )
+    for operation in operations.values():
+        for status in ("200", "304"):
+            operation["responses"][status]["headers"] |= _LINK
+    answers = (schemas.ItemsResponse, schemas.SelectionResponse, schemas.IdsResponse)
+    operations["get"]["responses"]["200"]["content"] = {
+        "application/json": {"schema": {"anyOf": [_reference_to(each) for each in answers]}}
+    }
+    return operations
+
+
 def _contains(tag: str) -> dict[str, Any]:
     operation = _operation(
         "containsItems",
@@ -408,9 +471,13 @@ def _response(status: int, answer: type[msgspec.Struct] | None) -> dict[str, Any
 
 
 def _json_of(struct: type[msgspec.Struct]) -> dict[str, Any]:
-    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{struct.__name__}"}}}
+    return {"application/json": {"schema": _reference_to(struct)}}
 
 
 def _lines_of(struct: type[msgspec.Struct]) -> dict[str, Any]:
     # The schema of a line: OpenAPI 3.1 has no word for a sequence of them.
-    return {"application/x-ndjson": _json_of(struct)["application/json"]}
+    return {"application/x-ndjson": {"schema": _reference_to(struct)}}
+
+
+def _reference_to(struct: type[msgspec.Struct]) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{struct.__name__}"}

@@ -1,18 +1,23 @@
-"""Pages of lists as JSON: joined of ready-made parts, and remembered.
+"""Pages of lists, and other answers about them, as JSON: joined of ready-made parts, and remembered.
 
 A page is used again only if the list just read is, byte for byte and as far as the page goes, the one that it was
 rendered from, and none of its movies and shows is due to be fetched again. So remembering makes no answer older; it
 only saves the work.
 """
 
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mylist.api.etags import etag_of
+from mylist.api.excerpts import render_excerpt
 from mylist.api.paging import Paging
+from mylist.api.selection import Selection
 from mylist.catalogue.catalogue import Entry
+from mylist.lists.arrangement import Excerpt
 from mylist.lists.item import iso_format_milliseconds
 from mylist.lists.value import ListValue
 
@@ -20,26 +25,45 @@ from mylist.lists.value import ListValue
 _OVERHEAD = 600
 
 
+class Question(NamedTuple):
+    """A question about a whole list, as it was put."""
+
+    content_type: str
+    body: bytes
+
+    @property
+    def last(self) -> int:
+        """As of `Paging`: the whole list decides."""
+        return sys.maxsize
+
+
+Asked = Paging | Selection | Question
+
+
 @dataclass(frozen=True, slots=True)
 class RenderedPage:
     """A page, and what it was made from.
 
     Attributes:
-        source: the list as far as the page's last item (`ListValue.beginning`).
+        source: the list as far as it decides, to the page's last item (`ListValue.beginning`) or the whole.
         body: the response's, JSON.
         etag: of the body.
         fresh_until: monotonic time at which the first of its movies and shows is due to be fetched again.
+        link: the `Link` header; empty for none.
+        question: the body of the question that it answers; empty for none.
     """
 
     source: bytes
     body: bytes
     etag: str
     fresh_until: float
+    link: str = ""
+    question: bytes = b""
 
     @property
     def size(self) -> int:
         """About how many bytes of memory it takes."""
-        return len(self.source) + len(self.body) + _OVERHEAD
+        return len(self.source) + len(self.body) + len(self.link) + len(self.question) + _OVERHEAD
 
 
 class Pages:
@@ -61,13 +85,13 @@ class Pages:
         self.rendered = 0
         self._capacity = capacity
         self._clock = clock
-        self._pages: OrderedDict[tuple[str, Paging], RenderedPage] = OrderedDict()
+        self._pages: OrderedDict[tuple[str, Asked], RenderedPage] = OrderedDict()
 
-    def find(self, user_id: str, paging: Paging, value: ListValue) -> RenderedPage | None:
+    def find(self, user_id: str, asked: Asked, value: ListValue) -> RenderedPage | None:
         """Gives a page of this very list, if it is remembered and may be used."""
-        key = user_id, paging
+        key = user_id, asked
         page = self._pages.get(key)
-        if page is None or page.source != value.beginning(paging.last) or self._clock() >= page.fresh_until:
+        if page is None or page.source != value.beginning(asked.last) or self._clock() >= page.fresh_until:
             return None
         self._pages.move_to_end(key)
         self.reused += 1
@@ -79,12 +103,25 @@ class Pages:
         """Renders and remembers a page of a list, given when each of its items was added (ms) and what it is."""
         body = _json(user_id, paging, value.total, items)
         fresh_until = min((entry.refresh_at for _, entry in items), default=float("inf"))
-        page = RenderedPage(value.beginning(paging.last), body, etag_of(body), fresh_until)
-        self.rendered += 1
-        self._remember((user_id, paging), page)
-        return page
+        return self._remember(
+            (user_id, paging), RenderedPage(value.beginning(paging.last), body, etag_of(body), fresh_until)
+        )
 
-    def _remember(self, key: tuple[str, Paging], page: RenderedPage) -> None:
+    def render_selection(self, user_id: str, selection: Selection, value: ListValue, excerpt: Excerpt) -> RenderedPage:
+        """Renders and remembers a selection of a whole list, given what was selected."""
+        body, link = render_excerpt(user_id, selection, excerpt)
+        return self._remember(
+            (user_id, selection), RenderedPage(value.data, body, etag_of(body), excerpt.fresh_until, link)
+        )
+
+    def render_answer(self, user_id: str, question: Question, value: ListValue, body: bytes) -> RenderedPage:
+        """Remembers the answer to a question about a whole list, which depends on nothing else."""
+        return self._remember(
+            (user_id, question), RenderedPage(value.data, body, "", float("inf"), question=question.body)
+        )
+
+    def _remember(self, key: tuple[str, Asked], page: RenderedPage) -> RenderedPage:
+        self.rendered += 1
         if former := self._pages.pop(key, None):
             self.size -= former.size
         self._pages[key] = page
@@ -92,6 +129,7 @@ class Pages:
         while self.size > self._capacity:
             _, oldest = self._pages.popitem(last=False)
             self.size -= oldest.size
+        return page
 
 
 def _json(user_id: str, paging: Paging, total: int, items: Sequence[tuple[int, Entry]]) -> bytes:

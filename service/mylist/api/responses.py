@@ -41,6 +41,7 @@ _SECURITY_HEADERS = {
     "X-XSS-Protection": "0",
 }
 _EXPOSED_HEADERS = "ETag, Retry-After, X-Cache, X-Request-ID"
+_EXPOSED_WITH_LINK = "ETag, Link, Retry-After, X-Cache, X-Request-ID"
 # A list belongs to one user and may change at any moment: whoever keeps a copy asks before using it.
 _REVALIDATE = "private, no-cache"
 _NO_STORE = "no-store"
@@ -118,6 +119,7 @@ def json_response(  # noqa: PLR0913 - one line per part of a response
     etag: str | None = None,
     cache: CacheResult | None = None,
     headers: Mapping[str, str] | None = None,
+    link: str = "",
 ) -> HTTPResponse:
     """Makes a JSON response; one to a GET or HEAD that succeeds has an ETag, or is 304 when the client has the body.
 
@@ -128,8 +130,11 @@ def json_response(  # noqa: PLR0913 - one line per part of a response
         etag: of the body, if it is known already.
         cache: how the cache took part; told as X-Cache.
         headers: particular to this response; names and values must be ASCII without line breaks.
+        link: the `Link` header, in ASCII, which pages in a browser may read then; empty for none.
     """
     particular: dict[str, str] = {"x-request-id": request.id}
+    if link:
+        particular["link"] = link
     if headers:
         particular |= headers
     if status == 200 and request.method in {"GET", "HEAD"}:  # noqa: PLR2004 - HTTP's own
@@ -231,13 +236,21 @@ def _response(  # noqa: PLR0913 - private, one line per part of a response
     origins = request.app.ctx.allowed_origins
     origin = "*" if "*" in origins else request.headers.getone("origin", "")
     result = cache.value if cache else None
-    block = _block(status, caching, result, origin if origin in origins else "", request.identified_by, content_type)
+    block = _block(
+        status,
+        caching,
+        result,
+        origin if origin in origins else "",
+        request.identified_by,
+        content_type,
+        "link" in headers,
+    )
     return kind(body, status, headers, block, result)
 
 
 @lru_cache(maxsize=1024)
-def _block(  # noqa: PLR0913 - private, one line per part of a response
-    status: int, caching: str, cache: str | None, origin: str, identified_by: str, content_type: str
+def _block(  # noqa: PLR0913 - private, one line per part of a head
+    status: int, caching: str, cache: str | None, origin: str, identified_by: str, content_type: str, has_link: bool
 ) -> bytes:
     policy = _POLICY_OF_PAGES if content_type.startswith("text/html") else _POLICY
     headers = {"Content-Security-Policy": policy, **_SECURITY_HEADERS, "Cache-Control": caching}
@@ -247,6 +260,6 @@ def _block(  # noqa: PLR0913 - private, one line per part of a response
         headers["X-Cache"] = cache
     if origin:
         headers["Access-Control-Allow-Origin"] = origin
-        headers["Access-Control-Expose-Headers"] = _EXPOSED_HEADERS
+        headers["Access-Control-Expose-Headers"] = _EXPOSED_WITH_LINK if has_link else _EXPOSED_HEADERS
     headers["Vary"] = identified_by if origin == "*" else f"{identified_by}, Origin"
     return format_http1_response(status, [(name.encode(), value.encode()) for name, value in headers.items()])[:-2]

@@ -33,6 +33,7 @@ Timestamp = Annotated[
     ),
 ]
 Count = Annotated[int, Meta(ge=0)]
+Cursor = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]+$", description="Where to go on; null at the end.")]
 
 
 class AddRequest(Struct, rename="camel"):
@@ -374,6 +375,45 @@ class ItemsResponse(Struct, rename="camel", forbid_unknown_fields=True):
 
     success: Literal[True]
     data: ItemsPage
+
+
+class Selected(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """A part of what was selected; `page` and `totalPages` are there without a cursor only."""
+
+    items: list[ListedItem]
+    total: Count
+    page: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    page_size: Annotated[int, Meta(ge=1)]
+    total_pages: Count | UnsetType = UNSET
+    next_cursor: Cursor | None
+
+
+class SelectionResponse(Struct, rename="camel", forbid_unknown_fields=True):
+    """A part of the list, filtered and sorted."""
+
+    success: Literal[True]
+    data: Selected
+
+
+class ListedId(Struct, rename="camel", forbid_unknown_fields=True):
+    """An entry of a list without its movie or show."""
+
+    content_id: ContentId
+    content_type: ContentType
+    added_at: Timestamp
+
+
+class SelectedIds(Selected, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """The same without the movies and shows."""
+
+    items: list[ListedId]  # type: ignore[assignment]  # in the same place, of another form
+
+
+class IdsResponse(Struct, rename="camel", forbid_unknown_fields=True):
+    """A part of the list, filtered and sorted, as ids."""
+
+    success: Literal[True]
+    data: SelectedIds
 
 
 class TypeCounts(Struct, rename="camel", forbid_unknown_fields=True):

@@ -65,10 +65,9 @@ async def _seen(request: ApiRequest, user_id: str, if_match: str) -> set[bytes]:
         PreconditionFailedError: it is not.
     """
     context = request.app.ctx
-    size = parse_paging(
-        request.query_string, context.settings.default_page_size, context.settings.max_page_size
-    ).page_size
-    first = Paging(1, size)
+    settings = context.settings
+    given = parse_paging(parse_qs(request.query_string), settings.default_page_size, settings.max_page_size)
+    first = Paging(1, given.page_size)
     value, _ = await context.lists.whole(user_id)
     page = context.pages.find(user_id, first, value)
     if page is None:

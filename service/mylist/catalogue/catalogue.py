@@ -14,6 +14,7 @@ from functools import partial
 from typing import cast
 
 from mylist import metrics
+from mylist.catalogue.facts import fold, genres_of, released_at, title_of
 from mylist.catalogue.fragments import to_json
 from mylist.errors import UnavailableError
 from mylist.lists.item import ContentType
@@ -23,6 +24,8 @@ from mylist.tasks import start
 
 # How long "not found" is remembered for readers, in seconds.
 _ABSENT_TTL = 5.0
+# Decoding and rendering so many documents holds the event loop for some milliseconds.
+_FETCHED_AT_ONCE = 100
 
 _logger = logging.getLogger(__name__)
 
@@ -37,6 +40,9 @@ class Entry:
         exists: whether there is such a document; `after` says `null` otherwise.
         refresh_at: monotonic time from which it is fetched again in the background.
         expires_at: monotonic time from which it is fetched again before it is used.
+        title: by which it is sorted (`mylist.catalogue.facts`); None for none.
+        released_at: milliseconds since 1970 UTC; None for no date.
+        genres: casefolded.
     """
 
     before: bytes
@@ -44,6 +50,9 @@ class Entry:
     exists: bool
     refresh_at: float
     expires_at: float
+    title: bytes | None = None
+    released_at: int | None = None
+    genres: tuple[str, ...] = ()
 
 
 _Fetch = asyncio.Task[dict[bytes, Entry]]
@@ -68,6 +77,10 @@ class Catalogue:
         self._clock = clock
         self._entries: OrderedDict[bytes, Entry] = OrderedDict()
         self._fetches: dict[bytes, _Fetch] = {}
+        self._turn = asyncio.Lock()
+        self._genres: frozenset[str] = frozenset()
+        self._genres_at = float("-inf")
+        self._genres_fetch: asyncio.Task[None] | None = None
 
     async def entries(self, keys: Sequence[bytes]) -> list[Entry]:
         """Gives the entry of each key, in the order of the keys.
@@ -122,16 +135,43 @@ class Catalogue:
             found |= {key for key, entry in (await asyncio.shield(load)).items() if entry.exists}
         return found
 
+    async def has_genre(self, genre: str) -> bool:
+        """Says whether a movie or show is of a genre, casefolded; of any, when none are known and MongoDB is away."""
+        age = self._clock() - self._genres_at
+        if age >= (self._ttl if genre in self._genres else _ABSENT_TTL):
+            if self._genres_fetch is None:
+                self._genres_fetch = start(self._load_genres())
+            try:
+                await asyncio.shield(self._genres_fetch)
+            except UnavailableError:
+                if not self._genres:
+                    return True
+        return genre in self._genres
+
+    async def _load_genres(self) -> None:
+        try:
+            genres = await self._store.genres()
+            self._genres = frozenset(fold(each) for each in genres if isinstance(each, str))
+            self._genres_at = self._clock()
+        finally:
+            self._genres_fetch = None
+
     def _fetch(self, keys: Iterable[bytes]) -> dict[bytes, _Fetch]:
-        """Gives the fetch under way for each key; starts one per content type for keys that have none."""
+        """Gives the fetch under way for each key; starts one per content type for keys that have none.
+
+        For many keys it takes several, one after the other, lest a long list take all of MongoDB's connections.
+        """
         starting: dict[ContentType, list[bytes]] = {}
         for key in dict.fromkeys(keys):
             if key not in self._fetches:
                 starting.setdefault(split_content_key(key)[1], []).append(key)
         for content_type, group in starting.items():
-            fetch = asyncio.create_task(self._load(content_type, group))
-            self._fetches.update(dict.fromkeys(group, fetch))
-            fetch.add_done_callback(partial(self._ended, group))
+            load = self._load if len(group) <= _FETCHED_AT_ONCE else self._load_in_turn
+            for first in range(0, len(group), _FETCHED_AT_ONCE):
+                part = group[first : first + _FETCHED_AT_ONCE]
+                fetch = asyncio.create_task(load(content_type, part))
+                self._fetches.update(dict.fromkeys(part, fetch))
+                fetch.add_done_callback(partial(self._ended, part))
         return {key: self._fetches[key] for key in keys}
 
     def _ended(self, keys: Iterable[bytes], fetch: _Fetch) -> None:
@@ -140,21 +180,28 @@ class Catalogue:
         if not fetch.cancelled() and (error := fetch.exception()):
             _logger.debug("Content was not fetched: %r", error)
 
+    async def _load_in_turn(self, content_type: ContentType, keys: Sequence[bytes]) -> dict[bytes, Entry]:
+        async with self._turn:
+            return await self._load(content_type, keys)
+
     async def _load(self, content_type: ContentType, keys: Sequence[bytes]) -> dict[bytes, Entry]:
         documents = await self._store.fetch(content_type, [split_content_key(key)[0] for key in keys])
         now = self._clock()
         loaded = {}
         for key in keys:
             content_id, _ = split_content_key(key)
-            document = documents.get(content_id)
+            document = documents.get(content_id, {})
             metrics.CATALOGUE_REQUESTS["miss" if document else "absent"].inc()
             ttl = self._ttl if document else _ABSENT_TTL
             loaded[key] = self._entries[key] = Entry(
                 before=f'","contentId":"{content_id.hex()}","contentType":"{content_type}","addedAt":"'.encode(),
                 after=b'","content":' + (to_json(document) if document else b"null") + b"}",
-                exists=document is not None,
+                exists=bool(document),
                 refresh_at=now + ttl,
                 expires_at=now + 2 * ttl,
+                title=title_of(document),
+                released_at=released_at(document),
+                genres=genres_of(document),
             )
             self._entries.move_to_end(key)
         while len(self._entries) > self._capacity:

@@ -11,12 +11,25 @@ from mylist.cache.list_cache import CacheResult, ListCache
 from mylist.catalogue.catalogue import Catalogue, Entry
 from mylist.errors import (
     ContentNotFoundError,
+    InvalidParameterError,
     ItemAlreadyInListError,
     ItemNotInListError,
     ListFullError,
     PartlyAppliedError,
     SyncTokenExpiredError,
     UnavailableError,
+)
+from mylist.lists.arrangement import (
+    GENRE_FORM,
+    SLICE,
+    Arrangement,
+    Excerpt,
+    Position,
+    Record,
+    arrange,
+    first_after,
+    position_of,
+    records_of,
 )
 from mylist.lists.batch import Batch, MergeOutcome, Outcomes, merge_outcomes, outcomes
 from mylist.lists.changes import Change, Progress, from_the_beginning
@@ -64,11 +77,6 @@ class Lists:
         """Reads a list, which may be cut after its `first` items, and says how the cache took part."""
         return self._cache.read(user_id, first=first if first < _LONG else None)
 
-    async def contains(self, user_id: str, content_ids: Sequence[str]) -> tuple[list[bool], CacheResult]:
-        """Says of each content id whether it is on a list, in the same order, and how the cache took part."""
-        value, cache = await self._cache.read(user_id)
-        return value.contains(map(parse_content_id, content_ids)), cache
-
     async def whole(self, user_id: str) -> tuple[ListValue, CacheResult]:
         """Reads a whole list, however long it is, and says how the cache took part."""
         return await self._cache.read(user_id)
@@ -99,6 +107,42 @@ class Lists:
         )
         new = [change for change in found if change.told not in progress.told]
         return new, progress.advance(new, end)
+
+    async def select(
+        self, value: ListValue, arrangement: Arrangement, after: int | Position, most: int, *, ids_only: bool
+    ) -> Excerpt:
+        """Gives a part of a whole list in some order.
+
+        Args:
+            value: the list.
+            arrangement: which items, and in which order.
+            after: how many items it passes over, or the position after which it begins.
+            most: how many items it has at most.
+            ids_only: whether it is without the movies and shows.
+
+        Raises:
+            InvalidParameterError: there is no such genre.
+        """
+        if arrangement.genre is not None and not await self._catalogue.has_genre(arrangement.genre):
+            raise InvalidParameterError("genre", GENRE_FORM)
+        records = await records_of(value, arrangement.content_type)
+        entries = await self._entries(records) if arrangement.needs_contents else None
+        places = await arrange(arrangement, records, entries)
+        first = first_after(places, after) if isinstance(after, Position) else after
+        chosen = places[first : first + most]
+        items = [records[number] for _, _, number in chosen]
+        contents = None
+        if entries is not None:
+            contents = [entries[number] for _, _, number in chosen]
+        elif not ids_only:
+            contents = entries = await self._catalogue.entries([key for _, key in items])
+        return Excerpt(
+            items,
+            None if ids_only else contents,
+            total=len(places),
+            last=position_of(chosen[-1]) if chosen and first + most < len(places) else None,
+            fresh_until=min((entry.refresh_at for entry in entries or ()), default=float("inf")),
+        )
 
     async def add(self, user_id: str, content_id: str, content_type: ContentType) -> Item:
         """Puts a movie or show on a list.
@@ -177,6 +221,13 @@ class Lists:
         """Waits until the changes under way have ended."""
         if self._changes:
             await asyncio.wait(self._changes)
+
+    async def _entries(self, records: Sequence[Record]) -> list[Entry]:
+        entries: list[Entry] = []
+        for first in range(0, len(records), SLICE):
+            entries += await self._catalogue.entries([key for _, key in records[first : first + SLICE]])
+            await asyncio.sleep(0)
+        return entries
 
     async def _add(self, user_id: str, content_id: str, content_type: ContentType) -> Item:
         with metrics.mutation("add"):

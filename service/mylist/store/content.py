@@ -1,6 +1,7 @@
 """The movies and shows in MongoDB: collections `movies` and `tvshows`."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from bson import ObjectId
 
@@ -31,3 +32,14 @@ class ContentStore:
                 {"_id": {"$in": ids}}, _WITHOUT_DRIVER_FIELDS, batch_size=len(ids) + 1
             )
             return {document["_id"].binary: document for document in await cursor.to_list()}
+
+    async def genres(self) -> list[Any]:
+        """Fetches what stands among the genres of movies and shows, each once per collection, from their indexes.
+
+        Raises:
+            StoreUnavailableError: MongoDB cannot be asked now.
+            DatabaseBusyError: too much is under way.
+        """
+        with self._database.operation("genres"):
+            found = [await self._database.handle[name].distinct("genres") for name in COLLECTIONS.values()]
+        return [genre for genres in found for genre in genres]

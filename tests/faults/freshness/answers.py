@@ -4,7 +4,7 @@ import msgspec
 from msgspec import Struct
 
 from tests.faults.freshness.exchange import Answer
-from tests.faults.freshness.history import Add, Contains, Marks, Observation, Page, Read, Remove, Stats
+from tests.faults.freshness.history import Add, Contains, Marks, Observation, Page, Read, Remove, Stats, in_order
 
 SHOW_EVERY = 3
 """Every third title is a show."""
@@ -57,6 +57,25 @@ class _StatsAnswer(Struct):
     data: _StatsData
 
 
+class _Selected(Struct, rename="camel"):
+    content_id: str
+    content_type: str
+    added_at: str
+    user_id: str | None = None
+    """None when it was asked for as an id."""
+
+
+class _SelectionData(Struct, rename="camel"):
+    items: list[_Selected]
+    total: int
+    page_size: int
+    next_cursor: str | None
+
+
+class _SelectionAnswer(Struct):
+    data: _SelectionData
+
+
 class _Presence(Struct):
     contains: list[bool]
 
@@ -74,6 +93,7 @@ class _Failure(Struct):
 
 
 _page = msgspec.json.Decoder(_PageAnswer).decode
+_selection = msgspec.json.Decoder(_SelectionAnswer).decode
 _stats = msgspec.json.Decoder(_StatsAnswer).decode
 _contains = msgspec.json.Decoder(_ContainsAnswer).decode
 _added = msgspec.json.Decoder(_Added).decode
@@ -93,6 +113,26 @@ def read_page(answer: Answer, user_id: str, page: int, size: int) -> Page:
     if (data.page, data.page_size, data.total_pages) != (page, size, -(-data.total // size)):
         raise UnexpectedAnswerError(f"page {data.page} of {data.total_pages}, {data.page_size} of {data.total} items")
     return Page(page, size, data.total, tuple((_title(entry, user_id), entry.added_at) for entry in data.items))
+
+
+def read_selection(answer: Answer, user_id: str, size: int) -> Page:
+    """Reads the answer to a request for the first items in some order: the first page, or else the whole list.
+
+    Raises:
+        UnexpectedAnswerError: it is not what was asked for.
+    """
+    try:
+        data = _selection(answer.body).data
+    except msgspec.MsgspecError as error:
+        raise UnexpectedAnswerError(f"{answer.status} {error}") from None
+    is_whole = data.next_cursor is None
+    if data.page_size != size or is_whole is not (data.total <= size):
+        raise UnexpectedAnswerError(f"{data.page_size} of {data.total} items, {'all' if is_whole else 'others follow'}")
+    entries = [
+        _Entry(each.user_id or user_id, each.content_id, each.content_type, each.added_at) for each in data.items
+    ]
+    items = [(_title(entry, user_id), entry.added_at) for entry in entries]
+    return Page(1, size, data.total, tuple(in_order(items) if is_whole else items))
 
 
 def read_stats(answer: Answer) -> Stats:

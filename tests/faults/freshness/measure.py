@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
-READS = ("items", "stats", "contains")
+READS = ("items", "stats", "contains", "selection")
 WRITES = ("add", "put", "remove")
 KINDS = READS + WRITES
 ALL = "any"

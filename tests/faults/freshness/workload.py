@@ -15,6 +15,7 @@ from tests.faults.freshness.answers import (
     read_page,
     read_put,
     read_remove,
+    read_selection,
     read_stats,
     title_id,
     title_type,
@@ -30,10 +31,10 @@ USERS = 60
 CLIENTS_OF_EACH = 3
 LARGEST_PAGE = 100
 
-_KINDS = ("items", "stats", "contains", "add", "put", "remove")
-_READS = {"items", "stats", "contains"}
-_QUIET = (600, 220, 150, 9, 8, 13)
-_BUSY = (430, 150, 120, 90, 70, 140)
+_KINDS = ("items", "stats", "contains", "selection", "add", "put", "remove")
+_READS = {"items", "stats", "contains", "selection"}
+_QUIET = (500, 180, 140, 150, 9, 8, 13)
+_BUSY = (340, 130, 110, 120, 90, 70, 140)
 """How often somebody does each kind. Most read, as people do; some change so much that changes and loads collide."""
 _BUSY_EVERY = 6
 Question = tuple[str, str, bytes]
@@ -44,6 +45,13 @@ _CONTAINS: Question = (
     "contains",
     msgspec.json.encode({"contentIds": [title_id(title) for title in range(TITLES)]}),
 )
+_SELECTIONS = (
+    ("view=ids&cursor=", 10),
+    ("sort=title", LARGEST_PAGE),
+    ("sort=releaseDate&order=asc", LARGEST_PAGE),
+    ("order=asc&view=ids", LARGEST_PAGE),
+)
+"""The first newest items, or all of them in another order."""
 _PAGE_SIZES = (5, 10, 20, LARGEST_PAGE, LARGEST_PAGE)
 _THINKING = 0.12
 """Seconds that a client thinks at most; half of the time it goes on at once."""
@@ -74,6 +82,8 @@ class User:
                 self._read.clear()
             if kind == "contains":
                 read = read_contains(answer, TITLES)
+            elif kind == "selection":
+                read = read_selection(answer, self.id, size)
             else:
                 read = read_page(answer, self.id, page, size) if kind == "items" else read_stats(answer)
             self._read[key] = read
@@ -97,6 +107,9 @@ class Client:
             if kind == "items":
                 size = dice.choice(_PAGE_SIZES)
                 done = await self.read_page(1 if size == LARGEST_PAGE else dice.randint(1, 3), size)
+            elif kind == "selection":
+                query, size = dice.choice(_SELECTIONS)
+                done = await self._read(kind, ("GET", f"items?{query}&pageSize={size}", b""), size=size)
             elif kind in _READS:
                 done = await self._read(kind, _STATS if kind == "stats" else _CONTAINS)
             else:

@@ -1,0 +1,428 @@
+"""Reading a list by more than the page: filters, orders, cursors, ids, and the links that lead on."""
+
+import re
+import string
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from bson import ObjectId
+from pymongo.database import Database
+
+from tests.conftest import Serve
+from tests.contract.conftest import User, connect
+from tests.contract.titles import MATRIX_ID, MOVIE_IDS, SHOW_ID
+
+Documents = Database[dict[str, object]]
+
+ROUTE = "/api/mylist/items"
+BEGAN = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def title(number: int) -> str:
+    return f"{0xDEF00000 + number:024x}"
+
+
+# Title, genres, year of release, type; the list of `reader` begins with the last of them.
+CATALOGUE: list[tuple[str | None, list[str] | None, int | None, str]] = [
+    ("banana", ["Fruit", "Yellow"], 2001, "movie"),
+    ("Apple", ["fruit"], 1999, "tvshow"),
+    ("cherry", ["FRUIT"], None, "movie"),
+    (None, ["Böse & Co"], 2005, "movie"),
+    ("apple pie", ["Pastry"], 2003, "tvshow"),
+    (None, None, 2001, "movie"),
+    ("Äpfel", [], 2000, "movie"),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def catalogue(database: Documents) -> None:
+    for number, (name, genres, year, content_type) in enumerate(CATALOGUE):
+        document: dict[str, Any] = {"_id": ObjectId(title(number)), "title": name, "genres": genres}
+        if year:
+            document["releaseDate"] = datetime(year, 1, 1, tzinfo=UTC)
+        database["movies" if content_type == "movie" else "tvshows"].insert_one(document)
+
+
+def hold_all(user: User, database: Documents) -> User:
+    """Puts all of these on a list, and one more that was withdrawn, each an hour newer than that before."""
+    types = [content_type for *_, content_type in CATALOGUE] + ["tvshow"]
+    database["mylist"].insert_many(
+        {
+            "userId": user.id,
+            "contentId": title(number),
+            "contentType": content_type,
+            "addedAt": BEGAN + timedelta(hours=number),
+        }
+        for number, content_type in enumerate(types)
+    )
+    return user
+
+
+def hold_many(user: User, database: Documents) -> User:
+    """Puts 40 movies on a list, of which each two were added at the same moment."""
+    database["mylist"].insert_many(
+        {"userId": user.id, "contentId": each, "contentType": "movie", "addedAt": BEGAN + timedelta(hours=number // 2)}
+        for number, each in enumerate(MOVIE_IDS)
+    )
+    return user
+
+
+@pytest.fixture(scope="module")
+def reader(client: httpx.Client, database: Documents) -> User:
+    """Somebody with all of these, who only reads."""
+    return hold_all(User(client, "reader"), database)
+
+
+@pytest.fixture(scope="module")
+def long(client: httpx.Client, database: Documents) -> User:
+    """Somebody with many, who only reads."""
+    return hold_many(User(client, "long"), database)
+
+
+@pytest.fixture
+def changing_reader(user: User, database: Documents) -> User:
+    """Somebody with all of these."""
+    return hold_all(user, database)
+
+
+@pytest.fixture
+def changing_long(user: User, database: Documents) -> User:
+    """Somebody with many."""
+    return hold_many(user, database)
+
+
+def numbers(user: User, query: str) -> list[int]:
+    return [int(each, 16) - 0xDEF00000 for each in user.contents(query)]
+
+
+def data(user: User, query: str) -> Any:
+    answer = user.items(query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["data"]
+
+
+def links(answer: httpx.Response) -> dict[str, str]:
+    return {str(name): link["url"] for name, link in answer.links.items()}
+
+
+def walk(user: User, query: str, *, between: Iterable[None] = ()) -> list[str]:
+    """Reads by cursor from the beginning to the end; a step of `between` is taken after each answer."""
+    seen: list[str] = []
+    steps = iter(between)
+    cursor = ""
+    while True:
+        got = data(user, f"?{query}&cursor={cursor}")
+        seen += [item["contentId"] for item in got["items"]]
+        next(steps, None)
+        if got["nextCursor"] is None:
+            return seen
+        cursor = got["nextCursor"]
+
+
+class TestFilters:
+    def test_by_type(self, reader: User) -> None:
+        assert numbers(reader, "?type=movie") == [6, 5, 3, 2, 0]
+        assert numbers(reader, "?type=tvshow") == [7, 4, 1]
+        assert data(reader, "?type=tvshow&pageSize=2") | {"items": [], "nextCursor": ""} == {
+            "items": [],
+            "total": 3,
+            "page": 1,
+            "pageSize": 2,
+            "totalPages": 2,
+            "nextCursor": "",
+        }
+
+    def test_by_genre_in_upper_or_lower_case(self, reader: User) -> None:
+        for genre in ("fruit", "Fruit", "FRUIT"):
+            assert numbers(reader, f"?genre={genre}") == [2, 1, 0]
+        assert data(reader, "?genre=fruit&type=tvshow")["total"] == 1
+
+    def test_by_a_genre_that_has_to_be_escaped(self, reader: User) -> None:
+        answer = reader.items("?genre=B%C3%B6se%20%26%20Co&pageSize=1")
+        assert [item["contentId"] for item in answer.json()["data"]["items"]] == [title(3)]
+        assert "genre=b%C3%B6se+%26+co" in links(answer)["first"]
+        assert reader.client.get(links(answer)["first"], headers=reader.headers).content == answer.content
+
+    def test_by_a_genre_that_is_on_no_list_item_gives_nothing(self, user: User) -> None:
+        assert data(user, "?genre=fruit") == {
+            "items": [],
+            "total": 0,
+            "page": 1,
+            "pageSize": 20,
+            "totalPages": 0,
+            "nextCursor": None,
+        }
+
+    def test_by_a_genre_that_has_just_come_up(self, reader: User, database: Documents) -> None:
+        reader.items("?genre=fruit")  # from here on the genres are known
+        database["movies"].insert_one({"_id": ObjectId(), "title": "new", "genres": ["Freshly Invented"]})
+        deadline = datetime.now(UTC) + timedelta(seconds=15)
+        while reader.items("?genre=freshly invented").status_code == 400:
+            assert datetime.now(UTC) < deadline
+
+
+class TestOrders:
+    def test_without_any_is_the_documented_one(self, long: User) -> None:
+        documented = long.contents("?pageSize=100")
+        assert len(documented) == 40
+        for query in ("sort=addedAt", "order=desc", "sort=addedAt&order=desc", "cursor="):
+            assert long.contents(f"?pageSize=100&{query}") == documented
+
+    def test_oldest_first_has_equal_times_by_id_as_well(self, long: User) -> None:
+        assert long.contents("?order=asc&pageSize=100") == MOVIE_IDS
+
+    def test_by_title_from_a_to_z_or_back_with_those_without_at_the_end(self, reader: User) -> None:
+        assert numbers(reader, "?sort=title") == [1, 4, 0, 2, 6, 3, 5, 7]
+        assert numbers(reader, "?sort=title&order=asc") == [1, 4, 0, 2, 6, 3, 5, 7]
+        assert numbers(reader, "?sort=title&order=desc") == [6, 2, 0, 4, 1, 3, 5, 7]
+
+    def test_by_release_newest_first_or_last_with_those_without_at_the_end(self, reader: User) -> None:
+        assert numbers(reader, "?sort=releaseDate") == [3, 4, 0, 5, 6, 1, 2, 7]
+        assert numbers(reader, "?sort=releaseDate&order=asc") == [1, 6, 0, 5, 4, 3, 2, 7]
+
+    def test_with_filters_and_pages(self, reader: User) -> None:
+        got = data(reader, "?sort=title&type=movie&page=2&pageSize=2")
+        assert [item["contentId"] for item in got["items"]] == [title(6), title(3)]
+        assert (got["total"], got["page"], got["totalPages"]) == (5, 2, 3)
+
+    def test_of_a_withdrawn_one_tells_null(self, reader: User) -> None:
+        assert data(reader, "?sort=title")["items"][-1]["content"] is None
+
+
+class TestIds:
+    def test_are_the_list_without_its_contents(self, reader: User) -> None:
+        whole = data(reader, "?sort=title")
+        ids = data(reader, "?sort=title&view=ids")
+        assert ids == whole | {
+            "items": [{name: item[name] for name in ("contentId", "contentType", "addedAt")} for item in whole["items"]]
+        }
+
+
+class TestBadValues:
+    @pytest.mark.parametrize(
+        ("query", "says"),
+        [
+            ("type=book", 'type must be given once, as "movie" or "tvshow"'),
+            ("type=", 'type must be given once, as "movie" or "tvshow"'),
+            ("type=Movie", 'type must be given once, as "movie" or "tvshow"'),
+            ("type=movie&type=movie", 'type must be given once, as "movie" or "tvshow"'),
+            ("sort=rating", 'sort must be given once, as "addedAt", "title" or "releaseDate"'),
+            ("order=down", 'order must be given once, as "asc" or "desc"'),
+            ("view=full", 'view must be given once, as "ids"'),
+            ("genre=", "genre must be given once, as a genre of a movie or show"),
+            ("genre=fruit&genre=fruit", "genre must be given once, as a genre of a movie or show"),
+            ("genre=no+such+genre", "genre must be given once, as a genre of a movie or show"),
+            (f"genre={'x' * 101}", "genre must be given once, as a genre of a movie or show"),
+            ("genre=%FF", "genre must be given once, as a genre of a movie or show"),
+            (
+                "cursor=&page=1",
+                "cursor must be given once, as the nextCursor of an earlier answer, and without page",
+            ),
+            (
+                "cursor=&cursor=",
+                "cursor must be given once, as the nextCursor of an earlier answer, and without page",
+            ),
+        ],
+    )
+    def test_are_400_and_say_what_may_be(self, reader: User, query: str, says: str) -> None:
+        answer = reader.items(f"?{query}")
+        assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_PARAMETER")
+        assert answer.json()["error"] == says
+
+    def test_of_unknown_names_are_ignored_and_pages_clamp(self, reader: User) -> None:
+        got = data(reader, "?type=movie&colour=red&page=-1&pageSize=9999")
+        assert (got["page"], got["pageSize"], got["total"]) == (1, 100, 5)
+        assert data(reader, "?type=movie&page=99")["items"] == []
+
+
+class TestCursors:
+    @pytest.mark.parametrize("sort", ["addedAt", "title", "releaseDate"])
+    @pytest.mark.parametrize("order", ["asc", "desc"])
+    @pytest.mark.parametrize("size", [1, 3, 8, 100])
+    def test_lead_through_the_whole_list_in_its_order(self, reader: User, sort: str, order: str, size: int) -> None:
+        query = f"sort={sort}&order={order}"
+        assert walk(reader, f"{query}&pageSize={size}") == reader.contents(f"?{query}&pageSize=100")
+
+    def test_have_no_pages_and_end_with_null(self, reader: User) -> None:
+        got = data(reader, "?type=movie&cursor=&pageSize=5")
+        assert (got.keys(), got["nextCursor"]) == ({"items", "total", "pageSize", "nextCursor"}, None)
+
+    def test_of_an_empty_list_end_at_once(self, user: User) -> None:
+        assert data(user, "?cursor=") == {"items": [], "total": 0, "pageSize": 20, "nextCursor": None}
+
+    def test_go_on_from_a_page_in_another_size_and_view(self, long: User) -> None:
+        page = data(long, "?sort=addedAt&pageSize=3")
+        rest = data(long, f"?cursor={page['nextCursor']}&pageSize=100&view=ids")
+        seen = [item["contentId"] for item in page["items"] + rest["items"]]
+        assert seen == long.contents("?pageSize=100")
+
+    @pytest.mark.parametrize("query", ["sort=addedAt", "sort=addedAt&order=asc", "sort=title", "sort=title&order=desc"])
+    def test_neither_skip_nor_repeat_what_stays_while_others_come_and_go(self, changing_long: User, query: str) -> None:
+        order = changing_long.contents(f"?{query}&pageSize=100")
+        staying = order[1::2]
+
+        def changes() -> Iterator[None]:
+            # One is taken off before, at and after the place where the reader is, and something else comes.
+            for step, gone in enumerate(order[::2]):
+                assert changing_long.remove(gone).status_code == 200
+                if step == 3:
+                    assert changing_long.add(MATRIX_ID).status_code == 201
+                if step == 6:
+                    assert changing_long.add(SHOW_ID, "tvshow").status_code == 201
+                yield
+
+        seen = walk(changing_long, f"{query}&pageSize=3", between=changes())
+        assert [each for each in seen if each in staying] == staying
+        assert len(set(seen)) == len(seen)
+
+    def test_go_on_where_the_last_item_given_is_gone(self, changing_long: User) -> None:
+        order = changing_long.contents("?pageSize=100")
+        cursor = data(changing_long, "?cursor=&pageSize=3")["nextCursor"]
+        changing_long.remove(order[2])
+        assert changing_long.contents(f"?cursor={cursor}&pageSize=3") == order[3:6]
+
+    def test_of_others_are_400(self, reader: User, client: httpx.Client) -> None:
+        cursor = data(reader, "?sort=title&genre=fruit&pageSize=1")["nextCursor"]
+        own = f"?genre=fruit&sort=title&cursor={cursor}"
+        assert reader.items(own).status_code == 200
+        assert User(client, "somebody-else").items(own).json()["code"] == "INVALID_CURSOR"
+        for query in ("sort=title", "genre=fruit", "sort=title&genre=fruit&order=desc", "sort=title&genre=yellow"):
+            assert reader.items(f"?{query}&cursor={cursor}").json()["code"] == "INVALID_CURSOR", query
+        assert reader.items(f"?sort=title&genre=fruit&type=movie&cursor={cursor}").json()["code"] == "INVALID_CURSOR"
+
+    def test_with_any_character_damaged_are_400(self, reader: User) -> None:
+        cursor = data(reader, "?sort=title&pageSize=1")["nextCursor"]
+        for place, good in enumerate(cursor):
+            for bad in {chr(ord(good) ^ 1), "A" if good != "A" else "B", "%00", "+", "="}:
+                damaged = cursor[:place] + bad + cursor[place + 1 :]
+                answer = reader.items(f"?sort=title&cursor={damaged}")
+                assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_CURSOR"), damaged
+        # The last character has bits that stand for nothing.
+        for bad in set(string.ascii_letters + string.digits + "-_") - {cursor[-1]}:
+            assert reader.items(f"?sort=title&cursor={cursor[:-1]}{bad}").json()["code"] == "INVALID_CURSOR", bad
+
+    @pytest.mark.parametrize("cursor", ["x", "AAAA", "%F0%9F%8D%8E", "=" * 8, "A" * 1025, "A" * 8000, "null", "%00"])
+    def test_that_are_none_are_400(self, reader: User, cursor: str) -> None:
+        answer = reader.items(f"?cursor={cursor}")
+        assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_CURSOR")
+        assert reader.items(f"?sort=title&cursor={cursor}").json()["code"] == "INVALID_CURSOR"
+
+    def test_cut_or_lengthened_are_400(self, reader: User) -> None:
+        cursor = data(reader, "?sort=title&pageSize=1")["nextCursor"]
+        for length in range(1, len(cursor)):
+            assert reader.items(f"?sort=title&cursor={cursor[:length]}").json()["code"] == "INVALID_CURSOR"
+        assert reader.items(f"?sort=title&cursor={cursor}A").json()["code"] == "INVALID_CURSOR"
+
+
+class TestLinks:
+    def follow(self, user: User, query: str, relation: str) -> list[str]:
+        seen: list[str] = []
+        answer = user.items(query)
+        while True:
+            seen += [item["contentId"] for item in answer.json()["data"]["items"]]
+            if relation not in links(answer):
+                return seen
+            answer = user.client.get(links(answer)[relation], headers=user.headers)
+            assert answer.status_code == 200
+
+    @pytest.mark.parametrize("query", ["sort=title&pageSize=3", "cursor=&pageSize=7", "view=ids&order=asc&pageSize=9"])
+    def test_lead_to_the_end(self, long: User, query: str) -> None:
+        whole = re.sub(r"pageSize=\d", "pageSize=100", query)
+        assert self.follow(long, f"?{query}", "next") == long.contents(f"?{whole}")
+
+    def test_name_the_pages_that_there_are(self, long: User) -> None:
+        def pages(query: str) -> dict[str, str]:
+            urls = links(long.items(query))
+            return {name: parse_qs(urlsplit(url).query)["page"][0] for name, url in urls.items()}
+
+        assert pages("?order=desc&pageSize=15") == {"first": "1", "next": "2", "last": "3"}
+        assert pages("?order=desc&pageSize=15&page=2") == {"first": "1", "prev": "1", "next": "3", "last": "3"}
+        assert pages("?order=desc&pageSize=15&page=3") == {"first": "1", "prev": "2", "last": "3"}
+        assert pages("?order=desc&pageSize=15&page=9") == {"first": "1", "prev": "3", "last": "3"}
+
+    def test_of_an_empty_list_lead_to_its_only_page(self, user: User) -> None:
+        assert user.items("?view=ids").headers["link"] == ", ".join(
+            f'<{ROUTE}?sort=addedAt&order=desc&view=ids&page=1&pageSize=20>; rel="{each}"' for each in ("first", "last")
+        )
+
+    def test_of_cursors_are_the_first_and_the_next(self, long: User) -> None:
+        answer = long.items("?cursor=&pageSize=30")
+        cursor = answer.json()["data"]["nextCursor"]
+        same = f"{ROUTE}?sort=addedAt&order=desc&cursor="
+        assert links(answer) == {"first": f"{same}&pageSize=30", "next": f"{same}{cursor}&pageSize=30"}
+
+    def test_repeat_nothing_that_is_unknown(self, long: User) -> None:
+        answer = long.items("?sort=title&x=%0d%0aset-cookie:%20a=b&pageSize=+3&page=2%0d%0a")
+        assert "cookie" not in answer.headers["link"]
+        assert answer.headers["link"].isascii()
+
+    def test_may_be_read_by_pages_in_a_browser(self, long: User) -> None:
+        exposed = "access-control-expose-headers"
+        plain = long.items("", origin="https://tv.example").headers[exposed]
+        assert plain == "ETag, Retry-After, X-Cache, X-Request-ID"
+        assert "Link" in long.items("?order=asc", origin="https://tv.example").headers[exposed].split(", ")
+
+    @pytest.mark.parametrize("query", ["", "?page=2&pageSize=3", "?colour=red", "?page=&pageSize="])
+    def test_are_not_in_the_documented_answer(self, long: User, query: str) -> None:
+        answer = long.items(query)
+        assert "link" not in answer.headers
+        assert list(answer.json()["data"]) == ["items", "total", "page", "pageSize", "totalPages"]
+
+
+class TestAsAnyRead:
+    @pytest.mark.parametrize("query", ["?type=movie&sort=title", "?view=ids", "?cursor=&pageSize=3", "?genre=fruit"])
+    def test_has_head_etag_and_304(self, reader: User, query: str) -> None:
+        answer = reader.items(query)
+        head = reader.client.head(ROUTE + query, headers=reader.headers)
+        unchanged = reader.items(query, **{"if-none-match": answer.headers["etag"]})
+
+        assert (head.status_code, head.content) == (200, b"")
+        for name in ("etag", "link", "content-length", "content-type", "cache-control"):
+            assert head.headers[name] == answer.headers[name]
+        assert (unchanged.status_code, unchanged.content) == (304, b"")
+        assert unchanged.headers["etag"] == answer.headers["etag"]
+
+    @pytest.mark.parametrize("query", ["?type=movie&sort=title", "?view=ids", "?cursor=&pageSize=3"])
+    def test_is_cached_and_shows_every_change(self, changing_reader: User, query: str) -> None:
+        first, second = changing_reader.items(query), changing_reader.items(query)
+        assert (first.headers["x-cache"], second.headers["x-cache"]) == ("miss", "hit")
+        assert first.content == second.content
+        changing_reader.add(MATRIX_ID)
+        assert data(changing_reader, query)["total"] == first.json()["data"]["total"] + 1
+        changing_reader.remove(MATRIX_ID)
+        assert changing_reader.items(query).content == first.content
+
+    def test_of_a_title_that_is_edited_is_sorted_anew(self, serve: Serve, database: Documents, user_id: str) -> None:
+        ids = [ObjectId() for _ in range(2)]
+        database["movies"].insert_many({"_id": each, "title": f"{number}"} for number, each in enumerate(ids))
+        with connect(serve(CATALOGUE_TTL="1")) as client:
+            user = User(client, user_id)
+            for each in ids:
+                user.add(str(each))
+            assert user.contents("?sort=title") == [str(each) for each in ids]
+            database["movies"].update_one({"_id": ids[0]}, {"$set": {"title": "9"}})
+            deadline = datetime.now(UTC) + timedelta(seconds=10)
+            while user.contents("?sort=title") != [str(each) for each in reversed(ids)]:
+                assert datetime.now(UTC) < deadline
+
+    def test_of_more_titles_than_the_process_keeps_is_right(
+        self, serve: Serve, database: Documents, user_id: str
+    ) -> None:
+        ids = [ObjectId() for _ in range(150)]
+        database["movies"].insert_many(
+            {"_id": each, "title": f"{number * 7919 % 150:04}"} for number, each in enumerate(ids)
+        )
+        database["mylist"].insert_many(
+            {"userId": user_id, "contentId": str(each), "contentType": "movie", "addedAt": BEGAN} for each in ids
+        )
+        expected = [str(ids[number]) for number in sorted(range(150), key=lambda number: number * 7919 % 150)]
+        with connect(serve(CATALOGUE_SIZE="100", MAX_PAGE_SIZE="120")) as client:
+            assert walk(User(client, user_id), "sort=title&pageSize=120") == expected
+            assert walk(User(client, user_id), "sort=title&pageSize=120&view=ids") == expected
+
+    def test_of_nobody_is_400(self, client: httpx.Client) -> None:
+        assert client.get(f"{ROUTE}?view=ids").json()["code"] == "USER_ID_REQUIRED"
