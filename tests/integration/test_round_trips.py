@@ -195,6 +195,21 @@ async def test_a_cached_selection_of_known_titles_asks_redis_once_and_mongodb_ne
         assert await world.round_trips() == ([], ["GETRANGE", "GETRANGE"])
 
 
+async def test_a_selection_is_fresh_until_any_title_that_decided_is_due_whether_it_is_shown_or_not(
+    world: World, user_id: str
+) -> None:
+    await world.fill(user_id, await world.titles("movies", 3), [])
+    value, _ = await world.lists.read(user_id, first=Selection.last)
+    world.forget_titles()
+    met = world.now
+    await world.lists.contents(value, 3, 1)
+    world.now += 30
+
+    by_title = Arrangement(None, None, "title", descending=False)
+    none_shown = await world.lists.select(value, by_title, 3, 1, ids_only=True)
+    assert (none_shown.items, none_shown.total, none_shown.fresh_until) == ([], 3, met + 60)
+
+
 async def test_ids_in_the_order_of_the_list_take_no_title(world: World, user_id: str) -> None:
     await world.fill(user_id, await world.titles("movies", 30), [])
     await world.read(user_id)
