@@ -30,6 +30,7 @@ local kinds = {
   cursor20 = function(user) return get("/api/mylist/items?cursor=", user) end,
   ids20 = function(user) return get("/api/mylist/items?view=ids", user) end,
   contains100 = contains,
+  export = function(user) return get("/api/mylist/export", user) end,
   unchanged = function(user, etags) return get("/api/mylist/items", user, etags[user]) end,
   stats = function(user) return get("/api/mylist/stats", user) end,
 }

@@ -37,7 +37,14 @@ class Question(NamedTuple):
         return sys.maxsize
 
 
-Asked = Paging | Selection | Question
+class Export(NamedTuple):
+    """The question for all of a list, line by line."""
+
+    last: int = sys.maxsize
+    """As of `Paging`: the whole list is asked for."""
+
+
+Asked = Paging | Selection | Question | Export
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +121,10 @@ class Pages:
             (user_id, selection), RenderedPage(value.data, body, etag_of(body), excerpt.fresh_until, link)
         )
 
-    def render_answer(self, user_id: str, question: Question, value: ListValue, body: bytes) -> RenderedPage:
+    def render_answer(self, user_id: str, asked: Question | Export, value: ListValue, body: bytes) -> RenderedPage:
         """Remembers the answer to a question about a whole list, which depends on nothing else."""
-        return self._remember(
-            (user_id, question), RenderedPage(value.data, body, "", float("inf"), question=question.body)
-        )
+        question = asked.body if isinstance(asked, Question) else b""
+        return self._remember((user_id, asked), RenderedPage(value.data, body, "", float("inf"), question=question))
 
     def _remember(self, key: tuple[str, Asked], page: RenderedPage) -> RenderedPage:
         self.rendered += 1

@@ -106,7 +106,7 @@ class LinesResponse(ApiResponse):
         if "transfer-encoding" not in self.headers:
             yield from self.parts
             return
-        for part in self.parts:
+        for part in filter(None, self.parts):  # an empty chunk would be the end
             yield b"%x\r\n%b\r\n" % (len(part), part)
         yield b"0\r\n\r\n"
 
@@ -148,13 +148,13 @@ def json_response(  # noqa: PLR0913 - one line per part of a response
 
 
 def lines_response(
-    request: ApiRequest, parts: Iterable[bytes], *, etag: str | None = None, cache: CacheResult | None = None
+    request: ApiRequest, lines: bytes | Iterable[bytes], *, etag: str | None = None, cache: CacheResult | None = None
 ) -> HTTPResponse:
     """Makes a response of JSON Lines, or one of status 304 when the client has the body of this ETag.
 
     Args:
         request: what is answered.
-        parts: of the body, some lines each; none is empty.
+        lines: the body, or parts of it that are made as they are sent.
         etag: of the body.
         cache: how the cache took part; told as X-Cache.
     """
@@ -164,12 +164,14 @@ def lines_response(
         known = request.headers.getone(_IF_NONE_MATCH, None)
         if known is not None and matches(known, etag):
             return _response(request, b"", 304, headers, _REVALIDATE, cache)
+    if isinstance(lines, bytes):
+        return _response(request, lines, 200, headers, _REVALIDATE, cache, _JSON_LINES)
     if request.version == "1.0":  # has no chunks, so the end of the body is that of the connection
         cast("Http", request.stream).keep_alive = False
     else:
         headers["transfer-encoding"] = "chunked"
     response = _response(request, b"", 200, headers, _REVALIDATE, cache, _JSON_LINES, kind=LinesResponse)
-    response.parts = parts
+    response.parts = lines
     return response
 
 

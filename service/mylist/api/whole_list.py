@@ -1,6 +1,6 @@
 """A list as a whole: clearing it, and taking it elsewhere and back as JSON Lines."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from urllib.parse import parse_qs
@@ -11,6 +11,7 @@ from sanic import Blueprint, HTTPResponse
 from sanic.exceptions import SanicException
 
 from mylist.api.etags import etag_of, is_current
+from mylist.api.pages import Export
 from mylist.api.paging import Paging, parse_paging
 from mylist.api.request import ApiRequest
 from mylist.api.responses import json_response, lines_response
@@ -84,7 +85,15 @@ async def export(request: ApiRequest) -> HTTPResponse:
     context = request.app.ctx
     with context.admission:
         value, cache = await context.lists.whole(user_id)
-    return lines_response(request, _exported(value), etag=etag_of(value.data), cache=cache)
+    lines: bytes | Iterable[bytes]
+    if value.total > _AT_ONCE:
+        lines = _exported(value)
+    else:
+        page = context.pages.find(user_id, Export(), value)
+        if page is None:
+            page = context.pages.render_answer(user_id, Export(), value, b"".join(_exported(value)))
+        lines = page.body
+    return lines_response(request, lines, etag=etag_of(value.data), cache=cache)
 
 
 @blueprint.post("/import", ignore_body=True)
