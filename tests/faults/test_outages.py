@@ -1,12 +1,13 @@
 """Redis or MongoDB goes away under a running service, and comes back."""
 
 import time
+from collections.abc import Iterable, Iterator
 
 import httpx
 import pytest
 from redis import Redis
 
-from tests.faults.conftest import System, User
+from tests.faults.conftest import TITLES, System, User
 from tests.waiting import wait_until
 
 # MONGODB_TIMEOUT of the tests below, and what a request may take beyond it.
@@ -159,3 +160,73 @@ def test_a_service_without_its_stores_starts_and_serves_once_they_are_there(syst
     system.redis.restart()
     settle(user)
     assert user.titles() == [0]
+
+
+def line(title: int) -> bytes:
+    return b'{"contentId":"%s","contentType":"movie"}\n' % TITLES[title].encode()
+
+
+def send(user: User, body: Iterable[bytes], mode: str = "merge") -> httpx.Response:
+    headers = {"content-type": "application/x-ndjson"}
+    return user.http.post(f"/api/mylist/import?mode={mode}", content=body, headers=headers)
+
+
+def test_an_import_in_which_mongodb_goes_away_says_what_was_done_and_can_be_sent_again(system: System) -> None:
+    user = system.serve(MONGODB_TIMEOUT=str(DEADLINE))
+    watcher = system.user(user.service, user.user_id)
+    settle(user)
+
+    def lines_and_a_fault() -> Iterator[bytes]:
+        for title in range(25):
+            yield line(title) * 4
+        wait_until(lambda: len(watcher.titles()) == 20, within=10)  # the first page of 25
+        wait_until(lambda: watcher.http.get("/api/mylist/stats").json()["data"]["total"] == 25, within=10)
+        system.mongodb.freeze()
+        for title in range(25, 30):
+            yield line(title)
+
+    answer = send(user, lines_and_a_fault())
+    system.mongodb.thaw()
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "PARTLY_APPLIED")
+    assert answer.json()["error"].endswith("the lines up to 100 took effect, the others may or may not")
+    assert answer.headers["retry-after"] == "1"
+    wait_until(lambda: send(user, map(line, range(30))).status_code == 200, within=10)
+    assert user.http.get("/api/mylist/stats").json()["data"]["total"] == 30
+
+
+def test_a_list_whose_replacement_mongodb_does_not_survive_loses_nothing(system: System) -> None:
+    user = system.serve(MONGODB_TIMEOUT=str(DEADLINE))
+    for title in (0, 1, 2):
+        assert user.add(title).status_code == 201
+    settle(user)
+
+    system.mongodb.freeze()
+    answer = send(user, [line(3)], "replace")
+    assert_unavailable(answer, answer.json()["code"])
+    system.mongodb.thaw()
+
+    assert {0, 1, 2} <= set(user.titles())
+    wait_until(lambda: send(user, [line(3)], "replace").status_code == 200, within=10)
+    assert user.titles() == [3]
+
+
+def test_without_mongodb_known_titles_are_still_arranged_and_what_needs_it_is_unavailable(system: System) -> None:
+    user = system.serve(MONGODB_TIMEOUT=str(DEADLINE))
+    for title in (0, 1, 2):
+        assert user.add(title).status_code == 201
+    settle(user)
+
+    system.mongodb.kill()
+    wait_until(lambda: user.http.get("/readyz").json()["mongodb"] == "unavailable", within=10)
+    arranged = user.http.get("/api/mylist/items?sort=title&order=desc&type=movie")
+    assert (arranged.status_code, arranged.json()["data"]["total"]) == (200, 3)
+    assert user.http.get("/api/mylist/items?view=ids").status_code == 200
+    assert len(user.http.get("/api/mylist/export").text.splitlines()) == 3
+    assert_unavailable(user.http.get("/api/mylist/changes"))
+    assert_unavailable(user.http.delete("/api/mylist/items?confirm=true"))
+    assert_unavailable(send(user, [line(4)]))
+
+    system.mongodb.restart()
+    wait_until(lambda: user.http.get("/api/mylist/changes").status_code == 200, within=10)
+    assert [each["change"] for each in user.http.get("/api/mylist/changes").json()["data"]["changes"]] == ["added"] * 3

@@ -154,3 +154,19 @@ async def test_a_batch_of_which_mongodb_did_a_half_says_so(tmp_path: Path, prima
 
 async def listed(database: Database, user_id: str) -> list[str]:
     return [each["contentId"] async for each in database.handle["mylist"].find({"userId": user_id, "removedAt": None})]
+
+
+async def test_a_clear_of_what_was_seen_leaves_what_came_since(
+    lists: Lists, store_database: Database, user_id: str
+) -> None:
+    first, second, third = await some_titles(store_database)
+    for title in (first, second):
+        await lists.add(user_id, title, "movie")
+    seen, _ = await lists.whole(user_id)
+    await lists.remove(user_id, first)
+    await lists.add(user_id, third, "movie")
+
+    assert await lists.clear(user_id, seen.content_ids()) == 1
+    assert await listed(store_database, user_id) == [third]
+    assert await lists.clear(user_id) == 1
+    assert (await lists.whole(user_id))[0].total == 0
