@@ -101,6 +101,17 @@ class TestCatchingUp:
         assert moments == sorted(moments)
         assert answer["data"]["hasMore"] is False
 
+    def test_does_not_begin_with_what_went_before(self, user: User, database: Documents) -> None:
+        for content_id in (MATRIX_ID, MOVIE_IDS[0]):
+            user.add(content_id)
+        user.remove(MATRIX_ID)
+        earlier = datetime.now(UTC) - timedelta(minutes=1)
+        database["mylist"].update_one(
+            {"userId": user.id, "contentId": MATRIX_ID}, {"$set": {"changedAt": earlier, "removedAt": earlier}}
+        )
+
+        assert Device(user, 1).catch_up() == [("added", MOVIE_IDS[0])]
+
     def test_is_told_each_change_once(self, user: User) -> None:
         device = Device(user)
         assert device.catch_up() == []
