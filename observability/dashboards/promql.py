@@ -4,7 +4,7 @@ from observability.dashboards.grafana import Variable
 
 API = 'http_route=~"/api/mylist/.*"'
 READS = 'http_request_method=~"GET|HEAD"'
-CHANGES = 'http_request_method=~"POST|DELETE"'
+CHANGES = 'http_route!~"/api/mylist/(contains|import)",http_request_method=~"POST|PUT|DELETE"'
 FAILED = 'http_response_status_code=~"5.."'
 
 # Whoever runs the service without Kubernetes has neither namespaces nor pods. A job there always is, and nothing may
