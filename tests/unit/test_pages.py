@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+import pytest
 
 from mylist.api.etags import etag_of
 from mylist.api.pages import Pages, Question
@@ -170,11 +171,19 @@ def test_an_answer_is_used_again_for_the_same_question_about_the_same_list() -> 
     assert world.pages.find("user", question, LIST) == answer
 
 
-def test_a_question_takes_of_the_memory_as_well() -> None:
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (Question("application/json", b" " * 9000), Question("application/json", b" " * 9001)),
+        (Question("application/json;" + " " * 9000, b"{}"), Question("application/json;" + " " * 9001, b"{}")),
+    ],
+    ids=["body", "content type"],
+)
+def test_a_question_takes_of_the_memory_as_well(first: Question, second: Question) -> None:
     world = World(capacity=10_000)
-    world.pages.render_answer("user", Question("application/json", b" " * 9000), LIST, b"yes")
+    world.pages.render_answer("user", first, LIST, b"yes")
     assert world.pages.size > 9000
-    world.pages.render_answer("user", Question("application/json", b" " * 9001), LIST, b"yes")
+    world.pages.render_answer("user", second, LIST, b"yes")
     assert 9000 < world.pages.size <= 10_000
 
 

@@ -36,6 +36,11 @@ class Question(NamedTuple):
         """As of `Paging`: the whole list decides."""
         return sys.maxsize
 
+    @property
+    def size(self) -> int:
+        """Bytes; both are the client's."""
+        return len(self.content_type) + len(self.body)
+
 
 class Export(NamedTuple):
     """The question for all of a list, line by line."""
@@ -57,7 +62,7 @@ class RenderedPage:
         etag: of the body.
         fresh_until: monotonic time at which the first of its movies and shows is due to be fetched again.
         link: the `Link` header; empty for none.
-        question: the body of the question that it answers; empty for none.
+        question_size: bytes of the question that it answers, which is kept as well.
     """
 
     source: bytes
@@ -65,12 +70,12 @@ class RenderedPage:
     etag: str
     fresh_until: float
     link: str = ""
-    question: bytes = b""
+    question_size: int = 0
 
     @property
     def size(self) -> int:
         """About how many bytes of memory it takes."""
-        return len(self.source) + len(self.body) + len(self.link) + len(self.question) + _OVERHEAD
+        return len(self.source) + len(self.body) + len(self.link) + self.question_size + _OVERHEAD
 
 
 class Pages:
@@ -123,8 +128,8 @@ class Pages:
 
     def render_answer(self, user_id: str, asked: Question | Export, value: ListValue, body: bytes) -> RenderedPage:
         """Remembers the answer to a question about a whole list, which depends on nothing else."""
-        question = asked.body if isinstance(asked, Question) else b""
-        return self._remember((user_id, asked), RenderedPage(value.data, body, "", float("inf"), question=question))
+        size = asked.size if isinstance(asked, Question) else 0
+        return self._remember((user_id, asked), RenderedPage(value.data, body, "", float("inf"), question_size=size))
 
     def _remember(self, key: tuple[str, Asked], page: RenderedPage) -> RenderedPage:
         self.rendered += 1
