@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import time
 from collections.abc import AsyncIterator
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -88,19 +89,20 @@ class ApiRequest(_Request):
             self.leave_body()
             raise RequestTimeout("Request body timeout") from None
 
-    async def body_parts(self, most: int) -> AsyncIterator[bytes]:
-        """Gives the body as it arrives, each part in as much time as a whole one may take otherwise.
+    async def body_parts(self, most: int, *, seconds: float) -> AsyncIterator[bytes]:
+        """Gives the body as it arrives: each part in as much time as a whole one may take otherwise, all in `seconds`.
 
         Raises:
-            RequestTimeout: a part did not arrive; the connection is closed then.
+            RequestTimeout: a part did not arrive in time; the connection is closed then.
             PayloadTooLarge: there are more than `most` bytes.
             BadRequest: it is malformed.
         """
         connection = cast("Http", self.stream)
         connection.request_max_size = most
+        end = time.monotonic() + seconds
         while connection.request_body:
             try:
-                async with asyncio.timeout(self.app.config.REQUEST_TIMEOUT):
+                async with asyncio.timeout(min(self.app.config.REQUEST_TIMEOUT, end - time.monotonic())):
                     part = await connection.read()
             except TimeoutError:
                 self.leave_body()

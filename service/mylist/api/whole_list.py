@@ -147,7 +147,7 @@ async def _to_the_end(results: AsyncIterator[list[Result]]) -> list[bytes]:
 async def _lines(request: ApiRequest, most: int) -> AsyncIterator[Line]:
     number, rest = 0, b""
     latest = datetime.now(UTC) + _CLOCKS_APART
-    async for part in request.body_parts(most):
+    async for part in request.body_parts(most, seconds=imports.PATIENCE):
         *lines, rest = (rest + part).split(b"\n")
         for line in lines:
             number += 1

@@ -12,8 +12,8 @@ from mylist.lists.service import Lists
 Outcome = Literal["added", "existing", "not_found", "full", "invalid", "removed"]
 
 _AT_ONCE = 100
-# Seconds; then the server would give the request up, and nobody would learn what was done.
-_PATIENCE = 30
+PATIENCE = 30
+"""Seconds after which no lines are waited for or begun any more: the server gives a request up a little later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ async def merge(lists: Lists, user_id: str, lines: AsyncIterable[Line]) -> Async
     Raises:
         UnavailableError: a store is away, or the time is up; what was given was done.
     """
-    give_up = time.monotonic() + _PATIENCE
+    give_up = time.monotonic() + PATIENCE
     async for piece in _pieces(lines):
         if time.monotonic() > give_up:
             raise OutcomeUnknownError
@@ -66,7 +66,7 @@ async def replace(
         ListFullError: the lines name more items than a list may have; nothing was changed.
         UnavailableError: a store is away, or the time is up; what was given was done.
     """
-    give_up = time.monotonic() + _PATIENCE
+    give_up = time.monotonic() + PATIENCE
     named: set[bytes] = set()
     pieces: list[list[Line]] = []
     async for piece in _pieces(lines):
