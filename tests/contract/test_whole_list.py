@@ -253,6 +253,12 @@ class TestImport:
         assert {each["contentId"] for each in told_of if each["outcome"] == "invalid"} == {None}
         assert set(user.contents()) == {MATRIX_ID, MOVIE_IDS[2]}
 
+    def test_that_names_an_id_as_both_types_says_which_of_them_there_is(self, user: User) -> None:
+        answer = import_(user, line(MATRIX_ID, "tvshow") + line(MATRIX_ID) + line(MATRIX_ID, "tvshow"))
+
+        assert outcomes(answer) == ["not_found", "added", "not_found"]
+        assert user.contents() == [MATRIX_ID]
+
     @pytest.mark.parametrize("body", [b"", b"\n", b" \n\r\n"])
     def test_of_nothing_changes_nothing(self, filled: User, body: bytes) -> None:
         assert lines_of(import_(filled, body)) == []

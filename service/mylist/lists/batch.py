@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mylist.lists.item import ContentType, Item, parse_content_id
+from mylist.lists.value import content_key
 
 AddOutcome = Literal["added", "existing", "not_found"]
 RemoveOutcome = Literal["removed", "missing"]
@@ -71,24 +72,25 @@ def outcomes(batch: Batch, existing: set[bytes], added: set[bytes], removed: set
 
 
 def merge_outcomes(
-    items: Sequence[Item], wanted: set[bytes], there: set[bytes], added: set[bytes]
+    items: Sequence[Item], known: set[bytes], there: set[bytes], added: set[bytes]
 ) -> list[MergeOutcome]:
     """Says what became of each item; one that is there twice was done the first time.
 
     Args:
         items: what was asked for.
-        wanted: content ids (12 bytes) of those that are a movie or show.
-        there: those of them that were on the list already.
-        added: those of them that are on the list by this.
+        known: content keys of those that are a movie or show.
+        there: content ids (12 bytes) of those of them that were on the list already.
+        added: content ids of those of them that are on the list by this.
     """
     new = set(added)
     said: list[MergeOutcome] = []
-    for content_id in (item.content_id for item in items):
-        if content_id in new:
+    for item in items:
+        content_id = item.content_id
+        if content_key(content_id, item.content_type) not in known:
+            said.append("not_found")
+        elif content_id in new:
             new.remove(content_id)
             said.append("added")
-        elif content_id in there or content_id in added:
-            said.append("existing")
         else:
-            said.append("full" if content_id in wanted else "not_found")
+            said.append("existing" if content_id in there or content_id in added else "full")
     return said

@@ -299,7 +299,7 @@ class Lists:
                         coming = coming[: max(self._max_items - held, 0)]
                     if coming:
                         there |= await self._store.insert_many(user_id, coming)
-            return merge_outcomes(items, set(wanted), there, {item.content_id for item in coming} - there)
+            return merge_outcomes(items, known, there, {item.content_id for item in coming} - there)
 
     async def _require_room(self, user_id: str, cached: int | None, *, coming: int, going: int = 0) -> None:
         most = self._max_items + going - coming
