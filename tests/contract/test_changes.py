@@ -8,11 +8,13 @@ from random import Random
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from pymongo.database import Database
 
 from mylist.api.changes import MOST_CHANGES, read_token, write_token
-from mylist.lists.changes import Progress
+from mylist.api.tokens import seal
+from mylist.lists.changes import NEVER, Progress
 from mylist.lists.item import to_milliseconds
 from tests.conftest import Serve
 from tests.contract.conftest import User, connect
@@ -238,6 +240,25 @@ class TestTokens:
         for each in [*damaged, token[:-1], token + "A", token + "=", "", "?", "ä", "A" * 9000]:
             answer = changes(user, since=each)
             assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_SYNC_TOKEN"), each
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            {"settled": 1 << 60},
+            {"settled": -(1 << 60)},
+            {"at": (1 << 60, bytes(12))},
+            {"at": (NEVER - 1, bytes(12)), "first": True},
+            {"at": (0, bytes(11)), "first": True},
+            {"told": [(0, "", True)]},
+        ],
+        ids=str,
+    )
+    def test_that_is_made_up_is_400(self, user: User, content: dict[str, Any]) -> None:
+        fields = {"settled": to_milliseconds(datetime.now(UTC)), "at": None, "first": False, "told": []} | content
+        token = seal(msgspec.msgpack.encode(list(fields.values())), "changes, form 1", user.id)
+        answer = changes(user, since=token)
+
+        assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_SYNC_TOKEN")
 
     def test_given_twice_is_400(self, user: User) -> None:
         token = changes(user).json()["data"]["token"]

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mylist.api.cursors import LONGEST, decode_cursor, encode_cursor
+from mylist.api.tokens import seal
 from mylist.errors import InvalidCursorError
 from mylist.lists.arrangement import Arrangement, Position
 
@@ -43,6 +44,11 @@ def test_are_of_one_arrangement(other: Arrangement) -> None:
 
     with pytest.raises(InvalidCursorError):
         decode_cursor(cursor, "user", other)
+
+
+def test_that_are_made_up_are_refused() -> None:
+    with pytest.raises(InvalidCursorError):
+        decode_cursor(seal(ID + b"soon", "cursor", "user", repr(BY_DATE)), "user", BY_DATE)
 
 
 def test_are_of_one_user() -> None:

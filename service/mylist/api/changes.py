@@ -1,8 +1,10 @@
 """What changed on a list since: `/api/mylist/changes`."""
 
+from typing import Annotated
 from urllib.parse import parse_qs
 
 import msgspec
+from msgspec import Meta
 from sanic import Blueprint, HTTPResponse
 
 from mylist.api.request import ApiRequest
@@ -10,7 +12,7 @@ from mylist.api.responses import json_response
 from mylist.api.schemas import ChangedItem, ChangesData, ChangesResponse
 from mylist.api.tokens import seal, unseal
 from mylist.errors import InvalidParameterError, InvalidSyncTokenError
-from mylist.lists.changes import Change, Position, Progress, Told
+from mylist.lists.changes import LATEST, NEVER, Change, Position, Progress, Told
 from mylist.lists.item import iso_format_milliseconds
 
 MOST_CHANGES = 1000
@@ -23,11 +25,14 @@ blueprint = Blueprint("changes", url_prefix="/api/mylist")
 _encode = msgspec.json.Encoder().encode
 
 
+_Moment = Annotated[int, Meta(ge=NEVER, le=LATEST)]
+
+
 class _Content(msgspec.Struct, array_like=True):
     """What a token says."""
 
-    settled: int
-    at: tuple[int, bytes] | None
+    settled: _Moment
+    at: tuple[_Moment, Annotated[bytes, Meta(min_length=12, max_length=12)]] | None
     first: bool
     told: list[Told]
 
@@ -64,7 +69,10 @@ def read_token(user_id: str, token: str) -> Progress:
     sealed = unseal(token, _PURPOSE, user_id)
     if sealed is None:
         raise InvalidSyncTokenError
-    content = _decode_content(sealed)
+    try:
+        content = _decode_content(sealed)
+    except msgspec.DecodeError:  # anybody can make a checksum
+        raise InvalidSyncTokenError from None
     at = Position(*content.at) if content.at else None
     return Progress(content.settled, at, content.first, frozenset(content.told))
 

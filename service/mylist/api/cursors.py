@@ -34,4 +34,7 @@ def decode_cursor(cursor: str, user_id: str, arrangement: Arrangement) -> Positi
     content_id, rank = content[:_CONTENT_ID_SIZE], content[_CONTENT_ID_SIZE:]
     if arrangement.sort == "title":
         return Position(rank, content_id)
-    return Position(_DATE.unpack(rank)[0], content_id)
+    try:
+        return Position(_DATE.unpack(rank)[0], content_id)
+    except struct.error:  # anybody can make a checksum
+        raise InvalidCursorError from None

@@ -8,12 +8,15 @@ they were told of the time after it they remember, so that it is not told twice.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import NamedTuple
 
-from mylist.lists.item import ContentType
+from mylist.lists.item import ContentType, to_milliseconds
 
-NEVER = -(1 << 63)
+NEVER = to_milliseconds(datetime.min.replace(tzinfo=UTC))
 """When a document of the original changed: before any that has a stamp."""
+LATEST = to_milliseconds(datetime.max.replace(tzinfo=UTC))
+"""The last moment that there can be."""
 _MOST_TOLD = 100
 
 
