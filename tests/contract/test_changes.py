@@ -188,6 +188,16 @@ class TestCatchingUp:
         assert device.items == on_the_list(user)
         assert changes(user, limit=1).json()["data"]["changes"][0]["changedAt"] == "2024-01-01T00:00:00.000Z"
 
+    def test_what_has_an_id_of_another_kind_is_not_told_of(self, user: User, database: Documents) -> None:
+        foreign = {"userId": user.id, "contentId": MATRIX_ID, "contentType": "movie"}
+        database["mylist"].insert_one(foreign | {"_id": "by hand", "addedAt": datetime.now(UTC)})
+        device = Device(user)
+        assert device.catch_up() == []
+        user.remove(MATRIX_ID)
+        user.add(MOVIE_IDS[0])
+
+        assert device.catch_up() == [("added", MOVIE_IDS[0])]
+
     def test_a_batch_and_a_clear_are_many_changes(self, user: User) -> None:
         device = Device(user)
         add = [{"contentId": each, "contentType": "movie"} for each in MOVIE_IDS[:3]]

@@ -144,6 +144,8 @@ class ListStore:
     ) -> tuple[list[Change], Position | None]:
         """Gives the changes of a list after a position, oldest first, and the last position when there are more.
 
+        Documents whose `_id` is none of MongoDB's own are left out, as are those that are no list items.
+
         Args:
             user_id: whose list.
             after: the position.
@@ -161,7 +163,7 @@ class ListStore:
             both.append({"$or": [_LISTED, {"changedAt": {"$gt": to_moment(removals_after)}}]})
         with self._database.operation("changes"):
             documents = await self._collection.find(
-                {"userId": user_id, "$and": both},
+                {"userId": user_id, "_id": {"$type": "objectId"}, "$and": both},
                 sort=[("changedAt", 1), ("_id", 1)],
                 limit=most + 1,
                 batch_size=most + 1,
