@@ -348,6 +348,20 @@ class TestCap:
         assert told(import_(owner, b"".join(map(line, MOVIE_IDS[:4])), "?mode=replace")) == (422, "LIST_FULL")
         assert owner.contents() == [MATRIX_ID]
 
+    def test_a_replacement_that_never_came_to_its_end_can_be_repeated_but_not_followed_by_others(
+        self, owner: User, database: Documents
+    ) -> None:
+        moment = datetime(2026, 1, 1, tzinfo=UTC)
+        database["mylist"].insert_many(
+            {"userId": owner.id, "contentId": content_id, "contentType": "movie", "addedAt": moment}
+            for content_id in MOVIE_IDS[:5]
+        )
+
+        assert told(import_(owner, line(MATRIX_ID) + line(SHOW_ID, "tvshow"), "?mode=replace")) == (422, "LIST_FULL")
+        assert len(owner.contents()) == 5
+        import_(owner, b"".join(map(line, MOVIE_IDS[2:5])), "?mode=replace")
+        assert set(owner.contents()) == set(MOVIE_IDS[2:5])
+
     @pytest.mark.parametrize("query", ["", "?mode=replace"])
     def test_an_import_that_says_it_is_too_long_is_413_and_changes_nothing(self, owner: User, query: str) -> None:
         answer = import_(owner, line(MATRIX_ID) + b" " * 1024, query)

@@ -63,7 +63,8 @@ async def replace(
 
     Raises:
         InvalidLineError: a line is no item; nothing was changed.
-        ListFullError: the lines name more items than a list may have; nothing was changed.
+        ListFullError: the lines name more items than a list may have, or the list would have more than twice as many
+            before it shrinks; nothing was changed.
         UnavailableError: a store is away, or the time is up; what was given was done.
     """
     give_up = time.monotonic() + PATIENCE
@@ -78,11 +79,15 @@ async def replace(
             raise ListFullError(max_items)
         pieces.append(piece)
     before, _ = await lists.whole(user_id)
+    there = before.content_ids()
+    # One that was given up has added without removing. It can be sent again, but not be followed by ever more others.
+    if len(there | named) > max(2 * max_items, len(there)):
+        raise ListFullError(max_items)
     for piece in pieces:
         if time.monotonic() > give_up:
             raise OutcomeUnknownError
         yield await _merge(lists, user_id, piece, capped=False)
-    if others := before.content_ids() - named:
+    if others := there - named:
         await lists.clear(user_id, others)
         yield [Result(None, content_id, "removed") for content_id in sorted(others)]
 
