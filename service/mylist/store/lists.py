@@ -152,18 +152,18 @@ class ListStore:
             removals_after: moment (milliseconds since 1970 UTC); removals up to it are left out. None: none are.
             most: how many are given at most.
         """
-        last = ObjectId(after.document)
+        beyond = {"_id": {"$gt": ObjectId(after.document)}}
         if after.changed_at == NEVER:
-            order = [{"changedAt": None, "_id": {"$gt": last}}, {"changedAt": {"$gte": _EARLIEST}}]
+            wanted = [{"$or": [{"changedAt": None, **beyond}, {"changedAt": {"$gte": _EARLIEST}}]}]
         else:
             moment = to_moment(after.changed_at)
-            order = [{"changedAt": moment, "_id": {"$gt": last}}, {"changedAt": {"$gt": moment}}]
-        both = [{"$or": order}]
+            # The first is where the index is entered, whichever plan MongoDB makes of the rest.
+            wanted = [{"changedAt": {"$gte": moment}}, {"$or": [beyond, {"changedAt": {"$gt": moment}}]}]
         if removals_after is not None:
-            both.append({"$or": [_LISTED, {"changedAt": {"$gt": to_moment(removals_after)}}]})
+            wanted.append({"$or": [_LISTED, {"changedAt": {"$gt": to_moment(removals_after)}}]})
         with self._database.operation("changes"):
             documents = await self._collection.find(
-                {"userId": user_id, "_id": {"$type": "objectId"}, "$and": both},
+                {"userId": user_id, "_id": {"$type": "objectId"}, "$and": wanted},
                 sort=[("changedAt", 1), ("_id", 1)],
                 limit=most + 1,
                 batch_size=most + 1,
