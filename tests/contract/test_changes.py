@@ -13,7 +13,7 @@ import pytest
 from pymongo.database import Database
 
 from mylist.api.changes import MOST_CHANGES, read_token, write_token
-from mylist.api.tokens import seal
+from mylist.api.sealing import seal
 from mylist.lists.changes import NEVER, Progress
 from mylist.lists.item import to_milliseconds
 from tests.conftest import Serve

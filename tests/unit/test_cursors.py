@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mylist.api.cursors import LONGEST, decode_cursor, encode_cursor
-from mylist.api.tokens import seal
+from mylist.api.sealing import seal
 from mylist.errors import InvalidCursorError
 from mylist.lists.arrangement import Arrangement, Position
 

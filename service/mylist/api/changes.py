@@ -10,7 +10,7 @@ from sanic import Blueprint, HTTPResponse
 from mylist.api.request import ApiRequest
 from mylist.api.responses import json_response
 from mylist.api.schemas import ChangedItem, ChangesData, ChangesResponse
-from mylist.api.tokens import seal, unseal
+from mylist.api.sealing import seal, unseal
 from mylist.errors import InvalidParameterError, InvalidSyncTokenError
 from mylist.lists.changes import LATEST, NEVER, Change, Position, Progress, Told
 from mylist.lists.item import iso_format_milliseconds

@@ -5,7 +5,7 @@ content id (12 bytes), rank (8 bytes of a date, or the bytes of a title), sealed
 
 import struct
 
-from mylist.api.tokens import seal, unseal
+from mylist.api.sealing import seal, unseal
 from mylist.errors import InvalidCursorError
 from mylist.lists.arrangement import Arrangement, Position
 

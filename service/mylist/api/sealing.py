@@ -16,17 +16,17 @@ def seal(content: bytes, *bound_to: str) -> str:
     return urlsafe_b64encode(_checksum(content, bound_to) + content).rstrip(b"=").decode()
 
 
-def unseal(token: str, *bound_to: str) -> bytes | None:
+def unseal(text: str, *bound_to: str) -> bytes | None:
     """Gives back the bytes; None when the text is damaged or was bound to something else."""
-    if len(token) > _LONGEST or not token.isascii():
+    if len(text) > _LONGEST or not text.isascii():
         return None
     try:
-        sealed = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        sealed = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except ValueError:
         return None
     content = sealed[_CHECKSUM_SIZE:]
     # Written the one way that it is given out: base64 has bits to spare, and passes over what is no digit of it.
-    return content if seal(content, *bound_to) == token else None
+    return content if seal(content, *bound_to) == text else None
 
 
 def _checksum(content: bytes, bound_to: tuple[str, ...]) -> bytes:
