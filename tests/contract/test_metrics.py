@@ -55,6 +55,14 @@ def test_what_is_documented_is_what_there_is(service: Service, user: User) -> No
     assert exported(Metrics(service)) == documented()
 
 
+def test_every_cause_of_a_503_is_told_of(service: Service) -> None:
+    [meaning] = re.findall(r"^\| `mylist_shed_total` .*\|(.*)\|$", DOCUMENT.read_text(), re.MULTILINE)
+    told = {sample.labels["cause"] for sample in Metrics(service).families["mylist_shed"].samples}
+
+    assert told == set(re.findall(r"`(\w+)`", meaning))
+    assert "partly_applied" in told
+
+
 def test_the_library_tells_of_the_process(service: Service) -> None:
     metrics = Metrics(service)
 

@@ -2,7 +2,7 @@
 
 import platform
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
@@ -68,7 +68,7 @@ class State(Collector):
             *("dependency", "state"),
         )
         shed = CounterMetricFamily("mylist_shed", "Requests turned away with 503.", labels=["cause"])
-        for error in UnavailableError.__subclasses__():
+        for error in _kinds_of(UnavailableError):
             shed.add_metric([error.code.lower()], self._context.turned_away[error.code])
         yield shed
         pages = self._context.pages
@@ -118,3 +118,9 @@ def _gauge(name: str, meaning: str, values: Mapping[tuple[str, ...], float], *la
     for of, value in values.items():
         family.add_metric(of, value)
     return family
+
+
+def _kinds_of(error: type[UnavailableError]) -> Iterator[type[UnavailableError]]:
+    for kind in error.__subclasses__():
+        yield kind
+        yield from _kinds_of(kind)
