@@ -154,7 +154,7 @@ class ListStore:
         """
         beyond = {"_id": {"$gt": ObjectId(after.document)}}
         if after.changed_at == NEVER:
-            wanted = [{"$or": [{"changedAt": None, **beyond}, {"changedAt": {"$gte": _EARLIEST}}]}]
+            wanted: list[Document] = [{"$or": [{"changedAt": None, **beyond}, {"changedAt": {"$gte": _EARLIEST}}]}]
         else:
             moment = to_moment(after.changed_at)
             # The first is where the index is entered, whichever plan MongoDB makes of the rest.
