@@ -254,7 +254,7 @@ class ConfirmationRequiredError(ServiceError):
     code = "CONFIRMATION_REQUIRED"
 
     def __init__(self) -> None:
-        super().__init__("To clear the list, send If-Match with the ETag of its first page, or confirm=true")
+        super().__init__("To clear the list, send If-Match with the ETag of its export or first page, or confirm=true")
 
 
 class ListFullError(ServiceError):

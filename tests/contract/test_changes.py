@@ -208,6 +208,21 @@ class TestCatchingUp:
 
 
 class TestTokens:
+    def test_stays_the_same_while_nothing_happens(self, user: User) -> None:
+        user.add(MATRIX_ID)
+        token = changes(user).json()["data"]["token"]
+        first = changes(user, since=token)
+        again = user.client.get(
+            "/api/mylist/changes",
+            params={"since": token},
+            headers=user.headers | {"if-none-match": first.headers["etag"]},
+        )
+        later = changes(user, since=aged(token, user, timedelta(hours=2)))
+
+        assert first.json()["data"] == {"changes": [], "token": token, "hasMore": False}
+        assert again.status_code == 304
+        assert read_token(user.id, later.json()["data"]["token"]).settled > read_token(user.id, token).settled - 60_000
+
     def test_of_29_days_ago_knows_what_was_removed_since(self, user: User, database: Documents) -> None:
         device = Device(user)
         user.add(MATRIX_ID)

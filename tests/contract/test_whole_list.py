@@ -102,6 +102,12 @@ class TestClear:
         assert clear(filled, query, **{"if-match": f'"something", {etag}'}).json()["data"] == {"removed": 4}
         assert filled.contents() == []
 
+    def test_of_the_list_that_was_exported_needs_no_other_word(self, filled: User) -> None:
+        etag = export(filled).headers["etag"]
+        filled.add(MATRIX_ID)
+        assert told(clear(filled, **{"if-match": etag})) == (412, "PRECONDITION_FAILED")
+        assert clear(filled, **{"if-match": export(filled).headers["etag"]}).json()["data"] == {"removed": 5}
+
     @pytest.mark.parametrize("change", ["added", "removed", "exchanged"])
     def test_of_a_list_that_has_changed_since_is_refused(self, filled: User, change: str) -> None:
         etag = filled.items("?pageSize=1").headers["etag"]

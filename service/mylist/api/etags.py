@@ -8,9 +8,9 @@ def etag_of(body: bytes) -> str:
     return f'"{xxh3_64_hexdigest(body)}"'
 
 
-def is_current(if_match: str, etag: str) -> bool:
-    """Says whether the value of an `If-Match` header names an ETag, which has to be a strong one."""
-    return any(candidate.strip() in (etag, "*") for candidate in if_match.split(","))
+def is_current(if_match: str, *etags: str) -> bool:
+    """Says whether the value of an `If-Match` header names one of some ETags, which has to be a strong one."""
+    return any(candidate.strip() in (*etags, "*") for candidate in if_match.split(","))
 
 
 def matches(if_none_match: str, etag: str) -> bool:

@@ -68,7 +68,7 @@ _CONFIRM = {
 _IF_MATCH = {
     "name": "If-Match",
     "in": "header",
-    "description": "The ETag of the list's first page, with the same `pageSize`: only what was seen then is removed.",
+    "description": "The ETag of the export, or of the first page of this `pageSize`: only what is there then goes.",
     "schema": {"type": "string"},
 }
 _MODE = {

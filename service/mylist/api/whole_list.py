@@ -60,10 +60,10 @@ async def clear(request: ApiRequest) -> HTTPResponse:
 
 
 async def _seen(request: ApiRequest, user_id: str, if_match: str) -> set[bytes]:
-    """Gives what is on the list if its first page is the one that the client has, which tells of the others by `total`.
+    """Gives what is on the list if the client has its export, or its first page, which tells of the others by `total`.
 
     Raises:
-        PreconditionFailedError: it is not.
+        PreconditionFailedError: it has neither.
     """
     context = request.app.ctx
     settings = context.settings
@@ -73,7 +73,7 @@ async def _seen(request: ApiRequest, user_id: str, if_match: str) -> set[bytes]:
     page = context.pages.find(user_id, first, value)
     if page is None:
         page = context.pages.render(user_id, first, value, await context.lists.contents(value, *first))
-    if not is_current(if_match, page.etag):
+    if not is_current(if_match, page.etag, etag_of(value.data)):
         raise PreconditionFailedError
     return value.content_ids()
 

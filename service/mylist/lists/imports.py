@@ -12,7 +12,7 @@ from mylist.lists.service import Lists
 Outcome = Literal["added", "existing", "not_found", "full", "invalid", "removed"]
 
 _AT_ONCE = 100
-PATIENCE = 30
+PATIENCE = 20
 """Seconds after which no lines are waited for or begun any more: the server gives a request up a little later."""
 
 

@@ -46,6 +46,8 @@ _LONG = 10_000
 # How often it is tried to put an item that somebody else takes off again each time, and the seconds in between.
 _ATTEMPTS = 3
 _PAUSE = 0.05
+# How long somebody who learns nothing new is left where they are, in milliseconds.
+_KEPT_FOR = timedelta(hours=1) // timedelta(milliseconds=1)
 # For how long a removal is sure to be known, in milliseconds: one that is about to be forgotten may be so in between.
 _KNOWN_FOR = (RETENTION - timedelta(minutes=1)) // timedelta(milliseconds=1)
 
@@ -106,6 +108,9 @@ class Lists:
             user_id, progress.after, removals_after=progress.settled if progress.first else None, most=most
         )
         new = [change for change in found if change.told not in progress.told]
+        if known and not known.at and not new and not end and settled - known.settled < _KEPT_FOR:
+            # As long as nothing happens, the answer is the same, and a client that has it is told so.
+            return new, known
         return new, progress.advance(new, end)
 
     async def select(
