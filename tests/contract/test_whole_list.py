@@ -4,6 +4,7 @@ import json
 import socket
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,8 @@ from pymongo.database import Database
 from tests.conftest import Serve
 from tests.contract.conftest import User, connect
 from tests.contract.titles import MATRIX_ID, MOVIE_IDS, SHOW_ID, UNKNOWN_ID
+from tests.contract.wire import exchange
+from tests.serving import Service
 
 Documents = Database[dict[str, Any]]
 LINES = "application/x-ndjson"
@@ -291,6 +294,23 @@ class TestImport:
 
         assert told(answer) == (400, "INVALID_PARAMETER")
         assert answer.json()["error"] == "mode must be given once, as merge or replace"
+
+    @pytest.mark.parametrize(
+        ("body", "chunk"), [(b"x" * 250_000, 1), (b"x\n" * 500_000, 1_000_000)], ids=["tiny chunks", "tiny lines"]
+    )
+    def test_in_tiny_parts_does_not_keep_others_waiting(self, service: Service, body: bytes, chunk: int) -> None:
+        head = f"POST /api/mylist/import HTTP/1.1\r\nHost: x\r\nuser-id: tiny\r\nContent-Type: {LINES}\r\n".encode()
+        framing = b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+        parts = (body[place : place + chunk] for place in range(0, len(body), chunk))
+        chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+        longest = 0.0
+        with httpx.Client(base_url=service.url, trust_env=False) as other, ThreadPoolExecutor() as sender:
+            answer = sender.submit(exchange, service.url, head + framing + chunks, patience=30)
+            while not answer.done():
+                longest = max(longest, other.get("/health").elapsed.total_seconds())
+
+        assert answer.result().startswith(b"HTTP/1.1 200")
+        assert longest < 0.3
 
     def test_needs_a_user(self, client: httpx.Client) -> None:
         answer = client.post("/api/mylist/import", content=line(MATRIX_ID), headers={"content-type": LINES})

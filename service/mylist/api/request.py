@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import time
 from collections.abc import AsyncIterator
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -89,8 +88,8 @@ class ApiRequest(_Request):
             self.leave_body()
             raise RequestTimeout("Request body timeout") from None
 
-    async def body_parts(self, most: int, *, seconds: float) -> AsyncIterator[bytes]:
-        """Gives the body as it arrives: each part in as much time as a whole one may take otherwise, all in `seconds`.
+    async def body_parts(self, most: int, *, within: float) -> AsyncIterator[bytes]:
+        """Gives the body as it arrives: each part in as much time as a whole one may take otherwise, all in `within` s.
 
         Raises:
             RequestTimeout: a part did not arrive in time; the connection is closed then.
@@ -99,16 +98,18 @@ class ApiRequest(_Request):
         """
         connection = cast("Http", self.stream)
         connection.request_max_size = most
-        end = time.monotonic() + seconds
+        now = asyncio.get_running_loop().time
+        end = now() + within
         while connection.request_body:
             try:
-                async with asyncio.timeout(min(self.app.config.REQUEST_TIMEOUT, end - time.monotonic())):
+                async with asyncio.timeout_at(min(now() + self.app.config.REQUEST_TIMEOUT, end)):
                     part = await connection.read()
             except TimeoutError:
                 self.leave_body()
                 raise RequestTimeout("Request body timeout") from None
             if part:
                 yield part
+                await asyncio.sleep(0)  # others have their turn, also when thousands of small chunks are here already
 
     def leave_body(self) -> None:
         """Does without what has not arrived of the body; Sanic would wait for it before it closes the connection."""

@@ -147,7 +147,7 @@ def decode_batch_request(body: bytes, content_type: str) -> Batch:
     return Batch([_to_add(each) for each in request.add], request.remove)
 
 
-def decode_line(line: bytes, latest: datetime) -> Item | str:
+def decode_line(line: bytes | bytearray, latest: datetime) -> Item | str:
     """Reads an item out of a line of an import; gives why it is none, if so.
 
     Args:

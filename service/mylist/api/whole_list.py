@@ -1,5 +1,6 @@
 """A list as a whole: clearing it, and taking it elsewhere and back as JSON Lines."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -133,6 +134,7 @@ async def _to_the_end(results: AsyncIterator[list[Result]]) -> list[bytes]:
         async for piece in results:
             parts.append(_encode_lines([_told(result) for result in piece]))
             lines = piece[-1].number or lines
+            await asyncio.sleep(0)  # others have their turn; lines that are no items wait for nothing
     except UnavailableError as error:
         if not lines:
             raise
@@ -145,10 +147,13 @@ async def _to_the_end(results: AsyncIterator[list[Result]]) -> list[bytes]:
 
 
 async def _lines(request: ApiRequest, most: int) -> AsyncIterator[Line]:
-    number, rest = 0, b""
+    number, rest = 0, bytearray()
     latest = datetime.now(UTC) + _CLOCKS_APART
-    async for part in request.body_parts(most, seconds=imports.PATIENCE):
-        *lines, rest = (rest + part).split(b"\n")
+    async for part in request.body_parts(most, within=imports.PATIENCE):
+        rest += part
+        if b"\n" not in part:  # to look through all of a long line again, for each of its chunks, would take for ever
+            continue
+        *lines, rest = rest.split(b"\n")
         for line in lines:
             number += 1
             if line.strip():
