@@ -174,6 +174,16 @@ class TestSlow:
         ended[name].assert_in_time(*TOLD[name], most=MOST_OF_AN_IMPORT if "import" in name else MOST)
 
 
+def test_a_slow_import_takes_the_place_of_imports_only(serve: Serve) -> None:
+    service = serve(MAX_CONCURRENT_REQUESTS="1")
+    headers = {"user-id": "quick", "content-type": "application/x-ndjson"}
+    with connect(service) as quick, socket.create_connection(("127.0.0.1", service.port)) as slow:
+        slow.sendall(IMPORT + HUNDRED_LINES)
+        wait_until(lambda: quick.post("/api/mylist/import", headers=headers).status_code == 503, within=5)
+
+        assert quick.get("/api/mylist/stats", headers=headers).status_code == 200
+
+
 @pytest.mark.parametrize(
     "sent",
     [

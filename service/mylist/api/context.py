@@ -24,6 +24,7 @@ class Context:
         settings: the settings in force.
         allowed_origins: the browser origins that may call; `*` stands for any.
         admission: how many list requests may be under way.
+        imports: how many imports may be under way beside them, which last as long as their clients let them.
         pages: what is remembered of rendered pages.
         turned_away: how often which `UnavailableError` was answered, by code.
         connections: of clients, those that are open.
@@ -39,6 +40,7 @@ class Context:
     settings: Settings
     allowed_origins: frozenset[str] = field(init=False)
     admission: Admission = field(init=False)
+    imports: Admission = field(init=False)
     pages: Pages = field(init=False)
     turned_away: Counter[str] = field(default_factory=Counter)
     connections: "set[HttpConnection]" = field(default_factory=set)
@@ -54,4 +56,5 @@ class Context:
         """Makes what the settings alone decide."""
         self.allowed_origins = frozenset(map(str.strip, self.settings.cors_origins.split(",")))
         self.admission = Admission(self.settings.max_concurrent_requests)
+        self.imports = Admission(max(self.settings.max_concurrent_requests // 10, 1))
         self.pages = Pages(self.settings.page_memory * 1_000_000)

@@ -7,7 +7,7 @@ from mylist.api.changes import MOST_CHANGES
 from mylist.api.request import ApiRequest
 from mylist.api.responses import json_response
 from mylist.api.schemas import MOST_IDS, LimitsData, LimitsResponse
-from mylist.api.whole_list import most_import_bytes
+from mylist.api.whole_list import most_import_bytes, most_import_lines
 from mylist.store.lists import RETENTION
 
 blueprint = Blueprint("limits", url_prefix="/api/mylist")
@@ -28,5 +28,6 @@ async def limits(request: ApiRequest) -> HTTPResponse:
         changes_known_for_days=RETENTION.days,
         max_body_bytes=request.app.config.REQUEST_MAX_SIZE,
         max_import_bytes=most_import_bytes(settings.max_list_size),
+        max_import_lines=most_import_lines(settings.max_list_size),
     )
     return json_response(request, _encode(LimitsResponse(success=True, data=data)))

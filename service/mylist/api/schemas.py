@@ -325,6 +325,7 @@ class LimitsData(Struct, rename="camel", forbid_unknown_fields=True):
     changes_known_for_days: Count
     max_body_bytes: Count
     max_import_bytes: Count
+    max_import_lines: Count
 
 
 class LimitsResponse(Struct, rename="camel", forbid_unknown_fields=True):

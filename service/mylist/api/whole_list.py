@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 import msgspec
 from msgspec import UNSET
 from sanic import Blueprint, HTTPResponse
-from sanic.exceptions import SanicException
+from sanic.exceptions import PayloadTooLarge, SanicException
 
 from mylist.api.etags import etag_of, is_current
 from mylist.api.pages import Export
@@ -35,6 +35,7 @@ blueprint = Blueprint("whole_list", url_prefix="/api/mylist")
 
 # What an import may have for each item that a list may have: twice what an export takes.
 _BYTES_PER_ITEM = 256
+_LINES_PER_ITEM = 4
 _LINES = frozenset({"application/x-ndjson", "application/jsonl"})
 _AT_ONCE = 500
 # No item was added later than now, by anybody's clock.
@@ -106,8 +107,8 @@ async def import_(request: ApiRequest) -> HTTPResponse:
         raise InvalidJsonError("The body must be JSON Lines, with Content-Type: application/x-ndjson")
     context = request.app.ctx
     most = context.settings.max_list_size
-    lines = _lines(request, most_import_bytes(most))
-    with context.admission:
+    lines = _lines(request, most)
+    with context.imports:
         if mode == "replace":
             results = imports.replace(context.lists, user_id, lines, max_items=most)
         else:
@@ -119,6 +120,11 @@ async def import_(request: ApiRequest) -> HTTPResponse:
 def most_import_bytes(max_list_size: int) -> int:
     """Gives how long an import may be, in bytes, where a list may have so many items."""
     return _BYTES_PER_ITEM * (max_list_size + 1)
+
+
+def most_import_lines(max_list_size: int) -> int:
+    """Gives how many lines an import may have, where a list may have so many items."""
+    return _LINES_PER_ITEM * (max_list_size + 1)
 
 
 async def _to_the_end(results: AsyncIterator[list[Result]]) -> list[bytes]:
@@ -146,16 +152,19 @@ async def _to_the_end(results: AsyncIterator[list[Result]]) -> list[bytes]:
     return parts
 
 
-async def _lines(request: ApiRequest, most: int) -> AsyncIterator[Line]:
+async def _lines(request: ApiRequest, max_list_size: int) -> AsyncIterator[Line]:
+    most_lines = most_import_lines(max_list_size)
     number, rest = 0, bytearray()
     latest = datetime.now(UTC) + _CLOCKS_APART
-    async for part in request.body_parts(most, within=imports.PATIENCE):
+    async for part in request.body_parts(most_import_bytes(max_list_size), within=imports.PATIENCE):
         rest += part
         if b"\n" not in part:  # to look through all of a long line again, for each of its chunks, would take for ever
             continue
         *lines, rest = rest.split(b"\n")
         for line in lines:
             number += 1
+            if number > most_lines:
+                raise PayloadTooLarge("Too many lines")
             if line.strip():
                 yield Line(number, decode_line(line, latest))
     if rest.strip():
