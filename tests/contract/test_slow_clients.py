@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from mylist.lists.imports import PATIENCE
 from tests.conftest import Serve
 from tests.contract.conftest import connect
 from tests.contract.shapes import check_shape
@@ -30,7 +31,7 @@ LOOKS_EVERY = 5
 # A body that is nearly too slow, and a head after it that is.
 MOST = 2 * TIMEOUT + LOOKS_EVERY
 # An import is read for longer, as long as some of it keeps coming.
-MOST_OF_AN_IMPORT = 30 + LOOKS_EVERY
+MOST_OF_AN_IMPORT = PATIENCE + LOOKS_EVERY
 IDLE = 2_000
 # By so much may the service's own connections to its stores have grown meanwhile.
 POOLED = 4
