@@ -1,5 +1,6 @@
 """Redis or MongoDB goes away under a running service, and comes back."""
 
+import json
 import time
 from collections.abc import Iterable, Iterator
 
@@ -8,6 +9,7 @@ import pytest
 from redis import Redis
 
 from tests.faults.conftest import TITLES, System, User
+from tests.serving import free_port
 from tests.waiting import wait_until
 
 # MONGODB_TIMEOUT of the tests below, and what a request may take beyond it.
@@ -104,6 +106,24 @@ def test_a_strict_service_refuses_writes_without_redis_and_still_reads(system: S
     system.redis.restart()
     wait_until(lambda: user.add(1).status_code == 201, within=5)
     assert user.titles() == [1, 0]
+
+
+def test_a_list_is_replaced_as_it_is_and_not_as_it_is_cached(system: System) -> None:
+    """One process alone has no Redis, so nobody else hears of what it changes."""
+    one = system.serve()
+    cut = system.launch(REDIS_URL=f"redis://127.0.0.1:{free_port()}")
+    cut.wait_until_ready()
+    assert one.add(0).status_code == 201
+    wait_until(one.cached, within=5)
+    assert system.user(cut, one.user_id).add(1).status_code == 201
+    assert one.look() == ([0], True), "it has heard of the change, so this test shows nothing"
+
+    line = json.dumps({"contentId": TITLES[2], "contentType": "movie"})
+    headers = {"content-type": "application/x-ndjson"}
+    answer = one.http.post("/api/mylist/import?mode=replace", content=line, headers=headers)
+
+    assert answer.status_code == 200
+    assert one.titles() == [2]
 
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["killed", "frozen"])

@@ -78,8 +78,7 @@ async def replace(
         if len(named) > max_items:
             raise ListFullError(max_items)
         pieces.append(piece)
-    before, _ = await lists.whole(user_id)
-    there = before.content_ids()
+    there = await lists.content_ids(user_id)
     # One that was given up has added without removing. It can be sent again, but not be followed by ever more others.
     if len(there | named) > max(2 * max_items, len(there)):
         raise ListFullError(max_items)

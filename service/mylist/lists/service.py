@@ -83,6 +83,10 @@ class Lists:
         """Reads a whole list, however long it is, and says how the cache took part."""
         return await self._cache.read(user_id)
 
+    async def content_ids(self, user_id: str) -> set[bytes]:
+        """Gives what is on a list by MongoDB itself: what is to be removed must not be missing from a cached list."""
+        return {item.content_id for item in await self._store.load(user_id)}
+
     async def contents(self, value: ListValue, page: int, page_size: int) -> list[tuple[int, Entry]]:
         """Gives when each item of a page was added (milliseconds since 1970 UTC), and what it is; newest first.
 
