@@ -13,7 +13,9 @@ from tests.faults.freshness.history import (
     MONGODB,
     Action,
     Add,
+    Change,
     Contains,
+    Discard,
     Item,
     Marks,
     Operation,
@@ -33,7 +35,7 @@ def did(began: float, ended: float, action: Action, process: int = 0) -> Operati
     return Operation(began, ended, process, action)
 
 
-def tried(began: float, ended: float, action: Add | Remove) -> Operation:
+def tried(began: float, ended: float, action: Change) -> Operation:
     return Operation(began, ended, 0, action, acknowledged=False)
 
 
@@ -272,6 +274,69 @@ class TestNotAcknowledged:
         assert found(*history, did(4, 5, Stats(movies=2, shows=0)), did(6, 7, page((9, A)))) != []
 
 
+class TestADiscard:
+    """It succeeds whether or not the title was there."""
+
+    def test_it_takes_off_what_is_there_and_finds_nothing_else(self) -> None:
+        history = did(0, 1, Discard(1)), did(2, 3, Add(1, A)), did(4, 5, Discard(1)), did(6, 7, page())
+        assert not found(*history)
+        assert not found(*history, did(8, 9, Discard(1)), did(10, 11, Contains(1, present=False)))
+
+    def test_what_it_took_off_does_not_come_back(self) -> None:
+        history = did(0, 1, Add(1, A)), did(2, 3, Discard(1))
+        assert found(*history, did(4, 5, page((1, A)))) == [Kind.STALE]
+        assert found(*history, did(4, 5, Contains(1, present=True))) == [Kind.REFUSED]
+        assert found(*history, did(4, 5, page((1, A)), MONGODB)) == [Kind.LOST]
+
+    def test_it_may_have_found_nothing_before_an_add_at_the_same_time(self) -> None:
+        discard = did(0, 9, Discard(1))
+        for adding in did(2, 3, Add(1, A)), tried(2, 3, Add(1, None)):
+            assert not found(discard, adding, did(4, 5, page((1, A))), did(10, 11, page((1, A))))
+            assert not found(discard, adding, did(4, 5, page((1, A))), did(10, 11, page()))
+
+    def test_it_may_stand_between_two_adds_at_the_same_time(self) -> None:
+        history = did(0, 9, Discard(1)), did(2, 3, Add(1, A)), did(4, 5, Add(1, B))
+        assert not found(*history, did(10, 11, page((1, B))))
+        assert found(*history, did(10, 11, page())) == [Kind.STALE]
+
+    def test_of_many_at_once_others_may_see_some_done(self) -> None:
+        """As when a list is cleared, title by title."""
+        added = [did(0, 1, Add(title, A)) for title in range(6)]
+        cleared = [did(2, 9, Discard(title)) for title in range(6)]
+        half = did(3, 4, page(*((title, A) for title in (1, 4)))), did(5, 6, page((4, A)))
+        assert not found(*added, *cleared, *half, did(7, 8, Stats(0, 0)), did(10, 11, page()))
+        assert found(*added, *cleared, *half, did(7, 8, page((1, A)))) == [Kind.WAVERED]
+        assert found(*added, *cleared, *half, did(10, 11, page((4, A)))) == [Kind.STALE]
+
+
+class TestADateThatWasNotTold:
+    """As those of the items that a batch added."""
+
+    def test_it_is_the_one_that_a_page_shows(self) -> None:
+        added = did(0, 1, Add(1, None))
+        assert not found(added, did(2, 3, page((1, A))), did(4, 5, page((1, A))))
+        assert found(added, did(2, 3, page((1, A))), did(4, 5, page((1, B)))) == [Kind.STALE]
+
+    def test_it_may_never_be_shown(self) -> None:
+        assert not found(did(0, 1, Add(1, None)), did(2, 3, Stats(1, 0)), did(4, 5, Remove(1)), did(6, 7, page()))
+
+    def test_the_item_itself_is_certain(self) -> None:
+        assert found(did(0, 1, Add(1, None)), did(2, 3, page())) == [Kind.STALE]
+        assert found(did(0, 1, Add(1, None)), did(2, 3, page(), MONGODB)) == [Kind.LOST]
+        assert found(did(0, 1, Add(1, None)), did(2, 3, Add(1, B)))[0] == Kind.ACCEPTED
+
+    def test_it_is_not_what_it_cannot_be(self) -> None:
+        assert not found(did(0, 1, Add(1, None, (A, B))), did(2, 3, page((1, B))))
+        assert found(did(0, 1, Add(1, None, (A, B))), did(2, 3, page((1, C)))) == [Kind.IMPOSSIBLE]
+        assert not found(tried(0, 1, Add(1, None, (B, C))), did(2, 3, page((1, B))))
+        assert found(tried(0, 1, Add(1, None, (B, C))), did(2, 3, page((1, A)))) == [Kind.IMPOSSIBLE]
+
+    def test_an_earlier_stay_of_the_item_is_stale(self) -> None:
+        history = did(0, 1, Add(1, None)), did(2, 3, page((1, A))), did(4, 5, Remove(1)), did(6, 7, Add(1, None))
+        assert found(*history, did(8, 9, page((1, A)))) == [Kind.STALE]
+        assert not found(*history, did(8, 9, page((1, B))))
+
+
 class TestAtTheEnd:
     def test_an_acknowledged_add_that_mongodb_lacks_is_lost(self) -> None:
         history = did(0, 1, Add(1, A)), did(2, 3, Add(2, B)), did(4, 5, page(), MONGODB)
@@ -317,26 +382,26 @@ def some_history(dice: Random) -> list[Operation]:
         title, added_at = dice.choice((1, 2, 3)), "abcdefg"[turn]
         acknowledged = dice.random() < 0.7
         action: Action
-        match dice.randrange(5):
+        match dice.randrange(6):
             case 0 if acknowledged and title in shown:
                 action = Contains(title, present=True)
             case 0:
-                action = Add(title, added_at if acknowledged else None)
+                action = Add(title, added_at if acknowledged and dice.random() < 0.7 else None)
                 if acknowledged or dice.random() < 0.5:
                     items[title] = added_at
             case 1 if acknowledged and title not in shown:
                 action = Contains(title, present=False)
-            case 1:
-                action = Remove(title)
+            case 1 | 2:
+                action = Remove(title) if title in shown and dice.random() < 0.5 else Discard(title)
                 if acknowledged or dice.random() < 0.5:
                     items.pop(title, None)
-            case 2:
-                action = Stats(movies=(1 in shown) + (3 in shown), shows=2 in shown)
             case 3:
+                action = Stats(movies=(1 in shown) + (3 in shown), shows=2 in shown)
+            case 4:
                 action = Marks(frozenset(shown))
             case _:
                 action = some_page(dice, in_order(list(shown.items())))
-        certain = acknowledged or not isinstance(action, Add | Remove)
+        certain = acknowledged or not isinstance(action, Change)
         length = dice.choice((0.5, 1.5, 2.5))
         history.append(Operation(turn - length, turn + length, 0, action, acknowledged=certain))
     return history
@@ -373,7 +438,9 @@ def effects(action: Action, items: dict[int, str], unexplained: set[Item]) -> li
     """What a list may be after an operation; nothing when that cannot have happened to it."""
     match action:
         case Remove(title):
-            return [{other: items[other] for other in items if other != title}] * (title in items)
+            return [without(title, items)] * (title in items)
+        case Discard(title):
+            return [without(title, items)]
         case Add(title, None):
             # One that no page shows may be the newest, the oldest, or between any two.
             values = [*"?bcdefg~", *(added_at for of, added_at in unexplained if of == title)]
@@ -382,6 +449,10 @@ def effects(action: Action, items: dict[int, str], unexplained: set[Item]) -> li
             return [{**items, title: added_at}] * (title not in items)
         case _:
             return [items] * fits(items, action)
+
+
+def without(title: int, items: dict[int, str]) -> dict[int, str]:
+    return {other: items[other] for other in items if other != title}
 
 
 def fits(items: dict[int, str], action: Action) -> bool:
@@ -453,6 +524,16 @@ def test_after_an_answer_with_too_many_explanations_reads_beside_it_are_believed
     findings = check([*attempts, counting, adding, reading], shows=frozenset())
     assert findings.undecided > 0
     assert findings.violations == []
+
+
+def test_a_change_beside_an_answer_with_too_many_explanations_is_certain_and_the_attempts_stay_open() -> None:
+    attempts = [tried(0, 1, Add(title, None)) for title in range(0, 60, 3)]
+    counting, adding = did(2, 4.5, Stats(movies=9, shows=0)), did(2, 4, Add(1, None))
+    seen = page((1, A), *((title, A) for title in range(3, 27, 3)))
+    findings = check([*attempts, counting, adding, did(5, 6, seen)], shows=frozenset())
+    assert (findings.violations, findings.undecided) == ([], 1)
+    without = check([*attempts, counting, adding, did(5, 6, page(*seen.items[1:]))], shows=frozenset())
+    assert [each.kind for each in without.violations] == [Kind.IMPOSSIBLE]
 
 
 def test_many_attempts_at_once_are_told_apart() -> None:

@@ -4,7 +4,7 @@ import msgspec
 from msgspec import Struct
 
 from tests.faults.freshness.exchange import Answer
-from tests.faults.freshness.history import Add, Contains, Marks, Observation, Page, Read, Remove, Stats, in_order
+from tests.faults.freshness.history import Marks, Page, Stats, as_page, in_order
 
 SHOW_EVERY = 3
 """Every third title is a show."""
@@ -13,6 +13,11 @@ SHOW_EVERY = 3
 def title_id(title: int) -> str:
     """Gives the content id of a title."""
     return f"{title + 1:024x}"
+
+
+def title_of(content_id: str) -> int:
+    """Gives the title of a content id."""
+    return int(content_id, 16) - 1
 
 
 def title_type(title: int) -> str:
@@ -24,15 +29,28 @@ class UnexpectedAnswerError(Exception):
     """An answer that the service never gives to such a request; the message says what is wrong with it."""
 
 
-class _Entry(Struct, rename="camel"):
-    user_id: str
+class Entry(Struct, rename="camel"):
+    """One entry of a list as the API gives it; without a user where no answer has one."""
+
     content_id: str
     content_type: str
     added_at: str
+    user_id: str | None = None
+
+    def title_of(self, user_id: str) -> int:
+        """Gives the title.
+
+        Raises:
+            UnexpectedAnswerError: it is another user's entry, or of another type.
+        """
+        title = title_of(self.content_id)
+        if self.user_id not in {user_id, None} or self.content_type != title_type(title):
+            raise UnexpectedAnswerError(f"{self.content_type} {self.content_id} of {self.user_id}")
+        return title
 
 
 class _PageData(Struct, rename="camel"):
-    items: list[_Entry]
+    items: list[Entry]
     total: int
     page: int
     page_size: int
@@ -57,16 +75,8 @@ class _StatsAnswer(Struct):
     data: _StatsData
 
 
-class _Selected(Struct, rename="camel"):
-    content_id: str
-    content_type: str
-    added_at: str
-    user_id: str | None = None
-    """None when it was asked for as an id."""
-
-
 class _SelectionData(Struct, rename="camel"):
-    items: list[_Selected]
+    items: list[Entry]
     total: int
     page_size: int
     next_cursor: str | None
@@ -84,19 +94,15 @@ class _ContainsAnswer(Struct):
     data: _Presence
 
 
-class _Added(Struct):
-    data: _Entry
-
-
 class _Failure(Struct):
     code: str
 
 
 _page = msgspec.json.Decoder(_PageAnswer).decode
 _selection = msgspec.json.Decoder(_SelectionAnswer).decode
+_export = msgspec.json.Decoder(Entry).decode_lines
 _stats = msgspec.json.Decoder(_StatsAnswer).decode
 _contains = msgspec.json.Decoder(_ContainsAnswer).decode
-_added = msgspec.json.Decoder(_Added).decode
 _failure = msgspec.json.Decoder(_Failure).decode
 
 
@@ -112,7 +118,7 @@ def read_page(answer: Answer, user_id: str, page: int, size: int) -> Page:
         raise UnexpectedAnswerError(f"{answer.status} {error}") from None
     if (data.page, data.page_size, data.total_pages) != (page, size, -(-data.total // size)):
         raise UnexpectedAnswerError(f"page {data.page} of {data.total_pages}, {data.page_size} of {data.total} items")
-    return Page(page, size, data.total, tuple((_title(entry, user_id), entry.added_at) for entry in data.items))
+    return Page(page, size, data.total, tuple((entry.title_of(user_id), entry.added_at) for entry in data.items))
 
 
 def read_selection(answer: Answer, user_id: str, size: int) -> Page:
@@ -128,11 +134,21 @@ def read_selection(answer: Answer, user_id: str, size: int) -> Page:
     is_whole = data.next_cursor is None
     if data.page_size != size or is_whole is not (data.total <= size):
         raise UnexpectedAnswerError(f"{data.page_size} of {data.total} items, {'all' if is_whole else 'others follow'}")
-    entries = [
-        _Entry(each.user_id or user_id, each.content_id, each.content_type, each.added_at) for each in data.items
-    ]
-    items = [(_title(entry, user_id), entry.added_at) for entry in entries]
+    items = [(entry.title_of(user_id), entry.added_at) for entry in data.items]
     return Page(1, size, data.total, tuple(in_order(items) if is_whole else items))
+
+
+def read_export(answer: Answer, user_id: str) -> Page:
+    """Reads the answer to a request for the whole list, line by line.
+
+    Raises:
+        UnexpectedAnswerError: it is not what was asked for.
+    """
+    try:
+        entries = _export(answer.body)
+    except msgspec.MsgspecError as error:
+        raise UnexpectedAnswerError(f"{answer.status} {error}") from None
+    return as_page([(entry.title_of(user_id), entry.added_at) for entry in entries])
 
 
 def read_stats(answer: Answer) -> Stats:
@@ -165,62 +181,9 @@ def read_contains(answer: Answer, titles: int) -> Marks:
     return Marks(frozenset(title for title, there in enumerate(present) if there))
 
 
-def read_put(answer: Answer, user_id: str, title: int) -> Add | Contains:
-    """Reads the answer to a put that was decided.
-
-    Raises:
-        UnexpectedAnswerError: it is neither of the two that may be.
-    """
-    if answer.status in {200, 201}:
-        entry = _added(answer.body).data
-        if _title(entry, user_id) == title:
-            return Add(title, entry.added_at) if answer.status == 201 else Contains(title, present=True)
-    raise UnexpectedAnswerError(f"{answer.status} {answer.body[:200]!r}")
-
-
-def read_add(answer: Answer, user_id: str, title: int) -> Add | Contains:
-    """Reads the answer to an add that was decided.
-
-    Raises:
-        UnexpectedAnswerError: it is neither of the two that may be.
-    """
-    if answer.status == 201:
-        entry = _added(answer.body).data
-        if _title(entry, user_id) == title:
-            return Add(title, entry.added_at)
-    if answer.status == 409 and code_of(answer) == "ITEM_ALREADY_IN_LIST":
-        return Contains(title, present=True)
-    raise UnexpectedAnswerError(f"{answer.status} {answer.body[:200]!r}")
-
-
-def read_remove(answer: Answer, title: int) -> Remove | Contains:
-    """Reads the answer to a removal that was decided.
-
-    Raises:
-        UnexpectedAnswerError: it is neither of the two that may be.
-    """
-    if answer.status == 200:
-        return Remove(title)
-    if answer.status == 404 and code_of(answer) == "ITEM_NOT_IN_LIST":
-        return Contains(title, present=False)
-    raise UnexpectedAnswerError(f"{answer.status} {answer.body[:200]!r}")
-
-
 def code_of(answer: Answer) -> str:
     """Gives the error code of a failure."""
     try:
         return _failure(answer.body).code
     except msgspec.MsgspecError:
         return f"{answer.status} without a code"
-
-
-def _title(entry: _Entry, user_id: str) -> int:
-    title = int(entry.content_id, 16) - 1
-    if entry.user_id != user_id or entry.content_type != title_type(title):
-        raise UnexpectedAnswerError(f"{entry.content_type} {entry.content_id} of {entry.user_id}")
-    return title
-
-
-def is_read(observation: Observation) -> bool:
-    """Whether the observation is a read, not a refusal."""
-    return isinstance(observation, Read)

@@ -12,13 +12,24 @@ takes effect as soon as a state fits: it changes nothing, so waiting can't help 
 an answer calls for it: its own, or one that a world without it does not fit.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import permutations
 
-from tests.faults.freshness.history import MONGODB, Add, Change, Item, Observation, Operation, Page, Read, Remove
+from tests.faults.freshness.history import (
+    MONGODB,
+    Add,
+    Change,
+    Discard,
+    Item,
+    Observation,
+    Operation,
+    Page,
+    Read,
+    Remove,
+)
 from tests.faults.freshness.listing import Listing, Listings
 
 LATE = 30.0
@@ -182,7 +193,7 @@ class _Search:
         self._excused = excused
         self._late = late
         self._listings = Listings(shows)
-        self._values = _unexplained(self._operations)
+        self._dates = _dates(self._operations)
         self._worlds: set[_World] = {(self._listings.of({}), 0)}
         self._observing: dict[int, Observation] = {}
         self._changing: dict[int, tuple[Change, tuple[str | None, ...]]] = {}
@@ -222,7 +233,7 @@ class _Search:
         if not self._free_bits:
             self._free_bits.append(bit << 1)
         if isinstance(operation.action, Change):
-            self._changing[bit] = operation.action, self._added_at(operation)
+            self._changing[bit] = operation.action, self._dates.get(id(operation), (None,))
             if not operation.acknowledged:
                 self._until[bit] = operation.ended + self._late
         else:
@@ -232,34 +243,35 @@ class _Search:
             }
         return bit
 
-    def _added_at(self, operation: Operation) -> tuple[str | None, ...]:
-        action = operation.action
-        if isinstance(action, Remove) or operation.acknowledged:
-            return (action.added_at,) if isinstance(action, Add) else (None,)
-        seen = (value for value in self._values.get(action.title, ()) if value.may_come_from(operation))  # type: ignore[union-attr]
-        return (*(value.added_at for value in seen), None)
-
     def _end(self, operation: Operation, bit: int) -> bool:
         """Draws the conclusions from an answer; says whether the operation's bit is free again."""
         if not operation.acknowledged:
             return self._let_go(bit)
-        kept = {world for world in self._worlds if world[1] & bit}
-        decided = True
-        for world in self._worlds - kept:
-            explanations = self._explanations(world, bit)
-            decided = decided and explanations is not None and len(kept) <= _MOST_WORLDS
-            kept |= explanations or set()
+        kept = self._fitting(bit, most=_MOST_WORLDS)
+        if kept is None:
+            # Leaving out observations can only excuse too much, and nothing else concerns two titles at once.
+            self._undecided += 1
+            observed = sum(self._observing)
+            self._worlds = {(listing, done | observed) for listing, done in self._worlds}
+            kept = self._fitting(bit)
         self._changing.pop(bit, None)
         self._observing.pop(bit, None)
-        self._until.pop(bit, None)
-        if decided and kept:
+        if kept:
             excused = isinstance(operation.action, Read) and self._excused(operation)
             self._worlds = self._undominated(_without(bit, self._worlds if excused else kept))
-        elif decided:
-            self._refute(operation)
         else:
-            self._give_up(operation, bit, kept)
+            self._refute(operation)
         return True
+
+    def _fitting(self, bit: int, most: float = float("inf")) -> set[_World] | None:
+        """Gives the worlds in which an operation that ends has taken effect; None if there are too many."""
+        kept = {world for world in self._worlds if world[1] & bit}
+        for world in self._worlds - kept:
+            explanations = self._explanations(world, bit)
+            if explanations is None or len(kept) > most:
+                return None
+            kept |= explanations
+        return kept
 
     def _let_go(self, bit: int) -> bool:
         """Closes a change that was not acknowledged: until now it may have happened without anybody having noticed."""
@@ -297,7 +309,7 @@ class _Search:
     def _refute(self, operation: Operation) -> None:
         action = operation.action
         match action:
-            case Add() | Remove():
+            case Add() | Remove() | Discard():
                 self._report(Kind.ACCEPTED, operation)
                 self._worlds = self._forced(action)
             case Page() if operation.process == MONGODB:
@@ -315,16 +327,6 @@ class _Search:
             self._report(Kind.IMPOSSIBLE, operation)
         else:
             self._report(Kind.STALE, operation, stale_by=operation.began - ended)
-
-    def _give_up(self, operation: Operation, bit: int, kept: set[_World]) -> None:
-        """Goes on after an answer that has too many explanations."""
-        self._undecided += 1
-        # Leaving out an observation can only excuse too much.
-        change = operation.action if isinstance(operation.action, Change) else None
-        worlds = kept or self._forced(change) if change else self._worlds
-        # What is observed at this moment may have been so on one of the ways that were not gone.
-        observed = sum(self._observing)
-        self._worlds = _without(bit, {(listing, done | observed) for listing, done in worlds})
 
     def _forced(self, change: Change) -> set[_World]:
         added_at = change.added_at if isinstance(change, Add) else None
@@ -366,12 +368,24 @@ class _Search:
         title = self._changing[goal][0].title if goal in self._changing else None
         spare = self._spare(done) - {goal}
         for bit, (change, values) in self._changing.items():
-            if done & bit or bit in spare or not (change.title == title or any(call(change) for call in calls)):
+            if done & bit or bit in spare:
+                continue
+            if isinstance(change, Discard) and change.title not in listing.items:
+                # Finding nothing may as well wait for its own answer, unless there will be something.
+                if bit != goal and not self._is_adding(change.title, done):
+                    continue
+            elif not (change.title == title or any(call(change) for call in calls)):
                 continue
             for added_at in values:
                 following = self._listings.after(listing, change, added_at)
                 if following is not None:
                     yield bit, (following, self._observed(following, done | bit))
+
+    def _is_adding(self, title: int, done: int) -> bool:
+        return any(
+            change.title == title and isinstance(change, Add) and not done & bit
+            for bit, (change, _) in self._changing.items()
+        )
 
     def _spare(self, done: int) -> set[int]:
         """Gives the changes that need not be tried: those like another one that may happen for a shorter time still."""
@@ -431,34 +445,50 @@ def _without(bit: int, worlds: Iterable[_World]) -> set[_World]:
 
 @dataclass(slots=True)
 class _Value:
-    """An `addedAt` that pages showed and no acknowledgement told: it comes from a change that was not acknowledged."""
+    """An `addedAt` that pages showed and that no answer to an add told."""
 
     added_at: str
-    first_began: float
     first_ended: float
 
-    def may_come_from(self, operation: Operation) -> bool:
-        return operation.began <= self.first_ended
+    def may_come_from(self, operation: Operation, add: Add) -> bool:
+        earliest, latest = add.span
+        return operation.began <= self.first_ended and earliest <= self.added_at <= latest
+
+
+def _dates(operations: Collection[Operation]) -> dict[int, tuple[str | None, ...]]:
+    """Gives what `addedAt` may be after each add, by the `id` of the operation; None for one that no page showed."""
+    seen = _unexplained(operations)
+    dates: dict[int, tuple[str | None, ...]] = {}
+    possible: dict[int, list[Item]] = {}
+    for operation in operations:
+        action = operation.action
+        if isinstance(action, Add) and action.added_at is not None:
+            dates[id(operation)] = (action.added_at,)
+        elif isinstance(action, Add):
+            values = (value for value in seen.get(action.title, ()) if value.may_come_from(operation, action))
+            possible[id(operation)] = [(action.title, value.added_at) for value in values]
+    sources = Counter(item for items in possible.values() for item in items)
+    for add, items in possible.items():
+        own = [added_at for item, added_at in items if sources[item, added_at] == 1]
+        dates[add] = (*own,) if len(own) == 1 else (*(added_at for _, added_at in items), None)
+    return dates
 
 
 def _unexplained(operations: Iterable[Operation]) -> dict[int, list[_Value]]:
-    acknowledged: set[Item] = set()
-    pages: dict[tuple[Item, ...], tuple[float, float]] = {}
+    told: set[Item] = set()
+    pages: dict[tuple[Item, ...], float] = {}
     for operation in operations:
         action = operation.action
         if isinstance(action, Page):
-            began, ended = pages.get(action.items, (operation.began, operation.ended))
-            pages[action.items] = min(began, operation.began), min(ended, operation.ended)
+            pages[action.items] = min(pages.get(action.items, operation.ended), operation.ended)
         elif isinstance(action, Add) and action.added_at is not None:
-            acknowledged.add((action.title, action.added_at))
+            told.add((action.title, action.added_at))
     found: dict[Item, _Value] = {}
-    for items, (began, ended) in pages.items():
+    for items, ended in pages.items():
         for item in items:
-            if item in acknowledged:
-                continue
-            value = found.setdefault(item, _Value(item[1], began, ended))
-            value.first_began = min(value.first_began, began)
-            value.first_ended = min(value.first_ended, ended)
+            if item not in told:
+                value = found.setdefault(item, _Value(item[1], ended))
+                value.first_ended = min(value.first_ended, ended)
     values: dict[int, list[_Value]] = {}
     for (title, _), value in found.items():
         values.setdefault(title, []).append(value)

@@ -109,13 +109,29 @@ class _Connection(asyncio.Protocol):
         if end < 0:
             return
         head = received[:end].lower()
-        size = end + 4 + int(_header(head, b"content-length") or 0)
-        if len(received) < size:
+        body = _body(head, received[end + 4 :])
+        if body is None:
             return
         self._received = b""
-        answer = Answer(int(received[9:12]), _header(head, b"x-cache").decode(), received[end + 4 : size])
+        answer = Answer(int(received[9:12]), _header(head, b"x-cache").decode(), body)
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result((answer, _header(head, b"connection") != b"close"))
+
+
+def _body(head: bytes, received: bytes) -> bytes | None:
+    """Gives the body; None while there is more to come."""
+    if _header(head, b"transfer-encoding") != b"chunked":
+        size = int(_header(head, b"content-length") or 0)
+        return received[:size] if len(received) >= size else None
+    body, rest = b"", received
+    while True:
+        digits, found, rest = rest.partition(b"\r\n")
+        size = int(digits, 16) if found else 0
+        if not found or len(rest) < size + 2:
+            return None
+        if not size:
+            return body
+        body, rest = body + rest[:size], rest[size + 2 :]
 
 
 def _header(head: bytes, name: bytes) -> bytes:

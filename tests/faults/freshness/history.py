@@ -1,14 +1,21 @@
 """What was asked about one user's list and what was answered: the material of the check.
 
 An observation (a read, which is `Page`, `Stats` or `Marks`, or `Contains`) says something about the list and leaves it
-as it is; a change (`Add`, `Remove`) leaves another. Titles are small numbers here, in the order of their content ids.
-`addedAt` is kept as the API writes it: those strings sort like the moments they stand for.
+as it is; a change (`Add`, `Remove`, `Discard`) leaves another. Titles are small numbers here, in the order of their
+content ids. `addedAt` is kept as the API writes it: those strings sort like the moments they stand for.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 Item = tuple[int, str]
 """One entry of a list: the title and its `addedAt`."""
+
+LARGEST_PAGE = 100
+"""Items; no list here is as long."""
+
+ANY_TIME = ("", "~")
+"""Before and after every `addedAt`."""
 
 MONGODB = -1
 """In place of a service process: the list was read from MongoDB itself, after everything else."""
@@ -59,7 +66,7 @@ class Marks:
 
 @dataclass(frozen=True, slots=True)
 class Contains:
-    """Whether the list has a title, as a change tells that changed nothing: 409 and 200 to PUT that it has, 404 not."""
+    """Whether the list has a title, as a change tells of what it found: 409 and 200 to PUT that it has, 404 not."""
 
     title: int
     present: bool
@@ -67,10 +74,12 @@ class Contains:
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """A title was put on the list; `added_at` is None when that was not acknowledged."""
+    """A title was put on the list; `added_at` is None when no answer told it."""
 
     title: int
     added_at: str | None
+    span: tuple[str, str] = field(default=ANY_TIME, compare=False)
+    """Between which moments `added_at` is, when it was not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +89,16 @@ class Remove:
     title: int
 
 
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """A title was taken off the list if it was there."""
+
+    title: int
+
+
 Read = Page | Stats | Marks
 Observation = Read | Contains
-Change = Add | Remove
+Change = Add | Remove | Discard
 Action = Observation | Change
 
 
@@ -90,6 +106,7 @@ Action = Observation | Change
 class Operation:
     """One request: when it was sent and answered (seconds on one clock), by which process, and what it came to.
 
+    A request that changes several titles is an operation for each: others may see some of them done and some not.
     A change that was not acknowledged may have happened all the same, and may still happen later, once.
     """
 
@@ -103,3 +120,8 @@ class Operation:
 def in_order(items: tuple[Item, ...] | list[Item]) -> list[Item]:
     """Puts items into the order of the API: newest first, equal times by content id."""
     return sorted(sorted(items), key=lambda item: item[1], reverse=True)
+
+
+def as_page(items: Sequence[Item]) -> Page:
+    """Gives a whole list as the page that shows it."""
+    return Page(1, LARGEST_PAGE, len(items), tuple(items))

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping
 
 from tests.faults.freshness.history import (
+    Add,
     Change,
     Contains,
+    Discard,
     Item,
     Marks,
     Observation,
@@ -113,7 +115,7 @@ class Listing:
 
 
 def _counts(change: Change, missing: int) -> bool:
-    return missing < 0 if isinstance(change, Remove) else missing > 0
+    return missing > 0 if isinstance(change, Add) else missing < 0
 
 
 class Listings:
@@ -133,6 +135,8 @@ class Listings:
 
     def after(self, listing: Listing, change: Change, added_at: str | None = None) -> Listing | None:
         """Gives the state that a change leaves; None when it cannot be made in this one."""
+        if isinstance(change, Discard):
+            return self.forced(listing, change)
         if (change.title in listing.items) is not isinstance(change, Remove):
             return None
         return self.forced(listing, change, added_at)
@@ -140,8 +144,8 @@ class Listings:
     def forced(self, listing: Listing, change: Change, added_at: str | None = None) -> Listing:
         """Gives the state that a change leaves, whether or not it can be made."""
         items = dict(listing.items)
-        if isinstance(change, Remove):
-            items.pop(change.title, None)
-        else:
+        if isinstance(change, Add):
             items[change.title] = added_at
+        else:
+            items.pop(change.title, None)
         return self.of(items)

@@ -4,8 +4,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
-READS = ("items", "stats", "contains", "selection")
-WRITES = ("add", "put", "remove")
+READS = ("items", "stats", "contains", "selection", "export", "changes")
+WRITES = ("add", "put", "remove", "discard", "batch", "merge", "replace", "clear")
 KINDS = READS + WRITES
 ALL = "any"
 

@@ -13,7 +13,18 @@ from typing import Any
 from tests.faults.freshness.check import Kind, Violation
 from tests.faults.freshness.deployment import PROCESSES
 from tests.faults.freshness.faults import Struck
-from tests.faults.freshness.history import MONGODB, Add, Contains, Marks, Operation, Page, Remove, Stats
+from tests.faults.freshness.history import (
+    MONGODB,
+    Add,
+    Change,
+    Contains,
+    Discard,
+    Marks,
+    Operation,
+    Page,
+    Remove,
+    Stats,
+)
 from tests.faults.freshness.listing import Listing
 from tests.faults.freshness.measure import ALL, KINDS, READS, WRITES
 from tests.faults.freshness.redis import LOSES_DATA
@@ -188,7 +199,7 @@ class Report:
         around = sorted((each for each in user.history if each.began <= culprit.ended), key=lambda each: each.ended)
         # The last operations, and before them the last changes: those may be long ago.
         recent = around[-_EXCERPT // 2 :]
-        changes = [each for each in around[: -_EXCERPT // 2] if isinstance(each.action, Add | Remove)]
+        changes = [each for each in around[: -_EXCERPT // 2] if isinstance(each.action, Change)]
         events = [(each.began, f"   ---- {each.name} {each.detail}") for each in self._run.struck]
         events += [(each.healed, f"   ---- {each.name} healed") for each in self._run.struck]
         first = (changes[-_EXCERPT // 2 :] + recent)[0].began
@@ -275,8 +286,8 @@ def _described(operation: Operation) -> str:
             return f"{title} is {'on the list already' if present else 'not on the list'}"
         case Add(title, added_at):
             return f"add {title} {added_at[11:-1] if added_at else ''}{suffix}"
-        case Remove(title):
-            return f"remove {title}{suffix}"
+        case Remove(title) | Discard(title):
+            return f"remove {title}{' if it is there' * isinstance(action, Discard)}{suffix}"
 
 
 def _commit() -> str:

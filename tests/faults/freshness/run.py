@@ -21,10 +21,10 @@ from tests.faults.freshness.check import Violation, check
 from tests.faults.freshness.deployment import DATABASE, Deployment, now
 from tests.faults.freshness.documented import Window
 from tests.faults.freshness.faults import Struck, strike
-from tests.faults.freshness.history import MONGODB, Add, Operation, in_order
+from tests.faults.freshness.history import MONGODB, Add, Operation, as_page, in_order
 from tests.faults.freshness.measure import Tally
 from tests.faults.freshness.redis import Topology, make
-from tests.faults.freshness.workload import TITLES, USERS, Crowd, User, as_page
+from tests.faults.freshness.workload import TITLES, USERS, Crowd, User
 
 _PATIENCE = 30.0
 _SHOWS = frozenset(title for title in range(TITLES) if (title + 1) % SHOW_EVERY == 0)
@@ -198,7 +198,7 @@ def _fill(uri: str, users: Sequence[User], dice: Random) -> None:
             )
         began = now()
         for user in users:
-            for age, title in enumerate(dice.sample(range(TITLES), k=TITLES // 2)):
+            for age, title in enumerate(dice.sample(user.titles, k=len(user.titles) // 2)):
                 added_at = _FIRST_ADDED - timedelta(minutes=age)
                 database["mylist"].insert_one(
                     {

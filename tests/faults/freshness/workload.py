@@ -1,50 +1,60 @@
 """The load: users with several clients each, all at once, through whichever process the round robin gives them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from random import Random
 
 import msgspec
 
+from mylist.lists.item import iso_format
 from tests.faults.freshness.answers import (
     UnexpectedAnswerError,
     code_of,
-    read_add,
     read_contains,
+    read_export,
     read_page,
-    read_put,
-    read_remove,
     read_selection,
     read_stats,
     title_id,
-    title_type,
 )
 from tests.faults.freshness.deployment import Deployment, Replica, now
+from tests.faults.freshness.device import Device
 from tests.faults.freshness.exchange import Answer, NotAnsweredError, NotSentError
-from tests.faults.freshness.history import Action, Add, Observation, Operation, Page, Remove
-from tests.faults.freshness.measure import Tally
+from tests.faults.freshness.history import LARGEST_PAGE, Action, Item, Observation, Operation
+from tests.faults.freshness.measure import KINDS, READS, Tally
+from tests.faults.freshness.writes import Write, add, batch, clear, discard, merge, put, remove, replace
 from tests.waiting import eventually
 
 TITLES = 24
 USERS = 60
 CLIENTS_OF_EACH = 3
-LARGEST_PAGE = 100
 
-_KINDS = ("items", "stats", "contains", "selection", "add", "put", "remove")
-_READS = {"items", "stats", "contains", "selection"}
-_QUIET = (500, 180, 140, 150, 9, 8, 13)
-_BUSY = (340, 130, 110, 120, 90, 70, 140)
+# In the order of `KINDS`: items, stats, contains, selection, export, changes, then add, put, remove, discard, batch,
+# merge, replace, clear.
+_QUIET = (440, 160, 120, 130, 50, 70, 8, 7, 8, 4, 2, 1, 0, 0)
+_BUSY = (300, 110, 90, 100, 50, 70, 80, 60, 80, 40, 14, 6, 0, 0)
+_FICKLE = (300, 110, 90, 100, 50, 70, 80, 60, 70, 30, 14, 10, 8, 8)
 """How often somebody does each kind. Most read, as people do; some change so much that changes and loads collide."""
 _BUSY_EVERY = 6
+_FEW = 4
+"""Titles of those who clear and replace their lists: a longer one has too many ways to come to be empty."""
+_FORGETTING = 0.02
+"""How often a device begins again instead of asking for what changed."""
+_OLDEST = timedelta(days=30)
+"""How long ago an imported item was added, at most: it comes between those that are there."""
 Question = tuple[str, str, bytes]
 """Method, path and body."""
-_STATS: Question = ("GET", "stats", b"")
-_CONTAINS: Question = (
-    "POST",
-    "contains",
-    msgspec.json.encode({"contentIds": [title_id(title) for title in range(TITLES)]}),
-)
+_QUESTIONS: dict[str, Question] = {
+    "stats": ("GET", "stats", b""),
+    "contains": (
+        "POST",
+        "contains",
+        msgspec.json.encode({"contentIds": [title_id(title) for title in range(TITLES)]}),
+    ),
+    "export": ("GET", "export", b""),
+}
 _SELECTIONS = (
     ("view=ids&cursor=", 10),
     ("sort=title", LARGEST_PAGE),
@@ -65,7 +75,13 @@ class User:
 
     def __init__(self, number: int) -> None:
         self.id = f"user-{number}"
-        self.weights = _QUIET if number % _BUSY_EVERY else _BUSY
+        self.titles: Sequence[int] = range(TITLES)
+        """Those that may be on the list."""
+        self.weights = _QUIET
+        if number % _BUSY_EVERY == 0:
+            self.weights = _BUSY
+        elif number % _BUSY_EVERY == 1:
+            self.titles, self.weights = range(_FEW), _FICKLE
         self.history: list[Operation] = []
         self._read: dict[tuple[int, int, bytes], Observation] = {}
 
@@ -80,12 +96,17 @@ class User:
         if read is None:
             if len(self._read) >= _KNOWN_BODIES:
                 self._read.clear()
-            if kind == "contains":
-                read = read_contains(answer, TITLES)
-            elif kind == "selection":
-                read = read_selection(answer, self.id, size)
-            else:
-                read = read_page(answer, self.id, page, size) if kind == "items" else read_stats(answer)
+            match kind:
+                case "contains":
+                    read = read_contains(answer, TITLES)
+                case "selection":
+                    read = read_selection(answer, self.id, size)
+                case "export":
+                    read = read_export(answer, self.id)
+                case "stats":
+                    read = read_stats(answer)
+                case _:
+                    read = read_page(answer, self.id, page, size)
             self._read[key] = read
         return read
 
@@ -98,22 +119,28 @@ class Client:
         self._dice = dice
         self._deployment = deployment
         self._tally = tally
+        self._device = Device()
 
     async def live(self, is_over: Callable[[], bool]) -> None:
         """Goes on until it is over."""
         dice = self._dice
         while not is_over():
-            [kind] = dice.choices(_KINDS, self._user.weights)
-            if kind == "items":
-                size = dice.choice(_PAGE_SIZES)
-                done = await self.read_page(1 if size == LARGEST_PAGE else dice.randint(1, 3), size)
-            elif kind == "selection":
-                query, size = dice.choice(_SELECTIONS)
-                done = await self._read(kind, ("GET", f"items?{query}&pageSize={size}", b""), size=size)
-            elif kind in _READS:
-                done = await self._read(kind, _STATS if kind == "stats" else _CONTAINS)
-            else:
-                done = await self._change(kind, dice.randrange(TITLES))
+            [kind] = dice.choices(KINDS, self._user.weights)
+            match kind:
+                case "items":
+                    size = dice.choice(_PAGE_SIZES)
+                    done = await self.read_page(1 if size == LARGEST_PAGE else dice.randint(1, 3), size)
+                case "selection":
+                    query, size = dice.choice(_SELECTIONS)
+                    done = await self._read(kind, ("GET", f"items?{query}&pageSize={size}", b""), size=size)
+                case "changes":
+                    if dice.random() < _FORGETTING:
+                        self._device.forget()
+                    done = await self.read_changes()
+                case _ if kind in _QUESTIONS:
+                    done = await self._read(kind, _QUESTIONS[kind])
+                case _:
+                    done = await self._change(kind, self._write(kind))
             if not done:
                 await asyncio.sleep(dice.uniform(*_BACKOFF))
             elif dice.random() < 0.5:
@@ -123,6 +150,10 @@ class Client:
         """Reads a page through a process or any; says whether it was answered."""
         return await self._read("items", ("GET", f"items?page={page}&pageSize={size}", b""), page, size, replica)
 
+    async def read_changes(self) -> bool:
+        """Brings the device's copy up to date through any process; says whether that was answered."""
+        return await self._read("changes", ("GET", self._device.path, b""))
+
     async def _read(
         self, kind: str, question: Question, page: int = 0, size: int = 0, replica: Replica | None = None
     ) -> bool:
@@ -131,39 +162,55 @@ class Client:
         answer, process = await self._ask(kind, _request(method, path, self._user.id, body), replica)
         if answer is None or answer.status >= 500:
             return False
-        self._note(kind, began, process, lambda: self._user.observation(kind, answer, page, size))
+        if kind == "changes":
+            self._note(kind, began, process, lambda: [self._device.read(answer)])
+        else:
+            self._note(kind, began, process, lambda: [self._user.observation(kind, answer, page, size)])
         return True
 
-    async def _change(self, kind: str, title: int) -> bool:
-        if kind == "add":
-            body = msgspec.json.encode({"contentId": title_id(title), "contentType": title_type(title)})
-            request = _request("POST", "add", self._user.id, body)
-        elif kind == "put":
-            body = msgspec.json.encode({"contentType": title_type(title)})
-            request = _request("PUT", f"items/{title_id(title)}", self._user.id, body)
-        else:
-            request = _request("DELETE", f"remove/{title_id(title)}", self._user.id)
+    def _write(self, kind: str) -> Write:
+        dice, user = self._dice, self._user
+        match kind:
+            case "batch":
+                titles = dice.sample(user.titles, k=4)
+                return batch(titles[:2], titles[2:])
+            case "merge":
+                return merge(self._imported())
+            case "replace":
+                items = self._imported()
+                return replace(items, [title for title in user.titles if title not in dict(items)])
+            case "clear":
+                return clear(user.titles)
+        title = dice.choice(user.titles)
+        if kind in {"add", "put"}:
+            return (add if kind == "add" else put)(user.id, title)
+        return (remove if kind == "remove" else discard)(title)
+
+    def _imported(self) -> list[Item]:
+        dice, moment = self._dice, datetime.now(UTC)
+        titles = dice.sample(self._user.titles, k=dice.randint(1, 3))
+        return [(title, iso_format(moment - dice.random() * _OLDEST)) for title in titles]
+
+    async def _change(self, kind: str, write: Write) -> bool:
+        request = _request(write.method, write.path, self._user.id, write.body, write.content_type)
         began = now()
         answer, process = await self._ask(kind, request, None)
         if process is None:
             return False  # nobody got it
         if answer is None or answer.status >= 500:
-            unknown = Remove(title) if kind == "remove" else Add(title, None)
-            self._user.history.append(Operation(began, now(), process.number, unknown, acknowledged=False))
+            ended = now()
+            self._user.history += (
+                Operation(began, ended, process.number, change, acknowledged=False) for change in write.possible
+            )
             return False
-        self._note(kind, began, process, lambda: self._decided(kind, answer, title))
+        self._note(kind, began, process, lambda: write.told(answer))
         return True
-
-    def _decided(self, kind: str, answer: Answer, title: int) -> Action:
-        if kind == "remove":
-            return read_remove(answer, title)
-        return (read_add if kind == "add" else read_put)(answer, self._user.id, title)
 
     async def _ask(self, kind: str, request: bytes, replica: Replica | None) -> tuple[Answer | None, Replica | None]:
         """Gives the answer if there is one, and the process that was asked if one took the request."""
         for _ in self._deployment.replicas:
             process = replica or self._deployment.next_replica()
-            process.writing += kind not in _READS
+            process.writing += kind not in READS
             try:
                 answer = await process.exchange.ask(request)
             except NotSentError:
@@ -173,7 +220,7 @@ class Client:
                 self._tally.failed(kind, str(error))
                 return None, process
             finally:
-                process.writing -= kind not in _READS
+                process.writing -= kind not in READS
             if answer.status >= 500:
                 self._tally.failed(kind, code_of(answer))
             else:
@@ -183,15 +230,15 @@ class Client:
         self._tally.failed(kind, "no process accepts")
         return None, None
 
-    def _note(self, kind: str, began: float, process: Replica | None, read: Callable[[], Action]) -> None:
+    def _note(self, kind: str, began: float, process: Replica | None, read: Callable[[], Sequence[Action]]) -> None:
         assert process is not None
         ended = now()
         try:
-            action = read()
+            actions = read()
         except UnexpectedAnswerError as error:
             self._tally.unexpected.append(f"{kind} of {self._user.id} by process {process.number}: {error}")
             return
-        self._user.history.append(Operation(began, ended, process.number, action))
+        self._user.history += (Operation(began, ended, process.number, action) for action in actions)
 
 
 class Crowd:
@@ -216,21 +263,18 @@ class Crowd:
                     group.create_task(client.live(is_over))
 
     async def read_everything(self, *, within: float) -> None:
-        """Reads each list through each process."""
-        await asyncio.gather(*(self._read_list(clients[0], within) for clients in self._clients.values()))
+        """Reads each list through each process, and what changed by each device."""
+        await asyncio.gather(*(self._read_list(clients, within) for clients in self._clients.values()))
 
-    async def _read_list(self, client: Client, within: float) -> None:
+    async def _read_list(self, clients: Sequence[Client], within: float) -> None:
         for replica in self._deployment.replicas:
-            await eventually(partial(client.read_page, 1, LARGEST_PAGE, replica), within=within)
+            await eventually(partial(clients[0].read_page, 1, LARGEST_PAGE, replica), within=within)
+        for client in clients:
+            await eventually(client.read_changes, within=within)
 
 
-def as_page(items: list[tuple[int, str]]) -> Page:
-    """Gives a whole list as the page that shows it."""
-    return Page(1, LARGEST_PAGE, len(items), tuple(items))
-
-
-def _request(method: str, path: str, user_id: str, body: bytes = b"") -> bytes:
+def _request(method: str, path: str, user_id: str, body: bytes = b"", content_type: str = "application/json") -> bytes:
     head = f"{method} /api/mylist/{path} HTTP/1.1\r\nhost: mylist\r\nuser-id: {user_id}\r\n"
     if body:
-        head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        head += f"content-type: {content_type}\r\ncontent-length: {len(body)}\r\n"
     return head.encode() + b"\r\n" + body

@@ -1,0 +1,237 @@
+"""What the freshness checker makes of the service's answers, and of the lack of one."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from tests.faults.freshness.answers import UnexpectedAnswerError, read_export, title_id, title_type
+from tests.faults.freshness.check import Kind, check
+from tests.faults.freshness.device import Device
+from tests.faults.freshness.exchange import Answer, Exchange, NotAnsweredError
+from tests.faults.freshness.history import Action, Add, Change, Contains, Discard, Operation, Remove, as_page
+from tests.faults.freshness.writes import Write, add, batch, clear, discard, merge, put, remove, replace
+
+A, B = "2026-01-01T00:00:00.000Z", "2026-01-01T00:00:01.000Z"
+USER = "user-1"
+
+
+def answer(data: object, status: int = 200) -> Answer:
+    return Answer(status, "", json.dumps({"success": True, "data": data}).encode())
+
+
+def lines(*each: object) -> Answer:
+    return Answer(200, "", b"".join(json.dumps(line).encode() + b"\n" for line in each))
+
+
+def entry(title: int, added_at: str = A) -> dict[str, Any]:
+    return {"contentId": title_id(title), "contentType": title_type(title), "addedAt": added_at}
+
+
+def outcome(title: int, outcome: str) -> dict[str, Any]:
+    return {"contentId": title_id(title), "outcome": outcome}
+
+
+def refused(code: str, status: int) -> Answer:
+    return Answer(status, "", json.dumps({"code": code}).encode())
+
+
+def changed(title: int, added_at: str | None) -> dict[str, Any]:
+    change = {"change": "added" if added_at else "removed", "changedAt": A, **entry(title, added_at or "")}
+    return change if added_at else {name: value for name, value in change.items() if name != "addedAt"}
+
+
+def changes(*each: dict[str, Any], since: str = "one", more: bool = False) -> Answer:
+    return answer({"changes": each, "token": since, "hasMore": more})
+
+
+class TestDevice:
+    def test_it_shows_the_list_that_the_changes_come_to(self) -> None:
+        device = Device()
+        assert device.read(changes(changed(1, A), changed(2, B))) == as_page([(2, B), (1, A)])
+        assert device.read(changes()) == as_page([(2, B), (1, A)])
+        assert device.read(changes(changed(1, None), changed(3, A), changed(1, None))) == as_page([(2, B), (3, A)])
+        assert device.read(changes(changed(2, None), changed(2, A))) == as_page([(2, A), (3, A)])
+
+    def test_it_asks_with_the_token_of_the_last_answer(self) -> None:
+        device = Device()
+        first = device.path
+        device.read(changes(changed(1, A), since="two"))
+        assert device.path == f"{first}&since=two"
+        device.forget()
+        assert device.path == first
+        assert device.read(changes(changed(2, B))) == as_page([(2, B)])
+
+    @pytest.mark.parametrize(
+        "unexpected",
+        [
+            changes(changed(2, A), more=True),
+            changes(changed(2, A) | {"contentType": title_type(1)}),
+            changes(changed(2, A) | {"change": "removed"}),
+            changes(changed(2, A) | {"change": "moved"}),
+            refused("SYNC_TOKEN_EXPIRED", 410),
+        ],
+    )
+    def test_an_unexpected_answer_leaves_it_as_it_was(self, unexpected: Answer) -> None:
+        device = Device()
+        device.read(changes(changed(1, A)))
+        path = device.path
+        with pytest.raises(UnexpectedAnswerError):
+            device.read(unexpected)
+        assert device.path == path
+        assert device.read(changes()) == as_page([(1, A)])
+
+    def test_a_change_that_the_service_skips_is_a_violation(self) -> None:
+        def seen(*answers: Answer) -> list[Kind]:
+            device = Device()
+            history = [Operation(0, 1, 0, Add(1, A)), Operation(2, 3, 0, Add(2, B)), Operation(4, 5, 0, Remove(1))]
+            reads = [Operation(6 + turn, 6.5 + turn, 0, device.read(each)) for turn, each in enumerate(answers)]
+            return [violation.kind for violation in check([*history, *reads], shows=frozenset({2})).violations]
+
+        assert not seen(changes(changed(2, B)))
+        assert seen(changes(changed(1, A)), changes(changed(2, B), changed(1, None))) == [Kind.STALE]
+        assert seen(changes(changed(1, A), changed(2, B)), changes()) == [Kind.STALE] * 2
+        assert seen(changes(), changes(changed(1, None))) == [Kind.STALE] * 2
+
+
+FOUND, MISSING = Contains(1, present=True), Contains(1, present=False)
+
+
+class TestWhatAnAnswerTells:
+    @pytest.mark.parametrize(
+        ("write", "answer", "actions"),
+        [
+            (add(USER, 1), answer({"userId": USER, **entry(1)}, 201), [Add(1, A)]),
+            (add(USER, 1), refused("ITEM_ALREADY_IN_LIST", 409), [FOUND]),
+            (put(USER, 1), answer({"userId": USER, **entry(1)}, 201), [Add(1, A)]),
+            (put(USER, 1), answer({"userId": USER, **entry(1)}), [FOUND]),
+            (remove(1), answer(None), [Remove(1)]),
+            (remove(1), refused("ITEM_NOT_IN_LIST", 404), [MISSING]),
+            (discard(1), Answer(204, "", b""), [Discard(1)]),
+            (clear([1, 2]), answer({"removed": 1}), [Discard(1), Discard(2)]),
+            (
+                batch([2, 3], [1, 4]),
+                answer(
+                    {
+                        "add": [outcome(2, "added"), outcome(3, "existing")],
+                        "remove": [outcome(1, "removed"), outcome(4, "missing")],
+                    }
+                ),
+                [Add(2, None), Contains(3, present=True), FOUND, Discard(1), Contains(4, present=False)],
+            ),
+            (
+                merge([(1, A), (2, B)]),
+                lines({"line": 1, **outcome(1, "existing")}, {"line": 2, **outcome(2, "added")}),
+                [FOUND, Add(2, B)],
+            ),
+            (
+                replace([(2, B)], [1, 3]),
+                lines({"line": 1, **outcome(2, "added")}, {"line": None, **outcome(1, "removed")}),
+                [Add(2, B), FOUND, Discard(1), Contains(3, present=False)],
+            ),
+        ],
+    )
+    def test_it_is_what_became_of_each_title(self, write: Write, answer: Answer, actions: list[Action]) -> None:
+        assert write.told(answer) == actions
+
+    @pytest.mark.parametrize(
+        ("write", "answer"),
+        [
+            (add(USER, 1), answer({"userId": "user-2", **entry(1)}, 201)),
+            (add(USER, 1), answer({"userId": USER, **entry(2)}, 201)),
+            (add(USER, 1), answer({"userId": USER, **entry(1)}, 200)),
+            (put(USER, 1), refused("ITEM_ALREADY_IN_LIST", 409)),
+            (remove(1), refused("NOT_FOUND", 404)),
+            (discard(1), refused("ITEM_NOT_IN_LIST", 404)),
+            (clear([1]), answer({"removed": 2})),
+            (batch([1], [2]), answer({"add": [outcome(1, "added")], "remove": []})),
+            (batch([1], [2]), answer({"add": [outcome(1, "not_found")], "remove": [outcome(2, "removed")]})),
+            (merge([(1, A)]), lines({"line": 1, **outcome(1, "full")})),
+            (merge([(1, A)]), lines({"line": 2, **outcome(1, "added")})),
+            (merge([(1, A)]), lines()),
+            (
+                replace([(1, A)], [2]),
+                lines({"line": 1, **outcome(1, "added")}, {"line": None, **outcome(3, "removed")}),
+            ),
+        ],
+    )
+    def test_another_answer_is_unexpected(self, write: Write, answer: Answer) -> None:
+        with pytest.raises(UnexpectedAnswerError):
+            write.told(answer)
+
+    def test_the_date_of_an_item_that_a_batch_added_is_that_of_the_request(self) -> None:
+        [added] = batch([1], []).told(answer({"add": [outcome(1, "added")], "remove": []}))
+        assert isinstance(added, Add)
+        earliest, latest = added.span
+        assert A < earliest <= latest < "3"
+
+    @pytest.mark.parametrize(
+        ("write", "possible"),
+        [
+            (put(USER, 1), [Add(1, None)]),
+            (discard(1), [Remove(1)]),
+            (batch([1], [2]), [Add(1, None), Remove(2)]),
+            (merge([(1, A)]), [Add(1, A)]),
+            (replace([(1, A)], [2, 3]), [Add(1, A), Remove(2), Remove(3)]),
+            (clear([1, 2]), [Remove(1), Remove(2)]),
+        ],
+    )
+    def test_without_an_answer_each_title_is_open(self, write: Write, possible: list[Change]) -> None:
+        assert write.possible == possible
+
+
+class TestExport:
+    def test_its_lines_are_the_whole_list_as_they_come(self) -> None:
+        assert read_export(lines(), USER) == as_page([])
+        assert read_export(lines(entry(2, B), entry(1)), USER) == as_page([(2, B), (1, A)])
+        assert read_export(lines(entry(1), entry(2, B)), USER).flaw == "reordered"
+
+    @pytest.mark.parametrize("wrong", [lines({}), lines(entry(1) | {"contentType": title_type(2)}), refused("X", 400)])
+    def test_other_lines_are_unexpected(self, wrong: Answer) -> None:
+        with pytest.raises(UnexpectedAnswerError):
+            read_export(wrong, USER)
+
+
+CHUNKS = [b"3\r\none\r\n", b"c\r\n\r\ntwo\r\nthree\r\n", b"0\r\n\r\n"]
+CHUNKED = b"\r\n".join([b"HTTP/1.1 200 OK", b"transfer-encoding: chunked", b"x-cache: hit", b"", b"".join(CHUNKS)])
+
+
+@asynccontextmanager
+async def serving(sent: bytes, size: int) -> AsyncIterator[Exchange]:
+    """Serves the same answer to one client, some bytes at a time; when there are fewer than `CHUNKED`, only once."""
+    ended = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(100):
+            for start in range(0, len(sent), size):
+                writer.write(sent[start : start + size])
+                await writer.drain()
+                await asyncio.sleep(0)
+            if len(sent) < len(CHUNKED):
+                break
+        writer.close()
+        await writer.wait_closed()
+        ended.set()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        exchange = Exchange(server.sockets[0].getsockname()[1])
+        yield exchange
+        exchange.close()
+        await ended.wait()
+
+
+@pytest.mark.parametrize("size", [1, 7, len(CHUNKED)])
+async def test_an_answer_in_chunks_is_put_together(size: int) -> None:
+    async with serving(CHUNKED, size) as exchange:
+        for _ in range(2):
+            assert await exchange.ask(b"one") == Answer(200, "hit", b"one\r\ntwo\r\nthree")
+
+
+@pytest.mark.parametrize("missing", [1, 5, 8])
+async def test_an_answer_that_ends_before_the_last_chunk_is_none(missing: int) -> None:
+    async with serving(CHUNKED[:-missing], 100) as exchange:
+        with pytest.raises(NotAnsweredError):
+            await exchange.ask(b"one")
