@@ -289,7 +289,7 @@ class TestTokens:
         token = changes(user).json()["data"]["token"]
         assert changes(user, since=[token, token]).json()["code"] == "INVALID_SYNC_TOKEN"
 
-    @pytest.mark.parametrize("limit", ["0", "-1", "many", "", "1.5", MOST_CHANGES + 1, "9" * 5000, [1, 2]])
+    @pytest.mark.parametrize("limit", ["0", "-1", "many", "", "1.5", MOST_CHANGES + 1, "9" * 5000, "٣", [1, 2]])
     def test_with_a_limit_that_is_none_is_400(self, user: User, limit: Any) -> None:
         answer = changes(user, limit=limit)
 

@@ -238,6 +238,7 @@ class TestImport:
                 b"\xff",
                 b"[]",
                 line("short").strip(),
+                line(MATRIX_ID + "\n").strip(),
                 line(MOVIE_IDS[0], "podcast").strip(),
                 line(MOVIE_IDS[0], addedAt="yesterday").strip(),
                 line(MOVIE_IDS[0], addedAt="2024-01-01T00:00:00").strip(),
@@ -249,13 +250,13 @@ class TestImport:
         )
         told_of = lines_of(import_(user, body))
 
-        assert [each["line"] for each in told_of] == [1, *range(3, 17)]
+        assert [each["line"] for each in told_of] == [1, *range(3, 18)]
         assert [each["outcome"] for each in told_of] == [
             "added",
             "existing",
             "not_found",
             "not_found",
-            *["invalid"] * 10,
+            *["invalid"] * 11,
             "added",
         ]
         assert all(("error" in each) == (each["outcome"] == "invalid") for each in told_of)

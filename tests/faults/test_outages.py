@@ -209,7 +209,7 @@ def test_an_import_in_which_mongodb_goes_away_says_what_was_done_and_can_be_sent
     system.mongodb.thaw()
 
     assert (answer.status_code, answer.json()["code"]) == (503, "PARTLY_APPLIED")
-    assert answer.json()["error"].endswith("the lines up to 100 took effect, the others may or may not")
+    assert answer.json()["error"].endswith("the lines up to 100 took effect, the rest may or may not")
     assert answer.headers["retry-after"] == "1"
     wait_until(lambda: send(user, map(line, range(30))).status_code == 200, within=10)
     assert user.http.get("/api/mylist/stats").json()["data"]["total"] == 30

@@ -1,5 +1,6 @@
 """What changed on a list since: `/api/mylist/changes`."""
 
+import re
 from typing import Annotated
 from urllib.parse import parse_qs
 
@@ -18,6 +19,7 @@ from mylist.lists.item import iso_format_milliseconds
 MOST_CHANGES = 1000
 """That one answer tells."""
 DEFAULT_CHANGES = 500
+_NUMBER = re.compile(r"[0-9]{1,4}", re.ASCII)
 _PURPOSE = "changes, form 1"
 
 blueprint = Blueprint("changes", url_prefix="/api/mylist")
@@ -88,7 +90,7 @@ def _since(user_id: str, given: list[str] | None) -> Progress | None:
 def _limit(given: list[str] | None) -> int:
     if given is None:
         return DEFAULT_CHANGES
-    limit = int(given[0]) if len(given) == 1 and given[0].isdecimal() and len(given[0]) < 5 else 0  # noqa: PLR2004 - digits
+    limit = int(given[0]) if len(given) == 1 and _NUMBER.fullmatch(given[0]) else 0
     if not 1 <= limit <= MOST_CHANGES:
         raise InvalidParameterError("limit", f"a whole number from 1 to {MOST_CHANGES}")
     return limit

@@ -16,7 +16,15 @@ from mylist.errors import (
     TooManyIdsError,
 )
 from mylist.lists.batch import Batch
-from mylist.lists.item import CONTENT_TYPES, EPOCH, ContentType, Item, is_content_type, to_milliseconds
+from mylist.lists.item import (
+    CONTENT_TYPES,
+    EPOCH,
+    ContentType,
+    Item,
+    is_content_type,
+    parse_content_id,
+    to_milliseconds,
+)
 
 _T = TypeVar("_T")
 
@@ -163,7 +171,8 @@ def decode_line(line: bytes | bytearray, latest: datetime) -> Item | str:
     added_at = given.added_at or datetime.now(UTC)
     if not EPOCH <= added_at <= latest:
         return "addedAt is before 1970 or in the future"
-    return Item(to_milliseconds(added_at), bytes.fromhex(given.content_id), given.content_type)
+    content_id = parse_content_id(given.content_id)  # the pattern alone would let a line break pass at its end
+    return Item(to_milliseconds(added_at), content_id, given.content_type) if content_id else "contentId is none"
 
 
 def _to_add(request: AddRequest) -> tuple[str, ContentType]:

@@ -144,7 +144,7 @@ async def _to_the_end(results: AsyncIterator[list[Result]]) -> list[bytes]:
     except UnavailableError as error:
         if not lines:
             raise
-        raise PartlyAppliedError(f"the lines up to {lines} took effect, the others may or may not") from error
+        raise PartlyAppliedError(f"the lines up to {lines} took effect, the rest may or may not") from error
     except SanicException as error:
         if not lines:
             raise

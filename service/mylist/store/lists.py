@@ -195,7 +195,8 @@ def _listed(user_id: str, *content_ids: bytes) -> Document:
 
 def _insertion(user_id: str, item: Item) -> tuple[Document, Document]:
     """Gives what to look for and what to do with it, so that a tombstone is used again and an item is a duplicate."""
-    tombstone = {"userId": user_id, "contentId": item.content_id.hex(), "removedAt": {"$exists": True}}
+    # By equality alone: an index leads to it however long the list is, also in the embedded server.
+    tombstone = {"userId": user_id, "contentId": item.content_id.hex(), "addedAt": None}
     entry = {"contentType": item.content_type, "addedAt": to_moment(item.added_at)}
     return tombstone, {"$set": entry, "$unset": {"removedAt": ""}, "$currentDate": {"changedAt": True}}
 
