@@ -502,6 +502,11 @@ class TestDuringAChange:
         history = did(0, 1, Add(1, A)), did(2, 9, Remove(1)), did(3, 4, page()), did(10, 11, page((1, A)))
         assert found(*history) == [Kind.STALE]
 
+    def test_whatever_becomes_of_it(self) -> None:
+        history = did(0, 1, Add(1, A)), tried(2, 9, Remove(1)), did(3, 4, page())
+        assert found(*history, did(5, 6, page((1, A)))) == [Kind.WAVERED]
+        assert found(*history, did(10, 11, page((1, A)))) == [Kind.STALE]
+
     def test_another_change_is_no_excuse(self) -> None:
         history = did(0, 1, Add(1, A)), did(2, 3, Remove(1)), did(4, 9, Add(2, B)), did(5, 6, page((1, A)))
         assert found(*history) == [Kind.STALE]

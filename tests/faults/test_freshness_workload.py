@@ -70,7 +70,7 @@ class TestDevice:
         [
             changes(changed(2, A), more=True),
             changes(changed(2, A) | {"contentType": title_type(1)}),
-            changes(changed(2, A) | {"change": "removed"}),
+            changes(changed(3, A), changed(2, A) | {"change": "removed"}),
             changes(changed(2, A) | {"change": "moved"}),
             refused("SYNC_TOKEN_EXPIRED", 410),
         ],

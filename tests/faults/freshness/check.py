@@ -36,7 +36,7 @@ LATE = 30.0
 """Seconds after which a change that was not acknowledged is known not to happen any more. The longest that one waits
 somewhere is in the socket of a frozen MongoDB, and no freeze lasts a third of this."""
 
-_MOST_WORLDS = 2000
+_MOST_WORLDS = 8000
 _MOST_UNNOTICED = 64
 _MOST_DETOURS = 4
 _MOST_PAST = 4000
@@ -145,7 +145,7 @@ def check(
 
 def _is_change_beside(operation: Operation, read: Operation) -> bool:
     overlaps = operation.began <= read.ended and read.began <= operation.ended
-    return overlaps and operation.acknowledged and isinstance(operation.action, Change)
+    return overlaps and isinstance(operation.action, Change)
 
 
 def _is_read_between(operation: Operation, since: float, until: float) -> bool:
