@@ -17,6 +17,8 @@ NEVER = to_milliseconds(datetime.min.replace(tzinfo=UTC))
 """When a document of the original changed: before any that has a stamp."""
 LATEST = to_milliseconds(datetime.max.replace(tzinfo=UTC))
 """The last moment that there can be."""
+LAST = b"\xff" * 12
+"""The id that stands after all others of a moment."""
 _MOST_TOLD = 100
 
 
@@ -73,7 +75,7 @@ class Progress:
     @property
     def after(self) -> Position:
         """Where to go on."""
-        return self.at or Position(self.settled, b"\xff" * 12)
+        return self.at or Position(self.settled, LAST)
 
     @property
     def needs(self) -> int:

@@ -6,7 +6,7 @@ change itself. Documents of the original have no `changedAt`; they changed befor
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from bson import ObjectId
@@ -14,7 +14,7 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from mylist.errors import ItemAlreadyInListError, ItemNotInListError
-from mylist.lists.changes import NEVER, Change, Position
+from mylist.lists.changes import LAST, NEVER, Change, Position
 from mylist.lists.item import Item, is_content_type, parse_content_id, to_milliseconds, to_moment
 from mylist.store.connection import DUPLICATE_KEY, Database, Document
 
@@ -31,6 +31,7 @@ _REMOVAL = {"$unset": {"addedAt": ""}, "$currentDate": {"changedAt": True, "remo
 _PROJECTION = {"_id": 0, "contentId": 1, "contentType": 1, "addedAt": 1}
 # The order of the index that serves it, so that neither side sorts in memory.
 _ORDER = [("addedAt", -1), ("contentId", 1)]
+_CHANGES = [("changedAt", 1), ("_id", 1)]
 _BATCH_SIZE = 100_000
 
 _logger = logging.getLogger(__name__)
@@ -152,22 +153,17 @@ class ListStore:
             removals_after: moment (milliseconds since 1970 UTC); removals up to it are left out. None: none are.
             most: how many are given at most.
         """
-        beyond = {"_id": {"$gt": ObjectId(after.document)}}
-        if after.changed_at == NEVER:
-            wanted: list[Document] = [{"$or": [{"changedAt": None, **beyond}, {"changedAt": {"$gte": _EARLIEST}}]}]
-        else:
-            moment = to_moment(after.changed_at)
-            # The first is where the index is entered, whichever plan MongoDB makes of the rest.
-            wanted = [{"changedAt": {"$gte": moment}}, {"$or": [beyond, {"changedAt": {"$gt": moment}}]}]
+        wanted: Document = {"userId": user_id}
         if removals_after is not None:
-            wanted.append({"$or": [_LISTED, {"changedAt": {"$gt": to_moment(removals_after)}}]})
+            wanted["removedAt"] = {"$not": {"$lte": to_moment(removals_after)}}
+        documents: list[Document] = []
         with self._database.operation("changes"):
-            documents = await self._collection.find(
-                {"userId": user_id, "_id": {"$type": "objectId"}, "$and": wanted},
-                sort=[("changedAt", 1), ("_id", 1)],
-                limit=most + 1,
-                batch_size=most + 1,
-            ).to_list()
+            for place in _places_after(after):
+                room = most + 1 - len(documents)
+                cursor = self._collection.find(wanted | place, sort=_CHANGES, limit=room, batch_size=room)
+                documents += await cursor.to_list()
+                if len(documents) > most:
+                    break
         end = _position(documents[most - 1]) if len(documents) > most else None
         return [change for change in map(_to_change, documents[:most]) if change], end
 
@@ -191,6 +187,20 @@ def _listed(user_id: str, *content_ids: bytes) -> Document:
     # The original kept ids as its clients wrote them.
     written = [content_id.hex() for content_id in content_ids]
     return {"userId": user_id, "contentId": {"$in": written + [each.upper() for each in written]}, **_LISTED}
+
+
+def _places_after(position: Position) -> Iterator[Document]:
+    """Gives what stands after a position as ranges of the index, in their order; most often as one."""
+    beyond = {"$gt": ObjectId(position.document), "$type": "objectId"}
+    anywhere = {"$type": "objectId"}
+    if position.changed_at == NEVER:
+        yield {"changedAt": None, "_id": beyond}
+        yield {"changedAt": {"$gte": _EARLIEST}, "_id": anywhere}
+        return
+    moment = to_moment(position.changed_at)
+    if position.document != LAST:
+        yield {"changedAt": moment, "_id": beyond}
+    yield {"changedAt": {"$gt": moment}, "_id": anywhere}
 
 
 def _insertion(user_id: str, item: Item) -> tuple[Document, Document]:
