@@ -1,7 +1,6 @@
 """The API as its client sees it: a method for each question, and one error for every way to get no good answer."""
 
 from collections.abc import Sequence
-from itertools import count
 from typing import Any, Generic, Self, TypedDict, TypeVar
 from urllib.parse import quote
 
@@ -56,6 +55,13 @@ class Page(TypedDict):
     page: int
     pageSize: int
     totalPages: int
+
+
+class Part(TypedDict):
+    """Some items, and where the next ones begin; None at the end."""
+
+    items: list[ListedItem]
+    nextCursor: str | None
 
 
 class Presence(TypedDict):
@@ -113,19 +119,18 @@ class Client:
         return self._ask(_Answer[Page], "GET", "items", params=parameters).data
 
     def items(self, size: int | None) -> list[ListedItem]:
-        """Gives the whole list, by pages of `size`, or by the largest that the service gives when that is None.
+        """Gives the whole list, by parts of `size`, or by the largest that the service gives when that is None.
 
-        What is added meanwhile is left out. When something is removed meanwhile, another may move over the border of a
-        page and be missing.
+        What is added meanwhile is left out.
         """
-        items: dict[str, ListedItem] = {}
-        for number in count(1):
-            page = self.page(number, size or _LARGEST_PAGE)
-            for item in page["items"]:
-                items.setdefault(item["contentId"], item)
-            if not page["items"] or number >= page["totalPages"]:
-                break
-        return list(items.values())
+        items: list[ListedItem] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            parameters = {"cursor": cursor, "pageSize": size or _LARGEST_PAGE}
+            part = self._ask(_Answer[Part], "GET", "items", params=parameters).data
+            items += part["items"]
+            cursor = part["nextCursor"]
+        return items
 
     def add(self, content_id: str, content_type: str) -> AddedItem:
         """Adds a movie or show."""
