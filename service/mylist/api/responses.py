@@ -140,8 +140,7 @@ def json_response(  # noqa: PLR0913 - one line per part of a response
     if status == 200 and request.method in {"GET", "HEAD"}:  # noqa: PLR2004 - HTTP's own
         etag = etag or etag_of(body)
         particular["etag"] = etag
-        known = request.headers.getone(_IF_NONE_MATCH, None)
-        if known is not None and matches(known, etag):
+        if _has(request, etag):
             return _response(request, b"", 304, particular, _REVALIDATE, cache)
     caching = _REVALIDATE if status < 400 else _NO_STORE  # noqa: PLR2004 - HTTP's own
     return _response(request, body, status, particular, caching, cache)
@@ -161,8 +160,7 @@ def lines_response(
     headers = {"x-request-id": request.id}
     if etag:
         headers["etag"] = etag
-        known = request.headers.getone(_IF_NONE_MATCH, None)
-        if known is not None and matches(known, etag):
+        if _has(request, etag):
             return _response(request, b"", 304, headers, _REVALIDATE, cache)
     if isinstance(lines, bytes):
         return _response(request, lines, 200, headers, _REVALIDATE, cache, _JSON_LINES)
@@ -199,8 +197,7 @@ class File:
 def file_response(request: ApiRequest, file: File) -> HTTPResponse:
     """Answers GET or HEAD with a file, or with 304 when the client has it."""
     body, about = file.representation(request.headers.getone(_ACCEPT_ENCODING, ""))
-    known = request.headers.getone(_IF_NONE_MATCH, None)
-    status = 304 if known is not None and matches(known, about["etag"]) else 200
+    status = 304 if _has(request, about["etag"]) else 200
     headers = {"x-request-id": request.id} | about
     return _response(request, body if status == 200 else b"", status, headers, _REVALIDATE, None, file.content_type)  # noqa: PLR2004 - HTTP's own
 
@@ -220,6 +217,12 @@ def preflight_response(request: ApiRequest, methods: str) -> HTTPResponse:
             headers["access-control-allow-headers"] = wanted
         headers["access-control-max-age"] = "600"
     return _response(request, b"", 204, headers, _NO_STORE, None)
+
+
+def _has(request: ApiRequest, etag: str) -> bool:
+    """Says whether the client has the body of an ETag."""
+    known = request.headers.getone(_IF_NONE_MATCH, None)
+    return known is not None and matches(known, etag)
 
 
 def _response(  # noqa: PLR0913 - private, one line per part of a response
