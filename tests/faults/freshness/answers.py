@@ -1,10 +1,15 @@
 """What the service's answers say, in the terms of the history."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import msgspec
 from msgspec import Struct
 
 from tests.faults.freshness.exchange import Answer
 from tests.faults.freshness.history import Marks, Page, Stats, as_page, in_order
+
+_T = TypeVar("_T")
 
 SHOW_EVERY = 3
 """Every third title is a show."""
@@ -106,16 +111,20 @@ _contains = msgspec.json.Decoder(_ContainsAnswer).decode
 _failure = msgspec.json.Decoder(_Failure).decode
 
 
+def _decoded(answer: Answer, decode: Callable[[bytes], _T]) -> _T:
+    try:
+        return decode(answer.body)
+    except msgspec.MsgspecError as error:
+        raise UnexpectedAnswerError(f"{answer.status} {error}") from None
+
+
 def read_page(answer: Answer, user_id: str, page: int, size: int) -> Page:
     """Reads the answer to a request for a page.
 
     Raises:
         UnexpectedAnswerError: it is not what was asked for.
     """
-    try:
-        data = _page(answer.body).data
-    except msgspec.MsgspecError as error:
-        raise UnexpectedAnswerError(f"{answer.status} {error}") from None
+    data = _decoded(answer, _page).data
     if (data.page, data.page_size, data.total_pages) != (page, size, -(-data.total // size)):
         raise UnexpectedAnswerError(f"page {data.page} of {data.total_pages}, {data.page_size} of {data.total} items")
     return Page(page, size, data.total, tuple((entry.title_of(user_id), entry.added_at) for entry in data.items))
@@ -127,10 +136,7 @@ def read_selection(answer: Answer, user_id: str, size: int) -> Page:
     Raises:
         UnexpectedAnswerError: it is not what was asked for.
     """
-    try:
-        data = _selection(answer.body).data
-    except msgspec.MsgspecError as error:
-        raise UnexpectedAnswerError(f"{answer.status} {error}") from None
+    data = _decoded(answer, _selection).data
     is_whole = data.next_cursor is None
     if data.page_size != size or is_whole is not (data.total <= size):
         raise UnexpectedAnswerError(f"{data.page_size} of {data.total} items, {'all' if is_whole else 'others follow'}")
@@ -144,10 +150,7 @@ def read_export(answer: Answer, user_id: str) -> Page:
     Raises:
         UnexpectedAnswerError: it is not what was asked for.
     """
-    try:
-        entries = _export(answer.body)
-    except msgspec.MsgspecError as error:
-        raise UnexpectedAnswerError(f"{answer.status} {error}") from None
+    entries = _decoded(answer, _export)
     return as_page([(entry.title_of(user_id), entry.added_at) for entry in entries])
 
 
@@ -157,10 +160,7 @@ def read_stats(answer: Answer) -> Stats:
     Raises:
         UnexpectedAnswerError: the total is not the sum.
     """
-    try:
-        data = _stats(answer.body).data
-    except msgspec.MsgspecError as error:
-        raise UnexpectedAnswerError(f"{answer.status} {error}") from None
+    data = _decoded(answer, _stats).data
     if data.total != data.by_type.movie + data.by_type.tvshow:
         raise UnexpectedAnswerError(f"total {data.total} of {data.by_type.movie} and {data.by_type.tvshow}")
     return Stats(data.by_type.movie, data.by_type.tvshow)
@@ -172,10 +172,7 @@ def read_contains(answer: Answer, titles: int) -> Marks:
     Raises:
         UnexpectedAnswerError: it is not what was asked for.
     """
-    try:
-        present = _contains(answer.body).data.contains
-    except msgspec.MsgspecError as error:
-        raise UnexpectedAnswerError(f"{answer.status} {error}") from None
+    present = _decoded(answer, _contains).data.contains
     if len(present) != titles:
         raise UnexpectedAnswerError(f"{len(present)} answers about {titles} titles")
     return Marks(frozenset(title for title, there in enumerate(present) if there))
