@@ -65,7 +65,7 @@ bench: $(DEVELOPMENT) ## Measure the service side by side with what it stands on
 	@exec $(PY) -m bench $(ARGS)
 
 loadtest: $(DEVELOPMENT) ## Load the service as people do, held to thresholds: make loadtest SCENARIO=mixed DURATION=60 USERS=60
-	@exec $(PY) -m loadtest $(or $(SCENARIO),cached-latency) \
+	@exec $(PY) -m loadtests $(or $(SCENARIO),cached-latency) \
 		$(if $(DURATION),--duration $(DURATION)) $(if $(USERS),--users $(USERS)) $(ARGS)
 
 e2e: $(DEVELOPMENT) ## Try the chart on the cluster of KUBECONFIG: upgrade, kills, drain; its images: make e2e ARGS="--image ..."
@@ -88,7 +88,7 @@ image: ## Build the container image, tagged mylist:<version>
 KIND := mylist
 
 kind-up: image ## Make a cluster for make e2e on this machine, with kind and Docker, and load the images into it
-	docker build --file loadtest/Dockerfile --tag mylist-loadtest:$(VERSION) .
+	docker build --file loadtests/Dockerfile --tag mylist-loadtest:$(VERSION) .
 	kind get clusters | grep -qx $(KIND) || kind create cluster --name $(KIND) --config k8s/kind.yaml --wait 5m
 	kind load docker-image --name $(KIND) $(IMAGE):$(VERSION) mylist-loadtest:$(VERSION)
 	kubectl --context kind-$(KIND) apply --kustomize k8s/metrics-server

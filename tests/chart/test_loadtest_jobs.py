@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from loadtest.plans import PLANS
+from loadtests.plans import PLANS
 from tests.chart import checks
 from tests.chart.kustomizations import built, rendered_values
 from tests.chart.policies import Peer, Port, allows
@@ -30,7 +30,7 @@ PARSING = """
 import json, sys
 from locust import events
 from locust.argument_parser import get_parser, parse_options
-from loadtest.options import add_options
+from loadtests.options import add_options
 events.init_command_line_parser.add_listener(add_options)
 known = [each.env_var for each in get_parser()._actions if getattr(each, "env_var", None)]
 print(json.dumps({"known": known, **vars(parse_options(sys.argv[1:]))}, default=str))
@@ -122,7 +122,7 @@ def test_the_image_is_the_one_that_is_built_here(jobs: Rendered, name: str) -> N
 
     assert repository == "mylist-loadtest"
     assert tag == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert artifact["docker"]["dockerfile"] == "loadtest/Dockerfile"
+    assert artifact["docker"]["dockerfile"] == "loadtests/Dockerfile"
     assert (ROOT / artifact["docker"]["dockerfile"]).exists()
 
 
@@ -203,7 +203,7 @@ def test_the_master_may_read_the_autoscaler_and_nothing_else(jobs: Rendered, tog
 
 def test_only_the_master_has_a_token_and_it_is_where_it_is_looked_for(jobs: Rendered) -> None:
     # Where it is looked for is said in a process of its own, as Locust's libraries are for one that they change.
-    says = "from loadtest.autoscaler import ACCOUNT; print(ACCOUNT)"
+    says = "from loadtests.autoscaler import ACCOUNT; print(ACCOUNT)"
     done = subprocess.run([sys.executable, "-c", says], cwd=ROOT, check=True, capture_output=True, text=True)
     [mount] = container(jobs, MASTER)["volumeMounts"]
     [volume] = pod(jobs, f"Job/{MASTER}")["spec"]["volumes"]

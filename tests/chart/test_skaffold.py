@@ -288,7 +288,7 @@ class TestLoadtest:
     def test_builds_and_applies_what_others_run_too(self) -> None:
         config = load("loadtest")
 
-        assert config.artifact("mylist-loadtest").docker.dockerfile == "loadtest/Dockerfile"
+        assert config.artifact("mylist-loadtest").docker.dockerfile == "loadtests/Dockerfile"
         assert config.artifact("mylist-loadtest").context == "."
         assert "k8s/loadtest" in config.manifests.kustomize.paths
 

@@ -14,9 +14,9 @@ import gevent
 from locust import FastHttpUser, task
 from locust.env import Environment
 
-from loadtest.answers import WrongAnswerError, check_stats, read_page
-from loadtest.options import options_of
-from loadtest.population import Population
+from loadtests.answers import WrongAnswerError, check_stats, read_page
+from loadtests.options import options_of
+from loadtests.population import Population
 from mylist.api.schemas import ItemsPage
 
 _T = TypeVar("_T")

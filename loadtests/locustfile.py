@@ -1,4 +1,4 @@
-"""The load test as Locust runs it: `locust -f loadtest/locustfile.py --headless --scenario mixed --host URL`.
+"""The load test as Locust runs it: `locust -f loadtests/locustfile.py --headless --scenario mixed --host URL`.
 
 With `--master` and `--worker`, the master takes the options and gives the verdict; workers need to know it only.
 
@@ -15,12 +15,12 @@ from locust import events, stats
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
-from loadtest.course import Course
-from loadtest.options import add_options, options_of
-from loadtest.scenarios import SCENARIOS, Browse, CachedLatency, Mixed, Ramp, Soak, Spike
-from loadtest.thresholds import of
-from loadtest.verdict import as_data, judge, misses, report
-from loadtest.window import follow
+from loadtests.course import Course
+from loadtests.options import add_options, options_of
+from loadtests.scenarios import SCENARIOS, Browse, CachedLatency, Mixed, Ramp, Soak, Spike
+from loadtests.thresholds import of
+from loadtests.verdict import as_data, judge, misses, report
+from loadtests.window import follow
 
 __all__ = ["Browse", "CachedLatency", "Course", "Mixed", "Ramp", "Soak", "Spike"]  # what Locust looks for in here
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.conftest import Serve
-from tests.loadtest.runs import PEOPLE, ROOT, TITLES, command, run, seed
+from tests.loadtests.runs import PEOPLE, ROOT, TITLES, command, run, seed
 from tests.metrics import Metrics
 from tests.serving import Service, environment, free_port
 from tests.waiting import wait_until
@@ -21,7 +21,7 @@ from tests.waiting import wait_until
 DELAY = 0.02
 USERS = 30
 SECONDS = 3
-LOCUST = [sys.executable, "-m", "locust", "--locustfile", "loadtest/locustfile.py", "--headless"]
+LOCUST = [sys.executable, "-m", "locust", "--locustfile", "loadtests/locustfile.py", "--headless"]
 LIGHT = ["--users", str(USERS), "--workers", "1"]
 SHORT = [*LIGHT, "--duration", str(SECONDS)]
 BRIEF = [*LIGHT, "--duration", "2"]
@@ -217,7 +217,7 @@ def test_a_service_that_cannot_be_tested_gets_no_verdict(service: Service, optio
 
 def test_every_plan_has_a_scenario_and_locust_finds_it() -> None:
     # In a process of its own, because Locust patches the one that imports it.
-    says = "import loadtest.locustfile as f, loadtest.plans as p; print(set(f.SCENARIOS) == set(p.PLANS),"
+    says = "import loadtests.locustfile as f, loadtest.plans as p; print(set(f.SCENARIOS) == set(p.PLANS),"
     says += " all(c.__name__ in f.__all__ for c in f.SCENARIOS.values()))"
     done = subprocess.run([sys.executable, "-c", says], cwd=ROOT, check=True, capture_output=True, text=True)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from loadtest.plans import PLANS, Plan
-from loadtest.shapes import ramp, spike, steady
+from loadtests.plans import PLANS, Plan
+from loadtests.shapes import ramp, spike, steady
 
 MOMENTS = [step / 100 for step in range(100)]
 

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from loadtest.plans import PLANS
-from loadtest.thresholds import THRESHOLDS, Threshold, of
+from loadtests.plans import PLANS
+from loadtests.thresholds import THRESHOLDS, Threshold, of
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "loadtest.md"
 

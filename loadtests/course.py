@@ -5,11 +5,11 @@ from locust import LoadTestShape
 from locust.env import Environment
 from locust.runners import MasterRunner
 
-from loadtest.figures import Figures
-from loadtest.options import options_of
-from loadtest.plans import PLANS
-from loadtest.warming import NotReadyError, warm
-from loadtest.window import Window
+from loadtests.figures import Figures
+from loadtests.options import options_of
+from loadtests.plans import PLANS
+from loadtests.warming import NotReadyError, warm
+from loadtests.window import Window
 
 _SPAWNED_BY_WORKER = 90
 """Users that each worker starts in a second; Locust warns from 100 on."""

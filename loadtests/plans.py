@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from loadtest.shapes import Shape, ramp, spike, steady
+from loadtests.shapes import Shape, ramp, spike, steady
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import gevent
 from gevent.pool import Pool
 from geventhttpclient.useragent import CompatResponse, ConnectionError, UserAgent  # noqa: A004 - its name there
 
-from loadtest.answers import read_page
+from loadtests.answers import read_page
 from mylist.seeding.load_set import user_id
 
 _AT_ONCE = 16

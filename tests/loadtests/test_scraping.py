@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from loadtest.scraping import Scrapes
+from loadtests.scraping import Scrapes
 from tests.answering import Answering, answering
-from tests.loadtest.test_histogram import ITEMS, exposition
+from tests.loadtests.test_histogram import ITEMS, exposition
 from tests.serving import free_port
 
 
@@ -121,7 +121,7 @@ def pods(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pods]:
             started.callback(thread.join)
             started.callback(server.shutdown)
         pods.url = f"dns+http://replicas.test:{port}/metrics"
-        monkeypatch.setattr("loadtest.scraping.socket.getaddrinfo", pods.resolve)
+        monkeypatch.setattr("loadtests.scraping.socket.getaddrinfo", pods.resolve)
         yield pods
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import gevent.socket
 
-from loadtest import autoscaler
-from loadtest.locustfile import Browse, CachedLatency, Course, Mixed, Ramp, Soak, Spike
+from loadtests import autoscaler
+from loadtests.locustfile import Browse, CachedLatency, Course, Mixed, Ramp, Soak, Spike
 
 __all__ = ["Browse", "CachedLatency", "Course", "Mixed", "Ramp", "Soak", "Spike"]
 

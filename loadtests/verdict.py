@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from loadtest.autoscaler import Scaling
-from loadtest.figures import PERCENTILES, Figures, Seen
-from loadtest.histogram import Histogram
-from loadtest.thresholds import Threshold
+from loadtests.autoscaler import Scaling
+from loadtests.figures import PERCENTILES, Figures, Seen
+from loadtests.histogram import Histogram
+from loadtests.thresholds import Threshold
 
 
 @dataclass(frozen=True, slots=True)

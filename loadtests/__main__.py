@@ -16,9 +16,9 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from loadtest.plans import PLANS
-from loadtest.plot import draw
-from loadtest.seeded import stores
+from loadtests.plans import PLANS
+from loadtests.plot import draw
+from loadtests.seeded import stores
 from mylist.seeding.load_set import InvalidLoadSetError, LoadSet
 from tests.serving import Service, free_port
 
@@ -56,7 +56,7 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m loadtest", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m loadtests", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     purposes = "; ".join(f"{plan.name}: {plan.purpose.replace('%', '%%')}" for plan in PLANS.values())
     parser.add_argument("scenario", nargs="?", choices=list(PLANS), default="cached-latency", help=purposes)

@@ -6,7 +6,7 @@ from math import log
 
 import pytest
 
-from loadtest.population import Population, Zipf
+from loadtests.population import Population, Zipf
 from mylist.seeding.load_set import title_id, title_type
 
 DRAWS = 100_000

@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from loadtest.autoscaler import Scaling
-from loadtest.histogram import Histogram, Route
-from loadtest.thresholds import Kind
+from loadtests.autoscaler import Scaling
+from loadtests.histogram import Histogram, Route
+from loadtests.thresholds import Kind
 
 PERCENTILES = (50.0, 75.0, 90.0, 95.0, 99.0, 99.9)
 

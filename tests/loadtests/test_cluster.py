@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from tests.conftest import Serve
-from tests.loadtest.kubernetes import NAME, Kubernetes, kubernetes
-from tests.loadtest.runs import PEOPLE, ROOT, TITLES, seed
+from tests.loadtests.kubernetes import NAME, Kubernetes, kubernetes
+from tests.loadtests.runs import PEOPLE, ROOT, TITLES, seed
 from tests.metrics import Metrics
 from tests.serving import Service, environment, free_port
 
 ADDRESSES = "127.0.0.1", "127.0.0.2"
-LOCUST = [sys.executable, "-m", "locust", "--locustfile", "tests/loadtest/in_cluster.py", "--headless"]
+LOCUST = [sys.executable, "-m", "locust", "--locustfile", "tests/loadtests/in_cluster.py", "--headless"]
 USERS, SECONDS = 20, 3
 ITEMS = "GET /api/mylist/items"
 
@@ -134,7 +134,7 @@ def test_a_run_in_a_cluster_sums_up_the_replicas_and_tells_of_the_autoscaler(
     assert "autoscaler mylist: 3 to 3 replicas, 3 to 6 desired; 3 to 20 allowed" in ended.stdout
     assert {(sample["current"], sample["desired"]) for sample in verdict["autoscaler"]["samples"]} == {(3, 3), (3, 6)}
     (tmp_path / "run.json").write_text(ended.stdout.splitlines()[-1])
-    subprocess.run([sys.executable, "-m", "loadtest.plot", str(tmp_path / "run.json")], check=True, cwd=ROOT)
+    subprocess.run([sys.executable, "-m", "loadtests.plot", str(tmp_path / "run.json")], check=True, cwd=ROOT)
     plot = (tmp_path / "run.svg").read_text()
     assert "mylist: replicas" in plot
     assert f"{ITEMS}, service" in plot

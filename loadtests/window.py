@@ -10,10 +10,10 @@ from locust.rpc import Message
 from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
 from locust.stats import StatsEntry
 
-from loadtest.autoscaler import Scaling, Watch
-from loadtest.figures import Seen
-from loadtest.histogram import Route
-from loadtest.scraping import Counted, Scrapes
+from loadtests.autoscaler import Scaling, Watch
+from loadtests.figures import Seen
+from loadtests.histogram import Route
+from loadtests.scraping import Counted, Scrapes
 
 _ORDER = "loadtest"
 _OPEN = "open"

@@ -4,7 +4,7 @@ from math import inf
 
 import pytest
 
-from loadtest.histogram import Histogram, RestartedError, between, read
+from loadtests.histogram import Histogram, RestartedError, between, read
 
 ITEMS = ("GET", "/api/mylist/items")
 STATS = ("GET", "/api/mylist/stats")

@@ -6,9 +6,9 @@ from pathlib import Path
 import gevent
 import pytest
 
-from loadtest import autoscaler
-from loadtest.autoscaler import Sample, Scaling, Watch
-from tests.loadtest.kubernetes import NAME, Kubernetes, kubernetes
+from loadtests import autoscaler
+from loadtests.autoscaler import Sample, Scaling, Watch
+from tests.loadtests.kubernetes import NAME, Kubernetes, kubernetes
 from tests.serving import free_port
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.answers import WrongAnswerError, check_stats, read_page
+from loadtests.answers import WrongAnswerError, check_stats, read_page
 
 
 def page(items: int, *, number: int = 1, total: int = 25, owner: str = "ada", **changes: Any) -> bytes:

@@ -5,7 +5,7 @@ import argparse
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
-from loadtest.plans import PLANS
+from loadtests.plans import PLANS
 
 
 def add_options(parser: LocustArgumentParser) -> None:

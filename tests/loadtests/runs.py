@@ -31,11 +31,11 @@ class Run:
 def command(scenario: str, host: str, output: Path) -> list[str]:
     """The command line of a run against a service that has the small load set."""
     sizes = ["--people", str(PEOPLE), "--titles", str(TITLES), "--warm-up", "0"]
-    return [sys.executable, "-m", "loadtest", scenario, "--host", host, "--output", str(output), *sizes]
+    return [sys.executable, "-m", "loadtests", scenario, "--host", host, "--output", str(output), *sizes]
 
 
 def run(scenario: str, host: str, output: Path, *options: str) -> Run:
-    """Runs `python -m loadtest` against a service that has the small load set."""
+    """Runs `python -m loadtests` against a service that has the small load set."""
     done = subprocess.run(
         [*command(scenario, host, output), *options],
         check=False,

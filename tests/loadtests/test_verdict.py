@@ -6,11 +6,11 @@ from math import inf
 
 import pytest
 
-from loadtest.autoscaler import Sample, Scaling
-from loadtest.figures import Figures, Seen, merge
-from loadtest.histogram import Histogram
-from loadtest.thresholds import Threshold
-from loadtest.verdict import as_data, judge, misses, report
+from loadtests.autoscaler import Sample, Scaling
+from loadtests.figures import Figures, Seen, merge
+from loadtests.histogram import Histogram
+from loadtests.thresholds import Threshold
+from loadtests.verdict import as_data, judge, misses, report
 
 ITEMS = ("GET", "/api/mylist/items")
 ADD = ("POST", "/api/mylist/add")

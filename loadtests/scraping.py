@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
-from loadtest.histogram import Histogram, RestartedError, Route, Scrape, between, read
+from loadtests.histogram import Histogram, RestartedError, Route, Scrape, between, read
 
 _TIMEOUT = 5.0
 _LEAST_SHARE = 0.9
