@@ -7,17 +7,15 @@ PY := $(BIN)/python
 IMAGE ?= mylist
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
-# Stamps: what is installed is what these lock files say, so a second run starts at once.
+# Stamps: what is installed is what these lock files say, so a second run starts at once. Each holds what the one before
+# it holds.
 LOCAL := $(VENV)/.local
+TEST := $(VENV)/.test
 DEVELOPMENT := $(VENV)/.development
-
-PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-input
-# The build backend comes from the lock too, hence no isolated build that would fetch another.
-INSTALL_PACKAGE := $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run serve seed test soak test-watch coverage faults bench loadtest e2e lint format image kind-up kind-down up down lock clean
+.PHONY: help run serve seed test-fast test test-all soak test-watch coverage faults bench loadtest e2e lint format image kind-up kind-down up down lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -33,28 +31,36 @@ serve: $(LOCAL) ## Serve the API on the MongoDB and Redis that the environment o
 seed: $(LOCAL) ## Fill that MongoDB with data: make seed ARGS="--users 1000 --titles 500 --items 25"
 	@exec $(BIN)/mylist seed $(ARGS)
 
-define RUN_TESTS
+# pytest-xdist workers. Each has stores of its own; they wait more than they compute, hence more of them than cores.
+WORKERS ?= 4
+PYTEST := $(PY) -m pytest
+
+test-fast: $(TEST) ## Run the tests that need no server, in seconds; some: make test-fast ARGS="-k lock"
+	@exec $(PYTEST) tests/unit $(ARGS)
+
+test: $(TEST) ## Run the tests that prove the product; some: make test ARGS=tests/contract
+	@exec $(PYTEST) --tier standard --numprocesses $(WORKERS) $(ARGS)
+
+test-all: $(DEVELOPMENT) ## Run every test and print the branch coverage; needs what .ci/run installs
+	$(RUN_ALL_TESTS)
+	@$(PY) -m coverage report
+
+define RUN_ALL_TESTS
 @rm -rf build/coverage && mkdir -p build/coverage
-$(PY) -m coverage run -m pytest $(ARGS)
+$(PY) -m coverage run -m pytest --numprocesses $(WORKERS) $(ARGS)
 @$(PY) -m coverage combine --quiet
 endef
-# A part of the tests need not cover everything.
-REPORT_COVERAGE = @$(PY) -m coverage report $(if $(ARGS),--fail-under=0)
-
-test: $(DEVELOPMENT) ## Run every test and print the branch coverage; some: make test ARGS="tests/unit -k lock"
-	$(RUN_TESTS)
-	$(REPORT_COVERAGE)
 
 soak: $(DEVELOPMENT) ## Load one process for ten minutes (or DURATION seconds): memory, descriptors, latency stay flat
 	@exec $(PY) -m tests.faults.soak --seconds $(or $(DURATION),600)
 
 test-watch: $(DEVELOPMENT) ## Run the tests again on every change: make test-watch ARGS=tests/unit
-	@exec $(PY) -m watchfiles --filter python '$(PY) -m pytest $(ARGS)' service tests
+	@exec $(PY) -m watchfiles --filter python '$(PYTEST) $(ARGS)' service tests
 
-coverage: $(DEVELOPMENT) ## Run the tests and write what they cover as HTML too: build/coverage/html/index.html
-	$(RUN_TESTS)
+coverage: $(DEVELOPMENT) ## Run every test and write what they cover as HTML: build/coverage/html/index.html
+	$(RUN_ALL_TESTS)
 	@$(PY) -m coverage html --quiet --fail-under=0 --directory build/coverage/html
-	$(REPORT_COVERAGE)
+	@$(PY) -m coverage report --fail-under=0
 
 faults: $(DEVELOPMENT) ## Prove freshness while parts fail: make faults DURATION=600 SEED=1 MODE=strict REDIS=sentinel
 	@exec $(PY) -m tests.faults.freshness \
@@ -109,31 +115,36 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 CONSTRAINED = $(COMPILE) --constraints locks/development.txt
 
 lock: $(DEVELOPMENT) ## Bring locks/ in line with pyproject.toml; newest versions: make lock ARGS=--upgrade
-	@$(COMPILE) pyproject.toml --extra tracing --extra dev --group build --group reload \
+	@$(COMPILE) pyproject.toml --extra dev --group build --group install --group reload \
 		--output-file locks/development.txt >/dev/null
 	@$(CONSTRAINED) pyproject.toml --extra tracing --output-file locks/runtime.txt >/dev/null
 	@$(CONSTRAINED) pyproject.toml --extra local --extra tracing --group build --output-file locks/local.txt >/dev/null
-	@$(CONSTRAINED) --group build --output-file locks/build.txt >/dev/null
+	@$(CONSTRAINED) pyproject.toml --extra test --group build --output-file locks/test.txt >/dev/null
 	@$(CONSTRAINED) pyproject.toml --extra loadtest --output-file locks/loadtest.txt >/dev/null
+	@$(CONSTRAINED) --group build --output-file locks/build.txt >/dev/null
+	@$(CONSTRAINED) --group install --output-file locks/install.txt >/dev/null
 	@$(CONSTRAINED) --group reload --output-file locks/reload.txt >/dev/null
 	@$(COMPILE) --no-deps tests/chart/tools/helm.in --output-file tests/chart/tools/helm.txt >/dev/null
 	@$(COMPILE) tests/chart/tools/checkov.in --output-file tests/chart/tools/checkov.txt >/dev/null
 
 clean: ## Remove the environment and everything generated; the local data in .data stays
 	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache
-	find service tests -name __pycache__ -prune -exec rm -rf {} +
+	find service devtools tests -name __pycache__ -prune -exec rm -rf {} +
 
-$(LOCAL): locks/local.txt pyproject.toml | $(PY)
+$(LOCAL): locks/local.txt locks/install.txt pyproject.toml | $(PY)
 	@echo "Installing what the service needs into $(VENV) ..."
-	@$(PIP_INSTALL) --require-hashes --requirement locks/local.txt
-	@$(INSTALL_PACKAGE)
+	@devtools/install.sh $(VENV) locks/local.txt
 	@touch $@
 
-$(DEVELOPMENT): locks/development.txt pyproject.toml | $(PY)
+$(TEST): locks/test.txt locks/install.txt pyproject.toml | $(PY)
 	@echo "Installing what the tests need into $(VENV) ..."
-	@$(PIP_INSTALL) --require-hashes --requirement locks/development.txt
-	@$(INSTALL_PACKAGE)
+	@devtools/install.sh $(VENV) locks/test.txt
 	@touch $(LOCAL) $@
+
+$(DEVELOPMENT): locks/development.txt locks/install.txt pyproject.toml | $(PY)
+	@echo "Installing what all tasks need into $(VENV) ..."
+	@devtools/install.sh $(VENV) locks/development.txt
+	@touch $(LOCAL) $(TEST) $@
 
 # A Python is tried by running it: a version manager may leave a command that only says it has none.
 # Debian's python3 lacks ensurepip without python3-venv; then the system's pip serves the environment.

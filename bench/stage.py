@@ -15,9 +15,10 @@ from bench.client import Client, request
 from bench.placing import Placed, place
 from mylist.development.servers import MongoServer, ValkeyServer, running
 from mylist.seeding.load_set import user_id
-from tests.metrics import Metrics
-from tests.serving import Service, answers, environment, free_port
-from tests.waiting import wait_until
+from devtools.scrape import Metrics
+from devtools.ports import free_port
+from devtools.service_process import Service, answers, environment
+from devtools.waiting import wait_until
 
 USERS = 1000
 ITEMS = 25

@@ -20,7 +20,8 @@ from loadtests.plans import PLANS
 from loadtests.plot import draw
 from loadtests.seeded import stores
 from mylist.seeding.load_set import InvalidLoadSetError, LoadSet
-from tests.serving import Service, free_port
+from devtools.ports import free_port
+from devtools.service_process import Service
 
 _UNTESTED = 2
 _LOCUSTFILE = Path(__file__).with_name("locustfile.py")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mylist.development.servers import MongoServer, ValkeyServer, running
 from mylist.seeding.load_set import LoadSet
-from tests.serving import environment
+from devtools.service_process import environment
 
 _DATABASE = "loadtest"
 

@@ -9,8 +9,11 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from redis import Redis
 
-from tests.serving import Service
-from tests.stores import Store, choose_mongodb, choose_redis, with_database
+from devtools import ports
+from devtools.service_process import Service
+from devtools.stores import Store, choose_mongodb, choose_redis, with_database
+
+pytest_plugins = ["tests.tiers"]
 
 Serve = Callable[..., Service]
 
@@ -19,6 +22,7 @@ _REDIS = pytest.StashKey[Store]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    ports.divide()
     config.stash[_MONGODB] = choose_mongodb()
     config.stash[_REDIS] = choose_redis()
 
@@ -29,14 +33,14 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 @pytest.fixture(scope="session")
 def mongodb_server(pytestconfig: pytest.Config) -> Iterator[str]:
-    """The URI of the run's MongoDB; most tests want `mongodb_uri`."""
+    """The URI of the MongoDB of this run, or of this worker of it; most tests want `mongodb_uri`."""
     with pytestconfig.stash[_MONGODB].start() as uri:
         yield uri
 
 
 @pytest.fixture(scope="session")
 def redis_url(pytestconfig: pytest.Config) -> Iterator[str]:
-    """The URL of the run's Redis, whose database is emptied; tests keep apart by the users they make up."""
+    """The URL of the Redis of this run, or of this worker of it; tests keep apart by the users they make up."""
     with pytestconfig.stash[_REDIS].start() as url:
         with Redis.from_url(url) as client:
             client.flushdb()

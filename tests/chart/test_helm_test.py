@@ -12,7 +12,7 @@ from pymongo.database import Database
 from tests.chart.rendering import CHART, rendered_case
 from tests.conftest import Serve
 from tests.identity_provider import RSA_KEY, SECRET, pem
-from tests.serving import Service
+from devtools.service_process import Service
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Documents = Database[dict[str, Any]]

@@ -11,8 +11,8 @@ from pymongo.database import Database
 
 from tests.contract.shapes import check_response
 from tests.contract.titles import MATRIX_DOCUMENT, MOVIE_DOCUMENTS, SHOW_DOCUMENT
-from tests.serving import Service
-from tests.waiting import wait_until
+from devtools.service_process import Service
+from devtools.waiting import wait_until
 
 # What clients of the tests keep their accounts with; it may not appear in a log.
 SECRET = "hunter2"

@@ -29,8 +29,8 @@ from tests.identity_provider import (
     pem,
     token,
 )
-from tests.serving import Service
-from tests.waiting import wait_until
+from devtools.service_process import Service
+from devtools.waiting import wait_until
 
 FIRST = token(RSA_KEY, "RS256", "first")
 SECOND = token(ANOTHER_RSA_KEY, "RS256", "second")

@@ -10,7 +10,7 @@ from tests.contract.conftest import SECRET
 from tests.contract.shapes import check_shape
 from tests.contract.titles import MATRIX_ID
 from tests.contract.wire import Answer, answers, exchange, send
-from tests.serving import Service
+from devtools.service_process import Service
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 

@@ -12,7 +12,7 @@ from redis import Redis
 
 from tests.contract.conftest import SECRET, User
 from tests.contract.titles import MATRIX_ID, MOVIE_IDS, SHOW_ID
-from tests.serving import Service
+from devtools.service_process import Service
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 

@@ -21,8 +21,8 @@ from mylist.client import api
 from tests.answering import Answering, answering
 from tests.contract.conftest import User
 from tests.contract.titles import MATRIX, MATRIX_ID, MOVIE_IDS, SHOW_ID, UNKNOWN_ID
-from tests.serving import Service, answers, environment
-from tests.waiting import wait_until
+from devtools.service_process import Service, answers, environment
+from devtools.waiting import wait_until
 
 COMMANDS = [("list",), ("add", MATRIX_ID, "--type", "movie"), ("remove", MATRIX_ID), ("contains", MATRIX_ID)]
 

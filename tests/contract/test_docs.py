@@ -20,8 +20,8 @@ from tests.contract import test_headers
 from tests.contract.conftest import User, connect
 from tests.contract.titles import MOVIE_IDS
 from tests.contract.wire import send
-from tests.missing import cannot
-from tests.serving import Service
+from tests.requirements import cannot
+from devtools.service_process import Service
 
 JAVASCRIPT = "text/javascript; charset=utf-8"
 CONTENT_TYPES = {

@@ -12,7 +12,7 @@ from tests.conftest import Serve
 from tests.contract.conftest import User, connect
 from tests.contract.titles import MATRIX_ID, MOVIE_IDS, UNKNOWN_ID
 from tests.contract.wire import send
-from tests.serving import Service
+from devtools.service_process import Service
 
 READABLE = ["/api/mylist/items", "/api/mylist/stats", "/health", "/livez", "/readyz", "/openapi.json"]
 UNCHANGING = [path for path in READABLE if path != "/health"]

@@ -16,9 +16,9 @@ from tests.conftest import Serve
 from tests.contract.conftest import User, connect
 from tests.contract.titles import MATRIX_ID, UNKNOWN_ID
 from tests.contract.wire import send
-from tests.metrics import Metrics
-from tests.serving import Service
-from tests.waiting import wait_until
+from devtools.scrape import Metrics
+from devtools.service_process import Service
+from devtools.waiting import wait_until
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.conftest import Serve
-from tests.serving import environment
+from devtools.service_process import environment
 
 COLLECTION = Path(__file__).parents[2] / "docs" / "postman_collection.json"
 SAMPLE = {

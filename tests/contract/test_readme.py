@@ -24,8 +24,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.serving import environment, free_port
-from tests.waiting import wait_until
+from devtools.ports import free_port
+from devtools.service_process import environment
+from devtools.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

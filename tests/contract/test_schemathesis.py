@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from schemathesis.checks import load_all_checks, negative_data_rejection, positive_data_acceptance
 
 from mylist.api.openapi import document
-from tests.serving import Service
+from devtools.service_process import Service
 
 load_all_checks()
 # Too much is 413 here, be it bytes or ids.

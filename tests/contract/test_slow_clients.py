@@ -19,9 +19,9 @@ from tests.conftest import Serve
 from tests.contract.conftest import connect
 from tests.contract.shapes import check_shape
 from tests.contract.wire import exchange
-from tests.missing import cannot
-from tests.serving import Service
-from tests.waiting import wait_until
+from tests.requirements import cannot
+from devtools.service_process import Service
+from devtools.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 

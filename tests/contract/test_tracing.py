@@ -20,8 +20,9 @@ from tests.answering import Answering, answering
 from tests.conftest import Serve
 from tests.contract.conftest import User, connect
 from tests.contract.titles import MATRIX_ID
-from tests.serving import Service, environment, free_port
-from tests.waiting import wait_until
+from devtools.ports import free_port
+from devtools.service_process import Service, environment
+from devtools.waiting import wait_until
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"

@@ -10,7 +10,7 @@ from bson import ObjectId
 from pymongo import MongoClient
 
 from mylist.development.servers import MongoServer, ValkeyServer, running
-from tests.serving import Container, Service
+from devtools.service_process import Container, Service
 
 TITLES = [f"{number:024x}" for number in range(1, 31)]
 

@@ -22,7 +22,7 @@ from pymongo import MongoClient
 
 from mylist.development.servers import MongoServer, ValkeyServer, running
 from tests.faults.freshness.exchange import Exchange
-from tests.serving import Service
+from devtools.service_process import Service
 
 WORKERS = 16
 RATE = 40  # requests a second of each worker

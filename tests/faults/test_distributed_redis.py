@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from mylist.development.servers import running
-from tests.distributed_redis import DistributedRedis, Member, RedisCluster, SentinelGroup
+from devtools.redis_groups import DistributedRedis, Member, RedisCluster, SentinelGroup
 from tests.faults.conftest import System, User, fill_catalogue
-from tests.waiting import wait_until
+from devtools.waiting import wait_until
 
 RECOVERY = 20.0
 """Seconds within which lists must come from Redis again; a failover takes about four of them."""

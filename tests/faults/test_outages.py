@@ -9,8 +9,8 @@ import pytest
 from redis import Redis
 
 from tests.faults.conftest import TITLES, System, User
-from tests.serving import free_port
-from tests.waiting import wait_until
+from devtools.ports import free_port
+from devtools.waiting import wait_until
 
 # MONGODB_TIMEOUT of the tests below, and what a request may take beyond it.
 DEADLINE = 2.0

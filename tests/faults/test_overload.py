@@ -7,8 +7,8 @@ from collections import Counter
 import httpx
 
 from tests.faults.conftest import System, User
-from tests.metrics import Metrics
-from tests.waiting import eventually, wait_until
+from devtools.scrape import Metrics
+from devtools.waiting import eventually, wait_until
 
 AT_ONCE = 0.7
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.faults.conftest import TITLES, System, User
-from tests.waiting import wait_until
+from devtools.waiting import wait_until
 
 CLIENTS = 16
 IMAGES = ["", *filter(None, [os.environ.get("TEST_IMAGE")])]

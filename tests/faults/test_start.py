@@ -19,8 +19,9 @@ from pymongo import MongoClient
 from redis import Redis
 
 from mylist.development.servers import MongoServer, ValkeyServer, running
-from tests.serving import Service, environment, free_port
-from tests.waiting import wait_until
+from devtools.ports import free_port
+from devtools.service_process import Service, environment
+from devtools.waiting import wait_until
 
 # Every password here contains this, so that no part of one hides.
 SECRET = "hunter2"

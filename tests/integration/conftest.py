@@ -16,8 +16,8 @@ from mylist.errors import CacheUnavailableError
 from mylist.settings import Settings
 from mylist.store.connection import Database, Document, connect
 from mylist.store.indexes import create_indexes
-from tests import distributed_redis
-from tests.waiting import eventually
+from devtools import redis_groups
+from devtools.waiting import eventually
 
 
 class DistributionRedis(ValkeyServer):
@@ -37,14 +37,14 @@ def distribution_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dis
 
 
 @pytest.fixture(scope="session")
-def sentinel_group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[distributed_redis.SentinelGroup]:
-    with distributed_redis.SentinelGroup(tmp_path_factory.mktemp("sentinel")) as group:
+def sentinel_group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis_groups.SentinelGroup]:
+    with redis_groups.SentinelGroup(tmp_path_factory.mktemp("sentinel")) as group:
         yield group
 
 
 @pytest.fixture(scope="session")
-def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[distributed_redis.RedisCluster]:
-    with distributed_redis.RedisCluster(tmp_path_factory.mktemp("cluster")) as cluster:
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis_groups.RedisCluster]:
+    with redis_groups.RedisCluster(tmp_path_factory.mktemp("cluster")) as cluster:
         yield cluster
 
 

@@ -26,8 +26,9 @@ from mylist.development.servers import (
     running,
 )
 from mylist.seeding.sample import MATRIX_ID, USER_ID
-from tests.serving import environment, free_port
-from tests.waiting import wait_until
+from devtools.ports import free_port
+from devtools.service_process import environment
+from devtools.waiting import wait_until
 
 START = 30.0
 STOP = 15.0

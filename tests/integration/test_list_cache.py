@@ -17,7 +17,7 @@ from mylist.errors import CacheUnavailableError, ListFullError, OutcomeUnknownEr
 from mylist.lists.item import Item
 from mylist.lists.value import ListValue
 from mylist.settings import Settings
-from tests.waiting import eventually
+from devtools.waiting import eventually
 
 
 class Lists:

@@ -14,8 +14,8 @@ from mylist.development.servers import running
 from mylist.errors import CacheUnavailableError
 from mylist.lists.value import ListValue
 from mylist.settings import Settings
-from tests.distributed_redis import Member, RedisCluster, SentinelGroup, SentinelServer
-from tests.waiting import eventually
+from devtools.redis_groups import Member, RedisCluster, SentinelGroup, SentinelServer
+from devtools.waiting import eventually
 
 EMPTY = ListValue.of([]).data
 Connect = Callable[[str], CacheCommands]

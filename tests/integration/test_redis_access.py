@@ -20,9 +20,10 @@ from mylist.errors import CacheUnavailableError
 from mylist.lists.value import ListValue
 from mylist.settings import Settings
 from tests.conftest import Serve
-from tests.distributed_redis import Member, RedisCluster, SentinelGroup
-from tests.serving import Service, free_port
-from tests.waiting import wait_until
+from devtools.redis_groups import Member, RedisCluster, SentinelGroup
+from devtools.ports import free_port
+from devtools.service_process import Service
+from devtools.waiting import wait_until
 
 DECISION = Path(__file__).parents[2] / "docs/decisions/0009-distributed-redis.md"
 PASSWORD = "p@ss/w:rd?"

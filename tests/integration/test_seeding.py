@@ -19,9 +19,9 @@ from mylist.seeding.load_set import LoadSet, title_id, title_type, user_id
 from mylist.seeding.target import TargetError, opened
 from mylist.settings import Settings
 from mylist.store.indexes import INDEXES
-from tests.serving import environment
-from tests.stores import with_database
-from tests.waiting import wait_until
+from devtools.service_process import environment
+from devtools.stores import with_database
+from devtools.waiting import wait_until
 
 USER = {"userId": sample.USER_ID}
 

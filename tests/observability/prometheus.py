@@ -14,8 +14,9 @@ import yaml
 
 from tests.answering import Answering, answering
 from tests.observability.recorded import EXPOSITIONS
-from tests.serving import answers, free_port
-from tests.waiting import wait_until
+from devtools.ports import free_port
+from devtools.service_process import answers
+from devtools.waiting import wait_until
 
 RULES = Path(__file__).parents[2] / "observability" / "rules"
 # Of the pod that is in the recording of Kubernetes.

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from tests.missing import cannot
+from tests.requirements import cannot
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "observability"

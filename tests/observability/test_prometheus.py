@@ -18,11 +18,11 @@ from redis import Redis
 
 from mylist.development.servers import MongoServer, ValkeyServer, running
 from tests.contract.titles import MATRIX_DOCUMENT, MATRIX_ID, UNKNOWN_ID
-from tests.missing import cannot
+from tests.requirements import cannot
 from tests.observability.dashboards import Expression, expressions
 from tests.observability.prometheus import NAMESPACE, POD, RULES, Prometheus, expositions, redis_exporter
-from tests.serving import Service
-from tests.waiting import wait_until
+from devtools.service_process import Service
+from devtools.waiting import wait_until
 
 DATABASE = "observed"
 LOAD = 12.0

@@ -23,6 +23,9 @@ from typing import ClassVar
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+PORTS = range(20_000, 32_000)
+"""Where servers listen. Systems hand out higher ports for outgoing connections: a client that keeps trying the port of a
+dead server could end up connected to itself there, and the server could not have its port back."""
 _LOOPBACK = "127.0.0.1"
 _TETHER = Path(__file__).with_name("tether.py")
 _START_TIMEOUT = 20.0
@@ -87,7 +90,7 @@ class EmbeddedServer(ABC):
             ServerMissingError: it is not installed.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.port = self.port or _free_port()
+        self.port = self.port or free_port()
         tether = [sys.executable, "-P", str(_TETHER), str(self.port), *self.command()]
         with self.log.open("wb") as log:
             # In a session of its own the terminal's Ctrl-C does not reach it: the service drains first.
@@ -293,10 +296,13 @@ def _valkey_binary() -> str:
     return found
 
 
-def _free_port() -> int:
-    # Below the range that systems hand out for outgoing connections: in there, a client that keeps trying a dead
-    # server's port can end up connected to itself, and then the server cannot have its port back.
-    for port in random.sample(range(20_000, 32_000), k=100):
+def free_port() -> int:
+    """Returns one of `PORTS` that nothing listens on at the moment.
+
+    Raises:
+        ServerStartError: a hundred of them, chosen at random, are taken.
+    """
+    for port in random.sample(PORTS, k=100):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -304,7 +310,7 @@ def _free_port() -> int:
             except OSError:
                 continue
             return port
-    raise ServerStartError("no free port between 20000 and 32000")
+    raise ServerStartError(f"no free port between {PORTS[0]} and {PORTS[-1]}")
 
 
 def _accepts(port: int) -> bool:

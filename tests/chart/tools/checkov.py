@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.chart.tools.kept import LOCKS, folder
-from tests.missing import cannot
+from tests.requirements import cannot
 
 
 class Finding(NamedTuple):

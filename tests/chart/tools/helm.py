@@ -7,7 +7,7 @@ import subprocess
 
 from tests.chart.tools.carried import carried
 from tests.chart.tools.kept import folder
-from tests.missing import cannot
+from tests.requirements import cannot
 
 _OLDEST = 4
 _CARRIED = "helm/helm"

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from tests.chart.tools.carried import carried
-from tests.missing import cannot
+from tests.requirements import cannot
 
 _OLDEST = 27
 """The first 1.x whose kustomize can put labels on the pods of a template without selecting by them."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from mylist.development.servers import MongoServer
 from tests.faults.freshness.exchange import Exchange, NotAnsweredError, NotSentError
 from tests.faults.freshness.redis import Redis
-from tests.serving import Service
-from tests.waiting import eventually
+from devtools.service_process import Service
+from devtools.waiting import eventually
 
 PROCESSES = 3
 DATABASE = "freshness"

@@ -9,7 +9,7 @@ from random import Random
 from tests.faults.freshness.deployment import Deployment, now
 from tests.faults.freshness.redis import FAULTS as REDIS_FAULTS
 from tests.faults.freshness.redis import Topology
-from tests.waiting import eventually
+from devtools.waiting import eventually
 
 _RECOVERY_PATIENCE = 30.0
 _PAUSE = (1.5, 3.0)

@@ -6,7 +6,7 @@ from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 from typing import Self
 
-from tests.serving import free_port
+from devtools.ports import free_port
 
 _PROXY = Path(__file__).with_name("proxy.py")
 _PATIENCE = 10.0

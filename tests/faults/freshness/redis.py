@@ -12,9 +12,9 @@ from random import Random
 from redis import Redis as Client
 
 from mylist.development.servers import ValkeyServer, running
-from tests.distributed_redis import RedisCluster, SentinelGroup
+from devtools.redis_groups import RedisCluster, SentinelGroup
 from tests.faults.freshness.links import Links
-from tests.waiting import wait_until
+from devtools.waiting import wait_until
 
 KILL, FREEZE, FLUSH, LINK_CUT, FAILOVER = "redis-kill", "redis-freeze", "redis-flush", "link-cut", "redis-failover"
 

@@ -25,7 +25,7 @@ from tests.faults.freshness.exchange import Answer, NotAnsweredError, NotSentErr
 from tests.faults.freshness.history import LARGEST_PAGE, Action, Item, Observation, Operation
 from tests.faults.freshness.measure import KINDS, READS, Tally
 from tests.faults.freshness.writes import Write, add, batch, clear, discard, merge, put, remove, replace
-from tests.waiting import eventually
+from devtools.waiting import eventually
 
 TITLES = 24
 USERS = 60

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from tests.missing import cannot
+from tests.requirements import cannot
 
 
 @pytest.fixture(scope="session")

@@ -19,8 +19,8 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import RedisError
 
 from mylist.development.servers import ValkeyServer, running
-from tests.serving import free_port
-from tests.waiting import wait_until
+from devtools.ports import free_port
+from devtools.waiting import wait_until
 
 PRIMARY_NAME = "mylist-primary"
 PATIENCE = 30.0

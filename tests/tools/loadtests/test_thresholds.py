@@ -6,7 +6,7 @@ from pathlib import Path
 from loadtests.plans import PLANS
 from loadtests.thresholds import THRESHOLDS, Threshold, of
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "loadtest.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "loadtest.md"
 
 
 def test_the_documented_promise_is_held_under_a_load_worth_the_name() -> None:

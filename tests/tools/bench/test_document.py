@@ -12,9 +12,9 @@ from bench.document import END, FIGURES, START, PublishError, in_plain_text, pub
 from bench.figures import Run
 from bench.flames import tidied
 from bench.groups import GROUPS
-from tests.bench.runs import complete
+from tests.tools.bench.runs import complete
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DOCUMENT = ROOT / "docs" / "performance.md"
 PICTURES = ROOT / "docs" / "performance"
 AGAIN = 'run make bench ARGS="--publish"'

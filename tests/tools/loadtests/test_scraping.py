@@ -11,8 +11,8 @@ import pytest
 
 from loadtests.scraping import Scrapes
 from tests.answering import Answering, answering
-from tests.loadtests.test_histogram import ITEMS, exposition
-from tests.serving import free_port
+from tests.tools.loadtests.test_histogram import ITEMS, exposition
+from devtools.ports import free_port
 
 
 class Replica:

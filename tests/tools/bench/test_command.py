@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.bench.runs import complete
+from tests.tools.bench.runs import complete
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

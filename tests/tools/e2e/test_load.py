@@ -19,7 +19,7 @@ from pymongo import MongoClient
 from mylist.development.servers import MongoServer, ValkeyServer, running
 from tests.e2e import load as script
 from tests.e2e.load import Seen, load
-from tests.serving import Service
+from devtools.service_process import Service
 
 TITLES = [f"{number:024x}" for number in range(1, 9)]
 

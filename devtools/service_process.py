@@ -1,9 +1,7 @@
 """The service as the tests meet it: a process of its own, started and stopped like anywhere else."""
 
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from mylist.settings import explain
-from tests.waiting import wait_until
+from devtools.waiting import wait_until
 
 _START_TIMEOUT = 30.0
 _STOP_TIMEOUT = 30.0
@@ -87,19 +85,6 @@ def answers(url: str) -> bool:
         return httpx.get(url, trust_env=False).is_success
     except httpx.TransportError:
         return False
-
-
-def free_port() -> int:
-    """Finds a port to listen on, below the range of outgoing connections: those can't take it meanwhile."""
-    for port in random.sample(range(20_000, 32_000), k=100):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no free port between 20000 and 32000")
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:

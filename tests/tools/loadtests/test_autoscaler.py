@@ -8,8 +8,8 @@ import pytest
 
 from loadtests import autoscaler
 from loadtests.autoscaler import Sample, Scaling, Watch
-from tests.loadtests.kubernetes import NAME, Kubernetes, kubernetes
-from tests.serving import free_port
+from tests.tools.loadtests.kubernetes import NAME, Kubernetes, kubernetes
+from devtools.ports import free_port
 
 
 @pytest.fixture

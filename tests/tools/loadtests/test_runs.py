@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.conftest import Serve
-from tests.loadtests.runs import PEOPLE, ROOT, TITLES, command, run, seed
-from tests.metrics import Metrics
-from tests.serving import Service, environment, free_port
-from tests.waiting import wait_until
+from tests.tools.loadtests.runs import PEOPLE, ROOT, TITLES, command, run, seed
+from devtools.scrape import Metrics
+from devtools.ports import free_port
+from devtools.service_process import Service, environment
+from devtools.waiting import wait_until
 
 DELAY = 0.02
 USERS = 30

@@ -3,7 +3,7 @@
 import httpx
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from tests.serving import Service
+from devtools.service_process import Service
 
 
 class Metrics:

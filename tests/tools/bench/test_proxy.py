@@ -11,8 +11,8 @@ from subprocess import Popen
 import pytest
 
 from bench.samples import percentile
-from tests.serving import free_port
-from tests.waiting import wait_until
+from devtools.ports import free_port
+from devtools.waiting import wait_until
 
 
 @pytest.fixture

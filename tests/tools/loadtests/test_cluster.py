@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 
 from tests.conftest import Serve
-from tests.loadtests.kubernetes import NAME, Kubernetes, kubernetes
-from tests.loadtests.runs import PEOPLE, ROOT, TITLES, seed
-from tests.metrics import Metrics
-from tests.serving import Service, environment, free_port
+from tests.tools.loadtests.kubernetes import NAME, Kubernetes, kubernetes
+from tests.tools.loadtests.runs import PEOPLE, ROOT, TITLES, seed
+from devtools.scrape import Metrics
+from devtools.ports import free_port
+from devtools.service_process import Service, environment
 
 ADDRESSES = "127.0.0.1", "127.0.0.2"
-LOCUST = [sys.executable, "-m", "locust", "--locustfile", "tests/loadtests/in_cluster.py", "--headless"]
+LOCUST = [sys.executable, "-m", "locust", "--locustfile", "tests/tools/loadtests/in_cluster.py", "--headless"]
 USERS, SECONDS = 20, 3
 ITEMS = "GET /api/mylist/items"
 

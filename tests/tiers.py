@@ -1,0 +1,110 @@
+"""The three tiers of tests: what each holds, how it is run, and what a run says of those that it left out.
+
+A folder decides; `pytest.mark.extended` moves a test of `standard` up, because it takes minutes or a program that no
+package registry has.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Tier:
+    """One tier; `folders` are those in `tests`."""
+
+    name: str
+    command: str
+    holds: str
+    folders: tuple[str, ...]
+
+
+TIERS = (
+    Tier("fast", "make test-fast", "the rules, without a server", ("unit",)),
+    Tier(
+        "standard",
+        "make test",
+        "the API, the stores, the cache protocol, outages, the chart, the rules and dashboards",
+        ("contract", "integration", "faults", "chart", "observability"),
+    ),
+    Tier(
+        "extended",
+        "make test-all",
+        "long fault runs, Sentinel and Cluster, other Redis builds, browser, Prometheus, tools",
+        ("tools",),
+    ),
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    names = [tier.name for tier in TIERS]
+    parser.addoption("--tier", choices=names, default=names[-1], help="the tests to run: this tier and those before it")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves the folders of the tiers above unread: what they import need not be installed."""
+    left_out = {_HERE / folder for tier in _above(config) for folder in tier.folders}
+    return True if collection_path in left_out else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    above = _above(config)
+    left_out = [item for item in items if tier_of(item) in above]
+    items[:] = [item for item in items if tier_of(item) not in above]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(_Counter(), "tiers")
+
+
+class _Counter:
+    """Counts what ran, also what ran in other processes, and reports it."""
+
+    def __init__(self) -> None:
+        self.ran: dict[str, int] = {}
+        self.skipped: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped and not hasattr(report, "wasxfail"):
+            self.skipped.append(report.nodeid)
+        elif report.when == "call":
+            tier = _tier(report.nodeid.split("/")[1], "extended" in report.keywords)
+            self.ran[tier.name] = self.ran.get(tier.name, 0) + 1
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        terminalreporter.section("tiers")
+        for line in table(self.ran):
+            terminalreporter.line(line)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Fails a run in CI that skipped a test: what CI does not run, nobody does."""
+        if self.skipped and os.environ.get("CI") and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def table(ran: dict[str, int]) -> Iterator[str]:
+    """Returns a line for each tier: how many of its tests ran, or the one command that runs it."""
+    for tier in TIERS:
+        count = ran.get(tier.name)
+        yield f"{tier.name:<9} {f'{count} ran' if count else f'not run: {tier.command}':<24} {tier.holds}"
+
+
+def tier_of(item: pytest.Item) -> Tier:
+    """Returns the tier of a test."""
+    return _tier(item.path.relative_to(_HERE).parts[0], item.get_closest_marker("extended") is not None)
+
+
+def _tier(folder: str, extended: bool) -> Tier:
+    return TIERS[-1] if extended else next(tier for tier in TIERS if folder in tier.folders)
+
+
+def _above(config: pytest.Config) -> list[Tier]:
+    names = [tier.name for tier in TIERS]
+    return list(TIERS[names.index(config.getoption("--tier")) + 1 :])
