@@ -13,12 +13,12 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from bench.client import Client, request
 from bench.placing import Placed, place
-from mylist.development.servers import MongoServer, ValkeyServer, running
-from mylist.seeding.load_set import user_id
-from devtools.scrape import Metrics
 from devtools.ports import free_port
+from devtools.scrape import Metrics
 from devtools.service_process import Service, answers, environment
 from devtools.waiting import wait_until
+from mylist.development.servers import MongoServer, ValkeyServer, running
+from mylist.seeding.load_set import user_id
 
 USERS = 1000
 ITEMS = 25

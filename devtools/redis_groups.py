@@ -18,9 +18,9 @@ from redis import Redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import RedisError
 
-from mylist.development.servers import ValkeyServer, running
 from devtools.ports import free_port
 from devtools.waiting import wait_until
+from mylist.development.servers import ValkeyServer, running
 
 PRIMARY_NAME = "mylist-primary"
 PATIENCE = 30.0

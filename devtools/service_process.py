@@ -9,8 +9,8 @@ from pathlib import Path
 
 import httpx
 
-from mylist.settings import explain
 from devtools.waiting import wait_until
+from mylist.settings import explain
 
 _START_TIMEOUT = 30.0
 _STOP_TIMEOUT = 30.0

@@ -16,12 +16,12 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
+from devtools.ports import free_port
+from devtools.service_process import Service
 from loadtests.plans import PLANS
 from loadtests.plot import draw
 from loadtests.seeded import stores
 from mylist.seeding.load_set import InvalidLoadSetError, LoadSet
-from devtools.ports import free_port
-from devtools.service_process import Service
 
 _UNTESTED = 2
 _LOCUSTFILE = Path(__file__).with_name("locustfile.py")

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from devtools.service_process import environment
 from mylist.development.servers import MongoServer, ValkeyServer, running
 from mylist.seeding.load_set import LoadSet
-from devtools.service_process import environment
 
 _DATABASE = "loadtest"
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
+from devtools.service_process import Service
 from tests.chart.rendering import CHART, rendered_case
 from tests.conftest import Serve
 from tests.identity_provider import RSA_KEY, SECRET, pem
-from devtools.service_process import Service
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Documents = Database[dict[str, Any]]

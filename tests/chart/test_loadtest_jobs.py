@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from devtools.service_process import environment
 from loadtests.plans import PLANS
 from tests.chart import checks
 from tests.chart.kustomizations import built, rendered_values
 from tests.chart.policies import Peer, Port, allows
 from tests.chart.rendering import ROOT, Object, Rendered, values
-from devtools.service_process import environment
 
 MASTER, WORKER = "mylist-loadtest-master", "mylist-loadtest-worker"
 JOBS = pytest.mark.parametrize("name", [MASTER, WORKER])

@@ -9,10 +9,10 @@ import httpx
 import pytest
 from pymongo.database import Database
 
-from tests.contract.shapes import check_response
-from tests.contract.titles import MATRIX_DOCUMENT, MOVIE_DOCUMENTS, SHOW_DOCUMENT
 from devtools.service_process import Service
 from devtools.waiting import wait_until
+from tests.contract.shapes import check_response
+from tests.contract.titles import MATRIX_DOCUMENT, MOVIE_DOCUMENTS, SHOW_DOCUMENT
 
 # What clients of the tests keep their accounts with; it may not appear in a log.
 SECRET = "hunter2"

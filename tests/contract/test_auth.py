@@ -15,6 +15,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from devtools.service_process import Service
+from devtools.waiting import wait_until
 from mylist.cli import main
 from tests.conftest import Serve
 from tests.contract.conftest import connect
@@ -29,8 +31,6 @@ from tests.identity_provider import (
     pem,
     token,
 )
-from devtools.service_process import Service
-from devtools.waiting import wait_until
 
 FIRST = token(RSA_KEY, "RS256", "first")
 SECOND = token(ANOTHER_RSA_KEY, "RS256", "second")

@@ -6,11 +6,11 @@ never disagree about where one request ends and the next begins.
 
 import pytest
 
+from devtools.service_process import Service
 from tests.contract.conftest import SECRET
 from tests.contract.shapes import check_shape
 from tests.contract.titles import MATRIX_ID
 from tests.contract.wire import Answer, answers, exchange, send
-from devtools.service_process import Service
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 

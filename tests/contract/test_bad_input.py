@@ -10,9 +10,9 @@ import pytest
 from pymongo.database import Database
 from redis import Redis
 
+from devtools.service_process import Service
 from tests.contract.conftest import SECRET, User
 from tests.contract.titles import MATRIX_ID, MOVIE_IDS, SHOW_ID
-from devtools.service_process import Service
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 

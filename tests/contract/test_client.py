@@ -16,13 +16,13 @@ import pytest
 from bson import ObjectId
 from pymongo.database import Database
 
+from devtools.service_process import Service, answers, environment
+from devtools.waiting import wait_until
 from mylist.cli import main
 from mylist.client import api
 from tests.answering import Answering, answering
 from tests.contract.conftest import User
 from tests.contract.titles import MATRIX, MATRIX_ID, MOVIE_IDS, SHOW_ID, UNKNOWN_ID
-from devtools.service_process import Service, answers, environment
-from devtools.waiting import wait_until
 
 COMMANDS = [("list",), ("add", MATRIX_ID, "--type", "movie"), ("remove", MATRIX_ID), ("contains", MATRIX_ID)]
 

@@ -15,13 +15,13 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from devtools.service_process import Service
 from tests.conftest import Serve
 from tests.contract import test_headers
 from tests.contract.conftest import User, connect
 from tests.contract.titles import MOVIE_IDS
 from tests.contract.wire import send
 from tests.requirements import cannot
-from devtools.service_process import Service
 
 JAVASCRIPT = "text/javascript; charset=utf-8"
 CONTENT_TYPES = {

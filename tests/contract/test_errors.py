@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from devtools.service_process import Service
 from tests.conftest import Serve
 from tests.contract.conftest import User, connect
 from tests.contract.shapes import check_shape
 from tests.contract.titles import MATRIX_ID, MOVIE_IDS, SHOW_ID, UNKNOWN_ID
 from tests.contract.wire import Answer, send
-from devtools.service_process import Service
 
 JSON = {"Content-Type": "application/json"}
 KEYS = ["success", "error", "code", "statusCode", "timestamp", "path", "method", "requestId"]

@@ -8,11 +8,11 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from devtools.service_process import Service
 from tests.conftest import Serve
 from tests.contract.conftest import User, connect
 from tests.contract.titles import MATRIX_ID, MOVIE_IDS, UNKNOWN_ID
 from tests.contract.wire import send
-from devtools.service_process import Service
 
 READABLE = ["/api/mylist/items", "/api/mylist/stats", "/health", "/livez", "/readyz", "/openapi.json"]
 UNCHANGING = [path for path in READABLE if path != "/health"]

@@ -8,10 +8,10 @@ import pytest
 from bson import ObjectId
 from pymongo.database import Database
 
+from devtools.waiting import wait_until
 from tests.conftest import Serve
 from tests.contract.conftest import User, connect
 from tests.contract.titles import MATRIX, MATRIX_ID, MOVIE_IDS, SHOW, SHOW_ID, UNKNOWN_ID
-from devtools.waiting import wait_until
 
 DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 

@@ -12,13 +12,13 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from pymongo.database import Database
 
+from devtools.scrape import Metrics
+from devtools.service_process import Service
+from devtools.waiting import wait_until
 from tests.conftest import Serve
 from tests.contract.conftest import User, connect
 from tests.contract.titles import MATRIX_ID, UNKNOWN_ID
 from tests.contract.wire import send
-from devtools.scrape import Metrics
-from devtools.service_process import Service
-from devtools.waiting import wait_until
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"

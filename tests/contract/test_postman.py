@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import Serve
 from devtools.service_process import environment
+from tests.conftest import Serve
 
 COLLECTION = Path(__file__).parents[2] / "docs" / "postman_collection.json"
 SAMPLE = {

@@ -8,8 +8,8 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.checks import load_all_checks, negative_data_rejection, positive_data_acceptance
 
-from mylist.api.openapi import document
 from devtools.service_process import Service
+from mylist.api.openapi import document
 
 load_all_checks()
 # Too much is 413 here, be it bytes or ids.

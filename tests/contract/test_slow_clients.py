@@ -14,14 +14,14 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from devtools.service_process import Service
+from devtools.waiting import wait_until
 from mylist.lists.imports import PATIENCE
 from tests.conftest import Serve
 from tests.contract.conftest import connect
 from tests.contract.shapes import check_shape
 from tests.contract.wire import exchange
 from tests.requirements import cannot
-from devtools.service_process import Service
-from devtools.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 

@@ -16,13 +16,13 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from devtools.ports import free_port
+from devtools.service_process import Service, environment
+from devtools.waiting import wait_until
 from tests.answering import Answering, answering
 from tests.conftest import Serve
 from tests.contract.conftest import User, connect
 from tests.contract.titles import MATRIX_ID
-from devtools.ports import free_port
-from devtools.service_process import Service, environment
-from devtools.waiting import wait_until
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"

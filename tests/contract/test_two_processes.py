@@ -11,12 +11,12 @@ from typing import Any, Self
 import pytest
 from pymongo.database import Database
 
+from devtools.service_process import Service
+from devtools.waiting import wait_until
 from tests.conftest import Serve
 from tests.contract.conftest import User, connect
 from tests.contract.titles import MATRIX_ID, MOVIE_IDS, SHOW_ID
 from tests.contract.wire import Answer, Connection
-from devtools.service_process import Service
-from devtools.waiting import wait_until
 
 USERS = 50
 OPERATIONS_OF_EACH = 200

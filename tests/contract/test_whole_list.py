@@ -12,11 +12,11 @@ import httpx
 import pytest
 from pymongo.database import Database
 
+from devtools.service_process import Service
 from tests.conftest import Serve
 from tests.contract.conftest import User, connect
 from tests.contract.titles import MATRIX_ID, MOVIE_IDS, SHOW_ID, UNKNOWN_ID
 from tests.contract.wire import exchange
-from devtools.service_process import Service
 
 Documents = Database[dict[str, Any]]
 LINES = "application/x-ndjson"

@@ -9,8 +9,8 @@ import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 
-from mylist.development.servers import MongoServer, ValkeyServer, running
 from devtools.service_process import Container, Service
+from mylist.development.servers import MongoServer, ValkeyServer, running
 
 TITLES = [f"{number:024x}" for number in range(1, 31)]
 

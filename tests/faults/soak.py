@@ -20,9 +20,9 @@ from tempfile import TemporaryDirectory
 from bson import ObjectId
 from pymongo import MongoClient
 
+from devtools.service_process import Service
 from mylist.development.servers import MongoServer, ValkeyServer, running
 from tests.faults.freshness.exchange import Exchange
-from devtools.service_process import Service
 
 WORKERS = 16
 RATE = 40  # requests a second of each worker

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mylist.development.servers import running
 from devtools.redis_groups import DistributedRedis, Member, RedisCluster, SentinelGroup
-from tests.faults.conftest import System, User, fill_catalogue
 from devtools.waiting import wait_until
+from mylist.development.servers import running
+from tests.faults.conftest import System, User, fill_catalogue
 
 RECOVERY = 20.0
 """Seconds within which lists must come from Redis again; a failover takes about four of them."""

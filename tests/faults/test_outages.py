@@ -8,9 +8,9 @@ import httpx
 import pytest
 from redis import Redis
 
-from tests.faults.conftest import TITLES, System, User
 from devtools.ports import free_port
 from devtools.waiting import wait_until
+from tests.faults.conftest import TITLES, System, User
 
 # MONGODB_TIMEOUT of the tests below, and what a request may take beyond it.
 DEADLINE = 2.0

@@ -6,9 +6,9 @@ from collections import Counter
 
 import httpx
 
-from tests.faults.conftest import System, User
 from devtools.scrape import Metrics
 from devtools.waiting import eventually, wait_until
+from tests.faults.conftest import System, User
 
 AT_ONCE = 0.7
 

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.faults.conftest import TITLES, System, User
 from devtools.waiting import wait_until
+from tests.faults.conftest import TITLES, System, User
 
 CLIENTS = 16
 IMAGES = ["", *filter(None, [os.environ.get("TEST_IMAGE")])]

@@ -18,10 +18,10 @@ import pytest
 from pymongo import MongoClient
 from redis import Redis
 
-from mylist.development.servers import MongoServer, ValkeyServer, running
 from devtools.ports import free_port
 from devtools.service_process import Service, environment
 from devtools.waiting import wait_until
+from mylist.development.servers import MongoServer, ValkeyServer, running
 
 # Every password here contains this, so that no part of one hides.
 SECRET = "hunter2"

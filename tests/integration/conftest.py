@@ -8,6 +8,8 @@ import pytest
 from pymongo import AsyncMongoClient
 from redis.asyncio import Redis, RedisCluster
 
+from devtools import redis_groups
+from devtools.waiting import eventually
 from mylist.cache import connection as cache_connection
 from mylist.cache.commands import CacheCommands
 from mylist.cache.primaries import Primaries
@@ -16,8 +18,6 @@ from mylist.errors import CacheUnavailableError
 from mylist.settings import Settings
 from mylist.store.connection import Database, Document, connect
 from mylist.store.indexes import create_indexes
-from devtools import redis_groups
-from devtools.waiting import eventually
 
 
 class DistributionRedis(ValkeyServer):

@@ -17,6 +17,9 @@ import pytest
 from bson import Binary, Int64
 from pymongo import MongoClient
 
+from devtools.ports import free_port
+from devtools.service_process import environment
+from devtools.waiting import wait_until
 from mylist.development.servers import (
     MongoServer,
     ServerMissingError,
@@ -26,9 +29,6 @@ from mylist.development.servers import (
     running,
 )
 from mylist.seeding.sample import MATRIX_ID, USER_ID
-from devtools.ports import free_port
-from devtools.service_process import environment
-from devtools.waiting import wait_until
 
 START = 30.0
 STOP = 15.0

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import Redis
 
+from devtools.waiting import eventually
 from mylist.cache.commands import CacheCommands, stamped
 from mylist.cache.connection import connect
 from mylist.cache.link import DOUBT_AFTER, GRACE, HEARTBEAT, Link, LinkState
@@ -17,7 +18,6 @@ from mylist.errors import CacheUnavailableError, ListFullError, OutcomeUnknownEr
 from mylist.lists.item import Item
 from mylist.lists.value import ListValue
 from mylist.settings import Settings
-from devtools.waiting import eventually
 
 
 class Lists:

@@ -8,14 +8,14 @@ from uuid import uuid4
 import pytest
 from redis.crc import key_slot
 
+from devtools.redis_groups import Member, RedisCluster, SentinelGroup, SentinelServer
+from devtools.waiting import eventually
 from mylist.cache.commands import CacheCommands
 from mylist.cache.connection import connect
 from mylist.development.servers import running
 from mylist.errors import CacheUnavailableError
 from mylist.lists.value import ListValue
 from mylist.settings import Settings
-from devtools.redis_groups import Member, RedisCluster, SentinelGroup, SentinelServer
-from devtools.waiting import eventually
 
 EMPTY = ListValue.of([]).data
 Connect = Callable[[str], CacheCommands]

@@ -13,6 +13,10 @@ import pytest
 from bson import ObjectId
 from pymongo.database import Database
 
+from devtools.ports import free_port
+from devtools.redis_groups import Member, RedisCluster, SentinelGroup
+from devtools.service_process import Service
+from devtools.waiting import wait_until
 from mylist.cache.commands import CacheCommands
 from mylist.cache.connection import connect
 from mylist.development.servers import ServerStartError, running
@@ -20,10 +24,6 @@ from mylist.errors import CacheUnavailableError
 from mylist.lists.value import ListValue
 from mylist.settings import Settings
 from tests.conftest import Serve
-from devtools.redis_groups import Member, RedisCluster, SentinelGroup
-from devtools.ports import free_port
-from devtools.service_process import Service
-from devtools.waiting import wait_until
 
 DECISION = Path(__file__).parents[2] / "docs/decisions/0009-distributed-redis.md"
 PASSWORD = "p@ss/w:rd?"

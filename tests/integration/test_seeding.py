@@ -12,6 +12,9 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
+from devtools.service_process import environment
+from devtools.stores import with_database
+from devtools.waiting import wait_until
 from mylist.cli import main
 from mylist.development.servers import MongoServer, running
 from mylist.seeding import load, sample
@@ -19,9 +22,6 @@ from mylist.seeding.load_set import LoadSet, title_id, title_type, user_id
 from mylist.seeding.target import TargetError, opened
 from mylist.settings import Settings
 from mylist.store.indexes import INDEXES
-from devtools.service_process import environment
-from devtools.stores import with_database
-from devtools.waiting import wait_until
 
 USER = {"userId": sample.USER_ID}
 

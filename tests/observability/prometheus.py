@@ -12,11 +12,11 @@ from typing import Any
 import httpx
 import yaml
 
-from tests.answering import Answering, answering
-from tests.observability.recorded import EXPOSITIONS
 from devtools.ports import free_port
 from devtools.service_process import answers
 from devtools.waiting import wait_until
+from tests.answering import Answering, answering
+from tests.observability.recorded import EXPOSITIONS
 
 RULES = Path(__file__).parents[2] / "observability" / "rules"
 # Of the pod that is in the recording of Kubernetes.

@@ -16,13 +16,13 @@ import yaml
 from pymongo import MongoClient
 from redis import Redis
 
-from mylist.development.servers import MongoServer, ValkeyServer, running
-from tests.contract.titles import MATRIX_DOCUMENT, MATRIX_ID, UNKNOWN_ID
-from tests.requirements import cannot
-from tests.observability.dashboards import Expression, expressions
-from tests.observability.prometheus import NAMESPACE, POD, RULES, Prometheus, expositions, redis_exporter
 from devtools.service_process import Service
 from devtools.waiting import wait_until
+from mylist.development.servers import MongoServer, ValkeyServer, running
+from tests.contract.titles import MATRIX_DOCUMENT, MATRIX_ID, UNKNOWN_ID
+from tests.observability.dashboards import Expression, expressions
+from tests.observability.prometheus import NAMESPACE, POD, RULES, Prometheus, expositions, redis_exporter
+from tests.requirements import cannot
 
 DATABASE = "observed"
 LOAD = 12.0

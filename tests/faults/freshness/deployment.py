@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from devtools.service_process import Service
+from devtools.waiting import eventually
 from mylist.development.servers import MongoServer
 from tests.faults.freshness.exchange import Exchange, NotAnsweredError, NotSentError
 from tests.faults.freshness.redis import Redis
-from devtools.service_process import Service
-from devtools.waiting import eventually
 
 PROCESSES = 3
 DATABASE = "freshness"

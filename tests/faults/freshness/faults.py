@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from itertools import count
 from random import Random
 
+from devtools.waiting import eventually
 from tests.faults.freshness.deployment import Deployment, now
 from tests.faults.freshness.redis import FAULTS as REDIS_FAULTS
 from tests.faults.freshness.redis import Topology
-from devtools.waiting import eventually
 
 _RECOVERY_PATIENCE = 30.0
 _PAUSE = (1.5, 3.0)

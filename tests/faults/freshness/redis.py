@@ -11,10 +11,10 @@ from random import Random
 
 from redis import Redis as Client
 
-from mylist.development.servers import ValkeyServer, running
 from devtools.redis_groups import RedisCluster, SentinelGroup
-from tests.faults.freshness.links import Links
 from devtools.waiting import wait_until
+from mylist.development.servers import ValkeyServer, running
+from tests.faults.freshness.links import Links
 
 KILL, FREEZE, FLUSH, LINK_CUT, FAILOVER = "redis-kill", "redis-freeze", "redis-flush", "link-cut", "redis-failover"
 

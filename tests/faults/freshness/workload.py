@@ -8,6 +8,7 @@ from random import Random
 
 import msgspec
 
+from devtools.waiting import eventually
 from mylist.lists.item import iso_format
 from tests.faults.freshness.answers import (
     UnexpectedAnswerError,
@@ -25,7 +26,6 @@ from tests.faults.freshness.exchange import Answer, NotAnsweredError, NotSentErr
 from tests.faults.freshness.history import LARGEST_PAGE, Action, Item, Observation, Operation
 from tests.faults.freshness.measure import KINDS, READS, Tally
 from tests.faults.freshness.writes import Write, add, batch, clear, discard, merge, put, remove, replace
-from devtools.waiting import eventually
 
 TITLES = 24
 USERS = 60

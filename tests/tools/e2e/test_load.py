@@ -16,10 +16,10 @@ import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 
+from devtools.service_process import Service
 from mylist.development.servers import MongoServer, ValkeyServer, running
 from tests.e2e import load as script
 from tests.e2e.load import Seen, load
-from devtools.service_process import Service
 
 TITLES = [f"{number:024x}" for number in range(1, 9)]
 

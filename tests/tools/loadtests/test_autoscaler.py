@@ -6,10 +6,10 @@ from pathlib import Path
 import gevent
 import pytest
 
+from devtools.ports import free_port
 from loadtests import autoscaler
 from loadtests.autoscaler import Sample, Scaling, Watch
 from tests.tools.loadtests.kubernetes import NAME, Kubernetes, kubernetes
-from devtools.ports import free_port
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from devtools.ports import free_port
+from devtools.scrape import Metrics
+from devtools.service_process import Service, environment
 from tests.conftest import Serve
 from tests.tools.loadtests.kubernetes import NAME, Kubernetes, kubernetes
 from tests.tools.loadtests.runs import PEOPLE, ROOT, TITLES, seed
-from devtools.scrape import Metrics
-from devtools.ports import free_port
-from devtools.service_process import Service, environment
 
 ADDRESSES = "127.0.0.1", "127.0.0.2"
 LOCUST = [sys.executable, "-m", "locust", "--locustfile", "tests/tools/loadtests/in_cluster.py", "--headless"]

@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.conftest import Serve
-from tests.tools.loadtests.runs import PEOPLE, ROOT, TITLES, command, run, seed
-from devtools.scrape import Metrics
 from devtools.ports import free_port
+from devtools.scrape import Metrics
 from devtools.service_process import Service, environment
 from devtools.waiting import wait_until
+from tests.conftest import Serve
+from tests.tools.loadtests.runs import PEOPLE, ROOT, TITLES, command, run, seed
 
 DELAY = 0.02
 USERS = 30

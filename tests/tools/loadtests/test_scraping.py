@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from devtools.ports import free_port
 from loadtests.scraping import Scrapes
 from tests.answering import Answering, answering
 from tests.tools.loadtests.test_histogram import ITEMS, exposition
-from devtools.ports import free_port
 
 
 class Replica:
