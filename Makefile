@@ -15,10 +15,10 @@ DEVELOPMENT := $(VENV)/.development
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run serve seed test-fast test test-all soak test-watch coverage faults bench loadtest e2e lint format image kind-up kind-down up down lock clean
+.PHONY: help run serve seed test-fast test test-extended test-all soak test-watch coverage faults bench loadtest e2e lint format image kind-up kind-down up down lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 # `exec` everywhere below: Ctrl-C and SIGTERM reach the program itself, not a shell in between.
 
@@ -33,34 +33,38 @@ seed: $(LOCAL) ## Fill that MongoDB with data: make seed ARGS="--users 1000 --ti
 
 # pytest-xdist workers. Each has stores of its own; they wait more than they compute, hence more of them than cores.
 WORKERS ?= 4
-PYTEST := $(PY) -m pytest
+# `test-all` and `coverage` also measure what the tests cover.
+COVERAGE ?=
+PYTEST = $(PY) $(if $(COVERAGE),-m coverage run) -m pytest
 
 test-fast: $(TEST) ## Run the tests that need no server, in seconds; some: make test-fast ARGS="-k lock"
 	@exec $(PYTEST) tests/unit $(ARGS)
 
 test: $(TEST) ## Run the tests that prove the product; some: make test ARGS=tests/contract
-	@exec $(PYTEST) --tier standard --numprocesses $(WORKERS) $(ARGS)
+	@exec $(PYTEST) --tier fast --tier standard --numprocesses $(WORKERS) $(ARGS)
 
-test-all: $(DEVELOPMENT) ## Run every test and print the branch coverage; needs what .ci/run installs
-	$(RUN_ALL_TESTS)
-	@$(PY) -m coverage report
+test-extended: $(DEVELOPMENT) ## Run the tests that `make test` leaves out: they take minutes, or what .ci/run installs
+	@exec $(PYTEST) --tier extended --numprocesses $(WORKERS) $(ARGS)
 
-define RUN_ALL_TESTS
-@rm -rf build/coverage && mkdir -p build/coverage
-$(PY) -m coverage run -m pytest --numprocesses $(WORKERS) $(ARGS)
-@$(PY) -m coverage combine --quiet
-endef
+test-all: COVERAGE = yes
+test-all: forget-coverage $(DEVELOPMENT) test test-extended ## Run every test and print the branch coverage
+	@$(REPORT_COVERAGE)
+
+coverage: COVERAGE = yes
+coverage: forget-coverage test ## Run `make test` and write what it covers as HTML: build/coverage/html/index.html
+	@$(REPORT_COVERAGE) --fail-under=0
+	@$(PY) -m coverage html --quiet --fail-under=0 --directory build/coverage/html
+
+REPORT_COVERAGE = $(PY) -m coverage combine --quiet && $(PY) -m coverage report
+.PHONY: forget-coverage
+forget-coverage:
+	@rm -rf build/coverage && mkdir -p build/coverage
 
 soak: $(DEVELOPMENT) ## Load one process for ten minutes (or DURATION seconds): memory, descriptors, latency stay flat
 	@exec $(PY) -m tests.faults.soak --seconds $(or $(DURATION),600)
 
-test-watch: $(DEVELOPMENT) ## Run the tests again on every change: make test-watch ARGS=tests/unit
-	@exec $(PY) -m watchfiles --filter python '$(PYTEST) $(ARGS)' service tests
-
-coverage: $(DEVELOPMENT) ## Run every test and write what they cover as HTML: build/coverage/html/index.html
-	$(RUN_ALL_TESTS)
-	@$(PY) -m coverage html --quiet --fail-under=0 --directory build/coverage/html
-	@$(PY) -m coverage report --fail-under=0
+test-watch: $(DEVELOPMENT) ## Run the tests again on every change: make test-watch ARGS=tests/contract
+	@exec $(PY) -m watchfiles --filter python '$(PY) -m pytest $(or $(ARGS),tests/unit)' service tests
 
 faults: $(DEVELOPMENT) ## Prove freshness while parts fail: make faults DURATION=600 SEED=1 MODE=strict REDIS=sentinel
 	@exec $(PY) -m tests.faults.freshness \

@@ -41,21 +41,29 @@ TIERS = (
 )
 
 
+_STANDARD, _EXTENDED = TIERS[1:]
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    names = [tier.name for tier in TIERS]
-    parser.addoption("--tier", choices=names, default=names[-1], help="the tests to run: this tier and those before it")
+    parser.addoption(
+        "--tier",
+        action="append",
+        choices=[tier.name for tier in TIERS],
+        help="the tests of this tier; repeat it for more; every tier unless given",
+    )
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leaves the folders of the tiers above unread: what they import need not be installed."""
-    left_out = {_HERE / folder for tier in _above(config) for folder in tier.folders}
-    return True if collection_path in left_out else None
+    """Leaves the folders of other tiers unread: what they import need not be installed."""
+    chosen = _chosen(config)
+    unread = [tier for tier in TIERS if tier not in chosen and not (tier == _STANDARD and _EXTENDED in chosen)]
+    return True if collection_path in {_HERE / folder for tier in unread for folder in tier.folders} else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    above = _above(config)
-    left_out = [item for item in items if tier_of(item) in above]
-    items[:] = [item for item in items if tier_of(item) not in above]
+    chosen = _chosen(config)
+    left_out = [item for item in items if tier_of(item) not in chosen]
+    items[:] = [item for item in items if tier_of(item) in chosen]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
 
@@ -102,9 +110,9 @@ def tier_of(item: pytest.Item) -> Tier:
 
 
 def _tier(folder: str, extended: bool) -> Tier:
-    return TIERS[-1] if extended else next(tier for tier in TIERS if folder in tier.folders)
+    return _EXTENDED if extended else next(tier for tier in TIERS if folder in tier.folders)
 
 
-def _above(config: pytest.Config) -> list[Tier]:
-    names = [tier.name for tier in TIERS]
-    return list(TIERS[names.index(config.getoption("--tier")) + 1 :])
+def _chosen(config: pytest.Config) -> list[Tier]:
+    names = config.getoption("--tier")
+    return [tier for tier in TIERS if not names or tier.name in names]
