@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from devtools.ports import free_port
 from devtools.waiting import wait_until
 from mylist.settings import explain
 
