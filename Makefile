@@ -15,6 +15,7 @@ DEVELOPMENT := $(VENV)/.development
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+.NOTPARALLEL:
 .PHONY: help run serve seed test-fast test test-extended test-all soak test-watch coverage faults bench loadtest e2e lint format image kind-up kind-down up down lock clean
 
 help: ## Show this list
@@ -47,18 +48,19 @@ test-extended: $(DEVELOPMENT) ## Run the tests that `make test` leaves out: they
 	@exec $(PYTEST) --tier extended --numprocesses $(WORKERS) $(ARGS)
 
 test-all: COVERAGE = yes
-test-all: forget-coverage $(DEVELOPMENT) test test-extended ## Run every test and print the branch coverage
-	@$(REPORT_COVERAGE)
+test-all: forget-coverage test test-extended report-coverage ## Run every test and print the branch coverage
 
 coverage: COVERAGE = yes
 coverage: forget-coverage test ## Run `make test` and write what it covers as HTML: build/coverage/html/index.html
-	@$(REPORT_COVERAGE) --fail-under=0
+	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage html --quiet --fail-under=0 --directory build/coverage/html
+	@$(PY) -m coverage report --fail-under=0
 
-REPORT_COVERAGE = $(PY) -m coverage combine --quiet && $(PY) -m coverage report
-.PHONY: forget-coverage
+.PHONY: forget-coverage report-coverage
 forget-coverage:
 	@rm -rf build/coverage && mkdir -p build/coverage
+report-coverage: $(TEST)
+	@$(PY) -m coverage combine --quiet && $(PY) -m coverage report
 
 soak: $(DEVELOPMENT) ## Load one process for ten minutes (or DURATION seconds): memory, descriptors, latency stay flat
 	@exec $(PY) -m tests.faults.soak --seconds $(or $(DURATION),600)
