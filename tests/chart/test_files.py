@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chart.generated import COPIES
+from devtools.chart_documents import COPIES
+from devtools.documents import COMMAND
 from tests.chart.rendering import (
     CASES,
     CHART,
@@ -44,7 +45,7 @@ class TestCopies:
     @pytest.mark.parametrize("copy", COPIES, ids=lambda path: path.name)
     def test_equal_their_originals(self, copy: Path) -> None:
         assert not copy.is_symlink()
-        assert copy.read_bytes() == COPIES[copy].read_bytes(), "run .venv/bin/python -m tests.chart.generated"
+        assert copy.read_bytes() == COPIES[copy].read_bytes(), f"run {COMMAND}"
 
 
 class TestRules:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from devtools.chart_documents import README, documented, readme, undocumented
+from devtools.documents import COMMAND
 from mylist.settings import Explanation, explain
-from tests.chart.generated import README, documented, readme, undocumented
 from tests.chart.rendering import CASES, CHART, ROOT, case, render, rendered_case, values
 
 FILES = ["values.yaml", "charts/mongodb/values.yaml", "charts/redis/values.yaml"]
@@ -121,7 +122,7 @@ class TestSchema:
 
 class TestReadme:
     def test_tables_are_those_of_the_values(self) -> None:
-        assert README.read_text() == readme(), "run .venv/bin/python -m tests.chart.generated"
+        assert README.read_text() == readme(), f"run {COMMAND}"
 
     @pytest.mark.parametrize("file", FILES)
     def test_says_what_every_value_is_for(self, file: str) -> None:

@@ -1,7 +1,4 @@
-"""What the repository ships around the code: locks, Makefile, Dockerfile, compose.yaml, .env.example.
-
-Run as a program it prints what .env.example has to hold.
-"""
+"""What the repository ships around the code: locks, Makefile, Dockerfile, compose.yaml, .env.example."""
 
 import io
 import json
@@ -23,6 +20,7 @@ from dotenv import dotenv_values
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from devtools import documents
 from mylist.settings import Settings, explain
 
 ROOT = Path(__file__).parents[2]
@@ -260,28 +258,6 @@ class TestCompose:
         assert taken <= set(variables((ROOT / ".env.example").read_text()))
 
 
-ENV_EXAMPLE_COMMAND = ".venv/bin/python tests/unit/test_packaging.py > .env.example"
-
-
-def env_example() -> str:
-    """What .env.example has to hold."""
-    lines = [
-        "# Every setting of the service with its default. To change one, copy this file to .env and take the # off",
-        "# the setting's line; what the environment holds goes before .env.",
-        f"# Made by: {ENV_EXAMPLE_COMMAND}",
-    ]
-    for each in explain():
-        lines += ["", f"# {each.meaning}", f"# Accepts {each.accepts}.", f"#{each.variable}={each.default}".rstrip()]
-    lines += [
-        "",
-        "# --- `make up` only. Its MongoDB and Redis are made with MONGODB_USER, MONGODB_PASSWORD and REDIS_PASSWORD",
-        "# as set above, or with mylist, development and development; MongoDB keeps those of its first start. The",
-        "# password of its administrator, which the service does not get:",
-        "#MONGODB_ROOT_PASSWORD=development",
-    ]
-    return "\n".join(lines) + "\n"
-
-
 def variables(example: str) -> dict[str, str | None]:
     """The variables of an example once they are no comments."""
     return dotenv_values(stream=io.StringIO(re.sub(r"^#(?=[A-Z_]+=)", "", example, flags=re.MULTILINE)))
@@ -295,7 +271,7 @@ class TestEnvExample:
             monkeypatch.delenv(each.variable, raising=False)
 
     def test_is_up_to_date(self) -> None:
-        assert (ROOT / ".env.example").read_text() == env_example(), f"out of date: {ENV_EXAMPLE_COMMAND}"
+        assert documents.ENV_EXAMPLE.read_text() == documents.env_example(), f"run {documents.COMMAND}"
 
     def test_holds_every_setting_and_no_other(self) -> None:
         held = variables((ROOT / ".env.example").read_text())
@@ -307,7 +283,3 @@ class TestEnvExample:
 
     def test_changes_nothing_as_it_is(self) -> None:
         assert dotenv_values(ROOT / ".env.example") == {}
-
-
-if __name__ == "__main__":
-    sys.stdout.write(env_example())

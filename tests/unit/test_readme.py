@@ -1,4 +1,4 @@
-"""What the README says about the code, held against the code. Run as a program it writes the table of settings anew."""
+"""What the README says about the code, held against the code."""
 
 import re
 from collections.abc import Iterator
@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from devtools import documents
 from mylist.errors import ServiceError
 from mylist.settings import explain
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-START = "<!-- configuration: made by .venv/bin/python tests/unit/test_readme.py -->\n"
-END = "<!-- end of configuration -->"
 # Statuses that HTTP itself asks for, and codes that are no class in `mylist.errors`.
 OF_HTTP = {
     "ROUTE_NOT_FOUND": 404,
@@ -28,16 +27,6 @@ OF_HTTP = {
 NEVER_SENT = {"NOT_FOUND"}
 
 
-def table() -> str:
-    """The settings as a Markdown table."""
-    rows = ["| Variable | Default | Meaning | Accepts |", "| --- | --- | --- | --- |"]
-    for setting in explain():
-        default = f"`{setting.default}`" if setting.default else ""
-        accepts = setting.accepts.replace("|", "\\|")
-        rows.append(f"| `{setting.variable}` | {default} | {setting.meaning} | {accepts} |")
-    return "\n".join(["", *rows, "", ""])
-
-
 def errors(kind: type[ServiceError]) -> Iterator[type[ServiceError]]:
     for each in kind.__subclasses__():
         yield each
@@ -51,7 +40,7 @@ def readme() -> str:
 
 @pytest.mark.usefixtures("_no_settings")
 def test_table_of_settings_is_the_one_of_the_code(readme: str) -> None:
-    assert readme.partition(START)[2].partition(END)[0] == table(), f"run {START.split()[-2]}"
+    assert readme == documents.readme(), f"run {documents.COMMAND}"
 
 
 @pytest.fixture
@@ -91,9 +80,3 @@ def test_start_fits_on_a_screen(readme: str) -> None:
     lines = readme.splitlines()
     [first_curl] = [number for number, line in enumerate(lines) if line.startswith("curl ")][:1]
     assert first_curl < 30
-
-
-if __name__ == "__main__":
-    text = README.read_text()
-    before, after = text.partition(START)[0], text.partition(END)[2]
-    README.write_text(before + START + table() + END + after)

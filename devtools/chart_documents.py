@@ -1,7 +1,4 @@
-"""What in charts/mylist is made from something else: copies of rules and dashboards, and the README's tables.
-
-Run as a program (`python -m tests.chart.generated`) it makes all of it anew.
-"""
+"""What in charts/mylist is made from something else: copies of rules and dashboards, and the README's tables."""
 
 import json
 import re
@@ -11,8 +8,8 @@ from typing import NamedTuple
 
 import yaml
 
-from tests.chart.rendering import CHART, ROOT
-
+ROOT = Path(__file__).parents[1]
+CHART = ROOT / "charts" / "mylist"
 # Copies, because a chart is packaged alone: not every tool follows a symbolic link that leads out of it.
 COPIES = {
     CHART / "files" / folder / path.name: path
@@ -33,15 +30,13 @@ class Value(NamedTuple):
 
 
 def documented(path: Path) -> list[Value]:
-    """Gives every value that the file has a comment for, as `# -- meaning` on the line above it."""
+    """Return every value that the file has a comment for, as `# -- meaning` on the line above it."""
     text = path.read_text()
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    assert isinstance(root, yaml.MappingNode)
-    return list(_documented(root, text.splitlines(), ""))
+    return list(_documented(yaml.compose(text, Loader=yaml.SafeLoader), text.splitlines(), ""))
 
 
 def undocumented(path: Path) -> list[str]:
-    """Gives the values that no comment covers: neither their own nor that of what they are part of."""
+    """Return the values that no comment covers: neither their own nor that of what they are part of."""
     covered = tuple(value.path for value in documented(path))
     return [
         leaf
@@ -51,7 +46,7 @@ def undocumented(path: Path) -> list[str]:
 
 
 def readme() -> str:
-    """Gives the README with its tables made anew."""
+    """Return the README with its tables written anew."""
 
     def table(found: re.Match[str]) -> str:
         rows = ["| Value | Default | Meaning |", "| --- | --- | --- |"]
@@ -62,6 +57,17 @@ def readme() -> str:
         return "\n".join([found[1], *rows, "", found[3]])
 
     return _TABLE.sub(table, README.read_text())
+
+
+def write() -> None:
+    """Write the copies, without any that has no original left, and the README."""
+    for folder in {copy.parent for copy in COPIES}:
+        for path in folder.iterdir():
+            if path not in COPIES:
+                path.unlink()
+    for copy, original in COPIES.items():
+        copy.write_bytes(original.read_bytes())
+    README.write_text(readme())
 
 
 def _in_cell(text: str) -> str:
@@ -84,11 +90,3 @@ def _leaves(value: object, path: str) -> Iterator[str]:
             yield from _leaves(each, f"{path}.{key}" if path else str(key))
     else:
         yield path
-
-
-if __name__ == "__main__":
-    for copy in (*(CHART / "files" / "rules").iterdir(), *(CHART / "files" / "dashboards").iterdir()):
-        copy.unlink()
-    for copy, original in COPIES.items():
-        copy.write_bytes(original.read_bytes())
-    README.write_text(readme())
