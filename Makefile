@@ -13,6 +13,9 @@ LOCAL := $(VENV)/.local
 TEST := $(VENV)/.test
 DEVELOPMENT := $(VENV)/.development
 
+# The tasks start many Python processes, each of which starts in a third of the time where compiled files are kept.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
