@@ -2,19 +2,25 @@
 
 import os
 import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-
-import httpx
+from urllib.parse import urlsplit
 
 from devtools.ports import free_port
 from devtools.waiting import wait_until
 from mylist.settings import explain
 
-_START_TIMEOUT = 30.0
-_STOP_TIMEOUT = 30.0
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For `verify=` of httpx, which otherwise reads all authorities for each client: that takes longer than many requests."""
+
+_START_TIMEOUT = 60.0
+_STOP_TIMEOUT = 60.0
+_ANSWER_TIMEOUT = 5.0
 
 
 class Service:
@@ -82,10 +88,15 @@ class Container(Service):
 
 def answers(url: str) -> bool:
     """Whether a GET is answered, and with success."""
+    parts = urlsplit(url)
+    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=_ANSWER_TIMEOUT)
     try:
-        return httpx.get(url, trust_env=False).is_success
-    except httpx.TransportError:
+        connection.request("GET", parts.path)
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, HTTPException):
         return False
+    finally:
+        connection.close()
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
