@@ -53,6 +53,7 @@ class IdentityProvider:
         body: what it answers instead, if anything.
         status: of its answers.
         delay: seconds that each answer takes.
+        answering: answers wait until this is set, as it is at first.
         asked: how often it was asked.
     """
 
@@ -61,6 +62,8 @@ class IdentityProvider:
         self.body: bytes | None = None
         self.status = 200
         self.delay = 0.0
+        self.answering = threading.Event()
+        self.answering.set()
         self.asked = 0
         self.url = ""
 
@@ -74,6 +77,7 @@ class IdentityProvider:
                 provider.asked += 1
                 body = json.dumps({"keys": provider.keys}).encode() if provider.body is None else provider.body
                 time.sleep(provider.delay)
+                provider.answering.wait()
                 self.send_response(provider.status)
                 self.send_header("Location", "/elsewhere")
                 self.send_header("Content-Length", str(len(body)))
@@ -92,5 +96,6 @@ class IdentityProvider:
             try:
                 yield self
             finally:
+                self.answering.set()
                 server.shutdown()
                 thread.join()

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -18,8 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from devtools.service_process import Service
 from devtools.waiting import wait_until
 from mylist.cli import main
+from mylist.identity.jwks import ASK_EVERY
 from tests.conftest import Serve
-from tests.contract.conftest import connect
+from tests.contract.conftest import PATIENCE, connect
 from tests.contract.wire import send
 from tests.identity_provider import (
     ANOTHER_RSA_KEY,
@@ -169,7 +169,7 @@ class TestRefusal:
             ({"sub": "two words"}, "The token names no user, or one that cannot be"),
             ({"sub": "x" * 129}, "The token names no user, or one that cannot be"),
         ],
-        ids=str,
+        ids=lambda each: each if isinstance(each, str) else ",".join(each),  # no moments: each worker has its own
     )
     def test_says_which_claim_is_wrong(self, client: httpx.Client, claims: dict[str, Any], why: str) -> None:
         assert refusal(ask(client, signed(**claims))) == why
@@ -188,7 +188,7 @@ class TestRefusal:
     def test_comes_when_a_token_that_was_accepted_expires(self, client: httpx.Client) -> None:
         expiring = signed(exp=int(time.time()) - 3)
         assert ask(client, expiring).status_code == 200
-        wait_until(lambda: ask(client, expiring).status_code == 401, within=5)
+        wait_until(lambda: ask(client, expiring).status_code == 401, within=PATIENCE)
         assert refusal(ask(client, expiring)) == "The token has expired"
 
     def test_of_another_signature(self, client: httpx.Client) -> None:
@@ -346,11 +346,12 @@ class TestKeySet:
         assert ask(by_provider, token(RSA_KEY, "RS512")).status_code == 200
         assert provider.asked == 1
         made_up = [token(ANOTHER_RSA_KEY, "RS256", f"made-up-{number}") for number in range(40)]
+        began = time.monotonic()
         with ThreadPoolExecutor(8) as threads:
             answers = list(threads.map(lambda each: ask(by_provider, each), made_up))
 
         assert {refusal(each) for each in answers} == {"The token is signed with a key that is not known"}
-        assert provider.asked == 2
+        assert provider.asked == 2 + (time.monotonic() - began) // ASK_EVERY
 
     def test_goes_on_when_the_provider_is_away(self, serve: Serve, provider: IdentityProvider) -> None:
         service = serve(AUTH_MODE="jwt", JWT_JWKS_URL=provider.url, NO_PROXY="127.0.0.1")
@@ -365,7 +366,7 @@ class TestKeySet:
     def test_may_come_after_the_service(self, serve: Serve, provider: IdentityProvider) -> None:
         provider.status = 503
         service = serve(AUTH_MODE="jwt", JWT_JWKS_URL=provider.url, NO_PROXY="127.0.0.1")
-        wait_until(lambda: "cannot be fetched" in service.log.read_text(), within=5)
+        wait_until(lambda: "cannot be fetched" in service.log.read_text(), within=PATIENCE)
         provider.status = 200
         with connect(service) as client:
             assert ask(client, FIRST).status_code == 200
@@ -374,16 +375,16 @@ class TestKeySet:
     def test_that_comes_slowly_holds_up_nobody_else(
         self, by_provider: httpx.Client, provider: IdentityProvider
     ) -> None:
-        provider.delay = 1.5
+        provider.answering.clear()
         with ThreadPoolExecutor(1) as threads:
             waiting = threads.submit(ask, by_provider, SECOND)
-            wait_until(lambda: provider.asked == 2, within=5)
+            wait_until(lambda: provider.asked == 2, within=PATIENCE)
             others = [ask(by_provider, FIRST), by_provider.get("/health"), by_provider.get("/api/mylist/items")]
             assert not waiting.done()
+            provider.answering.set()
             refusal(waiting.result())
 
         assert [each.status_code for each in others] == [200, 200, 401]
-        assert max(each.elapsed for each in others) < timedelta(seconds=1)
 
     def test_holds_keys_that_verify_nothing(self, by_provider: httpx.Client, provider: IdentityProvider) -> None:
         secret = base64.urlsafe_b64encode(SECRET.encode()).rstrip(b"=").decode()

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -431,18 +430,6 @@ class TestHttp:
     def test_expectation_that_cannot_be_met_is_417(self, service: Service) -> None:
         request = b"POST /api/mylist/add HTTP/1.1\r\nHost: x\r\nExpect: wonders\r\nContent-Length: 2\r\n\r\n{}"
         assert told(self.call(service, request))[:2] == (417, "EXPECTATION_FAILED")
-
-    def test_request_that_does_not_arrive_is_408(self, service: Service) -> None:
-        halves = [
-            b"GET /hea",
-            b"GET /health HTTP/1.1\r\nHost:",
-            b"POST /api/mylist/add HTTP/1.1\r\nHost: x\r\nuser-id: a\r\nContent-Length: 20\r\n\r\n{",
-            b"POST /api/mylist/add HTTP/1.1\r\nHost: x\r\nuser-id: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
-        ]
-        with ThreadPoolExecutor(len(halves)) as pool:
-            answers = pool.map(lambda half: self.call(service, half, patience=20), halves)
-        for answer in answers:
-            assert told(answer) == (408, "REQUEST_TIMEOUT", "The request did not arrive in time")
 
     def test_service_goes_on_after_all_that(self, user: User) -> None:
         assert user.add(MATRIX_ID).status_code == 201

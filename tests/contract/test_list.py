@@ -10,7 +10,7 @@ from pymongo.database import Database
 
 from devtools.waiting import wait_until
 from tests.conftest import Serve
-from tests.contract.conftest import User, connect
+from tests.contract.conftest import PATIENCE, User, connect
 from tests.contract.titles import MATRIX, MATRIX_ID, MOVIE_IDS, SHOW, SHOW_ID, UNKNOWN_ID
 
 DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -159,7 +159,7 @@ class TestItems:
             assert item["content"]["title"] == "Here today"
 
             database["movies"].delete_one({"_id": withdrawn})
-            wait_until(lambda: user.items().json()["data"]["items"][0]["content"] is None, within=5)
+            wait_until(lambda: user.items().json()["data"]["items"][0]["content"] is None, within=PATIENCE)
             assert user.stats().json()["data"]["total"] == 1
 
     def test_of_an_empty_list(self, user: User) -> None:

@@ -5,11 +5,11 @@ import re
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -17,11 +17,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from devtools.ports import free_port
-from devtools.service_process import Service, environment
+from devtools.scrape import Metrics
+from devtools.service_process import NO_TLS, Service, environment
 from devtools.waiting import wait_until
 from tests.answering import Answering, answering
 from tests.conftest import Serve
-from tests.contract.conftest import User, connect
+from tests.contract.conftest import PATIENCE, User, connect
 from tests.contract.titles import MATRIX_ID
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -62,7 +63,7 @@ class Collector:
             return found if len(found) >= spans and any(is_server(span) for span in found) else None
 
         found: dict[str, list[Span]] = {}
-        for span in wait_until(complete, within=10):
+        for span in wait_until(complete, within=PATIENCE):
             found.setdefault(span.name, []).append(span)
         return found
 
@@ -100,7 +101,7 @@ def traced(serve: Serve, collector: Collector, titles: None) -> Service:  # noqa
 def caller(traced: Service, user_id: str) -> Iterator[User]:
     with connect(traced) as client:
         caller = User(client, user_id)
-        wait_until(lambda: caller.stats().headers["x-cache"] == "hit", within=5)
+        wait_until(lambda: caller.stats().headers["x-cache"] == "hit", within=PATIENCE)
         yield caller
 
 
@@ -114,10 +115,14 @@ def traceparent(*, sampled: bool = True) -> tuple[str, dict[str, str]]:
 
 
 def test_a_read_is_a_tree_of_what_it_asked_for(caller: User, collector: Collector) -> None:
-    trace_id, headers = traceparent()
-    caller.add(MATRIX_ID)
-    answer = caller.items(**headers)
-    assert answer.headers["x-cache"] == "miss"
+    def miss() -> tuple[str, httpx.Response] | None:
+        reader = User(caller.client, f"user-{uuid4().hex}")
+        reader.add(MATRIX_ID)
+        trace_id, headers = traceparent()
+        answer = reader.items(**headers)
+        return (trace_id, answer) if answer.headers["x-cache"] == "miss" else None
+
+    trace_id, answer = wait_until(miss, within=PATIENCE)  # a service that is held up does not believe its cache
     spans = collector.trace(trace_id, spans=5)
 
     assert {name: len(each) for name, each in spans.items() if "find" not in name} == {
@@ -173,27 +178,37 @@ def test_a_change_is_fence_database_and_fence(caller: User, collector: Collector
 
 def test_a_read_for_several_is_linked_to_each(caller: User, collector: Collector) -> None:
     caller.items()
-    asked = [traceparent() for _ in range(40)]
-    with ThreadPoolExecutor(10) as clients:
-        answers = list(clients.map(lambda headers: caller.items(**headers), [headers for _, headers in asked]))
-    hits = {
-        collector.trace(trace_id, spans=1)["GET /api/mylist/items"][0].span_id
-        for (trace_id, _), answer in zip(asked, answers, strict=True)
-        if answer.headers["x-cache"] == "hit"
-    }
 
     def gets() -> list[Span]:
         return [span for span in collector.spans if span.name == "redis get"]
 
-    assert len(hits) > 20
+    def shared() -> list[set[bytes]]:
+        return [{link.span_id for link in span.links} for span in gets() if span.links]
+
+    def read_at_once() -> set[bytes]:
+        """Returns the spans of the reads that hit."""
+        asked = [traceparent() for _ in range(40)]
+        with ThreadPoolExecutor(10) as clients:
+            answers = list(clients.map(lambda headers: caller.items(**headers), [headers for _, headers in asked]))
+        return {
+            collector.trace(trace_id, spans=1)["GET /api/mylist/items"][0].span_id
+            for (trace_id, _), answer in zip(asked, answers, strict=True)
+            if answer.headers["x-cache"] == "hit"
+        }
 
     def served() -> set[bytes]:
         return {span_id for span in gets() for span_id in (span.parent_span_id, *(link.span_id for link in span.links))}
 
-    wait_until(lambda: hits <= served(), within=10)
-    shared = [{link.span_id for link in span.links} for span in gets() if span.links]
-    assert shared, "no two reads shared a round trip"
-    assert all(len(links) > 1 for links in shared), "whom a read served alone is above it already"
+    hits: set[bytes] = set()
+
+    def some_shared() -> list[set[bytes]]:
+        hits.update(read_at_once())
+        wait_until(lambda: hits <= served(), within=PATIENCE)
+        return shared()
+
+    shared_by = wait_until(some_shared, within=PATIENCE)  # how many meet is up to the machine
+    assert hits
+    assert all(len(links) > 1 for links in shared_by), "whom a read served alone is above it already"
     assert all(span.parent_span_id in {link.span_id for link in span.links} for span in gets() if span.links)
 
 
@@ -229,7 +244,8 @@ def test_a_span_ends_when_the_client_goes_away(traced: Service, collector: Colle
     )
     with socket.create_connection(("127.0.0.1", traced.port)) as connection:
         connection.sendall(head.encode())
-        time.sleep(0.2)  # the handler waits for the rest
+        under_way = {"http_route": "/api/mylist/add"}
+        wait_until(lambda: Metrics(traced).value("http_server_active_requests", **under_way), within=PATIENCE)
     [[server]] = collector.trace(trace_id, spans=1).values()
 
     assert server.end_time_unix_nano > server.start_time_unix_nano
@@ -248,7 +264,7 @@ def test_a_span_is_not_left_to_the_next_request_of_its_connection(caller: User, 
 def test_a_slow_bucket_names_a_trace(traced: Service, caller: User) -> None:
     trace_id, headers = traceparent()
     caller.items(**headers)
-    metrics = httpx.get(f"{traced.url}/metrics", headers={"accept": OPENMETRICS}, trust_env=False).text
+    metrics = httpx.get(f"{traced.url}/metrics", headers={"accept": OPENMETRICS}, trust_env=False, verify=NO_TLS).text
 
     assert re.search(rf'^mylist_read_duration_seconds_bucket.*# {{trace_id="{trace_id}"}}', metrics, re.MULTILINE)
 
@@ -260,7 +276,7 @@ def test_a_share_is_sampled(serve: Serve, collector: Collector) -> None:
         OTEL_TRACES_SAMPLER_ARG="0.25",
         OTEL_SERVICE_NAME="another",
     )
-    with httpx.Client(base_url=service.url, headers={"user-id": "sampled"}, trust_env=False) as client:
+    with httpx.Client(base_url=service.url, headers={"user-id": "sampled"}, trust_env=False, verify=NO_TLS) as client:
         sampled = sum("traceresponse" in client.get("/api/mylist/stats").headers for _ in range(400))
 
     assert 60 < sampled < 140
@@ -270,7 +286,7 @@ def test_a_share_is_sampled(serve: Serve, collector: Collector) -> None:
 
 def test_a_collector_that_is_away_harms_nobody(serve: Serve) -> None:
     service = serve(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{free_port()}", OTEL_TRACES_SAMPLER="always_on")
-    with httpx.Client(base_url=service.url, headers={"user-id": "away"}, trust_env=False) as client:
+    with httpx.Client(base_url=service.url, headers={"user-id": "away"}, trust_env=False, verify=NO_TLS) as client:
         assert all(client.get("/api/mylist/stats").status_code == 200 for _ in range(20))
     # Its end is as quick as any: `serve` looks at that.
 
@@ -292,7 +308,7 @@ def test_a_variable_that_cannot_be_used_is_named(tmp_path: Path, variable: str, 
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=PATIENCE,
     )
     assert done.returncode == 1
     assert done.stderr.startswith(f"mylist: {says}")

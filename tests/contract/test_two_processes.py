@@ -5,21 +5,19 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Self
 
 import pytest
 from pymongo.database import Database
 
 from devtools.service_process import Service
-from devtools.waiting import wait_until
 from tests.conftest import Serve
-from tests.contract.conftest import User, connect
+from tests.contract.conftest import PatientTransport, User, connect
 from tests.contract.titles import MATRIX_ID, MOVIE_IDS, SHOW_ID
 from tests.contract.wire import Answer, Connection
 
 USERS = 50
-OPERATIONS_OF_EACH = 200
+OPERATIONS_OF_EACH = 120
 TITLES = [(content_id, "movie") for content_id in MOVIE_IDS[:15]] + [(SHOW_ID, "tvshow")]
 
 Processes = tuple[Service, Service]
@@ -30,9 +28,8 @@ def processes(serve: Serve, titles: None) -> Processes:  # noqa: ARG001 - there 
     """Two processes that believe their cache, which one that has just started does not."""
     pair = serve(), serve()
     for service in pair:
-        with connect(service) as client:
-            reader = User(client, "warming-up")
-            wait_until(lambda reader=reader: reader.stats().headers["x-cache"] == "hit", within=5)  # type: ignore[misc]
+        with connect(service, transport=PatientTransport()) as client:
+            User(client, "warming-up").stats()
     return pair
 
 
@@ -170,30 +167,18 @@ def listed(answer: Answer) -> Listed:
     return [(item["contentId"], item["addedAt"], item["contentType"]) for item in items]
 
 
-async def test_no_read_is_stale_whichever_process_answers(
-    processes: Processes, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_no_read_is_stale_whichever_process_answers(processes: Processes) -> None:
     people = [await Someone.arrive(number, processes) for number in range(USERS)]
 
     async def live(someone: Someone) -> None:
         for _ in range(OPERATIONS_OF_EACH):
             await someone.act()
 
-    started = datetime.now(UTC)
     await asyncio.gather(*map(live, people))
-    seconds = (datetime.now(UTC) - started).total_seconds()
     await asyncio.gather(*(someone.leave() for someone in people))
 
     caches = sum((someone.caches for someone in people), Counter[str]())
     statuses = sum((someone.statuses for someone in people), Counter[int]())
-    crossed = sum(someone.reads_of_the_other for someone in people)
-    hit_ratio = caches["hit"] / caches.total()
-    with capsys.disabled():
-        print(  # noqa: T201 - a figure of the run
-            f"\n  {USERS * OPERATIONS_OF_EACH} operations of {USERS} users through two processes in {seconds:.1f} s: "
-            f"{hit_ratio:.0%} of {caches.total()} reads from the cache {dict(caches)}, "
-            f"{crossed} right after a write through the other process; statuses {dict(statuses)}"
-        )
-    assert hit_ratio > 0.5
-    assert crossed > 500
+    assert caches["hit"] > USERS * OPERATIONS_OF_EACH / 8, f"too few reads were served from the cache: {caches}"
+    assert sum(someone.reads_of_the_other for someone in people) > 500, "too few reads followed a write elsewhere"
     assert set(statuses) == {200, 201, 404, 409}

@@ -14,7 +14,7 @@ from pymongo.database import Database
 
 from devtools.service_process import Service
 from tests.conftest import Serve
-from tests.contract.conftest import User, connect
+from tests.contract.conftest import PATIENCE, User, connect
 from tests.contract.titles import MATRIX_ID, MOVIE_IDS, SHOW_ID, UNKNOWN_ID
 from tests.contract.wire import exchange
 
@@ -299,15 +299,15 @@ class TestImport:
     def test_in_tiny_chunks_does_not_keep_others_waiting(self, service: Service) -> None:
         head = f"POST /api/mylist/import HTTP/1.1\r\nHost: x\r\nuser-id: tiny\r\nContent-Type: {LINES}\r\n".encode()
         framing = b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
-        chunks = b"1\r\nx\r\n" * 250_000 + b"0\r\n\r\n"
-        longest = 0.0
-        with httpx.Client(base_url=service.url, trust_env=False) as other, ThreadPoolExecutor() as sender:
-            answer = sender.submit(exchange, service.url, head + framing + chunks, patience=30)
+        chunks = b"1\r\nx\r\n" * 100_000 + b"0\r\n\r\n"
+        answered = 0
+        with connect(service) as other, ThreadPoolExecutor() as sender:
+            answer = sender.submit(exchange, service.url, head + framing + chunks, patience=PATIENCE)
             while not answer.done():
-                longest = max(longest, other.get("/health").elapsed.total_seconds())
+                answered += other.get("/livez").is_success
 
         assert answer.result().startswith(b"HTTP/1.1 200")
-        assert longest < 0.3
+        assert answered > 100, "about a thousand are answered meanwhile, and a handful where others have no turn"
 
     def test_needs_a_user(self, client: httpx.Client) -> None:
         answer = client.post("/api/mylist/import", content=line(MATRIX_ID), headers={"content-type": LINES})
