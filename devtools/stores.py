@@ -37,6 +37,8 @@ class Store:
 
     source: str
     start: Callable[[], AbstractContextManager[str]]
+    outlives_run: bool = False
+    """Whether what a run leaves behind stays there; else to remove it is a waste of time."""
 
 
 def choose_mongodb() -> Store:
@@ -46,7 +48,7 @@ def choose_mongodb() -> Store:
         StoreChoiceError: `TEST_STORES` is neither `embedded` nor `containers`.
     """
     if uri := os.environ.get("TEST_MONGODB_URI"):
-        return Store("the one that TEST_MONGODB_URI names", lambda: nullcontext(uri))
+        return Store("the one that TEST_MONGODB_URI names", lambda: nullcontext(uri), outlives_run=True)
     if _containers():
         start = partial(_container, _MONGODB_IMAGE, 27017, "mongodb", _mongodb_answers)
         return Store(f"a container of {_MONGODB_IMAGE}", start)

@@ -17,6 +17,9 @@ pytest_plugins = ["tests.tiers"]
 
 Serve = Callable[..., Service]
 
+# How fast the machine is at the moment is no matter of the tests.
+PATIENT = {"MONGODB_TIMEOUT": "5", "REDIS_TIMEOUT": "0.4", "SLOW_REQUEST": "60"}
+
 _MONGODB = pytest.StashKey[Store]()
 _REDIS = pytest.StashKey[Store]()
 
@@ -48,10 +51,12 @@ def redis_url(pytestconfig: pytest.Config) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def mongodb_uri(mongodb_server: str) -> Iterator[str]:
+def mongodb_uri(mongodb_server: str, pytestconfig: pytest.Config) -> Iterator[str]:
     """The URI of a database of this module's own."""
     name = f"mylist-test-{uuid4().hex[:12]}"
     yield with_database(mongodb_server, name)
+    if not pytestconfig.stash[_MONGODB].outlives_run:
+        return
     with MongoClient[dict[str, object]](mongodb_server) as client:
         client.drop_database(name)
 
@@ -71,8 +76,7 @@ def serve(mongodb_uri: str, redis_url: str, tmp_path_factory: pytest.TempPathFac
         def start(**settings: str) -> Service:
             service = Service(
                 tmp_path_factory.mktemp("service"),
-                # Patient, because how fast the machine is at the moment is no matter of these tests.
-                {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url, "MONGODB_TIMEOUT": "5", **settings},
+                {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url, **PATIENT, **settings},
             )
             try:
                 service.wait_until_ready()
