@@ -8,20 +8,24 @@ import httpx
 import pytest
 from bson import ObjectId
 from pymongo import MongoClient
+from redis import Redis
 
-from devtools.service_process import Container, Service
+from devtools.service_process import NO_TLS, Container, Service
 from mylist.development.servers import MongoServer, ValkeyServer, running
+from tests.conftest import PATIENT
 
+PATIENCE = 30.0
+"""Seconds for what takes a moment on a machine that has nothing else to do."""
 TITLES = [f"{number:024x}" for number in range(1, 31)]
 
 
 class System:
     """A MongoDB, a Redis and the services on them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, mongodb: MongoServer, redis: ValkeyServer) -> None:
         self._folder = folder
-        self.mongodb = MongoServer(folder / "mongodb")
-        self.redis = ValkeyServer(folder / "redis")
+        self.mongodb = mongodb
+        self.redis = redis
         self.services: list[Service] = []
         self._users: list[User] = []
 
@@ -33,7 +37,7 @@ class System:
 
     def launch(self, *, image: str = "", **settings: str) -> Service:
         """Starts a service, as a container if an image is named, without waiting for it."""
-        given = {"MONGODB_URI": self.mongodb.database("faults"), "REDIS_URL": self.redis.uri} | settings
+        given = {"MONGODB_URI": self.mongodb.database("faults"), "REDIS_URL": self.redis.uri} | PATIENT | settings
         service = Container(image, self._folder, given) if image else Service(self._folder, given)
         self.services.append(service)
         return service
@@ -58,7 +62,7 @@ class User:
     def __init__(self, service: Service, user_id: str) -> None:
         self.service = service
         self.user_id = user_id
-        self.http = httpx.Client(base_url=service.url, headers={"user-id": user_id}, timeout=15)
+        self.http = httpx.Client(base_url=service.url, headers={"user-id": user_id}, timeout=PATIENCE, verify=NO_TLS)
 
     def add(self, title: int) -> httpx.Response:
         return self.http.post("/api/mylist/add", json={"contentId": TITLES[title], "contentType": "movie"})
@@ -93,12 +97,29 @@ def fill_catalogue(mongodb: MongoServer) -> None:
         )
 
 
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MongoServer, ValkeyServer]]:
+    """The servers of the tests of a module, each of which finds them running and without cached lists."""
+    folder = tmp_path_factory.mktemp("stores")
+    mongodb, redis = MongoServer(folder / "mongodb"), ValkeyServer(folder / "redis")
+    with running(mongodb, redis):
+        fill_catalogue(mongodb)
+        yield mongodb, redis
+
+
 @pytest.fixture
-def system(tmp_path: Path) -> Iterator[System]:
-    system = System(tmp_path)
-    with running(system.mongodb, system.redis):
-        fill_catalogue(system.mongodb)
+def system(tmp_path: Path, stores: tuple[MongoServer, ValkeyServer]) -> Iterator[System]:
+    system = System(tmp_path, *stores)
+    try:
+        yield system
+    finally:
         try:
-            yield system
-        finally:
             system.stop()
+        finally:
+            for server in stores:
+                if server.pid:
+                    server.thaw()
+                else:
+                    server.restart()
+            with Redis.from_url(system.redis.uri) as client:
+                client.flushall()

@@ -8,10 +8,12 @@ import pytest
 
 from devtools.redis_groups import DistributedRedis, Member, RedisCluster, SentinelGroup
 from devtools.waiting import wait_until
-from mylist.development.servers import running
+from mylist.development.servers import MongoServer, ValkeyServer, running
 from tests.faults.conftest import System, User, fill_catalogue
 
-RECOVERY = 20.0
+pytestmark = pytest.mark.extended
+
+RECOVERY = 60.0
 """Seconds within which lists must come from Redis again; a failover takes about four of them."""
 
 
@@ -50,9 +52,10 @@ def key(user: User) -> str:
 @pytest.fixture(scope="module", params=[SentinelGroup, RedisCluster])
 def services(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     folder: Path = tmp_path_factory.mktemp("distributed")
-    system = System(folder)
-    with running(system.mongodb), request.param(folder) as group:
-        fill_catalogue(system.mongodb)
+    mongodb = MongoServer(folder / "mongodb")
+    with running(mongodb), request.param(folder) as group:
+        system = System(folder, mongodb, ValkeyServer(folder / "redis"))
+        fill_catalogue(mongodb)
         try:
             yield Services(system, group)
         finally:

@@ -1,16 +1,21 @@
 """More work than the service takes on: what is turned away goes at once, what is accepted ends in time."""
 
 import asyncio
-import time
+import re
 from collections import Counter
+from statistics import median
 
 import httpx
 
 from devtools.scrape import Metrics
+from devtools.service_process import NO_TLS
 from devtools.waiting import eventually, wait_until
-from tests.faults.conftest import System, User
+from tests.faults.conftest import PATIENCE, System, User
 
-AT_ONCE = 0.7
+DEADLINE = 5.0
+"""MONGODB_TIMEOUT where requests hang; whoever is turned away before is not made to wait."""
+LATE = 8.0
+"""Seconds by which what has a deadline may be late on a machine that is busy."""
 
 
 async def read(client: httpx.AsyncClient, user_id: str) -> httpx.Response:
@@ -20,7 +25,7 @@ async def read(client: httpx.AsyncClient, user_id: str) -> httpx.Response:
 async def read_all(user: User, users: int) -> list[httpx.Response]:
     """Reads the lists of that many users at once."""
     limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(base_url=user.service.url, limits=limits, timeout=15) as client:
+    async with httpx.AsyncClient(base_url=user.service.url, limits=limits, timeout=PATIENCE, verify=NO_TLS) as client:
         return await asyncio.gather(*(read(client, f"{user.user_id}-{number}") for number in range(users)))
 
 
@@ -41,36 +46,49 @@ def turned_away(answers: list[httpx.Response]) -> list[float]:
     return [answer.elapsed.total_seconds() for answer in answers if answer.status_code == 503]
 
 
-def counted(user: User, *causes: str) -> list[float]:
+def counted(user: User) -> list[float]:
     """How often the service says that it turned requests away, by cause."""
     metrics = Metrics(user.service)
+    causes = ("database_busy", "database_unavailable", "overloaded")
     return [metrics.value("mylist_shed_total", cause=cause) for cause in causes]
+
+
+async def until_counted(user: User, expected: list[float]) -> None:
+    async def is_so() -> bool:
+        return await asyncio.to_thread(counted, user) == expected
+
+    await eventually(is_so, within=DEADLINE)
 
 
 async def assert_normal(system: System, user: User) -> None:
     """A new user is served."""
-    async with httpx.AsyncClient(base_url=user.service.url, timeout=15) as client:
+    async with httpx.AsyncClient(base_url=user.service.url, timeout=PATIENCE, verify=NO_TLS) as client:
 
         async def served() -> bool:
             return (await read(client, system.user(user.service).user_id)).status_code == 200
 
-        await eventually(served, within=3)
+        await eventually(served, within=PATIENCE)
 
 
 async def test_when_every_mongodb_connection_is_in_use_one_more_is_turned_away_at_once(system: System) -> None:
-    user = system.serve(MONGODB_POOL_SIZE="4", MONGODB_TIMEOUT="4")
+    user = system.serve(MONGODB_POOL_SIZE="4", MONGODB_TIMEOUT=str(DEADLINE))
 
     system.mongodb.freeze()
     reading = asyncio.create_task(read_all(user, 20))
-    await asyncio.sleep(AT_ONCE)
+    await until_counted(user, [16, 0, 0])
+    assert not reading.done()
     system.mongodb.thaw()
     answers = await reading
 
     assert outcomes(answers) == {"ok": 4, "DATABASE_BUSY": 16}
-    assert counted(user, "database_busy", "database_unavailable", "overloaded") == [16, 0, 0]
-    assert max(turned_away(answers)) < AT_ONCE
+    assert counted(user) == [16, 0, 0]
     await assert_normal(system, user)
-    wait_until(lambda: "Turned away in the last 10 s: DATABASE_BUSY 16" in user.service.log.read_text(), within=12)
+
+    def told() -> int:
+        lines = re.findall(r"Turned away in the last 10 s: DATABASE_BUSY (\d+)", user.service.log.read_text())
+        return sum(map(int, lines))
+
+    wait_until(lambda: told() == 16, within=PATIENCE)
 
 
 async def test_a_slow_mongodb_costs_its_requests_their_deadline_and_no_more(system: System) -> None:
@@ -81,30 +99,30 @@ async def test_a_slow_mongodb_costs_its_requests_their_deadline_and_no_more(syst
     system.mongodb.thaw()
 
     assert outcomes(answers) == {"DATABASE_UNAVAILABLE": 20}
-    assert counted(user, "database_busy", "database_unavailable", "overloaded") == [0, 20, 0]
-    assert max(turned_away(answers)) < 2
+    assert counted(user) == [0, 20, 0]
+    assert max(turned_away(answers)) < 1 + LATE
     await assert_normal(system, user)
 
 
 async def test_above_its_limit_of_requests_the_process_turns_away_at_once(system: System) -> None:
-    user = system.serve(MAX_CONCURRENT_REQUESTS="5", MONGODB_TIMEOUT="4")
+    user = system.serve(MAX_CONCURRENT_REQUESTS="5", MONGODB_TIMEOUT=str(DEADLINE))
 
     system.mongodb.freeze()
     reading = asyncio.create_task(read_all(user, 20))
-    await asyncio.sleep(AT_ONCE)
-    assert user.http.get("/livez").elapsed.total_seconds() < AT_ONCE, "health is never turned away"
+    await until_counted(user, [0, 0, 15])
+    assert user.http.get("/livez").status_code == 200, "health is never turned away"
+    assert not reading.done()
     system.mongodb.thaw()
     answers = await reading
 
     assert outcomes(answers) == {"ok": 5, "OVERLOADED": 15}
-    assert counted(user, "database_busy", "database_unavailable", "overloaded") == [0, 0, 15]
-    assert max(turned_away(answers)) < AT_ONCE
+    assert counted(user) == [0, 0, 15]
     await assert_normal(system, user)
 
 
 async def test_a_slow_redis_slows_reads_by_its_deadline_and_refuses_none(system: System) -> None:
     user = system.serve(REDIS_TIMEOUT="0.1")
-    wait_until(user.cached, within=10)
+    wait_until(user.cached, within=PATIENCE)
 
     system.redis.freeze()
     answers = await read_all(user, 50)
@@ -115,23 +133,27 @@ async def test_a_slow_redis_slows_reads_by_its_deadline_and_refuses_none(system:
     assert {answer.headers["x-cache"] for answer in answers} == {"bypassed"}
     assert metrics.value("mylist_cache_requests_total", result="bypassed") >= 50
     assert metrics.value("db_client_operation_duration_seconds_count", db_system_name="redis", outcome="error") > 0
-    assert max(answer.elapsed.total_seconds() for answer in answers) < 2
+    assert max(answer.elapsed.total_seconds() for answer in answers) < LATE
+
+
+def times(user: User) -> list[float]:
+    """How long each of some reads takes, in seconds."""
+    return [user.items().elapsed.total_seconds() for _ in range(50)]
 
 
 async def test_after_a_burst_of_cached_reads_the_service_is_as_fast_as_before(system: System) -> None:
     user = system.serve(MAX_CONCURRENT_REQUESTS="20")
     for title in range(20):
         assert user.add(title).status_code == 201
-    wait_until(user.cached, within=10)
+    wait_until(user.cached, within=PATIENCE)
+    before = median(times(user))
 
     limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(base_url=user.service.url, limits=limits, timeout=15) as client:
+    async with httpx.AsyncClient(base_url=user.service.url, limits=limits, timeout=PATIENCE, verify=NO_TLS) as client:
         for _ in range(2):
-            answers = await asyncio.gather(*(read(client, user.user_id) for _ in range(200)))
+            answers = await asyncio.gather(*(read(client, user.user_id) for _ in range(100)))
             seen = outcomes(answers)
             assert seen["ok"] >= 20
             assert set(seen) <= {"ok", "OVERLOADED"}
-    began = time.monotonic()
-    for _ in range(20):
-        assert user.cached()
-    assert time.monotonic() - began < 1
+    wait_until(user.cached, within=PATIENCE)
+    assert median(times(user)) < 5 * before

@@ -19,9 +19,11 @@ from pymongo import MongoClient
 from redis import Redis
 
 from devtools.ports import free_port
-from devtools.service_process import Service, environment
+from devtools.service_process import NO_TLS, Service, environment
 from devtools.waiting import wait_until
 from mylist.development.servers import MongoServer, ValkeyServer, running
+from tests.conftest import PATIENT
+from tests.faults.conftest import PATIENCE
 
 # Every password here contains this, so that no part of one hides.
 SECRET = "hunter2"
@@ -80,7 +82,7 @@ def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedMongoSe
 @pytest.fixture(scope="module")
 def settings(mongodb: GuardedMongoServer, redis: GuardedValkeyServer) -> dict[str, str]:
     """What a service needs to start."""
-    return {
+    return PATIENT | {
         "MONGODB_URI": f"{mongodb.database(DATABASE)}&authSource=admin",
         "MONGODB_USER": "writer",
         "MONGODB_PASSWORD": RIGHT,
@@ -115,7 +117,7 @@ def fail(settings: dict[str, str], tmp_path: Path) -> Fail:
             capture_output=True,
             text=True,
             check=False,
-            timeout=20,
+            timeout=PATIENCE,
             cwd=tmp_path,
             env=environment({"HOST": "127.0.0.1", "PORT": port} | settings | changes),
         )
@@ -219,7 +221,7 @@ class TestMongodbThatIsNotThere:
         try:
             service = launch()
             where = f"MongoDB at 127.0.0.1:{mongodb.port}"
-            line = wait_until(lambda: logged(service, f"{where} is not available: "), within=10)
+            line = wait_until(lambda: logged(service, f"{where} is not available: "), within=PATIENCE)
             assert line.endswith("; start it or mend MONGODB_URI, it is tried again")
             assert readiness(service) == 503
         finally:
@@ -230,7 +232,7 @@ class TestMongodbThatIsNotThere:
     @pytest.mark.parametrize("host", ["unknown.invalid:27017", "127.0.0.1:1", "[::1]:1"])
     def test_at_all_is_named_and_asked_for_again(self, launch: Launch, host: str) -> None:
         service = launch(MONGODB_URI=f"mongodb://{host}/{DATABASE}", MONGODB_TIMEOUT="1")
-        line = wait_until(lambda: logged(service, f"MongoDB at {host} is not available: "), within=10)
+        line = wait_until(lambda: logged(service, f"MongoDB at {host} is not available: "), within=PATIENCE)
         assert line.endswith("; start it or mend MONGODB_URI, it is tried again")
         assert readiness(service) == 503
         assert service.process.poll() is None
@@ -250,7 +252,7 @@ class TestRedis:
     ) -> None:
         service = launch(REDIS_PASSWORD=WRONG)
         service.wait_until_ready()
-        line = wait_until(lambda: logged(service, f"Redis at {redis.uri} is down: "), within=5)
+        line = wait_until(lambda: logged(service, f"Redis at {redis.uri} is down: "), within=PATIENCE)
         assert "password" in line
         assert line.endswith("; lists come from MongoDB until it is mended")
         assert cache(service) == "bypassed"
@@ -258,7 +260,7 @@ class TestRedis:
         with Redis.from_url(redis.uri, password=RIGHT) as client:
             client.config_set("requirepass", WRONG)
             try:
-                wait_until(lambda: cache(service) == "hit", within=10)
+                wait_until(lambda: cache(service) == "hit", within=PATIENCE)
             finally:
                 client.config_set("requirepass", RIGHT)
 
@@ -266,13 +268,13 @@ class TestRedis:
     def test_that_is_not_there_is_named_and_gone_without(self, launch: Launch, place: str) -> None:
         service = launch(REDIS_URL=f"redis://:{WRONG}@{place}/0", REDIS_PASSWORD="")
         service.wait_until_ready()
-        line = wait_until(lambda: logged(service, f"Redis at redis://:********@{place}/0 is down: "), within=5)
+        line = wait_until(lambda: logged(service, f"Redis at redis://:********@{place}/0 is down: "), within=PATIENCE)
         assert line.endswith("; lists come from MongoDB until it is mended")
         assert cache(service) == "bypassed"
 
     def test_that_host_and_port_name_is_named_by_them(self, launch: Launch) -> None:
         service = launch(REDIS_URL="", REDIS_HOST="127.0.0.1", REDIS_PORT="1")
-        wait_until(lambda: logged(service, "Redis at 127.0.0.1:1 is down: "), within=5)
+        wait_until(lambda: logged(service, "Redis at 127.0.0.1:1 is down: "), within=PATIENCE)
 
 
 class TestPort:
@@ -295,10 +297,10 @@ def test_passwords_are_in_no_log_however_much_is_logged(
 ) -> None:
     service = launch(LOG_LEVEL="debug")
     service.wait_until_ready()
-    wait_until(lambda: cache(service) == "hit", within=10)
+    wait_until(lambda: cache(service) == "hit", within=PATIENCE)
     for server in (redis, mongodb):
         server.restart()
-    wait_until(lambda: cache(service) == "hit", within=10)
+    wait_until(lambda: cache(service) == "hit", within=PATIENCE)
     assert '"level":"debug"' in service.log.read_text()  # `launch` looks for the passwords in it
 
 
@@ -309,7 +311,7 @@ def logged(service: Service, start: str) -> str:
 
 
 def readiness(service: Service) -> int:
-    return wait_until(lambda: get(service, "/readyz"), within=5).status_code
+    return wait_until(lambda: get(service, "/readyz"), within=PATIENCE).status_code
 
 
 def cache(service: Service) -> str:
@@ -319,7 +321,7 @@ def cache(service: Service) -> str:
 
 def get(service: Service, path: str) -> httpx.Response | None:
     try:
-        return httpx.get(service.url + path, headers={"user-id": "starter"}, trust_env=False)
+        return httpx.get(service.url + path, headers={"user-id": "starter"}, trust_env=False, verify=NO_TLS)
     except httpx.TransportError:
         return None
 

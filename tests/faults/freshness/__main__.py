@@ -46,7 +46,7 @@ def main() -> int:
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     details = arguments.output.with_suffix(".histories.txt")
     details.unlink(missing_ok=True)
-    scenario = Scenario(arguments.mode, arguments.redis, arguments.seed, arguments.duration, faults)
+    scenario = Scenario(arguments.mode, arguments.redis, arguments.seed, arguments.duration, faults, arguments.users)
     with TemporaryDirectory(prefix="mylist-faults-") as folder:
         result = run(Path(folder), scenario, say)
     report = Report(result, scenario)
@@ -75,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAMES",
         help="some of those below; each happens once even if the duration is short, empty for none",
     )
+    parser.add_argument("--users", type=int, default=60, metavar="N", help="how many users, each with three clients")
     parser.add_argument(
         "--output", type=Path, default=Path("build/faults.json"), metavar="FILE", help="where the figures go"
     )

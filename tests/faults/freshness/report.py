@@ -29,7 +29,7 @@ from tests.faults.freshness.listing import Listing
 from tests.faults.freshness.measure import ALL, KINDS, READS, WRITES
 from tests.faults.freshness.redis import LOSES_DATA
 from tests.faults.freshness.run import Mode, Run, Scenario
-from tests.faults.freshness.workload import USERS, User
+from tests.faults.freshness.workload import User
 
 _LEAST_HIT_RATIO = 0.2
 _LONGEST_CHANGE = 5.0
@@ -95,7 +95,7 @@ class Report:
             "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
             "commit": _commit(),
             "processes": PROCESSES,
-            "users": USERS,
+            "users": self._scenario.users,
             "seconds": round(run.ended - run.began, 1),
             "operations": tally.requests.total(),
             "operationsByKind": {kind: tally.requests[kind] for kind in KINDS},

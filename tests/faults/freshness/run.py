@@ -24,7 +24,7 @@ from tests.faults.freshness.faults import Struck, strike
 from tests.faults.freshness.history import MONGODB, Add, Operation, as_page, in_order
 from tests.faults.freshness.measure import Tally
 from tests.faults.freshness.redis import Topology, make
-from tests.faults.freshness.workload import TITLES, USERS, Crowd, User
+from tests.faults.freshness.workload import TITLES, Crowd, User
 
 _PATIENCE = 30.0
 _SHOWS = frozenset(title for title in range(TITLES) if (title + 1) % SHOW_EVERY == 0)
@@ -45,13 +45,14 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What a run is to be: the mode, what Redis is, the seed, the seconds in which faults begin, and which faults."""
+    """What a run is to be; faults begin within `duration` seconds, and each happens once at least."""
 
     mode: Mode
     redis: Topology
     seed: int
     duration: float
     faults: Sequence[str]
+    users: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +84,11 @@ def run(folder: Path, scenario: Scenario, say: Callable[[str], None]) -> Run:
     mode, seed = scenario.mode, scenario.seed
     settings = {"CACHE_STRICT": "true"} if mode is Mode.STRICT else {}
     program = _UNFENCED if mode is Mode.NO_FENCE else ("-m", "mylist")
-    redis = make(scenario.redis, folder / "redis", [f"user-{number}" for number in range(USERS)])
+    redis = make(scenario.redis, folder / "redis", [f"user-{number}" for number in range(scenario.users)])
     deployment = Deployment(folder, redis, settings, program)
     with running(deployment.mongodb), redis.running():
         tally = Tally()
-        crowd = Crowd(seed, deployment, tally)
+        crowd = Crowd(seed, scenario.users, deployment, tally)
         _fill(deployment.mongodb.uri, crowd.users, Random(f"{seed} lists"))
         load = _Load(deployment, crowd, tally, say)
         uvloop.run(load.go(scenario))

@@ -28,7 +28,6 @@ from tests.faults.freshness.measure import KINDS, READS, Tally
 from tests.faults.freshness.writes import Write, add, batch, clear, discard, merge, put, remove, replace
 
 TITLES = 24
-USERS = 60
 CLIENTS_OF_EACH = 3
 
 # In the order of `KINDS`: items, stats, contains, selection, export, changes, then add, put, remove, discard, batch,
@@ -244,8 +243,8 @@ class Client:
 class Crowd:
     """All users and their clients."""
 
-    def __init__(self, seed: int, deployment: Deployment, tally: Tally) -> None:
-        self.users = [User(number) for number in range(USERS)]
+    def __init__(self, seed: int, users: int, deployment: Deployment, tally: Tally) -> None:
+        self.users = [User(number) for number in range(users)]
         self._deployment = deployment
         self._clients = {
             user: [

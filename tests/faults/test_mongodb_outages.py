@@ -1,0 +1,136 @@
+"""MongoDB goes away under a running service, and comes back."""
+
+from collections.abc import Iterable, Iterator
+
+import httpx
+import pytest
+
+from devtools.waiting import wait_until
+from tests.faults.conftest import PATIENCE, TITLES, System, User
+from tests.faults.outages import DEADLINE, asked, assert_unavailable, settle
+
+
+@pytest.mark.parametrize("frozen", [False, True], ids=["killed", "frozen"])
+def test_without_mongodb_cached_reads_go_on_and_the_rest_is_unavailable(system: System, frozen: bool) -> None:
+    user = system.serve(MONGODB_TIMEOUT=str(DEADLINE))
+    stranger = system.user(user.service)
+    for title in (0, 1):
+        assert user.add(title).status_code == 201
+    settle(user)
+
+    system.mongodb.freeze() if frozen else system.mongodb.kill()
+    assert user.titles() == [1, 0]
+    assert user.http.get("/api/mylist/stats").json()["data"]["total"] == 2
+    assert_unavailable(stranger.items())
+    assert_unavailable(stranger.add(5))
+    wait_until(lambda: user.http.get("/readyz").json()["mongodb"] == "unavailable", within=PATIENCE)
+    before = asked(user, "mongodb")
+    assert_unavailable(user.add(2))
+    assert_unavailable(user.remove(0))
+    assert asked(user, "mongodb") == before, "once MongoDB is known to be away, nobody waits for it"
+    assert user.titles() == [1, 0], "a change that cannot be made does not cost the cached list"
+    for path in ("/health", "/livez", "/readyz"):
+        assert user.http.get(path).status_code == 200
+
+    system.mongodb.thaw() if frozen else system.mongodb.restart()
+    wait_until(lambda: user.http.get("/readyz").json()["mongodb"] == "available", within=PATIENCE)
+    assert stranger.titles() == []
+    wait_until(lambda: user.add(2).status_code in {201, 409}, within=PATIENCE)
+    assert user.titles() == [2, 1, 0]
+
+
+def test_a_service_without_its_stores_starts_and_serves_once_they_are_there(system: System) -> None:
+    system.mongodb.kill()
+    system.redis.kill()
+    service = system.launch()
+    user = system.user(service)
+
+    def readiness() -> httpx.Response | None:
+        try:
+            return user.http.get("/readyz")
+        except httpx.TransportError:
+            return None
+
+    starting = wait_until(readiness, within=PATIENCE)
+    assert starting.status_code == 503
+    assert starting.json() == {"status": "starting", "mongodb": "unavailable"}
+    assert user.http.get("/livez").status_code == 200
+    assert_unavailable(user.items())
+
+    system.mongodb.restart()
+    wait_until(lambda: user.http.get("/readyz").status_code == 200, within=PATIENCE)
+    assert user.add(0).status_code == 201
+    assert user.items().headers["x-cache"] == "bypassed"
+    system.redis.restart()
+    settle(user)
+    assert user.titles() == [0]
+
+
+def line(title: int) -> bytes:
+    return b'{"contentId":"%s","contentType":"movie"}\n' % TITLES[title].encode()
+
+
+def send(user: User, body: Iterable[bytes], mode: str = "merge") -> httpx.Response:
+    headers = {"content-type": "application/x-ndjson"}
+    return user.http.post(f"/api/mylist/import?mode={mode}", content=body, headers=headers)
+
+
+def test_an_import_in_which_mongodb_goes_away_says_what_was_done_and_can_be_sent_again(system: System) -> None:
+    user = system.serve(MONGODB_TIMEOUT=str(DEADLINE))
+    watcher = system.user(user.service, user.user_id)
+    settle(user)
+
+    def lines_and_a_fault() -> Iterator[bytes]:
+        for title in range(25):
+            yield line(title) * 4
+        wait_until(lambda: len(watcher.titles()) == 20, within=PATIENCE)  # the first page of 25
+        wait_until(lambda: watcher.http.get("/api/mylist/stats").json()["data"]["total"] == 25, within=PATIENCE)
+        system.mongodb.freeze()
+        for title in range(25, 30):
+            yield line(title)
+
+    answer = send(user, lines_and_a_fault())
+    system.mongodb.thaw()
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "PARTLY_APPLIED")
+    assert answer.json()["error"].endswith("the lines up to 100 took effect, the rest may or may not")
+    assert answer.headers["retry-after"] == "1"
+    wait_until(lambda: send(user, map(line, range(30))).status_code == 200, within=PATIENCE)
+    assert user.http.get("/api/mylist/stats").json()["data"]["total"] == 30
+
+
+def test_a_list_whose_replacement_mongodb_does_not_survive_loses_nothing(system: System) -> None:
+    user = system.serve(MONGODB_TIMEOUT=str(DEADLINE))
+    for title in (0, 1, 2):
+        assert user.add(title).status_code == 201
+    settle(user)
+
+    system.mongodb.freeze()
+    answer = send(user, [line(3)], "replace")
+    assert_unavailable(answer, answer.json()["code"])
+    system.mongodb.thaw()
+
+    assert {0, 1, 2} <= set(user.titles())
+    wait_until(lambda: send(user, [line(3)], "replace").status_code == 200, within=PATIENCE)
+    assert user.titles() == [3]
+
+
+def test_without_mongodb_known_titles_are_still_arranged_and_what_needs_it_is_unavailable(system: System) -> None:
+    user = system.serve(MONGODB_TIMEOUT=str(DEADLINE))
+    for title in (0, 1, 2):
+        assert user.add(title).status_code == 201
+    settle(user)
+
+    system.mongodb.kill()
+    wait_until(lambda: user.http.get("/readyz").json()["mongodb"] == "unavailable", within=PATIENCE)
+    arranged = user.http.get("/api/mylist/items?sort=title&order=desc&type=movie")
+    assert (arranged.status_code, arranged.json()["data"]["total"]) == (200, 3)
+    assert user.http.get("/api/mylist/items?view=ids").status_code == 200
+    assert len(user.http.get("/api/mylist/export").text.splitlines()) == 3
+    assert_unavailable(user.http.get("/api/mylist/changes"))
+    assert_unavailable(user.http.delete("/api/mylist/items?confirm=true"))
+    assert_unavailable(send(user, [line(4)]))
+
+    system.mongodb.restart()
+    wait_until(lambda: user.http.get("/api/mylist/changes").status_code == 200, within=PATIENCE)
+    assert [each["change"] for each in user.http.get("/api/mylist/changes").json()["data"]["changes"]] == ["added"] * 3

@@ -1,0 +1,106 @@
+"""Redis goes away under a running service, and comes back."""
+
+import json
+
+import pytest
+from redis import Redis
+
+from devtools.ports import free_port
+from devtools.waiting import wait_until
+from tests.faults.conftest import PATIENCE, TITLES, System
+from tests.faults.outages import asked, assert_unavailable, known_to_be_away, read_until_cached, settle
+
+
+@pytest.mark.parametrize("frozen", [False, True], ids=["killed", "frozen"])
+def test_without_redis_reads_and_writes_go_on_and_nothing_is_stale_afterwards(system: System, frozen: bool) -> None:
+    user = system.serve()
+    elsewhere = system.user(system.serve().service, user.user_id)
+    for title in (0, 1):
+        assert user.add(title).status_code == 201
+    settle(user)
+    settle(elsewhere)
+
+    system.redis.freeze() if frozen else system.redis.kill()
+    assert user.titles() == [1, 0]
+    assert user.add(2).status_code == 201
+    assert user.titles() == elsewhere.titles() == [2, 1, 0]
+    assert elsewhere.remove(0).status_code == 200
+    assert user.titles() == elsewhere.titles() == [2, 1]
+    assert user.http.get("/readyz").status_code == 200
+    wait_until(lambda: known_to_be_away(user, "redis"), within=PATIENCE)
+    before = asked(user, "redis")
+    assert user.titles() == [2, 1]
+    assert asked(user, "redis") == before, "once Redis is known to be away, nobody waits for it"
+
+    system.redis.thaw() if frozen else system.redis.restart()
+    read_until_cached((user, elsewhere), [2, 1])
+    assert user.add(3).status_code == 201
+    assert elsewhere.titles() == [3, 2, 1]
+
+
+def test_an_invalidation_owed_from_an_outage_is_delivered_before_anybody_believes_the_cache(system: System) -> None:
+    """Redis keeps its data while it is frozen: the cached lists are from before the writes."""
+    user = system.serve()
+    others = [system.user(system.serve().service, user.user_id) for _ in range(2)]
+    assert user.add(0).status_code == 201
+    for each in (user, *others):
+        settle(each)
+
+    for title, settled in enumerate([True, False, True], start=1):
+        system.redis.freeze()
+        assert user.add(title).status_code == 201
+        expected = list(range(title, -1, -1))
+        assert user.titles() == expected
+        system.redis.thaw()
+        for _ in range(20):
+            assert all(each.titles() == expected for each in (user, *others))
+        if settled:  # else Redis goes away again while what is owed is being delivered
+            read_until_cached((user, *others), expected)
+
+
+def test_lists_that_redis_brings_back_from_a_dump_are_not_shown(system: System) -> None:
+    user = system.serve()
+    for title in (0, 1):
+        assert user.add(title).status_code == 201
+    settle(user)
+
+    with Redis.from_url(system.redis.uri) as client:
+        client.save()
+        assert user.remove(0).status_code == 200
+        system.redis.kill()
+        system.redis.restart()
+        assert client.getrange(f"mylist:{{{user.user_id}}}", 0, 0) == b"L"
+    read_until_cached((user,), [1])
+
+
+def test_a_strict_service_refuses_writes_without_redis_and_still_reads(system: System) -> None:
+    user = system.serve(CACHE_STRICT="true")
+    assert user.add(0).status_code == 201
+    settle(user)
+
+    system.redis.kill()
+    assert_unavailable(user.add(1), "CACHE_UNAVAILABLE")
+    assert_unavailable(user.remove(0), "CACHE_UNAVAILABLE")
+    assert user.titles() == [0]
+
+    system.redis.restart()
+    wait_until(lambda: user.add(1).status_code == 201, within=PATIENCE)
+    assert user.titles() == [1, 0]
+
+
+def test_a_list_is_replaced_as_it_is_and_not_as_it_is_cached(system: System) -> None:
+    """One process alone has no Redis, so nobody else hears of what it changes."""
+    one = system.serve()
+    cut = system.launch(REDIS_URL=f"redis://127.0.0.1:{free_port()}")
+    cut.wait_until_ready()
+    assert one.add(0).status_code == 201
+    wait_until(one.cached, within=PATIENCE)
+    assert system.user(cut, one.user_id).add(1).status_code == 201
+    assert one.look() == ([0], True), "it has heard of the change, so this test shows nothing"
+
+    line = json.dumps({"contentId": TITLES[2], "contentType": "movie"})
+    headers = {"content-type": "application/x-ndjson"}
+    answer = one.http.post("/api/mylist/import?mode=replace", content=line, headers=headers)
+
+    assert answer.status_code == 200
+    assert one.titles() == [2]
