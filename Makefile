@@ -19,10 +19,10 @@ export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run serve seed test-fast test test-extended test-all soak test-watch coverage faults bench loadtest e2e lint format image kind-up kind-down up down lock clean
+.PHONY: help run serve seed test-fast test test-extended test-all test-lowest test-image-python mutations soak test-watch coverage faults bench loadtest e2e lint format image kind-up kind-down up down lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
 
 # `exec` everywhere below: Ctrl-C and SIGTERM reach the program itself, not a shell in between.
 
@@ -45,10 +45,10 @@ test-fast: $(TEST) ## Run the tests that need no server, in seconds; some: make 
 	@exec $(PYTEST) tests/unit $(ARGS)
 
 test: $(TEST) ## Run the tests that prove the product; some: make test ARGS=tests/contract
-	@exec $(PYTEST) --tier fast --tier standard --numprocesses $(WORKERS) $(ARGS)
+	@exec $(PYTEST) --tier fast --tier standard --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 test-extended: $(DEVELOPMENT) ## Run the tests that `make test` leaves out: they take minutes, or what .ci/run installs
-	@exec $(PYTEST) --tier extended --numprocesses $(WORKERS) $(ARGS)
+	@exec $(PYTEST) --tier extended --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 test-all: COVERAGE = yes
 test-all: forget-coverage test test-extended report-coverage ## Run every test and print the branch coverage
@@ -59,11 +59,44 @@ coverage: forget-coverage test ## Run `make test` and write what it covers as HT
 	@$(PY) -m coverage html --quiet --fail-under=0 --directory build/coverage/html
 	@$(PY) -m coverage report --fail-under=0
 
-.PHONY: forget-coverage report-coverage
 forget-coverage:
 	@rm -rf build/coverage && mkdir -p build/coverage
 report-coverage: $(TEST)
 	@$(PY) -m coverage combine --quiet && $(PY) -m coverage report
+
+# --- The versions that are promised: the lowest of everything on the oldest Python, and the image's Python. Each run has
+# an environment of its own, made when its lock changes.
+LOWEST_VENV := build/lowest
+IMAGE_VENV := build/image-python
+OLDEST_PYTHON := $(shell sed -n 's/^requires-python = ">=\([0-9.]*\),.*/\1/p' pyproject.toml)
+IMAGE_PYTHON := $(shell sed -n 's/^ARG PYTHON_IMAGE=python:\([0-9]*\.[0-9]*\).*/\1/p' Dockerfile)
+# What the service and its embedded servers ask for, by the bounds in pyproject.toml.
+BOUNDED := $(shell sed -nE '/^(dependencies|tracing|local) = \[/,/^\]/s/^ *"([A-Za-z0-9-]+).*/\1/p' pyproject.toml)
+
+test-lowest: $(LOWEST_VENV)/.installed ## Run most of `make test` on the oldest Python with the lowest versions allowed
+	$(call TEST_IN,$(LOWEST_VENV))
+
+test-image-python: $(IMAGE_VENV)/.installed ## Run most of `make test` on the Python of the image
+	$(call TEST_IN,$(IMAGE_VENV))
+
+define TEST_IN
+@$(BIN)/uv pip show --quiet --python $(1) $(BOUNDED) | awk '/^Name:/ { name = $$2 } /^Version:/ { print name, $$2 }'
+@exec $(1)/bin/python -m pytest --tier fast --tier standard --numprocesses $(WORKERS) --dist loadfile \
+	tests/unit tests/contract tests/integration $(ARGS)
+endef
+
+$(LOWEST_VENV)/.installed: locks/lowest.txt locks/install.txt pyproject.toml | $(PY)
+	@echo "Installing the lowest versions into $(LOWEST_VENV) ..."
+	@devtools/install.sh $(VENV) locks/lowest.txt $(LOWEST_VENV) $(OLDEST_PYTHON)
+	@touch $@
+
+$(IMAGE_VENV)/.installed: locks/test.txt locks/install.txt pyproject.toml Dockerfile | $(PY)
+	@echo "Installing what the tests need into $(IMAGE_VENV), on Python $(IMAGE_PYTHON) ..."
+	@devtools/install.sh $(VENV) locks/test.txt $(IMAGE_VENV) $(IMAGE_PYTHON)
+	@touch $@
+
+mutations: $(DEVELOPMENT) ## Put faults in, one at a time, and expect the tests to see each: make mutations ARGS="--tier fast"
+	@exec $(PY) -m devtools.mutations $(ARGS)
 
 soak: $(DEVELOPMENT) ## Load one process for ten minutes (or DURATION seconds): memory, descriptors, latency stay flat
 	@exec $(PY) -m tests.faults.soak --seconds $(or $(DURATION),600)
@@ -119,9 +152,12 @@ down: ## Stop those containers; their data stays (docker compose down --volumes 
 	docker compose down
 
 # The development lock is resolved first and constrains the others: one version of everything, everywhere.
-COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
-	--generate-hashes --no-header --no-annotate $(ARGS)
+RESOLVE = $(BIN)/uv pip compile --quiet --universal --python-version $(OLDEST_PYTHON) \
+	--generate-hashes --no-header --no-annotate
+COMPILE = $(RESOLVE) $(ARGS)
 CONSTRAINED = $(COMPILE) --constraints locks/development.txt
+# Starts from locks/test.txt and takes the packages of BOUNDED, and what goes with them, to their lowest versions.
+LOWEST = $(RESOLVE) --resolution lowest-direct $(BOUNDED:%=--upgrade-package %)
 
 lock: $(DEVELOPMENT) ## Bring locks/ in line with pyproject.toml; newest versions: make lock ARGS=--upgrade
 	@$(COMPILE) pyproject.toml --extra dev --group build --group install --group reload \
@@ -133,6 +169,8 @@ lock: $(DEVELOPMENT) ## Bring locks/ in line with pyproject.toml; newest version
 	@$(CONSTRAINED) --group build --output-file locks/build.txt >/dev/null
 	@$(CONSTRAINED) --group install --output-file locks/install.txt >/dev/null
 	@$(CONSTRAINED) --group reload --output-file locks/reload.txt >/dev/null
+	@sed -n '/==/s/ \\$$//p' locks/test.txt >locks/lowest.txt
+	@$(LOWEST) pyproject.toml --extra test --group build --output-file locks/lowest.txt >/dev/null
 	@$(COMPILE) --no-deps tests/chart/tools/helm.in --output-file tests/chart/tools/helm.txt >/dev/null
 	@$(COMPILE) tests/chart/tools/checkov.in --output-file tests/chart/tools/checkov.txt >/dev/null
 
@@ -155,17 +193,18 @@ $(DEVELOPMENT): locks/development.txt locks/install.txt pyproject.toml | $(PY)
 	@devtools/install.sh $(VENV) locks/development.txt
 	@touch $(LOCAL) $(TEST) $@
 
-# A Python is tried by running it: a version manager may leave a command that only says it has none.
+# A Python is tried by running it: a version manager may leave a command that only says it has none. 3.14 comes late,
+# because `make run` cannot bring its own MongoDB there.
 # Debian's python3 lacks ensurepip without python3-venv; then the system's pip serves the environment.
 $(PY):
 	@python=; \
-	for candidate in $(or $(PYTHON),python3.13 python3.12 python3.11 python3); do \
-		if $$candidate -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then \
+	for candidate in $(or $(PYTHON),python3.13 python3.12 python3.11 python3.14 python3); do \
+		if $$candidate -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; then \
 			python=$$candidate; break; \
 		fi; \
 	done; \
 	if [ -z "$$python" ]; then \
-		echo "mylist needs Python 3.11, 3.12 or 3.13: install one, or name one: make PYTHON=/path/to/python3" >&2; \
+		echo "mylist needs Python 3.11, 3.12, 3.13 or 3.14: install one, or name one: make PYTHON=/path/to/python3" >&2; \
 		exit 1; \
 	fi; \
 	if $$python -c 'import ensurepip' 2>/dev/null; then \

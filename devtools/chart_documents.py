@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import yaml
 
@@ -32,7 +32,8 @@ class Value(NamedTuple):
 def documented(path: Path) -> list[Value]:
     """Return every value that the file has a comment for, as `# -- meaning` on the line above it."""
     text = path.read_text()
-    return list(_documented(yaml.compose(text, Loader=yaml.SafeLoader), text.splitlines(), ""))
+    root = cast("yaml.MappingNode", yaml.compose(text, Loader=yaml.SafeLoader))
+    return list(_documented(root, text.splitlines(), ""))
 
 
 def undocumented(path: Path) -> list[str]:

@@ -1,10 +1,12 @@
 #!/bin/sh
-# Installs what a lock file holds, and the package itself, into an environment: devtools/install.sh VENV LOCK
+# Installs what a lock file holds, and the package itself, into an environment: devtools/install.sh VENV LOCK. With
+# devtools/install.sh VENV LOCK OTHER VERSION it makes the environment OTHER, with that version of Python, and installs
+# there; VENV has the tools.
 #
 # uv is several times as fast as pip. It does not read pip's configuration, so an index or an authority that is
 # configured for pip is passed on.
 set -eu
-venv=$1 lock=$2
+venv=$1 lock=$2 other=${3:-} version=${4:-}
 
 "$venv/bin/pip" install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes --requirement locks/install.txt
 
@@ -16,7 +18,11 @@ pip_option() {
 [ -n "${UV_INDEX:-}" ] || { index=$(pip_option extra-index-url) && [ -z "$index" ] || export UV_INDEX="$index"; }
 [ -n "${SSL_CERT_FILE:-}" ] || { file=$(pip_option cert) && [ -z "$file" ] || export SSL_CERT_FILE="$file"; }
 
-export VIRTUAL_ENV="$venv"
+# uv takes a Python of this machine, or else downloads it. The variable is pyenv's: without it the command of a Python
+# that is installed, but not selected, would only say so.
+[ -z "$other" ] || PYENV_VERSION="$version" "$venv/bin/uv" venv --quiet --clear --python "$version" "$other"
+
+export VIRTUAL_ENV="${other:-$venv}"
 "$venv/bin/uv" pip install --quiet --require-hashes --requirement "$lock"
 # The build backend comes from the lock too, hence no isolated build that would fetch another.
 "$venv/bin/uv" pip install --quiet --no-deps --no-build-isolation --editable .

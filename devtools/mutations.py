@@ -1,6 +1,6 @@
 """Faults put in on purpose: each changes one line of the project, and a test must fail of it.
 
-    python -m devtools.mutations [--only NAME …] [--tier TIER] [--jobs N]
+    python -m devtools.mutations [--only NAME …] [--tier TIER …] [--jobs N]
     python -m devtools.mutations --tree OLDER_CLONE --renames OLD=NEW …
 
 The list is `mutations.yaml`. Each fault is put into a copy of the tree, and pytest runs the test that the list names,
@@ -142,13 +142,13 @@ class Copy:
             self._write(path, text)
 
     def pytest(self, tier: str, tests: Sequence[str]) -> Ended:
-        """Runs tests of a tier and those before it, until one fails."""
+        """Runs those tests that are of a tier, until one fails."""
         of_tier = ["--tier", tier] if self._has_tiers else []
         return self._run(*_PYTEST, *of_tier, *tests)
 
     def _run(self, *arguments: str) -> Ended:
         began = time.monotonic()
-        process = subprocess.Popen(  # noqa: S603 - this Python
+        process = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=self._folder,
             env=self._environment,
@@ -256,7 +256,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Put faults in on purpose, and expect the tests to see them.")
     parser.add_argument("--tree", type=Path, default=ROOT, help="the tree to try them on (default: this one)")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these alone")
-    parser.add_argument("--tier", choices=_TIERS, default=_TIERS[-1], help="those of this tier and the ones before it")
+    parser.add_argument(
+        "--tier", action="append", choices=_TIERS, help="those of this tier; repeat it for more; all unless given"
+    )
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="how many at once (default 2)")
     parser.add_argument(
         "--renames", nargs="+", default=[], metavar="OLD=NEW", help="an older tree has OLD where the list has NEW"
@@ -267,7 +269,7 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """Runs the command; returns its exit status."""
     arguments = _arguments()
-    tiers = _TIERS[: _TIERS.index(arguments.tier) + 1]
+    tiers = arguments.tier or _TIERS
     every = mutations()
     if unknown := set(arguments.only or ()) - {each.name for each in every}:
         raise ListError(f"there is no {', '.join(sorted(unknown))}")

@@ -16,7 +16,7 @@ from devtools.waiting import wait_until
 from mylist.settings import explain
 
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""For `verify=` of httpx, which otherwise reads all authorities for each client: that takes longer than many requests."""
+"""For `verify=` of httpx, which otherwise reads all authorities for each client and takes longer than many requests."""
 
 _START_TIMEOUT = 60.0
 _STOP_TIMEOUT = 60.0

@@ -33,10 +33,12 @@ class StoreChoiceError(Exception):
 
 @dataclass(frozen=True)
 class Store:
-    """One store: what it is, and how to have its URI for as long as it is needed."""
+    """One store: what it is, how to have its URI for as long as it is needed, and whether it can be had at all."""
 
     source: str
     start: Callable[[], AbstractContextManager[str]]
+    check: Callable[[], None] = lambda: None
+    """Raise `ServerMissingError` when it cannot start here."""
     outlives_run: bool = False
     """Whether what a run leaves behind stays there; else to remove it is a waste of time."""
 
@@ -52,7 +54,8 @@ def choose_mongodb() -> Store:
     if _containers():
         start = partial(_container, _MONGODB_IMAGE, 27017, "mongodb", _mongodb_answers)
         return Store(f"a container of {_MONGODB_IMAGE}", start)
-    return Store("embedded SecantusDB", partial(_embedded, MongoServer))
+    check = partial(MongoServer.check_installed, setting="TEST_MONGODB_URI", target="test")
+    return Store("embedded SecantusDB", partial(_embedded, MongoServer), check)
 
 
 def choose_redis() -> Store:

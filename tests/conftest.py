@@ -1,7 +1,8 @@
 """What the tests of every layer share: the stores of the run, and the service as a process."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -11,7 +12,9 @@ from redis import Redis
 
 from devtools import ports
 from devtools.service_process import Service
-from devtools.stores import Store, choose_mongodb, choose_redis, with_database
+from devtools.stores import Store, StoreChoiceError, choose_mongodb, choose_redis, with_database
+from mylist.development.servers import ServerMissingError
+from tests.requirements import cannot
 
 pytest_plugins = ["tests.tiers"]
 
@@ -22,12 +25,41 @@ PATIENT = {"MONGODB_TIMEOUT": "5", "REDIS_TIMEOUT": "0.4", "SLOW_REQUEST": "60"}
 
 _MONGODB = pytest.StashKey[Store]()
 _REDIS = pytest.StashKey[Store]()
+_WITHOUT_STORES = [Path(__file__).with_name(folder) for folder in ("unit", "chart")]
 
 
 def pytest_configure(config: pytest.Config) -> None:
     ports.divide()
-    config.stash[_MONGODB] = choose_mongodb()
-    config.stash[_REDIS] = choose_redis()
+    try:
+        config.stash[_MONGODB] = choose_mongodb()
+        config.stash[_REDIS] = choose_redis()
+        if not _runs_without_stores(config):
+            config.stash[_MONGODB].check()
+    except (StoreChoiceError, ServerMissingError) as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def _runs_without_stores(config: pytest.Config) -> bool:
+    paths = [config.invocation_params.dir / argument.partition("::")[0] for argument in config.args]
+    return all(any(path.is_relative_to(folder) for folder in _WITHOUT_STORES) for path in paths)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None]:
+    yield from _without_missing_servers()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None]:
+    yield from _without_missing_servers()
+
+
+def _without_missing_servers() -> Generator[None]:
+    """Leave out a test that kills, freezes or guards an embedded server which this Python does not have."""
+    try:
+        yield
+    except ServerMissingError as error:
+        cannot(str(error))
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -1,6 +1,5 @@
 """Connections to the run's stores."""
 
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
@@ -13,20 +12,12 @@ from devtools.waiting import eventually
 from mylist.cache import connection as cache_connection
 from mylist.cache.commands import CacheCommands
 from mylist.cache.primaries import Primaries
-from mylist.development.servers import ValkeyServer, running
+from mylist.development.servers import running
 from mylist.errors import CacheUnavailableError
 from mylist.settings import Settings
 from mylist.store.connection import Database, Document, connect
 from mylist.store.indexes import create_indexes
-
-
-class DistributionRedis(ValkeyServer):
-    """The Redis that the operating system's distribution has, which is older than the run's own."""
-
-    name = "redis-server"
-
-    def command(self) -> list[str]:
-        return ["redis-server", *super().command()[1:]]
+from tests.integration.distribution import DistributionRedis
 
 
 @pytest.fixture(scope="session")
@@ -48,9 +39,13 @@ def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis_gr
         yield cluster
 
 
-@pytest.fixture(params=["the run's Redis", *filter(shutil.which, ["redis-server"]), "Sentinel", "Cluster"])
+def in_extended(name: str) -> object:
+    return pytest.param(name, marks=pytest.mark.extended)
+
+
+@pytest.fixture(params=["the run's Redis", *map(in_extended, ("redis-server", "Sentinel", "Cluster"))])
 def each_redis_url(request: pytest.FixtureRequest, redis_url: str) -> str:
-    """The REDIS_URL of the run's Redis, the distribution's where there is one, a Sentinel group and a Cluster."""
+    """The REDIS_URL of the run's Redis; in the extended tier also of another build and of groups."""
     match request.param:
         case "redis-server":
             return str(request.getfixturevalue("distribution_redis").uri)

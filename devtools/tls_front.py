@@ -1,0 +1,84 @@
+"""TLS in front of a server that has none: the Valkey from PyPI is built without it."""
+
+import asyncio
+import ssl
+import threading
+from contextlib import suppress
+from typing import Self
+
+from devtools.certificates import Certificates
+
+_HOST = "127.0.0.1"
+_PIECE = 65_536
+
+
+class TlsFront:
+    """Accepts TLS connections and forwards each to a port of this machine, in a thread. Use it as a context manager.
+
+    Args:
+        behind: the port of the server without TLS.
+        certificates: what the front shows, and the authority whose clients it accepts.
+        asks_clients: whether a client must show a certificate of that authority.
+
+    Attributes:
+        port: where it listens.
+    """
+
+    def __init__(self, behind: int, certificates: Certificates, *, asks_clients: bool = True) -> None:
+        self.port = 0
+        self._behind = behind
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificates.certificate, certificates.key)
+        if asks_clients:
+            self._context.load_verify_locations(certificates.authority)
+            self._context.verify_mode = ssl.CERT_REQUIRED
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._server = asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _open(self) -> asyncio.Server:
+        return await asyncio.start_server(self._accept, _HOST, 0, ssl=self._context, ssl_shutdown_timeout=1)
+
+    async def _close(self) -> None:
+        self._server.close()
+        for client in self._connections.values():
+            client.transport.abort()
+        while self._connections:
+            await asyncio.wait(self._connections)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = asyncio.create_task(self._forward(reader, writer))
+        self._connections[connection] = writer
+        connection.add_done_callback(self._connections.pop)
+        await connection
+
+    async def _forward(self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        try:
+            from_server, to_server = await asyncio.open_connection(_HOST, self._behind)
+        except OSError:  # nobody is there
+            to_client.transport.abort()
+            return
+        # Each closes the other side's connection when its own ends.
+        await asyncio.gather(_copy(from_client, to_server), _copy(from_server, to_client))
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(_PIECE):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()

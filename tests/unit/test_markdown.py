@@ -1,0 +1,49 @@
+"""Expectations beside the blocks of a document: a wrong status, a wrong count and an unknown word are noticed."""
+
+import pytest
+
+from tests.markdown import Block, ExpectationError, blocks
+
+ONE = "curl http://a/\n"
+TWO = "# curl, twice\ncurl -X POST \\\n  http://a/\nx=$(curl http://b/)\n"
+
+
+def test_a_block_has_what_stands_beside_it() -> None:
+    document = f"```bash\n{ONE}```\n\n```bash expect=200,304\n{TWO}```\n\n```json\n{{}}\n```\n\n```\nplain\n```\n"
+
+    assert blocks(document) == [
+        Block("bash", ONE),
+        Block("bash", TWO, (200, 304)),
+        Block("json", "{}\n"),
+        Block("", "plain\n"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("info", "statuses", "accepted"),
+    [
+        ("bash", [200, 204], True),
+        ("bash", [200, 404], False),
+        ("bash", [200, 304], False),
+        ("bash", [200], False),
+        ("bash", [200, 200, 200], False),
+        ("bash expect=200,404", [200, 404], True),
+        ("bash expect=200,404", [200, 200], False),
+        ("bash expect=200,404", [404, 200], False),
+        ("bash expect=200,404", [200], False),
+        ("bash expect=200,404", [200, 404, 404], False),
+    ],
+)
+def test_statuses_must_be_those_that_are_expected(info: str, statuses: list[int], *, accepted: bool) -> None:
+    [block] = blocks(f"```{info}\n{TWO}```\n")
+
+    assert block.accepts(statuses) is accepted
+
+
+@pytest.mark.parametrize(
+    "info",
+    ["bash status=201", "bash expect", "bash expect=", "bash expect=2xx", "bash expect=200, 201", "json expect=200"],
+)
+def test_what_cannot_be_understood_is_refused(info: str) -> None:
+    with pytest.raises(ExpectationError, match="expect=STATUS"):
+        blocks(f"```{info}\n{ONE}```\n")
