@@ -8,6 +8,8 @@ import yaml
 from tests.chart.rendering import CASES, rendered_case, values
 from tests.chart.tools.checkov import Finding, findings
 
+pytestmark = pytest.mark.extended
+
 EXPLAINED = values(Path(__file__).with_name("checkov.yaml"))["explained"]
 # Where each may be found: a finding elsewhere is a new one.
 ONLY_OF = {

@@ -23,6 +23,8 @@ from tests.contract.titles import MOVIE_IDS
 from tests.contract.wire import send
 from tests.requirements import cannot
 
+pytestmark = pytest.mark.extended
+
 JAVASCRIPT = "text/javascript; charset=utf-8"
 CONTENT_TYPES = {
     "/docs": "text/html; charset=utf-8",

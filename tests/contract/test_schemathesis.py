@@ -11,6 +11,8 @@ from schemathesis.checks import load_all_checks, negative_data_rejection, positi
 from devtools.service_process import Service
 from mylist.api.openapi import document
 
+pytestmark = pytest.mark.extended
+
 load_all_checks()
 # Too much is 413 here, be it bytes or ids.
 REFUSALS = [400, 404, 405, 409, 413, 422, "5xx"]

@@ -85,6 +85,7 @@ class TestCompose:
 
 
 class TestPrometheus:
+    @pytest.mark.extended
     def test_takes_its_configuration_with_the_rules(self) -> None:
         promtool("check", "config", str(FOLDER / "prometheus.yaml"))
 
@@ -194,6 +195,7 @@ class TestCluster:
         assert named
         assert named - {"MyListMongoDB"} <= alerts  # the beginning of several
 
+    @pytest.mark.extended
     def test_scales_by_metrics_that_there_are(self, tmp_path: Path) -> None:
         custom = ADAPTER["rules"]["custom"]
         queries = [rule["seriesQuery"] for rule in custom]

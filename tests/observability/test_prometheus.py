@@ -24,6 +24,8 @@ from tests.observability.dashboards import Expression, expressions
 from tests.observability.prometheus import NAMESPACE, POD, RULES, Prometheus, expositions, redis_exporter
 from tests.requirements import cannot
 
+pytestmark = pytest.mark.extended
+
 DATABASE = "observed"
 LOAD = 12.0
 """Seconds of load; more than two scrapes in the shortest window."""

@@ -88,10 +88,12 @@ def check_expression(expression: str) -> None:
 
 
 class TestRules:
+    @pytest.mark.extended
     @pytest.mark.parametrize("path", RULE_FILES, ids=lambda path: path.name)
     def test_are_accepted(self, path: Path) -> None:
         promtool("check", "rules", str(path))
 
+    @pytest.mark.extended
     @pytest.mark.parametrize("path", TEST_FILES, ids=lambda path: path.name)
     def test_do_what_their_tests_say(self, path: Path) -> None:
         promtool("test", "rules", str(path))
@@ -174,6 +176,7 @@ class TestRunbooks:
         for query in promql(path):
             check_expression(query)
 
+    @pytest.mark.extended
     def test_queries_are_promql(self, tmp_path: Path) -> None:
         queries = [query for path in RUNBOOKS for query in promql(path)]
 
