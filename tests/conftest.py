@@ -16,7 +16,7 @@ from devtools.stores import Store, StoreChoiceError, choose_mongodb, choose_redi
 from mylist.development.servers import ServerMissingError
 from tests.requirements import cannot
 
-pytest_plugins = ["tests.tiers"]
+pytest_plugins = ["tests.order", "tests.tiers"]
 
 Serve = Callable[..., Service]
 

@@ -1,0 +1,39 @@
+"""The order in which the workers of a parallel run take the files: those that take longest first.
+
+Each file goes to one worker, as its tests share servers; one of half a minute that began last would run on alone.
+"""
+
+from pathlib import Path
+
+import pytest
+
+_HERE = Path(__file__).parent
+# Those that take ten seconds or more, longest first.
+_LONGEST = [
+    _HERE / name
+    for name in (
+        "faults/test_start.py",
+        "faults/test_redis_outages.py",
+        "faults/test_mongodb_outages.py",
+        "contract/test_slow_clients.py",
+        "faults/test_overload.py",
+        "faults/test_shutdown.py",
+        "faults/test_freshness.py",
+        "contract/test_client.py",
+        "contract/test_auth.py",
+        "contract/test_reading.py",
+        "contract/test_changes.py",
+        "contract/test_metrics.py",
+    )
+]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.option.loadscopereorder = False  # by the number of tests, which says little
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        rank = {path: number for number, path in enumerate(_LONGEST)}
+        items.sort(key=lambda item: rank.get(item.path, len(rank)))
