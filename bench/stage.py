@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from redis import Redis as RedisClient
-from redis.exceptions import ConnectionError as RedisConnectionError
-
 from bench.client import Client, request
 from bench.placing import Placed, place
 from devtools.ports import free_port
 from devtools.scrape import Metrics
 from devtools.service_process import Service, answers, environment
+from devtools.tcp_proxy import TcpProxy
 from devtools.waiting import wait_until
 from mylist.development.servers import MongoServer, ValkeyServer, running
 from mylist.seeding.load_set import user_id
@@ -149,11 +147,9 @@ class Stage:
             return crowded.uri
         if redis.delay is None:
             return self._stores.redis.uri
-        port = free_port()
-        self._run("bench.proxy", str(port), str(self._stores.redis.port), str(redis.delay))
-        uri = f"redis://127.0.0.1:{port}/0"
-        wait_until(lambda: _answers(uri), within=_PATIENCE)
-        return uri
+        proxy = self._stack.enter_context(TcpProxy(self._stores.redis.port))
+        proxy.delay(0, redis.delay / 1000)
+        return f"redis://127.0.0.1:{proxy.ports[0]}/0"
 
     def _start_baseline(self) -> str:
         port = free_port()
@@ -197,11 +193,3 @@ def _is_believed(client: Client) -> bool:
     """Whether the service believes what is cached."""
     client.ask(request("GET", "/api/mylist/stats", user=user_id(1)), status=200)
     return client.headers["x-cache"] == "hit"
-
-
-def _answers(redis_url: str) -> bool:
-    try:
-        with RedisClient.from_url(redis_url) as redis:
-            return bool(redis.ping())
-    except RedisConnectionError:
-        return False

@@ -10,6 +10,7 @@ import yaml
 from devtools.chart_documents import README, documented, readme, undocumented
 from devtools.documents import COMMAND
 from mylist.settings import Explanation, explain
+from tests.chart.policies import Port, allows
 from tests.chart.rendering import CASES, CHART, ROOT, case, render, rendered_case, values
 
 FILES = ["values.yaml", "charts/mongodb/values.yaml", "charts/redis/values.yaml"]
@@ -216,6 +217,26 @@ class TestIdentityProvider:
 
         assert {"ports": [{"port": port, "protocol": "TCP"}]} in anywhere
         assert {"to": peers, "ports": [{"port": port, "protocol": "TCP"}]} in there
+
+
+class TestProbes:
+    def test_readiness_asks_whether_it_wants_traffic_and_the_others_whether_it_lives(self) -> None:
+        container = rendered_case("default").deployment()["spec"]["template"]["spec"]["containers"][0]
+        probes = ("startupProbe", "livenessProbe", "readinessProbe")
+
+        assert [container[probe]["httpGet"]["path"] for probe in probes] == ["/livez", "/livez", "/readyz"]
+
+
+class TestNetworkPolicy:
+    @pytest.mark.parametrize("same_namespace", [True, False])
+    def test_lets_the_pods_of_its_namespace_in_only_where_it_is_said(self, same_namespace: bool) -> None:
+        rendered = render(networkPolicy__sameNamespace=same_namespace)
+        api, http = rendered.deployment()["spec"]["template"], Port(3000, name="http")
+        stranger = {"metadata": {"labels": {"app": "stranger"}}}
+
+        assert allows(rendered, api, "ingress", stranger, http) is same_namespace
+        assert not allows(rendered, api, "ingress", "namespace/elsewhere", http)
+        assert not allows(rendered, api, "ingress", "anywhere", http)
 
 
 class TestScaling:

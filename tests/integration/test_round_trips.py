@@ -291,7 +291,11 @@ async def test_reads_at_the_same_moment_go_to_redis_together(own_redis: str) -> 
     await reads.get("first")  # opens the connection
     questions.clear()
 
-    assert await asyncio.gather(*(reads.get(f"key-{number}") for number in range(50))) == [None] * 50
+    keys = [f"key-{number}" for number in range(50)]
+    async with Redis.from_url(own_redis) as client:
+        await client.mset({key: f"what {key} holds" for key in keys})
+
+    assert await asyncio.gather(*map(reads.get, keys)) == [f"what {key} holds".encode() for key in keys]
     assert len(questions) == 1
     await commands.close()
     await done.wait()

@@ -1,6 +1,7 @@
-"""A MongoDB connection string that cannot be used: what is said about it, and what is not."""
+"""A MongoDB connection string: what is said about one that cannot be used, and what no other can change."""
 
 import pytest
+from pymongo import ReadPreference
 
 from mylist.settings import Settings
 from mylist.store.connection import StoreRefusedError, address, connect
@@ -55,6 +56,16 @@ def test_is_refused_for_an_option_that_the_driver_would_leave_out_with_a_warning
 )
 def test_address_is_that_of_the_hosts_alone(uri: str, expected: str) -> None:
     assert address(Settings(mongodb_uri=uri)) == expected
+
+
+async def test_cannot_do_without_a_majority() -> None:
+    """A write that only one member has may go with a failover, and a list that holds it must not be cached."""
+    client = connect(Settings(mongodb_uri="mongodb://host/lists?w=1&readConcernLevel=local&readPreference=nearest"))
+
+    assert client.write_concern.document == {"w": "majority"}
+    assert client.read_concern.level == "majority"
+    assert client.read_preference == ReadPreference.PRIMARY
+    await client.close()
 
 
 def refused(uri: str) -> str:

@@ -137,7 +137,7 @@ class Deployment:
 
     async def start(self) -> None:
         """Starts the service processes; MongoDB and Redis run already."""
-        for number, url in enumerate(await self.redis.connect(PROCESSES)):
+        for number, url in enumerate(self.redis.urls):
             stores = {"MONGODB_URI": self.mongodb.database(DATABASE), "REDIS_URL": url}
             self.replicas.append(Replica(number, self._folder, stores | self._settings, self._program))
         try:
@@ -172,7 +172,6 @@ class Deployment:
             *(replica.drain() for replica in self.replicas if replica.is_running),
             return_exceptions=True,
         )
-        await self.redis.disconnect()
         return [f"{end}" for end in ends if isinstance(end, BaseException)]
 
 

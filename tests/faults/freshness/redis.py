@@ -3,8 +3,8 @@
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from random import Random
@@ -12,9 +12,9 @@ from random import Random
 from redis import Redis as Client
 
 from devtools.redis_groups import RedisCluster, SentinelGroup
+from devtools.tcp_proxy import TcpProxy
 from devtools.waiting import wait_until
 from mylist.development.servers import ValkeyServer, running
-from tests.faults.freshness.links import Links
 
 KILL, FREEZE, FLUSH, LINK_CUT, FAILOVER = "redis-kill", "redis-freeze", "redis-flush", "link-cut", "redis-failover"
 
@@ -58,36 +58,31 @@ class Redis(ABC):
     def running(self) -> AbstractContextManager[object]:
         """Starts it, and ends it at the end."""
 
+    @property
     @abstractmethod
-    async def connect(self, processes: int) -> Sequence[str]:
-        """Gives the REDIS_URL of each service process."""
-
-    @abstractmethod
-    async def disconnect(self) -> None:
-        """Ends what `connect` has started."""
+    def urls(self) -> Sequence[str]:
+        """The REDIS_URL of each service process, while it is running."""
 
 
 class OneServer(Redis):
     """One server; each service process has a link to it that can be cut while the others hold."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, processes: int) -> None:
         self._server = ValkeyServer(folder)
-        self._links: Links | None = None
+        self._processes = processes
+        self._links: TcpProxy
         self.faults = {KILL: self._kill, FREEZE: self._freeze, FLUSH: self._flush, LINK_CUT: self._cut_link}
 
-    def running(self) -> AbstractContextManager[object]:
-        """Starts it, and ends it at the end."""
-        return running(self._server)
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Start it and the links, and end both at the end."""
+        with running(self._server), TcpProxy(self._server.port, links=self._processes) as self._links:
+            yield
 
-    async def connect(self, processes: int) -> Sequence[str]:
-        """Starts the links."""
-        self._links = await Links.start(self._server.port, processes)
+    @property
+    def urls(self) -> Sequence[str]:
+        """The REDIS_URL of each service process: its own link."""
         return [f"redis://127.0.0.1:{port}/0" for port in self._links.ports]
-
-    async def disconnect(self) -> None:
-        """Ends the links."""
-        if self._links:
-            await self._links.stop()
 
     async def _kill(self, dice: Random) -> str:
         seconds = _short_or_long(dice)
@@ -103,22 +98,22 @@ class OneServer(Redis):
         return await _flush_often([self._server.port], dice)
 
     async def _cut_link(self, dice: Random) -> str:
-        assert self._links is not None
-        victim, how = dice.randrange(len(self._links.ports)), dice.choice(["cut", "stall"])
+        victim, how = dice.randrange(self._processes), dice.choice(["cut", "stall"])
         seconds = dice.uniform(1.5, 5)
-        await self._links.turn(victim, how)
+        await asyncio.to_thread(self._links.cut if how == "cut" else self._links.stall, victim)
         try:
             await asyncio.sleep(seconds)
         finally:
-            await self._links.turn(victim, "heal")
+            await asyncio.to_thread(self._links.heal, victim)
         return f"{how} for process {victim} for {seconds:.2f} s"
 
 
 class Group(Redis):
     """A Sentinel group or a Cluster; it is struck where the list of some user is, and whole again afterwards."""
 
-    def __init__(self, group: SentinelGroup | RedisCluster, keys: Sequence[str]) -> None:
+    def __init__(self, group: SentinelGroup | RedisCluster, processes: int, keys: Sequence[str]) -> None:
         self._group = group
+        self._processes = processes
         self._keys = keys
         self.faults = {KILL: self._kill, FREEZE: self._freeze, FLUSH: self._flush, FAILOVER: self._fail_over}
 
@@ -126,12 +121,10 @@ class Group(Redis):
         """Starts it, and ends it at the end."""
         return self._group
 
-    async def connect(self, processes: int) -> Sequence[str]:
-        """Gives each process the same."""
-        return [self._group.url] * processes
-
-    async def disconnect(self) -> None:
-        """Does nothing."""
+    @property
+    def urls(self) -> Sequence[str]:
+        """The REDIS_URL of each service process: the same for all."""
+        return [self._group.url] * self._processes
 
     async def _kill(self, dice: Random) -> str:
         key = dice.choice(self._keys)
@@ -169,16 +162,16 @@ class Group(Redis):
         return len(replicas) == self._group.replicas and all(replica.has_copied() for replica in replicas)
 
 
-def make(topology: Topology, folder: Path, users: Sequence[str]) -> Redis:
-    """Makes a Redis, to be started; `users` are those whose lists it will hold."""
+def make(topology: Topology, folder: Path, processes: int, users: Sequence[str]) -> Redis:
+    """Return a Redis to be started, for so many service processes; it will hold the lists of these users."""
     keys = [f"mylist:{{{user}}}" for user in users]
     match topology:
         case Topology.SERVER:
-            return OneServer(folder)
+            return OneServer(folder, processes)
         case Topology.SENTINEL:
-            return Group(SentinelGroup(folder), keys)
+            return Group(SentinelGroup(folder), processes, keys)
         case Topology.CLUSTER:
-            return Group(RedisCluster(folder), keys)
+            return Group(RedisCluster(folder), processes, keys)
 
 
 async def _freeze(server: ValkeyServer, seconds: float) -> str:
