@@ -15,6 +15,7 @@ import pytest
 from devtools.ports import free_port
 from devtools.scrape import Metrics
 from devtools.service_process import Service, environment
+from devtools.tcp_proxy import TcpProxy
 from devtools.waiting import wait_until
 from tests.conftest import Serve
 from tests.tools.loadtests.runs import PEOPLE, ROOT, TITLES, command, run, seed
@@ -41,18 +42,12 @@ def delayed() -> Iterator[Delayed]:
 
         def start(url: str) -> str:
             parts = urlsplit(url)
-            program = [sys.executable, str(Path(__file__).with_name("delay.py"))]
-            process = started.enter_context(
-                subprocess.Popen(
-                    [*program, str(parts.hostname), str(parts.port), str(DELAY)],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                )
-            )
-            assert process.stdout is not None
+            assert parts.hostname is not None
+            assert parts.port is not None
+            proxy = started.enter_context(TcpProxy(parts.port, host=parts.hostname))
+            proxy.delay(0, DELAY)
             login, at, _ = parts.netloc.rpartition("@")
-            return parts._replace(netloc=f"{login}{at}127.0.0.1:{process.stdout.readline().strip()}").geturl()
+            return parts._replace(netloc=f"{login}{at}127.0.0.1:{proxy.ports[0]}").geturl()
 
         yield start
 
@@ -218,7 +213,7 @@ def test_a_service_that_cannot_be_tested_gets_no_verdict(service: Service, optio
 
 def test_every_plan_has_a_scenario_and_locust_finds_it() -> None:
     # In a process of its own, because Locust patches the one that imports it.
-    says = "import loadtests.locustfile as f, loadtest.plans as p; print(set(f.SCENARIOS) == set(p.PLANS),"
+    says = "import loadtests.locustfile as f, loadtests.plans as p; print(set(f.SCENARIOS) == set(p.PLANS),"
     says += " all(c.__name__ in f.__all__ for c in f.SCENARIOS.values()))"
     done = subprocess.run([sys.executable, "-c", says], cwd=ROOT, check=True, capture_output=True, text=True)
 
