@@ -126,6 +126,7 @@ def test_the_image_is_the_one_that_is_built_here(jobs: Rendered, name: str) -> N
     assert (ROOT / artifact["docker"]["dockerfile"]).exists()
 
 
+@pytest.mark.extended  # by Locust, which `make test` does not install
 def test_the_master_is_told_what_to_run_and_prints_the_verdict(jobs: Rendered) -> None:
     told = parsed(jobs, MASTER)
     given = variables(jobs)
@@ -150,6 +151,7 @@ def test_the_lists_are_those_that_skaffold_seeds(jobs: Rendered) -> None:
     assert str(patches["seed.titles"]) == variables(jobs)["LOADTEST_TITLES"]
 
 
+@pytest.mark.extended  # by Locust, which `make test` does not install
 def test_the_workers_find_their_master_and_it_waits_for_all_of_them(jobs: Rendered) -> None:
     told = parsed(jobs, WORKER)
     [port] = jobs.one("Service", MASTER)["spec"]["ports"]
@@ -201,6 +203,7 @@ def test_the_master_may_read_the_autoscaler_and_nothing_else(jobs: Rendered, tog
     assert not jobs.of_kind("ClusterRole", "ClusterRoleBinding")
 
 
+@pytest.mark.extended  # by Locust, which `make test` does not install
 def test_only_the_master_has_a_token_and_it_is_where_it_is_looked_for(jobs: Rendered) -> None:
     # Where it is looked for is said in a process of its own, as Locust's libraries are for one that they change.
     says = "from loadtests.autoscaler import ACCOUNT; print(ACCOUNT)"
