@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 from pymongo import AsyncMongoClient
+from pymongo.database import Database as SyncDatabase
 from pymongo.errors import AutoReconnect, DuplicateKeyError, OperationFailure, WaitQueueTimeoutError
 
 from mylist.errors import (
@@ -158,12 +159,14 @@ async def test_documents_that_are_no_items_are_left_out(
     assert "1 unreadable" in caplog.text
 
 
-async def test_a_long_list_is_loaded_whole(lists: ListStore, store_database: Database, user_id: str) -> None:
+async def test_a_long_list_is_loaded_whole(
+    lists: ListStore, database: SyncDatabase[dict[str, object]], user_id: str
+) -> None:
     documents = [
         {"userId": user_id, "contentId": number.to_bytes(12).hex(), "contentType": "movie", "addedAt": NOON}
         for number in range(5000)
     ]
-    await store_database.handle["mylist"].insert_many(documents)
+    database["mylist"].insert_many(documents)  # without the deadline that the service has
 
     assert len(await lists.load(user_id)) == 5000
 
