@@ -18,7 +18,7 @@ from mylist.development.servers import ServerStartError, running
 from mylist.lists.item import iso_format
 from tests.faults.freshness.answers import SHOW_EVERY, title_id, title_type
 from tests.faults.freshness.check import Violation, check
-from tests.faults.freshness.deployment import DATABASE, Deployment, now
+from tests.faults.freshness.deployment import DATABASE, PROCESSES, Deployment, now
 from tests.faults.freshness.documented import Window
 from tests.faults.freshness.faults import Struck, strike
 from tests.faults.freshness.history import MONGODB, Add, Operation, as_page, in_order
@@ -84,7 +84,8 @@ def run(folder: Path, scenario: Scenario, say: Callable[[str], None]) -> Run:
     mode, seed = scenario.mode, scenario.seed
     settings = {"CACHE_STRICT": "true"} if mode is Mode.STRICT else {}
     program = _UNFENCED if mode is Mode.NO_FENCE else ("-m", "mylist")
-    redis = make(scenario.redis, folder / "redis", [f"user-{number}" for number in range(scenario.users)])
+    users = [f"user-{number}" for number in range(scenario.users)]
+    redis = make(scenario.redis, folder / "redis", PROCESSES, users)
     deployment = Deployment(folder, redis, settings, program)
     with running(deployment.mongodb), redis.running():
         tally = Tally()

@@ -1,0 +1,194 @@
+"""The proxy behind which a server is further away, or whose links break."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from bench.samples import percentile
+from devtools.ports import free_port
+from devtools.tcp_proxy import TcpProxy
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+PATIENCE = 10
+
+
+class Echo:
+    """A server that answers with what it is told, and hangs up after `bye`."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.told = b""
+        self.clients: list[asyncio.StreamWriter] = []
+        self.ended = asyncio.Event()
+        """Set when a connection that said something has ended, or was reset."""
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.clients.append(writer)
+        try:
+            while data := await reader.read(65_536):
+                self.told += data
+                writer.write(data)
+                if data == b"bye":
+                    break
+        except ConnectionResetError:
+            pass
+        writer.close()
+        if self.told:
+            self.ended.set()
+
+
+@pytest.fixture
+async def echo() -> AsyncIterator[Echo]:
+    echo = Echo()
+    server = await asyncio.start_server(echo.answer, "127.0.0.1", 0)
+    echo.port = server.sockets[0].getsockname()[1]
+    yield echo
+    server.close()
+    for client in echo.clients:
+        await closed(client)
+
+
+@asynccontextmanager
+async def connected(proxy: TcpProxy, link: int = 0) -> AsyncIterator[Streams]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.ports[link])
+    yield reader, writer
+    await closed(writer)
+
+
+async def closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+async def ask(streams: Streams, question: bytes) -> None:
+    reader, writer = streams
+    writer.write(question)
+    async with asyncio.timeout(PATIENCE):
+        assert await reader.readexactly(len(question)) == question
+
+
+@pytest.mark.parametrize("milliseconds", [0, 0.25, 20])
+class TestDelay:
+    @pytest.fixture
+    @staticmethod
+    def proxy(echo: Echo, milliseconds: float) -> Iterator[TcpProxy]:
+        with TcpProxy(echo.port) as proxy:
+            proxy.delay(0, milliseconds / 1000)
+            yield proxy
+
+    async def test_answers_are_held_back_for_so_long(self, proxy: TcpProxy, milliseconds: float) -> None:
+        times = []
+        async with connected(proxy) as client:
+            for number in range(100):
+                began = time.perf_counter()
+                await ask(client, b"%03d" % number)
+                times.append((time.perf_counter() - began) * 1000)
+
+        assert min(times) >= milliseconds
+        # How much more it is says how busy the machine is, too.
+        assert percentile(times, 10) < milliseconds + 0.7
+
+    async def test_answers_arrive_in_order_and_whole(self, proxy: TcpProxy) -> None:
+        sent = b"".join(b"%07d\n" % number for number in range(50_000))
+        async with connected(proxy) as (reader, writer):
+            for start in range(0, len(sent), 1000):
+                writer.write(sent[start : start + 1000])
+                if start % 10_000 == 0:
+                    await writer.drain()
+            assert await reader.readexactly(len(sent)) == sent
+
+    async def test_when_the_server_hangs_up_its_last_words_arrive_before_the_end(self, proxy: TcpProxy) -> None:
+        async with connected(proxy) as (reader, writer), asyncio.timeout(PATIENCE):
+            writer.write(b"bye")
+            assert await reader.read() == b"bye"
+
+    async def test_when_the_client_hangs_up_the_server_is_told(self, proxy: TcpProxy, echo: Echo) -> None:
+        async with connected(proxy) as client:
+            await ask(client, b"hello")
+            assert not echo.ended.is_set()
+        async with asyncio.timeout(PATIENCE):
+            await echo.ended.wait()
+
+
+async def test_an_answer_does_not_overtake_those_that_are_held_back_for_longer(echo: Echo) -> None:
+    with TcpProxy(echo.port, links=2) as proxy:
+        async with connected(proxy, 1) as slow, connected(proxy) as other:
+            proxy.delay(1, 0.3)
+            slow[1].write(b"first ")
+            while b"first" not in echo.told:
+                await ask(other, b"?")
+            await ask(other, b"?")  # the proxy has read the answer to the first before it reads this one
+            proxy.delay(1, 0)
+            slow[1].write(b"second")
+            async with asyncio.timeout(PATIENCE):
+                assert await slow[0].readexactly(12) == b"first second"
+
+
+async def test_a_link_that_is_cut_resets_its_connections_and_the_new_ones_until_it_is_healed(echo: Echo) -> None:
+    with TcpProxy(echo.port, links=2) as proxy:
+        async with connected(proxy, 1) as client, connected(proxy) as other:
+            await ask(client, b"hello")
+            await ask(other, b"hello")
+
+            proxy.cut(1)
+            async with asyncio.timeout(PATIENCE):
+                with pytest.raises(ConnectionResetError):
+                    await client[0].read()
+                await echo.ended.wait()
+            with socket.create_connection(("127.0.0.1", proxy.ports[1])) as late:
+                late.settimeout(PATIENCE)
+                with pytest.raises(ConnectionResetError):
+                    late.recv(1)
+            await ask(other, b"still here")
+
+            proxy.heal(1)
+            async with connected(proxy, 1) as again:
+                await ask(again, b"hello again")
+
+
+async def test_a_link_that_is_stalled_passes_nothing_on_until_it_is_healed(echo: Echo) -> None:
+    with TcpProxy(echo.port, links=2) as proxy:
+        async with connected(proxy) as client:
+            await ask(client, b"hello")
+            [to_client] = echo.clients
+
+            proxy.stall(0)
+            client[1].write(b"question")
+            to_client.write(b"news ")
+            async with connected(proxy) as late, connected(proxy, 1) as other:
+                late[1].write(b"me too")
+                for _ in range(20):  # the proxy has had to do with whatever it can read meanwhile
+                    await ask(other, b".")
+                assert echo.told == b"hello" + b"." * 20
+
+                proxy.heal(0)
+                async with asyncio.timeout(PATIENCE):
+                    assert await client[0].readexactly(13) == b"news question"
+                    assert await late[0].readexactly(6) == b"me too"
+
+
+async def test_what_a_client_says_at_once_reaches_the_server(echo: Echo) -> None:
+    with TcpProxy(echo.port) as proxy:
+        for _ in range(50):
+            async with connected(proxy):
+                pass
+            async with connected(proxy) as client:
+                await ask(client, b"hello")
+
+
+def test_without_a_server_the_connection_is_closed() -> None:
+    with TcpProxy(free_port()) as proxy, socket.create_connection(("127.0.0.1", proxy.ports[0])) as client:
+        client.settimeout(PATIENCE)
+        assert client.recv(1) == b""
+
+
+def test_it_ends_with_its_context() -> None:
+    with TcpProxy(free_port()) as proxy:
+        socket.create_connection(("127.0.0.1", proxy.ports[0])).close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", proxy.ports[0]))
