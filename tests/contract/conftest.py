@@ -15,7 +15,7 @@ from tests.contract.titles import MATRIX_DOCUMENT, MOVIE_DOCUMENTS, SHOW_DOCUMEN
 
 # What clients of the tests keep their accounts with; it may not appear in a log.
 SECRET = "hunter2"
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds for what takes a moment on a machine that has nothing else to do."""
 
 

@@ -299,7 +299,7 @@ class TestImport:
     def test_in_tiny_chunks_does_not_keep_others_waiting(self, service: Service) -> None:
         head = f"POST /api/mylist/import HTTP/1.1\r\nHost: x\r\nuser-id: tiny\r\nContent-Type: {LINES}\r\n".encode()
         framing = b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
-        chunks = b"1\r\nx\r\n" * 100_000 + b"0\r\n\r\n"
+        chunks = b"1\r\nx\r\n" * 30_000 + b"0\r\n\r\n"
         answered = 0
         with connect(service) as other, ThreadPoolExecutor() as sender:
             answer = sender.submit(exchange, service.url, head + framing + chunks, patience=PATIENCE)
@@ -307,7 +307,7 @@ class TestImport:
                 answered += other.get("/livez").is_success
 
         assert answer.result().startswith(b"HTTP/1.1 200")
-        assert answered > 100, "about a thousand are answered meanwhile, and a handful where others have no turn"
+        assert answered > 30, "hundreds are answered meanwhile, and a handful where others have no turn"
 
     def test_needs_a_user(self, client: httpx.Client) -> None:
         answer = client.post("/api/mylist/import", content=line(MATRIX_ID), headers={"content-type": LINES})

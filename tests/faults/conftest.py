@@ -14,7 +14,7 @@ from devtools.service_process import NO_TLS, Container, Service
 from mylist.development.servers import MongoServer, ValkeyServer, running
 from tests.conftest import PATIENT
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds for what takes a moment on a machine that has nothing else to do."""
 TITLES = [f"{number:024x}" for number in range(1, 31)]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-PATIENCE = 300
+PATIENCE = 600
 
 
 def check_freshness(folder: Path, mode: str, *faults: str, **others: object) -> tuple[int, dict[str, Any], str]:

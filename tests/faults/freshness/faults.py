@@ -11,7 +11,7 @@ from tests.faults.freshness.deployment import Deployment, now
 from tests.faults.freshness.redis import FAULTS as REDIS_FAULTS
 from tests.faults.freshness.redis import Topology
 
-_RECOVERY_PATIENCE = 30.0
+_RECOVERY_PATIENCE = 120.0
 _PAUSE = (1.5, 3.0)
 """Seconds from one recovery to the next fault, in which the cache is in use."""
 

@@ -8,6 +8,8 @@ READS = ("items", "stats", "contains", "selection", "export", "changes")
 WRITES = ("add", "put", "remove", "discard", "batch", "merge", "replace", "clear")
 KINDS = READS + WRITES
 ALL = "any"
+LEAST_HITS = 1000
+"""Reads from the cache without which a run shows nothing; it goes on until there are so many."""
 
 _SHORTEST_GAP = 0.2
 """Seconds; shorter times without an answer are not kept."""

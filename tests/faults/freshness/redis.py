@@ -22,7 +22,7 @@ LOSES_DATA = (KILL, FLUSH, FAILOVER)
 """After these a fence may be gone while its change is still under way."""
 
 _FLUSHES = 8
-_WHOLE_AGAIN = 30.0
+_WHOLE_AGAIN = 120.0
 """Seconds until a group has all its replicas again; a primary that was frozen learns late that it is one no more."""
 
 Fault = Callable[[Random], Awaitable[str]]

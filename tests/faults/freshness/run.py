@@ -14,6 +14,7 @@ import uvloop
 from bson import ObjectId
 from pymongo import MongoClient
 
+from devtools.waiting import eventually
 from mylist.development.servers import ServerStartError, running
 from mylist.lists.item import iso_format
 from tests.faults.freshness.answers import SHOW_EVERY, title_id, title_type
@@ -22,11 +23,11 @@ from tests.faults.freshness.deployment import DATABASE, PROCESSES, Deployment, n
 from tests.faults.freshness.documented import Window
 from tests.faults.freshness.faults import Struck, strike
 from tests.faults.freshness.history import MONGODB, Add, Operation, as_page, in_order
-from tests.faults.freshness.measure import Tally
+from tests.faults.freshness.measure import LEAST_HITS, Tally
 from tests.faults.freshness.redis import Topology, make
 from tests.faults.freshness.workload import TITLES, Crowd, User
 
-_PATIENCE = 30.0
+_PATIENCE = 120.0
 _SHOWS = frozenset(title for title in range(TITLES) if (title + 1) % SHOW_EVERY == 0)
 _FIRST_ADDED = datetime(2026, 1, 1, tzinfo=UTC)
 _UNFENCED = ("-P", str(Path(__file__).with_name("unfenced.py")))
@@ -163,11 +164,15 @@ class _Load:
                 say=self._say,
             )
             await asyncio.sleep(max(until - now(), 0))
+            await eventually(self._were_enough, within=_PATIENCE)
         finally:
             over.set()
             await load
             self._tally.finish()
             self.ended = now()
+
+    async def _were_enough(self) -> bool:
+        return self._tally.caches["hit"] >= LEAST_HITS
 
     @contextmanager
     def _noting(self, when: str) -> Iterator[None]:
