@@ -1,7 +1,6 @@
 """skaffold.yaml: whatever it names is there, and fits what it is for."""
 
 import functools
-import itertools
 import re
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,10 @@ from tests.chart.skaffolding import Config, load
 
 PROFILES = ("prod-like", "observability", "loadtest")
 COMBINATIONS = [
-    tuple(chosen)
-    for length in range(len(PROFILES) + 1)
-    for each in itertools.combinations(PROFILES, length)
-    for chosen in itertools.permutations(each)
+    (),
+    *((profile,) for profile in PROFILES),
+    PROFILES,
+    PROFILES[::-1],  # skaffold applies them in the order in which they are named
 ]
 IMAGES = {"IMAGE_REPO_mylist": "mylist", "IMAGE_TAG_mylist": "built"}
 # What the chart kube-prometheus-stack makes for the release of this name: its port 80 is Grafana.

@@ -1,10 +1,10 @@
-"""The steps one after the other, and their table."""
+"""The steps one after the other, and the verdict."""
 
 from collections.abc import Callable
 
 from tests.e2e.cluster import CommandError
 from tests.e2e.course import take
-from tests.e2e.table import Row, Verdict, passed, table
+from tests.e2e.table import Verdict, passed
 
 
 def seeing(what: str) -> Callable[[], str]:
@@ -54,26 +54,3 @@ def test_without_an_installation_nothing_else_is_run() -> None:
 
     assert [row.verdict for row in rows] == [Verdict.FAILED, Verdict.NOT_RUN]
     assert not passed(rows)
-
-
-def test_table_has_a_line_for_each_step_and_a_sum() -> None:
-    rows = [
-        Row("install", "2 pods on 2 nodes", 24.6, Verdict.PASSED),
-        Row("kill a pod", "requests failed for 12.0 s", 5, Verdict.FAILED),
-    ]
-
-    assert table(rows).splitlines() == [
-        "step        what was seen               seconds  verdict",
-        "-" * 56,
-        "install     2 pods on 2 nodes                25  passed",
-        "kill a pod  requests failed for 12.0 s        5  FAILED",
-        "",
-        "1 of 2 steps passed",
-    ]
-
-
-def test_what_is_long_takes_more_lines() -> None:
-    lines = table([Row("install", "word " * 40, 1, Verdict.PASSED)]).splitlines()
-
-    assert [line.count("word") for line in lines[2:-2]] == [17, 17, 6]
-    assert max(map(len, lines)) < 120
