@@ -351,7 +351,7 @@ class TestKeySet:
             answers = list(threads.map(lambda each: ask(by_provider, each), made_up))
 
         assert {refusal(each) for each in answers} == {"The token is signed with a key that is not known"}
-        assert provider.asked == 2 + (time.monotonic() - began) // ASK_EVERY
+        assert 2 <= provider.asked <= 2 + (time.monotonic() - began) // ASK_EVERY
 
     def test_goes_on_when_the_provider_is_away(self, serve: Serve, provider: IdentityProvider) -> None:
         service = serve(AUTH_MODE="jwt", JWT_JWKS_URL=provider.url, NO_PROXY="127.0.0.1")
