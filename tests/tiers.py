@@ -37,7 +37,7 @@ TIERS = (
         "make test-all",
         "long fault runs, Sentinel and Cluster, other Redis builds, browser, Prometheus, tools",
         # Of the modules, what they import is not installed for the tiers before.
-        ("tools", "contract/test_docs.py", "contract/test_schemathesis.py"),
+        ("tools", "contract/test_docs_in_browser.py", "contract/test_schemathesis.py"),
     ),
 )
 
