@@ -11,9 +11,8 @@ that lacks a change which nobody is left to invalidate.
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import cast
+from typing import NamedTuple, cast
 
 import pytest
 from redis.asyncio import Redis
@@ -27,6 +26,7 @@ from mylist.lists.value import LIST_TAG, ListValue
 KEY = "mylist:{interleavings}"
 FOREVER = 3_600_000
 WRITER_NONCES = (b"writer-0", b"writer-1")
+MISSED = "a read missed an acknowledged change"
 HIDDEN = "a cached list lacks an acknowledged change"
 UNNOTICED = "a cached list lacks a change that nobody is left to invalidate"
 READER_NONCES = (b"reader-0", b"reader-1")
@@ -35,16 +35,14 @@ REIGNS = (b"reign--0", b"reign--1")
 VALUES = [ListValue.of(Item(n, bytes([n] * 12), "movie") for n in range(version)).data for version in range(3)]
 
 
-@dataclass(frozen=True)
-class Writer:
+class Writer(NamedTuple):
     """idle → fenced → committed → acknowledged, or crashed anywhere in between."""
 
     step: str = "idle"
     version: int = 0
 
 
-@dataclass(frozen=True)
-class Reader:
+class Reader(NamedTuple):
     """idle → empty → leased or loading → loaded → done; `floor` is what was acknowledged when it began."""
 
     step: str = "idle"
@@ -53,8 +51,9 @@ class Reader:
     lease: bytes = b""
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
+    """Tuples, as hundreds of thousands of them are compared."""
+
     database: int = 0
     acknowledged: int = 0
     held: bytes | None = None
@@ -65,19 +64,17 @@ class State:
     readers: tuple[Reader, Reader] = (Reader(), Reader())
 
     def with_writer(self, index: int, writer: Writer) -> "State":
-        writers = list(self.writers)
-        writers[index] = writer
-        return replace(self, writers=(writers[0], writers[1]))
+        first, second = self.writers
+        return self._replace(writers=(first, writer) if index else (writer, second))
 
     def with_reader(self, index: int, reader: Reader) -> "State":
-        readers = list(self.readers)
-        readers[index] = reader
-        return replace(self, readers=(readers[0], readers[1]))
+        first, second = self.readers
+        return self._replace(readers=(first, reader) if index else (reader, second))
 
     def violation(self) -> str | None:
         for reader in self.readers:
             if reader.step == "done" and reader.version < reader.floor:
-                return "a read missed an acknowledged change"
+                return MISSED
         if self.held and holds(LIST_TAG, self.held) and self.held.startswith(REIGNS[self.reign], 1):
             cached = ListValue(self.held[:1] + self.held[1 + REIGN_SIZE :]).total
             if cached < self.acknowledged:
@@ -146,18 +143,18 @@ async def writer_steps(server: Server, state: State, index: int) -> list[State]:
     match writer.step:
         case "idle":
             held = await server.place_fence(state, index)
-            return [replace(state.with_writer(index, Writer("fenced")), held=held)]
+            return [state.with_writer(index, Writer("fenced"))._replace(held=held)]
         case "fenced":
             version = state.database + 1
             return [
-                replace(state.with_writer(index, Writer("committed", version)), database=version),
+                state.with_writer(index, Writer("committed", version))._replace(database=version),
                 state.with_writer(index, Writer("crashed")),
             ]
         case "committed":
             held = await server.lift_fence(state, index)
             acknowledged = max(state.acknowledged, writer.version)
             return [
-                replace(state.with_writer(index, Writer("ended")), held=held, acknowledged=acknowledged),
+                state.with_writer(index, Writer("ended"))._replace(held=held, acknowledged=acknowledged),
                 state.with_writer(index, Writer("crashed")),
             ]
     return []
@@ -172,22 +169,22 @@ async def reader_steps(server: Server, state: State, index: int) -> list[State]:
         case "empty":
             lease = LEASE_TAG + READER_NONCES[index] + REIGNS[state.reign]
             held, met = await server.place_lease(state, lease)
-            after = replace(reader, step="leased", lease=lease) if met is None else _met(reader, met)
-            return [replace(state.with_reader(index, after), held=held)]
+            after = reader._replace(step="leased", lease=lease) if met is None else _met(reader, met)
+            return [state.with_reader(index, after)._replace(held=held)]
         case "leased":
-            return [state.with_reader(index, replace(reader, step="loaded", version=state.database))]
+            return [state.with_reader(index, reader._replace(step="loaded", version=state.database))]
         case "loading":
-            return [state.with_reader(index, replace(reader, step="done", version=state.database))]
+            return [state.with_reader(index, reader._replace(step="done", version=state.database))]
         case "loaded":
             held = await server.fill(state, reader.lease, reader.version)
-            return [replace(state.with_reader(index, replace(reader, step="done")), held=held)]
+            return [state.with_reader(index, reader._replace(step="done"))._replace(held=held)]
     return []
 
 
 def _met(reader: Reader, held: bytes) -> Reader:
     if holds(LIST_TAG, held):
-        return replace(reader, step="done", version=ListValue(held).total)
-    return replace(reader, step="loading")
+        return reader._replace(step="done", version=ListValue(held).total)
+    return reader._replace(step="loading")
 
 
 def expiry(state: State, *, early: bool) -> Iterator[State]:
@@ -204,23 +201,23 @@ def expiry(state: State, *, early: bool) -> Iterator[State]:
     elif holds(LEASE_TAG, state.held):
         alive = any(reader.lease == state.held and reader.step in {"leased", "loaded"} for reader in state.readers)
     if early or not alive:
-        yield replace(state, held=None)
+        yield state._replace(held=None)
 
 
 def failover(state: State) -> Iterator[State]:
     """The replica catches up, or takes the primary's place as it is; all know at once that its reign has begun."""
     if state.reign == 0:
         if state.replica != state.held:
-            yield replace(state, replica=state.held)
-        yield replace(state, held=state.replica, replica=None, reign=1)
+            yield state._replace(replica=state.held)
+        yield state._replace(held=state.replica, replica=None, reign=1)
 
 
 async def explore(
-    server: Server, *, early: bool = False, failing_over: bool = False, until: str = ""
+    server: Server, *, early: bool = False, failing_over: bool = False, until: frozenset[str] = frozenset()
 ) -> tuple[int, set[str]]:
-    """Goes through every reachable state, or until a violation; gives their number and the violations met."""
+    """Go through every reachable state, or until one of some violations; return their number and the violations met."""
     seen, waiting, violations = {State()}, deque([State()]), set[str]()
-    while waiting and until not in violations:
+    while waiting and violations.isdisjoint(until):
         state = waiting.popleft()
         if violation := state.violation():
             violations.add(violation)
@@ -280,7 +277,7 @@ async def test_without_the_reigns_a_failover_can_hide_an_acknowledged_write(
 ) -> None:
     monkeypatch.setattr(sys.modules[__name__], "REIGNS", (b"a reign!", b"a reign!"))
 
-    _, violations = await explore(server, failing_over=True, until=HIDDEN)
+    _, violations = await explore(server, failing_over=True, until=frozenset({HIDDEN}))
 
     assert HIDDEN in violations
 
@@ -301,7 +298,7 @@ async def test_without_any_of_its_conditions_the_protocol_fails(
 ) -> None:
     change(monkeypatch, script, condition, without)
 
-    _, violations = await explore(make_server())
+    _, violations = await explore(make_server(), until=frozenset({MISSED, HIDDEN, UNNOTICED}))
 
     assert violations
 
@@ -312,7 +309,7 @@ async def test_a_lift_that_leaves_a_list_it_finds_hides_an_acknowledged_write(
 ) -> None:
     change(monkeypatch, "LIFT_FENCE", "return redis.call('DEL', KEYS[1])", "return 0")
 
-    _, violations = await explore(make_server(), early=True)
+    _, violations = await explore(make_server(), early=True, until=frozenset({MISSED, HIDDEN}))
 
     assert violations - {UNNOTICED}
 
