@@ -191,7 +191,7 @@ class SentinelGroup:
         return (int(state["num-slaves"]), int(state["num-other-sentinels"])) == (2, 2)
 
 
-class _Node(Member):
+class ClusterNode(Member):
     """A node of a Cluster."""
 
     name = "Cluster node"
@@ -215,7 +215,7 @@ class RedisCluster:
     replicas = 3
 
     def __init__(self, folder: Path) -> None:
-        self._nodes = [_Node(folder / f"node-{number}") for number in range(6)]
+        self._nodes = [ClusterNode(folder / f"node-{number}") for number in range(6)]
         self.servers: Sequence[Member] = self._nodes
         self._running = ExitStack()
 
@@ -287,7 +287,7 @@ class RedisCluster:
             ports |= {primary[1] for low, high, primary, *_ in ranges if low <= slot <= high}
         return next((node for node in self._nodes if ports == {node.port}), None)
 
-    def _replicate(self, replica: _Node, primary: _Node) -> None:
+    def _replicate(self, replica: ClusterNode, primary: ClusterNode) -> None:
         name = primary.ask("CLUSTER MYID")
         wait_until(lambda: name in str(replica.ask("CLUSTER NODES")), within=PATIENCE)
         replica.ask("CLUSTER REPLICATE", name)

@@ -6,9 +6,9 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from redis.crc import key_slot
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
-from devtools.redis_groups import Member, RedisCluster, SentinelGroup, SentinelServer
+from devtools.redis_groups import PRIMARY_NAME, ClusterNode, Member, RedisCluster, SentinelGroup, SentinelServer
 from devtools.waiting import eventually
 from mylist.cache.commands import CacheCommands
 from mylist.cache.connection import connect
@@ -33,6 +33,31 @@ async def commands_of() -> AsyncIterator[Connect]:
     yield open_one
     for each in opened:
         await each.close()
+
+
+@pytest.fixture(scope="module")
+def primary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Member]:
+    server = Member(tmp_path_factory.mktemp("primary"))
+    with running(server):
+        yield server
+
+
+@pytest.fixture(scope="module")
+def lone_sentinel(primary: Member, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The REDIS_URL of a primary that one Sentinel watches."""
+    sentinel = SentinelServer(tmp_path_factory.mktemp("sentinel"))
+    sentinel.primary = primary
+    with running(sentinel):
+        yield f"redis+sentinel://127.0.0.1:{sentinel.port}/{PRIMARY_NAME}"
+
+
+@pytest.fixture(scope="module")
+def lone_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The REDIS_URL of a Cluster of one node, which has every slot."""
+    node = ClusterNode(tmp_path_factory.mktemp("node"))
+    with running(node):
+        node.ask("CLUSTER ADDSLOTSRANGE", 0, REDIS_CLUSTER_HASH_SLOTS - 1)
+        yield f"redis+cluster://127.0.0.1:{node.port}"
 
 
 async def answers(commands: CacheCommands) -> bool:
@@ -60,6 +85,20 @@ async def exercise(commands: CacheCommands, key: str) -> None:
     assert await commands.fill(key, lease, EMPTY, milliseconds=5000)
 
 
+@pytest.mark.parametrize("group", ["lone_sentinel", "lone_node"])
+async def test_the_smallest_group_serves_the_protocol(
+    commands_of: Connect, request: pytest.FixtureRequest, group: str
+) -> None:
+    commands = commands_of(request.getfixturevalue(group))
+    await eventually(lambda: answers(commands), within=10)
+    key = f"mylist:{{{uuid4().hex}}}"
+
+    await exercise(commands, key)
+
+    assert await commands.get_many([(key, None)]) == [EMPTY]
+
+
+@pytest.mark.extended
 async def test_keys_of_all_primaries_are_read_at_once(commands_of: Connect, redis_cluster: RedisCluster) -> None:
     commands = commands_of(redis_cluster.url)
     keys = [f"mylist:{{{uuid4().hex}}}" for _ in range(50)]
@@ -69,6 +108,7 @@ async def test_keys_of_all_primaries_are_read_at_once(commands_of: Connect, redi
     assert await commands.get_many([(key, None) for key in keys]) == [EMPTY, None] * 25
 
 
+@pytest.mark.extended
 async def test_a_key_is_found_while_its_slot_moves_and_after(commands_of: Connect, redis_cluster: RedisCluster) -> None:
     commands = commands_of(redis_cluster.url)
     stays, leaves = (f"mylist:{{{user}}}" for user in ("moving", "moving}2"))
@@ -104,6 +144,7 @@ def settle_slot(cluster: RedisCluster, slot: int, owner: str) -> None:
             server.ask("CLUSTER SETSLOT", slot, "NODE", owner)
 
 
+@pytest.mark.extended
 async def test_a_node_of_a_cluster_is_not_taken_for_all_of_it(
     commands_of: Connect, redis_cluster: RedisCluster
 ) -> None:
@@ -116,20 +157,24 @@ async def test_a_node_of_a_cluster_is_not_taken_for_all_of_it(
     assert "is a node of a Redis Cluster" in await why_not(commands)
 
 
-async def test_a_replica_is_not_taken_for_its_primary(commands_of: Connect, sentinel_group: SentinelGroup) -> None:
-    replica = next(server for server in sentinel_group.servers if server.role() == "slave")
+async def test_a_replica_is_not_taken_for_its_primary(
+    commands_of: Connect, primary: Member, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    replica = Member(tmp_path_factory.mktemp("replica"))
+    replica.primary = primary
+    with running(replica):
+        assert "is not a primary" in await why_not(commands_of(replica.uri))
 
-    assert "is not a primary" in await why_not(commands_of(f"redis://127.0.0.1:{replica.port}"))
 
-
-async def test_sentinels_that_know_no_such_primary_say_so(commands_of: Connect, sentinel_group: SentinelGroup) -> None:
-    commands = commands_of(sentinel_group.url.replace("mylist-primary", "another"))
+async def test_sentinels_that_know_no_such_primary_say_so(commands_of: Connect, lone_sentinel: str) -> None:
+    commands = commands_of(lone_sentinel.replace(PRIMARY_NAME, "another"))
 
     assert await why_not(commands) == (
         "most Sentinels do not tell, or not the same, where another is: No such master with that name"
     )
 
 
+@pytest.mark.extended
 async def test_without_one_sentinel_of_three_the_primary_goes_on(
     commands_of: Connect, sentinel_group: SentinelGroup
 ) -> None:
@@ -140,6 +185,7 @@ async def test_without_one_sentinel_of_three_the_primary_goes_on(
         await eventually(lambda: answers(commands), within=10)
 
 
+@pytest.mark.extended
 async def test_without_most_sentinels_nobody_knows_whether_the_primary_is_one(
     commands_of: Connect, sentinel_group: SentinelGroup
 ) -> None:
@@ -151,6 +197,7 @@ async def test_without_most_sentinels_nobody_knows_whether_the_primary_is_one(
     await eventually(lambda: answers(commands), within=10)
 
 
+@pytest.mark.extended
 async def test_a_minority_of_the_sentinels_moves_nobody(commands_of: Connect, sentinel_group: SentinelGroup) -> None:
     """One Sentinel tells of another primary, as one does that led a failover and is cut off from the others."""
     primary = sentinel_group.primary()
