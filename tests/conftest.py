@@ -1,7 +1,7 @@
 """What the tests of every layer share: the stores of the run, and the service as a process."""
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,6 +19,7 @@ from tests.requirements import cannot
 pytest_plugins = ["tests.order", "tests.tiers"]
 
 Serve = Callable[..., Service]
+NewDatabase = Callable[[], AbstractContextManager[str]]
 
 # How fast the machine is at the moment is no matter of the tests.
 PATIENT = {"MONGODB_TIMEOUT": "5", "REDIS_TIMEOUT": "0.4", "SLOW_REQUEST": "60"}
@@ -82,15 +83,26 @@ def redis_url(pytestconfig: pytest.Config) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def new_database(mongodb_server: str, pytestconfig: pytest.Config) -> NewDatabase:
+    """Opens a database that nothing else uses: its URI, for as long as the context lasts."""
+
+    @contextmanager
+    def opened() -> Iterator[str]:
+        name = f"mylist-test-{uuid4().hex[:12]}"
+        yield with_database(mongodb_server, name)
+        if pytestconfig.stash[_MONGODB].outlives_run:
+            with MongoClient[dict[str, object]](mongodb_server) as client:
+                client.drop_database(name)
+
+    return opened
+
+
 @pytest.fixture(scope="module")
-def mongodb_uri(mongodb_server: str, pytestconfig: pytest.Config) -> Iterator[str]:
+def mongodb_uri(new_database: NewDatabase) -> Iterator[str]:
     """The URI of a database of this module's own."""
-    name = f"mylist-test-{uuid4().hex[:12]}"
-    yield with_database(mongodb_server, name)
-    if not pytestconfig.stash[_MONGODB].outlives_run:
-        return
-    with MongoClient[dict[str, object]](mongodb_server) as client:
-        client.drop_database(name)
+    with new_database() as uri:
+        yield uri
 
 
 @pytest.fixture(scope="module")

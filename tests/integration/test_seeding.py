@@ -6,14 +6,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
 from devtools.service_process import environment
-from devtools.stores import with_database
 from devtools.waiting import wait_until
 from mylist.cli import main
 from mylist.development.servers import MongoServer, running
@@ -22,17 +20,16 @@ from mylist.seeding.load_set import LoadSet, title_id, title_type, user_id
 from mylist.seeding.target import TargetError, opened
 from mylist.settings import Settings
 from mylist.store.indexes import INDEXES
+from tests.conftest import NewDatabase
 
 USER = {"userId": sample.USER_ID}
 
 
 @pytest.fixture
-def uri(mongodb_server: str) -> Iterator[str]:
+def uri(new_database: NewDatabase) -> Iterator[str]:
     """The URI of a database of this test's own."""
-    name = f"mylist-test-{uuid4().hex[:12]}"
-    yield with_database(mongodb_server, name)
-    with MongoClient[dict[str, Any]](mongodb_server) as client:
-        client.drop_database(name)
+    with new_database() as uri:
+        yield uri
 
 
 @pytest.fixture
@@ -127,25 +124,24 @@ async def test_load_set_seeded_again_changes_nothing_and_a_larger_one_adds(
     assert await seed_load_set(uri, LoadSet(users=35, titles=50, items=10)) == sample.Seeded(10, 5, 50)
 
 
-def test_load_set_goes_on_where_it_was_killed(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mylist", "seed", "--users", "1000", "--titles", "100", "--items", "20"]
-    server = MongoServer(tmp_path)  # of its own: to drop as much from the shared one takes longer than the test
-    with running(server), MongoClient[dict[str, Any]](f"{server.uri}load") as client:
-        users, items = client["load"]["users"], client["load"]["mylist"]
-        settings = environment({"MONGODB_URI": f"{server.uri}load"})
-        with subprocess.Popen(command, cwd=tmp_path, env=settings) as process:
-            wait_until(users.find_one, within=30)
-            wait_until(lambda: items.count_documents({}) > 20 * users.count_documents({}), within=30)
-            process.kill()
-        assert 0 < users.count_documents({}) < 1000
+def test_load_set_goes_on_where_it_was_killed(uri: str, seeded: Database[dict[str, Any]], tmp_path: Path) -> None:
+    # Five batches of a hundred users: there is time to kill it in the second.
+    command = [sys.executable, "-m", "mylist", "seed", "--users", "500", "--titles", "100", "--items", "20"]
+    users, items = seeded["users"], seeded["mylist"]
+    settings = environment({"MONGODB_URI": uri})
+    with subprocess.Popen(command, cwd=tmp_path, env=settings) as process:
+        wait_until(users.find_one, within=30)
+        wait_until(lambda: items.count_documents({}) > 20 * users.count_documents({}), within=30)
+        process.kill()
+    assert 0 < users.count_documents({}) < 500
 
-        ended = subprocess.run(command, cwd=tmp_path, env=settings, capture_output=True, text=True, check=True)
-        assert ended.stderr == ""  # no progress bar where there is no terminal
-        assert ended.stdout.startswith("Added 0 titles, ")
-        assert users.count_documents({}) == 1000
-        assert items.count_documents({}) == 20_000
-        per_user = items.aggregate([{"$group": {"_id": "$userId", "items": {"$sum": 1}}}])
-        assert {each["items"] for each in per_user} == {20}
+    ended = subprocess.run(command, cwd=tmp_path, env=settings, capture_output=True, text=True, check=True)
+    assert ended.stderr == ""  # no progress bar where there is no terminal
+    assert ended.stdout.startswith("Added 0 titles, ")
+    assert users.count_documents({}) == 500
+    assert items.count_documents({}) == 10_000
+    per_user = items.aggregate([{"$group": {"_id": "$userId", "items": {"$sum": 1}}}])
+    assert {each["items"] for each in per_user} == {20}
 
 
 def test_commands_seed_and_index(
