@@ -43,6 +43,8 @@ TIERS = (
 
 
 _STANDARD, _EXTENDED = TIERS[1:]
+_GENERATED = _HERE / "contract" / "test_schemathesis.py"
+"""Its tests are collected by a plug-in that takes seconds to load."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -71,6 +73,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(_Counter(), "tiers")
+    paths = [config.invocation_params.dir / argument.partition("::")[0] for argument in config.args]
+    if _EXTENDED in _chosen(config) and any(_GENERATED.is_relative_to(path) for path in paths):
+        config.pluginmanager.import_plugin("schemathesis.pytest.plugin")
 
 
 class _Counter:
