@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import cycle, islice
 
@@ -40,13 +40,12 @@ class Changes:
         times: dict[str, list[float]] = defaultdict(list)
         first = number * _USERS_PER_ROUND % USERS
         with ExitStack() as stack:
-            empty = stack.enter_context(closing(Client(stage.url(BASELINE))))
+            empty = stack.enter_context(Client(stage.url(BASELINE)))
             clients = {
-                ending: stack.enter_context(closing(Client(stage.url(server))))
-                for ending, server in self.servers.items()
+                ending: stack.enter_context(Client(stage.url(server))) for ending, server in self.servers.items()
             }
             for user in islice(cycle(map(user_id, range(1, USERS + 1))), first, first + _USERS_PER_ROUND):
-                times[EMPTY].append(empty.ask(request("GET", "/empty"), status=200))
+                times[EMPTY].append(empty.measure(request("GET", "/empty"), status=200))
                 for ending, client in clients.items():
                     for step, took in _change(client, user):
                         times[step + ending].append(took)
@@ -61,9 +60,9 @@ def _change(client: Client, user: str) -> list[tuple[str, float]]:
     add = request("POST", "/api/mylist/add", user=user, body=_ADDED)
     remove = request("DELETE", f"/api/mylist/remove/{title_id(_TITLE)}", user=user)
     return [
-        ("items, 20, cached", client.ask(items, status=200, cache="hit")),
-        ("add", client.ask(add, status=201)),
-        ("items, 20, first read after a change", client.ask(items, status=200, cache="miss")),
-        ("remove", client.ask(remove, status=200)),
-        ("items, 20, first read after a change", client.ask(items, status=200, cache="miss")),
+        ("items, 20, cached", client.measure(items, status=200, cache="hit")),
+        ("add", client.measure(add, status=201)),
+        ("items, 20, first read after a change", client.measure(items, status=200, cache="miss")),
+        ("remove", client.measure(remove, status=200)),
+        ("items, 20, first read after a change", client.measure(items, status=200, cache="miss")),
     ]

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -135,9 +135,9 @@ class Stage:
     def _place(self, placed: Placed, server: Server) -> None:
         """Puts lists into the Redis of a service, and makes sure that it takes them for its own."""
         place(self.redis(server.redis), placed, TITLES)
-        with closing(Client(self.url(server))) as client:
+        with Client(self.url(server)) as client:
             first = request("GET", "/api/mylist/items", user=f"{placed.prefix}{1:08d}")
-            client.ask(first, status=200, cache="hit")
+            client.measure(first, status=200, cache="hit")
 
     def _start_redis(self, redis: Redis) -> str:
         if redis.others is not None:
@@ -175,11 +175,11 @@ class Stage:
         return service
 
     def _warm(self, service: Service) -> None:
-        with closing(Client(service.url)) as client, self.etags.open("w") as file:
+        with Client(service.url) as client, self.etags.open("w") as file:
             wait_until(lambda: _is_believed(client), within=_PATIENCE)
             for user in map(user_id, range(1, USERS + 1)):
-                client.ask(request("GET", "/api/mylist/items", user=user), status=200)
-                file.write(f"{user} {client.headers['etag']}\n")
+                client.measure(request("GET", "/api/mylist/items", user=user), status=200)
+                file.write(f"{user} {client.answer.headers['etag']}\n")
 
     def _run(self, module: str, *words: str) -> None:
         process = subprocess.Popen(
@@ -191,5 +191,5 @@ class Stage:
 
 def _is_believed(client: Client) -> bool:
     """Whether the service believes what is cached."""
-    client.ask(request("GET", "/api/mylist/stats", user=user_id(1)), status=200)
-    return client.headers["x-cache"] == "hit"
+    client.measure(request("GET", "/api/mylist/stats", user=user_id(1)), status=200)
+    return client.answer.headers["x-cache"] == "hit"

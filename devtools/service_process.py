@@ -7,10 +7,10 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from devtools.http_client import Client, NotAnsweredError, NotSentError, request
 from devtools.ports import free_port
 from devtools.waiting import wait_until
 from mylist.settings import explain
@@ -88,15 +88,11 @@ class Container(Service):
 
 def answers(url: str) -> bool:
     """Whether a GET is answered, and with success."""
-    parts = urlsplit(url)
-    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=_ANSWER_TIMEOUT)
     try:
-        connection.request("GET", parts.path)
-        return connection.getresponse().status == HTTPStatus.OK
-    except (OSError, HTTPException):
+        with Client(url, patience=_ANSWER_TIMEOUT) as client:
+            return client.ask(request("GET", urlsplit(url).path)).status == HTTPStatus.OK
+    except (NotSentError, NotAnsweredError):
         return False
-    finally:
-        connection.close()
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:

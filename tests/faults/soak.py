@@ -20,9 +20,9 @@ from tempfile import TemporaryDirectory
 from bson import ObjectId
 from pymongo import MongoClient
 
+from devtools.http_client import Pool, request
 from devtools.service_process import Service
 from mylist.development.servers import MongoServer, ValkeyServer, running
-from tests.faults.freshness.exchange import Exchange
 
 WORKERS = 16
 RATE = 40  # requests a second of each worker
@@ -51,8 +51,8 @@ class Window:
 class Load:
     """People who open the app, look around, and now and then change their list."""
 
-    def __init__(self, exchange: Exchange, seed: int) -> None:
-        self._exchange = exchange
+    def __init__(self, pool: Pool, seed: int) -> None:
+        self._pool = pool
         self._random = random.Random(seed)
         self.latencies: list[float] = []
         self.failed = 0
@@ -63,32 +63,31 @@ class Load:
         while due < until:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             began = time.monotonic()
-            answer = await self._exchange.ask(self._request())
+            answer = await self._pool.ask(self._request())
             self.latencies.append((time.monotonic() - began) * 1000)
             self.failed += answer.status >= 500
             due += 1 / RATE
 
     def _request(self) -> bytes:
         kind, title = self._random.random(), self._random.choice(TITLES)
-        headers = f"host: soak\r\nuser-id: user-{self._random.randrange(USERS)}\r\n"
+        headers = {"user-id": f"user-{self._random.randrange(USERS)}"}
         if kind < 0.9:
-            return f"GET /api/mylist/items?page={1 + int(kind * 2)} HTTP/1.1\r\n{headers}\r\n".encode()
+            return request("GET", f"/api/mylist/items?page={1 + int(kind * 2)}", headers)
         if kind < 0.95:
-            return f"GET /api/mylist/stats HTTP/1.1\r\n{headers}\r\n".encode()
+            return request("GET", "/api/mylist/stats", headers)
         if kind < 0.98:
-            body = json.dumps({"contentId": title, "contentType": "movie"})
-            head = f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
-            return f"POST /api/mylist/add HTTP/1.1\r\n{headers}{head}\r\n{body}".encode()
-        return f"DELETE /api/mylist/remove/{title} HTTP/1.1\r\n{headers}\r\n".encode()
+            body = json.dumps({"contentId": title, "contentType": "movie"}).encode()
+            return request("POST", "/api/mylist/add", headers | {"content-type": "application/json"}, body)
+        return request("DELETE", f"/api/mylist/remove/{title}", headers)
 
 
 async def soak(service: Service, seconds: float) -> list[Window]:
     """Loads the service for that long and gives the windows."""
-    exchange = Exchange(service.port)
+    pool = Pool(service.url)
     windows: list[Window] = []
     for number in range(WINDOWS):
         until = time.monotonic() + seconds / WINDOWS
-        loads = [Load(exchange, number * WORKERS + worker) for worker in range(WORKERS)]
+        loads = [Load(pool, number * WORKERS + worker) for worker in range(WORKERS)]
         await asyncio.gather(*(load.run(until) for load in loads))
         latencies = [latency for load in loads for latency in load.latencies]
         window = Window(
@@ -102,7 +101,7 @@ async def soak(service: Service, seconds: float) -> list[Window]:
         windows.append(window)
         sys.stdout.write(f"{number + 1:3d}  {window}\n")
         sys.stdout.flush()
-    exchange.close()
+    pool.close()
     return windows
 
 

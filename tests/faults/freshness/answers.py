@@ -6,7 +6,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from tests.faults.freshness.exchange import Answer
+from devtools.http_client import Answer
 from tests.faults.freshness.history import Marks, Page, Stats, as_page, in_order
 
 _T = TypeVar("_T")

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from devtools.http_client import NotAnsweredError, NotSentError, Pool, request
 from devtools.service_process import Service
 from devtools.waiting import eventually
 from mylist.development.servers import MongoServer
-from tests.faults.freshness.exchange import Exchange, NotAnsweredError, NotSentError
 from tests.faults.freshness.redis import Redis
 
 PROCESSES = 3
@@ -21,7 +21,7 @@ _PROBE_INTERVAL = 0.1
 _START_PATIENCE = 120.0
 _STOP_PATIENCE = 60.0
 _LAST_WORDS = 60
-_READYZ = b"GET /readyz HTTP/1.1\r\nhost: probe\r\n\r\n"
+_READYZ = request("GET", "/readyz")
 _SETTINGS = {
     "SHUTDOWN_DELAY": "0.5",  # several probes long
     "LOG_LEVEL": "warning",
@@ -60,7 +60,7 @@ class Replica:
         folder = self._folder / f"process-{self.number}-start-{len(self._services) + 1}"
         folder.mkdir()
         self._services.append(Service(folder, self._settings, program=("-X", "faulthandler", *self._program)))
-        self.exchange = Exchange(self.service.port)
+        self.pool = Pool(self.service.url)
         self._probe = asyncio.create_task(self._keep_probing())
 
     async def until_ready(self) -> None:
@@ -104,14 +104,14 @@ class Replica:
 
     async def _vacate(self) -> None:
         self.ready = False
-        self.exchange.close()
+        self.pool.close()
         if self._probe is not None:
             self._probe.cancel()
             with suppress(asyncio.CancelledError):
                 await self._probe
 
     async def _keep_probing(self) -> None:
-        probing = Exchange(self.service.port)
+        probing = Pool(self.service.url)
         try:
             while True:
                 try:

@@ -5,8 +5,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from devtools.http_client import Answer
 from tests.faults.freshness.answers import UnexpectedAnswerError, title_of, title_type
-from tests.faults.freshness.exchange import Answer
 from tests.faults.freshness.history import Page, as_page, in_order
 
 _MOST = 1000

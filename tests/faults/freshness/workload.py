@@ -8,6 +8,7 @@ from random import Random
 
 import msgspec
 
+from devtools.http_client import Answer, NotAnsweredError, NotSentError, request
 from devtools.waiting import eventually
 from mylist.lists.item import iso_format
 from tests.faults.freshness.answers import (
@@ -22,7 +23,6 @@ from tests.faults.freshness.answers import (
 )
 from tests.faults.freshness.deployment import Deployment, Replica, now
 from tests.faults.freshness.device import Device
-from tests.faults.freshness.exchange import Answer, NotAnsweredError, NotSentError
 from tests.faults.freshness.history import LARGEST_PAGE, Action, Item, Observation, Operation
 from tests.faults.freshness.measure import KINDS, READS, Tally
 from tests.faults.freshness.writes import Write, add, batch, clear, discard, merge, put, remove, replace
@@ -191,9 +191,9 @@ class Client:
         return [(title, iso_format(moment - dice.random() * _OLDEST)) for title in titles]
 
     async def _change(self, kind: str, write: Write) -> bool:
-        request = _request(write.method, write.path, self._user.id, write.body, write.content_type)
+        asked = _request(write.method, write.path, self._user.id, write.body, write.content_type)
         began = now()
-        answer, process = await self._ask(kind, request, None)
+        answer, process = await self._ask(kind, asked, None)
         if process is None:
             return False  # nobody got it
         if answer is None or answer.status >= 500:
@@ -205,13 +205,13 @@ class Client:
         self._note(kind, began, process, lambda: write.told(answer))
         return True
 
-    async def _ask(self, kind: str, request: bytes, replica: Replica | None) -> tuple[Answer | None, Replica | None]:
+    async def _ask(self, kind: str, asked: bytes, replica: Replica | None) -> tuple[Answer | None, Replica | None]:
         """Gives the answer if there is one, and the process that was asked if one took the request."""
         for _ in self._deployment.replicas:
             process = replica or self._deployment.next_replica()
             process.writing += kind not in READS
             try:
-                answer = await process.exchange.ask(request)
+                answer = await process.pool.ask(asked)
             except NotSentError:
                 process.ready = False
                 continue
@@ -223,8 +223,9 @@ class Client:
             if answer.status >= 500:
                 self._tally.failed(kind, code_of(answer))
             else:
-                process.hits += answer.cache == "hit"
-                self._tally.served(kind, now(), answer.cache)
+                cache = answer.headers.get("x-cache", "")
+                process.hits += cache == "hit"
+                self._tally.served(kind, now(), cache)
             return answer, process
         self._tally.failed(kind, "no process accepts")
         return None, None
@@ -273,7 +274,5 @@ class Crowd:
 
 
 def _request(method: str, path: str, user_id: str, body: bytes = b"", content_type: str = "application/json") -> bytes:
-    head = f"{method} /api/mylist/{path} HTTP/1.1\r\nhost: mylist\r\nuser-id: {user_id}\r\n"
-    if body:
-        head += f"content-type: {content_type}\r\ncontent-length: {len(body)}\r\n"
-    return head.encode() + b"\r\n" + body
+    headers = {"user-id": user_id, "content-type": content_type} if body else {"user-id": user_id}
+    return request(method, f"/api/mylist/{path}", headers, body)

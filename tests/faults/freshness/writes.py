@@ -12,9 +12,9 @@ from typing import Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
+from devtools.http_client import Answer
 from mylist.lists.item import iso_format
 from tests.faults.freshness.answers import Entry, UnexpectedAnswerError, code_of, title_id, title_of, title_type
-from tests.faults.freshness.exchange import Answer
 from tests.faults.freshness.history import Action, Add, Change, Contains, Discard, Item, Remove
 
 _LONGEST = timedelta(minutes=1)

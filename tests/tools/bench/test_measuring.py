@@ -1,8 +1,7 @@
 """One round of each kind of measurement, on real servers."""
 
-import json
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from subprocess import Popen
 
@@ -92,9 +91,9 @@ def test_changes_and_first_reads(stage: Stage) -> None:
     p50 = {name: sample.p50 or 0 for name, sample in samples.items()}
     assert 0 < p50["items, 20, cached"] < p50["add"]
     # The lists are again what they were.
-    with closing(Client(stage.url(USUAL))) as client:
-        client.ask(request("GET", "/api/mylist/stats", user=user_id(1)), status=200, cache="hit")
-        assert b'"total":25' in client.body
+    with Client(stage.url(USUAL)) as client:
+        client.measure(request("GET", "/api/mylist/stats", user=user_id(1)), status=200, cache="hit")
+        assert b'"total":25' in client.answer.body
 
 
 def test_drivers(stage: Stage) -> None:
@@ -134,12 +133,12 @@ def test_lists_of_others_are_many_and_ask_for_nothing(opened: Stores) -> None:
 
 def test_placed_lists_begin_alike_whatever_their_length(stage: Stage) -> None:
     pages = []
-    with closing(Client(stage.url(USUAL))) as client:
+    with Client(stage.url(USUAL)) as client:
         for placed in (Placed("long-", 3, 3000), Placed("short-", 3, 25)):
             stage.place(placed, USUAL)
             user = f"{placed.prefix}00000002"
-            client.ask(request("GET", "/api/mylist/items", user=user), status=200, cache="hit")
-            page = json.loads(client.body)["data"]
+            client.measure(request("GET", "/api/mylist/items", user=user), status=200, cache="hit")
+            page = client.answer.json()["data"]
             assert page["total"] == placed.length
             pages.append([(item["content"], item["addedAt"]) for item in page["items"]])
     assert pages[0] == pages[1]
@@ -147,11 +146,11 @@ def test_placed_lists_begin_alike_whatever_their_length(stage: Stage) -> None:
 
 
 def test_an_answer_that_was_not_expected_ends_the_measurement(stage: Stage) -> None:
-    with closing(Client(stage.url(USUAL))) as client:
+    with Client(stage.url(USUAL)) as client:
         with pytest.raises(UnexpectedAnswerError, match="200, hit in place of 200, miss"):
-            client.ask(request("GET", "/api/mylist/items", user=user_id(2)), status=200, cache="miss")
+            client.measure(request("GET", "/api/mylist/items", user=user_id(2)), status=200, cache="miss")
         with pytest.raises(UnexpectedAnswerError, match="400, None in place of 200, any"):
-            client.ask(request("GET", "/api/mylist/items"), status=200)
+            client.measure(request("GET", "/api/mylist/items"), status=200)
 
 
 @pytest.mark.usefixtures("generator")

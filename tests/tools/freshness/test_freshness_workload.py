@@ -1,17 +1,14 @@
-"""What the freshness checker makes of the service's answers, and of the lack of one."""
+"""What the freshness checker makes of the service's answers."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
+from devtools.http_client import Answer
 from tests.faults.freshness.answers import UnexpectedAnswerError, read_export, title_id, title_type
 from tests.faults.freshness.check import Kind, check
 from tests.faults.freshness.device import Device
-from tests.faults.freshness.exchange import Answer, Exchange, NotAnsweredError
 from tests.faults.freshness.history import Action, Add, Change, Contains, Discard, Operation, Remove, as_page
 from tests.faults.freshness.writes import Write, add, batch, clear, discard, merge, put, remove, replace
 
@@ -20,11 +17,11 @@ USER = "user-1"
 
 
 def answer(data: object, status: int = 200) -> Answer:
-    return Answer(status, "", json.dumps({"success": True, "data": data}).encode())
+    return Answer(status, {}, json.dumps({"success": True, "data": data}).encode())
 
 
 def lines(*each: object) -> Answer:
-    return Answer(200, "", b"".join(json.dumps(line).encode() + b"\n" for line in each))
+    return Answer(200, {}, b"".join(json.dumps(line).encode() + b"\n" for line in each))
 
 
 def entry(title: int, added_at: str = A) -> dict[str, Any]:
@@ -36,7 +33,7 @@ def outcome(title: int, outcome: str) -> dict[str, Any]:
 
 
 def refused(code: str, status: int) -> Answer:
-    return Answer(status, "", json.dumps({"code": code}).encode())
+    return Answer(status, {}, json.dumps({"code": code}).encode())
 
 
 def changed(title: int, added_at: str | None) -> dict[str, Any]:
@@ -110,7 +107,7 @@ class TestWhatAnAnswerTells:
             (put(USER, 1), answer({"userId": USER, **entry(1)}), [FOUND]),
             (remove(1), answer(None), [Remove(1)]),
             (remove(1), refused("ITEM_NOT_IN_LIST", 404), [MISSING]),
-            (discard(1), Answer(204, "", b""), [Discard(1)]),
+            (discard(1), Answer(204, {}, b""), [Discard(1)]),
             (clear([1, 2]), answer({"removed": 1}), [Discard(1), Discard(2)]),
             (
                 batch([2, 3], [1, 4]),
@@ -193,45 +190,3 @@ class TestExport:
     def test_other_lines_are_unexpected(self, wrong: Answer) -> None:
         with pytest.raises(UnexpectedAnswerError):
             read_export(wrong, USER)
-
-
-CHUNKS = [b"3\r\none\r\n", b"c\r\n\r\ntwo\r\nthree\r\n", b"0\r\n\r\n"]
-CHUNKED = b"\r\n".join([b"HTTP/1.1 200 OK", b"transfer-encoding: chunked", b"x-cache: hit", b"", b"".join(CHUNKS)])
-
-
-@asynccontextmanager
-async def serving(sent: bytes, size: int) -> AsyncIterator[Exchange]:
-    """Serves the same answer to one client, some bytes at a time; when there are fewer than `CHUNKED`, only once."""
-    ended = asyncio.Event()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while await reader.read(100):
-            for start in range(0, len(sent), size):
-                writer.write(sent[start : start + size])
-                await writer.drain()
-                await asyncio.sleep(0)
-            if len(sent) < len(CHUNKED):
-                break
-        writer.close()
-        await writer.wait_closed()
-        ended.set()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        exchange = Exchange(server.sockets[0].getsockname()[1])
-        yield exchange
-        exchange.close()
-        await ended.wait()
-
-
-@pytest.mark.parametrize("size", [1, 7, len(CHUNKED)])
-async def test_an_answer_in_chunks_is_put_together(size: int) -> None:
-    async with serving(CHUNKED, size) as exchange:
-        for _ in range(2):
-            assert await exchange.ask(b"one") == Answer(200, "hit", b"one\r\ntwo\r\nthree")
-
-
-@pytest.mark.parametrize("missing", [1, 5, 8])
-async def test_an_answer_that_ends_before_the_last_chunk_is_none(missing: int) -> None:
-    async with serving(CHUNKED[:-missing], 100) as exchange:
-        with pytest.raises(NotAnsweredError):
-            await exchange.ask(b"one")
