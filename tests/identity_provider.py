@@ -4,14 +4,15 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager
 from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+
+from tests.answering import Answering, answering
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -72,30 +73,17 @@ class IdentityProvider:
         """Serves until the end of the block."""
         provider = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
+        class Handler(Answering):
+            def do_GET(self) -> None:  # noqa: N802 - as http.server calls it
                 provider.asked += 1
                 body = json.dumps({"keys": provider.keys}).encode() if provider.body is None else provider.body
                 time.sleep(provider.delay)
                 provider.answering.wait()
-                self.send_response(provider.status)
-                self.send_header("Location", "/elsewhere")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                with suppress(ConnectionError):  # who asked may not have waited
-                    self.wfile.write(body)
+                self.answer(body, "application/json", provider.status, location="/elsewhere")
 
-            def log_message(self, *_: object) -> None:
-                """Says nothing."""
-
-        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-            server.daemon_threads = True
-            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-            thread.start()
-            self.url = f"http://127.0.0.1:{server.server_port}/jwks.json"
+        with answering(Handler) as port:
+            self.url = f"http://127.0.0.1:{port}/jwks.json"
             try:
                 yield self
             finally:
                 self.answering.set()
-                server.shutdown()
-                thread.join()

@@ -1,7 +1,6 @@
 """Clients that take all the time in the world, or leave without a word: they cost a connection, and not for long."""
 
 import asyncio
-import json
 import resource
 import socket
 import struct
@@ -20,7 +19,7 @@ from mylist.lists import imports
 from tests.conftest import Serve
 from tests.contract.conftest import PATIENCE, connect
 from tests.contract.shapes import check_shape
-from tests.contract.wire import exchange
+from tests.contract.wire import exchange, parse
 from tests.requirements import cannot
 
 pytestmark = pytest.mark.usefixtures("unharmed")
@@ -61,17 +60,12 @@ class Ended:
     def assert_in_time(self, *statuses: int, most: float) -> None:
         """It was told these statuses, each with the one error body, and the connection was closed in time."""
         assert self.seconds < most
-        told = []
-        rest = self.received
-        while rest:
-            head, _, rest = rest.partition(b"\r\n\r\n")
-            told.append(int(head.split(b" ")[1]))
-            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-            check_shape("", "", told[-1], rest[:length])
-            if told[-1] == 408:
-                assert json.loads(rest[:length]).items() >= TOO_SLOW.items()
-            rest = rest[length:]
-        assert told == list(statuses)
+        answers = parse(self.received)
+        for answer in answers:
+            check_shape("", "", answer.status, answer.body)
+            if answer.status == 408:
+                assert answer.json().items() >= TOO_SLOW.items()
+        assert [answer.status for answer in answers] == list(statuses)
 
 
 async def drip(url: str, at_once: bytes, endless: bytes = b"") -> Ended:

@@ -17,6 +17,7 @@ from mylist.errors import CacheUnavailableError
 from mylist.settings import Settings
 from mylist.store.connection import Database, Document, connect
 from mylist.store.indexes import create_indexes
+from tests.conftest import PATIENT
 from tests.integration.distribution import DistributionRedis
 
 
@@ -69,7 +70,7 @@ async def primaries(each_redis_url: str) -> AsyncIterator[Primaries]:
             return False
         return True
 
-    await eventually(answers, within=10)
+    await eventually(answers, within=30)
     yield primaries
     await primaries.close()
 
@@ -87,8 +88,7 @@ async def redis_client(primaries: Primaries) -> AsyncIterator[Redis | RedisClust
 
 @pytest.fixture
 def settings(mongodb_uri: str, redis_url: str) -> Settings:
-    # As patient as it may be: how fast the machine is at the moment is no matter of these tests.
-    return Settings.load({"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url, "MONGODB_TIMEOUT": "5"})
+    return Settings.load({"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url, **PATIENT})
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def title_of(entry: Entry) -> str | None:
 @pytest.fixture
 async def world(settings: Settings) -> AsyncIterator[World]:
     finds = Finds()
-    client = AsyncMongoClient[Document](settings.mongodb_uri, event_listeners=[finds], timeoutMS=2000)
+    client = AsyncMongoClient[Document](settings.mongodb_uri, event_listeners=[finds], timeoutMS=30_000)
     world = World(client, settings, finds)
     await world.database.check()
     yield world
@@ -109,7 +109,7 @@ async def test_an_ageing_title_is_served_and_fetched_again_behind_the_readers_ba
     assert world.finds.count == 1
     world.now = TTL
     assert await world.titles(movie) == ["old name"]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while await world.titles(movie) != ["new name"]:
             await asyncio.sleep(0)
     assert world.finds.count == 2

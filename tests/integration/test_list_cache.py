@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from uuid import uuid4
 
 import pytest
@@ -229,8 +229,18 @@ async def test_a_request_that_goes_away_leaves_its_load_to_the_others(cache: Cac
     first = asyncio.create_task(cache.total(user_id))
     while not lists.loads:
         await asyncio.sleep(0)
+    looked, look = asyncio.Event(), cache.commands.get_many
+
+    async def noted_look(keys: Sequence[tuple[str, int | None]]) -> list[bytes | None]:
+        held = await look(keys)
+        looked.set()
+        return held
+
+    cache.commands.get_many = noted_look  # type: ignore[assignment, method-assign]
     second = asyncio.create_task(cache.total(user_id))
-    await asyncio.sleep(0.2)  # for it to meet the lease
+    await looked.wait()
+    for _ in range(10):  # turns of the event loop, for it to meet the lease
+        await asyncio.sleep(0)
     first.cancel()
     lists.hold.set()
 
@@ -435,10 +445,13 @@ async def test_a_write_waits_until_nobody_takes_the_former_primary_for_one(
         assert time.monotonic() - began > DOUBT_AFTER
     cache.clock.now += 1
     await cache.link.heartbeat()
-    began = time.monotonic()
-    async with cache.writing(user_id):
-        lists.change()
-    assert time.monotonic() - began < DOUBT_AFTER
+    took = []
+    for _ in range(3):  # a busy machine may hold one up
+        began = time.monotonic()
+        async with cache.writing(user_id):
+            lists.change()
+        took.append(time.monotonic() - began)
+    assert min(took) < DOUBT_AFTER
 
 
 async def test_a_process_that_was_stopped_in_a_write_acknowledges_it_only_when_it_knows_the_primary_again(
@@ -450,7 +463,7 @@ async def test_a_process_that_was_stopped_in_a_write_acknowledges_it_only_when_i
             cache.clock.now += 10
 
     writing = asyncio.create_task(write())
-    await eventually(lambda: _is_gone(redis_client, user_id), within=5)
+    await eventually(lambda: _is_gone(redis_client, user_id), within=30)
     await asyncio.sleep(0.2)
     assert not writing.done()
     # Meanwhile somebody who knows the primary has cached what was there before the write.
@@ -501,15 +514,25 @@ async def test_thousands_that_are_owed_are_delivered_well_within_the_grace(
     cache: Cache, redis_client: Redis, user_id: str
 ) -> None:
     keys = [key(f"{user_id}-{number}") for number in range(5000)]
+    placing = redis_client.pipeline(transaction=False)
     for each in keys:
-        await redis_client.set(each, ListValue.of([]).data, ex=60)
+        placing.set(each, ListValue.of([]).data, ex=60)
         cache.link.owe(each, b"12345678")
-    began = time.monotonic()
+    await placing.execute()
+    batches, lift = [], cache.commands.lift_fences
+
+    async def noted_lift(fences: Sequence[tuple[str, bytes]]) -> None:
+        batches.append(len(fences))
+        await lift(fences)
+
+    cache.commands.lift_fences = noted_lift  # type: ignore[method-assign]
+    began = time.process_time()
 
     await cache.link.heartbeat()
 
     assert cache.link.owed == 0
-    assert time.monotonic() - began < GRACE
+    assert batches == [500] * 10, "as few round trips"
+    assert time.process_time() - began < GRACE, "of this process alone, however busy the machine is"
     assert not any([await redis_client.exists(each) for each in keys[::100]])
 
 

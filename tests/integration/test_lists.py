@@ -79,8 +79,8 @@ async def opened(database: Database, store: ListStore, primaries: Primaries) -> 
         load,
         ttl=60,
         strict=False,
-        load_deadline=5,
-        write_deadline=5,
+        load_deadline=30,
+        write_deadline=30,
         check_every=0,
     )
     catalogue = Catalogue(ContentStore(database), ttl=60, capacity=100)
@@ -138,7 +138,7 @@ async def test_a_full_list_takes_no_more_and_still_says_what_it_has(
 async def test_a_batch_of_which_mongodb_did_a_half_says_so(tmp_path: Path, primaries: Primaries, user_id: str) -> None:
     server = MongoServer(tmp_path / "mongodb")
     with running(server):
-        settings = Settings.load({"MONGODB_URI": server.database("batch"), "MONGODB_TIMEOUT": "1"})
+        settings = Settings.load({"MONGODB_URI": server.database("batch"), "MONGODB_TIMEOUT": "3"})
         client = connect(settings)
         database = Database(client, settings)
         await database.check()

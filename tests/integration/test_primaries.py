@@ -27,7 +27,7 @@ async def commands_of() -> AsyncIterator[Connect]:
     opened = []
 
     def open_one(url: str) -> CacheCommands:
-        opened.append(CacheCommands(connect(replace(Settings.load({"REDIS_URL": url}), redis_timeout=2.0))))
+        opened.append(CacheCommands(connect(replace(Settings.load({"REDIS_URL": url}), redis_timeout=5.0))))
         return opened[-1]
 
     yield open_one
@@ -90,7 +90,7 @@ async def test_the_smallest_group_serves_the_protocol(
     commands_of: Connect, request: pytest.FixtureRequest, group: str
 ) -> None:
     commands = commands_of(request.getfixturevalue(group))
-    await eventually(lambda: answers(commands), within=10)
+    await eventually(lambda: answers(commands), within=30)
     key = f"mylist:{{{uuid4().hex}}}"
 
     await exercise(commands, key)
@@ -168,10 +168,12 @@ async def test_a_replica_is_not_taken_for_its_primary(
 
 async def test_sentinels_that_know_no_such_primary_say_so(commands_of: Connect, lone_sentinel: str) -> None:
     commands = commands_of(lone_sentinel.replace(PRIMARY_NAME, "another"))
+    reason = "most Sentinels do not tell, or not the same, where another is: No such master with that name"
 
-    assert await why_not(commands) == (
-        "most Sentinels do not tell, or not the same, where another is: No such master with that name"
-    )
+    async def say_so() -> bool:  # only of one that answers in time
+        return await why_not(commands) == reason
+
+    await eventually(say_so, within=30)
 
 
 @pytest.mark.extended
@@ -179,10 +181,10 @@ async def test_without_one_sentinel_of_three_the_primary_goes_on(
     commands_of: Connect, sentinel_group: SentinelGroup
 ) -> None:
     commands = commands_of(sentinel_group.url)
-    await eventually(lambda: answers(commands), within=10)
+    await eventually(lambda: answers(commands), within=30)
 
     with frozen(sentinel_group.sentinels[0]):
-        await eventually(lambda: answers(commands), within=10)
+        await eventually(lambda: answers(commands), within=30)
 
 
 @pytest.mark.extended
@@ -190,11 +192,11 @@ async def test_without_most_sentinels_nobody_knows_whether_the_primary_is_one(
     commands_of: Connect, sentinel_group: SentinelGroup
 ) -> None:
     commands = commands_of(sentinel_group.url)
-    await eventually(lambda: answers(commands), within=10)
+    await eventually(lambda: answers(commands), within=30)
 
     with frozen(*sentinel_group.sentinels[:2]):
         assert "most Sentinels do not tell" in await why_not(commands)
-    await eventually(lambda: answers(commands), within=10)
+    await eventually(lambda: answers(commands), within=30)
 
 
 @pytest.mark.extended
@@ -207,7 +209,7 @@ async def test_a_minority_of_the_sentinels_moves_nobody(commands_of: Connect, se
     with running(misled):
         others = sentinel_group.url.replace(str(sentinel_group.sentinels[0].port), str(misled.port))
         commands = commands_of(others)
-        await eventually(lambda: answers(commands), within=10)
+        await eventually(lambda: answers(commands), within=30)
         key = f"mylist:{{{uuid4().hex}}}"
         assert await commands.place_fence(key, b"a writer", milliseconds=5000) is None
     assert primary.ask("GET", key) == "Wa writer"

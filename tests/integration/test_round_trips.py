@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -30,6 +31,7 @@ from mylist.store.connection import Database, Document
 from mylist.store.content import ContentStore
 from mylist.store.indexes import create_indexes
 from mylist.store.lists import ListStore
+from tests.conftest import PATIENT
 
 
 class Sent(CommandListener):
@@ -96,8 +98,8 @@ class World:
             self._load,
             ttl=60,
             strict=False,
-            load_deadline=5,
-            write_deadline=5,
+            load_deadline=30,
+            write_deadline=30,
             check_every=0,
         )
         self.lists = self._lists()
@@ -154,7 +156,9 @@ def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 async def world(mongodb_uri: str, own_redis: str) -> AsyncIterator[World]:
-    settings = Settings.load({"MONGODB_URI": mongodb_uri, "REDIS_URL": own_redis, "MONGODB_TIMEOUT": "5"})
+    settings = replace(
+        Settings.load({"MONGODB_URI": mongodb_uri, "REDIS_URL": own_redis, **PATIENT}), redis_timeout=30.0
+    )
     sent = Sent()
     async with (
         AsyncMongoClient[Document](mongodb_uri, event_listeners=[sent], tz_aware=True) as client,
@@ -286,7 +290,8 @@ async def test_reads_at_the_same_moment_go_to_redis_together(own_redis: str) -> 
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    commands = CacheCommands(connect(Settings.load({"REDIS_URL": f"redis://127.0.0.1:{port}"})))
+    url = f"redis://127.0.0.1:{port}"
+    commands = CacheCommands(connect(replace(Settings.load({"REDIS_URL": url}), redis_timeout=30.0)))
     reads = CoalescedReads(commands)
     await reads.get("first")  # opens the connection
     questions.clear()

@@ -20,7 +20,7 @@ from mylist.seeding.load_set import LoadSet, title_id, title_type, user_id
 from mylist.seeding.target import TargetError, opened
 from mylist.settings import Settings
 from mylist.store.indexes import INDEXES
-from tests.conftest import NewDatabase
+from tests.conftest import PATIENT, NewDatabase
 
 USER = {"userId": sample.USER_ID}
 
@@ -40,12 +40,12 @@ def seeded(uri: str) -> Iterator[Database[dict[str, Any]]]:
 
 
 async def seed_sample(uri: str) -> sample.Seeded:
-    async with opened(Settings.load({"MONGODB_URI": uri})) as database:
+    async with opened(Settings.load({"MONGODB_URI": uri, **PATIENT})) as database:
         return await sample.seed(database)
 
 
 async def seed_load_set(uri: str, load_set: LoadSet) -> sample.Seeded:
-    async with opened(Settings.load({"MONGODB_URI": uri})) as database:
+    async with opened(Settings.load({"MONGODB_URI": uri, **PATIENT})) as database:
         return await load.seed(database, load_set)
 
 
@@ -128,10 +128,10 @@ def test_load_set_goes_on_where_it_was_killed(uri: str, seeded: Database[dict[st
     # Five batches of a hundred users: there is time to kill it in the second.
     command = [sys.executable, "-m", "mylist", "seed", "--users", "500", "--titles", "100", "--items", "20"]
     users, items = seeded["users"], seeded["mylist"]
-    settings = environment({"MONGODB_URI": uri})
+    settings = environment({"MONGODB_URI": uri, **PATIENT})
     with subprocess.Popen(command, cwd=tmp_path, env=settings) as process:
-        wait_until(users.find_one, within=30)
-        wait_until(lambda: items.count_documents({}) > 20 * users.count_documents({}), within=30)
+        wait_until(users.find_one, within=60)
+        wait_until(lambda: items.count_documents({}) > 20 * users.count_documents({}), within=60)
         process.kill()
     assert 0 < users.count_documents({}) < 500
 
@@ -147,7 +147,8 @@ def test_load_set_goes_on_where_it_was_killed(uri: str, seeded: Database[dict[st
 def test_commands_seed_and_index(
     uri: str, seeded: Database[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("MONGODB_URI", uri)
+    for name, value in {"MONGODB_URI": uri, **PATIENT}.items():
+        monkeypatch.setenv(name, value)
     main(["indexes"])
     assert "mylist.userId_1_contentId_1" in capsys.readouterr().out.splitlines()
     main(["seed"])
@@ -175,7 +176,7 @@ async def test_refused_credentials_are_one_line_that_says_what_to_check(tmp_path
             client.admin.command({"createUser": "me", "pwd": "right", "roles": ["root"]})
         server.guarded = True
         server.restart()
-        known = {"MONGODB_URI": server.uri, "MONGODB_USER": "me"}
+        known = {"MONGODB_URI": server.uri, "MONGODB_USER": "me", **PATIENT}
         async with opened(Settings.load(known | {"MONGODB_PASSWORD": "right"})) as database:
             await sample.seed(database)
         with pytest.raises(TargetError) as error:
@@ -186,5 +187,5 @@ async def test_refused_credentials_are_one_line_that_says_what_to_check(tmp_path
         assert message.endswith("; check MONGODB_USER, MONGODB_PASSWORD and the authSource of MONGODB_URI")
         assert "\n" not in message
         with pytest.raises(TargetError, match=f"127.0.0.1:{server.port} refuses: .*requires authentication"):
-            async with opened(Settings.load({"MONGODB_URI": server.uri})) as database:
+            async with opened(Settings.load({"MONGODB_URI": server.uri, **PATIENT})) as database:
                 await sample.seed(database)

@@ -230,7 +230,7 @@ async def test_a_silent_mongodb_is_unavailable_within_its_deadline(silent_port: 
         await ListStore(database).load("anyone")
     with pytest.raises(StoreUnavailableError):
         await ListStore(database).insert("anyone", item(1))
-    assert asyncio.get_running_loop().time() - started < 3
+    assert asyncio.get_running_loop().time() - started < 5
     await client.close()
 
 

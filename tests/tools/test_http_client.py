@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -107,7 +109,7 @@ async def test_an_answer_is_put_together(ask: Ask, sent: bytes, answer: Answer, 
 @pytest.mark.parametrize("missing", [1, 5, 8, len(CHUNKED) - 5])
 async def test_an_answer_that_ends_before_the_last_chunk_is_none(ask: Ask, missing: int) -> None:
     async with serving(CHUNKED[:-missing], hangs_up=True) as peer:
-        with pytest.raises(NotAnsweredError):
+        with pytest.raises(NotAnsweredError, match="connection"):
             await ask(peer.url)
 
 
@@ -194,6 +196,27 @@ def test_a_request_arrives_as_it_was_made() -> None:
 async def test_exchange_sends_what_it_is_given_and_returns_all_that_comes_back() -> None:
     async with serving(ONE, hangs_up=True) as peer:
         assert await asyncio.to_thread(exchange, peer.url, b"\x00nonsense") == ONE
+
+
+async def test_exchange_can_say_that_this_is_all() -> None:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.read())
+        writer.close()
+
+    async with await asyncio.start_server(echo, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        assert await asyncio.to_thread(exchange, url, b"all", closes_its_side=True) == b"all"
+
+
+def test_exchange_takes_a_reset_for_the_end() -> None:
+    def reset() -> None:
+        connection, _ = server.accept()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as peer:
+        peer.submit(reset)
+        assert exchange(f"http://127.0.0.1:{server.getsockname()[1]}", b"?") == b""
 
 
 def test_exchange_is_not_patient_with_who_does_not_close() -> None:

@@ -7,10 +7,7 @@ import re
 import socket
 import subprocess
 import sys
-import threading
 import tomllib
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ from packaging.version import Version
 from devtools import documents
 from mylist.development.servers import SECANTUS_LACKS
 from mylist.settings import Settings, explain
+from tests.answering import Answering, answering
 
 ROOT = Path(__file__).parents[2]
 LOCKS = sorted((ROOT / "locks").iterdir())
@@ -204,31 +202,6 @@ def probe() -> list[str]:
     return [sys.executable, *command[1:]]
 
 
-class _Answers(BaseHTTPRequestHandler):
-    status = 200
-    asked: list[str]
-
-    def do_GET(self) -> None:
-        self.asked.append(self.path)
-        self.send_response(self.status)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Says nothing."""
-
-
-@pytest.fixture
-def answering() -> Iterator[tuple[int, type[_Answers]]]:
-    """A server: its port, and what it answers."""
-    handler = type("Answers", (_Answers,), {"asked": []})
-    with HTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server.server_port, handler
-        server.shutdown()
-        thread.join()
-
-
 class TestDockerfile:
     def test_is_built_from_one_pinned_image(self) -> None:
         (base,) = [rest for rest in arguments("ARG") if rest.startswith("PYTHON_IMAGE=")]
@@ -263,16 +236,19 @@ class TestDockerfile:
         assert all((ROOT / name).exists() for name in let_in)
 
     @pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])
-    def test_probe_is_healthy_when_livez_is_200(
-        self, answering: tuple[int, type[_Answers]], status: int, code: int
-    ) -> None:
-        port, handler = answering
-        handler.status = status
+    def test_probe_is_healthy_when_livez_is_200(self, status: int, code: int) -> None:
+        asked = []
 
-        result = subprocess.run(probe(), env={**os.environ, "PORT": str(port)}, check=False)
+        class Handler(Answering):
+            def do_GET(self) -> None:  # noqa: N802 - as http.server calls it
+                asked.append(self.path)
+                self.answer(b"", "application/json", status)
+
+        with answering(Handler) as port:
+            result = subprocess.run(probe(), env={**os.environ, "PORT": str(port)}, check=False)
 
         assert result.returncode == code
-        assert handler.asked == ["/livez"]
+        assert asked == ["/livez"]
 
     def test_probe_is_unhealthy_when_nothing_listens(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as closed:

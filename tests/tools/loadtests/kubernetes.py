@@ -5,15 +5,13 @@ It asks for the token, and knows one autoscaler alone. What a cluster does beyon
 
 import json
 import ssl
-import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.answering import Answering
+from devtools.certificates import make_certificates
+from tests.answering import Answering, answering
 
 NAMESPACE, NAME, TOKEN = "ott", "mylist", "a-token"
 PATH = f"/apis/autoscaling/v2/namespaces/{NAMESPACE}/horizontalpodautoscalers/{NAME}"
@@ -56,21 +54,13 @@ class Kubernetes:
 
 @contextmanager
 def kubernetes(folder: Path) -> Iterator[Kubernetes]:
-    """Serves it as long as the context lasts."""
+    """Serve it until the end of the block."""
     account = folder / "serviceaccount"
     account.mkdir()
     (account / "namespace").write_text(NAMESPACE)
     (account / "token").write_text(TOKEN)
-    certificate, key = account / "ca.crt", folder / "key.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
-            *("-subj", "/CN=kubernetes", "-addext", "subjectAltName=IP:127.0.0.1"),
-            *("-keyout", str(key), "-out", str(certificate)),
-        ],
-        check=True,
-        capture_output=True,
-    )
+    certificates = make_certificates(folder)
+    certificates.authority.rename(account / "ca.crt")
     stand_in = Kubernetes(account)
 
     class Handler(Answering):
@@ -79,17 +69,7 @@ def kubernetes(folder: Path) -> Iterator[Kubernetes]:
             self.answer(json.dumps(content).encode(), "application/json", status)
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    server.handle_error = lambda *_: None  # type: ignore[method-assign] # a client may refuse the certificate
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    address = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(server.server_port)}
-    stand_in.environment = address
-    try:
+    context.load_cert_chain(certificates.certificate, certificates.key)
+    with answering(Handler, tls=context) as port:
+        stand_in.environment = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(port)}
         yield stand_in
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

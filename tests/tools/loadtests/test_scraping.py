@@ -1,10 +1,8 @@
 """What there is to compare with, and why there is not."""
 
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
-from http.server import ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -115,11 +113,7 @@ def pods(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pods]:
     with ExitStack() as started:
         port = free_port()
         for address in pods.says:
-            server = started.enter_context(ThreadingHTTPServer((address, port), Handler))
-            thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-            thread.start()
-            started.callback(thread.join)
-            started.callback(server.shutdown)
+            started.enter_context(answering(Handler, host=address, port=port))
         pods.url = f"dns+http://replicas.test:{port}/metrics"
         monkeypatch.setattr("loadtests.scraping.socket.getaddrinfo", pods.resolve)
         yield pods
