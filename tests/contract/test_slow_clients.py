@@ -74,7 +74,7 @@ async def drip(url: str, at_once: bytes, endless: bytes = b"") -> Ended:
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     writer.write(at_once)
-    received = asyncio.create_task(reader.read())
+    received = asyncio.create_task(until_closed(reader))
     sent = 0
     while not (await asyncio.wait({received}, timeout=1))[0] and time.monotonic() < began + GIVES_UP:
         if endless:
@@ -83,10 +83,16 @@ async def drip(url: str, at_once: bytes, endless: bytes = b"") -> Ended:
     writer.close()
     with suppress(ConnectionError):
         await writer.wait_closed()
-    try:
-        return Ended(received.result() if received.done() else b"", time.monotonic() - began)
-    except ConnectionError:
-        return Ended(b"", time.monotonic() - began)
+    return Ended(received.result() if received.done() else b"", time.monotonic() - began)
+
+
+async def until_closed(reader: asyncio.StreamReader) -> bytes:
+    """Receives until the service closes; it resets the connection if a byte is under way to it at that moment."""
+    received = b""
+    with suppress(ConnectionError):
+        while some := await reader.read(65_536):
+            received += some
+    return received
 
 
 async def never_read(url: str) -> Ended:
