@@ -1,5 +1,9 @@
 """My List: each user's saved movies and TV shows, behind a REST API."""
 
+import warnings
 from importlib.metadata import version
 
 __version__ = version("mylist")
+
+# Python 3.14 warns of this when it compiles Sanic 25.12: at each start, where compiled files are not kept.
+warnings.filterwarnings("ignore", "'return' in a 'finally' block", SyntaxWarning)
