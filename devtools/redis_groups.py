@@ -271,9 +271,12 @@ class RedisCluster:
     def failover(self, key: str = "") -> Member:
         """Has the replica of a key's primary take its place, both alive; gives the new primary once it is one."""
         former = self.primary(key)
-        replica = next(node for node in self._nodes if node.role() == "slave" and node.ask("ROLE")[2] == former.port)
-        replica.ask("CLUSTER FAILOVER")
+        wait_until(lambda: self._replica_of(former), within=PATIENCE).ask("CLUSTER FAILOVER")
         return self.wait_for_failover(former, key)
+
+    def _replica_of(self, primary: Member) -> Member | None:
+        replicas = (node for node in self._nodes if node.role() == "slave")
+        return next((node for node in replicas if node.ask("ROLE")[2] == primary.port), None)
 
     def _primary(self, key: str, witnesses: Iterable[Member]) -> Member | None:
         """The primary of a key as all the witnesses that answer see it; None while they see it differently."""

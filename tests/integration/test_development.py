@@ -31,6 +31,7 @@ from mylist.development.servers import (
 )
 from mylist.seeding.sample import MATRIX_ID, USER_ID
 from tests.conftest import PATIENT
+from tests.requirements import cannot
 
 START = 60.0
 STOP = 30.0
@@ -106,6 +107,14 @@ def started_in(folder: Path) -> Iterator[Start]:
         for run in runs:
             run.close()
         wait_until(lambda: not processes_of(folder), within=STOP)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _mongodb_of_its_own() -> None:
+    try:
+        MongoServer.check_installed()
+    except ServerMissingError as error:
+        cannot(str(error))
 
 
 @pytest.fixture
