@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# force_flush(1000) takes three seconds and returns True, though nothing was delivered.
+# force_flush(1000) takes several seconds and returns True, though nothing was delivered.
 #
 # Software:  opentelemetry-sdk and opentelemetry-exporter-otlp-proto-http 1.45.1
 # Expected:  force_flush(timeout_millis=1000) ends after a second, and returns False when the spans could not be
@@ -64,9 +64,9 @@ def flush(timeout_ms, **exporter):
     return provider.force_flush(timeout_ms), time.monotonic() - began, list(lines.lines)
 
 Collector.status = 503
-flushed, seconds, said = flush(1000, timeout=3)
+flushed, seconds, said = flush(1000, timeout=10)
 print(f"force_flush(1000) took {seconds:.1f} s and returned {flushed}; the log: {said[-1]!r}")
-if seconds < 2 or flushed is not True:
+if seconds < 3 or flushed is not True:
     raise SystemExit("CHANGED: the timeout is kept, or the failure is returned")
 PYTHON
 timeout 60 venv/bin/python finding.py

@@ -89,7 +89,7 @@ class TestDelay:
                 times.append((time.perf_counter() - began) * 1000)
 
         # How much more the others take says how busy the machine is.
-        assert milliseconds <= min(times) < milliseconds + 0.7
+        assert milliseconds <= min(times) < 2 * milliseconds + 1
 
     async def test_answers_arrive_in_order_and_whole(self, proxy: TcpProxy) -> None:
         sent = b"".join(b"%07d\n" % number for number in range(50_000))

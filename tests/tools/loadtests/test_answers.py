@@ -33,6 +33,12 @@ def test_a_wrong_page_is_noticed(body: bytes, says: str) -> None:
         read_page(body, "ada")
 
 
+def test_one_item_of_somebody_else_is_noticed() -> None:
+    body = page(20).replace(b'"userId": "ada"', b'"userId": "grace"', 1)
+    with pytest.raises(WrongAnswerError, match="somebody else's"):
+        read_page(body, "ada")
+
+
 @pytest.mark.parametrize(("total", "right"), [(25, True), (24, False)])
 def test_counts_have_to_add_up(total: int, right: bool) -> None:
     body = json.dumps({"success": True, "data": {"total": total, "byType": {"movie": 17, "tvshow": 8}}}).encode()
