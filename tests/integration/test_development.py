@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -84,8 +84,17 @@ class Run:
 
 
 def processes_of(folder: Path) -> list[str]:
-    listed = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,args="], capture_output=True, text=True, check=True)
-    return [line for line in listed.stdout.splitlines() if f"{folder}/.data" in line]
+    return [line for line in command_lines() if f"{folder}/.data" in line]
+
+
+def command_lines() -> Iterator[str]:
+    """The command lines of all processes; a small Linux has no `ps`, and macOS has no /proc."""
+    if not Path("/proc/self/cmdline").exists():
+        yield from subprocess.check_output(["ps", "-A", "-ww", "-o", "args="], text=True).splitlines()
+        return
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it may have ended
+            yield (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
 
 
 Start = Callable[..., Run]
