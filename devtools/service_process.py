@@ -18,6 +18,7 @@ from mylist.settings import explain
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """For `verify=` of httpx, which otherwise reads all authorities for each client and takes longer than many requests."""
 
+_PROGRAM = ("-X", "faulthandler", "-m", "mylist")
 _START_TIMEOUT = 60.0
 _STOP_TIMEOUT = 60.0
 _ANSWER_TIMEOUT = 5.0
@@ -29,7 +30,7 @@ class Service:
     `program` is what Python runs for `mylist`.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, str], *, program: Sequence[str] = ("-m", "mylist")) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str], *, program: Sequence[str] = _PROGRAM) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"service-{self.port}.log"
@@ -57,8 +58,9 @@ class Service:
         try:
             status = self.process.wait(_STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
-            self.kill()
-            raise
+            self.process.send_signal(signal.SIGABRT)  # it writes down where it is
+            self.process.wait()
+            raise AssertionError(f"not ended by SIGTERM\n{self.log.read_text(errors='replace')}") from None
         assert status == 0, f"exited with {status}\n{self.log.read_text()}"
         assert "traceback" not in self.log.read_text().lower(), self.log.read_text()
 

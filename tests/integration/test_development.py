@@ -33,7 +33,7 @@ from mylist.seeding.sample import MATRIX_ID, USER_ID
 from tests.conftest import PATIENT
 from tests.requirements import cannot
 
-START = 60.0
+START = 120.0
 STOP = 30.0
 
 
@@ -240,7 +240,7 @@ cli.main(["dev"])
 
 def test_it_can_be_ended_between_seeding_and_serving(dev: Start) -> None:
     run = dev(program=["-c", INTERRUPTED])
-    assert run.process.wait(START) == 0
+    assert run.process.wait(START) == 0, run.output
     assert run.processes() == []
     assert "Traceback" not in run.output
     assert "My List serves" not in run.output

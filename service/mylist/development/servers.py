@@ -30,7 +30,7 @@ SECANTUS_LACKS = (3, 14)
 """The first Python that SecantusDB has no wheel for. The marker in pyproject.toml says the same."""
 _LOOPBACK = "127.0.0.1"
 _TETHER = Path(__file__).with_name("tether.py")
-_START_TIMEOUT = 20.0
+_START_TIMEOUT = 60.0
 """Seconds until a server must answer; outlasts a tether's grace, as the last run's server may still hold the data."""
 _RETRY_INTERVAL = 0.2
 _POLL_INTERVAL = 0.01
