@@ -10,9 +10,11 @@ ARG COMPILE="python -m compileall -q --invalidation-mode unchecked-hash"
 
 FROM builder AS dependencies
 RUN python -m venv --without-pip /opt/mylist
-COPY locks/runtime.txt ./
+COPY locks/runtime.txt locks/docs.txt ./
 RUN pip --python /opt/mylist/bin/python install --no-compile --only-binary :all: --require-hashes \
         --requirement runtime.txt \
+    && pip --python /opt/mylist/bin/python install --no-compile --only-binary :all: --require-hashes --no-deps \
+        --requirement docs.txt \
     && ${COMPILE} /opt/mylist/lib
 
 # The package stands apart from its dependencies, so that a change of code is a layer of some hundred kilobytes.
@@ -61,7 +63,7 @@ FROM service AS dev
 COPY --from=reloader /reloader /opt/mylist
 COPY --chown=10001:10001 service /app/service
 ENV PYTHONPATH=/app/service SHUTDOWN_DELAY=0
-CMD ["watchfiles", "--filter", "python", "mylist serve", "/app/service"]
+CMD ["watchfiles", "mylist serve", "/app/service"]
 
 FROM service AS runtime
 ARG VERSION=0.0.0

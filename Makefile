@@ -85,12 +85,12 @@ define TEST_IN
 	tests/unit tests/contract tests/integration $(ARGS)
 endef
 
-$(LOWEST_VENV)/.installed: locks/lowest.txt locks/install.txt pyproject.toml | $(PY)
+$(LOWEST_VENV)/.installed: locks/lowest.txt locks/docs.txt locks/install.txt pyproject.toml | $(PY)
 	@echo "Installing the lowest versions into $(LOWEST_VENV) ..."
 	@devtools/install.sh $(VENV) locks/lowest.txt $(LOWEST_VENV) $(OLDEST_PYTHON)
 	@touch $@
 
-$(IMAGE_VENV)/.installed: locks/test.txt locks/install.txt pyproject.toml Dockerfile | $(PY)
+$(IMAGE_VENV)/.installed: locks/test.txt locks/docs.txt locks/install.txt pyproject.toml Dockerfile | $(PY)
 	@echo "Installing what the tests need into $(IMAGE_VENV), on Python $(IMAGE_PYTHON) ..."
 	@devtools/install.sh $(VENV) locks/test.txt $(IMAGE_VENV) $(IMAGE_PYTHON)
 	@touch $@
@@ -102,7 +102,7 @@ soak: $(DEVELOPMENT) ## Load one process for ten minutes (or DURATION seconds): 
 	@exec $(PY) -m tests.faults.soak --seconds $(or $(DURATION),600)
 
 test-watch: $(DEVELOPMENT) ## Run the tests again on every change: make test-watch ARGS=tests/contract
-	@exec $(PY) -m watchfiles --filter python '$(PY) -m pytest $(or $(ARGS),tests/unit)' service tests
+	@exec $(PY) -m watchfiles '$(PY) -m pytest $(or $(ARGS),tests/unit)' service tests
 
 faults: $(DEVELOPMENT) ## Prove freshness while parts fail: make faults DURATION=600 SEED=1 MODE=strict REDIS=sentinel
 	@exec $(PY) -m tests.faults.freshness \
@@ -119,10 +119,11 @@ loadtest: $(DEVELOPMENT) ## Load the service as people do, held to thresholds: m
 e2e: $(DEVELOPMENT) ## Try the chart on the cluster of KUBECONFIG: upgrade, kills, drain; its images: make e2e ARGS="--image ..."
 	@exec $(PY) -m tests.e2e $(ARGS)
 
-lint: $(DEVELOPMENT) ## Check style, format and types
+lint: $(DEVELOPMENT) ## Check style, format, types and the direction of imports
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	@exec $(BIN)/lint-imports --no-logo
 
 format: $(DEVELOPMENT) ## Format the code and fix what can be fixed
 	$(PY) -m ruff format .
@@ -160,13 +161,14 @@ CONSTRAINED = $(COMPILE) --constraints locks/development.txt
 LOWEST = $(RESOLVE) --resolution lowest-direct $(BOUNDED:%=--upgrade-package %)
 
 lock: $(DEVELOPMENT) ## Bring locks/ in line with pyproject.toml; newest versions: make lock ARGS=--upgrade
-	@$(COMPILE) pyproject.toml --extra dev --group build --group install --group reload \
+	@$(COMPILE) pyproject.toml --extra dev --group build --group docs --group install --group reload \
 		--output-file locks/development.txt >/dev/null
 	@$(CONSTRAINED) pyproject.toml --extra tracing --output-file locks/runtime.txt >/dev/null
 	@$(CONSTRAINED) pyproject.toml --extra local --extra tracing --group build --output-file locks/local.txt >/dev/null
 	@$(CONSTRAINED) pyproject.toml --extra test --group build --output-file locks/test.txt >/dev/null
 	@$(CONSTRAINED) pyproject.toml --extra loadtest --output-file locks/loadtest.txt >/dev/null
 	@$(CONSTRAINED) --group build --output-file locks/build.txt >/dev/null
+	@$(CONSTRAINED) --no-deps --group docs --output-file locks/docs.txt >/dev/null
 	@$(CONSTRAINED) --group install --output-file locks/install.txt >/dev/null
 	@$(CONSTRAINED) --group reload --output-file locks/reload.txt >/dev/null
 	@sed -n '/==/s/ \\$$//p' locks/test.txt >locks/lowest.txt
@@ -178,17 +180,17 @@ clean: ## Remove the environment and everything generated; the local data in .da
 	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache
 	find service devtools tests -name __pycache__ -prune -exec rm -rf {} +
 
-$(LOCAL): locks/local.txt locks/install.txt pyproject.toml | $(PY)
+$(LOCAL): locks/local.txt locks/docs.txt locks/install.txt pyproject.toml | $(PY)
 	@echo "Installing what the service needs into $(VENV) ..."
 	@devtools/install.sh $(VENV) locks/local.txt
 	@touch $@
 
-$(TEST): locks/test.txt locks/install.txt pyproject.toml | $(PY)
+$(TEST): locks/test.txt locks/docs.txt locks/install.txt pyproject.toml | $(PY)
 	@echo "Installing what the tests need into $(VENV) ..."
 	@devtools/install.sh $(VENV) locks/test.txt
 	@touch $(LOCAL) $@
 
-$(DEVELOPMENT): locks/development.txt locks/install.txt pyproject.toml | $(PY)
+$(DEVELOPMENT): locks/development.txt locks/docs.txt locks/install.txt pyproject.toml | $(PY)
 	@echo "Installing what all tasks need into $(VENV) ..."
 	@devtools/install.sh $(VENV) locks/development.txt
 	@touch $(LOCAL) $(TEST) $@

@@ -3,7 +3,7 @@
 Each server is a process of its own, on the same stores; the rounds take turns, so that whatever else the machine does
 falls on all alike. What counts are the ratios to the empty route of the same round. The load comes from wrk.
 
-exit status: 0 every limit is kept, 1 one is not, or the run failed
+exit status: 0 every threshold is kept, 1 one is not, or the run failed
 """
 
 import argparse
@@ -18,12 +18,12 @@ from pathlib import Path
 import msgspec
 
 from bench.client import UnexpectedAnswerError
-from bench.document import PICTURE_OF_PROFILE, PublishError, in_plain_text, publish
-from bench.figures import Run, sum_up
-from bench.flames import ProfileError, record
+from bench.environment import Environment, Stores, stores
+from bench.flamegraph import ProfileError, record
 from bench.groups import GROUPS, PROFILE, Group
+from bench.report import PROFILE_PICTURE, PublishError, as_plain_text, publish
+from bench.results import Run, sum_up
 from bench.samples import Sample
-from bench.stage import Stage, Stores, stores
 from bench.wrk import WrkError
 
 _OUTPUT = Path("build/bench.json")
@@ -34,12 +34,12 @@ _NAMES = [*(group.name for group in GROUPS), PROFILE]
 
 
 def main() -> int:
-    """Runs the command line; gives the exit status."""
+    """Run the command line; return the exit status."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers end too
     arguments = _parser().parse_args()
     try:
         if arguments.publish:
-            publish(_latest(), _DOCUMENT, _PICTURES, _OUTPUT.with_name(PICTURE_OF_PROFILE))
+            publish(_latest(), _DOCUMENT, _PICTURES, _OUTPUT.with_name(PROFILE_PICTURE))
             return 0
         run = _run(set(arguments.groups), arguments.rounds)
     except (WrkError, ProfileError, PublishError, UnexpectedAnswerError) as error:
@@ -78,21 +78,21 @@ def _run(names: set[str], rounds: int | None) -> Run:
                 measured[group.name] = _measure(opened, group, rounds or group.rounds)
         if PROFILE in names:
             with ExitStack() as stack:
-                record(Stage(opened, stack), output.with_name(PICTURE_OF_PROFILE))
+                record(Environment(opened, stack), output.with_name(PROFILE_PICTURE))
     run = sum_up(measured)
     output.write_bytes(msgspec.json.encode(run))
-    print(in_plain_text(run))
+    print(as_plain_text(run))
     return run
 
 
 def _measure(opened: Stores, group: Group, rounds: int) -> Mapping[str, Sequence[Sample]]:
     samples: dict[str, list[Sample]] = defaultdict(list)
     with ExitStack() as stack:
-        stage = Stage(opened, stack)
+        environment = Environment(opened, stack)
         for number in range(-1, rounds):  # the first warms up
             print(f"{group.name}: {f'round {number + 1} of {rounds}' if number >= 0 else 'warming up'}", flush=True)
             for table in group.tables:
-                for name, sample in table.part.measure(stage, number).items():
+                for name, sample in table.part.measure(environment, number).items():
                     if number >= 0:
                         samples[name].append(sample)
     return samples

@@ -13,7 +13,7 @@ _PAGE = b'{"page":"' + b"." * 10_700 + b'"}'  # as long as a page of 20
 
 
 def main(port: int, redis_url: str) -> None:
-    """Serves until SIGTERM."""
+    """Serve until SIGTERM."""
     app = Sanic("baseline", configure_logging=False)
     app.config.ACCESS_LOG = False
     app.config.AUTO_EXTEND = False

@@ -1,16 +1,16 @@
 """The charts of a run: one for each group."""
 
-from bench import bars
-from bench.comparison import CHANGE, FIND, MOTOR, PYMONGO, TASKS, name
-from bench.figures import Row, Run
+from bench import svg_bars
+from bench.driver_comparison import CHANGE, FIND, MOTOR, PYMONGO, TASKS, name
 from bench.groups import CONNECTIONS, EMPTY, GROUPS, ITEMS, Group
+from bench.results import Row, Run
 
 _BY_RATIO = {"reads", "observation", "lengths", "selections", "distance", "others"}
 
 
 def draw(run: Run) -> dict[str, str]:
-    """Draws the charts of a run; gives each as SVG, by the name of its group."""
-    measured = _BY_RATIO & {figures.name for figures in run.groups}
+    """Draw the charts of a run; return each as SVG, by the name of its group."""
+    measured = _BY_RATIO & {result.name for result in run.groups}
     charts = {group.name: _ratios(run, group) for group in GROUPS if group.name in measured}
     return charts | {"connections": _connections(run), "changes": _changes(run), "drivers": _drivers(run)}
 
@@ -18,7 +18,7 @@ def draw(run: Run) -> dict[str, str]:
 def _ratios(run: Run, group: Group) -> str:
     ratios = {row.name: row.ratio.middle for row in _rows(run, group.name) if row.ratio}
     title = f"{group.heading}: requests/s, {group.tables[0].reference}"
-    return bars.draw(group.name, title, list(ratios), {"": list(ratios.values())}, "{:.2f}")
+    return svg_bars.draw(group.name, title, list(ratios), {"": list(ratios.values())}, "{:.2f}")
 
 
 def _connections(run: Run) -> str:
@@ -26,13 +26,13 @@ def _connections(run: Run) -> str:
         case: [row.quantities["rate"].middle for row in _rows(run, "connections") if row.name.startswith(case)]
         for case in (EMPTY.name, ITEMS.name)
     }
-    return bars.draw("connections", "Requests/s, by connections", list(map(str, CONNECTIONS)), rates, "{:,.0f}")
+    return svg_bars.draw("connections", "Requests/s, by connections", list(map(str, CONNECTIONS)), rates, "{:,.0f}")
 
 
 def _changes(run: Run) -> str:
     times = {row.name: row.quantities["p50"].middle for row in _rows(run, "changes")}
     title = "Changes, and the first read after one: median, in ms"
-    return bars.draw("changes", title, list(times), {"": list(times.values())}, "{:.2f}")
+    return svg_bars.draw("changes", title, list(times), {"": list(times.values())}, "{:.2f}")
 
 
 def _drivers(run: Run) -> str:
@@ -43,9 +43,9 @@ def _drivers(run: Run) -> str:
         for driver in (PYMONGO, MOTOR)
     }
     title = "Processor time of the client for each operation, in µs"
-    return bars.draw("drivers", title, [name("", *case).removeprefix(": ") for case in cases], times, "{:,.0f}")
+    return svg_bars.draw("drivers", title, [name("", *case).removeprefix(": ") for case in cases], times, "{:,.0f}")
 
 
 def _rows(run: Run, group: str) -> list[Row]:
-    """Gives the rows of a group's first table."""
-    return next(figures.tables[0] for figures in run.groups if figures.name == group)
+    """Return the rows of a group's first table."""
+    return next(result.tables[0] for result in run.groups if result.name == group)

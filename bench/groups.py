@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from bench.changes import Changes
-from bench.comparison import Drivers
-from bench.holding import Holding
-from bench.loads import USUAL_CONNECTIONS, Case, Loads
+from bench.driver_comparison import DriverComparison
+from bench.environment import BASELINE, Environment, Redis, Server
+from bench.loop_blocking import LoopBlocking
 from bench.memory import Memory
-from bench.placing import Placed
+from bench.redis_fill import CachedLists
 from bench.samples import Sample
-from bench.stage import BASELINE, Redis, Server, Stage
+from bench.throughput import USUAL_CONNECTIONS, Case, Throughput
+from bench.write_latency import WriteLatency
 
 PROFILE = "profile"
 """The group that is a picture."""
@@ -24,8 +24,8 @@ class Part(Protocol):
     def references(self) -> Mapping[str, str | None]:
         """The rows, each with the one that it is compared with."""
 
-    def measure(self, stage: Stage, number: int) -> Mapping[str, Sample]:
-        """Measures one round; the one before the first, which only warms up, has the number -1."""
+    def measure(self, environment: Environment, number: int) -> Mapping[str, Sample]:
+        """Measure one round; the one before the first, which only warms up, has the number -1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +67,16 @@ class Group:
 USUAL = Server(sampled=0.01)
 RENDERING = Server(settings=(("PAGE_MEMORY", "0"),), sampled=0.01)
 UNTRACED = Server()
-UNMEASURED = Server(settings=(("METRICS", "false"),))
 TRACED_MORE = Server(sampled=0.1)
 # Lists that were put into Redis are in no database that they could be compared with.
 UNCHECKED = Server(settings=(("FRESHNESS_CHECK_EVERY", "0"),), sampled=0.01)
-NEAR = Server(sampled=0.01, redis=Redis(delay=0))
-DISTANT = Server(sampled=0.01, redis=Redis(delay=1))
-FEW, MANY = (Server(sampled=0.01, redis=Redis(others=others)) for others in (1_000, 1_000_000))
+NEAR = Server(sampled=0.01, redis=Redis(delay_ms=0))
+DISTANT = Server(sampled=0.01, redis=Redis(delay_ms=1))
+FEW, MANY = (Server(sampled=0.01, redis=Redis(idle_users=count)) for count in (1_000, 1_000_000))
 
 LENGTHS = (25, 200, 1000, 5000)
 CONNECTIONS = (1, 16, 64, 256)
-_OF_200 = Placed("list-of-200-", 200, 200)
+_OF_200 = CachedLists("list-of-200-", 200, 200)
 _PAGE_OF_20, _PAGE_OF_100 = "items, 20 of 200", "items, 100 of 200"
 SELECTIONS = {
     "movies by title": ("movies20", _PAGE_OF_20),
@@ -101,7 +100,7 @@ def _over(connections: int) -> tuple[Case, Case]:
 
 
 def _at_once(without: Case, with_it: Case) -> Table:
-    return Table(Loads((without, with_it), at_once=True), reference=f"of {without.name}")
+    return Table(Throughput((without, with_it), at_once=True), reference=f"of {without.name}")
 
 
 def _half(name: str, server: Server, of: str | None = None) -> Case:
@@ -114,21 +113,21 @@ GROUPS = (
         "Reads of cached lists",
         "16 connections. The service as it comes, metrics on and all headers, with tracing at 1 %; a page of 20 "
         "has 10.7 KB. A page is used again while Redis holds the very list that it was rendered from, and the "
-        "pages of these 1,000 users fit into `PAGE_MEMORY`: the limit of 0.50 is about this. “rendered each time” "
+        "pages of these 1,000 users fit into `PAGE_MEMORY`: the threshold of 0.50 is about this. “rendered each time” "
         "is the same service with `PAGE_MEMORY=0`: what the first read of a page costs, and every read where the "
         "users who come back are more than it has room for, with the default some 2,700 pages of 20.",
         20,
         (
             Table(
-                Loads(
+                Throughput(
                     (
                         EMPTY,
                         Case("a fixed body as long as a page of 20", BASELINE, "fixed"),
                         Case("Redis GET by redis-py in a route", BASELINE, "redis"),
                         ITEMS,
                         Case("items, 20, rendered each time", RENDERING, "items20"),
-                        Case("items, 100 of 200", UNCHECKED, "items100", placed=_OF_200),
-                        Case("items, 100 of 200, rendered each time", RENDERING, "items100", placed=_OF_200),
+                        Case("items, 100 of 200", UNCHECKED, "items100", lists=_OF_200),
+                        Case("items, 100 of 200, rendered each time", RENDERING, "items100", lists=_OF_200),
                         Case("items, 20, not modified (304)", USUAL, "unchanged"),
                         Case("stats", USUAL, "stats"),
                     )
@@ -138,24 +137,22 @@ GROUPS = (
     ),
     Group(
         "observation",
-        "Metrics and tracing",
+        "Tracing",
         "16 connections. Spans go to a collector on the same machine that takes them and does nothing with them. "
-        "What metrics and tracing cost is less than what the machine does from one second to the next: so below "
-        "two services each are under load at the same time, over 8 connections each, one with and one without.",
+        "What tracing costs is less than what the machine does from one second to the next: so below two services "
+        "are under load at the same time, over 8 connections each, one with and one without.",
         30,
         (
             Table(
-                Loads(
+                Throughput(
                     (
                         EMPTY,
-                        Case("items, 20, no metrics, no tracing", UNMEASURED, "items20"),
-                        Case("items, 20, metrics, no tracing", UNTRACED, "items20"),
-                        Case("items, 20, metrics, tracing at 1 %", USUAL, "items20"),
-                        Case("items, 20, metrics, tracing at 10 %", TRACED_MORE, "items20"),
+                        Case("items, 20, no tracing", UNTRACED, "items20"),
+                        Case("items, 20, tracing at 1 %", USUAL, "items20"),
+                        Case("items, 20, tracing at 10 %", TRACED_MORE, "items20"),
                     )
                 )
             ),
-            _at_once(_half("metrics off", UNMEASURED), _half("metrics on", UNTRACED, "metrics off")),
             _at_once(_half("tracing off", UNTRACED), _half("tracing at 1 %", USUAL, "tracing off")),
         ),
     ),
@@ -166,7 +163,7 @@ GROUPS = (
         20,
         (
             Table(
-                Loads(
+                Throughput(
                     (
                         EMPTY,
                         *(
@@ -174,7 +171,7 @@ GROUPS = (
                                 f"items, 20 of {length:,}",
                                 UNCHECKED,
                                 "items20",
-                                placed=Placed(f"list-of-{length}-", 100, length),
+                                lists=CachedLists(f"list-of-{length}-", 100, length),
                             )
                             for length in LENGTHS
                         ),
@@ -195,19 +192,19 @@ GROUPS = (
         20,
         (
             Table(
-                Loads(
+                Throughput(
                     (
-                        Case(_PAGE_OF_20, UNCHECKED, "items20", of=None, placed=_OF_200),
-                        Case(_PAGE_OF_100, UNCHECKED, "items100", of=None, placed=_OF_200),
+                        Case(_PAGE_OF_20, UNCHECKED, "items20", of=None, lists=_OF_200),
+                        Case(_PAGE_OF_100, UNCHECKED, "items100", of=None, lists=_OF_200),
                         *(
-                            Case(name, UNCHECKED, requests, of=page, placed=_OF_200)
+                            Case(name, UNCHECKED, requests, of=page, lists=_OF_200)
                             for name, (requests, page) in SELECTIONS.items()
                         ),
                     )
                 ),
                 reference="of the page",
             ),
-            Table(Holding(), compared="held"),
+            Table(LoopBlocking(), compared="blocked"),
         ),
     ),
     Group(
@@ -215,7 +212,7 @@ GROUPS = (
         "Connections",
         "Each figure with its ratio to the empty route over as many connections.",
         12,
-        (Table(Loads(tuple(case for connections in CONNECTIONS for case in _over(connections)))),),
+        (Table(Throughput(tuple(case for connections in CONNECTIONS for case in _over(connections)))),),
     ),
     Group(
         "distance",
@@ -226,7 +223,7 @@ GROUPS = (
         12,
         (
             Table(
-                Loads(
+                Throughput(
                     (
                         EMPTY,
                         ITEMS,
@@ -259,7 +256,7 @@ GROUPS = (
         "how long each takes. MongoDB is the embedded SecantusDB, which syncs each write to disk and takes most "
         "of this time.",
         15,
-        (Table(Changes({"": USUAL}), compared="p50", reference="x the empty route"),),
+        (Table(WriteLatency({"": USUAL}), compared="p50", reference="x the empty route"),),
     ),
     Group(
         "others",
@@ -270,7 +267,7 @@ GROUPS = (
         20,
         (
             Table(
-                Loads(
+                Throughput(
                     (
                         EMPTY,
                         Case("items, 20, 1,000 others", FEW, "items20"),
@@ -279,7 +276,7 @@ GROUPS = (
                 )
             ),
             Table(
-                Changes({", 1,000 others": FEW, ", 1,000,000 others": MANY}),
+                WriteLatency({", 1,000 others": FEW, ", 1,000,000 others": MANY}),
                 compared="p50",
                 reference="x the empty route",
             ),
@@ -293,6 +290,6 @@ GROUPS = (
         "embedded SecantusDB bounds the operations per second; the processor time is the client's own, all of its "
         "threads included.",
         10,
-        (Table(Drivers(), operations="operations/s", compared="processor", reference="x PyMongo"),),
+        (Table(DriverComparison(), operations="operations/s", compared="processor", reference="x PyMongo"),),
     ),
 )

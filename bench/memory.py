@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from bench.placing import memory_of, memory_of_all
+from bench.environment import ITEMS, USERS, Environment, Server
+from bench.redis_fill import memory_of, memory_of_all
 from bench.samples import Sample, percentile
-from bench.stage import ITEMS, USERS, Server, Stage
-from mylist.seeding.load_set import user_id
+from mylist.seeding.synthetic_data import user_id
 
 OF_A_LIST = f"a list of {ITEMS}, by MEMORY USAGE"
 OF_ALL = "all that Valkey takes, by the number of lists"
@@ -22,9 +22,9 @@ class Memory:
         """The rows; none is compared with another."""
         return {OF_A_LIST: None, OF_ALL: None}
 
-    def measure(self, stage: Stage, number: int) -> dict[str, Sample]:  # noqa: ARG002 - all rounds are alike
-        """Measures one round."""
-        stage.url(self.server)
-        redis = stage.redis(self.server.redis)
+    def measure(self, environment: Environment, number: int) -> dict[str, Sample]:  # noqa: ARG002 - all rounds are alike
+        """Measure one round."""
+        environment.url(self.server)
+        redis = environment.redis(self.server.redis)
         sizes = memory_of(redis, map(user_id, range(1, USERS + 1)))
         return {OF_A_LIST: Sample(memory=percentile(sizes, 50)), OF_ALL: Sample(memory=memory_of_all(redis))}

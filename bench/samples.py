@@ -20,7 +20,7 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
         processor: processor time that an operation took of the process that is measured, in microseconds.
         memory: bytes of Redis' memory.
         cached: the share of the reads of lists that the cache answered.
-        held: the longest time that the event loop was held, in milliseconds of processor time.
+        blocked: the longest time that the event loop was blocked, in milliseconds of processor time.
     """
 
     rate: float | None = None
@@ -31,14 +31,14 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
     processor: float | None = None
     memory: float | None = None
     cached: float | None = None
-    held: float | None = None
+    blocked: float | None = None
 
 
 QUANTITIES = Sample.__struct_fields__
 
 
 def quantity(sample: Sample, name: str) -> float:
-    """Gives a quantity that was looked at.
+    """Return a quantity that was looked at.
 
     Raises:
         ValueError: it was not.
@@ -50,7 +50,7 @@ def quantity(sample: Sample, name: str) -> float:
 
 
 def of_operations(seconds: Sequence[float], elapsed: float, processor: float) -> Sample:
-    """Sums up operations that took so many seconds each, so many together and so much processor time."""
+    """Sum up operations that took so many seconds each, so many together and so much processor time."""
     return Sample(
         rate=len(seconds) / elapsed,
         p50=percentile(seconds, 50) * 1000,
@@ -60,5 +60,5 @@ def of_operations(seconds: Sequence[float], elapsed: float, processor: float) ->
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Gives the least value that so many percent of the values do not exceed."""
+    """Return the least value that so many percent of the values do not exceed."""
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from bench.samples import Sample
 
-SECONDS = 1
+DURATION_S = 1
 """How long one run takes; wrk knows whole seconds only."""
-_PATIENCE = 30
+_TIMEOUT_S = 30
 _MILLISECONDS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 _BYTES = {"B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30}
 _PERCENTILE = re.compile(r"^\s+(50|99)%\s+([\d.]+)(us|ms|s|m)$", re.MULTILINE)
@@ -26,8 +26,8 @@ class WrkError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """What wrk asks.
+class Workload:
+    """What wrk asks for.
 
     Attributes:
         requests: their kind; see `requests.lua`.
@@ -48,30 +48,30 @@ class Load:
 
     Attributes:
         url: of the server, without a path.
-        asking: what for.
+        workload: what it asks for.
         connections: open at once.
     """
 
     url: str
-    asking: Asking
+    workload: Workload
     connections: int
 
 
 def measure(*loads: Load) -> list[Sample]:
-    """Loads servers for `SECONDS`, all at the same time; gives a sample for each, in the same order.
+    """Load servers for `DURATION_S`, all at the same time; return a sample for each, in the same order.
 
     Raises:
         WrkError: wrk is not installed, or a request failed.
     """
     before = _processor_time()
-    running = [start(load, seconds=SECONDS) for load in loads]
-    printed = [each.communicate(timeout=SECONDS + _PATIENCE)[0] for each in running]
-    generator = (_processor_time() - before) / SECONDS / len(loads)
+    running = [start(load, seconds=DURATION_S) for load in loads]
+    printed = [each.communicate(timeout=DURATION_S + _TIMEOUT_S)[0] for each in running]
+    generator = (_processor_time() - before) / DURATION_S / len(loads)
     return [read(each, generator=generator) for each in printed]
 
 
 def start(load: Load, *, seconds: int) -> subprocess.Popen[str]:
-    """Begins to load a server.
+    """Begin to load a server.
 
     Raises:
         WrkError: wrk is not installed.
@@ -85,8 +85,8 @@ def _command(load: Load, *, seconds: int) -> list[str]:
     if wrk is None:
         raise WrkError("wrk is not installed; apt-get install wrk")
     shape = ["--threads", "1", "--connections", str(load.connections), "--duration", f"{seconds}s", "--latency"]
-    asking = load.asking
-    words = [asking.requests, asking.prefix, str(asking.users), str(asking.etags)]
+    workload = load.workload
+    words = [workload.requests, workload.prefix, str(workload.users), str(workload.etags)]
     return [wrk, *shape, "--script", str(_SCRIPT), load.url, "--", *words]
 
 
@@ -96,7 +96,7 @@ def _processor_time() -> float:
 
 
 def read(printed: str, *, generator: float) -> Sample:
-    """Reads what wrk printed.
+    """Read what wrk printed.
 
     Raises:
         WrkError: that is no result, or requests failed.

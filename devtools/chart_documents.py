@@ -1,4 +1,4 @@
-"""What in charts/mylist is made from something else: copies of rules and dashboards, and the README's tables."""
+"""The tables of charts/mylist/README.md, which are made from the comments of the values."""
 
 import json
 import re
@@ -10,12 +10,6 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 CHART = ROOT / "charts" / "mylist"
-# Copies, because a chart is packaged alone: not every tool follows a symbolic link that leads out of it.
-COPIES = {
-    CHART / "files" / folder / path.name: path
-    for folder, pattern in (("rules", "*.yaml"), ("dashboards", "*.json"))
-    for path in sorted((ROOT / "observability" / folder).glob(pattern))
-}
 README = CHART / "README.md"
 _TABLE = re.compile(r"(<!-- values of (\S+): [^\n]* -->\n).*?(<!-- end of values -->)", re.DOTALL)
 _COMMENT = re.compile(r"^ *# -- (.+)$")
@@ -61,13 +55,7 @@ def readme() -> str:
 
 
 def write() -> None:
-    """Write the copies, without any that has no original left, and the README."""
-    for folder in {copy.parent for copy in COPIES}:
-        for path in folder.iterdir():
-            if path not in COPIES:
-                path.unlink()
-    for copy, original in COPIES.items():
-        copy.write_bytes(original.read_bytes())
+    """Write the README."""
     README.write_text(readme())
 
 

@@ -1,32 +1,52 @@
-"""What is written by a program in README.md, .env.example and charts/mylist, from what it describes.
+"""What a program writes of the documents: tables in README.md, .env.example, the Postman collection, charts/mylist.
 
 `python -m devtools.documents` writes all of it; the tests compare.
 """
 
+import re
+from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 
-from devtools import chart_documents
-from mylist.settings import explain
+from devtools import chart_documents, postman
+from mylist.api.openapi import openapi_path
+from mylist.api.route import Route
+from mylist.api.router import ROUTES
+from mylist.config.settings import explain
 
 ROOT = Path(__file__).parents[1]
 COMMAND = ".venv/bin/python -m devtools.documents"
 README = ROOT / "README.md"
 ENV_EXAMPLE = ROOT / ".env.example"
-_START = f"<!-- configuration: made by {COMMAND} -->\n"
-_END = "<!-- end of configuration -->"
+POSTMAN_COLLECTION = ROOT / "docs" / "postman_collection.json"
+
+_HEADING = re.compile(r"^#{2,3} (.+)$", re.MULTILINE)
 
 
 def readme() -> str:
-    """Return README.md with its table of settings written anew.
+    """Return README.md with its tables of routes and settings written anew.
 
     Raises:
-        ValueError: it has no place for the table.
+        ValueError: it has no place for one of them.
     """
-    before, start, rest = README.read_text().partition(_START)
-    _, end, after = rest.partition(_END)
+    text = _replaced(README.read_text(), "routes", "")  # the sections, without the table that links to them
+    text = _replaced(text, "routes", _route_table(text))
+    return _replaced(text, "configuration", _settings_table())
+
+
+def headings(text: str) -> dict[str, str]:
+    """Return the headings of the second and third level of a document, by the anchor that a link to them names."""
+    return {_anchor(heading): heading for heading in _HEADING.findall(text)}
+
+
+def _replaced(text: str, name: str, table: str) -> str:
+    """Return a document with what stands between two comments replaced."""
+    opening, closing = f"<!-- {name}: made by {COMMAND} -->\n", f"<!-- end of {name} -->"
+    before, start, rest = text.partition(opening)
+    _, end, after = rest.partition(closing)
     if not start or not end:
-        raise ValueError(f"{README} lacks {_START.strip()} or {_END}")
-    return before + start + _settings_table() + end + after
+        raise ValueError(f"{README} lacks {opening.strip()} or {closing}")
+    return before + start + table + end + after
 
 
 def env_example() -> str:
@@ -48,6 +68,46 @@ def env_example() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _route_table(text: str) -> str:
+    rows = ["| Route | What it does | Kind | Success | Errors |", "| --- | --- | --- | --- | --- |"]
+    for route in ROUTES:
+        name = f"`{route.method} {openapi_path(route)}`"
+        anchor = _section_about(route, text)
+        link = f"[{name}](#{anchor})" if anchor else name
+        rows.append(
+            f"| {link} | {route.summary} | {route.kind} | {_statuses(route, errors=False)} "
+            f"| {_statuses(route, errors=True)} |"
+        )
+    return "\n".join(["", *rows, "", ""])
+
+
+def _statuses(route: Route, *, errors: bool) -> str:
+    statuses = {*route.answers, *route.errors}
+    return ", ".join(str(each) for each in sorted(statuses) if (each >= HTTPStatus.BAD_REQUEST) == errors)
+
+
+def _section_about(route: Route, text: str) -> str:
+    """Return the anchor of the section about a route: whose heading names it, or else the first whose text does."""
+    path = re.escape(openapi_path(route)) + r"(?![\w/])"
+    sections = list(_sections(text))
+    for pattern, part in ((rf"`{route.method}\b.*{path}", 0), (rf"{route.method} {path}", 1), (path, 1)):
+        for section in sections:
+            if re.search(pattern, section[part]):
+                return _anchor(section[0])
+    return ""
+
+
+def _sections(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the heading of each section and the text up to the next heading."""
+    _, *parts = _HEADING.split(text)
+    yield from zip(parts[::2], parts[1::2], strict=True)
+
+
+def _anchor(heading: str) -> str:
+    """Return the anchor of a heading, as a forge makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
 def _settings_table() -> str:
     rows = ["| Variable | Default | Meaning | Accepts |", "| --- | --- | --- | --- |"]
     for setting in explain():
@@ -61,6 +121,7 @@ def main() -> None:
     """Write all of it."""
     README.write_text(readme())
     ENV_EXAMPLE.write_text(env_example())
+    POSTMAN_COLLECTION.write_text(postman.collection())
     chart_documents.write()
 
 

@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 
 from httptools import HttpParserError, HttpResponseParser
 
-_MOST_AT_ONCE = 65_536
+_READ_BYTES = 65_536
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
-_PATIENCE = 10.0
+_TIMEOUT_S = 10.0
 """Seconds; longer than every deadline within the service."""
 
 
@@ -56,25 +56,25 @@ def request(method: str, target: str, headers: Mapping[str, str] = _NO_HEADERS, 
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def exchange(url: str, sent: bytes, *, closes_its_side: bool = False, patience: float = 5.0) -> bytes:
+def exchange(url: str, sent: bytes, *, closes_its_side: bool = False, timeout_s: float = 5.0) -> bytes:
     """Send these very bytes and return all that comes back until the service closes the connection, which it must.
 
     Args:
         url: of the service.
         sent: what it is sent.
         closes_its_side: whether the service is told that this is all.
-        patience: seconds that it may say nothing.
+        timeout_s: seconds that it may say nothing.
     """
     received = b""
     with (
-        _connect(url, patience) as connection,
+        _connect(url, timeout_s) as connection,
         # A connection that is closed while bytes are under way to it ends in a reset.
         suppress(ConnectionResetError, BrokenPipeError),
     ):
         connection.sendall(sent)
         if closes_its_side:
             connection.shutdown(socket.SHUT_WR)
-        while more := connection.recv(_MOST_AT_ONCE):
+        while more := connection.recv(_READ_BYTES):
             received += more
     return received
 
@@ -98,14 +98,14 @@ class Client:
 
     Args:
         url: of the service.
-        patience: seconds to wait for it to accept, and for more of an answer.
+        timeout_s: seconds to wait for it to accept, and for more of an answer.
 
     Raises:
         NotSentError: it does not accept connections.
     """
 
-    def __init__(self, url: str, *, patience: float = _PATIENCE) -> None:
-        self._socket = _connect(url, patience)
+    def __init__(self, url: str, *, timeout_s: float = _TIMEOUT_S) -> None:
+        self._socket = _connect(url, timeout_s)
         self._answers: list[Answer] = []
         self._parser = _Parser(self._answers.append)
 
@@ -124,7 +124,7 @@ class Client:
         try:
             self._socket.sendall(request)
             while not self._answers:
-                received = self._socket.recv(_MOST_AT_ONCE)
+                received = self._socket.recv(_READ_BYTES)
                 if not received:
                     raise NotAnsweredError("connection closed")
                 self._parser.feed(received)
@@ -195,7 +195,7 @@ class Connection(asyncio.Protocol):
         """
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_TIMEOUT_S):
                 _, opened = await loop.create_connection(cls, *_address(url))
         except (OSError, TimeoutError):
             raise NotSentError from None
@@ -217,7 +217,7 @@ class Connection(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         self._waiting = loop.create_future()
         # A timer by hand: asyncio.timeout() would take a tenth of what a request takes altogether.
-        patience = loop.call_later(_PATIENCE, self._fail, "timeout")
+        timeout_s = loop.call_later(_TIMEOUT_S, self._fail, "timeout")
         self._transport.write(request)
         try:
             return await self._waiting
@@ -225,7 +225,7 @@ class Connection(asyncio.Protocol):
             self.close()
             raise
         finally:
-            patience.cancel()
+            timeout_s.cancel()
 
     def close(self) -> None:
         """Close the connection at once."""
@@ -313,9 +313,9 @@ def _address(url: str) -> tuple[str, int]:
     return parts.hostname or "", parts.port or 80
 
 
-def _connect(url: str, patience: float) -> socket.socket:
+def _connect(url: str, timeout_s: float) -> socket.socket:
     try:
-        connection = socket.create_connection(_address(url), timeout=patience)
+        connection = socket.create_connection(_address(url), timeout=timeout_s)
     except OSError as error:
         raise NotSentError(str(error)) from None
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -24,5 +24,7 @@ pip_option() {
 
 export VIRTUAL_ENV="${other:-$venv}"
 "$venv/bin/uv" pip install --quiet --require-hashes --requirement "$lock"
+# Only its static files are used.
+"$venv/bin/uv" pip install --quiet --no-deps --require-hashes --requirement locks/docs.txt
 # The build backend comes from the lock too, hence no isolated build that would fetch another.
 "$venv/bin/uv" pip install --quiet --no-deps --no-build-isolation --editable .

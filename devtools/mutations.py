@@ -1,11 +1,15 @@
-"""Faults put in on purpose: each changes one line of the project, and a test must fail of it.
+"""Mutations: faults put in on purpose. Each changes one line of the project, and a test must fail because of it.
 
     python -m devtools.mutations [--only NAME …] [--tier TIER …] [--jobs N]
     python -m devtools.mutations --tree OLDER_CLONE --renames OLD=NEW …
 
 The list is `mutations.yaml`. Each fault is put into a copy of the tree, and pytest runs the test that the list names,
-in the tier that the list names. The same test must pass without the fault. Exit status 1 of pytest is red; any other
-than 0 is no verdict, but says that the list does not fit the tree. Nothing is changed in the tree itself.
+in the tier that the list names. The same test must pass without the fault. If pytest exits with 1, the fault is red:
+the test sees it. If pytest exits with 0, it is GREEN: the test is blind to it. Any other status is BROKEN: the list
+does not fit the tree. The tree itself is never changed.
+
+With `--tree`, the faults are tried on an older tree; `--renames` says what its files and folders were called. A fault
+whose line was written differently there is reported as BROKEN.
 """
 
 import argparse
@@ -32,14 +36,14 @@ import msgspec
 ROOT = Path(__file__).parents[1]
 _LIST = Path(__file__).with_suffix(".yaml")
 _TIERS = ("fast", "standard", "extended")
-_PATIENCE = 300.0
-# What is not copied of a tree: what is made of it, or would be run in its place.
-_LEFT_OUT = {".git", ".venv", ".data", "build"}
+_PYTEST_TIMEOUT_S = 300.0
+# Not copied: what is generated from a tree, or would run in its place.
+_NOT_COPIED = {".git", ".venv", ".data", "build"}
 _TOOLS = Path("build", "tools")
-# Its plugin takes longer to load than most of the tests take, and none of them is of it.
+# The plugin of schemathesis takes longer to load than most of the tests take, and none of them needs it.
 _PYTEST = ("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:schemathesis")
-_WIDTH = "200"
-"""Of the terminal that pytest believes to have, so that it cuts no reason."""
+# pytest shortens the reason of a failure to the width of its terminal.
+_TERMINAL_COLUMNS = "200"
 _PASSED, _FAILED = 0, 1
 _FIRST_FAILURE = re.compile(r"^(?:FAILED|ERROR) .*? - (.*)$", re.MULTILINE)
 
@@ -52,12 +56,13 @@ class Mutation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One fault.
 
     Attributes:
-        name: by which it is asked for.
-        file: where it is put in.
-        old: what stands there once: a line, or a part of it, with others around it where they tell which one.
-        new: what comes in its place; one line differs.
-        test: what pytest runs, and what must fail.
-        tier: the smallest whose run has that test.
+        name: what `--only` selects it by.
+        file: the file to change.
+        old: the text to replace, which the file has once: a line, or a part of it, with its neighbours where these are
+            needed to tell which line is meant.
+        new: the replacement; exactly one line differs.
+        test: the test that must fail, as pytest names it.
+        tier: the smallest tier that has the test.
     """
 
     name: str
@@ -68,16 +73,16 @@ class Mutation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tier: Literal["fast", "standard", "extended"]
 
     def applied(self, text: str) -> str:
-        """Returns the text with the fault in it.
+        """Return the text with the fault in it.
 
         Raises:
-            ListError: there is no one place for it, or it is not one line.
+            ListError: the text does not have `old` once, or the fault does not change one line.
         """
         before, after = self.old.split("\n"), self.new.split("\n")
         if len(before) != len(after) or sum(a != b for a, b in zip(before, after, strict=True)) != 1:
             raise ListError(f"{self.name} does not change one line")
         if (count := text.count(self.old)) != 1:
-            raise ListError(f"{self.name}: the old text stands {count} times in {self.file}")
+            raise ListError(f"{self.name}: {self.file} has the old text {count} times")
         return text.replace(self.old, self.new)
 
 
@@ -91,7 +96,7 @@ class Ended:
 
     @property
     def reason(self) -> str:
-        """What it says of the first failure, or last of all."""
+        """The reason of the first failure, or the last line of the output."""
         lines = self.output.strip().splitlines()
         failure = _FIRST_FAILURE.search(self.output)
         return failure[1] if failure else lines[-1] if lines else ""
@@ -103,33 +108,32 @@ class Copy:
     def __init__(self, tree: Path, folder: Path) -> None:
         self._folder = folder
 
-        def left_out(where: str, names: list[str]) -> set[str]:
-            made = {name for name in names if name == "__pycache__" or name.endswith("_cache")}
-            return made | (_LEFT_OUT.intersection(names) if Path(where) == tree else set())
+        def not_copied(where: str, names: list[str]) -> set[str]:
+            caches = {name for name in names if name == "__pycache__" or name.endswith("_cache")}
+            return caches | (_NOT_COPIED.intersection(names) if Path(where) == tree else set())
 
-        shutil.copytree(tree, folder, symlinks=True, ignore=left_out)
-        # Programs that tests fetch are fetched once.
+        shutil.copytree(tree, folder, symlinks=True, ignore=not_copied)
+        # Share the programs that tests download.
         (tree / _TOOLS).mkdir(parents=True, exist_ok=True)
         (folder / _TOOLS).parent.mkdir()
         (folder / _TOOLS).symlink_to(tree / _TOOLS)
-        # An environment may hold the package of the tree itself, as an editable one.
+        # The environment may have the package of the tree itself installed as editable.
         path = filter(None, (str(folder / "service"), os.environ.get("PYTHONPATH")))
-        self._environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path), "COLUMNS": _WIDTH}
+        self._environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path), "COLUMNS": _TERMINAL_COLUMNS}
         self._has_tiers = (folder / "tests" / "tiers.py").exists()
         self._require_own_package()
 
     def _require_own_package(self) -> None:
-        says = "import mylist; print(mylist.__file__)"
-        ended = self._run("-c", says)
+        ended = self._run("-c", "import mylist; print(mylist.__file__)")
         if not ended.output.startswith(str(self._folder)):
-            raise ListError(f"not the copy would be tested, but {ended.output.strip()}")
+            raise ListError(f"the tests would import {ended.output.strip()}, not the copy")
 
     @contextmanager
     def mutated(self, mutation: Mutation, file: str) -> Iterator[None]:
-        """Puts a fault in for as long as the context lasts.
+        """Put a fault in for as long as the context lasts.
 
         Raises:
-            ListError: as `Mutation.applied`, or there is no such file.
+            ListError: as `Mutation.applied`, or the file does not exist.
         """
         path = self._folder / file
         if not path.exists():
@@ -142,7 +146,7 @@ class Copy:
             self._write(path, text)
 
     def pytest(self, tier: str, tests: Sequence[str]) -> Ended:
-        """Runs those tests that are of a tier, until one fails."""
+        """Run those of the tests that are of a tier, until one fails."""
         of_tier = ["--tier", tier] if self._has_tiers else []
         return self._run(*_PYTEST, *of_tier, *tests)
 
@@ -159,41 +163,40 @@ class Copy:
             start_new_session=True,
         )
         try:
-            output, _ = process.communicate(timeout=_PATIENCE)
+            output, _ = process.communicate(timeout=_PYTEST_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             output, _ = process.communicate()
-            output += f"\nnot ended after {_PATIENCE:g} s"
+            output += f"\nnot ended after {_PYTEST_TIMEOUT_S:g} s"
         return Ended(process.returncode, time.monotonic() - began, output)
 
     @staticmethod
     def _write(path: Path, text: str) -> None:
         path.write_text(text)
-        # Bytecode is taken for that of its source by size and whole seconds, which a fault may leave the same.
+        # Python matches bytecode with its source by size and whole seconds, and a fault may change neither.
         Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)
 
 
 def mutations() -> list[Mutation]:
-    """Returns the list.
+    """Return the list.
 
     Raises:
-        ListError: a name is there twice.
+        ListError: a name is not unique.
     """
     every = msgspec.yaml.decode(_LIST.read_bytes(), type=list[Mutation])
     names = [each.name for each in every]
     if twice := {name for name in names if names.count(name) > 1}:
-        raise ListError(f"there twice: {', '.join(sorted(twice))}")
+        raise ListError(f"not unique: {', '.join(sorted(twice))}")
     return every
 
 
 class Trial:
-    """Mutations tried on a tree, in so many copies at once.
+    """Tries mutations on a tree, as many at once as there are copies of it.
 
     Args:
-        tree: the tree.
-        renames: what files and folders of the list are called in it, by their names in the list.
-        copies: to work in.
-        to: where a line is written for each.
+        renames: the names of files and folders in the tree, by their names in the list.
+        copies: the copies of the tree.
+        to: where a line is written for each mutation.
     """
 
     def __init__(self, renames: Mapping[str, str], copies: Sequence[Copy], to: TextIO) -> None:
@@ -205,7 +208,7 @@ class Trial:
             self._free.put(copy)
 
     def red(self, wanted: Sequence[Mutation]) -> int:
-        """Returns how many of the mutations are seen by a test that passes without them."""
+        """Return how many of the mutations are seen by a test that passes without them."""
         with ThreadPoolExecutor(self._jobs) as pool:
             groups: dict[tuple[str, str], set[str]] = {}
             for each in wanted:
@@ -219,7 +222,7 @@ class Trial:
         with self._copy() as copy:
             ended = copy.pytest(tier, sorted(tests))
         if ended.status != _PASSED:
-            self._say(f"FAILS WITHOUT ANY ({ended.status})", ended.seconds, file, ended.reason)
+            self._say(f"FAILS WITHOUT A FAULT ({ended.status})", ended.seconds, file, ended.reason)
         return ended.status == _PASSED
 
     def _is_seen(self, mutation: Mutation) -> bool:
@@ -254,25 +257,23 @@ class Trial:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Put faults in on purpose, and expect the tests to see them.")
-    parser.add_argument("--tree", type=Path, default=ROOT, help="the tree to try them on (default: this one)")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="these alone")
+    parser.add_argument("--tree", type=Path, default=ROOT, help="try them on this tree (default: the one of this file)")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="try only these")
+    parser.add_argument("--tier", action="append", choices=_TIERS, help="try only those of this tier; may be repeated")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="how many to try at once (default 2)")
     parser.add_argument(
-        "--tier", action="append", choices=_TIERS, help="those of this tier; repeat it for more; all unless given"
-    )
-    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="how many at once (default 2)")
-    parser.add_argument(
-        "--renames", nargs="+", default=[], metavar="OLD=NEW", help="an older tree has OLD where the list has NEW"
+        "--renames", nargs="+", default=[], metavar="OLD=NEW", help="the tree has OLD where the list has NEW"
     )
     return parser.parse_args()
 
 
 def main() -> int:
-    """Runs the command; returns its exit status."""
+    """Run the command; return its exit status."""
     arguments = _arguments()
     tiers = arguments.tier or _TIERS
     every = mutations()
     if unknown := set(arguments.only or ()) - {each.name for each in every}:
-        raise ListError(f"there is no {', '.join(sorted(unknown))}")
+        raise ListError(f"no such mutation: {', '.join(sorted(unknown))}")
     wanted = [each for each in every if each.tier in tiers and (not arguments.only or each.name in arguments.only)]
     renames = {new: old for old, _, new in (each.partition("=") for each in arguments.renames)}
     with tempfile.TemporaryDirectory(prefix="mylist-mutations-") as folder:

@@ -20,12 +20,12 @@ from redis.exceptions import RedisError
 
 from devtools.ports import free_port
 from devtools.waiting import wait_until
-from mylist.development.servers import ValkeyServer, running
+from mylist.devserver.embedded_servers import ValkeyServer, running
 
 PRIMARY_NAME = "mylist-primary"
-PATIENCE = 30.0
+TIMEOUT_S = 30.0
 _HOST = "127.0.0.1"
-_DOWN_AFTER = 1000
+_DOWN_AFTER_MS = 1000
 """Milliseconds of silence after which the others hold a server for dead."""
 
 
@@ -43,15 +43,15 @@ class DistributedRedis(Protocol):
         ...
 
     def kill_primary(self, key: str = "") -> "Member":
-        """Kills the primary by SIGKILL; gives it, to be restarted (as a replica, after the failover)."""
+        """Kill the primary by SIGKILL; return it, to be restarted (as a replica, after the failover)."""
         ...
 
     def wait_for_failover(self, former: "Member", key: str = "") -> "Member":
-        """Waits until another server than the former primary has taken its place, and gives it."""
+        """Wait until another server than the former primary has taken its place, and return it."""
         ...
 
     def failover(self, key: str = "") -> "Member":
-        """Has a replica take the primary's place, both alive; gives the new primary once it is one."""
+        """Have a replica take the primary's place, both alive; return the new primary once it is one."""
         ...
 
 
@@ -70,7 +70,7 @@ class Member(ValkeyServer):
         return [*super().command(), "--repl-diskless-sync-delay", "0", *self._options, *following]
 
     def ask(self, *command: str | int) -> Any:
-        """Sends a command; gives the answer, decoded."""
+        """Send a command; return the answer, decoded."""
         with Redis(port=self.port, socket_timeout=5, decode_responses=True) as client:
             execute = cast("Callable[..., Any]", client.execute_command)
             return execute(*command)
@@ -83,12 +83,12 @@ class Member(ValkeyServer):
             return ""
 
     def stop_replication(self) -> None:
-        """Lets no replica hear of anything from now on, while clients notice nothing."""
+        """Let no replica hear of anything from now on, while clients notice nothing."""
         self.ask("ACL SETUSER", "default", "-psync", "-sync")
         self.ask("CLIENT KILL", "TYPE", "replica")
 
     def has_copied(self) -> bool:
-        """Whether it is a replica that has all that its primary has."""
+        """Return whether it is a replica that has all that its primary has."""
         role = self.ask("ROLE")
         return bool(role[0] == "slave" and role[3] == "connected")
 
@@ -106,7 +106,7 @@ class SentinelServer(Member):
         configuration.write_text(
             f"bind {_HOST}\nport {self.port}\ndir {self.folder}\n"
             f"sentinel monitor {PRIMARY_NAME} {_HOST} {self.primary.port} 2\n"
-            f"sentinel down-after-milliseconds {PRIMARY_NAME} {_DOWN_AFTER}\n"
+            f"sentinel down-after-milliseconds {PRIMARY_NAME} {_DOWN_AFTER_MS}\n"
             f"sentinel failover-timeout {PRIMARY_NAME} 2000\n"
             f"sentinel parallel-syncs {PRIMARY_NAME} 2\n"
             f"sentinel config-epoch {PRIMARY_NAME} {self.epoch}\n"
@@ -136,9 +136,9 @@ class SentinelGroup:
             for each in (*replicas, *self.sentinels):
                 each.primary = primary
             starting.enter_context(running(*replicas))
-            wait_until(lambda: all(replica.has_copied() for replica in replicas), within=PATIENCE)
+            wait_until(lambda: all(replica.has_copied() for replica in replicas), within=TIMEOUT_S)
             starting.enter_context(running(*self.sentinels))
-            wait_until(lambda: all(map(self._is_complete, self.sentinels)), within=PATIENCE)
+            wait_until(lambda: all(map(self._is_complete, self.sentinels)), within=TIMEOUT_S)
             self._running = starting.pop_all()
         return self
 
@@ -147,29 +147,29 @@ class SentinelGroup:
 
     def primary(self, _key: str = "") -> Member:
         """The primary that the Sentinels tell of."""
-        return wait_until(self._agreed_primary, within=PATIENCE)
+        return wait_until(self._agreed_primary, within=TIMEOUT_S)
 
     def kill_primary(self, _key: str = "") -> Member:
-        """Kills the primary by SIGKILL; gives it, to be restarted (as a replica, after the failover)."""
+        """Kill the primary by SIGKILL; return it, to be restarted (as a replica, after the failover)."""
         primary = self.primary()
         primary.kill()
         return primary
 
     def wait_for_failover(self, former: Member, _key: str = "") -> Member:
-        """Waits until every Sentinel tells of another primary than the former, and gives it."""
+        """Wait until every Sentinel tells of another primary than the former, and return it."""
 
         def successor() -> Member | None:
             primary = self._agreed_primary()
             return primary if primary and primary is not former and primary.role() == "master" else None
 
-        found = wait_until(successor, within=PATIENCE)
+        found = wait_until(successor, within=TIMEOUT_S)
         former.primary, found.primary = found, None
         return found
 
     def failover(self, _key: str = "") -> Member:
-        """Has a replica take the primary's place, both alive; gives the new primary once it is one."""
+        """Have a replica take the primary's place, both alive; return the new primary once it is one."""
         former = self.primary()
-        wait_until(self._start_failover, within=PATIENCE)
+        wait_until(self._start_failover, within=TIMEOUT_S)
         return self.wait_for_failover(former)
 
     def _agreed_primary(self) -> Member | None:
@@ -204,7 +204,7 @@ class ClusterNode(Member):
             *super().command(),
             *("--cluster-enabled", "yes"),
             *("--cluster-port", str(self.bus_port)),
-            *("--cluster-node-timeout", str(_DOWN_AFTER)),
+            *("--cluster-node-timeout", str(_DOWN_AFTER_MS)),
             *("--cluster-replica-validity-factor", "0"),
         ]
 
@@ -235,13 +235,13 @@ class RedisCluster:
             for node, low, high in zip(self._nodes, bounds, bounds[1:], strict=False):
                 node.ask("CLUSTER ADDSLOTSRANGE", low, high - 1)
             wait_until(
-                lambda: all(self._knows(node, "cluster_known_nodes", "6") for node in self._nodes), within=PATIENCE
+                lambda: all(self._knows(node, "cluster_known_nodes", "6") for node in self._nodes), within=TIMEOUT_S
             )
             for primary, replica in zip(self._nodes[:3], self._nodes[3:], strict=True):
                 self._replicate(replica, primary)
-            wait_until(lambda: all(node.has_copied() for node in self._nodes[3:]), within=PATIENCE)
-            wait_until(lambda: all(self._knows(node, "cluster_state", "ok") for node in self._nodes), within=PATIENCE)
-            wait_until(lambda: all(len(self._ranges(node)) == 3 for node in self._nodes), within=PATIENCE)
+            wait_until(lambda: all(node.has_copied() for node in self._nodes[3:]), within=TIMEOUT_S)
+            wait_until(lambda: all(self._knows(node, "cluster_state", "ok") for node in self._nodes), within=TIMEOUT_S)
+            wait_until(lambda: all(len(self._ranges(node)) == 3 for node in self._nodes), within=TIMEOUT_S)
             self._running = starting.pop_all()
         return self
 
@@ -250,28 +250,28 @@ class RedisCluster:
 
     def primary(self, key: str = "") -> Member:
         """The primary of a key."""
-        return wait_until(lambda: self._primary(key, self._nodes), within=PATIENCE)
+        return wait_until(lambda: self._primary(key, self._nodes), within=TIMEOUT_S)
 
     def kill_primary(self, key: str = "") -> Member:
-        """Kills the primary of a key by SIGKILL; gives it, to be restarted (as a replica, after the failover)."""
+        """Kill the primary of a key by SIGKILL; return it, to be restarted (as a replica, after the failover)."""
         primary = self.primary(key)
         primary.kill()
         return primary
 
     def wait_for_failover(self, former: Member, key: str = "") -> Member:
-        """Waits until another node than the former primary holds the key, and gives it."""
+        """Wait until another node than the former primary holds the key, and return it."""
 
         def successor() -> Member | None:
             # The former one may be frozen, and tell nothing for long.
             primary = self._primary(key, [node for node in self._nodes if node is not former])
             return primary if primary and primary is not former and primary.role() == "master" else None
 
-        return wait_until(successor, within=PATIENCE)
+        return wait_until(successor, within=TIMEOUT_S)
 
     def failover(self, key: str = "") -> Member:
-        """Has the replica of a key's primary take its place, both alive; gives the new primary once it is one."""
+        """Have the replica of a key's primary take its place, both alive; return the new primary once it is one."""
         former = self.primary(key)
-        wait_until(lambda: self._replica_of(former), within=PATIENCE).ask("CLUSTER FAILOVER")
+        wait_until(lambda: self._replica_of(former), within=TIMEOUT_S).ask("CLUSTER FAILOVER")
         return self.wait_for_failover(former, key)
 
     def _replica_of(self, primary: Member) -> Member | None:
@@ -292,7 +292,7 @@ class RedisCluster:
 
     def _replicate(self, replica: ClusterNode, primary: ClusterNode) -> None:
         name = primary.ask("CLUSTER MYID")
-        wait_until(lambda: name in str(replica.ask("CLUSTER NODES")), within=PATIENCE)
+        wait_until(lambda: name in str(replica.ask("CLUSTER NODES")), within=TIMEOUT_S)
         replica.ask("CLUSTER REPLICATE", name)
 
     @staticmethod

@@ -13,15 +13,15 @@ from urllib.parse import urlsplit
 from devtools.http_client import Client, NotAnsweredError, NotSentError, request
 from devtools.ports import free_port
 from devtools.waiting import wait_until
-from mylist.settings import explain
+from mylist.config.settings import explain
 
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """For `verify=` of httpx, which otherwise reads all authorities for each client and takes longer than many requests."""
 
 _PROGRAM = ("-X", "faulthandler", "-m", "mylist")
-_START_TIMEOUT = 60.0
-_STOP_TIMEOUT = 60.0
-_ANSWER_TIMEOUT = 5.0
+_START_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 60.0
+_ANSWER_TIMEOUT_S = 5.0
 
 
 class Service:
@@ -49,14 +49,14 @@ class Service:
         return [sys.executable, *program, "serve"]
 
     def wait_until_ready(self) -> None:
-        """Waits for `/readyz` to say so."""
-        wait_until(self._is_ready, within=_START_TIMEOUT)
+        """Wait for `/readyz` to say so."""
+        wait_until(self._is_ready, within=_START_TIMEOUT_S)
 
     def stop(self) -> None:
-        """Ends it by SIGTERM; it must exit by itself, with status 0 and without a failure in its log."""
+        """End it by SIGTERM; it must exit by itself, with status 0 and without a failure in its log."""
         self.process.send_signal(signal.SIGTERM)
         try:
-            status = self.process.wait(_STOP_TIMEOUT)
+            status = self.process.wait(_STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self.process.send_signal(signal.SIGABRT)  # it writes down where it is
             self.process.wait()
@@ -65,7 +65,7 @@ class Service:
         assert "traceback" not in self.log.read_text().lower(), self.log.read_text()
 
     def kill(self) -> None:
-        """Ends it by SIGKILL."""
+        """End it by SIGKILL."""
         self.process.kill()
         self.process.wait()
 
@@ -89,9 +89,9 @@ class Container(Service):
 
 
 def answers(url: str) -> bool:
-    """Whether a GET is answered, and with success."""
+    """Return whether a GET is answered, and with success."""
     try:
-        with Client(url, patience=_ANSWER_TIMEOUT) as client:
+        with Client(url, timeout_s=_ANSWER_TIMEOUT_S) as client:
             return client.ask(request("GET", urlsplit(url).path)).status == HTTPStatus.OK
     except (NotSentError, NotAnsweredError):
         return False

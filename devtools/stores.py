@@ -20,11 +20,11 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from devtools.waiting import wait_until
-from mylist.development.servers import EmbeddedServer, MongoServer, ValkeyServer, running
+from mylist.devserver.embedded_servers import EmbeddedServer, MongoServer, ValkeyServer, running
 
 _MONGODB_IMAGE = "mongo:8"
 _REDIS_IMAGE = "redis:8"
-_START_TIMEOUT = 60.0
+_START_TIMEOUT_S = 60.0
 
 
 class StoreChoiceError(Exception):
@@ -44,7 +44,7 @@ class Store:
 
 
 def choose_mongodb() -> Store:
-    """Returns the MongoDB of this run.
+    """Return the MongoDB of this run.
 
     Raises:
         StoreChoiceError: `TEST_STORES` is neither `embedded` nor `containers`.
@@ -59,7 +59,7 @@ def choose_mongodb() -> Store:
 
 
 def choose_redis() -> Store:
-    """Returns the Redis of this run.
+    """Return the Redis of this run.
 
     Raises:
         StoreChoiceError: as `choose_mongodb`.
@@ -72,7 +72,7 @@ def choose_redis() -> Store:
 
 
 def with_database(uri: str, name: str) -> str:
-    """Returns a MongoDB URI that names another database and still logs in where the old one did."""
+    """Return a MongoDB URI that names another database and still logs in where the old one did."""
     parts = urlsplit(uri)
     query = parts.query
     if "@" in parts.netloc and "authSource" not in parse_qs(query):
@@ -94,7 +94,7 @@ def _container(image: str, port: int, scheme: str, answers: Callable[[str], bool
 
     with DockerContainer(image).with_exposed_ports(port) as container:
         uri = f"{scheme}://{container.get_container_host_ip()}:{container.get_exposed_port(port)}"
-        wait_until(lambda: answers(uri), within=_START_TIMEOUT)
+        wait_until(lambda: answers(uri), within=_START_TIMEOUT_S)
         yield uri
 
 
@@ -123,7 +123,7 @@ def _containers() -> bool:
 
 
 def _of_this_worker(url: str) -> str:
-    """Returns the URL with the database of this pytest-xdist worker: the named one, or one after it."""
+    """Return the URL with the database of this pytest-xdist worker: the named one, or one after it."""
     parts = urlsplit(url)
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     return parts._replace(path=f"/{int(parts.path.strip('/') or 0) + worker}").geturl()

@@ -24,7 +24,7 @@ from functools import partial
 from typing import Self, cast
 
 _HOST = "127.0.0.1"
-_PATIENCE = 10.0
+_TIMEOUT_S = 10.0
 """Seconds in which the program must answer or end."""
 _RESET = struct.pack("ii", 1, 0)
 """For SO_LINGER: closing drops what is not sent yet, and resets the connection."""
@@ -61,7 +61,7 @@ class TcpProxy:
     def __exit__(self, *_: object) -> None:
         with self._process as process:
             try:
-                process.communicate(timeout=_PATIENCE)
+                process.communicate(timeout=_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 process.kill()
 
@@ -91,8 +91,8 @@ class TcpProxy:
     def _read_line(self) -> str:
         assert self._process.stdout is not None
         # It prints one line at a time, so none waits in the buffer of this process.
-        readable, _, _ = select.select([self._process.stdout], [], [], _PATIENCE)
-        assert readable, f"the TCP proxy does not answer within {_PATIENCE:g} seconds"
+        readable, _, _ = select.select([self._process.stdout], [], [], _TIMEOUT_S)
+        assert readable, f"the TCP proxy does not answer within {_TIMEOUT_S:g} seconds"
         return self._process.stdout.readline()
 
 

@@ -9,7 +9,7 @@ from typing import Self
 from devtools.certificates import Certificates
 
 _HOST = "127.0.0.1"
-_PIECE = 65_536
+_READ_BYTES = 65_536
 
 
 class TlsFront:
@@ -76,7 +76,7 @@ class TlsFront:
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with suppress(OSError):
-        while data := await reader.read(_PIECE):
+        while data := await reader.read(_READ_BYTES):
             writer.write(data)
             await writer.drain()
     writer.close()

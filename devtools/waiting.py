@@ -10,7 +10,7 @@ _INTERVAL = 0.01
 
 
 def wait_until(condition: Callable[[], _T | None], *, within: float) -> _T:
-    """Asks until the answer is true and gives it; fails after `within` seconds."""
+    """Ask until the answer is true and return it; fail after `within` seconds."""
     deadline = time.monotonic() + within
     while not (answer := condition()):
         assert time.monotonic() < deadline, f"not within {within:g} seconds; the last answer was {answer!r}"
@@ -19,7 +19,7 @@ def wait_until(condition: Callable[[], _T | None], *, within: float) -> _T:
 
 
 async def eventually(condition: Callable[[], Awaitable[_T | None]], *, within: float) -> _T:
-    """Does as `wait_until` for an asynchronous condition, while the event loop goes on."""
+    """Do as `wait_until` for an asynchronous condition, while the event loop goes on."""
     deadline = time.monotonic() + within
     while not (answer := await condition()):
         assert time.monotonic() < deadline, f"not within {within:g} seconds; the last answer was {answer!r}"

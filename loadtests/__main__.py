@@ -18,26 +18,26 @@ from pathlib import Path
 
 from devtools.ports import free_port
 from devtools.service_process import Service
-from loadtests.plans import PLANS
 from loadtests.plot import draw
-from loadtests.seeded import stores
-from mylist.seeding.load_set import InvalidLoadSetError, LoadSet
+from loadtests.scenarios import SCENARIOS
+from loadtests.stores import stores
+from mylist.seeding.synthetic_data import InvalidSyntheticDataError, SyntheticData
 
 _UNTESTED = 2
 _LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 
 
 def main() -> int:
-    """Runs the command line; gives the exit status."""
+    """Run the command line; return the exit status."""
     parser = _parser()
     arguments = parser.parse_args()
     try:
-        load_set = LoadSet(arguments.people, arguments.titles, arguments.items)
-    except InvalidLoadSetError as error:
+        load_set = SyntheticData(arguments.people, arguments.titles, arguments.items)
+    except InvalidSyntheticDataError as error:
         parser.error(str(error))
     arguments.output.mkdir(parents=True, exist_ok=True)
-    figures = arguments.output / f"{arguments.scenario}.json"
-    figures.unlink(missing_ok=True)
+    verdict = arguments.output / f"{arguments.scenario}.json"
+    verdict.unlink(missing_ok=True)
     with ExitStack() as stack:
         host = arguments.host
         if not host:
@@ -47,11 +47,11 @@ def main() -> int:
             stack.callback(service.stop)
             service.wait_until_ready()
             host = service.url
-        status = _run(_locust(arguments, host, figures))
-    if not figures.exists():  # whatever the status, it is no verdict
+        status = _run(_locust(arguments, host, verdict))
+    if not verdict.exists():  # whatever the status, it is no verdict
         return _UNTESTED
-    draw(json.loads(figures.read_text()), figures.with_suffix(".svg"))
-    print(f"{figures.with_suffix('')}: .html, .svg, .json")
+    draw(json.loads(verdict.read_text()), verdict.with_suffix(".svg"))
+    print(f"{verdict.with_suffix('')}: .html, .svg, .json")
     return status
 
 
@@ -59,8 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    purposes = "; ".join(f"{plan.name}: {plan.purpose.replace('%', '%%')}" for plan in PLANS.values())
-    parser.add_argument("scenario", nargs="?", choices=list(PLANS), default="cached-latency", help=purposes)
+    purposes = "; ".join(f"{scenario.name}: {scenario.purpose.replace('%', '%%')}" for scenario in SCENARIOS.values())
+    parser.add_argument("scenario", nargs="?", choices=list(SCENARIOS), default="cached-latency", help=purposes)
     parser.add_argument("--duration", type=int, metavar="S", help="seconds that are measured (the scenario's own)")
     parser.add_argument("--users", type=int, metavar="N", help="Locust's users at most (the scenario's own)")
     parser.add_argument("--host", metavar="URL", help="a service that runs already and is filled with the load set")
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(command: list[str]) -> int:
-    """Runs a command to its end, which SIGTERM and Ctrl-C bring about; gives its exit status."""
+    """Run a command to its end, which SIGTERM and Ctrl-C bring about; return its exit status."""
     # In a session of its own the terminal's Ctrl-C does not reach the workers: the master tells them to end.
     process = subprocess.Popen(command, start_new_session=True)  # noqa: S603 - our own
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -85,13 +85,13 @@ def _run(command: list[str]) -> int:
     return process.wait()
 
 
-def _locust(arguments: argparse.Namespace, host: str, figures: Path) -> list[str]:
+def _locust(arguments: argparse.Namespace, host: str, verdict: Path) -> list[str]:
     port = str(free_port())
     command = [sys.executable, "-m", "locust", "--locustfile", str(_LOCUSTFILE), "--headless", "--host", host]
     command += ["--processes", str(arguments.workers), "--master-bind-host", "127.0.0.1"]
     command += ["--master-bind-port", port, "--master-port", port]
-    command += ["--skip-log-setup", "--html", str(figures.with_suffix(".html"))]
-    command += ["--scenario", arguments.scenario, "--warm-up", str(arguments.warm_up), "--figures", str(figures)]
+    command += ["--skip-log-setup", "--html", str(verdict.with_suffix(".html"))]
+    command += ["--scenario", arguments.scenario, "--warm-up", str(arguments.warm_up), "--figures", str(verdict)]
     command += ["--leeway", str(arguments.leeway)]
     command += ["--people", str(arguments.people), "--titles", str(arguments.titles)]
     command += ["--run-time", f"{arguments.duration}s"] if arguments.duration else []

@@ -13,9 +13,9 @@ import msgspec
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where a pod finds its token, the namespace that it is in, and the certificate of the API's authority."""
 
-INTERVAL = 5.0
+INTERVAL_S = 5.0
 """Seconds between two looks; an autoscaler itself looks every fifteen."""
-_TIMEOUT = 5.0
+_TIMEOUT_S = 5.0
 
 
 class _Bounds(msgspec.Struct, rename="camel"):
@@ -51,15 +51,15 @@ class Scaling:
 
     Attributes:
         name: of the autoscaler.
-        least: as many replicas it keeps.
-        most: and no more than these.
+        min_replicas: as many replicas it keeps.
+        max_replicas: and no more than these.
         samples: what it was seen to want and have; empty when that is not known.
         remark: why it is not, or not for all of the window.
     """
 
     name: str
-    least: int = 0
-    most: int = 0
+    min_replicas: int = 0
+    max_replicas: int = 0
     samples: tuple[Sample, ...] = ()
     remark: str = ""
 
@@ -73,7 +73,7 @@ class Scaling:
         return found if not found or found[-1] is self.samples[-1] else [*found, self.samples[-1]]
 
 
-class Watch:
+class AutoscalerWatch:
     """Looks at an autoscaler of the namespace that the process runs in, every few seconds."""
 
     def __init__(self, name: str, *, account: Path | None = None) -> None:
@@ -86,12 +86,12 @@ class Watch:
         self._looking: gevent.Greenlet | None = None
 
     def begin(self) -> None:
-        """Begins to look."""
+        """Begin to look."""
         self._began = time.monotonic()
         self._looking = gevent.spawn(self._look_on)
 
     def end(self) -> Scaling:
-        """Looks a last time; gives what was seen."""
+        """Look a last time; return what was seen."""
         if self._looking is not None:
             self._looking.kill()
             self._look()
@@ -102,7 +102,7 @@ class Watch:
     def _look_on(self) -> None:
         while True:
             self._look()
-            gevent.sleep(INTERVAL)
+            gevent.sleep(INTERVAL_S)
 
     def _look(self) -> None:
         second = time.monotonic() - self._began
@@ -126,5 +126,5 @@ class Watch:
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
         asked = Request(f"https://{host}:{port}{path}", headers={"authorization": f"Bearer {token}"})
-        with opener.open(asked, timeout=_TIMEOUT) as answer:
+        with opener.open(asked, timeout=_TIMEOUT_S) as answer:
             return _decoder.decode(answer.read())

@@ -30,7 +30,7 @@ class Histogram:
         return max(self.buckets.values(), default=0.0)
 
     def percentile(self, percent: float) -> float:
-        """Estimates a percentile in milliseconds, as Prometheus' `histogram_quantile` does.
+        """Estimate a percentile in milliseconds, as Prometheus' `histogram_quantile` does.
 
         Requests are taken to be spread evenly over their bucket; one beyond the last finite bound counts as that.
 
@@ -56,7 +56,7 @@ class Scrape:
 
 
 def read(exposition: str) -> Scrape:
-    """Reads what `/metrics` says; the statuses of a route are added up.
+    """Read what `/metrics` says; the statuses of a route are added up.
 
     Raises:
         ValueError: it is not what the service says.
@@ -77,7 +77,7 @@ def read(exposition: str) -> Scrape:
 
 
 def between(before: Iterable[Scrape], after: Iterable[Scrape]) -> dict[Route, Histogram]:
-    """Gives what was added between two scrapes of each of the same processes, all of them together.
+    """Return what was added between two scrapes of each of the same processes, all of them together.
 
     Raises:
         RestartedError: they are not the same.

@@ -15,23 +15,23 @@ from locust import events, stats
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
-from loadtests.course import Course
+from loadtests.load_shape import LoadShape
+from loadtests.measurement_window import follow
 from loadtests.options import add_options, options_of
-from loadtests.scenarios import SCENARIOS, Browse, CachedLatency, Mixed, Ramp, Soak, Spike
-from loadtests.thresholds import of
+from loadtests.thresholds import thresholds_of
+from loadtests.users import USER_CLASSES, Browse, CachedLatency, Mixed, Ramp, Soak, Spike
 from loadtests.verdict import as_data, judge, misses, report
-from loadtests.window import follow
 
-__all__ = ["Browse", "CachedLatency", "Course", "Mixed", "Ramp", "Soak", "Spike"]  # what Locust looks for in here
+__all__ = ["Browse", "CachedLatency", "LoadShape", "Mixed", "Ramp", "Soak", "Spike"]  # what Locust looks for in here
 
 _UNUSABLE = 2
 _PRINTED = "-"
-_GRACE = 5.0
+_STOP_TIMEOUT_S = 5.0
 """Seconds for the visits under way when there shall be fewer users."""
 
 
 def three_digits(milliseconds: float) -> float:
-    """Rounds a response time for Locust's statistics, which would round it to whole milliseconds."""
+    """Round a response time for Locust's statistics, which would round it to whole milliseconds."""
     return float(f"{milliseconds:.3g}")
 
 
@@ -41,7 +41,7 @@ events.init_command_line_parser.add_listener(add_options)
 
 @events.init.add_listener
 def prepare(environment: Environment, **_: object) -> None:
-    """Gets ready to lead the run, or to follow whoever does."""
+    """Get ready to lead the run, or to follow whoever does."""
     runner = environment.runner
     assert runner is not None  # noqa: S101 - there is one from here on
     if isinstance(runner, WorkerRunner):
@@ -53,36 +53,36 @@ def prepare(environment: Environment, **_: object) -> None:
         options.metrics = []
     elif not options.metrics:
         options.metrics = [f"{host}/metrics"]
-    environment.user_classes = [SCENARIOS[options.scenario]]
-    environment.stop_timeout = environment.stop_timeout or _GRACE
-    _course(environment).prepare(environment)
+    environment.user_classes = [USER_CLASSES[options.scenario]]
+    environment.stop_timeout = environment.stop_timeout or _STOP_TIMEOUT_S
+    _load_shape(environment).prepare(environment)
     # While it follows a shape, Locust would die of it and leave its workers behind.
     gevent.signal_handler(signal.SIGTERM, runner.quit)
 
 
 @events.test_stopping.add_listener
 def finish(environment: Environment, **_: object) -> None:
-    """Ends what is measured before the workers end."""
+    """End what is measured before the workers end."""
     if not isinstance(environment.runner, WorkerRunner):
-        _course(environment).finish()
+        _load_shape(environment).finish()
 
 
 @events.quitting.add_listener
 def judge_run(environment: Environment, **_: object) -> None:
-    """Makes the verdict the exit status, whatever Locust thinks of single failures."""
+    """Make the verdict the exit status, whatever Locust thinks of single failures."""
     if isinstance(environment.runner, WorkerRunner):
         environment.process_exit_code = 0
         return
-    course = _course(environment)
-    if course.unusable:
+    load_shape = _load_shape(environment)
+    if load_shape.unusable:
         environment.process_exit_code = _UNUSABLE
-        print(f"loadtest: {course.unusable}", file=sys.stderr)
+        print(f"loadtest: {load_shape.unusable}", file=sys.stderr)
         return
-    figures = course.finish()
+    result = load_shape.finish()
     options = options_of(environment)
-    outcomes = judge(figures, of(figures.scenario), share=course.share, leeway=options.leeway)
-    environment.process_exit_code = 1 if misses(figures, outcomes) else 0
-    data = as_data(figures, outcomes)
+    outcomes = judge(result, thresholds_of(result.scenario), share=load_shape.share, leeway=options.leeway)
+    environment.process_exit_code = 1 if misses(result, outcomes) else 0
+    data = as_data(result, outcomes)
     if options.figures not in {"", _PRINTED}:
         path = Path(options.figures)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,13 +90,13 @@ def judge_run(environment: Environment, **_: object) -> None:
 
     @events.quit.add_listener
     def tell(**_: object) -> None:
-        """Tells it last of all, below Locust's own tables."""
-        print(f"\n{report(figures, outcomes)}", flush=True)
+        """Tell it last of all, below Locust's own tables."""
+        print(f"\n{report(result, outcomes)}", flush=True)
         if options.figures == _PRINTED:
             print(json.dumps(data), flush=True)
 
 
-def _course(environment: Environment) -> Course:
-    course = environment.shape_class
-    assert isinstance(course, Course)  # noqa: S101 - it is the only one in here
-    return course
+def _load_shape(environment: Environment) -> LoadShape:
+    load_shape = environment.shape_class
+    assert isinstance(load_shape, LoadShape)  # noqa: S101 - it is the only one in here
+    return load_shape

@@ -5,14 +5,14 @@ import argparse
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
-from loadtests.plans import PLANS
+from loadtests.scenarios import SCENARIOS
 
 
 def add_options(parser: LocustArgumentParser) -> None:
-    """Adds them; each may be set by an environment variable, too."""
+    """Add them; each may be set by an environment variable, too."""
     parser.add_argument(
         "--scenario",
-        choices=list(PLANS),
+        choices=list(SCENARIOS),
         default="cached-latency",
         env_var="LOADTEST_SCENARIO",
         help="What to run. --users and --run-time are the scenario's own unless they are given.",
@@ -82,7 +82,7 @@ def add_options(parser: LocustArgumentParser) -> None:
 
 
 def options_of(environment: Environment) -> argparse.Namespace:
-    """Gives all options of a run."""
+    """Return all options of a run."""
     options = environment.parsed_options
     assert isinstance(options, argparse.Namespace)  # noqa: S101 - Locust has them whenever it runs as a program
     return options

@@ -23,11 +23,11 @@ _STYLE: Mapping[str, Any] = {
 }
 
 
-def draw(figures: Mapping[str, Any], path: Path) -> None:
-    """Writes the SVG of a run's figures, as `verdict.as_data` gives them."""
-    panels = [_latency(figures)]
-    if (figures["autoscaler"] or {}).get("samples"):
-        panels.append(_replicas(figures["autoscaler"]))
+def draw(verdict: Mapping[str, Any], path: Path) -> None:
+    """Write the SVG of a run's verdict, as `verdict.as_data` gives it."""
+    panels = [_latency(verdict)]
+    if (verdict["autoscaler"] or {}).get("samples"):
+        panels.append(_replicas(verdict["autoscaler"]))
     ET.register_namespace("", "http://www.w3.org/2000/svg")
     whole = ET.Element("{http://www.w3.org/2000/svg}svg", {"viewBox": f"0 0 {_WIDTH} {_HEIGHT * len(panels)}"})
     for number, panel in enumerate(panels):
@@ -37,15 +37,15 @@ def draw(figures: Mapping[str, Any], path: Path) -> None:
     ET.ElementTree(whole).write(path, encoding="utf-8", xml_declaration=True)
 
 
-def _latency(figures: Mapping[str, Any]) -> pygal.Line:
+def _latency(verdict: Mapping[str, Any]) -> pygal.Line:
     chart = pygal.Line(
-        title=f"{figures['scenario']}: latency by percentile, in milliseconds",
+        title=f"{verdict['scenario']}: latency by percentile, in milliseconds",
         x_title="percentile",
         min_scale=6,
         range=(0, None),
         **_STYLE,
     )
-    for route, figure in figures["routes"].items():
+    for route, figure in verdict["routes"].items():
         for whose in ("locust", "service"):
             if percentiles := figure[whose]:
                 chart.x_labels = list(percentiles)
@@ -58,7 +58,7 @@ def _replicas(scaling: Mapping[str, Any]) -> pygal.XY:
     chart = pygal.XY(
         title=f"{scaling['name']}: replicas",
         x_title="seconds",
-        range=(0, scaling["most"]),
+        range=(0, scaling["max_replicas"]),
         dots_size=1,
         **_STYLE,
     )
@@ -68,7 +68,7 @@ def _replicas(scaling: Mapping[str, Any]) -> pygal.XY:
         points = [(sample["second"], sample[which]) for sample in samples]
         chart.add(which, [point for pair in zip(points, [*steps, points[-1]], strict=True) for point in pair])
     ends = (samples[0]["second"], samples[-1]["second"])
-    for which in ("least", "most"):
+    for which in ("min_replicas", "max_replicas"):
         chart.add(which, [(second, scaling[which]) for second in ends], stroke_style={"dasharray": "4, 4"})
     return chart
 

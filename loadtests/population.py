@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import chain
 
-from mylist.lists.item import ContentType
-from mylist.seeding.load_set import title_id, title_type, user_id
+from mylist.domain.content import ContentType
+from mylist.seeding.synthetic_data import title_id, title_type, user_id
 
 _EVEN_PEOPLE = 0.01
 """The share of the people who come about equally often: nobody opens the app ten times a second."""
@@ -28,7 +28,7 @@ class Zipf:
         self._uniform = uniform
 
     def draw(self) -> int:
-        """Draws one."""
+        """Draw one."""
         # The inverse of the distribution function log((k + shift) / (1 + shift)) / log(ratio).
         drawn = int(self._start * (self._ratio ** self._uniform() - 1)) + 1
         return min(drawn, self._count)  # a product may be rounded up to the end
@@ -51,11 +51,11 @@ class Population:
         self._every_title = titles
 
     def person(self) -> str:
-        """Gives the `user-id` of somebody, the more active the more often."""
+        """Return the `user-id` of somebody, the more active the more often."""
         return user_id(self._people.draw())
 
     def title(self, *, without: Collection[str]) -> Title:
-        """Gives a title, the more popular the more often, that is none of these content ids."""
+        """Return a title, the more popular the more often, that is none of these content ids."""
         for number in chain((self._titles.draw() for _ in range(_DRAWS)), range(1, self._every_title + 1)):
             if title_id(number) not in without:
                 break

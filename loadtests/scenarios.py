@@ -1,228 +1,41 @@
-"""What people do, as classes for Locust; each is one scenario of `plans`."""
+"""What there is to run: how many users, for how long, by which load profile. What they do stands in `users`."""
 
-import re
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from http import HTTPStatus
-from random import choice, random
 from types import MappingProxyType
-from typing import ClassVar, TypeVar
 
-import gevent
-from locust import FastHttpUser, task
-from locust.env import Environment
-
-from loadtests.answers import WrongAnswerError, check_stats, read_page
-from loadtests.options import options_of
-from loadtests.population import Population
-from mylist.api.schemas import ItemsPage
-
-_T = TypeVar("_T")
-_CODE = re.compile(rb'"code":"([A-Z_]+)"')
-
-_ITEMS = "/api/mylist/items"
-_STATS = "/api/mylist/stats"
-_ADD = "/api/mylist/add"
-_REMOVE = "/api/mylist/remove"
-_WHOLE_LIST = "?pageSize=100"
-
-_CHECKED = 0.02
-"""The share of the reads whose bodies are looked into."""
+from loadtests.load_profiles import LoadProfile, ramp, spike, steady
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
-    """One request, and what is right for an answer.
+class Scenario:
+    """One scenario.
 
     Attributes:
-        route: the template of the path, by which statistics and metrics know it.
-        code: of the error that is no failure.
+        name: by which it is chosen.
+        users: how many of Locust's users there are at most, each with a connection of its own.
+        seconds: how long it is measured unless told otherwise.
+        profile: how many of the users there are when.
+        purpose: what it shows.
     """
 
-    method: str
-    route: str
-    path: str
-    body: Mapping[str, str] | None = None
-    success: int = HTTPStatus.OK
-    code: str = ""
+    name: str
+    users: int
+    seconds: int
+    profile: LoadProfile
+    purpose: str
 
 
-class Visitors(FastHttpUser):
-    """Visits by one person after another, over one connection, at an even pace.
-
-    Where visits take longer than their turns, the next begins at once, and those that were missed are not made up for.
-    """
-
-    abstract = True
-    network_timeout = connection_timeout = 10.0
-    visits_per_second: ClassVar[float] = 4.0
-
-    def __init__(self, environment: Environment) -> None:
-        super().__init__(environment)
-        options = options_of(environment)
-        self._population = Population(options.people, options.titles)
-        self._due = 0.0
-        self._reconnect: float = options.reconnect
-        self._connected = 0.0
-
-    def on_start(self) -> None:
-        """Waits for a part of a turn: users that begin together must not stay in step."""
-        self._due = time.perf_counter() + random() / self.visits_per_second
-        # Not all of them at once, either.
-        self._connected = time.perf_counter() - random() * self._reconnect
-        gevent.sleep(self._due - time.perf_counter())
-
-    def wait_time(self) -> float:
-        """Gives the seconds until the next visit."""
-        now = time.perf_counter()
-        self._due = max(self._due + 1 / self.visits_per_second, now)
-        return self._due - now
-
-    def visitor(self) -> str:
-        """Gives whoever comes next."""
-        if self._reconnect and time.perf_counter() >= self._connected + self._reconnect:
-            self.client.client.clientpool.close()  # the next request opens another
-            self._connected = time.perf_counter()
-        return self._population.person()
-
-    def look(self, person: str, query: str = "") -> None:
-        """Reads a page."""
-        self._ask(_Request("GET", _ITEMS, _ITEMS + query), person, _sampled(partial(read_page, person=person)))
-
-    def study(self, person: str) -> ItemsPage | None:
-        """Reads the whole list and what is on it; None when that failed."""
-        return self._ask(_Request("GET", _ITEMS, _ITEMS + _WHOLE_LIST), person, partial(read_page, person=person))
-
-    def count(self, person: str) -> None:
-        """Reads the statistics."""
-        self._ask(_Request("GET", _STATS, _STATS), person, _sampled(check_stats))
-
-    def add(self, person: str, listed: ItemsPage) -> None:
-        """Adds a popular title that is not on the list; it may be there by now."""
-        title = self._population.title(without={item.content_id for item in listed.items})
-        body = {"contentId": title.content_id, "contentType": title.content_type}
-        self._ask(_Request("POST", _ADD, _ADD, body, HTTPStatus.CREATED, "ITEM_ALREADY_IN_LIST"), person)
-
-    def remove(self, person: str, listed: ItemsPage) -> None:
-        """Removes something that is on the list; it may be gone by now."""
-        path = f"{_REMOVE}/{choice(listed.items).content_id}"
-        self._ask(_Request("DELETE", f"{_REMOVE}/{{content_id}}", path, code="ITEM_NOT_IN_LIST"), person)
-
-    def _ask(self, request: _Request, person: str, read: Callable[[bytes], _T | None] = lambda _: None) -> _T | None:
-        """Sends a request; gives what is read out of its answer, or None when that is an error or wrong."""
-        with self.client.request(
-            request.method,
-            request.path,
-            name=request.route,
-            json=request.body,
-            headers={"user-id": person},
-            catch_response=True,
-        ) as answer:
-            if answer.status_code == request.success:
-                try:
-                    return read(answer.content)
-                except WrongAnswerError as error:
-                    answer.failure(str(error))
-            elif answer.content:  # without an answer Locust knows why
-                found = _CODE.search(answer.content)
-                code = found[1].decode() if found else ""
-                if request.code and code == request.code:
-                    answer.success()
-                else:
-                    answer.failure(f"{answer.status_code} {code}")
-        return None
-
-
-def _sampled(read: Callable[[bytes], object]) -> Callable[[bytes], None]:
-    """Gives what does so with some of the bodies only."""
-
-    def check(body: bytes) -> None:
-        if random() < _CHECKED:
-            read(body)
-
-    return check
-
-
-class CachedLatency(Visitors):
-    """Everybody opens the app, which reads the first page."""
-
-    @task
-    def open_app(self) -> None:
-        """Reads page 1."""
-        self.look(self.visitor())
-
-
-class Browse(Visitors):
-    """Everybody leafs through the list."""
-
-    visits_per_second = 2.0
-
-    @task
-    def leaf_through(self) -> None:
-        """Reads two pages, the first of them in smaller parts, and the statistics."""
-        person = self.visitor()
-        for query in ("", "?page=2", "?page=1&pageSize=10"):
-            self.look(person, query)
-        self.count(person)
-
-
-class Mixed(Visitors):
-    """What people do: of forty requests two change a list."""
-
-    visits_per_second = 3.0
-
-    @task(16)
-    def open_app(self) -> None:
-        """Reads page 1."""
-        self.look(self.visitor())
-
-    @task(6)
-    def leaf_through(self) -> None:
-        """Reads both pages and the statistics."""
-        person = self.visitor()
-        self.look(person)
-        self.look(person, "?page=2")
-        self.count(person)
-
-    @task(1)
-    def save(self) -> None:
-        """Looks at the list, adds something, and looks again."""
-        person = self.visitor()
-        if listed := self.study(person):
-            self.add(person, listed)
-            self.look(person)
-
-    @task(1)
-    def tidy_up(self) -> None:
-        """Looks at the list, removes something, and looks again."""
-        person = self.visitor()
-        listed = self.study(person)
-        if listed and listed.items:
-            self.remove(person, listed)
-            self.look(person)
-
-
-class Spike(CachedLatency):
-    """Opens the app, in the shape of a spike."""
-
-
-class Ramp(Mixed):
-    """What people do, in the shape of a ramp."""
-
-
-class Soak(Mixed):
-    """What people do, for long."""
-
-
-SCENARIOS: Mapping[str, type[Visitors]] = MappingProxyType(
+SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
     {
-        "cached-latency": CachedLatency,
-        "browse": Browse,
-        "mixed": Mixed,
-        "spike": Spike,
-        "ramp": Ramp,
-        "soak": Soak,
+        scenario.name: scenario
+        for scenario in (
+            Scenario("cached-latency", 150, 60, steady, "open the app and read page 1: the documented promise"),
+            Scenario("browse", 60, 60, steady, "leaf through the list, count it"),
+            Scenario("mixed", 60, 60, steady, "what people do: 95 % reads, 5 % writes"),
+            Scenario("spike", 250, 60, spike, "everybody opens the app at once, five times as many as before"),
+            Scenario("ramp", 100, 100, ramp, "what people do, by more and more of them"),
+            Scenario("soak", 60, 1800, steady, "what people do, for long"),
+        )
     }
 )

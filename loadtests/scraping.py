@@ -8,10 +8,10 @@ from urllib.request import ProxyHandler, build_opener
 
 from loadtests.histogram import Histogram, RestartedError, Route, Scrape, between, read
 
-_TIMEOUT = 5.0
-_LEAST_SHARE = 0.9
+_TIMEOUT_S = 5.0
+_MIN_SHARE = 0.9
 """Of the requests that Locust sent: if the service counted fewer, some of its processes were not asked."""
-_MANY = "dns+"
+_DNS_PREFIX = "dns+"
 """Stands before a URL whose name has an address for each replica, as that of a headless Service has."""
 _opener = build_opener(ProxyHandler({}))
 
@@ -37,7 +37,7 @@ class Scrapes:
         self._failed = ""
 
     def begin(self) -> None:
-        """Scrapes at the start of the window."""
+        """Scrape at the start of the window."""
         for url in self._urls:
             try:
                 self._before[url] = {address: _scrape(address) for address in _addresses(url)}
@@ -45,14 +45,14 @@ class Scrapes:
                 self._failed = f"{url}: {error}"
 
     def end(self, requests: int) -> Counted:
-        """Scrapes at its end, by when Locust has sent so many requests."""
+        """Scrape at its end, by when Locust has sent so many requests."""
         if not self._urls:
             return Counted({}, "not compared with the service's own histogram, as was asked for")
         pairs: list[tuple[Scrape, Scrape]] = []
         gone = 0
         for url, before in self._before.items():
             try:
-                found = _pairs_of_many(url, before) if url.startswith(_MANY) else [(before[url], _scrape(url))]
+                found = _pairs_of_many(url, before) if url.startswith(_DNS_PREFIX) else [(before[url], _scrape(url))]
             except (OSError, ValueError) as error:
                 self._failed = f"{url}: {error}"
                 break
@@ -72,7 +72,7 @@ class Scrapes:
 
 
 def _pairs_of_many(url: str, before: dict[str, Scrape]) -> list[tuple[Scrape, Scrape]]:
-    """Scrapes the replicas that there are by now, each paired with what it had counted before."""
+    """Scrape the replicas that there are by now, each paired with what it had counted before."""
     pairs = []
     for address in _addresses(url):
         try:
@@ -91,14 +91,14 @@ def _remark(by_route: dict[Route, Histogram], requests: int, gone: int) -> str:
     few = f"the service counted {counted:,.0f} of {requests:,} requests"
     if gone:
         return f"{few}: replicas that ended meanwhile, {gone}, took along what they had counted"
-    return f"{few}: name every replica by its own --metrics" if counted < _LEAST_SHARE * requests else ""
+    return f"{few}: name every replica by its own --metrics" if counted < _MIN_SHARE * requests else ""
 
 
 def _addresses(url: str) -> list[str]:
-    """Gives the URLs to ask: for a name of many one for each of its addresses."""
-    if not url.startswith(_MANY):
+    """Return the URLs to ask: for a name of many one for each of its addresses."""
+    if not url.startswith(_DNS_PREFIX):
         return [url]
-    parts = urlsplit(url.removeprefix(_MANY))
+    parts = urlsplit(url.removeprefix(_DNS_PREFIX))
     port = parts.port or 80
     found = [str(address[0]) for *_, address in socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)]
     hosts = [f"[{host}]" if ":" in host else host for host in dict.fromkeys(found)]
@@ -106,5 +106,5 @@ def _addresses(url: str) -> list[str]:
 
 
 def _scrape(url: str) -> Scrape:
-    with _opener.open(url, timeout=_TIMEOUT) as answer:
+    with _opener.open(url, timeout=_TIMEOUT_S) as answer:
         return read(answer.read().decode())

@@ -16,7 +16,7 @@ class Threshold:
         p95: that latency, in milliseconds, has to be below this.
         p99: and that one.
         errors: the largest share of requests that may fail.
-        rate: the least number of answers a second, by as many users as the scenario's plan has.
+        rate: the least number of answers a second, by as many users as the scenario has.
     """
 
     scenario: str
@@ -43,6 +43,6 @@ THRESHOLDS = (
 # fmt: on
 
 
-def of(scenario: str) -> list[Threshold]:
-    """Gives the thresholds of a scenario."""
+def thresholds_of(scenario: str) -> list[Threshold]:
+    """Return the thresholds of a scenario."""
     return [threshold for threshold in THRESHOLDS if threshold.scenario == scenario]

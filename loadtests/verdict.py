@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from loadtests.autoscaler import Scaling
-from loadtests.figures import PERCENTILES, Figures, Seen
 from loadtests.histogram import Histogram
+from loadtests.results import PERCENTILES, RequestStats, RunResult
 from loadtests.thresholds import Threshold
 
 
@@ -44,65 +44,65 @@ class Outcome:
 
 
 def judge(
-    figures: Figures, thresholds: Iterable[Threshold], *, share: float = 1.0, leeway: float = 1.0
+    result: RunResult, thresholds: Iterable[Threshold], *, share: float = 1.0, leeway: float = 1.0
 ) -> list[Outcome]:
-    """Holds what a run showed against its thresholds.
+    """Hold what a run showed against its thresholds.
 
     Args:
-        figures: what it showed.
+        result: what it showed.
         thresholds: of its scenario.
-        share: how many users there were, as a share of the plan's; the rate is asked of them in proportion.
+        share: how many users there were, as a share of the scenario's; the rate is asked of them in proportion.
         leeway: how many times the latencies may be as long.
     """
     outcomes = []
     for threshold in thresholds:
-        seen, kind = figures.of(threshold.kind), threshold.kind
+        seen, kind = result.of(threshold.kind), threshold.kind
         if seen.times:
             outcomes += [
                 Outcome(kind, "p95", seen.percentile(95), threshold.p95 * leeway),
                 Outcome(kind, "p99", seen.percentile(99), threshold.p99 * leeway),
                 Outcome(kind, "errors", seen.failures / seen.requests, threshold.errors),
             ]
-        answered = (seen.requests - seen.failures) / figures.seconds if figures.seconds else 0.0
+        answered = (seen.requests - seen.failures) / result.seconds if result.seconds else 0.0
         outcomes.append(Outcome(kind, "rate", answered, threshold.rate * share))
     return outcomes
 
 
-def misses(figures: Figures, outcomes: Iterable[Outcome]) -> list[str]:
-    """Gives a line for each reason not to pass; none is a pass."""
-    found = [*figures.defects, *(outcome.miss for outcome in outcomes if not outcome.kept)]
-    return [f"MISSED {figures.scenario}, {each}" for each in found]
+def misses(result: RunResult, outcomes: Iterable[Outcome]) -> list[str]:
+    """Return a line for each reason not to pass; none is a pass."""
+    found = [*result.defects, *(outcome.miss for outcome in outcomes if not outcome.kept)]
+    return [f"MISSED {result.scenario}, {each}" for each in found]
 
 
-def report(figures: Figures, outcomes: Iterable[Outcome]) -> str:
-    """Makes the tables: the thresholds, and Locust's figures beside the service's own."""
+def report(result: RunResult, outcomes: Iterable[Outcome]) -> str:
+    """Make the tables: the thresholds, and Locust's figures beside the service's own."""
     outcomes = list(outcomes)
-    every = sum(seen.requests for seen in figures.seen.values())
+    every = sum(seen.requests for seen in result.seen.values())
     lines = [
-        f"{figures.scenario}: {every:,} requests in {figures.seconds:.1f} s by up to {figures.users} users",
+        f"{result.scenario}: {every:,} requests in {result.seconds:.1f} s by up to {result.users} users",
         "",
         f"{'requests':<10}{'measure':<9}{'measured':>12}{'threshold':>14}",
     ]
     lines += [_row(outcome) for outcome in outcomes]
-    if figures.counted:
-        lines += ["", *_comparison(figures)]
-    if figures.failures:
-        lines += ["", *(f"{count:,} times {failure}" for failure, count in figures.failures.items())]
-    if figures.remark:
-        lines += ["", figures.remark]
-    if figures.scaling:
-        lines += ["", *_replicas(figures.scaling)]
-    lines += ["", *(misses(figures, outcomes) or [f"{figures.scenario}: every threshold is kept"])]
+    if result.counted:
+        lines += ["", *_comparison(result)]
+    if result.failures:
+        lines += ["", *(f"{count:,} times {failure}" for failure, count in result.failures.items())]
+    if result.remark:
+        lines += ["", result.remark]
+    if result.scaling:
+        lines += ["", *_replicas(result.scaling)]
+    lines += ["", *(misses(result, outcomes) or [f"{result.scenario}: every threshold is kept"])]
     return "\n".join(lines)
 
 
-def as_data(figures: Figures, outcomes: Iterable[Outcome]) -> dict[str, Any]:
-    """Gives all of it for a JSON document."""
+def as_data(result: RunResult, outcomes: Iterable[Outcome]) -> dict[str, Any]:
+    """Return all of it for a JSON document."""
     outcomes = list(outcomes)
     return {
-        "scenario": figures.scenario,
-        "users": figures.users,
-        "seconds": figures.seconds,
+        "scenario": result.scenario,
+        "users": result.users,
+        "seconds": result.seconds,
         "thresholds": [
             {
                 "requests": outcome.kind,
@@ -113,23 +113,23 @@ def as_data(figures: Figures, outcomes: Iterable[Outcome]) -> dict[str, Any]:
             }
             for outcome in outcomes
         ],
-        "missed": misses(figures, outcomes),
-        "failures": dict(figures.failures),
-        "remark": figures.remark,
-        "autoscaler": asdict(figures.scaling) if figures.scaling else None,
+        "missed": misses(result, outcomes),
+        "failures": dict(result.failures),
+        "remark": result.remark,
+        "autoscaler": asdict(result.scaling) if result.scaling else None,
         "routes": {
             f"{method} {route}": {
                 "requests": seen.requests,
                 "failures": seen.failures,
                 "locust": _percentiles(seen),
-                "service": _percentiles(figures.counted.get((method, route), Histogram({}))),
+                "service": _percentiles(result.counted.get((method, route), Histogram({}))),
             }
-            for (method, route), seen in sorted(figures.seen.items())
+            for (method, route), seen in sorted(result.seen.items())
         },
     }
 
 
-def _percentiles(of: Seen | Histogram) -> dict[str, float]:
+def _percentiles(of: RequestStats | Histogram) -> dict[str, float]:
     try:
         return {f"{percent:g}": round(of.percentile(percent), 3) for percent in PERCENTILES}
     except ValueError:
@@ -143,7 +143,7 @@ def _row(outcome: Outcome) -> str:
     return f"{outcome.kind:<10}{outcome.measure:<9}{measured:>12}{limit:>14}  {'kept' if outcome.kept else 'MISSED'}"
 
 
-def _comparison(figures: Figures) -> list[str]:
+def _comparison(result: RunResult) -> list[str]:
     """Locust's percentiles, the service's, and the difference, which is what lies between the two.
 
     The service's are estimated within the buckets of its histogram, so a small difference may come out below zero.
@@ -153,8 +153,8 @@ def _comparison(figures: Figures) -> list[str]:
         f"{'milliseconds':<38}{'requests':>18}" + "".join(f"{f'p{percent:g}':>25}" for percent in percents),
         f"{'':<38}{'Locust':>9}{'service':>9}" + f"{'Locust':>9}{'service':>8}{'between':>8}" * len(percents),
     ]
-    for (method, route), seen in sorted(figures.seen.items()):
-        counted = figures.counted.get((method, route))
+    for (method, route), seen in sorted(result.seen.items()):
+        counted = result.counted.get((method, route))
         if not counted or not seen.times:
             continue
         line = f"{f'{method} {route}':<38}{seen.requests:>9,}{counted.count:>9,.0f}"
@@ -173,7 +173,7 @@ def _replicas(scaling: Scaling) -> list[str]:
         desired = [sample.desired for sample in scaling.samples]
         seen = f"{min(current)} to {max(current)} replicas, {min(desired)} to {max(desired)} desired"
         lines = [
-            f"autoscaler {scaling.name}: {seen}; {scaling.least} to {scaling.most} allowed",
+            f"autoscaler {scaling.name}: {seen}; {scaling.min_replicas} to {scaling.max_replicas} allowed",
             f"{'second':>8}{'current':>9}{'desired':>9}",
         ]
         lines += [f"{sample.second:>8.0f}{sample.current:>9}{sample.desired:>9}" for sample in scaling.changes]

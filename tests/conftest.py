@@ -13,8 +13,8 @@ from redis import Redis
 from devtools import ports
 from devtools.service_process import Service
 from devtools.stores import Store, StoreChoiceError, choose_mongodb, choose_redis, with_database
-from mylist.development.servers import ServerMissingError
-from tests.requirements import cannot
+from mylist.devserver.embedded_servers import ServerMissingError
+from tests.requirements import skip_or_fail
 
 pytest_plugins = ["tests.order", "tests.tiers"]
 
@@ -60,7 +60,7 @@ def _without_missing_servers() -> Generator[None]:
     try:
         yield
     except ServerMissingError as error:
-        cannot(str(error))
+        skip_or_fail(str(error))
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -85,7 +85,7 @@ def redis_url(pytestconfig: pytest.Config) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def new_database(mongodb_server: str, pytestconfig: pytest.Config) -> NewDatabase:
-    """Opens a database that nothing else uses: its URI, for as long as the context lasts."""
+    """Open a database that nothing else uses: its URI, for as long as the context lasts."""
 
     @contextmanager
     def opened() -> Iterator[str]:
@@ -114,7 +114,7 @@ def database(mongodb_uri: str) -> Iterator[Database[dict[str, object]]]:
 
 @pytest.fixture(scope="module")
 def serve(mongodb_uri: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
-    """Starts a service process with the settings given; each is stopped, and must stop cleanly, at the end."""
+    """Start a service process with the settings given; each is stopped, and must stop cleanly, at the end."""
     with ExitStack() as started:  # it ends every one, even when one ends badly
 
         def start(**settings: str) -> Service:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from tests.answering import Answering, answering
+from tests.fake_http_server import FakeHttpHandler, fake_http_server
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -70,10 +70,10 @@ class IdentityProvider:
 
     @contextmanager
     def serving(self) -> Iterator["IdentityProvider"]:
-        """Serves until the end of the block."""
+        """Serve until the end of the block."""
         provider = self
 
-        class Handler(Answering):
+        class Handler(FakeHttpHandler):
             def do_GET(self) -> None:  # noqa: N802 - as http.server calls it
                 provider.asked += 1
                 body = json.dumps({"keys": provider.keys}).encode() if provider.body is None else provider.body
@@ -81,7 +81,7 @@ class IdentityProvider:
                 provider.answering.wait()
                 self.answer(body, "application/json", provider.status, location="/elsewhere")
 
-        with answering(Handler) as port:
+        with fake_http_server(Handler) as port:
             self.url = f"http://127.0.0.1:{port}/jwks.json"
             try:
                 yield self

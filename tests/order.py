@@ -9,7 +9,7 @@ import pytest
 
 _HERE = Path(__file__).parent
 # Those that take ten seconds or more, longest first.
-_LONGEST = [
+_SLOWEST_FIRST = [
     _HERE / name
     for name in (
         "faults/test_start.py",
@@ -35,5 +35,5 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if hasattr(config, "workerinput"):
-        rank = {path: number for number, path in enumerate(_LONGEST)}
+        rank = {path: number for number, path in enumerate(_SLOWEST_FIRST)}
         items.sort(key=lambda item: rank.get(item.path, len(rank)))

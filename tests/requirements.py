@@ -6,8 +6,8 @@ from typing import NoReturn
 import pytest
 
 
-def cannot(reason: str) -> NoReturn:
-    """Leaves a test out where the machine cannot show what it asks; the machine that checks changes has to."""
+def skip_or_fail(reason: str) -> NoReturn:
+    """Leave a test out where the machine cannot show what it asks; the machine that checks changes has to."""
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)

@@ -57,7 +57,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leaves the folders of other tiers unread: what they import need not be installed."""
+    """Leave the folders of other tiers unread: what they import need not be installed."""
     chosen = _chosen(config)
     unread = [tier for tier in TIERS if tier not in chosen and not (tier == _STANDARD and _EXTENDED in chosen)]
     return True if collection_path in {_HERE / folder for tier in unread for folder in tier.folders} else None
@@ -100,7 +100,7 @@ class _Counter:
             terminalreporter.line(f"{len(self.skipped)} skipped, which fails this run: CI is set", red=True)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Fails a run in CI that skipped a test: what CI does not run, nobody does."""
+        """Fail a run in CI that skipped a test: what CI does not run, nobody does."""
         if self._must_not_skip() and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -109,14 +109,14 @@ class _Counter:
 
 
 def table(ran: dict[str, int]) -> Iterator[str]:
-    """Returns a line for each tier: how many of its tests ran, or the one command that runs it."""
+    """Return a line for each tier: how many of its tests ran, or the one command that runs it."""
     for tier in TIERS:
         count = ran.get(tier.name)
         yield f"{tier.name:<9} {f'{count} ran' if count else f'not run: {tier.command}':<24} {tier.holds}"
 
 
 def tier_of(item: pytest.Item) -> Tier:
-    """Returns the tier of a test."""
+    """Return the tier of a test."""
     return _tier(item.path.relative_to(_HERE).parts[0], item.get_closest_marker("extended") is not None)
 
 

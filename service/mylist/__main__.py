@@ -1,4 +1,4 @@
-"""`python -m mylist` is the `mylist` command."""
+"""Runs the `mylist` command as `python -m mylist`."""
 
 from mylist.cli import main
 

@@ -1,72 +1,131 @@
-"""The composition root: puts the parts together, starts them, and stops them in order.
+"""The composition root: builds the parts of the service and the application that serves them. Nothing connects yet."""
 
-Order of stopping: readiness fails and connections are told to close; a pause, in which requests are still served, for
-load balancers to notice; the port closes and requests under way end (Sanic does that); then writes under way end, owed
-invalidations are delivered, and the clients close.
-"""
-
-import asyncio
-import gc
-import logging
-import signal
-import time
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
-from typing import Any
+from collections import Counter
 
 from sanic import Sanic
 from sanic.config import Config
 
-from mylist import logs, metrics, tracing
-from mylist.api import changes, docs, error_handler, health, limits, mylist, openapi, whole_list
-from mylist.api import metrics as api_metrics
-from mylist.api.bearer import BearerRequest
-from mylist.api.context import Context
-from mylist.api.request import ApiRequest
-from mylist.cache import connection as cache_connection
+from mylist.api import error_handler
+from mylist.api.router import register_routes
+from mylist.auth.key_source import KeySource
+from mylist.cache import clients as redis_clients
 from mylist.cache.commands import CacheCommands
-from mylist.cache.link import Link
-from mylist.cache.list_cache import LONGEST_TTL, ListCache
+from mylist.cache.health import RedisHealth, RedisState
+from mylist.cache.list_cache import MAX_TTL_FACTOR, ListCache
+from mylist.cache.pending_invalidations import MAX_PENDING
 from mylist.catalogue.catalogue import Catalogue
-from mylist.errors import StoreUnavailableError
-from mylist.lists.service import Lists
-from mylist.lists.value import ListValue
-from mylist.settings import Settings, without_password
-from mylist.store import connection
-from mylist.store.connection import Database, StoreRefusedError
-from mylist.store.content import ContentStore
-from mylist.store.indexes import create_indexes
-from mylist.store.lists import ListStore
+from mylist.config.settings import Settings, without_password
+from mylist.domain.limits import MAX_BODY_BYTES, MAX_HEAD_BYTES
+from mylist.domain.packed_list import PackedList
+from mylist.http.bearer import BearerRequest
+from mylist.http.dispatch import refuse_bypassed
+from mylist.http.request import ApiRequest
+from mylist.http.services import ConcurrencyLimit, Services
+from mylist.lists.change_feed import ChangeFeed
+from mylist.lists.page_cache import PageCache
+from mylist.lists.reader import ListReader
+from mylist.lists.writer import ListWriter
+from mylist.mongodb import database as mongodb
+from mylist.mongodb.content import ContentStore
+from mylist.mongodb.database import Database
+from mylist.mongodb.lists import ListStore
+from mylist.telemetry.state_gauges import State
 
-App = Sanic[Config, Context]
+App = Sanic[Config, Services]
 
-_CHECK_INTERVAL = 0.5
-_REPORT_INTERVAL = 10
-_LAG_INTERVAL = 0.1
-
-_logger = logging.getLogger(__name__)
+_BREAKER_STATES = {RedisState.UP: "closed", RedisState.RECOVERING: "half_open", RedisState.DOWN: "open"}
 
 
-def create_app(settings: Settings, *, announce: Callable[[], None] = lambda: None) -> App:
-    """Makes the application; `announce` is called once it is ready for requests."""
+def build_services(settings: Settings) -> Services:
+    """Build the parts of the service; tracing must have been started.
+
+    Raises:
+        MongoRefusedError: MONGODB_URI cannot be used.
+    """
+    database = Database(mongodb.connect(settings), settings)
+    store = ListStore(database)
+
+    async def load(user_id: str) -> PackedList:
+        return PackedList.of(await store.load(user_id))
+
+    commands = CacheCommands(redis_clients.connect(settings))
+    redis = without_password(settings.redis_url) or f"{settings.redis_host}:{settings.redis_port}"
+    health = RedisHealth(commands, forget_after=MAX_TTL_FACTOR * settings.cache_ttl, name=f"Redis at {redis}")
+    cache = ListCache(
+        commands,
+        health,
+        load,
+        ttl=settings.cache_ttl,
+        strict=settings.cache_strict,
+        load_deadline=settings.mongodb_timeout,
+        write_deadline=settings.mongodb_timeout,
+        check_every=settings.freshness_check_every,
+    )
+    catalogue = Catalogue(ContentStore(database), ttl=settings.catalogue_ttl, capacity=settings.catalogue_size)
+    pages = PageCache(settings.page_memory * 1_000_000)
+    tokens = None
+    if settings.auth_mode == "jwt":
+        from mylist.auth.tokens import tokens_of  # noqa: PLC0415 - what it needs is large, and few need it
+
+        tokens = tokens_of(settings)
+    return Services(
+        settings=settings,
+        allowed_origins=frozenset(map(str.strip, settings.cors_origins.split(","))),
+        reader=ListReader(cache, catalogue, pages),
+        writer=ListWriter(store, cache, catalogue, max_items=settings.max_list_size),
+        change_feed=ChangeFeed(store),
+        pages=pages,
+        request_limit=ConcurrencyLimit(settings.max_concurrent_requests),
+        import_limit=ConcurrencyLimit(max(settings.max_concurrent_requests // 10, 1)),
+        cache=cache,
+        health=health,
+        database=database,
+        keys=tokens.source if tokens else KeySource(),
+        tokens=tokens,
+    )
+
+
+def build_app(services: Services) -> App:
+    """Build the application that serves the routes."""
+    settings = services.settings
     app: App = Sanic(
         "mylist",
         config=_sanic_config(settings),
-        ctx=Context(settings),
+        ctx=services,
         request_class=BearerRequest if settings.auth_mode == "jwt" else ApiRequest,  # type: ignore[arg-type]  # declared for a plain context only
         configure_logging=False,
     )
-    app.blueprint([mylist.blueprint, changes.blueprint, whole_list.blueprint, limits.blueprint])
-    app.blueprint([health.blueprint, openapi.blueprint, api_metrics.blueprint])
-    if settings.docs:
-        app.blueprint(docs.blueprint())
+    register_routes(app, auth_mode=settings.auth_mode, with_docs=settings.docs)
     app.error_handler.add(Exception, error_handler.handle)
-    service = _Service(app, announce)
-    app.before_server_start(service.open)
-    app.after_server_start(service.start)
-    app.before_server_stop(service.drain)
-    app.after_server_stop(service.close)
+    app.before_server_start(refuse_bypassed)
     return app
+
+
+def snapshot(services: Services) -> State:
+    """Return the state of the process, for its metrics."""
+    health, database, state = services.health, services.database, services.state
+    active = filter(None, (connection.active_request for connection in state.connections))
+    return State(
+        active_requests=Counter(active),
+        pending_invalidations=len(health.pending),
+        is_up={"mongodb": database.available, "redis": health.is_current},
+        breakers={"mongodb": "closed" if database.available else "open", "redis": _BREAKER_STATES[health.state]},
+        shed=state.shed,
+        pages_reused=services.pages.reused,
+        pages_rendered=services.pages.rendered,
+        page_bytes=services.pages.size,
+        in_use={
+            "requests": services.request_limit.in_flight,
+            "mongodb_operations": database.in_flight,
+            "invalidations": len(health.pending),
+        },
+        capacity={
+            "requests": services.request_limit.maximum,
+            "mongodb_operations": database.pool_size,
+            "invalidations": MAX_PENDING,
+        },
+        revision=services.settings.revision,
+    )
 
 
 def _sanic_config(settings: Settings) -> Config:
@@ -76,159 +135,13 @@ def _sanic_config(settings: Settings) -> Config:
             "ACCESS_LOG": False,
             "MOTD": False,
             "USE_UVLOOP": True,  # without it one idle connection delays a shutdown by many seconds
-            "REQUEST_MAX_SIZE": 64 * 1024,
-            "REQUEST_MAX_HEADER_SIZE": 16 * 1024,
+            "REQUEST_MAX_SIZE": MAX_BODY_BYTES,
+            "REQUEST_MAX_HEADER_SIZE": MAX_HEAD_BYTES,
             "REQUEST_TIMEOUT": 10,
-            # Counts from the first byte. Later than every deadline within: a request ends by its own reasons.
+            # Counts from the first byte. Longer than every deadline inside: a request ends for a reason of its own.
             "RESPONSE_TIMEOUT": 40,
-            "KEEP_ALIVE_TIMEOUT": 75,  # longer than the idle timeout of the usual load balancers
+            "KEEP_ALIVE_TIMEOUT": 75,  # longer than the idle timeout of common load balancers
             "GRACEFUL_SHUTDOWN_TIMEOUT": settings.shutdown_timeout,
         },
         env_prefix="",
     )
-
-
-class _Service:
-    """The running service: what has to be opened, watched and closed."""
-
-    def __init__(self, app: App, announce: Callable[[], None]) -> None:
-        self._app = app
-        self._context = app.ctx
-        self._announce = announce
-        self._state = api_metrics.State(app.ctx)
-        self._watchers: list[asyncio.Task[None]] = []
-        self._draining: asyncio.Task[None] | None = None
-        self._closing: asyncio.Task[None] | None = None
-
-    async def open(self, _: App) -> None:
-        """Makes the clients and the parts; nothing connects yet."""
-        settings = self._context.settings
-        self._mongodb = connection.connect(settings)
-        database = Database(self._mongodb, settings)
-        store = ListStore(database)
-
-        async def load(user_id: str) -> ListValue:
-            return ListValue.of(await store.load(user_id))
-
-        self._redis = CacheCommands(cache_connection.connect(settings))
-        redis = without_password(settings.redis_url) or f"{settings.redis_host}:{settings.redis_port}"
-        self._link = Link(self._redis, forget_after=LONGEST_TTL * settings.cache_ttl, name=f"Redis at {redis}")
-        self._cache = ListCache(
-            self._redis,
-            self._link,
-            load,
-            ttl=settings.cache_ttl,
-            strict=settings.cache_strict,
-            load_deadline=settings.mongodb_timeout,
-            write_deadline=settings.mongodb_timeout,
-            check_every=settings.freshness_check_every,
-        )
-        catalogue = Catalogue(ContentStore(database), ttl=settings.catalogue_ttl, capacity=settings.catalogue_size)
-        if settings.auth_mode == "jwt":
-            from mylist.identity.tokens import tokens_of  # noqa: PLC0415 - what it needs is large, and few need it
-
-            self._context.tokens = tokens_of(settings)
-        self._context.database = database
-        self._context.link = self._link
-        self._context.lists = Lists(database, store, self._cache, catalogue, max_items=settings.max_list_size)
-
-    async def start(self, _: App) -> None:
-        """Begins to watch the stores; the service is ready when MongoDB has its indexes."""
-        self._watchers = [
-            asyncio.create_task(self._keep(self._link.heartbeats())),
-            asyncio.create_task(self._keep(self._watch_mongodb())),
-            asyncio.create_task(self._keep(self._report_turned_away())),
-            asyncio.create_task(self._keep(_watch_event_loop())),
-        ]
-        if self._context.settings.auth_mode == "jwt":
-            self._watchers.append(asyncio.create_task(self._keep(self._context.tokens.source.keep_fresh())))
-        metrics.REGISTRY.register(self._state)
-        # What there is by now stays. To go through it at each full collection would hold the event loop for 20 ms.
-        gc.collect()
-        gc.freeze()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, logs.switch_debug, self._context.settings)
-
-    async def drain(self, _: App) -> None:
-        """Makes load balancers and clients look elsewhere, while requests are still served."""
-        if self._draining is None:
-            self._draining = asyncio.create_task(self._drain())
-        # Sanic asks again when a signal interrupts it; what has begun goes on.
-        await asyncio.shield(self._draining)
-
-    async def close(self, _: App) -> None:
-        """Ends what is under way and closes the clients."""
-        if self._closing is None:
-            self._closing = asyncio.create_task(self._close())
-        await asyncio.shield(self._closing)
-
-    async def _drain(self) -> None:
-        # The end has come, and a second signal should not cut it short; SIGKILL always can.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-        self._context.draining = True
-        self._app.config.KEEP_ALIVE = False
-        await asyncio.sleep(self._context.settings.shutdown_delay)
-
-    async def _close(self) -> None:
-        await self._context.lists.finish()
-        await self._cache.finish()
-        for watcher in self._watchers:
-            watcher.cancel()
-        await asyncio.gather(*self._watchers, return_exceptions=True)
-        if self._context.settings.auth_mode == "jwt":
-            await self._context.tokens.source.close()
-        if self._link.owed:
-            await self._link.heartbeat()
-        if self._link.owed:
-            _logger.error("%d lists may be stale until CACHE_TTL: Redis did not come back", self._link.owed)
-        await self._redis.close()
-        await connection.close(self._mongodb)
-        await asyncio.to_thread(tracing.stop)
-        with suppress(KeyError):  # it had not started
-            metrics.REGISTRY.unregister(self._state)
-
-    async def _watch_mongodb(self) -> None:
-        database = self._context.database
-        while True:
-            try:
-                await database.check()
-                if database.available and not self._context.started:
-                    await create_indexes(database.handle)
-                    self._context.started = True
-                    self._announce()
-            except StoreUnavailableError:
-                pass  # it went away before its indexes were there
-            except StoreRefusedError as error:
-                if not self._context.started:
-                    self._fail(f"MongoDB at {connection.address(self._context.settings)} refuses: {error}")
-                    return
-            await asyncio.sleep(_CHECK_INTERVAL)
-
-    async def _report_turned_away(self) -> None:
-        turned_away = self._context.turned_away
-        reported = turned_away.copy()
-        while True:
-            await asyncio.sleep(_REPORT_INTERVAL)
-            if new := turned_away - reported:
-                counts = ", ".join(f"{code} {count}" for code, count in sorted(new.items()))
-                _logger.warning("Turned away in the last %d s: %s", _REPORT_INTERVAL, counts)
-                reported = turned_away.copy()
-
-    def _fail(self, reason: str) -> None:
-        self._context.failure = reason
-        self._app.stop(terminate=False)
-
-    async def _keep(self, watch: Coroutine[Any, Any, None]) -> None:
-        try:
-            await watch
-        except Exception:
-            # A process that no longer watches its stores must not go on.
-            _logger.exception("A background check failed")
-            self._fail("a background check failed")
-
-
-async def _watch_event_loop() -> None:
-    while True:
-        began = time.perf_counter()
-        await asyncio.sleep(_LAG_INTERVAL)
-        metrics.EVENT_LOOP_LAG.observe(time.perf_counter() - began - _LAG_INTERVAL)

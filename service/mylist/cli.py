@@ -1,7 +1,7 @@
 """The `mylist` command. An expected failure is one line on standard error, never a traceback.
 
-Exit statuses: 0 done, 1 failed, 2 wrong usage, 130 interrupted. What a subcommand needs is imported inside it, so
-that the others stay quick.
+Exit statuses: 0 done, 1 failed, 2 wrong usage, 130 interrupted. A subcommand imports what it needs itself, so that
+the others start fast.
 """
 
 import argparse
@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from mylist import __version__
-from mylist.client import parser as client_parser
-from mylist.settings import InvalidSettingError, Settings, explain
+from mylist.client import arguments as client_parser
+from mylist.config.settings import InvalidSettingError, Settings, explain
 
 _FAILED = 1
 _USAGE = 2
@@ -24,17 +24,17 @@ _DEFAULT_ITEMS = 25
 
 
 class _CommandError(Exception):
-    """The command cannot do its work; the message is for the person who gave it."""
+    """The command cannot do its work; the message is for the person who ran it."""
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Ends with one line, as every other failure does; `--help` tells the rest."""
+        """End with one line, as every other failure does; `--help` explains the usage."""
         _fail(f"{message}; see `{self.prog} --help`", status=_USAGE)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs the command line, the process's own by default."""
+    """Run a command line, by default that of the process."""
     arguments = _parser().parse_args(argv)
     try:
         arguments.command(arguments)
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         _fail(str(error), status=_FAILED)
     except KeyboardInterrupt:
         _fail("interrupted", status=_INTERRUPTED)
-    except BrokenPipeError:  # whoever reads has enough, as `head` does
+    except BrokenPipeError:  # the reader has enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(_FAILED) from None
 
@@ -66,9 +66,9 @@ def _parser() -> _Parser:
     add("openapi", "print the OpenAPI document").set_defaults(command=_openapi)
     add("config", "print every setting, its value and where that comes from").set_defaults(command=_config)
 
-    seed = add("seed", "add the documented sample to MongoDB or, with --users, a load set")
+    seed = add("seed", "add the documented sample to MongoDB or, with --users, synthetic data")
     seed.set_defaults(command=_seed)
-    seed.add_argument("--users", type=int, metavar="N", help="how many users the load set has")
+    seed.add_argument("--users", type=int, metavar="N", help="how many users the synthetic data has")
     seed.add_argument("--titles", type=int, metavar="N", help=f"how many titles (default {_DEFAULT_TITLES})")
     seed.add_argument("--items", type=int, metavar="N", help=f"how many items each list (default {_DEFAULT_ITEMS})")
     client_parser.define(add, _ask)
@@ -76,8 +76,8 @@ def _parser() -> _Parser:
 
 
 def _serve(_: argparse.Namespace) -> None:
-    # As the first process of a container it would otherwise be deaf to SIGTERM until the server listens to it; until
-    # then there is nothing to drain.
+    # The first process of a container ignores SIGTERM unless it handles it. Until the server does, there is nothing to
+    # drain.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     from mylist import server  # noqa: PLC0415 - see the module's docstring
 
@@ -89,63 +89,64 @@ def _serve(_: argparse.Namespace) -> None:
 
 def _dev(_: argparse.Namespace) -> None:
     from mylist import server  # noqa: PLC0415 - see the module's docstring
-    from mylist.development import run, servers  # noqa: PLC0415
-    from mylist.seeding.target import TargetError  # noqa: PLC0415
+    from mylist.devserver import dev, embedded_servers  # noqa: PLC0415
+    from mylist.seeding.open_database import DatabaseError  # noqa: PLC0415
 
     try:
-        run.run()
-    except (server.PortTakenError, server.StartupError, TargetError) as error:
+        dev.run()
+    except (server.PortTakenError, server.StartupError, DatabaseError) as error:
         raise _CommandError(str(error)) from error
-    except (run.DataFolderError, servers.ServerMissingError, servers.ServerStartError) as error:
+    except (dev.DataFolderError, embedded_servers.ServerMissingError, embedded_servers.ServerStartError) as error:
         raise _CommandError(str(error)) from error
 
 
 def _seed(arguments: argparse.Namespace) -> None:
-    from mylist.seeding import load, sample  # noqa: PLC0415 - see the module's docstring
-    from mylist.seeding.load_set import InvalidLoadSetError, LoadSet  # noqa: PLC0415
-    from mylist.seeding.target import TargetError, opened  # noqa: PLC0415
+    from mylist.seeding import sample, synthetic  # noqa: PLC0415 - see the module's docstring
+    from mylist.seeding.open_database import DatabaseError, open_database  # noqa: PLC0415
+    from mylist.seeding.synthetic_data import InvalidSyntheticDataError, SyntheticData  # noqa: PLC0415
 
-    load_set = None
+    data = None
     if arguments.users is not None:
         titles = _DEFAULT_TITLES if arguments.titles is None else arguments.titles
         items = _DEFAULT_ITEMS if arguments.items is None else arguments.items
         try:
-            load_set = LoadSet(users=arguments.users, titles=titles, items=items)
-        except InvalidLoadSetError as error:
+            data = SyntheticData(users=arguments.users, titles=titles, items=items)
+        except InvalidSyntheticDataError as error:
             _fail(str(error), status=_USAGE)
     elif arguments.titles is not None or arguments.items is not None:
         _fail("--titles and --items are sizes of a load set, which --users asks for", status=_USAGE)
 
     async def seed() -> sample.Seeded:
-        async with opened(Settings.from_environment()) as database:
-            return await (load.seed(database, load_set) if load_set else sample.seed(database))
+        async with open_database(Settings.from_environment()) as database:
+            return await (synthetic.seed(database, data) if data else sample.seed(database))
 
     try:
         new = asyncio.run(seed())
-    except TargetError as error:
+    except DatabaseError as error:
         raise _CommandError(str(error)) from error
     _say(f"Added {new.titles} titles, {new.users} users and {new.items} items; the rest was there.")
 
 
 def _indexes(_: argparse.Namespace) -> None:
-    from mylist.seeding.target import TargetError, opened  # noqa: PLC0415 - see the module's docstring
-    from mylist.store.indexes import create_indexes  # noqa: PLC0415
+    from mylist.mongodb.indexes import create_indexes  # noqa: PLC0415
+    from mylist.seeding.open_database import DatabaseError, open_database  # noqa: PLC0415 - see the module's docstring
 
     async def create() -> list[str]:
-        async with opened(Settings.from_environment()) as database:
+        async with open_database(Settings.from_environment()) as database:
             return await create_indexes(database)
 
     try:
         names = asyncio.run(create())
-    except TargetError as error:
+    except DatabaseError as error:
         raise _CommandError(str(error)) from error
     _say("\n".join(names))
 
 
 def _openapi(_: argparse.Namespace) -> None:
     from mylist.api.openapi import document  # noqa: PLC0415 - see the module's docstring
+    from mylist.api.router import ROUTES  # noqa: PLC0415
 
-    _say(document(Settings.from_environment().auth_mode).decode())
+    _say(document(ROUTES, Settings.from_environment().auth_mode).decode())
 
 
 def _config(_: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Serves the application in this process until SIGINT or SIGTERM."""
+"""Serves the application in this process: checks the port, and runs Sanic until SIGINT or SIGTERM."""
 
 import errno
 import os
@@ -8,32 +8,33 @@ from collections.abc import Callable
 
 from sanic import Sanic
 
-from mylist import logs, tracing
-from mylist.api.protocol import HttpConnection
-from mylist.app import create_app
-from mylist.settings import Settings
-from mylist.store import connection
-from mylist.store.connection import StoreRefusedError
+from mylist.app import build_app, build_services
+from mylist.config.settings import Settings
+from mylist.http.dispatch import HttpConnection
+from mylist.http.request import current_request_id
+from mylist.lifecycle import Lifecycle
+from mylist.mongodb.database import MongoRefusedError
+from mylist.telemetry import logging_config, tracing
 
-# Connections that may wait to be accepted; a burst of app starts must not be refused.
-_BACKLOG = 2048
-_FIRST_USUAL_PORT = 3000
-_LAST_PORT = 65535
+_MAX_BACKLOG = 2048
+"""Connections that may wait to be accepted: enough for a burst of app starts."""
+_DEFAULT_PORT = 3000
+_MAX_PORT = 65535
 
 
 class PortTakenError(Exception):
-    """The port cannot be listened on; the message says which, and how to choose another."""
+    """The service cannot listen on the port; the message names the port and the remedy."""
 
 
 class StartupError(Exception):
-    """The service cannot start, and trying again would not help; the message is one line."""
+    """The service cannot start, and a retry would not help; the message is one line."""
 
 
 def check_port(settings: Settings) -> None:
-    """Makes sure that the port is free.
+    """Raise an error if the service cannot listen on its port.
 
     Raises:
-        PortTakenError: it is not.
+        PortTakenError: the port is in use or not allowed, or the host is not an address of this machine.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -44,47 +45,47 @@ def check_port(settings: Settings) -> None:
             probe.bind(address)
             probe.listen(1)
     except OSError as error:
-        another = settings.port + 1 if settings.port < _LAST_PORT else _FIRST_USUAL_PORT
+        other_port = settings.port + 1 if settings.port < _MAX_PORT else _DEFAULT_PORT
         of_port = error.errno in {errno.EADDRINUSE, errno.EACCES}
-        remedy = f"choose another, as in PORT={another}" if of_port else "HOST may be an address of this machine"
+        remedy = f"choose another, as in PORT={other_port}" if of_port else "HOST may be an address of this machine"
         raise PortTakenError(
             f"cannot listen on port {settings.port} of {settings.host}: {error.strerror}; {remedy}"
         ) from None
 
 
-def _check_mongodb_uri(settings: Settings) -> None:
-    # The service makes its client when there is a server already, whose start a bad string would break in the middle.
-    try:
-        connection.connect(settings)
-    except StoreRefusedError as error:
-        raise StartupError(str(error)) from None
-
-
 def run(settings: Settings, *, announce: Callable[[], None] = lambda: None) -> None:
-    """Serves until SIGINT or SIGTERM, then drains; `announce` is called once the service is ready.
+    """Serve until SIGINT or SIGTERM, then drain.
+
+    Args:
+        settings: the settings.
+        announce: called once the service is ready.
 
     Raises:
-        PortTakenError: the port is not free.
+        PortTakenError: as `check_port`.
         StartupError: the service cannot start.
     """
-    logs.configure(settings)
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until the service listens to it
-    _check_mongodb_uri(settings)
+    logging_config.configure(settings, current_request_id)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until the service handles it
     check_port(settings)
     os.environ.setdefault("SANIC_IGNORE_PRODUCTION_WARNING", "true")  # Sanic's hint at its own development mode
     try:
         tracing.start()
     except tracing.TracingError as error:
         raise StartupError(str(error)) from None
-    app = create_app(settings, announce=announce)
+    try:
+        services = build_services(settings)
+    except MongoRefusedError as error:
+        raise StartupError(str(error)) from None
+    app = build_app(services)
+    Lifecycle(app, announce)
     app.prepare(
         host=settings.host,
         port=settings.port,
         protocol=HttpConnection,
         single_process=True,
-        backlog=_BACKLOG,
+        backlog=_MAX_BACKLOG,
         motd=False,
     )
     Sanic.serve_single(app)
-    if app.ctx.failure:
-        raise StartupError(app.ctx.failure)
+    if services.state.failure:
+        raise StartupError(services.state.failure)

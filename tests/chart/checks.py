@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from mylist.settings import Settings
-from tests.chart.policies import Peer, Port, allows, matches
+from mylist.config.settings import Settings
+from tests.chart.network_policies import Peer, Port, allows, matches
 from tests.chart.rendering import NAMESPACE, RELEASE, Object, Rendered
 
 # Volumes that the Pod Security Standard `restricted` allows.

@@ -19,25 +19,25 @@ OPERATORS = values(Path(__file__).with_name("operators.yaml"))
 
 @functools.cache
 def built(name: str) -> Rendered:
-    """Gives what a kustomization consists of; not to be changed."""
+    """Return what a kustomization consists of; not to be changed."""
     return Rendered(parse(kustomize(K8S / name)))
 
 
 def is_foreign(each: Object) -> bool:
-    """Says whether an object is of an operator's kind, of which Kubernetes has no schema."""
+    """Return whether an object is of an operator's kind, of which Kubernetes has no schema."""
     group = each["apiVersion"].rpartition("/")[0]
     return group in _FOREIGN or ("." in group and not group.endswith(".k8s.io"))
 
 
 @functools.cache
 def rendered_values(name: str, kubernetes: str = KUBERNETES[-1]) -> Rendered:
-    """Gives the chart with one of the files in k8s/values; not to be changed."""
+    """Return the chart with one of the files in k8s/values; not to be changed."""
     path = K8S / "values" / f"{name}.yaml"
     return Rendered(parse(template("--values", str(path), "--kube-version", kubernetes)), values(path))
 
 
 def unknown(value: Any, known: Any, path: str = "spec") -> Iterator[str]:
-    """Gives what is in a value and not as `known` has it, which tests/chart/operators.yaml explains."""
+    """Return what is in a value and not as `known` has it, which tests/chart/operators.yaml explains."""
     if isinstance(known, list) and isinstance(value, list):
         for number, each in enumerate(value):
             yield from unknown(each, known[0], f"{path}[{number}]")
@@ -53,7 +53,7 @@ def unknown(value: Any, known: Any, path: str = "spec") -> Iterator[str]:
 
 
 def assert_restricted(name: str, security: Object, containers: list[Object]) -> None:
-    """Asserts what the Pod Security Standard `restricted` asks of a pod."""
+    """Assert what the Pod Security Standard `restricted` asks of a pod."""
     assert security.get("runAsNonRoot") is True, name
     assert security.get("runAsUser", 1) != 0, name
     assert security.get("seccompProfile") == {"type": "RuntimeDefault"}, name

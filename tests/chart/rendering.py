@@ -22,12 +22,12 @@ Object = dict[str, Any]
 
 
 def case(name: str) -> Path:
-    """Gives the file with the values of a case."""
+    """Return the file with the values of a case."""
     return CHART / "ci" / f"{name}-values.yaml"
 
 
 def values(path: Path) -> Any:
-    """Gives what a YAML file holds."""
+    """Return what a YAML file holds."""
     return yaml.safe_load(path.read_text())
 
 
@@ -47,16 +47,16 @@ class Rendered:
     given: dict[str, Any] = field(default_factory=dict)
 
     def of_kind(self, *kinds: str) -> list[Object]:
-        """Gives the objects of these kinds."""
+        """Return the objects of these kinds."""
         return [each for each in self.objects if each["kind"] in kinds]
 
     def one(self, kind: str, name: str = RELEASE) -> Object:
-        """Gives the one object of a kind that has this name."""
+        """Return the one object of a kind that has this name."""
         [found] = [each for each in self.of_kind(kind) if each["metadata"]["name"] == name]
         return found
 
     def templates(self) -> Iterator[tuple[str, Object]]:
-        """Gives every pod, or template of one, with the name of what makes it."""
+        """Return every pod, or template of one, with the name of what makes it."""
         for each in self.objects:
             if each["kind"] == "Pod":
                 yield f"Pod/{each['metadata']['name']}", each
@@ -64,37 +64,37 @@ class Rendered:
                 yield f"{each['kind']}/{each['metadata']['name']}", each["spec"]["template"]
 
     def containers(self) -> Iterator[tuple[str, Object, Object]]:
-        """Gives every container with its name and the specification of its pod."""
+        """Return every container with its name and the specification of its pod."""
         for name, template in self.templates():
             for container in (*template["spec"].get("initContainers", []), *template["spec"]["containers"]):
                 yield f"{name}/{container['name']}", container, template["spec"]
 
     def configuration(self) -> dict[str, str]:
-        """Gives the variables of the service that are no secrets."""
+        """Return the variables of the service that are no secrets."""
         [container] = self.deployment()["spec"]["template"]["spec"]["containers"][:1]
         name = container["envFrom"][0]["configMapRef"]["name"]
         data: dict[str, str] = self.one("ConfigMap", name)["data"]
         return data
 
     def deployment(self) -> Object:
-        """Gives the Deployment of the service."""
+        """Return the Deployment of the service."""
         [found] = self.of_kind("Deployment")
         return found
 
     def copy(self) -> "Rendered":
-        """Gives one to change."""
+        """Return one to change."""
         return deepcopy(self)
 
 
 def parse(manifests: str) -> list[Object]:
-    """Gives the objects of a rendering."""
+    """Return the objects of a rendering."""
     return [each for each in yaml.load_all(manifests, Loader=yaml.CSafeLoader) if each]
 
 
 def template(
     *arguments: str, release: str = RELEASE, namespace: str = NAMESPACE, environment: dict[str, str] | None = None
 ) -> str:
-    """Gives what `helm template` writes of the chart.
+    """Return what `helm template` writes of the chart.
 
     Raises:
         HelmError: Helm refuses.
@@ -104,13 +104,13 @@ def template(
 
 @functools.cache
 def rendered_case(name: str, kubernetes: str = KUBERNETES[-1]) -> Rendered:
-    """Gives a case as it is for a version of Kubernetes; not to be changed."""
+    """Return a case as it is for a version of Kubernetes; not to be changed."""
     path = case(name)
     return Rendered(parse(template("--values", str(path), "--kube-version", kubernetes)), values(path) or {})
 
 
 def render(given: Mapping[str, Any] | None = None, *, of: str = "default", **changes: Any) -> Rendered:
-    """Gives the chart with the values of a case, `given` over them; `a__b=c` stands for a value within one.
+    """Return the chart with the values of a case, `given` over them; `a__b=c` stands for a value within one.
 
     Raises:
         HelmError: Helm refuses.

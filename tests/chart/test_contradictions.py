@@ -149,10 +149,6 @@ CONTRADICTIONS = [
         {"settings.defaultPageSize": 50, "settings.maxPageSize": 40},
     ),
     Contradiction(
-        "serviceMonitor is enabled and settings.metrics is false; there would be nothing to see",
-        {"serviceMonitor.enabled": True, "settings.metrics": False},
-    ),
-    Contradiction(
         "ingress is enabled and ingress.hosts is empty; name the hosts that it is for", {"ingress.enabled": True}
     ),
     Contradiction(
@@ -255,7 +251,7 @@ def test_all_are_told_at_once() -> None:
         ({"settings.cacheTTL": 3}, "additional properties 'cacheTTL'"),
         ({"settings.cacheTtl": 0}, "/settings/cacheTtl"),
         ({"settings.logLevel": "trace"}, "/settings/logLevel"),
-        ({"settings.metrics": "yes"}, "/settings/metrics"),
+        ({"settings.docs": "yes"}, "/settings/docs"),
         ({"image.tag": "latest"}, "/image/tag"),
         ({"image.digest": "0123"}, "/image/digest"),
         ({"settings.authMode": "basic"}, "/settings/authMode"),

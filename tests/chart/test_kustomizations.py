@@ -21,7 +21,7 @@ from tests.chart.kustomizations import (
     rendered_values,
     unknown,
 )
-from tests.chart.policies import Port, allows, matches
+from tests.chart.network_policies import Port, allows, matches
 from tests.chart.rendering import CHART, KUBERNETES, NAMESPACE, ROOT, Object, Rendered, case, render, values
 from tests.chart.tools.helm import helm
 
@@ -324,7 +324,7 @@ class TestExporters:
     """That Prometheus gets what the rules on the stores go by."""
 
     def test_give_the_jobs_that_the_rules_are_on(self) -> None:
-        files = [path.read_text() for path in (ROOT / "observability" / "rules").glob("*.yaml")]
+        files = [path.read_text() for path in (CHART / "files" / "rules").glob("*.yaml")]
         jobs = set(re.findall(r'job="(mylist-\w+)"', "".join(files)))
 
         assert jobs == {target["job"] for monitor in monitors() for target in targets(monitor)}

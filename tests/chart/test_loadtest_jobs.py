@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from devtools.service_process import environment
-from loadtests.plans import PLANS
+from loadtests.scenarios import SCENARIOS
 from tests.chart import checks
 from tests.chart.kustomizations import built, rendered_values
-from tests.chart.policies import Peer, Port, allows
+from tests.chart.network_policies import Peer, Port, allows
 from tests.chart.rendering import ROOT, Object, Rendered, values
 
 MASTER, WORKER = "mylist-loadtest-master", "mylist-loadtest-worker"
@@ -108,7 +108,7 @@ def test_a_job_ends_once_and_its_status_is_that_of_its_process(jobs: Rendered, n
     assert spec["backoffLimit"] == 0
     assert spec["template"]["spec"]["restartPolicy"] == "Never"
     assert "command" not in container(jobs, name)
-    assert spec["activeDeadlineSeconds"] > max(plan.seconds for plan in PLANS.values()) + 300
+    assert spec["activeDeadlineSeconds"] > max(scenario.seconds for scenario in SCENARIOS.values()) + 300
     assert spec["ttlSecondsAfterFinished"] > 0
 
 
@@ -132,7 +132,7 @@ def test_the_master_is_told_what_to_run_and_prints_the_verdict(jobs: Rendered) -
     given = variables(jobs)
 
     assert set(given) <= set(told["known"])
-    assert told["scenario"] in PLANS
+    assert told["scenario"] in SCENARIOS
     assert told["master"] is True
     assert told["num_users"] == int(given["LOCUST_USERS"])
     assert told["run_time"] == 300

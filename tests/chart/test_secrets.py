@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chart.cluster import Cluster, cluster
+from tests.chart.fake_cluster import FakeCluster, fake_cluster
 from tests.chart.rendering import EXTERNAL_CASES, NAMESPACE, Rendered, case, render, rendered_case, template
 
 MADE_UP = {
@@ -17,8 +17,8 @@ OF_SECRETS_THAT_ARE_THERE = ("--set", "mongodb.auth.existingSecret=a,redis.auth.
 
 
 @pytest.fixture
-def empty_cluster(tmp_path: Path) -> Iterator[Cluster]:
-    with cluster(tmp_path) as made:
+def empty_cluster(tmp_path: Path) -> Iterator[FakeCluster]:
+    with fake_cluster(tmp_path) as made:
         yield made
 
 
@@ -50,7 +50,7 @@ class TestMadeUp:
     def test_differ_from_one_release_to_another(self) -> None:
         assert not set(passwords(render()).values()) & set(passwords(render()).values())
 
-    def test_survive_an_upgrade(self, empty_cluster: Cluster) -> None:
+    def test_survive_an_upgrade(self, empty_cluster: FakeCluster) -> None:
         installed = empty_cluster.install()
         upgraded = empty_cluster.install("--set", "replicas=5")
 
@@ -58,14 +58,14 @@ class TestMadeUp:
         assert checksums(upgraded) == checksums(installed)
         assert f"/api/v1/namespaces/{NAMESPACE}/secrets/mylist-mongodb" in empty_cluster.asked
 
-    def test_survive_an_uninstallation(self, empty_cluster: Cluster) -> None:
+    def test_survive_an_uninstallation(self, empty_cluster: FakeCluster) -> None:
         installed = empty_cluster.install()
         for name in MADE_UP:
             assert installed.one("Secret", name)["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
 
         assert passwords(empty_cluster.install()) == passwords(installed)
 
-    def test_one_that_the_cluster_lacks_is_added_to_those_that_it_has(self, empty_cluster: Cluster) -> None:
+    def test_one_that_the_cluster_lacks_is_added_to_those_that_it_has(self, empty_cluster: FakeCluster) -> None:
         installed = passwords(empty_cluster.install())
         del empty_cluster.secrets[NAMESPACE, "mylist-mongodb"]["data"]["mongodb-exporter-password"]
         upgraded = passwords(empty_cluster.install())
@@ -74,7 +74,7 @@ class TestMadeUp:
             "mylist-mongodb/mongodb-exporter-password"
         }
 
-    def test_give_way_to_one_that_is_given(self, empty_cluster: Cluster) -> None:
+    def test_give_way_to_one_that_is_given(self, empty_cluster: FakeCluster) -> None:
         installed = empty_cluster.install()
         upgraded = empty_cluster.install("--set", "redis.auth.password=chosen")
 

@@ -11,10 +11,10 @@ import msgspec
 import pytest
 import yaml
 
-from tests.chart import skaffolding
+from tests.chart import skaffold_config
 from tests.chart.kustomizations import K8S, assert_restricted, built
 from tests.chart.rendering import CHART, KUBERNETES, ROOT, Object, Rendered, parse, template, values
-from tests.chart.skaffolding import Config, load
+from tests.chart.skaffold_config import Config, load
 
 PROFILES = ("prod-like", "observability", "loadtest")
 COMBINATIONS = [
@@ -87,10 +87,10 @@ class TestSchema:
     def test_refuses_what_skaffold_refuses(
         self, given: str, instead: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        text = skaffolding.FILE.read_text()
+        text = skaffold_config.FILE.read_text()
         wrong = tmp_path / "skaffold.yaml"
         wrong.write_text(text.replace(given, instead, 1))
-        monkeypatch.setattr(skaffolding, "FILE", wrong)
+        monkeypatch.setattr(skaffold_config, "FILE", wrong)
 
         assert given in text
         with pytest.raises((msgspec.ValidationError, AssertionError)):
@@ -183,18 +183,18 @@ class TestDev:
     def test_copies_files_to_where_the_image_has_them(self) -> None:
         artifact = load().artifact("mylist")
         assert artifact.sync
-        [rule] = artifact.sync.manual
-        folder, _, pattern = rule.src.partition("/")
+        rules = {rule.src.partition("/")[::2]: rule.dest for rule in artifact.sync.manual}
         dev = stages(artifact.docker.dockerfile)["dev"]
         [(copied, to)] = re.findall(r"^COPY --chown=10001:10001 (\S+) (\S+)$", dev, re.MULTILINE)
 
         assert artifact.docker.target == "dev"
         # Without `strip` a file goes with its path.
-        assert (folder, f"{rule.dest}/{folder}") == (copied, to)
-        assert pattern == "**/*.py"
+        assert {(folder, f"{dest}/{folder}") for (folder, _), dest in rules.items()} == {(copied, to)}
+        assert {pattern for _, pattern in rules} == {"**/*.py", "**/*.lua"}
         assert f"PYTHONPATH={to}" in dev
         assert "watchfiles" in dev
-        assert any((ROOT / artifact.context).glob(rule.src))
+        for folder, pattern in rules:
+            assert any((ROOT / artifact.context / folder).glob(pattern))
 
     def test_runs_one_pod_that_can_be_written_to_on_data(self) -> None:
         release = rendered(load())

@@ -9,8 +9,8 @@ import yaml
 
 from devtools.chart_documents import README, documented, readme, undocumented
 from devtools.documents import COMMAND
-from mylist.settings import Explanation, explain
-from tests.chart.policies import Port, allows
+from mylist.config.settings import Explanation, explain
+from tests.chart.network_policies import Port, allows
 from tests.chart.rendering import CASES, CHART, ROOT, case, render, rendered_case, values
 
 FILES = ["values.yaml", "charts/mongodb/values.yaml", "charts/redis/values.yaml"]

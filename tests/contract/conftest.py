@@ -10,7 +10,7 @@ import pytest
 from pymongo.database import Database
 
 from devtools.service_process import NO_TLS, Service
-from tests.contract.shapes import check_response
+from tests.contract.response_schemas import check_response
 from tests.contract.titles import MATRIX_DOCUMENT, MOVIE_DOCUMENTS, SHOW_DOCUMENT
 
 # What clients of the tests keep their accounts with; it may not appear in a log.
@@ -47,7 +47,7 @@ class User:
 
 @pytest.fixture(scope="module")
 def titles(database: Database[dict[str, object]]) -> None:
-    """Puts the movies and shows into the database."""
+    """Put the movies and shows into the database."""
     database["movies"].insert_many([MATRIX_DOCUMENT, *MOVIE_DOCUMENTS])
     database["tvshows"].insert_one(SHOW_DOCUMENT)
 
@@ -88,7 +88,7 @@ class PatientTransport(httpx.HTTPTransport):
 
 
 def connect(service: Service, *, transport: httpx.BaseTransport | None = None) -> httpx.Client:
-    """Makes a client that looks at the shape of every answer."""
+    """Make a client that looks at the shape of every answer."""
     return httpx.Client(
         base_url=service.url,
         transport=transport,

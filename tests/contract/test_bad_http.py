@@ -8,9 +8,9 @@ import pytest
 
 from devtools.service_process import Service
 from tests.contract.conftest import SECRET
-from tests.contract.shapes import check_shape
+from tests.contract.raw_http import Answer, answers, exchange, send
+from tests.contract.response_schemas import check_shape
 from tests.contract.titles import MATRIX_ID
-from tests.contract.wire import Answer, answers, exchange, send
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 

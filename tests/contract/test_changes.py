@@ -13,10 +13,11 @@ import msgspec
 import pytest
 from pymongo.database import Database
 
-from mylist.api.changes import MOST_CHANGES, read_token, write_token
-from mylist.api.sealing import seal
-from mylist.lists.changes import NEVER, Progress
-from mylist.lists.item import to_milliseconds
+from mylist.domain.change_feed import NEVER_MS, SyncState
+from mylist.domain.limits import MAX_CHANGES
+from mylist.domain.timestamps import to_milliseconds
+from mylist.lists.opaque_token import encode_token
+from mylist.lists.sync_tokens import decode_sync_token, encode_sync_token
 from tests.conftest import Serve
 from tests.contract.conftest import User, connect
 from tests.contract.titles import MATRIX_ID, MOVIE_IDS, SHOW_ID
@@ -77,8 +78,8 @@ def on_the_list(user: User) -> dict[str, str]:
 
 def aged(token: str, user: User, by: timedelta) -> str:
     """Gives the token that would have been given out so much earlier."""
-    progress = read_token(user.id, token)
-    return write_token(user.id, Progress(progress.settled - by // timedelta(milliseconds=1)))
+    progress = decode_sync_token(user.id, token)
+    return encode_sync_token(user.id, SyncState(progress.watermark - by // timedelta(milliseconds=1)))
 
 
 class TestCatchingUp:
@@ -223,7 +224,10 @@ class TestTokens:
 
         assert first.json()["data"] == {"changes": [], "token": token, "hasMore": False}
         assert again.status_code == 304
-        assert read_token(user.id, later.json()["data"]["token"]).settled > read_token(user.id, token).settled - 60_000
+        assert (
+            decode_sync_token(user.id, later.json()["data"]["token"]).watermark
+            > decode_sync_token(user.id, token).watermark - 60_000
+        )
 
     def test_of_29_days_ago_knows_what_was_removed_since(self, user: User, database: Documents) -> None:
         device = Device(user)
@@ -246,12 +250,12 @@ class TestTokens:
         assert "ask without since" in answer.json()["error"]
 
     def test_of_a_piece_long_ago_is_410(self, user: User) -> None:
-        progress = read_token(user.id, changes(user).json()["data"]["token"])
-        old = Progress(
-            progress.settled, progress.after._replace(changed_at=to_milliseconds(datetime(2024, 1, 1, tzinfo=UTC)))
+        progress = decode_sync_token(user.id, changes(user).json()["data"]["token"])
+        old = SyncState(
+            progress.watermark, progress.after._replace(changed_at=to_milliseconds(datetime(2024, 1, 1, tzinfo=UTC)))
         )
 
-        assert changes(user, since=write_token(user.id, old)).status_code == 410
+        assert changes(user, since=encode_sync_token(user.id, old)).status_code == 410
 
     def test_of_somebody_else_is_400(self, user: User) -> None:
         token = changes(user).json()["data"]["token"]
@@ -274,7 +278,7 @@ class TestTokens:
             {"settled": 1 << 60},
             {"settled": -(1 << 60)},
             {"at": (1 << 60, bytes(12))},
-            {"at": (NEVER - 1, bytes(12)), "first": True},
+            {"at": (NEVER_MS - 1, bytes(12)), "first": True},
             {"at": (0, bytes(11)), "first": True},
             {"told": [(0, "", True)]},
         ],
@@ -282,7 +286,7 @@ class TestTokens:
     )
     def test_that_is_made_up_is_400(self, user: User, content: dict[str, Any]) -> None:
         fields = {"settled": to_milliseconds(datetime.now(UTC)), "at": None, "first": False, "told": []} | content
-        token = seal(msgspec.msgpack.encode(list(fields.values())), "changes, form 1", user.id)
+        token = encode_token(msgspec.msgpack.encode(list(fields.values())), "changes, form 1", user.id)
         answer = changes(user, since=token)
 
         assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_SYNC_TOKEN")
@@ -291,7 +295,7 @@ class TestTokens:
         token = changes(user).json()["data"]["token"]
         assert changes(user, since=[token, token]).json()["code"] == "INVALID_SYNC_TOKEN"
 
-    @pytest.mark.parametrize("limit", ["0", "-1", "many", "", "1.5", MOST_CHANGES + 1, "9" * 5000, "٣", [1, 2]])
+    @pytest.mark.parametrize("limit", ["0", "-1", "many", "", "1.5", MAX_CHANGES + 1, "9" * 5000, "٣", [1, 2]])
     def test_with_a_limit_that_is_none_is_400(self, user: User, limit: Any) -> None:
         answer = changes(user, limit=limit)
 

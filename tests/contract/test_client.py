@@ -20,9 +20,9 @@ from devtools.service_process import Service, answers, environment
 from devtools.waiting import wait_until
 from mylist.cli import main
 from mylist.client import api
-from tests.answering import Answering, answering
 from tests.contract.conftest import User
 from tests.contract.titles import MATRIX, MATRIX_ID, MOVIE_IDS, SHOW_ID, UNKNOWN_ID
+from tests.fake_http_server import FakeHttpHandler, fake_http_server
 
 COMMANDS = [("list",), ("add", MATRIX_ID, "--type", "movie"), ("remove", MATRIX_ID), ("contains", MATRIX_ID)]
 
@@ -307,34 +307,34 @@ class TestFailures:
         ],
     )
     def test_an_answer_of_something_else(self, user_id: str, status: int, body: bytes) -> None:
-        class Other(Answering):
+        class Other(FakeHttpHandler):
             def do_GET(self) -> None:  # noqa: N802 - as http.server calls it
                 self.answer(body, "text/html", status)
 
-        with answering(Other) as port:
+        with fake_http_server(Other) as port:
             ended, line = Caller(f"http://127.0.0.1:{port}").fails("list", "--user", user_id)
         assert ended == 1
         assert line.startswith(f"mylist: http://127.0.0.1:{port} answers {status} ")
         assert line.endswith(", but not as My List does; is the URL right?")
 
     def test_an_answer_that_would_do_something_to_the_terminal(self, user_id: str) -> None:
-        class Hostile(Answering):
+        class Hostile(FakeHttpHandler):
             def do_GET(self) -> None:  # noqa: N802 - as http.server calls it
                 failure = {"error": "\x1b[2J\r\nmylist: done", "code": "\x9b", "requestId": "\u202e"}
                 self.answer(json.dumps(failure).encode(), "application/json", 500)
 
-        with answering(Hostile) as port:
+        with fake_http_server(Hostile) as port:
             assert Caller(f"http://127.0.0.1:{port}").fails("list", "--user", user_id) == (
                 1,
                 "mylist: �[2J��mylist: done (�, request )",
             )
 
     def test_a_connection_that_breaks_leaves_a_change_in_doubt_but_not_a_question(self, user_id: str) -> None:
-        class Broken(Answering):
+        class Broken(FakeHttpHandler):
             def do_POST(self) -> None:  # noqa: N802 - as http.server calls it
                 self.close_connection = True
 
-        with answering(Broken) as port:
+        with fake_http_server(Broken) as port:
             caller = Caller(f"http://127.0.0.1:{port}")
             _, added = caller.fails("add", "--user", user_id, MATRIX_ID, "--type", "movie")
             _, asked = caller.fails("contains", "--user", user_id, MATRIX_ID)
@@ -345,7 +345,7 @@ class TestFailures:
     def test_a_service_that_keeps_silent(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], user_id: str
     ) -> None:
-        monkeypatch.setattr(api, "_READ_TIMEOUT", 0.1)
+        monkeypatch.setattr(api, "_READ_TIMEOUT_S", 0.1)
         monkeypatch.setenv("NO_PROXY", "*")
         with socket.create_server(("127.0.0.1", 0)) as deaf:
             url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
@@ -358,12 +358,12 @@ class TestToken:
     def test_is_sent_beside_the_user(self, user_id: str) -> None:
         asked: list[tuple[str, str | None, str | None]] = []
 
-        class Gateway(Answering):
+        class Gateway(FakeHttpHandler):
             def do_POST(self) -> None:  # noqa: N802 - as http.server calls it
                 asked.append((self.path, self.headers["authorization"], self.headers["user-id"]))
                 self.answer(b'{"success": true, "data": {"contains": [true]}}', "application/json")
 
-        with answering(Gateway) as port:
+        with fake_http_server(Gateway) as port:
             url = f"http://127.0.0.1:{port}/behind/a/gateway/"
             assert Caller(url, MYLIST_TOKEN="s3cret\n").json("contains", "--user", user_id, MATRIX_ID)
             assert Caller(url).json("contains", "--user", user_id, MATRIX_ID)

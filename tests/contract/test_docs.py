@@ -10,7 +10,7 @@ from devtools.service_process import Service
 from tests.conftest import Serve
 from tests.contract import test_headers
 from tests.contract.conftest import connect
-from tests.contract.wire import send
+from tests.contract.raw_http import send
 
 JAVASCRIPT = "text/javascript; charset=utf-8"
 CONTENT_TYPES = {

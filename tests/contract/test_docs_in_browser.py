@@ -17,7 +17,7 @@ from devtools.service_process import Service
 from tests.contract.conftest import User
 from tests.contract.test_docs import CONTENT_TYPES
 from tests.contract.titles import MOVIE_IDS
-from tests.requirements import cannot
+from tests.requirements import skip_or_fail
 
 pytestmark = pytest.mark.extended
 
@@ -29,7 +29,7 @@ def browser() -> Iterator[Chrome]:
     """A browser that reaches nothing but this machine."""
     programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
     if not all(programs):
-        cannot("there is no Chromium with its driver")
+        skip_or_fail("there is no Chromium with its driver")
     options = ChromeOptions()
     options.binary_location = str(programs[0])
     for argument in (

@@ -9,9 +9,9 @@ import pytest
 from devtools.service_process import Service
 from tests.conftest import Serve
 from tests.contract.conftest import User, connect
-from tests.contract.shapes import check_shape
+from tests.contract.raw_http import Answer, send
+from tests.contract.response_schemas import check_shape
 from tests.contract.titles import MATRIX_ID, MOVIE_IDS, SHOW_ID, UNKNOWN_ID
-from tests.contract.wire import Answer, send
 
 JSON = {"Content-Type": "application/json"}
 KEYS = ["success", "error", "code", "statusCode", "timestamp", "path", "method", "requestId"]
@@ -368,8 +368,8 @@ class TestRoutes:
 class TestHttp:
     """What no well-behaved client sends."""
 
-    def call(self, service: Service, request: bytes, *, patience: float = 5.0) -> Answer:
-        answer = send(service.url, request, patience=patience)
+    def call(self, service: Service, request: bytes, *, timeout_s: float = 5.0) -> Answer:
+        answer = send(service.url, request, timeout_s=timeout_s)
         check_shape("", "", answer.status, answer.body)
         assert answer.headers["connection"] == "close"
         return answer

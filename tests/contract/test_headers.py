@@ -11,8 +11,8 @@ import pytest
 from devtools.service_process import Service
 from tests.conftest import Serve
 from tests.contract.conftest import User, connect
+from tests.contract.raw_http import send
 from tests.contract.titles import MATRIX_ID, MOVIE_IDS, UNKNOWN_ID
-from tests.contract.wire import send
 
 READABLE = ["/api/mylist/items", "/api/mylist/stats", "/health", "/livez", "/readyz", "/openapi.json"]
 UNCHANGING = [path for path in READABLE if path != "/health"]

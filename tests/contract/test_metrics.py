@@ -18,8 +18,8 @@ from devtools.service_process import NO_TLS, Service
 from devtools.waiting import wait_until
 from tests.conftest import Serve
 from tests.contract.conftest import PATIENCE, PatientTransport, User, connect
+from tests.contract.raw_http import send
 from tests.contract.titles import MATRIX_ID, UNKNOWN_ID
-from tests.contract.wire import send
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -217,12 +217,6 @@ def test_states_and_limits_are_told(service: Service) -> None:
     assert metrics.value("mylist_in_use", resource="requests") == 0
     assert metrics.value("http_server_active_requests", http_route="/metrics") == 1
     wait_until(lambda: Metrics(service).value("mylist_event_loop_lag_seconds_count") > 5, within=PATIENCE)
-
-
-def test_measuring_can_be_switched_off(serve: Serve) -> None:
-    service = serve(METRICS="false")
-
-    assert httpx.get(f"{service.url}/metrics", trust_env=False, verify=NO_TLS).status_code == 404
 
 
 @pytest.fixture(scope="module")

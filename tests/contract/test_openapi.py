@@ -11,8 +11,8 @@ import pytest
 from sanic import Sanic
 
 from mylist import __version__
-from mylist.app import create_app
-from mylist.settings import Settings
+from mylist.app import build_app, build_services
+from mylist.config.settings import Settings
 
 # What is there for others than the API's clients.
 NOT_OF_THE_API = {
@@ -77,7 +77,7 @@ def test_has_every_route(document: Any) -> None:
 
 
 def test_leaves_out_what_is_no_part_of_the_api(document: Any) -> None:
-    app = create_app(Settings())
+    app = build_app(build_services(Settings()))
     try:
         served = {"/" + re.sub(r"<[^>]+>", "{}", route.path) for route in app.router.routes}
     finally:

@@ -1,19 +1,24 @@
-"""The Postman collection: each request, sent in its order to a service with the sample data, succeeds as documented."""
+"""The Postman collection: each request, sent in its order to a service with the sample data, succeeds as documented.
+
+`devtools.postman` makes it from the declarations of the routes.
+"""
 
 import json
 import re
 import subprocess
 import sys
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
+from devtools import documents, postman
 from devtools.service_process import environment
+from mylist.api.openapi import openapi_path
+from mylist.api.router import ROUTES
 from tests.conftest import Serve
 
-COLLECTION = Path(__file__).parents[2] / "docs" / "postman_collection.json"
 SAMPLE = {
     "baseUrl": "http://localhost:3000",
     "userId": "507f1f77bcf86cd799439011",
@@ -45,7 +50,7 @@ DOCUMENTED = {
 
 @pytest.fixture(scope="module")
 def collection() -> Any:
-    return json.loads(COLLECTION.read_text())
+    return json.loads(documents.POSTMAN_COLLECTION.read_text())
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +74,49 @@ def test_variables_are_preset_to_the_sample(collection: Any) -> None:
     assert {variable["key"]: variable["value"] for variable in collection["variable"]} == SAMPLE
 
 
+def test_is_the_one_that_the_declarations_make() -> None:
+    assert documents.POSTMAN_COLLECTION.read_text() == postman.collection(), f"run {documents.COMMAND}"
+
+
 def test_has_every_request_with_a_test_of_its_status(collection: Any) -> None:
-    assert {item["name"]: status_asked_for(item) for item in collection["item"]} == DOCUMENTED
+    asked = {item["name"]: status_asked_for(item) for item in collection["item"]}
+    assert len(asked) == len(collection["item"])
+    assert asked.items() >= DOCUMENTED.items()
+
+
+def test_has_every_route(collection: Any) -> None:
+    requested = {
+        (item["request"]["method"], re.sub(r"{{(\w+)}}", r"{\1}", "/" + "/".join(item["request"]["url"]["path"])))
+        for item in collection["item"]
+    }
+    assert requested == {(route.method, openapi_path(route)) for route in ROUTES} | {("GET", "/openapi.json")}
+
+
+def test_a_route_without_an_entry_gets_a_request_at_the_end() -> None:
+    [put] = [route for route in ROUTES if route.operation == "putItem"]
+    route = replace(put, operation="pinItem", path="/api/mylist/pins/<content_id:str>", summary="Pin an item")
+
+    added = json.loads(postman.collection([route, *ROUTES]))["item"][-1]
+
+    assert added["name"] == "Pin Item"
+    assert status_asked_for(added) == 200
+    assert request(added, SAMPLE) == {
+        "method": "PUT",
+        "url": "http://localhost:3000/api/mylist/pins/507f1f77bcf86cd799439012",
+        "headers": {"Content-Type": "application/json", "user-id": "507f1f77bcf86cd799439011"},
+        "content": '{"contentType": "movie"}',
+    }
+
+
+def test_a_request_of_no_route_is_refused() -> None:
+    with pytest.raises(ValueError, match="no route declares getLimits"):
+        postman.collection([route for route in ROUTES if route.operation != "getLimits"])
+
+
+def test_a_status_that_is_not_declared_is_refused() -> None:
+    routes = [replace(route, answers={204: next(iter(route.answers.values()))}) for route in ROUTES]
+    with pytest.raises(ValueError, match=r"PUT .* does not declare 201, which Put Item expects"):
+        postman.collection(routes)
 
 
 def test_urls_are_the_sum_of_their_parts(collection: Any) -> None:
@@ -83,7 +129,7 @@ def test_urls_are_the_sum_of_their_parts(collection: Any) -> None:
 def test_requests_sent_in_their_order_succeed(collection: Any, service_url: str) -> None:
     for item in collection["item"]:
         answer = httpx.request(**request(item, SAMPLE | {"baseUrl": service_url}), trust_env=False)
-        assert answer.status_code == DOCUMENTED[item["name"]], (item["name"], answer.text)
+        assert answer.status_code == status_asked_for(item), (item["name"], answer.text)
 
 
 def request(item: Any, variables: dict[str, str]) -> dict[str, Any]:

@@ -15,12 +15,12 @@ import pytest
 
 from devtools.service_process import NO_TLS, Service
 from devtools.waiting import wait_until
-from mylist.lists import imports
+from mylist.domain.limits import IMPORT_TIMEOUT_S
 from tests.conftest import Serve
 from tests.contract.conftest import PATIENCE, connect
-from tests.contract.shapes import check_shape
-from tests.contract.wire import exchange, parse
-from tests.requirements import cannot
+from tests.contract.raw_http import exchange, parse
+from tests.contract.response_schemas import check_shape
+from tests.requirements import skip_or_fail
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 
@@ -33,7 +33,7 @@ MOST_OF_A_HEAD = TIMEOUT + LOOKS_EVERY + LATE
 # A body that is nearly too slow, and a head after it that is.
 MOST = 2 * TIMEOUT + LOOKS_EVERY + LATE
 # An import is read for longer, as long as some of it keeps coming.
-MOST_OF_AN_IMPORT = imports.PATIENCE + LOOKS_EVERY + LATE
+MOST_OF_AN_IMPORT = IMPORT_TIMEOUT_S + LOOKS_EVERY + LATE
 # A client that is still served then would be for ever.
 GIVES_UP = MOST + LATE
 IDLE = 2_000
@@ -113,7 +113,7 @@ def established(service: int | None, client: int) -> bool:
     """Whether the service has not closed its end of the connection between these ports."""
     table = Path("/proc/net/tcp")
     if not table.exists():
-        cannot("only Linux tells the state of a connection")
+        skip_or_fail("only Linux tells the state of a connection")
     rows = (row.split() for row in table.read_text().splitlines()[1:])
     ends = (f":{service:04X}", f":{client:04X}")
     return any((local[-5:], remote[-5:], state) == (*ends, "01") for _, local, remote, state, *_ in rows)
@@ -244,7 +244,7 @@ def many_files() -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = IDLE + 1_000
     if hard != resource.RLIM_INFINITY and hard < wanted:
-        cannot(f"a process may have {hard} files open here")
+        skip_or_fail(f"a process may have {hard} files open here")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -270,5 +270,5 @@ def open_files(service: Service) -> int:
     """How many files and sockets the service has open."""
     folder = Path(f"/proc/{service.process.pid}/fd")
     if not folder.exists():
-        cannot("only Linux tells what a process has open")
+        skip_or_fail("only Linux tells what a process has open")
     return len(list(folder.iterdir()))

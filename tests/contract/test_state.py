@@ -8,7 +8,7 @@ import httpx
 import pytest
 from pymongo.database import Database
 
-from mylist.api.schemas import MOST_IDS
+from mylist.domain.limits import MAX_IDS_PER_REQUEST
 from tests.conftest import Serve
 from tests.contract.conftest import User, connect
 from tests.contract.titles import MATRIX_ID, MOVIE_IDS, SHOW_ID, UNKNOWN_ID
@@ -70,8 +70,8 @@ class TestContains:
         assert contains(user, []).json()["data"]["contains"] == []
 
     def test_of_as_many_as_may_be_is_answered_and_of_one_more_is_413(self, user: User) -> None:
-        assert len(contains(user, [UNKNOWN_ID] * MOST_IDS).json()["data"]["contains"]) == MOST_IDS
-        answer = contains(user, [UNKNOWN_ID] * (MOST_IDS + 1))
+        assert len(contains(user, [UNKNOWN_ID] * MAX_IDS_PER_REQUEST).json()["data"]["contains"]) == MAX_IDS_PER_REQUEST
+        answer = contains(user, [UNKNOWN_ID] * (MAX_IDS_PER_REQUEST + 1))
 
         assert (answer.status_code, answer.json()["code"]) == (413, "TOO_MANY_IDS")
         assert answer.json()["error"] == "One request may name at most 100 content ids"
@@ -241,7 +241,7 @@ class TestBatch:
         assert change(user).json()["data"] == {"add": [], "remove": []}
 
     def test_may_name_so_many_ids_together(self, user: User) -> None:
-        ids = [f"{number:024x}" for number in range(MOST_IDS + 1)]
+        ids = [f"{number:024x}" for number in range(MAX_IDS_PER_REQUEST + 1)]
         assert change(user, add=[movie(each) for each in ids[:50]], remove=ids[50:-1]).status_code == 200
         answer = change(user, add=[movie(each) for each in ids[:50]], remove=ids[50:])
         assert (answer.status_code, answer.json()["code"]) == (413, "TOO_MANY_IDS")

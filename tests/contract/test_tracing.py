@@ -20,10 +20,10 @@ from devtools.ports import free_port
 from devtools.scrape import Metrics
 from devtools.service_process import NO_TLS, Service, environment
 from devtools.waiting import wait_until
-from tests.answering import Answering, answering
 from tests.conftest import Serve
 from tests.contract.conftest import PATIENCE, User, connect
 from tests.contract.titles import MATRIX_ID
+from tests.fake_http_server import FakeHttpHandler, fake_http_server
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
@@ -38,7 +38,7 @@ class Collector:
         self.resource: dict[str, str] = {}
         collector = self
 
-        class Handler(Answering):
+        class Handler(FakeHttpHandler):
             def do_POST(self) -> None:  # noqa: N802 - as http.server calls it
                 body = self.rfile.read(int(self.headers["content-length"]))
                 if self.headers["content-encoding"] == "gzip":
@@ -47,7 +47,7 @@ class Collector:
                 self.answer(b"", "application/x-protobuf")
 
         self._serving = ExitStack()
-        self.endpoint = f"http://127.0.0.1:{self._serving.enter_context(answering(Handler))}"
+        self.endpoint = f"http://127.0.0.1:{self._serving.enter_context(fake_http_server(Handler))}"
 
     def take(self, request: ExportTraceServiceRequest) -> None:
         for of_resource in request.resource_spans:

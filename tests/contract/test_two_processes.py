@@ -13,8 +13,8 @@ from pymongo.database import Database
 from devtools.service_process import Service
 from tests.conftest import Serve
 from tests.contract.conftest import PatientTransport, User, connect
+from tests.contract.raw_http import Answer, Connection
 from tests.contract.titles import MATRIX_ID, MOVIE_IDS, SHOW_ID
-from tests.contract.wire import Answer, Connection
 
 USERS = 50
 OPERATIONS_OF_EACH = 120

@@ -15,8 +15,8 @@ from pymongo.database import Database
 from devtools.service_process import Service
 from tests.conftest import Serve
 from tests.contract.conftest import PATIENCE, User, connect
+from tests.contract.raw_http import exchange
 from tests.contract.titles import MATRIX_ID, MOVIE_IDS, SHOW_ID, UNKNOWN_ID
-from tests.contract.wire import exchange
 
 Documents = Database[dict[str, Any]]
 LINES = "application/x-ndjson"
@@ -302,7 +302,7 @@ class TestImport:
         chunks = b"1\r\nx\r\n" * 30_000 + b"0\r\n\r\n"
         answered = 0
         with connect(service) as other, ThreadPoolExecutor() as sender:
-            answer = sender.submit(exchange, service.url, head + framing + chunks, patience=PATIENCE)
+            answer = sender.submit(exchange, service.url, head + framing + chunks, timeout_s=PATIENCE)
             while not answer.done():
                 answered += other.get("/livez").is_success
 

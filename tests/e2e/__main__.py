@@ -18,7 +18,7 @@ import pytest
 
 from tests.chart.tools import helm
 from tests.e2e.cluster import Cluster, CommandError, eventually, run
-from tests.e2e.course import say, take
+from tests.e2e.runner import run_steps, say
 from tests.e2e.steps import STEPS, Run
 from tests.e2e.table import passed, table
 
@@ -29,7 +29,7 @@ _FURNITURE = {("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")}
 
 
 def main() -> int:
-    """Runs the command line; gives the exit status."""
+    """Run the command line; return the exit status."""
     arguments = _parser().parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of every `finally`
     try:
@@ -43,7 +43,7 @@ def main() -> int:
         eventually("a namespace with what the cluster puts into it", partial(_is_furnished, cluster), within=60)
         before = cluster.all(cluster.kinds())
         shared = Run(cluster, arguments.image, arguments.loadtest_image, arguments.values, before)
-        rows = take([(name, partial(step, shared)) for name, step in STEPS], partial(diagnosis, cluster))
+        rows = run_steps([(name, partial(step, shared)) for name, step in STEPS], partial(diagnosis, cluster))
     finally:
         cluster.remove()
     sys.stdout.write(f"\n{table(rows)}\n")
@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def diagnosis(cluster: Cluster) -> str:
-    """Gives what helps to understand a failure: the pods, the latest events, the last words of each pod."""
+    """Return what helps to understand a failure: the pods, the latest events, the last words of each pod."""
     text = [""]
     for question in (
         ("get", "pods", "--output=wide"),

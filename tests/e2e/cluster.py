@@ -12,7 +12,7 @@ import yaml
 Object = dict[str, Any]
 _T = TypeVar("_T")
 
-_INTERVAL = 1.0
+_POLL_INTERVAL_S = 1.0
 """Seconds between two looks; each is a process and a request."""
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
@@ -29,7 +29,7 @@ class Cluster:
         self._helm = helm
 
     def kubectl(self, *arguments: str, stdin: str = "", within: float = 60) -> str:
-        """Runs kubectl in the namespace and gives what it writes.
+        """Run kubectl in the namespace and return what it writes.
 
         Raises:
             CommandError: it fails, or does not end in time.
@@ -37,7 +37,7 @@ class Cluster:
         return run("kubectl", "--namespace", self.namespace, *arguments, stdin=stdin, within=within)
 
     def helm(self, *arguments: str, within: float = 60) -> str:
-        """Runs Helm in the namespace and gives what it writes.
+        """Run Helm in the namespace and return what it writes.
 
         Raises:
             CommandError: it fails, or does not end in time.
@@ -45,40 +45,40 @@ class Cluster:
         return run(self._helm, "--namespace", self.namespace, *arguments, within=within)
 
     def get(self, kind: str, name: str) -> Object:
-        """Gives one object."""
+        """Return one object."""
         found: Object = json.loads(self.kubectl("get", kind, name, "--output", "json"))
         return found
 
     def all(self, kinds: str, selector: Mapping[str, str] | None = None) -> list[Object]:
-        """Gives the objects of these kinds (joined by commas) that have these labels."""
+        """Return the objects of these kinds (joined by commas) that have these labels."""
         labels = ",".join(f"{name}={value}" for name, value in (selector or {}).items())
         listed = self.kubectl("get", kinds, "--output", "json", "--selector", labels)
         items: list[Object] = json.loads(listed)["items"]
         return items
 
     def apply(self, objects: Iterable[Object]) -> None:
-        """Makes these objects, whatever namespace they name themselves."""
+        """Make these objects, whatever namespace they name themselves."""
         here = [each | {"metadata": each["metadata"] | {"namespace": self.namespace}} for each in objects]
         self.kubectl("apply", "--filename", "-", stdin=yaml.safe_dump_all(here))
 
     def make(self) -> None:
-        """Makes the namespace; what is in it has to keep to the Pod Security Standard `restricted`."""
+        """Make the namespace; what is in it has to keep to the Pod Security Standard `restricted`."""
         metadata = {"name": self.namespace, "labels": RESTRICTED}
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
         run("kubectl", "create", "--filename", "-", stdin=yaml.safe_dump(namespace))
 
     def remove(self) -> None:
-        """Removes the namespace with all that is in it."""
+        """Remove the namespace with all that is in it."""
         run("kubectl", "delete", "namespace", self.namespace, "--ignore-not-found", "--timeout=5m", within=330)
 
     def kinds(self) -> str:
-        """Gives every kind of object that a namespace can hold, joined by commas; not what comes and goes by itself."""
+        """Return every kind of object that a namespace can hold, joined by commas, but those that come and go."""
         listed = run("kubectl", "api-resources", "--namespaced", "--verbs=list", "--output=name").split()
         return ",".join(kind for kind in listed if not kind.startswith("events") and "metrics.k8s.io" not in kind)
 
 
 def run(*command: str, stdin: str = "", within: float = 60) -> str:
-    """Runs a command and gives what it writes.
+    """Run a command and return what it writes.
 
     Raises:
         CommandError: it fails, or does not end in time.
@@ -96,7 +96,7 @@ def run(*command: str, stdin: str = "", within: float = 60) -> str:
 
 
 def eventually(what: str, condition: Callable[[], _T | None], *, within: float) -> _T:
-    """Asks until the answer is true and gives it.
+    """Ask until the answer is true and return it.
 
     Raises:
         AssertionError: it is not `what` after that many seconds.
@@ -104,11 +104,11 @@ def eventually(what: str, condition: Callable[[], _T | None], *, within: float) 
     deadline = time.monotonic() + within
     while not (answer := condition()):
         assert time.monotonic() < deadline, f"not {what} within {within:g} seconds"
-        time.sleep(_INTERVAL)
+        time.sleep(_POLL_INTERVAL_S)
     return answer
 
 
 def is_ready(pod: Object) -> bool:
-    """Whether a pod gets requests, and will get more."""
+    """Return whether a pod gets requests, and will get more."""
     conditions = {each["type"]: each["status"] for each in pod["status"].get("conditions", [])}
     return conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]

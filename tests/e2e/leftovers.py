@@ -9,18 +9,18 @@ _KEPT = {"PersistentVolumeClaim", "Secret"}
 
 
 def identity(each: Object) -> tuple[str, str]:
-    """Gives kind and name."""
+    """Return kind and name."""
     return each["kind"], each["metadata"]["name"]
 
 
 def left(after: Iterable[Object], before: Iterable[Object]) -> list[Object]:
-    """Gives what is there and was not before the release."""
+    """Return what is there and was not before the release."""
     known = {identity(each) for each in before}
     return [each for each in after if identity(each) not in known]
 
 
 def undocumented(objects: Iterable[Object], release: str) -> list[str]:
-    """Names what nobody was told would stay: all but what the documented command removes."""
+    """Name what nobody was told would stay: all but what the documented command removes."""
     return ["/".join(identity(each)) for each in objects if not _is_documented(each, release)]
 
 

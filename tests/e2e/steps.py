@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.e2e import locust
+from tests.e2e import locust_job
+from tests.e2e.background_load import background_load, failures_last, summary
 from tests.e2e.cluster import Cluster, Object, eventually, is_ready
 from tests.e2e.leftovers import left, undocumented
-from tests.e2e.strain import failures_last, strain, summary
 
 RELEASE = "mylist"
 """The name that k8s/loadtest expects; the namespace is what tells runs apart."""
@@ -24,10 +24,10 @@ _MONGODB = {"app.kubernetes.io/instance": RELEASE, "app.kubernetes.io/component"
 _OWN_LABEL = "mylist-e2e"
 """The drain evicts by it, for a node has pods of others as well."""
 
-_INSTALL = 600
-_REACTION = 300
+_INSTALL_TIMEOUT_S = 600
+_REACTION_TIMEOUT_S = 300
 """Seconds for the cluster to react: images, probes, the autoscaler's windows."""
-_OUTAGE = 10
+_MAX_OUTAGE_S = 10
 """Seconds in which requests may fail after a pod was killed without a warning: until nobody sends to it any more."""
 _LOCUST = {
     "LOADTEST_SCENARIO": "mixed",
@@ -53,15 +53,22 @@ class Run:
     @property
     def upgrade(self) -> list[str]:
         """Helm's arguments, but for what is upgraded."""
-        return ["upgrade", RELEASE, str(CHART), "--reset-then-reuse-values", "--wait", f"--timeout={_INSTALL}s"]
+        return [
+            "upgrade",
+            RELEASE,
+            str(CHART),
+            "--reset-then-reuse-values",
+            "--wait",
+            f"--timeout={_INSTALL_TIMEOUT_S}s",
+        ]
 
     def pods(self) -> list[Object]:
-        """Gives the pods of the service."""
+        """Return the pods of the service."""
         return self.cluster.all("pods", _API)
 
     def serving(self) -> list[Object]:
-        """Gives the pods that get requests, once they are as many as shall be and none besides."""
-        return eventually("as many ready pods as shall be", self._settled, within=_REACTION)
+        """Return the pods that get requests, once they are as many as shall be and none besides."""
+        return eventually("as many ready pods as shall be", self._settled, within=_REACTION_TIMEOUT_S)
 
     def _settled(self) -> list[Object] | None:
         deployment = self.cluster.get("deployment", RELEASE)
@@ -72,14 +79,14 @@ class Run:
 
 
 def install(run: Run) -> str:
-    """Installs the chart; every pod has to become ready at the first try."""
+    """Install the chart; every pod has to become ready at the first try."""
     repository, _, tag = run.image.rpartition(":")
     values = [word for path in (_VALUES, *run.values) for word in ("--values", str(path))]
     run.cluster.helm(
-        *("install", RELEASE, str(CHART), *values, "--wait", "--wait-for-jobs", f"--timeout={_INSTALL}s"),
+        *("install", RELEASE, str(CHART), *values, "--wait", "--wait-for-jobs", f"--timeout={_INSTALL_TIMEOUT_S}s"),
         *("--set", f"image.repository={repository},image.tag={tag}"),
         *("--set", f"podLabels.{_OWN_LABEL}={run.cluster.namespace}"),
-        within=_INSTALL + 30,
+        within=_INSTALL_TIMEOUT_S + 30,
     )
     pods = run.serving()
     restarts = sum(status["restartCount"] for pod in pods for status in pod["status"]["containerStatuses"])
@@ -89,40 +96,42 @@ def install(run: Run) -> str:
 
 
 def helm_test(run: Run) -> str:
-    """Has the chart test itself."""
-    told = run.cluster.helm("test", RELEASE, f"--timeout={_REACTION}s", within=_REACTION + 30)
+    """Have the chart test itself."""
+    told = run.cluster.helm("test", RELEASE, f"--timeout={_REACTION_TIMEOUT_S}s", within=_REACTION_TIMEOUT_S + 30)
     assert "Phase:          Succeeded" in told, told
     return "an item was added, read and removed through the Service"
 
 
 def scale(run: Run) -> str:
-    """Puts Locust's users on the service until its autoscaler makes more pods; no request may be lost.
+    """Put Locust's users on the service until its autoscaler makes more pods; no request may be lost.
 
     How much the few pods of the beginning can take, and how fast, is up to the cluster's machines: requests that were
     refused and Locust's thresholds are told and do not decide.
     """
     few = len(run.serving())
-    made = locust.objects(_LOCUST, run.loadtest_image, run.cluster.namespace)
+    made = locust_job.objects(_LOCUST, run.loadtest_image, run.cluster.namespace)
     run.cluster.apply(made)
     try:
         began = time.monotonic()
-        eventually(f"more than {few} pods ready", lambda: sum(map(is_ready, run.pods())) > few, within=_REACTION)
+        eventually(
+            f"more than {few} pods ready", lambda: sum(map(is_ready, run.pods())) > few, within=_REACTION_TIMEOUT_S
+        )
         seconds = time.monotonic() - began
-        eventually("a verdict of Locust", lambda: locust.has_ended(run.cluster), within=_REACTION)
+        eventually("a verdict of Locust", lambda: locust_job.has_ended(run.cluster), within=_REACTION_TIMEOUT_S)
         many = len(run.serving())
-        verdict = locust.figures(run.cluster.kubectl("logs", f"job/{locust.MASTER}"))
+        verdict = locust_job.read_verdict(run.cluster.kubectl("logs", f"job/{locust_job.MASTER}"))
     finally:
         names = [f"{each['kind']}/{each['metadata']['name']}" for each in made]
         run.cluster.kubectl("delete", "--ignore-not-found", "--wait", *names, within=120)
-    assert not locust.lost(verdict), f"{locust.told(verdict)}: {verdict['failures']}"
-    return f"{few} pods became {many}, the first after {seconds:.0f} s; {locust.told(verdict)}"
+    assert not locust_job.lost(verdict), f"{locust_job.summary(verdict)}: {verdict['failures']}"
+    return f"{few} pods became {many}, the first after {seconds:.0f} s; {locust_job.summary(verdict)}"
 
 
 def upgrade(run: Run) -> str:
-    """Replaces every pod under load; no request may fail."""
+    """Replace every pod under load; no request may fail."""
     old = {pod["metadata"]["name"] for pod in run.serving()}
-    with strain(run.cluster, "upgrade", run.image) as load:
-        run.cluster.helm(*run.upgrade, "--set-string", "podAnnotations.upgraded=yes", within=_INSTALL + 30)
+    with background_load(run.cluster, "upgrade", run.image) as load:
+        run.cluster.helm(*run.upgrade, "--set-string", "podAnnotations.upgraded=yes", within=_INSTALL_TIMEOUT_S + 30)
         new = {pod["metadata"]["name"] for pod in run.serving()}
     assert not old & new, f"{sorted(old & new)} were not replaced"
     _nothing_failed(load.seen)
@@ -130,9 +139,9 @@ def upgrade(run: Run) -> str:
 
 
 def kill_pod(run: Run) -> str:
-    """Kills a pod without a warning: what was under way there is lost, and nothing else."""
+    """Kill a pod without a warning: what was under way there is lost, and nothing else."""
     victim = run.serving()[0]["metadata"]["name"]
-    with strain(run.cluster, "kill", run.image) as load:
+    with background_load(run.cluster, "kill", run.image) as load:
         run.cluster.kubectl("delete", "pod", victim, "--grace-period=0", "--force")
         eventually("rid of the pod", lambda: victim not in {pod["metadata"]["name"] for pod in run.pods()}, within=60)
         run.serving()
@@ -141,13 +150,13 @@ def kill_pod(run: Run) -> str:
     answered = [reason for _, reason in seen["failed"] if reason[0].isdigit()]
     assert not answered, f"failures that no killed pod explains: {answered}"
     outage = failures_last(seen)
-    assert outage <= _OUTAGE, f"requests failed for {outage:.1f} s; {summary(seen)}"
+    assert outage <= _MAX_OUTAGE_S, f"requests failed for {outage:.1f} s; {summary(seen)}"
     return f"requests failed for {outage:.1f} s; {summary(seen)}"
 
 
 def drain_node(run: Run) -> str:
-    """Drains a node that has pods of the service, under load; no request may fail."""
-    with strain(run.cluster, "drain", run.image) as load:
+    """Drain a node that has pods of the service, under load; no request may fail."""
+    with background_load(run.cluster, "drain", run.image) as load:
         pods = run.serving()
         stores = run.cluster.all("pods", _MONGODB) + run.cluster.all("pods", _REDIS)
         node = drainable(pods, stores, load.node)
@@ -161,7 +170,7 @@ def drain_node(run: Run) -> str:
 
 
 def drainable(pods: list[Object], stores: list[Object], busy: str) -> str:
-    """Chooses a node that has pods of the service, and neither its stores nor the load."""
+    """Choose a node that has pods of the service, and neither its stores nor the load."""
     taken = {pod["spec"]["nodeName"] for pod in stores} | {busy}
     free: list[str] = sorted({pod["spec"]["nodeName"] for pod in pods} - taken)
     assert free, "no node has pods of the service and neither its stores nor the load: it takes three workers"
@@ -174,8 +183,8 @@ def _drained(run: Run, node: str) -> Iterator[None]:
         run.cluster.kubectl("cordon", node)
         run.cluster.kubectl(
             *("drain", node, f"--pod-selector={_OWN_LABEL}={run.cluster.namespace}"),
-            *("--delete-emptydir-data", f"--timeout={_REACTION}s"),
-            within=_REACTION + 30,
+            *("--delete-emptydir-data", f"--timeout={_REACTION_TIMEOUT_S}s"),
+            within=_REACTION_TIMEOUT_S + 30,
         )
         yield
     finally:
@@ -183,18 +192,18 @@ def _drained(run: Run, node: str) -> Iterator[None]:
 
 
 def kill_redis(run: Run) -> str:
-    """Kills Redis under load: the service goes on with MongoDB, and with the cache again once Redis is back."""
+    """Kill Redis under load: the service goes on with MongoDB, and with the cache again once Redis is back."""
     redis = run.cluster.all("pods", _REDIS)
     assert redis, "the release has no Redis of its own to kill"
     [killed] = redis
     name, uid = killed["metadata"]["name"], killed["metadata"]["uid"]
     run.serving()
-    with strain(run.cluster, "redis", run.image) as load:
+    with background_load(run.cluster, "redis", run.image) as load:
         began = time.monotonic()
         run.cluster.kubectl("delete", "pod", name, "--grace-period=0", "--force")
-        eventually("a Redis again", lambda: _replaced(run, uid), within=_REACTION)
+        eventually("a Redis again", lambda: _replaced(run, uid), within=_REACTION_TIMEOUT_S)
         away = time.monotonic() - began
-    with strain(run.cluster, "cached", run.image) as after:
+    with background_load(run.cluster, "cached", run.image) as after:
         pass
     restarts = sum(status["restartCount"] for pod in run.serving() for status in pod["status"]["containerStatuses"])
     assert restarts == 0, f"{restarts} restarts of the service"
@@ -211,9 +220,11 @@ def _replaced(run: Run, uid: str) -> bool:
 
 
 def uninstall(run: Run) -> str:
-    """Removes the release; what stays is what docs/kubernetes.md says, and its command removes that."""
+    """Remove the release; what stays is what docs/kubernetes.md says, and its command removes that."""
     kinds = run.cluster.kinds()
-    run.cluster.helm("uninstall", RELEASE, "--wait", f"--timeout={_REACTION}s", within=_REACTION + 30)
+    run.cluster.helm(
+        "uninstall", RELEASE, "--wait", f"--timeout={_REACTION_TIMEOUT_S}s", within=_REACTION_TIMEOUT_S + 30
+    )
     kept: list[Object] = []
 
     def nothing_else() -> bool:

@@ -28,7 +28,7 @@ class Row:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Gives the table, with a line that sums it up."""
+    """Return the table, with a line that sums it up."""
     cells = [
         ("step", "what was seen", "seconds", "verdict"),
         *((row.step, row.seen, f"{row.seconds:.0f}", row.verdict) for row in rows),
@@ -45,7 +45,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def passed(rows: Iterable[Row]) -> bool:
-    """Whether every step did."""
+    """Return whether every step did."""
     return all(row.verdict is Verdict.PASSED for row in rows)
 
 

@@ -11,7 +11,7 @@ from pymongo import MongoClient
 from redis import Redis
 
 from devtools.service_process import NO_TLS, Container, Service
-from mylist.development.servers import MongoServer, ValkeyServer, running
+from mylist.devserver.embedded_servers import MongoServer, ValkeyServer, running
 from tests.conftest import PATIENT
 
 PATIENCE = 60.0

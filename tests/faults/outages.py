@@ -22,7 +22,7 @@ def assert_unavailable(answer: httpx.Response, code: str = "DATABASE_UNAVAILABLE
 
 
 def settle(user: User) -> None:
-    """Waits until the service believes Redis and the user's list is cached."""
+    """Wait until the service believes Redis and the user's list is cached."""
     wait_until(user.cached, within=PATIENCE)
 
 
@@ -41,7 +41,7 @@ def asked(user: User, store: str) -> float:
 
 
 def read_until_cached(users: Sequence[User], titles: list[int]) -> None:
-    """Reads at all of them until each is served from Redis; none may see anything but these."""
+    """Read at all of them until each is served from Redis; none may see anything but these."""
 
     def all_cached() -> bool:
         looks = [user.look() for user in users]

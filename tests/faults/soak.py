@@ -22,18 +22,18 @@ from pymongo import MongoClient
 
 from devtools.http_client import Pool, request
 from devtools.service_process import Service
-from mylist.development.servers import MongoServer, ValkeyServer, running
+from mylist.devserver.embedded_servers import MongoServer, ValkeyServer, running
 
 WORKERS = 16
-RATE = 40  # requests a second of each worker
+REQUESTS_PER_S = 40  # requests a second of each worker
 USERS = 2_000
 TITLES = [f"{number:024x}" for number in range(1, 501)]
 WINDOWS = 20
 
 # What counts as flat: the last quarter against the first quarter after a warm-up of one quarter.
-MOST_MEMORY_GROWTH = 1.05
-MOST_LATENCY_GROWTH = 1.5
-MOST_NEW_DESCRIPTORS = 4
+MAX_MEMORY_GROWTH = 1.05
+MAX_LATENCY_GROWTH = 1.5
+MAX_NEW_DESCRIPTORS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +58,15 @@ class Load:
         self.failed = 0
 
     async def run(self, until: float) -> None:
-        """Sends requests at the worker's rate until then."""
-        due = time.monotonic() + self._random.random() / RATE
+        """Send requests at the worker's rate until then."""
+        due = time.monotonic() + self._random.random() / REQUESTS_PER_S
         while due < until:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             began = time.monotonic()
             answer = await self._pool.ask(self._request())
             self.latencies.append((time.monotonic() - began) * 1000)
             self.failed += answer.status >= 500
-            due += 1 / RATE
+            due += 1 / REQUESTS_PER_S
 
     def _request(self) -> bytes:
         kind, title = self._random.random(), self._random.choice(TITLES)
@@ -82,7 +82,7 @@ class Load:
 
 
 async def soak(service: Service, seconds: float) -> list[Window]:
-    """Loads the service for that long and gives the windows."""
+    """Load the service for that long and return the windows."""
     pool = Pool(service.url)
     windows: list[Window] = []
     for number in range(WINDOWS):
@@ -106,7 +106,7 @@ async def soak(service: Service, seconds: float) -> list[Window]:
 
 
 def verdict(windows: list[Window]) -> list[str]:
-    """Says what is not flat; an empty list is a pass."""
+    """Return what is not flat; an empty list is a pass."""
     quarter = len(windows) // 4
     first, last = windows[quarter : 2 * quarter], windows[-quarter:]
     memory = median(each.memory for each in last) / median(each.memory for each in first)
@@ -114,12 +114,12 @@ def verdict(windows: list[Window]) -> list[str]:
     descriptors = max(each.descriptors for each in last) - max(each.descriptors for each in first)
     failed = sum(each.failed for each in windows)
     found = []
-    if memory > MOST_MEMORY_GROWTH:
-        found.append(f"memory grew to {memory:.2f} times, allowed {MOST_MEMORY_GROWTH}")
-    if latency > MOST_LATENCY_GROWTH:
-        found.append(f"p99 grew to {latency:.2f} times, allowed {MOST_LATENCY_GROWTH}")
-    if descriptors > MOST_NEW_DESCRIPTORS:
-        found.append(f"{descriptors} more file descriptors, allowed {MOST_NEW_DESCRIPTORS}")
+    if memory > MAX_MEMORY_GROWTH:
+        found.append(f"memory grew to {memory:.2f} times, allowed {MAX_MEMORY_GROWTH}")
+    if latency > MAX_LATENCY_GROWTH:
+        found.append(f"p99 grew to {latency:.2f} times, allowed {MAX_LATENCY_GROWTH}")
+    if descriptors > MAX_NEW_DESCRIPTORS:
+        found.append(f"{descriptors} more file descriptors, allowed {MAX_NEW_DESCRIPTORS}")
     if failed:
         found.append(f"{failed} requests failed")
     return found
@@ -137,7 +137,7 @@ def _memory(pid: int) -> float:
 
 
 def main() -> None:
-    """Runs the command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="soak", description=__doc__)
     parser.add_argument("--seconds", type=float, default=600, help="how long, in seconds (default 600)")
     seconds = parser.parse_args().seconds

@@ -8,7 +8,7 @@ import pytest
 
 from devtools.redis_groups import DistributedRedis, Member, RedisCluster, SentinelGroup
 from devtools.waiting import wait_until
-from mylist.development.servers import MongoServer, ValkeyServer, running
+from mylist.devserver.embedded_servers import MongoServer, ValkeyServer, running
 from tests.faults.conftest import System, User, fill_catalogue
 
 pytestmark = pytest.mark.extended

@@ -21,7 +21,7 @@ from redis import Redis
 from devtools.ports import free_port
 from devtools.service_process import NO_TLS, Service, environment
 from devtools.waiting import wait_until
-from mylist.development.servers import MongoServer, ValkeyServer, running
+from mylist.devserver.embedded_servers import MongoServer, ValkeyServer, running
 from tests.conftest import PATIENT
 from tests.faults.conftest import PATIENCE
 

@@ -9,14 +9,14 @@ from redis.asyncio import Redis, RedisCluster
 
 from devtools import redis_groups
 from devtools.waiting import eventually
-from mylist.cache import connection as cache_connection
+from mylist.cache import clients as cache_connection
 from mylist.cache.commands import CacheCommands
-from mylist.cache.primaries import Primaries
-from mylist.development.servers import running
-from mylist.errors import CacheUnavailableError
-from mylist.settings import Settings
-from mylist.store.connection import Database, Document, connect
-from mylist.store.indexes import create_indexes
+from mylist.cache.topology.base import Topology
+from mylist.config.settings import Settings
+from mylist.devserver.embedded_servers import running
+from mylist.domain.errors import CacheUnavailableError
+from mylist.mongodb.database import Database, Document, connect
+from mylist.mongodb.indexes import create_indexes
 from tests.conftest import PATIENT
 from tests.integration.distribution import DistributionRedis
 
@@ -58,7 +58,7 @@ def each_redis_url(request: pytest.FixtureRequest, redis_url: str) -> str:
 
 
 @pytest.fixture
-async def primaries(each_redis_url: str) -> AsyncIterator[Primaries]:
+async def primaries(each_redis_url: str) -> AsyncIterator[Topology]:
     """What the service would have of each Redis, only more patient: the machine may be slow at the moment."""
     primaries = cache_connection.connect(replace(Settings.load({"REDIS_URL": each_redis_url}), redis_timeout=5.0))
     commands = CacheCommands(primaries)
@@ -76,7 +76,7 @@ async def primaries(each_redis_url: str) -> AsyncIterator[Primaries]:
 
 
 @pytest.fixture
-async def redis_client(primaries: Primaries) -> AsyncIterator[Redis | RedisCluster]:
+async def redis_client(primaries: Topology) -> AsyncIterator[Redis | RedisCluster]:
     """Looks into each Redis past the service's own code, as far as there is another way."""
     if not primaries.sharded:
         yield primaries.all[0].client

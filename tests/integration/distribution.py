@@ -5,7 +5,7 @@ from pathlib import Path
 
 from devtools.ports import free_port
 from devtools.redis_groups import Member
-from tests.requirements import cannot
+from tests.requirements import skip_or_fail
 
 _BINARY = "redis-server"
 
@@ -17,7 +17,7 @@ class DistributionRedis(Member):
 
     def __init__(self, folder: Path, *options: str) -> None:
         if shutil.which(_BINARY) is None:
-            cannot(f"{_BINARY} is not installed; the distribution's package redis-server has it")
+            skip_or_fail(f"{_BINARY} is not installed; the distribution's package redis-server has it")
         super().__init__(folder, *options)
 
     def command(self) -> list[str]:

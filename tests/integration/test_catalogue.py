@@ -11,12 +11,13 @@ from pymongo import AsyncMongoClient
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from mylist.api.schemas import ListedItem
-from mylist.catalogue.catalogue import Catalogue, Entry
-from mylist.errors import StoreUnavailableError
-from mylist.lists.value import content_key
-from mylist.settings import Settings
-from mylist.store.connection import Database, Document
-from mylist.store.content import ContentStore
+from mylist.catalogue.catalogue import Catalogue
+from mylist.config.settings import Settings
+from mylist.domain.catalogue_entry import CatalogueEntry
+from mylist.domain.errors import DatabaseUnavailableError
+from mylist.mongodb.content import ContentStore
+from mylist.mongodb.database import Database, Document
+from tests.content_ids import object_key
 
 TTL = 60.0
 
@@ -49,7 +50,7 @@ class World:
     async def movie(self, title: str) -> bytes:
         content_id = ObjectId()
         await self.database.handle["movies"].insert_one({"_id": content_id, "title": title})
-        return content_key(content_id.binary, "movie")
+        return object_key(content_id, "movie")
 
     async def rename(self, key: bytes, title: str) -> None:
         await self.database.handle["movies"].update_one({"_id": ObjectId(key[:12])}, {"$set": {"title": title}})
@@ -58,7 +59,7 @@ class World:
         return [title_of(entry) for entry in await self.catalogue.entries(keys)]
 
 
-def title_of(entry: Entry) -> str | None:
+def title_of(entry: CatalogueEntry) -> str | None:
     item = msgspec.json.decode(
         b'{"userId":"u' + entry.before + b"2026-01-01T00:00:00.000Z" + entry.after, type=ListedItem
     )
@@ -85,7 +86,7 @@ async def test_titles_come_in_the_order_asked_and_are_fetched_once(world: World)
 
 async def test_movies_and_shows_are_fetched_in_one_round_trip_each(world: World) -> None:
     movies = [await world.movie(str(number)) for number in range(20)]
-    shows = [content_key(ObjectId().binary, "tvshow") for _ in range(20)]
+    shows = [object_key(ObjectId(), "tvshow") for _ in range(20)]
 
     await world.titles(*movies, *shows)
 
@@ -131,12 +132,12 @@ async def test_without_mongodb_the_last_known_title_is_served_and_an_unknown_one
 
     world.now = 100 * TTL
     assert await world.titles(movie) == ["known"]
-    with pytest.raises(StoreUnavailableError):
-        await world.titles(movie, content_key(ObjectId().binary, "movie"))
+    with pytest.raises(DatabaseUnavailableError):
+        await world.titles(movie, object_key(ObjectId(), "movie"))
 
 
 async def test_a_withdrawn_title_is_null_and_is_not_asked_for_on_every_read(world: World) -> None:
-    withdrawn = content_key(ObjectId().binary, "movie")
+    withdrawn = object_key(ObjectId(), "movie")
 
     assert await world.titles(withdrawn) == [None]
     assert await world.titles(withdrawn) == [None]
@@ -148,23 +149,23 @@ async def test_a_withdrawn_title_is_null_and_is_not_asked_for_on_every_read(worl
 
 async def test_an_add_always_asks_for_what_is_not_known_to_exist(world: World) -> None:
     content_id = ObjectId()
-    key = content_key(content_id.binary, "movie")
+    key = object_key(content_id, "movie")
     assert await world.titles(key) == [None]
-    assert not await world.catalogue.existing([content_key(content_id.binary, "movie")])
+    assert not await world.catalogue.existing([object_key(content_id, "movie")])
 
     await world.database.handle["movies"].insert_one({"_id": content_id, "title": "released"})
 
-    assert await world.catalogue.existing([content_key(content_id.binary, "movie")])
+    assert await world.catalogue.existing([object_key(content_id, "movie")])
     assert await world.titles(key) == ["released"]
     asked = world.finds.count
-    assert await world.catalogue.existing([content_key(content_id.binary, "movie")])
+    assert await world.catalogue.existing([object_key(content_id, "movie")])
     assert world.finds.count == asked, "what is known to exist is not asked for"
 
 
 async def test_a_movie_is_no_show(world: World) -> None:
     movie = await world.movie("movie")
 
-    assert not await world.catalogue.existing([content_key(movie[:12], "tvshow")])
+    assert not await world.catalogue.existing([object_key(ObjectId(movie[:12]), "tvshow")])
 
 
 async def test_no_more_titles_are_kept_than_the_capacity_and_the_latest_stay(world: World) -> None:
@@ -210,7 +211,7 @@ async def test_dates_are_utc_to_the_millisecond(world: World) -> None:
         {"_id": content_id, "title": "show", "aired": datetime(1999, 3, 31, 1, 2, 3, 4000, tzinfo=UTC)}
     )
 
-    (entry,) = await world.catalogue.entries([content_key(content_id.binary, "tvshow")])
+    (entry,) = await world.catalogue.entries([object_key(content_id, "tvshow")])
 
     assert b'"aired":"1999-03-31T01:02:03.004Z"' in entry.after
 
@@ -256,13 +257,13 @@ async def test_without_mongodb_any_genre_is_taken_on_trust_until_some_are_known(
 
 
 async def test_many_titles_are_fetched_a_hundred_at_a_time_one_after_the_other(world: World) -> None:
-    keys = [content_key(ObjectId().binary, "movie") for _ in range(250)]
+    keys = [object_key(ObjectId(), "movie") for _ in range(250)]
     most = 0
 
     async def watch() -> None:
         nonlocal most
         while True:
-            most = max(most, world.database.under_way)
+            most = max(most, world.database.in_flight)
             await asyncio.sleep(0)
 
     watching = asyncio.create_task(watch())
@@ -277,9 +278,9 @@ async def test_an_entry_has_what_lists_are_sorted_and_filtered_by(world: World) 
     await world.database.handle["movies"].insert_one(
         {"_id": content_id, "title": "The MATRIX", "genres": ["SciFi", 7], "releaseDate": released}
     )
-    withdrawn = content_key(ObjectId().binary, "movie")
+    withdrawn = object_key(ObjectId(), "movie")
 
-    movie, nothing = await world.catalogue.entries([content_key(content_id.binary, "movie"), withdrawn])
+    movie, nothing = await world.catalogue.entries([object_key(content_id, "movie"), withdrawn])
 
     assert (movie.title, movie.released_at, movie.genres) == (b"the matrix", 922_838_400_000, ("scifi",))
     assert (nothing.title, nothing.released_at, nothing.genres) == (None, None, ())

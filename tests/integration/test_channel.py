@@ -12,10 +12,11 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from mylist.cache.channel import Channel, Refusal
-from mylist.cache.connection import connect
-from mylist.cache.primaries import REIGN_SIZE, Primary
-from mylist.settings import Settings
+from mylist.cache.cached_value import EPOCH_BYTES
+from mylist.cache.clients import connect
+from mylist.cache.read_connection import ReadConnection, Refusal
+from mylist.cache.topology.base import Primary
+from mylist.config.settings import Settings
 
 TIMEOUT = 1.0
 """Seconds without an answer after which a server is given up, where a test waits for that."""
@@ -52,11 +53,11 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 @asynccontextmanager
-async def asking(behave: Behave, deadline: float = PATIENCE) -> AsyncIterator[tuple[Channel, Peer]]:
+async def asking(behave: Behave, deadline: float = PATIENCE) -> AsyncIterator[tuple[ReadConnection, Peer]]:
     peer = Peer(behave)
     server = await asyncio.start_server(peer.accept, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    channel = Channel(lambda: Connection(host="127.0.0.1", port=port, redis_connect_func=ready), deadline)
+    channel = ReadConnection(lambda: Connection(host="127.0.0.1", port=port, redis_connect_func=ready), deadline)
     try:
         yield channel, peer
     finally:
@@ -85,16 +86,16 @@ def redis(primary: Primary) -> Redis:
 
 
 @pytest.fixture
-def channel(primary: Primary) -> Channel:
-    return primary.channel
+def channel(primary: Primary) -> ReadConnection:
+    return primary.read_connection
 
 
-async def ask(channel: Channel) -> list[bytes]:
+async def ask(channel: ReadConnection) -> list[bytes]:
     (answered,) = await channel.ask([("MGET", "key")])
     return list(answered)
 
 
-async def test_answers_come_in_the_order_of_the_commands(channel: Channel, redis: Redis) -> None:
+async def test_answers_come_in_the_order_of_the_commands(channel: ReadConnection, redis: Redis) -> None:
     await redis.mset({f"order-{number}": str(number) for number in range(200)})
 
     async def ask_for(number: int) -> list[list[bytes | None]]:
@@ -105,14 +106,14 @@ async def test_answers_come_in_the_order_of_the_commands(channel: Channel, redis
     assert answers == [[[b"%d" % number], [None, b"%d" % number]] for number in range(200)]
 
 
-async def test_an_answer_may_come_in_pieces(channel: Channel, redis: Redis) -> None:
+async def test_an_answer_may_come_in_pieces(channel: ReadConnection, redis: Redis) -> None:
     large = b"x" * 3_000_000
     await redis.set("large", large)
 
     assert await channel.ask([("MGET", "large"), ("MGET", "absent")]) == [[large], [None]]
 
 
-async def test_a_refusal_is_an_answer(channel: Channel) -> None:
+async def test_a_refusal_is_an_answer(channel: ReadConnection) -> None:
     refused, answered = await channel.ask([("MGET",), ("MGET", "absent")])
 
     assert isinstance(refused, Refusal)
@@ -120,9 +121,9 @@ async def test_a_refusal_is_an_answer(channel: Channel) -> None:
     assert answered == [None]
 
 
-async def test_its_connection_is_set_up_as_every_other(channel: Channel, primary: Primary) -> None:
+async def test_its_connection_is_set_up_as_every_other(channel: ReadConnection, primary: Primary) -> None:
     assert await channel.ask([("CLIENT", "GETNAME")]) == [b"mylist"]
-    assert primary.reign != bytes(REIGN_SIZE)
+    assert primary.epoch != bytes(EPOCH_BYTES)
 
 
 async def test_a_connection_that_died_unused_is_replaced() -> None:
@@ -183,7 +184,7 @@ async def test_a_server_that_talks_nonsense_is_left(nonsense: bytes) -> None:
 async def test_nobody_listens() -> None:
     async with asking(answer) as (channel, _):
         pass
-    unused = Channel(lambda: Connection(host="127.0.0.1", port=1, redis_connect_func=ready), PATIENCE)
+    unused = ReadConnection(lambda: Connection(host="127.0.0.1", port=1, redis_connect_func=ready), PATIENCE)
 
     with pytest.raises(RedisError):
         await unused.ask([("MGET", "key")])
@@ -205,7 +206,7 @@ async def test_closing_ends_what_is_asked_and_opens_nothing_again() -> None:
         assert peer.connections == 1
 
 
-async def test_who_goes_away_takes_no_answer_along(channel: Channel, redis: Redis) -> None:
+async def test_who_goes_away_takes_no_answer_along(channel: ReadConnection, redis: Redis) -> None:
     await redis.mset({"gone": "1", "stays": "2"})
     await ask(channel)
 

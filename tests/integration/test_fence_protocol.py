@@ -17,11 +17,14 @@ from typing import NamedTuple, cast
 import pytest
 from redis.asyncio import Redis
 
-from mylist.cache import commands
-from mylist.cache.commands import FENCE_TAG, LEASE_TAG, NONCE_SIZE, CacheCommands, holds
-from mylist.cache.primaries import REIGN_SIZE, Primaries
-from mylist.lists.item import Item
-from mylist.lists.value import LIST_TAG, ListValue
+from mylist.cache import scripts
+from mylist.cache.cached_value import EPOCH_BYTES, FENCE_TAG, LEASE_TAG, NONCE_BYTES, has_tag
+from mylist.cache.commands import CacheCommands
+from mylist.cache.read_batcher import ReadBatcher
+from mylist.cache.topology.base import Topology
+from mylist.domain.content import ContentId
+from mylist.domain.item import Item
+from mylist.domain.packed_list import LIST_TAG, PackedList
 
 KEY = "mylist:{interleavings}"
 FOREVER = 3_600_000
@@ -30,9 +33,11 @@ MISSED = "a read missed an acknowledged change"
 HIDDEN = "a cached list lacks an acknowledged change"
 UNNOTICED = "a cached list lacks a change that nobody is left to invalidate"
 READER_NONCES = (b"reader-0", b"reader-1")
-REIGNS = (b"reign--0", b"reign--1")
+EPOCHS = (b"epoch--0", b"epoch--1")
 # The list after the n-th change has n items, so a value tells its version.
-VALUES = [ListValue.of(Item(n, bytes([n] * 12), "movie") for n in range(version)).data for version in range(3)]
+VALUES = [
+    PackedList.of(Item(n, ContentId(bytes([n] * 12)), "movie") for n in range(version)).data for version in range(3)
+]
 
 
 class Writer(NamedTuple):
@@ -59,7 +64,7 @@ class State(NamedTuple):
     held: bytes | None = None
     replica: bytes | None = None
     """What the replica has of the key, which is what the primary held at some moment."""
-    reign: int = 0
+    epoch: int = 0
     writers: tuple[Writer, Writer] = (Writer(), Writer())
     readers: tuple[Reader, Reader] = (Reader(), Reader())
 
@@ -75,8 +80,8 @@ class State(NamedTuple):
         for reader in self.readers:
             if reader.step == "done" and reader.version < reader.floor:
                 return MISSED
-        if self.held and holds(LIST_TAG, self.held) and self.held.startswith(REIGNS[self.reign], 1):
-            cached = ListValue(self.held[:1] + self.held[1 + REIGN_SIZE :]).total
+        if self.held and has_tag(LIST_TAG, self.held) and self.held.startswith(EPOCHS[self.epoch], 1):
+            cached = PackedList(self.held[:1] + self.held[1 + EPOCH_BYTES :]).total
             if cached < self.acknowledged:
                 return HIDDEN
             if cached < self.database and not any(writer.step in {"fenced", "committed"} for writer in self.writers):
@@ -87,7 +92,7 @@ class State(NamedTuple):
 class Server:
     """The key on the real server, set to what a step begins with."""
 
-    def __init__(self, primaries: Primaries, client: Redis) -> None:
+    def __init__(self, primaries: Topology, client: Redis) -> None:
         self._primaries = primaries
         self._client = client
         self._commands = CacheCommands(primaries)
@@ -97,7 +102,7 @@ class Server:
         self, state: State, run: Callable[[CacheCommands], Awaitable[object]], *what: object
     ) -> tuple[bytes | None, object]:
         """Runs a step, which `what` names; gives what the key holds then, and the step's answer."""
-        known = (state.held, state.reign, *what)
+        known = (state.held, state.epoch, *what)
         if known not in self._known:
             if state.held is None:
                 await self._client.delete(KEY)
@@ -105,7 +110,7 @@ class Server:
                 await self._client.set(KEY, state.held, px=FOREVER)
             owner = self._primaries.owner(KEY)
             assert owner is not None
-            owner.reign = REIGNS[state.reign]
+            owner.epoch = EPOCHS[state.epoch]
             answer = await run(self._commands)
             after = cast("bytes | None", await self._client.get(KEY))
             assert after is None or 0 < await self._client.pttl(KEY) <= FOREVER, "no key lives forever"
@@ -114,7 +119,7 @@ class Server:
 
     async def place_fence(self, state: State, writer: int) -> bytes | None:
         nonce = WRITER_NONCES[writer]
-        after, _ = await self.step(state, lambda c: c.place_fence(KEY, nonce, milliseconds=FOREVER), "fence", writer)
+        after, _ = await self.step(state, lambda c: c.place_fence(KEY, nonce, lifetime_ms=FOREVER), "fence", writer)
         return after
 
     async def lift_fence(self, state: State, writer: int) -> bytes | None:
@@ -122,18 +127,18 @@ class Server:
         return after
 
     async def look(self, state: State) -> bytes | None:
-        _, met = await self.step(state, lambda c: c.get_many([(KEY, None)]), "look")
+        _, met = await self.step(state, lambda c: ReadBatcher(c.router).get_many([(KEY, None)]), "look")
         return cast("list[bytes | None]", met)[0]
 
     async def place_lease(self, state: State, lease: bytes) -> tuple[bytes | None, bytes | None]:
-        after, met = await self.step(state, lambda c: c.place_lease(KEY, lease, milliseconds=FOREVER), "lease", lease)
+        after, met = await self.step(state, lambda c: c.place_lease(KEY, lease, lifetime_ms=FOREVER), "lease", lease)
         assert met is None or isinstance(met, bytes)
         return after, met
 
     async def fill(self, state: State, lease: bytes, version: int) -> bytes | None:
         value = VALUES[version]
         after, _ = await self.step(
-            state, lambda c: c.fill(KEY, lease, value, milliseconds=FOREVER), "fill", lease, version
+            state, lambda c: c.fill(KEY, lease, value, lifetime_ms=FOREVER), "fill", lease, version
         )
         return after
 
@@ -167,7 +172,7 @@ async def reader_steps(server: Server, state: State, index: int) -> list[State]:
             looked, met = Reader("empty", state.acknowledged), await server.look(state)
             return [state.with_reader(index, looked if met is None else _met(looked, met))]
         case "empty":
-            lease = LEASE_TAG + READER_NONCES[index] + REIGNS[state.reign]
+            lease = LEASE_TAG + READER_NONCES[index] + EPOCHS[state.epoch]
             held, met = await server.place_lease(state, lease)
             after = reader._replace(step="leased", lease=lease) if met is None else _met(reader, met)
             return [state.with_reader(index, after)._replace(held=held)]
@@ -182,8 +187,8 @@ async def reader_steps(server: Server, state: State, index: int) -> list[State]:
 
 
 def _met(reader: Reader, held: bytes) -> Reader:
-    if holds(LIST_TAG, held):
-        return reader._replace(step="done", version=ListValue(held).total)
+    if has_tag(LIST_TAG, held):
+        return reader._replace(step="done", version=PackedList(held).total)
     return reader._replace(step="loading")
 
 
@@ -192,24 +197,24 @@ def expiry(state: State, *, early: bool) -> Iterator[State]:
     if state.held is None:
         return
     alive = False
-    if holds(FENCE_TAG, state.held):
-        nonces = {state.held[at : at + NONCE_SIZE] for at in range(1, len(state.held), NONCE_SIZE)}
+    if has_tag(FENCE_TAG, state.held):
+        nonces = {state.held[at : at + NONCE_BYTES] for at in range(1, len(state.held), NONCE_BYTES)}
         alive = any(
             nonce in nonces and writer.step in {"fenced", "committed"}
             for nonce, writer in zip(WRITER_NONCES, state.writers, strict=True)
         )
-    elif holds(LEASE_TAG, state.held):
+    elif has_tag(LEASE_TAG, state.held):
         alive = any(reader.lease == state.held and reader.step in {"leased", "loaded"} for reader in state.readers)
     if early or not alive:
         yield state._replace(held=None)
 
 
 def failover(state: State) -> Iterator[State]:
-    """The replica catches up, or takes the primary's place as it is; all know at once that its reign has begun."""
-    if state.reign == 0:
+    """The replica catches up, or takes the primary's place as it is; all know at once that its epoch has begun."""
+    if state.epoch == 0:
         if state.replica != state.held:
             yield state._replace(replica=state.held)
-        yield state._replace(held=state.replica, replica=None, reign=1)
+        yield state._replace(held=state.replica, replica=None, epoch=1)
 
 
 async def explore(
@@ -239,7 +244,7 @@ on_one_redis = pytest.mark.parametrize("each_redis_url", ["the run's Redis"], in
 
 
 @pytest.fixture
-def make_server(primaries: Primaries, redis_client: Redis) -> Callable[[], Server]:
+def make_server(primaries: Topology, redis_client: Redis) -> Callable[[], Server]:
     return partial(Server, primaries, redis_client)
 
 
@@ -272,10 +277,10 @@ async def test_when_a_failover_loses_anything_only_an_unacknowledged_write_can_b
 
 
 @on_one_redis
-async def test_without_the_reigns_a_failover_can_hide_an_acknowledged_write(
+async def test_without_the_epochs_a_failover_can_hide_an_acknowledged_write(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules[__name__], "REIGNS", (b"a reign!", b"a reign!"))
+    monkeypatch.setattr(sys.modules[__name__], "EPOCHS", (b"an epoch", b"an epoch"))
 
     _, violations = await explore(server, failing_over=True, until=frozenset({HIDDEN}))
 
@@ -286,10 +291,12 @@ async def test_without_the_reigns_a_failover_can_hide_an_acknowledged_write(
 @pytest.mark.parametrize(
     ("script", "condition", "without"),
     [
-        pytest.param("FILL", "~= ARGV[1] then", "== 'never' then", id="a fill does not ask for its lease"),
-        pytest.param("PLACE_FENCE", "if tag == 'W' then", "if tag == 'never' then", id="a fence replaces another"),
-        pytest.param("LIFT_FENCE", "if tag ~= 'W' then", "if true then", id="a lift takes the others' fence too"),
-        pytest.param("LIFT_FENCE", "if nonce ~= ARGV[1] then", "if false then", id="a lift takes all nonces out"),
+        pytest.param("FILL", "~= lease then", "== 'never' then", id="a fill does not ask for its lease"),
+        pytest.param(
+            "PLACE_FENCE", "if tag == FENCE_TAG then", "if tag == 'never' then", id="a fence replaces another"
+        ),
+        pytest.param("LIFT_FENCE", "if tag ~= FENCE_TAG then", "if true then", id="a lift takes the others' fence too"),
+        pytest.param("LIFT_FENCE", "if other ~= nonce then", "if false then", id="a lift takes all nonces out"),
         pytest.param("LIFT_FENCE", "if #others == 0 then", "if true then", id="a lift leaves nobody in the fence"),
     ],
 )
@@ -307,7 +314,7 @@ async def test_without_any_of_its_conditions_the_protocol_fails(
 async def test_a_lift_that_leaves_a_list_it_finds_hides_an_acknowledged_write(
     make_server: Callable[[], Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    change(monkeypatch, "LIFT_FENCE", "return redis.call('DEL', KEYS[1])", "return 0")
+    change(monkeypatch, "LIFT_FENCE", "return redis.call('DEL', key)", "return 0")
 
     _, violations = await explore(make_server(), early=True, until=frozenset({MISSED, HIDDEN}))
 
@@ -315,6 +322,6 @@ async def test_a_lift_that_leaves_a_list_it_finds_hides_an_acknowledged_write(
 
 
 def change(monkeypatch: pytest.MonkeyPatch, script: str, condition: str, without: str) -> None:
-    source = getattr(commands, script)
+    source = getattr(scripts, script).source
     assert condition in source
-    monkeypatch.setattr(commands, script, source.replace(condition, without, 1))
+    monkeypatch.setattr(scripts, script, scripts.Script(source.replace(condition, without, 1)))

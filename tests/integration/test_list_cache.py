@@ -9,15 +9,20 @@ import pytest
 from redis.asyncio import Redis
 
 from devtools.waiting import eventually
-from mylist.cache.commands import CacheCommands, stamped
-from mylist.cache.connection import connect
-from mylist.cache.link import DOUBT_AFTER, GRACE, HEARTBEAT, Link, LinkState
-from mylist.cache.list_cache import CacheResult, ListCache
-from mylist.cache.primaries import REIGN_SIZE, Primaries
-from mylist.errors import CacheUnavailableError, ListFullError, OutcomeUnknownError, StoreUnavailableError
-from mylist.lists.item import Item
-from mylist.lists.value import ListValue
-from mylist.settings import Settings
+from mylist.cache.cached_value import EPOCH_BYTES, stamped
+from mylist.cache.clients import connect
+from mylist.cache.commands import CacheCommands
+from mylist.cache.health import RedisHealth, RedisState
+from mylist.cache.list_cache import ListCache
+from mylist.cache.read_batcher import ReadBatcher
+from mylist.cache.topology.base import Topology
+from mylist.config.redis_timing import DOUBT_AFTER_S, GRACE_S, HEARTBEAT_INTERVAL_S
+from mylist.config.settings import Settings
+from mylist.domain.cache_result import CacheResult
+from mylist.domain.content import ContentId
+from mylist.domain.errors import CacheUnavailableError, DatabaseUnavailableError, ListFullError, OutcomeUnknownError
+from mylist.domain.item import Item
+from mylist.domain.packed_list import PackedList
 
 
 class Lists:
@@ -30,16 +35,16 @@ class Lists:
         self.fails = False
 
     def change(self) -> None:
-        self.items.append(Item(len(self.items), bytes([len(self.items)] * 12), "movie"))
+        self.items.append(Item(len(self.items), ContentId(bytes([len(self.items)] * 12)), "movie"))
 
-    async def load(self, _: str) -> ListValue:
+    async def load(self, _: str) -> PackedList:
         self.loads += 1
         items = list(self.items)
         if self.hold:
             await self.hold.wait()
         if self.fails:
-            raise StoreUnavailableError
-        return ListValue.of(items)
+            raise DatabaseUnavailableError
+        return PackedList.of(items)
 
 
 class Clock:
@@ -53,15 +58,15 @@ class Clock:
 
 
 class Cache(ListCache):
-    """A cache as a process has it, with its link at hand."""
+    """A cache as a process has it, with its health at hand."""
 
-    def __init__(self, primaries: Primaries, lists: Lists, *, strict: bool = False, check_every: int = 0) -> None:
+    def __init__(self, primaries: Topology, lists: Lists, *, strict: bool = False, check_every: int = 0) -> None:
         self.clock = Clock()
         self.commands = commands = CacheCommands(primaries)
-        self.link = Link(commands, forget_after=330, clock=self.clock)
+        self.health = RedisHealth(commands, forget_after=330, clock=self.clock)
         super().__init__(
             commands,
-            self.link,
+            self.health,
             lists.load,
             ttl=300,
             strict=strict,
@@ -69,6 +74,7 @@ class Cache(ListCache):
             write_deadline=2,
             check_every=check_every,
         )
+        self.reads = self._reads
 
     def lose_redis(self) -> None:
         """Has every command fail from now on."""
@@ -82,13 +88,13 @@ class Cache(ListCache):
     async def settle(self) -> "Cache":
         """Heartbeats until the process has seen Redis for long enough, anew if a busy machine costs one."""
         for _ in range(3):
-            for _ in range(int(GRACE / HEARTBEAT) + 3):
-                await self.link.heartbeat()
-                self.clock.now += HEARTBEAT
-            await self.link.heartbeat()
-            if self.link.state is LinkState.UP:
+            for _ in range(int(GRACE_S / HEARTBEAT_INTERVAL_S) + 3):
+                await self.health.heartbeat()
+                self.clock.now += HEARTBEAT_INTERVAL_S
+            await self.health.heartbeat()
+            if self.health.state is RedisState.UP:
                 return self
-        raise AssertionError(self.link.state)
+        raise AssertionError(self.health.state)
 
     async def total(self, user_id: str) -> tuple[int, CacheResult]:
         value, result = await self.read(user_id)
@@ -101,18 +107,18 @@ def lists() -> Lists:
 
 
 @pytest.fixture
-async def cache(primaries: Primaries, lists: Lists) -> Cache:
+async def cache(primaries: Topology, lists: Lists) -> Cache:
     return await Cache(primaries, lists).settle()
 
 
 @pytest.fixture
-async def other(primaries: Primaries, lists: Lists) -> Cache:
+async def other(primaries: Topology, lists: Lists) -> Cache:
     """The cache of a second process."""
     return await Cache(primaries, lists).settle()
 
 
 @pytest.fixture
-async def nowhere() -> AsyncIterator[Primaries]:
+async def nowhere() -> AsyncIterator[Topology]:
     """A Redis that refuses connections."""
     primaries = connect(Settings.load({"REDIS_HOST": "127.0.0.1", "REDIS_PORT": "1"}))
     yield primaries
@@ -123,11 +129,11 @@ def key(user_id: str) -> str:
     return f"mylist:{{{user_id}}}"
 
 
-async def put(primaries: Primaries, client: Redis, user_id: str, value: bytes, *, reign: bytes = b"") -> None:
-    """Puts a list into Redis, of the present reign unless another is given."""
+async def put(primaries: Topology, client: Redis, user_id: str, value: bytes, *, epoch: bytes = b"") -> None:
+    """Puts a list into Redis, of the present epoch unless another is given."""
     owner = primaries.owner(key(user_id))
     assert owner is not None
-    await client.set(key(user_id), stamped(value, reign or owner.reign), ex=60)
+    await client.set(key(user_id), stamped(value, epoch or owner.epoch), ex=60)
 
 
 async def test_the_first_read_loads_and_the_second_does_not(cache: Cache, lists: Lists, user_id: str) -> None:
@@ -215,7 +221,7 @@ async def test_concurrent_misses_of_one_user_load_once(cache: Cache, lists: List
     assert lists.loads == 1
 
 
-async def test_without_redis_concurrent_reads_share_loads(nowhere: Primaries, lists: Lists, user_id: str) -> None:
+async def test_without_redis_concurrent_reads_share_loads(nowhere: Topology, lists: Lists, user_id: str) -> None:
     cache = Cache(nowhere, lists)
 
     results = await asyncio.gather(*(cache.total(user_id) for _ in range(50)))
@@ -229,14 +235,14 @@ async def test_a_request_that_goes_away_leaves_its_load_to_the_others(cache: Cac
     first = asyncio.create_task(cache.total(user_id))
     while not lists.loads:
         await asyncio.sleep(0)
-    looked, look = asyncio.Event(), cache.commands.get_many
+    looked, look = asyncio.Event(), cache.reads.get_many
 
     async def noted_look(keys: Sequence[tuple[str, int | None]]) -> list[bytes | None]:
         held = await look(keys)
         looked.set()
         return held
 
-    cache.commands.get_many = noted_look  # type: ignore[assignment, method-assign]
+    cache.reads.get_many = noted_look  # type: ignore[assignment, method-assign]
     second = asyncio.create_task(cache.total(user_id))
     await looked.wait()
     for _ in range(10):  # turns of the event loop, for it to meet the lease
@@ -248,7 +254,7 @@ async def test_a_request_that_goes_away_leaves_its_load_to_the_others(cache: Cac
     assert first.cancelled()
 
 
-async def test_a_shared_load_outlives_the_request_that_began_it(nowhere: Primaries, lists: Lists, user_id: str) -> None:
+async def test_a_shared_load_outlives_the_request_that_began_it(nowhere: Topology, lists: Lists, user_id: str) -> None:
     cache = Cache(nowhere, lists)
     lists.hold = asyncio.Event()
     first = asyncio.create_task(cache.total(user_id))
@@ -281,7 +287,7 @@ async def test_another_process_loading_is_not_waited_for(
 
 async def test_a_failed_load_fails_its_readers_and_caches_nothing(cache: Cache, lists: Lists, user_id: str) -> None:
     lists.fails = True
-    with pytest.raises(StoreUnavailableError):
+    with pytest.raises(DatabaseUnavailableError):
         await cache.read(user_id)
     lists.fails = False
 
@@ -290,7 +296,7 @@ async def test_a_failed_load_fails_its_readers_and_caches_nothing(cache: Cache, 
 
 @pytest.mark.parametrize("foreign", [b"L", b"L\x02" + bytes(10), b"L\x01" + bytes(9) + b"\x05", b"?"])
 async def test_a_value_that_cannot_be_read_is_not_served(  # noqa: PLR0913 - what it is put with
-    cache: Cache, lists: Lists, primaries: Primaries, redis_client: Redis, user_id: str, foreign: bytes
+    cache: Cache, lists: Lists, primaries: Topology, redis_client: Redis, user_id: str, foreign: bytes
 ) -> None:
     lists.change()
     await put(primaries, redis_client, user_id, foreign)
@@ -301,40 +307,40 @@ async def test_a_value_that_cannot_be_read_is_not_served(  # noqa: PLR0913 - wha
     assert result in {CacheResult.BYPASSED, CacheResult.FENCED}
 
 
-async def test_a_list_of_another_reign_is_nothing(
-    cache: Cache, lists: Lists, primaries: Primaries, redis_client: Redis, user_id: str
+async def test_a_list_of_another_epoch_is_nothing(
+    cache: Cache, lists: Lists, primaries: Topology, redis_client: Redis, user_id: str
 ) -> None:
     """Redis failed over, or started again from a dump, and may have lost the fence of a write."""
     lists.change()
-    await put(primaries, redis_client, user_id, ListValue.of([]).data, reign=b"a reign!")
+    await put(primaries, redis_client, user_id, PackedList.of([]).data, epoch=b"an epoch")
 
-    async with cache.writing(user_id, most_items=1) as cached:
+    async with cache.writing(user_id, max_items=1) as cached:
         assert cached is None
-    await put(primaries, redis_client, user_id, ListValue.of([]).data, reign=b"a reign!")
+    await put(primaries, redis_client, user_id, PackedList.of([]).data, epoch=b"an epoch")
     assert await cache.total(user_id) == (1, CacheResult.MISS)
     assert await cache.total(user_id) == (1, CacheResult.HIT)
 
 
-async def test_a_list_is_of_the_reign_of_its_lease(primaries: Primaries, user_id: str) -> None:
+async def test_a_list_is_of_the_epoch_of_its_lease(primaries: Topology, user_id: str) -> None:
     """It may lack a write whose fence was lost between the two."""
     commands = CacheCommands(primaries)
-    lease = commands.new_lease(key(user_id))[:-REIGN_SIZE] + b"a reign!"
-    assert await commands.place_lease(key(user_id), lease, milliseconds=5000) is None
+    lease = commands.new_lease(key(user_id))[:-EPOCH_BYTES] + b"an epoch"
+    assert await commands.place_lease(key(user_id), lease, lifetime_ms=5000) is None
 
-    assert await commands.fill(key(user_id), lease, ListValue.of([]).data, milliseconds=5000)
-    assert await commands.get_many([(key(user_id), None)]) == [None]
+    assert await commands.fill(key(user_id), lease, PackedList.of([]).data, lifetime_ms=5000)
+    assert await ReadBatcher(commands.router).get_many([(key(user_id), None)]) == [None]
 
 
-async def test_a_process_that_meets_another_reign_believes_nothing_until_the_others_have_too(
-    cache: Cache, primaries: Primaries, user_id: str
+async def test_a_process_that_meets_another_epoch_believes_nothing_until_the_others_have_too(
+    cache: Cache, primaries: Topology, user_id: str
 ) -> None:
     await cache.read(user_id)
     for owner in primaries.all:
         owner.learn(b"role:master\r\nmaster_replid:" + b"5a" * 20)
 
     assert (await cache.total(user_id))[1] is CacheResult.BYPASSED
-    await cache.link.heartbeat()
-    assert cache.link.state is LinkState.RECOVERING
+    await cache.health.heartbeat()
+    assert cache.health.state is RedisState.RECOVERING
     await cache.settle()
     assert (await cache.total(user_id))[1] is CacheResult.HIT
 
@@ -376,9 +382,9 @@ async def test_a_write_whose_outcome_is_unknown_is_fenced_also_when_redis_lost_i
 
 
 async def test_a_write_that_fails_lifts_its_fence(cache: Cache, user_id: str) -> None:
-    with pytest.raises(StoreUnavailableError):
+    with pytest.raises(DatabaseUnavailableError):
         async with cache.writing(user_id):
-            raise StoreUnavailableError
+            raise DatabaseUnavailableError
 
     assert (await cache.total(user_id))[1] is CacheResult.MISS
 
@@ -400,21 +406,21 @@ async def test_a_full_list_is_refused_from_its_cached_count_and_stays_cached(
         lists.change()
     await cache.read(user_id)
 
-    async with cache.writing(user_id, most_items=4) as cached:
+    async with cache.writing(user_id, max_items=4) as cached:
         assert cached == 3
     await cache.read(user_id)
     with pytest.raises(ListFullError, match="may hold 3 items"):
-        async with cache.writing(user_id, most_items=3):
+        async with cache.writing(user_id, max_items=3):
             pytest.fail("the list is full")
     assert await cache.total(user_id) == (3, CacheResult.HIT)
 
 
-async def test_a_process_believes_redis_only_after_a_grace(primaries: Primaries, lists: Lists, user_id: str) -> None:
+async def test_a_process_believes_redis_only_after_a_grace(primaries: Topology, lists: Lists, user_id: str) -> None:
     cache = Cache(primaries, lists)
 
-    for _ in range(round(0.9 * GRACE / HEARTBEAT)):
-        await cache.link.heartbeat()
-        cache.clock.now += HEARTBEAT
+    for _ in range(round(0.9 * GRACE_S / HEARTBEAT_INTERVAL_S)):
+        await cache.health.heartbeat()
+        cache.clock.now += HEARTBEAT_INTERVAL_S
         assert (await cache.total(user_id))[1] is CacheResult.BYPASSED
     await cache.settle()
     assert (await cache.total(user_id))[1] is CacheResult.MISS
@@ -427,31 +433,31 @@ async def test_a_process_that_was_stopped_for_a_while_believes_nothing_until_the
     cache.clock.now += 10
 
     assert (await cache.total(user_id))[1] is CacheResult.BYPASSED
-    await cache.link.heartbeat()
-    assert cache.link.state is LinkState.RECOVERING
+    await cache.health.heartbeat()
+    assert cache.health.state is RedisState.RECOVERING
     assert (await cache.total(user_id))[1] is CacheResult.BYPASSED
     await cache.settle()
     assert await cache.total(user_id) == (0, CacheResult.HIT)
 
 
 async def test_a_write_waits_until_nobody_takes_the_former_primary_for_one(
-    cache: Cache, primaries: Primaries, lists: Lists, user_id: str
+    cache: Cache, primaries: Topology, lists: Lists, user_id: str
 ) -> None:
-    primaries.takeovers += 1
+    primaries.failovers += 1
     began = time.monotonic()
 
     async with cache.writing(user_id):
         lists.change()
-        assert time.monotonic() - began > DOUBT_AFTER
+        assert time.monotonic() - began > DOUBT_AFTER_S
     cache.clock.now += 1
-    await cache.link.heartbeat()
+    await cache.health.heartbeat()
     took = []
     for _ in range(3):  # a busy machine may hold one up
         began = time.monotonic()
         async with cache.writing(user_id):
             lists.change()
         took.append(time.monotonic() - began)
-    assert min(took) < DOUBT_AFTER
+    assert min(took) < DOUBT_AFTER_S
 
 
 async def test_a_process_that_was_stopped_in_a_write_acknowledges_it_only_when_it_knows_the_primary_again(
@@ -468,7 +474,7 @@ async def test_a_process_that_was_stopped_in_a_write_acknowledges_it_only_when_i
     assert not writing.done()
     # Meanwhile somebody who knows the primary has cached what was there before the write.
     await redis_client.set(key(user_id), b"L something", ex=60)
-    await cache.link.heartbeat()
+    await cache.health.heartbeat()
     await writing
     assert await _is_gone(redis_client, user_id)
 
@@ -478,13 +484,13 @@ async def _is_gone(redis_client: Redis, user_id: str) -> bool:
 
 
 async def go_down(cache: Cache) -> None:
-    while cache.link.state is not LinkState.DOWN:
-        await cache.link.heartbeat()
-        cache.clock.now += HEARTBEAT
+    while cache.health.state is not RedisState.DOWN:
+        await cache.health.heartbeat()
+        cache.clock.now += HEARTBEAT_INTERVAL_S
 
 
 async def test_while_redis_is_away_a_write_goes_through_and_owes_its_invalidation(
-    nowhere: Primaries, lists: Lists, user_id: str
+    nowhere: Topology, lists: Lists, user_id: str
 ) -> None:
     cache = Cache(nowhere, lists)
     await go_down(cache)
@@ -492,21 +498,21 @@ async def test_while_redis_is_away_a_write_goes_through_and_owes_its_invalidatio
     async with cache.writing(user_id):
         lists.change()
 
-    assert cache.link.owed == 1
+    assert len(cache.health.pending) == 1
     assert await cache.total(user_id) == (1, CacheResult.BYPASSED)
 
 
 async def test_what_is_owed_is_delivered_before_redis_is_believed(
-    primaries: Primaries, redis_client: Redis, lists: Lists, user_id: str
+    primaries: Topology, redis_client: Redis, lists: Lists, user_id: str
 ) -> None:
     cache = Cache(primaries, lists)
-    await put(primaries, redis_client, user_id, ListValue.of([]).data)
+    await put(primaries, redis_client, user_id, PackedList.of([]).data)
     lists.change()
-    cache.link.owe(key(user_id), b"12345678")
+    cache.health.pending.add(key(user_id), b"12345678")
 
     await cache.settle()
 
-    assert cache.link.owed == 0
+    assert len(cache.health.pending) == 0
     assert await cache.total(user_id) == (1, CacheResult.MISS)
 
 
@@ -516,8 +522,8 @@ async def test_thousands_that_are_owed_are_delivered_well_within_the_grace(
     keys = [key(f"{user_id}-{number}") for number in range(5000)]
     placing = redis_client.pipeline(transaction=False)
     for each in keys:
-        placing.set(each, ListValue.of([]).data, ex=60)
-        cache.link.owe(each, b"12345678")
+        placing.set(each, PackedList.of([]).data, ex=60)
+        cache.health.pending.add(each, b"12345678")
     await placing.execute()
     batches, lift = [], cache.commands.lift_fences
 
@@ -528,27 +534,27 @@ async def test_thousands_that_are_owed_are_delivered_well_within_the_grace(
     cache.commands.lift_fences = noted_lift  # type: ignore[method-assign]
     began = time.process_time()
 
-    await cache.link.heartbeat()
+    await cache.health.heartbeat()
 
-    assert cache.link.owed == 0
+    assert len(cache.health.pending) == 0
     assert batches == [500] * 10, "as few round trips"
-    assert time.process_time() - began < GRACE, "of this process alone, however busy the machine is"
+    assert time.process_time() - began < GRACE_S, "of this process alone, however busy the machine is"
     assert not any([await redis_client.exists(each) for each in keys[::100]])
 
 
-async def test_no_more_is_owed_than_can_be_delivered(nowhere: Primaries, lists: Lists, user_id: str) -> None:
+async def test_no_more_is_owed_than_can_be_delivered(nowhere: Topology, lists: Lists, user_id: str) -> None:
     cache = Cache(nowhere, lists)
     await go_down(cache)
     for number in range(20_000):
-        assert cache.link.may_owe
-        cache.link.owe(key(f"{user_id}-{number}"), b"12345678")
+        assert cache.health.pending.has_room
+        cache.health.pending.add(key(f"{user_id}-{number}"), b"12345678")
 
     with pytest.raises(CacheUnavailableError):
         async with cache.writing(user_id):
             lists.change()
     cache.clock.now += 400
-    await cache.link.heartbeat()
-    assert cache.link.owed == 0, "what was cached then has expired"
+    await cache.health.heartbeat()
+    assert len(cache.health.pending) == 0, "what was cached then has expired"
     async with cache.writing(user_id):
         lists.change()
     assert lists.items
@@ -557,15 +563,15 @@ async def test_no_more_is_owed_than_can_be_delivered(nowhere: Primaries, lists: 
 async def test_a_process_that_owes_an_invalidation_believes_nothing(cache: Cache, lists: Lists, user_id: str) -> None:
     await cache.read(user_id)
     lists.change()
-    cache.link.owe(key(user_id), b"12345678")
+    cache.health.pending.add(key(user_id), b"12345678")
 
     assert await cache.total(user_id) == (1, CacheResult.BYPASSED)
-    await cache.link.heartbeat()
+    await cache.health.heartbeat()
     assert await cache.total(user_id) == (1, CacheResult.MISS)
 
 
 async def test_an_unfenced_write_whose_outcome_is_unknown_is_owed_too(
-    nowhere: Primaries, lists: Lists, user_id: str
+    nowhere: Topology, lists: Lists, user_id: str
 ) -> None:
     cache = Cache(nowhere, lists)
     await go_down(cache)
@@ -574,11 +580,11 @@ async def test_an_unfenced_write_whose_outcome_is_unknown_is_owed_too(
         async with cache.writing(user_id):
             raise OutcomeUnknownError
 
-    assert cache.link.owed == 1
+    assert len(cache.health.pending) == 1
 
 
 async def test_a_strict_cache_refuses_a_write_while_redis_is_away(
-    nowhere: Primaries, lists: Lists, user_id: str
+    nowhere: Topology, lists: Lists, user_id: str
 ) -> None:
     cache = Cache(nowhere, lists, strict=True)
     await go_down(cache)
@@ -590,7 +596,7 @@ async def test_a_strict_cache_refuses_a_write_while_redis_is_away(
 
 
 async def test_a_strict_cache_acknowledges_nothing_that_others_may_not_see(
-    primaries: Primaries, lists: Lists, user_id: str
+    primaries: Topology, lists: Lists, user_id: str
 ) -> None:
     """Redis is lost in the middle of a write; what has become of its fence cannot be known."""
     cache = await Cache(primaries, lists, strict=True).settle()
@@ -606,7 +612,7 @@ async def test_a_strict_cache_acknowledges_nothing_that_others_may_not_see(
     await go_down(cache)
     with pytest.raises(OutcomeUnknownError):
         await writing
-    assert cache.link.owed == 1
+    assert len(cache.health.pending) == 1
 
 
 async def test_a_process_that_was_held_up_takes_no_single_failure_for_an_outage(
@@ -614,11 +620,11 @@ async def test_a_process_that_was_held_up_takes_no_single_failure_for_an_outage(
 ) -> None:
     cache.lose_redis()
     cache.clock.now += 10
-    await cache.link.heartbeat()
+    await cache.health.heartbeat()
     cache.clock.now += 10
-    await cache.link.heartbeat()
+    await cache.health.heartbeat()
 
-    assert cache.link.state is not LinkState.DOWN
+    assert cache.health.state is not RedisState.DOWN
     with pytest.raises(CacheUnavailableError):
         async with cache.writing(user_id):
             lists.change()
@@ -637,7 +643,7 @@ async def test_an_answer_that_comes_too_late_is_none(cache: Cache) -> None:
 
 
 async def test_a_write_does_not_go_unfenced_while_others_may_still_believe_redis(
-    nowhere: Primaries, lists: Lists, user_id: str
+    nowhere: Topology, lists: Lists, user_id: str
 ) -> None:
     """This process cannot reach Redis, but has not been without it for long enough to know that nobody can."""
     cache = Cache(nowhere, lists)

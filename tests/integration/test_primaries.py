@@ -10,14 +10,15 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from devtools.redis_groups import PRIMARY_NAME, ClusterNode, Member, RedisCluster, SentinelGroup, SentinelServer
 from devtools.waiting import eventually
+from mylist.cache.clients import connect
 from mylist.cache.commands import CacheCommands
-from mylist.cache.connection import connect
-from mylist.development.servers import running
-from mylist.errors import CacheUnavailableError
-from mylist.lists.value import ListValue
-from mylist.settings import Settings
+from mylist.cache.read_batcher import ReadBatcher
+from mylist.config.settings import Settings
+from mylist.devserver.embedded_servers import running
+from mylist.domain.errors import CacheUnavailableError
+from mylist.domain.packed_list import PackedList
 
-EMPTY = ListValue.of([]).data
+EMPTY = PackedList.of([]).data
 Connect = Callable[[str], CacheCommands]
 
 
@@ -76,13 +77,13 @@ async def why_not(commands: CacheCommands) -> str:
 
 async def exercise(commands: CacheCommands, key: str) -> None:
     """Goes through the protocol once, with a list at the end."""
-    assert await commands.place_fence(key, b"a writer", milliseconds=5000) is None
-    assert await commands.get_many([(key, None)]) == [b"Wa writer"]
+    assert await commands.place_fence(key, b"a writer", lifetime_ms=5000) is None
+    assert await ReadBatcher(commands.router).get_many([(key, None)]) == [b"Wa writer"]
     await commands.lift_fence(key, b"a writer")
     lease = commands.new_lease(key)
-    assert await commands.place_lease(key, lease, milliseconds=5000) is None
-    assert await commands.get_many([(key, None)]) == [lease]
-    assert await commands.fill(key, lease, EMPTY, milliseconds=5000)
+    assert await commands.place_lease(key, lease, lifetime_ms=5000) is None
+    assert await ReadBatcher(commands.router).get_many([(key, None)]) == [lease]
+    assert await commands.fill(key, lease, EMPTY, lifetime_ms=5000)
 
 
 @pytest.mark.parametrize("group", ["lone_sentinel", "lone_node"])
@@ -95,7 +96,7 @@ async def test_the_smallest_group_serves_the_protocol(
 
     await exercise(commands, key)
 
-    assert await commands.get_many([(key, None)]) == [EMPTY]
+    assert await ReadBatcher(commands.router).get_many([(key, None)]) == [EMPTY]
 
 
 @pytest.mark.extended
@@ -105,7 +106,7 @@ async def test_keys_of_all_primaries_are_read_at_once(commands_of: Connect, redi
     for key in keys[::2]:
         await exercise(commands, key)
 
-    assert await commands.get_many([(key, None) for key in keys]) == [EMPTY, None] * 25
+    assert await ReadBatcher(commands.router).get_many([(key, None) for key in keys]) == [EMPTY, None] * 25
 
 
 @pytest.mark.extended
@@ -123,15 +124,15 @@ async def test_a_key_is_found_while_its_slot_moves_and_after(commands_of: Connec
     try:
         await exercise(commands, leaves)
         assert target.ask("DBSIZE") > 0
-        assert await commands.get_many([(stays, None)]) == [EMPTY]
+        assert await ReadBatcher(commands.router).get_many([(stays, None)]) == [EMPTY]
         await commands.lift_fence(leaves, b"a writer")
         source.ask("DEL", stays)
     finally:
         settle_slot(redis_cluster, slot, names[target])
     try:
-        assert await commands.get_many([(stays, None), (leaves, None)]) == [None, None]
+        assert await ReadBatcher(commands.router).get_many([(stays, None), (leaves, None)]) == [None, None]
         await exercise(commands, leaves)
-        assert await commands.get_many([(leaves, None)]) == [EMPTY]
+        assert await ReadBatcher(commands.router).get_many([(leaves, None)]) == [EMPTY]
         assert await answers(commands)
     finally:
         target.ask("DEL", leaves)
@@ -153,7 +154,7 @@ async def test_a_node_of_a_cluster_is_not_taken_for_all_of_it(
     commands = commands_of(f"redis://127.0.0.1:{node.port}")
 
     with pytest.raises(CacheUnavailableError):
-        await commands.get_many([(elsewhere, None)])
+        await ReadBatcher(commands.router).get_many([(elsewhere, None)])
     assert "is a node of a Redis Cluster" in await why_not(commands)
 
 
@@ -211,7 +212,7 @@ async def test_a_minority_of_the_sentinels_moves_nobody(commands_of: Connect, se
         commands = commands_of(others)
         await eventually(lambda: answers(commands), within=30)
         key = f"mylist:{{{uuid4().hex}}}"
-        assert await commands.place_fence(key, b"a writer", milliseconds=5000) is None
+        assert await commands.place_fence(key, b"a writer", lifetime_ms=5000) is None
     assert primary.ask("GET", key) == "Wa writer"
 
 

@@ -19,12 +19,13 @@ from devtools.redis_groups import Member, RedisCluster, SentinelGroup
 from devtools.service_process import Service
 from devtools.tls_front import TlsFront
 from devtools.waiting import wait_until
+from mylist.cache.clients import connect
 from mylist.cache.commands import CacheCommands
-from mylist.cache.connection import connect
-from mylist.development.servers import running
-from mylist.errors import CacheUnavailableError
-from mylist.lists.value import ListValue
-from mylist.settings import Settings
+from mylist.cache.read_batcher import ReadBatcher
+from mylist.config.settings import Settings
+from mylist.devserver.embedded_servers import running
+from mylist.domain.errors import CacheUnavailableError
+from mylist.domain.packed_list import PackedList
 from tests.conftest import Serve
 from tests.integration.distribution import DistributionTlsRedis
 
@@ -231,14 +232,14 @@ async def test_the_documented_rights_are_enough_in_a_group(
     for _ in range(10):
         key = f"mylist:{{{uuid4().hex}}}"
         await commands.ping()
-        await commands.place_fence(key, b"a writer", milliseconds=5000)
-        await commands.place_fence(key, b"another!", milliseconds=5000)
+        await commands.place_fence(key, b"a writer", lifetime_ms=5000)
+        await commands.place_fence(key, b"another!", lifetime_ms=5000)
         await commands.lift_fence(key, b"a writer")
         await commands.lift_fence(key, b"another!")
         lease = commands.new_lease(key)
-        assert await commands.place_lease(key, lease, milliseconds=5000) is None
-        assert await commands.fill(key, lease, ListValue.of([]).data, milliseconds=5000)
-        assert await commands.get_many([(key, None)]) == [ListValue.of([]).data]
+        assert await commands.place_lease(key, lease, lifetime_ms=5000) is None
+        assert await commands.fill(key, lease, PackedList.of([]).data, lifetime_ms=5000)
+        assert await ReadBatcher(commands.router).get_many([(key, None)]) == [PackedList.of([]).data]
 
     assert [server.ask("ACL LOG") for server in servers] == [[]] * len(servers)
 

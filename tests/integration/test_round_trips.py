@@ -1,36 +1,41 @@
 """What a read costs in round trips: as MongoDB's driver reports its commands, and as Redis sees those that arrive."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 from bson import ObjectId
 from pymongo import AsyncMongoClient
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 from redis.asyncio import Redis
 
-from mylist.api.selection import Selection
+from mylist.cache.cached_value import EPOCH_BYTES
+from mylist.cache.clients import connect
 from mylist.cache.commands import CacheCommands
-from mylist.cache.connection import connect
-from mylist.cache.link import HEARTBEAT, Link
-from mylist.cache.list_cache import CacheResult, ListCache
-from mylist.cache.primaries import REIGN_SIZE
-from mylist.cache.reads import CoalescedReads
+from mylist.cache.health import RedisHealth
+from mylist.cache.list_cache import ListCache
+from mylist.cache.read_batcher import ReadBatcher
 from mylist.catalogue.catalogue import Catalogue
-from mylist.development.servers import ValkeyServer, running
-from mylist.lists.arrangement import SORTS, Arrangement, Sort
-from mylist.lists.batch import Batch
-from mylist.lists.service import Lists
-from mylist.lists.value import ListValue
-from mylist.settings import Settings
-from mylist.store.connection import Database, Document
-from mylist.store.content import ContentStore
-from mylist.store.indexes import create_indexes
-from mylist.store.lists import ListStore
+from mylist.config.redis_timing import HEARTBEAT_INTERVAL_S
+from mylist.config.settings import Settings
+from mylist.devserver.embedded_servers import ValkeyServer, running
+from mylist.domain.batch import Batch, requested
+from mylist.domain.cache_result import CacheResult
+from mylist.domain.filter_and_sort import SORTS, ListQuery, Sort
+from mylist.domain.packed_list import PackedList
+from mylist.domain.page_request import ContainsKey, ItemsQuery, PageRequest
+from mylist.lists.page_cache import PageCache, RenderedPage
+from mylist.lists.reader import ListReader
+from mylist.lists.writer import ListWriter
+from mylist.mongodb.content import ContentStore
+from mylist.mongodb.database import Database, Document
+from mylist.mongodb.indexes import create_indexes
+from mylist.mongodb.lists import ListStore
 from tests.conftest import PATIENT
 
 
@@ -91,7 +96,7 @@ class World:
         self.database = Database(client, settings)
         self.store = ListStore(self.database)
         self.commands = CacheCommands(connect(settings))
-        self.link = Link(self.commands, forget_after=330, clock=lambda: self.now)
+        self.link = RedisHealth(self.commands, forget_after=330, clock=lambda: self.now)
         self.cache = ListCache(
             self.commands,
             self.link,
@@ -102,13 +107,13 @@ class World:
             write_deadline=30,
             check_every=0,
         )
-        self.lists = self._lists()
+        self.forget_titles()
 
     async def open(self) -> None:
         await self.database.check()
         await create_indexes(self.database.handle)
-        while not self.link.believed:
-            self.now += HEARTBEAT
+        while not self.link.is_trusted:
+            self.now += HEARTBEAT_INTERVAL_S
             await self.link.heartbeat()
 
     async def titles(self, collection: str, count: int) -> list[ObjectId]:
@@ -125,25 +130,30 @@ class World:
         )
 
     def forget_titles(self) -> None:
-        self.lists = self._lists()
+        catalogue = Catalogue(ContentStore(self.database), ttl=60, capacity=10_000, clock=lambda: self.now)
+        self.reader = ListReader(self.cache, catalogue, PageCache(0))
+        self.writer = ListWriter(self.store, self.cache, catalogue, max_items=5000)
 
     async def read(self, user_id: str, page_size: int = 20) -> CacheResult:
-        value, result = await self.lists.read(user_id, first=page_size)
-        contents = await self.lists.contents(value, 1, page_size)
-        assert len(contents) == min(value.total, page_size)
+        page, result = await self.reader.items(user_id, PageRequest(1, page_size))
+        data = decoded(page)
+        assert len(data["items"]) == min(data["total"], page_size)
         return result
+
+    async def query(self, user_id: str, query: ListQuery, page: PageRequest, *, ids_only: bool = False) -> RenderedPage:
+        return (await self.reader.items(user_id, ItemsQuery(query, page, None, ids_only))).page
 
     async def round_trips(self) -> tuple[list[str], list[str]]:
         """Gives what was said to MongoDB and to Redis since it was asked last."""
         names, self.sent.names = self.sent.names, []
         return names, [command.split()[0] for command in await self.arrived.commands()]
 
-    async def _load(self, user_id: str) -> ListValue:
-        return ListValue.of(await self.store.load(user_id))
+    async def _load(self, user_id: str) -> PackedList:
+        return PackedList.of(await self.store.load(user_id))
 
-    def _lists(self) -> Lists:
-        catalogue = Catalogue(ContentStore(self.database), ttl=60, capacity=10_000, clock=lambda: self.now)
-        return Lists(self.database, self.store, self.cache, catalogue, max_items=5000)
+
+def decoded(page: RenderedPage) -> Any:
+    return msgspec.json.decode(page.body)["data"]
 
 
 @pytest.fixture(scope="module")
@@ -181,37 +191,35 @@ async def test_a_cached_read_asks_redis_once_and_mongodb_never(world: World, use
     assert await world.round_trips() == ([], ["GETRANGE"])
 
 
-async def test_a_cached_selection_of_known_titles_asks_redis_once_and_mongodb_never(world: World, user_id: str) -> None:
+async def test_a_cached_query_of_known_titles_asks_redis_once_and_mongodb_never(world: World, user_id: str) -> None:
     await world.database.handle["movies"].insert_one({"genres": ["Drama"]})
     await world.fill(user_id, await world.titles("movies", 15), await world.titles("tvshows", 10))
 
-    async def select(sort: Sort, genre: str | None) -> int:
-        value, _ = await world.lists.read(user_id, first=Selection.last)
-        arrangement = Arrangement("movie", genre, sort, descending=True)
-        return (await world.lists.select(value, arrangement, 0, 5, ids_only=False)).total
+    async def total(sort: Sort, genre: str | None) -> int:
+        query = ListQuery("movie", genre, sort, descending=True)
+        return int(decoded(await world.query(user_id, query, PageRequest(1, 5)))["total"])
 
-    assert await select("title", "drama") == 0
+    assert await total("title", "drama") == 0
     await world.round_trips()
 
     for sort in SORTS:
-        assert await select(sort, None) == 15
-        assert await select(sort, "drama") == 0
+        assert await total(sort, None) == 15
+        assert await total(sort, "drama") == 0
         assert await world.round_trips() == ([], ["GETRANGE", "GETRANGE"])
 
 
-async def test_a_selection_is_fresh_until_any_title_that_decided_is_due_whether_it_is_shown_or_not(
+async def test_the_answer_to_a_query_is_fresh_until_any_title_that_decided_is_due_whether_it_is_shown_or_not(
     world: World, user_id: str
 ) -> None:
     await world.fill(user_id, await world.titles("movies", 3), [])
-    value, _ = await world.lists.read(user_id, first=Selection.last)
-    world.forget_titles()
     met = world.now
-    await world.lists.contents(value, 3, 1)
+    await world.reader.items(user_id, PageRequest(3, 1))
     world.now += 30
 
-    by_title = Arrangement(None, None, "title", descending=False)
-    none_shown = await world.lists.select(value, by_title, 3, 1, ids_only=True)
-    assert (none_shown.items, none_shown.total, none_shown.fresh_until) == ([], 3, met + 60)
+    by_title = ListQuery(None, None, "title", descending=False)
+    none_shown = await world.query(user_id, by_title, PageRequest(4, 1), ids_only=True)
+    assert (decoded(none_shown)["items"], decoded(none_shown)["total"]) == ([], 3)
+    assert none_shown.fresh_until == met + 60
 
 
 async def test_ids_in_the_order_of_the_list_take_no_title(world: World, user_id: str) -> None:
@@ -220,11 +228,10 @@ async def test_ids_in_the_order_of_the_list_take_no_title(world: World, user_id:
     world.forget_titles()
     await world.round_trips()
 
-    value, _ = await world.lists.read(user_id, first=Selection.last)
-    arrangement = Arrangement("movie", None, "addedAt", descending=False)
-    excerpt = await world.lists.select(value, arrangement, 0, 20, ids_only=True)
+    oldest_first = ListQuery("movie", None, "addedAt", descending=False)
+    page = await world.query(user_id, oldest_first, PageRequest(1, 20), ids_only=True)
 
-    assert (len(excerpt.items), excerpt.contents, excerpt.fresh_until) == (20, None, float("inf"))
+    assert (len(decoded(page)["items"]), page.fresh_until) == (20, float("inf"))
     assert await world.round_trips() == ([], ["GETRANGE"])
 
 
@@ -232,12 +239,12 @@ async def test_a_batch_takes_one_fence_and_one_write_in_each_direction(world: Wo
     movies = await world.titles("movies", 60)
     await world.fill(user_id, movies[:30], [])
     # By which Redis knows the scripts.
-    await world.lists.discard(user_id, str(movies[29]))
+    await world.writer.discard(user_id, requested(str(movies[29])))
     await world.read(user_id)
     await world.round_trips()
 
-    coming, going = [str(each) for each in movies[30:]], [str(each) for each in movies[:20]]
-    done = await world.lists.change(user_id, Batch([(each, "movie") for each in coming], going))
+    coming, going = ([requested(str(each)) for each in some] for some in (movies[30:], movies[:20]))
+    done = await world.writer.apply_batch(user_id, Batch([(each, "movie") for each in coming], going))
     mongodb, redis = await world.round_trips()
 
     assert {outcome for _, outcome in (*done.add, *done.remove)} == {"added", "removed"}
@@ -248,12 +255,12 @@ async def test_a_batch_takes_one_fence_and_one_write_in_each_direction(world: Wo
 async def test_a_hundred_ids_are_looked_up_in_one_round_trip(world: World, user_id: str) -> None:
     movies = await world.titles("movies", 200)
     await world.fill(user_id, movies, [])
-    await world.lists.read(user_id, first=sys.maxsize)
+    await world.reader.export(user_id)
     await world.round_trips()
 
-    asked = [*(each.binary for each in movies[::4]), *(ObjectId().binary for _ in range(50))]
-    value, result = await world.lists.read(user_id, first=sys.maxsize)
-    assert (value.contains(asked), result) == ([True] * 50 + [False] * 50, CacheResult.HIT)
+    asked = [str(each) for each in (*movies[::4], *(ObjectId() for _ in range(50)))]
+    page, result = await world.reader.contains(user_id, asked, ContainsKey(b"asked"))
+    assert (decoded(page)["contains"], result) == ([True] * 50 + [False] * 50, CacheResult.HIT)
     assert await world.round_trips() == ([], ["GETRANGE"])
 
 
@@ -265,10 +272,10 @@ async def test_of_a_long_list_only_what_is_needed_is_read(
     await world.read(user_id)
     await world.round_trips()
 
-    value, result = await world.lists.read(user_id, first=page_size)
+    value, result = await world.cache.read(user_id, max_items=page_size)
     assert (value.total, result) == (1000, CacheResult.HIT)
     assert await world.arrived.commands() == [f"GETRANGE mylist:{{{user_id}}} 0 {last_byte}"]
-    assert len(value.data) == last_byte + 1 - REIGN_SIZE
+    assert len(value.data) == last_byte + 1 - EPOCH_BYTES
 
 
 async def test_reads_at_the_same_moment_go_to_redis_together(own_redis: str) -> None:
@@ -292,7 +299,7 @@ async def test_reads_at_the_same_moment_go_to_redis_together(own_redis: str) -> 
     port = server.sockets[0].getsockname()[1]
     url = f"redis://127.0.0.1:{port}"
     commands = CacheCommands(connect(replace(Settings.load({"REDIS_URL": url}), redis_timeout=30.0)))
-    reads = CoalescedReads(commands)
+    reads = ReadBatcher(commands.router)
     await reads.get("first")  # opens the connection
     questions.clear()
 
@@ -315,9 +322,9 @@ async def test_the_first_read_after_a_write_asks_mongodb_once_when_the_titles_ar
     (added,) = await world.titles("movies", 1)
     await world.fill(user_id, movies, shows)
     await world.read(user_id, page_size=length)
-    await world.lists.add(user_id, str(added), "movie")
+    await world.writer.add(user_id, requested(str(added)), "movie")
     await world.read(user_id)  # so that the new one is known as well
-    await world.lists.remove(user_id, str(added))
+    await world.writer.remove(user_id, requested(str(added)))
     await world.round_trips()
 
     assert await world.read(user_id) is CacheResult.MISS
@@ -334,7 +341,7 @@ async def test_it_asks_mongodb_three_times_at_most_when_no_title_is_known(
         user_id, await world.titles("movies", length // 2), await world.titles("tvshows", length - length // 2)
     )
     (added,) = await world.titles("movies", 1)
-    await world.lists.add(user_id, str(added), "movie")
+    await world.writer.add(user_id, requested(str(added)), "movie")
     world.forget_titles()
     await world.round_trips()
 
@@ -347,12 +354,12 @@ async def test_it_asks_mongodb_three_times_at_most_when_no_title_is_known(
 async def test_a_change_fences_changes_and_lifts(world: World, user_id: str) -> None:
     (title,) = await world.titles("movies", 1)
     await world.read(user_id)
-    await world.lists.add(user_id, str(title), "movie")
-    await world.lists.remove(user_id, str(title))
+    await world.writer.add(user_id, requested(str(title)), "movie")
+    await world.writer.remove(user_id, requested(str(title)))
     await world.read(user_id)  # cached, so the cap needs no count
     await world.round_trips()
 
-    await world.lists.add(user_id, str(title), "movie")
+    await world.writer.add(user_id, requested(str(title)), "movie")
     assert await world.round_trips() == (["update"], ["EVALSHA", "EVALSHA"])
-    await world.lists.remove(user_id, str(title))
+    await world.writer.remove(user_id, requested(str(title)))
     assert await world.round_trips() == (["update"], ["EVALSHA", "EVALSHA"])

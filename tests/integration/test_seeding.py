@@ -14,12 +14,12 @@ from pymongo.database import Database
 from devtools.service_process import environment
 from devtools.waiting import wait_until
 from mylist.cli import main
-from mylist.development.servers import MongoServer, running
-from mylist.seeding import load, sample
-from mylist.seeding.load_set import LoadSet, title_id, title_type, user_id
-from mylist.seeding.target import TargetError, opened
-from mylist.settings import Settings
-from mylist.store.indexes import INDEXES
+from mylist.config.settings import Settings
+from mylist.devserver.embedded_servers import MongoServer, running
+from mylist.mongodb.indexes import INDEXES
+from mylist.seeding import sample, synthetic
+from mylist.seeding.open_database import DatabaseError, open_database
+from mylist.seeding.synthetic_data import SyntheticData, title_id, title_type, user_id
 from tests.conftest import PATIENT, NewDatabase
 
 USER = {"userId": sample.USER_ID}
@@ -40,13 +40,13 @@ def seeded(uri: str) -> Iterator[Database[dict[str, Any]]]:
 
 
 async def seed_sample(uri: str) -> sample.Seeded:
-    async with opened(Settings.load({"MONGODB_URI": uri, **PATIENT})) as database:
+    async with open_database(Settings.load({"MONGODB_URI": uri, **PATIENT})) as database:
         return await sample.seed(database)
 
 
-async def seed_load_set(uri: str, load_set: LoadSet) -> sample.Seeded:
-    async with opened(Settings.load({"MONGODB_URI": uri, **PATIENT})) as database:
-        return await load.seed(database, load_set)
+async def seed_synthetic(uri: str, data: SyntheticData) -> sample.Seeded:
+    async with open_database(Settings.load({"MONGODB_URI": uri, **PATIENT})) as database:
+        return await synthetic.seed(database, data)
 
 
 def everything(database: Database[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -96,9 +96,9 @@ async def test_two_at_once_seed_one_sample(uri: str, seeded: Database[dict[str, 
     assert sum(map(len, everything(seeded).values())) == 3 + 30 + 29
 
 
-async def test_load_set_is_what_its_numbers_say(uri: str, seeded: Database[dict[str, Any]]) -> None:
-    load_set = LoadSet(users=250, titles=40, items=10)
-    assert await seed_load_set(uri, load_set) == sample.Seeded(titles=40, users=250, items=2500)
+async def test_synthetic_data_is_what_its_numbers_say(uri: str, seeded: Database[dict[str, Any]]) -> None:
+    data = SyntheticData(users=250, titles=40, items=10)
+    assert await seed_synthetic(uri, data) == sample.Seeded(titles=40, users=250, items=2500)
 
     assert seeded["mylist"].count_documents({}) == 2500
     assert seeded["movies"].count_documents({}) == 27
@@ -106,7 +106,7 @@ async def test_load_set_is_what_its_numbers_say(uri: str, seeded: Database[dict[
     for user in (1, 137, 250):
         items = seeded["mylist"].find({"userId": user_id(user)}).sort("addedAt", -1)
         assert [(item["contentId"], item["contentType"]) for item in items] == [
-            (title_id(number), title_type(number)) for number in load_set.list_of(user)
+            (title_id(number), title_type(number)) for number in data.list_of(user)
         ]
         assert seeded["users"].find_one({"username": user_id(user)})
     collection = {"movie": "movies", "tvshow": "tvshows"}
@@ -114,17 +114,17 @@ async def test_load_set_is_what_its_numbers_say(uri: str, seeded: Database[dict[
         assert str(item["contentId"]) in {str(each) for each in seeded[collection[item["contentType"]]].distinct("_id")}
 
 
-async def test_load_set_seeded_again_changes_nothing_and_a_larger_one_adds(
+async def test_synthetic_data_seeded_again_changes_nothing_and_a_larger_one_adds(
     uri: str, seeded: Database[dict[str, Any]]
 ) -> None:
-    await seed_load_set(uri, LoadSet(users=30, titles=40, items=10))
+    await seed_synthetic(uri, SyntheticData(users=30, titles=40, items=10))
     before = everything(seeded)
-    assert await seed_load_set(uri, LoadSet(users=30, titles=40, items=10)) == sample.Seeded(0, 0, 0)
+    assert await seed_synthetic(uri, SyntheticData(users=30, titles=40, items=10)) == sample.Seeded(0, 0, 0)
     assert everything(seeded) == before
-    assert await seed_load_set(uri, LoadSet(users=35, titles=50, items=10)) == sample.Seeded(10, 5, 50)
+    assert await seed_synthetic(uri, SyntheticData(users=35, titles=50, items=10)) == sample.Seeded(10, 5, 50)
 
 
-def test_load_set_goes_on_where_it_was_killed(uri: str, seeded: Database[dict[str, Any]], tmp_path: Path) -> None:
+def test_synthetic_data_goes_on_where_it_was_killed(uri: str, seeded: Database[dict[str, Any]], tmp_path: Path) -> None:
     # Five batches of a hundred users: there is time to kill it in the second.
     command = [sys.executable, "-m", "mylist", "seed", "--users", "500", "--titles", "100", "--items", "20"]
     users, items = seeded["users"], seeded["mylist"]
@@ -177,15 +177,15 @@ async def test_refused_credentials_are_one_line_that_says_what_to_check(tmp_path
         server.guarded = True
         server.restart()
         known = {"MONGODB_URI": server.uri, "MONGODB_USER": "me", **PATIENT}
-        async with opened(Settings.load(known | {"MONGODB_PASSWORD": "right"})) as database:
+        async with open_database(Settings.load(known | {"MONGODB_PASSWORD": "right"})) as database:
             await sample.seed(database)
-        with pytest.raises(TargetError) as error:
-            async with opened(Settings.load(known | {"MONGODB_PASSWORD": "wrong"})):
+        with pytest.raises(DatabaseError) as error:
+            async with open_database(Settings.load(known | {"MONGODB_PASSWORD": "wrong"})):
                 pass
         message = str(error.value)
         assert message.startswith(f"MongoDB at 127.0.0.1:{server.port} refuses: ")
         assert message.endswith("; check MONGODB_USER, MONGODB_PASSWORD and the authSource of MONGODB_URI")
         assert "\n" not in message
-        with pytest.raises(TargetError, match=f"127.0.0.1:{server.port} refuses: .*requires authentication"):
-            async with opened(Settings.load({"MONGODB_URI": server.uri, **PATIENT})) as database:
+        with pytest.raises(DatabaseError, match=f"127.0.0.1:{server.port} refuses: .*requires authentication"):
+            async with open_database(Settings.load({"MONGODB_URI": server.uri, **PATIENT})) as database:
                 await sample.seed(database)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-FOLDER = Path(__file__).parents[2] / "observability" / "dashboards"
+FOLDER = Path(__file__).parents[2] / "charts" / "mylist" / "files" / "dashboards"
 # What Grafana puts in the place of its own variables, and of the one that it finds in the pods' names. The others are
 # choices of the reader, of which all are taken.
 _OF_GRAFANA = {"__rate_interval": "1m", "deployment": "mylist"}

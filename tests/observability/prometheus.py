@@ -15,10 +15,10 @@ import yaml
 from devtools.ports import free_port
 from devtools.service_process import answers
 from devtools.waiting import wait_until
-from tests.answering import Answering, answering
+from tests.fake_http_server import FakeHttpHandler, fake_http_server
 from tests.observability.recorded import EXPOSITIONS
+from tests.observability.rules import RULE_FILES
 
-RULES = Path(__file__).parents[2] / "observability" / "rules"
 # Of the pod that is in the recording of Kubernetes.
 NAMESPACE = "ott"
 POD = "mylist-b77cd4b8c-7kdb9"
@@ -48,24 +48,24 @@ class Prometheus:
         wait_until(self._is_ready, within=30)
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """Gives the samples of an expression at the moment."""
+        """Return the samples of an expression at the moment."""
         answer = self._http.get("/api/v1/query", params={"query": expression}).json()
         assert answer["status"] == "success", f"{expression}: {answer}"
         result = answer["data"]["result"]
         return result if answer["data"]["resultType"] == "vector" else [{"metric": {}, "value": result}]
 
     def value(self, expression: str) -> float | None:
-        """Gives the one value of an expression; None when there is none."""
+        """Return the one value of an expression; None when there is none."""
         samples = self.query(expression)
         return float(samples[0]["value"][1]) if samples else None
 
     def alerts(self) -> dict[str, str]:
-        """Gives the alerts that are pending or firing, and which of the two."""
+        """Return the alerts that are pending or firing, and which of the two."""
         answer = self._http.get("/api/v1/alerts").json()
         return {alert["labels"]["alertname"]: alert["state"] for alert in answer["data"]["alerts"]}
 
     def stop(self) -> None:
-        """Ends it."""
+        """End it."""
         self._http.close()
         self._process.terminate()
         self._process.wait()
@@ -82,7 +82,7 @@ class Prometheus:
 def _configuration(targets: dict[str, tuple[str, dict[str, str]]]) -> dict[str, Any]:
     return {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(path) for path in sorted(RULES.glob("*.yaml"))],
+        "rule_files": [str(path) for path in RULE_FILES],
         "scrape_configs": [
             {
                 "job_name": job,
@@ -97,10 +97,10 @@ def _configuration(targets: dict[str, tuple[str, dict[str, str]]]) -> dict[str, 
 
 @contextmanager
 def expositions() -> Iterator[str]:
-    """Serves what exporters told that cannot run here, each file under its name; their counters grow."""
+    """Serve what exporters told that cannot run here, each file under its name; their counters grow."""
     began = time.monotonic()
 
-    class Handler(Answering):
+    class Handler(FakeHttpHandler):
         def do_GET(self) -> None:  # noqa: N802 - as http.server calls it
             text = (EXPOSITIONS / f"{self.path.strip('/')}.txt").read_text()
             counters = _UNTYPED.union(_COUNTED.findall(text))
@@ -112,13 +112,13 @@ def expositions() -> Iterator[str]:
 
             self.answer(_SAMPLE.sub(now, text).encode(), "text/plain; version=0.0.4")
 
-    with answering(Handler) as port:
+    with fake_http_server(Handler) as port:
         yield f"127.0.0.1:{port}"
 
 
 @contextmanager
 def redis_exporter(url: str) -> Iterator[str]:
-    """Runs the Redis exporter that the distribution has."""
+    """Run the Redis exporter that the distribution has."""
     address = f"127.0.0.1:{free_port()}"
     process = subprocess.Popen(
         [

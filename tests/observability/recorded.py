@@ -9,7 +9,7 @@ _LABEL = re.compile(r'(\w+)="')
 
 
 def labels(name: str) -> dict[str, set[str]]:
-    """Gives the labels of every metric of a recording."""
+    """Return the labels of every metric of a recording."""
     found: dict[str, set[str]] = {}
     for metric, written in _SERIES.findall((EXPOSITIONS / f"{name}.txt").read_text()):
         found.setdefault(metric, set()).update(_LABEL.findall(written))

@@ -9,13 +9,14 @@ from typing import Any
 
 import yaml
 
-from tests.requirements import cannot
+from tests.requirements import skip_or_fail
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "observability"
 METRICS = ROOT / "docs" / "metrics.md"
-RULE_FILES = sorted((FOLDER / "rules").glob("*.yaml"))
-TEST_FILES = sorted((FOLDER / "rules" / "tests").glob("*.yaml"))
+RULES = ROOT / "charts" / "mylist" / "files" / "rules"
+RULE_FILES = sorted(RULES.glob("*.yaml"))
+TEST_FILES = sorted(Path(__file__).with_name("rule_tests").glob("*.yaml"))
 RUNBOOKS = sorted((FOLDER / "runbooks").iterdir())
 
 _SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)\s*\{([^{}]*)\}")
@@ -28,42 +29,42 @@ _CODE = re.compile(r"`(\w+)`")
 
 
 def load(path: Path) -> Any:
-    """Gives what a YAML file holds."""
+    """Return what a YAML file holds."""
     return yaml.safe_load(path.read_text())
 
 
 def rules(kind: str) -> list[dict[str, Any]]:
-    """Gives the rules of all files that are an `alert` or a `record`."""
+    """Return the rules of all files that are an `alert` or a `record`."""
     groups = [group for path in RULE_FILES for group in load(path)["groups"]]
     return [rule for group in groups for rule in group["rules"] if kind in rule]
 
 
 def alert_tests() -> list[dict[str, Any]]:
-    """Gives every moment at which a test looks at an alert."""
+    """Return every moment at which a test looks at an alert."""
     tests = [test for path in TEST_FILES for test in load(path)["tests"]]
     return [look for test in tests for look in test.get("alert_rule_test", [])]
 
 
 def promql(runbook: Path) -> list[str]:
-    """Gives the queries of a runbook."""
+    """Return the queries of a runbook."""
     return re.findall(r"^```promql\n(.*?)^```$", runbook.read_text(), re.MULTILINE | re.DOTALL)
 
 
 def metrics(expression: str) -> set[str]:
-    """Gives the metrics that an expression asks for."""
+    """Return the metrics that an expression asks for."""
     bare = re.sub(r"\[[^]]*\]", "", _CLAUSE.sub("", _SELECTOR.sub(r"\1", expression)))
     return set(_NAME.findall(re.sub(r"\{[^{}]*\}", "", bare))) - _WORDS
 
 
 def matchers(expression: str) -> Iterator[tuple[str, str, list[str]]]:
-    """Gives what an expression selects by: metric, label, and the values that are named."""
+    """Return what an expression selects by: metric, label, and the values that are named."""
     for metric, selector in _SELECTOR.findall(expression):
         for label, value in _MATCHER.findall(selector):
             yield metric, label, value.split("|")
 
 
 def documented() -> dict[str, set[str]]:
-    """Gives the labels of each metric of the service, by the names that Prometheus has for it."""
+    """Return the labels of each metric of the service, by the names that Prometheus has for it."""
     found: dict[str, set[str]] = {}
     for row in _TABLE_ROW.finditer(METRICS.read_text()):
         parts = ("_bucket", "_count", "_sum") if row["kind"] == "histogram" else ("",)
@@ -72,21 +73,22 @@ def documented() -> dict[str, set[str]]:
 
 
 def documented_words() -> set[str]:
-    """Gives all that docs/metrics.md sets as code, the values of the labels among it."""
+    """Return all that docs/metrics.md sets as code, the values of the labels among it."""
     return set(_CODE.findall(METRICS.read_text()))
 
 
 def as_rules(queries: list[str], folder: Path) -> Path:
-    """Writes queries as rules, which promtool can check."""
+    """Write queries as rules, which promtool can check."""
     path = folder / "queries.yaml"
     groups = [{"name": str(at), "rules": [{"record": "query", "expr": query}]} for at, query in enumerate(queries)]
     path.write_text(yaml.safe_dump({"groups": groups}))
     return path
 
 
-def promtool(*arguments: str) -> None:
-    """Runs promtool, which has to be content."""
+def promtool(*arguments: str) -> str:
+    """Run promtool, which has to be content, and return what it says."""
     if not shutil.which("promtool"):
-        cannot("promtool is not installed; it is in Debian's package prometheus")
+        skip_or_fail("promtool is not installed; it is in Debian's package prometheus")
     result = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.observability.rules import FOLDER, ROOT, as_rules, documented, load, metrics, promtool, rules
+from tests.observability.rules import FOLDER, ROOT, RULES, as_rules, documented, load, metrics, promtool, rules
 
 COMPOSE = load(FOLDER / "compose.yaml")["services"]
 SERVICES = load(ROOT / "compose.yaml")["services"] | COMPOSE
@@ -86,8 +86,14 @@ class TestCompose:
 
 class TestPrometheus:
     @pytest.mark.extended
-    def test_takes_its_configuration_with_the_rules(self) -> None:
-        promtool("check", "config", str(FOLDER / "prometheus.yaml"))
+    def test_takes_its_configuration_with_the_rules(self, tmp_path: Path) -> None:
+        configuration = tmp_path / "prometheus.yaml"
+        configuration.write_bytes((FOLDER / "prometheus.yaml").read_bytes())
+        (tmp_path / "rules").symlink_to(RULES)
+
+        said = promtool("check", "config", str(configuration))
+
+        assert said.count("rules found") == len(list(RULES.glob("*.yaml")))
 
     def test_finds_both_where_they_are_mounted(self) -> None:
         [option] = [each for each in COMPOSE["prometheus"]["command"] if each.startswith("--config.file=")]
@@ -95,7 +101,7 @@ class TestPrometheus:
 
         assert here("prometheus", path) == FOLDER / "prometheus.yaml"
         for pattern in PROMETHEUS["rule_files"]:
-            assert here("prometheus", f"{Path(path).parent}/{Path(pattern).parent}") == FOLDER / "rules"
+            assert here("prometheus", f"{Path(path).parent}/{Path(pattern).parent}") == RULES
 
     def test_scrapes_what_compose_runs(self) -> None:
         targets = {each["job_name"]: each["static_configs"][0]["targets"] for each in PROMETHEUS["scrape_configs"]}

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import httpx
 import pytest
-import yaml
 from pymongo import MongoClient
 from redis import Redis
 
 from devtools.service_process import Service
 from devtools.waiting import wait_until
-from mylist.development.servers import MongoServer, ValkeyServer, running
+from mylist.devserver.embedded_servers import MongoServer, ValkeyServer, running
 from tests.contract.titles import MATRIX_DOCUMENT, MATRIX_ID, UNKNOWN_ID
 from tests.observability.dashboards import Expression, expressions
-from tests.observability.prometheus import NAMESPACE, POD, RULES, Prometheus, expositions, redis_exporter
-from tests.requirements import cannot
+from tests.observability.prometheus import NAMESPACE, POD, Prometheus, expositions, redis_exporter
+from tests.observability.rules import rules
+from tests.requirements import skip_or_fail
 
 pytestmark = pytest.mark.extended
 
@@ -47,7 +47,7 @@ class System:
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     missing = [name for name in ("prometheus", "prometheus-redis-exporter") if not shutil.which(name)]
     if missing:
-        cannot(f"not installed: {', '.join(missing)}")
+        skip_or_fail(f"not installed: {', '.join(missing)}")
     folder: Path = tmp_path_factory.mktemp("observed")
     mongodb, redis = MongoServer(folder / "mongodb"), ValkeyServer(folder / "redis")
     with ExitStack() as stack:
@@ -117,12 +117,7 @@ def test_every_panel_has_data(system: System, panel: Expression) -> None:
     wait_until(lambda: has_numbers(system.prometheus, panel.expression), within=10)
 
 
-def recorded() -> list[str]:
-    groups = [group for path in sorted(RULES.glob("*.yaml")) for group in yaml.safe_load(path.read_text())["groups"]]
-    return [rule["record"] for group in groups for rule in group["rules"] if "record" in rule]
-
-
-@pytest.mark.parametrize("name", recorded())
+@pytest.mark.parametrize("name", [rule["record"] for rule in rules("record")])
 def test_every_recording_rule_has_data(system: System, name: str) -> None:
     wait_until(lambda: has_numbers(system.prometheus, name), within=10)
 

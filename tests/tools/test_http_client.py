@@ -21,7 +21,7 @@ from devtools.http_client import (
     request,
 )
 from devtools.ports import free_port
-from tests.answering import Answering, answering
+from tests.fake_http_server import FakeHttpHandler, fake_http_server
 
 ONE = b"HTTP/1.1 200 OK\r\nX-Cache: hit\r\ncontent-length: 3\r\n\r\none"
 CHUNKED = (
@@ -142,7 +142,7 @@ async def test_requests_at_the_same_time_have_connections_of_their_own() -> None
 
 
 async def test_silence_is_no_answer_and_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("devtools.http_client._PATIENCE", 0.1)
+    monkeypatch.setattr("devtools.http_client._TIMEOUT_S", 0.1)
     async with serving(b"") as peer:
         connection = await Connection.open(peer.url)
         with pytest.raises(NotAnsweredError, match="timeout"):
@@ -162,7 +162,7 @@ async def test_a_request_that_is_given_up_leaves_no_answer_to_the_next() -> None
 def test_silence_is_no_answer_to_a_client_that_waits() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
-        with Client(url, patience=0.1) as client, pytest.raises(NotAnsweredError, match="timeout"):
+        with Client(url, timeout_s=0.1) as client, pytest.raises(NotAnsweredError, match="timeout"):
             client.ask(request("GET", "/"))
 
 
@@ -181,13 +181,13 @@ def test_what_is_not_whole_or_not_http_is_not_parsed(received: bytes) -> None:
 def test_a_request_arrives_as_it_was_made() -> None:
     heard: list[tuple[str, str | None, bytes]] = []
 
-    class Server(Answering):
+    class Server(FakeHttpHandler):
         def do_POST(self) -> None:  # noqa: N802 - as http.server calls it
             body = self.rfile.read(int(self.headers["content-length"]))
             heard.append((self.path, self.headers["user-id"], body))
             self.answer(b'{"a": 1}', "application/json", 201)
 
-    with answering(Server) as port, Client(f"http://127.0.0.1:{port}") as client:
+    with fake_http_server(Server) as port, Client(f"http://127.0.0.1:{port}") as client:
         answer = client.ask(request("POST", "/add?a=b", {"user-id": "me"}, b"body"))
         assert (answer.status, answer.json()) == (201, {"a": 1})
     assert heard == [("/add?a=b", "me", b"body")]
@@ -223,4 +223,4 @@ def test_exchange_is_not_patient_with_who_does_not_close() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
         with pytest.raises(TimeoutError):
-            exchange(url, b"?", patience=0.1)
+            exchange(url, b"?", timeout_s=0.1)

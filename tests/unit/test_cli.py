@@ -11,7 +11,7 @@ import pytest
 
 from mylist import __version__
 from mylist.cli import main
-from mylist.settings import explain
+from mylist.config.settings import explain
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +71,7 @@ def test_config_is_a_table_of_every_setting(
 def test_config_does_not_load_what_only_serving_needs() -> None:
     code = "import sys; from mylist.cli import main; main(['config']); print(*sys.modules, file=sys.stderr)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stderr.split()
-    assert "mylist.settings" in loaded
+    assert "mylist.config.settings" in loaded
     assert not {"sanic", "pymongo", "redis", "httpx"} & set(loaded)
 
 

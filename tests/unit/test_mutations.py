@@ -1,4 +1,6 @@
-"""That the list of mutations fits the project: whoever changes a line of it changes the mutation as well."""
+"""The list of mutations fits the project: whoever changes a line that it names changes the list as well."""
+
+import re
 
 import pytest
 
@@ -9,17 +11,24 @@ ANY = {"name": "a", "file": "Makefile", "test": "tests/unit", "tier": "fast"}
 
 @pytest.mark.parametrize("mutation", mutations(), ids=lambda mutation: mutation.name)
 def test_each_can_be_applied_and_has_its_test(mutation: Mutation) -> None:
-    test, _, name = mutation.test.partition("::")
+    file, *names = mutation.test.partition("[")[0].split("::")
+    source = (ROOT / file).read_text()
+    defined = re.findall(r"^ *(?:class|def|async def) (\w+)", source, re.MULTILINE)
 
     assert mutation.applied((ROOT / mutation.file).read_text())
-    assert name.rpartition("::")[2].partition("[")[0] in (ROOT / test).read_text()
+    assert names
+    assert set(names) <= set(defined)
+
+
+def test_each_fast_one_has_a_fast_test() -> None:
+    assert [each.name for each in mutations() if (each.tier == "fast") != each.test.startswith("tests/unit/")] == []
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("one", "two", "a: the old text stands 0 times in Makefile"),
-        ("b", "c", "a: the old text stands 2 times in Makefile"),
+        ("one", "two", "a: Makefile has the old text 0 times"),
+        ("b", "c", "a: Makefile has the old text 2 times"),
         ("a\nb", "c\nd", "a does not change one line"),
         ("a", "a\nb", "a does not change one line"),
         ("a", "a", "a does not change one line"),

@@ -20,9 +20,9 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from devtools import documents
-from mylist.development.servers import SECANTUS_LACKS
-from mylist.settings import Settings, explain
-from tests.answering import Answering, answering
+from mylist.config.settings import Settings, explain
+from mylist.devserver.embedded_servers import FIRST_PYTHON_WITHOUT_SECANTUS
+from tests.fake_http_server import FakeHttpHandler, fake_http_server
 
 ROOT = Path(__file__).parents[2]
 LOCKS = sorted((ROOT / "locks").iterdir())
@@ -91,8 +91,9 @@ class TestLocks:
             "local.txt": requirements("dependencies", "local", "tracing", "build"),
             "test.txt": requirements("dependencies", "test", "build"),
             "lowest.txt": requirements("dependencies", "test", "build"),
-            "development.txt": requirements("dependencies", "dev", "build", "install", "reload"),
+            "development.txt": requirements("dependencies", "dev", "build", "docs", "install", "reload"),
             "build.txt": requirements("build"),
+            "docs.txt": requirements("docs"),
             "install.txt": requirements("install"),
             "loadtest.txt": requirements("dependencies", "loadtest"),
             "reload.txt": requirements("reload"),
@@ -151,7 +152,7 @@ class TestPythons:
         (secantus,) = [each for each in requirements("local") if each.name == "SecantusDB"]
         lacking = [python for python in PYTHONS if not holds(secantus.marker, python)]
 
-        assert lacking == [python for python in PYTHONS if Version(python).release >= SECANTUS_LACKS]
+        assert lacking == [python for python in PYTHONS if Version(python).release >= FIRST_PYTHON_WITHOUT_SECANTUS]
 
     @pytest.mark.parametrize("dockerfile", ["Dockerfile", "loadtests/Dockerfile"])
     def test_of_the_images_is_one_that_make_tests_by_itself(self, dockerfile: str) -> None:
@@ -239,12 +240,12 @@ class TestDockerfile:
     def test_probe_is_healthy_when_livez_is_200(self, status: int, code: int) -> None:
         asked = []
 
-        class Handler(Answering):
+        class Handler(FakeHttpHandler):
             def do_GET(self) -> None:  # noqa: N802 - as http.server calls it
                 asked.append(self.path)
                 self.answer(b"", "application/json", status)
 
-        with answering(Handler) as port:
+        with fake_http_server(Handler) as port:
             result = subprocess.run(probe(), env={**os.environ, "PORT": str(port)}, check=False)
 
         assert result.returncode == code

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from devtools import documents
-from mylist.errors import ServiceError
-from mylist.settings import explain
+from mylist.config.settings import explain
+from mylist.domain.errors import ServiceError
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-# Statuses that HTTP itself asks for, and codes that are no class in `mylist.errors`.
+PACKAGE = ROOT / "service" / "mylist"
+DOCUMENTS = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+# Statuses that HTTP itself asks for, and codes that are no class in `mylist.domain.errors`.
 OF_HTTP = {
     "ROUTE_NOT_FOUND": 404,
     "METHOD_NOT_ALLOWED": 405,
@@ -39,7 +41,7 @@ def readme() -> str:
 
 
 @pytest.mark.usefixtures("_no_settings")
-def test_table_of_settings_is_the_one_of_the_code(readme: str) -> None:
+def test_tables_of_routes_and_settings_are_the_ones_of_the_code(readme: str) -> None:
     assert readme == documents.readme(), f"run {documents.COMMAND}"
 
 
@@ -69,14 +71,32 @@ def test_table_of_commands_has_every_script_of_the_original(readme: str) -> None
     assert scripts == set(re.findall(r"^\| `(npm [^`]+)` \| `make ", readme, re.MULTILINE))
 
 
-def test_links_lead_somewhere(readme: str) -> None:
-    links = re.findall(r"\]\(([^)]+)\)", readme)
-    assert links
-    for link in links:
-        assert (ROOT / link).exists(), link
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text()):
+        if link.startswith(("https://", "http://")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (document.parent / path) if path else document
+        assert target.exists(), link
+        assert not anchor or anchor in documents.headings(target.read_text()), link
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_that_are_named_exist(document: Path) -> None:
+    for name in re.findall(r"`([\w/.-]+/[\w.-]+\.(?:py|lua|html|js))`", document.read_text()):
+        assert (ROOT / name).exists() or (PACKAGE / name).exists(), name
 
 
 def test_start_fits_on_a_screen(readme: str) -> None:
     lines = readme.splitlines()
     [first_curl] = [number for number, line in enumerate(lines) if line.startswith("curl ")][:1]
     assert first_curl < 30
+
+
+def test_design_names_every_part() -> None:
+    parts = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    [listed] = re.findall(
+        r"^## The parts\n+```text\n(.*?)```", (ROOT / "docs/design.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert set(re.findall(r"^(\w+)/ ", listed, re.MULTILINE)) == parts

@@ -10,11 +10,11 @@ import msgspec
 from sanic import HTTPResponse
 from sanic.exceptions import MethodNotAllowed, SanicException
 
-from mylist.api.request import ApiRequest
-from mylist.api.responses import json_response, preflight_response
 from mylist.api.schemas import ErrorResponse
-from mylist.errors import ServiceError, UnavailableError
-from mylist.lists.item import iso_format
+from mylist.domain.errors import ServiceError, UnavailableError
+from mylist.domain.timestamps import iso_format
+from mylist.http.request import ApiRequest
+from mylist.http.responses import json_response, preflight_response
 
 _logger = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -39,7 +39,7 @@ _INTERNAL = ("INTERNAL_ERROR", "Internal server error")
 def handle(request: ApiRequest, exception: Exception) -> HTTPResponse:
     """Answers a request that failed. Nothing of an unexpected failure reaches the client but its request id."""
     if isinstance(exception, UnavailableError):
-        request.app.ctx.turned_away[exception.code] += 1
+        request.app.ctx.state.shed[exception.code] += 1
     if isinstance(exception, ServiceError):
         return _error(request, exception.status, exception.code, exception.message, exception.headers)
     if isinstance(exception, MethodNotAllowed):
@@ -78,7 +78,7 @@ def _too_large(request: ApiRequest) -> int:
     if request.route is not None or request.stream is None:
         return 413
     # A head that did not fit is still in the buffer, unparsed.
-    request_line_end = request.stream.protocol.recv_buffer.find(b"\r\n")
+    request_line_end = request.http.unparsed.find(b"\r\n")
     return 431 if 0 <= request_line_end < request.app.config.REQUEST_MAX_HEADER_SIZE else 414
 
 

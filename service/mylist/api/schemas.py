@@ -1,35 +1,11 @@
-"""The bodies of the API, as structs: requests are decoded by them, and the OpenAPI document is made of them."""
+"""The bodies of the API as structs: requests are decoded and answers encoded by them; OpenAPI documents them."""
 
-import re
-from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeVar
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from mylist.errors import (
-    ContentFieldsRequiredError,
-    ContentTypeRequiredError,
-    InvalidContentTypeError,
-    InvalidFieldError,
-    InvalidJsonError,
-    TooManyIdsError,
-)
-from mylist.lists.batch import Batch
-from mylist.lists.item import (
-    CONTENT_TYPES,
-    EPOCH,
-    ContentType,
-    Item,
-    is_content_type,
-    parse_content_id,
-    to_milliseconds,
-)
-
-_T = TypeVar("_T")
-
-MOST_IDS = 100
-"""That one request may name."""
+from mylist.domain.content import CONTENT_TYPES, ContentType
 
 ContentId = Annotated[str, Meta(pattern="^[0-9a-fA-F]{24}$", description="24 hexadecimal digits.")]
 Timestamp = Annotated[
@@ -76,129 +52,6 @@ class ImportLine(Struct, rename="camel"):
     content_id: ContentId
     content_type: ContentType
     added_at: Annotated[datetime, Meta(tz=True)] | None = None
-
-
-# Where msgspec says that the trouble is, as in "Expected `str`, got `int` - at `$.contentId`".
-_FIELD_IN_ERROR = re.compile(r"`\$\.(\w+)")
-_add_request = msgspec.json.Decoder(AddRequest)
-_put_request = msgspec.json.Decoder(PutRequest)
-_contains_request = msgspec.json.Decoder(ContainsRequest)
-_import_line = msgspec.json.Decoder(ImportLine)
-_batch_request = msgspec.json.Decoder(BatchRequest)
-_FORMS = {
-    "contentIds": "an array of strings",
-    "add": "an array of objects with contentId and contentType",
-    "remove": "an array of strings",
-}
-
-
-def decode_add_request(body: bytes, content_type: str) -> tuple[str, ContentType]:
-    """Reads the content id and type out of a body of the given Content-Type.
-
-    Raises:
-        ContentFieldsRequiredError: a field is missing or empty, or there is no body.
-        InvalidJsonError: the body is not a JSON object.
-        InvalidFieldError: a field is not text.
-        InvalidContentTypeError: the content type is none of the two.
-    """
-    if not body:
-        raise ContentFieldsRequiredError
-    return _to_add(_decode(_add_request, body, content_type))
-
-
-def decode_put_request(body: bytes, content_type: str) -> ContentType:
-    """Reads the type of an item out of a body of the given Content-Type.
-
-    Raises:
-        ContentTypeRequiredError: it is missing or empty, or there is no body.
-        InvalidJsonError: the body is not a JSON object.
-        InvalidFieldError: it is not text.
-        InvalidContentTypeError: it is none of the two.
-    """
-    if not body:
-        raise ContentTypeRequiredError
-    request = _decode(_put_request, body, content_type)
-    if not request.content_type:
-        raise ContentTypeRequiredError
-    return _known(request.content_type)
-
-
-def decode_contains_request(body: bytes, content_type: str) -> list[str]:
-    """Reads the content ids out of a body of the given Content-Type.
-
-    Raises:
-        InvalidJsonError: the body is not a JSON object.
-        InvalidFieldError: `contentIds` is missing, or no list of text.
-        TooManyIdsError: there are more than `MOST_IDS`.
-    """
-    request = _decode(_contains_request, body, content_type)
-    if request.content_ids is None:
-        raise InvalidFieldError(f"contentIds must be {_FORMS['contentIds']}")
-    if len(request.content_ids) > MOST_IDS:
-        raise TooManyIdsError(MOST_IDS)
-    return request.content_ids
-
-
-def decode_batch_request(body: bytes, content_type: str) -> Batch:
-    """Reads a batch out of a body of the given Content-Type.
-
-    Raises:
-        InvalidJsonError: the body is not a JSON object.
-        InvalidFieldError: a field has another form.
-        ContentFieldsRequiredError: an item to add lacks a field.
-        InvalidContentTypeError: the content type of one is none of the two.
-        TooManyIdsError: there are more than `MOST_IDS`.
-    """
-    request = _decode(_batch_request, body, content_type)
-    if len(request.add) + len(request.remove) > MOST_IDS:
-        raise TooManyIdsError(MOST_IDS)
-    return Batch([_to_add(each) for each in request.add], request.remove)
-
-
-def decode_line(line: bytes | bytearray, latest: datetime) -> Item | str:
-    """Reads an item out of a line of an import; gives why it is none, if so.
-
-    Args:
-        line: the line.
-        latest: moment after which no item can have been added.
-    """
-    try:
-        given = _import_line.decode(line.decode())
-    except msgspec.ValidationError as error:
-        return str(error)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return "Not JSON"
-    added_at = given.added_at or datetime.now(UTC)
-    if not EPOCH <= added_at <= latest:
-        return "addedAt is before 1970 or in the future"
-    content_id = parse_content_id(given.content_id)  # the pattern alone would let a line break pass at its end
-    return Item(to_milliseconds(added_at), content_id, given.content_type) if content_id else "contentId is none"
-
-
-def _to_add(request: AddRequest) -> tuple[str, ContentType]:
-    if not request.content_id or not request.content_type:
-        raise ContentFieldsRequiredError
-    return request.content_id, _known(request.content_type)
-
-
-def _decode(decoder: msgspec.json.Decoder[_T], body: bytes, content_type: str) -> _T:
-    if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise InvalidJsonError("The body must be JSON, with Content-Type: application/json")
-    try:
-        # Of what is no field of its own, msgspec would not look at the encoding.
-        return decoder.decode(body.decode())
-    except msgspec.ValidationError as error:
-        if field := _FIELD_IN_ERROR.search(str(error)):
-            raise InvalidFieldError(f"{field[1]} must be {_FORMS.get(field[1], 'a string')}") from None
-        raise InvalidJsonError("The body must be a JSON object") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise InvalidJsonError("The body is not valid JSON") from None
-
-
-def _known(content_type: str) -> ContentType:
-    if not is_content_type(content_type):
-        raise InvalidContentTypeError
-    return content_type
 
 
 class AddedItem(Struct, rename="camel", forbid_unknown_fields=True):

@@ -1,1 +1,1 @@
-"""The cache: one value per user in Redis, fenced so that no acknowledged write is ever hidden."""
+"""The list cache: one value per user in Redis, fenced so that no acknowledged write is ever hidden."""

@@ -1,1 +1,1 @@
-"""The catalogue: movies and shows as ready-made JSON, kept per process."""
+"""The catalogue: movies and shows as rendered JSON, cached in the process."""

@@ -1,4 +1,4 @@
-"""The API as its client sees it: a method for each question, and one error for every way to get no good answer."""
+"""The API as a client sees it: a method for each route, and one error for every failure."""
 
 from collections.abc import Sequence
 from typing import Any, Generic, Self, TypedDict, TypeVar
@@ -9,23 +9,27 @@ import msgspec
 from msgspec import Struct
 
 from mylist import __version__
-from mylist.client.parser import DEFAULT_URL
+from mylist.client.arguments import DEFAULT_URL
 from mylist.client.terminal import plain
 
 _T = TypeVar("_T")
 
-_CONNECT_TIMEOUT = 5
-_READ_TIMEOUT = 15
-_MOST_IDS = 100  # that one request may name
-_LARGEST_PAGE = 1000  # that a service may be set to give; one that is not gives its own largest
+_CONNECT_TIMEOUT_S = 5
+_READ_TIMEOUT_S = 15
+_MAX_IDS = 100  # in one request
+_MAX_PAGE_SIZE = 1000  # that MAX_PAGE_SIZE may allow; a service that allows less returns its own maximum
 
 
 class UnusableError(Exception):
-    """What the client was given cannot be used; the message is one line and repeats no secret."""
+    """The URL, the token or the environment cannot be used; the message is one line and repeats no secret."""
 
 
 class ClientError(Exception):
-    """There is no good answer; the message says why in one line. `code` is the service's, empty if it sent none."""
+    """A request failed; the message says why in one line.
+
+    Attributes:
+        code: of the service's error, empty when it sent none.
+    """
 
     def __init__(self, message: str, code: str = "") -> None:
         super().__init__(message)
@@ -42,13 +46,13 @@ class AddedItem(TypedDict):
 
 
 class ListedItem(AddedItem):
-    """An entry of a list with its movie or show, which is None when that was withdrawn."""
+    """An entry of a list with its movie or show; None when that was withdrawn."""
 
     content: dict[str, Any] | None
 
 
 class Page(TypedDict):
-    """One page; `page` and `pageSize` say what was applied."""
+    """One page; `page` and `pageSize` are those that the service applied."""
 
     items: list[ListedItem]
     total: int
@@ -58,14 +62,14 @@ class Page(TypedDict):
 
 
 class Part(TypedDict):
-    """Some items, and where the next ones begin; None at the end."""
+    """Some items, and the cursor of the next ones; None at the end."""
 
     items: list[ListedItem]
     nextCursor: str | None
 
 
 class Presence(TypedDict):
-    """Whether each is on the list, in the order in which they were asked for."""
+    """Whether each content id is on the list, in the order of the request."""
 
     contains: list[bool]
 
@@ -85,10 +89,10 @@ class _Failure(Struct, rename="camel"):
 
 
 class Client:
-    """One user's list on a running service, for a `with`. Every method raises ClientError."""
+    """One user's list on a running service, as a context manager. Every method raises ClientError."""
 
     def __init__(self, url: str, user_id: str, token: str) -> None:
-        """Connects to nothing yet. An empty token is none.
+        """Prepare requests; nothing is sent yet. No token is sent when it is empty.
 
         Raises:
             UnusableError: the URL, the token, or the proxy or certificates that the environment names cannot be used.
@@ -99,7 +103,7 @@ class Client:
             if not token.isascii() or not token.isprintable():
                 raise UnusableError("MYLIST_TOKEN holds characters that a header cannot carry")
             headers["authorization"] = f"Bearer {token}"
-        timeout = httpx.Timeout(_READ_TIMEOUT, connect=_CONNECT_TIMEOUT)
+        timeout = httpx.Timeout(_READ_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
         try:
             self._http = httpx.Client(base_url=self._url, headers=headers, timeout=timeout)
         except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
@@ -114,40 +118,40 @@ class Client:
         self._http.close()
 
     def page(self, number: int, size: int | None) -> Page:
-        """Gives a page of the list, newest first; of the service's default size when `size` is None."""
+        """Return a page of the list, newest first; of the service's default size when `size` is None."""
         parameters = {"page": number} if size is None else {"page": number, "pageSize": size}
         return self._ask(_Answer[Page], "GET", "items", params=parameters).data
 
     def items(self, size: int | None) -> list[ListedItem]:
-        """Gives the whole list, by parts of `size`, or by the largest that the service gives when that is None.
+        """Return the whole list, requested in parts of `size`, or of the service's maximum when `size` is None.
 
-        What is added meanwhile is left out.
+        Items that are added meanwhile are left out.
         """
         items: list[ListedItem] = []
         cursor: str | None = ""
         while cursor is not None:
-            parameters = {"cursor": cursor, "pageSize": size or _LARGEST_PAGE}
+            parameters = {"cursor": cursor, "pageSize": size or _MAX_PAGE_SIZE}
             part = self._ask(_Answer[Part], "GET", "items", params=parameters).data
             items += part["items"]
             cursor = part["nextCursor"]
         return items
 
     def add(self, content_id: str, content_type: str) -> AddedItem:
-        """Adds a movie or show."""
+        """Add a movie or show."""
         body = {"contentId": content_id, "contentType": content_type}
         return self._ask(_Answer[AddedItem], "POST", "add", changes=True, json=body).data
 
     def remove(self, content_id: str) -> None:
-        """Removes an item."""
-        # A dot, too, is written as a number: `..` would lead elsewhere.
+        """Remove an item."""
+        # Dots are escaped too: a URL resolves `..`.
         segment = quote(content_id, safe="").replace(".", "%2E")
         self._ask(_Done, "DELETE", f"remove/{segment}", changes=True)
 
     def contains(self, content_ids: Sequence[str]) -> Presence:
-        """Says of each whether it is on the list."""
+        """Return whether each content id is on the list."""
         answers: list[bool] = []
-        for start in range(0, len(content_ids), _MOST_IDS):
-            body = {"contentIds": content_ids[start : start + _MOST_IDS]}
+        for start in range(0, len(content_ids), _MAX_IDS):
+            body = {"contentIds": content_ids[start : start + _MAX_IDS]}
             answers += self._ask(_Answer[Presence], "POST", "contains", json=body).data["contains"]
         return {"contains": answers}
 
@@ -158,15 +162,15 @@ class Client:
         path: str,
         *,
         changes: bool = False,
-        **request: Any,  # noqa: ANN401 - as httpx takes it
+        **request: Any,  # noqa: ANN401 - as httpx declares it
     ) -> _T:
         try:
             answer = self._http.request(method, f"/api/mylist/{path}", **request)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            reason = plain(str(error)) or f"no connection within {_CONNECT_TIMEOUT} s"
+            reason = plain(str(error)) or f"no connection within {_CONNECT_TIMEOUT_S} s"
             raise ClientError(f"no service answers at {self._url}: {reason}") from error
         except httpx.HTTPError as error:
-            reason = f"nothing within {_READ_TIMEOUT} s" if isinstance(error, httpx.TimeoutException) else str(error)
+            reason = f"nothing within {_READ_TIMEOUT_S} s" if isinstance(error, httpx.TimeoutException) else str(error)
             doubt = "; the list may have been changed or not, look at it" if changes else ""
             raise ClientError(f"no answer from {self._url}: {plain(reason)}{doubt}") from error
         try:
@@ -184,10 +188,10 @@ class Client:
 def _usable(given: str) -> httpx.URL:
     try:
         url = httpx.URL(given)
-        host = url.host.encode("idna")  # as it is looked up
+        host = url.host.encode("idna")  # as DNS needs it
     except (ValueError, httpx.InvalidURL):
         url, host = httpx.URL(), b""
-    # A password in it would be read by others: in the list of processes, and in what is printed.
+    # Others would see a password in it: in the list of processes, and in the output.
     unwanted = url.userinfo or url.query or url.fragment
     if url.scheme not in {"http", "https"} or not host or unwanted or (url.port or 0) >= 2**16:
         raise UnusableError(f"the URL must be like {DEFAULT_URL}, with no user and no query")

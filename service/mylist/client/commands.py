@@ -1,4 +1,4 @@
-"""What the subcommands do: ask, and print the answer as a table on a terminal and as JSON elsewhere."""
+"""The subcommands: each sends requests and prints the answer, as a table on a terminal and as JSON elsewhere."""
 
 import argparse
 import json
@@ -12,11 +12,11 @@ from mylist.client.terminal import table
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Runs the subcommand that `arguments.ask` names.
+    """Run the subcommand that `arguments.ask` names.
 
     Raises:
-        UnusableError: as `Client` does; nothing was asked.
-        ClientError: there was no good answer; of several items, one line for each that has none.
+        UnusableError: as `Client`; nothing was sent.
+        ClientError: a request failed; of several items, the message has a line for each that failed.
     """
     token = os.environ.get("MYLIST_TOKEN", "").strip()
     with Client(arguments.url, arguments.user, token) as client:
@@ -38,7 +38,7 @@ def _titles(items: Sequence[ListedItem]) -> list[str]:
     for item in items:
         title = "(withdrawn)" if item["content"] is None else str(item["content"].get("title") or "")
         rows.append((item["addedAt"], item["contentType"], item["contentId"], title))
-    width = shutil.get_terminal_size((sys.maxsize, 0)).columns  # in a pipe nothing is cut
+    width = shutil.get_terminal_size((sys.maxsize, 0)).columns  # nothing is cut in a pipe
     return [table(rows, width=width)] if items else []
 
 
@@ -61,7 +61,7 @@ def _remove(client: Client, arguments: argparse.Namespace) -> None:
             removed.append(content_id)
         except ClientError as error:
             failures.append(f"{content_id}: {error}")
-            if error.code != "ITEM_NOT_IN_LIST":  # the next would fare no better
+            if error.code != "ITEM_NOT_IN_LIST":  # the others would fail likewise
                 failures += [f"{each}: not tried" for each in arguments.content_ids[number:]]
                 break
     _print(arguments, {"removed": removed}, [table([("REMOVED",), *((each,) for each in removed)])] if removed else [])
@@ -81,7 +81,7 @@ def _print(arguments: argparse.Namespace, document: Mapping[str, object], lines:
         lines = [json.dumps(document, indent=2)]
     encoding = sys.stdout.encoding
     for line in lines:
-        # What a terminal's character set lacks is replaced; JSON is ASCII.
+        # Characters that the terminal's encoding lacks are replaced; JSON is ASCII.
         sys.stdout.write(f"{line}\n".encode(encoding, "replace").decode(encoding))
     sys.stdout.flush()
 

@@ -1,1 +1,1 @@
-"""The lists: what a list is, and the rules for reading and changing one."""
+"""The use cases: reading a list, changing it, following its changes, importing it. Stores are behind `ports`."""

@@ -1,1 +1,1 @@
-"""Data to try the service with: the documented sample, and load sets of any size."""
+"""Data to try the service with: the documented sample, and synthetic data of any size."""

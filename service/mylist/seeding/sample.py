@@ -1,4 +1,4 @@
-"""The documented sample: the ids of the examples in the API's documentation, so that each works as written.
+"""The documented sample: it has the ids of the examples in the API's documentation, so that they work as written.
 
 The first user's list holds 24 items. The two ids that the documentation adds, The Matrix among them, are left out:
 adding The Matrix answers 201, and the list then has the documented 25.
@@ -6,47 +6,46 @@ adding The Matrix answers 201, and the list then has the documented 25.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from pymongo.asynchronous.database import AsyncDatabase
 
-from mylist.seeding.insertion import insert_new, missing
-from mylist.seeding.titles import CREATED_AT, MOVIES, TVSHOWS, sample_id
-from mylist.store.indexes import create_indexes
-
-Document = dict[str, Any]
+from mylist.mongodb import collections
+from mylist.mongodb.database import Document
+from mylist.mongodb.indexes import create_indexes
+from mylist.seeding.bulk_insert import insert_new, missing_ids
+from mylist.seeding.sample_titles import CREATED_AT, MOVIES, TVSHOWS, sample_id
 
 USER_ID = str(sample_id(0x11))
 MATRIX_ID = str(sample_id(0x12))
 
 _NEWEST = datetime(2024, 1, 19, 20, 15, tzinfo=UTC)
-"""When the newest item of a list was added; the others follow a day apart."""
+"""When the newest item of each list was added; the others are about a day apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seeded:
-    """How many documents were new."""
+    """How many documents a run added."""
 
     titles: int
     users: int
     items: int
 
 
-def _user(suffix: int, username: str, liked: list[str], disliked: list[str], watched: list[Document]) -> Document:
+def _user(suffix: int, username: str, liked: list[str], disliked: list[str], history: list[Document]) -> Document:
     return {
         "_id": sample_id(suffix),
         "username": username,
         "email": f"{username}@example.com",
         "preferences": {"favoriteGenres": liked, "dislikedGenres": disliked},
-        "watchHistory": watched,
+        "watchHistory": history,
         "createdAt": CREATED_AT,
         "updatedAt": CREATED_AT,
     }
 
 
 def _watched(suffix: int, day: int, rating: int | None = None) -> Document:
-    seen = {"contentId": str(sample_id(suffix)), "watchedOn": datetime(2024, 1, day, 21, 30, tzinfo=UTC)}
-    return seen if rating is None else {**seen, "rating": rating}
+    entry = {"contentId": str(sample_id(suffix)), "watchedOn": datetime(2024, 1, day, 21, 30, tzinfo=UTC)}
+    return entry if rating is None else {**entry, "rating": rating}
 
 
 USERS = [
@@ -57,10 +56,10 @@ USERS = [
 
 
 def _list_of(user: Document, movies: list[Document], tvshows: list[Document]) -> list[Document]:
-    """Makes a list, newest first, with a show after every two movies."""
+    """Return a list, newest first, with a show after every two movies."""
     items = [("movie", movie) for movie in movies]
-    for place, tvshow in enumerate(tvshows):
-        items.insert(3 * place + 2, ("tvshow", tvshow))
+    for index, tvshow in enumerate(tvshows):
+        items.insert(3 * index + 2, ("tvshow", tvshow))
     return [
         {
             "userId": str(user["_id"]),
@@ -80,21 +79,22 @@ LISTS = [
 
 
 async def seed(database: AsyncDatabase[Document]) -> Seeded:
-    """Adds what is missing of the sample; a list is added only together with its user.
+    """Add the missing documents of the sample; a list is added only together with its user.
 
-    A user's document is the mark that the list was complete once, so an item that was removed since stays removed.
+    A user's document marks a list that was complete once, so an item that was removed since then stays removed.
 
     Raises:
-        StoreRefusedError: the rights are missing, or the data contradicts a unique index.
-        StoreUnavailableError: MongoDB went away.
+        MongoRefusedError: the user lacks the privileges, or the data violates a unique index.
+        DatabaseUnavailableError: MongoDB is unreachable or did not answer in time.
     """
     await create_indexes(database)
-    titles = await insert_new(database["movies"], MOVIES) + await insert_new(database["tvshows"], TVSHOWS)
-    new = await missing(database["users"], [user["_id"] for user in USERS])
+    titles = await insert_new(database[collections.MOVIES], MOVIES)
+    titles += await insert_new(database[collections.TVSHOWS], TVSHOWS)
+    new = await missing_ids(database[collections.USERS], [user["_id"] for user in USERS])
     users = items = 0
     for user, items_of_user in zip(USERS, LISTS, strict=True):
         if user["_id"] in new:
-            # Copies, as the driver writes an `_id` into what it inserts; the oldest first, as if a user had added them.
-            items += await insert_new(database["mylist"], [dict(item) for item in reversed(items_of_user)])
-            users += await insert_new(database["users"], [user])
+            # Copies, as the driver adds an `_id` to what it inserts; the oldest first, as if a user had added them.
+            items += await insert_new(database[collections.LISTS], [dict(item) for item in reversed(items_of_user)])
+            users += await insert_new(database[collections.USERS], [user])
     return Seeded(titles, users, items)

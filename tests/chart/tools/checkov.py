@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.chart.tools.kept import LOCKS, folder
-from tests.requirements import cannot
+from tests.chart.tools.tool_cache import LOCKS, folder
+from tests.requirements import skip_or_fail
 
 
 class Finding(NamedTuple):
@@ -19,7 +19,7 @@ class Finding(NamedTuple):
 
 
 def findings(rendered: Path) -> set[Finding]:
-    """Gives what checkov finds in a folder of rendered files; it asks nobody and sends nothing."""
+    """Return what checkov finds in a folder of rendered files; it asks nobody and sends nothing."""
     ended = subprocess.run(
         [
             *(str(_python()), "-m", "checkov.main", "--directory", str(rendered), "--framework", "kubernetes"),
@@ -50,6 +50,6 @@ def _python() -> Path:
         ):
             ended = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
             if ended.returncode:
-                cannot(f"checkov cannot be fetched: {ended.stderr.strip()[-200:]}")
+                skip_or_fail(f"checkov cannot be fetched: {ended.stderr.strip()[-200:]}")
         made.touch()
     return python

@@ -5,12 +5,12 @@ import os
 import shutil
 import subprocess
 
-from tests.chart.tools.carried import carried
-from tests.chart.tools.kept import folder
-from tests.requirements import cannot
+from tests.chart.tools.tool_cache import folder
+from tests.chart.tools.wheel_binaries import wheel_binary
+from tests.requirements import skip_or_fail
 
-_OLDEST = 4
-_CARRIED = "helm/helm"
+_MIN_VERSION = 4
+_MEMBER = "helm/helm"
 
 
 class HelmError(Exception):
@@ -18,15 +18,15 @@ class HelmError(Exception):
 
 
 def path() -> str:
-    """Gives the path of Helm; the test is left out, or fails where changes are checked, when there is none."""
+    """Return the path of Helm; the test is left out, or fails where changes are checked, when there is none."""
     found, lacking = _found()
     if lacking:
-        cannot(f"Helm {_OLDEST} is not on the PATH{lacking}")
+        skip_or_fail(f"Helm {_MIN_VERSION} is not on the PATH{lacking}")
     return found
 
 
 def helm(*arguments: str, environment: dict[str, str] | None = None) -> str:
-    """Runs Helm and gives what it writes.
+    """Run Helm and return what it writes.
 
     Raises:
         HelmError: it fails.
@@ -51,6 +51,6 @@ def _major(binary: str) -> int:
 def _found() -> tuple[str, str]:
     """Where Helm is, and what else there is to say when it is not."""
     on_path = shutil.which("helm")
-    if on_path and _major(on_path) >= _OLDEST:
+    if on_path and _major(on_path) >= _MIN_VERSION:
         return on_path, ""
-    return carried(_CARRIED)
+    return wheel_binary(_MEMBER)

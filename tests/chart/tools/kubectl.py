@@ -7,10 +7,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.chart.tools.carried import carried
-from tests.requirements import cannot
+from tests.chart.tools.wheel_binaries import wheel_binary
+from tests.requirements import skip_or_fail
 
-_OLDEST = 27
+_MIN_VERSION = 27
 """The first 1.x whose kustomize can put labels on the pods of a template without selecting by them."""
 
 
@@ -19,14 +19,14 @@ class KubectlError(Exception):
 
 
 def kustomize(directory: Path) -> str:
-    """Gives what `kubectl kustomize` builds of a directory; it asks no cluster.
+    """Return what `kubectl kustomize` builds of a directory; it asks no cluster.
 
     Raises:
         KubectlError: it fails.
     """
     binary, lacking = _found()
     if lacking:
-        cannot(f"kubectl 1.{_OLDEST} is not on the PATH{lacking}")
+        skip_or_fail(f"kubectl 1.{_MIN_VERSION} is not on the PATH{lacking}")
     ended = subprocess.run(
         [binary, "kustomize", str(directory)],
         env={"HOME": os.devnull, "PATH": os.environ["PATH"], "KUBECONFIG": os.devnull},
@@ -44,7 +44,7 @@ def kustomize(directory: Path) -> str:
 def _found() -> tuple[str, str]:
     """Where kubectl is, and what else there is to say when it is not."""
     on_path = shutil.which("kubectl")
-    return (on_path, "") if on_path and _minor(on_path) >= _OLDEST else carried("kubectl/kubectl")
+    return (on_path, "") if on_path and _minor(on_path) >= _MIN_VERSION else wheel_binary("kubectl/kubectl")
 
 
 def _minor(binary: str) -> int:

@@ -29,7 +29,7 @@ _SUMMARY, _, _EPILOG = (__doc__ or "").partition("\n\n")
 
 
 def main() -> int:
-    """Runs the command line; gives the exit status."""
+    """Run the command line; return the exit status."""
     parser = _parser()
     arguments = parser.parse_args()
     possible = faults_of(arguments.redis)

@@ -16,17 +16,17 @@ SHOW_EVERY = 3
 
 
 def title_id(title: int) -> str:
-    """Gives the content id of a title."""
+    """Return the content id of a title."""
     return f"{title + 1:024x}"
 
 
 def title_of(content_id: str) -> int:
-    """Gives the title of a content id."""
+    """Return the title of a content id."""
     return int(content_id, 16) - 1
 
 
 def title_type(title: int) -> str:
-    """Gives the content type of a title."""
+    """Return the content type of a title."""
     return "movie" if (title + 1) % SHOW_EVERY else "tvshow"
 
 
@@ -43,7 +43,7 @@ class Entry(Struct, rename="camel"):
     user_id: str | None = None
 
     def title_of(self, user_id: str) -> int:
-        """Gives the title.
+        """Return the title.
 
         Raises:
             UnexpectedAnswerError: it is another user's entry, or of another type.
@@ -119,7 +119,7 @@ def _decoded(answer: Answer, decode: Callable[[bytes], _T]) -> _T:
 
 
 def read_page(answer: Answer, user_id: str, page: int, size: int) -> Page:
-    """Reads the answer to a request for a page.
+    """Read the answer to a request for a page.
 
     Raises:
         UnexpectedAnswerError: it is not what was asked for.
@@ -131,7 +131,7 @@ def read_page(answer: Answer, user_id: str, page: int, size: int) -> Page:
 
 
 def read_selection(answer: Answer, user_id: str, size: int) -> Page:
-    """Reads the answer to a request for the first items in some order: the first page, or else the whole list.
+    """Read the answer to a request for the first items in some order: the first page, or else the whole list.
 
     Raises:
         UnexpectedAnswerError: it is not what was asked for.
@@ -145,7 +145,7 @@ def read_selection(answer: Answer, user_id: str, size: int) -> Page:
 
 
 def read_export(answer: Answer, user_id: str) -> Page:
-    """Reads the answer to a request for the whole list, line by line.
+    """Read the answer to a request for the whole list, line by line.
 
     Raises:
         UnexpectedAnswerError: it is not what was asked for.
@@ -155,7 +155,7 @@ def read_export(answer: Answer, user_id: str) -> Page:
 
 
 def read_stats(answer: Answer) -> Stats:
-    """Reads the answer to a request for the statistics.
+    """Read the answer to a request for the statistics.
 
     Raises:
         UnexpectedAnswerError: the total is not the sum.
@@ -167,7 +167,7 @@ def read_stats(answer: Answer) -> Stats:
 
 
 def read_contains(answer: Answer, titles: int) -> Marks:
-    """Reads the answer to the question which of the first so many titles are on the list.
+    """Read the answer to the question which of the first so many titles are on the list.
 
     Raises:
         UnexpectedAnswerError: it is not what was asked for.
@@ -179,7 +179,7 @@ def read_contains(answer: Answer, titles: int) -> Marks:
 
 
 def code_of(answer: Answer) -> str:
-    """Gives the error code of a failure."""
+    """Return the error code of a failure."""
     try:
         return _failure(answer.body).code
     except msgspec.MsgspecError:

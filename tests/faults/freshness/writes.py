@@ -13,11 +13,11 @@ import msgspec
 from msgspec import Struct
 
 from devtools.http_client import Answer
-from mylist.lists.item import iso_format
+from mylist.domain.timestamps import iso_format
 from tests.faults.freshness.answers import Entry, UnexpectedAnswerError, code_of, title_id, title_of, title_type
 from tests.faults.freshness.history import Action, Add, Change, Contains, Discard, Item, Remove
 
-_LONGEST = timedelta(minutes=1)
+_MAX_DELAY = timedelta(minutes=1)
 """No request has an effect so long after it was sent."""
 _T = TypeVar("_T")
 
@@ -86,7 +86,7 @@ _lines = msgspec.json.Decoder(_Line).decode_lines
 
 
 def add(user_id: str, title: int) -> Write:
-    """Makes a request to add a title."""
+    """Make a request to add a title."""
 
     def told(answer: Answer) -> list[Action]:
         if answer.status == 409 and code_of(answer) == "ITEM_ALREADY_IN_LIST":
@@ -97,7 +97,7 @@ def add(user_id: str, title: int) -> Write:
 
 
 def put(user_id: str, title: int) -> Write:
-    """Makes a request to see to it that a title is there."""
+    """Make a request to see to it that a title is there."""
 
     def told(answer: Answer) -> list[Action]:
         if answer.status == 201:
@@ -110,7 +110,7 @@ def put(user_id: str, title: int) -> Write:
 
 
 def remove(title: int) -> Write:
-    """Makes a request to remove a title."""
+    """Make a request to remove a title."""
 
     def told(answer: Answer) -> list[Action]:
         if answer.status == 200:
@@ -123,7 +123,7 @@ def remove(title: int) -> Write:
 
 
 def discard(title: int) -> Write:
-    """Makes a request to see to it that a title is not there."""
+    """Make a request to see to it that a title is not there."""
 
     def told(answer: Answer) -> list[Action]:
         if answer.status == 204:
@@ -134,7 +134,7 @@ def discard(title: int) -> Write:
 
 
 def batch(additions: Sequence[int], removals: Sequence[int]) -> Write:
-    """Makes a request to add some titles and to remove others; the answer does not tell `addedAt`."""
+    """Make a request to add some titles and to remove others; the answer does not tell `addedAt`."""
     earliest = _now()
 
     def told(answer: Answer) -> list[Action]:
@@ -156,7 +156,7 @@ def batch(additions: Sequence[int], removals: Sequence[int]) -> Write:
 
 
 def clear(titles: Sequence[int]) -> Write:
-    """Makes a request to clear a list on which no other titles may be than these."""
+    """Make a request to clear a list on which no other titles may be than these."""
 
     def told(answer: Answer) -> list[Action]:
         if _read(answer, _cleared).data.removed > len(titles):
@@ -167,12 +167,12 @@ def clear(titles: Sequence[int]) -> Write:
 
 
 def merge(items: Sequence[Item]) -> Write:
-    """Makes a request to import items."""
+    """Make a request to import items."""
     return _import("import", items, ())
 
 
 def replace(items: Sequence[Item], others: Sequence[int]) -> Write:
-    """Makes a request to import items in place of what is there, which may be other titles too."""
+    """Make a request to import items in place of what is there, which may be other titles too."""
     return _import("import?mode=replace", items, others)
 
 
@@ -202,7 +202,7 @@ def _removed(title: int, *, found: bool) -> list[Action]:
 
 
 def _unknown(title: int) -> Add:
-    return Add(title, None, (_now(), _now(_LONGEST)))
+    return Add(title, None, (_now(), _now(_MAX_DELAY)))
 
 
 def _now(ahead: timedelta = timedelta()) -> str:

@@ -4,11 +4,11 @@ import shutil
 
 import pytest
 
-from tests.requirements import cannot
+from tests.requirements import skip_or_fail
 
 
 @pytest.fixture(scope="session")
 def generator() -> None:
     """The generator of the load."""
     if shutil.which("wrk") is None:
-        cannot("wrk is not installed")
+        skip_or_fail("wrk is not installed")

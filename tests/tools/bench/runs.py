@@ -1,9 +1,9 @@
 """A run that never was, with every row of every group."""
 
-from bench.figures import Run, sum_up
 from bench.groups import GROUPS, Group, Table
-from bench.holding import Holding
+from bench.loop_blocking import LoopBlocking
 from bench.memory import Memory
+from bench.results import Run, sum_up
 from bench.samples import Sample
 
 ROUNDS = 10
@@ -27,6 +27,6 @@ def _sample(table: Table, place: int, number: int) -> Sample:
         return Sample(p50=place, p99=3 * place)
     if isinstance(table.part, Memory):
         return Sample(memory=600)
-    if isinstance(table.part, Holding):
-        return Sample(held=place)
+    if isinstance(table.part, LoopBlocking):
+        return Sample(blocked=place)
     return Sample(rate=20_000 / place + number, p50=place, p99=3 * place, processor=100 * place)

@@ -9,18 +9,18 @@ import pytest
 from redis import Redis
 
 from bench import wrk
-from bench.changes import Changes
 from bench.client import Client, UnexpectedAnswerError, request
-from bench.comparison import Drivers
-from bench.flames import ProfileError, record
+from bench.driver_comparison import DriverComparison
+from bench.environment import BASELINE, TITLES, Environment, Stores, stores
+from bench.flamegraph import ProfileError, record
 from bench.groups import ITEMS, USUAL
-from bench.holding import UNKNOWN, Holding
-from bench.loads import Case, Loads
+from bench.loop_blocking import UNKNOWN, LoopBlocking
 from bench.memory import OF_A_LIST, Memory
-from bench.placing import Placed, key_of, place
-from bench.stage import BASELINE, TITLES, Stage, Stores, stores
+from bench.redis_fill import CachedLists, fill, key_of
+from bench.throughput import Case, Throughput
+from bench.write_latency import WriteLatency
 from bench.wrk import Load
-from mylist.seeding.load_set import user_id
+from mylist.seeding.synthetic_data import user_id
 
 
 @pytest.fixture(scope="module")
@@ -30,26 +30,26 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
 
 
 @pytest.fixture(scope="module")
-def stage(opened: Stores) -> Iterator[Stage]:
+def environment(opened: Stores) -> Iterator[Environment]:
     with ExitStack() as stack:
-        yield Stage(opened, stack)
+        yield Environment(opened, stack)
 
 
 @pytest.mark.usefixtures("generator")
-def test_requests_a_second(stage: Stage) -> None:
-    placed = Placed("list-of-100-", 10, 100)
-    loads = Loads(
+def test_requests_a_second(environment: Environment) -> None:
+    lists = CachedLists("list-of-100-", 10, 100)
+    loads = Throughput(
         (
             Case("empty route", BASELINE, "empty", of=None),
             Case("redis", BASELINE, "redis"),
             ITEMS,
             Case("unchanged", USUAL, "unchanged"),
             Case("stats", USUAL, "stats"),
-            Case("items of 100", USUAL, "items100", placed=placed),
+            Case("items of 100", USUAL, "items100", lists=lists),
         )
     )
 
-    samples = loads.measure(stage, 0)
+    samples = loads.measure(environment, 0)
 
     assert set(samples) == set(loads.references)
     sizes = {name: sample.size or 0 for name, sample in samples.items()}
@@ -62,7 +62,9 @@ def test_requests_a_second(stage: Stage) -> None:
 
 
 @pytest.mark.usefixtures("generator")
-def test_requests_a_second_of_two_servers_at_the_same_time(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_a_second_of_two_servers_at_the_same_time(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     under_way: list[int] = []
 
     def noted(load: Load, *, seconds: int) -> Popen[str]:
@@ -74,7 +76,7 @@ def test_requests_a_second_of_two_servers_at_the_same_time(stage: Stage, monkeyp
     start = wrk.start
     monkeypatch.setattr(wrk, "start", noted)
     cases = (Case("empty", BASELINE, "empty", of=None), Case("items", USUAL, "items20", of="empty"))
-    samples = Loads(cases, at_once=True).measure(stage, 0)
+    samples = Throughput(cases, at_once=True).measure(environment, 0)
 
     assert under_way == [0, 1]
     assert (samples["empty"].size or 0) < 2000 < (samples["items"].size or 0)
@@ -82,42 +84,42 @@ def test_requests_a_second_of_two_servers_at_the_same_time(stage: Stage, monkeyp
     assert samples["items"].cached == 1
 
 
-def test_changes_and_first_reads(stage: Stage) -> None:
-    changes = Changes({"": USUAL})
+def test_changes_and_first_reads(environment: Environment) -> None:
+    changes = WriteLatency({"": USUAL})
 
-    samples = changes.measure(stage, 0)
+    samples = changes.measure(environment, 0)
 
     assert set(samples) == set(changes.references)
     p50 = {name: sample.p50 or 0 for name, sample in samples.items()}
     assert 0 < p50["items, 20, cached"] < p50["add"]
     # The lists are again what they were.
-    with Client(stage.url(USUAL)) as client:
+    with Client(environment.url(USUAL)) as client:
         client.measure(request("GET", "/api/mylist/stats", user=user_id(1)), status=200, cache="hit")
         assert b'"total":25' in client.answer.body
 
 
-def test_drivers(stage: Stage) -> None:
-    drivers = Drivers()
+def test_drivers(environment: Environment) -> None:
+    drivers = DriverComparison()
 
-    samples = drivers.measure(stage, 0)
+    samples = drivers.measure(environment, 0)
 
     assert set(samples) == set(drivers.references)
     assert all(sample.rate and sample.processor and sample.p50 for sample in samples.values())
 
 
-def test_holds_of_the_event_loop(stage: Stage) -> None:
-    holding = Holding()
+def test_blocking_of_the_event_loop(environment: Environment) -> None:
+    blocking = LoopBlocking()
 
-    samples = holding.measure(stage, 0)
+    samples = blocking.measure(environment, 0)
 
-    assert set(samples) == set(holding.references)
-    held = {name: sample.held or 0 for name, sample in samples.items()}
+    assert set(samples) == set(blocking.references)
+    held = {name: sample.blocked or 0 for name, sample in samples.items()}
     # Documents are fetched and rendered a hundred at a time, and that takes longer than anything else.
     assert all(0 < each < held[UNKNOWN] for name, each in held.items() if name != UNKNOWN)
 
 
-def test_memory(stage: Stage) -> None:
-    samples = Memory(USUAL).measure(stage, 0)
+def test_memory(environment: Environment) -> None:
+    samples = Memory(USUAL).measure(environment, 0)
 
     assert 545 < (samples[OF_A_LIST].memory or 0) < 1000
 
@@ -125,28 +127,28 @@ def test_memory(stage: Stage) -> None:
 def test_lists_of_others_are_many_and_ask_for_nothing(opened: Stores) -> None:
     with Redis.from_url(opened.redis.uri) as redis:
         before = redis.dbsize()
-        place(opened.redis.uri, Placed("other-", 12_345, 25), TITLES)
+        fill(opened.redis.uri, CachedLists("other-", 12_345, 25), TITLES)
 
         assert redis.dbsize() == before + 12_345
         assert redis.memory_usage(key_of("other-00012345")) == redis.memory_usage(key_of("other-00000001"))
 
 
-def test_placed_lists_begin_alike_whatever_their_length(stage: Stage) -> None:
+def test_filled_lists_begin_alike_whatever_their_length(environment: Environment) -> None:
     pages = []
-    with Client(stage.url(USUAL)) as client:
-        for placed in (Placed("long-", 3, 3000), Placed("short-", 3, 25)):
-            stage.place(placed, USUAL)
-            user = f"{placed.prefix}00000002"
+    with Client(environment.url(USUAL)) as client:
+        for lists in (CachedLists("long-", 3, 3000), CachedLists("short-", 3, 25)):
+            environment.fill_redis(lists, USUAL)
+            user = f"{lists.prefix}00000002"
             client.measure(request("GET", "/api/mylist/items", user=user), status=200, cache="hit")
             page = client.answer.json()["data"]
-            assert page["total"] == placed.length
+            assert page["total"] == lists.length
             pages.append([(item["content"], item["addedAt"]) for item in page["items"]])
     assert pages[0] == pages[1]
     assert all(content for content, _ in pages[0])
 
 
-def test_an_answer_that_was_not_expected_ends_the_measurement(stage: Stage) -> None:
-    with Client(stage.url(USUAL)) as client:
+def test_an_answer_that_was_not_expected_ends_the_measurement(environment: Environment) -> None:
+    with Client(environment.url(USUAL)) as client:
         with pytest.raises(UnexpectedAnswerError, match="200, hit in place of 200, miss"):
             client.measure(request("GET", "/api/mylist/items", user=user_id(2)), status=200, cache="miss")
         with pytest.raises(UnexpectedAnswerError, match="400, None in place of 200, any"):
@@ -155,8 +157,8 @@ def test_an_answer_that_was_not_expected_ends_the_measurement(stage: Stage) -> N
 
 @pytest.mark.usefixtures("generator")
 def test_where_py_spy_may_not_look_it_says_what_it_needs(
-    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage.service(USUAL).process, "pid", 2**22 - 1)  # nobody's
+    monkeypatch.setattr(environment.service(USUAL).process, "pid", 2**22 - 1)  # nobody's
     with pytest.raises(ProfileError, match="the right to trace processes"):
-        record(stage, tmp_path / "profile.svg")
+        record(environment, tmp_path / "profile.svg")

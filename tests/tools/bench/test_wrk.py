@@ -6,9 +6,9 @@ import pytest
 
 from bench import wrk
 from bench.samples import Sample
-from bench.wrk import Asking, Load, WrkError
+from bench.wrk import Load, Workload, WrkError
 
-NOWHERE = Load("http://127.0.0.1:9", Asking("empty", "user-", 1, Path("etags")), connections=1)
+NOWHERE = Load("http://127.0.0.1:9", Workload("empty", "user-", 1, Path("etags")), connections=1)
 
 PRINTED = """Running 3s test @ http://127.0.0.1:3000
   1 threads and 16 connections

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.e2e import locust
+from tests.e2e import locust_job
+from tests.e2e.background_load import failures_last, summary
 from tests.e2e.cluster import Object, is_ready
 from tests.e2e.leftovers import left, undocumented
 from tests.e2e.steps import drainable
-from tests.e2e.strain import failures_last, summary
 
 
 def made(kind: str, name: str, instance: str = "mylist") -> Object:
@@ -75,10 +75,10 @@ def test_the_load_test_is_put_into_the_namespace_of_the_run() -> None:
     objects = [
         made("ConfigMap", "settings") | {"data": {"LOCUST_USERS": "240", "LOADTEST_LEEWAY": "1"}},
         made("RoleBinding", "account") | {"subjects": [{"kind": "ServiceAccount", "namespace": "default"}]},
-        made("Job", locust.MASTER) | job,
+        made("Job", locust_job.MASTER) | job,
     ]
 
-    settings, binding, master = locust.adjusted(objects, {"LOCUST_USERS": "9"}, "registry/loadtest:2", "e2e")
+    settings, binding, master = locust_job.adjusted(objects, {"LOCUST_USERS": "9"}, "registry/loadtest:2", "e2e")
 
     assert {each["metadata"]["namespace"] for each in (settings, binding, master)} == {"e2e"}
     assert settings["data"] == {"LOCUST_USERS": "9", "LOADTEST_LEEWAY": "1"}
@@ -90,11 +90,11 @@ def test_a_setting_that_the_load_test_does_not_know_is_refused() -> None:
     objects = [made("ConfigMap", "settings") | {"data": {"LOCUST_USERS": "240"}}]
 
     with pytest.raises(AssertionError, match="LOCUST_USRES"):
-        locust.adjusted(objects, {"LOCUST_USRES": "9"}, "registry/loadtest:2", "e2e")
+        locust_job.adjusted(objects, {"LOCUST_USRES": "9"}, "registry/loadtest:2", "e2e")
 
 
 def test_the_verdict_is_the_last_line_of_the_log() -> None:
-    assert locust.figures('a table\n{"missed": []}\n') == {"missed": []}
+    assert locust_job.read_verdict('a table\n{"missed": []}\n') == {"missed": []}
 
 
 def test_a_verdict_is_summed_up() -> None:
@@ -102,8 +102,8 @@ def test_a_verdict_is_summed_up() -> None:
     failures = {"GET /items: 503 DATABASE_BUSY": 1, "POST /add: 503 OVERLOADED": 1, "POST /add: connection reset": 1}
     verdict = {"routes": routes, "failures": failures, "missed": ["reads: p99"], "thresholds": [{}, {}, {}, {}]}
 
-    assert locust.lost(verdict) == 1
-    assert locust.told(verdict) == "Locust: 1,100 requests, 3 failed, 1 not by a 503, 1 of 4 thresholds missed"
+    assert locust_job.lost(verdict) == 1
+    assert locust_job.summary(verdict) == "Locust: 1,100 requests, 3 failed, 1 not by a 503, 1 of 4 thresholds missed"
 
 
 def report(**other: object) -> dict[str, Any]:

@@ -7,8 +7,7 @@ from random import Random
 
 import pytest
 
-from mylist.lists.item import iso_format
-from tests.faults.freshness.check import LATE, Findings, Kind, check
+from mylist.domain.timestamps import iso_format
 from tests.faults.freshness.history import (
     MONGODB,
     Action,
@@ -24,6 +23,7 @@ from tests.faults.freshness.history import (
     Stats,
     in_order,
 )
+from tests.faults.freshness.linearizability import LATE_S, Findings, Kind, check
 
 SHOWS = frozenset({2, 5, 8})
 
@@ -230,15 +230,15 @@ class TestNotAcknowledged:
 
     def test_it_does_not_happen_any_more_after_a_long_time(self) -> None:
         """Seen not to have happened after that, it will not."""
-        removed = did(0, 1, Add(1, A)), tried(2, 3, Remove(1)), did(LATE + 4, LATE + 5, page((1, A)))
-        assert found(*removed, did(LATE + 6, LATE + 7, page())) == [Kind.STALE]
-        added = tried(0, 1, Add(1, None)), did(LATE + 2, LATE + 3, page())
-        assert len(found(*added, did(LATE + 4, LATE + 5, page((1, A))))) == 1
+        removed = did(0, 1, Add(1, A)), tried(2, 3, Remove(1)), did(LATE_S + 4, LATE_S + 5, page((1, A)))
+        assert found(*removed, did(LATE_S + 6, LATE_S + 7, page())) == [Kind.STALE]
+        added = tried(0, 1, Add(1, None)), did(LATE_S + 2, LATE_S + 3, page())
+        assert len(found(*added, did(LATE_S + 4, LATE_S + 5, page((1, A))))) == 1
 
     def test_it_may_be_noticed_a_long_time_after_it_happened(self) -> None:
-        assert not found(did(0, 1, Add(1, A)), tried(2, 3, Remove(1)), did(LATE + 4, LATE + 5, page()))
-        assert not found(tried(0, 1, Add(1, None)), did(LATE + 2, LATE + 3, page((1, A))))
-        assert not found(tried(0, 1, Add(1, None)), did(LATE + 2, LATE + 3, Contains(1, present=True)))
+        assert not found(did(0, 1, Add(1, A)), tried(2, 3, Remove(1)), did(LATE_S + 4, LATE_S + 5, page()))
+        assert not found(tried(0, 1, Add(1, None)), did(LATE_S + 2, LATE_S + 3, page((1, A))))
+        assert not found(tried(0, 1, Add(1, None)), did(LATE_S + 2, LATE_S + 3, Contains(1, present=True)))
 
     def test_it_explains_counts_and_refusals(self) -> None:
         """It was seen on no page: its date is not known."""
@@ -359,7 +359,7 @@ class TestAtTheEnd:
 class TestAgainstEveryOrder:
     """The same verdict as by trying every order of the operations, on thousands of short histories."""
 
-    @pytest.mark.parametrize("late", [0.5, 2.0, LATE])
+    @pytest.mark.parametrize("late", [0.5, 2.0, LATE_S])
     @pytest.mark.parametrize("seed", range(5))
     def test_on_random_histories(self, seed: int, late: float) -> None:
         dice = Random(f"{seed} {late}")
@@ -413,7 +413,7 @@ def some_page(dice: Random, items: list[Item]) -> Page:
 
 
 def has_an_order(history: list[Operation], late: float) -> bool:
-    """Whether the operations can have happened one after the other; slow, and too simple to be wrong."""
+    """Return whether the operations can have happened one after the other; slow, and too simple to be wrong."""
     seen = {item for each in history if isinstance(each.action, Page) for item in each.action.items}
     told = {(each.action.title, each.action.added_at) for each in history if isinstance(each.action, Add)}
 
@@ -456,7 +456,7 @@ def without(title: int, items: dict[int, str]) -> dict[int, str]:
 
 
 def fits(items: dict[int, str], action: Action) -> bool:
-    """Whether that can be seen of a list."""
+    """Return whether that can be seen of a list."""
     match action:
         case Page():
             return some_slice(items, action) == action.items and action.total == len(items)

@@ -7,9 +7,9 @@ import pytest
 
 from devtools.http_client import Answer
 from tests.faults.freshness.answers import UnexpectedAnswerError, read_export, title_id, title_type
-from tests.faults.freshness.check import Kind, check
-from tests.faults.freshness.device import Device
 from tests.faults.freshness.history import Action, Add, Change, Contains, Discard, Operation, Remove, as_page
+from tests.faults.freshness.linearizability import Kind, check
+from tests.faults.freshness.sync_client import SyncClient
 from tests.faults.freshness.writes import Write, add, batch, clear, discard, merge, put, remove, replace
 
 A, B = "2026-01-01T00:00:00.000Z", "2026-01-01T00:00:01.000Z"
@@ -47,20 +47,20 @@ def changes(*each: dict[str, Any], since: str = "one", more: bool = False) -> An
 
 class TestDevice:
     def test_it_shows_the_list_that_the_changes_come_to(self) -> None:
-        device = Device()
-        assert device.read(changes(changed(1, A), changed(2, B))) == as_page([(2, B), (1, A)])
-        assert device.read(changes()) == as_page([(2, B), (1, A)])
-        assert device.read(changes(changed(1, None), changed(3, A), changed(1, None))) == as_page([(2, B), (3, A)])
-        assert device.read(changes(changed(2, None), changed(2, A))) == as_page([(2, A), (3, A)])
+        sync_client = SyncClient()
+        assert sync_client.read(changes(changed(1, A), changed(2, B))) == as_page([(2, B), (1, A)])
+        assert sync_client.read(changes()) == as_page([(2, B), (1, A)])
+        assert sync_client.read(changes(changed(1, None), changed(3, A), changed(1, None))) == as_page([(2, B), (3, A)])
+        assert sync_client.read(changes(changed(2, None), changed(2, A))) == as_page([(2, A), (3, A)])
 
     def test_it_asks_with_the_token_of_the_last_answer(self) -> None:
-        device = Device()
-        first = device.path
-        device.read(changes(changed(1, A), since="two"))
-        assert device.path == f"{first}&since=two"
-        device.forget()
-        assert device.path == first
-        assert device.read(changes(changed(2, B))) == as_page([(2, B)])
+        sync_client = SyncClient()
+        first = sync_client.path
+        sync_client.read(changes(changed(1, A), since="two"))
+        assert sync_client.path == f"{first}&since=two"
+        sync_client.forget()
+        assert sync_client.path == first
+        assert sync_client.read(changes(changed(2, B))) == as_page([(2, B)])
 
     @pytest.mark.parametrize(
         "unexpected",
@@ -73,19 +73,19 @@ class TestDevice:
         ],
     )
     def test_an_unexpected_answer_leaves_it_as_it_was(self, unexpected: Answer) -> None:
-        device = Device()
-        device.read(changes(changed(1, A)))
-        path = device.path
+        sync_client = SyncClient()
+        sync_client.read(changes(changed(1, A)))
+        path = sync_client.path
         with pytest.raises(UnexpectedAnswerError):
-            device.read(unexpected)
-        assert device.path == path
-        assert device.read(changes()) == as_page([(1, A)])
+            sync_client.read(unexpected)
+        assert sync_client.path == path
+        assert sync_client.read(changes()) == as_page([(1, A)])
 
     def test_a_change_that_the_service_skips_is_a_violation(self) -> None:
         def seen(*answers: Answer) -> list[Kind]:
-            device = Device()
+            sync_client = SyncClient()
             history = [Operation(0, 1, 0, Add(1, A)), Operation(2, 3, 0, Add(2, B)), Operation(4, 5, 0, Remove(1))]
-            reads = [Operation(6 + turn, 6.5 + turn, 0, device.read(each)) for turn, each in enumerate(answers)]
+            reads = [Operation(6 + turn, 6.5 + turn, 0, sync_client.read(each)) for turn, each in enumerate(answers)]
             return [violation.kind for violation in check([*history, *reads], shows=frozenset({2})).violations]
 
         assert not seen(changes(changed(2, B)))

@@ -13,9 +13,9 @@ from typing import Any
 import gevent.socket
 
 from loadtests import autoscaler
-from loadtests.locustfile import Browse, CachedLatency, Course, Mixed, Ramp, Soak, Spike
+from loadtests.locustfile import Browse, CachedLatency, LoadShape, Mixed, Ramp, Soak, Spike
 
-__all__ = ["Browse", "CachedLatency", "Course", "Mixed", "Ramp", "Soak", "Spike"]
+__all__ = ["Browse", "CachedLatency", "LoadShape", "Mixed", "Ramp", "Soak", "Spike"]
 
 _ADDRESSES = os.environ.get("ADDRESSES", "").split()
 _turns = count()

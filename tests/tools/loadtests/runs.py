@@ -12,7 +12,7 @@ from devtools.service_process import environment
 ROOT = Path(__file__).parents[3]
 PEOPLE = 50
 TITLES = 100
-_TIMEOUT = 50.0
+_TIMEOUT_S = 50.0
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def command(scenario: str, host: str, output: Path) -> list[str]:
 
 
 def run(scenario: str, host: str, output: Path, *options: str) -> Run:
-    """Runs `python -m loadtests` against a service that has the small load set."""
+    """Run `python -m loadtests` against a service that has the small load set."""
     done = subprocess.run(
         [*command(scenario, host, output), *options],
         check=False,
@@ -44,13 +44,13 @@ def run(scenario: str, host: str, output: Path, *options: str) -> Run:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=_TIMEOUT,
+        timeout=_TIMEOUT_S,
     )
     return Run(done.returncode, done.stdout, output)
 
 
 def seed(mongodb_uri: str, folder: Path) -> None:
-    """Fills a database with the small load set."""
+    """Fill a database with the small load set."""
     sizes = ["--users", str(PEOPLE), "--titles", str(TITLES)]
     subprocess.run(
         [sys.executable, "-m", "mylist", "seed", *sizes],
@@ -58,5 +58,5 @@ def seed(mongodb_uri: str, folder: Path) -> None:
         cwd=folder,
         env=environment({"MONGODB_URI": mongodb_uri}),
         capture_output=True,
-        timeout=_TIMEOUT,
+        timeout=_TIMEOUT_S,
     )

@@ -8,8 +8,8 @@ import pytest
 
 from devtools.ports import free_port
 from loadtests import autoscaler
-from loadtests.autoscaler import Sample, Scaling, Watch
-from tests.tools.loadtests.kubernetes import NAME, Kubernetes, kubernetes
+from loadtests.autoscaler import AutoscalerWatch, Sample, Scaling
+from tests.tools.loadtests.fake_kubernetes import NAME, Kubernetes, kubernetes
 
 
 @pytest.fixture
@@ -22,15 +22,15 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kuberne
 
 
 def seen(name: str = NAME) -> Scaling:
-    """Looks at it once, at the end."""
-    watch = Watch(name)
+    """Look at it once, at the end."""
+    watch = AutoscalerWatch(name)
     watch.begin()
     return watch.end()
 
 
 def test_replicas_are_seen_in_the_course_of_the_window(cluster: Kubernetes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(autoscaler, "INTERVAL", 0.01)
-    watch = Watch(NAME)
+    monkeypatch.setattr(autoscaler, "INTERVAL_S", 0.01)
+    watch = AutoscalerWatch(NAME)
 
     watch.begin()
     with gevent.Timeout(10):
@@ -41,7 +41,7 @@ def test_replicas_are_seen_in_the_course_of_the_window(cluster: Kubernetes, monk
             cluster.status = {"currentReplicas": current, "desiredReplicas": desired}
     scaling = watch.end()
 
-    assert (scaling.name, scaling.least, scaling.most, scaling.remark) == (NAME, 3, 20, "")
+    assert (scaling.name, scaling.min_replicas, scaling.max_replicas, scaling.remark) == (NAME, 3, 20, "")
     assert [(each.current, each.desired) for each in scaling.changes[:3]] == [(3, 3), (3, 5), (5, 5)]
     seconds = [each.second for each in scaling.samples]
     assert seconds == sorted(seconds)
@@ -62,12 +62,12 @@ def test_an_autoscaler_that_has_done_nothing_yet_is_read(cluster: Kubernetes) ->
 
     scaling = seen()
 
-    assert (scaling.least, scaling.most) == (1, 4)
+    assert (scaling.min_replicas, scaling.max_replicas) == (1, 4)
     assert {(each.current, each.desired) for each in scaling.samples} == {(0, 0)}
 
 
 def test_a_token_that_is_renewed_is_read_anew(cluster: Kubernetes) -> None:
-    watch = Watch(NAME)
+    watch = AutoscalerWatch(NAME)
     watch.begin()
     gevent.sleep(0.05)
     cluster.token = "another"

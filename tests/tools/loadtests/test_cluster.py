@@ -16,7 +16,7 @@ from devtools.ports import free_port
 from devtools.scrape import Metrics
 from devtools.service_process import Service, environment
 from tests.conftest import Serve
-from tests.tools.loadtests.kubernetes import NAME, Kubernetes, kubernetes
+from tests.tools.loadtests.fake_kubernetes import NAME, Kubernetes, kubernetes
 from tests.tools.loadtests.runs import PEOPLE, ROOT, TITLES, seed
 
 ADDRESSES = "127.0.0.1", "127.0.0.2"
@@ -62,7 +62,7 @@ def cluster(tmp_path: Path) -> Iterator[Kubernetes]:
 
 
 def run(service: Service, cluster: Kubernetes, **changes: str) -> tuple[subprocess.CompletedProcess[str], Any, int]:
-    """Runs a master and a worker; gives how the master ended, its verdict as data, and the status of the worker."""
+    """Run a master and a worker; return how the master ended, its verdict as data, and the status of the worker."""
     port = str(free_port())
     given = {
         "LOADTEST_SCENARIO": "cached-latency",
@@ -143,7 +143,7 @@ def test_a_run_in_a_cluster_sums_up_the_replicas_and_tells_of_the_autoscaler(
 
 
 def moved(verdict: Any) -> bool:
-    """Whether the only user had the replica whose metrics alone are known for a part of the time."""
+    """Return whether the only user had the replica whose metrics alone are known for a part of the time."""
     requests: int = verdict["routes"][ITEMS]["requests"]
     few = re.match(r"the service counted (\d+) of", verdict["remark"])
     return 0 < int(few[1] if few else requests) < requests

@@ -11,7 +11,7 @@ STATS = ("GET", "/api/mylist/stats")
 
 
 def exposition(started: float, **routes: dict[str, int]) -> str:
-    """Makes what `/metrics` says; the buckets are cumulative, by their bound as text, and of 200 unless named."""
+    """Make what `/metrics` says; the buckets are cumulative, by their bound as text, and of 200 unless named."""
     lines = ["# TYPE process_start_time_seconds gauge", f"process_start_time_seconds {started}"]
     lines += ["# TYPE http_server_request_duration_seconds histogram"]
     for route, buckets in routes.items():

@@ -7,7 +7,7 @@ from math import log
 import pytest
 
 from loadtests.population import Population, Zipf
-from mylist.seeding.load_set import title_id, title_type
+from mylist.seeding.synthetic_data import title_id, title_type
 
 DRAWS = 100_000
 

@@ -37,7 +37,7 @@ Delayed = Callable[[str], str]
 
 @pytest.fixture(scope="module", autouse=True)  # so that it outlives the services that lean on it
 def delayed() -> Iterator[Delayed]:
-    """Gives an address of what another one leads to, 20 ms further away."""
+    """Return an address of what another one leads to, 20 ms further away."""
     with ExitStack() as started:
 
         def start(url: str) -> str:
@@ -101,7 +101,7 @@ def test_a_service_that_is_20_ms_slower_fails_and_it_says_by_how_much(
 
 
 def run_locust(*options: str) -> subprocess.CompletedProcess[str]:
-    """Runs Locust itself, as one process."""
+    """Run Locust itself, as one process."""
     return subprocess.run(
         [*LOCUST, *options], check=False, cwd=ROOT, env=environment({}), capture_output=True, text=True, timeout=40
     )
@@ -213,8 +213,8 @@ def test_a_service_that_cannot_be_tested_gets_no_verdict(service: Service, optio
 
 def test_every_plan_has_a_scenario_and_locust_finds_it() -> None:
     # In a process of its own, because Locust patches the one that imports it.
-    says = "import loadtests.locustfile as f, loadtests.plans as p; print(set(f.SCENARIOS) == set(p.PLANS),"
-    says += " all(c.__name__ in f.__all__ for c in f.SCENARIOS.values()))"
+    says = "import loadtests.locustfile as f, loadtests.scenarios as p; print(set(f.USER_CLASSES) == set(p.SCENARIOS),"
+    says += " all(c.__name__ in f.__all__ for c in f.USER_CLASSES.values()))"
     done = subprocess.run([sys.executable, "-c", says], cwd=ROOT, check=True, capture_output=True, text=True)
 
     assert done.stdout.split() == ["True", "True"]

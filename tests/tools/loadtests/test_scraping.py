@@ -9,7 +9,7 @@ import pytest
 
 from devtools.ports import free_port
 from loadtests.scraping import Scrapes
-from tests.answering import Answering, answering
+from tests.fake_http_server import FakeHttpHandler, fake_http_server
 from tests.tools.loadtests.test_histogram import ITEMS, exposition
 
 
@@ -25,11 +25,11 @@ class Replica:
 def replica() -> Iterator[Replica]:
     replica = Replica()
 
-    class Handler(Answering):
+    class Handler(FakeHttpHandler):
         def do_GET(self) -> None:  # noqa: N802 - as http.server calls it
             self.answer(replica.says.encode(), "text/plain; version=0.0.4")
 
-    with answering(Handler) as port:
+    with fake_http_server(Handler) as port:
         replica.url = f"http://127.0.0.1:{port}/metrics"
         yield replica
 
@@ -105,7 +105,7 @@ class Pods:
 def pods(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pods]:
     pods = Pods()
 
-    class Handler(Answering):
+    class Handler(FakeHttpHandler):
         def do_GET(self) -> None:  # noqa: N802 - as http.server calls it
             said = pods.says[self.headers["host"].partition(":")[0]]
             self.answer(said.encode(), "text/plain; version=0.0.4", 200 if said else 503)
@@ -113,7 +113,7 @@ def pods(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pods]:
     with ExitStack() as started:
         port = free_port()
         for address in pods.says:
-            started.enter_context(answering(Handler, host=address, port=port))
+            started.enter_context(fake_http_server(Handler, host=address, port=port))
         pods.url = f"dns+http://replicas.test:{port}/metrics"
         monkeypatch.setattr("loadtests.scraping.socket.getaddrinfo", pods.resolve)
         yield pods

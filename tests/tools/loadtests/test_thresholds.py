@@ -3,14 +3,14 @@
 import re
 from pathlib import Path
 
-from loadtests.plans import PLANS
-from loadtests.thresholds import THRESHOLDS, Threshold, of
+from loadtests.scenarios import SCENARIOS
+from loadtests.thresholds import THRESHOLDS, Threshold, thresholds_of
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "loadtest.md"
 
 
 def test_the_documented_promise_is_held_under_a_load_worth_the_name() -> None:
-    [promise] = of("cached-latency")
+    [promise] = thresholds_of("cached-latency")
 
     assert promise.kind == "reads"
     assert promise.p99 <= 10
@@ -18,7 +18,7 @@ def test_the_documented_promise_is_held_under_a_load_worth_the_name() -> None:
 
 
 def test_every_scenario_has_thresholds_and_nothing_else_has() -> None:
-    assert {threshold.scenario for threshold in THRESHOLDS} == set(PLANS)
+    assert {threshold.scenario for threshold in THRESHOLDS} == set(SCENARIOS)
 
 
 def test_no_requests_have_two_rows() -> None:
@@ -42,7 +42,7 @@ def test_the_document_has_the_same_thresholds() -> None:
 def test_the_document_has_the_same_scenarios() -> None:
     rows = re.findall(r"^\| `([a-z-]+)` \| ([^|]+) \| (\d+) \| (\d+) s \|$", DOCUMENT.read_text(), re.MULTILINE)
     assert [(name, int(users), int(seconds)) for name, _, users, seconds in rows] == [
-        (plan.name, plan.users, plan.seconds) for plan in PLANS.values()
+        (scenario.name, scenario.users, scenario.seconds) for scenario in SCENARIOS.values()
     ]
 
 

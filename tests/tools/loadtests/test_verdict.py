@@ -7,8 +7,8 @@ from math import inf
 import pytest
 
 from loadtests.autoscaler import Sample, Scaling
-from loadtests.figures import Figures, Seen, merge
 from loadtests.histogram import Histogram
+from loadtests.results import RequestStats, RunResult, merge
 from loadtests.thresholds import Threshold
 from loadtests.verdict import as_data, judge, misses, report
 
@@ -17,23 +17,23 @@ ADD = ("POST", "/api/mylist/add")
 REMOVE = ("DELETE", "/api/mylist/remove/{content_id}")
 READS = Threshold("mixed", "reads", p95=5, p99=10, errors=0.01, rate=90)
 WRITES = Threshold("mixed", "writes", p95=50, p99=100, errors=0.01, rate=2)
-QUICK = Figures(
+QUICK = RunResult(
     scenario="mixed",
     users=10,
     seconds=10.0,
     seen={
-        ITEMS: Seen(1000, 0, {1.25: 900, 4.0: 85, 9.5: 14, 70.0: 1}),
-        ADD: Seen(10, 0, {20.0: 10}),
-        REMOVE: Seen(10, 0, {30.0: 10}),
+        ITEMS: RequestStats(1000, 0, {1.25: 900, 4.0: 85, 9.5: 14, 70.0: 1}),
+        ADD: RequestStats(10, 0, {20.0: 10}),
+        REMOVE: RequestStats(10, 0, {30.0: 10}),
     },
 )
 
 
-def missed(figures: Figures, *, share: float = 1.0, leeway: float = 1.0) -> list[str]:
-    return misses(figures, judge(figures, [READS, WRITES], share=share, leeway=leeway))
+def missed(result: RunResult, *, share: float = 1.0, leeway: float = 1.0) -> list[str]:
+    return misses(result, judge(result, [READS, WRITES], share=share, leeway=leeway))
 
 
-def with_reads(**changes: object) -> Figures:
+def with_reads(**changes: object) -> RunResult:
     return replace(QUICK, seen={**QUICK.seen, ITEMS: replace(QUICK.seen[ITEMS], **changes)})  # type: ignore[arg-type]
 
 
@@ -42,7 +42,7 @@ def test_what_keeps_every_threshold_misses_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("figures", "line"),
+    ("result", "line"),
     [
         (
             with_reads(times={1.0: 985, 27.5: 15}),
@@ -54,13 +54,13 @@ def test_what_keeps_every_threshold_misses_none() -> None:
     ],
     ids=["p99", "p95", "errors", "rate"],
 )
-def test_a_miss_says_which_and_by_how_much(figures: Figures, line: str) -> None:
-    assert f"MISSED mixed, reads: {line}" in missed(figures)
-    assert line in report(figures, judge(figures, [READS, WRITES]))
+def test_a_miss_says_which_and_by_how_much(result: RunResult, line: str) -> None:
+    assert f"MISSED mixed, reads: {line}" in missed(result)
+    assert line in report(result, judge(result, [READS, WRITES]))
 
 
 def test_reads_do_not_make_up_for_slow_writes() -> None:
-    slow = replace(QUICK, seen={**QUICK.seen, REMOVE: Seen(10, 0, {60.0: 9, 300.0: 1})})
+    slow = replace(QUICK, seen={**QUICK.seen, REMOVE: RequestStats(10, 0, {60.0: 9, 300.0: 1})})
 
     assert [line.partition(" is ")[0] for line in missed(slow)] == [
         "MISSED mixed, writes: p95",
@@ -101,19 +101,21 @@ def test_a_run_that_is_no_measurement_is_a_miss() -> None:
     ("percent", "milliseconds"), [(0, 1), (50, 1), (50.1, 2), (90, 2), (99, 3), (99.1, 7), (100, 7)]
 )
 def test_a_percentile_is_what_so_many_requests_did_not_exceed(percent: float, milliseconds: float) -> None:
-    assert Seen(100, 0, {2.0: 40, 1.0: 50, 7.0: 1, 3.0: 9}).percentile(percent) == milliseconds
+    assert RequestStats(100, 0, {2.0: 40, 1.0: 50, 7.0: 1, 3.0: 9}).percentile(percent) == milliseconds
 
 
 def test_routes_are_added_up() -> None:
-    assert merge([Seen(3, 1, {1.0: 2, 2.0: 1}), Seen(2, 0, {2.0: 2})]) == Seen(5, 1, {1.0: 2, 2.0: 3})
+    assert merge([RequestStats(3, 1, {1.0: 2, 2.0: 1}), RequestStats(2, 0, {2.0: 2})]) == RequestStats(
+        5, 1, {1.0: 2, 2.0: 3}
+    )
 
 
 def test_the_report_shows_each_threshold_and_both_sides_of_each_route() -> None:
     counted = {ITEMS: Histogram({0.001: 500, 0.002: 1001, inf: 1001})}
     failures = {"POST /api/mylist/add: 503 DATABASE_BUSY": 1200}
-    figures = replace(QUICK, counted=counted, failures=failures, remark="the service counted 1,001 of 1,020 requests")
+    result = replace(QUICK, counted=counted, failures=failures, remark="the service counted 1,001 of 1,020 requests")
 
-    lines = report(figures, judge(figures, [READS, WRITES])).splitlines()
+    lines = report(result, judge(result, [READS, WRITES])).splitlines()
 
     rows = [line.split() for line in lines]
     assert ["reads", "p99", "9.50", "ms", "<", "10.00", "ms", "kept"] in rows
@@ -121,7 +123,7 @@ def test_the_report_shows_each_threshold_and_both_sides_of_each_route() -> None:
     [compared] = [line for line in lines if line.startswith("GET /api/mylist/items")]
     assert compared.split()[2:7] == ["1,000", "1,001", "1.25", "1.00", "0.25"]
     assert "1,200 times POST /api/mylist/add: 503 DATABASE_BUSY" in lines
-    assert figures.remark in lines
+    assert result.remark in lines
     assert lines[-1] == "mixed: every threshold is kept"
 
 
@@ -140,14 +142,14 @@ def test_the_data_is_json_and_has_it_all() -> None:
 
 def test_the_replicas_are_told_change_by_change_and_change_no_verdict() -> None:
     samples = tuple(Sample(5.0 * number, current, 6) for number, current in enumerate((3, 3, 6, 6)))
-    figures = replace(QUICK, scaling=Scaling("mylist", 3, 20, samples, "the autoscaler mylist could not be read: 503"))
+    result = replace(QUICK, scaling=Scaling("mylist", 3, 20, samples, "the autoscaler mylist could not be read: 503"))
 
-    lines = report(figures, judge(figures, [READS, WRITES])).splitlines()
+    lines = report(result, judge(result, [READS, WRITES])).splitlines()
 
     first = lines.index("autoscaler mylist: 3 to 6 replicas, 6 to 6 desired; 3 to 20 allowed")
     rows = [["second", "current", "desired"], ["0", "3", "6"], ["10", "6", "6"], ["15", "6", "6"]]
     assert [line.split() for line in lines[first + 1 : first + 5]] == rows
     assert lines[first + 5] == "the autoscaler mylist could not be read: 503"
     assert lines[-1] == "mixed: every threshold is kept"
-    data = json.loads(json.dumps(as_data(figures, [])))
+    data = json.loads(json.dumps(as_data(result, [])))
     assert data["autoscaler"]["samples"][2] == {"second": 10.0, "current": 6, "desired": 6}

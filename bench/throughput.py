@@ -1,0 +1,91 @@
+"""How many requests a second a server answers, and in how many milliseconds each, under the load of wrk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from bench import wrk
+from bench.environment import USERS, Environment, Reads, Server
+from bench.redis_fill import CachedLists
+from bench.samples import Sample
+from bench.wrk import Load, Workload
+
+EVERYBODY = "user-"
+USUAL_CONNECTIONS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One kind of requests to one server.
+
+    Attributes:
+        name: in plain words.
+        server: who is asked.
+        requests: the kind; see `requests.lua`.
+        of: the case that it is compared with; None for one that others are compared with.
+        connections: how many are open.
+        lists: whose lists are asked for, when not those of the load set.
+    """
+
+    name: str
+    server: Server
+    requests: str
+    of: str | None = "empty route"
+    connections: int = USUAL_CONNECTIONS
+    lists: CachedLists | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """Cases that take turns, beginning with another one in each round; or are measured at the same time.
+
+    At the same time they share whatever else the machine does, which is many times what some of them differ by.
+    """
+
+    cases: tuple[Case, ...]
+    at_once: bool = False
+
+    @property
+    def references(self) -> dict[str, str | None]:
+        """The rows, each with the one that it is compared with."""
+        return {case.name: case.of for case in self.cases}
+
+    def measure(self, environment: Environment, number: int) -> dict[str, Sample]:
+        """Measure one round.
+
+        Raises:
+            WrkError: wrk is not installed, or a request failed.
+        """
+        first = number % len(self.cases)
+        cases = self.cases[first:] + self.cases[:first]
+        turns = [cases] if self.at_once else [(case,) for case in cases]
+        return {
+            case.name: sample for turn in turns for case, sample in zip(turn, _measure(environment, turn), strict=True)
+        }
+
+
+def _measure(environment: Environment, cases: Sequence[Case]) -> list[Sample]:
+    loads = [load(environment, case) for case in cases]
+    for case in cases:
+        if case.lists:
+            environment.fill_redis(case.lists, case.server)
+    before = [environment.reads(case.server) for case in cases]
+    samples = wrk.measure(*loads)
+    after = [environment.reads(case.server) for case in cases]
+    return [_with_share(*each) for each in zip(samples, before, after, strict=True)]
+
+
+def _with_share(sample: Sample, before: Reads | None, after: Reads | None) -> Sample:
+    if before is None or after is None:
+        return sample
+    hits, reads = (now - then for now, then in zip(after, before, strict=True))
+    return msgspec.structs.replace(sample, cached=hits / reads)
+
+
+def load(environment: Environment, case: Case) -> Load:
+    """Return the load of a case; its server runs then."""
+    prefix, users = (case.lists.prefix, case.lists.users) if case.lists else (EVERYBODY, USERS)
+    return Load(
+        environment.url(case.server), Workload(case.requests, prefix, users, environment.etags), case.connections
+    )

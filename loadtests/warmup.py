@@ -1,0 +1,58 @@
+"""Before a run: every list is read once, as the promise is about what was read before."""
+
+import time
+from functools import partial
+
+import gevent
+from gevent.pool import Pool
+from geventhttpclient.useragent import CompatResponse, ConnectionError, UserAgent  # noqa: A004 - its name there
+
+from loadtests.response_checks import read_page
+from mylist.seeding.synthetic_data import user_id
+
+_CONCURRENCY = 16
+_TIMEOUT_S = 10.0
+"""Seconds that a service may take to believe its Redis."""
+_POLL_INTERVAL_S = 0.1
+
+
+class NotReadyError(Exception):
+    """The service cannot be tested as it is; the message is one line that says why."""
+
+
+def warm(host: str, people: int) -> None:
+    """Read the list of everybody once.
+
+    Raises:
+        NotReadyError: the service is not named, does not answer, does not cache, or is not seeded.
+    """
+    if not host:
+        raise NotReadyError("--host names no service")
+    print(f"reading {people:,} lists once ...", flush=True)
+    with UserAgent(
+        concurrency=_CONCURRENCY, max_retries=0, connection_timeout=_TIMEOUT_S, network_timeout=_TIMEOUT_S
+    ) as agent:
+        read = partial(_read, agent, host)
+        try:
+            _wait_for_cache(read)
+            last = read(people)
+            if not read_page(last.content, user_id(people)).total:
+                raise NotReadyError(f"{user_id(people)} has no list; fill the service's MongoDB by `mylist seed`")
+            for _ in Pool(_CONCURRENCY).imap_unordered(read, range(1, people + 1), maxsize=_CONCURRENCY):
+                pass
+        except (ConnectionError, OSError) as error:
+            raise NotReadyError(f"{host} does not answer as it should: {error}") from error
+
+
+def _read(agent: UserAgent, host: str, person: int) -> CompatResponse:
+    answer = agent.urlopen(f"{host}/api/mylist/items?pageSize=100", headers={"user-id": user_id(person)})
+    answer.content  # noqa: B018 - reading it gives the connection back
+    return answer
+
+
+def _wait_for_cache(read: partial[CompatResponse]) -> None:
+    deadline = time.monotonic() + _TIMEOUT_S
+    while (cache := read(1).headers.get("x-cache", "hit")) != "hit":
+        if time.monotonic() > deadline:
+            raise NotReadyError(f"lists are not cached (X-Cache: {cache}); is the service's Redis there?")
+        gevent.sleep(_POLL_INTERVAL_S)

@@ -1,0 +1,162 @@
+"""Parameters and headers as the OpenAPI document describes them; routes refer to them."""
+
+from typing import Any
+
+from mylist.domain.cache_result import CacheResult
+from mylist.domain.content import CONTENT_TYPES
+from mylist.domain.filter_and_sort import SORTS
+from mylist.domain.limits import DEFAULT_CHANGES, MAX_CHANGES, MAX_CURSOR_LENGTH, MAX_GENRE_LENGTH
+from mylist.domain.user_id import USER_ID_PATTERN
+from mylist.http.request import REQUEST_ID_PATTERN
+
+Json = dict[str, Any]
+
+ORDERS = ("asc", "desc")
+VIEWS = ("ids",)
+MODES = ("merge", "replace")
+
+USER_ID: Json = {
+    "name": "user-id",
+    "in": "header",
+    "required": True,
+    "description": "Whose list it is.",
+    "schema": {"type": "string", "pattern": f"^{USER_ID_PATTERN}$"},
+    "example": "507f1f77bcf86cd799439011",
+}
+IF_NONE_MATCH: Json = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "The ETag of the answer the client has; 304 when it still holds.",
+    "schema": {"type": "string"},
+}
+PAGE: Json = {
+    "name": "page",
+    "in": "query",
+    "description": "Which page, from 1; anything else counts as 1.",
+    "schema": {"type": "integer", "minimum": 1, "default": 1},
+}
+PAGE_SIZE: Json = {
+    "name": "pageSize",
+    "in": "query",
+    "description": "Items on a page; brought into the range that the service allows.",
+    "schema": {"type": "integer", "minimum": 1, "default": 20},
+}
+SINCE: Json = {
+    "name": "since",
+    "in": "query",
+    "description": "The token of the last answer; without one, what is on the list is told.",
+    "schema": {"type": "string"},
+}
+LIMIT: Json = {
+    "name": "limit",
+    "in": "query",
+    "description": "Most changes to tell.",
+    "schema": {"type": "integer", "minimum": 1, "maximum": MAX_CHANGES, "default": DEFAULT_CHANGES},
+}
+CONFIRM: Json = {
+    "name": "confirm",
+    "in": "query",
+    "description": "That the list shall be cleared, whatever is on it; required without `If-Match`.",
+    "schema": {"type": "string", "enum": ["true"]},
+}
+IF_MATCH: Json = {
+    "name": "If-Match",
+    "in": "header",
+    "description": "The ETag of the export, or of the first page of this `pageSize`: only what is there then goes.",
+    "schema": {"type": "string"},
+}
+MODE: Json = {
+    "name": "mode",
+    "in": "query",
+    "description": "Whether the items come to those that are on the list, or take their place.",
+    "schema": {"type": "string", "enum": list(MODES), "default": MODES[0]},
+}
+SELECTION: list[Json] = [
+    {
+        "name": "type",
+        "in": "query",
+        "description": "Only items of this type.",
+        "schema": {"type": "string", "enum": list(CONTENT_TYPES)},
+    },
+    {
+        "name": "genre",
+        "in": "query",
+        "description": "Only items of this genre, in upper or lower case; one that no movie or show has is refused.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": MAX_GENRE_LENGTH},
+        "example": "SciFi",
+    },
+    {
+        "name": "sort",
+        "in": "query",
+        "description": "What the items are sorted by; `addedAt` unless given.",
+        "schema": {"type": "string", "enum": list(SORTS)},
+    },
+    {
+        "name": "order",
+        "in": "query",
+        "description": "`asc` for titles and `desc` for dates unless given.",
+        "schema": {"type": "string", "enum": list(ORDERS)},
+    },
+    {
+        "name": "cursor",
+        "in": "query",
+        "allowEmptyValue": True,
+        "description": "Empty to begin, then the `nextCursor` of the answer before; in place of `page`.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]*$", "maxLength": MAX_CURSOR_LENGTH},
+    },
+    {
+        "name": "view",
+        "in": "query",
+        "description": "`ids` leaves the movies and shows out.",
+        "schema": {"type": "string", "enum": list(VIEWS)},
+    },
+]
+CONTENT_ID: Json = {
+    "name": "contentId",
+    "in": "path",
+    "required": True,
+    "description": "Which movie or show.",
+    "schema": {"type": "string"},
+    "example": "507f1f77bcf86cd799439012",
+}
+REQUEST_ID: Json = {
+    "X-Request-ID": {
+        "description": "The one of the request if it had a usable one, else a new one; log lines have it too.",
+        "required": True,
+        "schema": {"type": "string", "pattern": f"^{REQUEST_ID_PATTERN}$"},
+    }
+}
+ETAG: Json = {
+    "ETag": {
+        "description": "Stays as long as the body does.",
+        "required": True,
+        "schema": {"type": "string", "pattern": '^"[0-9a-f]{16}"$'},
+    }
+}
+X_CACHE: Json = {
+    "X-Cache": {
+        "description": "How the cache took part.",
+        "required": True,
+        "schema": {"type": "string", "enum": [result.value for result in CacheResult]},
+    }
+}
+LINK: Json = {
+    "Link": {
+        "description": "With any of `type`, `genre`, `sort`, `order`, `cursor` or `view`: where to go on (RFC 8288).",
+        "schema": {"type": "string"},
+    }
+}
+RETRY_AFTER: Json = {
+    "Retry-After": {
+        "description": "Seconds after which trying again makes sense.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1},
+    }
+}
+WWW_AUTHENTICATE: Json = {
+    "WWW-Authenticate": {
+        "description": "`Bearer`, and what is wrong with the token that was sent.",
+        "required": True,
+        "schema": {"type": "string"},
+    }
+}

@@ -1,0 +1,172 @@
+"""The query strings of the routes.
+
+`page` and `pageSize` are clamped and never refused, as in the documented API. Every other parameter is refused when its
+value is not valid. Unknown parameters are ignored.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import TypeVar
+from urllib.parse import parse_qs
+
+from mylist.api.parameters import MODES, ORDERS, VIEWS
+from mylist.domain.catalogue_entry import fold_genre
+from mylist.domain.content import CONTENT_TYPES
+from mylist.domain.errors import InvalidParameterError, InvalidSyncTokenError
+from mylist.domain.filter_and_sort import GENRE_FORM, SORTS, ListQuery, Sort
+from mylist.domain.limits import DEFAULT_CHANGES, MAX_CHANGES, MAX_GENRE_LENGTH
+from mylist.domain.page_request import ItemsQuery, PageRequest
+from mylist.http.request import ApiRequest
+
+_Value = TypeVar("_Value", bound=str)
+_Given = Mapping[str, Sequence[str]]
+
+# A number as JavaScript's parseInt reads it: leading blanks and a sign, and whatever follows the digits is ignored.
+_INTEGER = re.compile(r"\s*([+-]?[0-9]{1,15})", re.ASCII)
+_LIMIT = re.compile(r"[0-9]{1,4}", re.ASCII)
+# Any of these makes the request a query.
+_QUERY_PARAMETERS = frozenset({"type", "genre", "sort", "order", "cursor", "view"})
+_DEFAULT_SORT: Sort = "addedAt"
+# Longer query strings hardly come twice, and would only fill the memory.
+_MAX_REMEMBERED_LENGTH = 64
+
+
+def items_query(request: ApiRequest) -> PageRequest | ItemsQuery:
+    """Return what `GET /items` asks for."""
+    settings = request.app.ctx.settings
+    return parse_items_query(request.query_string, settings.default_page_size, settings.max_page_size)
+
+
+def parse_items_query(query: str, default_size: int, max_size: int) -> PageRequest | ItemsQuery:
+    """Parse a query string.
+
+    Args:
+        query: the query string.
+        default_size: items on a page when the client asks for none.
+        max_size: most items on a page.
+
+    Raises:
+        InvalidParameterError: a parameter of a query has an invalid value.
+    """
+    parse = _parse_items_query if len(query) <= _MAX_REMEMBERED_LENGTH else _parse_items_query.__wrapped__
+    return parse(query, default_size, max_size)
+
+
+@lru_cache(maxsize=4096)
+def _parse_items_query(query: str, default_size: int, max_size: int) -> PageRequest | ItemsQuery:
+    given = parse_qs(query, keep_blank_values=True)
+    page_request = parse_page_request(given, default_size, max_size)
+    if _QUERY_PARAMETERS.isdisjoint(given):
+        return page_request
+    sort = one_of(given, "sort", SORTS) or _DEFAULT_SORT
+    order = one_of(given, "order", ORDERS) or ("asc" if sort == "title" else "desc")
+    list_query = ListQuery(one_of(given, "type", CONTENT_TYPES), _genre(given), sort, order == "desc")
+    return ItemsQuery(list_query, page_request, _cursor(given), one_of(given, "view", VIEWS) is not None)
+
+
+def parse_page_request(given: _Given, default_size: int, max_size: int) -> PageRequest:
+    """Parse `page` and `pageSize`.
+
+    A page that is unparsable or below 1 is 1. A page size that is unparsable or 0 is `default_size`; below 1 it is 1,
+    above `max_size` it is `max_size`. An empty value counts as absent.
+    """
+    page = _integer(given.get("page", ()))
+    page_size = _integer(given.get("pageSize", ())) or default_size
+    return PageRequest(max(page, 1), min(max(page_size, 1), max_size))
+
+
+def page_size(request: ApiRequest) -> int:
+    """Return the `pageSize` of a request."""
+    settings = request.app.ctx.settings
+    given = parse_qs(request.query_string)
+    return parse_page_request(given, settings.default_page_size, settings.max_page_size).page_size
+
+
+def is_confirmed(request: ApiRequest) -> bool:
+    """Return whether `confirm` is true.
+
+    Raises:
+        InvalidParameterError: it has another value.
+    """
+    return one_of(parse_qs(request.query_string, keep_blank_values=True), "confirm", ("true",), form="true") is not None
+
+
+def import_mode(request: ApiRequest) -> str:
+    """Return the `mode` of an import: `merge` or `replace`.
+
+    Raises:
+        InvalidParameterError: it has another value.
+    """
+    return (
+        one_of(parse_qs(request.query_string, keep_blank_values=True), "mode", MODES, form=" or ".join(MODES))
+        or MODES[0]
+    )
+
+
+def sync_query(request: ApiRequest) -> tuple[str | None, int]:
+    """Return the token of `since`, if it is given, and the `limit` of changes.
+
+    Raises:
+        InvalidSyncTokenError: there are several tokens.
+        InvalidParameterError: the limit is invalid.
+    """
+    given = parse_qs(request.query_string, keep_blank_values=True)
+    since = given.get("since", [])
+    if len(since) > 1:
+        raise InvalidSyncTokenError
+    return (since[0] if since else None), _limit(given.get("limit"))
+
+
+def one_of(given: _Given, name: str, allowed: Sequence[_Value], *, form: str = "") -> _Value | None:
+    """Return the value of a parameter that must be one of some; None when it is absent.
+
+    Args:
+        given: the parameters of the request.
+        name: the parameter's.
+        allowed: the values that it may have.
+        form: these values as the error names them; quoted unless given.
+
+    Raises:
+        InvalidParameterError: it has another value, or is given more than once.
+    """
+    values = given.get(name)
+    if values is None:
+        return None
+    for each in allowed:
+        if values == [each]:
+            return each
+    *others, final = (f'"{each}"' for each in allowed)
+    raise InvalidParameterError(name, form or (f"{', '.join(others)} or {final}" if others else final))
+
+
+def _integer(values: Sequence[str]) -> int:
+    match = _INTEGER.match(next(filter(None, values), ""))
+    return int(match[1]) if match else 0
+
+
+def _limit(values: Sequence[str] | None) -> int:
+    if values is None:
+        return DEFAULT_CHANGES
+    limit = int(values[0]) if len(values) == 1 and _LIMIT.fullmatch(values[0]) else 0
+    if not 1 <= limit <= MAX_CHANGES:
+        raise InvalidParameterError("limit", f"a whole number from 1 to {MAX_CHANGES}")
+    return limit
+
+
+def _genre(given: _Given) -> str | None:
+    values = given.get("genre")
+    if values is None:
+        return None
+    if len(values) != 1 or not 1 <= len(genre := fold_genre(values[0])) <= MAX_GENRE_LENGTH:
+        raise InvalidParameterError("genre", GENRE_FORM)
+    return genre
+
+
+def _cursor(given: _Given) -> str | None:
+    values = given.get("cursor")
+    if values is None:
+        return None
+    if len(values) != 1 or "page" in given:
+        raise InvalidParameterError("cursor", "the nextCursor of an earlier answer, and without page")
+    return values[0]

@@ -1,0 +1,83 @@
+"""All routes, and how they get into the application's router."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sanic import HTTPResponse, Sanic
+
+from mylist.api.openapi import document
+from mylist.api.route import Route
+from mylist.api.routes import changes, docs, health, items, limits, metrics, whole_list
+from mylist.http.dispatch import Endpoint, Handler
+from mylist.http.request import ApiRequest
+from mylist.http.responses import json_response
+from mylist.telemetry.answered_request import RouteLabels, route_template
+
+ROUTES: Sequence[Route] = (
+    *items.route.routes,
+    *changes.route.routes,
+    *whole_list.route.routes,
+    *limits.route.routes,
+    *health.route.routes,
+)
+"""Every route of the API, as the OpenAPI document has them."""
+
+
+def register_routes(app: Sanic[Any, Any], *, auth_mode: str, with_docs: bool) -> None:
+    """Put every route into the router of an application, and those of tools: metrics, OpenAPI and its pages."""
+    for route in ROUTES:
+        _add(
+            app,
+            route.endpoint,
+            route.path,
+            route.methods,
+            name=route.operation,
+            ignore_body=route.reads_body_itself,
+        )
+    _add_tool(app, metrics.expose, "/metrics", methods=["GET"])
+    _add_tool(app, _openapi(document(ROUTES, auth_mode)), "/openapi.json")
+    if with_docs:
+        for path, handler in docs.handlers().items():
+            # The links of the page are relative to /docs, not to /docs/.
+            _add_tool(app, handler, path, strict_slashes=True)
+
+
+def _openapi(body: bytes) -> Handler:
+    async def openapi(request: ApiRequest) -> HTTPResponse:
+        return json_response(request, body)
+
+    return openapi
+
+
+def _add_tool(
+    app: Sanic[Any, Any],
+    handler: Handler,
+    path: str,
+    *,
+    methods: Sequence[str] = ("GET", "HEAD"),
+    strict_slashes: bool = False,
+) -> None:
+    name = path.strip("/").replace("/", "-").replace(".", "-")
+    endpoint = Endpoint(handler=handler, labels=RouteLabels(route_template(path), "other"))
+    _add(app, endpoint, path, methods, name=name, strict_slashes=strict_slashes)
+
+
+def _add(  # noqa: PLR0913 - private, one line per part of a route
+    app: Sanic[Any, Any],
+    endpoint: Endpoint,
+    path: str,
+    methods: Sequence[str],
+    *,
+    name: str,
+    ignore_body: bool = False,
+    strict_slashes: bool = False,
+) -> None:
+    app.route(
+        path,
+        methods=list(methods),
+        name=name,
+        unquote=True,
+        ignore_body=ignore_body,
+        strict_slashes=strict_slashes,
+        ctx_endpoint=endpoint,
+    )(endpoint.handler)

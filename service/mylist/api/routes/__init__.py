@@ -1,0 +1,1 @@
+"""The routes: each declared once, with a handler of a few lines."""

@@ -1,0 +1,49 @@
+"""The route of the change feed."""
+
+import msgspec
+from sanic import HTTPResponse
+
+from mylist.api import parameters
+from mylist.api.query_parameters import sync_query
+from mylist.api.route import Answer, RouteTable
+from mylist.api.schemas import ChangedItem, ChangesData, ChangesResponse
+from mylist.domain.change_feed import ListChange
+from mylist.domain.timestamps import iso_format_milliseconds
+from mylist.http.request import ApiRequest
+from mylist.http.responses import json_response
+from mylist.lists.sync_tokens import decode_sync_token, encode_sync_token
+
+route = RouteTable()
+
+_encode = msgspec.json.Encoder().encode
+
+
+@route(
+    "GET",
+    "/api/mylist/changes",
+    operation="getChanges",
+    summary="What was added and removed since, oldest first",
+    kind="read",
+    parameters=[parameters.SINCE, parameters.LIMIT],
+    query=sync_query,
+    answers={200: Answer(ChangesResponse)},
+    errors=[400, 503, 410],
+)
+async def changes(request: ApiRequest, user_id: str, query: tuple[str | None, int]) -> HTTPResponse:
+    """Return what was added to the user's list and removed from it since a token was issued, oldest first."""
+    since, limit = query
+    known = None if since is None else decode_sync_token(user_id, since)
+    found, state = await request.app.ctx.change_feed.changes(user_id, known, max_changes=limit)
+    token = encode_sync_token(user_id, state)
+    data = ChangesData([_changed_item(each) for each in found], token, has_more=state.resume_at is not None)
+    return json_response(request, _encode(ChangesResponse(success=True, data=data)))
+
+
+def _changed_item(change: ListChange) -> ChangedItem:
+    return ChangedItem(
+        "removed" if change.added_at is None else "added",
+        change.content_id.hex(),
+        change.content_type,
+        iso_format_milliseconds(change.changed_at).decode(),
+        msgspec.UNSET if change.added_at is None else iso_format_milliseconds(change.added_at).decode(),
+    )

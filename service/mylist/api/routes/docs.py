@@ -1,0 +1,51 @@
+"""The documentation for a browser: `/docs`, Swagger UI on the document at `/openapi.json`.
+
+Swagger UI's files come from a package that was made for Flask. It is installed without Flask, so it is never imported.
+"""
+
+import logging
+from collections.abc import Mapping
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+
+from sanic import HTTPResponse
+
+from mylist.http.dispatch import Handler
+from mylist.http.request import ApiRequest
+from mylist.http.responses import File, file_response
+
+_JAVASCRIPT = "text/javascript; charset=utf-8"
+
+_logger = logging.getLogger(__name__)
+
+
+def handlers() -> Mapping[str, Handler]:
+    """Return the handler of the page and of each file that it needs, by path; the files are read now.
+
+    Where Swagger UI's files are not installed there are none, and the log says so.
+    """
+    ours, swagger_ui = files("mylist.api") / "docs_page", _swagger_ui()
+    if swagger_ui is None:
+        _logger.warning("DOCS is true, but /docs is not served: Swagger UI's files are not installed (locks/docs.txt)")
+        return {}
+    pages = {
+        "/docs": File((ours / "page.html").read_bytes(), "text/html; charset=utf-8"),
+        "/docs/start.js": File((ours / "start.js").read_bytes(), _JAVASCRIPT),
+        "/docs/swagger-ui-bundle.js": File((swagger_ui / "swagger-ui-bundle.js").read_bytes(), _JAVASCRIPT),
+        "/docs/swagger-ui.css": File((swagger_ui / "swagger-ui.css").read_bytes(), "text/css; charset=utf-8"),
+    }
+    return {path: _handler(file) for path, file in pages.items()}
+
+
+def _swagger_ui() -> Path | None:
+    package = find_spec("flask_swagger_ui")
+    folders = (Path(each, "dist") for each in (package and package.submodule_search_locations) or ())
+    return next((folder for folder in folders if folder.is_dir()), None)
+
+
+def _handler(file: File) -> Handler:
+    async def give(request: ApiRequest) -> HTTPResponse:
+        return file_response(request, file)
+
+    return give

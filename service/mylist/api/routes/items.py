@@ -1,0 +1,175 @@
+"""The routes of a list's items."""
+
+import msgspec
+from sanic import HTTPResponse
+
+from mylist.api import parameters, schemas
+from mylist.api.parsing import (
+    parse_add_request,
+    parse_batch_request,
+    parse_contains_request,
+    parse_put_request,
+)
+from mylist.api.query_parameters import items_query
+from mylist.api.route import Answer, Body, RouteTable
+from mylist.domain.batch import Batch, RequestedId, requested
+from mylist.domain.content import ContentType
+from mylist.domain.item import Item
+from mylist.domain.limits import MAX_IDS_PER_REQUEST
+from mylist.domain.page_request import ContainsKey, ItemsQuery, PageRequest
+from mylist.domain.timestamps import iso_format_milliseconds
+from mylist.http.request import ApiRequest
+from mylist.http.responses import json_response
+
+route = RouteTable()
+
+_encode = msgspec.json.Encoder().encode
+_REMOVED = _encode(schemas.RemoveResponse(success=True, message="Item removed from your list"))
+
+
+@route(
+    "POST",
+    "/api/mylist/add",
+    operation="addItem",
+    summary="Add a movie or show to the list",
+    kind="write",
+    body=Body(schemas.AddRequest, parse_add_request),
+    answers={201: Answer(schemas.AddResponse)},
+    errors=[400, 404, 409, 413, 422, 503],
+)
+async def add(request: ApiRequest, user_id: str, addition: tuple[RequestedId, ContentType]) -> HTTPResponse:
+    """Add a movie or show to the user's list."""
+    item = await request.app.ctx.writer.add(user_id, *addition)
+    data = _added_item(user_id, item)
+    body = _encode(schemas.AddResponse(success=True, message="Item added to your list", data=data))
+    return json_response(request, body, status=201)
+
+
+@route(
+    "DELETE",
+    "/api/mylist/remove/<content_id:str>",
+    operation="removeItem",
+    summary="Remove an item from the list",
+    kind="write",
+    parameters=[parameters.CONTENT_ID],
+    answers={200: Answer(schemas.RemoveResponse)},
+    errors=[400, 404, 503],
+)
+async def remove(request: ApiRequest, user_id: str, content_id: str) -> HTTPResponse:
+    """Remove an item from the user's list."""
+    await request.app.ctx.writer.remove(user_id, requested(content_id))
+    return json_response(request, _REMOVED)
+
+
+@route(
+    "GET",
+    "/api/mylist/items",
+    operation="getItems",
+    summary="Read a page of the list, newest first, or what else of it is selected",
+    kind="read",
+    parameters=[parameters.PAGE, parameters.PAGE_SIZE, *parameters.SELECTION],
+    query=items_query,
+    answers={
+        200: Answer(
+            (schemas.ItemsResponse, schemas.SelectionResponse, schemas.IdsResponse),
+            headers=parameters.X_CACHE | parameters.LINK,
+        )
+    },
+    errors=[400, 503],
+)
+async def items(request: ApiRequest, user_id: str, query: PageRequest | ItemsQuery) -> HTTPResponse:
+    """Return one page of the user's list, or of a query's result."""
+    page, cache = await request.app.ctx.reader.items(user_id, query)
+    return json_response(request, page.body, etag=page.etag, cache=cache, link=page.link)
+
+
+@route(
+    "PUT",
+    "/api/mylist/items/<content_id:str>",
+    operation="putItem",
+    summary="See to it that a movie or show is on the list",
+    kind="write",
+    parameters=[parameters.CONTENT_ID],
+    body=Body(schemas.PutRequest, parse_put_request),
+    answers={200: Answer(schemas.PutResponse), 201: Answer(schemas.PutResponse)},
+    errors=[400, 404, 409, 413, 422, 503],
+)
+async def put(request: ApiRequest, user_id: str, content_type: ContentType, content_id: str) -> HTTPResponse:
+    """Ensure that a movie or show is on the user's list; the answer is the same however often it is repeated."""
+    item, is_new = await request.app.ctx.writer.put(user_id, requested(content_id), content_type)
+    data = _added_item(user_id, item)
+    body = _encode(schemas.PutResponse(success=True, message="Item is in your list", data=data))
+    return json_response(request, body, status=201 if is_new else 200)
+
+
+@route(
+    "DELETE",
+    "/api/mylist/items/<content_id:str>",
+    operation="discardItem",
+    summary="See to it that an item is not on the list",
+    kind="write",
+    parameters=[parameters.CONTENT_ID],
+    answers={204: Answer()},
+    errors=[400, 503],
+)
+async def discard(request: ApiRequest, user_id: str, content_id: str) -> HTTPResponse:
+    """Ensure that an item is not on the user's list."""
+    await request.app.ctx.writer.discard(user_id, requested(content_id))
+    return json_response(request, b"", status=204)
+
+
+@route(
+    "POST",
+    "/api/mylist/batch",
+    operation="changeItems",
+    summary=f"Add and remove up to {MAX_IDS_PER_REQUEST} movies and shows at once",
+    kind="write",
+    body=Body(schemas.BatchRequest, parse_batch_request),
+    answers={200: Answer(schemas.BatchResponse)},
+    errors=[400, 413, 422, 503],
+)
+async def batch(request: ApiRequest, user_id: str, changes: Batch) -> HTTPResponse:
+    """Remove and add many items at once, and return the outcome of each."""
+    result = await request.app.ctx.writer.apply_batch(user_id, changes)
+    outcomes = schemas.BatchOutcomes(
+        [schemas.AddOutcome(content_id, outcome) for content_id, outcome in result.add],
+        [schemas.RemoveOutcome(content_id, outcome) for content_id, outcome in result.remove],
+    )
+    return json_response(request, _encode(schemas.BatchResponse(success=True, data=outcomes)))
+
+
+@route(
+    "POST",
+    "/api/mylist/contains",
+    operation="containsItems",
+    summary=f"Whether each of up to {MAX_IDS_PER_REQUEST} movies and shows is on the list",
+    kind="read",
+    body=Body(schemas.ContainsRequest, parse_contains_request),
+    answers={200: Answer(schemas.ContainsResponse, headers=parameters.X_CACHE)},
+    errors=[400, 413, 503],
+)
+async def contains(request: ApiRequest, user_id: str, asked: tuple[list[str], ContainsKey]) -> HTTPResponse:
+    """Return which of some movies and shows are on the user's list."""
+    answer, cache = await request.app.ctx.reader.contains(user_id, *asked)
+    return json_response(request, answer.body, cache=cache)
+
+
+@route(
+    "GET",
+    "/api/mylist/stats",
+    operation="getStats",
+    summary="Count the list by type",
+    kind="read",
+    answers={200: Answer(schemas.StatsResponse, headers=parameters.X_CACHE)},
+    errors=[400, 503],
+)
+async def stats(request: ApiRequest, user_id: str) -> HTTPResponse:
+    """Return how many items of each type are on the user's list."""
+    movies, shows, cache = await request.app.ctx.reader.counts(user_id)
+    data = schemas.StatsData(movies + shows, schemas.TypeCounts(movies, shows))
+    return json_response(request, _encode(schemas.StatsResponse(success=True, data=data)), cache=cache)
+
+
+def _added_item(user_id: str, item: Item) -> schemas.AddedItem:
+    added_at = iso_format_milliseconds(item.added_at).decode()
+    return schemas.AddedItem(user_id, item.content_id.hex(), item.content_type, added_at)

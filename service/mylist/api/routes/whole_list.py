@@ -1,0 +1,153 @@
+"""The routes of a whole list: clear, export, import."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import msgspec
+from msgspec import UNSET
+from sanic import HTTPResponse
+from sanic.exceptions import PayloadTooLarge, SanicException
+
+from mylist.api import parameters
+from mylist.api.parsing import parse_import_line
+from mylist.api.query_parameters import import_mode, is_confirmed, page_size
+from mylist.api.route import JSON_LINES, Answer, Body, RouteTable
+from mylist.api.schemas import ClearData, ClearResponse, ExportedItem, ImportedLine, ImportLine
+from mylist.domain.content import ContentId
+from mylist.domain.errors import (
+    ConfirmationRequiredError,
+    ImportCutShortError,
+    InvalidJsonError,
+    PartlyAppliedError,
+    PreconditionFailedError,
+    UnavailableError,
+)
+from mylist.domain.etags import matches_strongly
+from mylist.domain.limits import IMPORT_TIMEOUT_S, MAX_CLOCK_SKEW, max_import_bytes, max_import_lines
+from mylist.http.request import ApiRequest
+from mylist.http.responses import json_response, lines_response
+from mylist.lists import list_import
+from mylist.lists.list_import import LineResult, NumberedLine
+
+route = RouteTable()
+
+_IMPORT_TYPES = frozenset({JSON_LINES, "application/jsonl"})
+
+_encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
+
+
+@route(
+    "DELETE",
+    "/api/mylist/items",
+    operation="clearItems",
+    summary="Remove everything from the list",
+    kind="write",
+    parameters=[parameters.CONFIRM, parameters.IF_MATCH, parameters.PAGE_SIZE],
+    query=is_confirmed,
+    answers={200: Answer(ClearResponse)},
+    errors=[400, 412, 428, 503],
+)
+async def clear(request: ApiRequest, user_id: str, confirmed: bool) -> HTTPResponse:
+    """Remove everything from the user's list: what is on it, or with `If-Match` what the client has seen."""
+    if_match = ", ".join(request.headers.getall("if-match", ()))
+    if not confirmed and not if_match:
+        raise ConfirmationRequiredError
+    seen = await _seen(request, user_id, if_match) if if_match else None
+    removed = await request.app.ctx.writer.clear(user_id, seen)
+    answer = ClearResponse(success=True, message="Your list was cleared", data=ClearData(removed))
+    return json_response(request, _encode(answer))
+
+
+async def _seen(request: ApiRequest, user_id: str, if_match: str) -> set[ContentId]:
+    """Return what is on the list, if the client has its current export or first page."""
+    content_ids, etags = await request.app.ctx.reader.content_ids_and_etags(user_id, page_size(request))
+    if not matches_strongly(if_match, *etags):
+        raise PreconditionFailedError
+    return content_ids
+
+
+@route(
+    "GET",
+    "/api/mylist/export",
+    operation="getExport",
+    summary="The whole list as JSON Lines, newest first",
+    kind="read",
+    answers={200: Answer(ExportedItem, headers=parameters.X_CACHE, content_type=JSON_LINES)},
+    errors=[400, 503],
+)
+async def export(request: ApiRequest, user_id: str) -> HTTPResponse:
+    """Return the user's whole list, one line an item, newest first."""
+    exported = await request.app.ctx.reader.export(user_id)
+    return lines_response(request, exported.body, etag=exported.etag, cache=exported.cache)
+
+
+@route(
+    "POST",
+    "/api/mylist/import",
+    operation="importItems",
+    summary="Put the items of an export on the list, a line each, or in place of it",
+    kind="import",
+    parameters=[parameters.MODE],
+    query=import_mode,
+    body=Body(ImportLine, content_type=JSON_LINES),
+    answers={200: Answer(ImportedLine, content_type=JSON_LINES)},
+    errors=[400, 413, 422, 503],
+)
+async def import_(request: ApiRequest, user_id: str, mode: str) -> HTTPResponse:
+    """Put the items of an export on the user's list, or make them the list; return the outcome of each line."""
+    if request.content_type.partition(";")[0].strip().lower() not in _IMPORT_TYPES:
+        raise InvalidJsonError("The body must be JSON Lines, with Content-Type: application/x-ndjson")
+    write = list_import.replace if mode == "replace" else list_import.merge
+    return lines_response(request, await _outcomes(write(request.app.ctx.writer, user_id, _lines(request))))
+
+
+async def _outcomes(results: AsyncIterator[list[LineResult]]) -> list[bytes]:
+    """Return the outcome of each line, encoded.
+
+    Raises:
+        PartlyAppliedError: a store failed, or the time was up, after some lines.
+        ImportCutShortError: the body ended wrongly after some lines.
+    """
+    parts: list[bytes] = []
+    lines = 0
+    try:
+        async for part in results:
+            parts.append(_encode_lines([_imported_line(result) for result in part]))
+            lines = part[-1].number or lines
+            await asyncio.sleep(0)  # let other requests run: invalid lines wait for nothing
+    except UnavailableError as error:
+        if not lines:
+            raise
+        raise PartlyAppliedError(f"the lines up to {lines} took effect, the rest may or may not") from error
+    except SanicException as error:
+        if not lines:
+            raise
+        raise ImportCutShortError(lines) from error
+    return parts
+
+
+async def _lines(request: ApiRequest) -> AsyncIterator[NumberedLine]:
+    max_list_size = request.app.ctx.settings.max_list_size
+    max_lines = max_import_lines(max_list_size)
+    number, rest = 0, bytearray()
+    latest = datetime.now(UTC) + MAX_CLOCK_SKEW
+    async for part in request.body_parts(max_import_bytes(max_list_size), within=IMPORT_TIMEOUT_S):
+        rest += part
+        if b"\n" not in part:  # searching all of a long line again for each of its chunks would be quadratic
+            continue
+        *lines, rest = rest.split(b"\n")
+        for line in lines:
+            number += 1
+            if number > max_lines:
+                raise PayloadTooLarge("Too many lines")
+            if line.strip():
+                yield NumberedLine(number, parse_import_line(line, latest))
+    if rest.strip():
+        yield NumberedLine(number + 1, parse_import_line(rest, latest))
+
+
+def _imported_line(result: LineResult) -> ImportedLine:
+    content_id = result.content_id.hex() if result.content_id else None
+    return ImportedLine(result.number, content_id, result.outcome, result.error or UNSET)

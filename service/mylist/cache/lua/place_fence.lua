@@ -1,0 +1,31 @@
+-- Fence a key for one write: add its nonce to the fence, or replace anything else by one. A full list stays as it is.
+-- Returns the number of items of the list that was cached, -1 if none was.
+local key = KEYS[1]          -- the user's list
+local nonce = ARGV[1]        -- of the write
+local lifetime_ms = ARGV[2]  -- of the fence
+local max_items = ARGV[3]    -- a list that has as many is full; 0: no list is
+local epoch = ARGV[4]        -- of this primary
+
+local LIST_TAG = 'L'
+local FENCE_TAG = 'W'
+-- Where a list has its two counts. In Redis its epoch comes before them.
+local COUNTS_OFFSET = 4
+
+local cached = -1
+local tag = redis.call('GETRANGE', key, 0, 0)
+if tag == FENCE_TAG then
+    redis.call('APPEND', key, nonce)
+    redis.call('PEXPIRE', key, lifetime_ms)
+    return cached
+end
+if tag == LIST_TAG and redis.call('GETRANGE', key, 1, #epoch) == epoch then
+    local offset = #epoch + COUNTS_OFFSET
+    local movies, shows = struct.unpack('>I4I4', redis.call('GETRANGE', key, offset, offset + 7))
+    cached = movies + shows
+    local limit = tonumber(max_items)
+    if limit > 0 and cached >= limit then
+        return cached
+    end
+end
+redis.call('SET', key, FENCE_TAG .. nonce, 'PX', lifetime_ms)
+return cached

@@ -1,0 +1,15 @@
+-- Place a read lease on a key that holds nothing. A list of another epoch counts as nothing.
+-- Returns what the key holds if the lease was not placed, false if it was.
+local key = KEYS[1]          -- the user's list
+local lease = ARGV[1]        -- its tag, a nonce, the epoch
+local lifetime_ms = ARGV[2]  -- of the lease
+local epoch = ARGV[3]        -- of this primary
+
+local LIST_TAG = 'L'
+
+local tag = redis.call('GETRANGE', key, 0, 0)
+if tag ~= '' and (tag ~= LIST_TAG or redis.call('GETRANGE', key, 1, #epoch) == epoch) then
+    return redis.call('GET', key)
+end
+redis.call('SET', key, lease, 'PX', lifetime_ms)
+return false

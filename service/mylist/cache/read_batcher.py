@@ -1,0 +1,127 @@
+"""Batched reads: all reads that arrive during one round trip to Redis share the next one."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextvars import Context
+from typing import TYPE_CHECKING
+
+from mylist.cache.cached_value import stamped_size, unstamped
+from mylist.cache.read_connection import Refusal
+from mylist.cache.topology.base import REDIS_ERRORS, Primary
+from mylist.cache.topology.command_router import Router
+from mylist.domain.errors import CacheUnavailableError
+from mylist.telemetry import metrics, tracing
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+Wanted = tuple[str, int | None]
+"""A key, and how many bytes of a list are wanted at least, of which it may hold fewer; None for all."""
+
+_MAX_KEYS_PER_ROUND_TRIP = 256
+
+
+class ReadBatcher:
+    """Reads keys, with at most one round trip in flight.
+
+    A read is sent after it was asked for, never before, so sharing makes no answer older.
+    """
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+        self._topology = router.topology
+        self._successes = metrics.OPERATIONS.of("redis", "get", succeeded=True)
+        self._failures = metrics.OPERATIONS.of("redis", "get", succeeded=False)
+        self._waiting: list[tuple[Wanted, asyncio.Future[bytes | None], Span | None]] = []
+        self._sender: asyncio.Task[None] | None = None
+
+    def get(self, key: str, size: int | None = None) -> "asyncio.Future[bytes | None]":
+        """Return what a key holds, as `get_many` does; of a list `size` bytes are enough (None: all are wanted).
+
+        Without an answer of Redis the result is a `CacheUnavailableError`.
+        """
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[bytes | None] = loop.create_future()
+        self._waiting.append(((key, size), answer, tracing.current() if tracing.in_flight else None))
+        if self._sender is None:
+            # In a context of its own: it serves others than the request that begins it.
+            self._sender = loop.create_task(self._send(), context=Context())
+        return answer
+
+    async def get_many(self, wanted: Sequence[Wanted]) -> list[bytes | None]:
+        """Return what each key holds, as much of it as is wanted, in one round trip to each primary concerned.
+
+        A list comes without its epoch, and a list of another epoch is nothing (None).
+
+        Raises:
+            CacheUnavailableError: Redis does not answer in time, or refuses.
+        """
+        began = time.perf_counter()
+        try:
+            primary = self._topology.single
+            values = await (self._get_from(primary, wanted) if primary else self._get_from_owners(wanted))
+        except REDIS_ERRORS as error:
+            self._failures.observe(time.perf_counter() - began)
+            raise CacheUnavailableError from error
+        self._successes.observe(time.perf_counter() - began)
+        return values
+
+    async def _send(self) -> None:
+        try:
+            while self._waiting:
+                batch = self._waiting[:_MAX_KEYS_PER_ROUND_TRIP]
+                self._waiting = self._waiting[_MAX_KEYS_PER_ROUND_TRIP:]
+                wanted = [each for each, _, _ in batch]
+                spans = [span for _, _, span in batch if span] if tracing.in_flight else None
+                try:
+                    if spans:
+                        with tracing.shared_operation("redis", "get", spans):
+                            values = await self.get_many(wanted)
+                    else:
+                        values = await self.get_many(wanted)
+                except Exception as error:  # noqa: BLE001 - whatever it is, no read may be left waiting
+                    for _, answer, _ in batch:
+                        if not answer.done():  # its request may have been cancelled
+                            answer.set_exception(_copy(error))
+                else:
+                    for (_, answer, _), value in zip(batch, values, strict=True):
+                        if not answer.done():
+                            answer.set_result(value)
+        finally:
+            self._sender = None
+
+    async def _get_from_owners(self, wanted: Sequence[Wanted]) -> list[bytes | None]:
+        places_by_owner = await self._router.places_by_owner(key for key, _ in wanted)
+        values: list[bytes | None] = [None] * len(wanted)
+
+        async def get_from(primary: Primary, places: list[int]) -> None:
+            answers = await self._get_from(primary, [wanted[place] for place in places])
+            for place, answer in zip(places, answers, strict=True):
+                values[place] = answer
+
+        await asyncio.gather(*(get_from(primary, places) for primary, places in places_by_owner.items()))
+        return values
+
+    async def _get_from(self, primary: Primary, wanted: Sequence[Wanted]) -> list[bytes | None]:
+        answers = await primary.read_connection.ask(
+            [("GETRANGE", key, 0, -1 if size is None else stamped_size(size) - 1) for key, size in wanted]
+        )
+        for place, answer in enumerate(answers):
+            if isinstance(answer, Refusal):
+                answers[place] = await self._get_refused(primary, *wanted[place])
+        epoch = primary.epoch
+        return [unstamped(answer, epoch) for answer in answers]
+
+    async def _get_refused(self, primary: Primary, key: str, size: int | None) -> bytes | None:
+        """Return what a key holds that is elsewhere, or is no string; MGET takes the latter for nothing."""
+        value: bytes | None
+        (value,) = await self._router.send(primary, key, "MGET", key)
+        return value if value is None or size is None else value[: stamped_size(size)]
+
+
+def _copy(error: Exception) -> CacheUnavailableError:
+    # An exception collects the traceback of each place that raises it, so none is shared.
+    copy = CacheUnavailableError()
+    copy.__cause__ = error.__cause__ if isinstance(error, CacheUnavailableError) else error
+    return copy

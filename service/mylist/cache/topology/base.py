@@ -1,0 +1,202 @@
+"""The servers that hold the lists: one server, the primary of a Sentinel group, or the primaries of a Redis Cluster.
+
+Everything is read and written at primaries; a replica may be behind. A primary has an epoch: the time from its
+promotion or start until the next, during which it loses nothing. Redis draws a replication id for each. What a
+failover, or a restart from an old dump, brings back has the tag of another epoch (`mylist.cache.cached_value`). To make
+that sound, a connection is used only after it has reported the epoch it was opened in.
+"""
+
+import asyncio
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+
+from mylist.cache.cached_value import EPOCH_BYTES
+from mylist.cache.read_connection import ReadConnection
+from mylist.config.redis_url import Address
+
+REDIS_ERRORS = (RedisError, OSError, RuntimeError)
+"""What a server that does not answer raises; uvloop raises RuntimeError for a connection that was just closed."""
+
+OnConnect = Callable[[Any], Awaitable[None]]
+MakeClient = Callable[[Address, OnConnect | None], Redis]
+"""Makes a client of the server at an address, which runs the hook on each connection, or just logs in."""
+Execute = Callable[..., Awaitable[Any]]
+
+
+class Primary:
+    """A server that is a primary, as far as is known.
+
+    Args:
+        address: its host and port.
+        make_client: makes its client.
+        note_epoch: called whenever its epoch turns out to be another.
+
+    Attributes:
+        address: as given.
+        client: its client, for pipelines.
+        execute: sends it one command.
+        read_connection: asks it for lists.
+        epoch: the beginning of its replication id; `EPOCH_BYTES` bytes.
+        probe: a key that it holds, for its heartbeats.
+    """
+
+    def __init__(self, address: Address, make_client: MakeClient, note_epoch: Callable[[], None]) -> None:
+        self.address = address
+        self.client = make_client(address, self._connected)
+        self.execute: Execute = self.client.execute_command
+        pool = self.client.connection_pool
+        self.read_connection = ReadConnection(pool.make_connection, pool.connection_kwargs["socket_timeout"])
+        self.epoch = bytes(EPOCH_BYTES)
+        self.probe = probe_key(0)
+        self._note_epoch = note_epoch
+
+    async def _connected(self, connection: Any) -> None:  # noqa: ANN401 - one of redis-py's several classes
+        await connection.on_connect()
+        await connection.send_command("INFO", "replication", check_health=False)
+        self.learn(await connection.read_response())
+
+    def learn(self, info: bytes) -> None:
+        """Take note of what `INFO replication` says.
+
+        Raises:
+            RedisConnectionError: the server is no primary.
+        """
+        fields = dict(re.findall(rb"^(role|master_replid):(\w+)", info, re.MULTILINE))
+        if fields.get(b"role") != b"master":
+            raise RedisConnectionError(f"{name_of(self.client)} is not a primary")
+        replication_id = fields.get(b"master_replid")
+        if replication_id is None:
+            raise RedisConnectionError(f"{name_of(self.client)} does not report its replication id")
+        epoch = bytes.fromhex(replication_id[: 2 * EPOCH_BYTES].decode())
+        if epoch != self.epoch:
+            self.epoch = epoch
+            self._note_epoch()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        self.read_connection.close()
+        await close(self.client)
+
+
+class Topology(ABC):
+    """The primaries that hold the lists.
+
+    Attributes:
+        all: each of them once; none before they were found.
+        single: the primary of every key; None where keys are sharded, and before it was found.
+        generation: increases whenever it becomes known that a list may be held by another primary or in another epoch.
+        failovers: how often other servers than before were found to be the primaries.
+    """
+
+    sharded = False
+    """Whether keys are spread over primaries, so that a command may name those of one hash tag only."""
+
+    def __init__(self, make_client: MakeClient) -> None:
+        self.all: Sequence[Primary] = ()
+        self.single: Primary | None = None
+        self.generation = 0
+        self.failovers = 0
+        self._make_client = make_client
+        self._known: dict[Address, Primary] = {}
+
+    @abstractmethod
+    def owner(self, key: str) -> Primary | None:
+        """Return the primary that holds a key; None if it is not known."""
+
+    @abstractmethod
+    async def find_owner(self, key: str, former: Primary | None) -> Primary:
+        """Find the primary of a key that is not known, or that its `former` one says it does not hold.
+
+        Raises:
+            RedisError: there is none.
+        """
+
+    @abstractmethod
+    async def watch(self) -> None:
+        """Do, before each heartbeat, what it takes to notice another primary while the old one answers."""
+
+    @abstractmethod
+    async def suspect(self) -> None:
+        """Do, after a heartbeat that failed, what it takes to find the next primary."""
+
+    def at(self, address: Address) -> Primary:
+        """Return the primary at an address, also one that holds nothing yet."""
+        if address not in self._known:
+            self._known[address] = Primary(address, self._make_client, self._begin_generation)
+        return self._known[address]
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for primary in self._known.values():
+            await primary.close()
+
+    def _begin_generation(self) -> None:
+        self.generation += 1
+
+
+class DiscoveredTopology(Topology):
+    """Primaries that change, and that other servers name."""
+
+    def __init__(self, make_client: MakeClient) -> None:
+        super().__init__(make_client)
+        self._finding = asyncio.Lock()
+
+    @abstractmethod
+    async def _find(self) -> None:
+        """Find the present primaries; raise `RedisError` if no server names them."""
+
+    async def find(self) -> None:
+        """Find the present primaries; raise `RedisError` if no server names them."""
+        async with self._finding:
+            await self._find()
+
+    async def find_owner(self, key: str, former: Primary | None) -> Primary:
+        """Find the primary that other servers name; of all callers at once, one asks them."""
+        async with self._finding:
+            if self.owner(key) is former:
+                await self._find()
+        owner = self.owner(key)
+        if owner is None:
+            raise RedisConnectionError("no primary holds the list")
+        return owner
+
+    def _adopt(self, addresses: Iterable[Address]) -> None:
+        """Take the servers at these addresses for the primaries from now on."""
+        former, self.all = self.all, tuple(self.at(address) for address in dict.fromkeys(addresses))
+        if not self.sharded:
+            (self.single,) = self.all
+        if set(former) != set(self.all):
+            self.failovers += 1
+            self._begin_generation()
+
+    async def _drop_others(self) -> None:
+        """Forget every other server, and end whatever is in flight to it."""
+        for address, primary in list(self._known.items()):
+            if primary not in self.all:
+                del self._known[address]
+                await primary.close()
+
+
+def probe_key(number: int) -> str:
+    """Return a key of no user: a user's has the brace right after the first colon."""
+    return f"mylist:heartbeat:{{{number}}}"
+
+
+def name_of(client: Redis) -> str:
+    """Return the address that a client connects to."""
+    known = client.connection_pool.connection_kwargs
+    return f"{known['host']}:{known['port']}" if "host" in known else str(known["path"])
+
+
+async def close(client: Redis) -> None:
+    """Close every connection of a client."""
+    with suppress(*REDIS_ERRORS):  # the server may end a TLS connection without a close_notify
+        await client.aclose()
+        await client.connection_pool.disconnect()

@@ -1,0 +1,91 @@
+"""The primaries of a Redis Cluster."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from mylist.cache.topology.base import DiscoveredTopology, Execute, MakeClient, Primary, close, probe_key
+from mylist.config.redis_url import Address
+
+_MAX_ASKED_NODES = 5
+"""Enough for a majority to outvote a node that was cut off, few enough for a cluster of hundreds."""
+
+
+class ClusterTopology(DiscoveredTopology):
+    """The primaries of a Redis Cluster, each with its share of the hash slots."""
+
+    sharded = True
+
+    def __init__(self, addresses: Sequence[Address], make_client: MakeClient, make_asker: MakeClient) -> None:
+        super().__init__(make_client)
+        self._seeds = tuple(addresses)
+        self._nodes = self._seeds
+        self._make_asker = make_asker
+        self._owners: list[Primary | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
+        self._is_whole = False
+
+    def owner(self, key: str) -> Primary | None:
+        """Return the primary of the key's slot."""
+        return self._owners[key_slot(key.encode())]
+
+    async def watch(self) -> None:
+        """Ask the nodes while slots have no primary; a node that was replaced redirects or refuses by itself."""
+        if not self._is_whole:
+            await self.find()
+
+    async def suspect(self) -> None:
+        """Ask the nodes."""
+        await self.find()
+
+    async def _find(self) -> None:
+        asked = random.sample(self._nodes, k=min(_MAX_ASKED_NODES, len(self._nodes)))
+        answers = await asyncio.gather(*map(self._ask, asked), return_exceptions=True)
+        maps = Counter(answer for answer in answers if not isinstance(answer, BaseException))
+        if not maps:
+            self._nodes = (*dict.fromkeys((*self._nodes, *self._seeds)),)
+            raise RedisConnectionError(f"no node of the cluster answered CLUSTER SLOTS: {answers[0]!r}")
+        # A node that was cut off is outvoted.
+        ((slots, _),) = maps.most_common(1)
+        self._adopt(nodes[0] for _, _, nodes in slots)
+        self._nodes = (*dict.fromkeys(node for _, _, nodes in slots for node in nodes),)
+        self._owners = [None] * REDIS_CLUSTER_HASH_SLOTS
+        for first, last, nodes in slots:
+            self._owners[first : last + 1] = [self.at(nodes[0])] * (last + 1 - first)
+        self._choose_probes()
+        await self._drop_others()
+        self._is_whole = None not in self._owners
+        if not self._is_whole:
+            raise RedisConnectionError("some slots of the cluster have no primary")
+
+    async def _ask(self, address: Address) -> tuple[tuple[int, int, tuple[Address, ...]], ...]:
+        """Return the first slot, the last slot and the nodes, primary first, of each range of slots."""
+        client = self._make_asker(address, None)
+        try:
+            execute: Execute = client.execute_command
+            answer = await execute("CLUSTER SLOTS")
+        finally:
+            await close(client)
+
+        def located(node: list[Any]) -> Address:
+            host, port, *_ = node
+            return host.decode() if host else address[0], port  # none means the node that was asked
+
+        return tuple(
+            (first, last, (located(primary), *sorted(map(located, replicas))))
+            for first, last, primary, *replicas in sorted(answer)
+        )
+
+    def _choose_probes(self) -> None:
+        without = {primary for primary in self._owners if primary}
+        for number in count():
+            if not without:
+                return
+            if (owner := self.owner(probe_key(number))) in without:
+                owner.probe = probe_key(number)
+                without.discard(owner)

@@ -1,0 +1,69 @@
+"""The subcommands of the client and their arguments. Every `mylist` command imports this: it must stay quick."""
+
+import argparse
+import os
+import re
+from collections.abc import Callable
+
+DEFAULT_URL = "http://localhost:3000"
+_ID = re.compile("[ -~]{1,128}")
+_TYPES = ("movie", "tvshow")
+_EPILOG = """\
+environment:
+  MYLIST_URL    where the service is, unless --url says so
+  MYLIST_TOKEN  sent as Authorization: Bearer, to a service or gateway that asks for one
+
+On a terminal the answer is a table, elsewhere it is JSON.
+"""
+
+
+def define(add: Callable[[str, str], argparse.ArgumentParser], run: Callable[[argparse.Namespace], None]) -> None:
+    """Define the subcommands.
+
+    Args:
+        add: return the parser of a new subcommand for its name and summary.
+        run: run the subcommand whose name is in `ask`.
+    """
+
+    def define_one(name: str, summary: str) -> argparse.ArgumentParser:
+        parser = add(name, summary)
+        parser.formatter_class = argparse.RawDescriptionHelpFormatter
+        parser.epilog = _EPILOG
+        parser.set_defaults(command=run, ask=name)
+        parser.add_argument("--user", type=_id, required=True, metavar="ID", help="whose list it is")
+        default = os.environ.get("MYLIST_URL") or DEFAULT_URL
+        parser.add_argument("--url", default=default, help=f"where the service is (default {DEFAULT_URL})")
+        form = parser.add_mutually_exclusive_group()
+        form.add_argument("--json", dest="as_json", action="store_true", default=None, help="print JSON anywhere")
+        form.add_argument("--table", dest="as_json", action="store_false", help="print a table anywhere")
+        return parser
+
+    pages = define_one("list", "print a user's list, newest first")
+    which = pages.add_mutually_exclusive_group()
+    which.add_argument("--page", type=_number, default=1, metavar="N", help="which page (default 1)")
+    which.add_argument("--all", action="store_true", help="every page")
+    pages.add_argument("--page-size", type=_number, metavar="N", help="items on a page (default: the service's)")
+
+    one = define_one("add", "add a movie or show to a user's list")
+    one.add_argument("content_id", type=_id, metavar="CONTENT_ID")
+    one.add_argument("--type", required=True, choices=_TYPES, dest="content_type", help="of which type it is")
+
+    for name, summary in (
+        ("remove", "remove items from a user's list"),
+        ("contains", "print which of some items are on a user's list"),
+    ):
+        define_one(name, summary).add_argument("content_ids", type=_id, nargs="+", metavar="CONTENT_ID")
+
+
+def _id(text: str) -> str:
+    """Return an id without the blanks around it, which come from copying; refuse one that no request can carry."""
+    stripped = text.strip()
+    if not _ID.fullmatch(stripped):
+        raise argparse.ArgumentTypeError(f"{text!a} is no id")
+    return stripped
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!a} is no whole number from 1")
+    return int(text)

@@ -1,0 +1,53 @@
+"""Public keys that tokens may be verified with: how one is read, and which kinds are accepted.
+
+`cryptography` is imported by the functions: it is large, and most processes have no such key.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+    PublicKey = RSAPublicKey | EllipticCurvePublicKey
+
+MIN_RSA_BITS = 2048
+CURVES = ("secp256r1", "secp384r1", "secp521r1")
+"""The accepted curves by their names in SEC 2; JSON Web Keys call them P-256, P-384 and P-521."""
+
+
+class UnusableKeyError(ValueError):
+    """A key, or a set of keys, cannot be used; the message never repeats it."""
+
+
+def read_pem(pem: str) -> "PublicKey":
+    """Return the public key that a PEM document holds.
+
+    Raises:
+        UnusableKeyError: it holds no public key, one of another kind, or one that is too short.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - see the module's docstring
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415
+
+    try:
+        return accepted(load_pem_public_key(pem.encode()))
+    except (ValueError, UnsupportedAlgorithm):
+        raise UnusableKeyError("no public key of a kind that is accepted") from None
+
+
+def accepted(key: object) -> "PublicKey":
+    """Return a key that is of an accepted kind.
+
+    Raises:
+        UnusableKeyError: it is of another kind, or too short.
+    """
+    from cryptography.hazmat.primitives.asymmetric.ec import (  # noqa: PLC0415 - see the module's docstring
+        EllipticCurvePublicKey,
+    )
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey  # noqa: PLC0415
+
+    if isinstance(key, RSAPublicKey) and key.key_size >= MIN_RSA_BITS:
+        return key
+    if isinstance(key, EllipticCurvePublicKey) and key.curve.name in CURVES:
+        return key
+    raise UnusableKeyError("a kind of key that is not accepted")

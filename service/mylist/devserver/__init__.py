@@ -1,0 +1,1 @@
+"""`mylist dev`: the service and embedded MongoDB-protocol and Valkey servers on one machine."""

@@ -1,0 +1,161 @@
+"""`mylist dev`: the service, its stores and the sample data in one command.
+
+It starts an embedded server for each store that the settings do not name, with its data in `.data`, adds the sample,
+and runs the service in this process. Ctrl-C or SIGTERM ends everything, at any time.
+"""
+
+import asyncio
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from mylist import server
+from mylist.config.settings import Settings, explain
+from mylist.devserver.embedded_servers import MongoServer, StartAbandonedError, ValkeyServer, running
+from mylist.mongodb.database import DEFAULT_DATABASE
+from mylist.seeding import sample
+from mylist.seeding.open_database import open_database
+
+_DATA_FOLDER = Path(".data")
+_ANY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104 - for a comparison; nothing listens on them
+
+
+class DataFolderError(Exception):
+    """The data folder cannot be used; the message is one line."""
+
+
+def run() -> None:
+    """Run everything until SIGINT or SIGTERM, then end every process that it started.
+
+    Raises:
+        InvalidSettingError: a setting is invalid.
+        DataFolderError: another run uses the data folder, or it cannot be written.
+        PortTakenError, StartupError: as `mylist.server.run`.
+        ServerMissingError, ServerStartError: as `mylist.devserver.embedded_servers.running`.
+        DatabaseError: as `mylist.seeding.open_database.open_database`.
+    """
+    settings = Settings.from_environment()
+    configured = {each.variable for each in explain() if each.source != "default"}
+    if "SHUTDOWN_DELAY" not in configured:
+        settings = replace(settings, shutdown_delay=0.0)
+    mongodb = None if "MONGODB_URI" in configured else MongoServer(_DATA_FOLDER / "mongodb")
+    valkey = None if configured & {"REDIS_HOST", "REDIS_URL"} else ValkeyServer(_DATA_FOLDER / "valkey")
+    signals = _StopSignals()
+    with _locked(_DATA_FOLDER), suppress(StartAbandonedError):
+        server.check_port(settings)
+        with running(*filter(None, (mongodb, valkey)), abandon=signals.received):
+            if mongodb:
+                uri = mongodb.database(DEFAULT_DATABASE)
+                settings = replace(settings, mongodb_uri=uri, mongodb_user="", mongodb_password="")
+            if valkey:
+                settings = replace(settings, redis_url=valkey.uri, redis_password="")
+            asyncio.run(_seed(settings))
+            if not signals.received():
+                _serve(settings, signals, _announcement(settings, mongodb, valkey))
+
+
+class _StopSignals:
+    """Records SIGINT and SIGTERM until the service handles them itself.
+
+    The handlers raise no exception: within an import or an event loop it could be swallowed, or leave work half done.
+    """
+
+    def __init__(self) -> None:
+        self._received = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._record)
+
+    def _record(self, *_: object) -> None:
+        self._received = True
+
+    def received(self) -> bool:
+        """Return whether one of the signals was received."""
+        return self._received
+
+    def ignore(self) -> None:
+        """Ignore further signals, which must not interrupt the shutdown."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _serve(settings: Settings, signals: _StopSignals, announcement: str) -> None:
+    def announce() -> None:
+        if signals.received():  # before the service began to handle them
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        sys.stdout.write(announcement)
+        sys.stdout.flush()
+
+    try:
+        server.run(settings, announce=announce)
+    finally:
+        signals.ignore()
+
+
+async def _seed(settings: Settings) -> None:
+    async with open_database(settings) as database:
+        await sample.seed(database)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock the folder against other runs. The lock ends with the process, even if it is killed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / "lock").open("a+")
+    except OSError as error:
+        raise DataFolderError(f"the data folder {folder} cannot be written: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise DataFolderError(
+                f"the data folder {folder} is in use by process {file.read()}; stop that, or run in another folder"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _announcement(settings: Settings, mongodb: MongoServer | None, valkey: ValkeyServer | None) -> str:
+    host = "localhost" if settings.host in _ANY_ADDRESS else settings.host
+    url = f"http://{host}:{settings.port}"
+    lines = [f"\nMy List serves on {url}"]
+    if settings.docs:
+        lines.append(f"  Docs     {url}/docs")
+    if mongodb:
+        lines.append(f"  MongoDB  {mongodb.uri}  ({mongodb.name}, data in {_DATA_FOLDER})")
+    if valkey:
+        lines.append(f"  Redis    {valkey.uri}  ({valkey.name})")
+    lines.append(_examples(url))
+    if mongodb:
+        lines.append(f'# Fill it, from another terminal\nMONGODB_URI={mongodb.uri} make seed ARGS="--users 1000"\n')
+    return "\n".join([*lines, "Ctrl-C ends it all.\n\n"])
+
+
+def _examples(url: str) -> str:
+    base, user = f"{url}/api/mylist", f'-H "user-id: {sample.USER_ID}"'
+    return f"""
+# The list of the sample user
+curl {base}/items {user}
+curl "{base}/items?page=2&pageSize=10" {user}
+
+# Add The Matrix, count, and remove it
+curl -X POST {base}/add \\
+  -H "Content-Type: application/json" \\
+  {user} \\
+  -d '{{"contentId": "{sample.MATRIX_ID}", "contentType": "movie"}}'
+curl {base}/stats {user}
+curl -X DELETE {base}/remove/{sample.MATRIX_ID} {user}
+
+# The service
+curl {url}/health
+curl {url}/openapi.json
+"""

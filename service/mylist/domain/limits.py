@@ -1,0 +1,37 @@
+"""The limits that no setting changes. `GET /api/mylist/limits` publishes those that clients have to know."""
+
+from datetime import timedelta
+
+MAX_BODY_BYTES = 64 * 1024
+"""Of a request, unless it is an import."""
+MAX_HEAD_BYTES = 16 * 1024
+"""Of a request: its first line and its headers."""
+MAX_IDS_PER_REQUEST = 100
+"""Content ids that one request may name."""
+MAX_CHANGES = 1000
+"""Changes in one answer of the change feed."""
+DEFAULT_CHANGES = 500
+"""Changes in one answer of the change feed when the client names no limit."""
+MAX_GENRE_LENGTH = 100
+"""Characters."""
+MAX_CURSOR_LENGTH = 1024
+"""Characters; the service issues no longer cursor."""
+TOMBSTONE_RETENTION = timedelta(days=30)
+"""How long a removed item is remembered."""
+MAX_CLOCK_SKEW = timedelta(minutes=1)
+"""How far in the future an imported item may be added, by the importing client's clock."""
+IMPORT_TIMEOUT_S = 20
+"""Seconds after which an import reads and begins no more lines. The server ends the request a little later."""
+
+_IMPORT_BYTES_PER_ITEM = 256  # twice what an export takes
+_IMPORT_LINES_PER_ITEM = 4
+
+
+def max_import_bytes(max_list_size: int) -> int:
+    """Return how many bytes an import may have where a list may have `max_list_size` items."""
+    return _IMPORT_BYTES_PER_ITEM * (max_list_size + 1)
+
+
+def max_import_lines(max_list_size: int) -> int:
+    """Return how many lines an import may have where a list may have `max_list_size` items."""
+    return _IMPORT_LINES_PER_ITEM * (max_list_size + 1)

@@ -1,0 +1,1 @@
+"""HTTP on Sanic: the one package that touches Sanic's private parts."""

@@ -1,0 +1,241 @@
+"""The way of a request: from its head to its handler, and from the handler's answer to the client.
+
+What makes Sanic's HTTP strict and limits its clients' time is in `mylist.http.sanic_overrides`.
+
+**Straight to the handler.** Sanic's own way, `Sanic.handle_request`, looks for middleware, for signals and for other
+kinds of handlers at each step. There are none here, and looking costs a twentieth of a cached read. So the following
+would never run, and the application does not start with it (`refuse_bypassed`):
+
+- middleware of requests and of responses;
+- signals of `http.*`, which tell of the steps of a request;
+- handlers that stream (`stream=True`), that serve web sockets, or that are no coroutines;
+- routes of one host only.
+"""
+
+import inspect
+import logging
+from asyncio import BaseTransport
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from sanic import HTTPResponse, Request, Sanic
+from sanic.config import Config
+from sanic.http import Stage
+from sanic.response import BaseHTTPResponse
+
+from mylist.domain.errors import OverloadedError, UnknownKeyError
+from mylist.http.request import ApiRequest
+from mylist.http.responses import ApiResponse
+from mylist.http.sanic_overrides import StrictHttp, TimeLimitedProtocol
+from mylist.http.services import Services
+from mylist.telemetry import metrics, tracing
+from mylist.telemetry.answered_request import (
+    REQUEST_LOGGER,
+    UNMATCHED,
+    AnsweredRequest,
+    RouteLabels,
+    describe,
+    log_request,
+    request_histogram,
+)
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+_App = Sanic[Config, Services]
+Handler = Callable[..., Coroutine[Any, Any, HTTPResponse]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """What the way of a request has to know of the route that it leads to.
+
+    Attributes:
+        handler: called with the request, then the user id, the parsed query and the parsed body, as far as the route
+            has them; parameters of the path are keyword arguments.
+        labels: how metrics and logs name the route.
+        has_user: whether the request is a user's, and counts against the limit of concurrent requests.
+        is_import: whether it counts against the limit of concurrent imports instead.
+        parse_query: parses the query string; None where there is nothing to parse.
+        parse_body: parses the body, given its bytes and Content-Type; None for a route without a body, or whose handler
+            reads the body itself.
+    """
+
+    handler: Handler
+    labels: RouteLabels
+    has_user: bool = False
+    is_import: bool = False
+    parse_query: Callable[[ApiRequest], Any] | None = None
+    parse_body: Callable[[bytes, str], Any] | None = None
+
+
+class BypassedError(Exception):
+    """The application has something that would never run; the message names it."""
+
+
+def refuse_bypassed(app: Sanic[Any, Any]) -> None:
+    """Make sure that an application has nothing that Sanic runs on its own way to a handler only.
+
+    Raises:
+        BypassedError: it has.
+    """
+    if found := sorted(_bypassed(app)):
+        raise BypassedError(f"requests go straight to their handlers, so these would never run: {', '.join(found)}")
+
+
+def _bypassed(app: Sanic[Any, Any]) -> Iterator[str]:
+    named = (app.named_request_middleware, app.named_response_middleware)
+    for middleware in (
+        app.request_middleware,
+        app.response_middleware,
+        *(each for kind in named for each in kind.values()),
+    ):
+        yield from (f"middleware {each.func.__qualname__}" for each in middleware)
+    yield from (f"signal {each.name}" for each in app.signal_router.routes if each.name.startswith("http."))
+    for route in app.router.routes:
+        if route.extra.stream:
+            yield f"streaming to {route.path!r}"
+        if getattr(route.extra, "websocket", False):
+            yield f"web socket of {route.path!r}"
+        elif not inspect.iscoroutinefunction(route.handler):
+            yield f"handler of {route.path!r}, which is no coroutine"
+        if route.requirements:
+            yield f"host of {route.path!r}"
+
+
+class _ApiHttp(StrictHttp):
+    """The requests of one connection, each of which is recorded when it is answered."""
+
+    __slots__ = ()
+
+    async def http1_response_header(self, data: bytes, end_stream: bool) -> None:
+        """Send a response, whatever made it, and record the request."""
+        request, response = cast("ApiRequest", self.request), self.response
+        seconds = self.seconds_since_head
+        span = tracing.current() if tracing.in_flight else None
+        if span:
+            response.headers["traceresponse"] = tracing.traceparent_of(span)
+        if isinstance(response, ApiResponse):
+            encoded = response.encode(keep_alive=self.keep_alive, head_only=bool(self.head_only))
+            await self.send_formatted(encoded, () if self.head_only else response.framed())
+        else:
+            await super().http1_response_header(data, end_stream)
+        _record(request, response, seconds, span)
+
+
+class HttpConnection(TimeLimitedProtocol):
+    """One connection, from its first byte to its last."""
+
+    __slots__ = ()
+    HTTP_CLASS = _ApiHttp
+
+    def __init__(self, **arguments: Any) -> None:  # noqa: ANN401 - as Sanic has them
+        super().__init__(**arguments)
+        self.request_handler = partial(_answer, self.app)
+
+    @property
+    def active_request(self) -> tuple[str, str] | None:
+        """Method and route template of the request that is being answered, as metrics label them."""
+        if self.http is None or self.http.stage is not Stage.HANDLER:
+            return None
+        request = cast("ApiRequest", self.http.request)
+        return metrics.method_label(request.method), labels_of(request).template
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Note the connection."""
+        self.app.ctx.state.connections.add(self)
+        super().connection_made(transport)  # type: ignore[no-untyped-call]
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Forget the connection."""
+        self.app.ctx.state.connections.discard(self)
+        super().connection_lost(error)  # type: ignore[no-untyped-call]
+
+
+def _answer(app: _App, request: ApiRequest) -> Coroutine[Any, Any, None]:
+    # Probes and scrapes come all the time and tell nothing.
+    is_traced = tracing.is_on and tracing.is_sampled(request.headers) and request.path.startswith("/api/")
+    return _trace(app, request) if is_traced else _handle(app, request)
+
+
+async def _trace(app: _App, request: ApiRequest) -> None:
+    attributes: dict[str, str | int] = {
+        "http.request.method": metrics.method_label(request.method),
+        "network.protocol.version": request.version,
+        "url.path": request.path,
+        "url.scheme": "http",
+        "mylist.request_id": request.id,
+    }
+    with tracing.request_span(request.headers, attributes):
+        await _handle(app, request)
+
+
+async def _handle(app: _App, request: ApiRequest) -> None:
+    """Route a request, run its handler and send what that returns; see "Straight to the handler" above."""
+    http = request.http
+    try:
+        request.route, _, path_parameters = app.router.get(request.path, request.method, None)
+        if http.request_body and not request.route.extra.ignore_body:
+            await request.receive_body()
+        endpoint: Endpoint = request.route.ctx.endpoint
+        if endpoint.has_user:
+            response = await _serve_user(app.ctx, endpoint, request, path_parameters)
+        else:
+            response = await endpoint.handler(request, **path_parameters)
+        http.respond(response)
+        await http.http1_response_header(response.body or b"", end_stream=True)
+    except UnknownKeyError as error:
+        # Handlers ask who the user is before they do anything, so nothing was done yet.
+        if await app.ctx.keys.renew():
+            await _handle(app, request)
+        else:
+            await app.handle_exception(cast("Request", request), error)
+    except Exception as error:  # noqa: BLE001 - the error handler knows them all
+        await app.handle_exception(cast("Request", request), error)  # declared for a plain context
+
+
+async def _serve_user(
+    services: Services, endpoint: Endpoint, request: ApiRequest, path_parameters: Mapping[str, str]
+) -> BaseHTTPResponse:
+    """Identify the user, parse what the client sent, take a place under the limit, and call the handler.
+
+    Raises:
+        OverloadedError: the limit is reached.
+        ServiceError: the user, the query or the body is not valid, or the handler fails.
+    """
+    arguments: list[Any] = [request.user_id]
+    if endpoint.parse_query:
+        arguments.append(endpoint.parse_query(request))
+    if endpoint.parse_body:
+        arguments.append(endpoint.parse_body(request.body, request.content_type))
+    limit = services.import_limit if endpoint.is_import else services.request_limit
+    if limit.in_flight >= limit.maximum:
+        raise OverloadedError
+    limit.in_flight += 1
+    try:
+        return await endpoint.handler(request, *arguments, **path_parameters)
+    finally:
+        limit.in_flight -= 1
+
+
+def _record(request: ApiRequest, response: BaseHTTPResponse, seconds: float, span: "Span | None") -> None:
+    """Record a request that was answered `seconds` after its head was read."""
+    cache = response.cache if isinstance(response, ApiResponse) else None
+    route = labels_of(request)
+    request_histogram(request.method, route, response.status, cache).observe(
+        seconds, tracing.trace_id_of(span) if span else None
+    )
+    slow_after = request.app.ctx.settings.slow_request
+    if span or seconds > slow_after or REQUEST_LOGGER.isEnabledFor(logging.DEBUG):
+        answered = AnsweredRequest(request.method, route, response.status, cache, seconds)
+        if span:
+            describe(span, answered)
+        log_request(answered, slow_after=slow_after)
+
+
+def labels_of(request: ApiRequest) -> RouteLabels:
+    """Return how metrics and logs name the route of a request."""
+    route = request.route
+    return cast("Endpoint", route.ctx.endpoint).labels if route else UNMATCHED

@@ -1,0 +1,266 @@
+"""Responses: JSON, JSON Lines or a file, with the headers that every response carries.
+
+There are some twenty headers, and Sanic spends a twentieth of an empty request on each. So the headers that are the
+same from request to request are formatted once, as a block with the status line before them.
+"""
+
+import gzip
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import TypeVar, cast
+
+from multidict import istr
+from sanic import HTTPResponse
+from sanic.headers import format_http1_response
+
+from mylist.domain.cache_result import CacheResult
+from mylist.domain.etags import etag_of, matches_weakly
+from mylist.http.request import ApiRequest
+from mylist.http.sanic_overrides import FormattedResponse
+
+# What the Express middleware Helmet sets, tightened to what an API needs.
+_POLICY = "default-src 'none'; frame-ancestors 'none'"
+# The documentation's icons are data: URLs. It sets its styles by script, so that none has to be allowed inline.
+_POLICY_OF_PAGES = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_SECURITY_HEADERS = {
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Origin-Agent-Cluster": "?1",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+    "X-Content-Type-Options": "nosniff",
+    "X-DNS-Prefetch-Control": "off",
+    "X-Download-Options": "noopen",
+    "X-Frame-Options": "SAMEORIGIN",
+    "X-Permitted-Cross-Domain-Policies": "none",
+    "X-XSS-Protection": "0",
+}
+_EXPOSED_HEADERS = "ETag, Retry-After, X-Cache, X-Request-ID"
+_EXPOSED_WITH_LINK = "ETag, Link, Retry-After, X-Cache, X-Request-ID"
+# A list belongs to one user and may change at any moment: whoever keeps a copy asks before using it.
+_REVALIDATE = "private, no-cache"
+_NO_STORE = "no-store"
+_JSON = "application/json; charset=utf-8"
+_JSON_LINES = "application/x-ndjson"
+_IF_NONE_MATCH, _ACCEPT_ENCODING = istr("if-none-match"), istr("accept-encoding")
+_ACCEPTS_GZIP = re.compile(r"(?:^|,)\s*gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$)).*)?(?:,|$)", re.IGNORECASE)
+_WITHOUT_BODY = frozenset({204, 304})
+_R = TypeVar("_R", bound="ApiResponse")
+_HEADER_NAMES = re.compile(r"[A-Za-z0-9, -]{1,500}", re.ASCII)
+
+
+class ApiResponse(FormattedResponse):
+    """A response whose unchanging headers are formatted already.
+
+    Attributes:
+        cache: how the cache took part in the read; None where there was none.
+    """
+
+    __slots__ = ("_block", "cache")
+
+    def __init__(self, body: bytes, status: int, headers: dict[str, str], block: bytes, cache: str | None) -> None:
+        super().__init__(body, status, headers)
+        self._block = block
+        self.cache = cache
+
+    def encode(self, *, keep_alive: bool, head_only: bool) -> bytes:
+        """Return the response as it is sent, without its body in answer to HEAD."""
+        particular = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
+        body = cast("bytes", self.body)
+        length = "" if self.status in _WITHOUT_BODY else f"content-length: {len(body)}\r\n"
+        connection = "keep-alive" if keep_alive else "close"
+        head = f"{particular}{length}connection: {connection}\r\n\r\n".encode("ascii")
+        return self._block + head if head_only else self._block + head + body
+
+    def framed(self) -> Iterable[bytes]:
+        """Return the parts of the body that are sent after it."""
+        return ()
+
+
+class LinesResponse(ApiResponse):
+    """A response of JSON Lines, sent some at a time.
+
+    Attributes:
+        parts: the parts of the body, each of some lines; made as they are sent.
+    """
+
+    __slots__ = ("parts",)
+    parts: Iterable[bytes]
+
+    def encode(self, *, keep_alive: bool, head_only: bool) -> bytes:  # noqa: ARG002 - there is no body in it
+        """Return the head as it is sent."""
+        particular = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
+        connection = "keep-alive" if keep_alive else "close"
+        return self._block + f"{particular}connection: {connection}\r\n\r\n".encode("ascii")
+
+    def framed(self) -> Iterator[bytes]:
+        """Yield the body as it is sent: in chunks if the head says so."""
+        if "transfer-encoding" not in self.headers:
+            yield from self.parts
+            return
+        for part in filter(None, self.parts):  # an empty chunk would be the end
+            yield b"%x\r\n%b\r\n" % (len(part), part)
+        yield b"0\r\n\r\n"
+
+
+def json_response(  # noqa: PLR0913 - one line per part of a response
+    request: ApiRequest,
+    body: bytes,
+    *,
+    status: int = 200,
+    etag: str | None = None,
+    cache: CacheResult | None = None,
+    headers: Mapping[str, str] | None = None,
+    link: str = "",
+) -> HTTPResponse:
+    """Return a JSON response. To a GET or HEAD that succeeds it has an ETag, or is 304 if the client has the body.
+
+    Args:
+        request: what is answered.
+        body: encoded JSON.
+        status: HTTP status.
+        etag: of the body, if it is known already.
+        cache: how the cache took part; sent as X-Cache.
+        headers: particular to this response; names and values must be ASCII without line breaks.
+        link: the `Link` header, in ASCII, which pages in a browser may read; empty for none.
+    """
+    particular: dict[str, str] = {"x-request-id": request.id}
+    if link:
+        particular["link"] = link
+    if headers:
+        particular |= headers
+    if status == 200 and request.method in {"GET", "HEAD"}:  # noqa: PLR2004 - HTTP's own
+        etag = etag or etag_of(body)
+        particular["etag"] = etag
+        if _has(request, etag):
+            return _response(request, b"", 304, particular, _REVALIDATE, cache)
+    caching = _REVALIDATE if status < 400 else _NO_STORE  # noqa: PLR2004 - HTTP's own
+    return _response(request, body, status, particular, caching, cache)
+
+
+def lines_response(
+    request: ApiRequest, lines: bytes | Iterable[bytes], *, etag: str | None = None, cache: CacheResult | None = None
+) -> HTTPResponse:
+    """Return a response of JSON Lines, or one of status 304 if the client has the body of this ETag.
+
+    Args:
+        request: what is answered.
+        lines: the body, or parts of it that are made as they are sent.
+        etag: of the body.
+        cache: how the cache took part; sent as X-Cache.
+    """
+    headers = {"x-request-id": request.id}
+    if etag:
+        headers["etag"] = etag
+        if _has(request, etag):
+            return _response(request, b"", 304, headers, _REVALIDATE, cache)
+    if isinstance(lines, bytes):
+        return _response(request, lines, 200, headers, _REVALIDATE, cache, _JSON_LINES)
+    if request.version == "1.0":  # has no chunks, so the end of the body is that of the connection
+        request.close_connection()
+    else:
+        headers["transfer-encoding"] = "chunked"
+    response = _response(request, b"", 200, headers, _REVALIDATE, cache, _JSON_LINES, kind=LinesResponse)
+    response.parts = lines
+    return response
+
+
+class File:
+    """A file that is the same for every client: bytes in memory, as they are and compressed.
+
+    Attributes:
+        content_type: of the bytes, as the header has it.
+    """
+
+    __slots__ = ("_compressed", "_plain", "content_type")
+
+    def __init__(self, content: bytes, content_type: str) -> None:
+        self.content_type = content_type
+        compressed = gzip.compress(content, mtime=0)
+        varies = {"vary": "Accept-Encoding"}
+        self._plain = content, {"etag": etag_of(content)} | varies
+        self._compressed = compressed, {"etag": etag_of(compressed), "content-encoding": "gzip"} | varies
+
+    def representation(self, accept_encoding: str) -> tuple[bytes, dict[str, str]]:
+        """Return the bytes for a client that accepts these encodings, and the headers that tell of them."""
+        return self._compressed if _ACCEPTS_GZIP.search(accept_encoding) else self._plain
+
+
+def file_response(request: ApiRequest, file: File) -> HTTPResponse:
+    """Return the response to a GET or HEAD of a file: the file, or 304 if the client has it."""
+    body, about = file.representation(request.headers.getone(_ACCEPT_ENCODING, ""))
+    status = 304 if _has(request, about["etag"]) else 200
+    headers = {"x-request-id": request.id} | about
+    return _response(request, body if status == 200 else b"", status, headers, _REVALIDATE, None, file.content_type)  # noqa: PLR2004 - HTTP's own
+
+
+def preflight_response(request: ApiRequest, methods: str) -> HTTPResponse:
+    """Return the response to OPTIONS: the methods of the path, and to a browser's preflight that it may use them.
+
+    Args:
+        request: what is answered.
+        methods: the allowed methods, separated by commas.
+    """
+    headers: dict[str, str] = {"x-request-id": request.id, "allow": methods}
+    if request.headers.getone("access-control-request-method", None):
+        headers["access-control-allow-methods"] = methods
+        wanted = request.headers.getone("access-control-request-headers", "")
+        if _HEADER_NAMES.fullmatch(wanted):
+            headers["access-control-allow-headers"] = wanted
+        headers["access-control-max-age"] = "600"
+    return _response(request, b"", 204, headers, _NO_STORE, None)
+
+
+def _has(request: ApiRequest, etag: str) -> bool:
+    """Return whether the client has the body of an ETag."""
+    known = request.headers.getone(_IF_NONE_MATCH, None)
+    return known is not None and matches_weakly(known, etag)
+
+
+def _response(  # noqa: PLR0913 - private, one line per part of a response
+    request: ApiRequest,
+    body: bytes,
+    status: int,
+    headers: dict[str, str],
+    caching: str,
+    cache: CacheResult | None,
+    content_type: str = _JSON,
+    *,
+    kind: type[_R] = ApiResponse,  # type: ignore[assignment]  # a default of its own bound
+) -> _R:
+    if request.app.ctx.state.draining:  # also when the request began before the drain did
+        request.close_connection()
+    origins = request.app.ctx.allowed_origins
+    origin = "*" if "*" in origins else request.headers.getone("origin", "")
+    result = cache.value if cache else None
+    block = _block(
+        status,
+        caching,
+        result,
+        origin if origin in origins else "",
+        request.identified_by,
+        content_type,
+        "link" in headers,
+    )
+    return kind(body, status, headers, block, result)
+
+
+@lru_cache(maxsize=1024)
+def _block(  # noqa: PLR0913 - private, one line per part of a head
+    status: int, caching: str, cache: str | None, origin: str, identified_by: str, content_type: str, has_link: bool
+) -> bytes:
+    policy = _POLICY_OF_PAGES if content_type.startswith("text/html") else _POLICY
+    headers = {"Content-Security-Policy": policy, **_SECURITY_HEADERS, "Cache-Control": caching}
+    if status not in _WITHOUT_BODY:
+        headers["Content-Type"] = content_type
+    if cache:
+        headers["X-Cache"] = cache
+    if origin:
+        headers["Access-Control-Allow-Origin"] = origin
+        headers["Access-Control-Expose-Headers"] = _EXPOSED_WITH_LINK if has_link else _EXPOSED_HEADERS
+    headers["Vary"] = identified_by if origin == "*" else f"{identified_by}, Origin"
+    return format_http1_response(status, [(name.encode(), value.encode()) for name, value in headers.items()])[:-2]

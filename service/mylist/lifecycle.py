@@ -1,0 +1,157 @@
+"""The life of the process: start, watch, drain, stop.
+
+Order of stopping: readiness fails and connections are told to close; a pause, in which requests are still served, lets
+load balancers notice; the port closes and requests in flight end (Sanic does that); then writes in flight end, owed
+invalidations are delivered, and the clients close.
+"""
+
+import asyncio
+import gc
+import logging
+import signal
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from mylist.app import App, snapshot
+from mylist.domain.errors import DatabaseUnavailableError
+from mylist.http.services import Services
+from mylist.mongodb.database import MongoRefusedError, address
+from mylist.mongodb.indexes import create_indexes
+from mylist.telemetry import logging_config, metrics, tracing
+from mylist.telemetry.state_gauges import StateCollector
+
+_CHECK_INTERVAL_S = 0.5
+_SHED_REPORT_INTERVAL_S = 10
+_LAG_INTERVAL_S = 0.1
+
+_logger = logging.getLogger(__name__)
+
+
+class Lifecycle:
+    """Watches the stores of an application while it runs, and stops it in order.
+
+    Args:
+        app: the application.
+        announce: called once it is ready for requests.
+    """
+
+    def __init__(self, app: App, announce: Callable[[], None]) -> None:
+        self._app = app
+        self._services: Services = app.ctx
+        self._announce = announce
+        self._collector = StateCollector(partial(snapshot, self._services))
+        self._watchers: list[asyncio.Task[None]] = []
+        self._draining: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+        app.after_server_start(self.start)
+        app.before_server_stop(self.drain)
+        app.after_server_stop(self.close)
+
+    async def start(self, _: App) -> None:
+        """Begin to watch the stores; the service is ready when MongoDB has its indexes."""
+        watches = (
+            self._services.health.heartbeats(),
+            self._watch_mongodb(),
+            self._report_shed(),
+            _watch_event_loop(),
+            self._services.keys.keep_fresh(),
+        )
+        self._watchers = [asyncio.create_task(self._keep(watch)) for watch in watches]
+        metrics.REGISTRY.register(self._collector)
+        # What there is by now stays. Traversing it at each full collection would block the event loop for 20 ms.
+        gc.collect()
+        gc.freeze()
+        asyncio.get_running_loop().add_signal_handler(
+            signal.SIGUSR1, logging_config.switch_debug, self._services.settings
+        )
+
+    async def drain(self, _: App) -> None:
+        """Make load balancers and clients go elsewhere while requests are still served."""
+        if self._draining is None:
+            self._draining = asyncio.create_task(self._drain())
+        # Sanic calls this again when a signal interrupts it; what has begun goes on.
+        await asyncio.shield(self._draining)
+
+    async def close(self, _: App) -> None:
+        """End what is in flight and close the clients."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _drain(self) -> None:
+        # A second signal must not cut the drain short; SIGKILL always can.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        self._services.state.draining = True
+        self._app.config.KEEP_ALIVE = False
+        await asyncio.sleep(self._services.settings.shutdown_delay)
+
+    async def _close(self) -> None:
+        services = self._services
+        await services.writer.finish()
+        await services.cache.finish()
+        for watcher in self._watchers:
+            watcher.cancel()
+        await asyncio.gather(*self._watchers, return_exceptions=True)
+        await services.keys.close()
+        if services.health.pending:
+            await services.health.heartbeat()
+        if services.health.pending:
+            _logger.error(
+                "Redis did not recover before the shutdown; %d cached lists may be stale for up to CACHE_TTL",
+                len(services.health.pending),
+            )
+        await services.cache.close()
+        await services.database.close()
+        await asyncio.to_thread(tracing.stop)
+        with suppress(KeyError):  # it had not started
+            metrics.REGISTRY.unregister(self._collector)
+
+    async def _watch_mongodb(self) -> None:
+        database, state = self._services.database, self._services.state
+        while True:
+            try:
+                await database.check()
+                if database.available and not state.started:
+                    await create_indexes(database.handle)
+                    state.started = True
+                    self._announce()
+            except DatabaseUnavailableError:
+                pass  # MongoDB went away before its indexes were there
+            except MongoRefusedError as error:
+                if not state.started:
+                    self._fail(f"MongoDB at {address(self._services.settings)} refuses: {error}")
+                    return
+            await asyncio.sleep(_CHECK_INTERVAL_S)
+
+    async def _report_shed(self) -> None:
+        shed = self._services.state.shed
+        reported = shed.copy()
+        while True:
+            await asyncio.sleep(_SHED_REPORT_INTERVAL_S)
+            if new := shed - reported:
+                counts = ", ".join(f"{code} {count}" for code, count in sorted(new.items()))
+                _logger.warning("Turned away in the last %d s: %s", _SHED_REPORT_INTERVAL_S, counts)
+                reported = shed.copy()
+
+    def _fail(self, reason: str) -> None:
+        self._services.state.failure = reason
+        self._app.stop(terminate=False)
+
+    async def _keep(self, watch: Coroutine[Any, Any, None]) -> None:
+        try:
+            await watch
+        except Exception:
+            # A process that no longer watches its stores must not go on.
+            _logger.exception("A background check failed")
+            self._fail("a background check failed")
+
+
+async def _watch_event_loop() -> None:
+    while True:
+        began = time.perf_counter()
+        await asyncio.sleep(_LAG_INTERVAL_S)
+        metrics.EVENT_LOOP_LAG.observe(time.perf_counter() - began - _LAG_INTERVAL_S)

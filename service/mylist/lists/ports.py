@@ -1,0 +1,87 @@
+"""What the use cases need of the outside: a list store, a list cache and a catalogue."""
+
+from collections.abc import Awaitable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Protocol
+
+from mylist.domain.cache_result import CacheResult
+from mylist.domain.catalogue_entry import CatalogueEntry
+from mylist.domain.change_feed import FeedPosition, ListChange
+from mylist.domain.content import ContentId
+from mylist.domain.item import Item
+from mylist.domain.packed_list import PackedList
+
+
+class ListCache(Protocol):
+    """Users' lists, cached where possible; `mylist.cache.list_cache.ListCache` is the one on Redis."""
+
+    def read(self, user_id: str, *, max_items: int | None = None) -> Awaitable[tuple[PackedList, CacheResult]]:
+        """Return a list that shows every change acknowledged before this call; it may be cut after `max_items`."""
+
+    def writing(self, user_id: str, *, max_items: int = 0) -> AbstractAsyncContextManager[int | None]:
+        """Surround one change in the store; yields how many items were cached, None without a cached list.
+
+        Raises:
+            ListFullError: the cached list has `max_items` already (0: any number is fine).
+        """
+
+
+class ListStore(Protocol):
+    """Users' lists in a database; `mylist.mongodb.lists.ListStore` is the one on MongoDB.
+
+    Every method raises an `UnavailableError` when the database cannot serve it.
+    """
+
+    def require_available(self) -> None:
+        """Raise an `UnavailableError` if the database is known to be unreachable or busy."""
+
+    def deadline(self) -> AbstractContextManager[None]:
+        """Surround several operations that share the deadline of one."""
+
+    async def count(self, user_id: str, *, limit: int) -> int:
+        """Return the number of items, counted up to `limit`."""
+
+    async def load(self, user_id: str) -> list[Item]:
+        """Return the items of a list, newest first."""
+
+    async def find(self, user_id: str, content_id: ContentId) -> Item | None:
+        """Return the item of a list with this content id."""
+
+    async def find_many(self, user_id: str, content_ids: Iterable[ContentId]) -> set[ContentId]:
+        """Return those of some content ids that are on a list."""
+
+    async def insert(self, user_id: str, item: Item) -> None:
+        """Add an item; raises `ItemAlreadyInListError`."""
+
+    async def insert_many(self, user_id: str, items: Sequence[Item]) -> set[ContentId]:
+        """Add items; returns the ids of those that were on the list already."""
+
+    async def delete(self, user_id: str, content_id: ContentId) -> None:
+        """Remove an item; raises `ItemNotInListError`."""
+
+    async def delete_many(self, user_id: str, content_ids: Iterable[ContentId]) -> int:
+        """Remove items; returns how many of them were on the list."""
+
+    async def delete_all(self, user_id: str) -> int:
+        """Remove every item; returns how many there were."""
+
+    async def changes(
+        self, user_id: str, after: FeedPosition, *, removals_after: int | None, max_changes: int
+    ) -> tuple[list[ListChange], FeedPosition | None]:
+        """Return changes after a position, oldest first, and the position of the last one if more follow."""
+
+    async def clock(self) -> tuple[int, int]:
+        """Return the database's time, and the watermark below which every change is readable; both in ms."""
+
+
+class Catalogue(Protocol):
+    """Movies and shows; `mylist.catalogue.catalogue.Catalogue` is the one that keeps them in the process."""
+
+    async def entries(self, keys: Sequence[bytes]) -> list[CatalogueEntry]:
+        """Return the entry of each content key, in the order of the keys."""
+
+    async def existing(self, keys: Iterable[bytes]) -> set[bytes]:
+        """Return those of some content keys that have a movie or show."""
+
+    async def has_genre(self, genre: str) -> bool:
+        """Return whether a movie or show has a genre, given casefolded."""

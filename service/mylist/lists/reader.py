@@ -1,0 +1,190 @@
+"""Reading a list: a page, a query, a question about some ids, the counts, or everything.
+
+Every answer takes the same way: read the packed list, reuse the answer that was rendered from the same list, or render
+it anew.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from mylist.domain.cache_result import CacheResult
+from mylist.domain.catalogue_entry import CatalogueEntry
+from mylist.domain.content import ContentId, parse_content_ids
+from mylist.domain.errors import InvalidParameterError
+from mylist.domain.etags import etag_of
+from mylist.domain.filter_and_sort import (
+    GENRE_FORM,
+    SLICE_SIZE,
+    CursorPosition,
+    ListQuery,
+    QueryPage,
+    Record,
+    first_after,
+    position_of,
+    records_of,
+    sort_entries,
+)
+from mylist.domain.packed_list import PackedList
+from mylist.domain.page_request import ContainsKey, ExportKey, ItemsQuery, PageRequest
+from mylist.lists.cursors import decode_cursor
+from mylist.lists.page_cache import PageCache, RenderedPage
+from mylist.lists.page_json import EXPORT_LINES_PER_PART, contains_json, export_lines, page_json, query_json
+from mylist.lists.ports import Catalogue, ListCache
+
+_MAX_PREFIX_ITEMS = 10_000
+"""Above this many items, fetch the whole list: a huge page number must not produce a huge range."""
+
+
+class Answer(NamedTuple):
+    """A rendered answer, and how the cache took part in the read."""
+
+    page: RenderedPage
+    cache: CacheResult
+
+
+class Counts(NamedTuple):
+    """How many items of each type a list has, and how the cache took part in the read."""
+
+    movies: int
+    shows: int
+    cache: CacheResult
+
+
+class Export(NamedTuple):
+    """A whole list as JSON Lines: in one piece, or for a long list in parts that are rendered as they are sent.
+
+    Attributes:
+        body: the lines.
+        etag: of the list.
+        cache: how the cache took part in the read.
+    """
+
+    body: bytes | Iterator[bytes]
+    etag: str
+    cache: CacheResult
+
+
+class ListReader:
+    """Reads users' lists. Every method raises an `UnavailableError` when a store that it needs is out of service.
+
+    Args:
+        cache: the lists.
+        catalogue: the movies and shows.
+        pages: the rendered answers.
+    """
+
+    def __init__(self, cache: ListCache, catalogue: Catalogue, pages: PageCache) -> None:
+        self._cache = cache
+        self._catalogue = catalogue
+        self._pages = pages
+
+    async def items(self, user_id: str, request: PageRequest | ItemsQuery) -> Answer:
+        """Return one page of a list, or of a query's result.
+
+        Raises:
+            InvalidParameterError: no movie or show has the genre.
+            InvalidCursorError: the cursor is damaged, or belongs to another user or another query.
+        """
+        last_item = request.page * request.page_size if isinstance(request, PageRequest) else None
+        max_items = last_item if last_item is None or last_item < _MAX_PREFIX_ITEMS else None
+        packed, cache = await self._cache.read(user_id, max_items=max_items)
+        return Answer(await self._page(user_id, request, packed, packed.prefix(last_item)), cache)
+
+    async def contains(self, user_id: str, content_ids: Sequence[str], key: ContainsKey) -> Answer:
+        """Return which of some ids, as the client wrote them, are on a list; `key` is the request that names them."""
+        packed, cache = await self._cache.read(user_id)
+        page = self._pages.find(user_id, key, packed.data)
+        if page is None:
+            body = contains_json(packed.contains(parse_content_ids(content_ids)))
+            page = self._pages.keep(user_id, key, RenderedPage(packed.data, body, key_bytes=len(key.body)))
+        return Answer(page, cache)
+
+    async def counts(self, user_id: str) -> Counts:
+        """Return how many items of each type are on a list."""
+        packed, cache = await self._cache.read(user_id, max_items=0)
+        return Counts(packed.movies, packed.shows, cache)
+
+    async def export(self, user_id: str) -> Export:
+        """Return a whole list, one line an item, newest first."""
+        packed, cache = await self._cache.read(user_id)
+        etag = etag_of(packed.data)
+        if packed.total > EXPORT_LINES_PER_PART:
+            return Export(export_lines(packed), etag, cache)
+        key = ExportKey()
+        page = self._pages.find(user_id, key, packed.data)
+        if page is None:
+            page = self._pages.keep(user_id, key, RenderedPage(packed.data, b"".join(export_lines(packed))))
+        return Export(page.body, etag, cache)
+
+    async def content_ids_and_etags(self, user_id: str, page_size: int) -> tuple[set[ContentId], tuple[str, str]]:
+        """Return the ids on a list, and the ETags by which a client can prove that it knows them.
+
+        These are the ETags of the first page of this size, which tells of the other items by `total`, and of the
+        export.
+        """
+        packed, _ = await self._cache.read(user_id)
+        page = await self._page(user_id, PageRequest(1, page_size), packed, packed.prefix(page_size))
+        return packed.content_ids(), (page.etag, etag_of(packed.data))
+
+    async def _page(
+        self, user_id: str, request: PageRequest | ItemsQuery, packed: PackedList, source: bytes
+    ) -> RenderedPage:
+        """Return the answer to a request; `source` is what decides it of the list."""
+        page = self._pages.find(user_id, request, source)
+        if page is None:
+            if isinstance(request, PageRequest):
+                page = await self._render_page(user_id, request, packed, source)
+            else:
+                page = await self._render_query(user_id, request, packed, source)
+            self._pages.keep(user_id, request, page)
+        return page
+
+    async def _render_page(self, user_id: str, request: PageRequest, packed: PackedList, source: bytes) -> RenderedPage:
+        records = packed.page(*request)
+        entries = await self._catalogue.entries([key for _, key in records])
+        items = [(added_at, entry) for (added_at, _), entry in zip(records, entries, strict=True)]
+        body = page_json(user_id, request, packed.total, items)
+        return RenderedPage(source, body, etag_of(body), _fresh_until(entries))
+
+    async def _render_query(self, user_id: str, request: ItemsQuery, packed: PackedList, source: bytes) -> RenderedPage:
+        query, (page, page_size) = request.list_query, request.page_request
+        start = decode_cursor(request.cursor, user_id, query) if request.cursor else (page - 1) * page_size
+        result = await self._select(packed, query, start, page_size, ids_only=request.ids_only)
+        body, link = query_json(user_id, request, result)
+        return RenderedPage(source, body, etag_of(body), result.fresh_until, link)
+
+    async def _select(
+        self, packed: PackedList, query: ListQuery, start: int | CursorPosition, max_items: int, *, ids_only: bool
+    ) -> QueryPage:
+        if query.genre is not None and not await self._catalogue.has_genre(query.genre):
+            raise InvalidParameterError("genre", GENRE_FORM)
+        records = await records_of(packed, query.content_type)
+        entries = await self._all_entries(records) if query.needs_catalogue else None
+        selected = await sort_entries(query, records, entries)
+        first = first_after(selected, start) if isinstance(start, CursorPosition) else start
+        chosen = selected[first : first + max_items]
+        items = [records[index] for _, _, index in chosen]
+        page_entries = None
+        if entries is not None:
+            page_entries = [entries[index] for _, _, index in chosen]
+        elif not ids_only:
+            page_entries = entries = await self._catalogue.entries([key for _, key in items])
+        return QueryPage(
+            items,
+            None if ids_only else page_entries,
+            total=len(selected),
+            end=position_of(chosen[-1]) if chosen and first + max_items < len(selected) else None,
+            fresh_until=_fresh_until(entries or ()),
+        )
+
+    async def _all_entries(self, records: Sequence[Record]) -> list[CatalogueEntry]:
+        entries: list[CatalogueEntry] = []
+        for start in range(0, len(records), SLICE_SIZE):
+            entries += await self._catalogue.entries([key for _, key in records[start : start + SLICE_SIZE]])
+            await asyncio.sleep(0)
+        return entries
+
+
+def _fresh_until(entries: Sequence[CatalogueEntry]) -> float:
+    return min((entry.refresh_at for entry in entries), default=float("inf"))

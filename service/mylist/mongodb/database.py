@@ -1,0 +1,216 @@
+"""The MongoDB client and `Database`: deadlines, a limit on concurrent operations, and the service's own errors.
+
+Every operation runs inside `Database.operation`, which rejects work while MongoDB is known to be unreachable or every
+connection is in use, and translates the driver's errors. Only the driver's deadline (`timeoutMS`) ends an operation:
+the service cancels none, as a cancelled command would leave its connection unusable and its outcome unknown.
+"""
+
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import pymongo
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import (
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
+)
+
+from mylist.config.settings import Settings, without_password
+from mylist.domain.errors import DatabaseBusyError, DatabaseUnavailableError, OutcomeUnknownError
+from mylist.telemetry import metrics
+
+Document = dict[str, Any]
+
+DEFAULT_DATABASE = "mylist-ott"
+DUPLICATE_KEY = 11000
+"""MongoDB's error code for a violation of a unique index."""
+_APP_NAME = "mylist"
+_CREDENTIALS = "check MONGODB_USER, MONGODB_PASSWORD and the authSource of MONGODB_URI"
+# Error codes that every operation of this user would meet, and the remedy for each; Atlas alone uses 8000.
+_REMEDIES = {
+    13: "its user, MONGODB_USER, needs the role readWrite on the database",
+    18: _CREDENTIALS,
+    8000: _CREDENTIALS,
+}
+_CLOSING_TIMEOUT_S = 1.0
+
+_logger = logging.getLogger(__name__)
+
+
+class MongoRefusedError(Exception):
+    """MongoDB answers but rejects this client, for a wrong password or a missing privilege. A retry does not help."""
+
+
+def connect(settings: Settings) -> AsyncMongoClient[Document]:
+    """Return a client, which connects on first use and belongs to the running event loop.
+
+    Raises:
+        MongoRefusedError: MONGODB_URI cannot be used.
+    """
+    credentials: dict[str, Any] = {}
+    if settings.mongodb_user:
+        credentials = {"username": settings.mongodb_user, "password": settings.mongodb_password}
+    try:
+        # The driver warns of an option that it then ignores, which could be the one that enables TLS.
+        with warnings.catch_warnings(action="error", category=UserWarning):
+            return AsyncMongoClient(
+                settings.mongodb_uri,
+                appname=_APP_NAME,
+                tz_aware=True,
+                timeoutMS=int(_driver_timeout(settings) * 1000),
+                # One more for the background check: it must get through when requests use all the others.
+                maxPoolSize=settings.mongodb_pool_size + 1,
+                # An acknowledged write survives a failover, and a list is cached only from such writes.
+                w="majority",
+                readConcernLevel="majority",
+                readPreference="primary",
+                unicode_decode_error_handler="replace",
+                datetime_conversion="DATETIME_CLAMP",
+                **credentials,
+            )
+    except (PyMongoError, ValueError, OSError, UserWarning) as error:
+        raise MongoRefusedError(_unusable(settings.mongodb_uri, error)) from None
+
+
+def _unusable(uri: str, error: Exception) -> str:
+    problem = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+    if "@" in problem:  # the driver quotes part of a password that contains a slash
+        problem = "user and password have to be percent-encoded"
+    return (
+        f"MONGODB_URI cannot be used: {problem}; it is {without_password(uri)!r}, and may be as in "
+        "mongodb://host:27017/mylist-ott, with MONGODB_USER and MONGODB_PASSWORD beside it"
+    )
+
+
+def address(settings: Settings) -> str:
+    """Return the hosts in the connection string, for messages."""
+    return re.split("[/?]", settings.mongodb_uri.partition("//")[2].rpartition("@")[2])[0]
+
+
+async def close(client: AsyncMongoClient[Document]) -> None:
+    """Close a client, soon even if MongoDB is unreachable: the driver alone would look for it for half a minute."""
+    with pymongo.timeout(_CLOSING_TIMEOUT_S):
+        await client.close()
+
+
+def _driver_timeout(settings: Settings) -> float:
+    # While it selects a server, the driver exceeds its timeout by up to half a second.
+    return max(settings.mongodb_timeout - 0.5, settings.mongodb_timeout / 2)
+
+
+def refusal(error: OperationFailure) -> str:
+    """Return MongoDB's reason for a refusal, with the remedy if there is one."""
+    remedy = _REMEDIES.get(error.code or 0)
+    return f"{reason(error)}; {remedy}" if remedy else reason(error)
+
+
+def database_of(client: AsyncMongoClient[Document]) -> AsyncDatabase[Document]:
+    """Return the database that the connection string names."""
+    return client.get_default_database(DEFAULT_DATABASE)
+
+
+def reason(error: PyMongoError) -> str:
+    """Return MongoDB's or the driver's message for a failure, in one line and without the topology description."""
+    message = (error.details or {}).get("errmsg") if isinstance(error, OperationFailure) else None
+    return str(message or error).partition(", Timeout:")[0].partition(" (configured")[0].replace("\n", " ")
+
+
+class Database:
+    """MongoDB for the rest of the service: knows whether it is available, and limits the concurrent operations.
+
+    Attributes:
+        handle: the driver's database.
+        pool_size: how many operations may run at once.
+        in_flight: how many operations are running.
+        available: whether MongoDB answered the last check.
+    """
+
+    def __init__(self, client: AsyncMongoClient[Document], settings: Settings) -> None:
+        self._client = client
+        self.handle = database_of(client)
+        self._address = address(settings)
+        self._timeout = _driver_timeout(settings)
+        self.pool_size = settings.mongodb_pool_size
+        self.in_flight = 0
+        self.available = False
+        self._checked = False
+
+    def require_available(self) -> None:
+        """Raise an error if an operation would fail now.
+
+        Raises:
+            DatabaseUnavailableError: MongoDB did not answer the last check.
+            DatabaseBusyError: every connection is in use.
+        """
+        if not self.available:
+            raise DatabaseUnavailableError
+        if self.in_flight >= self.pool_size:
+            raise DatabaseBusyError
+
+    def deadline(self) -> AbstractContextManager[None]:
+        """Surround several operations that must end within the deadline of one."""
+        return pymongo.timeout(self._timeout)
+
+    @contextmanager
+    def operation(self, name: str, *, writes: bool = False) -> Iterator[None]:
+        """Surround one operation, which the metrics report under `name`.
+
+        Raises:
+            DatabaseBusyError: every connection is in use; an operation does not wait for a connection.
+            DatabaseUnavailableError: MongoDB is unreachable, or the operation failed and does not write.
+            OutcomeUnknownError: the operation `writes` and failed; it may have taken effect.
+        """
+        self.require_available()
+        self.in_flight += 1
+        try:
+            with metrics.operation("mongodb", name):
+                yield
+        except ServerSelectionTimeoutError as error:
+            raise DatabaseUnavailableError from error
+        except PyMongoError as error:
+            _logger.warning("MongoDB operation failed: %s", reason(error))
+            raise (OutcomeUnknownError if writes else DatabaseUnavailableError) from error
+        finally:
+            self.in_flight -= 1
+
+    async def check(self) -> None:
+        """Ping MongoDB and update `available`.
+
+        Raises:
+            MongoRefusedError: MongoDB answers but rejects this client.
+        """
+        try:
+            with metrics.operation("mongodb", "ping"):
+                await self.handle.command("ping")
+        except OperationFailure as error:
+            self._record(available=False, problem=refusal(error))
+            if error.code in _REMEDIES:
+                raise MongoRefusedError(refusal(error)) from error
+        except WaitQueueTimeoutError:
+            pass  # the service's own load keeps the pool busy, which says nothing about MongoDB
+        except PyMongoError as error:
+            self._record(available=False, problem=f"{reason(error)}; start it or mend MONGODB_URI, it is tried again")
+        else:
+            self._record(available=True)
+
+    def _record(self, *, available: bool, problem: str = "") -> None:
+        if available != self.available or not self._checked:
+            _logger.log(
+                logging.INFO if available else logging.ERROR,
+                "MongoDB at %s is %s",
+                self._address,
+                "available" if available else f"not available: {problem}",
+            )
+        self.available = available
+        self._checked = True
+
+    async def close(self) -> None:
+        """Close the client."""
+        await close(self._client)

@@ -1,0 +1,256 @@
+"""The lists in MongoDB: one document for each item, and one for each recently removed item.
+
+A removal takes `addedAt` off a document and puts `removedAt` on it. Such a tombstone is on no list, and a TTL index
+deletes it after `TOMBSTONE_RETENTION`. Each change of a document also sets `changedAt`, by MongoDB's clock and in the
+same operation. Documents of the original service have no `changedAt`; they changed before any document that has one.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+
+from bson import ObjectId
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+from mylist.domain.change_feed import LAST_ID, NEVER_MS, FeedPosition, ListChange
+from mylist.domain.content import ContentId, is_content_type, parse_content_id
+from mylist.domain.errors import ItemAlreadyInListError, ItemNotInListError
+from mylist.domain.item import Item
+from mylist.domain.timestamps import to_datetime, to_milliseconds
+from mylist.mongodb.collections import LISTS
+from mylist.mongodb.database import DUPLICATE_KEY, Database, Document
+
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+# Selects the items of a list as a range of the index that covers them, so that tombstones are not scanned.
+_LISTED = {"addedAt": {"$gte": _EARLIEST}}
+# Upper bound for the time from a change's stamp until it is readable, plus the clock skew between two members of the
+# replica set: far more than either should be.
+_SETTLING_MS = 10_000
+_REMOVAL = {"$unset": {"addedAt": ""}, "$currentDate": {"changedAt": True, "removedAt": True}}
+_PROJECTION = {"_id": 0, "contentId": 1, "contentType": 1, "addedAt": 1}
+# Both are the order of an index, so that MongoDB does not sort.
+_LIST_ORDER = [("addedAt", -1), ("contentId", 1)]
+_FEED_ORDER = [("changedAt", 1), ("_id", 1)]
+_LOAD_BATCH_SIZE = 100_000
+
+_logger = logging.getLogger(__name__)
+
+
+class ListStore:
+    """Loads and changes users' lists.
+
+    Every method that reads or writes raises `DatabaseUnavailableError` or `DatabaseBusyError` when it cannot do so.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._collection = database.handle[LISTS]
+
+    def require_available(self) -> None:
+        """Raise an error if an operation would fail now.
+
+        Raises:
+            DatabaseUnavailableError: MongoDB did not answer the last check.
+            DatabaseBusyError: every connection is in use.
+        """
+        self._database.require_available()
+
+    def deadline(self) -> AbstractContextManager[None]:
+        """Surround several operations that must end within the deadline of one."""
+        return self._database.deadline()
+
+    async def load(self, user_id: str) -> list[Item]:
+        """Return a user's whole list, newest first, in one round trip.
+
+        An index covers the query. Documents that are not valid items (a foreign id or type) are left out.
+        """
+        with self._database.operation("load"):
+            cursor = self._collection.find(
+                {"userId": user_id, **_LISTED}, _PROJECTION, sort=_LIST_ORDER, batch_size=_LOAD_BATCH_SIZE
+            )
+            documents = await cursor.to_list()
+        items = [item for item in map(_to_item, documents) if item]
+        if len(items) != len(documents):
+            _logger.warning("Left out %d unreadable items of user %s", len(documents) - len(items), user_id)
+        return items
+
+    async def count(self, user_id: str, *, limit: int) -> int:
+        """Return the number of items on a list, counted up to `limit`."""
+        with self._database.operation("count"):
+            return await self._collection.count_documents({"userId": user_id, **_LISTED}, limit=limit)
+
+    async def find(self, user_id: str, content_id: ContentId) -> Item | None:
+        """Return the item of a list with this content id; None if there is none."""
+        with self._database.operation("find"):
+            document = await self._collection.find_one(_listed(user_id, content_id), _PROJECTION)
+        return _to_item(document) if document else None
+
+    async def find_many(self, user_id: str, content_ids: Iterable[ContentId]) -> set[ContentId]:
+        """Return those of some content ids that are on a list."""
+        with self._database.operation("find_many"):
+            documents = await self._collection.find(_listed(user_id, *content_ids), _PROJECTION).to_list()
+        return {item.content_id for item in map(_to_item, documents) if item}
+
+    async def insert_many(self, user_id: str, items: Sequence[Item]) -> set[ContentId]:
+        """Add items in one round trip; return the content ids of those that were on the list already.
+
+        Raises:
+            OutcomeUnknownError: MongoDB did not answer; any of the items may have been added.
+        """
+        with self._database.operation("insert_many", writes=True):
+            try:
+                await self._collection.bulk_write(
+                    [UpdateOne(*_insertion(user_id, item), upsert=True) for item in items], ordered=False
+                )
+            except BulkWriteError as error:
+                details = error.details or {}
+                failures = details.get("writeErrors", [])
+                if details.get("writeConcernErrors") or any(each["code"] != DUPLICATE_KEY for each in failures):
+                    raise
+                return {items[each["index"]].content_id for each in failures}
+        return set()
+
+    async def delete_many(self, user_id: str, content_ids: Iterable[ContentId]) -> int:
+        """Remove items by their content ids in one round trip; return how many were on the list.
+
+        Raises:
+            OutcomeUnknownError: MongoDB did not answer; any of the items may have been removed.
+        """
+        with self._database.operation("delete_many", writes=True):
+            return (await self._collection.update_many(_listed(user_id, *content_ids), _REMOVAL)).modified_count
+
+    async def delete_all(self, user_id: str) -> int:
+        """Remove every item of a list in one round trip; return how many there were.
+
+        Raises:
+            OutcomeUnknownError: MongoDB did not answer; any of the items may have been removed.
+        """
+        with self._database.operation("delete_all", writes=True):
+            return (await self._collection.update_many({"userId": user_id, **_LISTED}, _REMOVAL)).modified_count
+
+    async def insert(self, user_id: str, item: Item) -> None:
+        """Add an item.
+
+        Raises:
+            ItemAlreadyInListError: the list has an item with this content id.
+            OutcomeUnknownError: MongoDB did not answer; the item may have been added.
+        """
+        with self._database.operation("insert", writes=True):
+            try:
+                await self._collection.update_one(*_insertion(user_id, item), upsert=True)
+            except DuplicateKeyError:
+                raise ItemAlreadyInListError from None
+
+    async def delete(self, user_id: str, content_id: ContentId) -> None:
+        """Remove an item by its content id.
+
+        Raises:
+            ItemNotInListError: the list has no item with this content id.
+            OutcomeUnknownError: MongoDB did not answer; the item may have been removed.
+        """
+        with self._database.operation("delete", writes=True):
+            result = await self._collection.update_one(_listed(user_id, content_id), _REMOVAL)
+        if not result.modified_count:
+            raise ItemNotInListError
+
+    async def changes(
+        self, user_id: str, after: FeedPosition, *, removals_after: int | None, max_changes: int
+    ) -> tuple[list[ListChange], FeedPosition | None]:
+        """Return the changes of a list after a position, oldest first, and the last position if more follow.
+
+        Documents whose `_id` is not an ObjectId are left out, and so are those that are not valid items.
+
+        Args:
+            user_id: the owner of the list.
+            after: the position.
+            removals_after: time in milliseconds since 1970 UTC; removals up to it are left out. None: none are.
+            max_changes: how many changes may be returned.
+        """
+        query: Document = {"userId": user_id}
+        if removals_after is not None:
+            query["removedAt"] = {"$not": {"$lte": to_datetime(removals_after)}}
+        documents: list[Document] = []
+        with self._database.operation("changes"):
+            for index_range in _ranges_after(after):
+                limit = max_changes + 1 - len(documents)  # one more than asked for shows whether more follow
+                cursor = self._collection.find(query | index_range, sort=_FEED_ORDER, limit=limit, batch_size=limit)
+                documents += await cursor.to_list()
+                if len(documents) > max_changes:
+                    break
+        page = documents[:max_changes]
+        end = _position(page[-1]) if len(documents) > max_changes else None
+        return [change for change in map(_to_change, page) if change], end
+
+    async def clock(self) -> tuple[int, int]:
+        """Return MongoDB's time, and the watermark up to which every change is readable.
+
+        Both are milliseconds since 1970 UTC. A change is readable once the replica set's majority commit point has
+        passed it, which may be later than the acknowledgement of its write.
+        """
+        with self._database.operation("clock"):
+            database = self._database.handle
+            hello = await database.command("hello", codec_options=database.codec_options)
+        now = to_milliseconds(hello["localTime"])
+        last = hello.get("lastWrite", {})
+        if last.get("opTime") == last.get("majorityOpTime"):
+            return now, now - _SETTLING_MS
+        return now, min(now, to_milliseconds(last["majorityWriteDate"])) - _SETTLING_MS
+
+
+def _listed(user_id: str, *content_ids: ContentId) -> Document:
+    """Return the filter for items by their content ids."""
+    # The original service stored ids as its clients wrote them, in either case.
+    lowercase = [content_id.hex() for content_id in content_ids]
+    return {"userId": user_id, "contentId": {"$in": lowercase + [each.upper() for each in lowercase]}, **_LISTED}
+
+
+def _ranges_after(position: FeedPosition) -> Iterator[Document]:
+    """Return filters for the documents after a position: one for each range of the index, in the feed's order."""
+    any_id = {"$type": "objectId"}
+    later_id = {"$gt": ObjectId(position.document_id), **any_id}
+    if position.changed_at == NEVER_MS:
+        yield {"changedAt": None, "_id": later_id}
+        yield {"changedAt": {"$gte": _EARLIEST}, "_id": any_id}
+        return
+    changed_at = to_datetime(position.changed_at)
+    if position.document_id != LAST_ID:
+        yield {"changedAt": changed_at, "_id": later_id}
+    yield {"changedAt": {"$gt": changed_at}, "_id": any_id}
+
+
+def _insertion(user_id: str, item: Item) -> tuple[Document, Document]:
+    """Return the filter and the update of the upsert that adds an item.
+
+    It reuses the item's tombstone if there is one. If the item is on the list, it violates the unique index.
+    """
+    # Equality alone: an index answers it, however long the list is, also in the embedded server.
+    tombstone = {"userId": user_id, "contentId": item.content_id.hex(), "addedAt": None}
+    fields = {"contentType": item.content_type, "addedAt": to_datetime(item.added_at)}
+    return tombstone, {"$set": fields, "$unset": {"removedAt": ""}, "$currentDate": {"changedAt": True}}
+
+
+def _to_item(document: Document) -> Item | None:
+    try:
+        content_id = parse_content_id(document["contentId"])
+        content_type = document["contentType"]
+        added_at = to_milliseconds(document["addedAt"])
+    except (KeyError, TypeError):
+        return None
+    if content_id is None or not is_content_type(content_type):
+        return None
+    return Item(added_at, content_id, content_type)
+
+
+def _position(document: Document) -> FeedPosition:
+    stamp = document.get("changedAt")
+    return FeedPosition(NEVER_MS if stamp is None else to_milliseconds(stamp), document["_id"].binary)
+
+
+def _to_change(document: Document) -> ListChange | None:
+    item = _to_item({"addedAt": document.get("removedAt"), **document})
+    if item is None:
+        return None
+    added_at = item.added_at if "addedAt" in document else None
+    return ListChange(_position(document), item.content_id, item.content_type, added_at)

@@ -1,0 +1,44 @@
+"""Opens the database for a command, and reports each failure of MongoDB in one line."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+
+from mylist.config.settings import Settings
+from mylist.domain.errors import DatabaseUnavailableError
+from mylist.mongodb.database import Document, MongoRefusedError, connect, database_of, refusal
+from mylist.mongodb.database import address as address_of
+
+
+class DatabaseError(Exception):
+    """MongoDB cannot be used; the message is one line with the address, the cause and the remedy."""
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[AsyncDatabase[Document]]:
+    """Connect to the database that the settings name; the context closes the connection.
+
+    Raises:
+        DatabaseError: MongoDB is unreachable, rejects the client, or fails within the context.
+    """
+    address = address_of(settings)
+    try:
+        connection = connect(settings)
+    except MongoRefusedError as error:
+        raise DatabaseError(str(error)) from error
+    try:
+        async with connection as client:
+            await client.admin.command("ping")
+            yield database_of(client)
+    except MongoRefusedError as error:
+        raise DatabaseError(f"MongoDB at {address} refuses: {error}") from error
+    except (ConnectionFailure, DatabaseUnavailableError) as error:
+        raise DatabaseError(
+            f"MongoDB at {address} cannot be reached; start it or set MONGODB_URI (`mylist dev` brings its own)"
+        ) from error
+    except OperationFailure as error:
+        raise DatabaseError(f"MongoDB at {address} refuses: {refusal(error)}") from error
+    except PyMongoError as error:
+        raise DatabaseError(f"MongoDB at {address} fails: {str(error).splitlines()[0]}") from error

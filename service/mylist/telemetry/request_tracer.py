@@ -1,0 +1,95 @@
+"""Spans of requests and of their operations, by OpenTelemetry's SDK.
+
+`mylist.telemetry.tracing` imports this module once it traces: OpenTelemetry is an extra.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.instrumentation.pymongo import PymongoInstrumentor
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler
+from opentelemetry.trace import Span
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from mylist import __version__
+
+Attributes = Mapping[str, str | int]
+
+
+class RequestTracer:
+    """Make spans, every one of which is sampled.
+
+    Raises:
+        ValueError: a variable of OpenTelemetry cannot be used.
+    """
+
+    def __init__(self) -> None:
+        self._resource = Resource.create({"service.version": __version__})
+        self._processor = BatchSpanProcessor(OTLPSpanExporter())
+        self._propagator = TraceContextTextMapPropagator()
+        self._tracer = self._provider(ALWAYS_ON).get_tracer("mylist", __version__)
+        # Commands of background checks have no request above them, and so become nothing.
+        PymongoInstrumentor().instrument(tracer_provider=self._provider(ParentBased(ALWAYS_OFF)))
+
+    def shutdown(self) -> None:
+        """Send what is left; blocks for as long as the collector does not answer."""
+        self._processor.shutdown()  # type: ignore[no-untyped-call]
+
+    @staticmethod
+    def uninstrument() -> None:
+        """Make no more spans of MongoDB's commands."""
+        PymongoInstrumentor().uninstrument()
+
+    def _provider(self, sampler: Sampler) -> TracerProvider:
+        provider = TracerProvider(sampler=sampler, resource=self._resource, shutdown_on_exit=False)
+        provider.add_span_processor(self._processor)
+        return provider
+
+    @contextmanager
+    def request(self, headers: Mapping[str, str], attributes: Attributes) -> Iterator[Span]:
+        """Surround a request by a span below the one that W3C's trace context in its headers names.
+
+        It is called by the request's method until its route is known. MongoDB's commands are below it.
+        """
+        parent = self._propagator.extract(headers, Context())
+        name = str(attributes["http.request.method"])
+        span = self._tracer.start_span(name, parent, trace.SpanKind.SERVER, attributes)
+        with _ended(span), trace.use_span(span, record_exception=False, set_status_on_exception=False):
+            yield span
+
+    @contextmanager
+    def operation(self, system: str, name: str, served: Sequence[Span]) -> Iterator[Span]:
+        """Surround an operation for requests by a span: below the first, linked to each if there are several."""
+        span = self._tracer.start_span(
+            f"{system} {name}",
+            trace.set_span_in_context(served[0], Context()),
+            trace.SpanKind.CLIENT,
+            {"db.system.name": system, "db.operation.name": name},
+            [trace.Link(each.get_span_context()) for each in served] if len(served) > 1 else None,
+        )
+        with _ended(span):
+            yield span
+
+
+@contextmanager
+def _ended(span: Span) -> Iterator[None]:
+    """End a span with the block, and mark it if that fails; the SDK does not mark one that is cancelled."""
+    try:
+        yield
+    except BaseException as error:
+        fail(span, type(error).__name__, str(error) or None)
+        raise
+    finally:
+        span.end()
+
+
+def fail(span: Span, kind: str, description: str | None = None) -> None:
+    """Mark that what a span stands for has failed, and how."""
+    span.set_attribute("error.type", kind)
+    span.set_status(trace.Status(trace.StatusCode.ERROR, description))

@@ -1,0 +1,112 @@
+"""The metrics that are states of the process: read when Prometheus scrapes, not counted as things happen."""
+
+import platform
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from mylist import __version__
+from mylist.domain.errors import UnavailableError
+
+BREAKER_STATES = ("closed", "half_open", "open")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """A snapshot of the process.
+
+    Attributes:
+        active_requests: how many requests are being answered, by method label and route template.
+        pending_invalidations: lists whose invalidation waits until Redis is back.
+        is_up: whether a dependency answered its last check, by name.
+        breakers: the state of a dependency's circuit breaker, one of `BREAKER_STATES`, by name.
+        shed: how many requests were refused, by the code of the error.
+        pages_reused, pages_rendered: how many answers were reused and rendered.
+        page_bytes: memory of the rendered answers that are kept.
+        in_use, capacity: what is in use and how much of it may be, by resource.
+        revision: the commit that runs.
+    """
+
+    active_requests: Mapping[tuple[str, ...], int]
+    pending_invalidations: int
+    is_up: Mapping[str, bool]
+    breakers: Mapping[str, str]
+    shed: Mapping[str, int]
+    pages_reused: int
+    pages_rendered: int
+    page_bytes: int
+    in_use: Mapping[str, int]
+    capacity: Mapping[str, int]
+    revision: str
+
+
+class StateCollector(Collector):
+    """Exposes snapshots of the process, one for each scrape."""
+
+    def __init__(self, snapshot: Callable[[], State]) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metrics of a new snapshot."""
+        state = self._snapshot()
+        yield _gauge(
+            "http_server_active_requests",
+            "Requests in flight.",
+            state.active_requests,
+            *("http_request_method", "http_route"),
+        )
+        yield _gauge(
+            "mylist_cache_invalidations_pending",
+            "Lists whose invalidation is owed until Redis is back.",
+            {(): state.pending_invalidations},
+        )
+        yield _gauge(
+            "mylist_dependency_up",
+            "Whether the dependency answered its last check.",
+            {(name,): up for name, up in state.is_up.items()},
+            "dependency",
+        )
+        yield _gauge(
+            "mylist_breaker_state",
+            "The state of the circuit breaker that is in force.",
+            {(name, each): each == now for name, now in state.breakers.items() for each in BREAKER_STATES},
+            *("dependency", "state"),
+        )
+        shed = CounterMetricFamily("mylist_shed", "Requests refused with 503.", labels=["cause"])
+        for error in _subclasses_of(UnavailableError):
+            shed.add_metric([error.code.lower()], state.shed.get(error.code, 0))
+        yield shed
+        pages = CounterMetricFamily("mylist_pages", "Rendered answers that were given.", labels=["result"])
+        pages.add_metric(["reused"], state.pages_reused)
+        pages.add_metric(["rendered"], state.pages_rendered)
+        yield pages
+        yield _gauge(
+            "mylist_page_memory_bytes", "Memory of the rendered answers that are kept.", {(): state.page_bytes}
+        )
+        for name, meaning, values in (
+            ("mylist_in_use", "How much of the resource is in use.", state.in_use),
+            ("mylist_capacity", "How much of the resource may be in use.", state.capacity),
+        ):
+            yield _gauge(name, meaning, {(resource,): value for resource, value in values.items()}, "resource")
+        yield _gauge(
+            "mylist_build_info",
+            "What runs.",
+            {(__version__, state.revision, platform.python_version()): 1},
+            *("version", "revision", "python"),
+        )
+
+
+def _gauge(name: str, meaning: str, values: Mapping[tuple[str, ...], float], *labels: str) -> Metric:
+    family = GaugeMetricFamily(name, meaning, labels=labels)
+    for label_values, value in values.items():
+        family.add_metric(label_values, value)
+    return family
+
+
+def _subclasses_of(error: type[UnavailableError]) -> Iterator[type[UnavailableError]]:
+    for kind in error.__subclasses__():
+        yield kind
+        yield from _subclasses_of(kind)

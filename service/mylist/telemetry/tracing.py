@@ -1,0 +1,194 @@
+"""Traces by OpenTelemetry, over OTLP/HTTP; off, and free, unless an endpoint is set (`OTEL_EXPORTER_OTLP_ENDPOINT`).
+
+The standard `OTEL_*` variables say where to, which share, and what the service is called. Whether a request is sampled
+is decided before anything is created for it: the SDK's sampler would cost each request a microsecond. So the sampler
+that the variables name is worked out here.
+"""
+
+import os
+import random
+import re
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from multidict import istr
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+    from mylist.telemetry.request_tracer import RequestTracer
+
+_SAMPLERS = ("always_on", "always_off", "traceidratio", "parentbased_always_on", "parentbased_always_off")
+_PARENT_BASED = "parentbased_"
+_DEFAULT_SAMPLER = "parentbased_traceidratio"
+_DEFAULT_RATIO = 0.01
+_EXPORT_TIMEOUT_S = 3.0
+_FLUSH_TIMEOUT_S = 2.0
+# Spans are encoded by a thread, which keeps the event loop waiting meanwhile: 12 ms for the SDK's batch of 512.
+_BATCH_SIZE = 128
+_SWITCH_INTERVAL_S = 0.0005
+_PROTOCOL = "http/protobuf"
+_SAMPLED = 1
+_PARENT = istr("traceparent")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?")
+
+
+class TracingError(Exception):
+    """Tracing is asked for and cannot be had; the message is one line that says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tracing:
+    tracer: "RequestTracer"
+    ratio: float
+    heeds_parent: bool
+
+
+_tracing: _Tracing | None = None
+is_on = False
+"""Whether requests may be sampled; a caller that finds it False need not ask."""
+_NOTHING = nullcontext()
+in_flight: "set[Span]" = set()
+"""The spans of the sampled requests in flight; while there are none, nobody need ask for the current one."""
+_span: "ContextVar[Span | None]" = ContextVar("mylist_span", default=None)
+
+
+def start() -> None:
+    """Begin to trace if the environment says where to; before the clients of the stores are made.
+
+    Raises:
+        TracingError: a variable cannot be used, or OpenTelemetry is not installed.
+    """
+    global _tracing, is_on  # noqa: PLW0603 - one process, one tracer
+    endpoints = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    is_off = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
+    is_off = is_off or os.environ.get("OTEL_TRACES_EXPORTER", "otlp").lower() == "none"
+    if is_off or not any(os.environ.get(name) for name in endpoints):
+        return
+    ratio, heeds_parent = _sampling(os.environ)
+    for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
+        if (protocol := os.environ.get(name) or _PROTOCOL) != _PROTOCOL:
+            raise TracingError(f"{name} is {protocol!r}; it may be {_PROTOCOL}")
+    os.environ.setdefault("OTEL_SERVICE_NAME", "mylist")
+    os.environ.setdefault("OTEL_EXPORTER_OTLP_TIMEOUT", str(_EXPORT_TIMEOUT_S))
+    os.environ.setdefault("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", str(_BATCH_SIZE))
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    try:
+        from mylist.telemetry.request_tracer import RequestTracer  # noqa: PLC0415 - OpenTelemetry is an extra
+
+        _tracing = _Tracing(RequestTracer(), ratio, heeds_parent)
+        is_on = True
+    except ImportError as error:
+        raise TracingError(f"OpenTelemetry is not installed ({error}); pip install 'mylist[tracing]'") from None
+    except ValueError as error:  # the SDK reads some variables as it is imported
+        raise TracingError(f"a variable of OpenTelemetry (OTEL_…) cannot be used: {error}") from None
+
+
+def stop() -> None:
+    """Send what is left, without much patience; blocks."""
+    global _tracing, is_on
+    if _tracing is None:
+        return
+    # The SDK would wait for a collector that does not answer, for as long as it has spans for it.
+    flushing = threading.Thread(target=_tracing.tracer.shutdown, daemon=True)
+    flushing.start()
+    flushing.join(_FLUSH_TIMEOUT_S)
+    _tracing.tracer.uninstrument()
+    _tracing, is_on = None, False
+
+
+def _sampling(environment: Mapping[str, str]) -> tuple[float, bool]:
+    name = environment.get("OTEL_TRACES_SAMPLER") or _DEFAULT_SAMPLER
+    kind = name.removeprefix(_PARENT_BASED)
+    if kind in ("always_on", "always_off"):
+        return float(kind == "always_on"), name != kind
+    if kind != "traceidratio":
+        may = ", ".join((*_SAMPLERS, _DEFAULT_SAMPLER))
+        raise TracingError(f"OTEL_TRACES_SAMPLER is {name!r}; it may be {may}")
+    given = environment.get("OTEL_TRACES_SAMPLER_ARG") or str(_DEFAULT_RATIO)
+    try:
+        ratio = float(given)
+    except ValueError:
+        ratio = -1
+    if not 0 <= ratio <= 1:
+        raise TracingError(f"OTEL_TRACES_SAMPLER_ARG is {given!r}; it may be a number from 0 to 1")
+    return ratio, name != kind
+
+
+def is_sampled(headers: Mapping[str, str]) -> bool:
+    """Return whether a request is traced: as its W3C trace context says, or by chance."""
+    if _tracing is None:
+        return False
+    if _tracing.heeds_parent and _PARENT in headers and (parent := _TRACEPARENT.fullmatch(headers[_PARENT])):
+        return bool(int(parent[1], 16) & _SAMPLED)
+    return random.random() < _tracing.ratio  # noqa: S311 - a sample
+
+
+@contextmanager
+def request_span(headers: Mapping[str, str], attributes: Mapping[str, str | int]) -> "Iterator[Span]":
+    """Surround one request that is sampled by its span, which ends however the request does.
+
+    Args:
+        headers: those that carry W3C's trace context.
+        attributes: what is known of the request before it is answered.
+    """
+    assert _tracing is not None  # noqa: S101 - else nothing is sampled
+    with _tracing.tracer.request(headers, attributes) as span:
+        # Reset, for one task serves a whole connection: the next request would find it.
+        token = _span.set(span)
+        in_flight.add(span)
+        try:
+            yield span
+        finally:
+            in_flight.discard(span)
+            _span.reset(token)
+
+
+def current() -> "Span | None":
+    """Return the span of the request that is being served, if it is sampled."""
+    # The SDK's own look into the context costs a hundredth of a cached read, and most requests are not sampled.
+    return _span.get() if in_flight else None
+
+
+def trace_id() -> str | None:
+    """Return the trace id of the request that is being served, if it is sampled."""
+    span = current()
+    return trace_id_of(span) if span else None
+
+
+def trace_id_of(span: "Span") -> str:
+    """Return the id of a span's trace: 32 hexadecimal digits."""
+    return f"{span.get_span_context().trace_id:032x}"
+
+
+def traceparent_of(span: "Span") -> str:
+    """Return W3C's trace context of a span."""
+    context = span.get_span_context()
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+def fail(span: "Span", kind: str) -> None:
+    """Mark that what a span stands for has failed, and how."""
+    from mylist.telemetry import request_tracer  # noqa: PLC0415 - OpenTelemetry is an extra
+
+    request_tracer.fail(span, kind)
+
+
+def operation(system: str, name: str) -> "AbstractContextManager[object]":
+    """Surround one operation of a store, which is a span where the request is sampled.
+
+    MongoDB's commands become spans by the driver's own instrumentation.
+    """
+    span = current()
+    return _NOTHING if span is None else shared_operation(system, name, (span,))
+
+
+def shared_operation(system: str, name: str, served: "Sequence[Span]") -> "AbstractContextManager[object]":
+    """Surround one operation for several requests, of which these are sampled."""
+    # Tracing may have ended meanwhile.
+    return _tracing.tracer.operation(system, name, served) if served and _tracing else _NOTHING

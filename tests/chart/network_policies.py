@@ -1,0 +1,70 @@
+"""What network policies let through, as Kubernetes reads them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from tests.chart.rendering import NAMESPACE, Object, Rendered
+
+Peer = Object | str
+"""A pod of the release's namespace, or who else: `namespace/<name>` a pod there, `anywhere` some host outside."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port by its number, and by its name where the pod has one."""
+
+    number: int
+    protocol: str = "TCP"
+    name: str = ""
+
+
+def matches(selector: Object, labels: dict[str, str]) -> bool:
+    """Return whether a label selector takes these labels."""
+    assert set(selector) <= {"matchLabels", "matchExpressions"}, selector
+    for each in selector.get("matchExpressions", []):
+        assert each["operator"] == "In", each
+        if labels.get(each["key"]) not in each["values"]:
+            return False
+    wanted: dict[str, str] = selector.get("matchLabels", {})
+    return wanted.items() <= labels.items()
+
+
+def allows(rendered: Rendered, pod: Object, direction: str, peer: Peer, port: Port) -> bool:
+    """Return whether the policies let a pod talk to a peer (`egress`), or be talked to by it (`ingress`), on a port."""
+    applying = [
+        each["spec"]
+        for each in rendered.of_kind("NetworkPolicy")
+        if direction.capitalize() in each["spec"]["policyTypes"]
+        and matches(each["spec"]["podSelector"], pod["metadata"]["labels"])
+    ]
+    peers = "to" if direction == "egress" else "from"
+    return not applying or any(
+        _is_port(rule.get("ports"), port) and _is_peer(rule.get(peers), peer)
+        for policy in applying
+        for rule in policy.get(direction, [])
+    )
+
+
+def _is_port(ports: list[Any] | None, port: Port) -> bool:
+    return not ports or any(
+        each.get("protocol", "TCP") == port.protocol and each["port"] in {port.number, port.name or port.number}
+        for each in ports
+    )
+
+
+def _is_peer(peers: list[Any] | None, peer: Peer) -> bool:
+    return not peers or any(_is(each, peer) for each in peers)
+
+
+def _is(allowed: Object, peer: Peer) -> bool:
+    if "ipBlock" in allowed:
+        return peer == "anywhere"
+    if isinstance(peer, str):
+        kind, _, name = peer.partition("/")
+        labels = {"kubernetes.io/metadata.name": name}
+        return kind == "namespace" and "namespaceSelector" in allowed and matches(allowed["namespaceSelector"], labels)
+    if "namespaceSelector" in allowed and not matches(
+        allowed["namespaceSelector"], {"kubernetes.io/metadata.name": NAMESPACE}
+    ):
+        return False
+    return matches(allowed.get("podSelector", {}), peer["metadata"]["labels"])

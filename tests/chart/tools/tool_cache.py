@@ -1,0 +1,15 @@
+"""Where the programs are kept: a folder for each, named after its lock, so that another lock fetches anew."""
+
+import hashlib
+from pathlib import Path
+
+LOCKS = Path(__file__).parent
+_CACHE = LOCKS.parents[2] / "build" / "tools"
+
+
+def folder(tool: str) -> Path:
+    """Return the folder of a tool as its lock has it."""
+    digest = hashlib.sha256((LOCKS / f"{tool}.txt").read_bytes()).hexdigest()[:12]
+    kept = _CACHE / f"{tool}-{digest}"
+    kept.mkdir(parents=True, exist_ok=True)
+    return kept

@@ -1,0 +1,263 @@
+"""Users on the Service from within the cluster, until SIGTERM: `python load_generator.py`, with these variables.
+
+Each user does one thing after the other on a list of their own, which nobody else changes, so that every answer is
+known beforehand: what was added is in each list that is read from then on. A second device of theirs only reads all
+the while, so that lists get into the cache while they are changed. Nothing is tried twice: whatever a caller would
+notice is counted.
+
+    HOST, PORT  the Service
+    RUN         a word that the user ids begin with: lists of a run before are not met again
+    USERS       how many at once
+    TITLES      content ids of movies, as JSON
+
+The first line of the output says that the load runs, the last one is what was seen, as JSON. The standard library is
+all it needs: it comes as a ConfigMap into an image of which nothing is expected but Python.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, field
+from random import Random
+
+TIMEOUT_S = 10.0
+"""Seconds; longer than every deadline within the service."""
+PAUSE_S = (0.02, 0.12)
+"""Seconds between two requests of a user: well below the service's SHUTDOWN_DELAY, or a caller would find a connection
+closed between two requests that it was never told of."""
+REQUESTS_PER_CONNECTION = 40
+"""A Service chooses a pod for each connection, so new ones find their way to new pods."""
+_LIST = "items?pageSize=100"
+MAX_SHOWN = 20
+"""Stale answers that are shown in full."""
+
+
+class NoAnswerError(Exception):
+    """The request may have had an effect; the message says why there is no answer."""
+
+
+@dataclass
+class Seen:
+    """What the users saw; times are in seconds since the load began."""
+
+    seconds: float = 0.0
+    requests: int = 0
+    hits: int = 0
+    """Answers from the cache."""
+    failed: list[tuple[float, str]] = field(default_factory=list)
+    """Each request that failed: when it had, and why."""
+    stale: list[str] = field(default_factory=list)
+    """Answers that contradict what was acknowledged before."""
+    stale_count: int = 0
+    latencies: list[float] = field(default_factory=list)
+    """In seconds, of the requests that were answered."""
+
+    def report(self) -> dict[str, object]:
+        """Return it as JSON, with three figures instead of all latencies."""
+        ordered = sorted(self.latencies) or [0.0]
+        report = asdict(self) | {"p50": ordered[len(ordered) // 2], "p99": ordered[len(ordered) * 99 // 100]}
+        report["longest"] = ordered[-1]
+        del report["latencies"]
+        return report
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked: `status` is that of success, `impossible` that of an answer that what is known rules out."""
+
+    method: str
+    path: str
+    status: int
+    impossible: int = 0
+    body: object = None
+
+
+class Connection:
+    """Keep-alive requests, one at a time."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._address = host, port
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._left = 0
+
+    async def ask(self, request: Request, user: str) -> tuple[int, str, bytes]:
+        """Return the status, the header X-Cache and the body.
+
+        Raises:
+            NoAnswerError: there is none.
+        """
+        content = b"" if request.body is None else json.dumps(request.body).encode()
+        head = f"{request.method} /api/mylist/{request.path} HTTP/1.1\r\nhost: mylist\r\nuser-id: {user}\r\n"
+        head += f"content-type: application/json\r\ncontent-length: {len(content)}\r\n" if content else ""
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                return await self._exchange(head.encode() + b"\r\n" + content)
+        except TimeoutError:
+            self.close()
+            raise NoAnswerError("no answer in time") from None
+        except ConnectionRefusedError:
+            self.close()
+            raise NoAnswerError("connection refused") from None
+        except socket.gaierror:
+            self.close()
+            raise NoAnswerError("name not resolved") from None
+        except (OSError, asyncio.IncompleteReadError):
+            self.close()
+            raise NoAnswerError("connection lost") from None
+
+    async def _exchange(self, request: bytes) -> tuple[int, str, bytes]:
+        if self._streams is None:
+            self._streams = await asyncio.open_connection(*self._address)
+            self._left = REQUESTS_PER_CONNECTION
+        reader, writer = self._streams
+        writer.write(request)
+        lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
+        self._left -= 1
+        if self._left <= 0 or headers.get("connection") == "close":
+            self.close()
+        return int(lines[0].split()[1]), headers.get("x-cache", ""), body
+
+    def close(self) -> None:
+        """Close it; the next request opens another."""
+        if self._streams is not None:
+            self._streams[1].close()
+            self._streams = None
+
+
+class User:
+    """Somebody with a list of their own."""
+
+    def __init__(self, name: str, titles: list[str], address: tuple[str, int], seen: Seen, began: float) -> None:
+        self._name = name
+        self._dice = Random(name)
+        self._titles = list(titles)
+        self._connection = Connection(*address)
+        self._other_device = Connection(*address)
+        self._seen = seen
+        self._began = began
+        self._listed: set[str] = set()
+        self._unknown = 0
+        """Titles whose change was not answered: they may be on the list or not, now or later."""
+
+    async def live(self, over: asyncio.Event) -> None:
+        """Go on until it is over."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._repeat(self.act, over))
+            group.create_task(self._repeat(self.look, over))
+        self._connection.close()
+        self._other_device.close()
+
+    async def _repeat(self, deed: Callable[[], Awaitable[None]], over: asyncio.Event) -> None:
+        while not over.is_set():
+            await deed()
+            await asyncio.sleep(self._dice.uniform(*PAUSE_S))
+
+    async def act(self) -> None:
+        """Read the list, its statistics, adds or removes."""
+        kind = self._dice.random()
+        title = self._dice.choice(self._titles) if self._titles else ""
+        if kind < 0.6 or not title:
+            await self._read()
+        elif kind < 0.7:
+            await self._count()
+        elif title in self._listed:
+            await self._remove(title)
+        else:
+            await self._add(title)
+
+    async def look(self) -> None:
+        """Read the list with the other device; what it shows depends on what the first one does meanwhile."""
+        await self._ask(self._other_device, Request("GET", _LIST, 200))
+
+    async def _read(self) -> None:
+        answer = await self._ask(self._connection, Request("GET", _LIST, 200))
+        if answer is not None:
+            found = {each["contentId"] for each in json.loads(answer)["data"]["items"]}
+            known = found & set(self._titles)
+            if known != self._listed:
+                self._stale(f"the list lacks {sorted(self._listed - known)}, has {sorted(known - self._listed)}")
+
+    async def _count(self) -> None:
+        answer = await self._ask(self._connection, Request("GET", "stats", 200))
+        if answer is not None:
+            total = json.loads(answer)["data"]["total"]
+            if not len(self._listed) <= total <= len(self._listed) + self._unknown:
+                self._stale(f"{total} items are counted, not {len(self._listed)} and {self._unknown} that may be")
+
+    async def _add(self, title: str) -> None:
+        body = {"contentId": title, "contentType": "movie"}
+        if await self._ask(self._connection, Request("POST", "add", 201, impossible=409, body=body)) is None:
+            self._forget(title)
+        else:
+            self._listed.add(title)
+
+    async def _remove(self, title: str) -> None:
+        self._listed.remove(title)
+        if await self._ask(self._connection, Request("DELETE", f"remove/{title}", 200, impossible=404)) is None:
+            self._forget(title)
+
+    def _forget(self, title: str) -> None:
+        # The change may come about later still, so the title is not looked at any more.
+        self._titles.remove(title)
+        self._unknown += 1
+
+    async def _ask(self, connection: Connection, request: Request) -> bytes | None:
+        """Return the answer's body, or nothing when the request failed."""
+        began = time.monotonic()
+        self._seen.requests += 1
+        try:
+            answered, cache, text = await connection.ask(request, self._name)
+        except NoAnswerError as error:
+            self._failed(str(error))
+            return None
+        self._seen.latencies.append(time.monotonic() - began)
+        self._seen.hits += cache == "hit"
+        if answered == request.impossible:
+            self._stale(f"{request.method} {request.path} is answered with {answered}")
+        elif answered != request.status:
+            self._failed(f"{answered} {text[:200].decode(errors='replace')}")
+            return None
+        return text
+
+    def _failed(self, reason: str) -> None:
+        self._seen.failed.append((round(time.monotonic() - self._began, 3), reason))
+
+    def _stale(self, what: str) -> None:
+        self._seen.stale_count += 1
+        if len(self._seen.stale) < MAX_SHOWN:
+            self._seen.stale.append(f"{time.monotonic() - self._began:.3f} s, {self._name}: {what}")
+
+
+async def load(address: tuple[str, int], users: list[str], titles: list[str], over: asyncio.Event) -> Seen:
+    """Have the users live until it is over; return what they saw."""
+    seen = Seen()
+    began = time.monotonic()
+    everybody = [User(name, titles, address, seen, began) for name in users]
+    async with asyncio.TaskGroup() as group:
+        for user in everybody:
+            group.create_task(user.live(over))
+    seen.seconds = time.monotonic() - began
+    return seen
+
+
+async def main() -> None:
+    """Run it as the environment says."""
+    over = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
+    sys.stdout.write("the load runs\n")
+    sys.stdout.flush()
+    address = os.environ["HOST"], int(os.environ["PORT"])
+    users = [f"{os.environ['RUN']}-{number}" for number in range(int(os.environ["USERS"]))]
+    seen = await load(address, users, json.loads(os.environ["TITLES"]), over)
+    sys.stdout.write(json.dumps(seen.report()) + "\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

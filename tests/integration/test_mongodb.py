@@ -1,0 +1,339 @@
+"""Lists and content in a real MongoDB-protocol server."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from pymongo import AsyncMongoClient
+from pymongo.database import Database as SyncDatabase
+from pymongo.errors import AutoReconnect, DuplicateKeyError, OperationFailure, WaitQueueTimeoutError
+
+from mylist.config.settings import Settings
+from mylist.domain.change_feed import FEED_START, FeedPosition
+from mylist.domain.content import ContentId
+from mylist.domain.errors import (
+    DatabaseBusyError,
+    DatabaseUnavailableError,
+    ItemAlreadyInListError,
+    ItemNotInListError,
+    OutcomeUnknownError,
+)
+from mylist.domain.item import Item
+from mylist.lists import ports
+from mylist.mongodb.content import ContentStore
+from mylist.mongodb.database import Database, Document, MongoRefusedError, connect
+from mylist.mongodb.indexes import create_indexes
+from mylist.mongodb.lists import ListStore
+from tests.content_ids import content_id, number_of
+from tests.unit.fakes import FakeListStore
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def item(number: int, added_at: int = 0) -> Item:
+    return Item(added_at, content_id(number), "movie")
+
+
+@pytest.fixture
+def lists(store_database: Database) -> ListStore:
+    return ListStore(store_database)
+
+
+@pytest.fixture(params=["MongoDB", "in memory"])
+def either(request: pytest.FixtureRequest) -> ports.ListStore:
+    """The store, and the one in memory that stands for it in the tests of the use cases: they answer alike."""
+    if request.param == "in memory":
+        return FakeListStore()
+    lists: ListStore = request.getfixturevalue("lists")
+    return lists
+
+
+async def test_a_list_comes_back_newest_first_and_equal_times_by_id(either: ports.ListStore, user_id: str) -> None:
+    for each in (item(3, 10), item(1, 20), item(2, 10)):
+        await either.insert(user_id, each)
+
+    assert await either.load(user_id) == [item(1, 20), item(2, 10), item(3, 10)]
+    assert await either.count(user_id, limit=10) == 3
+    assert await either.count(user_id, limit=2) == 2
+
+
+async def test_an_item_is_on_a_list_once(either: ports.ListStore, user_id: str) -> None:
+    await either.insert(user_id, item(1))
+
+    with pytest.raises(ItemAlreadyInListError):
+        await either.insert(user_id, item(1, added_at=99))
+    assert await either.find(user_id, item(1).content_id) == item(1)
+    assert await either.find(user_id, item(2).content_id) is None
+
+
+async def test_many_items_are_added_removed_and_found_in_one_go(either: ports.ListStore, user_id: str) -> None:
+    await either.insert(user_id, item(1))
+
+    assert await either.insert_many(user_id, [item(0), item(1, added_at=99), item(2)]) == {item(1).content_id}
+    assert await either.find_many(user_id, [item(number).content_id for number in range(4)]) == {
+        item(number).content_id for number in range(3)
+    }
+    await either.delete_many(user_id, [item(number).content_id for number in (0, 2, 3)])
+    assert await either.load(user_id) == [item(1)]
+
+
+async def test_a_removed_item_is_gone_and_cannot_be_removed_again(either: ports.ListStore, user_id: str) -> None:
+    await either.insert(user_id, item(1))
+    await either.delete(user_id, item(1).content_id)
+
+    assert await either.load(user_id) == []
+    with pytest.raises(ItemNotInListError):
+        await either.delete(user_id, item(1).content_id)
+
+
+async def test_a_removed_item_is_known_for_thirty_days_and_its_document_is_used_again(
+    lists: ListStore, store_database: Database, user_id: str
+) -> None:
+    await lists.insert(user_id, item(1))
+    inserted = await store_database.handle["mylist"].find_one({"userId": user_id})
+    await lists.delete(user_id, item(1).content_id)
+    tombstone = await store_database.handle["mylist"].find_one({"userId": user_id})
+    await lists.insert(user_id, item(1, added_at=5))
+    again = await store_database.handle["mylist"].find_one({"userId": user_id})
+
+    assert inserted
+    assert tombstone
+    assert again
+    assert inserted["_id"] == tombstone["_id"] == again["_id"]
+    assert "addedAt" not in tombstone
+    # Either is MongoDB's time, taken for each field: they may be a millisecond apart.
+    assert inserted["changedAt"] <= min(tombstone["removedAt"], tombstone["changedAt"])
+    assert max(tombstone["removedAt"], tombstone["changedAt"]) <= again["changedAt"]
+    assert "removedAt" not in again
+    indexes = await (await store_database.handle["mylist"].list_indexes()).to_list()
+    assert [each["expireAfterSeconds"] for each in indexes if dict(each["key"]) == {"removedAt": 1}] == [30 * 86_400]
+
+
+async def test_nothing_asked_of_a_list_sees_what_was_removed(either: ports.ListStore, user_id: str) -> None:
+    await either.insert_many(user_id, [item(number) for number in range(4)])
+    await either.delete(user_id, item(0).content_id)
+    await either.delete_many(user_id, [item(1).content_id, item(9).content_id])
+
+    assert await either.load(user_id) == [item(2), item(3)]
+    assert await either.count(user_id, limit=9) == 2
+    assert await either.find(user_id, item(0).content_id) is None
+    assert await either.find_many(user_id, [item(number).content_id for number in range(4)]) == {
+        item(2).content_id,
+        item(3).content_id,
+    }
+    assert await either.delete_all(user_id) == 2
+    assert await either.delete_all(user_id) == 0
+    assert await either.load(user_id) == []
+
+
+async def changes_of(
+    store: ports.ListStore, user_id: str, after: FeedPosition, *, removals_after: int | None = None, size: int = 10
+) -> tuple[list[tuple[int, int | None]], FeedPosition | None]:
+    """The changes of a list, each as the number of its item and when that was added."""
+    changes, end = await store.changes(user_id, after, removals_after=removals_after, max_changes=size)
+    return [(number_of(each.content_id), each.added_at) for each in changes], end
+
+
+async def test_changes_come_in_their_order_in_parts_and_the_last_of_each_item_alone(
+    either: ports.ListStore, user_id: str
+) -> None:
+    for number in (1, 2, 3):
+        await either.insert(user_id, item(number, added_at=number))
+        await asyncio.sleep(0.002)  # so that no two have one stamp
+    await either.delete(user_id, item(1).content_id)
+
+    assert await changes_of(either, user_id, FEED_START) == ([(2, 2), (3, 3), (1, None)], None)
+    first, end = await changes_of(either, user_id, FEED_START, size=2)
+    assert end
+    assert (first, await changes_of(either, user_id, end, size=2)) == ([(2, 2), (3, 3)], ([(1, None)], None))
+    assert await changes_of(either, "another", FEED_START) == ([], None)
+
+
+async def test_removals_up_to_a_moment_are_left_out_of_changes(either: ports.ListStore, user_id: str) -> None:
+    await either.insert_many(user_id, [item(1), item(2)])
+    await asyncio.sleep(0.002)
+    await either.delete(user_id, item(1).content_id)
+    [_, removal], _ = await either.changes(user_id, FEED_START, removals_after=None, max_changes=10)
+
+    removed_at = removal.changed_at
+    # Either moment of a removal is MongoDB's, taken for each field: they may be a millisecond apart.
+    assert await changes_of(either, user_id, FEED_START, removals_after=removed_at - 2) == ([(2, 0), (1, None)], None)
+    assert await changes_of(either, user_id, FEED_START, removals_after=removed_at + 1) == ([(2, 0)], None)
+
+
+async def test_an_item_that_is_added_again_is_one_change(either: ports.ListStore, user_id: str) -> None:
+    await either.insert(user_id, item(1))
+    await either.delete(user_id, item(1).content_id)
+    await either.insert(user_id, item(1, added_at=5))
+
+    assert await changes_of(either, user_id, FEED_START) == ([(1, 5)], None)
+
+
+async def test_the_watermark_is_behind_the_clock_that_stamps_changes(either: ports.ListStore, user_id: str) -> None:
+    before, _ = await either.clock()
+    await asyncio.sleep(0.002)
+    await either.insert(user_id, item(1))
+    [change], _ = await either.changes(user_id, FEED_START, removals_after=None, max_changes=1)
+    after, watermark = await either.clock()
+
+    assert before < change.changed_at <= after
+    assert watermark <= after - 10_000
+
+
+async def test_an_item_is_kept_as_documented(lists: ListStore, store_database: Database, user_id: str) -> None:
+    await lists.insert(user_id, Item(1_704_110_400_123, ContentId(bytes.fromhex("507f1f77bcf86cd799439012")), "tvshow"))
+
+    document = await store_database.handle["mylist"].find_one({"userId": user_id}, {"_id": 0})
+    assert document
+    assert abs(document.pop("changedAt") - datetime.now(UTC)) < timedelta(minutes=1)
+    assert document == {
+        "userId": user_id,
+        "contentId": "507f1f77bcf86cd799439012",
+        "contentType": "tvshow",
+        "addedAt": NOON - timedelta(days=731) + timedelta(milliseconds=123),
+    }
+
+
+async def test_an_item_that_the_original_kept_in_capitals_can_be_removed(
+    lists: ListStore, store_database: Database, user_id: str
+) -> None:
+    capitals = {"userId": user_id, "contentId": "AB" * 12, "contentType": "movie", "addedAt": NOON}
+    await store_database.handle["mylist"].insert_one(capitals)
+
+    in_capitals = ContentId(b"\xab" * 12)
+    assert await lists.find(user_id, in_capitals)
+    await lists.delete(user_id, in_capitals)
+    assert await lists.load(user_id) == []
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {"contentId": "not-an-id", "contentType": "movie", "addedAt": NOON},
+        {"contentId": "0" * 24, "contentType": "podcast", "addedAt": NOON},
+        {"contentId": 7, "contentType": "movie", "addedAt": NOON},
+    ],
+)
+async def test_documents_that_are_no_items_are_left_out(
+    lists: ListStore, store_database: Database, user_id: str, foreign: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    await store_database.handle["mylist"].insert_one({"userId": user_id, **foreign})
+    await lists.insert(user_id, item(1))
+
+    assert await lists.load(user_id) == [item(1)]
+    assert "1 unreadable" in caplog.text
+
+
+async def test_a_long_list_is_loaded_whole(
+    lists: ListStore, database: SyncDatabase[dict[str, object]], user_id: str
+) -> None:
+    documents = [
+        {"userId": user_id, "contentId": content_id(number).hex(), "contentType": "movie", "addedAt": NOON}
+        for number in range(5000)
+    ]
+    database["mylist"].insert_many(documents)  # without the deadline that the service has
+
+    assert len(await lists.load(user_id)) == 5000
+
+
+async def test_content_comes_by_id_without_what_the_driver_keeps(store_database: Database) -> None:
+    known, unknown = ObjectId(), ObjectId()
+    known_id = ContentId(known.binary)
+    await store_database.handle["movies"].insert_one(
+        {"_id": known, "title": "The Matrix", "__v": 0, "createdAt": NOON, "updatedAt": NOON}
+    )
+
+    found = await ContentStore(store_database).fetch("movie", [known_id, ContentId(unknown.binary)])
+
+    assert found == {known_id: {"_id": known, "title": "The Matrix"}}
+    assert await ContentStore(store_database).fetch("tvshow", [known_id]) == {}
+
+
+async def test_indexes_are_created_once_and_creating_them_again_changes_nothing(store_database: Database) -> None:
+    names = await create_indexes(store_database.handle)
+
+    assert names == await create_indexes(store_database.handle)
+    assert "mylist.userId_1_contentId_1" in names
+    keys = [index["key"] for index in await (await store_database.handle["mylist"].list_indexes()).to_list()]
+    assert {"userId": 1, "addedAt": -1, "contentId": 1, "contentType": 1} in map(dict, keys)
+
+
+async def test_data_that_contradicts_a_unique_index_is_told_in_one_line(mongodb: AsyncMongoClient[Document]) -> None:
+    database = mongodb["mylist-duplicates"]
+    await database["mylist"].insert_many([{"userId": "u", "contentId": "c"} for _ in range(2)])
+    try:
+        with pytest.raises(MongoRefusedError, match="the indexes of mylist cannot be created: ") as refused:
+            await create_indexes(database)
+        assert "\n" not in str(refused.value)
+    finally:
+        await mongodb.drop_database(database)
+
+
+async def test_nothing_is_asked_while_mongodb_is_known_to_be_away(lists: ListStore, store_database: Database) -> None:
+    store_database.available = False
+
+    with pytest.raises(DatabaseUnavailableError):
+        await lists.load("anyone")
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that takes connections and never says anything."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+async def test_a_silent_mongodb_is_unavailable_within_its_deadline(silent_port: int) -> None:
+    settings = Settings.load({"MONGODB_URI": f"mongodb://127.0.0.1:{silent_port}/x", "MONGODB_TIMEOUT": "0.5"})
+    client = connect(settings)
+    database = Database(client, settings)
+    started = asyncio.get_running_loop().time()
+
+    await database.check()
+    assert not database.available
+    database.available = True
+    with pytest.raises(DatabaseUnavailableError):
+        await ListStore(database).load("anyone")
+    with pytest.raises(DatabaseUnavailableError):
+        await ListStore(database).insert("anyone", item(1))
+    assert asyncio.get_running_loop().time() - started < 5
+    await client.close()
+
+
+async def test_more_work_than_there_are_connections_is_shed(
+    mongodb: AsyncMongoClient[Document], mongodb_uri: str
+) -> None:
+    database = Database(mongodb, Settings.load({"MONGODB_URI": mongodb_uri, "MONGODB_POOL_SIZE": "2"}))
+    await database.check()
+
+    with database.operation("load"), database.operation("load"), pytest.raises(DatabaseBusyError):
+        await ListStore(database).load("anyone")
+    assert await ListStore(database).load("anyone") == []
+
+
+@pytest.mark.parametrize(
+    ("failure", "writes", "becomes"),
+    [
+        (AutoReconnect("gone"), False, DatabaseUnavailableError),
+        (AutoReconnect("gone"), True, OutcomeUnknownError),
+        (OperationFailure("not authorized", 13), False, DatabaseUnavailableError),
+        (WaitQueueTimeoutError("busy"), True, OutcomeUnknownError),
+        (DuplicateKeyError("taken"), True, OutcomeUnknownError),
+    ],
+)
+def test_the_drivers_errors_become_the_services(
+    store_database: Database, failure: Exception, writes: bool, becomes: type[Exception]
+) -> None:
+    with pytest.raises(becomes) as caught, store_database.operation("load", writes=writes):
+        raise failure
+    assert type(caught.value) is becomes
+
+
+@pytest.mark.parametrize("uri", ["mongodb://", "mongodb://host:notaport/", "mongodb://[broken/"])
+async def test_a_connection_string_that_cannot_be_used_is_refused(uri: str) -> None:
+    with pytest.raises(MongoRefusedError, match="MONGODB_URI cannot be used"):
+        connect(Settings(mongodb_uri=uri))

@@ -1,0 +1,302 @@
+"""The workarounds of `mylist.http.sanic_overrides`, each looked at twice.
+
+The tests named `test_sanic_…` look at Sanic alone. One that fails says that Sanic does by itself what the workaround is
+there for, which can go then, or that it has to be written anew.
+"""
+# ruff: noqa: SLF001 - what is looked at is private
+
+import asyncio
+import logging
+import socket
+from asyncio import Event
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing
+from contextvars import ContextVar
+from time import monotonic
+
+import pytest
+from sanic import HTTPResponse, Request
+from sanic.exceptions import RequestCancelled
+from sanic.http import Stage
+from sanic.server import HttpProtocol
+
+from mylist.http.sanic_overrides import FormattedResponse, StrictHttp, TimeLimitedProtocol
+from tests.integration.plain_sanic import Server, serving, until
+
+POST = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\n"
+BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\n"
+SHORT = 0.2
+"""A timeout, in seconds; it is looked at twice as often."""
+LONG = 1000.0
+"""A timeout that does not pass here."""
+MANY_TIMEOUTS = 1.5
+"""Seconds after which what has not ended by a short timeout never does."""
+
+
+@pytest.fixture
+def failures() -> Iterator[list[str]]:
+    """What Sanic logs of its own failures."""
+    logged: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: logged.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("sanic.error")
+    logger.addHandler(handler)
+    yield logged
+    logger.removeHandler(handler)
+
+
+class TestGrammar:
+    ODD_DIGITS = (
+        pytest.param(POST + b"Content-Length: \xd9\xa2\r\n\r\nab", id="another script"),
+        pytest.param(CHUNKED + b"0x2\r\nab\r\n0\r\n\r\n", id="prefix"),
+        pytest.param(CHUNKED + b" 2\r\nab\r\n0\r\n\r\n", id="blank"),
+    )
+    ENDS_OF_A_CHUNK = (CHUNKED + b"2\r\nabXX0\r\n\r\n", CHUNKED + b"2\r\nab\n\n0\r\n\r\n")
+    BAD_URL = b"GET sip:nm HTTP/1.1\r\nHost: x\r\n\r\n"
+
+    @pytest.mark.parametrize("sent", ODD_DIGITS)
+    async def test_sanic_takes_odd_digits(self, sent: bytes) -> None:
+        async with serving() as server:
+            assert (await server.exchange(sent)).startswith(OK)
+
+    @pytest.mark.parametrize("sent", ODD_DIGITS)
+    async def test_odd_digits_are_refused(self, sent: bytes) -> None:
+        async with serving(TimeLimitedProtocol) as server:
+            assert (await server.exchange(sent)).startswith(BAD_REQUEST)
+
+    @pytest.mark.parametrize("sent", ENDS_OF_A_CHUNK)
+    async def test_sanic_takes_any_end_of_a_chunk(self, sent: bytes) -> None:
+        async with serving() as server:
+            received = await server.exchange(sent)
+            assert received.startswith(OK)
+            assert received.endswith(b"\r\n\r\nab")
+
+    @pytest.mark.parametrize("sent", ENDS_OF_A_CHUNK)
+    async def test_another_end_of_a_chunk_is_refused(self, sent: bytes) -> None:
+        async with serving(TimeLimitedProtocol) as server:
+            assert (await server.exchange(sent)).startswith(BAD_REQUEST)
+
+    async def test_sanic_does_not_answer_a_bad_url(self, failures: list[str]) -> None:
+        async with serving() as server:
+            assert await server.exchange(self.BAD_URL) == b""
+        assert failures == ["protocol.connection_task uncaught"]
+
+    async def test_a_bad_url_is_answered(self, failures: list[str]) -> None:
+        async with serving(TimeLimitedProtocol) as server:
+            assert (await server.exchange(self.BAD_URL)).startswith(BAD_REQUEST)
+        assert not failures
+
+
+@asynccontextmanager
+async def silent_client(server: Server, sent: bytes) -> AsyncIterator[HttpProtocol]:
+    """A client that sends this and then neither sends nor reads; gives the server's end of its connection."""
+    with closing(socket.socket()) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(client, ("127.0.0.1", server.port))
+        await loop.sock_sendall(client, sent)
+        yield await server.connection()
+
+
+async def still_connected(server: Server, sent: bytes) -> bool:
+    """Whether a client that sends this and nothing more is connected long after every short timeout."""
+    async with silent_client(server, sent):
+        end = monotonic() + MANY_TIMEOUTS
+        while server.connections and monotonic() < end:
+            await asyncio.sleep(0.05)
+        return bool(server.connections)
+
+
+async def disconnected(server: Server, sent: bytes) -> None:
+    async with silent_client(server, sent):
+        await until(lambda: not server.connections)
+
+
+class TestTimeouts:
+    LARGE = b"GET /?bytes=8000000 HTTP/1.1\r\nHost: x\r\n\r\n"
+    UPGRADE = b"GET /never HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n"
+    UNREAD = b"POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
+
+    @staticmethod
+    async def moments_of_two_bytes(server: Server) -> tuple[float, float]:
+        """From when the timeouts count after the first byte of a head, and after the second."""
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        connection = await server.connection()
+        moments = []
+        for number in (1, 2):
+            await asyncio.sleep(0.01)  # so that the clock has moved on
+            writer.write(b"G")
+            await until(lambda number=number: len(connection.recv_buffer) == number)  # type: ignore[misc]
+            moments.append(connection._time)
+        writer.close()
+        await writer.wait_closed()
+        return moments[0], moments[1]
+
+    async def test_sanic_counts_from_the_last_byte(self) -> None:
+        async with serving() as server:
+            first, second = await self.moments_of_two_bytes(server)
+            assert second > first
+
+    async def test_timeouts_count_from_the_first_byte(self) -> None:
+        async with serving(TimeLimitedProtocol) as server:
+            connected = monotonic()
+            first, second = await self.moments_of_two_bytes(server)
+            assert second == first > connected
+
+    async def test_timeouts_of_the_next_request_count_from_its_first_byte(self) -> None:
+        async with serving(TimeLimitedProtocol) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\nx")
+            connection = await server.connection_in(Stage.IDLE)
+            answered = connection._time
+            writer.write(b"G")
+            await until(lambda: bool(connection.recv_buffer))
+            assert connection._time > answered
+            writer.close()
+            await writer.wait_closed()
+
+    async def test_sanic_has_no_timeout_for_an_upgrade(self) -> None:
+        async with serving(REQUEST_TIMEOUT=SHORT, RESPONSE_TIMEOUT=SHORT) as server:
+            assert await still_connected(server, self.UPGRADE)
+
+    async def test_an_upgrade_has_the_timeout_of_any_request(self) -> None:
+        async with serving(TimeLimitedProtocol, REQUEST_TIMEOUT=SHORT, RESPONSE_TIMEOUT=SHORT) as server:
+            assert (await server.exchange(self.UPGRADE)).startswith(b"HTTP/1.1 503 ")
+
+    async def test_sanic_waits_for_a_body_without_end(self) -> None:
+        async with serving(REQUEST_TIMEOUT=SHORT, RESPONSE_TIMEOUT=SHORT, KEEP_ALIVE_TIMEOUT=LONG) as server:
+            assert await still_connected(server, self.UNREAD)
+
+    async def test_a_body_that_nobody_reads_has_the_timeout_of_any_body(self) -> None:
+        limits = {"REQUEST_TIMEOUT": SHORT, "RESPONSE_TIMEOUT": LONG, "KEEP_ALIVE_TIMEOUT": LONG}
+        async with serving(TimeLimitedProtocol, **limits) as server:
+            await disconnected(server, self.UNREAD)
+
+    async def test_sanic_waits_for_a_reader_without_end(self) -> None:
+        async with serving(REQUEST_TIMEOUT=SHORT, RESPONSE_TIMEOUT=SHORT, KEEP_ALIVE_TIMEOUT=SHORT) as server:
+            assert await still_connected(server, self.LARGE * 2)
+
+    @pytest.mark.parametrize("sent", [LARGE, LARGE * 2, LARGE + b"GET /"])
+    async def test_a_reader_has_the_timeout_of_any_body(self, sent: bytes, failures: list[str]) -> None:
+        limits = {"REQUEST_TIMEOUT": SHORT, "RESPONSE_TIMEOUT": LONG, "KEEP_ALIVE_TIMEOUT": LONG}
+        async with serving(TimeLimitedProtocol, **limits) as server:
+            await disconnected(server, sent)
+        assert not failures
+
+    @staticmethod
+    async def abort_a_head(protocol: type[HttpProtocol]) -> None:
+        async with serving(protocol) as server, silent_client(server, b"GET /"):
+            connection = await server.connection_in(Stage.REQUEST)
+            connection.abort()  # type: ignore[no-untyped-call]
+            await until(lambda: connection.http is None)
+
+    async def test_sanic_fails_to_abort_a_head(self, failures: list[str]) -> None:
+        await self.abort_a_head(HttpProtocol)
+        assert failures == ["protocol.connection_task uncaught"]
+
+    async def test_a_head_is_aborted(self, failures: list[str]) -> None:
+        await self.abort_a_head(TimeLimitedProtocol)
+        assert not failures
+
+    @staticmethod
+    async def aborted(server: Server) -> HttpProtocol:
+        async with silent_client(server, b"GET /never HTTP/1.1\r\nHost: x\r\n\r\n"):
+            connection = await server.connection_in(Stage.HANDLER)
+            HttpProtocol.abort(connection)  # type: ignore[no-untyped-call]
+            return connection
+
+    async def test_sanic_reads_from_an_aborted_connection(self) -> None:
+        async with serving() as server:
+            with pytest.raises(AttributeError):
+                await (await self.aborted(server)).receive_more()  # type: ignore[no-untyped-call]
+
+    async def test_sanic_writes_to_an_aborted_connection(self) -> None:
+        async with serving() as server:
+            with pytest.raises(AttributeError):
+                await (await self.aborted(server)).send(b"x")  # type: ignore[no-untyped-call]
+
+    async def test_nothing_is_read_from_or_written_to_an_aborted_connection(self) -> None:
+        async with serving(TimeLimitedProtocol) as server:
+            connection = await self.aborted(server)
+            with pytest.raises(RequestCancelled):
+                await connection.receive_more()  # type: ignore[no-untyped-call]
+            with pytest.raises(RequestCancelled):
+                await connection.send(b"x")  # type: ignore[no-untyped-call]
+
+
+class TestResponse:
+    def test_sanic_formats_each_header(self) -> None:
+        class Value:
+            formatted = 0
+
+            def __format__(self, _: str) -> str:
+                self.formatted += 1
+                return "value"
+
+        value = Value()
+        response = HTTPResponse(headers={"name": value})  # type: ignore[dict-item]
+        for _ in range(2):
+            assert (b"name", b"value") in list(response.processed_headers)
+        assert value.formatted == 2, "it is formatted anew each time that the response is sent"
+
+    def test_what_sanics_constructor_sets(self) -> None:
+        ours, sanics = FormattedResponse(b"x", 200, {}), HTTPResponse(b"x")
+
+        assert {name: type(getattr(ours, name, ...)) for name in _slots(sanics)} == {
+            **{name: type(getattr(sanics, name)) for name in _slots(sanics)},
+            "headers": dict,
+        }
+
+
+def _slots(response: HTTPResponse) -> set[str]:
+    return {
+        name for kind in type(response).__mro__ for name in getattr(kind, "__slots__", ()) if hasattr(response, name)
+    }
+
+
+class TestInsides:
+    """What is overridden or read is there, and of its kind."""
+
+    async def test_the_attributes_are_there(self) -> None:
+        async with serving() as server, silent_client(server, b"GET /never HTTP/1.1\r\nHost: x\r\n\r\nG"):
+            connection = await server.connection_in(Stage.HANDLER)
+            http = connection.http
+            assert http is not None
+            assert http._safe_int("1f", 16) == 31
+            assert http.recv_buffer is connection.recv_buffer
+            assert http.recv_buffer == b"G"
+            assert isinstance(http.recv_buffer, bytearray)
+            assert isinstance(http.perft0, float)
+            assert http.response_func == http.http1_response_header
+            assert http._send == connection.send
+            assert http._receive_more == connection.receive_more
+            assert (http.request_body, http.request_bytes_left) == (None, 0)
+            assert (http.keep_alive, http.head_only, http.expecting_continue) == (True, False, False)
+            assert (http.url, http.upgrade_websocket) == ("/never", False)
+            assert isinstance(connection._can_write, Event)
+            assert connection._can_write.is_set()
+            assert connection._time <= monotonic()
+            assert connection.request_handler == connection.app.handle_request
+
+    async def test_a_new_connection_has_no_body_yet(self) -> None:
+        async with serving() as server:
+            connection = HttpProtocol(loop=asyncio.get_running_loop(), app=server.app)
+            connection.recv_buffer = bytearray()
+
+        with pytest.raises(AttributeError):
+            _ = connection.HTTP_CLASS(connection).request_body  # type: ignore[no-untyped-call]
+        assert StrictHttp(connection).request_body is None
+
+    async def test_an_empty_request_is_not_current(self) -> None:
+        for protocol, is_current in ((HttpProtocol, False), (TimeLimitedProtocol, True)):
+            async with serving(protocol) as server, silent_client(server, b"GET /"):
+                http = (await server.connection_in(Stage.REQUEST)).http
+                assert http is not None
+                assert isinstance(Request._current, ContextVar)
+                Request._current.set(None)  # type: ignore[arg-type]
+                http.create_empty_request()
+                assert (Request._current.get() is http.request) is is_current

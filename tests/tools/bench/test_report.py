@@ -1,0 +1,104 @@
+"""The published document is made of the published figures, and only of a complete run."""
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bench import charts
+from bench.groups import GROUPS
+from bench.report import END, FIGURES, START, PublishError, as_plain_text, publish, with_figures
+from bench.results import Run
+from tests.tools.bench.runs import complete
+
+ROOT = Path(__file__).parents[3]
+DOCUMENT = ROOT / "docs" / "performance.md"
+PICTURES = ROOT / "docs" / "performance"
+AGAIN = 'run make bench ARGS="--publish"'
+
+
+@pytest.fixture(scope="module")
+def published() -> Run:
+    return msgspec.json.decode((PICTURES / FIGURES).read_bytes(), type=Run)
+
+
+def test_the_document_is_the_one_of_the_figures(published: Run) -> None:
+    text = DOCUMENT.read_text()
+    assert text == with_figures(text, published), AGAIN
+
+
+def test_figures_replace_those_before() -> None:
+    text = f"# Performance\n{START}those before\n{END}\nthe end\n"
+
+    written = with_figures(text, complete())
+
+    assert written.startswith(f"# Performance\n{START}")
+    assert written.endswith(f"{END}\nthe end\n")
+    assert "those before" not in written
+    assert with_figures(written, complete()) == written
+
+
+def test_every_row_is_in_the_document_and_on_the_terminal() -> None:
+    run = complete()
+    written, printed = with_figures(START + END, run), as_plain_text(run)
+    for group in GROUPS:
+        for table in group.tables:
+            for name in table.part.references:
+                assert f"| {name} |" in written
+                assert name in printed
+
+
+def test_a_row_has_its_ratio_in_the_unit_of_its_table() -> None:
+    written = with_figures(START + END, complete())
+
+    assert "| case | requests/s | of the empty route |" in written
+    # The second row has half the rate of the first.
+    assert re.search(r"\| a fixed body as long as a page of 20 \| 10,004 \([^)]+\) \| 0\.50 \(", written)
+    assert "| case | p50, ms | x the empty route |" in written
+    assert re.search(r"\| add \| \d\.00 \| \d\.00 \(", written)
+
+
+def test_a_miss_is_named() -> None:
+    run = complete()
+    assert not run.kept
+    assert re.search(r"^MISSED  `stats`, of the empty route: 0\.111, at least 0\.6$", as_plain_text(run), re.MULTILINE)
+    assert "| `stats`, of the empty route | **0.111** | at least 0.6 | **missed** |" in with_figures(START + END, run)
+
+
+def test_publishing_writes_document_figures_and_pictures(tmp_path: Path) -> None:
+    document, pictures, profile = tmp_path / "performance.md", tmp_path / "performance", tmp_path / "profile.svg"
+    document.write_text(START + END)
+    profile.write_text("<svg/>")
+
+    publish(complete(), document, pictures, profile)
+
+    written = {path.name for path in pictures.iterdir()}
+    assert written == {FIGURES, "profile.svg", *(f"{name}.svg" for name in charts.draw(complete()))}
+    assert '"samples"' not in (pictures / FIGURES).read_text()
+    assert document.read_text() == with_figures(START + END, complete())
+
+
+@pytest.mark.parametrize(
+    ("run", "has_profile", "says"),
+    [
+        (complete(without="drivers"), True, "lacks drivers"),
+        (complete(), False, "lacks profile"),
+        (complete(rounds=2), True, "2 rounds are too few"),
+    ],
+    ids=["a group is missing", "the profile is missing", "too few rounds"],
+)
+def test_what_is_no_complete_run_is_not_published(tmp_path: Path, run: Run, has_profile: bool, says: str) -> None:
+    document, profile = tmp_path / "performance.md", tmp_path / "profile.svg"
+    document.write_text(START + END)
+    if has_profile:
+        profile.write_text("<svg/>")
+
+    with pytest.raises(PublishError, match=says):
+        publish(run, document, tmp_path / "performance", profile)
+    assert document.read_text() == START + END
+
+
+def test_a_document_without_a_place_for_figures_is_left_alone() -> None:
+    with pytest.raises(PublishError, match="the document lacks"):
+        with_figures("# Performance\n", complete())

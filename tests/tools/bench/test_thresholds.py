@@ -1,0 +1,74 @@
+"""Limits: what is compared, and what is a miss."""
+
+from dataclasses import replace
+
+import pytest
+
+from bench.groups import GROUPS
+from bench.samples import Sample
+from bench.thresholds import THRESHOLDS, Threshold, judge, undisturbed
+
+SLOWER = Threshold("cached, of empty", "reads", "cached", "rate", 0.5, "empty", is_minimum=True)
+
+
+def rates(*values: float) -> list[Sample]:
+    return [Sample(rate=value) for value in values]
+
+
+def test_rows_are_compared_round_by_round() -> None:
+    # A machine that is half as fast in the second round is so for both.
+    samples = {"cached": rates(600, 300, 600), "empty": rates(1000, 500, 1000)}
+
+    verdict = judge(SLOWER, samples)
+
+    assert verdict.value == pytest.approx(0.6)
+    assert verdict.kept
+
+
+def test_the_median_round_decides() -> None:
+    assert judge(SLOWER, {"cached": rates(490, 490, 900), "empty": rates(1000, 1000, 1000)}).kept is False
+    assert judge(SLOWER, {"cached": rates(510, 510, 10), "empty": rates(1000, 1000, 1000)}).kept
+
+
+@pytest.mark.parametrize(("measured", "kept"), [(2.9, True), (3.0, True), (3.1, False)])
+def test_what_may_be_at_most(measured: float, kept: bool) -> None:
+    verdict = judge(Threshold("p99", "reads", "cached", "p99", 3.0), {"cached": [Sample(p99=measured)]})
+
+    assert (verdict.kept, verdict.bound) == (kept, "at most 3")
+
+
+def test_time_is_the_inverse_of_the_rate() -> None:
+    threshold = replace(SLOWER, quantity="time", bound=1.3, is_minimum=False)
+
+    verdict = judge(threshold, {"cached": rates(500), "empty": rates(1000)})
+
+    assert (verdict.value, verdict.kept) == (2.0, False)
+
+
+def test_limits_are_of_rows_that_are_measured() -> None:
+    rows = {group.name: {name for table in group.tables for name in table.part.references} for group in GROUPS}
+    for threshold in THRESHOLDS:
+        assert {threshold.row, threshold.of or threshold.row} <= rows[threshold.group]
+
+
+def test_rows_of_a_group_have_names_of_their_own() -> None:
+    for group in GROUPS:
+        names = [name for table in group.tables for name in table.part.references]
+        assert len(set(names)) == len(names)
+
+
+def test_rows_are_compared_with_rows_of_the_same_table() -> None:
+    for group in GROUPS:
+        for table in group.tables:
+            references = table.part.references
+            assert {of for of in references.values() if of} <= set(references)
+
+
+def test_a_run_on_a_machine_that_was_too_busy_is_told() -> None:
+    quiet, busy = [Sample(cached=1.0)] * 3, [Sample(cached=1.0), Sample(cached=0.9), Sample(cached=0.98)]
+    uncounted = [Sample(rate=1000)] * 3
+
+    assert [each.kept for each in undisturbed({"reads": {"a": quiet, "b": uncounted}})] == [True]
+    (told,) = undisturbed({"reads": {"a": quiet}, "lengths": {"b": quiet, "c": busy}})
+    assert (told.value, told.kept) == (0.98, False)
+    assert undisturbed({"drivers": {"b": uncounted}}) == []

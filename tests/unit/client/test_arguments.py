@@ -1,0 +1,111 @@
+"""The command-line client before it asks anything: how it takes what it is given."""
+
+import os
+
+import pytest
+
+from mylist.cli import main
+
+MATRIX_ID = "507f1f77bcf86cd799439012"
+BAD_URL = "mylist: the URL must be like http://localhost:3000, with no user and no query\n"
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MYLIST_URL", "MYLIST_TOKEN", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def misused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Runs a command that must end as wrong usage; gives what it says."""
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    printed, told = capsys.readouterr()
+    assert printed == ""
+    return told
+
+
+@pytest.mark.parametrize("user_id", ["", " ", "Zoë", "a\nb: c", "\x1b[2J", "x" * 129, os.fsdecode(b"\xff")])
+def test_an_id_that_no_header_can_carry(capsys: pytest.CaptureFixture[str], user_id: str) -> None:
+    told = misused(capsys, "list", "--user", user_id)
+    assert told == f"mylist: argument --user: {user_id!a} is no id; see `mylist list --help`\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("list",), "the following arguments are required: --user; see `mylist list --help`"),
+        (("remove", "--user", "u"), "the following arguments are required: CONTENT_ID; see `mylist remove --help`"),
+        (("contains", "--user", "u", MATRIX_ID, ""), "argument CONTENT_ID: '' is no id; see `mylist contains --help`"),
+        (
+            ("add", "--user", "u", MATRIX_ID),
+            "the following arguments are required: --type; see `mylist add --help`",
+        ),
+        (
+            ("list", "--user", "u", "--page", "0"),
+            "argument --page: '0' is no whole number from 1; see `mylist list --help`",
+        ),
+        (
+            ("list", "--user", "u", "--page-size", "²"),
+            "argument --page-size: '\\xb2' is no whole number from 1; see `mylist list --help`",
+        ),
+        (
+            ("list", "--user", "u", "--page", "2", "--all"),
+            "argument --all: not allowed with argument --page; see `mylist list --help`",
+        ),
+        (
+            ("list", "--user", "u", "--json", "--table"),
+            "argument --table: not allowed with argument --json; see `mylist list --help`",
+        ),
+    ],
+)
+def test_wrong_usage(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], told: str) -> None:
+    assert misused(capsys, *arguments) == f"mylist: {told}\n"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://host",
+        "localhost:3000",
+        "http://",
+        "http://h:99999",
+        "http://[::1",
+        "http://a..b",
+        "http://xn--",
+        "http://me:s3cret@h",
+        "http://h?x",
+    ],
+)
+def test_a_url_that_is_none_of_a_service(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    assert misused(capsys, "list", "--user", "u", "--url", url) == BAD_URL
+    monkeypatch.setenv("MYLIST_URL", url)
+    assert misused(capsys, "list", "--user", "u") == BAD_URL
+
+
+def test_a_token_that_no_header_can_carry_is_not_repeated(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MYLIST_TOKEN", "s3\ncret")
+    told = misused(capsys, "list", "--user", "u")
+    assert told == "mylist: MYLIST_TOKEN holds characters that a header cannot carry\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ALL_PROXY", "gopher://proxy"),
+        ("ALL_PROXY", "socks5://proxy"),
+        ("ALL_PROXY", "http://proxy:port"),
+        ("SSL_CERT_FILE", "/not/there"),
+    ],
+)
+def test_an_environment_that_cannot_be_used(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    told = misused(capsys, "list", "--user", "u")
+    assert told.startswith("mylist: the environment's proxy or certificates cannot be used: ")
+    assert told.count("\n") == 1

@@ -1,0 +1,209 @@
+"""Settings: where they come from, and what a bad one says."""
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from mylist.config.redis_url import SCHEMES
+from mylist.config.settings import InvalidSettingError, Settings, explain
+from tests.identity_provider import RSA_KEY, SECRET, pem
+
+NO_PEM = (
+    "JWT_PUBLIC_KEY is ********; "
+    "it may be PEM of an RSA key of 2048 bits or more, or of one on the curve P-256, P-384 or P-521"
+)
+KEYS = "AUTH_MODE is jwt; exactly one of JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_URL has to be set"
+ANY_SCHEME = " or ".join(f"{scheme}://" for scheme in SCHEMES)
+
+
+@pytest.fixture(autouse=True)
+def nowhere_special(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory without a `.env`, and an environment without settings."""
+    monkeypatch.chdir(tmp_path)
+    for each in explain():
+        monkeypatch.delenv(each.variable, raising=False)
+
+
+def test_defaults_are_those_of_the_documented_service() -> None:
+    settings = Settings.load({})
+
+    assert (settings.port, settings.mongodb_uri) == (3000, "mongodb://localhost:27017/mylist-ott")
+    assert (settings.redis_host, settings.redis_port, settings.redis_db) == ("localhost", 6379, 0)
+    assert (settings.cache_ttl, settings.default_page_size, settings.max_page_size) == (300, 20, 100)
+
+
+def test_an_empty_value_counts_as_absent() -> None:
+    assert Settings.load({"PORT": "", "CACHE_TTL": "  "}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("PORT", "http", "PORT is 'http'; it may be a whole number from 1 to 65535"),
+        ("PORT", "0", "PORT is '0'; it may be a whole number from 1 to 65535"),
+        ("PORT", "65536", "PORT is '65536'; it may be a whole number from 1 to 65535"),
+        ("MONGODB_TIMEOUT", "nan", "MONGODB_TIMEOUT is 'nan'; it may be seconds from 0.1 to 5"),
+        ("APP_ENV", "prod", "APP_ENV is 'prod'; it may be development | test | staging | production"),
+        ("CACHE_STRICT", "maybe", "CACHE_STRICT is 'maybe'; it may be true | false"),
+        (
+            "MONGODB_URI",
+            "localhost:27017",
+            "MONGODB_URI is 'localhost:27017'; it may be a URL that starts with mongodb:// or mongodb+srv://",
+        ),
+        (
+            "REDIS_URL",
+            "http://:s3cret@cache:6379",
+            f"REDIS_URL is 'http://:********@cache:6379'; it may be a URL that starts with {ANY_SCHEME}",
+        ),
+        (
+            "REDIS_URL",
+            "redis+cluster://app:s3cret@one,two:7001/1?password=s4cret",
+            "REDIS_URL is 'redis+cluster://app:********@one,two:7001/1?password=********'; its query may hold nothing",
+        ),
+        (
+            "MONGODB_URI",
+            "mongo//root:s3c//r:et@db",
+            "MONGODB_URI is 'mongo//root:********@db'; it may be a URL that starts with mongodb:// or mongodb+srv://",
+        ),
+        (
+            "MONGODB_URI",
+            "mongo//root:s3c/ret@db",
+            "MONGODB_URI is 'mongo//root:********@db'; it may be a URL that starts with mongodb:// or mongodb+srv://",
+        ),
+        ("AUTH_MODE", "basic", "AUTH_MODE is 'basic'; it may be header | jwt"),
+        ("JWT_SECRET", "x" * 31, "JWT_SECRET is ********; it may be text of 32 bytes or more"),
+        ("JWT_PUBLIC_KEY", "-----BEGIN PUBLIC KEY-----", NO_PEM),
+        ("JWT_PUBLIC_KEY", pem(RSA_KEY)[:-60], NO_PEM),
+        ("JWT_PUBLIC_KEY", pem(rsa.generate_private_key(public_exponent=65537, key_size=1024)), NO_PEM),  # noqa: S505
+        ("JWT_PUBLIC_KEY", pem(ec.generate_private_key(ec.SECP256K1())), NO_PEM),
+        (
+            "JWT_JWKS_URL",
+            "login.example/jwks.json",
+            "JWT_JWKS_URL is 'login.example/jwks.json'; it may be a URL that starts with https:// or http://",
+        ),
+        (
+            "JWT_JWKS_URL",
+            "https:///jwks.json",
+            "JWT_JWKS_URL is 'https:///jwks.json'; it may be a URL that starts with https:// or http://",
+        ),
+        ("JWT_LEEWAY", "301", "JWT_LEEWAY is '301'; it may be seconds from 0 to 300"),
+    ],
+)
+def test_a_bad_value_is_one_line_that_names_it_and_what_it_may_be(variable: str, value: str, message: str) -> None:
+    with pytest.raises(InvalidSettingError) as refused:
+        Settings.load({variable: value})
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"DEFAULT_PAGE_SIZE": "200"}, "DEFAULT_PAGE_SIZE is 200; it may be at most MAX_PAGE_SIZE, 100"),
+        ({"AUTH_MODE": "jwt"}, KEYS),
+        ({"AUTH_MODE": "jwt", "JWT_SECRET": SECRET, "JWT_JWKS_URL": "https://a/b"}, KEYS),
+        ({"JWT_SECRET": SECRET}, "JWT_SECRET is set; AUTH_MODE is header, it has to be jwt"),
+        ({"JWT_JWKS_URL": "https://a/b"}, "JWT_JWKS_URL is set; AUTH_MODE is header, it has to be jwt"),
+        ({"MONGODB_USER": "app"}, "MONGODB_PASSWORD is empty; MONGODB_USER is set, so it may not be"),
+        (
+            {"REDIS_URL": "redis+sentinel://one,two,three/lists", "REDIS_TIMEOUT": "0.21"},
+            "REDIS_TIMEOUT is 0.21; it may be at most 0.2 with a REDIS_URL of redis\\+sentinel://",
+        ),
+        (
+            {"REDIS_URL": "rediss+cluster://one", "REDIS_TIMEOUT": "0.23"},
+            "REDIS_TIMEOUT is 0.23; it may be at most 0.22 with a REDIS_URL of redis\\+cluster://",
+        ),
+    ],
+)
+def test_contradictions_are_refused(environment: dict[str, str], message: str) -> None:
+    with pytest.raises(InvalidSettingError, match=message):
+        Settings.load(environment)
+
+
+@pytest.mark.parametrize(
+    ("url", "timeout"),
+    [
+        ("redis+sentinel://one,two,three/lists", 0.2),
+        ("rediss+sentinel://one,two,three/lists", 0.2),
+        ("redis://cache", 0.4),
+        ("redis+cluster://one", 0.22),
+    ],
+)
+def test_redis_may_take_the_time_that_its_kind_allows(url: str, timeout: float) -> None:
+    settings = Settings.load({"REDIS_URL": url, "REDIS_TIMEOUT": str(timeout)})
+    assert settings.redis_timeout == timeout
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("LOG_LEVEL", "WARNING", "warning"),
+        ("CACHE_STRICT", "TRUE", True),
+        ("CACHE_STRICT", "1", True),
+        ("DOCS", "False", False),
+        ("DOCS", "0", False),
+        ("PORT", " 4000 ", 4000),
+        ("MONGODB_TIMEOUT", "1", 1.0),
+    ],
+)
+def test_a_value_may_be_written_in_several_ways(variable: str, value: str, expected: object) -> None:
+    in_force = getattr(Settings.load({variable: value}), variable.lower())
+    assert (in_force, type(in_force)) == (expected, type(expected))
+
+
+def test_the_environment_wins_over_the_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("PORT=4000\nCACHE_TTL=60\n")
+    monkeypatch.setenv("PORT", "5000")
+
+    settings = Settings.from_environment()
+    sources = {each.variable: (each.value, each.source) for each in explain()}
+
+    assert (settings.port, settings.cache_ttl) == (5000, 60)
+    assert sources["PORT"] == ("5000", "environment")
+    assert sources["CACHE_TTL"] == ("60", ".env")
+    assert sources["REDIS_PORT"] == ("6379", "default")
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\\n"], ids=["line breaks", "escapes"])
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_a_public_key_may_stand_in_an_env_file(line_break: str, quote: str) -> None:
+    key = pem(RSA_KEY).strip()
+    Path(".env").write_text(f"AUTH_MODE=jwt\nJWT_PUBLIC_KEY={quote}{key.replace(chr(10), line_break)}{quote}\n")
+
+    assert Settings.from_environment().jwt_public_key == key
+    assert {each.variable: each.value for each in explain()}["JWT_PUBLIC_KEY"] == "********"
+
+
+def test_an_env_file_that_may_not_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody, me = 65534, os.geteuid()
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        monkeypatch.chdir(folder)
+        Path(".env").touch(mode=0)
+        if me == 0:  # who may read everything
+            os.seteuid(nobody)
+        try:
+            with pytest.raises(InvalidSettingError, match=r"/\.env cannot be read: Permission denied; mend"):
+                Settings.from_environment()
+        finally:
+            os.seteuid(me)
+        monkeypatch.chdir("/")
+
+
+def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_PASSWORD", "hunter2")
+    monkeypatch.setenv("MONGODB_URI", "mongodb://root:p:a@s:s@db.example/lists?authSource=admin")
+
+    shown = {each.variable: each.value for each in explain()}
+
+    assert shown["REDIS_PASSWORD"] == "********"
+    assert shown["MONGODB_PASSWORD"] == ""
+    assert shown["MONGODB_URI"] == "mongodb://root:********@db.example/lists?authSource=admin"
+
+
+def test_every_setting_explains_itself() -> None:
+    for each in explain():
+        assert each.meaning.endswith("."), each
+        assert each.accepts, each

@@ -1,0 +1,52 @@
+"""Content ids, content types and content keys."""
+
+import pytest
+
+from mylist.domain.content import (
+    content_key,
+    is_content_type,
+    parse_content_id,
+    parse_content_ids,
+    split_content_key,
+)
+from tests.content_ids import content_id
+
+
+@pytest.mark.parametrize("text", ["507f1f77bcf86cd799439011", "507F1F77BCF86CD799439011"])
+def test_a_content_id_is_24_hexadecimal_digits(text: str) -> None:
+    assert parse_content_id(text) == bytes.fromhex("507f1f77bcf86cd799439011")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "5" * 23, "5" * 25, "g" * 24, " " + "5" * 23, "5" * 24 + "\n", "\N{ARABIC-INDIC DIGIT FIVE}" * 24]
+)
+def test_anything_else_is_no_content_id(text: str) -> None:
+    assert parse_content_id(text) is None
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        [],
+        ["a" * 24, "B" * 24],
+        ["a" * 24, "g" * 24],
+        ["a" * 23, "a" * 25],
+        [" " * 24, "a" * 24],
+        ["a" * 24 + " ", "a" * 24],
+        ["a" * 12, "a" * 12],
+        ["\N{ARABIC-INDIC DIGIT FIVE}" * 24, "a" * 24],
+        [""],
+    ],
+)
+def test_many_content_ids_are_parsed_as_each_is(texts: list[str]) -> None:
+    assert parse_content_ids(texts) == [parse_content_id(text) for text in texts]
+
+
+@pytest.mark.parametrize(("text", "known"), [("movie", True), ("tvshow", True), ("Movie", False), ("", False)])
+def test_there_are_two_content_types(text: str, known: bool) -> None:
+    assert is_content_type(text) is known
+
+
+def test_a_content_key_tells_id_and_type() -> None:
+    assert split_content_key(content_key(content_id(7), "tvshow")) == (content_id(7), "tvshow")
+    assert content_key(content_id(0), "movie") != content_key(content_id(0), "tvshow")

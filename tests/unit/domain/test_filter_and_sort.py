@@ -1,0 +1,152 @@
+"""Filtering and sorting lists: a total order, whatever the titles are, from which a position leads on."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from mylist.catalogue.sort_keys import genres_of, title_of
+from mylist.domain.catalogue_entry import CatalogueEntry
+from mylist.domain.filter_and_sort import (
+    SLICE_SIZE,
+    SORTS,
+    ListQuery,
+    Sort,
+    SortedEntry,
+    first_after,
+    position_of,
+    records_of,
+    sort_entries,
+)
+from mylist.domain.item import Item
+from mylist.domain.packed_list import PackedList
+from tests.content_ids import content_id, number_of
+
+TITLES = [
+    *("", "a", "A", "ab", "abc", "b", "ß", "ss", "Ä", "ä", "é", "\0", "a\0", "a\0b", "\uffff", "\U0010ffff", "😀"),
+    None,
+]
+LONG = 3 * SLICE_SIZE + 7
+DEFAULT = ListQuery(None, None, "addedAt", descending=True)
+
+
+def entry(title: str | None = None, released_at: int | None = None, genres: Sequence[str] = ()) -> CatalogueEntry:
+    document = {"title": title, "genres": list(genres)}
+    return CatalogueEntry(
+        b"",
+        b"",
+        exists=True,
+        refresh_at=0,
+        expires_at=0,
+        title=title_of(document),
+        released_at=released_at,
+        genres=genres_of(document),
+    )
+
+
+def listing(*kinds: Any) -> PackedList:
+    """A list of these, each older than the one before."""
+    return PackedList.of(
+        Item(1000 - number, content_id(number), content_type) for number, content_type in enumerate(kinds)
+    )
+
+
+async def selection(packed: PackedList, entries: Sequence[CatalogueEntry] | None, **wanted: Any) -> list[SortedEntry]:
+    query = replace(DEFAULT, **wanted)
+    return await sort_entries(query, await records_of(packed, query.content_type), entries)
+
+
+def numbers(selected: Sequence[SortedEntry]) -> list[int]:
+    return [number_of(key) for _, key, _ in selected]
+
+
+async def test_records_are_those_of_a_type() -> None:
+    packed = listing("movie", "tvshow", "movie")
+
+    assert await records_of(packed, None) == packed.page(1, 3)
+    assert [number_of(key) for _, key in await records_of(packed, "movie")] == [0, 2]
+    assert [number_of(key) for _, key in await records_of(packed, "tvshow")] == [1]
+
+
+async def test_the_default_is_the_order_of_the_list_at_any_length() -> None:
+    dice = random.Random(1)
+    items = [Item(dice.randrange(LONG), content_id(number), "movie") for number in range(LONG)]
+    packed = PackedList.of(items)
+
+    newest = await selection(packed, None)
+    oldest = await selection(packed, None, descending=False)
+
+    assert [key for _, key, _ in newest] == [key for _, key in packed.page(1, LONG)]
+    assert [number for _, _, number in newest] == list(range(LONG))
+    ordered = sorted(items, key=lambda item: (item.added_at, item.content_id))
+    assert numbers(oldest) == [number_of(item.content_id) for item in ordered]
+
+
+@pytest.mark.parametrize("descending", [False, True])
+async def test_titles_are_sorted_by_their_casefolded_characters(descending: bool) -> None:
+    selected = await selection(
+        listing(*["movie"] * len(TITLES)), [entry(each) for each in TITLES], sort="title", descending=descending
+    )
+
+    def key(title: str) -> str:
+        return title.casefold().replace("\0", "")
+
+    known = [number for number, each in enumerate(TITLES) if each is not None]
+    known.sort(key=lambda number: key(str(TITLES[number])), reverse=descending)
+    assert numbers(selected) == [*known, TITLES.index(None)]
+
+
+async def test_only_the_first_hundred_characters_of_a_title_count() -> None:
+    entries = [entry("x" * 100 + "b"), entry("x" * 100 + "a"), entry("x" * 99)]
+    selected = await selection(listing("movie", "movie", "movie"), entries, sort="title", descending=False)
+    assert numbers(selected) == [2, 0, 1]
+
+
+@pytest.mark.parametrize(("descending", "expected"), [(False, [1, 3, 2, 0]), (True, [2, 3, 1, 0])])
+async def test_dates_may_be_before_1970_or_none(descending: bool, expected: list[int]) -> None:
+    entries = [entry(released_at=each) for each in (None, -5, 7, 0)]
+    selected = await selection(listing(*["movie"] * 4), entries, sort="releaseDate", descending=descending)
+    assert numbers(selected) == expected
+
+
+async def test_genres_are_compared_casefolded() -> None:
+    entries = [entry(genres=["Drama", "SPASS"]), entry(genres=["Drama"]), entry(genres=["Spaß"])]
+    packed = listing("movie", "movie", "movie")
+    assert numbers(await selection(packed, entries, genre="spass")) == [0, 2]
+    assert numbers(await selection(packed, entries, genre="spas")) == []
+
+
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("descending", [False, True])
+async def test_a_position_separates_what_is_before_from_what_is_after_though_its_item_is_gone(
+    sort: Sort, descending: bool
+) -> None:
+    dice = random.Random(sort)
+    entries = [entry(dice.choice(TITLES), dice.choice([None, -1, 0, 1])) for _ in range(60)]
+    # One after another in the list, so that each record has the index of its entry.
+    packed = PackedList.of(Item(-(number // 3), content_id(number), "movie") for number in range(len(entries)))
+    selected = await selection(packed, entries, sort=sort, descending=descending)
+
+    for number, each in enumerate(selected):
+        position = position_of(each)
+        assert first_after(selected, position) == number + 1
+        assert first_after(selected[:number] + selected[number + 1 :], position) == number
+
+
+async def test_others_have_their_turn_while_a_long_list_is_sorted() -> None:
+    packed = PackedList.of(Item(number, content_id(number), "movie") for number in range(LONG))
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(count())
+    await selection(packed, None)
+    other.cancel()
+    assert turns >= 2 * LONG // SLICE_SIZE

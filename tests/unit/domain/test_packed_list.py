@@ -1,0 +1,109 @@
+"""The binary form of a list."""
+
+import random
+
+import pytest
+
+from mylist.domain.content import ContentId
+from mylist.domain.item import Item
+from mylist.domain.packed_list import PackedList, UnreadableListError, packed_size
+from tests.content_ids import content_id
+
+
+def item(number: int, added_at: int = 0, *, show: bool = False) -> Item:
+    return Item(added_at, content_id(number), "tvshow" if show else "movie")
+
+
+def test_a_packed_list_is_its_documented_bytes() -> None:
+    packed = PackedList.of([Item(0x0102030405060708, ContentId(bytes(range(12))), "tvshow")])
+
+    assert packed.data == (
+        b"L\x01\x00\x00"  # tag, version, padding
+        b"\x00\x00\x00\x00\x00\x00\x00\x01"  # no movie, one show
+        b"\x01\x02\x03\x04\x05\x06\x07\x08" + bytes(range(12)) + b"t"
+    )
+
+
+def test_items_come_back_newest_first_and_equal_times_by_id() -> None:
+    items = [item(4, 20), item(1, 10, show=True), item(3, 10), item(2, -5)]
+    random.Random(1).shuffle(items)
+
+    assert list(PackedList.of(items)) == [item(4, 20), item(1, 10, show=True), item(3, 10), item(2, -5)]
+
+
+def test_counts_are_by_type() -> None:
+    packed = PackedList.of([item(1), item(2), item(3, show=True)])
+
+    assert (packed.movies, packed.shows, packed.total) == (2, 1, 3)
+
+
+def test_equal_lists_have_equal_bytes() -> None:
+    items = [item(number, number % 3) for number in range(20)]
+
+    assert PackedList.of(items).data == PackedList.of(reversed(items)).data
+
+
+@pytest.mark.parametrize(
+    ("page", "page_size", "numbers"),
+    [
+        (1, 2, [1, 2]),
+        (2, 2, [3, 4]),
+        (3, 2, [5]),
+        (4, 2, []),
+        (1, 100, [1, 2, 3, 4, 5]),
+        (2**53, 100, []),
+    ],
+)
+def test_a_page_is_a_slice(page: int, page_size: int, numbers: list[int]) -> None:
+    packed = PackedList.of([item(number, -number) for number in range(1, 6)])
+
+    assert packed.page(page, page_size) == [(-number, content_id(number) + b"m") for number in numbers]
+
+
+@pytest.mark.parametrize("max_items", [0, 1, 2, 5, 6])
+def test_a_prefix_of_a_list_has_its_counts_and_its_first_pages(max_items: int) -> None:
+    whole = PackedList.of([item(number, -number, show=number > 3) for number in range(1, 6)])
+    packed = PackedList(whole.prefix(max_items), max_items=max_items)
+
+    assert (packed.movies, packed.shows, packed.total) == (3, 2, 5)
+    assert list(packed) == list(whole)[:max_items]
+    assert packed.page(1, max_items) == whole.page(1, max_items)
+    assert len(packed.data) == packed_size(min(max_items, 5))
+    if max_items < 5:
+        with pytest.raises(IndexError, match=f"do not reach item {max_items + 1}"):
+            packed.page(max_items + 1, 1)
+
+
+@pytest.mark.parametrize("max_items", [None, 1, 3])
+def test_a_list_is_truncated_nowhere_else(max_items: int | None) -> None:
+    whole = PackedList.of([item(number) for number in range(5)])
+
+    with pytest.raises(UnreadableListError, match="54 bytes for 5 items"):
+        PackedList(whole.prefix(2), max_items=max_items)
+
+
+def test_an_empty_list_is_a_header() -> None:
+    packed = PackedList.of([])
+
+    assert (len(packed.data), packed.total, packed.page(1, 20), list(packed)) == (12, 0, [], [])
+
+
+@pytest.mark.parametrize("size", [25, 5000])
+def test_an_item_costs_21_bytes(size: int) -> None:
+    assert len(PackedList.of(item(number) for number in range(size)).data) == 12 + 21 * size
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "shorter than a header"),
+        (b"L\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00", "shorter than a header"),
+        (b"R\x01" + bytes(10), "tag b'R'"),
+        (b"L\x02" + bytes(10), "version 2"),
+        (b"L\x01" + bytes(9) + b"\x01", "12 bytes for 1 items"),
+        (PackedList.of([item(1)]).data + b"\x00", "34 bytes for 1 items"),
+    ],
+)
+def test_anything_else_cannot_be_read(data: bytes, why: str) -> None:
+    with pytest.raises(UnreadableListError, match=why):
+        PackedList(data)

@@ -1,0 +1,303 @@
+"""What the use cases need of the outside (`mylist.lists.ports`), in memory; and words for it that tests share.
+
+`tests/integration/test_mongodb.py` holds the store against the real one.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from itertools import count
+
+from mylist.domain.batch import RequestedId
+from mylist.domain.cache_result import CacheResult
+from mylist.domain.catalogue_entry import CatalogueEntry, fold_genre
+from mylist.domain.change_feed import NEVER_MS, FeedPosition, ListChange
+from mylist.domain.content import ContentId, ContentType, content_key, split_content_key
+from mylist.domain.errors import (
+    DatabaseUnavailableError,
+    ItemAlreadyInListError,
+    ItemNotInListError,
+    ListFullError,
+    OutcomeUnknownError,
+    ServiceError,
+)
+from mylist.domain.item import Item
+from mylist.domain.packed_list import PackedList
+from tests.content_ids import content_id
+
+START_MS = 1_700_000_000_000
+"""The time of a new store."""
+SETTLING_MS = 10_000
+"""How far the watermark of a store is behind its clock."""
+
+Journal = list[str]
+"""What was asked of the fakes, in order."""
+
+
+def requested(number: int) -> RequestedId:
+    """Return the content id that is this number, as a request names it."""
+    return RequestedId(content_id(number).hex(), content_id(number))
+
+
+def malformed(text: str = "not-an-id") -> RequestedId:
+    """Return a content id of a request that is the id of nothing."""
+    return RequestedId(text, None)
+
+
+def item(number: int, added_at: int | None = None, *, show: bool = False) -> Item:
+    """Return an item that was added at the millisecond that is its number, unless another is given."""
+    return Item(number if added_at is None else added_at, content_id(number), "tvshow" if show else "movie")
+
+
+@dataclass(slots=True)
+class _Document:
+    """An item, or the tombstone of one; removed items have no `added_at`."""
+
+    document_id: bytes
+    content_type: ContentType
+    added_at: int | None
+    changed_at: int
+    removed_at: int | None = None
+
+
+class FakeListStore:
+    """Users' lists in memory. Its clock stands still, but for a millisecond at each change.
+
+    Attributes:
+        journal: every operation is noted here.
+        now: milliseconds since 1970 UTC.
+        unavailable: whether every operation fails.
+        failures: what single operations raise.
+        hold: what a write waits for before it takes effect.
+        reached: set once a write waits.
+    """
+
+    def __init__(self, journal: Journal | None = None) -> None:
+        self.journal: Journal = [] if journal is None else journal
+        self.now = START_MS
+        self.unavailable = False
+        self.failures: dict[str, ServiceError] = {}
+        self.hold = asyncio.Event()
+        self.hold.set()
+        self.reached = asyncio.Event()
+        self._lists: dict[str, dict[ContentId, _Document]] = {}
+        self._numbers = count(1)
+
+    def put(self, user_id: str, *items: Item) -> None:
+        """Put items on a list past the operations."""
+        for each in items:
+            self._insert(user_id, each)
+
+    def put_unstamped(self, user_id: str, item: Item) -> None:
+        """Put an item on a list as the original service did: without a stamp."""
+        document = _Document(next(self._numbers).to_bytes(12), item.content_type, item.added_at, NEVER_MS)
+        self._lists.setdefault(user_id, {})[item.content_id] = document
+
+    def take_off(self, user_id: str, *content_ids: ContentId) -> None:
+        """Take items off a list past the operations."""
+        for each in content_ids:
+            self._delete(user_id, each)
+
+    def items(self, user_id: str) -> list[Item]:
+        """Return the items of a list, newest first."""
+        items = [
+            Item(each.added_at, content_id, each.content_type)
+            for content_id, each in self._lists.get(user_id, {}).items()
+            if each.added_at is not None
+        ]
+        return sorted(items, key=lambda each: (-each.added_at, each.content_id))
+
+    def require_available(self) -> None:
+        if self.unavailable:
+            raise DatabaseUnavailableError
+
+    def deadline(self) -> AbstractContextManager[None]:
+        return self._deadline()
+
+    @contextmanager
+    def _deadline(self) -> Iterator[None]:
+        self.journal.append("deadline")
+        yield
+
+    async def count(self, user_id: str, *, limit: int) -> int:
+        self._note("count")
+        return min(len(self.items(user_id)), limit)
+
+    async def load(self, user_id: str) -> list[Item]:
+        self._note("load")
+        return self.items(user_id)
+
+    async def find(self, user_id: str, content_id: ContentId) -> Item | None:
+        self._note("find")
+        return next((each for each in self.items(user_id) if each.content_id == content_id), None)
+
+    async def find_many(self, user_id: str, content_ids: Iterable[ContentId]) -> set[ContentId]:
+        self._note("find_many")
+        return set(content_ids) & {each.content_id for each in self.items(user_id)}
+
+    async def insert(self, user_id: str, item: Item) -> None:
+        await self._begin_write("insert")
+        if not self._insert(user_id, item):
+            raise ItemAlreadyInListError
+
+    async def insert_many(self, user_id: str, items: Sequence[Item]) -> set[ContentId]:
+        await self._begin_write("insert_many")
+        return {each.content_id for each in items if not self._insert(user_id, each)}
+
+    async def delete(self, user_id: str, content_id: ContentId) -> None:
+        await self._begin_write("delete")
+        if not self._delete(user_id, content_id):
+            raise ItemNotInListError
+
+    async def delete_many(self, user_id: str, content_ids: Iterable[ContentId]) -> int:
+        await self._begin_write("delete_many")
+        return sum(self._delete(user_id, each) for each in set(content_ids))
+
+    async def delete_all(self, user_id: str) -> int:
+        await self._begin_write("delete_all")
+        return sum(self._delete(user_id, each.content_id) for each in self.items(user_id))
+
+    async def changes(
+        self, user_id: str, after: FeedPosition, *, removals_after: int | None, max_changes: int
+    ) -> tuple[list[ListChange], FeedPosition | None]:
+        self._note("changes")
+        changes = sorted(
+            ListChange(FeedPosition(each.changed_at, each.document_id), content_id, each.content_type, each.added_at)
+            for content_id, each in self._lists.get(user_id, {}).items()
+            if removals_after is None or each.removed_at is None or each.removed_at > removals_after
+        )
+        found = [each for each in changes if each.position > after]
+        return found[:max_changes], found[max_changes - 1].position if len(found) > max_changes else None
+
+    async def clock(self) -> tuple[int, int]:
+        self._note("clock")
+        return self.now, self.now - SETTLING_MS
+
+    def _note(self, operation: str) -> None:
+        self.require_available()
+        self.journal.append(operation)
+        if operation in self.failures:
+            raise self.failures[operation]
+
+    async def _begin_write(self, operation: str) -> None:
+        self._note(operation)
+        self.reached.set()
+        await self.hold.wait()
+
+    def _insert(self, user_id: str, item: Item) -> bool:
+        documents = self._lists.setdefault(user_id, {})
+        former = documents.get(item.content_id)
+        if former and former.added_at is not None:
+            return False
+        document_id = former.document_id if former else next(self._numbers).to_bytes(12)
+        documents[item.content_id] = _Document(document_id, item.content_type, item.added_at, self._stamp())
+        return True
+
+    def _delete(self, user_id: str, content_id: ContentId) -> bool:
+        document = self._lists.get(user_id, {}).get(content_id)
+        if document is None or document.added_at is None:
+            return False
+        document.added_at = None
+        document.changed_at = document.removed_at = self._stamp()
+        return True
+
+    def _stamp(self) -> int:
+        self.now += 1
+        return self.now
+
+
+class FakeListCache:
+    """Lists as they are in the store, which may be claimed to be cached.
+
+    Attributes:
+        journal: a fence is noted here when it is placed (`fence`) and lifted (`lift`), or left to lapse (`lapse`).
+        result: how the cache takes part in reads.
+        cached_items: how many items of each list are cached; None for no cached list.
+        prefixes: the `max_items` of each read.
+    """
+
+    def __init__(self, store: FakeListStore) -> None:
+        self.journal = store.journal
+        self.result = CacheResult.HIT
+        self.cached_items: int | None = None
+        self.prefixes: list[int | None] = []
+        self._store = store
+
+    async def read(self, user_id: str, *, max_items: int | None = None) -> tuple[PackedList, CacheResult]:
+        self.prefixes.append(max_items)
+        packed = PackedList.of(await self._store.load(user_id))
+        if self.result is CacheResult.HIT:  # a list that was loaded is whole
+            packed = PackedList(packed.prefix(max_items), max_items=max_items)
+        return packed, self.result
+
+    def writing(self, user_id: str, *, max_items: int = 0) -> AbstractAsyncContextManager[int | None]:
+        return self._writing(user_id, max_items)
+
+    @asynccontextmanager
+    async def _writing(self, _: str, max_items: int) -> AsyncIterator[int | None]:
+        if self.cached_items is not None and 0 < max_items <= self.cached_items:
+            raise ListFullError(max_items)
+        self.journal.append("fence")
+        try:
+            yield self.cached_items
+        except OutcomeUnknownError:
+            self.journal.append("lapse")
+            raise
+        except BaseException:
+            self.journal.append("lift")
+            raise
+        self.journal.append("lift")
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """A movie or show of the fake catalogue; `refresh_at` is when it is due to be refreshed."""
+
+    title: str
+    genres: tuple[str, ...] = ()
+    released_at: int | None = None
+    refresh_at: float = 60.0
+
+
+class FakeCatalogue:
+    """The movies and shows that a test gives.
+
+    Attributes:
+        titles: by content key.
+        asked: the keys of each look-up of entries.
+    """
+
+    def __init__(self, titles: Mapping[bytes, Title]) -> None:
+        self.titles = dict(titles)
+        self.asked: list[Sequence[bytes]] = []
+
+    @classmethod
+    def numbered(cls, numbers: Iterable[int], *, content_type: ContentType = "movie") -> "FakeCatalogue":
+        """Make one of titles that are called by their numbers."""
+        return cls({content_key(content_id(each), content_type): Title(str(each)) for each in numbers})
+
+    async def entries(self, keys: Sequence[bytes]) -> list[CatalogueEntry]:
+        self.asked.append(keys)
+        return [self._entry(key) for key in keys]
+
+    async def existing(self, keys: Iterable[bytes]) -> set[bytes]:
+        return set(keys) & self.titles.keys()
+
+    async def has_genre(self, genre: str) -> bool:
+        return any(genre in map(fold_genre, each.genres) for each in self.titles.values())
+
+    def _entry(self, key: bytes) -> CatalogueEntry:
+        content_id, content_type = split_content_key(key)
+        title = self.titles.get(key)
+        content = f'{{"title":"{title.title}"}}' if title else "null"
+        return CatalogueEntry(
+            before=f'","contentId":"{content_id.hex()}","contentType":"{content_type}","addedAt":"'.encode(),
+            after=f'","content":{content}}}'.encode(),
+            exists=title is not None,
+            refresh_at=title.refresh_at if title else 60.0,
+            expires_at=2 * title.refresh_at if title else 120.0,
+            title=title.title.casefold().encode() if title else None,
+            released_at=title.released_at if title else None,
+            genres=tuple(map(fold_genre, title.genres)) if title else (),
+        )

@@ -1,0 +1,148 @@
+"""The bodies of answers."""
+
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+import pytest
+
+from mylist.api.query_parameters import parse_items_query
+from mylist.domain.catalogue_entry import CatalogueEntry
+from mylist.domain.content import content_key
+from mylist.domain.filter_and_sort import CursorPosition, QueryPage
+from mylist.domain.item import Item
+from mylist.domain.packed_list import PackedList
+from mylist.domain.page_request import ItemsQuery, PageRequest
+from mylist.lists.cursors import decode_cursor
+from mylist.lists.page_json import EXPORT_LINES_PER_PART, contains_json, export_lines, page_json, query_json
+from tests.content_ids import content_id
+
+ADDED_AT = 1_700_000_000_000
+WRITTEN = "2023-11-14T22:13:20.000Z"
+ENTRY = CatalogueEntry(
+    before=f'","contentId":"{content_id(7).hex()}","contentType":"movie","addedAt":"'.encode(),
+    after=b'","content":{"title":"Alien"}}',
+    exists=True,
+    refresh_at=60,
+    expires_at=120,
+)
+ITEM = {
+    "userId": "us:er",
+    "contentId": content_id(7).hex(),
+    "contentType": "movie",
+    "addedAt": WRITTEN,
+    "content": {"title": "Alien"},
+}
+IDS = {"contentId": content_id(7).hex(), "contentType": "movie", "addedAt": WRITTEN}
+RECORD = ADDED_AT, content_key(content_id(7), "movie")
+
+
+def data(body: bytes) -> Any:
+    answer = msgspec.json.decode(body)
+    assert answer.pop("success") is True
+    return answer["data"]
+
+
+def query_of(text: str) -> ItemsQuery:
+    query = parse_items_query(text, 20, 100)
+    assert isinstance(query, ItemsQuery)
+    return query
+
+
+def links(header: str) -> dict[str, dict[str, str]]:
+    """The parameters of each link, by its relation."""
+    found = {}
+    for each in header.split(", "):
+        target, _, relation = each.partition("; rel=")
+        url = urlsplit(target.strip("<>"))
+        assert url.path == "/api/mylist/items"
+        found[relation.strip('"')] = dict(parse_qsl(url.query, keep_blank_values=True))
+    return found
+
+
+@pytest.mark.parametrize(("total", "pages"), [(2, 1), (20, 1), (21, 2), (41, 3)])
+def test_a_page_is_its_items_and_their_number(total: int, pages: int) -> None:
+    body = page_json("us:er", PageRequest(1, 20), total, [(ADDED_AT, ENTRY), (ADDED_AT, ENTRY)])
+
+    assert data(body) == {"items": [ITEM, ITEM], "total": total, "page": 1, "pageSize": 20, "totalPages": pages}
+
+
+def test_a_page_without_items_is_an_empty_list() -> None:
+    assert data(page_json("user", PageRequest(3, 20), 0, [])) == {
+        "items": [],
+        "total": 0,
+        "page": 3,
+        "pageSize": 20,
+        "totalPages": 0,
+    }
+
+
+def test_a_page_of_a_query_has_its_number_and_the_cursor_of_the_next() -> None:
+    query = query_of("sort=title&page=2&pageSize=1")
+    end = CursorPosition(b"alien", content_id(7))
+    body, link = query_json("us:er", query, QueryPage([RECORD], [ENTRY], total=3, end=end, fresh_until=0))
+
+    answer = data(body)
+    assert decode_cursor(answer.pop("nextCursor"), "us:er", query.list_query) == end
+    assert answer == {"items": [ITEM], "total": 3, "page": 2, "pageSize": 1, "totalPages": 3}
+    same = {"sort": "title", "order": "asc", "pageSize": "1"}
+    assert links(link) == {
+        "first": same | {"page": "1"},
+        "prev": same | {"page": "1"},
+        "next": same | {"page": "3"},
+        "last": same | {"page": "3"},
+    }
+
+
+def test_a_page_from_a_cursor_has_no_number() -> None:
+    query = query_of("type=movie&genre=drama&cursor=&view=ids&pageSize=1")
+    end = CursorPosition(-ADDED_AT, content_id(7))
+    body, link = query_json("us:er", query, QueryPage([RECORD], None, total=3, end=end, fresh_until=0))
+
+    answer = data(body)
+    cursor = answer.pop("nextCursor")
+    assert answer == {"items": [IDS], "total": 3, "pageSize": 1}
+    same = {"type": "movie", "genre": "drama", "sort": "addedAt", "order": "desc", "view": "ids", "pageSize": "1"}
+    assert links(link) == {"first": same | {"cursor": ""}, "next": same | {"cursor": cursor}}
+
+
+def test_the_last_page_of_a_query_has_no_next() -> None:
+    last = QueryPage([RECORD], [ENTRY], total=2, end=None, fresh_until=0)
+
+    body, link = query_json("us:er", query_of("order=asc&page=2&pageSize=1"), last)
+    assert data(body)["nextCursor"] is None
+    assert set(links(link)) == {"first", "prev", "last"}
+    body, link = query_json("us:er", query_of("cursor=abc&pageSize=1"), last)
+    assert data(body)["nextCursor"] is None
+    assert set(links(link)) == {"first"}
+
+
+def test_the_page_before_one_beyond_the_end_is_the_last() -> None:
+    _, link = query_json("user", query_of("order=asc&page=9"), QueryPage([], [], total=21, end=None, fresh_until=0))
+
+    assert {relation: each["page"] for relation, each in links(link).items()} == {
+        "first": "1",
+        "prev": "2",
+        "last": "2",
+    }
+
+
+def test_a_question_about_ids_is_answered_in_their_order() -> None:
+    assert data(contains_json([True, False, True])) == {"contains": [True, False, True]}
+    assert data(contains_json([])) == {"contains": []}
+
+
+def test_an_export_is_a_line_for_each_item_in_parts() -> None:
+    size = EXPORT_LINES_PER_PART + 1
+    packed = PackedList.of(Item(ADDED_AT - number, content_id(number), "tvshow") for number in range(size))
+
+    parts = list(export_lines(packed))
+    lines = [msgspec.json.decode(line) for line in b"".join(parts).splitlines()]
+
+    assert [part.count(b"\n") for part in parts] == [EXPORT_LINES_PER_PART, 1]
+    assert lines[0] == {"contentId": content_id(0).hex(), "contentType": "tvshow", "addedAt": WRITTEN}
+    assert [line["contentId"] for line in lines] == [content_id(number).hex() for number in range(size)]
+
+
+def test_an_export_of_an_empty_list_has_no_part() -> None:
+    assert list(export_lines(PackedList.of([]))) == []

@@ -1,0 +1,384 @@
+"""Reading a list: what is asked of the cache and the catalogue, what is reused, and what is answered."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from mylist.api.query_parameters import parse_items_query
+from mylist.domain.cache_result import CacheResult
+from mylist.domain.content import content_key
+from mylist.domain.errors import DatabaseUnavailableError, InvalidCursorError, InvalidParameterError
+from mylist.domain.etags import etag_of
+from mylist.domain.filter_and_sort import SLICE_SIZE
+from mylist.domain.item import Item
+from mylist.domain.packed_list import PackedList
+from mylist.domain.page_request import ContainsKey, PageRequest
+from mylist.lists.page_cache import PageCache, RenderedPage
+from mylist.lists.page_json import EXPORT_LINES_PER_PART
+from mylist.lists.reader import ListReader
+from tests.content_ids import content_id
+from tests.unit.fakes import FakeCatalogue, FakeListCache, FakeListStore, Title, item
+
+USER = "user"
+FIRST = PageRequest(1, 20)
+
+
+class World:
+    def __init__(self, *items: Item, titles: FakeCatalogue | None = None) -> None:
+        self.now = 0.0
+        self.store = FakeListStore()
+        self.store.put(USER, *items)
+        self.cache = FakeListCache(self.store)
+        self.catalogue = titles or FakeCatalogue.numbered(each.added_at for each in items)
+        self.pages = PageCache(1_000_000, clock=lambda: self.now)
+        self.reader = ListReader(self.cache, self.catalogue, self.pages)
+
+    async def page(self, page: int, page_size: int) -> RenderedPage:
+        return (await self.reader.items(USER, PageRequest(page, page_size))).page
+
+    async def query(self, text: str, user_id: str = USER) -> RenderedPage:
+        return (await self.reader.items(user_id, parse_items_query(text, 20, 100))).page
+
+    async def numbers(self, text: str) -> list[int]:
+        """Return the items that a query string asks for, by their numbers."""
+        return numbers(await self.query(text))
+
+    @property
+    def packed(self) -> PackedList:
+        return PackedList.of(self.store.items(USER))
+
+
+def data(page: RenderedPage) -> Any:
+    return msgspec.json.decode(page.body)["data"]
+
+
+def numbers(page: RenderedPage) -> list[int]:
+    return [int(each["contentId"], 16) for each in data(page)["items"]]
+
+
+def films() -> World:
+    """A list of two movies, a show and, last added, a movie that has been withdrawn."""
+    known = {
+        content_key(content_id(1), "movie"): Title("Heat", ("Crime", "Drama"), 815_000_000_000),
+        content_key(content_id(2), "movie"): Title("alien", ("SciFi",), 296_000_000_000, refresh_at=30),
+        content_key(content_id(3), "tvshow"): Title("Dark", ("SciFi", "Drama")),
+    }
+    return World(item(1), item(2), item(3, show=True), item(4), titles=FakeCatalogue(known))
+
+
+class TestAPage:
+    async def test_is_the_newest_items_with_their_titles(self) -> None:
+        page = await World(*map(item, range(1, 6))).page(1, 2)
+
+        assert [(each["addedAt"], each["content"]["title"]) for each in data(page)["items"]] == [
+            ("1970-01-01T00:00:00.005Z", "5"),
+            ("1970-01-01T00:00:00.004Z", "4"),
+        ]
+        assert (data(page)["total"], data(page)["totalPages"]) == (5, 3)
+        assert page.etag == etag_of(page.body)
+
+    async def test_past_the_end_is_empty(self) -> None:
+        page = await World(item(1)).page(3, 20)
+
+        assert (data(page)["items"], data(page)["total"], data(page)["page"]) == ([], 1, 3)
+
+    @pytest.mark.parametrize("result", [CacheResult.HIT, CacheResult.MISS, CacheResult.BYPASSED])
+    async def test_says_how_the_cache_took_part(self, result: CacheResult) -> None:
+        world = World(item(1))
+        world.cache.result = result
+
+        for _ in range(2):
+            assert (await world.reader.items(USER, FIRST)).cache is result
+
+    async def test_is_rendered_once_for_the_same_list(self) -> None:
+        world = World(*map(item, range(1, 6)))
+        page = await world.page(1, 2)
+
+        assert await world.page(1, 2) is page
+        assert len(world.catalogue.asked) == 1
+        assert (world.pages.rendered, world.pages.reused) == (1, 1)
+
+    async def test_is_rendered_again_once_the_list_has_changed(self) -> None:
+        world = World(item(1))
+        await world.page(1, 20)
+        world.store.put(USER, item(2))
+
+        assert numbers(await world.page(1, 20)) == [2, 1]
+
+    async def test_does_not_depend_on_what_comes_after_it_but_for_the_counts(self) -> None:
+        world = World(*map(item, range(1, 6)))
+        page = await world.page(1, 2)
+        world.store.take_off(USER, content_id(1))
+        world.store.put(USER, item(0))
+
+        assert await world.page(1, 2) is page
+        world.store.take_off(USER, content_id(0))
+        assert data(await world.page(1, 2))["total"] == 4
+
+    async def test_of_a_list_that_was_loaded_is_reused_for_the_cached_one(self) -> None:
+        world = World(*map(item, range(1, 6)))
+        world.cache.result = CacheResult.MISS
+        page = await world.page(1, 2)
+        world.cache.result = CacheResult.HIT
+
+        assert await world.page(1, 2) is page
+
+    async def test_is_rendered_again_once_one_of_its_titles_is_due(self) -> None:
+        world = films()
+        page = await world.page(1, 20)
+        world.catalogue.titles[content_key(content_id(2), "movie")] = Title("Aliens")
+
+        world.now = 29.9
+        assert await world.page(1, 20) is page
+        world.now = 30
+        assert b"Aliens" in (await world.page(1, 20)).body
+
+    async def test_of_another_user_is_another(self) -> None:
+        world = World(item(1))
+        await world.page(1, 20)
+
+        assert numbers((await world.reader.items("another", FIRST)).page) == []
+
+    @pytest.mark.parametrize(
+        ("page", "page_size", "max_items"),
+        [
+            (1, 20, 20),
+            (3, 7, 21),
+            (99, 101, 9999),
+            (100, 100, None),
+            (10**15, 100, None),
+        ],
+    )
+    async def test_takes_the_beginning_of_a_list_unless_that_is_long(
+        self, page: int, page_size: int, max_items: int | None
+    ) -> None:
+        world = World(item(1))
+        await world.page(page, page_size)
+
+        assert world.cache.prefixes == [max_items]
+
+    async def test_far_down_a_long_list_is_its_items(self) -> None:
+        world = World(*map(item, range(1, 10_051)))
+
+        assert numbers(await world.page(101, 100)) == list(range(50, 0, -1))
+        assert numbers(await world.page(99, 100)) == list(range(250, 150, -1))
+
+    async def test_cannot_be_had_without_the_store(self) -> None:
+        world = World(item(1))
+        world.store.unavailable = True
+
+        with pytest.raises(DatabaseUnavailableError):
+            await world.page(1, 20)
+
+
+class TestAQuery:
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("view=ids", [4, 3, 2, 1]),
+            ("order=asc", [1, 2, 3, 4]),
+            ("type=movie", [4, 2, 1]),
+            ("type=tvshow", [3]),
+            ("genre=scifi", [3, 2]),
+            ("genre=SCIFI&type=movie", [2]),
+            ("genre=drama&sort=title", [3, 1]),
+            ("sort=title", [2, 3, 1, 4]),
+            ("sort=title&order=desc", [1, 3, 2, 4]),
+            ("sort=releaseDate", [1, 2, 3, 4]),
+            ("sort=releaseDate&order=asc", [2, 1, 3, 4]),
+            ("sort=title&page=2&pageSize=3", [4]),
+            ("sort=title&page=3&pageSize=3", []),
+        ],
+    )
+    async def test_filters_and_sorts(self, text: str, expected: list[int]) -> None:
+        assert await films().numbers(text) == expected
+
+    async def test_takes_the_whole_list(self) -> None:
+        world = films()
+        await world.query("sort=title&pageSize=1")
+
+        assert world.cache.prefixes == [None]
+
+    @pytest.mark.parametrize(
+        "text", ["type=movie", "order=asc", "sort=title", "sort=releaseDate&order=asc", "view=ids"]
+    )
+    @pytest.mark.parametrize("page_size", [1, 3])
+    async def test_is_read_to_its_end_by_cursors(self, text: str, page_size: int) -> None:
+        world = films()
+        expected = await world.numbers(text)
+        pages: list[list[int]] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            page = await world.query(f"{text}&pageSize={page_size}&cursor={cursor}")
+            pages.append(numbers(page))
+            cursor = data(page)["nextCursor"]
+
+        assert pages == [expected[start : start + page_size] for start in range(0, len(expected), page_size)]
+
+    async def test_goes_on_behind_the_item_of_a_cursor_whatever_has_changed_before_it(self) -> None:
+        world = films()
+        cursor = data(await world.query("sort=title&pageSize=2&cursor="))["nextCursor"]
+        world.store.take_off(USER, content_id(2), content_id(3))
+
+        assert await world.numbers(f"sort=title&pageSize=2&cursor={cursor}") == [1, 4]
+
+    @pytest.mark.parametrize(("text", "user_id"), [("sort=title&order=desc", USER), ("sort=title", "another")])
+    async def test_refuses_the_cursor_of_another_query_or_user(self, text: str, user_id: str) -> None:
+        world = films()
+        cursor = data(await world.query("sort=title&pageSize=2&cursor="))["nextCursor"]
+
+        with pytest.raises(InvalidCursorError):
+            await world.query(f"{text}&pageSize=2&cursor={cursor}", user_id)
+
+    async def test_refuses_a_genre_that_no_title_has(self) -> None:
+        world = films()
+
+        with pytest.raises(InvalidParameterError, match="genre"):
+            await world.query("genre=western")
+
+    async def test_of_a_genre_that_no_title_of_the_list_has_is_empty(self) -> None:
+        world = films()
+        world.catalogue.titles[content_key(content_id(9), "movie")] = Title("Shane", ("Western",))
+
+        assert data(await world.query("genre=western"))["total"] == 0
+
+    async def test_for_ids_in_the_order_of_the_list_takes_no_title(self) -> None:
+        world = films()
+        page = await world.query("view=ids&order=asc")
+
+        assert world.catalogue.asked == []
+        assert (page.fresh_until, set(data(page)["items"][0])) == (
+            float("inf"),
+            {"contentId", "contentType", "addedAt"},
+        )
+
+    async def test_takes_only_the_titles_of_its_page_if_they_do_not_decide(self) -> None:
+        world = films()
+        await world.query("type=movie&pageSize=2")
+
+        assert world.catalogue.asked == [[content_key(content_id(4), "movie"), content_key(content_id(2), "movie")]]
+
+    async def test_is_fresh_until_any_title_that_decided_is_due(self) -> None:
+        world = films()
+
+        assert (await world.query("sort=title&pageSize=1&page=4")).fresh_until == 30
+        assert (await world.query("type=tvshow")).fresh_until == 60
+
+    async def test_is_rendered_once_for_the_same_whole_list(self) -> None:
+        world = films()
+        page = await world.query("sort=title&pageSize=1")
+
+        assert await world.query("sort=title&pageSize=1") is page
+        world.store.take_off(USER, content_id(1))
+        world.store.put(USER, item(0))
+        assert await world.query("sort=title&pageSize=1") is not page
+
+    async def test_of_a_long_list_is_sorted_as_a_short_one(self) -> None:
+        size = 2 * SLICE_SIZE + 3
+        titles = [f"{each * 7919 % size:05}" for each in range(size)]
+        known = {content_key(content_id(each), "movie"): Title(title) for each, title in enumerate(titles)}
+        world = World(*map(item, range(size)), titles=FakeCatalogue(known))
+
+        found = await world.numbers("sort=title&pageSize=100")
+        assert found == sorted(range(size), key=titles.__getitem__)[:100]
+        assert max(map(len, world.catalogue.asked)) == SLICE_SIZE
+
+
+class TestContains:
+    async def test_says_for_each_id_whether_it_is_on_the_list(self) -> None:
+        world = World(item(10), item(11))
+        asked = [content_id(11).hex(), content_id(1).hex(), content_id(10).hex().upper(), "no-id", content_id(11).hex()]
+        page, cache = await world.reader.contains(USER, asked, ContainsKey(b"1"))
+
+        assert data(page) == {"contains": [True, False, True, False, True]}
+        assert (cache, page.etag, world.cache.prefixes) == (CacheResult.HIT, "", [None])
+
+    async def test_is_answered_once_for_the_same_question_and_list(self) -> None:
+        world = World(item(1))
+        asked, others = [content_id(2).hex()], [content_id(1).hex()]
+        page, _ = await world.reader.contains(USER, asked, ContainsKey(b"asked"))
+
+        assert (await world.reader.contains(USER, asked, ContainsKey(b"asked"))).page is page
+        assert data((await world.reader.contains(USER, others, ContainsKey(b"others"))).page) == {"contains": [True]}
+        world.store.put(USER, item(2))
+        assert data((await world.reader.contains(USER, asked, ContainsKey(b"asked"))).page) == {"contains": [True]}
+        assert (world.pages.rendered, world.pages.reused) == (3, 1)
+
+    async def test_counts_its_question_as_memory(self) -> None:
+        world = World(item(1))
+        await world.reader.contains(USER, [], ContainsKey(b" " * 5000))
+
+        assert world.pages.size > 5000
+
+
+class TestCounts:
+    async def test_are_by_type_and_take_no_item(self) -> None:
+        world = World(item(1), item(2), item(3, show=True))
+
+        assert await world.reader.counts(USER) == (2, 1, CacheResult.HIT)
+        assert world.cache.prefixes == [0]
+
+
+class TestAnExport:
+    async def test_of_a_list_is_in_one_piece_and_rendered_once(self) -> None:
+        world = World(*map(item, range(EXPORT_LINES_PER_PART)))
+        exported = await world.reader.export(USER)
+
+        assert isinstance(exported.body, bytes)
+        lines = [msgspec.json.decode(line)["contentId"] for line in exported.body.splitlines()]
+        assert lines == [content_id(each).hex() for each in reversed(range(EXPORT_LINES_PER_PART))]
+        assert (await world.reader.export(USER)).body is exported.body
+        assert (world.pages.rendered, world.cache.prefixes) == (1, [None, None])
+
+    async def test_of_a_longer_list_is_in_parts_that_are_not_kept(self) -> None:
+        size = 2 * EXPORT_LINES_PER_PART + 1
+        world = World(*map(item, range(size)))
+        body, etag, cache = await world.reader.export(USER)
+
+        assert isinstance(body, Iterator)
+        parts = list(body)
+        assert [part.count(b"\n") for part in parts] == [EXPORT_LINES_PER_PART, EXPORT_LINES_PER_PART, 1]
+        lines = [msgspec.json.decode(line)["contentId"] for line in b"".join(parts).splitlines()]
+        assert lines == [content_id(each).hex() for each in reversed(range(size))]
+        assert (etag, cache, world.pages.size) == (etag_of(world.packed.data), CacheResult.HIT, 0)
+
+    async def test_is_rendered_again_once_the_list_has_changed(self) -> None:
+        world = World(item(1))
+        before = await world.reader.export(USER)
+        world.store.put(USER, item(2))
+        after = await world.reader.export(USER)
+
+        assert isinstance(after.body, bytes)
+        assert after.body.count(b"\n") == 2
+        assert before.etag != after.etag == etag_of(world.packed.data)
+
+    async def test_of_an_empty_list_is_empty(self) -> None:
+        assert (await World().reader.export(USER)).body == b""
+
+
+class TestWhatAClientProvesToKnow:
+    async def test_is_the_list_by_the_etags_of_its_first_page_and_its_export(self) -> None:
+        world = World(*map(item, range(1, 31)))
+        content_ids, etags = await world.reader.content_ids_and_etags(USER, 7)
+
+        assert content_ids == {content_id(each) for each in range(1, 31)}
+        assert etags == ((await world.page(1, 7)).etag, (await world.reader.export(USER)).etag)
+        assert etags[0] != (await world.page(1, 8)).etag
+
+    async def test_is_another_list_once_anything_of_it_has_changed(self) -> None:
+        world = World(*map(item, range(1, 31)))
+        _, before = await world.reader.content_ids_and_etags(USER, 7)
+        world.store.take_off(USER, content_id(1))
+        content_ids, after = await world.reader.content_ids_and_etags(USER, 7)
+
+        assert content_id(1) not in content_ids
+        assert set(before).isdisjoint(after)
+
+    async def test_is_the_page_that_was_read(self) -> None:
+        world = World(item(1))
+        await world.page(1, 20)
+        await world.reader.content_ids_and_etags(USER, 20)
+
+        assert (world.pages.rendered, world.pages.reused) == (1, 1)

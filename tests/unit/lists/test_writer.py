@@ -1,0 +1,549 @@
+"""Changing a list: what each change asks of the store, behind which fence, and how it ends."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+
+import pytest
+
+from mylist.domain.batch import Batch, RequestedId
+from mylist.domain.content import ContentId, ContentType
+from mylist.domain.errors import (
+    ContentNotFoundError,
+    DatabaseUnavailableError,
+    ItemAlreadyInListError,
+    ItemNotInListError,
+    ListFullError,
+    OutcomeUnknownError,
+    PartlyAppliedError,
+)
+from mylist.domain.item import Item
+from mylist.domain.timestamps import now_ms
+from mylist.lists.writer import ListWriter
+from mylist.telemetry import metrics
+from tests.content_ids import content_id, number_of
+from tests.unit.fakes import FakeCatalogue, FakeListCache, FakeListStore, item, malformed, requested
+
+USER = "user"
+MAX_ITEMS = 5
+KNOWN = 20
+"""Movies of the catalogue, from number 1; a number above it is of nothing."""
+UNKNOWN = KNOWN + 1
+
+
+class World:
+    def __init__(self, *items: Item, store: FakeListStore | None = None) -> None:
+        self.store = store or FakeListStore()
+        self.store.put(USER, *items)
+        self.cache = FakeListCache(self.store)
+        self.writer = ListWriter(
+            self.store, self.cache, FakeCatalogue.numbered(range(1, KNOWN + 1)), max_items=MAX_ITEMS
+        )
+
+    @property
+    def journal(self) -> list[str]:
+        return self.store.journal
+
+    @property
+    def numbers(self) -> list[int]:
+        """The items of the list, by their numbers, in order."""
+        return sorted(number_of(each.content_id) for each in self.store.items(USER))
+
+    async def add(self, number: int) -> Item:
+        return await self.writer.add(USER, requested(number), "movie")
+
+
+def batch(add: Iterable[int] = (), remove: Iterable[int] = ()) -> Batch:
+    return Batch([(requested(each), "movie") for each in add], [requested(each) for each in remove])
+
+
+class TestAdd:
+    async def test_puts_an_item_on_the_list_as_of_now(self) -> None:
+        world = World(item(1))
+        before = now_ms()
+        added = await world.add(2)
+
+        assert added == Item(added.added_at, content_id(2), "movie")
+        assert before <= added.added_at <= now_ms()
+        assert world.store.items(USER) == [added, item(1)]
+
+    async def test_fences_the_list_before_the_store_is_asked_until_after_it_was_changed(self) -> None:
+        world = World()
+        await world.add(1)
+
+        assert world.journal == ["fence", "deadline", "count", "insert", "lift"]
+
+    async def test_counts_by_the_cached_list_if_there_is_one(self) -> None:
+        world = World()
+        world.cache.cached_items = MAX_ITEMS - 1
+        await world.add(1)
+
+        assert world.journal == ["fence", "deadline", "insert", "lift"]
+
+    async def test_of_what_is_no_movie_or_show_is_refused_without_a_fence(self) -> None:
+        world = World()
+
+        with pytest.raises(ContentNotFoundError, match=content_id(UNKNOWN).hex()):
+            await world.add(UNKNOWN)
+        with pytest.raises(ContentNotFoundError, match="tvshow"):
+            await world.writer.add(USER, requested(1), "tvshow")
+        with pytest.raises(ContentNotFoundError, match="not-an-id"):
+            await world.writer.add(USER, malformed("not-an-id"), "movie")
+        assert world.journal == []
+
+    async def test_of_what_is_on_the_list_is_refused(self) -> None:
+        world = World(item(1))
+
+        with pytest.raises(ItemAlreadyInListError):
+            await world.add(1)
+        assert world.store.items(USER) == [item(1)]
+        assert world.journal[-1] == "lift"
+
+    async def test_to_a_full_list_is_refused(self) -> None:
+        world = World(*map(item, range(1, MAX_ITEMS)))
+        await world.add(10)
+
+        with pytest.raises(ListFullError):
+            await world.add(11)
+        assert world.numbers == [1, 2, 3, 4, 10]
+
+    async def test_to_a_list_that_is_full_in_the_cache_is_refused_without_a_fence(self) -> None:
+        world = World()
+        world.cache.cached_items = MAX_ITEMS
+
+        with pytest.raises(ListFullError):
+            await world.add(1)
+        assert world.journal == ["find"]
+
+    @pytest.mark.parametrize("cached_items", [None, MAX_ITEMS])
+    async def test_that_filled_the_list_says_when_repeated_that_the_item_is_there(
+        self, cached_items: int | None
+    ) -> None:
+        world = World(*map(item, range(1, MAX_ITEMS)))
+        await world.add(10)
+        world.cache.cached_items = cached_items
+
+        with pytest.raises(ItemAlreadyInListError):
+            await world.add(10)
+
+    async def test_whose_outcome_is_unknown_leaves_its_fence(self) -> None:
+        world = World()
+        world.store.failures["insert"] = OutcomeUnknownError()
+
+        with pytest.raises(OutcomeUnknownError):
+            await world.add(1)
+        assert world.journal[-1] == "lapse"
+
+
+class TestRemove:
+    async def test_takes_an_item_off_the_list(self) -> None:
+        world = World(item(1), item(2))
+        await world.writer.remove(USER, requested(1))
+
+        assert world.numbers == [2]
+        assert world.journal == ["fence", "deadline", "delete", "lift"]
+
+    async def test_of_what_is_not_on_the_list_is_refused(self) -> None:
+        world = World(item(1))
+
+        with pytest.raises(ItemNotInListError):
+            await world.writer.remove(USER, requested(2))
+        assert world.journal[-1] == "lift"
+
+    async def test_of_a_malformed_id_is_refused_without_a_fence(self) -> None:
+        world = World(item(1))
+
+        with pytest.raises(ItemNotInListError):
+            await world.writer.remove(USER, malformed())
+        assert world.journal == []
+
+
+class TestDiscard:
+    async def test_is_done_whether_the_item_is_there_or_not(self) -> None:
+        world = World(item(1))
+        for _ in range(2):
+            await world.writer.discard(USER, requested(1))
+        await world.writer.discard(USER, malformed())
+
+        assert world.numbers == []
+
+    async def test_tells_that_its_outcome_is_unknown(self) -> None:
+        world = World(item(1))
+        world.store.failures["delete"] = OutcomeUnknownError()
+
+        with pytest.raises(OutcomeUnknownError):
+            await world.writer.discard(USER, requested(1))
+
+
+class HastyRival(FakeListStore):
+    """A store whose other client takes an item off whenever somebody has looked for it."""
+
+    async def find(self, user_id: str, content_id: ContentId) -> Item | None:
+        await super().find(user_id, content_id)
+        self.take_off(user_id, content_id)
+        return None
+
+
+class UnreadableRival(FakeListStore):
+    """A store in which what was added cannot be read yet."""
+
+    async def find(self, user_id: str, content_id: ContentId) -> Item | None:
+        await super().find(user_id, content_id)
+        return None
+
+
+class TestPut:
+    async def test_puts_an_item_on_the_list_once(self) -> None:
+        world = World()
+        added, is_new = await world.writer.put(USER, requested(1), "movie")
+        again = await world.writer.put(USER, requested(1), "movie")
+
+        assert is_new
+        assert again == (added, False)
+        assert world.store.items(USER) == [added]
+
+    async def test_of_an_item_that_another_client_removes_adds_it_again(self) -> None:
+        world = World(item(1), store=HastyRival())
+        added, is_new = await world.writer.put(USER, requested(1), "movie")
+
+        assert is_new
+        assert world.store.items(USER) == [added]
+        assert world.journal.count("insert") == 2
+
+    async def test_gives_up_on_an_item_that_cannot_be_read_after_three_attempts(self) -> None:
+        world = World(item(1), store=UnreadableRival())
+
+        with pytest.raises(ItemAlreadyInListError):
+            await world.writer.put(USER, requested(1), "movie")
+        assert world.journal.count("insert") == 3
+
+    async def test_of_an_item_of_the_other_type_is_refused(self) -> None:
+        world = World(item(1, show=True))
+
+        with pytest.raises(ItemAlreadyInListError):
+            await world.writer.put(USER, requested(1), "movie")
+        assert world.store.items(USER) == [item(1, show=True)]
+
+    async def test_of_what_is_no_movie_or_show_is_refused(self) -> None:
+        for each in (requested(UNKNOWN), malformed()):
+            with pytest.raises(ContentNotFoundError):
+                await World().writer.put(USER, each, "movie")
+
+    async def test_of_an_item_of_a_full_list_is_done(self) -> None:
+        world = World(*map(item, range(1, MAX_ITEMS + 1)))
+
+        assert await world.writer.put(USER, requested(3), "movie") == (item(3), False)
+        with pytest.raises(ListFullError):
+            await world.writer.put(USER, requested(9), "movie")
+
+
+class Racing(FakeListStore):
+    """A store to which another client adds an item after somebody has looked which are there."""
+
+    def __init__(self, rival: Item) -> None:
+        super().__init__()
+        self._rival = rival
+
+    async def find_many(self, user_id: str, content_ids: Iterable[ContentId]) -> set[ContentId]:
+        found = await super().find_many(user_id, content_ids)
+        self.put(user_id, self._rival)
+        return found
+
+
+class TestABatch:
+    async def test_tells_the_outcome_of_each_id_in_order_and_of_a_duplicate_once(self) -> None:
+        world = World(item(1), item(2))
+        add: list[tuple[RequestedId, ContentType]] = [(requested(each), "movie") for each in (3, 1, UNKNOWN, 3)]
+        remove = [*map(requested, (2, 9, 2)), malformed("y")]
+        result = await world.writer.apply_batch(USER, Batch([*add, (malformed("x"), "movie")], remove))
+
+        assert result.add == [
+            (content_id(3).hex(), "added"),
+            (content_id(1).hex(), "existing"),
+            (content_id(UNKNOWN).hex(), "not_found"),
+            (content_id(3).hex(), "existing"),
+            ("x", "not_found"),
+        ]
+        assert result.remove == [
+            (content_id(2).hex(), "removed"),
+            (content_id(9).hex(), "missing"),
+            (content_id(2).hex(), "missing"),
+            ("y", "missing"),
+        ]
+        assert world.numbers == [1, 3]
+
+    async def test_takes_one_fence_one_look_and_a_write_in_each_direction(self) -> None:
+        world = World(item(1))
+        await world.writer.apply_batch(USER, batch(add=[2], remove=[1]))
+
+        assert world.journal == ["fence", "deadline", "find_many", "count", "delete_many", "insert_many", "lift"]
+
+    async def test_writes_in_no_direction_in_which_nothing_is_to_be_done(self) -> None:
+        world = World(item(1))
+        await world.writer.apply_batch(USER, batch(add=[1], remove=[2]))
+
+        assert world.journal == ["fence", "deadline", "find_many", "lift"]
+
+    async def test_without_a_title_or_an_id_does_nothing(self) -> None:
+        world = World(item(1))
+        result = await world.writer.apply_batch(USER, batch(add=[UNKNOWN]))
+
+        assert result.add == [(content_id(UNKNOWN).hex(), "not_found")]
+        assert world.journal == []
+
+    async def test_removes_first(self) -> None:
+        world = World(item(1))
+        result = await world.writer.apply_batch(USER, batch(add=[1], remove=[1]))
+        [again] = world.store.items(USER)
+
+        assert (result.add[0][1], result.remove[0][1]) == ("added", "removed")
+        assert again.added_at > item(1).added_at
+
+    async def test_may_fill_the_list(self) -> None:
+        world = World(item(1), item(2))
+        await world.writer.apply_batch(USER, batch(add=[1, 3, 4, 5]))
+
+        assert world.numbers == [1, 2, 3, 4, 5]
+
+    @pytest.mark.parametrize("cached_items", [None, 2])
+    async def test_beyond_the_limit_is_refused_as_a_whole(self, cached_items: int | None) -> None:
+        world = World(item(1), item(2))
+        world.cache.cached_items = cached_items
+
+        with pytest.raises(ListFullError):
+            await world.writer.apply_batch(USER, batch(add=[3, 4, 5, 6, 7], remove=[1]))
+        assert world.numbers == [1, 2]
+        assert world.journal[-1] == "lift"
+
+    async def test_of_more_than_a_list_may_have_is_refused_without_a_count(self) -> None:
+        world = World()
+
+        with pytest.raises(ListFullError):
+            await world.writer.apply_batch(USER, batch(add=range(1, MAX_ITEMS + 2)))
+        assert world.journal == ["fence", "deadline", "find_many", "lift"]
+
+    async def test_makes_room_by_what_it_removes(self) -> None:
+        world = World(*map(item, range(1, MAX_ITEMS + 1)))
+        await world.writer.apply_batch(USER, batch(add=[6, 7], remove=[1, 2, 19]))
+
+        assert world.numbers == [3, 4, 5, 6, 7]
+
+    async def test_counts_what_another_client_has_added_meanwhile_as_existing(self) -> None:
+        world = World(store=Racing(item(2)))
+        result = await world.writer.apply_batch(USER, batch(add=[1, 2]))
+
+        assert [outcome for _, outcome in result.add] == ["added", "existing"]
+        assert item(2) in world.store.items(USER)
+
+    async def test_whose_additions_are_not_answered_after_removals_is_partly_applied(self) -> None:
+        world = World(item(1))
+        world.store.failures["insert_many"] = OutcomeUnknownError()
+
+        with pytest.raises(PartlyAppliedError, match="removals took effect"):
+            await world.writer.apply_batch(USER, batch(add=[2], remove=[1]))
+        assert world.numbers == []
+        assert world.journal[-1] == "lapse"
+
+    async def test_without_removals_is_never_partly_applied(self) -> None:
+        world = World()
+        world.store.failures["insert_many"] = DatabaseUnavailableError()
+
+        with pytest.raises(DatabaseUnavailableError):
+            await world.writer.apply_batch(USER, batch(add=[2], remove=[1]))
+
+
+class TestClear:
+    async def test_removes_everything(self) -> None:
+        world = World(item(1), item(2))
+
+        assert await world.writer.clear(USER) == 2
+        assert await world.writer.clear(USER) == 0
+        assert world.numbers == []
+        assert world.journal[:4] == ["fence", "deadline", "delete_all", "lift"]
+
+    async def test_removes_only_what_is_named(self) -> None:
+        world = World(item(1), item(2), item(3))
+
+        assert await world.writer.clear(USER, {content_id(1), content_id(3), content_id(9)}) == 2
+        assert world.numbers == [2]
+        assert await world.writer.clear(USER, set()) == 0
+        assert world.numbers == [2]
+
+
+class TestMerge:
+    async def test_keeps_when_each_item_was_added(self) -> None:
+        world = World(item(1, added_at=5))
+        outcomes = await world.writer.merge(USER, [item(1, added_at=99), item(2, added_at=7)], capped=True)
+
+        assert outcomes == ["existing", "added"]
+        assert world.store.items(USER) == [item(2, added_at=7), item(1, added_at=5)]
+
+    async def test_tells_the_outcome_of_each_item_and_of_a_duplicate_once(self) -> None:
+        world = World(item(1))
+        items = [item(2), item(UNKNOWN), item(3, show=True), item(2, added_at=99), item(1)]
+
+        assert await world.writer.merge(USER, items, capped=True) == [
+            "added",
+            "not_found",
+            "not_found",
+            "existing",
+            "existing",
+        ]
+        assert world.store.items(USER) == [item(2), item(1)]
+
+    @pytest.mark.parametrize("cached_items", [None, 3])
+    async def test_adds_until_the_list_is_full(self, cached_items: int | None) -> None:
+        world = World(item(1), item(2), item(3))
+        world.cache.cached_items = cached_items
+        items = map(item, (4, 1, 5, 6, 4))
+
+        assert await world.writer.merge(USER, list(items), capped=True) == [
+            "added",
+            "existing",
+            "added",
+            "full",
+            "existing",
+        ]
+        assert world.numbers == [1, 2, 3, 4, 5]
+
+    @pytest.mark.parametrize("cached_items", [None, MAX_ITEMS + 1])
+    async def test_to_a_list_that_has_more_than_it_may_adds_nothing(self, cached_items: int | None) -> None:
+        world = World(*map(item, range(1, MAX_ITEMS + 2)))
+        world.cache.cached_items = cached_items
+
+        assert await world.writer.merge(USER, [item(8), item(9)], capped=True) == ["full", "full"]
+        assert len(world.numbers) == MAX_ITEMS + 1
+
+    async def test_that_is_not_capped_may_exceed_the_limit(self) -> None:
+        world = World(*map(item, range(1, MAX_ITEMS + 1)))
+
+        assert await world.writer.merge(USER, [item(9), item(10)], capped=False) == ["added", "added"]
+        assert len(world.numbers) == MAX_ITEMS + 2
+        assert "count" not in world.journal
+
+    async def test_of_nothing_that_is_known_takes_no_fence(self) -> None:
+        world = World()
+
+        assert await world.writer.merge(USER, [item(UNKNOWN)], capped=True) == ["not_found"]
+        assert await world.writer.merge(USER, [], capped=True) == []
+        assert world.journal == []
+
+    async def test_of_what_is_there_writes_nothing(self) -> None:
+        world = World(item(1))
+        await world.writer.merge(USER, [item(1)], capped=True)
+
+        assert world.journal == ["fence", "deadline", "find_many", "lift"]
+
+    async def test_counts_what_another_client_has_added_meanwhile_as_existing(self) -> None:
+        world = World(store=Racing(item(2)))
+
+        assert await world.writer.merge(USER, [item(1), item(2)], capped=True) == ["added", "existing"]
+
+
+Change = Callable[[ListWriter], Awaitable[object]]
+CHANGES: dict[str, Change] = {
+    "add": lambda writer: writer.add(USER, requested(2), "movie"),
+    "remove": lambda writer: writer.remove(USER, requested(1)),
+    "put": lambda writer: writer.put(USER, requested(2), "movie"),
+    "discard": lambda writer: writer.discard(USER, requested(1)),
+    "batch": lambda writer: writer.apply_batch(USER, batch(add=[2], remove=[1])),
+    "clear": lambda writer: writer.clear(USER),
+    "clear some": lambda writer: writer.clear(USER, {content_id(1)}),
+    "merge": lambda writer: writer.merge(USER, [item(2)], capped=True),
+}
+
+
+@pytest.fixture(params=CHANGES.values(), ids=list(CHANGES))
+def change(request: pytest.FixtureRequest) -> Change:
+    made: Change = request.param
+    return made
+
+
+class TestEveryChange:
+    async def test_takes_no_fence_while_the_store_is_known_to_be_unavailable(self, change: Change) -> None:
+        world = World(item(1))
+        world.store.unavailable = True
+
+        with pytest.raises(DatabaseUnavailableError):
+            await change(world.writer)
+        assert world.journal == []
+
+    async def test_goes_on_when_its_client_goes_away(self, change: Change) -> None:
+        world, expected = World(item(1)), World(item(1))
+        await change(expected.writer)
+        world.store.hold.clear()
+        client = asyncio.ensure_future(change(world.writer))
+        await world.store.reached.wait()
+
+        client.cancel()
+        await asyncio.wait([client])
+        assert client.cancelled()
+        assert world.journal.count("fence") == 1
+        assert "lift" not in world.journal
+        world.store.hold.set()
+        await world.writer.finish()
+
+        assert world.numbers == expected.numbers
+        assert world.journal == expected.journal
+
+    async def test_is_waited_for_before_the_service_stops(self, change: Change) -> None:
+        world = World(item(1))
+        world.store.hold.clear()
+        client = asyncio.ensure_future(change(world.writer))
+        await world.store.reached.wait()
+        finished = asyncio.create_task(world.writer.finish())
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+        assert not finished.done()
+        world.store.hold.set()
+        await finished
+        assert world.journal[-1] == "lift"
+        await client
+
+
+async def test_nothing_is_waited_for_when_nothing_is_in_flight() -> None:
+    world = World()
+    await world.writer.finish()
+    await world.add(1)
+    await world.writer.finish()
+
+
+async def test_a_change_that_fails_when_its_client_has_gone_away_is_nobodys_failure() -> None:
+    world = World(item(1))
+    reported: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    world.store.hold.clear()
+    client = asyncio.create_task(world.add(1))
+    await world.store.reached.wait()
+    client.cancel()
+    await asyncio.wait([client])
+    world.store.hold.set()
+    await world.writer.finish()
+    await asyncio.sleep(0)
+
+    assert world.journal[-1] == "lift"
+    assert reported == []
+
+
+async def test_the_ids_of_a_list_are_those_of_the_store() -> None:
+    world = World(item(1), item(2))
+
+    assert await world.writer.content_ids(USER) == {content_id(1), content_id(2)}
+    assert world.cache.prefixes == []
+
+
+async def test_changes_are_counted_by_their_outcome() -> None:
+    def counted(operation: str, outcome: str) -> float:
+        labels = {"operation": operation, "outcome": outcome}
+        return metrics.REGISTRY.get_sample_value("mylist_list_mutations_total", labels) or 0.0
+
+    world = World(item(1))
+    outcomes = [("add", "ok"), ("add", "item_already_in_list"), ("put", "ok"), ("clear", "ok"), ("batch", "list_full")]
+    before = [counted(*each) for each in outcomes]
+    await world.writer.put(USER, requested(1), "movie")
+    await world.writer.put(USER, requested(2), "movie")
+    await world.writer.clear(USER)
+    with pytest.raises(ListFullError):
+        await world.writer.apply_batch(USER, batch(add=range(1, MAX_ITEMS + 2)))
+
+    assert [counted(*each) - was for each, was in zip(outcomes, before, strict=True)] == [1, 1, 0, 1, 1]

@@ -1,0 +1,77 @@
+"""A MongoDB connection string: what is said about one that cannot be used, and what no other can change."""
+
+import pytest
+from pymongo import ReadPreference
+
+from mylist.config.settings import Settings
+from mylist.mongodb.database import MongoRefusedError, address, connect
+
+SECRET = "hunter2"
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("mongodb://host:port/lists", "Port contains non-digit characters"),
+        ("mongodb:///lists", "Empty host"),
+        ("mongodb://host/my lists", 'Bad database name "my lists"'),
+        ("mongodb+srv://host:27017/lists", "must not include a port number"),
+        (f"mongodb://me:{SECRET}/x@host/lists", "user and password have to be percent-encoded"),
+        (f"mongodb://me:{SECRET}//x@host/lists", "user and password have to be percent-encoded"),
+        (f"mongodb://me:{SECRET}@x@host/lists", "must be escaped"),
+        (f"mongodb://me:{SECRET}%@host/lists", "must be escaped"),
+        (f"mongodb://:{SECRET}@host/lists", "not valid username"),
+        ("mongodb://host/lists?tls=true&tlsCAFile=nowhere.pem", "nowhere.pem: No such file or directory"),
+    ],
+)
+def test_is_named_with_what_is_wrong_and_what_it_may_be(uri: str, words: str) -> None:
+    message = refused(uri)
+    assert message.startswith("MONGODB_URI cannot be used: ")
+    assert words in message
+    assert message.endswith("mongodb://host:27017/mylist-ott, with MONGODB_USER and MONGODB_PASSWORD beside it")
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("tls=maybe", "The value of tls must be 'true' or 'false'"),
+        ("tlss=true", "Unknown option: tlss"),
+        ("readPreference=x", "x is not a valid read preference"),
+        (f"tls=maybe&tlsCertificateKeyFilePassword={SECRET}", "The value of tls"),
+        (f"tls=maybe&authMechanismProperties=AWS_SESSION_TOKEN:{SECRET}", "The value of tls"),
+    ],
+)
+def test_is_refused_for_an_option_that_the_driver_would_leave_out_with_a_warning(query: str, words: str) -> None:
+    assert words in refused(f"mongodb://host/lists?{query}")
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("mongodb://one:1,two:2/lists?w=1", "one:1,two:2"),
+        (f"mongodb://me:{SECRET}@one", "one"),
+        (f"mongodb://me:{SECRET}/x@one:1?w=1", "one:1"),
+        ("mongodb://[::1]:27017/", "[::1]:27017"),
+    ],
+)
+def test_address_is_that_of_the_hosts_alone(uri: str, expected: str) -> None:
+    assert address(Settings(mongodb_uri=uri)) == expected
+
+
+async def test_cannot_do_without_a_majority() -> None:
+    """A write that only one member has may go with a failover, and a list that holds it must not be cached."""
+    client = connect(Settings(mongodb_uri="mongodb://host/lists?w=1&readConcernLevel=local&readPreference=nearest"))
+
+    assert client.write_concern.document == {"w": "majority"}
+    assert client.read_concern.level == "majority"
+    assert client.read_preference == ReadPreference.PRIMARY
+    await client.close()
+
+
+def refused(uri: str) -> str:
+    with pytest.raises(MongoRefusedError) as error:
+        connect(Settings(mongodb_uri=uri))
+    message = str(error.value)
+    assert SECRET not in message
+    assert "\n" not in message
+    return message
