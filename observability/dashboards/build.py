@@ -3,20 +3,23 @@
 import json
 from pathlib import Path
 
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+
 from observability.dashboards import dependencies, load_test, service
 
-_FOLDER = Path(__file__).parent
+# The chart is packaged alone, so what it installs stands in it.
+_FOLDER = Path(__file__).parents[2] / "charts" / "mylist" / "files" / "dashboards"
 
 
 def files() -> dict[Path, str]:
-    """Gives each file with what it has to hold."""
+    """Return each file with what it must hold."""
     dashboards = {
         "service.json": service.DASHBOARD,
         "dependencies.json": dependencies.DASHBOARD,
         "load-test.json": load_test.DASHBOARD,
     }
     return {
-        _FOLDER / name: json.dumps(dashboard.json(), indent=2, ensure_ascii=False) + "\n"
+        _FOLDER / name: json.dumps(dashboard, cls=JSONEncoder, indent=2, ensure_ascii=False) + "\n"
         for name, dashboard in dashboards.items()
     }
 

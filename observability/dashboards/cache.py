@@ -1,6 +1,6 @@
 """Panels on what is cached: lists in Redis, and movies and shows in the process."""
 
-from observability.dashboards.grafana import ANY_IS_BAD, Graph, Query, Row
+from observability.dashboards.panels import ANY_IS_BAD, Query, Row, graph
 from observability.dashboards.promql import aggregate, quantile, rate, service, share
 
 _READS = "mylist_cache_requests_total"
@@ -10,13 +10,13 @@ _TITLES = "mylist_catalogue_requests_total"
 HIT_SHARE = share(rate(service(_READS, 'result="hit"')), rate(service(_READS)))
 STALE_SHARE = share(rate(service(_CHECKS, 'result="stale"')), rate(service(_CHECKS, 'result=~"fresh|stale"')))
 
-HIT_RATIO = Graph(
+HIT_RATIO = graph(
     title="Hit ratio",
     description="Share of the reads of lists that Redis answered.",
     unit="percentunit",
     queries=(Query(HIT_SHARE, "hits"),),
 )
-READS = Graph(
+READS = graph(
     title="Reads by result",
     description="Reads of lists a second: hit came from Redis; miss was loaded and cached; fenced was loaded because a "
     "change or another load was under way; bypassed was loaded because Redis is away or not to be believed.",
@@ -24,7 +24,7 @@ READS = Graph(
     queries=(Query(rate(service(_READS), "result"), "{{result}}"),),
     stacked=True,
 )
-INVALIDATIONS = Graph(
+INVALIDATIONS = graph(
     title="Invalidations owed",
     description="Lists that were changed while Redis was away, and that Redis may still hold as they were. "
     "They are delivered when it is back, so that this falls to 0.",
@@ -42,21 +42,21 @@ ROW = Row(
     (
         HIT_RATIO,
         READS,
-        Graph(
+        graph(
             title="99 % of the reads take at most, by result",
             description="Reads that succeeded. A hit is one round trip to Redis, everything else loads from MongoDB.",
             unit="s",
             queries=(Query(quantile(0.99, service("mylist_read_duration_seconds_bucket"), "result"), "{{result}}"),),
             exemplars=True,
         ),
-        Graph(
+        graph(
             title="Loaded lists offered to Redis",
             description="Offers a second: stored; refused by the fence, because a change came in between; failed.",
             unit="ops",
             queries=(Query(rate(service("mylist_cache_fills_total"), "result"), "{{result}}"),),
             stacked=True,
         ),
-        Graph(
+        graph(
             title="Hits compared with MongoDB",
             description="Comparisons a second of sampled hits: fresh; stale, which must not happen, confirmed by a "
             "second look; undecided, because a change was under way or a store did not answer.",
@@ -64,7 +64,7 @@ ROW = Row(
             queries=(Query(rate(service(_CHECKS), "result"), "{{result}}"),),
             stacked=True,
         ),
-        Graph(
+        graph(
             title="Stale hits",
             description="Share of the compared hits that were out of date. It has to be 0.",
             unit="percentunit",
@@ -72,14 +72,14 @@ ROW = Row(
             thresholds=ANY_IS_BAD,
         ),
         INVALIDATIONS,
-        Graph(
+        graph(
             title="Movies and shows looked up",
             description="Titles a second: hit was in the process, miss was fetched from MongoDB, absent is not there.",
             unit="ops",
             queries=(Query(rate(service(_TITLES), "result"), "{{result}}"),),
             stacked=True,
         ),
-        Graph(
+        graph(
             title="Pages given",
             description="Pages a second: rendered; reused, because the list is the one that a page kept was rendered "
             "from. Few are reused where users seldom come to the same pod twice; PAGE_MEMORY says how many are kept.",
@@ -90,7 +90,7 @@ ROW = Row(
     ),
 )
 
-CHANGES = Graph(
+CHANGES = graph(
     title="Changes by outcome",
     description="Additions and removals a second: ok, or the code of the error. item_already_in_list and "
     "item_not_in_list are everyday answers.",

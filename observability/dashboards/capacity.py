@@ -1,6 +1,6 @@
 """Panels on what the processes use of what they may, how many there are, and in which version."""
 
-from observability.dashboards.grafana import Bars, Graph, Query, Row, Table, high_is_bad
+from observability.dashboards.panels import Query, Row, bars, graph, high_is_bad, table
 from observability.dashboards.promql import (
     aggregate,
     autoscaler,
@@ -22,7 +22,7 @@ _MOST_REPLICAS = autoscaler("kube_horizontalpodautoscaler_spec_max_replicas")
 _SCALED = ("namespace", "horizontalpodautoscaler")
 _SCALED_LEGEND = "{{namespace}} {{horizontalpodautoscaler}}"
 
-NEAR_LIMIT = Bars(
+NEAR_LIMIT = bars(
     title="What is near its limit?",
     description="In use, of what there is, in the process that uses most of it. CPU: of the one core that an event "
     "loop can use. Replicas: of those that the autoscaler may start.",
@@ -37,7 +37,7 @@ NEAR_LIMIT = Bars(
     thresholds=high_is_bad(0.7, 0.9),
     height=7,
 )
-USED = Graph(
+USED = graph(
     title="In use, of the limit",
     description="Requests and MongoDB operations under way and invalidations owed, in the fullest process, of the "
     "limit above which requests are turned away.",
@@ -45,21 +45,21 @@ USED = Graph(
     queries=(Query(worst(_USED, "resource"), "{{resource}}"),),
     thresholds=high_is_bad(0.7, 0.9),
 )
-LAG = Graph(
+LAG = graph(
     title="Event loop lag (p99)",
     description="How much later than asked the event loop wakes a task. Every request in the process waits as long.",
     unit="s",
     queries=(Query(quantile(0.99, service("mylist_event_loop_lag_seconds_bucket"), *_PROCESS), _PROCESS_LEGEND),),
     thresholds=high_is_bad(0.025, 0.1),
 )
-CPU = Graph(
+CPU = graph(
     title="CPU",
     description="Of one core, which is what one event loop can use: near 100 % only more replicas help.",
     unit="percentunit",
     queries=(Query(rate(service("process_cpu_seconds_total"), *_PROCESS), _PROCESS_LEGEND),),
     thresholds=high_is_bad(0.7, 0.9),
 )
-MEMORY = Graph(
+MEMORY = graph(
     title="Memory",
     description="Resident memory of each process, how much of it are rendered pages that it keeps (PAGE_MEMORY), and "
     "the limit of its pod where Kubernetes sets one.",
@@ -70,7 +70,7 @@ MEMORY = Graph(
         Query(aggregate("min", f"{memory_limit()} and on (namespace, pod) {service('mylist_build_info')}"), "limit"),
     ),
 )
-REPLICAS = Graph(
+REPLICAS = graph(
     title="Replicas",
     description="Processes that Prometheus reaches; pods that are available; and how many the autoscaler has, wants, "
     "and may have at least and at most.",
@@ -100,7 +100,7 @@ ROW = Row(
         LAG,
         CPU,
         MEMORY,
-        Graph(
+        graph(
             title="Descriptors",
             description="Open files and connections of each process.",
             unit="short",
@@ -112,7 +112,7 @@ ROW = Row(
 VERSIONS = Row(
     "Versions",
     (
-        Graph(
+        graph(
             title="Age of the processes",
             description="Time since each process began. A line that starts again is a restart.",
             unit="s",
@@ -122,7 +122,7 @@ VERSIONS = Row(
                 ),
             ),
         ),
-        Table(
+        table(
             title="What runs",
             description="Version, revision and Python of each process. Two versions outside a rollout are wrong.",
             unit="none",

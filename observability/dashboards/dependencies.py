@@ -1,16 +1,17 @@
 """The dashboard on MongoDB and Redis: as the service sees them, and as their exporters do."""
 
 from observability.dashboards import cache, capacity, stores
-from observability.dashboards.grafana import (
-    Dashboard,
-    Graph,
+from observability.dashboards.panels import (
+    Panel,
     Query,
     Row,
-    Stat,
     State,
-    Timeline,
+    dashboard,
+    graph,
     high_is_bad,
     low_is_bad,
+    stat,
+    timeline,
 )
 from observability.dashboards.promql import (
     JOB,
@@ -36,8 +37,8 @@ _REDIS_MEMORY = redis("redis_memory_used_bytes")
 _REDIS_MOST_MEMORY = redis("redis_memory_max_bytes")
 
 
-def _reached(store: str, name: str) -> Stat:
-    return Stat(
+def _reached(store: str, name: str) -> Panel:
+    return stat(
         title=f"Processes that reach {name}",
         description=f"Share of the service's processes whose last check {name} answered.",
         unit="percentunit",
@@ -46,8 +47,8 @@ def _reached(store: str, name: str) -> Stat:
     )
 
 
-def _slowest(store: str, name: str, warning: float, bad: float) -> Stat:
-    return Stat(
+def _slowest(store: str, name: str, warning: float, bad: float) -> Panel:
+    return stat(
         title=f"{name}: 99 % of operations within",
         description=f"All operations of {name}, measured in the service.",
         unit="s",
@@ -56,8 +57,8 @@ def _slowest(store: str, name: str, warning: float, bad: float) -> Stat:
     )
 
 
-def _up(name: str, expression: str) -> Stat:
-    return Stat(
+def _up(name: str, expression: str) -> Panel:
+    return stat(
         title=f"{name} servers that answer",
         description=f"Share of the servers that the {name} exporter reaches.",
         unit="percentunit",
@@ -76,7 +77,7 @@ _AT_A_GLANCE = Row(
         _reached("mongodb", "MongoDB"),
         _slowest("mongodb", "MongoDB", 0.05, 0.25),
         _up("MongoDB", mongodb("mongodb_up")),
-        Stat(
+        stat(
             title="MongoDB connections in use",
             description="Of those that MongoDB accepts, in the server that has most.",
             unit="percentunit",
@@ -94,7 +95,7 @@ _AT_A_GLANCE = Row(
         _reached("redis", "Redis"),
         _slowest("redis", "Redis", 0.01, 0.05),
         _up("Redis", redis("redis_up")),
-        Stat(
+        stat(
             title="Redis memory in use",
             description="Of what Redis may use, in the server that uses most; nothing where it has no limit. A full "
             "cache evicts lists, which are then loaded again.",
@@ -108,7 +109,7 @@ _AT_A_GLANCE = Row(
 _MONGODB_SERVER = Row(
     "MongoDB itself",
     (
-        Graph(
+        graph(
             title="MongoDB: operations by type",
             description="Operations a second that each kind of client command asked for, replication not counted.",
             unit="ops",
@@ -116,7 +117,7 @@ _MONGODB_SERVER = Row(
             stacked=True,
             width=8,
         ),
-        Graph(
+        graph(
             title="MongoDB: mean time of an operation",
             description="Time that an operation takes within MongoDB, by type.",
             unit="µs",
@@ -129,28 +130,28 @@ _MONGODB_SERVER = Row(
             ),
             width=8,
         ),
-        Graph(
+        graph(
             title="MongoDB: connections",
             description="Open connections of each server. Each process of the service has up to MONGODB_POOL_SIZE.",
             unit="short",
             queries=(Query(aggregate("sum", _connections("current"), "instance"), _BY_INSTANCE),),
             width=8,
         ),
-        Graph(
+        graph(
             title="MongoDB: cache in use",
             description="Share of WiredTiger's cache. It fills to about 80 % and stays; at 95 % clients have to evict.",
             unit="percentunit",
             queries=(Query(worst(f"{_CACHED} / {_CACHE_SIZE}", "instance"), _BY_INSTANCE),),
             thresholds=high_is_bad(0.85, 0.95),
         ),
-        Graph(
+        graph(
             title="MongoDB: cache not yet written",
             description="Share of WiredTiger's cache that is changed and not on disk. At 20 % clients have to evict.",
             unit="percentunit",
             queries=(Query(worst(f"{_DIRTY} / {_CACHE_SIZE}", "instance"), _BY_INSTANCE),),
             thresholds=high_is_bad(0.1, 0.2),
         ),
-        Timeline(
+        timeline(
             title="MongoDB: members of the replica set",
             description="State of each member, as the member sees it that thinks worst of it.",
             unit="none",
@@ -170,7 +171,7 @@ _MONGODB_SERVER = Row(
                 State(10, "removed", "orange"),
             ),
         ),
-        Graph(
+        graph(
             title="MongoDB: replication lag",
             description="How far each member is behind the one that has most. Changes are acknowledged by a majority, "
             "so one that lags makes them slow.",
@@ -186,7 +187,7 @@ _MONGODB_SERVER = Row(
 _REDIS_SERVER = Row(
     "Redis itself",
     (
-        Graph(
+        graph(
             title="Redis: commands",
             description="Commands a second.",
             unit="ops",
@@ -194,7 +195,7 @@ _REDIS_SERVER = Row(
             stacked=True,
             width=8,
         ),
-        Graph(
+        graph(
             title="Redis: mean time of a command",
             description="Time that a command takes within Redis, which does one after the other.",
             unit="s",
@@ -207,7 +208,7 @@ _REDIS_SERVER = Row(
             ),
             width=8,
         ),
-        Graph(
+        graph(
             title="Redis: lookups that find a key",
             description="Share of all lookups. It is not the service's hit ratio: leases and fences are found as well.",
             unit="percentunit",
@@ -223,7 +224,7 @@ _REDIS_SERVER = Row(
             ),
             width=8,
         ),
-        Graph(
+        graph(
             title="Redis: memory",
             description="Memory that each server uses, and may use where it has a limit.",
             unit="bytes",
@@ -232,7 +233,7 @@ _REDIS_SERVER = Row(
                 Query(aggregate("sum", f"{_REDIS_MOST_MEMORY} > 0", "instance"), "limit {{instance}}"),
             ),
         ),
-        Graph(
+        graph(
             title="Redis: keys that go",
             description="Keys a second that lapsed, which is usual, and that were evicted because memory is full.",
             unit="ops",
@@ -241,21 +242,21 @@ _REDIS_SERVER = Row(
                 Query(rate(redis("redis_evicted_keys_total"), "instance"), "evicted {{instance}}"),
             ),
         ),
-        Graph(
+        graph(
             title="Redis: keys",
             description="Keys of each database: a list, a lease or a fence for each user lately seen.",
             unit="short",
             queries=(Query(aggregate("sum", redis("redis_db_keys"), "instance", "db"), "{{instance}} {{db}}"),),
             width=8,
         ),
-        Graph(
+        graph(
             title="Redis: clients",
             description="Open connections of each server.",
             unit="short",
             queries=(Query(aggregate("sum", redis("redis_connected_clients"), "instance"), _BY_INSTANCE),),
             width=8,
         ),
-        Graph(
+        graph(
             title="Redis: replicas attached",
             description="Replicas that follow each server; 0 on a replica itself and where there is one server.",
             unit="short",
@@ -265,7 +266,7 @@ _REDIS_SERVER = Row(
     ),
 )
 
-DASHBOARD = Dashboard(
+DASHBOARD = dashboard(
     uid="mylist-dependencies",
     title="My List: MongoDB and Redis",
     description="How the My List service sees MongoDB and Redis, and how they see themselves.",

@@ -1,7 +1,7 @@
 """The dashboard to watch while a load test runs."""
 
 from observability.dashboards import cache, capacity, requests, stores
-from observability.dashboards.grafana import Dashboard, Query, Row, Stat, high_is_bad, low_is_bad
+from observability.dashboards.panels import Query, Row, dashboard, high_is_bad, low_is_bad, stat
 from observability.dashboards.promql import (
     API,
     DEPLOYMENT,
@@ -18,7 +18,7 @@ from observability.dashboards.promql import (
 
 _REQUESTS = rate(service(requests.COUNT, API))
 
-DASHBOARD = Dashboard(
+DASHBOARD = dashboard(
     uid="mylist-load-test",
     title="My List: load test",
     description="What a load test does to the My List service, seen from the service.",
@@ -28,14 +28,14 @@ DASHBOARD = Dashboard(
         Row(
             "Now",
             (
-                Stat(
+                stat(
                     title="Requests",
                     description="Requests to the list API that the service answers a second.",
                     unit="reqps",
                     queries=(Query(_REQUESTS, "requests"),),
                     width=5,
                 ),
-                Stat(
+                stat(
                     title="99 % of requests within",
                     description="Requests to the list API, reads and changes alike.",
                     unit="s",
@@ -43,7 +43,7 @@ DASHBOARD = Dashboard(
                     thresholds=high_is_bad(0.1, 0.25),
                     width=5,
                 ),
-                Stat(
+                stat(
                     title="Errors",
                     description="Share of the requests to the list API that were answered with 5xx.",
                     unit="percentunit",
@@ -52,7 +52,7 @@ DASHBOARD = Dashboard(
                     decimals=3,
                     width=5,
                 ),
-                Stat(
+                stat(
                     title="Hits",
                     description="Share of the reads of lists that Redis answered. A test begins with an empty cache.",
                     unit="percentunit",
@@ -60,7 +60,7 @@ DASHBOARD = Dashboard(
                     thresholds=low_is_bad(0.8, 0.5),
                     width=5,
                 ),
-                Stat(
+                stat(
                     title="Processes",
                     description="Processes of the service that answer Prometheus.",
                     unit="short",

@@ -1,28 +1,22 @@
 """Expressions for Prometheus, and the choices of the reader that they keep to."""
 
-from observability.dashboards.grafana import Variable
+from observability.dashboards.panels import variable
 
-API = 'http_route=~"/api/mylist/.*"'
-READS = 'http_request_method=~"GET|HEAD"'
-CHANGES = 'http_route!~"/api/mylist/(contains|import)",http_request_method=~"POST|PUT|DELETE"'
+API = 'kind!="other"'
+READS = 'kind="read"'
+WRITES = 'kind="write"'
 FAILED = 'http_response_status_code=~"5.."'
 
 # Whoever runs the service without Kubernetes has neither namespaces nor pods. A job there always is, and nothing may
 # stand for all of them: `process_…` and `up` are of every program that Prometheus knows.
-NAMESPACE = Variable(
-    name="namespace", label="Namespace", query="label_values(mylist_build_info, namespace)", everything=".*"
-)
-JOB = Variable(name="job", label="Job", query='label_values(mylist_build_info{namespace=~"$namespace"}, job)')
+NAMESPACE = variable("namespace", "Namespace", "label_values(mylist_build_info, namespace)", everything=".*")
+JOB = variable("job", "Job", 'label_values(mylist_build_info{namespace=~"$namespace"}, job)')
 _PODS = 'label_values(mylist_build_info{namespace=~"$namespace",job=~"$job"}, pod)'
-POD = Variable(name="pod", label="Pod", query=_PODS, everything=".*")
+POD = variable("pod", "Pod", _PODS, everything=".*")
 # A pod is called after its deployment; so is the autoscaler, see `autoscaler`.
-DEPLOYMENT = Variable(name="deployment", label="Deployment", query=_PODS, regex="/(.+)-[^-]+-[^-]+$/", hidden=True)
-MONGODB_JOB = Variable(
-    name="mongodb_job", label="MongoDB exporter", query='label_values(mongodb_up{namespace=~"$namespace"}, job)'
-)
-REDIS_JOB = Variable(
-    name="redis_job", label="Redis exporter", query='label_values(redis_up{namespace=~"$namespace"}, job)'
-)
+DEPLOYMENT = variable("deployment", "Deployment", _PODS, regex="/(.+)-[^-]+-[^-]+$/", hidden=True)
+MONGODB_JOB = variable("mongodb_job", "MongoDB exporter", 'label_values(mongodb_up{namespace=~"$namespace"}, job)')
+REDIS_JOB = variable("redis_job", "Redis exporter", 'label_values(redis_up{namespace=~"$namespace"}, job)')
 
 
 def _select(metric: str, *matchers: str) -> str:

@@ -1,7 +1,7 @@
 """Panels on requests: how many, how many fail, how long they take, which are turned away."""
 
-from observability.dashboards.grafana import Graph, Heatmap, Query, Row, high_is_bad
-from observability.dashboards.promql import API, CHANGES, FAILED, READS, quantile, rate, service, share
+from observability.dashboards.panels import Panel, Query, Row, graph, heatmap, high_is_bad
+from observability.dashboards.promql import API, FAILED, READS, WRITES, quantile, rate, service, share
 
 COUNT = "http_server_request_duration_seconds_count"
 BUCKET = "http_server_request_duration_seconds_bucket"
@@ -9,8 +9,8 @@ _ROUTE = ("http_request_method", "http_route")
 _ROUTE_LEGEND = "{{http_request_method}} {{http_route}}"
 
 
-def _duration(title: str, part: float, description: str) -> Graph:
-    return Graph(
+def _duration(title: str, part: float, description: str) -> Panel:
+    return graph(
         title=title,
         description=f"{description} Requests to the list API, from their head to the response handed to the network.",
         unit="s",
@@ -20,30 +20,30 @@ def _duration(title: str, part: float, description: str) -> Graph:
     )
 
 
-def _durations(title: str, methods: str) -> Heatmap:
-    return Heatmap(
+def _durations(title: str, kind: str) -> Panel:
+    return heatmap(
         title=title,
         description="How many requests a second took how long. The points are single requests that were traced.",
         unit="s",
-        queries=(Query(rate(service(BUCKET, API, methods), "le"), "{{le}}"),),
+        queries=(Query(rate(service(BUCKET, kind), "le"), "{{le}}"),),
     )
 
 
-BY_ROUTE = Graph(
+BY_ROUTE = graph(
     title="Requests by route",
     description="Requests a second, probes and paths that do not exist (unmatched) among them.",
     unit="reqps",
     queries=(Query(rate(service(COUNT), *_ROUTE), _ROUTE_LEGEND),),
     stacked=True,
 )
-BY_STATUS = Graph(
+BY_STATUS = graph(
     title="Responses by status",
     description="Responses a second. 409 and 404 are everyday answers of the list; 5xx are counted as errors.",
     unit="reqps",
     queries=(Query(rate(service(COUNT), "http_response_status_code"), "{{http_response_status_code}}"),),
     stacked=True,
 )
-ERRORS = Graph(
+ERRORS = graph(
     title="Errors by route",
     description="Share of the requests to the list API that were answered with 5xx.",
     unit="percentunit",
@@ -52,7 +52,7 @@ ERRORS = Graph(
     ),
     thresholds=high_is_bad(0.001, 0.01),
 )
-ACTIVE = Graph(
+ACTIVE = graph(
     title="Requests under way",
     description="Requests that have begun and not ended. It rises with the load, and when answers take longer.",
     unit="short",
@@ -62,7 +62,7 @@ ACTIVE = Graph(
 MEDIAN = _duration("Half of the requests take at most (p50)", 0.5, "The usual duration.")
 P95 = _duration("95 % of the requests take at most (p95)", 0.95, "One request of twenty takes longer.")
 P99 = _duration("99 % of the requests take at most (p99)", 0.99, "One request of a hundred takes longer.")
-SHED = Graph(
+SHED = graph(
     title="Requests turned away, by cause",
     description="503 a second: overloaded (too many requests under way), database_busy (every MongoDB connection is in "
     "use), database_unavailable and outcome_unknown (MongoDB does not answer), cache_unavailable (a change could not "
@@ -83,6 +83,6 @@ ROW = Row(
         ERRORS,
         SHED,
         _durations("How long reads take", READS),
-        _durations("How long changes take", CHANGES),
+        _durations("How long changes take", WRITES),
     ),
 )

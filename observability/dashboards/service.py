@@ -1,25 +1,26 @@
 """The dashboard to open first: is the service well, and if not, where to look."""
 
 from observability.dashboards import cache, capacity, requests, stores
-from observability.dashboards.grafana import (
+from observability.dashboards.panels import (
     ANY_IS_BAD,
-    Dashboard,
-    Graph,
+    Panel,
     Query,
     Row,
-    Stat,
     at_least,
+    dashboard,
+    graph,
     high_is_bad,
     low_is_bad,
+    stat,
 )
 from observability.dashboards.promql import (
     API,
-    CHANGES,
     DEPLOYMENT,
     FAILED,
     JOB,
     NAMESPACE,
     POD,
+    WRITES,
     aggregate,
     objective,
     quantile,
@@ -33,14 +34,14 @@ _FAILED = share(rate(service(requests.COUNT, API, FAILED)), rate(service(request
 _AT_A_GLANCE = Row(
     "At a glance",
     (
-        Stat(
+        stat(
             title="Is it up? Processes that answer",
             description="Share of the processes that answer Prometheus.",
             unit="percentunit",
             queries=(Query(aggregate("avg", service("up")), "up"),),
             thresholds=low_is_bad(1, 0.5),
         ),
-        Stat(
+        stat(
             title="Does it serve? Requests without 5xx",
             description="Share of the requests to the list API that were not answered with 5xx. 99.9 % are promised.",
             unit="percentunit",
@@ -48,21 +49,21 @@ _AT_A_GLANCE = Row(
             thresholds=low_is_bad(0.999, 0.99),
             decimals=3,
         ),
-        Stat(
+        stat(
             title="Is it fast? 99 % of reads within",
             description="Reads of lists that succeeded. 100 ms are promised, 10 ms where the cache has the list.",
             unit="s",
             queries=(Query(quantile(0.99, service("mylist_read_duration_seconds_bucket")), "reads"),),
             thresholds=high_is_bad(0.05, 0.1),
         ),
-        Stat(
+        stat(
             title="Is it fast? 99 % of changes within",
             description="Additions and removals, whatever their outcome. 250 ms are promised.",
             unit="s",
-            queries=(Query(quantile(0.99, service(requests.BUCKET, API, CHANGES)), "changes"),),
+            queries=(Query(quantile(0.99, service(requests.BUCKET, WRITES)), "changes"),),
             thresholds=high_is_bad(0.1, 0.25),
         ),
-        Stat(
+        stat(
             title="Is the cache right? Stale hits",
             description="Share of the hits compared with MongoDB that were out of date, at the worst moment of the "
             "period shown. It has to be 0.",
@@ -73,7 +74,7 @@ _AT_A_GLANCE = Row(
             width=4,
             height=7,
         ),
-        Stat(
+        stat(
             title="Does the cache help? Hits",
             description="Share of the reads of lists that Redis answered. The others load from MongoDB.",
             unit="percentunit",
@@ -82,7 +83,7 @@ _AT_A_GLANCE = Row(
             width=4,
             height=7,
         ),
-        Stat(
+        stat(
             title="Are the stores there?",
             description="Whether MongoDB and Redis answered the last check of every process.",
             unit="none",
@@ -104,8 +105,8 @@ _OBJECTIVES = (
 )
 
 
-def _kept(name: str, title: str, goal: float) -> Stat:
-    return Stat(
+def _kept(name: str, title: str, goal: float) -> Panel:
+    return stat(
         title=title,
         description=f"Over the last 30 days. The objective is {100 * goal:g} %.",
         unit="percentunit",
@@ -115,8 +116,8 @@ def _kept(name: str, title: str, goal: float) -> Stat:
     )
 
 
-def _budget(name: str, title: str, goal: float) -> Stat:
-    return Stat(
+def _budget(name: str, title: str, goal: float) -> Panel:
+    return stat(
         title=f"Budget left: {title[0].lower()}{title[1:]}",
         description=f"Of the {100 * (1 - goal):g} % that may fail in 30 days. Below 0 the objective is missed.",
         unit="percentunit",
@@ -126,9 +127,9 @@ def _budget(name: str, title: str, goal: float) -> Stat:
     )
 
 
-def _burn(name: str, title: str, goal: float) -> Graph:
+def _burn(name: str, title: str, goal: float) -> Panel:
     windows = {"1h": "1 hour", "6h": "6 hours", "1d": "1 day", "3d": "3 days"}
-    return Graph(
+    return graph(
         title=f"Burn rate: {title[0].lower()}{title[1:]}",
         description="How fast the budget is spent: at 1 it lasts the 30 days, at 6 five days, at 14.4 two days.",
         unit="none",
@@ -139,7 +140,7 @@ def _burn(name: str, title: str, goal: float) -> Graph:
     )
 
 
-DASHBOARD = Dashboard(
+DASHBOARD = dashboard(
     uid="mylist-service",
     title="My List: service",
     description="Whether the My List service is up, fast, right and within its limits.",

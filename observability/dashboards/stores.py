@@ -1,6 +1,6 @@
 """Panels on MongoDB and Redis as the service sees them."""
 
-from observability.dashboards.grafana import Graph, Query, State, Timeline
+from observability.dashboards.panels import Panel, Query, State, graph, timeline
 from observability.dashboards.promql import aggregate, quantile, rate, service, share, worst
 
 _COUNT = "db_client_operation_duration_seconds_count"
@@ -10,7 +10,7 @@ _OPERATION = "db_operation_name"
 AWAY_OR_THERE = (State(0, "away", "red"), State(1, "there", "green"))
 _BREAKER = "mylist_breaker_state"
 
-BREAKERS = Timeline(
+BREAKERS = timeline(
     title="Does the service ask the stores?",
     description="The worst of the processes. closed: all goes through. half open: Redis is asked and not believed. "
     "open: the store is away and not asked.",
@@ -25,7 +25,7 @@ BREAKERS = Timeline(
     ),
     states=(State(0, "closed", "green"), State(1, "half open", "yellow"), State(2, "open", "red")),
 )
-REACHED = Graph(
+REACHED = graph(
     title="Processes that reach the stores",
     description="Share of the processes whose last check MongoDB and Redis answered.",
     unit="percentunit",
@@ -38,12 +38,12 @@ def slowest(system: str) -> str:
     return quantile(0.99, service(_BUCKET, f'db_system_name="{system}"'))
 
 
-def operations(system: str, name: str) -> tuple[Graph, Graph, Graph]:
+def operations(system: str, name: str) -> tuple[Panel, Panel, Panel]:
     """Gives the panels on the operations of `mongodb` or `redis`: how many, how long, how many fail."""
     of_system = f'db_system_name="{system}"'
     count = service(_COUNT, of_system)
     return (
-        Graph(
+        graph(
             title=f"{name}: operations",
             description=f"Operations of {name} a second, by the service's name for them.",
             unit="ops",
@@ -51,7 +51,7 @@ def operations(system: str, name: str) -> tuple[Graph, Graph, Graph]:
             stacked=True,
             width=8,
         ),
-        Graph(
+        graph(
             title=f"{name}: 99 % of the operations take at most",
             description=f"Measured in the service: the network, {name} and the wait for the event loop are in it.",
             unit="s",
@@ -59,7 +59,7 @@ def operations(system: str, name: str) -> tuple[Graph, Graph, Graph]:
             exemplars=True,
             width=8,
         ),
-        Graph(
+        graph(
             title=f"{name}: operations that fail",
             description=f"Share of the operations that {name} did not carry out, or not in time.",
             unit="percentunit",

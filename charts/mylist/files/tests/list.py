@@ -18,7 +18,7 @@ import jwt
 from bson import ObjectId
 from pymongo import MongoClient
 
-from mylist.settings import Settings
+from mylist.config.settings import Settings
 
 API = os.environ["API"]
 CONTENT_TYPE = os.environ.get("CONTENT_TYPE") or "movie"
