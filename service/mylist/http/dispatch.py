@@ -15,7 +15,7 @@ would never run, and the application does not start with it (`refuse_bypassed`):
 import inspect
 import logging
 from asyncio import BaseTransport
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -181,7 +181,15 @@ async def _handle(app: _App, request: ApiRequest) -> None:
             await request.receive_body()
         endpoint: Endpoint = request.route.ctx.endpoint
         if endpoint.has_user:
-            response = await _serve_user(app.ctx, endpoint, request, path_parameters)
+            arguments = _arguments(endpoint, request)
+            limit = app.ctx.import_limit if endpoint.is_import else app.ctx.request_limit
+            if limit.in_flight >= limit.maximum:
+                raise OverloadedError  # noqa: TRY301 - answered below, as what handlers raise
+            limit.in_flight += 1
+            try:
+                response = await endpoint.handler(request, *arguments, **path_parameters)
+            finally:
+                limit.in_flight -= 1
         else:
             response = await endpoint.handler(request, **path_parameters)
         http.respond(response)
@@ -196,28 +204,18 @@ async def _handle(app: _App, request: ApiRequest) -> None:
         await app.handle_exception(cast("Request", request), error)  # declared for a plain context
 
 
-async def _serve_user(
-    services: Services, endpoint: Endpoint, request: ApiRequest, path_parameters: Mapping[str, str]
-) -> BaseHTTPResponse:
-    """Identify the user, parse what the client sent, take a place under the limit, and call the handler.
+def _arguments(endpoint: Endpoint, request: ApiRequest) -> list[Any]:
+    """Identify the user and parse what the client sent; return what the handler is called with after the request.
 
     Raises:
-        OverloadedError: the limit is reached.
-        ServiceError: the user, the query or the body is not valid, or the handler fails.
+        ServiceError: the user, the query or the body is not valid.
     """
     arguments: list[Any] = [request.user_id]
     if endpoint.parse_query:
         arguments.append(endpoint.parse_query(request))
     if endpoint.parse_body:
         arguments.append(endpoint.parse_body(request.body, request.content_type))
-    limit = services.import_limit if endpoint.is_import else services.request_limit
-    if limit.in_flight >= limit.maximum:
-        raise OverloadedError
-    limit.in_flight += 1
-    try:
-        return await endpoint.handler(request, *arguments, **path_parameters)
-    finally:
-        limit.in_flight -= 1
+    return arguments
 
 
 def _record(request: ApiRequest, response: BaseHTTPResponse, seconds: float, span: "Span | None") -> None:

@@ -170,7 +170,9 @@ class TimeLimitedProtocol(HttpProtocol):
         """
         if self.transport is None:
             raise RequestCancelled
-        await super().receive_more()  # type: ignore[no-untyped-call]
+        self.transport.resume_reading()
+        self._data_received.clear()
+        await self._data_received.wait()
 
     async def send(self, data: bytes) -> None:
         """Send some of a response, as soon as the client has taken enough of what was sent before.
@@ -181,10 +183,13 @@ class TimeLimitedProtocol(HttpProtocol):
         Raises:
             RequestCancelled: the connection is being closed.
         """
-        await self._can_write.wait()
-        if self.transport is None:
+        # As Sanic does, without waiting for an event that is set.
+        if not self._can_write.is_set():
+            await self._can_write.wait()
+        if self.transport is None or self.transport.is_closing():
             raise RequestCancelled
-        await super().send(data)  # type: ignore[no-untyped-call]
+        self.transport.write(data)
+        self._time = monotonic()
 
     def abort(self) -> None:
         """Close the connection at once.

@@ -89,7 +89,11 @@ class ListReader:
         last_item = request.page * request.page_size if isinstance(request, PageRequest) else None
         max_items = last_item if last_item is None or last_item < _MAX_PREFIX_ITEMS else None
         packed, cache = await self._cache.read(user_id, max_items=max_items)
-        return Answer(await self._page(user_id, request, packed, packed.prefix(last_item)), cache)
+        source = packed.prefix(last_item)
+        page = self._pages.find(user_id, request, source)
+        if page is None:
+            page = await self._render(user_id, request, packed, source)
+        return Answer(page, cache)
 
     async def contains(self, user_id: str, content_ids: Sequence[str], key: ContainsKey) -> Answer:
         """Return which of some ids, as the client wrote them, are on a list; `key` is the request that names them."""
@@ -124,21 +128,21 @@ class ListReader:
         export.
         """
         packed, _ = await self._cache.read(user_id)
-        page = await self._page(user_id, PageRequest(1, page_size), packed, packed.prefix(page_size))
-        return packed.content_ids(), (page.etag, etag_of(packed.data))
-
-    async def _page(
-        self, user_id: str, request: PageRequest | ItemsQuery, packed: PackedList, source: bytes
-    ) -> RenderedPage:
-        """Return the answer to a request; `source` is what decides it of the list."""
+        request, source = PageRequest(1, page_size), packed.prefix(page_size)
         page = self._pages.find(user_id, request, source)
         if page is None:
-            if isinstance(request, PageRequest):
-                page = await self._render_page(user_id, request, packed, source)
-            else:
-                page = await self._render_query(user_id, request, packed, source)
-            self._pages.keep(user_id, request, page)
-        return page
+            page = await self._render(user_id, request, packed, source)
+        return packed.content_ids(), (page.etag, etag_of(packed.data))
+
+    async def _render(
+        self, user_id: str, request: PageRequest | ItemsQuery, packed: PackedList, source: bytes
+    ) -> RenderedPage:
+        """Render the answer to a request, and keep it; `source` is what decides it of the list."""
+        if isinstance(request, PageRequest):
+            page = await self._render_page(user_id, request, packed, source)
+        else:
+            page = await self._render_query(user_id, request, packed, source)
+        return self._pages.keep(user_id, request, page)
 
     async def _render_page(self, user_id: str, request: PageRequest, packed: PackedList, source: bytes) -> RenderedPage:
         records = packed.page(*request)
