@@ -177,8 +177,8 @@ lock: $(DEVELOPMENT) ## Bring locks/ in line with pyproject.toml; newest version
 	@$(COMPILE) tests/chart/tools/checkov.in --output-file tests/chart/tools/checkov.txt >/dev/null
 
 clean: ## Remove the environment and everything generated; the local data in .data stays
-	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache
-	find service devtools tests -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf $(VENV) build dist .coverage .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find service devtools tests bench loadtests observability charts -name __pycache__ -prune -exec rm -rf {} +
 
 $(LOCAL): locks/local.txt locks/docs.txt locks/install.txt pyproject.toml | $(PY)
 	@echo "Installing what the service needs into $(VENV) ..."

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from mylist.config.redis_timing import max_redis_timeout
+from mylist.config.redis_url import RedisKind
 from tests.chart.rendering import CHART, render
 from tests.chart.tools.helm import HelmError
 
@@ -101,6 +103,24 @@ CONTRADICTIONS = [
     Contradiction(
         "externalRedis.mode is sentinel; set externalRedis.sentinelName, by which they know the primary",
         {**_REDIS, "externalRedis.mode": "sentinel"},
+    ),
+    Contradiction(
+        "settings.redisTimeout may be at most 0.2 with externalRedis.mode sentinel; "
+        "a vote of the Sentinels comes before each answer",
+        {
+            **_REDIS,
+            "externalRedis.mode": "sentinel",
+            "externalRedis.sentinelName": "a",
+            "settings.redisTimeout": max_redis_timeout(RedisKind.SENTINEL) + 0.01,
+        },
+    ),
+    Contradiction(
+        "settings.redisTimeout may be at most 0.22 with externalRedis.mode cluster; a node that fails is asked twice",
+        {
+            **_REDIS,
+            "externalRedis.mode": "cluster",
+            "settings.redisTimeout": max_redis_timeout(RedisKind.CLUSTER) + 0.01,
+        },
     ),
     Contradiction(
         "externalRedis.sentinelName is set; externalRedis.mode has to be sentinel",

@@ -12,12 +12,14 @@ from urllib.parse import parse_qs
 
 from mylist.api.parameters import MODES, ORDERS, VIEWS
 from mylist.domain.catalogue_entry import fold_genre
+from mylist.domain.change_feed import SyncState
 from mylist.domain.content import CONTENT_TYPES
 from mylist.domain.errors import InvalidParameterError, InvalidSyncTokenError
 from mylist.domain.filter_and_sort import GENRE_FORM, SORTS, ListQuery, Sort
 from mylist.domain.limits import DEFAULT_CHANGES, MAX_CHANGES, MAX_GENRE_LENGTH
 from mylist.domain.page_request import ItemsQuery, PageRequest
 from mylist.http.request import ApiRequest
+from mylist.lists.sync_tokens import decode_sync_token
 
 _Value = TypeVar("_Value", bound=str)
 _Given = Mapping[str, Sequence[str]]
@@ -104,18 +106,19 @@ def import_mode(request: ApiRequest) -> str:
     )
 
 
-def sync_query(request: ApiRequest) -> tuple[str | None, int]:
-    """Return the token of `since`, if it is given, and the `limit` of changes.
+def sync_query(request: ApiRequest) -> tuple[SyncState | None, int]:
+    """Return the state of the client's token in `since`, if there is one, and the `limit` of changes.
 
     Raises:
-        InvalidSyncTokenError: there are several tokens.
+        InvalidSyncTokenError: the token is damaged, belongs to another user, or is not the only one.
         InvalidParameterError: the limit is invalid.
     """
     given = parse_qs(request.query_string, keep_blank_values=True)
     since = given.get("since", [])
     if len(since) > 1:
         raise InvalidSyncTokenError
-    return (since[0] if since else None), _limit(given.get("limit"))
+    known = decode_sync_token(request.user_id, since[0]) if since else None
+    return known, _limit(given.get("limit"))
 
 
 def one_of(given: _Given, name: str, allowed: Sequence[_Value], *, form: str = "") -> _Value | None:

@@ -137,7 +137,7 @@ class ListCache:
         return await self._loads.load(user_id), CacheResult.FENCED
 
     async def finish(self) -> None:
-        """Wait until work beside the requests has ended."""
+        """Wait until a freshness check that is running has ended."""
         await self._audit.finish()
 
     async def close(self) -> None:

@@ -61,9 +61,11 @@ class ReadBatcher:
         try:
             primary = self._topology.single
             values = await (self._get_from(primary, wanted) if primary else self._get_from_owners(wanted))
-        except REDIS_ERRORS as error:
+        except BaseException as error:
             self._failures.observe(time.perf_counter() - began)
-            raise CacheUnavailableError from error
+            if isinstance(error, REDIS_ERRORS):
+                raise CacheUnavailableError from error
+            raise
         self._successes.observe(time.perf_counter() - began)
         return values
 

@@ -13,4 +13,4 @@ class CacheResult(Enum):
     FENCED = "fenced"
     """A write or another load was in progress. The list was loaded and not cached."""
     BYPASSED = "bypassed"
-    """Redis was unreachable or not trusted. The list was loaded and not cached."""
+    """Redis was unreachable, not trusted, or held something unreadable. The list was loaded and not cached."""

@@ -195,7 +195,7 @@ async def _handle(app: _App, request: ApiRequest) -> None:
         http.respond(response)
         await http.http1_response_header(response.body or b"", end_stream=True)
     except UnknownKeyError as error:
-        # Handlers ask who the user is before they do anything, so nothing was done yet.
+        # The user is identified before the handler is called, so nothing was done yet.
         if await app.ctx.keys.renew():
             await _handle(app, request)
         else:

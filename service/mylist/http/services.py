@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ConcurrencyLimit:
-    """How many requests may be in flight; the connections enforce it.
+    """How many requests may be in flight; `mylist.http.dispatch` enforces it.
 
     An event loop that accepts everything makes everybody wait, and a request whose client gave up still costs its full
     price. Refusing what exceeds the limit keeps the others fast.

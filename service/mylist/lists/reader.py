@@ -1,7 +1,7 @@
 """Reading a list: a page, a query, a question about some ids, the counts, or everything.
 
-Every answer takes the same way: read the packed list, reuse the answer that was rendered from the same list, or render
-it anew.
+Every answer but the counts and long exports takes the same way: read the packed list, reuse the answer that was rendered
+from the same list, or render it anew.
 """
 
 import asyncio

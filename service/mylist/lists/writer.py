@@ -140,7 +140,8 @@ class ListWriter:
     async def put(self, user_id: str, requested: RequestedId, content_type: ContentType) -> tuple[Item, bool]:
         """Ensure that a movie or show is on a list; return its item, and whether it is new.
 
-        Raises what `add` raises, `ItemAlreadyInListError` only if the id is on the list with the other type.
+        Raises what `add` raises, `ItemAlreadyInListError` only if the id is on the list
+        with the other type, or other clients removed it as often as it was tried.
         """
         for _ in range(_PUT_ATTEMPTS):
             with suppress(ItemAlreadyInListError):

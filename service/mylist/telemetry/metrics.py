@@ -1,7 +1,7 @@
 """What the service measures; docs/metrics.md is the table of it.
 
 Everything that happens often has its labels bound once: looking them up costs more than counting. What has a present
-value only (gauges) is read when Prometheus asks, in `mylist.api.routes.metrics`.
+value only (gauges) is read when Prometheus asks, in `mylist.telemetry.state_gauges`.
 """
 
 import time

@@ -7,11 +7,11 @@ from mylist.api import parameters
 from mylist.api.query_parameters import sync_query
 from mylist.api.route import Answer, RouteTable
 from mylist.api.schemas import ChangedItem, ChangesData, ChangesResponse
-from mylist.domain.change_feed import ListChange
+from mylist.domain.change_feed import ListChange, SyncState
 from mylist.domain.timestamps import iso_format_milliseconds
 from mylist.http.request import ApiRequest
 from mylist.http.responses import json_response
-from mylist.lists.sync_tokens import decode_sync_token, encode_sync_token
+from mylist.lists.sync_tokens import encode_sync_token
 
 route = RouteTable()
 
@@ -29,10 +29,9 @@ _encode = msgspec.json.Encoder().encode
     answers={200: Answer(ChangesResponse)},
     errors=[400, 503, 410],
 )
-async def changes(request: ApiRequest, user_id: str, query: tuple[str | None, int]) -> HTTPResponse:
+async def changes(request: ApiRequest, user_id: str, query: tuple[SyncState | None, int]) -> HTTPResponse:
     """Return what was added to the user's list and removed from it since a token was issued, oldest first."""
-    since, limit = query
-    known = None if since is None else decode_sync_token(user_id, since)
+    known, limit = query
     found, state = await request.app.ctx.change_feed.changes(user_id, known, max_changes=limit)
     token = encode_sync_token(user_id, state)
     data = ChangesData([_changed_item(each) for each in found], token, has_more=state.resume_at is not None)

@@ -38,6 +38,20 @@ _encode = msgspec.json.Encoder().encode
 _encode_lines = msgspec.json.Encoder().encode_lines
 
 
+def _precondition(request: ApiRequest) -> str:
+    """Return the `If-Match` header of a request to clear a list; empty when the request is confirmed without one.
+
+    Raises:
+        InvalidParameterError: `confirm` has another value than true.
+        ConfirmationRequiredError: there is neither.
+    """
+    confirmed = is_confirmed(request)
+    if_match = ", ".join(request.headers.getall("if-match", ()))
+    if not confirmed and not if_match:
+        raise ConfirmationRequiredError
+    return if_match
+
+
 @route(
     "DELETE",
     "/api/mylist/items",
@@ -45,15 +59,12 @@ _encode_lines = msgspec.json.Encoder().encode_lines
     summary="Remove everything from the list",
     kind="write",
     parameters=[parameters.CONFIRM, parameters.IF_MATCH, parameters.PAGE_SIZE],
-    query=is_confirmed,
+    query=_precondition,
     answers={200: Answer(ClearResponse)},
     errors=[400, 412, 428, 503],
 )
-async def clear(request: ApiRequest, user_id: str, confirmed: bool) -> HTTPResponse:
+async def clear(request: ApiRequest, user_id: str, if_match: str) -> HTTPResponse:
     """Remove everything from the user's list: what is on it, or with `If-Match` what the client has seen."""
-    if_match = ", ".join(request.headers.getall("if-match", ()))
-    if not confirmed and not if_match:
-        raise ConfirmationRequiredError
     seen = await _seen(request, user_id, if_match) if if_match else None
     removed = await request.app.ctx.writer.clear(user_id, seen)
     answer = ClearResponse(success=True, message="Your list was cleared", data=ClearData(removed))
@@ -83,6 +94,19 @@ async def export(request: ApiRequest, user_id: str) -> HTTPResponse:
     return lines_response(request, exported.body, etag=exported.etag, cache=exported.cache)
 
 
+def _import_mode(request: ApiRequest) -> str:
+    """Return the mode of an import: `merge` or `replace`.
+
+    Raises:
+        InvalidParameterError: it is another.
+        InvalidJsonError: the body is not said to be JSON Lines.
+    """
+    mode = import_mode(request)
+    if request.content_type.partition(";")[0].strip().lower() not in _IMPORT_TYPES:
+        raise InvalidJsonError("The body must be JSON Lines, with Content-Type: application/x-ndjson")
+    return mode
+
+
 @route(
     "POST",
     "/api/mylist/import",
@@ -90,15 +114,13 @@ async def export(request: ApiRequest, user_id: str) -> HTTPResponse:
     summary="Put the items of an export on the list, a line each, or in place of it",
     kind="import",
     parameters=[parameters.MODE],
-    query=import_mode,
+    query=_import_mode,
     body=Body(ImportLine, content_type=JSON_LINES),
     answers={200: Answer(ImportedLine, content_type=JSON_LINES)},
     errors=[400, 413, 422, 503],
 )
 async def import_(request: ApiRequest, user_id: str, mode: str) -> HTTPResponse:
     """Put the items of an export on the user's list, or make them the list; return the outcome of each line."""
-    if request.content_type.partition(";")[0].strip().lower() not in _IMPORT_TYPES:
-        raise InvalidJsonError("The body must be JSON Lines, with Content-Type: application/x-ndjson")
     write = list_import.replace if mode == "replace" else list_import.merge
     return lines_response(request, await _outcomes(write(request.app.ctx.writer, user_id, _lines(request))))
 
