@@ -56,7 +56,7 @@ class Route:
     Attributes:
         method: HTTP method; GET is answered for HEAD as well.
         path: in Sanic's notation.
-        operation: the operation's id in the OpenAPI document; that of a GET begins with `get`, which becomes `head` for HEAD.
+        operation: the operation's id in the OpenAPI document; a GET's begins with `get`, which becomes `head` for HEAD.
         summary: one line.
         kind: what it does.
         handler: called with the request, then the user id, the parsed query and the parsed body, as far as the route

@@ -1,6 +1,6 @@
 """Reading a list: a page, a query, a question about some ids, the counts, or everything.
 
-Every answer but the counts and long exports takes the same way: read the packed list, reuse the answer that was rendered
+Every answer but the counts and long exports takes the same way: read the packed list, reuse the answer that was made
 from the same list, or render it anew.
 """
 
