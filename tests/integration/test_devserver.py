@@ -321,6 +321,18 @@ def test_a_killed_mongodb_does_not_know_a_repeated_write_again(mongodb: MongoSer
         assert not client.options.retry_writes
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="only Linux tells the states of threads")
+def test_every_thread_of_a_server_is_suspended_once_it_is_frozen(mongodb: MongoServer) -> None:
+    with running(mongodb):
+        mongodb.freeze()
+        tasks = list(Path(f"/proc/{mongodb.pid}/task").glob("*/stat"))
+        states = {task.read_text().rpartition(")")[2].split()[0] for task in tasks}
+        mongodb.thaw()
+
+    assert len(tasks) > 1
+    assert states == {"T"}
+
+
 def test_a_frozen_server_keeps_silent_and_goes_on_when_thawed(valkey: ValkeyServer) -> None:
     with running(valkey):
         valkey.freeze()
