@@ -16,8 +16,8 @@ from mylist.cache.topology.base import Topology
 from mylist.catalogue.catalogue import Catalogue
 from mylist.config.settings import Settings
 from mylist.devserver.embedded_servers import MongoServer, running
-from mylist.domain.batch import Batch, RequestedId, requested
-from mylist.domain.content import ContentId
+from mylist.domain.batch import Batch
+from mylist.domain.content import ContentId, RequestedId, requested
 from mylist.domain.errors import ItemAlreadyInListError, ListFullError, PartlyAppliedError
 from mylist.domain.item import Item
 from mylist.domain.packed_list import PackedList

@@ -24,8 +24,9 @@ from mylist.catalogue.catalogue import Catalogue
 from mylist.config.redis_timing import HEARTBEAT_INTERVAL_S
 from mylist.config.settings import Settings
 from mylist.devserver.embedded_servers import ValkeyServer, running
-from mylist.domain.batch import Batch, requested
+from mylist.domain.batch import Batch
 from mylist.domain.cache_result import CacheResult
+from mylist.domain.content import requested
 from mylist.domain.filter_and_sort import SORTS, ListQuery, Sort
 from mylist.domain.packed_list import PackedList
 from mylist.domain.page_request import ContainsKey, ItemsQuery, PageRequest

@@ -9,11 +9,10 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, asyn
 from dataclasses import dataclass
 from itertools import count
 
-from mylist.domain.batch import RequestedId
 from mylist.domain.cache_result import CacheResult
 from mylist.domain.catalogue_entry import CatalogueEntry, fold_genre
 from mylist.domain.change_feed import NEVER_MS, FeedPosition, ListChange
-from mylist.domain.content import ContentId, ContentType, content_key, split_content_key
+from mylist.domain.content import ContentId, ContentType, RequestedId, content_key, split_content_key
 from mylist.domain.errors import (
     DatabaseUnavailableError,
     ItemAlreadyInListError,

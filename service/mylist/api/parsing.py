@@ -7,8 +7,8 @@ from typing import TypeVar
 import msgspec
 
 from mylist.api.schemas import AddRequest, BatchRequest, ContainsRequest, ImportLine, PutRequest
-from mylist.domain.batch import Batch, RequestedId
-from mylist.domain.content import ContentType, is_content_type, parse_content_id
+from mylist.domain.batch import Batch
+from mylist.domain.content import ContentType, RequestedId, is_content_type, parse_content_id, requested
 from mylist.domain.errors import (
     ContentFieldsRequiredError,
     ContentTypeRequiredError,
@@ -100,7 +100,7 @@ def parse_batch_request(body: bytes, content_type: str) -> Batch:
         raise TooManyIdsError(MAX_IDS_PER_REQUEST)
     return Batch(
         [_addition(each) for each in request.add],
-        [RequestedId(each, parse_content_id(each)) for each in request.remove],
+        [requested(each) for each in request.remove],
     )
 
 
@@ -127,8 +127,7 @@ def parse_import_line(line: bytes | bytearray, latest: datetime) -> Item | str:
 def _addition(request: AddRequest) -> tuple[RequestedId, ContentType]:
     if not request.content_id or not request.content_type:
         raise ContentFieldsRequiredError
-    content_id = request.content_id
-    return RequestedId(content_id, parse_content_id(content_id)), _known(request.content_type)
+    return requested(request.content_id), _known(request.content_type)
 
 
 def _decode(decoder: msgspec.json.Decoder[_T], body: bytes, content_type: str) -> _T:

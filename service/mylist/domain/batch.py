@@ -2,26 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
-from mylist.domain.content import ContentId, ContentType, content_key, parse_content_id
+from mylist.domain.content import ContentId, ContentType, RequestedId, content_key
 from mylist.domain.item import Item
 
 AddOutcome = Literal["added", "existing", "not_found"]
 RemoveOutcome = Literal["removed", "missing"]
 MergeOutcome = Literal["added", "existing", "not_found", "full"]
-
-
-class RequestedId(NamedTuple):
-    """A content id as the client wrote it, and parsed; None when it is malformed, which is the id of nothing."""
-
-    text: str
-    content_id: ContentId | None
-
-
-def requested(text: str) -> RequestedId:
-    """Parse a content id of a request."""
-    return RequestedId(text, parse_content_id(text))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Literal, NewType, TypeGuard, get_args
+from typing import Literal, NamedTuple, NewType, TypeGuard, get_args
 
 ContentId = NewType("ContentId", bytes)
 """The 12 bytes of a MongoDB ObjectId; clients write it as 24 hexadecimal digits."""
@@ -25,6 +25,18 @@ def is_content_type(text: str) -> TypeGuard[ContentType]:
 def parse_content_id(text: str) -> ContentId | None:
     """Return the content id that is written as 24 hexadecimal digits; None for anything else."""
     return ContentId(bytes.fromhex(text)) if _CONTENT_ID.fullmatch(text) else None
+
+
+class RequestedId(NamedTuple):
+    """A content id as the client wrote it, and parsed; None when it is malformed, which is the id of nothing."""
+
+    text: str
+    content_id: ContentId | None
+
+
+def requested(text: str) -> RequestedId:
+    """Parse a content id of a request."""
+    return RequestedId(text, parse_content_id(text))
 
 
 def parse_content_ids(texts: Sequence[str]) -> list[ContentId | None]:

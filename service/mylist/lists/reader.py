@@ -90,9 +90,7 @@ class ListReader:
         max_items = last_item if last_item is None or last_item < _MAX_PREFIX_ITEMS else None
         packed, cache = await self._cache.read(user_id, max_items=max_items)
         source = packed.prefix(last_item)
-        page = self._pages.find(user_id, request, source)
-        if page is None:
-            page = await self._render(user_id, request, packed, source)
+        page = self._pages.find(user_id, request, source) or await self._render(user_id, request, packed, source)
         return Answer(page, cache)
 
     async def contains(self, user_id: str, content_ids: Sequence[str], key: ContainsKey) -> Answer:
@@ -129,9 +127,7 @@ class ListReader:
         """
         packed, _ = await self._cache.read(user_id)
         request, source = PageRequest(1, page_size), packed.prefix(page_size)
-        page = self._pages.find(user_id, request, source)
-        if page is None:
-            page = await self._render(user_id, request, packed, source)
+        page = self._pages.find(user_id, request, source) or await self._render(user_id, request, packed, source)
         return packed.content_ids(), (page.etag, etag_of(packed.data))
 
     async def _render(

@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager, suppress
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from mylist.domain.batch import Batch, BatchResult, MergeOutcome, RequestedId, batch_result, merge_outcomes
-from mylist.domain.content import ContentId, ContentType, content_key
+from mylist.background import spawn
+from mylist.domain.batch import Batch, BatchResult, MergeOutcome, batch_result, merge_outcomes
+from mylist.domain.content import ContentId, ContentType, RequestedId, content_key
 from mylist.domain.errors import (
     ContentNotFoundError,
     ItemAlreadyInListError,
@@ -81,15 +82,10 @@ class ListWriter:
 
     def start(self, change: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         """Run a change as a task of its own, which `finish` waits for."""
-        task = asyncio.create_task(change)
+        task = spawn(change)
         self._in_flight.add(task)
-        task.add_done_callback(self._end)
+        task.add_done_callback(self._in_flight.discard)
         return task
-
-    def _end(self, task: asyncio.Task[Any]) -> None:
-        self._in_flight.discard(task)
-        if not task.cancelled():
-            task.exception()  # the client may be gone; then nobody else retrieves it
 
     async def finish(self) -> None:
         """Wait until the changes in flight have ended."""

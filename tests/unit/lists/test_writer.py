@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import pytest
 
-from mylist.domain.batch import Batch, RequestedId
-from mylist.domain.content import ContentId, ContentType
+from mylist.domain.batch import Batch
+from mylist.domain.content import ContentId, ContentType, RequestedId
 from mylist.domain.errors import (
     ContentNotFoundError,
     DatabaseUnavailableError,

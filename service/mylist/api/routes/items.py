@@ -12,8 +12,8 @@ from mylist.api.parsing import (
 )
 from mylist.api.query_parameters import items_query
 from mylist.api.route import Answer, Body, RouteTable
-from mylist.domain.batch import Batch, RequestedId, requested
-from mylist.domain.content import ContentType
+from mylist.domain.batch import Batch
+from mylist.domain.content import ContentType, RequestedId, requested
 from mylist.domain.item import Item
 from mylist.domain.limits import MAX_IDS_PER_REQUEST
 from mylist.domain.page_request import ContainsKey, ItemsQuery, PageRequest
