@@ -25,7 +25,7 @@ from sanic.config import Config
 from sanic.http import Stage
 from sanic.response import BaseHTTPResponse
 
-from mylist.domain.errors import OverloadedError, UnknownKeyError
+from mylist.domain.errors import KeysUnavailableError, OverloadedError, UnknownKeyError
 from mylist.http.request import ApiRequest
 from mylist.http.responses import ApiResponse
 from mylist.http.sanic_overrides import StrictHttp, TimeLimitedProtocol
@@ -194,7 +194,7 @@ async def _handle(app: _App, request: ApiRequest) -> None:
             response = await endpoint.handler(request, **path_parameters)
         http.respond(response)
         await http.http1_response_header(response.body or b"", end_stream=True)
-    except UnknownKeyError as error:
+    except (UnknownKeyError, KeysUnavailableError) as error:
         # The user is identified before the handler is called, so nothing was done yet.
         if await app.ctx.keys.renew():
             await _handle(app, request)
