@@ -1,4 +1,4 @@
-"""Tokens that the service makes for itself, to try it: signed with the secret that it shares with who signs the others."""
+"""Tokens to try the service with, signed with the secret that it shares with the issuer of all others."""
 
 import time
 

@@ -8,18 +8,20 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 from msgspec import Struct
 
-from mylist.config.public_key import PublicKey, UnusableKeyError, accepted, read_pem
+from mylist.config.public_key import UnusableKeyError, accepted, read_pem
+
+if TYPE_CHECKING:
+    from mylist.config.public_key import PublicKey
 
 _RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _CURVE_ALGORITHMS = {"secp256r1": ("ES256",), "secp384r1": ("ES384",), "secp521r1": ("ES512",)}
@@ -27,6 +29,8 @@ _EDWARDS_ALGORITHMS = ("EdDSA",)
 PUBLIC_KEY_ALGORITHMS = (*_RSA_ALGORITHMS, *chain(*_CURVE_ALGORITHMS.values()), *_EDWARDS_ALGORITHMS)
 """Every algorithm that some public key may be used for."""
 _KINDS = frozenset({"RSA", "EC", "OKP"})  # a published shared secret is no secret
+_SIGNING = frozenset({"verify", "sign"})
+"""The operations of a key for signatures; a private key that is published by mistake has the second alone."""
 _MAX_NAMED_KINDS = 5
 _KIND = re.compile(r"[A-Za-z0-9+_-]{1,20}", re.ASCII)
 
@@ -41,7 +45,7 @@ class Key:
         key_id: the name by which tokens refer to it, if it has one.
     """
 
-    material: RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | bytes
+    material: "PublicKey | bytes"
     algorithms: tuple[str, ...]
     key_id: str | None = None
 
@@ -81,7 +85,7 @@ class _JsonWebKey(Struct):
     @property
     def verifies(self) -> bool:
         """Whether the key is meant for signatures, as far as it says what it is for."""
-        return self.use in {None, "sig"} and (self.key_ops is None or "verify" in self.key_ops)
+        return self.use in {None, "sig"} and (self.key_ops is None or not _SIGNING.isdisjoint(self.key_ops))
 
 
 class _JsonWebKeySet(Struct):
@@ -136,7 +140,7 @@ def _kind_of(given: object) -> str:
     return " ".join(word for word in words if _KIND.fullmatch(word)) or "what names no kind"
 
 
-def _key_of(material: PublicKey) -> Key:
+def _key_of(material: "PublicKey") -> Key:
     if isinstance(material, RSAPublicKey):
         return Key(material, _RSA_ALGORITHMS)
     if isinstance(material, Ed25519PublicKey):

@@ -25,7 +25,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _MAX_PORT = 65535
 # Pages of these have no origin, or the origin of the page that opened the connection.
 _WITHOUT_ORIGIN = frozenset({"about", "blob", "data", "file", "ftp", "javascript", "mailto", "ws", "wss"})
-_SUBDOMAINS = r"(?:[a-z0-9_-]++\.)++"
+_SUBDOMAINS = r"(?:[a-z0-9_-]++\.)+"
 
 
 class UnusableOriginError(ValueError):
@@ -56,13 +56,13 @@ class BrowserPolicy:
             UnusableOriginError: as `parse_origins`.
         """
         listed = parse_origins(origins)
-        wildcards = [_pattern(each) for each in listed if "*." in each]
+        wildcards = [each for each in listed if "*." in each]
         return cls(
             any_origin=ANY_ORIGIN in listed,
             credentials=credentials,
             hsts="" if hsts == HSTS_OFF else hsts,
-            _named=frozenset(listed),
-            _patterns=re.compile("|".join(wildcards), re.ASCII) if wildcards else None,
+            _named=frozenset(listed).difference(wildcards),
+            _patterns=re.compile("|".join(map(_pattern, wildcards)), re.ASCII) if wildcards else None,
         )
 
     def allows(self, origin: str) -> bool:

@@ -19,7 +19,7 @@ _MAX_NAME_LENGTH = 60
 
 
 def read() -> dict[str, str | None]:
-    """Return what the file sets, by name; nothing if there is none. A line that cannot be parsed is a warning in the log.
+    """Return what the file sets, by name; nothing if there is none. A line that cannot be parsed is logged.
 
     Raises:
         OSError: it cannot be read.
@@ -42,7 +42,9 @@ def doubtful_lines(settings: Sequence[str]) -> list[str]:
         bindings = list(parse_stream(stream))
     doubts: list[str] = []
     for binding in bindings:
-        where = f"line {binding.original.line} of {FILE}"
+        text = binding.original.string  # begins with the blank lines before it
+        number = binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
+        where = f"line {number} of {FILE}"
         if binding.key is None:
             continue  # blank, or what `read` warned of
         if binding.value is None:

@@ -166,10 +166,9 @@ def _identity(settings: Settings) -> tuple[str, str]:
     """Return what has to be typed first, and how curl says then that the sample user asks."""
     if settings.auth_mode == "header":
         return "", f'-H "user-id: {sample.USER_ID}"'
+    about, token = "# A token of your identity provider, which says whose list it is", "..."
     if settings.jwt_secret:
-        about = f"# A token of the sample user, for {LIFETIME_S // 3600} hours; of others: mylist token --user ID"
+        hours = LIFETIME_S // 3600
+        about = f"# A token of the sample user, good for {hours} hours; `mylist token --user ID` makes others"
         token = development_token(settings, sample.USER_ID)
-    else:
-        about = "# A token of your identity provider; whose list it is, it says"
-        token = "..."
     return f"\n{about}\ntoken={token}\n", '-H "Authorization: Bearer $token"'
