@@ -54,7 +54,8 @@ class _Text:
 def _url(*schemes: str, check: Callable[[str], object] = lambda _: None) -> _Text:
     def parse(raw: str) -> str:
         parts = urlsplit(raw)
-        if parts.scheme not in schemes or not (parts.netloc or parts.path):
+        hosts = parts.netloc.rpartition("@")[2]
+        if parts.scheme not in schemes or not (parts.netloc or parts.path) or re.search(r"\s", hosts):
             raise ValueError
         check(raw)
         return raw
@@ -76,7 +77,7 @@ def _public_key(raw: str) -> str:
 
 def _with_host(url: str) -> None:
     parts = urlsplit(url)
-    if not parts.hostname or parts.port == 0 or re.search(r"\s", url):
+    if not parts.hostname or parts.port == 0 or re.search(r"\s", parts.path):
         raise ValueError
     _host(parts.hostname)
 

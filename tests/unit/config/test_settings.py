@@ -19,6 +19,9 @@ KEYS = "AUTH_MODE is jwt; exactly one of JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_UR
 ANY_SCHEME = " or ".join(f"{scheme}://" for scheme in SCHEMES)
 
 
+MONGODB_SCHEMES = "it may be a URL that starts with mongodb:// or mongodb+srv://"
+
+
 @pytest.fixture(autouse=True)
 def nowhere_special(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A directory without a `.env`, and an environment without settings."""
@@ -98,6 +101,16 @@ def test_an_empty_value_counts_as_absent() -> None:
             "JWT_JWKS_URL",
             "https://login.example:99999/jwks.json",
             "JWT_JWKS_URL is 'https://login.example:99999/jwks.json'; it may be a URL that starts with https:// or http://",
+        ),
+        (
+            "REDIS_URL",
+            "redis://bad host:6379",
+            f"REDIS_URL is 'redis://bad host:6379'; it may be a URL that starts with {ANY_SCHEME}",
+        ),
+        (
+            "MONGODB_URI",
+            "mongodb://app:pass word@one, two/lists",
+            f"MONGODB_URI is 'mongodb://app:********@one, two/lists'; {MONGODB_SCHEMES}",
         ),
         ("JWT_ISSUER", ",", "JWT_ISSUER is ','; it may be texts separated by commas, none of them empty"),
         ("JWT_ISSUER", "a, ,b", "JWT_ISSUER is 'a, ,b'; it may be texts separated by commas, none of them empty"),
