@@ -24,8 +24,10 @@ from sanic import HTTPResponse, Request, Sanic
 from sanic.config import Config
 from sanic.http import Stage
 from sanic.response import BaseHTTPResponse
+from sanic.server import HttpProtocol
 
 from mylist.domain.errors import OverloadedError, UnknownKeyError
+from mylist.http import bodies, descriptors
 from mylist.http.request import ApiRequest
 from mylist.http.responses import ApiResponse
 from mylist.http.sanic_overrides import StrictHttp, TimeLimitedProtocol
@@ -59,8 +61,9 @@ class Endpoint:
         has_user: whether the request is a user's, and counts against the limit of concurrent requests.
         is_import: whether it counts against the limit of concurrent imports instead.
         parse_query: parses the query string; None where there is nothing to parse.
-        parse_body: parses the body, given its bytes and Content-Type; None for a route without a body, or whose handler
-            reads the body itself.
+        parse_body: parses the body, given its bytes and its media type; None for a route without a body, or whose
+            handler reads the body itself.
+        media_types: those that the body may have.
     """
 
     handler: Handler
@@ -69,6 +72,7 @@ class Endpoint:
     is_import: bool = False
     parse_query: Callable[[ApiRequest], Any] | None = None
     parse_body: Callable[[bytes, str], Any] | None = None
+    media_types: frozenset[str] = frozenset()
 
 
 class BypassedError(Exception):
@@ -108,7 +112,11 @@ def _bypassed(app: Sanic[Any, Any]) -> Iterator[str]:
 class _ApiHttp(StrictHttp):
     """The requests of one connection, each of which is recorded when it is answered."""
 
-    __slots__ = ()
+    __slots__ = ("_kept",)
+
+    def __init__(self, protocol: HttpProtocol) -> None:
+        super().__init__(protocol)
+        self._kept = protocol.app.ctx.kept_connection
 
     async def http1_response_header(self, data: bytes, end_stream: bool) -> None:
         """Send a response, whatever made it, and record the request."""
@@ -117,8 +125,11 @@ class _ApiHttp(StrictHttp):
         span = tracing.current() if tracing.in_flight else None
         if span:
             response.headers["traceresponse"] = tracing.traceparent_of(span)
+        if self.request_body:
+            self.settle_body()
         if isinstance(response, ApiResponse):
-            encoded = response.encode(keep_alive=self.keep_alive, head_only=bool(self.head_only))
+            connection = self._kept if self.keep_alive else "close"
+            encoded = response.encode(connection=connection, head_only=bool(self.head_only))
             await self.send_formatted(encoded, () if self.head_only else response.framed())
         else:
             await super().http1_response_header(data, end_stream)
@@ -145,6 +156,7 @@ class HttpConnection(TimeLimitedProtocol):
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Note the connection."""
+        descriptors.warn_if_scarce(transport)
         self.app.ctx.state.connections.add(self)
         super().connection_made(transport)  # type: ignore[no-untyped-call]
 
@@ -177,11 +189,12 @@ async def _handle(app: _App, request: ApiRequest) -> None:
     http = request.http
     try:
         request.route, _, path_parameters = app.router.get(request.path, request.method, None)
-        if http.request_body and not request.route.extra.ignore_body:
-            await request.receive_body()
         endpoint: Endpoint = request.route.ctx.endpoint
         if endpoint.has_user:
             arguments = _arguments(endpoint, request)
+            if endpoint.parse_body:
+                body = await bodies.receive(request, endpoint.media_types)
+                arguments.append(endpoint.parse_body(body, bodies.media_type_of(request)))
             limit = app.ctx.import_limit if endpoint.is_import else app.ctx.request_limit
             if limit.in_flight >= limit.maximum:
                 raise OverloadedError  # noqa: TRY301 - answered below, as what handlers raise
@@ -205,16 +218,14 @@ async def _handle(app: _App, request: ApiRequest) -> None:
 
 
 def _arguments(endpoint: Endpoint, request: ApiRequest) -> list[Any]:
-    """Identify the user and parse what the client sent; return what the handler is called with after the request.
+    """Identify the user and parse the query; return what the handler is called with after the request.
 
     Raises:
-        ServiceError: the user, the query or the body is not valid.
+        ServiceError: the user or the query is not valid.
     """
     arguments: list[Any] = [request.user_id]
     if endpoint.parse_query:
         arguments.append(endpoint.parse_query(request))
-    if endpoint.parse_body:
-        arguments.append(endpoint.parse_body(request.body, request.content_type))
     return arguments
 
 
