@@ -23,6 +23,7 @@ from mylist.domain.item import Item
 from mylist.domain.limits import MAX_IDS_PER_REQUEST
 from mylist.domain.page_request import ContainsKey
 from mylist.domain.timestamps import UNIX_EPOCH, to_milliseconds
+from mylist.http.bodies import FORM
 
 _T = TypeVar("_T")
 
@@ -36,7 +37,6 @@ _put_request = msgspec.json.Decoder(PutRequest)
 _contains_request = msgspec.json.Decoder(ContainsRequest)
 _import_line = msgspec.json.Decoder(ImportLine)
 _batch_request = msgspec.json.Decoder(BatchRequest)
-FORM = "application/x-www-form-urlencoded"
 _MAX_FORM_FIELDS = 1000  # as in the original
 _FIELD_FORMS = {
     "contentIds": "an array of strings",

@@ -195,9 +195,6 @@ class InvalidContentEncodingError(BadRequestError):
 
     code = "INVALID_CONTENT_ENCODING"
 
-    def __init__(self, coding: str) -> None:
-        super().__init__(f"The body is not {coding}, as Content-Encoding says, or is cut short")
-
 
 class UnsupportedContentEncodingError(ServiceError):
     """The body is compressed in a way that is not known, or more than once."""

@@ -11,11 +11,12 @@ from collections.abc import AsyncIterator, Container
 
 from multidict import istr
 
-from mylist.domain.errors import InvalidJsonError, UnsupportedCharsetError
+from mylist.domain.errors import InvalidContentEncodingError, InvalidJsonError, UnsupportedCharsetError
 from mylist.domain.limits import MAX_BODY_BYTES
 from mylist.http.content_coding import Inflater, coding_of
 from mylist.http.request import ApiRequest
 
+FORM = "application/x-www-form-urlencoded"
 _CONTENT_ENCODING = istr("content-encoding")
 _CHARSET = re.compile(r';[ \t]*charset[ \t]*=[ \t]*"?(utf-?16|utf-?32|ucs-?2|ucs-?4)', re.IGNORECASE)
 _MARKS = {
@@ -25,6 +26,12 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "UTF-16",
 }
 _MAX_MARK_BYTES = 4
+# Two letters, as JSON begins with, or one.
+_WIDE_ASCII = re.compile(rb"([^\0]\0{3}|\0{3}[^\0])|[^\0]\0(?:[^\0]\0|\Z)|\0[^\0](?:\0[^\0]|\Z)")
+_GZIP_MAGIC = b"\x1f\x8b"
+# A form is what a page can send to any site without asking. Where a gateway knows users by their cookies, a page of
+# somebody else could change their lists by it.
+_OWN_SITE = frozenset({"none", "same-origin"})
 
 
 async def receive(request: ApiRequest, media_types: Container[str]) -> bytes:
@@ -41,6 +48,8 @@ async def receive(request: ApiRequest, media_types: Container[str]) -> bytes:
         return b""
     if media_type_of(request) not in media_types:
         raise InvalidJsonError("The body must be JSON, with Content-Type: application/json")
+    if media_type_of(request) == FORM and request.headers.getone("sec-fetch-site", "none") not in _OWN_SITE:
+        raise InvalidJsonError("A page of another origin must send JSON, with Content-Type: application/json")
     coding = _coding(request)
     await request.receive_body()
     body: bytes = request.body
@@ -111,10 +120,13 @@ def _without_mark(start: bytes) -> bytes:
 
     Raises:
         UnsupportedCharsetError: it is UTF-16 or UTF-32, by its mark or because ASCII in it comes with NULs.
+        InvalidContentEncodingError: it is compressed.
     """
     for mark, charset in _MARKS.items():
         if start.startswith(mark):
             raise UnsupportedCharsetError(charset)
-    if b"\0" in start[:_MAX_MARK_BYTES]:
-        raise UnsupportedCharsetError("UTF-32" if b"\0\0" in start[:_MAX_MARK_BYTES] else "UTF-16")
+    if wide := _WIDE_ASCII.match(start):
+        raise UnsupportedCharsetError("UTF-32" if wide[1] else "UTF-16")
+    if start.startswith(_GZIP_MAGIC):
+        raise InvalidContentEncodingError("The body is gzip; Content-Encoding must say so")
     return start.removeprefix(codecs.BOM_UTF8)

@@ -59,7 +59,7 @@ class Inflater:
                 try:
                     piece = member.decompress(data, _MAX_PIECE_BYTES)
                 except zlib.error:
-                    raise InvalidContentEncodingError(self._coding) from None
+                    raise self._invalid() from None
                 self._bytes_left -= len(piece)
                 if self._bytes_left < 0:
                     raise PayloadTooLarge("The body exceeds its limit")
@@ -77,10 +77,13 @@ class Inflater:
             InvalidContentEncodingError: the data is cut short.
         """
         if self._member:
-            raise InvalidContentEncodingError(self._coding)
+            raise self._invalid()
+
+    def _invalid(self) -> InvalidContentEncodingError:
+        return InvalidContentEncodingError(f"The body is not {self._coding}, as Content-Encoding says, or is cut short")
 
     def _next_member(self) -> "zlib._Decompress":
         if self._members == (_MAX_MEMBERS if self._coding == _GZIP else 1):
-            raise InvalidContentEncodingError(self._coding)
+            raise self._invalid()
         self._members += 1
         return zlib.decompressobj(_WINDOW_BITS[self._coding])

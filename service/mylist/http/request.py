@@ -126,15 +126,11 @@ class ApiRequest(_Request):
                 async with asyncio.timeout_at(min(now() + self.app.config.REQUEST_TIMEOUT, end)):
                     part = await http.read()
             except TimeoutError:
-                self.leave_body()
+                http.leave_body()
                 raise RequestTimeout("Request body timeout") from None
             if part:
                 yield part
                 await asyncio.sleep(0)  # others have their turn, also when thousands of small chunks are here already
-
-    def leave_body(self) -> None:
-        """Do without what has not arrived of the body, and close the connection after the answer."""
-        self.http.leave_body()
 
     def close_connection(self) -> None:
         """Close the connection after the answer."""

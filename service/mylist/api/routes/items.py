@@ -5,7 +5,6 @@ from sanic import HTTPResponse
 
 from mylist.api import parameters, schemas
 from mylist.api.parsing import (
-    FORM,
     parse_add_request,
     parse_batch_request,
     parse_contains_request,
@@ -19,6 +18,7 @@ from mylist.domain.item import Item
 from mylist.domain.limits import MAX_IDS_PER_REQUEST
 from mylist.domain.page_request import ContainsKey, ItemsQuery, PageRequest
 from mylist.domain.timestamps import iso_format_milliseconds
+from mylist.http.bodies import FORM
 from mylist.http.request import ApiRequest
 from mylist.http.responses import json_response
 

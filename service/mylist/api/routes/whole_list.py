@@ -34,7 +34,7 @@ from mylist.lists.list_import import LineResult, NumberedLine
 
 route = RouteTable()
 
-_IMPORT_TYPES = (
+IMPORT_TYPES = (
     JSON_LINES,
     "application/ndjson",
     "application/jsonl",
@@ -110,7 +110,7 @@ def _import_mode(request: ApiRequest) -> str:
         InvalidJsonError: the body is not said to be JSON Lines.
     """
     mode = import_mode(request)
-    if bodies.media_type_of(request) not in _IMPORT_TYPES:
+    if bodies.media_type_of(request) not in IMPORT_TYPES:
         raise InvalidJsonError("The body must be JSON Lines, with Content-Type: application/x-ndjson")
     return mode
 
@@ -123,7 +123,7 @@ def _import_mode(request: ApiRequest) -> str:
     kind="import",
     parameters=[parameters.MODE],
     query=_import_mode,
-    body=Body(ImportLine, media_types=_IMPORT_TYPES),
+    body=Body(ImportLine, media_types=IMPORT_TYPES),
     answers={200: Answer(ImportedLine, content_type=JSON_LINES)},
     errors=[400, 413, 415, 422, 503],
 )
