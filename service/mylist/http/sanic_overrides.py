@@ -142,7 +142,7 @@ class StrictHttp(Http):
         is; it refuses trailers, and extensions of some length.
         Seen: Sanic 25.12.1 (https://github.com/sanic-org/sanic/pull/3164 for trailers). Upstream: no issue known.
         Tests: `TestGrammar.test_sanic_takes_any_end_of_a_chunk`, `TestGrammar.test_sanic_takes_any_extension`,
-        `TestGrammar.test_sanic_refuses_trailers`.
+        `TestGrammar.test_sanic_refuses_trailers_and_empty_lines`.
 
         Raises:
             BadRequest: the body is malformed.
@@ -190,7 +190,7 @@ class StrictHttp(Http):
         """Answer a request that failed outside of its handler, unless it is one or some empty lines before a request.
 
         Without it: Sanic refuses a request that an empty line precedes (RFC 9112, section 2.2, asks for the contrary).
-        Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestGrammar.test_sanic_refuses_an_empty_line`.
+        Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestGrammar.test_sanic_refuses_trailers_and_empty_lines`.
         """
         if self.stage is Stage.REQUEST and (found := _EMPTY_LINES.match(self.recv_buffer)):
             if isinstance(exception, RequestTimeout) and found.end() == len(self.recv_buffer):
@@ -244,7 +244,7 @@ class StrictHttp(Http):
         """Whether the request has a body of which something may be to come.
 
         Without it: Sanic says so of `Content-Length: 0`, too.
-        Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestInsides.test_a_body_of_no_length_is_a_body`.
+        Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestInsides.test_the_attributes_are_there`.
         """
         kind: object = self.request_body
         return kind == _CHUNKED or (bool(kind) and bool(self.request_bytes_left))
