@@ -1,4 +1,4 @@
-"""A process that runs out of file descriptors: the connections that it has go on, and the log says why others do not."""
+"""A process that runs out of file descriptors: connections that it has go on, and the log says why others do not."""
 
 import json
 import resource
