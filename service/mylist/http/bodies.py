@@ -44,7 +44,7 @@ async def receive(request: ApiRequest, media_types: Container[str]) -> bytes:
         InvalidContentEncodingError: it is not what its encoding says.
         PayloadTooLarge, RequestTimeout, BadRequest: it is too large, too late, or malformed.
     """
-    if not request.http.has_body:
+    if not request.stream.has_body:
         return b""
     if media_type_of(request) not in media_types:
         raise InvalidJsonError("The body must be JSON, with Content-Type: application/json")
@@ -74,7 +74,7 @@ async def parts(request: ApiRequest, max_bytes: int, *, within: float) -> AsyncI
         InvalidContentEncodingError: it is not what its encoding says.
         PayloadTooLarge, RequestTimeout, BadRequest: it is too large, too late, or malformed.
     """
-    if not request.http.has_body:
+    if not request.stream.has_body:
         return
     coding = _coding(request)
     received = request.body_parts(max_bytes, within=within)

@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Any, cast
 from sanic import HTTPResponse, Request, Sanic
 from sanic.config import Config
 from sanic.http import Stage
-from sanic.response import BaseHTTPResponse
 from sanic.server import HttpProtocol
 
+from mylist.domain.cache_result import CacheResult
 from mylist.domain.errors import OverloadedError, UnknownKeyError
 from mylist.http import bodies, descriptors
 from mylist.http.request import ApiRequest
-from mylist.http.responses import ApiResponse
+from mylist.http.responses import ApiResponse, LinesResponse
 from mylist.http.sanic_overrides import StrictHttp, TimeLimitedProtocol
 from mylist.http.services import Services
 from mylist.telemetry import metrics, tracing
@@ -113,6 +113,7 @@ class _ApiHttp(StrictHttp):
     """The requests of one connection, each of which is recorded when it is answered."""
 
     __slots__ = ("_kept",)
+    request: ApiRequest  # type: ignore[assignment] # Sanic declares it for a plain context
 
     def __init__(self, protocol: HttpProtocol) -> None:
         super().__init__(protocol)
@@ -120,7 +121,7 @@ class _ApiHttp(StrictHttp):
 
     async def http1_response_header(self, data: bytes, end_stream: bool) -> None:
         """Send a response, whatever made it, and record the request."""
-        request, response = cast("ApiRequest", self.request), self.response
+        request, response = self.request, self.response
         seconds = self.seconds_since_head
         span = tracing.current() if tracing.in_flight else None
         if span:
@@ -128,12 +129,17 @@ class _ApiHttp(StrictHttp):
         if self.request_body:
             self.settle_body()
         if isinstance(response, ApiResponse):
+            cache = response.cache
             connection = self._kept if self.keep_alive else "close"
             encoded = response.encode(connection=connection, head_only=bool(self.head_only))
-            await self.send_formatted(encoded, () if self.head_only else response.framed())
+            if isinstance(response, LinesResponse):
+                await self.send_formatted(encoded, () if self.head_only else response.framed())
+            elif not self.send_at_once(encoded):
+                await self.send_formatted(encoded)
         else:
+            cache = None
             await super().http1_response_header(data, end_stream)
-        _record(request, response, seconds, span)
+        _record(request, response.status, cache, seconds, span)
 
 
 class HttpConnection(TimeLimitedProtocol):
@@ -151,8 +157,9 @@ class HttpConnection(TimeLimitedProtocol):
         """Method and route template of the request that is being answered, as metrics label them."""
         if self.http is None or self.http.stage is not Stage.HANDLER:
             return None
-        request = cast("ApiRequest", self.http.request)
-        return metrics.method_label(request.method), labels_of(request).template
+        request: ApiRequest = self.http.request
+        labels: RouteLabels = request.route.ctx.endpoint.labels if request.route else UNMATCHED
+        return metrics.method_label(request.method), labels.template
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Note the connection."""
@@ -186,12 +193,17 @@ async def _trace(app: _App, request: ApiRequest) -> None:
 
 async def _handle(app: _App, request: ApiRequest) -> None:
     """Route a request, run its handler and send what that returns; see "Straight to the handler" above."""
-    http = request.http
+    http = request.stream
     try:
-        request.route, _, path_parameters = app.router.get(request.path, request.method, None)
-        endpoint: Endpoint = request.route.ctx.endpoint
+        route, _, path_parameters = app.router.get(request.path, request.method, None)
+        request.route = route
+        endpoint: Endpoint = route.ctx.endpoint
+        handler = endpoint.handler
         if endpoint.has_user:
-            arguments = _arguments(endpoint, request)
+            # What is not valid raises here, before the request counts against a limit. The body comes last.
+            arguments: list[Any] = [request.user_id]
+            if endpoint.parse_query:
+                arguments.append(endpoint.parse_query(request))
             if endpoint.parse_body:
                 body = await bodies.receive(request, endpoint.media_types)
                 arguments.append(endpoint.parse_body(body, bodies.media_type_of(request)))
@@ -200,11 +212,11 @@ async def _handle(app: _App, request: ApiRequest) -> None:
                 raise OverloadedError  # noqa: TRY301 - answered below, as what handlers raise
             limit.in_flight += 1
             try:
-                response = await endpoint.handler(request, *arguments, **path_parameters)
+                response = await handler(request, *arguments, **path_parameters)
             finally:
                 limit.in_flight -= 1
         else:
-            response = await endpoint.handler(request, **path_parameters)
+            response = await handler(request, **path_parameters)
         http.respond(response)
         await http.http1_response_header(response.body or b"", end_stream=True)
     except UnknownKeyError as error:
@@ -217,34 +229,16 @@ async def _handle(app: _App, request: ApiRequest) -> None:
         await app.handle_exception(cast("Request", request), error)  # declared for a plain context
 
 
-def _arguments(endpoint: Endpoint, request: ApiRequest) -> list[Any]:
-    """Identify the user and parse the query; return what the handler is called with after the request.
-
-    Raises:
-        ServiceError: the user or the query is not valid.
-    """
-    arguments: list[Any] = [request.user_id]
-    if endpoint.parse_query:
-        arguments.append(endpoint.parse_query(request))
-    return arguments
-
-
-def _record(request: ApiRequest, response: BaseHTTPResponse, seconds: float, span: "Span | None") -> None:
+def _record(request: ApiRequest, status: int, cache: CacheResult | None, seconds: float, span: "Span | None") -> None:
     """Record a request that was answered `seconds` after its head was read."""
-    cache = response.cache if isinstance(response, ApiResponse) else None
-    route = labels_of(request)
-    request_histogram(request.method, route, response.status, cache).observe(
+    route = request.route
+    labels: RouteLabels = route.ctx.endpoint.labels if route else UNMATCHED
+    request_histogram(request.method, labels, status, cache).observe(
         seconds, tracing.trace_id_of(span) if span else None
     )
     slow_after = request.app.ctx.settings.slow_request
     if span or seconds > slow_after or REQUEST_LOGGER.isEnabledFor(logging.DEBUG):
-        answered = AnsweredRequest(request.method, route, response.status, cache, seconds)
+        answered = AnsweredRequest(request.method, labels, status, cache, seconds)
         if span:
             describe(span, answered)
         log_request(answered, slow_after=slow_after)
-
-
-def labels_of(request: ApiRequest) -> RouteLabels:
-    """Return how metrics and logs name the route of a request."""
-    route = request.route
-    return cast("Endpoint", route.ctx.endpoint).labels if route else UNMATCHED
