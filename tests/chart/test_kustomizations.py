@@ -491,7 +491,7 @@ class TestGateway:
         assert unit == "m"
         assert int(minutes) * 60 < int(rendered_values("prod").configuration()["KEEP_ALIVE_TIMEOUT"])
         assert [each["name"] for each in policy["spec"]["targetRefs"]] == [route["metadata"]["name"]]
-        assert policy["metadata"]["namespace"] == route["metadata"].get("namespace", "mylist")
+        assert policy["metadata"]["namespace"] == "mylist"
 
     def test_says_who_a_user_is_and_nobody_else_does(self) -> None:
         [client] = built("gateway").of_kind("ClientTrafficPolicy")
