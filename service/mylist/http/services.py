@@ -67,6 +67,7 @@ class Services:
 
     Attributes:
         settings: the settings in force.
+        kept_connection: what the header `Connection` of an answer says while the connection goes on, and `Keep-Alive`.
         allowed_origins: the browser origins that may call the API; `*` stands for any.
         reader, writer, change_feed: the use cases.
         pages: the rendered answers, for their metrics.
@@ -81,6 +82,7 @@ class Services:
     """
 
     settings: Settings
+    kept_connection: str
     allowed_origins: frozenset[str]
     reader: ListReader
     writer: ListWriter
