@@ -34,6 +34,8 @@ from mylist.telemetry.state_gauges import State
 
 App = Sanic[Config, Services]
 
+_KEEP_ALIVE_MARGIN_S = 1
+
 _BREAKER_STATES = {RedisState.UP: "closed", RedisState.RECOVERING: "half_open", RedisState.DOWN: "open"}
 
 
@@ -71,6 +73,7 @@ def build_services(settings: Settings) -> Services:
         tokens = tokens_of(settings)
     return Services(
         settings=settings,
+        kept_connection=f"keep-alive\r\nkeep-alive: timeout={settings.keep_alive_timeout}",
         browser_policy=BrowserPolicy.of(
             origins=settings.cors_origins, credentials=settings.cors_credentials, hsts=settings.hsts
         ),
@@ -143,7 +146,8 @@ def _sanic_config(settings: Settings) -> Config:
             "REQUEST_TIMEOUT": 10,
             # Counts from the first byte. Longer than every deadline inside: a request ends for a reason of its own.
             "RESPONSE_TIMEOUT": 40,
-            "KEEP_ALIVE_TIMEOUT": 75,  # longer than the idle timeout of common load balancers
+            # Longer than clients are told: a request that is under way as their time ends still arrives.
+            "KEEP_ALIVE_TIMEOUT": settings.keep_alive_timeout + _KEEP_ALIVE_MARGIN_S,
             "GRACEFUL_SHUTDOWN_TIMEOUT": settings.shutdown_timeout,
         },
         env_prefix="",

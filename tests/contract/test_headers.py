@@ -33,6 +33,13 @@ class TestHead:
         differ = {"x-request-id"} | ({"etag"} if path == "/health" else set())
         assert without(of_head, differ) == without(of_get, differ)
 
+    def test_of_metrics_is_get_without_a_body(self, client: httpx.Client) -> None:
+        of_get, of_head = client.get("/metrics"), client.head("/metrics")
+
+        assert of_head.status_code == 200
+        assert of_head.content == b""
+        assert of_head.headers["content-type"] == of_get.headers["content-type"]
+
     def test_of_what_fails_has_the_headers_of_that(self, client: httpx.Client) -> None:
         assert client.head("/nowhere").status_code == 404
         assert client.head("/api/mylist/add").status_code == 405

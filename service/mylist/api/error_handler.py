@@ -45,7 +45,6 @@ def handle(request: ApiRequest, exception: Exception) -> HTTPResponse:
     if isinstance(exception, MethodNotAllowed):
         methods = ", ".join(sorted(["OPTIONS", *_methods_of(request)]))
         if request.method == "OPTIONS":
-            request.leave_body()
             return preflight_response(request, methods)
         return _error(request, 405, *_OF_SANIC[405], {"allow": methods})
     if isinstance(exception, SanicException):

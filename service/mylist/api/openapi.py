@@ -124,7 +124,7 @@ def _operation(route: Route, method: str, *, by_token: bool) -> Json:
         responses["401"] = _response(401, None if is_head else Answer(ErrorResponse))
         responses["401"]["headers"] |= WWW_AUTHENTICATE
     if route.body:
-        content = {route.body.content_type: {"schema": _reference_to(route.body.struct)}}
+        content = {each: {"schema": _reference_to(route.body.struct)} for each in route.body.media_types}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
 

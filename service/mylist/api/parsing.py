@@ -2,9 +2,11 @@
 
 import re
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Annotated, TypeVar
+from urllib.parse import parse_qs
 
 import msgspec
+from msgspec import Meta
 
 from mylist.api.schemas import AddRequest, BatchRequest, ContainsRequest, ImportLine, PutRequest
 from mylist.domain.batch import Batch
@@ -21,25 +23,30 @@ from mylist.domain.item import Item
 from mylist.domain.limits import MAX_IDS_PER_REQUEST
 from mylist.domain.page_request import ContainsKey
 from mylist.domain.timestamps import UNIX_EPOCH, to_milliseconds
+from mylist.http.bodies import FORM
 
 _T = TypeVar("_T")
 
 # Where msgspec says that the trouble is, as in "Expected `str`, got `int` - at `$.contentId`".
 _FIELD_IN_ERROR = re.compile(r"`\$\.(\w+)")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_Moment = Annotated[datetime, Meta(tz=True)]
+_NOT_A_DATE = "addedAt must be a date, as in 2024-01-20, or a date with time and zone, as in 2024-01-20T10:30:00Z"
 _add_request = msgspec.json.Decoder(AddRequest)
 _put_request = msgspec.json.Decoder(PutRequest)
 _contains_request = msgspec.json.Decoder(ContainsRequest)
 _import_line = msgspec.json.Decoder(ImportLine)
 _batch_request = msgspec.json.Decoder(BatchRequest)
-_FORMS = {
+_MAX_FORM_FIELDS = 1000  # as in the original
+_FIELD_FORMS = {
     "contentIds": "an array of strings",
     "add": "an array of objects with contentId and contentType",
     "remove": "an array of strings",
 }
 
 
-def parse_add_request(body: bytes, content_type: str) -> tuple[RequestedId, ContentType]:
-    """Return the content id and the type of a body of the given Content-Type.
+def parse_add_request(body: bytes, media_type: str) -> tuple[RequestedId, ContentType]:
+    """Return the content id and the type of a body of the given media type.
 
     Raises:
         ContentFieldsRequiredError: a field is missing or empty, or there is no body.
@@ -49,11 +56,11 @@ def parse_add_request(body: bytes, content_type: str) -> tuple[RequestedId, Cont
     """
     if not body:
         raise ContentFieldsRequiredError
-    return _addition(_decode(_add_request, body, content_type))
+    return _addition(_decode(_add_request, body, media_type))
 
 
-def parse_put_request(body: bytes, content_type: str) -> ContentType:
-    """Return the type of a body of the given Content-Type.
+def parse_put_request(body: bytes, media_type: str) -> ContentType:
+    """Return the type of a body of the given media type.
 
     Raises:
         ContentTypeRequiredError: the type is missing or empty, or there is no body.
@@ -63,30 +70,30 @@ def parse_put_request(body: bytes, content_type: str) -> ContentType:
     """
     if not body:
         raise ContentTypeRequiredError
-    request = _decode(_put_request, body, content_type)
+    request = _decode(_put_request, body, media_type)
     if not request.content_type:
         raise ContentTypeRequiredError
     return _known(request.content_type)
 
 
-def parse_contains_request(body: bytes, content_type: str) -> tuple[list[str], ContainsKey]:
-    """Return the ids that a body of the given Content-Type names, and the key of the answer.
+def parse_contains_request(body: bytes, media_type: str) -> tuple[list[str], ContainsKey]:
+    """Return the ids that a body of the given media type names, and the key of the answer.
 
     Raises:
         InvalidJsonError: the body is not a JSON object.
         InvalidFieldError: `contentIds` is missing, or not an array of strings.
         TooManyIdsError: there are more than `MAX_IDS_PER_REQUEST`.
     """
-    request = _decode(_contains_request, body, content_type)
+    request = _decode(_contains_request, body, media_type)
     if request.content_ids is None:
-        raise InvalidFieldError(f"contentIds must be {_FORMS['contentIds']}")
+        raise InvalidFieldError(f"contentIds must be {_FIELD_FORMS['contentIds']}")
     if len(request.content_ids) > MAX_IDS_PER_REQUEST:
         raise TooManyIdsError(MAX_IDS_PER_REQUEST)
     return request.content_ids, ContainsKey(body)
 
 
-def parse_batch_request(body: bytes, content_type: str) -> Batch:
-    """Return the batch in a body of the given Content-Type.
+def parse_batch_request(body: bytes, media_type: str) -> Batch:
+    """Return the batch in a body of the given media type.
 
     Raises:
         InvalidJsonError: the body is not a JSON object.
@@ -95,7 +102,7 @@ def parse_batch_request(body: bytes, content_type: str) -> Batch:
         InvalidContentTypeError: the type of an item is unknown.
         TooManyIdsError: there are more than `MAX_IDS_PER_REQUEST`.
     """
-    request = _decode(_batch_request, body, content_type)
+    request = _decode(_batch_request, body, media_type)
     if len(request.add) + len(request.remove) > MAX_IDS_PER_REQUEST:
         raise TooManyIdsError(MAX_IDS_PER_REQUEST)
     return Batch(
@@ -114,14 +121,30 @@ def parse_import_line(line: bytes | bytearray, latest: datetime) -> Item | str:
     try:
         given = _import_line.decode(line.decode())
     except msgspec.ValidationError as error:
-        return str(error)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return "Not JSON"
-    added_at = given.added_at or datetime.now(UTC)
+        field = _FIELD_IN_ERROR.search(str(error))
+        return _NOT_A_DATE if field and field[1] == "addedAt" else str(error)
+    except UnicodeDecodeError:
+        return "Not UTF-8: save the file as UTF-8"
+    except (msgspec.DecodeError, RecursionError):
+        return "Not UTF-8: save the file as UTF-8" if b"\0" in line else "Not JSON"
+    try:
+        added_at = datetime.now(UTC) if given.added_at is None else _moment(given.added_at)
+    except msgspec.ValidationError:
+        return _NOT_A_DATE
     if not UNIX_EPOCH <= added_at <= latest:
         return "addedAt is before 1970 or in the future"
     content_id = parse_content_id(given.content_id)  # the pattern alone accepts a line break at the end
     return Item(to_milliseconds(added_at), content_id, given.content_type) if content_id else "contentId is none"
+
+
+def _moment(text: str) -> datetime:
+    """Return the moment that a text names by RFC 3339: a date with time and zone, or a date alone, which begins in UTC.
+
+    Raises:
+        ValidationError: it names none.
+    """
+    moment: datetime = msgspec.convert(f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text, _Moment)
+    return moment
 
 
 def _addition(request: AddRequest) -> tuple[RequestedId, ContentType]:
@@ -130,18 +153,36 @@ def _addition(request: AddRequest) -> tuple[RequestedId, ContentType]:
     return requested(request.content_id), _known(request.content_type)
 
 
-def _decode(decoder: msgspec.json.Decoder[_T], body: bytes, content_type: str) -> _T:
-    if content_type.partition(";")[0].strip().lower() != "application/json":
+def _decode(decoder: msgspec.json.Decoder[_T], body: bytes, media_type: str) -> _T:
+    if not body:
         raise InvalidJsonError("The body must be JSON, with Content-Type: application/json")
     try:
         # Decoded to text first: msgspec does not check the encoding of fields that it skips.
-        return decoder.decode(body.decode())
+        text = body.decode()
+        return msgspec.convert(_fields(text), decoder.type) if media_type == FORM else decoder.decode(text)
     except msgspec.ValidationError as error:
         if field := _FIELD_IN_ERROR.search(str(error)):
-            raise InvalidFieldError(f"{field[1]} must be {_FORMS.get(field[1], 'a string')}") from None
+            raise InvalidFieldError(f"{field[1]} must be {_FIELD_FORMS.get(field[1], 'a string')}") from None
         raise InvalidJsonError("The body must be a JSON object") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UnicodeDecodeError:
+        raise InvalidJsonError("The body is not UTF-8: save it as UTF-8") from None
+    except (msgspec.DecodeError, RecursionError):
         raise InvalidJsonError("The body is not valid JSON") from None
+
+
+def _fields(form: str) -> dict[str, str | list[str]]:
+    """Return the fields of a form; one that is given several times is a list, as in the original.
+
+    Raises:
+        InvalidJsonError: it has too many, or they are not UTF-8.
+    """
+    try:
+        given = parse_qs(form, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FORM_FIELDS)
+    except UnicodeDecodeError:
+        raise InvalidJsonError("The form is not UTF-8") from None
+    except ValueError:
+        raise InvalidJsonError(f"The form has more than {_MAX_FORM_FIELDS} fields") from None
+    return {name: values[0] if len(values) == 1 else values for name, values in given.items()}
 
 
 def _known(content_type: str) -> ContentType:

@@ -1,6 +1,5 @@
 """The bodies of the API as structs: requests are decoded and answers encoded by them; OpenAPI documents them."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -51,7 +50,7 @@ class ImportLine(Struct, rename="camel"):
 
     content_id: ContentId
     content_type: ContentType
-    added_at: Annotated[datetime, Meta(tz=True)] | None = None
+    added_at: Annotated[str | None, Meta(description="A date with time and zone (RFC 3339), or a date: UTC.")] = None
 
 
 class AddedItem(Struct, rename="camel", forbid_unknown_fields=True):

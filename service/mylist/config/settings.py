@@ -219,6 +219,11 @@ class Settings:
     max_concurrent_requests: Annotated[
         int, "Maximum of concurrent list requests; requests beyond it get 503.", Meta(ge=1, le=100_000)
     ] = 500
+    keep_alive_timeout: Annotated[
+        int,
+        "Seconds that an idle connection is kept; longer than the load balancer in front keeps its own.",
+        Meta(ge=1, le=7200),
+    ] = 620
     slow_request: Annotated[float, "Duration from which a request is logged as slow.", Meta(ge=0.001, le=60)] = 1.0
     docs: Annotated[bool, "Serve the interactive documentation at `/docs`."] = True
     revision: Annotated[str, "Commit that runs, as `/metrics` reports it; the image sets it."] = "unknown"

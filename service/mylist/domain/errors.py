@@ -190,6 +190,37 @@ class ImportCutShortError(BadRequestError):
         super().__init__(f"The body ended wrongly; the lines up to {lines} took effect, the others did not")
 
 
+class InvalidContentEncodingError(BadRequestError):
+    """The body is not what `Content-Encoding` says, or is cut short."""
+
+    code = "INVALID_CONTENT_ENCODING"
+
+
+class UnsupportedContentEncodingError(ServiceError):
+    """The body is compressed in a way that is not known, or more than once."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    code = "UNSUPPORTED_CONTENT_ENCODING"
+
+    def __init__(self, given: str) -> None:
+        super().__init__(f'Content-Encoding is "{_echo(given)}"; it may be gzip, deflate or identity, once')
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The encodings that are taken (RFC 9110, section 15.5.16)."""
+        return {"accept-encoding": "gzip, deflate, identity"}
+
+
+class UnsupportedCharsetError(ServiceError):
+    """The body is text in another encoding than UTF-8."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    code = "UNSUPPORTED_CHARSET"
+
+    def __init__(self, charset: str) -> None:
+        super().__init__(f"The body is {charset}: save it as UTF-8")
+
+
 class NotFoundError(ServiceError):
     """The resource that the request names does not exist."""
 

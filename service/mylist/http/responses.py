@@ -70,12 +70,16 @@ class ApiResponse(FormattedResponse):
         self._block = block
         self.cache = cache
 
-    def encode(self, *, keep_alive: bool, head_only: bool) -> bytes:
-        """Return the response as it is sent, without its body in answer to HEAD."""
+    def encode(self, *, connection: str, head_only: bool) -> bytes:
+        """Return the response as it is sent, without its body in answer to HEAD.
+
+        Args:
+            connection: the value of the header of that name, and further headers after it.
+            head_only: whether it answers HEAD.
+        """
         particular = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
         body = self.body
         length = "" if self.status in _WITHOUT_BODY else f"content-length: {len(body)}\r\n"
-        connection = "keep-alive" if keep_alive else "close"
         head = f"{particular}{length}connection: {connection}\r\n\r\n".encode("ascii")
         return self._block + head if head_only else self._block + head + body
 
@@ -90,10 +94,9 @@ class LinesResponse(ApiResponse):
     __slots__ = ("parts",)
     parts: Iterable[bytes]
 
-    def encode(self, *, keep_alive: bool, head_only: bool) -> bytes:  # noqa: ARG002 - there is no body in it
+    def encode(self, *, connection: str, head_only: bool) -> bytes:  # noqa: ARG002 - there is no body in it
         """Return the head as it is sent."""
         particular = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
-        connection = "keep-alive" if keep_alive else "close"
         return self._block + f"{particular}connection: {connection}\r\n\r\n".encode("ascii")
 
     def framed(self) -> Iterator[bytes]:

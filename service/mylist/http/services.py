@@ -70,6 +70,7 @@ class Services:
 
     Attributes:
         settings: the settings in force.
+        kept_connection: what the header `Connection` of an answer says while the connection goes on, and `Keep-Alive`.
         browser_policy: what browsers are told: the origins that may call the API, and HSTS.
         reader, writer, change_feed: the use cases.
         pages: the rendered answers, for their metrics.
@@ -84,6 +85,7 @@ class Services:
     """
 
     settings: Settings
+    kept_connection: str
     browser_policy: BrowserPolicy
     reader: ListReader
     writer: ListWriter

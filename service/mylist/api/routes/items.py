@@ -11,13 +11,14 @@ from mylist.api.parsing import (
     parse_put_request,
 )
 from mylist.api.query_parameters import items_query
-from mylist.api.route import Answer, Body, RouteTable
+from mylist.api.route import JSON, Answer, Body, RouteTable
 from mylist.domain.batch import Batch
 from mylist.domain.content import ContentType, RequestedId, requested
 from mylist.domain.item import Item
 from mylist.domain.limits import MAX_IDS_PER_REQUEST
 from mylist.domain.page_request import ContainsKey, ItemsQuery, PageRequest
 from mylist.domain.timestamps import iso_format_milliseconds
+from mylist.http.bodies import FORM
 from mylist.http.request import ApiRequest
 from mylist.http.responses import json_response
 
@@ -33,9 +34,9 @@ _REMOVED = _encode(schemas.RemoveResponse(success=True, message="Item removed fr
     operation="addItem",
     summary="Add a movie or show to the list",
     kind="write",
-    body=Body(schemas.AddRequest, parse_add_request),
+    body=Body(schemas.AddRequest, parse_add_request, (JSON, FORM)),
     answers={201: Answer(schemas.AddResponse)},
-    errors=[400, 404, 409, 413, 422, 503],
+    errors=[400, 404, 409, 413, 415, 422, 503],
 )
 async def add(request: ApiRequest, user_id: str, addition: tuple[RequestedId, ContentType]) -> HTTPResponse:
     """Add a movie or show to the user's list."""
@@ -90,9 +91,9 @@ async def items(request: ApiRequest, user_id: str, query: PageRequest | ItemsQue
     summary="See to it that a movie or show is on the list",
     kind="write",
     parameters=[parameters.CONTENT_ID],
-    body=Body(schemas.PutRequest, parse_put_request),
+    body=Body(schemas.PutRequest, parse_put_request, (JSON, FORM)),
     answers={200: Answer(schemas.PutResponse), 201: Answer(schemas.PutResponse)},
-    errors=[400, 404, 409, 413, 422, 503],
+    errors=[400, 404, 409, 413, 415, 422, 503],
 )
 async def put(request: ApiRequest, user_id: str, content_type: ContentType, content_id: str) -> HTTPResponse:
     """Ensure that a movie or show is on the user's list; the answer is the same however often it is repeated."""
@@ -126,7 +127,7 @@ async def discard(request: ApiRequest, user_id: str, content_id: str) -> HTTPRes
     kind="write",
     body=Body(schemas.BatchRequest, parse_batch_request),
     answers={200: Answer(schemas.BatchResponse)},
-    errors=[400, 413, 422, 503],
+    errors=[400, 413, 415, 422, 503],
 )
 async def batch(request: ApiRequest, user_id: str, changes: Batch) -> HTTPResponse:
     """Remove and add many items at once, and return the outcome of each."""
@@ -146,7 +147,7 @@ async def batch(request: ApiRequest, user_id: str, changes: Batch) -> HTTPRespon
     kind="read",
     body=Body(schemas.ContainsRequest, parse_contains_request),
     answers={200: Answer(schemas.ContainsResponse, headers=parameters.X_CACHE)},
-    errors=[400, 413, 503],
+    errors=[400, 413, 415, 503],
 )
 async def contains(request: ApiRequest, user_id: str, asked: tuple[list[str], ContainsKey]) -> HTTPResponse:
     """Return which of some movies and shows are on the user's list."""

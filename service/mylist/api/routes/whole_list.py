@@ -18,6 +18,7 @@ from mylist.domain.content import ContentId
 from mylist.domain.errors import (
     ConfirmationRequiredError,
     ImportCutShortError,
+    InvalidContentEncodingError,
     InvalidJsonError,
     PartlyAppliedError,
     PreconditionFailedError,
@@ -25,6 +26,7 @@ from mylist.domain.errors import (
 )
 from mylist.domain.etags import matches_strongly
 from mylist.domain.limits import IMPORT_TIMEOUT_S, MAX_CLOCK_SKEW, max_import_bytes, max_import_lines
+from mylist.http import bodies
 from mylist.http.request import ApiRequest
 from mylist.http.responses import json_response, lines_response
 from mylist.lists import list_import
@@ -32,7 +34,13 @@ from mylist.lists.list_import import LineResult, NumberedLine
 
 route = RouteTable()
 
-_IMPORT_TYPES = frozenset({JSON_LINES, "application/jsonl"})
+IMPORT_TYPES = (
+    JSON_LINES,
+    "application/ndjson",
+    "application/jsonl",
+    "application/x-jsonlines",
+    "application/json-lines",
+)
 
 _encode = msgspec.json.Encoder().encode
 _encode_lines = msgspec.json.Encoder().encode_lines
@@ -102,7 +110,7 @@ def _import_mode(request: ApiRequest) -> str:
         InvalidJsonError: the body is not said to be JSON Lines.
     """
     mode = import_mode(request)
-    if request.content_type.partition(";")[0].strip().lower() not in _IMPORT_TYPES:
+    if bodies.media_type_of(request) not in IMPORT_TYPES:
         raise InvalidJsonError("The body must be JSON Lines, with Content-Type: application/x-ndjson")
     return mode
 
@@ -115,9 +123,9 @@ def _import_mode(request: ApiRequest) -> str:
     kind="import",
     parameters=[parameters.MODE],
     query=_import_mode,
-    body=Body(ImportLine, content_type=JSON_LINES),
+    body=Body(ImportLine, media_types=IMPORT_TYPES),
     answers={200: Answer(ImportedLine, content_type=JSON_LINES)},
-    errors=[400, 413, 422, 503],
+    errors=[400, 413, 415, 422, 503],
 )
 async def import_(request: ApiRequest, user_id: str, mode: str) -> HTTPResponse:
     """Put the items of an export on the user's list, or make them the list; return the outcome of each line."""
@@ -143,7 +151,7 @@ async def _outcomes(results: AsyncIterator[list[LineResult]]) -> list[bytes]:
         if not lines:
             raise
         raise PartlyAppliedError(f"the lines up to {lines} took effect, the rest may or may not") from error
-    except SanicException as error:
+    except (SanicException, InvalidContentEncodingError) as error:
         if not lines:
             raise
         raise ImportCutShortError(lines) from error
@@ -155,7 +163,7 @@ async def _lines(request: ApiRequest) -> AsyncIterator[NumberedLine]:
     max_lines = max_import_lines(max_list_size)
     number, rest = 0, bytearray()
     latest = datetime.now(UTC) + MAX_CLOCK_SKEW
-    async for part in request.body_parts(max_import_bytes(max_list_size), within=IMPORT_TIMEOUT_S):
+    async for part in bodies.parts(request, max_import_bytes(max_list_size), within=IMPORT_TIMEOUT_S):
         rest += part
         if b"\n" not in part:  # searching all of a long line again for each of its chunks would be quadratic
             continue
