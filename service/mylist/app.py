@@ -14,6 +14,7 @@ from mylist.cache.health import RedisHealth, RedisState
 from mylist.cache.list_cache import MAX_TTL_FACTOR, ListCache
 from mylist.cache.pending_invalidations import MAX_PENDING
 from mylist.catalogue.catalogue import Catalogue
+from mylist.config.browser_policy import BrowserPolicy
 from mylist.config.settings import Settings, without_password
 from mylist.domain.limits import MAX_BODY_BYTES, MAX_HEAD_BYTES
 from mylist.domain.packed_list import PackedList
@@ -73,7 +74,9 @@ def build_services(settings: Settings) -> Services:
     return Services(
         settings=settings,
         kept_connection=f"keep-alive\r\nkeep-alive: timeout={settings.keep_alive_timeout}",
-        allowed_origins=frozenset(map(str.strip, settings.cors_origins.split(","))),
+        browser_policy=BrowserPolicy.of(
+            origins=settings.cors_origins, credentials=settings.cors_credentials, hsts=settings.hsts
+        ),
         reader=ListReader(cache, catalogue, pages),
         writer=ListWriter(store, cache, catalogue, max_items=settings.max_list_size),
         change_feed=ChangeFeed(store),

@@ -362,7 +362,7 @@ class TestLinks:
     def test_may_be_read_by_pages_in_a_browser(self, long: User) -> None:
         exposed = "access-control-expose-headers"
         plain = long.items("", origin="https://tv.example").headers[exposed]
-        assert plain == "ETag, Retry-After, X-Cache, X-Request-ID"
+        assert plain == "ETag, Retry-After, WWW-Authenticate, X-Cache, X-Request-ID"
         assert "Link" in long.items("?order=asc", origin="https://tv.example").headers[exposed].split(", ")
 
     @pytest.mark.parametrize("query", ["", "?page=2&pageSize=3", "?colour=red", "?page=&pageSize="])

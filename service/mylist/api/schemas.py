@@ -313,10 +313,11 @@ class LivenessResponse(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class ReadinessResponse(Struct, rename="camel", forbid_unknown_fields=True):
-    """Whether the process wants traffic, and whether MongoDB answered the last background check."""
+    """Whether the process wants traffic, and what it depends on; `keys` are those of tokens, with `AUTH_MODE=jwt`."""
 
     status: Literal["ready", "starting", "draining"]
     mongodb: Literal["available", "unavailable"]
+    keys: Literal["available", "unavailable"] | UnsetType = UNSET
 
 
 class ErrorResponse(Struct, rename="camel", forbid_unknown_fields=True):

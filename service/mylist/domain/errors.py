@@ -175,10 +175,10 @@ class InvalidTokenError(ServiceError):
 
 
 class UnknownKeyError(InvalidTokenError):
-    """No known key matches the token."""
+    """No known key verifies the token; one that is published since may."""
 
-    def __init__(self) -> None:
-        super().__init__("The token is signed with a key that is not known")
+    def __init__(self, message: str = "The token is signed with a key that is not known") -> None:
+        super().__init__(message)
 
 
 class ImportCutShortError(BadRequestError):
@@ -313,6 +313,16 @@ class DatabaseUnavailableError(UnavailableError):
 
     def __init__(self) -> None:
         super().__init__("The database is not available, please try again")
+
+
+class KeysUnavailableError(UnavailableError):
+    """There is no key to verify tokens with, as the identity provider is away."""
+
+    code = "KEYS_UNAVAILABLE"
+    retry_after = 5
+
+    def __init__(self) -> None:
+        super().__init__("No token can be verified at the moment, please try again")
 
 
 class OutcomeUnknownError(UnavailableError):

@@ -26,7 +26,7 @@ from sanic.http import Stage
 from sanic.server import HttpProtocol
 
 from mylist.domain.cache_result import CacheResult
-from mylist.domain.errors import OverloadedError, UnknownKeyError
+from mylist.domain.errors import KeysUnavailableError, OverloadedError, UnknownKeyError
 from mylist.http import bodies, descriptors
 from mylist.http.request import ApiRequest
 from mylist.http.responses import ApiResponse, LinesResponse
@@ -219,7 +219,7 @@ async def _handle(app: _App, request: ApiRequest) -> None:
             response = await handler(request, **path_parameters)
         http.respond(response)
         await http.http1_response_header(response.body or b"", end_stream=True)
-    except UnknownKeyError as error:
+    except (UnknownKeyError, KeysUnavailableError) as error:
         # The user is identified before the handler is called, so nothing was done yet.
         if await app.ctx.keys.renew():
             await _handle(app, request)

@@ -14,6 +14,7 @@ from multidict import istr
 from sanic import HTTPResponse
 from sanic.headers import format_http1_response
 
+from mylist.config.browser_policy import BrowserPolicy
 from mylist.domain.cache_result import CacheResult
 from mylist.domain.etags import etag_of, matches_weakly
 from mylist.http.request import ApiRequest
@@ -31,7 +32,6 @@ _SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Origin-Agent-Cluster": "?1",
     "Referrer-Policy": "no-referrer",
-    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
     "X-Content-Type-Options": "nosniff",
     "X-DNS-Prefetch-Control": "off",
     "X-Download-Options": "noopen",
@@ -39,8 +39,8 @@ _SECURITY_HEADERS = {
     "X-Permitted-Cross-Domain-Policies": "none",
     "X-XSS-Protection": "0",
 }
-_EXPOSED_HEADERS = "ETag, Retry-After, X-Cache, X-Request-ID"
-_EXPOSED_WITH_LINK = "ETag, Link, Retry-After, X-Cache, X-Request-ID"
+_EXPOSED_HEADERS = "ETag, Retry-After, WWW-Authenticate, X-Cache, X-Request-ID"
+_EXPOSED_WITH_LINK = "ETag, Link, Retry-After, WWW-Authenticate, X-Cache, X-Request-ID"
 # A list belongs to one user and may change at any moment: whoever keeps a copy asks before using it.
 _REVALIDATE = "private, no-cache"
 _NO_STORE = "no-store"
@@ -237,16 +237,20 @@ def _response(  # noqa: PLR0913 - private, one line per part of a response
 ) -> _R:
     if request.app.ctx.state.draining:  # also when the request began before the drain did
         request.close_connection()
-    origins = request.app.ctx.allowed_origins
-    origin = "*" if "*" in origins else request.headers.getone(_ORIGIN, "")
+    policy = request.app.ctx.browser_policy
+    origin = "*"
+    if not policy.any_origin:
+        given = request.headers.getone(_ORIGIN, "")
+        origin = given if given and policy.allows(given) else ""
     block = _block(
         status,
         caching,
         cache,
-        origin if origin in origins else "",
+        origin,
         request.identified_by,
         content_type,
         "link" in headers,
+        policy,
     )
     return kind(body, status, headers, block, cache)
 
@@ -260,15 +264,20 @@ def _block(  # noqa: PLR0913 - private, one line per part of a head
     identified_by: str,
     content_type: str,
     has_link: bool,
+    policy: BrowserPolicy,
 ) -> bytes:
-    policy = _POLICY_OF_PAGES if content_type.startswith("text/html") else _POLICY
-    headers = {"Content-Security-Policy": policy, **_SECURITY_HEADERS, "Cache-Control": caching}
+    content_policy = _POLICY_OF_PAGES if content_type.startswith("text/html") else _POLICY
+    headers = {"Content-Security-Policy": content_policy, **_SECURITY_HEADERS, "Cache-Control": caching}
+    if policy.hsts:
+        headers["Strict-Transport-Security"] = policy.hsts
     if status not in _WITHOUT_BODY:
         headers["Content-Type"] = content_type
     if cache:
         headers["X-Cache"] = cache
     if origin:
         headers["Access-Control-Allow-Origin"] = origin
+        if policy.credentials:
+            headers["Access-Control-Allow-Credentials"] = "true"
         headers["Access-Control-Expose-Headers"] = _EXPOSED_WITH_LINK if has_link else _EXPOSED_HEADERS
     headers["Vary"] = identified_by if origin == "*" else f"{identified_by}, Origin"
     return format_http1_response(status, [(name.encode(), value.encode()) for name, value in headers.items()])[:-2]
