@@ -43,7 +43,6 @@ from mylist.config.redis_timing import (
     MIN_FAILURES,
     PRIMARY_KNOWN_S,
 )
-from mylist.domain.errors import CacheUnavailableError
 
 _logger = logging.getLogger(__name__)
 
@@ -138,20 +137,23 @@ class RedisHealth:
             await asyncio.sleep(HEARTBEAT_INTERVAL_S)
 
     async def heartbeat(self) -> None:
-        """Ask Redis once, conclude its state, and deliver what is pending if it answers."""
+        """Ask Redis once, conclude its state, and deliver what is pending if it answers.
+
+        Whatever fails, Redis is not available then: this process goes on without it.
+        """
         sent = self._clock()
         reason: BaseException | None
         try:
             await self._commands.ping()
             reason = TimeoutError("it answers too late") if self._clock() - sent > DOUBT_AFTER_S else None
-        except CacheUnavailableError as error:
+        except Exception as error:  # noqa: BLE001 - a driver may raise anything
             reason = error.__cause__ or error
         self._note_failovers()
         if reason:
             self._note_failure(sent, reason)
             return
         self._note_answer(sent)
-        with suppress(CacheUnavailableError):  # then it stays pending, and nothing is trusted
+        with suppress(Exception):  # then it stays pending, and nothing is trusted
             await self.pending.deliver(self._commands.lift_fences)
 
     def _note_answer(self, sent: float) -> None:
@@ -187,6 +189,6 @@ class RedisHealth:
         if state is self.state:
             return
         level = logging.WARNING if state is RedisState.DOWN else logging.INFO
-        hint = f": {reason}; lists come from MongoDB until it is mended" if reason else ""
+        hint = f": {str(reason) or repr(reason)}; lists come from MongoDB until it is mended" if reason else ""
         _logger.log(level, "%s is %s%s", self._name, state.value, hint)
         self.state = state

@@ -34,6 +34,7 @@ from mylist.domain.cache_result import CacheResult
 from mylist.domain.errors import CacheUnavailableError, ListFullError, OutcomeUnknownError
 from mylist.domain.packed_list import LIST_TAG, PackedList, UnreadableListError, packed_size
 from mylist.telemetry import metrics
+from mylist.telemetry.line_limit import LineLimit
 
 _TTL_SPREAD = 0.1
 MAX_TTL_FACTOR = 1 + _TTL_SPREAD
@@ -41,6 +42,7 @@ MAX_TTL_FACTOR = 1 + _TTL_SPREAD
 _FENCE_RETRY_INTERVAL_S = 0.05
 
 _logger = logging.getLogger(__name__)
+_unreadable_lines = LineLimit(1, period_s=60)
 
 
 class ListCache:
@@ -105,7 +107,8 @@ class ListCache:
         try:
             packed_list = PackedList(held, max_items=max_items)
         except UnreadableListError as error:
-            _logger.warning("Cached list of user %s cannot be read: %s", user_id, error)
+            if _unreadable_lines.allows():
+                _logger.warning("A cached list cannot be read: %s", error)
             return await self._loads.load(user_id), CacheResult.BYPASSED
         self._hits_to_audit -= 1
         if self._hits_to_audit <= 0:
