@@ -52,7 +52,7 @@ _CLOSING_TIMEOUT_S = 1.0
 _SECOND_PING_TIMEOUT_S = 1.0
 """The driver takes up to half a second to look at a server again whose connection it lost."""
 DRIVER_ERRORS = (PyMongoError, OSError, RuntimeError, ValueError)
-"""What an operation may raise: the driver's own errors, and those of what logs it in, as for a token file that is gone."""
+"""What an operation may raise: the driver's own errors, and those of logging in, as for a token file that is gone."""
 
 _logger = logging.getLogger(__name__)
 

@@ -45,6 +45,7 @@ class Primary:
         read_connection: asks it for lists.
         epoch: the beginning of its replication id; `EPOCH_BYTES` bytes.
         probe: a key that it holds, for its heartbeats.
+        has_answered: whether it was ever reached.
     """
 
     def __init__(self, address: Address, make_client: MakeClient, note_epoch: Callable[[], None]) -> None:
@@ -55,6 +56,7 @@ class Primary:
         self.read_connection = ReadConnection(pool.make_connection, pool.connection_kwargs["socket_timeout"])
         self.epoch = bytes(EPOCH_BYTES)
         self.probe = probe_key(0)
+        self.has_answered = False
         self._note_epoch = note_epoch
 
     async def _connected(self, connection: Any) -> None:  # noqa: ANN401 - one of redis-py's several classes
@@ -68,6 +70,7 @@ class Primary:
         Raises:
             RedisConnectionError: the server is no primary.
         """
+        self.has_answered = True
         fields = dict(re.findall(rb"^(role|master_replid):(\w+)", info, re.MULTILINE))
         if fields.get(b"role") != b"master":
             raise RedisConnectionError(f"{name_of(self.client)} is not a primary")
@@ -131,6 +134,10 @@ class Topology(ABC):
         if address not in self._known:
             self._known[address] = Primary(address, self._make_client, self._begin_generation)
         return self._known[address]
+
+    def importing(self, host: str, port: int, former: Primary) -> Primary:
+        """Return the node that imports a slot from the `former` primary, which is told of by host and port."""
+        return self.at((host or former.address[0], port))
 
     async def close(self) -> None:
         """Close every connection."""
