@@ -60,17 +60,19 @@ class RedisFront:
     Args:
         behind: the port of the server.
         answer: answers commands in its place.
+        edit: changes what the server answers.
 
     Attributes:
         port: where it listens.
         seen: the commands that came, from the name on, in capitals.
     """
 
-    def __init__(self, behind: int, answer: Answer) -> None:
+    def __init__(self, behind: int, answer: Answer, *, edit: Callable[[bytes], bytes] = bytes) -> None:
         self.port = free_port()
         self.seen: list[Command] = []
         self._behind = behind
         self._answer = answer
+        self._edit = edit
         self._connections: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -99,7 +101,9 @@ class RedisFront:
                     for command in _all(commands):
                         self.seen.append([command[0].upper(), *command[1:]])
                         own = self._answer(self.seen[-1])
-                        to_client.write(own if own is not None else await _ask(command, from_server, to_server))
+                        if own is None:
+                            own = self._edit(await _ask(command, from_server, to_server))
+                        to_client.write(own)
                     await to_client.drain()
         finally:
             to_client.transport.abort()

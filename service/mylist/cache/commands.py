@@ -42,7 +42,14 @@ class CacheCommands:
                 raise
 
     async def _ping(self, primary: Primary) -> None:
-        primary.learn(await self.router.run(primary, scripts.heartbeat(primary.probe, _PROBE_LIFETIME_MS)))
+        call = self.router.run(primary, scripts.heartbeat(primary.probe, _PROBE_LIFETIME_MS))
+        if not primary.is_asked_apart:
+            info = await call
+        else:
+            info = b"".join(await asyncio.gather(call, primary.ask()))
+        if not info:
+            info = await primary.ask()
+        primary.learn(info)
 
     def new_lease(self, key: str) -> bytes:
         """Draw a read lease for a key, of the epoch of its primary."""
