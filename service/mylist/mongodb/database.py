@@ -44,7 +44,7 @@ _REMEDIES = {
 }
 # What a mechanism of authentication needs beyond the driver: the modules, any of which will do, and the remedy.
 _MODULES = {
-    "MONGODB-AWS": (("pymongo_auth_aws",), "install mylist[aws]; an image needs --build-arg AWS=true"),
+    "MONGODB-AWS": (("pymongo_auth_aws",), "install mylist[aws]; docs/kubernetes.md says how in an image"),
     "GSSAPI": (("kerberos", "winkerberos"), "install pymongo[gssapi]"),
 }
 _TRUE = "true"
