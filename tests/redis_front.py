@@ -13,6 +13,7 @@ _HOST = "127.0.0.1"
 OTHER_HOST = "127.0.0.2"
 """This machine as well, by another address."""
 _READ_BYTES = 65_536
+_GLANCE_S = 0.01
 _INCOMPLETE = object()
 Command = Sequence[bytes]
 Answer = Callable[[Command], bytes | None]
@@ -64,11 +65,14 @@ class RedisFront:
 
     Attributes:
         port: where it listens.
+        is_away: whether it ends every connection that asks something.
+        is_frozen: whether it answers nobody for now.
         seen: the commands that came, from the name on, in capitals.
     """
 
     def __init__(self, behind: int, answer: Answer, *, edit: Callable[[bytes], bytes] = bytes) -> None:
         self.port = free_port()
+        self.is_away = self.is_frozen = False
         self.seen: list[Command] = []
         self._behind = behind
         self._answer = answer
@@ -99,6 +103,10 @@ class RedisFront:
                 while data := await from_client.read(_READ_BYTES):
                     commands.feed(data)
                     for command in _all(commands):
+                        while self.is_frozen:
+                            await asyncio.sleep(_GLANCE_S)
+                        if self.is_away:
+                            return
                         self.seen.append([command[0].upper(), *command[1:]])
                         own = self._answer(self.seen[-1])
                         if own is None:

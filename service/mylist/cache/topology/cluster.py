@@ -60,9 +60,11 @@ class ClusterTopology(DiscoveredTopology):
         ((slots, _),) = maps.most_common(1)
         self._adopt(nodes[0] for _, _, nodes in slots)
         self._nodes = (*dict.fromkeys(node for _, _, nodes in slots for node in nodes),)
-        self._owners = [None] * REDIS_CLUSTER_HASH_SLOTS
+        former, self._owners = self._owners, [None] * REDIS_CLUSTER_HASH_SLOTS
         for first, last, nodes in slots:
             self._owners[first : last + 1] = [self.at(nodes[0])] * (last + 1 - first)
+        for old, new in {(old, new) for old, new in zip(former, self._owners, strict=True) if new and old is not new}:
+            self.note_moved(old, new)
         self._choose_probes()
         await self._drop_others()
         self._is_whole = None not in self._owners
