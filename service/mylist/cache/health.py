@@ -291,7 +291,7 @@ class RedisHealth:
 
     def _log(self, reason: BaseException | None, failures: Mapping[Primary, Exception]) -> None:
         state, primaries = self._whole.state, len(self._topology.all)
-        which = f"those of {len(failures)} of its {primaries} primaries" if 0 < len(failures) < primaries else "lists"
+        which = f"lists of {len(failures)} of its {primaries} primaries" if 0 < len(failures) < primaries else "lists"
         hint = f": {str(reason) or repr(reason)}; {which} come from MongoDB until it is mended" if reason else ""
         level = logging.WARNING if state is RedisState.DOWN else logging.INFO
         _logger.log(level, "%s is %s%s", self._name, state.value, hint)
