@@ -1,4 +1,4 @@
-"""A Cluster of which some primaries are away: what of it is still believed, and by whom.
+"""A Cluster of which some primaries are away: what of it is still trusted, and by whom.
 
 Three fronts stand for three primaries, each with a third of the slots; one server behind them holds all keys.
 """
@@ -172,7 +172,7 @@ async def test_what_was_written_without_a_fence_is_not_served_once_its_primary_i
     assert await one.total(user) == (1, HIT)
 
 
-async def test_with_a_majority_away_nobody_believes_the_rest(primaries: Primaries, process: Process) -> None:
+async def test_with_a_majority_away_nobody_trusts_the_rest(primaries: Primaries, process: Process) -> None:
     """This process may be cut off together with a primary that was replaced."""
     cache = await process()
     user = primaries.user_of(2)
