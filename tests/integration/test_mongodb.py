@@ -2,15 +2,27 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from bson import ObjectId
 from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.database import Database as SyncDatabase
-from pymongo.errors import AutoReconnect, DuplicateKeyError, OperationFailure, WaitQueueTimeoutError
+from pymongo.errors import (
+    AutoReconnect,
+    ConfigurationError,
+    DuplicateKeyError,
+    ExecutionTimeout,
+    NetworkTimeout,
+    NotPrimaryError,
+    OperationFailure,
+    ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
+)
 
 from mylist.config.settings import Settings
 from mylist.domain.change_feed import FEED_START, FeedPosition
@@ -28,10 +40,16 @@ from mylist.mongodb.content import ContentStore
 from mylist.mongodb.database import Database, Document, MongoRefusedError, connect
 from mylist.mongodb.indexes import create_indexes
 from mylist.mongodb.lists import ListStore
+from mylist.telemetry.line_limit import LineLimit
 from tests.content_ids import content_id, number_of
 from tests.unit.fakes import FakeListStore
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def raised_by(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
 
 
 def item(number: int, added_at: int = 0) -> Item:
@@ -210,6 +228,13 @@ async def test_an_item_that_the_original_kept_in_capitals_can_be_removed(
     assert await lists.load(user_id) == []
 
 
+@pytest.fixture
+def nothing_logged_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next unreadable document is the first in an hour."""
+    monkeypatch.setattr("mylist.mongodb.lists._unreadable_lines", LineLimit(1, period_s=3600))
+
+
+@pytest.mark.usefixtures("nothing_logged_yet")
 @pytest.mark.parametrize(
     "foreign",
     [
@@ -219,13 +244,21 @@ async def test_an_item_that_the_original_kept_in_capitals_can_be_removed(
     ],
 )
 async def test_documents_that_are_no_items_are_left_out(
-    lists: ListStore, store_database: Database, user_id: str, foreign: dict[str, Any], caplog: pytest.LogCaptureFixture
+    lists: ListStore,
+    store_database: Database,
+    user_id: str,
+    foreign: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     await store_database.handle["mylist"].insert_one({"userId": user_id, **foreign})
     await lists.insert(user_id, item(1))
 
     assert await lists.load(user_id) == [item(1)]
-    assert "1 unreadable" in caplog.text
+    assert await lists.load(user_id) == [item(1)]
+    assert [record.getMessage() for record in caplog.records] == [
+        "Left out 1 documents of a list that are no items: check contentId and contentType in mylist"
+    ]
+    assert user_id not in caplog.text
 
 
 async def test_a_long_list_is_loaded_whole(
@@ -304,6 +337,132 @@ async def test_a_silent_mongodb_is_unavailable_within_its_deadline(silent_port: 
     await client.close()
 
 
+class Answers:
+    """What the driver's `command` does, one after the other; then it answers."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self.failures = list(failures)
+        self.asked = 0
+
+    async def command(self, *_: object) -> None:
+        self.asked += 1
+        if self.failures:
+            raise self.failures.pop(0)
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answers]:
+    """Has the driver fail with these errors."""
+
+    def failing(*failures: Exception) -> Answers:
+        made = Answers(*failures)
+        monkeypatch.setattr(AsyncDatabase, "command", made.command)
+        return made
+
+    return failing
+
+
+KILLED = OperationFailure("operation was interrupted", 11601)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        AutoReconnect("connection closed"),
+        NotPrimaryError("not primary", {"code": 10107}),
+        KILLED,
+        OperationFailure("The server is in quiesce mode", 91),
+        RuntimeError("unable to perform operation on <TCPTransport closed=True>"),
+    ],
+    ids=["a lost connection", "not the primary", "a killed operation", "a member that stops", "a closed transport"],
+)
+async def test_a_ping_that_fails_without_a_wait_is_asked_once_more(
+    store_database: Database, answers: Callable[..., Answers], failure: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = answers(failure)
+
+    await store_database.check()
+
+    assert store_database.available
+    assert asked.asked == 2
+    assert not caplog.records
+
+
+async def test_a_ping_that_fails_twice_is_an_outage_until_the_next_check(
+    store_database: Database, answers: Callable[..., Answers]
+) -> None:
+    asked = answers(AutoReconnect("connection closed"), KILLED)
+
+    await store_database.check()
+    assert not store_database.available
+    assert asked.asked == 2
+    await store_database.check()
+    assert store_database.available
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [NetworkTimeout("timed out"), ServerSelectionTimeoutError("no servers"), ExecutionTimeout("too long", 50)],
+    ids=lambda failure: type(failure).__name__,
+)
+async def test_a_ping_that_was_waited_for_is_not_asked_again(
+    store_database: Database, answers: Callable[..., Answers], failure: Exception
+) -> None:
+    asked = answers(failure)
+
+    await store_database.check()
+
+    assert not store_database.available
+    assert asked.asked == 1
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        FileNotFoundError(2, "No such file or directory", "/var/run/secrets/token"),
+        PermissionError(13, "Permission denied", "/var/run/secrets/token"),
+        RuntimeError("the loop is closing"),
+        ValueError("Failed to acquire IMDS access token: status=404"),
+        KeyError("access_token"),
+        ConfigurationError("the servers are too old"),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+async def test_whatever_fails_in_a_check_mongodb_is_not_available_and_the_log_has_the_words(
+    store_database: Database, answers: Callable[..., Answers], failure: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers(failure, failure)
+
+    with suppress(MongoRefusedError):  # which ends a process only before it has started
+        await store_database.check()
+
+    assert not store_database.available
+    [line] = [record.getMessage() for record in caplog.records]
+    assert str(failure) in line
+    assert "is not available: " in line
+    with pytest.raises(DatabaseUnavailableError):
+        await ListStore(store_database).load("anyone")
+
+
+@pytest.mark.parametrize(
+    ("failure", "is_final"),
+    [
+        (raised_by(ConfigurationError("The DNS query name does not exist"), OSError()), False),
+        (ConfigurationError("Server at h:1 reports wire version 3"), True),
+        (raised_by(ConfigurationError("pymongo-auth-aws is required"), ImportError()), True),
+    ],
+    ids=["a name that is not found yet", "a server that is too old", "a module that is missing"],
+)
+async def test_a_check_refuses_what_cannot_heal(
+    store_database: Database, answers: Callable[..., Answers], failure: Exception, is_final: bool
+) -> None:
+    answers(failure, failure)
+
+    with pytest.raises(MongoRefusedError) if is_final else nullcontext():
+        await store_database.check()
+    assert not store_database.available
+
+
 async def test_more_work_than_there_are_connections_is_shed(
     mongodb: AsyncMongoClient[Document], mongodb_uri: str
 ) -> None:
@@ -323,6 +482,8 @@ async def test_more_work_than_there_are_connections_is_shed(
         (OperationFailure("not authorized", 13), False, DatabaseUnavailableError),
         (WaitQueueTimeoutError("busy"), True, OutcomeUnknownError),
         (DuplicateKeyError("taken"), True, OutcomeUnknownError),
+        (FileNotFoundError("the token file"), False, DatabaseUnavailableError),
+        (RuntimeError("the transport is closed"), True, OutcomeUnknownError),
     ],
 )
 def test_the_drivers_errors_become_the_services(

@@ -5,17 +5,20 @@ connection is in use, and translates the driver's errors. Only the driver's dead
 the service cancels none, as a cancelled command would leave its connection unusable and its outcome unknown.
 """
 
+import importlib.util
 import logging
 import re
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pymongo
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import (
+    ConfigurationError,
     OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
@@ -39,7 +42,17 @@ _REMEDIES = {
     18: _CREDENTIALS,
     8000: _CREDENTIALS,
 }
+# What a mechanism of authentication needs beyond the driver: the modules, any of which will do, and the remedy.
+_MODULES = {
+    "MONGODB-AWS": (("pymongo_auth_aws",), "install mylist[aws]; docs/kubernetes.md says how in an image"),
+    "GSSAPI": (("kerberos", "winkerberos"), "install pymongo[gssapi]"),
+}
+_TRUE = "true"
 _CLOSING_TIMEOUT_S = 1.0
+_SECOND_PING_TIMEOUT_S = 1.0
+"""The driver takes up to half a second to look at a server again whose connection it lost."""
+DRIVER_ERRORS = (PyMongoError, OSError, RuntimeError, ValueError)
+"""What an operation may raise: the driver's own errors, and those of logging in, as for a token file that is gone."""
 
 _logger = logging.getLogger(__name__)
 
@@ -55,6 +68,8 @@ def connect(settings: Settings) -> AsyncMongoClient[Document]:
         MongoRefusedError: MONGODB_URI cannot be used.
     """
     credentials: dict[str, Any] = {}
+    if problem := _missing(settings.mongodb_uri):
+        raise MongoRefusedError(_unusable(settings.mongodb_uri, ConfigurationError(problem)))
     if settings.mongodb_user:
         credentials = {"username": settings.mongodb_user, "password": settings.mongodb_password}
     try:
@@ -77,6 +92,20 @@ def connect(settings: Settings) -> AsyncMongoClient[Document]:
             )
     except (PyMongoError, ValueError, OSError, UserWarning) as error:
         raise MongoRefusedError(_unusable(settings.mongodb_uri, error)) from None
+
+
+def _missing(uri: str) -> str:
+    """Return what the mechanism of authentication lacks, which the driver notices when it logs in; else nothing."""
+    options = {name.lower(): value for name, value in parse_qsl(uri.partition("?")[2])}
+    mechanism = options.get("authmechanism", "").upper()
+    if mechanism == "MONGODB-X509":
+        is_tls = options.get("tls", options.get("ssl", _TRUE if uri.startswith("mongodb+srv:") else "")) == _TRUE
+        if not (is_tls and "tlscertificatekeyfile" in options):
+            return "MONGODB-X509 needs tls=true and tlsCertificateKeyFile"
+    modules, remedy = _MODULES.get(mechanism, ((), ""))
+    if modules and not any(map(importlib.util.find_spec, modules)):
+        return f"{mechanism} needs the package {modules[0].replace('_', '-')}: {remedy}"
+    return ""
 
 
 def _unusable(uri: str, error: Exception) -> str:
@@ -111,15 +140,28 @@ def refusal(error: OperationFailure) -> str:
     return f"{reason(error)}; {remedy}" if remedy else reason(error)
 
 
+def _is_final(error: Exception) -> bool:
+    """Return whether every operation of this process would fail in the same way."""
+    if isinstance(error, ConfigurationError):
+        # With another cause it is a host of mongodb+srv:// that could not be looked up.
+        return error.__cause__ is None or isinstance(error.__cause__, ImportError)
+    return isinstance(error, OperationFailure) and error.code in _REMEDIES
+
+
 def database_of(client: AsyncMongoClient[Document]) -> AsyncDatabase[Document]:
     """Return the database that the connection string names."""
     return client.get_default_database(DEFAULT_DATABASE)
 
 
-def reason(error: PyMongoError) -> str:
+def reason(error: Exception) -> str:
     """Return MongoDB's or the driver's message for a failure, in one line and without the topology description."""
     message = (error.details or {}).get("errmsg") if isinstance(error, OperationFailure) else None
-    return str(message or error).partition(", Timeout:")[0].partition(" (configured")[0].replace("\n", " ")
+    return (
+        (str(message or error) or repr(error))
+        .partition(", Timeout:")[0]
+        .partition(" (configured")[0]
+        .replace("\n", " ")
+    )
 
 
 class Database:
@@ -174,7 +216,7 @@ class Database:
                 yield
         except ServerSelectionTimeoutError as error:
             raise DatabaseUnavailableError from error
-        except PyMongoError as error:
+        except DRIVER_ERRORS as error:
             _logger.warning("MongoDB operation failed: %s", reason(error))
             raise (OutcomeUnknownError if writes else DatabaseUnavailableError) from error
         finally:
@@ -183,22 +225,41 @@ class Database:
     async def check(self) -> None:
         """Ping MongoDB and update `available`.
 
+        Whatever fails, MongoDB is not available then: this process may have cached lists to serve.
+
         Raises:
-            MongoRefusedError: MongoDB answers but rejects this client.
+            MongoRefusedError: MongoDB answers but rejects this client, or the driver rejects the settings.
         """
         try:
-            with metrics.operation("mongodb", "ping"):
-                await self.handle.command("ping")
-        except OperationFailure as error:
-            self._record(available=False, problem=refusal(error))
-            if error.code in _REMEDIES:
-                raise MongoRefusedError(refusal(error)) from error
+            with self.deadline():
+                await self._ping_up_to_twice()
         except WaitQueueTimeoutError:
             pass  # the service's own load keeps the pool busy, which says nothing about MongoDB
-        except PyMongoError as error:
-            self._record(available=False, problem=f"{reason(error)}; start it or mend MONGODB_URI, it is tried again")
+        except OperationFailure as error:
+            self._record(available=False, problem=refusal(error))
+            if _is_final(error):
+                raise MongoRefusedError(refusal(error)) from error
+        except Exception as error:
+            remedy = "start it or mend MONGODB_URI, " if isinstance(error, PyMongoError) else ""
+            self._record(available=False, problem=f"{reason(error)}; {remedy}it is tried again")
+            if _is_final(error):
+                raise MongoRefusedError(reason(error)) from error
         else:
             self._record(available=True)
+
+    async def _ping_up_to_twice(self) -> None:
+        """Ping, and ping once more if that fails without a wait: one lost connection says nothing about the others."""
+        try:
+            await self._ping()
+        except Exception as error:
+            if getattr(error, "timeout", False) or _is_final(error):
+                raise
+            with pymongo.timeout(_SECOND_PING_TIMEOUT_S):
+                await self._ping()
+
+    async def _ping(self) -> None:
+        with metrics.operation("mongodb", "ping"):
+            await self.handle.command("ping")
 
     def _record(self, *, available: bool, problem: str = "") -> None:
         if available != self.available or not self._checked:

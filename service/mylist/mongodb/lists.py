@@ -21,6 +21,7 @@ from mylist.domain.item import Item
 from mylist.domain.timestamps import to_datetime, to_milliseconds
 from mylist.mongodb.collections import LISTS
 from mylist.mongodb.database import DUPLICATE_KEY, Database, Document
+from mylist.telemetry.line_limit import LineLimit
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 # Selects the items of a list as a range of the index that covers them, so that tombstones are not scanned.
@@ -36,6 +37,7 @@ _FEED_ORDER = [("changedAt", 1), ("_id", 1)]
 _LOAD_BATCH_SIZE = 100_000
 
 _logger = logging.getLogger(__name__)
+_unreadable_lines = LineLimit(1, period_s=60)
 
 
 class ListStore:
@@ -72,8 +74,12 @@ class ListStore:
             )
             documents = await cursor.to_list()
         items = [item for item in map(_to_item, documents) if item]
-        if len(items) != len(documents):
-            _logger.warning("Left out %d unreadable items of user %s", len(documents) - len(items), user_id)
+        if len(items) != len(documents) and _unreadable_lines.allows():
+            _logger.warning(
+                "Left out %d documents of a list that are no items: check contentId and contentType in %s",
+                len(documents) - len(items),
+                LISTS,
+            )
         return items
 
     async def count(self, user_id: str, *, limit: int) -> int:
