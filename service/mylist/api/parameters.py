@@ -88,7 +88,8 @@ SELECTION: list[Json] = [
     {
         "name": "sort",
         "in": "query",
-        "description": "What the items are sorted by; `addedAt` unless given.",
+        "description": "What the items are sorted by; `addedAt` unless given. `title` is the `sortTitle` where there is one, and "
+        "leaves out accents and the leading article.",
         "schema": {"type": "string", "enum": list(SORTS)},
     },
     {
