@@ -88,8 +88,10 @@ SELECTION: list[Json] = [
     {
         "name": "sort",
         "in": "query",
-        "description": "What the items are sorted by; `addedAt` unless given. `title` is the `sortTitle` where there is one, and "
-        "leaves out accents and the leading article.",
+        "description": (
+            "What the items are sorted by; `addedAt` unless given. `title` is the `sortTitle` where there is one, else "
+            "the title without its leading article; accents make no difference."
+        ),
         "schema": {"type": "string", "enum": list(SORTS)},
     },
     {

@@ -34,7 +34,7 @@ def register_routes(app: Sanic[Any, Any], *, auth_mode: str, with_docs: bool) ->
             name=route.operation,
             ignore_body=route.reads_body_itself,
         )
-    _add_tool(app, metrics.expose, "/metrics", methods=["GET"], ignore_body=True)
+    _add_tool(app, metrics.expose, "/metrics", ignore_body=True)
     _add_tool(app, _openapi(document(ROUTES, auth_mode)), "/openapi.json")
     if with_docs:
         for path, handler in docs.handlers().items():
@@ -49,18 +49,17 @@ def _openapi(body: bytes) -> Handler:
     return openapi
 
 
-def _add_tool(  # noqa: PLR0913 - private, one line per part of a route
+def _add_tool(
     app: Sanic[Any, Any],
     handler: Handler,
     path: str,
     *,
-    methods: Sequence[str] = ("GET", "HEAD"),
     ignore_body: bool = False,
     strict_slashes: bool = False,
 ) -> None:
     name = path.strip("/").replace("/", "-").replace(".", "-")
     endpoint = Endpoint(handler=handler, labels=RouteLabels(route_template(path), "other"))
-    _add(app, endpoint, path, methods, name=name, ignore_body=ignore_body, strict_slashes=strict_slashes)
+    _add(app, endpoint, path, ("GET", "HEAD"), name=name, ignore_body=ignore_body, strict_slashes=strict_slashes)
 
 
 def _add(  # noqa: PLR0913 - private, one line per part of a route
