@@ -328,7 +328,6 @@ class TestRoutes:
     @pytest.mark.parametrize(
         "path",
         [
-            "/",
             "/api",
             "/api/mylist",
             "/api/mylist/",
