@@ -148,6 +148,7 @@ async def test_sample_is_seeded_and_reset_without_redis(
     seeded: Database[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("CACHE_STRICT", "true")
     assert await seed_sample() == sample.Seeded(titles=30, users=3, items=29, stale_lists=3)
     seeded["mylist"].update_many(USER, TOMBSTONE)
 

@@ -8,7 +8,7 @@ import msgspec
 
 from mylist import __version__
 from mylist.api.parameters import ETAG, IF_NONE_MATCH, REQUEST_ID, RETRY_AFTER, USER_ID, WWW_AUTHENTICATE, Json
-from mylist.api.route import Answer, Route
+from mylist.api.route import Answer, Body, Route
 from mylist.api.schemas import AddRequest, ContainsRequest, ErrorResponse, PutRequest
 from mylist.domain.content import CONTENT_TYPES
 from mylist.domain.limits import MAX_IDS_PER_REQUEST
@@ -124,7 +124,7 @@ def _operation(route: Route, method: str, *, by_token: bool) -> Json:
         responses["401"] = _response(401, None if is_head else Answer(ErrorResponse))
         responses["401"]["headers"] |= WWW_AUTHENTICATE
     if route.body:
-        content = {route.body.content_type: {"schema": _reference_to(route.body.struct)}}
+        content = _content(route.body, _reference_to(route.body.struct))
         operation["requestBody"] = {"required": True, "content": content}
     return operation
 
@@ -135,9 +135,14 @@ def _response(status: int, answer: Answer | None) -> Json:
     if answer and bodies:
         references = [_reference_to(each) for each in bodies]
         schema = references[0] if len(references) == 1 else {"anyOf": references}
-        # Of JSON Lines it is the schema of a line: OpenAPI 3.1 has no word for a sequence of them.
-        response["content"] = {answer.content_type: {"schema": schema}}
+        response["content"] = _content(answer, schema)
     return response
+
+
+def _content(body: Body | Answer, schema: Json) -> Json:
+    # Of JSON Lines it is the schema of a line: OpenAPI 3.1 has no word for a sequence of them.
+    example = {"example": body.example} if body.example else {}
+    return {body.content_type: {"schema": schema} | example}
 
 
 def _bodies(answer: Answer) -> tuple[type[msgspec.Struct], ...]:

@@ -27,11 +27,13 @@ class Answer:
         body: the struct of the body, several that it may be, or None for an answer without a body.
         headers: OpenAPI's header objects, by name.
         content_type: of the body.
+        example: of the body; empty where the struct has examples, or needs none.
     """
 
     body: type[msgspec.Struct] | tuple[type[msgspec.Struct], ...] | None = None
     headers: Mapping[str, Any] = field(default_factory=dict)
     content_type: str = "application/json"
+    example: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,13 @@ class Body:
         struct: what the OpenAPI document says of it.
         parse: decodes it, given the bytes and the Content-Type; None where the handler reads the body by itself.
         content_type: of the body.
+        example: of the body; empty where the struct has examples.
     """
 
     struct: type[msgspec.Struct]
     parse: Callable[[bytes, str], Any] | None = None
     content_type: str = "application/json"
+    example: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from mylist.app import build_services
 from mylist.config.settings import Settings
@@ -13,12 +14,13 @@ from mylist.http.services import Services
 async def service_parts(settings: Settings) -> AsyncIterator[Services]:
     """Make the parts of the service without serving; the context closes them.
 
-    Without Redis they change lists all the same; afterwards `health.pending` has those that may still be cached.
+    Without Redis they change lists all the same, with CACHE_STRICT too: where samples are, there may be no way to it.
+    Afterwards `health.pending` has the lists that may still be cached.
 
     Raises:
         MongoRefusedError: MONGODB_URI cannot be used, or MongoDB rejects this client.
     """
-    services = build_services(settings)
+    services = build_services(replace(settings, cache_strict=False))
     await services.health.heartbeat()
     heartbeats = asyncio.create_task(services.health.heartbeats())
     try:

@@ -102,7 +102,7 @@ async def seed(database: AsyncDatabase[Document], settings: Settings) -> Seeded:
 
     Raises:
         MongoRefusedError: the user lacks the privileges, or the data violates a unique index.
-        UnavailableError: MongoDB is unreachable or did not answer in time, or CACHE_STRICT is true and Redis is away.
+        UnavailableError: MongoDB is unreachable or did not answer in time.
     """
     await create_indexes(database)
     titles = await insert_new(database[collections.MOVIES], MOVIES)
