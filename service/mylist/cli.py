@@ -117,7 +117,7 @@ def _seed(arguments: argparse.Namespace) -> None:
 
     data = None
     if arguments.reset and arguments.users is not None:
-        _fail("--reset is for the sample, and --users asks for a load set", status=_USAGE)
+        _fail("--reset is for the sample, and --users asks for a load-test data set", status=_USAGE)
     if arguments.users is not None:
         titles = _DEFAULT_TITLES if arguments.titles is None else arguments.titles
         items = _DEFAULT_ITEMS if arguments.items is None else arguments.items
@@ -126,7 +126,7 @@ def _seed(arguments: argparse.Namespace) -> None:
         except InvalidSyntheticDataError as error:
             _fail(str(error), status=_USAGE)
     elif arguments.titles is not None or arguments.items is not None:
-        _fail("--titles and --items are sizes of a load set, which --users asks for", status=_USAGE)
+        _fail("--titles and --items are sizes of a load-test data set, which --users asks for", status=_USAGE)
 
     settings = Settings.from_environment()
 

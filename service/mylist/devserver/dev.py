@@ -142,7 +142,7 @@ def _announcement(settings: Settings, mongodb: MongoServer | None, valkey: Valke
 
 def _seeding(mongodb: MongoServer, valkey: ValkeyServer | None) -> str:
     stores = f"MONGODB_URI={mongodb.uri}" + (f" REDIS_URL={valkey.uri}" if valkey else "")
-    return f"""# From another terminal: bring back what was removed of the sample, and add load
+    return f"""# From another terminal: bring back what was removed of the sample, or add a load-test data set
 {stores} make seed ARGS=--reset
 {stores} make seed ARGS="--users 1000"
 """
