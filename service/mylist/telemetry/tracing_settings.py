@@ -4,7 +4,6 @@ The Python SDK reads some in another unit than the standard's, some not at all, 
 value that it cannot use. So they are read here, and a value that cannot be used stops the start.
 """
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ _PARENT_BASED = "parentbased_"
 _DEFAULT_SAMPLER = "parentbased_traceidratio"
 _DEFAULT_RATIO = 0.01
 _PROTOCOL = "http/protobuf"
-_PROPAGATORS = frozenset({"tracecontext", "baggage", "none"})
+_PROPAGATORS = frozenset({"tracecontext", "baggage"})
 _DEFAULT_TIMEOUT_MS = 3000
 _MAX_TIMEOUT_MS = 60_000
 _DEFAULT_SCHEDULE_DELAY_MS = 5000
@@ -27,8 +26,6 @@ _MAX_QUEUE_SIZE = 1_000_000
 # Spans are encoded by a thread, which keeps the event loop waiting meanwhile: 12 ms for the SDK's batch of 512.
 _DEFAULT_BATCH_SIZE = 128
 _FILES = ("CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE")
-
-_logger = logging.getLogger(__name__)
 
 
 class TracingError(Exception):
@@ -87,7 +84,7 @@ def read_settings(environment: Mapping[str, str]) -> TracingSettings | None:
     for name in (f"OTEL_EXPORTER_OTLP_{infix}{each}" for infix in ("", "TRACES_") for each in _FILES):
         if name in given and not Path(given[name]).is_file():
             raise TracingError(f"{name} is {given[name]!r}; it may be a file, and there is none")
-    _warn_of_propagators(given)
+    _require_propagators(given)
     queue_size = _whole_number(given, "OTEL_BSP_MAX_QUEUE_SIZE", _DEFAULT_QUEUE_SIZE, _MAX_QUEUE_SIZE)
     return TracingSettings(
         sampling=_sampling(given),
@@ -157,14 +154,12 @@ def _export_timeout_ms(given: Mapping[str, str]) -> int:
     return min(of_traces if "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT" in given else of_all, of_batch)
 
 
-def _warn_of_propagators(given: Mapping[str, str]) -> None:
-    named = [each.strip() for each in given.get("OTEL_PROPAGATORS", "tracecontext").split(",")]
-    unknown = [each for each in named if each not in _PROPAGATORS]
-    if unknown or "tracecontext" not in named:
-        _logger.warning(
-            "OTEL_PROPAGATORS is %r; the context of a trace is read from W3C's traceparent alone",
-            given["OTEL_PROPAGATORS"],
-        )
+def _require_propagators(given: Mapping[str, str]) -> None:
+    """Refuse what is not in force: the context of a trace is read from W3C's headers, always and alone."""
+    value = given.get("OTEL_PROPAGATORS", "tracecontext")
+    named = {each.strip() for each in value.split(",")}
+    if "tracecontext" not in named or not named <= _PROPAGATORS:
+        raise TracingError(f"OTEL_PROPAGATORS is {value!r}; it may be tracecontext, with or without baggage")
 
 
 def _sampling(given: Mapping[str, str]) -> Sampling:
