@@ -64,7 +64,12 @@ def build_services(settings: Settings) -> Services:
         write_deadline=settings.mongodb_timeout,
         check_every=settings.freshness_check_every,
     )
-    catalogue = Catalogue(ContentStore(database), ttl=settings.catalogue_ttl, capacity=settings.catalogue_size)
+    catalogue = Catalogue(
+        ContentStore(database),
+        ttl=settings.catalogue_ttl,
+        capacity=settings.catalogue_size,
+        language=settings.catalogue_language,
+    )
     pages = PageCache(settings.page_memory * 1_000_000)
     tokens = None
     if settings.auth_mode == "jwt":

@@ -16,6 +16,7 @@ from mylist.http.request import current_request_id
 from mylist.lifecycle import Lifecycle
 from mylist.mongodb.database import MongoRefusedError
 from mylist.telemetry import logging_config, tracing
+from mylist.telemetry.tracing_settings import TracingError
 
 _MAX_BACKLOG = 2048
 """Connections that may wait to be accepted: enough for a burst of app starts."""
@@ -76,7 +77,7 @@ def run(settings: Settings, *, announce: Callable[[], None] = lambda: None) -> N
     os.environ.setdefault("SANIC_IGNORE_PRODUCTION_WARNING", "true")  # Sanic's hint at its own development mode
     try:
         tracing.start()
-    except tracing.TracingError as error:
+    except TracingError as error:
         raise StartupError(str(error)) from None
     try:
         services = build_services(settings)

@@ -102,9 +102,26 @@ def test_nothing_else_is_served(service: Service, path: str) -> None:
     assert (answer.status, answer.json()["code"]) == (404, "ROUTE_NOT_FOUND")
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_are_where_the_front_door_leads(client: httpx.Client, method: str) -> None:
+    answer = client.request(method, "/")
+
+    assert (answer.status_code, answer.headers["location"]) == (307, "docs")  # relative: right below any prefix
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+    assert client.request(method, "/", follow_redirects=True).headers["content-type"] == CONTENT_TYPES["/docs"]
+    for link in client.get("/").json().values():
+        assert client.get(f"/{link}").status_code == 200
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_front_door_is_only_read(client: httpx.Client, method: str) -> None:
+    answer = client.request(method, "/")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+
+
 def test_can_be_off(serve: Serve) -> None:
     with connect(serve(DOCS="false")) as client:
-        for path in CONTENT_TYPES:
+        for path in ("/", *CONTENT_TYPES):
             answer = client.get(path)
             assert (answer.status_code, answer.json()["code"]) == (404, "ROUTE_NOT_FOUND")
         assert client.get("/openapi.json").status_code == 200

@@ -74,18 +74,12 @@ def test_page_shows_every_route(page: Chrome, service: Service, client: httpx.Cl
 
 def test_page_adds_an_item(page: Chrome, service: Service, user: User) -> None:
     other_than_the_example = MOVIE_IDS[0]
-    wait = WebDriverWait(page, PATIENCE)
-    operation = page.find_element(By.ID, "operations-list-addItem")
-
-    def find(selector: str) -> Any:
-        return wait.until(lambda _: next(iter(operation.find_elements(By.CSS_SELECTOR, selector)), None))
+    find = try_out(page, "addItem")
 
     def fill(selector: str, text: str) -> None:
         find(selector).send_keys(Keys.CONTROL, "a")
         page.execute_cdp_cmd("Input.insertText", {"text": text})  # as pasted: Swagger UI takes its time for each key
 
-    find(".opblock-summary-control").click()
-    find(".try-out__btn").click()
     fill("[data-param-name='user-id'] input", user.id)
     fill("textarea", json.dumps({"contentId": other_than_the_example, "contentType": "movie"}))
     find(".execute").click()
@@ -96,6 +90,37 @@ def test_page_adds_an_item(page: Chrome, service: Service, user: User) -> None:
     assert f"{service.url}/api/mylist/add" in requested
     assert all(url.startswith(f"{service.url}/") for url in requested)
     assert complaints == []
+
+
+def try_out(page: Chrome, operation_id: str) -> Any:
+    """Open the form of an operation; returns a function that finds an element of it."""
+    wait = WebDriverWait(page, PATIENCE)
+    operation = page.find_element(By.ID, f"operations-list-{operation_id}")
+
+    def find(selector: str) -> Any:
+        return wait.until(lambda _: next(iter(operation.find_elements(By.CSS_SELECTOR, selector)), None))
+
+    page.execute_script("arguments[0].click()", find(".opblock-summary-control"))
+    page.execute_script("arguments[0].click()", find(".try-out__btn"))
+    return find
+
+
+def test_page_fills_in_two_lines_to_import(page: Chrome, client: httpx.Client) -> None:
+    operation: Any = client.get("/openapi.json").json()["paths"]["/api/mylist/import"]["post"]
+    [media] = operation["requestBody"]["content"].values()
+
+    shown = try_out(page, "importItems")("textarea").get_attribute("value")
+
+    assert shown.strip() == media["example"].strip()
+    assert len(shown.strip().splitlines()) == 2
+
+
+def test_page_fills_in_no_filter(page: Chrome) -> None:
+    find = try_out(page, "getItems")
+
+    assert find("[data-param-name='user-id'] input").get_attribute("value") == "507f1f77bcf86cd799439011"
+    assert find("[data-param-name='genre'] input").get_attribute("value") == ""
+    assert find("[data-param-name='sort'] select").get_attribute("value") == ""
 
 
 def test_page_runs_and_asks_nothing_that_is_not_its_own(page: Chrome) -> None:

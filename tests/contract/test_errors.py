@@ -325,7 +325,6 @@ class TestRoutes:
     @pytest.mark.parametrize(
         "path",
         [
-            "/",
             "/api",
             "/api/mylist",
             "/api/mylist/",

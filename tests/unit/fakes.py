@@ -265,9 +265,11 @@ class FakeCatalogue:
     Attributes:
         titles: by content key.
         asked: the keys of each look-up of entries.
+        title_order: as the port has it.
     """
 
     def __init__(self, titles: Mapping[bytes, Title]) -> None:
+        self.title_order = "of the tests"
         self.titles = dict(titles)
         self.asked: list[Sequence[bytes]] = []
 

@@ -124,7 +124,7 @@ def _operation(route: Route, method: str, *, by_token: bool) -> Json:
         responses["401"] = _response(401, None if is_head else Answer(ErrorResponse))
         responses["401"]["headers"] |= WWW_AUTHENTICATE
     if route.body:
-        content = {each: {"schema": _reference_to(route.body.struct)} for each in route.body.media_types}
+        content = _content(route.body.media_types, route.body.example, _reference_to(route.body.struct))
         operation["requestBody"] = {"required": True, "content": content}
     return operation
 
@@ -135,9 +135,14 @@ def _response(status: int, answer: Answer | None) -> Json:
     if answer and bodies:
         references = [_reference_to(each) for each in bodies]
         schema = references[0] if len(references) == 1 else {"anyOf": references}
-        # Of JSON Lines it is the schema of a line: OpenAPI 3.1 has no word for a sequence of them.
-        response["content"] = {answer.content_type: {"schema": schema}}
+        response["content"] = _content([answer.content_type], answer.example, schema)
     return response
+
+
+def _content(media_types: Sequence[str], example: str, schema: Json) -> Json:
+    # Of JSON Lines it is the schema of a line: OpenAPI 3.1 has no word for a sequence of them.
+    media = {"schema": schema} | ({"example": example} if example else {})
+    return dict.fromkeys(media_types, media)
 
 
 def _bodies(answer: Answer) -> tuple[type[msgspec.Struct], ...]:

@@ -81,14 +81,20 @@ SELECTION: list[Json] = [
     {
         "name": "genre",
         "in": "query",
-        "description": "Only items of this genre, in upper or lower case; one that no movie or show has is refused.",
+        # Without an example, which the documentation page would fill in, and filter by.
+        "description": (
+            "Only items of this genre, such as `SciFi`, in upper or lower case; one that no movie or show has is "
+            "refused."
+        ),
         "schema": {"type": "string", "minLength": 1, "maxLength": MAX_GENRE_LENGTH},
-        "example": "SciFi",
     },
     {
         "name": "sort",
         "in": "query",
-        "description": "What the items are sorted by; `addedAt` unless given.",
+        "description": (
+            "What the items are sorted by; `addedAt` unless given. `title` is the `sortTitle` where there is one, else "
+            "the title without its leading article; accents make no difference."
+        ),
         "schema": {"type": "string", "enum": list(SORTS)},
     },
     {
@@ -119,6 +125,8 @@ CONTENT_ID: Json = {
     "schema": {"type": "string"},
     "example": "507f1f77bcf86cd799439012",
 }
+LISTED_ID: Json = CONTENT_ID | {"example": "507f1f77bcf86cd799439013"}
+"""With an example that is on the list of the sample."""
 REQUEST_ID: Json = {
     "X-Request-ID": {
         "description": "The one of the request if it had a usable one, else a new one; log lines have it too.",

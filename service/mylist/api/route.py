@@ -28,11 +28,13 @@ class Answer:
         body: the struct of the body, several that it may be, or None for an answer without a body.
         headers: OpenAPI's header objects, by name.
         content_type: of the body.
+        example: of the body; empty where the struct has examples, or needs none.
     """
 
     body: type[msgspec.Struct] | tuple[type[msgspec.Struct], ...] | None = None
     headers: Mapping[str, Any] = field(default_factory=dict)
     content_type: str = JSON
+    example: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,13 @@ class Body:
         struct: what the OpenAPI document says of it.
         parse: decodes it, given the bytes and the media type; None where the handler reads the body by itself.
         media_types: those that the body may have, the usual one first.
+        example: of the body; empty where the struct has examples.
     """
 
     struct: type[msgspec.Struct]
     parse: Callable[[bytes, str], Any] | None = None
     media_types: Sequence[str] = (JSON,)
+    example: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,9 +36,12 @@ def register_routes(app: Sanic[Any, Any], *, auth_mode: str, with_docs: bool) ->
     _add_tool(app, metrics.expose, "/metrics")
     _add_tool(app, _openapi(document(ROUTES, auth_mode)), "/openapi.json")
     if with_docs:
-        for path, handler in docs.handlers().items():
+        pages = docs.handlers()
+        for path, handler in pages.items():
             # The links of the page are relative to /docs, not to /docs/.
             _add_tool(app, handler, path, strict_slashes=True)
+        if pages:
+            _add_tool(app, docs.lead_there, "/")
 
 
 def _openapi(body: bytes) -> Handler:
@@ -55,7 +58,7 @@ def _add_tool(
     *,
     strict_slashes: bool = False,
 ) -> None:
-    name = path.strip("/").replace("/", "-").replace(".", "-")
+    name = path.strip("/").replace("/", "-").replace(".", "-") or "root"
     endpoint = Endpoint(handler=handler, labels=RouteLabels(route_template(path), "other"))
     _add(app, endpoint, path, ("GET", "HEAD"), name=name, strict_slashes=strict_slashes)
 

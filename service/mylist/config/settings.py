@@ -25,6 +25,7 @@ from mylist.config.browser_policy import ANY_ORIGIN, UnusableOriginError, parse_
 from mylist.config.public_key import read_pem
 from mylist.config.redis_timing import DEFAULT_REDIS_TIMEOUT_S, max_redis_timeout
 from mylist.config.redis_url import SCHEMES, RedisKind, RedisUrlError, parse_redis_url
+from mylist.domain.articles import Language
 
 _MASK = "********"
 _MIN_SECRET_BYTES = 32  # of a secret for HS256 (RFC 7518, section 3.2)
@@ -165,6 +166,9 @@ class Settings:
     catalogue_size: Annotated[int, "Movies and shows that one process keeps rendered.", Meta(ge=100, le=1_000_000)] = (
         20_000
     )
+    catalogue_language: Annotated[
+        Language, "Language of the titles, whose leading articles do not count when lists are sorted by title."
+    ] = "en"
 
     page_memory: Annotated[
         int, "Megabytes of rendered pages that one process keeps for unchanged lists; 0 for none.", Meta(ge=0, le=4096)

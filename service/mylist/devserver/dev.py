@@ -100,7 +100,7 @@ def _serve(settings: Settings, signals: _StopSignals, announcement: str) -> None
 
 async def _seed(settings: Settings) -> None:
     async with open_database(settings) as database:
-        await sample.seed(database)
+        await sample.seed(database, settings)
 
 
 @contextmanager
@@ -137,8 +137,16 @@ def _announcement(settings: Settings, mongodb: MongoServer | None, valkey: Valke
         lines.append(f"  Redis    {valkey.uri}  ({valkey.name})")
     lines.append(_examples(url, settings))
     if mongodb:
-        lines.append(f'# Fill it, from another terminal\nMONGODB_URI={mongodb.uri} make seed ARGS="--users 1000"\n')
+        lines.append(_seeding(mongodb, valkey))
     return "\n".join([*lines, "Ctrl-C ends it all.\n\n"])
+
+
+def _seeding(mongodb: MongoServer, valkey: ValkeyServer | None) -> str:
+    stores = f"MONGODB_URI={mongodb.uri}" + (f" REDIS_URL={valkey.uri}" if valkey else "")
+    return f"""# From another terminal: bring back what was removed of the sample, or add a load-test data set
+{stores} make seed ARGS=--reset
+{stores} make seed ARGS="--users 1000"
+"""
 
 
 def _examples(url: str, settings: Settings) -> str:

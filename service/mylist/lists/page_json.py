@@ -42,9 +42,9 @@ def page_json(user_id: str, request: PageRequest, total: int, items: Sequence[tu
     return b"".join(parts)
 
 
-def query_json(user_id: str, query: ItemsQuery, page: QueryPage) -> tuple[bytes, str]:
+def query_json(user_id: str, query: ItemsQuery, page: QueryPage, title_order: str) -> tuple[bytes, str]:
     """Return the body of one page of a query's result, and its `Link` header."""
-    cursor = encode_cursor(page.end, user_id, query.list_query) if page.end else None
+    cursor = encode_cursor(page.end, user_id, query.list_query, title_order) if page.end else None
     return _query_body(user_id, query, page, cursor), _link(query, page.total, cursor)
 
 

@@ -75,7 +75,13 @@ class ListStore(Protocol):
 
 
 class Catalogue(Protocol):
-    """Movies and shows; `mylist.catalogue.catalogue.Catalogue` is the one that keeps them in the process."""
+    """Movies and shows; `mylist.catalogue.catalogue.Catalogue` is the one that keeps them in the process.
+
+    Attributes:
+        title_order: names the order of the entries' titles; a position in one order is none in another.
+    """
+
+    title_order: str
 
     async def entries(self, keys: Sequence[bytes]) -> list[CatalogueEntry]:
         """Return the entry of each content key, in the order of the keys."""

@@ -142,9 +142,10 @@ class ListReader:
 
     async def _render_query(self, user_id: str, request: ItemsQuery, packed: PackedList, source: bytes) -> RenderedPage:
         query, (page, page_size) = request.list_query, request.page_request
-        start = decode_cursor(request.cursor, user_id, query) if request.cursor else (page - 1) * page_size
+        title_order = self._catalogue.title_order
+        start = decode_cursor(request.cursor, user_id, query, title_order) if request.cursor else (page - 1) * page_size
         result = await self._select(packed, query, start, page_size, ids_only=request.ids_only)
-        body, link = query_json(user_id, request, result)
+        body, link = query_json(user_id, request, result, title_order)
         return RenderedPage(source, body, etag_of(body), result.fresh_until, link)
 
     async def _select(

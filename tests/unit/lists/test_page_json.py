@@ -80,10 +80,10 @@ def test_a_page_without_items_is_an_empty_list() -> None:
 def test_a_page_of_a_query_has_its_number_and_the_cursor_of_the_next() -> None:
     query = query_of("sort=title&page=2&pageSize=1")
     end = CursorPosition(b"alien", content_id(7))
-    body, link = query_json("us:er", query, QueryPage([RECORD], [ENTRY], total=3, end=end, fresh_until=0))
+    body, link = query_json("us:er", query, QueryPage([RECORD], [ENTRY], total=3, end=end, fresh_until=0), "order")
 
     answer = data(body)
-    assert decode_cursor(answer.pop("nextCursor"), "us:er", query.list_query) == end
+    assert decode_cursor(answer.pop("nextCursor"), "us:er", query.list_query, "order") == end
     assert answer == {"items": [ITEM], "total": 3, "page": 2, "pageSize": 1, "totalPages": 3}
     same = {"sort": "title", "order": "asc", "pageSize": "1"}
     assert links(link) == {
@@ -97,7 +97,7 @@ def test_a_page_of_a_query_has_its_number_and_the_cursor_of_the_next() -> None:
 def test_a_page_from_a_cursor_has_no_number() -> None:
     query = query_of("type=movie&genre=drama&cursor=&view=ids&pageSize=1")
     end = CursorPosition(-ADDED_AT, content_id(7))
-    body, link = query_json("us:er", query, QueryPage([RECORD], None, total=3, end=end, fresh_until=0))
+    body, link = query_json("us:er", query, QueryPage([RECORD], None, total=3, end=end, fresh_until=0), "order")
 
     answer = data(body)
     cursor = answer.pop("nextCursor")
@@ -109,16 +109,17 @@ def test_a_page_from_a_cursor_has_no_number() -> None:
 def test_the_last_page_of_a_query_has_no_next() -> None:
     last = QueryPage([RECORD], [ENTRY], total=2, end=None, fresh_until=0)
 
-    body, link = query_json("us:er", query_of("order=asc&page=2&pageSize=1"), last)
+    body, link = query_json("us:er", query_of("order=asc&page=2&pageSize=1"), last, "order")
     assert data(body)["nextCursor"] is None
     assert set(links(link)) == {"first", "prev", "last"}
-    body, link = query_json("us:er", query_of("cursor=abc&pageSize=1"), last)
+    body, link = query_json("us:er", query_of("cursor=abc&pageSize=1"), last, "order")
     assert data(body)["nextCursor"] is None
     assert set(links(link)) == {"first"}
 
 
 def test_the_page_before_one_beyond_the_end_is_the_last() -> None:
-    _, link = query_json("user", query_of("order=asc&page=9"), QueryPage([], [], total=21, end=None, fresh_until=0))
+    none = QueryPage([], [], total=21, end=None, fresh_until=0)
+    _, link = query_json("user", query_of("order=asc&page=9"), none, "order")
 
     assert {relation: each["page"] for relation, each in links(link).items()} == {
         "first": "1",

@@ -13,9 +13,12 @@ from sanic import HTTPResponse
 
 from mylist.http.dispatch import Handler
 from mylist.http.request import ApiRequest
-from mylist.http.responses import File, file_response
+from mylist.http.responses import File, file_response, json_response
 
 _JAVASCRIPT = "text/javascript; charset=utf-8"
+
+_LINKS = b'{"docs":"docs","openapi":"openapi.json","health":"health"}'
+"""Relative, as is the redirect: a gateway may serve all of it below a path of its own."""
 
 _logger = logging.getLogger(__name__)
 
@@ -36,6 +39,11 @@ def handlers() -> Mapping[str, Handler]:
         "/docs/swagger-ui.css": File((swagger_ui / "swagger-ui.css").read_bytes(), "text/css; charset=utf-8"),
     }
     return {path: _handler(file) for path, file in pages.items()}
+
+
+async def lead_there(request: ApiRequest) -> HTTPResponse:
+    """Redirect whoever asks for `/` to the page; who follows no redirect has links."""
+    return json_response(request, _LINKS, status=307, headers={"location": "docs"})
 
 
 def _swagger_ui() -> Path | None:

@@ -52,7 +52,7 @@ async def add(request: ApiRequest, user_id: str, addition: tuple[RequestedId, Co
     operation="removeItem",
     summary="Remove an item from the list",
     kind="write",
-    parameters=[parameters.CONTENT_ID],
+    parameters=[parameters.LISTED_ID],
     answers={200: Answer(schemas.RemoveResponse)},
     errors=[400, 404, 503],
 )

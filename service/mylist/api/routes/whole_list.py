@@ -42,6 +42,16 @@ IMPORT_TYPES = (
     "application/json-lines",
 )
 
+# Of the sample: the first is not on its list, the second is.
+_LINES_EXAMPLE = """\
+{"contentId":"507f1f77bcf86cd799439012","contentType":"movie","addedAt":"2024-01-20T10:30:00.000Z"}
+{"contentId":"507f1f77bcf86cd7994390a1","contentType":"tvshow","addedAt":"2024-01-17T20:01:00.000Z"}
+"""
+_OUTCOMES_EXAMPLE = """\
+{"line":1,"contentId":"507f1f77bcf86cd799439012","outcome":"added"}
+{"line":2,"contentId":"507f1f77bcf86cd7994390a1","outcome":"existing"}
+"""
+
 _encode = msgspec.json.Encoder().encode
 _encode_lines = msgspec.json.Encoder().encode_lines
 
@@ -93,7 +103,7 @@ async def _seen(request: ApiRequest, user_id: str, if_match: str) -> set[Content
     operation="getExport",
     summary="The whole list as JSON Lines, newest first",
     kind="read",
-    answers={200: Answer(ExportedItem, headers=parameters.X_CACHE, content_type=JSON_LINES)},
+    answers={200: Answer(ExportedItem, headers=parameters.X_CACHE, content_type=JSON_LINES, example=_LINES_EXAMPLE)},
     errors=[400, 503],
 )
 async def export(request: ApiRequest, user_id: str) -> HTTPResponse:
@@ -123,8 +133,8 @@ def _import_mode(request: ApiRequest) -> str:
     kind="import",
     parameters=[parameters.MODE],
     query=_import_mode,
-    body=Body(ImportLine, media_types=IMPORT_TYPES),
-    answers={200: Answer(ImportedLine, content_type=JSON_LINES)},
+    body=Body(ImportLine, media_types=IMPORT_TYPES, example=_LINES_EXAMPLE),
+    answers={200: Answer(ImportedLine, content_type=JSON_LINES, example=_OUTCOMES_EXAMPLE)},
     errors=[400, 413, 415, 422, 503],
 )
 async def import_(request: ApiRequest, user_id: str, mode: str) -> HTTPResponse:
