@@ -74,9 +74,8 @@ async def test_many_items_are_added_removed_and_found_in_one_go(either: ports.Li
     await either.insert(user_id, item(1))
 
     assert await either.insert_many(user_id, [item(0), item(1, added_at=99), item(2)]) == {item(1).content_id}
-    assert await either.find_many(user_id, [item(number).content_id for number in range(4)]) == {
-        item(number).content_id for number in range(3)
-    }
+    found = await either.find_many(user_id, [item(number).content_id for number in range(4)])
+    assert set(found) == {item(number) for number in range(3)}
     await either.delete_many(user_id, [item(number).content_id for number in (0, 2, 3)])
     assert await either.load(user_id) == [item(1)]
 
@@ -121,10 +120,8 @@ async def test_nothing_asked_of_a_list_sees_what_was_removed(either: ports.ListS
     assert await either.load(user_id) == [item(2), item(3)]
     assert await either.count(user_id, limit=9) == 2
     assert await either.find(user_id, item(0).content_id) is None
-    assert await either.find_many(user_id, [item(number).content_id for number in range(4)]) == {
-        item(2).content_id,
-        item(3).content_id,
-    }
+    found = await either.find_many(user_id, [item(number).content_id for number in range(4)])
+    assert set(found) == {item(2), item(3)}
     assert await either.delete_all(user_id) == 2
     assert await either.delete_all(user_id) == 0
     assert await either.load(user_id) == []

@@ -38,7 +38,7 @@ def register_routes(app: Sanic[Any, Any], *, auth_mode: str, with_docs: bool) ->
     _add_tool(app, _openapi(document(ROUTES, auth_mode)), "/openapi.json")
     if with_docs:
         for path, handler in docs.handlers().items():
-            # The links of the page are relative to /docs, not to /docs/.
+            # The links of the page are relative, so /docs and /docs/ are two pages.
             _add_tool(app, handler, path, strict_slashes=True)
 
 
@@ -58,7 +58,7 @@ def _add_tool(  # noqa: PLR0913 - private, one line per part of a route
     ignore_body: bool = False,
     strict_slashes: bool = False,
 ) -> None:
-    name = path.strip("/").replace("/", "-").replace(".", "-")
+    name = path.removeprefix("/").replace("/", "-").replace(".", "-")
     endpoint = Endpoint(handler=handler, labels=RouteLabels(route_template(path), "other"))
     _add(app, endpoint, path, methods, name=name, ignore_body=ignore_body, strict_slashes=strict_slashes)
 

@@ -1,1 +1,3 @@
-SwaggerUIBundle({ url: "openapi.json", dom_id: "#documentation" });
+// Relative to this file, which is the same whether the page's address ends in a slash or not.
+const url = new URL("../openapi.json", document.currentScript.src).href;
+SwaggerUIBundle({ url, dom_id: "#documentation" });

@@ -15,6 +15,7 @@ from mylist.http.dispatch import Handler
 from mylist.http.request import ApiRequest
 from mylist.http.responses import File, file_response
 
+_HTML = "text/html; charset=utf-8"
 _JAVASCRIPT = "text/javascript; charset=utf-8"
 
 _logger = logging.getLogger(__name__)
@@ -29,8 +30,10 @@ def handlers() -> Mapping[str, Handler]:
     if swagger_ui is None:
         _logger.warning("DOCS is true, but /docs is not served: Swagger UI's files are not installed (locks/docs.txt)")
         return {}
+    page = (ours / "page.html").read_bytes()
     pages = {
-        "/docs": File((ours / "page.html").read_bytes(), "text/html; charset=utf-8"),
+        "/docs": File(page, _HTML),
+        "/docs/": File(page.replace(b'"docs/', b'"'), _HTML),  # its links are relative: they begin a step further down
         "/docs/start.js": File((ours / "start.js").read_bytes(), _JAVASCRIPT),
         "/docs/swagger-ui-bundle.js": File((swagger_ui / "swagger-ui-bundle.js").read_bytes(), _JAVASCRIPT),
         "/docs/swagger-ui.css": File((swagger_ui / "swagger-ui.css").read_bytes(), "text/css; charset=utf-8"),
