@@ -87,7 +87,6 @@ class TestFiles:
 @pytest.mark.parametrize(
     "path",
     [
-        "/docs//",
         "/docs/page.html",
         "/docs/__init__.py",
         "/docs/swagger-ui-bundle.js/",

@@ -38,8 +38,8 @@ def register_routes(app: Sanic[Any, Any], *, auth_mode: str, with_docs: bool) ->
     _add_tool(app, _openapi(document(ROUTES, auth_mode)), "/openapi.json")
     if with_docs:
         for path, handler in docs.handlers().items():
-            # The links of the page are relative, so /docs and /docs/ are two pages.
-            _add_tool(app, handler, path, strict_slashes=True)
+            # A file has no slash at its end; the page may have one.
+            _add_tool(app, handler, path, strict_slashes=path != "/docs")
 
 
 def _openapi(body: bytes) -> Handler:
@@ -58,7 +58,7 @@ def _add_tool(  # noqa: PLR0913 - private, one line per part of a route
     ignore_body: bool = False,
     strict_slashes: bool = False,
 ) -> None:
-    name = path.removeprefix("/").replace("/", "-").replace(".", "-")
+    name = path.strip("/").replace("/", "-").replace(".", "-")
     endpoint = Endpoint(handler=handler, labels=RouteLabels(route_template(path), "other"))
     _add(app, endpoint, path, methods, name=name, ignore_body=ignore_body, strict_slashes=strict_slashes)
 

@@ -88,5 +88,5 @@ def test_consent_is_a_word_or_the_name_of_the_list(conditions: Conditions) -> No
 
 @pytest.mark.parametrize("conditions", [UNCONDITIONAL, Conditions(if_none_match=OTHER)])
 def test_nothing_else_is_consent(conditions: Conditions) -> None:
-    with pytest.raises(ConfirmationRequiredError, match="^All would go: send If-Match with the ETag"):
+    with pytest.raises(ConfirmationRequiredError, match=r"^All would go: send If-Match with the ETag"):
         conditions.require_consent("All would go")
