@@ -95,7 +95,7 @@ async def test_a_date_is_mended_and_told_of_and_brings_nothing_back(either: port
     await either.insert_many(user_id, [item(1), item(2)])
     await either.delete(user_id, item(2).content_id)
     told, _ = await either.changes(user_id, FEED_START, removals_after=None, max_changes=9)
-    await either.redate_many(user_id, [item(1, added_at=50), item(2, added_at=50), item(3, added_at=50)])
+    assert await either.redate_many(user_id, [item(number, added_at=50) for number in (1, 2, 3)]) == 1
     anew, _ = await either.changes(user_id, max(each.position for each in told), removals_after=None, max_changes=9)
 
     assert await either.load(user_id) == [item(1, added_at=50)]

@@ -158,12 +158,15 @@ class FakeListStore:
         known = known_removals or {}
         return {each.content_id for each in items if not self._insert(user_id, each, known.get(each.content_id))}
 
-    async def redate_many(self, user_id: str, items: Sequence[Item]) -> None:
+    async def redate_many(self, user_id: str, items: Sequence[Item]) -> int:
         await self._begin_write("redate_many")
+        listed = 0
         for each in items:
             document = self._lists.get(user_id, {}).get(each.content_id)
             if document and document.added_at is not None:
                 document.added_at, document.changed_at = each.added_at, self._stamp()
+                listed += 1
+        return listed
 
     async def delete(self, user_id: str, content_id: ContentId) -> None:
         await self._begin_write("delete")

@@ -61,8 +61,8 @@ class ListStore(Protocol):
     ) -> set[ContentId]:
         """Add items; returns the ids of those that were on the list, or removed after their `known_removals` (ms)."""
 
-    async def redate_many(self, user_id: str, items: Sequence[Item]) -> None:
-        """Give items that are on the list their `added_at`."""
+    async def redate_many(self, user_id: str, items: Sequence[Item]) -> int:
+        """Give items that are on the list their `added_at`; returns how many are on it."""
 
     async def delete(self, user_id: str, content_id: ContentId) -> None:
         """Remove an item; raises `ItemNotInListError`."""

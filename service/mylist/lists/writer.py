@@ -287,9 +287,10 @@ class ListWriter:
         known_removals = await self._known_removals(user_id, wanted, conditions)
         async with self._changing(user_id) as cached_items:
             existing = {each.content_id: each for each in await self._store.find_many(user_id, wanted)}
-            to_redate = [wanted[each] for each in redated if _has_another_date(wanted.get(each), existing.get(each))]
-            if to_redate:
-                await self._store.redate_many(user_id, to_redate)
+            dated = await self._redate(
+                user_id,
+                [wanted[each] for each in redated if _has_another_date(wanted.get(each), existing.get(each))],
+            )
             to_insert = [item for item in wanted.values() if item.content_id not in existing]
             if capped and to_insert:
                 total = await self._count(user_id, cached_items, limit=self.max_items)
@@ -300,7 +301,7 @@ class ListWriter:
             known,
             existing=existing.keys() | duplicates,
             added={item.content_id for item in to_insert} - duplicates,
-            dated={item.content_id for item in to_redate},
+            dated=dated,
             removed_since=removed_since,
         ).outcomes(items)
 
@@ -362,6 +363,13 @@ class ListWriter:
                 if each.delivered in state.delivered:
                     known[each.content_id] = max(each.changed_at, state.oldest_needed)
         return known
+
+    async def _redate(self, user_id: str, items: Sequence[Item]) -> set[ContentId]:
+        """Give items their dates; return the ids of those that have them now. Another client may have removed some."""
+        content_ids = {each.content_id for each in items}
+        if not items or await self._store.redate_many(user_id, items) == len(items):
+            return content_ids
+        return {each.content_id for each in await self._store.find_many(user_id, content_ids) if each in items}
 
     async def _not_on_list(self, user_id: str, content_ids: set[ContentId]) -> set[ContentId]:
         if not content_ids:

@@ -127,8 +127,8 @@ class ListStore:
                 return {items[each["index"]].content_id for each in failures}
         return set()
 
-    async def redate_many(self, user_id: str, items: Sequence[Item]) -> None:
-        """Give items that are on the list their `added_at`, in one round trip; what is not on it stays off it.
+    async def redate_many(self, user_id: str, items: Sequence[Item]) -> int:
+        """Give items that are on the list their `added_at`, in one round trip; return how many are on it.
 
         Raises:
             OutcomeUnknownError: MongoDB did not answer; any of the items may have another date.
@@ -141,7 +141,7 @@ class ListStore:
             for item in items
         ]
         with self._database.operation("redate_many", writes=True):
-            await self._collection.bulk_write(updates, ordered=False)
+            return (await self._collection.bulk_write(updates, ordered=False)).matched_count
 
     async def delete_many(self, user_id: str, content_ids: Iterable[ContentId]) -> int:
         """Remove items by their content ids in one round trip; return how many were on the list.

@@ -1,5 +1,6 @@
 """Importing a list: what becomes of each line, and of the list when an import cannot go on."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 
 import pytest
@@ -260,6 +261,17 @@ class TestReplacing:
 
         assert (told.count("dated"), told[-1]) == (1, "existing")
         assert item(1, added_at=50) in world.store.items(USER)
+
+    async def test_does_not_say_that_it_dated_what_another_client_removed_meanwhile(self) -> None:
+        world = World(item(1), item(2))
+        world.store.hold.clear()
+        replacing = asyncio.create_task(outcomes(world.replace([item(1, added_at=50), item(2, added_at=60)])))
+        await world.store.reached.wait()
+        world.store.take_off(USER, content_id(1))
+        world.store.hold.set()
+
+        assert await replacing == ["existing", "dated"]
+        assert world.store.items(USER) == [item(2, added_at=60)]
 
     @pytest.mark.parametrize("total", [0, 1, 3])
     async def test_of_another_number_of_items_than_was_said_changes_nothing(self, total: int) -> None:
