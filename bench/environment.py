@@ -73,13 +73,13 @@ class Stores:
 
     @property
     def mongodb_uri(self) -> str:
-        """The address of the database with the load set."""
+        """The address of the database with the load-test data set."""
         return self.mongodb.database(_DATABASE)
 
 
 @contextmanager
 def stores(folder: Path) -> Iterator[Stores]:
-    """Start MongoDB with a load set and an empty Redis, and end them."""
+    """Start MongoDB with a load-test data set and an empty Redis, and end them."""
     opened = Stores(folder, MongoServer(folder / "mongodb"), ValkeyServer(folder / "redis"))
     with running(opened.mongodb, opened.redis):
         _seed(opened, users=USERS, titles=TITLES_OF_USERS)
@@ -113,7 +113,7 @@ class Environment:
 
     @property
     def mongodb_uri(self) -> str:
-        """The address of the database with the load set."""
+        """The address of the database with the load-test data set."""
         return self._stores.mongodb_uri
 
     @property
@@ -177,7 +177,7 @@ class Environment:
 
     def _warm(self, service: Service) -> None:
         with Client(service.url) as client, self.etags.open("w") as file:
-            wait_until(lambda: _is_believed(client), within=_TIMEOUT_S)
+            wait_until(lambda: _is_trusted(client), within=_TIMEOUT_S)
             for user in map(user_id, range(1, USERS + 1)):
                 client.measure(request("GET", "/api/mylist/items", user=user), status=200)
                 file.write(f"{user} {client.answer.headers['etag']}\n")
@@ -190,7 +190,7 @@ class Environment:
         self._stack.callback(process.terminate)
 
 
-def _is_believed(client: Client) -> bool:
-    """Return whether the service believes what is cached."""
+def _is_trusted(client: Client) -> bool:
+    """Return whether the service trusts what is cached."""
     client.measure(request("GET", "/api/mylist/stats", user=user_id(1)), status=200)
     return client.answer.headers["x-cache"] == "hit"

@@ -80,7 +80,7 @@ def judge(threshold: Threshold, samples: Samples) -> Verdict:
 def undisturbed(measured: Mapping[str, Samples]) -> list[Verdict]:
     """Hold what says that the machine was busy with something else against what a run needs.
 
-    A service that is held up for long stops believing the cache, and then it is MongoDB that is measured.
+    A service that is held up for long stops trusting the cache, and then it is MongoDB that is measured.
     """
     shares = [
         median(quantity(sample, "cached") for sample in rounds)

@@ -25,7 +25,7 @@ class Case:
         requests: the kind; see `requests.lua`.
         of: the case that it is compared with; None for one that others are compared with.
         connections: how many are open.
-        lists: whose lists are asked for, when not those of the load set.
+        lists: whose lists are asked for, when not those of the load-test data set.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Who uses the service and what they want: people and titles of a load set, drawn by popularity."""
+"""Who uses the service and what they want: people and titles of a load-test data set, drawn by popularity."""
 
 import random
 from collections.abc import Callable, Collection
@@ -17,8 +17,8 @@ _DRAWS = 100
 class Zipf:
     """Numbers from 1, of which the k-th is drawn nearly as often as 1 / (k + shift).
 
-    Without a shift it is Zipf's law as the load set draws its lists by; with one (Mandelbrot's form of it) the first
-    `shift` numbers are about equally frequent.
+    Without a shift it is Zipf's law, by which the load-test data set draws its lists. With one (Mandelbrot's form of
+    it) the first `shift` numbers are about equally frequent.
     """
 
     def __init__(self, count: int, shift: float = 0.0, *, uniform: Callable[[], float] = random.random) -> None:
@@ -43,7 +43,7 @@ class Title:
 
 
 class Population:
-    """The people of a load set and the titles that they may want."""
+    """The people of a load-test data set and the titles that they may want."""
 
     def __init__(self, people: int, titles: int) -> None:
         self._people = Zipf(people, shift=_EVEN_PEOPLE * people)

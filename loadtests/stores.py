@@ -1,4 +1,4 @@
-"""MongoDB and Redis of a run's own, filled with the load set.
+"""MongoDB and Redis of a run's own, filled with the load-test data set.
 
 Filling takes a minute, so it is done once for each size, and each run works on a copy.
 """

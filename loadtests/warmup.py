@@ -12,7 +12,7 @@ from mylist.seeding.synthetic_data import user_id
 
 _CONCURRENCY = 16
 _TIMEOUT_S = 10.0
-"""Seconds that a service may take to believe its Redis."""
+"""Seconds that a service may take to trust its Redis."""
 _POLL_INTERVAL_S = 0.1
 
 

@@ -19,7 +19,7 @@ HIT_RATIO = graph(
 READS = graph(
     title="Reads by result",
     description="Reads of lists a second: hit came from Redis; miss was loaded and cached; fenced was loaded because a "
-    "change or another load was under way; bypassed was loaded because Redis is away or not to be believed.",
+    "change or another load was under way; bypassed was loaded because Redis is away or not trusted.",
     unit="reqps",
     queries=(Query(rate(service(_READS), "result"), "{{result}}"),),
     stacked=True,

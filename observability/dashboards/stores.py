@@ -12,7 +12,7 @@ _BREAKER = "mylist_breaker_state"
 
 BREAKERS = timeline(
     title="Does the service ask the stores?",
-    description="The worst of the processes. closed: all goes through. half open: Redis is asked and not believed. "
+    description="The worst of the processes. closed: all goes through. half open: Redis is asked and not trusted. "
     "open: the store is away and not asked.",
     unit="none",
     queries=(

@@ -114,7 +114,7 @@ def _seed(arguments: argparse.Namespace) -> None:
         except InvalidSyntheticDataError as error:
             _fail(str(error), status=_USAGE)
     elif arguments.titles is not None or arguments.items is not None:
-        _fail("--titles and --items are sizes of a load set, which --users asks for", status=_USAGE)
+        _fail("--titles and --items are sizes of a load-test data set, which --users asks for", status=_USAGE)
 
     async def seed() -> sample.Seeded:
         async with open_database(Settings.from_environment()) as database:

@@ -181,7 +181,7 @@ CONTRADICTIONS = [
         {**_EXTERNAL, "seed.enabled": True},
     ),
     Contradiction(
-        "seed.titles and seed.items are sizes of a load set, which seed.users asks for",
+        "seed.titles and seed.items are sizes of a load-test data set, which seed.users asks for",
         {"seed.enabled": True, "seed.items": 5},
     ),
     Contradiction(

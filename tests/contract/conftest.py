@@ -54,7 +54,7 @@ def titles(database: Database[dict[str, object]]) -> None:
 
 @pytest.fixture(scope="module")
 def client(service: Service, titles: None) -> Iterator[httpx.Client]:  # noqa: ARG001 - there before the first call
-    """Calls the service, which believes its cache."""
+    """Calls the service, which trusts its cache."""
     with connect(service, transport=PatientTransport()) as client:
         caches = [User(client, "first").stats().headers["x-cache"] for _ in range(2)]
         assert caches[1] == "hit"
@@ -68,7 +68,7 @@ def user(client: httpx.Client, user_id: str) -> User:
 
 
 class PatientTransport(httpx.HTTPTransport):
-    """Asks again while a read is bypassed: a process that has just started, or was held up, does not believe its cache.
+    """Asks again while a read is bypassed: a process that has just started, or was held up, does not trust its cache.
 
     What a test expects of the cache then does not depend on how busy the machine is.
     """

@@ -50,7 +50,7 @@ def before(service: Service) -> Metrics:
 
 
 def in_which(service: Service, client: httpx.Client, act: Callable[[User], None]) -> Callable[..., float]:
-    """Has a new user act until the service believes its cache all the while; returns what counts what came to pass."""
+    """Has a new user act until the service trusts its cache all the while; returns what counts what came to pass."""
 
     def attempt() -> tuple[Metrics, Metrics] | None:
         before = Metrics(service)

@@ -122,7 +122,7 @@ def test_a_read_is_a_tree_of_what_it_asked_for(caller: User, collector: Collecto
         answer = reader.items(**headers)
         return (trace_id, answer) if answer.headers["x-cache"] == "miss" else None
 
-    trace_id, answer = wait_until(miss, within=PATIENCE)  # a service that is held up does not believe its cache
+    trace_id, answer = wait_until(miss, within=PATIENCE)  # a service that is held up does not trust its cache
     spans = collector.trace(trace_id, spans=5)
 
     assert {name: len(each) for name, each in spans.items() if "find" not in name} == {

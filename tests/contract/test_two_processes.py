@@ -28,7 +28,7 @@ Processes = tuple[Service, Service]
 
 @pytest.fixture(scope="module")
 def processes(serve: Serve, titles: None) -> Processes:  # noqa: ARG001 - there before the first call
-    """Two processes that believe their cache, which one that has just started does not.
+    """Two processes that trust their cache, which one that has just started does not.
 
     They wait for MongoDB for as long as may be, so that no change has an unknown outcome because the machine is busy.
     """

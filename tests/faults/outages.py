@@ -22,7 +22,7 @@ def assert_unavailable(answer: httpx.Response, code: str = "DATABASE_UNAVAILABLE
 
 
 def settle(user: User) -> None:
-    """Wait until the service believes Redis and the user's list is cached."""
+    """Wait until the service trusts Redis and the user's list is cached."""
     wait_until(user.cached, within=PATIENCE)
 
 

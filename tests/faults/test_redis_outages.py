@@ -38,7 +38,7 @@ def test_without_redis_reads_and_writes_go_on_and_nothing_is_stale_afterwards(sy
     assert elsewhere.titles() == [3, 2, 1]
 
 
-def test_an_invalidation_owed_from_an_outage_is_delivered_before_anybody_believes_the_cache(system: System) -> None:
+def test_an_invalidation_owed_from_an_outage_is_delivered_before_anybody_trusts_the_cache(system: System) -> None:
     """Redis keeps its data while it is frozen: the cached lists are from before the writes."""
     user = system.serve()
     others = [system.user(system.serve().service, user.user_id) for _ in range(2)]

@@ -331,7 +331,7 @@ async def test_a_list_is_of_the_epoch_of_its_lease(primaries: Topology, user_id:
     assert await ReadBatcher(commands.router).get_many([(key(user_id), None)]) == [None]
 
 
-async def test_a_process_that_meets_another_epoch_believes_nothing_until_the_others_have_too(
+async def test_a_process_that_meets_another_epoch_trusts_nothing_until_the_others_have_too(
     cache: Cache, primaries: Topology, user_id: str
 ) -> None:
     await cache.read(user_id)
@@ -415,7 +415,7 @@ async def test_a_full_list_is_refused_from_its_cached_count_and_stays_cached(
     assert await cache.total(user_id) == (3, CacheResult.HIT)
 
 
-async def test_a_process_believes_redis_only_after_a_grace(primaries: Topology, lists: Lists, user_id: str) -> None:
+async def test_a_process_trusts_redis_only_after_a_grace(primaries: Topology, lists: Lists, user_id: str) -> None:
     cache = Cache(primaries, lists)
 
     for _ in range(round(0.9 * GRACE_S / HEARTBEAT_INTERVAL_S)):
@@ -426,7 +426,7 @@ async def test_a_process_believes_redis_only_after_a_grace(primaries: Topology, 
     assert (await cache.total(user_id))[1] is CacheResult.MISS
 
 
-async def test_a_process_that_was_stopped_for_a_while_believes_nothing_until_the_grace_is_over(
+async def test_a_process_that_was_stopped_for_a_while_trusts_nothing_until_the_grace_is_over(
     cache: Cache, user_id: str
 ) -> None:
     await cache.read(user_id)
@@ -502,7 +502,7 @@ async def test_while_redis_is_away_a_write_goes_through_and_owes_its_invalidatio
     assert await cache.total(user_id) == (1, CacheResult.BYPASSED)
 
 
-async def test_what_is_owed_is_delivered_before_redis_is_believed(
+async def test_what_is_owed_is_delivered_before_redis_is_trusted(
     primaries: Topology, redis_client: Redis, lists: Lists, user_id: str
 ) -> None:
     cache = Cache(primaries, lists)
@@ -560,7 +560,7 @@ async def test_no_more_is_owed_than_can_be_delivered(nowhere: Topology, lists: L
     assert lists.items
 
 
-async def test_a_process_that_owes_an_invalidation_believes_nothing(cache: Cache, lists: Lists, user_id: str) -> None:
+async def test_a_process_that_owes_an_invalidation_trusts_nothing(cache: Cache, lists: Lists, user_id: str) -> None:
     await cache.read(user_id)
     lists.change()
     cache.health.pending.add(key(user_id), b"12345678")
@@ -642,7 +642,7 @@ async def test_an_answer_that_comes_too_late_is_none(cache: Cache) -> None:
     await go_down(cache)
 
 
-async def test_a_write_does_not_go_unfenced_while_others_may_still_believe_redis(
+async def test_a_write_does_not_go_unfenced_while_others_may_still_trust_redis(
     nowhere: Topology, lists: Lists, user_id: str
 ) -> None:
     """This process cannot reach Redis, but has not been without it for long enough to know that nobody can."""

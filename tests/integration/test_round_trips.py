@@ -142,7 +142,7 @@ class World:
         return result
 
     async def query(self, user_id: str, query: ListQuery, page: PageRequest, *, ids_only: bool = False) -> RenderedPage:
-        return (await self.reader.items(user_id, ItemsQuery(query, page, None, ids_only))).page
+        return (await self.reader.items(user_id, ItemsQuery(query, page, None, ids_only)))[0]
 
     async def round_trips(self) -> tuple[list[str], list[str]]:
         """Gives what was said to MongoDB and to Redis since it was asked last."""

@@ -126,7 +126,7 @@ def test_a_mongodb_uri_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPa
             ("seed", "--users", "5", "--titles", "3", "--items", "4"),
             "--items is 4; it may be at most --titles, 3, as no list has a title twice",
         ),
-        (("seed", "--items", "4"), "--titles and --items are sizes of a load set, which --users asks for"),
+        (("seed", "--items", "4"), "--titles and --items are sizes of a load-test data set, which --users asks for"),
     ],
 )
 def test_wrong_usage_is_explained(arguments: tuple[str, ...], message: str) -> None:

@@ -82,7 +82,7 @@ def _too_large(request: ApiRequest) -> int:
     if request.route is not None or request.stream is None:
         return 413
     # A head that did not fit is still in the buffer, unparsed.
-    request_line_end = request.http.unparsed.find(b"\r\n")
+    request_line_end = request.stream.unparsed.find(b"\r\n")
     return 431 if 0 <= request_line_end < request.app.config.REQUEST_MAX_HEADER_SIZE else 414
 
 

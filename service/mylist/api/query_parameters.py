@@ -51,7 +51,9 @@ _MAX_REMEMBERED_LENGTH = 64
 def items_query(request: ApiRequest) -> PageRequest | ItemsQuery:
     """Return what `GET /items` asks for."""
     settings = request.app.ctx.settings
-    return parse_items_query(request.query_string, settings.default_page_size, settings.max_page_size)
+    query = request.query_string
+    parse = _remembered_items_query if len(query) <= _MAX_REMEMBERED_LENGTH else parse_items_query
+    return parse(query, settings.default_page_size, settings.max_page_size)
 
 
 def parse_items_query(query: str, default_size: int, max_size: int) -> PageRequest | ItemsQuery:
@@ -65,12 +67,6 @@ def parse_items_query(query: str, default_size: int, max_size: int) -> PageReque
     Raises:
         InvalidParameterError: a parameter of a query has an invalid value.
     """
-    parse = _parse_items_query if len(query) <= _MAX_REMEMBERED_LENGTH else _parse_items_query.__wrapped__
-    return parse(query, default_size, max_size)
-
-
-@lru_cache(maxsize=4096)
-def _parse_items_query(query: str, default_size: int, max_size: int) -> PageRequest | ItemsQuery:
     given = parse_qs(query, keep_blank_values=True)
     page_request = parse_page_request(given, default_size, max_size)
     if _QUERY_PARAMETERS.isdisjoint(given):
@@ -79,6 +75,9 @@ def _parse_items_query(query: str, default_size: int, max_size: int) -> PageRequ
     order = one_of(given, "order", ORDERS) or ("asc" if sort == "title" else "desc")
     list_query = ListQuery(one_of(given, "type", CONTENT_TYPES), _genre(given), sort, order == "desc")
     return ItemsQuery(list_query, page_request, _cursor(given), one_of(given, "view", VIEWS) is not None)
+
+
+_remembered_items_query = lru_cache(maxsize=4096)(parse_items_query)
 
 
 def parse_page_request(given: _Given, default_size: int, max_size: int) -> PageRequest:

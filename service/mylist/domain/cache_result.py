@@ -1,9 +1,9 @@
 """How the cache took part in a read."""
 
-from enum import Enum
+from enum import StrEnum
 
 
-class CacheResult(Enum):
+class CacheResult(StrEnum):
     """How the cache took part in a read; the value is that of the `X-Cache` header and of the metrics."""
 
     HIT = "hit"

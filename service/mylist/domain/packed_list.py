@@ -25,6 +25,8 @@ COUNTS_OFFSET = struct.calcsize(_BEFORE_COUNTS)
 _RECORD = struct.Struct(">q12sc")
 _KEYED_RECORD = struct.Struct(">q13s")
 _CONTENT_ID = struct.Struct(">8x12sx")
+# As constants: every cached read computes sizes.
+_HEADER_BYTES, _RECORD_BYTES = _HEADER.size, _RECORD.size
 
 
 class UnreadableListError(ValueError):
@@ -33,7 +35,7 @@ class UnreadableListError(ValueError):
 
 def packed_size(items: int) -> int:
     """Return the bytes of a list of `items` items, which are those of a longer list up to its item `items`."""
-    return _HEADER.size + items * _RECORD.size
+    return _HEADER_BYTES + items * _RECORD_BYTES
 
 
 class PackedList:
@@ -53,13 +55,14 @@ class PackedList:
         Raises:
             UnreadableListError: `data` is damaged or was written by another format version.
         """
-        if len(data) < _HEADER.size:
+        if len(data) < _HEADER_BYTES:
             raise UnreadableListError("shorter than a header")
         tag, version, movies, shows = _HEADER.unpack_from(data)
         if tag != LIST_TAG or version != _VERSION:
             raise UnreadableListError(f"tag {tag!r}, version {version}")
-        if len(data) != packed_size(movies + shows) and (max_items is None or len(data) != packed_size(max_items)):
-            raise UnreadableListError(f"{len(data)} bytes for {movies + shows} items")
+        size, total = len(data), movies + shows
+        if size != _HEADER_BYTES + total * _RECORD_BYTES and (max_items is None or size != packed_size(max_items)):
+            raise UnreadableListError(f"{size} bytes for {total} items")
         self.data = data
         self.movies: int = movies
         self.shows: int = shows
@@ -80,7 +83,7 @@ class PackedList:
 
     def prefix(self, items: int | None) -> bytes:
         """Return the bytes up to item `items`; all of them for None."""
-        return self.data if items is None else self.data[: packed_size(items)]
+        return self.data if items is None else self.data[: _HEADER_BYTES + items * _RECORD_BYTES]
 
     def contains(self, content_ids: Iterable[ContentId | None]) -> list[bool]:
         """Return for each content id whether it is among the items read; False for None."""
@@ -89,7 +92,7 @@ class PackedList:
 
     def content_ids(self) -> set[ContentId]:
         """Return the content ids of the items read."""
-        return {content_id for (content_id,) in _CONTENT_ID.iter_unpack(memoryview(self.data)[_HEADER.size :])}
+        return {content_id for (content_id,) in _CONTENT_ID.iter_unpack(memoryview(self.data)[_HEADER_BYTES:])}
 
     def page(self, page: int, page_size: int) -> list[tuple[int, bytes]]:
         """Return `added_at` (milliseconds since 1970 UTC) and content key of each item of a page, counted from 1.
@@ -106,5 +109,5 @@ class PackedList:
 
     def __iter__(self) -> Iterator[Item]:
         """Iterate over the items read, newest first."""
-        for added_at, content_id, tag in _RECORD.iter_unpack(memoryview(self.data)[_HEADER.size :]):
+        for added_at, content_id, tag in _RECORD.iter_unpack(memoryview(self.data)[_HEADER_BYTES:]):
             yield Item(added_at, content_id, TYPE_OF_TAG[tag])

@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any, cast
 from sanic import HTTPResponse, Request, Sanic
 from sanic.config import Config
 from sanic.http import Stage
-from sanic.response import BaseHTTPResponse
 
+from mylist.domain.cache_result import CacheResult
 from mylist.domain.errors import OverloadedError, UnknownKeyError
 from mylist.http.request import ApiRequest
-from mylist.http.responses import ApiResponse
+from mylist.http.responses import ApiResponse, LinesResponse
 from mylist.http.sanic_overrides import StrictHttp, TimeLimitedProtocol
 from mylist.http.services import Services
 from mylist.telemetry import metrics, tracing
@@ -109,20 +109,26 @@ class _ApiHttp(StrictHttp):
     """The requests of one connection, each of which is recorded when it is answered."""
 
     __slots__ = ()
+    request: ApiRequest  # type: ignore[assignment] # Sanic declares it for a plain context
 
     async def http1_response_header(self, data: bytes, end_stream: bool) -> None:
         """Send a response, whatever made it, and record the request."""
-        request, response = cast("ApiRequest", self.request), self.response
+        request, response = self.request, self.response
         seconds = self.seconds_since_head
         span = tracing.current() if tracing.in_flight else None
         if span:
             response.headers["traceresponse"] = tracing.traceparent_of(span)
         if isinstance(response, ApiResponse):
+            cache = response.cache
             encoded = response.encode(keep_alive=self.keep_alive, head_only=bool(self.head_only))
-            await self.send_formatted(encoded, () if self.head_only else response.framed())
+            if isinstance(response, LinesResponse):
+                await self.send_formatted(encoded, () if self.head_only else response.framed())
+            elif not self.send_at_once(encoded):
+                await self.send_formatted(encoded)
         else:
+            cache = None
             await super().http1_response_header(data, end_stream)
-        _record(request, response, seconds, span)
+        _record(request, response.status, cache, seconds, span)
 
 
 class HttpConnection(TimeLimitedProtocol):
@@ -140,8 +146,9 @@ class HttpConnection(TimeLimitedProtocol):
         """Method and route template of the request that is being answered, as metrics label them."""
         if self.http is None or self.http.stage is not Stage.HANDLER:
             return None
-        request = cast("ApiRequest", self.http.request)
-        return metrics.method_label(request.method), labels_of(request).template
+        request: ApiRequest = self.http.request
+        labels: RouteLabels = request.route.ctx.endpoint.labels if request.route else UNMATCHED
+        return metrics.method_label(request.method), labels.template
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Note the connection."""
@@ -174,24 +181,31 @@ async def _trace(app: _App, request: ApiRequest) -> None:
 
 async def _handle(app: _App, request: ApiRequest) -> None:
     """Route a request, run its handler and send what that returns; see "Straight to the handler" above."""
-    http = request.http
+    http = request.stream
     try:
-        request.route, _, path_parameters = app.router.get(request.path, request.method, None)
-        if http.request_body and not request.route.extra.ignore_body:
+        route, _, path_parameters = app.router.get(request.path, request.method, None)
+        request.route = route
+        if http.request_body and not route.extra.ignore_body:
             await request.receive_body()
-        endpoint: Endpoint = request.route.ctx.endpoint
+        endpoint: Endpoint = route.ctx.endpoint
+        handler = endpoint.handler
         if endpoint.has_user:
-            arguments = _arguments(endpoint, request)
+            # What is not valid raises here, before the request counts against a limit.
+            arguments: list[Any] = [request.user_id]
+            if endpoint.parse_query:
+                arguments.append(endpoint.parse_query(request))
+            if endpoint.parse_body:
+                arguments.append(endpoint.parse_body(request.body, request.content_type))
             limit = app.ctx.import_limit if endpoint.is_import else app.ctx.request_limit
             if limit.in_flight >= limit.maximum:
                 raise OverloadedError  # noqa: TRY301 - answered below, as what handlers raise
             limit.in_flight += 1
             try:
-                response = await endpoint.handler(request, *arguments, **path_parameters)
+                response = await handler(request, *arguments, **path_parameters)
             finally:
                 limit.in_flight -= 1
         else:
-            response = await endpoint.handler(request, **path_parameters)
+            response = await handler(request, **path_parameters)
         http.respond(response)
         await http.http1_response_header(response.body or b"", end_stream=True)
     except UnknownKeyError as error:
@@ -204,36 +218,16 @@ async def _handle(app: _App, request: ApiRequest) -> None:
         await app.handle_exception(cast("Request", request), error)  # declared for a plain context
 
 
-def _arguments(endpoint: Endpoint, request: ApiRequest) -> list[Any]:
-    """Identify the user and parse what the client sent; return what the handler is called with after the request.
-
-    Raises:
-        ServiceError: the user, the query or the body is not valid.
-    """
-    arguments: list[Any] = [request.user_id]
-    if endpoint.parse_query:
-        arguments.append(endpoint.parse_query(request))
-    if endpoint.parse_body:
-        arguments.append(endpoint.parse_body(request.body, request.content_type))
-    return arguments
-
-
-def _record(request: ApiRequest, response: BaseHTTPResponse, seconds: float, span: "Span | None") -> None:
+def _record(request: ApiRequest, status: int, cache: CacheResult | None, seconds: float, span: "Span | None") -> None:
     """Record a request that was answered `seconds` after its head was read."""
-    cache = response.cache if isinstance(response, ApiResponse) else None
-    route = labels_of(request)
-    request_histogram(request.method, route, response.status, cache).observe(
+    route = request.route
+    labels: RouteLabels = route.ctx.endpoint.labels if route else UNMATCHED
+    request_histogram(request.method, labels, status, cache).observe(
         seconds, tracing.trace_id_of(span) if span else None
     )
     slow_after = request.app.ctx.settings.slow_request
     if span or seconds > slow_after or REQUEST_LOGGER.isEnabledFor(logging.DEBUG):
-        answered = AnsweredRequest(request.method, route, response.status, cache, seconds)
+        answered = AnsweredRequest(request.method, labels, status, cache, seconds)
         if span:
             describe(span, answered)
         log_request(answered, slow_after=slow_after)
-
-
-def labels_of(request: ApiRequest) -> RouteLabels:
-    """Return how metrics and logs name the route of a request."""
-    route = request.route
-    return cast("Endpoint", route.ctx.endpoint).labels if route else UNMATCHED

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import AsyncIterator
 from itertools import count
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from multidict import istr
 from sanic import Request, Sanic
@@ -43,6 +43,8 @@ class ApiRequest(_Request):
     """A request to the API."""
 
     __slots__ = ()
+    stream: StrictHttp
+    """The connection's reader and writer of requests."""
     identified_by: ClassVar[str] = "user-id"
     """The header that names the user."""
 
@@ -70,11 +72,6 @@ class ApiRequest(_Request):
         super().__init__(url_bytes, headers, version, method, transport, app, head)
 
     @property
-    def http(self) -> StrictHttp:
-        """The connection's reader and writer of requests."""
-        return cast("StrictHttp", self.stream)
-
-    @property
     def id(self) -> str:
         """What ties log lines, traces and answers together: the client's X-Request-ID if usable, else a new one."""
         if self._id is None:
@@ -92,7 +89,7 @@ class ApiRequest(_Request):
             async with asyncio.timeout(self.app.config.REQUEST_TIMEOUT):
                 await super().receive_body()  # type: ignore[no-untyped-call]
         except TimeoutError:
-            self.http.leave_body()
+            self.stream.leave_body()
             raise RequestTimeout("Request body timeout") from None
 
     async def body_parts(self, max_bytes: int, *, within: float) -> AsyncIterator[bytes]:
@@ -103,7 +100,7 @@ class ApiRequest(_Request):
             PayloadTooLarge: there are more than `max_bytes` bytes.
             BadRequest: it is malformed.
         """
-        http = self.http
+        http = self.stream
         http.request_max_size = max_bytes
         now = asyncio.get_running_loop().time
         end = now() + within
@@ -120,11 +117,11 @@ class ApiRequest(_Request):
 
     def leave_body(self) -> None:
         """Do without what has not arrived of the body, and close the connection after the answer."""
-        self.http.leave_body()
+        self.stream.leave_body()
 
     def close_connection(self) -> None:
         """Close the connection after the answer."""
-        self.http.keep_alive = False
+        self.stream.keep_alive = False
 
     @property
     def user_id(self) -> str:

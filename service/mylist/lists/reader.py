@@ -36,21 +36,6 @@ _MAX_PREFIX_ITEMS = 10_000
 """Above this many items, fetch the whole list: a huge page number must not produce a huge range."""
 
 
-class Answer(NamedTuple):
-    """A rendered answer, and how the cache took part in the read."""
-
-    page: RenderedPage
-    cache: CacheResult
-
-
-class Counts(NamedTuple):
-    """How many items of each type a list has, and how the cache took part in the read."""
-
-    movies: int
-    shows: int
-    cache: CacheResult
-
-
 class Export(NamedTuple):
     """A whole list as JSON Lines: in one piece, or for a long list in parts that are rendered as they are sent.
 
@@ -81,8 +66,8 @@ class ListReader:
         self._catalogue = catalogue
         self._pages = pages
 
-    async def items(self, user_id: str, request: PageRequest | ItemsQuery) -> Answer:
-        """Return one page of a list, or of a query's result.
+    async def items(self, user_id: str, request: PageRequest | ItemsQuery) -> tuple[RenderedPage, CacheResult]:
+        """Return one page of a list, or of a query's result, and how the cache took part.
 
         Raises:
             InvalidParameterError: no movie or show has the genre.
@@ -93,21 +78,29 @@ class ListReader:
         packed, cache = await self._cache.read(user_id, max_items=max_items)
         source = packed.prefix(last_item)
         page = self._pages.find(user_id, request, source) or await self._render(user_id, request, packed, source)
-        return Answer(page, cache)
+        return page, cache
 
-    async def contains(self, user_id: str, content_ids: Sequence[str], key: ContainsKey) -> Answer:
-        """Return which of some ids, as the client wrote them, are on a list; `key` is the request that names them."""
+    async def contains(
+        self, user_id: str, content_ids: Sequence[str], key: ContainsKey
+    ) -> tuple[RenderedPage, CacheResult]:
+        """Return which of some ids, as the client wrote them, are on a list, and how the cache took part.
+
+        Args:
+            user_id: whose list.
+            content_ids: the ids.
+            key: the request that names them.
+        """
         packed, cache = await self._cache.read(user_id)
         page = self._pages.find(user_id, key, packed.data)
         if page is None:
             body = contains_json(packed.contains(parse_content_ids(content_ids)))
             page = self._pages.keep(user_id, key, RenderedPage(packed.data, body, key_bytes=len(key.body)))
-        return Answer(page, cache)
+        return page, cache
 
-    async def counts(self, user_id: str) -> Counts:
-        """Return how many items of each type are on a list."""
+    async def counts(self, user_id: str) -> tuple[int, int, CacheResult]:
+        """Return how many movies and how many shows are on a list, and how the cache took part."""
         packed, cache = await self._cache.read(user_id, max_items=0)
-        return Counts(packed.movies, packed.shows, cache)
+        return packed.movies, packed.shows, cache
 
     async def export(self, user_id: str) -> Export:
         """Return a whole list, one line an item, newest first."""

@@ -29,13 +29,13 @@ class Run:
 
 
 def command(scenario: str, host: str, output: Path) -> list[str]:
-    """The command line of a run against a service that has the small load set."""
+    """The command line of a run against a service that has the small load-test data set."""
     sizes = ["--people", str(PEOPLE), "--titles", str(TITLES), "--warm-up", "0"]
     return [sys.executable, "-m", "loadtests", scenario, "--host", host, "--output", str(output), *sizes]
 
 
 def run(scenario: str, host: str, output: Path, *options: str) -> Run:
-    """Run `python -m loadtests` against a service that has the small load set."""
+    """Run `python -m loadtests` against a service that has the small load-test data set."""
     done = subprocess.run(
         [*command(scenario, host, output), *options],
         check=False,
@@ -50,7 +50,7 @@ def run(scenario: str, host: str, output: Path, *options: str) -> Run:
 
 
 def seed(mongodb_uri: str, folder: Path) -> None:
-    """Fill a database with the small load set."""
+    """Fill a database with the small load-test data set."""
     sizes = ["--users", str(PEOPLE), "--titles", str(TITLES)]
     subprocess.run(
         [sys.executable, "-m", "mylist", "seed", *sizes],

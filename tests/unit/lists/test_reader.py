@@ -36,10 +36,10 @@ class World:
         self.reader = ListReader(self.cache, self.catalogue, self.pages)
 
     async def page(self, page: int, page_size: int) -> RenderedPage:
-        return (await self.reader.items(USER, PageRequest(page, page_size))).page
+        return (await self.reader.items(USER, PageRequest(page, page_size)))[0]
 
     async def query(self, text: str, user_id: str = USER) -> RenderedPage:
-        return (await self.reader.items(user_id, parse_items_query(text, 20, 100))).page
+        return (await self.reader.items(user_id, parse_items_query(text, 20, 100)))[0]
 
     async def numbers(self, text: str) -> list[int]:
         """Return the items that a query string asks for, by their numbers."""
@@ -90,7 +90,7 @@ class TestAPage:
         world.cache.result = result
 
         for _ in range(2):
-            assert (await world.reader.items(USER, FIRST)).cache is result
+            assert (await world.reader.items(USER, FIRST))[1] is result
 
     async def test_is_rendered_once_for_the_same_list(self) -> None:
         world = World(*map(item, range(1, 6)))
@@ -139,7 +139,7 @@ class TestAPage:
         world = World(item(1))
         await world.page(1, 20)
 
-        assert numbers((await world.reader.items("another", FIRST)).page) == []
+        assert numbers((await world.reader.items("another", FIRST))[0]) == []
 
     @pytest.mark.parametrize(
         ("page", "page_size", "max_items"),
@@ -300,10 +300,10 @@ class TestContains:
         asked, others = [content_id(2).hex()], [content_id(1).hex()]
         page, _ = await world.reader.contains(USER, asked, ContainsKey(b"asked"))
 
-        assert (await world.reader.contains(USER, asked, ContainsKey(b"asked"))).page is page
-        assert data((await world.reader.contains(USER, others, ContainsKey(b"others"))).page) == {"contains": [True]}
+        assert (await world.reader.contains(USER, asked, ContainsKey(b"asked")))[0] is page
+        assert data((await world.reader.contains(USER, others, ContainsKey(b"others")))[0]) == {"contains": [True]}
         world.store.put(USER, item(2))
-        assert data((await world.reader.contains(USER, asked, ContainsKey(b"asked"))).page) == {"contains": [True]}
+        assert data((await world.reader.contains(USER, asked, ContainsKey(b"asked")))[0]) == {"contains": [True]}
         assert (world.pages.rendered, world.pages.reused) == (3, 1)
 
     async def test_counts_its_question_as_memory(self) -> None:

@@ -162,8 +162,8 @@ async def batch(request: ApiRequest, user_id: str, conditions: Conditions, chang
 )
 async def contains(request: ApiRequest, user_id: str, asked: tuple[list[str], ContainsKey]) -> HTTPResponse:
     """Return which of some movies and shows are on the user's list."""
-    answer, cache = await request.app.ctx.reader.contains(user_id, *asked)
-    return json_response(request, answer.body, cache=cache)
+    page, cache = await request.app.ctx.reader.contains(user_id, *asked)
+    return json_response(request, page.body, cache=cache)
 
 
 @route(
