@@ -50,14 +50,14 @@ class ListStore:
         self._database = database
         self._collection = database.handle[LISTS]
 
-    def require_available(self) -> None:
-        """Raise an error if an operation would fail now.
+    async def require_available(self) -> None:
+        """Wait until an operation could run, for as long as it would wait itself.
 
         Raises:
             DatabaseUnavailableError: MongoDB did not answer the last check.
-            DatabaseBusyError: every connection is in use.
+            DatabaseBusyError: every connection is in use, and none comes free in time.
         """
-        self._database.require_available()
+        await self._database.require_available()
 
     def deadline(self) -> AbstractContextManager[None]:
         """Surround several operations that must end within the deadline of one."""
@@ -68,7 +68,7 @@ class ListStore:
 
         An index covers the query. Documents that are not valid items (a foreign id or type) are left out.
         """
-        with self._database.operation("load"):
+        async with self._database.operation("load"):
             cursor = self._collection.find(
                 {"userId": user_id, **_LISTED}, _PROJECTION, sort=_LIST_ORDER, batch_size=_LOAD_BATCH_SIZE
             )
@@ -84,19 +84,19 @@ class ListStore:
 
     async def count(self, user_id: str, *, limit: int) -> int:
         """Return the number of items on a list, counted up to `limit`."""
-        with self._database.operation("count"):
+        async with self._database.operation("count"):
             return await self._collection.count_documents({"userId": user_id, **_LISTED}, limit=limit)
 
     async def find(self, user_id: str, content_id: ContentId) -> Item | None:
         """Return the item of a list with this content id; None if there is none."""
-        with self._database.operation("find"):
-            document = await self._collection.find_one(_listed(user_id, content_id), _PROJECTION)
-        return _to_item(document) if document else None
+        async with self._database.operation("find"):
+            documents = await self._collection.find(_named(user_id, content_id), _PROJECTION).to_list()
+        return next(filter(None, map(_to_item, documents)), None)
 
     async def find_many(self, user_id: str, content_ids: Iterable[ContentId]) -> set[ContentId]:
         """Return those of some content ids that are on a list."""
-        with self._database.operation("find_many"):
-            documents = await self._collection.find(_listed(user_id, *content_ids), _PROJECTION).to_list()
+        async with self._database.operation("find_many"):
+            documents = await self._collection.find(_named(user_id, *content_ids), _PROJECTION).to_list()
         return {item.content_id for item in map(_to_item, documents) if item}
 
     async def insert_many(self, user_id: str, items: Sequence[Item]) -> set[ContentId]:
@@ -105,7 +105,7 @@ class ListStore:
         Raises:
             OutcomeUnknownError: MongoDB did not answer; any of the items may have been added.
         """
-        with self._database.operation("insert_many", writes=True):
+        async with self._database.operation("insert_many", writes=True):
             try:
                 await self._collection.bulk_write(
                     [UpdateOne(*_insertion(user_id, item), upsert=True) for item in items], ordered=False
@@ -124,7 +124,7 @@ class ListStore:
         Raises:
             OutcomeUnknownError: MongoDB did not answer; any of the items may have been removed.
         """
-        with self._database.operation("delete_many", writes=True):
+        async with self._database.operation("delete_many", writes=True):
             return (await self._collection.update_many(_listed(user_id, *content_ids), _REMOVAL)).modified_count
 
     async def delete_all(self, user_id: str) -> int:
@@ -133,7 +133,7 @@ class ListStore:
         Raises:
             OutcomeUnknownError: MongoDB did not answer; any of the items may have been removed.
         """
-        with self._database.operation("delete_all", writes=True):
+        async with self._database.operation("delete_all", writes=True):
             return (await self._collection.update_many({"userId": user_id, **_LISTED}, _REMOVAL)).modified_count
 
     async def insert(self, user_id: str, item: Item) -> None:
@@ -143,7 +143,7 @@ class ListStore:
             ItemAlreadyInListError: the list has an item with this content id.
             OutcomeUnknownError: MongoDB did not answer; the item may have been added.
         """
-        with self._database.operation("insert", writes=True):
+        async with self._database.operation("insert", writes=True):
             try:
                 await self._collection.update_one(*_insertion(user_id, item), upsert=True)
             except DuplicateKeyError:
@@ -156,7 +156,7 @@ class ListStore:
             ItemNotInListError: the list has no item with this content id.
             OutcomeUnknownError: MongoDB did not answer; the item may have been removed.
         """
-        with self._database.operation("delete", writes=True):
+        async with self._database.operation("delete", writes=True):
             result = await self._collection.update_one(_listed(user_id, content_id), _REMOVAL)
         if not result.modified_count:
             raise ItemNotInListError
@@ -178,7 +178,7 @@ class ListStore:
         if removals_after is not None:
             query["removedAt"] = {"$not": {"$lte": to_datetime(removals_after)}}
         documents: list[Document] = []
-        with self._database.operation("changes"):
+        async with self._database.operation("changes"):
             for index_range in _ranges_after(after):
                 limit = max_changes + 1 - len(documents)  # one more than asked for shows whether more follow
                 cursor = self._collection.find(query | index_range, sort=_FEED_ORDER, limit=limit, batch_size=limit)
@@ -195,7 +195,7 @@ class ListStore:
         Both are milliseconds since 1970 UTC. A change is readable once the replica set's majority commit point has
         passed it, which may be later than the acknowledgement of its write.
         """
-        with self._database.operation("clock"):
+        async with self._database.operation("clock"):
             database = self._database.handle
             hello = await database.command("hello", codec_options=database.codec_options)
         now = to_milliseconds(hello["localTime"])
@@ -205,11 +205,19 @@ class ListStore:
         return now, min(now, to_milliseconds(last["majorityWriteDate"])) - _SETTLING_MS
 
 
-def _listed(user_id: str, *content_ids: ContentId) -> Document:
-    """Return the filter for items by their content ids."""
+def _named(user_id: str, *content_ids: ContentId) -> Document:
+    """Return the filter for items and tombstones by their content ids, which the unique index answers alone.
+
+    The embedded server, unless asked for just these two fields, compares each document of the list with each id.
+    """
     # The original service stored ids as its clients wrote them, in either case.
     lowercase = [content_id.hex() for content_id in content_ids]
-    return {"userId": user_id, "contentId": {"$in": lowercase + [each.upper() for each in lowercase]}, **_LISTED}
+    return {"userId": user_id, "contentId": {"$in": lowercase + [each.upper() for each in lowercase]}}
+
+
+def _listed(user_id: str, *content_ids: ContentId) -> Document:
+    """Return the filter for items by their content ids."""
+    return _named(user_id, *content_ids) | _LISTED
 
 
 def _ranges_after(position: FeedPosition) -> Iterator[Document]:
