@@ -641,20 +641,21 @@ class TestCap:
         assert owner.contents() == []
         assert outcomes(import_(owner, b"\n" * 15 + line(MATRIX_ID), query)) == ["added"]
 
-    def test_a_replacement_that_turns_out_too_long_is_413_and_changes_nothing(self, owner: User) -> None:
-        answer = import_(owner, iter([line(MATRIX_ID), b" " * 1024]), "?mode=replace")
+    @pytest.mark.parametrize("query", ["", "?mode=replace"])
+    def test_an_import_that_turns_out_too_long_is_413_and_changes_nothing(self, owner: User, query: str) -> None:
+        answer = import_(owner, iter([line(MATRIX_ID), b" " * 1024]), query)
 
         assert told(answer) == (413, "BODY_TOO_LARGE")
         assert owner.contents() == []
 
-    def test_a_merge_that_turns_out_too_long_says_what_was_done(self, client: httpx.Client, user_id: str) -> None:
+    def test_a_long_import_that_turns_out_too_long_is_413_and_changes_nothing(
+        self, client: httpx.Client, user_id: str
+    ) -> None:
         user = User(client, user_id)
         parts = [line(MATRIX_ID), *[line(UNKNOWN_ID)] * 99, *[b" " * 1_000_000] * 2]
-        answer = import_(user, iter(parts))
 
-        assert told(answer) == (400, "IMPORT_CUT_SHORT")
-        assert "the lines up to 100 took effect" in answer.json()["error"]
-        assert user.contents() == [MATRIX_ID]
+        assert told(import_(user, iter(parts))) == (413, "BODY_TOO_LARGE")
+        assert user.contents() == []
 
     def test_are_published(self, small: httpx.Client) -> None:
         answer = small.get("/api/mylist/limits")
@@ -671,6 +672,8 @@ class TestCap:
                 "maxBodyBytes": 65536,
                 "maxImportBytes": 1024,
                 "maxImportLines": 16,
+                "maxConcurrentRequests": 50,
+                "maxConcurrentImports": 2,
             },
         }
         assert "etag" in answer.headers

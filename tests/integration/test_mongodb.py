@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
@@ -313,6 +314,27 @@ async def test_a_long_list_is_loaded_whole(
     assert len(await lists.load(user_id)) == 5000
 
 
+async def test_finding_some_items_takes_as_long_in_a_long_list(lists: ListStore, user_id: str) -> None:
+    asked = [item(number).content_id for number in range(50)]
+
+    async def fill(user: str, size: int) -> None:
+        for start in range(0, size, 500):
+            await lists.insert_many(user, [item(number) for number in range(start, min(start + 500, size))])
+
+    async def duration(user: str) -> float:
+        began = time.perf_counter()
+        assert {found.content_id for found in await lists.find_many(user, asked)} == set(asked)
+        assert await lists.find(user, asked[0]) is not None
+        return time.perf_counter() - began
+
+    long = f"{user_id}-long"
+    await fill(user_id, 100)
+    await fill(long, 4_000)
+    in_short = min([await duration(user_id) for _ in range(5)])
+    in_long = min([await duration(long) for _ in range(5)])
+    assert in_long < 8 * in_short
+
+
 async def test_content_comes_by_id_without_what_the_driver_keeps(store_database: Database) -> None:
     known, unknown = ObjectId(), ObjectId()
     known_id = ContentId(known.binary)
@@ -509,9 +531,23 @@ async def test_more_work_than_there_are_connections_is_shed(
     database = Database(mongodb, Settings.load({"MONGODB_URI": mongodb_uri, "MONGODB_POOL_SIZE": "2"}))
     await database.check()
 
-    with database.operation("load"), database.operation("load"), pytest.raises(DatabaseBusyError):
-        await ListStore(database).load("anyone")
+    async with database.operation("load"), database.operation("load"):
+        with pytest.raises(DatabaseBusyError):
+            await ListStore(database).load("anyone")
+        with pytest.raises(DatabaseBusyError):
+            await ListStore(database).require_available()
     assert await ListStore(database).load("anyone") == []
+
+
+async def test_as_much_work_as_a_cold_cache_makes_waits_for_its_turn(
+    mongodb: AsyncMongoClient[Document], mongodb_uri: str
+) -> None:
+    database = Database(mongodb, Settings.load({"MONGODB_URI": mongodb_uri, "MONGODB_POOL_SIZE": "2"}))
+    await database.check()
+    store = ListStore(database)
+
+    assert await asyncio.gather(*(store.load("anyone") for _ in range(6))) == [[]] * 6
+    assert database.limit.running == 0
 
 
 @pytest.mark.parametrize(
@@ -526,11 +562,12 @@ async def test_more_work_than_there_are_connections_is_shed(
         (RuntimeError("the transport is closed"), True, OutcomeUnknownError),
     ],
 )
-def test_the_drivers_errors_become_the_services(
+async def test_the_drivers_errors_become_the_services(
     store_database: Database, failure: Exception, writes: bool, becomes: type[Exception]
 ) -> None:
-    with pytest.raises(becomes) as caught, store_database.operation("load", writes=writes):
-        raise failure
+    with pytest.raises(becomes) as caught:
+        async with store_database.operation("load", writes=writes):
+            raise failure
     assert type(caught.value) is becomes
 
 

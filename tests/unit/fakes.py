@@ -107,7 +107,10 @@ class FakeListStore:
         ]
         return sorted(items, key=lambda each: (-each.added_at, each.content_id))
 
-    def require_available(self) -> None:
+    async def require_available(self) -> None:
+        self._require_available()
+
+    def _require_available(self) -> None:
         if self.unavailable:
             raise DatabaseUnavailableError
 
@@ -204,7 +207,7 @@ class FakeListStore:
         return self.now, self.now - SETTLING_MS
 
     def _note(self, operation: str) -> None:
-        self.require_available()
+        self._require_available()
         self.journal.append(operation)
         if operation in self.failures:
             raise self.failures[operation]

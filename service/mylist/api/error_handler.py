@@ -11,7 +11,7 @@ from sanic import HTTPResponse
 from sanic.exceptions import MethodNotAllowed, SanicException
 
 from mylist.api.schemas import ErrorResponse
-from mylist.domain.errors import ContentIdMissingError, ServiceError, UnavailableError
+from mylist.domain.errors import ContentIdMissingError, ServiceError, TooManyRequestsError, UnavailableError
 from mylist.domain.timestamps import iso_format
 from mylist.http.request import ApiRequest
 from mylist.http.responses import json_response, preflight_response
@@ -40,7 +40,7 @@ _INTERNAL = ("INTERNAL_ERROR", "Internal server error")
 
 def handle(request: ApiRequest, exception: Exception) -> HTTPResponse:
     """Answers a request that failed. Nothing of an unexpected failure reaches the client but its request id."""
-    if isinstance(exception, UnavailableError):
+    if isinstance(exception, UnavailableError | TooManyRequestsError):
         request.app.ctx.state.shed[exception.code] += 1
     if isinstance(exception, MethodNotAllowed) and (request.method, request.path) == _PUT_WITHOUT_ID:
         exception = ContentIdMissingError()

@@ -123,6 +123,9 @@ def _operation(route: Route, method: str, *, by_token: bool) -> Json:
         responses[str(status)] = _response(status, None if is_head else Answer(ErrorResponse))
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             responses[str(status)]["headers"] |= RETRY_AFTER
+    if route.has_user:
+        responses["429"] = _response(429, None if is_head else Answer(ErrorResponse))
+        responses["429"]["headers"] |= RETRY_AFTER
     if is_users_token:
         operation["security"] = [{"bearer": []}]
         responses["401"] = _response(401, None if is_head else Answer(ErrorResponse))

@@ -187,6 +187,8 @@ class LimitsData(Struct, rename="camel", forbid_unknown_fields=True):
     max_body_bytes: Count
     max_import_bytes: Count
     max_import_lines: Count
+    max_concurrent_requests: Count
+    max_concurrent_imports: Count
 
 
 class LimitsResponse(Struct, rename="camel", forbid_unknown_fields=True):

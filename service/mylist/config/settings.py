@@ -128,7 +128,7 @@ class Settings:
     )
     mongodb_pool_size: Annotated[
         int,
-        "Maximum of connections to MongoDB and of concurrent operations; requests beyond it get 503.",
+        "Maximum of connections to MongoDB and of concurrent operations; those beyond it wait a moment, then get 503.",
         Meta(ge=1, le=1000),
     ] = 100
 
@@ -221,7 +221,9 @@ class Settings:
         _Text(accepts="off, or max-age=SECONDS with or without ; includeSubDomains", parse=parse_hsts),
     ] = "max-age=31536000"
     max_concurrent_requests: Annotated[
-        int, "Maximum of concurrent list requests; requests beyond it get 503.", Meta(ge=1, le=100_000)
+        int,
+        "Maximum of concurrent list requests; those beyond it get 503, and one user's beyond a tenth of it 429.",
+        Meta(ge=1, le=100_000),
     ] = 500
     keep_alive_timeout: Annotated[
         int,

@@ -226,15 +226,6 @@ class UnknownKeyError(InvalidTokenError):
         super().__init__(message)
 
 
-class ImportCutShortError(BadRequestError):
-    """The body of an import was cut short after some of its lines had taken effect."""
-
-    code = "IMPORT_CUT_SHORT"
-
-    def __init__(self, lines: int) -> None:
-        super().__init__(f"The body ended wrongly; the lines up to {lines} took effect, the others did not")
-
-
 class InvalidContentEncodingError(BadRequestError):
     """The body is not what `Content-Encoding` says, or is cut short."""
 
@@ -370,6 +361,26 @@ class ListFullError(ServiceError):
         super().__init__(f"Your list is full: it may hold {limit} items")
 
 
+class TooManyRequestsError(ServiceError):
+    """The user has as many requests under way as one user may have."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "TOO_MANY_REQUESTS"
+    retry_after: ClassVar[int] = 1
+
+    def __init__(self, what: str = "requests") -> None:
+        super().__init__(f"You have too many {what} under way, please wait for some to end")
+
+
+class TooManyImportsError(TooManyRequestsError):
+    """The user has as many imports under way as one user may have."""
+
+    code = "TOO_MANY_IMPORTS"
+
+    def __init__(self) -> None:
+        super().__init__("imports")
+
+
 class UnavailableError(ServiceError):
     """Something that the request needs is temporarily unavailable."""
 
@@ -425,7 +436,7 @@ class CacheUnavailableError(UnavailableError):
 
 
 class DatabaseBusyError(UnavailableError):
-    """Every connection to MongoDB is in use."""
+    """Every connection to MongoDB is in use, and none comes free in time."""
 
     code = "DATABASE_BUSY"
 

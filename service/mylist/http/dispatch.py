@@ -58,8 +58,8 @@ class Endpoint:
         handler: called with the request, then the user id, the parsed query and the parsed body, as far as the route
             has them; parameters of the path are keyword arguments.
         labels: how metrics and logs name the route.
-        has_user: whether the request is a user's, and counts against the limit of concurrent requests.
-        is_import: whether it counts against the limit of concurrent imports instead.
+        has_user: whether the request is a user's, and counts against the limits of concurrent requests.
+        is_import: whether it counts against those of imports instead, as `Services.imports` has them.
         parse_query: parses the query string; None where there is nothing to parse.
         parse_body: parses the body, given its bytes and its media type; None for a route without a body, or whose
             handler reads the body itself.
@@ -191,7 +191,7 @@ async def _trace(app: _App, request: ApiRequest) -> None:
         await _handle(app, request)
 
 
-async def _handle(app: _App, request: ApiRequest) -> None:
+async def _handle(app: _App, request: ApiRequest) -> None:  # noqa: PLR0912 - a call costs a cached read
     """Route a request, run its handler and send what that returns; see "Straight to the handler" above."""
     http = request.stream
     try:
@@ -201,20 +201,32 @@ async def _handle(app: _App, request: ApiRequest) -> None:
         handler = endpoint.handler
         if endpoint.has_user:
             # What is not valid raises here, before the request counts against a limit. The body comes last.
-            arguments: list[Any] = [request.user_id]
+            user_id = request.user_id
+            arguments: list[Any] = [user_id]
             if endpoint.parse_query:
                 arguments.append(endpoint.parse_query(request))
             if endpoint.parse_body:
                 body = await bodies.receive(request, endpoint.media_types)
                 arguments.append(endpoint.parse_body(body, bodies.media_type_of(request)))
-            limit = app.ctx.import_limit if endpoint.is_import else app.ctx.request_limit
+            limit, shares = app.ctx.imports if endpoint.is_import else app.ctx.requests
             if limit.in_flight >= limit.maximum:
                 raise OverloadedError  # noqa: TRY301 - answered below, as what handlers raise
+            # As `shares.enter` and `leave` do, whose calls would cost a cached read more.
+            held = shares.held
+            mine = held.get(user_id, 0)
+            if mine < shares.at_once:
+                held[user_id] = mine + 1
+            else:
+                await shares.enter(user_id)
             limit.in_flight += 1
             try:
                 response = await handler(request, *arguments, **path_parameters)
             finally:
                 limit.in_flight -= 1
+                if held[user_id] == 1:  # nobody waits
+                    del held[user_id]
+                else:
+                    shares.leave(user_id)
         else:
             response = await handler(request, **path_parameters)
         http.respond(response)

@@ -32,8 +32,8 @@ class ListStore(Protocol):
     Every method raises an `UnavailableError` when the database cannot serve it.
     """
 
-    def require_available(self) -> None:
-        """Raise an `UnavailableError` if the database is known to be unreachable or busy."""
+    async def require_available(self) -> None:
+        """Wait for a moment while the database is busy; raise an `UnavailableError` if it stays so or is away."""
 
     def deadline(self) -> AbstractContextManager[None]:
         """Surround several operations that share the deadline of one."""

@@ -403,7 +403,7 @@ class ListWriter:
     async def _changing(self, user_id: str, *, max_items: int = 0) -> AsyncIterator[int | None]:
         """Surround the change of a list; yields how many items were cached, None without a cached list."""
         # A fence drops the cached list, so none is placed for a change that cannot be made.
-        self._store.require_available()
+        await self._store.require_available()
         async with self._cache.writing(user_id, max_items=max_items) as cached_items:
             with self._store.deadline():
                 yield cached_items

@@ -1,7 +1,7 @@
 """The MongoDB client and `Database`: deadlines, a limit on concurrent operations, and the service's own errors.
 
-Every operation runs inside `Database.operation`, which rejects work while MongoDB is known to be unreachable or every
-connection is in use, and translates the driver's errors. Only the driver's deadline (`timeoutMS`) ends an operation:
+Every operation runs inside `Database.operation`, which rejects work while MongoDB is unreachable or has too much to do,
+and translates the driver's errors. Only the driver's deadline (`timeoutMS`) ends an operation:
 the service cancels none, as a cancelled command would leave its connection unusable and its outcome unknown.
 """
 
@@ -9,8 +9,8 @@ import importlib.util
 import logging
 import re
 import warnings
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -26,7 +26,8 @@ from pymongo.errors import (
 )
 
 from mylist.config.settings import Settings, without_password
-from mylist.domain.errors import DatabaseBusyError, DatabaseUnavailableError, OutcomeUnknownError
+from mylist.domain.errors import DatabaseUnavailableError, OutcomeUnknownError
+from mylist.mongodb.operation_limit import OperationLimit
 from mylist.telemetry import metrics
 
 Document = dict[str, Any]
@@ -169,8 +170,7 @@ class Database:
 
     Attributes:
         handle: the driver's database.
-        pool_size: how many operations may run at once.
-        in_flight: how many operations are running.
+        limit: how many operations run, and may run at once.
         available: whether MongoDB answered the last check.
     """
 
@@ -179,38 +179,47 @@ class Database:
         self.handle = database_of(client)
         self._address = address(settings)
         self._timeout = _driver_timeout(settings)
-        self.pool_size = settings.mongodb_pool_size
-        self.in_flight = 0
+        self.limit = OperationLimit(settings.mongodb_pool_size)
         self.available = False
         self._checked = False
 
-    def require_available(self) -> None:
-        """Raise an error if an operation would fail now.
+    async def require_available(self) -> None:
+        """Wait until an operation could run, for as long as it would wait itself.
 
         Raises:
             DatabaseUnavailableError: MongoDB did not answer the last check.
-            DatabaseBusyError: every connection is in use.
+            DatabaseBusyError: every connection is in use, and none comes free in time.
         """
+        await self._enter()
+        self.limit.leave()
+
+    async def _enter(self) -> None:
+        self._require_answers()
+        await self.limit.enter()
+        try:
+            self._require_answers()
+        except BaseException:
+            self.limit.leave()
+            raise
+
+    def _require_answers(self) -> None:
         if not self.available:
             raise DatabaseUnavailableError
-        if self.in_flight >= self.pool_size:
-            raise DatabaseBusyError
 
     def deadline(self) -> AbstractContextManager[None]:
         """Surround several operations that must end within the deadline of one."""
         return pymongo.timeout(self._timeout)
 
-    @contextmanager
-    def operation(self, name: str, *, writes: bool = False) -> Iterator[None]:
+    @asynccontextmanager
+    async def operation(self, name: str, *, writes: bool = False) -> AsyncIterator[None]:
         """Surround one operation, which the metrics report under `name`.
 
         Raises:
-            DatabaseBusyError: every connection is in use; an operation does not wait for a connection.
+            DatabaseBusyError: every connection is in use, and none comes free in time.
             DatabaseUnavailableError: MongoDB is unreachable, or the operation failed and does not write.
             OutcomeUnknownError: the operation `writes` and failed; it may have taken effect.
         """
-        self.require_available()
-        self.in_flight += 1
+        await self._enter()
         try:
             with metrics.operation("mongodb", name):
                 yield
@@ -220,7 +229,7 @@ class Database:
             _logger.warning("MongoDB operation failed: %s", reason(error))
             raise (OutcomeUnknownError if writes else DatabaseUnavailableError) from error
         finally:
-            self.in_flight -= 1
+            self.limit.leave()
 
     async def check(self) -> None:
         """Ping MongoDB and update `available`.

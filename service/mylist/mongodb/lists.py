@@ -50,14 +50,14 @@ class ListStore:
         self._database = database
         self._collection = database.handle[LISTS]
 
-    def require_available(self) -> None:
-        """Raise an error if an operation would fail now.
+    async def require_available(self) -> None:
+        """Wait until an operation could run, for as long as it would wait itself.
 
         Raises:
             DatabaseUnavailableError: MongoDB did not answer the last check.
-            DatabaseBusyError: every connection is in use.
+            DatabaseBusyError: every connection is in use, and none comes free in time.
         """
-        self._database.require_available()
+        await self._database.require_available()
 
     def deadline(self) -> AbstractContextManager[None]:
         """Surround several operations that must end within the deadline of one."""
@@ -68,7 +68,7 @@ class ListStore:
 
         An index covers the query. Documents that are not valid items (a foreign id or type) are left out.
         """
-        with self._database.operation("load"):
+        async with self._database.operation("load"):
             cursor = self._collection.find(
                 {"userId": user_id, **_LISTED}, _PROJECTION, sort=_LIST_ORDER, batch_size=_LOAD_BATCH_SIZE
             )
@@ -84,25 +84,25 @@ class ListStore:
 
     async def count(self, user_id: str, *, limit: int) -> int:
         """Return the number of items on a list, counted up to `limit`."""
-        with self._database.operation("count"):
+        async with self._database.operation("count"):
             return await self._collection.count_documents({"userId": user_id, **_LISTED}, limit=limit)
 
     async def find(self, user_id: str, content_id: ContentId) -> Item | None:
         """Return the item of a list with this content id; None if there is none."""
-        with self._database.operation("find"):
-            document = await self._collection.find_one(_listed(user_id, content_id), _PROJECTION)
-        return _to_item(document) if document else None
+        async with self._database.operation("find"):
+            documents = await self._collection.find(_named(user_id, content_id), _PROJECTION).to_list()
+        return next(filter(None, map(_to_item, documents)), None)
 
     async def find_many(self, user_id: str, content_ids: Iterable[ContentId]) -> list[Item]:
         """Return the items of a list with these content ids."""
-        with self._database.operation("find_many"):
-            documents = await self._collection.find(_listed(user_id, *content_ids), _PROJECTION).to_list()
+        async with self._database.operation("find_many"):
+            documents = await self._collection.find(_named(user_id, *content_ids), _PROJECTION).to_list()
         return [item for item in map(_to_item, documents) if item]
 
     async def find_removals(self, user_id: str, content_ids: Iterable[ContentId]) -> list[ListChange]:
         """Return the removals of these content ids that are remembered and after which they were not added again."""
         query = {"userId": user_id, "contentId": {"$in": _written(content_ids)}, "removedAt": {"$gte": _EARLIEST}}
-        with self._database.operation("find_removals"):
+        async with self._database.operation("find_removals"):
             documents = await self._collection.find(query).to_list()
         return [change for change in map(_to_change, documents) if change]
 
@@ -122,7 +122,7 @@ class ListStore:
         """
         known = known_removals or {}
         insertions = [UpdateOne(*_insertion(user_id, each, known.get(each.content_id)), upsert=True) for each in items]
-        with self._database.operation("insert_many", writes=True):
+        async with self._database.operation("insert_many", writes=True):
             try:
                 await self._collection.bulk_write(insertions, ordered=False)
             except BulkWriteError as error:
@@ -146,7 +146,7 @@ class ListStore:
             )
             for item in items
         ]
-        with self._database.operation("redate_many", writes=True):
+        async with self._database.operation("redate_many", writes=True):
             return (await self._collection.bulk_write(updates, ordered=False)).matched_count
 
     async def delete_many(self, user_id: str, content_ids: Iterable[ContentId]) -> int:
@@ -155,7 +155,7 @@ class ListStore:
         Raises:
             OutcomeUnknownError: MongoDB did not answer; any of the items may have been removed.
         """
-        with self._database.operation("delete_many", writes=True):
+        async with self._database.operation("delete_many", writes=True):
             return (await self._collection.update_many(_listed(user_id, *content_ids), _REMOVAL)).modified_count
 
     async def delete_seen(self, user_id: str, items: Collection[Item]) -> int:
@@ -167,7 +167,7 @@ class ListStore:
         seen = _listed(user_id, *(item.content_id for item in items))
         # The date tells an item from one of the same id that was added later.
         seen["addedAt"] = {"$in": [to_datetime(each) for each in {item.added_at for item in items}]}
-        with self._database.operation("delete_seen", writes=True):
+        async with self._database.operation("delete_seen", writes=True):
             return (await self._collection.update_many(seen, _REMOVAL)).modified_count
 
     async def delete_all(self, user_id: str) -> int:
@@ -176,7 +176,7 @@ class ListStore:
         Raises:
             OutcomeUnknownError: MongoDB did not answer; any of the items may have been removed.
         """
-        with self._database.operation("delete_all", writes=True):
+        async with self._database.operation("delete_all", writes=True):
             return (await self._collection.update_many({"userId": user_id, **_LISTED}, _REMOVAL)).modified_count
 
     async def insert(self, user_id: str, item: Item, known_removal: int | None = None) -> None:
@@ -192,7 +192,7 @@ class ListStore:
             ItemAlreadyInListError: the list has an item with this content id, or had one until after `known_removal`.
             OutcomeUnknownError: MongoDB did not answer; the item may have been added.
         """
-        with self._database.operation("insert", writes=True):
+        async with self._database.operation("insert", writes=True):
             try:
                 await self._collection.update_one(*_insertion(user_id, item, known_removal), upsert=True)
             except DuplicateKeyError:
@@ -205,7 +205,7 @@ class ListStore:
             ItemNotInListError: the list has no item with this content id.
             OutcomeUnknownError: MongoDB did not answer; the item may have been removed.
         """
-        with self._database.operation("delete", writes=True):
+        async with self._database.operation("delete", writes=True):
             result = await self._collection.update_one(_listed(user_id, content_id), _REMOVAL)
         if not result.modified_count:
             raise ItemNotInListError
@@ -227,7 +227,7 @@ class ListStore:
         if removals_after is not None:
             query["removedAt"] = {"$not": {"$lte": to_datetime(removals_after)}}
         documents: list[Document] = []
-        with self._database.operation("changes"):
+        async with self._database.operation("changes"):
             for index_range in _ranges_after(after):
                 limit = max_changes + 1 - len(documents)  # one more than asked for shows whether more follow
                 cursor = self._collection.find(query | index_range, sort=_FEED_ORDER, limit=limit, batch_size=limit)
@@ -244,7 +244,7 @@ class ListStore:
         Both are milliseconds since 1970 UTC. A change is readable once the replica set's majority commit point has
         passed it, which may be later than the acknowledgement of its write.
         """
-        with self._database.operation("clock"):
+        async with self._database.operation("clock"):
             database = self._database.handle
             hello = await database.command("hello", codec_options=database.codec_options)
         now = to_milliseconds(hello["localTime"])
@@ -254,9 +254,17 @@ class ListStore:
         return now, min(now, to_milliseconds(last["majorityWriteDate"])) - _SETTLING_MS
 
 
+def _named(user_id: str, *content_ids: ContentId) -> Document:
+    """Return the filter for items and tombstones by their content ids, which the unique index answers alone.
+
+    The embedded server, unless asked for just these two fields, compares each document of the list with each id.
+    """
+    return {"userId": user_id, "contentId": {"$in": _written(content_ids)}}
+
+
 def _listed(user_id: str, *content_ids: ContentId) -> Document:
     """Return the filter for items by their content ids."""
-    return {"userId": user_id, "contentId": {"$in": _written(content_ids)}, **_LISTED}
+    return _named(user_id, *content_ids) | _LISTED
 
 
 def _written(content_ids: Iterable[ContentId]) -> list[str]:

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from io import BytesIO
 
 import msgspec
 from msgspec import UNSET
 from sanic import HTTPResponse
-from sanic.exceptions import PayloadTooLarge, SanicException
+from sanic.exceptions import PayloadTooLarge
 
 from mylist.api import parameters
 from mylist.api.parsing import parse_import_line
@@ -16,8 +17,6 @@ from mylist.api.route import JSON_LINES, Answer, Body, RouteTable
 from mylist.api.schemas import ClearData, ClearResponse, ExportedItem, ImportedLine, ImportLine
 from mylist.domain.conditions import Conditions
 from mylist.domain.errors import (
-    ImportCutShortError,
-    InvalidContentEncodingError,
     InvalidJsonError,
     PartlyAppliedError,
     UnavailableError,
@@ -26,11 +25,13 @@ from mylist.domain.limits import IMPORT_TIMEOUT_S, MAX_CLOCK_SKEW, max_import_by
 from mylist.http import bodies
 from mylist.http.request import ApiRequest
 from mylist.http.responses import json_response, lines_response
+from mylist.http.services import Services
 from mylist.lists import list_import
 from mylist.lists.list_import import LineResult, NumberedLine
 
 route = RouteTable()
 
+_LINES_PER_TURN = 100
 IMPORT_TYPES = (
     JSON_LINES,
     "application/ndjson",
@@ -128,26 +129,48 @@ def _import_query(request: ApiRequest) -> ImportQuery:
     errors=[400, 410, 412, 413, 415, 422, 428, 503],
 )
 async def import_(request: ApiRequest, user_id: str, query: ImportQuery) -> HTTPResponse:
-    """Put the items of an export on the user's list, or make them the list; return the outcome of each line."""
-    writer, lines = request.app.ctx.writer, _lines(request)
-    if query.mode == "replace":
-        results = list_import.replace(writer, user_id, lines, query.conditions, query.total)
-    else:
-        results = list_import.merge(writer, user_id, lines, query.conditions)
-    return lines_response(request, await _outcomes(results))
+    """Put the items of an export on the user's list, or make them the list; return the outcome of each line.
+
+    What a slow client holds is its own: places are for imports whose body is there.
+    """
+    services = request.app.ctx
+    max_list_size = services.settings.max_list_size
+    parts = bodies.parts(request, max_import_bytes(max_list_size), within=IMPORT_TIMEOUT_S)
+    async with services.import_bodies.receive(parts) as body:
+        if body.count(b"\n") > max_import_lines(max_list_size):
+            raise PayloadTooLarge("Too many lines")
+        with services.import_places.place():
+            writer, lines = services.writer, _lines(body)
+            if query.mode == "replace":
+                results = list_import.replace(writer, user_id, lines, query.conditions, query.total)
+            else:
+                results = list_import.merge(writer, user_id, lines, query.conditions)
+            outcomes = await _outcomes(services, results)
+    return lines_response(request, outcomes)
 
 
-async def _outcomes(results: AsyncIterator[list[LineResult]]) -> list[bytes]:
-    """Return the outcome of each line, encoded.
+async def _outcomes(services: Services, results: AsyncIterator[list[LineResult]]) -> list[bytes]:
+    """Return the outcome of each line, encoded; take turns with other imports.
 
     Raises:
         PartlyAppliedError: a store failed, or the time was up, after some lines.
-        ImportCutShortError: the body ended wrongly after some lines.
     """
+
+    async def next_results() -> list[LineResult] | None:
+        try:
+            return await anext(results, None)
+        finally:
+            services.import_turns.release()
+
     parts: list[bytes] = []
     lines = 0
     try:
-        async for part in results:
+        while True:
+            await services.import_turns.acquire()
+            # When its client goes away, what has begun ends, and others wait for that.
+            part = await asyncio.shield(services.writer.start(next_results()))
+            if part is None:
+                return parts
             parts.append(_encode_lines([_imported_line(result) for result in part]))
             lines = part[-1].number or lines
             await asyncio.sleep(0)  # let other requests run: invalid lines wait for nothing
@@ -155,31 +178,15 @@ async def _outcomes(results: AsyncIterator[list[LineResult]]) -> list[bytes]:
         if not lines:
             raise
         raise PartlyAppliedError(f"the lines up to {lines} took effect, the rest may or may not") from error
-    except (SanicException, InvalidContentEncodingError) as error:
-        if not lines:
-            raise
-        raise ImportCutShortError(lines) from error
-    return parts
 
 
-async def _lines(request: ApiRequest) -> AsyncIterator[NumberedLine]:
-    max_list_size = request.app.ctx.settings.max_list_size
-    max_lines = max_import_lines(max_list_size)
-    number, rest = 0, bytearray()
+async def _lines(body: bytearray) -> AsyncIterator[NumberedLine]:
     latest = datetime.now(UTC) + MAX_CLOCK_SKEW
-    async for part in bodies.parts(request, max_import_bytes(max_list_size), within=IMPORT_TIMEOUT_S):
-        rest += part
-        if b"\n" not in part:  # searching all of a long line again for each of its chunks would be quadratic
-            continue
-        *lines, rest = rest.split(b"\n")
-        for line in lines:
-            number += 1
-            if number > max_lines:
-                raise PayloadTooLarge("Too many lines")
-            if line.strip():
-                yield parse_import_line(number, line, latest)
-    if rest.strip():
-        yield parse_import_line(number + 1, rest, latest)
+    for number, line in enumerate(BytesIO(body), start=1):
+        if text := line.strip():
+            yield parse_import_line(number, text, latest)
+        if not number % _LINES_PER_TURN:
+            await asyncio.sleep(0)  # let other requests run
 
 
 def _imported_line(result: LineResult) -> ImportedLine:
