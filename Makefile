@@ -32,7 +32,7 @@ run: $(LOCAL) ## Serve the API on this machine with its own MongoDB and Redis, s
 serve: $(LOCAL) ## Serve the API on the MongoDB and Redis that the environment or .env names
 	@exec $(BIN)/mylist serve $(ARGS)
 
-seed: $(LOCAL) ## Fill that MongoDB with data: make seed ARGS="--users 1000 --titles 500 --items 25"
+seed: $(LOCAL) ## Fill that MongoDB with the sample; anew: make seed ARGS=--reset; with load: ARGS="--users 1000"
 	@exec $(BIN)/mylist seed $(ARGS)
 
 # pytest-xdist workers. Each has stores of its own; they wait more than they compute, hence more of them than cores.
@@ -146,7 +146,7 @@ kind-up: image ## Make a cluster for make e2e on this machine, with kind and Doc
 kind-down: ## Remove that cluster and all that is in it
 	kind delete cluster --name $(KIND)
 
-up: ## Start the API, MongoDB and Redis in containers and wait until they are healthy
+up: ## Start the API, MongoDB and Redis in containers until they are healthy; then: docker compose run --rm seed
 	docker compose up --detach --build --wait
 
 down: ## Stop those containers; their data stays (docker compose down --volumes drops it)

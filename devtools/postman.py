@@ -3,6 +3,9 @@
 Every route gets a request whose method, URL, headers, body and expected status follow from its declaration, with the
 examples of its parameters and its struct. `_REQUESTS` has what the declarations do not know. A route that is not in
 that table gets one plain request at the end of the collection.
+
+The collection can be run any number of times, also after a run that was cut off: its user is nobody else's, it takes
+off the list what it will add, and the list is empty at its end.
 """
 
 import json
@@ -20,13 +23,14 @@ Json = dict[str, Any]
 
 VARIABLES = {
     "baseUrl": "http://localhost:3000",
-    "userId": "507f1f77bcf86cd799439011",
+    "userId": "postman-collection",
     "movieId": "507f1f77bcf86cd799439012",
     "contentId": "507f1f77bcf86cd799439012",
 }
-"""The collection's variables. Their values are part of the sample data."""
+"""The collection's variables. The movie is part of the sample data; the list of the user is the collection's alone."""
 
 _MOVIE = {"contentId": "{{movieId}}", "contentType": "movie"}
+_SHOW = {"contentId": "507f1f77bcf86cd7994390a1", "contentType": "tvshow"}
 _NO_TITLE = "f" * 24
 _SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 _EMPTY: Json = {"string": "", "integer": 0, "number": 0, "boolean": False, "array": [], "object": {}}
@@ -37,6 +41,7 @@ class Request:
     """One request of a route.
 
     Attributes:
+        operation: the operation of the route.
         name: as Postman lists it.
         description: what Postman shows beside the request; the route's summary by default.
         status_test: the name of the test of the status.
@@ -46,6 +51,7 @@ class Request:
         body: the body; by default, the examples of the struct.
     """
 
+    operation: str
     name: str
     description: str = ""
     status_test: str = "is answered"
@@ -77,177 +83,169 @@ def _equals(field: str, expected: str) -> str:
     return f"pm.expect(pm.response.json().{field}).to.equal({expected})"
 
 
-_REQUESTS: Mapping[str, Sequence[Request]] = {
-    "getHealth": [
-        Request(
-            name="Health Check",
-            description="Whether the API answers.",
-            status_test="answers",
-            script=[_test("is ok", _equals("status", '"ok"'))],
-        )
-    ],
-    "addItem": [
-        Request(
-            name="Add Movie to List",
-            description="201; 409 when it is on the list already, so run Remove from List before a second time.",
-            status_test="is added",
-            script=[_test("gives the new item", _equals("data.contentId", 'pm.collectionVariables.get("movieId")'))],
-        )
-    ],
-    "getItems": [
-        Request(
-            name="Get My List Items",
-            description="One page of the list, newest first, each item with its movie or show.",
-            status_test="answers",
-            script=[
-                _test(
-                    "has the new item first",
-                    _equals("data.items[0].contentId", 'pm.collectionVariables.get("movieId")'),
-                )
-            ],
+_REQUESTS: Sequence[Request] = (
+    Request(
+        operation="getHealth",
+        name="Health Check",
+        description="Whether the API answers.",
+        status_test="answers",
+        script=[_test("is ok", _equals("status", '"ok"'))],
+    ),
+    Request(
+        operation="discardItem",
+        name="Discard Item",
+        description=(
+            "204 whether it was there or not: safe to repeat. "
+            "So the collection can be run after a run that was cut off."
         ),
-        Request(
-            name="Get Movies by Title",
-            description=(
-                "The movies of the list, by title; `genre`, `order` and `view=ids` go with it, and `Link` leads on."
-            ),
-            status_test="answers",
-            query={"type": "movie", "sort": "title", "pageSize": "20"},
-            script=[
-                _test(
-                    "has movies only",
-                    'pm.response.json().data.items.forEach((item) => pm.expect(item.contentType).to.equal("movie"))',
-                )
-            ],
+        status_test="is not on the list",
+    ),
+    Request(
+        operation="addItem",
+        name="Add Movie to List",
+        description="201; 409 when it is on the list already.",
+        status_test="is added",
+        script=[_test("gives the new item", _equals("data.contentId", 'pm.collectionVariables.get("movieId")'))],
+    ),
+    Request(
+        operation="getItems",
+        name="Get My List Items",
+        description="One page of the list, newest first, each item with its movie or show.",
+        status_test="answers",
+        script=[
+            _test(
+                "has the new item first",
+                _equals("data.items[0].contentId", 'pm.collectionVariables.get("movieId")'),
+            )
+        ],
+    ),
+    Request(
+        operation="getItems",
+        name="Get Movies by Title",
+        description=(
+            "The movies of the list, by title; `genre`, `order` and `view=ids` go with it, and `Link` leads on."
         ),
-        Request(
-            name="Walk My List by Cursor",
-            description=(
-                "The first items of the list; `nextCursor` is the `cursor` of the next request, and null at the end."
-            ),
-            status_test="answers",
-            query={"cursor": "", "pageSize": "10"},
-            script=[
-                _test("tells where to go on", 'pm.expect(pm.response.json().data.nextCursor).to.be.a("string")'),
-            ],
+        status_test="answers",
+        query={"type": "movie", "sort": "title", "pageSize": "20"},
+        script=[
+            _test(
+                "has movies only",
+                'pm.response.json().data.items.forEach((item) => pm.expect(item.contentType).to.equal("movie"))',
+            )
+        ],
+    ),
+    Request(
+        operation="getStats",
+        name="Get List Stats",
+        description="How many items the list has, in all and by type.",
+        status_test="answers",
+        script=[
+            _test(
+                "counts both types",
+                "{ const data = pm.response.json().data; "
+                "pm.expect(data.byType.movie + data.byType.tvshow).to.equal(data.total); }",
+            )
+        ],
+    ),
+    Request(
+        operation="removeItem",
+        name="Remove from List",
+        description="200; 404 when it is not on the list.",
+        status_test="is removed",
+        script=[_test("says so", _equals("message", '"Item removed from your list"'))],
+    ),
+    Request(
+        operation="putItem",
+        name="Put Item",
+        description="201 when it was put there, 200 with the same body when it was there already: safe to repeat.",
+        status_test="is put on the list",
+        status=201,
+        script=[_test("gives its entry", _equals("data.contentId", 'pm.collectionVariables.get("contentId")'))],
+    ),
+    Request(
+        operation="containsItems",
+        name="Contains",
+        description="Whether each of up to 100 movies and shows is on the list.",
+        body=json.dumps({"contentIds": ["{{movieId}}", _NO_TITLE]}),
+        script=[
+            _test(
+                "in the order of the question",
+                "pm.expect(pm.response.json().data.contains).to.eql([true, false])",
+            )
+        ],
+    ),
+    Request(
+        operation="changeItems",
+        name="Batch",
+        description=(
+            "Adds and removes up to 100 movies and shows at once, removals first; every id is told what became of it."
         ),
-    ],
-    "getStats": [
-        Request(
-            name="Get List Stats",
-            description="How many items the list has, in all and by type.",
-            status_test="answers",
-            script=[
-                _test(
-                    "counts both types",
-                    "{ const data = pm.response.json().data; "
-                    "pm.expect(data.byType.movie + data.byType.tvshow).to.equal(data.total); }",
-                )
-            ],
-        )
-    ],
-    "removeItem": [
-        Request(
-            name="Remove from List",
-            description="200; 404 when it is not on the list.",
-            status_test="is removed",
-            script=[_test("says so", _equals("message", '"Item removed from your list"'))],
-        )
-    ],
-    "putItem": [
-        Request(
-            name="Put Item",
-            description="201 when it was put there, 200 with the same body when it was there already: safe to repeat.",
-            status_test="is put on the list",
-            status=201,
-            script=[_test("gives its entry", _equals("data.contentId", 'pm.collectionVariables.get("contentId")'))],
-        )
-    ],
-    "containsItems": [
-        Request(
-            name="Contains",
-            description="Whether each of up to 100 movies and shows is on the list.",
-            body=json.dumps({"contentIds": ["{{movieId}}", _NO_TITLE]}),
-            script=[
-                _test(
-                    "in the order of the question",
-                    "pm.expect(pm.response.json().data.contains).to.eql([true, false])",
-                )
-            ],
-        )
-    ],
-    "changeItems": [
-        Request(
-            name="Batch",
-            description=(
-                "Adds and removes up to 100 movies and shows at once, removals first; "
-                "every id is told what became of it."
-            ),
-            status_test="is done",
-            body=json.dumps({"add": [_MOVIE], "remove": [_NO_TITLE]}),
-            script=[_test("says what became of each", _equals("data.remove[0].outcome", '"missing"'))],
-        )
-    ],
-    "discardItem": [
-        Request(
-            name="Discard Item",
-            description="204 whether it was there or not: safe to repeat.",
-            status_test="is not on the list",
-        )
-    ],
-    "getChanges": [
-        Request(
-            name="Changes",
-            description=(
-                "What was added to the list and removed from it since a token was given out, oldest first; "
-                "ask with since={{syncToken}} next."
-            ),
-            query={"limit": "100"},
-            script=['pm.collectionVariables.set("syncToken", pm.response.json().data.token);'],
-        )
-    ],
-    "getExport": [Request(name="Export List", description="The whole list as JSON Lines, newest first.")],
-    "clearItems": [
-        Request(
-            name="Clear List",
-            description="Removes everything from the list; it has to be confirmed, or sent with If-Match.",
-            query={"confirm": "true"},
-            script=[_test("the list is empty", 'pm.expect(pm.response.json().data.removed).to.be.a("number")')],
-        )
-    ],
-    "importItems": [
-        Request(
-            name="Import List",
-            description="Puts the items of an export on the list, a line each; mode=replace makes them the list.",
-            body=f"{json.dumps(_MOVIE)}\n",
-        )
-    ],
-    "getLimits": [Request(name="Limits", description="What may be asked for.")],
-    "getLiveness": [
-        Request(
-            name="Liveness",
-            description="Whether the process is alive, whatever else is out of service.",
-            status_test="is alive",
-        )
-    ],
-    "getReadiness": [
-        Request(
-            name="Readiness",
-            description="Whether the process wants traffic; 503 while it starts or stops.",
-            status_test="is ready",
-            script=[_test("says so", _equals("status", '"ready"'))],
-        )
-    ],
-    "openapi": [
-        Request(
-            name="OpenAPI Document",
-            description="The API as an OpenAPI 3.1 document.",
-            status_test="answers",
-            script=[_test("is OpenAPI 3.1", r"pm.expect(pm.response.json().openapi).to.match(/^3\.1\./)")],
-        )
-    ],
-}
-"""The requests of each operation, in the order in which each of them succeeds on the sample data."""
+        status_test="is done",
+        body=json.dumps({"add": [_MOVIE], "remove": [_NO_TITLE]}),
+        script=[_test("says what became of each", _equals("data.remove[0].outcome", '"missing"'))],
+    ),
+    Request(
+        operation="importItems",
+        name="Import List",
+        description="Puts the items of an export on the list, a line each; mode=replace makes them the list.",
+        body=f"{json.dumps(_MOVIE)}\n{json.dumps(_SHOW)}\n",
+    ),
+    Request(
+        operation="getItems",
+        name="Walk My List by Cursor",
+        description=(
+            "The first items of the list; `nextCursor` is the `cursor` of the next request, and null at the end."
+        ),
+        status_test="answers",
+        query={"cursor": "", "pageSize": "1"},
+        script=[
+            _test("tells where to go on", 'pm.expect(pm.response.json().data.nextCursor).to.be.a("string")'),
+        ],
+    ),
+    Request(
+        operation="getChanges",
+        name="Changes",
+        description=(
+            "What was added to the list and removed from it since a token was given out, oldest first; "
+            "ask with since={{syncToken}} next."
+        ),
+        query={"limit": "100"},
+        script=['pm.collectionVariables.set("syncToken", pm.response.json().data.token);'],
+    ),
+    Request(operation="getExport", name="Export List", description="The whole list as JSON Lines, newest first."),
+    Request(
+        operation="clearItems",
+        name="Clear List",
+        description=(
+            "Removes everything from the list; it has to be confirmed, or sent with If-Match. The list is that of "
+            "`userId`: it is empty before the collection is run, and again here."
+        ),
+        query={"confirm": "true"},
+        script=[_test("the list is empty", 'pm.expect(pm.response.json().data.removed).to.be.a("number")')],
+    ),
+    Request(operation="getLimits", name="Limits", description="What may be asked for."),
+    Request(
+        operation="getLiveness",
+        name="Liveness",
+        description="Whether the process is alive, whatever else is out of service.",
+        status_test="is alive",
+    ),
+    Request(
+        operation="getReadiness",
+        name="Readiness",
+        description="Whether the process wants traffic; 503 while it starts or stops.",
+        status_test="is ready",
+        script=[_test("says so", _equals("status", '"ready"'))],
+    ),
+    Request(
+        operation="openapi",
+        name="OpenAPI Document",
+        description="The API as an OpenAPI 3.1 document.",
+        status_test="answers",
+        script=[_test("is OpenAPI 3.1", r"pm.expect(pm.response.json().openapi).to.match(/^3\.1\./)")],
+    ),
+)
+"""The requests, in the order in which each of them succeeds, run after run."""
 
 _TOOLS = {"openapi": _Operation("GET", "/openapi.json", [200], "The API as an OpenAPI 3.1 document")}
 """What the collection has beside the routes of the API."""
@@ -262,8 +260,9 @@ def collection(routes: Sequence[Route] = ROUTES) -> str:
     content = {
         "info": {
             "name": "My List OTT API",
-            "description": "Every request of the API, in an order in which each succeeds on the sample data: "
-            "start the service with `make run`, import this file and run the collection.",
+            "description": "Every request of the API, in an order in which each succeeds on the titles of the sample, "
+            "however often: start the service with `make run`, import this file and run the collection. It changes the "
+            "list of `userId`, a user of its own, and leaves it empty.",
             "schema": _SCHEMA,
         },
         "variable": [{"key": key, "value": value, "type": "string"} for key, value in VARIABLES.items()],
@@ -275,20 +274,20 @@ def collection(routes: Sequence[Route] = ROUTES) -> str:
 def _items(routes: Sequence[Route]) -> Iterator[Json]:
     schemas = json.loads(openapi.document(routes))["components"]["schemas"]
     operations = _TOOLS | {route.operation: _operation(route, schemas) for route in routes}
-    if unknown := _REQUESTS.keys() - operations.keys():
+    named = {request.operation for request in _REQUESTS}
+    if unknown := named - operations.keys():
         raise ValueError(f"no route declares {', '.join(sorted(unknown))}")
-    for name, requests in _REQUESTS.items():
-        for request in requests:
-            yield _item(operations[name], request)
+    for request in _REQUESTS:
+        yield _item(operations[request.operation], request)
     for name, operation in operations.items():
-        if name not in _REQUESTS:
-            yield _item(operation, Request(name=_title(name)))
+        if name not in named:
+            yield _item(operation, Request(operation=name, name=_title(name)))
 
 
 def _operation(route: Route, schemas: Json) -> _Operation:
     body = content_type = ""
     if route.body:
-        content_type = route.body.content_type
+        content_type = route.body.media_types[0]
         body = json.dumps(_example("", schemas[route.body.struct.__name__], schemas))
         body = body.replace(VARIABLES["movieId"], "{{movieId}}")
     return _Operation(

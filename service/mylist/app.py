@@ -14,6 +14,7 @@ from mylist.cache.health import RedisHealth, RedisState
 from mylist.cache.list_cache import MAX_TTL_FACTOR, ListCache
 from mylist.cache.pending_invalidations import MAX_PENDING
 from mylist.catalogue.catalogue import Catalogue
+from mylist.config.browser_policy import BrowserPolicy
 from mylist.config.settings import Settings, without_password
 from mylist.domain.limits import MAX_BODY_BYTES, MAX_HEAD_BYTES
 from mylist.domain.packed_list import PackedList
@@ -32,6 +33,8 @@ from mylist.mongodb.lists import ListStore
 from mylist.telemetry.state_gauges import State
 
 App = Sanic[Config, Services]
+
+_KEEP_ALIVE_MARGIN_S = 1
 
 _BREAKER_STATES = {RedisState.UP: "closed", RedisState.RECOVERING: "half_open", RedisState.DOWN: "open"}
 
@@ -61,7 +64,12 @@ def build_services(settings: Settings) -> Services:
         write_deadline=settings.mongodb_timeout,
         check_every=settings.freshness_check_every,
     )
-    catalogue = Catalogue(ContentStore(database), ttl=settings.catalogue_ttl, capacity=settings.catalogue_size)
+    catalogue = Catalogue(
+        ContentStore(database),
+        ttl=settings.catalogue_ttl,
+        capacity=settings.catalogue_size,
+        language=settings.catalogue_language,
+    )
     pages = PageCache(settings.page_memory * 1_000_000)
     tokens = None
     if settings.auth_mode == "jwt":
@@ -70,7 +78,10 @@ def build_services(settings: Settings) -> Services:
         tokens = tokens_of(settings)
     return Services(
         settings=settings,
-        allowed_origins=frozenset(map(str.strip, settings.cors_origins.split(","))),
+        kept_connection=f"keep-alive\r\nkeep-alive: timeout={settings.keep_alive_timeout}",
+        browser_policy=BrowserPolicy.of(
+            origins=settings.cors_origins, credentials=settings.cors_credentials, hsts=settings.hsts
+        ),
         reader=ListReader(cache, catalogue, pages),
         writer=ListWriter(store, cache, catalogue, max_items=settings.max_list_size),
         change_feed=ChangeFeed(store),
@@ -140,7 +151,8 @@ def _sanic_config(settings: Settings) -> Config:
             "REQUEST_TIMEOUT": 10,
             # Counts from the first byte. Longer than every deadline inside: a request ends for a reason of its own.
             "RESPONSE_TIMEOUT": 40,
-            "KEEP_ALIVE_TIMEOUT": 75,  # longer than the idle timeout of common load balancers
+            # Longer than clients are told: a request that is under way as their time ends still arrives.
+            "KEEP_ALIVE_TIMEOUT": settings.keep_alive_timeout + _KEEP_ALIVE_MARGIN_S,
             "GRACEFUL_SHUTDOWN_TIMEOUT": settings.shutdown_timeout,
         },
         env_prefix="",

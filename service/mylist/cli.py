@@ -6,15 +6,20 @@ the others start fast.
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from mylist import __version__
 from mylist.client import arguments as client_parser
-from mylist.config.settings import InvalidSettingError, Settings, explain
+from mylist.config.settings import InvalidSettingError, Settings, doubts_about_env_file, explain
+from mylist.domain.user_id import USER_ID
+
+if TYPE_CHECKING:
+    from mylist.seeding.sample import Seeded
 
 _FAILED = 1
 _USAGE = 2
@@ -66,11 +71,21 @@ def _parser() -> _Parser:
     add("openapi", "print the OpenAPI document").set_defaults(command=_openapi)
     add("config", "print every setting, its value and where that comes from").set_defaults(command=_config)
 
+    token = add("token", "print a bearer token for development, signed with JWT_SECRET")
+    token.set_defaults(command=_token)
+    token.add_argument("--user", type=_user_id, required=True, metavar="ID", help="whom it names")
+
     seed = add("seed", "add the documented sample to MongoDB or, with --users, synthetic data")
+    seed.epilog = (
+        "Running processes show a list of the sample as it is at once, if REDIS_HOST or REDIS_URL name their Redis, "
+        "and else within CACHE_TTL. They show titles within twice CATALOGUE_TTL, and a list of the synthetic data that "
+        "was read before within CACHE_TTL."
+    )
     seed.set_defaults(command=_seed)
     seed.add_argument("--users", type=int, metavar="N", help="how many users the synthetic data has")
     seed.add_argument("--titles", type=int, metavar="N", help=f"how many titles (default {_DEFAULT_TITLES})")
     seed.add_argument("--items", type=int, metavar="N", help=f"how many items each list (default {_DEFAULT_ITEMS})")
+    seed.add_argument("--reset", action="store_true", help="make the sample what it was at first, removed items too")
     client_parser.define(add, _ask)
     return parser
 
@@ -106,6 +121,8 @@ def _seed(arguments: argparse.Namespace) -> None:
     from mylist.seeding.synthetic_data import InvalidSyntheticDataError, SyntheticData  # noqa: PLC0415
 
     data = None
+    if arguments.reset and arguments.users is not None:
+        _fail("--reset is for the sample, and --users asks for a load-test data set", status=_USAGE)
     if arguments.users is not None:
         titles = _DEFAULT_TITLES if arguments.titles is None else arguments.titles
         items = _DEFAULT_ITEMS if arguments.items is None else arguments.items
@@ -116,15 +133,35 @@ def _seed(arguments: argparse.Namespace) -> None:
     elif arguments.titles is not None or arguments.items is not None:
         _fail("--titles and --items are sizes of a load-test data set, which --users asks for", status=_USAGE)
 
-    async def seed() -> sample.Seeded:
-        async with open_database(Settings.from_environment()) as database:
-            return await (synthetic.seed(database, data) if data else sample.seed(database))
+    settings = Settings.from_environment()
 
+    async def seed() -> sample.Seeded:
+        async with open_database(settings) as database:
+            if data:
+                return await synthetic.seed(database, data)
+            return await (sample.reset if arguments.reset else sample.seed)(database, settings)
+
+    logging.getLogger("mylist").addHandler(logging.NullHandler())  # what fails is told below
     try:
-        new = asyncio.run(seed())
+        done = asyncio.run(seed())
     except DatabaseError as error:
         raise _CommandError(str(error)) from error
-    _say(f"Added {new.titles} titles, {new.users} users and {new.items} items; the rest was there.")
+    _say(_told(done, settings, reset=arguments.reset))
+
+
+def _told(done: "Seeded", settings: Settings, *, reset: bool) -> str:
+    """Return what a run of `seed` says at its end."""
+    counts = f"{done.titles} titles, {done.users} users and {done.items} items"
+    if reset:
+        told = f"Put {counts} right; the sample is what it was at first."
+    elif done.removed:
+        left = f"{done.removed} items were removed by their users and stay removed; --reset brings them back."
+        told = f"Added {counts}; {left}"
+    else:
+        told = f"Added {counts}; the rest was there."
+    if done.stale_lists:
+        told += f"\nRedis did not answer: lists may be shown as they were for up to {settings.cache_ttl} s (CACHE_TTL)."
+    return told
 
 
 def _indexes(_: argparse.Namespace) -> None:
@@ -152,9 +189,25 @@ def _openapi(_: argparse.Namespace) -> None:
 def _config(_: argparse.Namespace) -> None:
     rows = [("VARIABLE", "VALUE", "SOURCE")]
     rows += [(each.variable, each.value, each.source) for each in explain()]
+    sys.stderr.write("".join(f"mylist: {doubt}\n" for doubt in doubts_about_env_file()))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
     _say("\n".join(lines))
+
+
+def _token(arguments: argparse.Namespace) -> None:
+    from mylist.auth.development_token import NoSecretError, development_token  # noqa: PLC0415 - see the docstring
+
+    try:
+        _say(development_token(Settings.from_environment(), arguments.user))
+    except NoSecretError as error:
+        raise _CommandError(str(error)) from error
+
+
+def _user_id(text: str) -> str:
+    if not USER_ID.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!a} is no user id")
+    return text
 
 
 def _ask(arguments: argparse.Namespace) -> None:

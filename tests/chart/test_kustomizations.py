@@ -483,6 +483,16 @@ class TestGateway:
         ]
         assert rule["filters"][0]["requestRedirect"]["scheme"] == "https"
 
+    def test_gives_up_idle_connections_before_the_service_does(self) -> None:
+        [policy] = built("gateway").of_kind("BackendTrafficPolicy")
+        [route] = rendered_values("prod").of_kind("HTTPRoute")
+        minutes, unit = re.fullmatch(r"(\d+)(m)", policy["spec"]["timeout"]["http"]["connectionIdleTimeout"]).groups()  # type: ignore[union-attr]
+
+        assert unit == "m"
+        assert int(minutes) * 60 < int(rendered_values("prod").configuration()["KEEP_ALIVE_TIMEOUT"])
+        assert [each["name"] for each in policy["spec"]["targetRefs"]] == [route["metadata"]["name"]]
+        assert policy["metadata"]["namespace"] == "mylist"
+
     def test_says_who_a_user_is_and_nobody_else_does(self) -> None:
         [client] = built("gateway").of_kind("ClientTrafficPolicy")
         [security] = built("gateway").of_kind("SecurityPolicy")

@@ -15,6 +15,7 @@ from tests.contract.raw_http import send
 JAVASCRIPT = "text/javascript; charset=utf-8"
 CONTENT_TYPES = {
     "/docs": "text/html; charset=utf-8",
+    "/docs/": "text/html; charset=utf-8",
     "/docs/start.js": JAVASCRIPT,
     "/docs/swagger-ui-bundle.js": JAVASCRIPT,
     "/docs/swagger-ui.css": "text/css; charset=utf-8",
@@ -39,7 +40,7 @@ class TestFiles:
         assert answer.headers["cache-control"] == "private, no-cache"
         assert "Accept-Encoding" in answer.headers["vary"]
         assert re.fullmatch(r'"[0-9a-f]{16}"', answer.headers["etag"])
-        policy = {"content-security-policy": POLICY} if path == "/docs" else {}
+        policy = {"content-security-policy": POLICY} if path in {"/docs", "/docs/"} else {}
         assert (test_headers.TestSecurityHeaders.EXPECTED | policy).items() <= dict(answer.headers).items()
 
     @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -86,7 +87,6 @@ class TestFiles:
 @pytest.mark.parametrize(
     "path",
     [
-        "/docs/",
         "/docs/page.html",
         "/docs/__init__.py",
         "/docs/swagger-ui-bundle.js/",
@@ -102,9 +102,26 @@ def test_nothing_else_is_served(service: Service, path: str) -> None:
     assert (answer.status, answer.json()["code"]) == (404, "ROUTE_NOT_FOUND")
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_are_where_the_front_door_leads(client: httpx.Client, method: str) -> None:
+    answer = client.request(method, "/")
+
+    assert (answer.status_code, answer.headers["location"]) == (307, "docs")  # relative: right below any prefix
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+    assert client.request(method, "/", follow_redirects=True).headers["content-type"] == CONTENT_TYPES["/docs"]
+    for link in client.get("/").json().values():
+        assert client.get(f"/{link}").status_code == 200
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_front_door_is_only_read(client: httpx.Client, method: str) -> None:
+    answer = client.request(method, "/")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+
+
 def test_can_be_off(serve: Serve) -> None:
     with connect(serve(DOCS="false")) as client:
-        for path in CONTENT_TYPES:
+        for path in ("/", *CONTENT_TYPES):
             answer = client.get(path)
             assert (answer.status_code, answer.json()["code"]) == (404, "ROUTE_NOT_FOUND")
         assert client.get("/openapi.json").status_code == 200

@@ -19,6 +19,7 @@ from devtools.waiting import wait_until
 from tests.conftest import Serve
 from tests.contract.conftest import PATIENCE, PatientTransport, User, connect
 from tests.contract.raw_http import send
+from tests.contract.test_headers import without
 from tests.contract.titles import MATRIX_ID, UNKNOWN_ID
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -93,6 +94,38 @@ def test_openmetrics_is_given_to_those_who_ask(service: Service, user: User) -> 
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
     assert answer.text.endswith("# EOF\n")
     assert "mylist_cache_requests" in {family.name for family in parse_openmetrics(answer.text)}  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "2.0.0", "7.3.1", "0.0.1", "two"])
+def test_openmetrics_is_named_by_the_version_that_is_written(client: httpx.Client, version: str) -> None:
+    answer = client.get(
+        "/metrics", headers={"accept": f"application/openmetrics-text;version={version};q=0.6,*/*;q=0.2"}
+    )
+
+    assert answer.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert answer.text.endswith("# EOF\n")
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/openmetrics-text;q=0", "text/plain;version=1.0.0", "image/png"])
+def test_text_is_given_to_all_others(client: httpx.Client, accept: str) -> None:
+    answer = client.get("/metrics", headers={"accept": accept})
+
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert "# EOF" not in answer.text
+
+
+@pytest.mark.parametrize("accept", ["*/*", OPENMETRICS])
+def test_head_is_get_without_a_body(client: httpx.Client, accept: str) -> None:
+    of_get, of_head = (client.request(method, "/metrics", headers={"accept": accept}) for method in ("GET", "HEAD"))
+
+    assert (of_head.status_code, of_head.content) == (200, b"")
+    assert int(of_head.headers["content-length"]) > 1000
+    assert re.fullmatch(r'"[0-9a-f]{16}"', of_head.headers["etag"])
+    assert list(of_head.headers) == list(of_get.headers)
+    differ = {"etag", "content-length", "x-request-id"}
+    assert without(of_head, differ) == without(of_get, differ)
+    assert client.get("/metrics/", headers={"if-none-match": "*"}).status_code == 304
+    assert client.post("/metrics").headers["allow"] == "GET, HEAD, OPTIONS"
 
 
 def test_requests_are_counted_by_route_method_and_status(service: Service, user: User, before: Metrics) -> None:

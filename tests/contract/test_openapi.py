@@ -18,6 +18,7 @@ from mylist.config.settings import Settings
 NOT_OF_THE_API = {
     "/openapi.json",  # this document
     "/metrics",  # for Prometheus, in formats of its own
+    "/",  # leads there:
     *("/docs", "/docs/start.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css"),  # a page, for people
 }
 METHODS = {"get", "head", "post", "put", "delete"}

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,9 +20,10 @@ from mylist.api.openapi import openapi_path
 from mylist.api.router import ROUTES
 from tests.conftest import Serve
 
+Send = Callable[[Sequence[Any]], None]
 SAMPLE = {
     "baseUrl": "http://localhost:3000",
-    "userId": "507f1f77bcf86cd799439011",
+    "userId": "postman-collection",
     "movieId": "507f1f77bcf86cd799439012",
     "contentId": "507f1f77bcf86cd799439012",
 }
@@ -103,7 +105,7 @@ def test_a_route_without_an_entry_gets_a_request_at_the_end() -> None:
     assert request(added, SAMPLE) == {
         "method": "PUT",
         "url": "http://localhost:3000/api/mylist/pins/507f1f77bcf86cd799439012",
-        "headers": {"Content-Type": "application/json", "user-id": "507f1f77bcf86cd799439011"},
+        "headers": {"Content-Type": "application/json", "user-id": "postman-collection"},
         "content": '{"contentType": "movie"}',
     }
 
@@ -126,10 +128,59 @@ def test_urls_are_the_sum_of_their_parts(collection: Any) -> None:
         assert url["raw"] == "/".join([*url["host"], *url["path"]]) + (f"?{query}" if query else "")
 
 
-def test_requests_sent_in_their_order_succeed(collection: Any, service_url: str) -> None:
-    for item in collection["item"]:
-        answer = httpx.request(**request(item, SAMPLE | {"baseUrl": service_url}), trust_env=False)
-        assert answer.status_code == status_asked_for(item), (item["name"], answer.text)
+@pytest.fixture
+def send(service_url: str) -> Iterator[Send]:
+    """Sends requests of the collection, each of which must be answered as its test asks for."""
+    with httpx.Client(trust_env=False) as client:
+
+        def send(items: Sequence[Any]) -> None:
+            for item in items:
+                answer = client.request(**request(item, SAMPLE | {"baseUrl": service_url}))
+                assert answer.status_code == status_asked_for(item), (item["name"], answer.text)
+
+        yield send
+
+
+def exported(service_url: str, user: str) -> str:
+    return httpx.get(f"{service_url}/api/mylist/export", headers={"user-id": user}, trust_env=False).text
+
+
+def test_requests_sent_in_their_order_succeed_run_after_run_and_leave_what_they_found(
+    collection: Any, service_url: str, send: Send
+) -> None:
+    sample = exported(service_url, "507f1f77bcf86cd799439011")
+    assert len(sample.splitlines()) == 24
+    for _ in range(2):
+        send(collection["item"])
+        assert exported(service_url, SAMPLE["userId"]) == ""
+        assert exported(service_url, "507f1f77bcf86cd799439011") == sample
+
+
+def test_a_run_succeeds_after_one_that_was_cut_off_anywhere(collection: Any, send: Send) -> None:
+    for end in range(1, len(collection["item"])):
+        send(collection["item"][:end])
+        send(collection["item"])
+
+
+def test_a_run_succeeds_after_the_requests_of_the_readme(collection: Any, service_url: str, send: Send) -> None:
+    user = {"user-id": "507f1f77bcf86cd799439011"}
+    item = {"contentId": SAMPLE["movieId"], "contentType": "movie"}
+    with httpx.Client(base_url=f"{service_url}/api/mylist", headers=user, trust_env=False) as client:
+        client.post("/add", json=item)
+        client.delete("/items", params={"confirm": "true"})
+        client.post("/add", json=item)
+
+    send(collection["item"])
+
+
+def test_the_walk_leads_on(collection: Any, service_url: str, send: Send) -> None:
+    names = [item["name"] for item in collection["item"]]
+    at = names.index("Walk My List by Cursor")
+    send(collection["item"][:at])
+
+    walk = httpx.request(**request(collection["item"][at], SAMPLE | {"baseUrl": service_url}), trust_env=False)
+
+    assert isinstance(walk.json()["data"]["nextCursor"], str)
 
 
 def request(item: Any, variables: dict[str, str]) -> dict[str, Any]:

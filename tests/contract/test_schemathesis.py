@@ -11,12 +11,13 @@ from schemathesis.checks import load_all_checks, negative_data_rejection, positi
 from devtools.service_process import Service
 from mylist.api.openapi import document
 from mylist.api.router import ROUTES
+from mylist.api.routes.whole_list import IMPORT_TYPES
 
 pytestmark = pytest.mark.extended
 
 load_all_checks()
 # Too much is 413 here, be it bytes or ids.
-REFUSALS = [400, 404, 405, 409, 413, 422, "5xx"]
+REFUSALS = [400, 404, 405, 409, 413, 415, 422, "5xx"]
 CONFIG = schemathesis.Config.from_dict({"checks": {"negative_data_rejection": {"expected-statuses": REFUSALS}}})
 SCHEMA = schemathesis.openapi.from_dict(json.loads(document(ROUTES)), config=CONFIG)
 PAGED = "/api/mylist/items"
@@ -30,7 +31,7 @@ CLEARED = ("DELETE", PAGED)
 IMPORTED = "/api/mylist/import"
 
 
-@schemathesis.serializer("application/x-ndjson")
+@schemathesis.serializer(*IMPORT_TYPES)
 def lines(_: schemathesis.SerializationContext, value: Any) -> bytes:
     """A body of one line."""
     return json.dumps(value).encode() + b"\n"

@@ -13,7 +13,10 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from devtools.ports import free_port
@@ -291,9 +294,77 @@ def test_a_collector_that_is_away_harms_nobody(serve: Serve) -> None:
     # Its end is as quick as any: `serve` looks at that.
 
 
+QUOTA = ExportTraceServiceResponse()
+QUOTA.partial_success.rejected_spans = 1
+QUOTA.partial_success.error_message = "quota exceeded"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "says"),
+    [
+        (
+            308,
+            b"",
+            {"location": "https://other.example/v1/traces"},
+            r"answers 308 .* to https://other\.example/v1/traces;",
+        ),
+        (429, b"slow down", {"retry-after": "3600"}, r"answers 429 Too Many Requests, Retry-After: 3600: slow down"),
+        (403, b"no such tenant", {}, r"answers 403 Forbidden: no such tenant"),
+        (200, QUOTA.SerializeToString(), {}, r"rejects 1 spans: quota exceeded"),
+    ],
+)
+def test_a_collector_that_refuses_is_told_of_in_one_line(
+    serve: Serve, status: int, body: bytes, headers: dict[str, str], says: str
+) -> None:
+    taken = 0
+
+    class Refusing(FakeHttpHandler):
+        def do_POST(self) -> None:  # noqa: N802 - as http.server calls it
+            nonlocal taken
+            self.rfile.read(int(self.headers["content-length"]))
+            taken += 1
+            content_type = "application/x-protobuf" if status == 200 else "text/plain"
+            self.answer(body, content_type, status, **headers)
+
+    with fake_http_server(Refusing) as port:
+        service = serve(
+            OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}",
+            OTEL_TRACES_SAMPLER="always_on",
+            OTEL_BSP_SCHEDULE_DELAY="50",
+        )
+        with httpx.Client(base_url=service.url, headers={"user-id": "x"}, trust_env=False, verify=NO_TLS) as client:
+            wait_until(lambda: client.get("/api/mylist/stats").is_success and taken > 3, within=PATIENCE)
+        told = [line for line in service.log.read_text().splitlines() if "Spans lost" in line or "export" in line]
+        service.stop()
+
+    assert len(told) == 1, told
+    assert re.search(rf"Spans lost: \d+; the collector at http://127\.0\.0\.1:{port} {says}", told[0])
+
+
+def test_a_collector_that_hangs_is_told_of_after_the_milliseconds_of_the_variable(serve: Serve) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        port = hanging.getsockname()[1]
+        service = serve(
+            OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}",
+            OTEL_EXPORTER_OTLP_TIMEOUT="500",
+            OTEL_TRACES_SAMPLER="always_on",
+            OTEL_BSP_SCHEDULE_DELAY="50",
+        )
+        httpx.get(f"{service.url}/api/mylist/stats", headers={"user-id": "x"}, trust_env=False, verify=NO_TLS)
+        told = rf"the collector at http://127\.0\.0\.1:{port} does not answer: .*Read timed out"
+        wait_until(lambda: re.search(told, service.log.read_text()), within=15)
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "says"),
     [
+        (
+            "OTEL_EXPORTER_OTLP_TIMEOUT",
+            "3600000",
+            "OTEL_EXPORTER_OTLP_TIMEOUT is '3600000'; it may be a whole number of milliseconds from 1 to 60000",
+        ),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "notaurl", "OTEL_EXPORTER_OTLP_ENDPOINT is 'notaurl'; it may be a URL that "),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "big", "OTEL_BSP_MAX_QUEUE_SIZE is 'big'; it may be a whole number from 1 to "),
         ("OTEL_TRACES_SAMPLER", "sometimes", "OTEL_TRACES_SAMPLER is 'sometimes'; it may be always_on, "),
         ("OTEL_TRACES_SAMPLER_ARG", "1.5", "OTEL_TRACES_SAMPLER_ARG is '1.5'; it may be a number from 0 to 1"),
         ("OTEL_TRACES_SAMPLER_ARG", "many", "OTEL_TRACES_SAMPLER_ARG is 'many'; it may be a number from 0 to 1"),

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
+from devtools.ports import free_port
 from devtools.service_process import environment
 from devtools.waiting import wait_until
 from mylist.cli import main
@@ -19,6 +21,7 @@ from mylist.devserver.embedded_servers import MongoServer, running
 from mylist.mongodb.indexes import INDEXES
 from mylist.seeding import sample, synthetic
 from mylist.seeding.open_database import DatabaseError, open_database
+from mylist.seeding.sample_titles import CREATED_AT
 from mylist.seeding.synthetic_data import SyntheticData, title_id, title_type, user_id
 from tests.conftest import PATIENT, NewDatabase
 
@@ -26,9 +29,11 @@ USER = {"userId": sample.USER_ID}
 
 
 @pytest.fixture
-def uri(new_database: NewDatabase) -> Iterator[str]:
-    """The URI of a database of this test's own."""
+def uri(new_database: NewDatabase, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URI of a database of this test's own; the environment names it, and Redis."""
     with new_database() as uri:
+        for name, value in {"MONGODB_URI": uri, "REDIS_URL": redis_url, **PATIENT}.items():
+            monkeypatch.setenv(name, value)
         yield uri
 
 
@@ -39,9 +44,10 @@ def seeded(uri: str) -> Iterator[Database[dict[str, Any]]]:
         yield client.get_default_database()
 
 
-async def seed_sample(uri: str) -> sample.Seeded:
-    async with open_database(Settings.load({"MONGODB_URI": uri, **PATIENT})) as database:
-        return await sample.seed(database)
+async def seed_sample(*, reset: bool = False) -> sample.Seeded:
+    settings = Settings.from_environment()
+    async with open_database(settings) as database:
+        return await (sample.reset if reset else sample.seed)(database, settings)
 
 
 async def seed_synthetic(uri: str, data: SyntheticData) -> sample.Seeded:
@@ -53,8 +59,8 @@ def everything(database: Database[dict[str, Any]]) -> dict[str, list[dict[str, A
     return {name: list(database[name].find().sort("_id")) for name in ("users", "movies", "tvshows", "mylist")}
 
 
-async def test_sample_is_complete_and_indexed(uri: str, seeded: Database[dict[str, Any]]) -> None:
-    assert await seed_sample(uri) == sample.Seeded(titles=30, users=3, items=29)
+async def test_sample_is_complete_and_indexed(seeded: Database[dict[str, Any]]) -> None:
+    assert await seed_sample() == sample.Seeded(titles=30, users=3, items=29)
     assert {name: len(documents) for name, documents in everything(seeded).items()} == {
         "users": 3,
         "movies": 20,
@@ -66,33 +72,101 @@ async def test_sample_is_complete_and_indexed(uri: str, seeded: Database[dict[st
         assert {model.document["name"] for model in models} <= set(seeded[name].index_information())
 
 
-async def test_sample_seeded_again_changes_nothing(uri: str, seeded: Database[dict[str, Any]]) -> None:
-    await seed_sample(uri)
+async def test_sample_seeded_again_changes_nothing(seeded: Database[dict[str, Any]]) -> None:
+    await seed_sample()
     before = everything(seeded)
-    assert await seed_sample(uri) == sample.Seeded(titles=0, users=0, items=0)
+    assert await seed_sample() == sample.Seeded(titles=0, users=0, items=0)
+    assert await seed_sample(reset=True) == sample.Seeded(titles=0, users=0, items=0)
     assert everything(seeded) == before
 
 
-async def test_sample_leaves_removed_what_the_user_removed(uri: str, seeded: Database[dict[str, Any]]) -> None:
-    await seed_sample(uri)
+async def test_sample_leaves_removed_what_the_user_removed(seeded: Database[dict[str, Any]]) -> None:
+    await seed_sample()
     removed = seeded["mylist"].find_one_and_delete(USER)
     assert removed
-    await seed_sample(uri)
+    assert await seed_sample() == sample.Seeded(titles=0, users=0, items=0, removed=1)
     assert seeded["mylist"].count_documents(USER) == 23
     assert not seeded["mylist"].find_one(USER | {"contentId": removed["contentId"]})
 
 
-async def test_sample_interrupted_in_a_list_is_completed(uri: str, seeded: Database[dict[str, Any]]) -> None:
-    await seed_sample(uri)
+LISTED = {"addedAt": {"$type": "date"}}
+TOMBSTONE = {"$unset": {"addedAt": ""}, "$set": {"removedAt": datetime(2026, 1, 1, tzinfo=UTC)}}
+
+
+def as_listed(database: Database[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Everything that a client can see: without what the service notes of changes, and without the removed."""
+    seen = everything(database)
+    seen["mylist"] = sorted(
+        database["mylist"].find(LISTED, {"_id": 0, "changedAt": 0, "removedAt": 0}),
+        key=lambda each: sorted(each.items()),
+    )
+    return seen
+
+
+async def change(database: Database[dict[str, Any]], case: str) -> None:
+    lists = database["mylist"]
+    match case:
+        case "removed":
+            lists.update_many(USER | {"contentType": "movie"}, TOMBSTONE)
+        case "all removed":
+            lists.update_many({"userId": {"$ne": "other"}}, TOMBSTONE)
+        case "forgotten":
+            lists.delete_many({"userId": {"$ne": "other"}})
+        case "added":
+            lists.insert_one(
+                USER | {"contentId": sample.MATRIX_ID, "contentType": "movie", "addedAt": datetime.now(UTC)}
+            )
+        case "added by another":
+            lists.update_one(USER, {"$set": {"addedAt": datetime.now(UTC)}})
+        case "titles":
+            database["movies"].update_one({}, {"$set": {"title": "Other", "sortTitle": "x"}})
+            database["tvshows"].delete_one({})
+        case "users":
+            database["users"].update_many({}, {"$set": {"preferences": {}}})
+
+
+@pytest.mark.parametrize(
+    "case", ["removed", "all removed", "forgotten", "added", "added by another", "titles", "users"]
+)
+async def test_sample_is_reset_to_what_it_was(seeded: Database[dict[str, Any]], case: str) -> None:
+    await seed_sample()
+    of_others = {"userId": "other", "contentId": sample.MATRIX_ID, "contentType": "movie", "addedAt": CREATED_AT}
+    seeded["mylist"].insert_one(of_others)
+    at_first = as_listed(seeded)
+    await change(seeded, case)
+    assert as_listed(seeded) != at_first
+
+    done = await seed_sample(reset=True)
+
+    assert as_listed(seeded) == at_first
+    assert done.titles + done.users + done.items > 0
+    assert await seed_sample(reset=True) == sample.Seeded(titles=0, users=0, items=0)
+    assert await seed_sample() == sample.Seeded(titles=0, users=0, items=0)
+
+
+async def test_sample_is_seeded_and_reset_without_redis(
+    seeded: Database[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("CACHE_STRICT", "true")
+    assert await seed_sample() == sample.Seeded(titles=30, users=3, items=29, stale_lists=3)
+    seeded["mylist"].update_many(USER, TOMBSTONE)
+
+    assert await seed_sample(reset=True) == sample.Seeded(titles=0, users=0, items=24, stale_lists=1)
+    assert seeded["mylist"].count_documents(USER | LISTED) == 24
+
+
+async def test_sample_interrupted_in_a_list_is_completed(seeded: Database[dict[str, Any]]) -> None:
+    await seed_sample()
     for item in seeded["mylist"].find(USER).limit(10):
         seeded["mylist"].delete_one(item)
     seeded["users"].delete_one({"username": "ada"})
-    assert await seed_sample(uri) == sample.Seeded(titles=0, users=1, items=10)
+    assert await seed_sample() == sample.Seeded(titles=0, users=1, items=10)
     assert seeded["mylist"].count_documents(USER) == 24
 
 
-async def test_two_at_once_seed_one_sample(uri: str, seeded: Database[dict[str, Any]]) -> None:
-    await asyncio.gather(*(seed_sample(uri) for _ in range(4)))
+async def test_two_at_once_seed_one_sample(seeded: Database[dict[str, Any]]) -> None:
+    await asyncio.gather(*(seed_sample() for _ in range(4)))
     assert sum(map(len, everything(seeded).values())) == 3 + 30 + 29
 
 
@@ -145,14 +219,29 @@ def test_synthetic_data_goes_on_where_it_was_killed(uri: str, seeded: Database[d
 
 
 def test_commands_seed_and_index(
-    uri: str, seeded: Database[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    seeded: Database[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, value in {"MONGODB_URI": uri, **PATIENT}.items():
-        monkeypatch.setenv(name, value)
     main(["indexes"])
     assert "mylist.userId_1_contentId_1" in capsys.readouterr().out.splitlines()
     main(["seed"])
     assert capsys.readouterr().out == "Added 30 titles, 3 users and 29 items; the rest was there.\n"
+    seeded["mylist"].update_one(USER, TOMBSTONE)
+    seeded["mylist"].delete_one(USER | LISTED)
+    main(["seed"])
+    assert capsys.readouterr().out == (
+        "Added 0 titles, 0 users and 0 items; 2 items were removed by their users and stay removed; "
+        "--reset brings them back.\n"
+    )
+    main(["seed", "--reset"])
+    assert capsys.readouterr().out == "Put 0 titles, 0 users and 2 items right; the sample is what it was at first.\n"
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}")
+    seeded["mylist"].update_one(USER, TOMBSTONE)
+    main(["seed", "--reset"])
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[1:] == [
+        "Redis did not answer: lists may be shown as they were for up to 300 s (CACHE_TTL)."
+    ]
+    assert captured.err == ""
     main(["seed", "--users", "2", "--titles", "3", "--items", "1"])
     assert capsys.readouterr().out == "Added 3 titles, 2 users and 2 items; the rest was there.\n"
     assert seeded["mylist"].count_documents({}) == 31
@@ -177,8 +266,9 @@ async def test_refused_credentials_are_one_line_that_says_what_to_check(tmp_path
         server.guarded = True
         server.restart()
         known = {"MONGODB_URI": server.uri, "MONGODB_USER": "me", **PATIENT}
-        async with open_database(Settings.load(known | {"MONGODB_PASSWORD": "right"})) as database:
-            await sample.seed(database)
+        right = Settings.load(known | {"MONGODB_PASSWORD": "right"})
+        async with open_database(right) as database:
+            await sample.seed(database, right)
         with pytest.raises(DatabaseError) as error:
             async with open_database(Settings.load(known | {"MONGODB_PASSWORD": "wrong"})):
                 pass
@@ -186,6 +276,7 @@ async def test_refused_credentials_are_one_line_that_says_what_to_check(tmp_path
         assert message.startswith(f"MongoDB at 127.0.0.1:{server.port} refuses: ")
         assert message.endswith("; check MONGODB_USER, MONGODB_PASSWORD and the authSource of MONGODB_URI")
         assert "\n" not in message
+        nobody = Settings.load({"MONGODB_URI": server.uri, **PATIENT})
         with pytest.raises(DatabaseError, match=f"127.0.0.1:{server.port} refuses: .*requires authentication"):
-            async with open_database(Settings.load({"MONGODB_URI": server.uri, **PATIENT})) as database:
-                await sample.seed(database)
+            async with open_database(nobody) as database:
+                await sample.seed(database, nobody)

@@ -273,6 +273,13 @@ class TestCompose:
         assert images == {"api": "mylist:compose", "seed": "mylist:compose", "mongodb": "mongo:8", "redis": "redis:8"}
         assert compose["services"]["api"]["build"]["target"] == "runtime"
 
+    def test_one_documented_command_adds_the_sample(self, compose: dict[str, Any]) -> None:
+        seed = compose["services"]["seed"]
+
+        assert (seed["entrypoint"], seed["command"], seed["profiles"]) == (["mylist", "seed"], [], ["seed"])
+        assert seed["environment"] == compose["services"]["api"]["environment"]  # the same MongoDB, and its Redis
+        assert "`docker compose run --rm seed` adds the sample data" in (ROOT / "README.md").read_text()
+
     def test_only_the_api_has_a_port_and_on_loopback(self, compose: dict[str, Any]) -> None:
         assert {name: service["ports"] for name, service in compose["services"].items() if "ports" in service} == {
             "api": ["127.0.0.1:${PORT:-3000}:3000"]

@@ -32,14 +32,16 @@ def register_routes(app: Sanic[Any, Any], *, auth_mode: str, with_docs: bool) ->
             route.path,
             route.methods,
             name=route.operation,
-            ignore_body=route.reads_body_itself,
         )
-    _add_tool(app, metrics.expose, "/metrics", methods=["GET"], ignore_body=True)
+    _add_tool(app, metrics.expose, "/metrics")
     _add_tool(app, _openapi(document(ROUTES, auth_mode)), "/openapi.json")
     if with_docs:
-        for path, handler in docs.handlers().items():
-            # The links of the page are relative to /docs, not to /docs/.
-            _add_tool(app, handler, path, strict_slashes=True)
+        pages = docs.handlers()
+        for path, handler in pages.items():
+            # A file has no slash at its end; the page may have one.
+            _add_tool(app, handler, path, strict_slashes=path != "/docs")
+        if pages:
+            _add_tool(app, docs.lead_there, "/")
 
 
 def _openapi(body: bytes) -> Handler:
@@ -49,18 +51,16 @@ def _openapi(body: bytes) -> Handler:
     return openapi
 
 
-def _add_tool(  # noqa: PLR0913 - private, one line per part of a route
+def _add_tool(
     app: Sanic[Any, Any],
     handler: Handler,
     path: str,
     *,
-    methods: Sequence[str] = ("GET", "HEAD"),
-    ignore_body: bool = False,
     strict_slashes: bool = False,
 ) -> None:
-    name = path.strip("/").replace("/", "-").replace(".", "-")
+    name = path.strip("/").replace("/", "-").replace(".", "-") or "root"
     endpoint = Endpoint(handler=handler, labels=RouteLabels(route_template(path), "other"))
-    _add(app, endpoint, path, methods, name=name, ignore_body=ignore_body, strict_slashes=strict_slashes)
+    _add(app, endpoint, path, ("GET", "HEAD"), name=name, strict_slashes=strict_slashes)
 
 
 def _add(  # noqa: PLR0913 - private, one line per part of a route
@@ -70,7 +70,6 @@ def _add(  # noqa: PLR0913 - private, one line per part of a route
     methods: Sequence[str],
     *,
     name: str,
-    ignore_body: bool = False,
     strict_slashes: bool = False,
 ) -> None:
     app.route(
@@ -78,7 +77,6 @@ def _add(  # noqa: PLR0913 - private, one line per part of a route
         methods=list(methods),
         name=name,
         unquote=True,
-        ignore_body=ignore_body,
         strict_slashes=strict_slashes,
         ctx_endpoint=endpoint,
     )(endpoint.handler)

@@ -18,7 +18,8 @@ from typing import Any, Protocol, cast
 
 from mylist.background import spawn
 from mylist.catalogue.rendering import to_json
-from mylist.catalogue.sort_keys import genres_of, released_at, title_of
+from mylist.catalogue.sort_keys import genres_of, released_at, title_of, title_order
+from mylist.domain.articles import Language
 from mylist.domain.catalogue_entry import CatalogueEntry, fold_genre
 from mylist.domain.content import ContentId, ContentType, split_content_key
 from mylist.domain.errors import UnavailableError
@@ -54,12 +55,24 @@ class Catalogue:
         store: the source of the documents.
         ttl: age in seconds from which a document is fetched again.
         capacity: maximum number of entries.
+        language: of the titles, whose leading articles do not count when they are sorted.
         clock: monotonic seconds.
+
+    Attributes:
+        title_order: names the order in which titles are sorted; a position in one order is none in another.
     """
 
     def __init__(
-        self, store: ContentStore, *, ttl: float, capacity: int, clock: Callable[[], float] = time.monotonic
+        self,
+        store: ContentStore,
+        *,
+        ttl: float,
+        capacity: int,
+        language: Language = "en",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.title_order = title_order(language)
+        self._language: Language = language
         self._store = store
         self._ttl = ttl
         self._capacity = capacity
@@ -179,15 +192,28 @@ class Catalogue:
         now = self._clock()
         loaded = {}
         for key in keys:
-            content_id, _ = split_content_key(key)
-            document = documents.get(content_id, {})
+            document = documents.get(split_content_key(key)[0], {})
             metrics.CATALOGUE_REQUESTS["miss" if document else "absent"].inc()
             ttl = self._ttl if document else _ABSENT_TTL_S
-            loaded[key] = self._entries[key] = _to_entry(content_id, content_type, document, now=now, ttl=ttl)
+            loaded[key] = self._entries[key] = self._to_entry(key, document, now=now, ttl=ttl)
             self._entries.move_to_end(key)
         while len(self._entries) > self._capacity:
             self._entries.popitem(last=False)
         return loaded
+
+    def _to_entry(self, key: bytes, document: Mapping[str, Any], *, now: float, ttl: float) -> CatalogueEntry:
+        """Render a document; an empty one stands for a movie or show that does not exist."""
+        content_id, content_type = split_content_key(key)
+        return CatalogueEntry(
+            before=f'","contentId":"{content_id.hex()}","contentType":"{content_type}","addedAt":"'.encode(),
+            after=b'","content":' + (to_json(document) if document else b"null") + b"}",
+            exists=bool(document),
+            refresh_at=now + ttl,
+            expires_at=now + 2 * ttl,
+            title=title_of(document, self._language),
+            released_at=released_at(document),
+            genres=genres_of(document),
+        )
 
 
 def _by_type(keys: Iterable[bytes]) -> dict[ContentType, list[bytes]]:
@@ -195,22 +221,6 @@ def _by_type(keys: Iterable[bytes]) -> dict[ContentType, list[bytes]]:
     for key in keys:
         groups.setdefault(split_content_key(key)[1], []).append(key)
     return groups
-
-
-def _to_entry(
-    content_id: ContentId, content_type: ContentType, document: Mapping[str, Any], *, now: float, ttl: float
-) -> CatalogueEntry:
-    """Render a document; an empty one stands for a movie or show that does not exist."""
-    return CatalogueEntry(
-        before=f'","contentId":"{content_id.hex()}","contentType":"{content_type}","addedAt":"'.encode(),
-        after=b'","content":' + (to_json(document) if document else b"null") + b"}",
-        exists=bool(document),
-        refresh_at=now + ttl,
-        expires_at=now + 2 * ttl,
-        title=title_of(document),
-        released_at=released_at(document),
-        genres=genres_of(document),
-    )
 
 
 def _result(fetch: _Fetch, key: bytes, *, fallback: CatalogueEntry | None) -> CatalogueEntry:

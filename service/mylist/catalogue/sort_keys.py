@@ -1,21 +1,97 @@
 """The attributes by which lists are sorted and filtered, read from content documents of any shape."""
 
+import re
 import sys
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
+from mylist.domain.articles import ARTICLES, Language
 from mylist.domain.catalogue_entry import fold_genre
 from mylist.domain.timestamps import to_milliseconds
 
 _MAX_TITLE_LENGTH = 100
 """Characters."""
+_APOSTROPHES = "['\N{RIGHT SINGLE QUOTATION MARK}\N{MODIFIER LETTER APOSTROPHE}]"
+# Latin letters that Unicode does not take apart, by the transform Latin-ASCII of CLDR. They come casefolded.
+_LATIN = str.maketrans(
+    {
+        "æ": "ae",
+        "ð": "d",
+        "ø": "o",
+        "þ": "th",
+        "đ": "d",
+        "ħ": "h",
+        "\N{LATIN SMALL LETTER DOTLESS I}": "i",
+        "ł": "l",
+        "ŋ": "n",
+        "œ": "oe",
+        "ŧ": "t",
+    }
+)
 
 
-def title_of(document: Mapping[str, Any]) -> bytes | None:
-    """Return the first 100 characters of the title, casefolded and without NUL, as UTF-8; None without a title."""
-    title = document.get("title")
-    return title.casefold().replace("\0", "")[:_MAX_TITLE_LENGTH].encode() if isinstance(title, str) else None
+def title_order(language: Language) -> str:
+    """Return the name of the order in which `title_of` puts titles: another one whenever its keys are others."""
+    return f"2-{language}"
+
+
+def title_of(document: Mapping[str, Any], language: Language) -> bytes | None:
+    """Return what a movie or show sorts by, as UTF-8 without NUL; None without a title.
+
+    This is the first 100 characters of its `sortTitle` or else, without the article that it begins with, its title:
+    casefolded and without accents; spaces come before symbols, these before digits, and these before letters.
+    """
+    if key := _collated(_folded(document.get("sortTitle")) or ""):
+        return key
+    title = _folded(document.get("title"))
+    if title is None:
+        return None
+    article = _leading_article(language).match(title)
+    return _collated(title[article.end() :] if article else title)
+
+
+def _folded(text: object) -> str | None:
+    """Return a text as it is compared, with its accents: "À bout de souffle" begins with no English article."""
+    return unicodedata.normalize("NFKC", text).casefold().strip() if isinstance(text, str) else None
+
+
+@lru_cache
+def _leading_article(language: Language) -> re.Pattern[str]:
+    """Return a pattern for the article that a casefolded title begins with, if more follows."""
+    articles = sorted(ARTICLES[language], key=len, reverse=True)
+    choices = "|".join(
+        each.replace("'", _APOSTROPHES) + (r"\s*" if each.endswith("'") else r"\s+") for each in articles
+    )
+    return re.compile(rf"(?:{choices})(?=\S)" if choices else r"(?!)")
+
+
+def _collated(text: str) -> bytes:
+    letters = "".join(_weights(unicodedata.normalize("NFKD", text))).translate(_LATIN)
+    # Composed again: the syllables of Hangul would take three characters each.
+    composed = unicodedata.normalize("NFC", " ".join(letters.split()))
+    return composed[:_MAX_TITLE_LENGTH].encode()
+
+
+def _weights(text: str) -> Iterator[str]:
+    for character in text:
+        if character.isascii():
+            yield character if character.isalnum() else _of_symbol(character)
+        elif not unicodedata.combining(character):
+            yield _of_symbol(character)
+
+
+def _of_symbol(character: str) -> str:
+    """Return a character, and before a symbol the sign that is less than every digit and letter."""
+    match unicodedata.category(character)[0]:
+        case "P" | "S":
+            return f"!{character}"
+        case "C" if not character.isspace():  # nobody sees it
+            return ""
+        case _:
+            return character
 
 
 def released_at(document: Mapping[str, Any]) -> int | None:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mylist import server
+from mylist.auth.development_token import LIFETIME_S, development_token
 from mylist.config.settings import Settings, explain
 from mylist.devserver.embedded_servers import MongoServer, StartAbandonedError, ValkeyServer, running
 from mylist.mongodb.database import DEFAULT_DATABASE
@@ -99,7 +100,7 @@ def _serve(settings: Settings, signals: _StopSignals, announcement: str) -> None
 
 async def _seed(settings: Settings) -> None:
     async with open_database(settings) as database:
-        await sample.seed(database)
+        await sample.seed(database, settings)
 
 
 @contextmanager
@@ -134,15 +135,23 @@ def _announcement(settings: Settings, mongodb: MongoServer | None, valkey: Valke
         lines.append(f"  MongoDB  {mongodb.uri}  ({mongodb.name}, data in {_DATA_FOLDER})")
     if valkey:
         lines.append(f"  Redis    {valkey.uri}  ({valkey.name})")
-    lines.append(_examples(url))
+    lines.append(_examples(url, settings))
     if mongodb:
-        lines.append(f'# Fill it, from another terminal\nMONGODB_URI={mongodb.uri} make seed ARGS="--users 1000"\n')
+        lines.append(_seeding(mongodb, valkey))
     return "\n".join([*lines, "Ctrl-C ends it all.\n\n"])
 
 
-def _examples(url: str) -> str:
-    base, user = f"{url}/api/mylist", f'-H "user-id: {sample.USER_ID}"'
-    return f"""
+def _seeding(mongodb: MongoServer, valkey: ValkeyServer | None) -> str:
+    stores = f"MONGODB_URI={mongodb.uri}" + (f" REDIS_URL={valkey.uri}" if valkey else "")
+    return f"""# From another terminal: bring back what was removed of the sample, or add a load-test data set
+{stores} make seed ARGS=--reset
+{stores} make seed ARGS="--users 1000"
+"""
+
+
+def _examples(url: str, settings: Settings) -> str:
+    base, (prepared, user) = f"{url}/api/mylist", _identity(settings)
+    return f"""{prepared}
 # The list of the sample user
 curl {base}/items {user}
 curl "{base}/items?page=2&pageSize=10" {user}
@@ -159,3 +168,15 @@ curl -X DELETE {base}/remove/{sample.MATRIX_ID} {user}
 curl {url}/health
 curl {url}/openapi.json
 """
+
+
+def _identity(settings: Settings) -> tuple[str, str]:
+    """Return what has to be typed first, and how curl says then that the sample user asks."""
+    if settings.auth_mode == "header":
+        return "", f'-H "user-id: {sample.USER_ID}"'
+    about, token = "# A token of your identity provider, which says whose list it is", "..."
+    if settings.jwt_secret:
+        hours = LIFETIME_S // 3600
+        about = f"# A token of the sample user, good for {hours} hours; `mylist token --user ID` makes others"
+        token = development_token(settings, sample.USER_ID)
+    return f"\n{about}\ntoken={token}\n", '-H "Authorization: Bearer $token"'

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from mylist.auth.key_source import KeySource
 from mylist.cache.health import RedisHealth
 from mylist.cache.list_cache import ListCache
+from mylist.config.browser_policy import BrowserPolicy
 from mylist.config.settings import Settings
 from mylist.lists.change_feed import ChangeFeed
 from mylist.lists.page_cache import PageCache
@@ -47,13 +48,15 @@ class ServerState:
     """Where the process is in its life.
 
     Attributes:
-        started: whether MongoDB was reached and its indexes exist.
+        has_indexes: whether MongoDB was reached and its indexes exist.
+        started: whether there are the keys of tokens as well, if it takes any.
         draining: whether the process is about to stop.
         failure: why the process stopped by itself; empty if it did not.
         shed: how many requests were answered with which `UnavailableError`, by its code.
         connections: the open connections of clients.
     """
 
+    has_indexes: bool = False
     started: bool = False
     draining: bool = False
     failure: str = ""
@@ -67,7 +70,8 @@ class Services:
 
     Attributes:
         settings: the settings in force.
-        allowed_origins: the browser origins that may call the API; `*` stands for any.
+        kept_connection: what the header `Connection` of an answer says while the connection goes on, and `Keep-Alive`.
+        browser_policy: what browsers are told: the origins that may call the API, and HSTS.
         reader, writer, change_feed: the use cases.
         pages: the rendered answers, for their metrics.
         request_limit: how many list requests may be in flight.
@@ -81,7 +85,8 @@ class Services:
     """
 
     settings: Settings
-    allowed_origins: frozenset[str]
+    kept_connection: str
+    browser_policy: BrowserPolicy
     reader: ListReader
     writer: ListWriter
     change_feed: ChangeFeed

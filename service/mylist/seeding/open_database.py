@@ -7,7 +7,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import ConnectionFailure, OperationFailure
 
 from mylist.config.settings import Settings
-from mylist.domain.errors import DatabaseUnavailableError
+from mylist.domain.errors import DatabaseUnavailableError, UnavailableError
 from mylist.mongodb.database import (
     DRIVER_ERRORS,
     Document,
@@ -46,6 +46,8 @@ async def open_database(settings: Settings) -> AsyncIterator[AsyncDatabase[Docum
         raise DatabaseError(
             f"MongoDB at {address} cannot be reached; start it or set MONGODB_URI (`mylist dev` brings its own)"
         ) from error
+    except UnavailableError as error:
+        raise DatabaseError(f"MongoDB at {address} or Redis failed in between: {error.message}") from error
     except OperationFailure as error:
         raise DatabaseError(f"MongoDB at {address} refuses: {refusal(error)}") from error
     except DRIVER_ERRORS as error:

@@ -4,15 +4,24 @@ The first user's list holds 24 items. The two ids that the documentation adds, T
 adding The Matrix answers 201, and the list then has the documented 25.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from bson import ObjectId
 from pymongo.asynchronous.database import AsyncDatabase
 
+from mylist.config.settings import Settings
+from mylist.domain.content import ContentId
+from mylist.domain.item import Item
+from mylist.domain.timestamps import to_milliseconds
+from mylist.http.services import Services
 from mylist.mongodb import collections
 from mylist.mongodb.database import Document
 from mylist.mongodb.indexes import create_indexes
-from mylist.seeding.bulk_insert import insert_new, missing_ids
+from mylist.mongodb.lists import ListStore
+from mylist.seeding.bulk_write import insert_new, missing_ids, replace_all
+from mylist.seeding.running_service import service_parts
 from mylist.seeding.sample_titles import CREATED_AT, MOVIES, TVSHOWS, sample_id
 
 USER_ID = str(sample_id(0x11))
@@ -24,11 +33,19 @@ _NEWEST = datetime(2024, 1, 19, 20, 15, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Seeded:
-    """How many documents a run added."""
+    """What a run did.
+
+    Attributes:
+        titles, users, items: how many documents it added, or put right.
+        removed: how many items of the sample their users have removed.
+        stale_lists: how many lists may be served from Redis as they were, because it did not answer.
+    """
 
     titles: int
     users: int
     items: int
+    removed: int = 0
+    stale_lists: int = 0
 
 
 def _user(suffix: int, username: str, liked: list[str], disliked: list[str], history: list[Document]) -> Document:
@@ -78,23 +95,78 @@ LISTS = [
 ]
 
 
-async def seed(database: AsyncDatabase[Document]) -> Seeded:
+async def seed(database: AsyncDatabase[Document], settings: Settings) -> Seeded:
     """Add the missing documents of the sample; a list is added only together with its user.
 
     A user's document marks a list that was complete once, so an item that was removed since then stays removed.
 
     Raises:
         MongoRefusedError: the user lacks the privileges, or the data violates a unique index.
-        DatabaseUnavailableError: MongoDB is unreachable or did not answer in time.
+        UnavailableError: MongoDB is unreachable or did not answer in time.
     """
     await create_indexes(database)
     titles = await insert_new(database[collections.MOVIES], MOVIES)
     titles += await insert_new(database[collections.TVSHOWS], TVSHOWS)
     new = await missing_ids(database[collections.USERS], [user["_id"] for user in USERS])
-    users = items = 0
-    for user, items_of_user in zip(USERS, LISTS, strict=True):
-        if user["_id"] in new:
-            # Copies, as the driver adds an `_id` to what it inserts; the oldest first, as if a user had added them.
-            items += await insert_new(database[collections.LISTS], [dict(item) for item in reversed(items_of_user)])
-            users += await insert_new(database[collections.USERS], [user])
-    return Seeded(titles, users, items)
+    users = items = stale_lists = 0
+    if new:
+        async with service_parts(settings) as services:
+            for user, items_of_user in zip(USERS, LISTS, strict=True):
+                if user["_id"] in new:
+                    # What was read before, when nothing was on it, may be cached.
+                    async with services.cache.writing(str(user["_id"])):
+                        items += await _insert_list(database, items_of_user)
+                    users += await insert_new(database[collections.USERS], [user])
+        stale_lists = len(services.health.pending)
+    return Seeded(titles, users, items, await _removed(database), stale_lists)
+
+
+async def reset(database: AsyncDatabase[Document], settings: Settings) -> Seeded:
+    """Make the titles, users and lists of the sample what they are in a new database.
+
+    Lists are changed as the service changes them: what is cached of them goes, and their feeds tell of each change.
+
+    Raises:
+        MongoRefusedError, UnavailableError: as `seed`.
+    """
+    await create_indexes(database)
+    titles = await replace_all(database[collections.MOVIES], MOVIES)
+    titles += await replace_all(database[collections.TVSHOWS], TVSHOWS)
+    users = await replace_all(database[collections.USERS], USERS)
+    items = 0
+    async with service_parts(settings) as services:
+        for user, items_of_user in zip(USERS, LISTS, strict=True):
+            items += await _reset_list(services, str(user["_id"]), list(map(_to_item, items_of_user)))
+    return Seeded(titles, users, items, stale_lists=len(services.health.pending))
+
+
+async def _reset_list(services: Services, user_id: str, wanted: Sequence[Item]) -> int:
+    """Make a list hold these items and nothing else; return how many it held wrongly or lacked."""
+    listed = await ListStore(services.database).load(user_id)
+    missing = [item for item in wanted if item not in listed]
+    wrong = [item for item in listed if item not in wanted]
+    if wrong:
+        await services.writer.clear(user_id, wrong)
+    if missing:
+        await services.writer.merge(user_id, missing, capped=False)
+    return len({item.content_id for item in (*wrong, *missing)})
+
+
+async def _insert_list(database: AsyncDatabase[Document], items: Sequence[Document]) -> int:
+    # Copies, as the driver adds an `_id` to what it inserts; the oldest first, as if a user had added them.
+    return await insert_new(database[collections.LISTS], [dict(item) for item in reversed(items)])
+
+
+async def _removed(database: AsyncDatabase[Document]) -> int:
+    """Return how many items of the sample are not on the lists."""
+    removed = 0
+    for user, items in zip(USERS, LISTS, strict=True):
+        listed = {"userId": str(user["_id"]), "addedAt": {"$type": "date"}}
+        found = await database[collections.LISTS].distinct("contentId", listed)
+        removed += len({item["contentId"] for item in items} - set(found))
+    return removed
+
+
+def _to_item(document: Document) -> Item:
+    content_id = ContentId(ObjectId(document["contentId"]).binary)
+    return Item(to_milliseconds(document["addedAt"]), content_id, document["contentType"])

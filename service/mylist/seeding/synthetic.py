@@ -10,7 +10,7 @@ from tqdm import tqdm
 from mylist.mongodb.collections import CONTENT_COLLECTIONS, LISTS, USERS
 from mylist.mongodb.database import Document
 from mylist.mongodb.indexes import create_indexes
-from mylist.seeding.bulk_insert import insert_new, missing_ids
+from mylist.seeding.bulk_write import insert_new, missing_ids
 from mylist.seeding.sample import Seeded
 from mylist.seeding.synthetic_data import SyntheticData, title_id, title_type, user_id
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.instrumentation.pymongo import PymongoInstrumentor
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -18,6 +17,8 @@ from opentelemetry.trace import Span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from mylist import __version__
+from mylist.telemetry.span_exporter import TellingExporter
+from mylist.telemetry.tracing_settings import TracingSettings
 
 Attributes = Mapping[str, str | int]
 
@@ -29,9 +30,14 @@ class RequestTracer:
         ValueError: a variable of OpenTelemetry cannot be used.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: TracingSettings) -> None:
         self._resource = Resource.create({"service.version": __version__})
-        self._processor = BatchSpanProcessor(OTLPSpanExporter())
+        self._processor = BatchSpanProcessor(
+            TellingExporter(settings.endpoint, settings.export_timeout_s),
+            max_queue_size=settings.queue_size,
+            schedule_delay_millis=settings.schedule_delay_ms,
+            max_export_batch_size=settings.batch_size,
+        )
         self._propagator = TraceContextTextMapPropagator()
         self._tracer = self._provider(ALWAYS_ON).get_tracer("mylist", __version__)
         # Commands of background checks have no request above them, and so become nothing.

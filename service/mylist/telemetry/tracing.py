@@ -18,28 +18,19 @@ from typing import TYPE_CHECKING
 
 from multidict import istr
 
+from mylist.telemetry.tracing_settings import TracingError, read_settings
+
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from mylist.telemetry.request_tracer import RequestTracer
 
-_SAMPLERS = ("always_on", "always_off", "traceidratio", "parentbased_always_on", "parentbased_always_off")
-_PARENT_BASED = "parentbased_"
-_DEFAULT_SAMPLER = "parentbased_traceidratio"
-_DEFAULT_RATIO = 0.01
-_EXPORT_TIMEOUT_S = 3.0
 _FLUSH_TIMEOUT_S = 2.0
-# Spans are encoded by a thread, which keeps the event loop waiting meanwhile: 12 ms for the SDK's batch of 512.
-_BATCH_SIZE = 128
+# For the thread that encodes spans: it takes turns with the event loop.
 _SWITCH_INTERVAL_S = 0.0005
-_PROTOCOL = "http/protobuf"
 _SAMPLED = 1
 _PARENT = istr("traceparent")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?")
-
-
-class TracingError(Exception):
-    """Tracing is asked for and cannot be had; the message is one line that says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +56,16 @@ def start() -> None:
         TracingError: a variable cannot be used, or OpenTelemetry is not installed.
     """
     global _tracing, is_on  # noqa: PLW0603 - one process, one tracer
-    endpoints = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-    is_off = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
-    is_off = is_off or os.environ.get("OTEL_TRACES_EXPORTER", "otlp").lower() == "none"
-    if is_off or not any(os.environ.get(name) for name in endpoints):
+    settings = read_settings(os.environ)
+    if settings is None:
         return
-    ratio, heeds_parent = _sampling(os.environ)
-    for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
-        if (protocol := os.environ.get(name) or _PROTOCOL) != _PROTOCOL:
-            raise TracingError(f"{name} is {protocol!r}; it may be {_PROTOCOL}")
-    os.environ.setdefault("OTEL_SERVICE_NAME", "mylist")
-    os.environ.setdefault("OTEL_EXPORTER_OTLP_TIMEOUT", str(_EXPORT_TIMEOUT_S))
-    os.environ.setdefault("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", str(_BATCH_SIZE))
+    if not os.environ.get("OTEL_SERVICE_NAME"):
+        os.environ["OTEL_SERVICE_NAME"] = "mylist"
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     try:
         from mylist.telemetry.request_tracer import RequestTracer  # noqa: PLC0415 - OpenTelemetry is an extra
 
-        _tracing = _Tracing(RequestTracer(), ratio, heeds_parent)
+        _tracing = _Tracing(RequestTracer(settings), settings.sampling.ratio, settings.sampling.heeds_parent)
         is_on = True
     except ImportError as error:
         raise TracingError(f"OpenTelemetry is not installed ({error}); pip install 'mylist[tracing]'") from None
@@ -100,24 +84,6 @@ def stop() -> None:
     flushing.join(_FLUSH_TIMEOUT_S)
     _tracing.tracer.uninstrument()
     _tracing, is_on = None, False
-
-
-def _sampling(environment: Mapping[str, str]) -> tuple[float, bool]:
-    name = environment.get("OTEL_TRACES_SAMPLER") or _DEFAULT_SAMPLER
-    kind = name.removeprefix(_PARENT_BASED)
-    if kind in ("always_on", "always_off"):
-        return float(kind == "always_on"), name != kind
-    if kind != "traceidratio":
-        may = ", ".join((*_SAMPLERS, _DEFAULT_SAMPLER))
-        raise TracingError(f"OTEL_TRACES_SAMPLER is {name!r}; it may be {may}")
-    given = environment.get("OTEL_TRACES_SAMPLER_ARG") or str(_DEFAULT_RATIO)
-    try:
-        ratio = float(given)
-    except ValueError:
-        ratio = -1
-    if not 0 <= ratio <= 1:
-        raise TracingError(f"OTEL_TRACES_SAMPLER_ARG is {given!r}; it may be a number from 0 to 1")
-    return ratio, name != kind
 
 
 def is_sampled(headers: Mapping[str, str]) -> bool:

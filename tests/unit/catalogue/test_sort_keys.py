@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from mylist.catalogue.sort_keys import genres_of, title_of
+from mylist.domain.articles import ARTICLES, Language
 
 
 @pytest.mark.parametrize(
@@ -23,4 +24,154 @@ def test_genres_that_are_no_text_are_none(document: dict[str, Any], expected: tu
 
 @pytest.mark.parametrize("title", [None, 42, ["a"], {"en": "a"}, b"a"])
 def test_a_title_that_is_no_text_is_none(title: Any) -> None:
-    assert title_of({"title": title}) is None
+    assert title_of({"title": title}, "en") is None
+
+
+def in_order(*titles: str, language: Language = "en") -> list[str]:
+    """These titles, sorted; equal ones stay in the order in which they are given."""
+    return sorted(titles, key=lambda title: title_of({"title": title}, language) or b"")
+
+
+def test_a_letter_with_an_accent_stands_where_the_letter_does() -> None:
+    titles = ["Ángel", "The Ångström", "Élite", "The Matrix", "ñandú", "Nora", "Ödland", "Spider-Man", "Über", "Zorro"]
+
+    assert in_order(*reversed(titles)) == titles
+
+
+@pytest.mark.parametrize(
+    ("title", "like"),
+    [
+        ("Ame\u0301lie", "Amelie"),  # with a combining accent
+        ("Łódź", "lodz"),
+        ("Ørkenens sønner", "Orkenens sonner"),
+        ("Æon Flux", "AEon Flux"),
+        ("Œdipe", "oedipe"),
+        ("Đavo", "davo"),
+        ("İstanbul", "istanbul"),  # the dotted I of Turkish
+        ("I\u015f\u0131k", "isik"),  # and the i without a dot
+        ("Straße", "STRASSE"),
+        ("STRAẞE", "strasse"),
+        ("ﬁlm ﬂeuve", "film fleuve"),
+        ("\uff34\uff4f\uff54\uff4f\uff52\uff4f", "totoro"),
+        ("Alien³", "Alien3"),
+        ("Amélie\u00a0Poulain", "amelie poulain"),
+        ("  Dark \t City\n", "dark city"),
+        ("\ufeffDark\u200b", "dark"),
+        ("D\0ark", "dark"),
+    ],
+)
+def test_spellings_of_one_title_stand_together(title: str, like: str) -> None:
+    assert title_of({"title": title}, "none") == title_of({"title": like}, "none")
+
+
+@pytest.mark.parametrize(
+    "titles", [("か", "き", "く"), ("가나", "가다", "나"), ("कक", "की", "कु"), ("Гагарин", "Дюна", "Цирк")]
+)
+def test_other_scripts_keep_their_order(titles: tuple[str, ...]) -> None:
+    assert in_order(*reversed(titles)) == list(titles)
+
+
+def test_symbols_stand_before_digits_and_these_before_letters() -> None:
+    titles = [
+        "",
+        "!!!",
+        "#Alive",
+        "*batteries not included",
+        "[•REC]",
+        "{Ü}",
+        "¡Átame!",
+        "“Pimpernel”",
+        "…",
+        "12",
+        "21",
+        "A",
+    ]
+
+    assert in_order(*reversed(titles))[0] == ""
+    assert in_order(*reversed(titles))[-3:] == ["12", "21", "A"]
+    assert in_order("Alien 3", "Alien: Covenant", "Aliens", "Alien") == [
+        "Alien",
+        "Alien 3",
+        "Alien: Covenant",
+        "Aliens",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("language", "title", "without"),
+    [
+        ("en", "The Matrix", "Matrix"),
+        ("en", "A Man", "Man"),
+        ("en", "AN\u00a0 Education", "Education"),
+        ("en", "The The", "The"),
+        ("de", "Die Blechtrommel", "Blechtrommel"),
+        ("de", "Das Boot", "Boot"),
+        ("de", "Eine Reise", "Reise"),
+        ("fr", "Les Misérables", "Misérables"),
+        ("fr", "L'Atalante", "Atalante"),
+        ("fr", "L\u2019Atalante", "Atalante"),
+        ("es", "El Topo", "Topo"),
+        ("es", "Los Olvidados", "Olvidados"),
+        ("it", "L'avventura", "avventura"),
+        ("it", "Gli indifferenti", "indifferenti"),
+        ("it", "Un'altra vita", "altra vita"),
+        ("pt", "O Pagador", "Pagador"),
+        ("nl", "Het Parool", "Parool"),
+        ("nl", "'t Schaep", "Schaep"),
+        ("sv", "Ett päron", "päron"),
+        ("da", "Den eneste", "eneste"),
+        ("no", "Ei natt", "natt"),
+    ],
+)
+def test_the_article_of_the_language_does_not_count(language: Language, title: str, without: str) -> None:
+    assert title_of({"title": title}, language) == title_of({"title": without}, "none")
+
+
+@pytest.mark.parametrize(
+    ("language", "title"),
+    [
+        ("en", "The"),
+        ("en", " A "),
+        ("fr", "L'"),
+        ("de", "Das"),
+        ("en", "Theodora"),
+        ("en", "A.I."),
+        ("en", "A-Team"),
+        ("en", "An-Magritt"),
+        ("en", "À bout de souffle"),  # no article once its accent is gone
+        ("en", "La Strada"),
+        ("en", "Die Hard"),
+        ("de", "The Matrix"),
+        ("es", "Lazos"),
+        ("none", "The Matrix"),
+        ("none", "El Topo"),
+    ],
+)
+def test_what_is_no_article_of_the_language_counts(language: Language, title: str) -> None:
+    assert title_of({"title": title}, language) == title_of({"title": title}, "none")
+
+
+@pytest.mark.parametrize("language", ARTICLES)
+def test_every_article_of_a_language_is_one(language: Language) -> None:
+    for article in ARTICLES[language]:
+        title = f"{article.upper()}{'' if article.endswith(chr(39)) else ' '}Zenit"
+        assert title_of({"title": title}, language) == b"zenit"
+
+
+def test_the_sort_title_goes_before_the_title_and_keeps_its_article() -> None:
+    assert title_of({"title": "The Matrix", "sortTitle": "Mátrix 1"}, "en") == b"matrix 1"
+    assert title_of({"title": "Dark", "sortTitle": "The Dark"}, "en") == b"the dark"
+    assert title_of({"sortTitle": "Dark"}, "en") == b"dark"
+
+
+@pytest.mark.parametrize("sort_title", [None, "", "  ", "\u200b", 7, ["Dark"], {"en": "Dark"}])
+def test_a_sort_title_that_is_none_leaves_it_to_the_title(sort_title: Any) -> None:
+    assert title_of({"title": "The Matrix", "sortTitle": sort_title}, "en") == b"matrix"
+
+
+@pytest.mark.parametrize("title", ["x" * 101, "ß" * 60, "가" * 101, "!" * 60])
+def test_the_first_hundred_characters_count(title: str) -> None:
+    key = title_of({"title": title}, "en")
+
+    assert key is not None
+    assert len(key.decode()) == 100

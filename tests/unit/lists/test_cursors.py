@@ -15,6 +15,7 @@ ID = ContentId(bytes(range(12)))
 BY_DATE = ListQuery(None, None, "addedAt", descending=True)
 BY_TITLE = ListQuery("movie", "böse & co", "title", descending=False)
 LONGEST_TITLE = b"\xff" * 401
+ORDER = "2-en"
 
 
 @pytest.mark.parametrize(
@@ -22,9 +23,9 @@ LONGEST_TITLE = b"\xff" * 401
     [(BY_DATE, 0), (BY_DATE, -(1 << 63)), (BY_DATE, (1 << 63) - 1), (BY_TITLE, b""), (BY_TITLE, LONGEST_TITLE)],
 )
 def test_lead_back_to_their_position(query: ListQuery, sort_key: int | bytes) -> None:
-    cursor = encode_cursor(CursorPosition(sort_key, ID), "user", query)
+    cursor = encode_cursor(CursorPosition(sort_key, ID), "user", query, ORDER)
 
-    assert decode_cursor(cursor, "user", query) == CursorPosition(sort_key, ID)
+    assert decode_cursor(cursor, "user", query, ORDER) == CursorPosition(sort_key, ID)
     assert len(cursor) <= MAX_CURSOR_LENGTH
     assert cursor.isascii()
     assert cursor.replace("-", "").replace("_", "").isalnum()
@@ -42,10 +43,10 @@ def test_lead_back_to_their_position(query: ListQuery, sort_key: int | bytes) ->
     ],
 )
 def test_are_of_one_query(other: ListQuery) -> None:
-    cursor = encode_cursor(CursorPosition(b"title", ID), "user", BY_TITLE)
+    cursor = encode_cursor(CursorPosition(b"title", ID), "user", BY_TITLE, ORDER)
 
     with pytest.raises(InvalidCursorError):
-        decode_cursor(cursor, "user", other)
+        decode_cursor(cursor, "user", other, ORDER)
 
 
 def test_that_are_made_up_are_refused() -> None:
@@ -53,19 +54,35 @@ def test_that_are_made_up_are_refused() -> None:
     date = b"12345678"
     made_up, cut = (encode_token(ID + key, "cursor", "user", identity) for key in (date, date[:4]))
 
-    assert decode_cursor(made_up, "user", BY_DATE) == CursorPosition(int.from_bytes(date), ID)
+    assert decode_cursor(made_up, "user", BY_DATE, ORDER) == CursorPosition(int.from_bytes(date), ID)
     with pytest.raises(InvalidCursorError):
-        decode_cursor(cut, "user", BY_DATE)
+        decode_cursor(cut, "user", BY_DATE, ORDER)
 
 
-def test_of_an_earlier_release_still_lead_back_to_their_position() -> None:
-    cursor = "Z2qZAncxaWAAAQIDBAUGBwgJCgt0aGUgbWF0cml4"
+def test_by_date_of_an_earlier_release_still_lead_back_to_their_position() -> None:
+    cursor = "zvqZKXsT02YAAQIDBAUGBwgJCgsAAAGLz-VoAA"
 
-    assert decode_cursor(cursor, "user", BY_TITLE) == CursorPosition(b"the matrix", ID)
+    assert decode_cursor(cursor, "user", BY_DATE, ORDER) == CursorPosition(1_700_000_000_000, ID)
+
+
+def test_by_title_of_an_earlier_release_are_refused() -> None:
+    cursor = "Z2qZAncxaWAAAQIDBAUGBwgJCgt0aGUgbWF0cml4"  # it stands under T
+
+    with pytest.raises(InvalidCursorError):
+        decode_cursor(cursor, "user", BY_TITLE, ORDER)
+
+
+def test_by_title_are_of_one_order_of_titles_and_by_date_of_any() -> None:
+    by_title = encode_cursor(CursorPosition(b"matrix", ID), "user", BY_TITLE, "2-en")
+    by_date = encode_cursor(CursorPosition(7, ID), "user", BY_DATE, "2-en")
+
+    with pytest.raises(InvalidCursorError):
+        decode_cursor(by_title, "user", BY_TITLE, "2-de")
+    assert decode_cursor(by_date, "user", BY_DATE, "2-de") == CursorPosition(7, ID)
 
 
 def test_are_of_one_user() -> None:
-    cursor = encode_cursor(CursorPosition(0, ID), "user", BY_DATE)
+    cursor = encode_cursor(CursorPosition(0, ID), "user", BY_DATE, ORDER)
 
     with pytest.raises(InvalidCursorError):
-        decode_cursor(cursor, "User", BY_DATE)
+        decode_cursor(cursor, "User", BY_DATE, ORDER)

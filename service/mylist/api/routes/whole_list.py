@@ -11,20 +11,19 @@ from sanic.exceptions import PayloadTooLarge, SanicException
 
 from mylist.api import parameters
 from mylist.api.parsing import parse_import_line
-from mylist.api.query_parameters import import_mode, is_confirmed, page_size
+from mylist.api.query_parameters import ImportQuery, clearing_conditions, import_query
 from mylist.api.route import JSON_LINES, Answer, Body, RouteTable
 from mylist.api.schemas import ClearData, ClearResponse, ExportedItem, ImportedLine, ImportLine
-from mylist.domain.content import ContentId
+from mylist.domain.conditions import Conditions
 from mylist.domain.errors import (
-    ConfirmationRequiredError,
     ImportCutShortError,
+    InvalidContentEncodingError,
     InvalidJsonError,
     PartlyAppliedError,
-    PreconditionFailedError,
     UnavailableError,
 )
-from mylist.domain.etags import matches_strongly
 from mylist.domain.limits import IMPORT_TIMEOUT_S, MAX_CLOCK_SKEW, max_import_bytes, max_import_lines
+from mylist.http import bodies
 from mylist.http.request import ApiRequest
 from mylist.http.responses import json_response, lines_response
 from mylist.lists import list_import
@@ -32,24 +31,26 @@ from mylist.lists.list_import import LineResult, NumberedLine
 
 route = RouteTable()
 
-_IMPORT_TYPES = frozenset({JSON_LINES, "application/jsonl"})
+IMPORT_TYPES = (
+    JSON_LINES,
+    "application/ndjson",
+    "application/jsonl",
+    "application/x-jsonlines",
+    "application/json-lines",
+)
+
+# Of the sample: the first is not on its list, the second is.
+_LINES_EXAMPLE = """\
+{"contentId":"507f1f77bcf86cd799439012","contentType":"movie","addedAt":"2024-01-20T10:30:00.000Z"}
+{"contentId":"507f1f77bcf86cd7994390a1","contentType":"tvshow","addedAt":"2024-01-17T20:01:00.000Z"}
+"""
+_OUTCOMES_EXAMPLE = """\
+{"line":1,"contentId":"507f1f77bcf86cd799439012","outcome":"added"}
+{"line":2,"contentId":"507f1f77bcf86cd7994390a1","outcome":"existing"}
+"""
 
 _encode = msgspec.json.Encoder().encode
 _encode_lines = msgspec.json.Encoder().encode_lines
-
-
-def _precondition(request: ApiRequest) -> str:
-    """Return the `If-Match` header of a request to clear a list; empty when the request is confirmed without one.
-
-    Raises:
-        InvalidParameterError: `confirm` has another value than true.
-        ConfirmationRequiredError: there is neither.
-    """
-    confirmed = is_confirmed(request)
-    if_match = ", ".join(request.headers.getall("if-match", ()))
-    if not confirmed and not if_match:
-        raise ConfirmationRequiredError
-    return if_match
 
 
 @route(
@@ -58,25 +59,18 @@ def _precondition(request: ApiRequest) -> str:
     operation="clearItems",
     summary="Remove everything from the list",
     kind="write",
-    parameters=[parameters.CONFIRM, parameters.IF_MATCH, parameters.PAGE_SIZE],
-    query=_precondition,
+    parameters=[parameters.CONFIRM, *parameters.CONDITIONS],
+    query=clearing_conditions,
     answers={200: Answer(ClearResponse)},
     errors=[400, 412, 428, 503],
 )
-async def clear(request: ApiRequest, user_id: str, if_match: str) -> HTTPResponse:
-    """Remove everything from the user's list: what is on it, or with `If-Match` what the client has seen."""
-    seen = await _seen(request, user_id, if_match) if if_match else None
-    removed = await request.app.ctx.writer.clear(user_id, seen)
+async def clear(request: ApiRequest, user_id: str, conditions: Conditions) -> HTTPResponse:
+    """Remove everything from the user's list: what is on it, or with conditions what was compared with them."""
+    writer = request.app.ctx.writer
+    seen = await writer.snapshot(user_id, conditions) if conditions.are_of_list else None
+    removed = await writer.clear(user_id, seen)
     answer = ClearResponse(success=True, message="Your list was cleared", data=ClearData(removed))
     return json_response(request, _encode(answer))
-
-
-async def _seen(request: ApiRequest, user_id: str, if_match: str) -> set[ContentId]:
-    """Return what is on the list, if the client has its current export or first page."""
-    content_ids, etags = await request.app.ctx.reader.content_ids_and_etags(user_id, page_size(request))
-    if not matches_strongly(if_match, *etags):
-        raise PreconditionFailedError
-    return content_ids
 
 
 @route(
@@ -85,26 +79,34 @@ async def _seen(request: ApiRequest, user_id: str, if_match: str) -> set[Content
     operation="getExport",
     summary="The whole list as JSON Lines, newest first",
     kind="read",
-    answers={200: Answer(ExportedItem, headers=parameters.X_CACHE, content_type=JSON_LINES)},
+    answers={
+        200: Answer(
+            ExportedItem,
+            headers=parameters.X_CACHE | parameters.X_TOTAL_COUNT,
+            content_type=JSON_LINES,
+            example=_LINES_EXAMPLE,
+        )
+    },
     errors=[400, 503],
 )
 async def export(request: ApiRequest, user_id: str) -> HTTPResponse:
     """Return the user's whole list, one line an item, newest first."""
     exported = await request.app.ctx.reader.export(user_id)
-    return lines_response(request, exported.body, etag=exported.etag, cache=exported.cache)
+    return lines_response(request, exported.body, etag=exported.etag, cache=exported.cache, total=exported.total)
 
 
-def _import_mode(request: ApiRequest) -> str:
-    """Return the mode of an import: `merge` or `replace`.
+def _import_query(request: ApiRequest) -> ImportQuery:
+    """Return what an import is told beside its lines.
 
     Raises:
-        InvalidParameterError: it is another.
+        UnknownParameterError: it has a parameter that is not known.
+        InvalidParameterError: a parameter has an invalid value.
         InvalidJsonError: the body is not said to be JSON Lines.
     """
-    mode = import_mode(request)
-    if request.content_type.partition(";")[0].strip().lower() not in _IMPORT_TYPES:
+    query = import_query(request)
+    if bodies.media_type_of(request) not in IMPORT_TYPES:
         raise InvalidJsonError("The body must be JSON Lines, with Content-Type: application/x-ndjson")
-    return mode
+    return query
 
 
 @route(
@@ -113,16 +115,26 @@ def _import_mode(request: ApiRequest) -> str:
     operation="importItems",
     summary="Put the items of an export on the list, a line each, or in place of it",
     kind="import",
-    parameters=[parameters.MODE],
-    query=_import_mode,
-    body=Body(ImportLine, content_type=JSON_LINES),
-    answers={200: Answer(ImportedLine, content_type=JSON_LINES)},
-    errors=[400, 413, 422, 503],
+    parameters=[
+        parameters.MODE,
+        parameters.CONFIRM,
+        parameters.TOTAL,
+        parameters.UNLESS_REMOVED_SINCE,
+        *parameters.CONDITIONS,
+    ],
+    query=_import_query,
+    body=Body(ImportLine, media_types=IMPORT_TYPES, example=_LINES_EXAMPLE),
+    answers={200: Answer(ImportedLine, content_type=JSON_LINES, example=_OUTCOMES_EXAMPLE)},
+    errors=[400, 410, 412, 413, 415, 422, 428, 503],
 )
-async def import_(request: ApiRequest, user_id: str, mode: str) -> HTTPResponse:
+async def import_(request: ApiRequest, user_id: str, query: ImportQuery) -> HTTPResponse:
     """Put the items of an export on the user's list, or make them the list; return the outcome of each line."""
-    write = list_import.replace if mode == "replace" else list_import.merge
-    return lines_response(request, await _outcomes(write(request.app.ctx.writer, user_id, _lines(request))))
+    writer, lines = request.app.ctx.writer, _lines(request)
+    if query.mode == "replace":
+        results = list_import.replace(writer, user_id, lines, query.conditions, query.total)
+    else:
+        results = list_import.merge(writer, user_id, lines, query.conditions)
+    return lines_response(request, await _outcomes(results))
 
 
 async def _outcomes(results: AsyncIterator[list[LineResult]]) -> list[bytes]:
@@ -143,7 +155,7 @@ async def _outcomes(results: AsyncIterator[list[LineResult]]) -> list[bytes]:
         if not lines:
             raise
         raise PartlyAppliedError(f"the lines up to {lines} took effect, the rest may or may not") from error
-    except SanicException as error:
+    except (SanicException, InvalidContentEncodingError) as error:
         if not lines:
             raise
         raise ImportCutShortError(lines) from error
@@ -155,7 +167,7 @@ async def _lines(request: ApiRequest) -> AsyncIterator[NumberedLine]:
     max_lines = max_import_lines(max_list_size)
     number, rest = 0, bytearray()
     latest = datetime.now(UTC) + MAX_CLOCK_SKEW
-    async for part in request.body_parts(max_import_bytes(max_list_size), within=IMPORT_TIMEOUT_S):
+    async for part in bodies.parts(request, max_import_bytes(max_list_size), within=IMPORT_TIMEOUT_S):
         rest += part
         if b"\n" not in part:  # searching all of a long line again for each of its chunks would be quadratic
             continue
@@ -165,9 +177,9 @@ async def _lines(request: ApiRequest) -> AsyncIterator[NumberedLine]:
             if number > max_lines:
                 raise PayloadTooLarge("Too many lines")
             if line.strip():
-                yield NumberedLine(number, parse_import_line(line, latest))
+                yield parse_import_line(number, line, latest)
     if rest.strip():
-        yield NumberedLine(number + 1, parse_import_line(rest, latest))
+        yield parse_import_line(number + 1, rest, latest)
 
 
 def _imported_line(result: LineResult) -> ImportedLine:

@@ -1,9 +1,10 @@
-"""Idempotent inserts: repeated or concurrent runs lead to the same documents."""
+"""Idempotent writes: repeated or concurrent runs lead to the same documents."""
 
 from collections.abc import Sequence
 
 import pymongo
 from bson import ObjectId
+from pymongo import ReplaceOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
 
@@ -32,3 +33,11 @@ async def insert_new(collection: AsyncCollection[Document], documents: Sequence[
             raise
         return int(error.details["nInserted"])
     return len(result.inserted_ids)
+
+
+async def replace_all(collection: AsyncCollection[Document], documents: Sequence[Document]) -> int:
+    """Make documents what is given, by their ids; return how many were not there or were different."""
+    replacements = [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in documents]
+    with pymongo.timeout(_BATCH_TIMEOUT_S):
+        result = await collection.bulk_write(replacements, ordered=False)
+    return result.upserted_count + result.modified_count

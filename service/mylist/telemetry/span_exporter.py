@@ -1,0 +1,163 @@
+"""Sends spans to a collector, and tells of those that it did not take.
+
+OpenTelemetry's exporter takes every status below 400 for success and reads no body: spans vanish without a word when
+the collector redirects, or rejects them in an answer of status 200 (`partial_success`). Of every other failure it logs
+a line for each batch, without the collector's own words.
+
+`mylist.telemetry.request_tracer` imports this module once it traces: OpenTelemetry is an extra.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from google.protobuf.message import DecodeError
+from google.rpc.status_pb2 import Status
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from mylist.config.settings import without_password
+
+_REPORT_INTERVAL_S = 60.0
+_MAX_WORDS_LENGTH = 300
+"""Characters."""
+_PROTOBUF = "application/x-protobuf"
+_HTML = "text/html"
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a collector did not take.
+
+    Attributes:
+        words: what it did or said, to follow its name.
+        spans: how many spans it rejected; None for all of the batch.
+    """
+
+    words: str
+    spans: int | None = None
+
+
+class _Session(requests.Session):
+    """Notes what became of the last request; follows no redirect, after which a POST may be a GET."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refusal: Refusal | None = None
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # noqa: ANN401 - as declared
+        try:
+            response = super().send(request, **(options | {"allow_redirects": False}))
+        except requests.RequestException as error:
+            self.refusal = Refusal(f"does not answer: {_in_one_line(_cause(error))}")
+            raise
+        self.refusal = refusal_of(response.status_code, response.reason or "", response.headers, response.content)
+        return response
+
+
+def refusal_of(status: int, reason: str, headers: Mapping[str, str], body: bytes) -> Refusal | None:
+    """Return what an answer of a collector refuses, None if it took all; its headers are looked up in lower case."""
+    content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    answer = f"answers {status} {reason}".rstrip()
+    if 300 <= status < 400:  # noqa: PLR2004 - HTTP's own
+        target = without_password(_in_one_line(headers.get("location", "")))
+        return Refusal(
+            f"{answer} and redirects to {target or 'nowhere'}; OTEL_EXPORTER_OTLP_ENDPOINT has to lead there"
+        )
+    if status >= 400:  # noqa: PLR2004 - HTTP's own
+        waits = headers.get("retry-after", "")
+        retry = f", Retry-After: {_in_one_line(waits)}" if waits else ""
+        return Refusal(f"{answer}{retry}{_quoted(_words_of(content_type, body))}")
+    if content_type == _HTML:
+        return Refusal(f"{answer} with {_HTML}, which is a page and no collector's answer")
+    return _partial_refusal(body) if content_type == _PROTOBUF else None
+
+
+def _partial_refusal(body: bytes) -> Refusal | None:
+    try:
+        partial = ExportTraceServiceResponse.FromString(body).partial_success
+    except DecodeError:
+        return None
+    if not partial.rejected_spans and not partial.error_message:
+        return None
+    outcome = f"rejects {partial.rejected_spans} spans" if partial.rejected_spans else "takes all spans with a warning"
+    return Refusal(outcome + _quoted(partial.error_message), partial.rejected_spans)
+
+
+def _words_of(content_type: str, body: bytes) -> str:
+    """Return why a collector refused, in its words: of a `google.rpc.Status` its message, of a text all."""
+    if content_type == _PROTOBUF:
+        try:
+            return str(Status.FromString(body).message)
+        except DecodeError:
+            return ""
+    return body.decode(errors="replace")
+
+
+def _quoted(words: str) -> str:
+    told = _in_one_line(words)
+    return f": {told}" if told else ""
+
+
+def _in_one_line(text: object) -> str:
+    printable = "".join(each if each.isprintable() else " " for each in str(text)[: 4 * _MAX_WORDS_LENGTH])
+    return " ".join(printable.split())[:_MAX_WORDS_LENGTH]
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return the innermost cause of an error of `requests`: the outer ones quote objects and addresses."""
+    reason = getattr(error, "reason", None) or (error.args[0] if error.args else None)
+    return _cause(reason) if isinstance(reason, BaseException) else error
+
+
+class TellingExporter(SpanExporter):
+    """Exports spans, and logs what was lost and why: at once, and then once a minute at most.
+
+    Args:
+        endpoint: where spans go, as the log names it.
+        timeout_s: for one batch, with its repetitions.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, endpoint: str, timeout_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        logging.getLogger(OTLPSpanExporter.__module__).setLevel(logging.CRITICAL)  # its failures are told here
+        self._session = _Session()
+        self._exporter = OTLPSpanExporter(timeout=timeout_s, session=self._session)
+        self._endpoint = endpoint
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._lost = 0
+        self._report_at = float("-inf")
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Send spans; blocks until they are sent or lost."""
+        with self._lock:
+            self._session.refusal = None
+            result = self._exporter.export(spans)
+            refusal = self._session.refusal
+            if refusal is None and result is SpanExportResult.SUCCESS:
+                return result
+            refusal = refusal or Refusal("was not sent them: they cannot be encoded, or have too many bytes")
+            self._tell(refusal, len(spans) if refusal.spans is None else refusal.spans)
+        return SpanExportResult.FAILURE
+
+    def _tell(self, refusal: Refusal, lost: int) -> None:
+        self._lost += lost
+        now = self._clock()
+        if now < self._report_at:
+            return
+        _logger.warning("Spans lost: %d; the collector at %s %s", self._lost, self._endpoint, refusal.words)
+        self._lost = 0
+        self._report_at = now + _REPORT_INTERVAL_S
+
+    def shutdown(self) -> None:
+        """End: spans that are being sent are not sent again."""
+        self._exporter.shutdown()  # type: ignore[no-untyped-call]

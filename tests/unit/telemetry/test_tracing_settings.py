@@ -1,0 +1,147 @@
+"""The variables of OpenTelemetry: by the standard's units and words, or else refused in one line."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mylist.telemetry.tracing_settings import Sampling, TracingError, TracingSettings, read_settings
+
+ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
+
+
+def read(**variables: str) -> TracingSettings:
+    settings = read_settings(ENDPOINT | variables)
+    assert settings
+    return settings
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": ""},
+        {"OTEL_EXPORTER_OTLP_TIMEOUT": "nonsense", "OTEL_TRACES_SAMPLER": "sometimes"},
+        ENDPOINT | {"OTEL_SDK_DISABLED": "true", "OTEL_EXPORTER_OTLP_TIMEOUT": "nonsense"},
+        ENDPOINT | {"OTEL_SDK_DISABLED": "TRUE"},
+        ENDPOINT | {"OTEL_TRACES_EXPORTER": "none"},
+    ],
+)
+def test_without_a_wish_for_traces_nothing_is_read(environment: dict[str, str]) -> None:
+    assert read_settings(environment) is None
+
+
+def test_defaults_are_those_of_before() -> None:
+    assert read() == TracingSettings(
+        sampling=Sampling(0.01, heeds_parent=True),
+        endpoint="http://collector:4318",
+        export_timeout_s=3.0,
+        schedule_delay_ms=5000,
+        queue_size=2048,
+        batch_size=128,
+    )
+
+
+@pytest.mark.parametrize(
+    ("variables", "seconds"),
+    [
+        ({"OTEL_EXPORTER_OTLP_TIMEOUT": "3000"}, 3.0),
+        ({"OTEL_EXPORTER_OTLP_TIMEOUT": "1"}, 0.001),
+        ({"OTEL_EXPORTER_OTLP_TIMEOUT": " 60000 "}, 60.0),
+        ({"OTEL_EXPORTER_OTLP_TIMEOUT": ""}, 3.0),
+        ({"OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "250"}, 0.25),
+        ({"OTEL_EXPORTER_OTLP_TIMEOUT": "100", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "9000"}, 9.0),
+        ({"OTEL_BSP_EXPORT_TIMEOUT": "2000"}, 2.0),
+        ({"OTEL_BSP_EXPORT_TIMEOUT": "30000"}, 3.0),
+        ({"OTEL_BSP_EXPORT_TIMEOUT": "500", "OTEL_EXPORTER_OTLP_TIMEOUT": "9000"}, 0.5),
+    ],
+)
+def test_timeouts_are_in_milliseconds_and_the_smaller_counts(variables: dict[str, str], seconds: float) -> None:
+    assert read(**variables).export_timeout_s == seconds
+
+
+@pytest.mark.parametrize(
+    ("variables", "field", "value"),
+    [
+        ({"OTEL_BSP_SCHEDULE_DELAY": "100"}, "schedule_delay_ms", 100),
+        ({"OTEL_BSP_MAX_QUEUE_SIZE": "100"}, "queue_size", 100),
+        ({"OTEL_BSP_MAX_QUEUE_SIZE": "100"}, "batch_size", 100),
+        ({"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "512"}, "batch_size", 512),
+        ({"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": ""}, "batch_size", 128),
+        ({"OTEL_TRACES_SAMPLER": "always_on"}, "sampling", Sampling(1.0, heeds_parent=False)),
+        ({"OTEL_TRACES_SAMPLER": "parentbased_always_off"}, "sampling", Sampling(0.0, heeds_parent=True)),
+        (
+            {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.5"},
+            "sampling",
+            Sampling(0.5, heeds_parent=False),
+        ),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://u:secret@c/v1"}, "endpoint", "https://u:********@c/v1"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://[::1]:4318/otlp"}, "endpoint", "http://[::1]:4318/otlp"),
+    ],
+)
+def test_the_others_are_heeded(variables: dict[str, str], field: str, value: Any) -> None:
+    assert getattr(read(**variables), field) == value
+
+
+MILLISECONDS = "it may be a whole number of milliseconds from 1 to 60000"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        *(("OTEL_EXPORTER_OTLP_TIMEOUT", each, MILLISECONDS) for each in ("0", "-1", "60001", "3.5", "3s", "1e3", "٣")),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "3600000", MILLISECONDS),
+        ("OTEL_BSP_EXPORT_TIMEOUT", "soon", MILLISECONDS),
+        ("OTEL_BSP_SCHEDULE_DELAY", "0", "it may be a whole number from 1 to 600000"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "many", "it may be a whole number from 1 to 1000000"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "2049", "it may be a whole number from 1 to 2048"),
+        *(
+            (f"OTEL_EXPORTER_OTLP_{infix}ENDPOINT", each, "it may be a URL that starts with http:// or https://")
+            for infix in ("", "TRACES_")
+            for each in (
+                "notaurl",
+                "collector:4318",
+                "http://",
+                "http://c:port",
+                "http://c:99999",
+                "grpc://c:4317",
+                "http://a b",
+            )
+        ),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "it may be http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere.pem", "it may be a file, and there is none"),
+        ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/nowhere.pem", "it may be a file, and there is none"),
+        ("OTEL_TRACES_EXPORTER", "zipkin", "it may be otlp or none"),
+        *(
+            ("OTEL_PROPAGATORS", each, "it may be tracecontext, with or without baggage")
+            for each in ("b3", "tracecontext,b3", "baggage", "none")
+        ),
+        ("OTEL_SDK_DISABLED", "yes", "it may be true or false"),
+        ("OTEL_TRACES_SAMPLER", "jaeger_remote", "it may be always_on, "),
+        ("OTEL_TRACES_SAMPLER_ARG", "nan", "it may be a number from 0 to 1"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_one_line(name: str, value: str, says: str) -> None:
+    with pytest.raises(TracingError) as error:
+        read(**{name: value})
+
+    assert str(error.value).startswith(f"{name} is {value!r}; {says}")
+    assert "\n" not in str(error.value)
+
+
+def test_a_password_of_an_endpoint_is_not_shown() -> None:
+    with pytest.raises(TracingError, match=r"it may be a URL") as error:
+        read(OTEL_EXPORTER_OTLP_ENDPOINT="ftp://me:s3cret@collector/")
+
+    assert "s3cret" not in str(error.value)
+
+
+def test_a_certificate_that_is_there_will_do(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").touch()
+
+    assert read(OTEL_EXPORTER_OTLP_CERTIFICATE=str(tmp_path / "ca.pem"))
+
+
+@pytest.mark.parametrize("propagators", ["tracecontext", "tracecontext,baggage", "baggage, tracecontext"])
+def test_the_propagators_in_force_may_be_named(propagators: str) -> None:
+    assert read(OTEL_PROPAGATORS=propagators) == read()
