@@ -20,6 +20,7 @@ from mylist.domain.packed_list import PackedList
 from mylist.http.bearer import BearerRequest
 from mylist.http.dispatch import refuse_bypassed
 from mylist.http.request import ApiRequest
+from mylist.http.sanic_overrides import StrictRouter
 from mylist.http.services import ConcurrencyLimit, Services
 from mylist.lists.change_feed import ChangeFeed
 from mylist.lists.page_cache import PageCache
@@ -97,6 +98,7 @@ def build_app(services: Services) -> App:
         "mylist",
         config=_sanic_config(settings),
         ctx=services,
+        router=StrictRouter(),
         request_class=BearerRequest if settings.auth_mode == "jwt" else ApiRequest,  # type: ignore[arg-type]  # declared for a plain context only
         configure_logging=False,
     )
