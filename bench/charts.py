@@ -5,7 +5,7 @@ from bench.driver_comparison import CHANGE, FIND, MOTOR, PYMONGO, TASKS, name
 from bench.groups import CONNECTIONS, EMPTY, GROUPS, ITEMS, Group
 from bench.results import Row, Run
 
-_BY_RATIO = {"reads", "observation", "lengths", "selections", "distance", "others"}
+_BY_RATIO = {"reads", "observation", "lengths", "selections", "distance", "others", "neighbours"}
 
 
 def draw(run: Run) -> dict[str, str]:
@@ -17,7 +17,9 @@ def draw(run: Run) -> dict[str, str]:
 
 def _ratios(run: Run, group: Group) -> str:
     ratios = {row.name: row.ratio.middle for row in _rows(run, group.name) if row.ratio}
-    title = f"{group.heading}: requests/s, {group.tables[0].reference}"
+    table = group.tables[0]
+    compared = table.operations if table.compared == "rate" else table.compared
+    title = f"{group.heading}: {compared}, {table.reference}"
     return svg_bars.draw(group.name, title, list(ratios), {"": list(ratios.values())}, "{:.2f}")
 
 

@@ -8,6 +8,7 @@ from bench.driver_comparison import DriverComparison
 from bench.environment import BASELINE, Environment, Redis, Server
 from bench.loop_blocking import LoopBlocking
 from bench.memory import Memory
+from bench.neighbours import Neighbours
 from bench.redis_fill import CachedLists
 from bench.samples import Sample
 from bench.throughput import USUAL_CONNECTIONS, Case, Throughput
@@ -282,6 +283,15 @@ GROUPS = (
             ),
             Table(Memory(MANY)),
         ),
+    ),
+    Group(
+        "neighbours",
+        "One user who takes all that there is",
+        "Eight users read their cached pages, each a hundred times a second at most: alone; while another user sorts a "
+        "list of 600 by title, over and over on 700 connections; and while another imports a list of 3,000, over and "
+        "over on 8. That load begins a second before. “lost” is what was not answered with 200.",
+        10,
+        (Table(Neighbours(UNTRACED), compared="p99", reference="x alone"),),
     ),
     Group(
         "drivers",

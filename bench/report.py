@@ -30,6 +30,7 @@ _FORMS: dict[str, tuple[str, Callable[[Spread], str]]] = {
     "generator": ("generator", lambda spread: f"{spread.middle:.0%}"),
     "cached": ("from the cache", lambda spread: f"{spread.middle:.1%}"),
     "processor": ("processor, µs", lambda spread: f"{spread.middle:.0f}"),
+    "lost": ("lost", lambda spread: f"{spread.middle:.2%}"),
     "blocked": ("longest hold, ms", lambda spread: f"{spread.middle:.1f} ({spread.low:.1f} to {spread.high:.1f})"),
     "memory": ("bytes", lambda spread: f"{spread.middle:,.0f}"),
 }

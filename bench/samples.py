@@ -20,6 +20,7 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
         processor: processor time that an operation took of the process that is measured, in microseconds.
         memory: bytes of Redis' memory.
         cached: the share of the reads of lists that the cache answered.
+        lost: the share of the requests that were not answered with success.
         blocked: the longest time that the event loop was blocked, in milliseconds of processor time.
     """
 
@@ -31,6 +32,7 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
     processor: float | None = None
     memory: float | None = None
     cached: float | None = None
+    lost: float | None = None
     blocked: float | None = None
 
 

@@ -10,6 +10,7 @@ import msgspec
 from bench.groups import SELECTIONS
 from bench.loop_blocking import READS, UNKNOWN
 from bench.memory import OF_A_LIST
+from bench.neighbours import ALONE, BESIDE_IMPORTS, BESIDE_SELECTIONS
 from bench.samples import Sample, quantity
 
 _MIN_CACHED_SHARE = 0.99
@@ -35,7 +36,7 @@ class Threshold:
     says: str
     group: str
     row: str
-    quantity: Literal["rate", "time", "p50", "p99", "memory", "blocked"]
+    quantity: Literal["rate", "time", "p50", "p99", "memory", "lost", "blocked"]
     bound: float
     of: str | None = None
     is_minimum: bool = False
@@ -133,6 +134,14 @@ THRESHOLDS = (
             f"{change}, 1,000 others",
         )
         for change in ("add", "remove")
+    ),
+    *(
+        threshold
+        for load in (BESIDE_SELECTIONS, BESIDE_IMPORTS)
+        for threshold in (
+            Threshold(f"p99 of others' reads {load}, of that alone", "neighbours", load, "p99", 2.0, ALONE),
+            Threshold(f"share of others' reads that is lost {load}", "neighbours", load, "lost", 0.01),
+        )
     ),
     Threshold("Redis memory of a user with 25 items, in bytes", "others", OF_A_LIST, "memory", 1000),
 )

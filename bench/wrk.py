@@ -4,6 +4,7 @@ import re
 import resource
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,18 +77,23 @@ def start(load: Load, *, seconds: int) -> subprocess.Popen[str]:
     Raises:
         WrkError: wrk is not installed.
     """
-    command = _command(load, seconds=seconds)
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def _command(load: Load, *, seconds: int) -> list[str]:
-    wrk = shutil.which("wrk")
-    if wrk is None:
-        raise WrkError("wrk is not installed; apt-get install wrk")
-    shape = ["--threads", "1", "--connections", str(load.connections), "--duration", f"{seconds}s", "--latency"]
     workload = load.workload
     words = [workload.requests, workload.prefix, str(workload.users), str(workload.etags)]
-    return [wrk, *shape, "--script", str(_SCRIPT), load.url, "--", *words]
+    asked = command(load.url, _SCRIPT, words, connections=load.connections, seconds=seconds)
+    return subprocess.Popen(asked, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def command(url: str, script: Path, words: Sequence[str], *, connections: int, seconds: int) -> list[str]:
+    """Return the command line of wrk with a script, which is given the words.
+
+    Raises:
+        WrkError: wrk is not installed.
+    """
+    program = shutil.which("wrk")
+    if program is None:
+        raise WrkError("wrk is not installed; apt-get install wrk")
+    shape = ["--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s", "--latency"]
+    return [program, *shape, "--script", str(script), url, "--", *words]
 
 
 def _processor_time() -> float:

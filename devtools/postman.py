@@ -287,7 +287,7 @@ def _items(routes: Sequence[Route]) -> Iterator[Json]:
 def _operation(route: Route, schemas: Json) -> _Operation:
     body = content_type = ""
     if route.body:
-        content_type = route.body.content_type
+        content_type = route.body.media_types[0]
         body = json.dumps(_example("", schemas[route.body.struct.__name__], schemas))
         body = body.replace(VARIABLES["movieId"], "{{movieId}}")
     return _Operation(

@@ -8,17 +8,18 @@ from contextlib import contextmanager
 from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from tests.fake_http_server import FakeHttpHandler, fake_http_server
 
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 ANOTHER_RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
+EDWARDS_KEY = ed25519.Ed25519PrivateKey.generate()
 SECRET = "a secret that both sides know, and nobody else at all does"
 
 
@@ -35,14 +36,22 @@ def token(key: PrivateKey | str | bytes, algorithm: str, key_id: object = None, 
     return jwt.encode(payload, key, algorithm=algorithm, headers=headers)
 
 
+def raw_token(claims: Any, key: Any = SECRET, algorithm: str = "HS256", key_id: str | None = None) -> str:
+    """A token with just these claims, of whatever kind they are."""
+    headers = {} if key_id is None else {"kid": key_id}
+    return jwt.PyJWS().encode(json.dumps(claims).encode(), key, algorithm=algorithm, headers=headers)
+
+
 def jwk(key: PrivateKey, key_id: str | None, **fields: Any) -> dict[str, Any]:
     """The public half as a JSON Web Key."""
     public = key.public_key()
-    made = (
-        RSAAlgorithm.to_jwk(public, as_dict=True)
-        if isinstance(public, rsa.RSAPublicKey)
-        else ECAlgorithm.to_jwk(public, as_dict=True)
-    )
+    made: dict[str, Any]
+    if isinstance(public, rsa.RSAPublicKey):
+        made = RSAAlgorithm.to_jwk(public, as_dict=True)
+    elif isinstance(public, ec.EllipticCurvePublicKey):
+        made = ECAlgorithm.to_jwk(public, as_dict=True)
+    else:
+        made = OKPAlgorithm.to_jwk(public, as_dict=True)
     return made | ({} if key_id is None else {"kid": key_id}) | {"use": "sig"} | fields
 
 

@@ -66,7 +66,7 @@ SHED = graph(
     title="Requests turned away, by cause",
     description="503 a second: overloaded (too many requests under way), database_busy (every MongoDB connection is in "
     "use), database_unavailable and outcome_unknown (MongoDB does not answer), cache_unavailable (a change could not "
-    "be fenced in Redis).",
+    "be fenced in Redis). 429 a second: too_many_requests and too_many_imports (a user has all that one may have).",
     unit="reqps",
     queries=(Query(rate(service("mylist_shed_total"), "cause"), "{{cause}}"),),
     stacked=True,

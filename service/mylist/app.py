@@ -1,5 +1,7 @@
 """The composition root: builds the parts of the service and the application that serves them. Nothing connects yet."""
 
+import asyncio
+import sys
 from collections import Counter
 
 from sanic import Sanic
@@ -14,14 +16,18 @@ from mylist.cache.health import RedisHealth, RedisState
 from mylist.cache.list_cache import MAX_TTL_FACTOR, ListCache
 from mylist.cache.pending_invalidations import MAX_PENDING
 from mylist.catalogue.catalogue import Catalogue
+from mylist.config.browser_policy import BrowserPolicy
 from mylist.config.settings import Settings, without_password
-from mylist.domain.limits import MAX_BODY_BYTES, MAX_HEAD_BYTES
+from mylist.domain.errors import TooManyImportsError, TooManyRequestsError
+from mylist.domain.limits import MAX_BODY_BYTES, MAX_HEAD_BYTES, USER_IMPORTS, import_memory_bytes, user_requests
 from mylist.domain.packed_list import PackedList
 from mylist.http.bearer import BearerRequest
+from mylist.http.body_memory import BodyMemory
 from mylist.http.dispatch import refuse_bypassed
 from mylist.http.request import ApiRequest
 from mylist.http.sanic_overrides import StrictRouter
-from mylist.http.services import ConcurrencyLimit, Services
+from mylist.http.services import Admission, ConcurrencyLimit, Services
+from mylist.http.user_shares import UserShares
 from mylist.lists.change_feed import ChangeFeed
 from mylist.lists.page_cache import PageCache
 from mylist.lists.reader import ListReader
@@ -30,9 +36,16 @@ from mylist.mongodb import database as mongodb
 from mylist.mongodb.content import ContentStore
 from mylist.mongodb.database import Database
 from mylist.mongodb.lists import ListStore
+from mylist.mongodb.operation_limit import MAX_WAIT_S
 from mylist.telemetry.state_gauges import State
 
 App = Sanic[Config, Services]
+
+_KEEP_ALIVE_MARGIN_S = 1
+_USER_REQUESTS_AT_ONCE = 8
+"""What these cost is what others wait for when one user sends as much as it can."""
+_IMPORTS_AT_ONCE = 2
+"""Imports that use the stores at the same time, each with one or two connections to MongoDB."""
 
 _BREAKER_STATES = {RedisState.UP: "closed", RedisState.RECOVERING: "half_open", RedisState.DOWN: "open"}
 
@@ -43,6 +56,7 @@ def build_services(settings: Settings) -> Services:
     Raises:
         MongoRefusedError: MONGODB_URI cannot be used.
     """
+    share = user_requests(settings.max_concurrent_requests)
     database = Database(mongodb.connect(settings), settings)
     store = ListStore(database)
 
@@ -58,8 +72,8 @@ def build_services(settings: Settings) -> Services:
         load,
         ttl=settings.cache_ttl,
         strict=settings.cache_strict,
-        load_deadline=settings.mongodb_timeout,
-        write_deadline=settings.mongodb_timeout,
+        load_deadline=settings.mongodb_timeout + MAX_WAIT_S,
+        write_deadline=settings.mongodb_timeout + MAX_WAIT_S,
         check_every=settings.freshness_check_every,
     )
     catalogue = Catalogue(
@@ -76,13 +90,25 @@ def build_services(settings: Settings) -> Services:
         tokens = tokens_of(settings)
     return Services(
         settings=settings,
-        allowed_origins=frozenset(map(str.strip, settings.cors_origins.split(","))),
+        kept_connection=f"keep-alive\r\nkeep-alive: timeout={settings.keep_alive_timeout}",
+        browser_policy=BrowserPolicy.of(
+            origins=settings.cors_origins, credentials=settings.cors_credentials, hsts=settings.hsts
+        ),
         reader=ListReader(cache, catalogue, pages),
         writer=ListWriter(store, cache, catalogue, max_items=settings.max_list_size),
         change_feed=ChangeFeed(store),
         pages=pages,
-        request_limit=ConcurrencyLimit(settings.max_concurrent_requests),
-        import_limit=ConcurrencyLimit(max(settings.max_concurrent_requests // 10, 1)),
+        requests=Admission(
+            ConcurrencyLimit(settings.max_concurrent_requests),
+            UserShares(share=share, at_once=min(share, _USER_REQUESTS_AT_ONCE), refusal=TooManyRequestsError),
+        ),
+        imports=Admission(
+            ConcurrencyLimit(sys.maxsize),
+            UserShares(share=USER_IMPORTS, at_once=USER_IMPORTS, refusal=TooManyImportsError),
+        ),
+        import_places=ConcurrencyLimit(max(settings.max_concurrent_requests // 10, 1)),
+        import_bodies=BodyMemory(import_memory_bytes(settings.max_list_size)),
+        import_turns=asyncio.Semaphore(_IMPORTS_AT_ONCE),
         cache=cache,
         health=health,
         database=database,
@@ -122,13 +148,17 @@ def snapshot(services: Services) -> State:
         pages_rendered=services.pages.rendered,
         page_bytes=services.pages.size,
         in_use={
-            "requests": services.request_limit.in_flight,
-            "mongodb_operations": database.in_flight,
+            "requests": services.requests.limit.in_flight,
+            "imports": services.import_places.in_flight,
+            "import_bytes": services.import_bodies.held_bytes,
+            "mongodb_operations": database.limit.running,
             "invalidations": len(health.pending),
         },
         capacity={
-            "requests": services.request_limit.maximum,
-            "mongodb_operations": database.pool_size,
+            "requests": services.requests.limit.maximum,
+            "imports": services.import_places.maximum,
+            "import_bytes": services.import_bodies.max_bytes,
+            "mongodb_operations": database.limit.maximum,
             "invalidations": MAX_PENDING,
         },
         revision=services.settings.revision,
@@ -146,8 +176,9 @@ def _sanic_config(settings: Settings) -> Config:
             "REQUEST_MAX_HEADER_SIZE": MAX_HEAD_BYTES,
             "REQUEST_TIMEOUT": 10,
             # Counts from the first byte. Longer than every deadline inside: a request ends for a reason of its own.
-            "RESPONSE_TIMEOUT": 40,
-            "KEEP_ALIVE_TIMEOUT": 75,  # longer than the idle timeout of common load balancers
+            "RESPONSE_TIMEOUT": 60,
+            # Longer than clients are told: a request that is under way as their time ends still arrives.
+            "KEEP_ALIVE_TIMEOUT": settings.keep_alive_timeout + _KEEP_ALIVE_MARGIN_S,
             "GRACEFUL_SHUTDOWN_TIMEOUT": settings.shutdown_timeout,
         },
         env_prefix="",

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from mylist import __version__
 from mylist.client import arguments as client_parser
-from mylist.config.settings import InvalidSettingError, Settings, explain
+from mylist.config.settings import InvalidSettingError, Settings, doubts_about_env_file, explain
+from mylist.domain.user_id import USER_ID
 
 if TYPE_CHECKING:
     from mylist.seeding.sample import Seeded
@@ -69,6 +70,10 @@ def _parser() -> _Parser:
     add("indexes", "create the indexes in MongoDB").set_defaults(command=_indexes)
     add("openapi", "print the OpenAPI document").set_defaults(command=_openapi)
     add("config", "print every setting, its value and where that comes from").set_defaults(command=_config)
+
+    token = add("token", "print a bearer token for development, signed with JWT_SECRET")
+    token.set_defaults(command=_token)
+    token.add_argument("--user", type=_user_id, required=True, metavar="ID", help="whom it names")
 
     seed = add("seed", "add the documented sample to MongoDB or, with --users, synthetic data")
     seed.epilog = (
@@ -184,9 +189,25 @@ def _openapi(_: argparse.Namespace) -> None:
 def _config(_: argparse.Namespace) -> None:
     rows = [("VARIABLE", "VALUE", "SOURCE")]
     rows += [(each.variable, each.value, each.source) for each in explain()]
+    sys.stderr.write("".join(f"mylist: {doubt}\n" for doubt in doubts_about_env_file()))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
     _say("\n".join(lines))
+
+
+def _token(arguments: argparse.Namespace) -> None:
+    from mylist.auth.development_token import NoSecretError, development_token  # noqa: PLC0415 - see the docstring
+
+    try:
+        _say(development_token(Settings.from_environment(), arguments.user))
+    except NoSecretError as error:
+        raise _CommandError(str(error)) from error
+
+
+def _user_id(text: str) -> str:
+    if not USER_ID.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!a} is no user id")
+    return text
 
 
 def _ask(arguments: argparse.Namespace) -> None:

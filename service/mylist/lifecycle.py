@@ -51,7 +51,7 @@ class Lifecycle:
         app.after_server_stop(self.close)
 
     async def start(self, _: App) -> None:
-        """Begin to watch the stores; the service is ready when MongoDB has its indexes."""
+        """Begin to watch the stores; it is ready with MongoDB's indexes and keys for its tokens."""
         watches = (
             self._services.health.heartbeats(),
             self._watch_mongodb(),
@@ -115,14 +115,16 @@ class Lifecycle:
         while True:
             try:
                 await database.check()
-                if database.available and not state.started:
+                if database.available and not state.has_indexes:
                     await create_indexes(database.handle)
+                    state.has_indexes = True
+                if state.has_indexes and not state.started and self._services.keys.available:
                     state.started = True
                     self._announce()
             except DatabaseUnavailableError:
                 pass  # MongoDB went away before its indexes were there
             except MongoRefusedError as error:
-                if not state.started:
+                if not state.has_indexes:
                     self._fail(f"MongoDB at {address(self._services.settings)} refuses: {error}")
                     return
             await asyncio.sleep(_CHECK_INTERVAL_S)

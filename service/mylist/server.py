@@ -1,6 +1,7 @@
 """Serves the application in this process: checks the port, and runs Sanic until SIGINT or SIGTERM."""
 
 import errno
+import logging
 import os
 import signal
 import socket
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from sanic import Sanic
 
 from mylist.app import build_app, build_services
-from mylist.config.settings import Settings
+from mylist.config.settings import Settings, doubts_about_env_file
 from mylist.http.dispatch import HttpConnection
 from mylist.http.request import current_request_id
 from mylist.lifecycle import Lifecycle
@@ -21,6 +22,8 @@ _MAX_BACKLOG = 2048
 """Connections that may wait to be accepted: enough for a burst of app starts."""
 _DEFAULT_PORT = 3000
 _MAX_PORT = 65535
+
+_logger = logging.getLogger(__name__)
 
 
 class PortTakenError(Exception):
@@ -64,8 +67,11 @@ def run(settings: Settings, *, announce: Callable[[], None] = lambda: None) -> N
     Raises:
         PortTakenError: as `check_port`.
         StartupError: the service cannot start.
+        InvalidSettingError: `.env` cannot be read any more.
     """
     logging_config.configure(settings, current_request_id)
+    for doubt in doubts_about_env_file():
+        _logger.warning("%s", doubt)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until the service handles it
     check_port(settings)
     os.environ.setdefault("SANIC_IGNORE_PRODUCTION_WARNING", "true")  # Sanic's hint at its own development mode

@@ -201,6 +201,10 @@ CONTRADICTIONS = [
         {"settings.authMode": "jwt", "jwt.existingSecret": "a", "settings.jwtJwksUrl": "https://a/jwks.json"},
     ),
     Contradiction(
+        "settings.corsCredentials is true and settings.corsOrigins is *, which has to name origins then",
+        {"settings.corsCredentials": True},
+    ),
+    Contradiction(
         "a key for tokens is set and settings.authMode is header; nothing would be verified: set settings.authMode=jwt",
         {"settings.jwtJwksUrl": "https://a/jwks.json"},
     ),

@@ -483,6 +483,16 @@ class TestGateway:
         ]
         assert rule["filters"][0]["requestRedirect"]["scheme"] == "https"
 
+    def test_gives_up_idle_connections_before_the_service_does(self) -> None:
+        [policy] = [each for each in built("gateway").of_kind("BackendTrafficPolicy") if "timeout" in each["spec"]]
+        [route] = rendered_values("prod").of_kind("HTTPRoute")
+        minutes, unit = re.fullmatch(r"(\d+)(m)", policy["spec"]["timeout"]["http"]["connectionIdleTimeout"]).groups()  # type: ignore[union-attr]
+
+        assert unit == "m"
+        assert int(minutes) * 60 < int(rendered_values("prod").configuration()["KEEP_ALIVE_TIMEOUT"])
+        assert [each["name"] for each in policy["spec"]["targetRefs"]] == [route["metadata"]["name"]]
+        assert policy["metadata"]["namespace"] == "mylist"
+
     def test_says_who_a_user_is_and_nobody_else_does(self) -> None:
         [client] = built("gateway").of_kind("ClientTrafficPolicy")
         [security] = built("gateway").of_kind("SecurityPolicy")
@@ -496,6 +506,22 @@ class TestGateway:
         assert provider["claimToHeaders"] == [{"claim": "sub", "header": "user-id"}]
         assert [each["name"] for each in security["spec"]["targetRefs"]] == [route["metadata"]["name"]]
         assert security["metadata"]["namespace"] == "mylist"
+
+    def test_limits_the_rate_of_each_user(self) -> None:
+        [limit] = [each for each in built("gateway").of_kind("BackendTrafficPolicy") if "rateLimit" in each["spec"]]
+        [gateway] = built("gateway").of_kind("Gateway")
+        [rule] = limit["spec"]["rateLimit"]["local"]["rules"]
+        [security] = built("gateway").of_kind("SecurityPolicy")
+        [claim] = security["spec"]["jwt"]["providers"][0]["claimToHeaders"]
+
+        assert rule["clientSelectors"] == [{"headers": [{"name": claim["header"], "type": "Distinct"}]}]
+        assert [each["name"] for each in limit["spec"]["targetRefs"]] == [gateway["metadata"]["name"]]
+        assert limit["metadata"]["namespace"] == gateway["metadata"]["namespace"]
+
+    def test_no_policy_of_a_route_takes_the_place_of_the_gateways(self) -> None:
+        for policy in built("gateway").of_kind("BackendTrafficPolicy"):
+            if {each["kind"] for each in policy["spec"]["targetRefs"]} != {"Gateway"}:
+                assert policy["spec"]["mergeType"] == "StrategicMerge"
 
 
 class TestArgoCD:

@@ -25,6 +25,7 @@ OTHER_DEFAULTS = {"APP_ENV": "production", "REVISION": ""}
 # Settings that contradict the defaults of others, and what they go together with.
 TOGETHER = {
     "AUTH_MODE": {"jwt.existingSecret": "a"},
+    "CORS_CREDENTIALS": {"settings.corsOrigins": "https://a.example"},
     "JWT_PUBLIC_KEY": {"settings.authMode": "jwt"},
     "JWT_JWKS_URL": {"settings.authMode": "jwt"},
 }

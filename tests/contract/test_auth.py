@@ -5,8 +5,10 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,21 +16,23 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from devtools.service_process import Service
+from devtools.service_process import Service, answers
 from devtools.waiting import wait_until
 from mylist.auth.remote_keys import MIN_RENEWAL_INTERVAL_S
 from mylist.cli import main
-from tests.conftest import Serve
+from tests.conftest import PATIENT, Serve
 from tests.contract.conftest import PATIENCE, connect
 from tests.contract.raw_http import send
 from tests.identity_provider import (
     ANOTHER_RSA_KEY,
     EC_KEY,
+    EDWARDS_KEY,
     RSA_KEY,
     SECRET,
     IdentityProvider,
     jwk,
     pem,
+    raw_token,
     token,
 )
 
@@ -114,6 +118,30 @@ class TestUser:
             assert owner(client, token(SECRET, "HS256", **{"https://login.example/user": "x", "aud": "any"})) == "x"
             assert "names no user" in refusal(ask(client, token(SECRET, "HS256")))
 
+    def test_may_be_a_whole_number(self, client: httpx.Client) -> None:
+        assert owner(client, raw_token(CLAIMS | {"sub": 4711})) == "4711"
+
+    @pytest.mark.parametrize(
+        "others", [{"sub": None, "jti": 7}, {"sub": 42, "iat": "x"}, {"nbf": None, "iat": None}], ids=str
+    )
+    def test_is_all_that_is_wanted_of_a_token_beside_its_end(
+        self,
+        serve: Serve,
+        titles: None,  # noqa: ARG002
+        others: dict[str, Any],
+    ) -> None:
+        service = serve(AUTH_MODE="jwt", JWT_SECRET=SECRET, JWT_USER_CLAIM="uid")
+        with connect(service) as client:
+            assert owner(client, raw_token({"uid": "u", "exp": CLAIMS["exp"]} | others)) == "u"
+
+    def test_may_come_by_any_of_several_issuers(self, serve: Serve) -> None:
+        several = {"JWT_ISSUER": "https://a.example, https://b.example/", "JWT_AUDIENCE": "web,tv"}
+        with connect(serve(AUTH_MODE="jwt", JWT_SECRET=SECRET, **several)) as client:
+            for issuer, audience in (("https://a.example", "tv"), ("https://b.example/", ["other", 5, "web"])):
+                assert ask(client, raw_token(CLAIMS | {"iss": issuer, "aud": audience})).status_code == 200
+            why = refusal(ask(client, raw_token(CLAIMS | {"iss": "https://a.example,https://b.example/", "aud": "tv"})))
+            assert "expected 'https://a.example' or 'https://b.example/'" in why
+
     def test_is_asked_for_where_there_is_a_list_alone(self, client: httpx.Client) -> None:
         for path in ("/health", "/livez", "/readyz", "/metrics", "/openapi.json"):
             assert client.get(path).status_code == 200
@@ -147,6 +175,11 @@ def unsigned(header: dict[str, Any], claims: dict[str, Any], signature: bytes = 
     return ".".join(base64.urlsafe_b64encode(each).rstrip(b"=").decode() for each in parts)
 
 
+NO_USER = "The token names no user, or one that cannot be: the claim 'sub' must be a user id"
+OTHER_ISSUER = (
+    f"The token is from another issuer: the claim iss is '{ISSUER[:-1]}', expected '{ISSUER}'; "
+    "they differ by a trailing slash"
+)
 CLAIMS = {"sub": "someone", "exp": 4_000_000_000, "aud": AUDIENCE, "iss": ISSUER}
 
 
@@ -154,30 +187,29 @@ class TestRefusal:
     @pytest.mark.parametrize(
         ("claims", "why"),
         [
-            ({"exp": int(time.time()) - 60}, "The token has expired"),
-            ({"exp": None}, "The token lacks a claim"),
-            ({"exp": "tomorrow"}, "The token is malformed"),
-            ({"exp": float("inf")}, "The token is malformed"),
-            ({"nbf": int(time.time()) + 3600}, "The token is not valid yet"),
-            ({"iat": int(time.time()) + 3600}, "The token is not valid yet"),
-            ({"aud": None}, "The token lacks a claim"),
-            ({"aud": "another"}, "The token is for another audience"),
-            ({"iss": None}, "The token lacks a claim"),
-            ({"iss": "https://another.example/"}, "The token is from another issuer"),
-            ({"sub": None}, "The token names no user, or one that cannot be"),
-            ({"sub": ""}, "The token names no user, or one that cannot be"),
-            ({"sub": "two words"}, "The token names no user, or one that cannot be"),
-            ({"sub": "x" * 129}, "The token names no user, or one that cannot be"),
+            ({"exp": int(time.time()) - 60}, "The token has expired: the claim exp is in the past"),
+            ({"exp": None}, "The token lacks the claim exp"),
+            ({"exp": "tomorrow"}, "The claim exp must be a number of seconds since 1970"),
+            ({"exp": float("inf")}, "The claim exp must be a number of seconds since 1970"),
+            ({"nbf": int(time.time()) + 3600}, "The token is not valid yet: the claim nbf is in the future"),
+            ({"iat": int(time.time()) + 3600}, "The token is not valid yet: the claim iat is in the future"),
+            ({"aud": None}, "The token lacks the claim aud, expected 'my-list'"),
+            ({"aud": "another"}, "The token is for another audience: the claim aud is 'another', expected 'my-list'"),
+            ({"iss": None}, "The token lacks the claim iss, expected 'https://login.example/'"),
+            ({"iss": ISSUER[:-1]}, OTHER_ISSUER),
+            ({"sub": None}, NO_USER),
+            ({"sub": ""}, NO_USER),
+            ({"sub": "two words"}, NO_USER),
+            ({"sub": "x" * 129}, NO_USER),
         ],
         ids=lambda each: each if isinstance(each, str) else ",".join(each),  # no moments: each worker has its own
     )
     def test_says_which_claim_is_wrong(self, client: httpx.Client, claims: dict[str, Any], why: str) -> None:
         assert refusal(ask(client, signed(**claims))) == why
 
-    @pytest.mark.parametrize("sub", [1, True, ["someone"], {"a": "b"}])
+    @pytest.mark.parametrize("sub", [1.5, True, ["someone"], {"a": "b"}])
     def test_of_a_user_that_is_no_text(self, client: httpx.Client, sub: object) -> None:
-        made = jwt.PyJWS().encode(json.dumps(CLAIMS | {"sub": sub}).encode(), SECRET, algorithm="HS256")
-        assert "names no user" in refusal(ask(client, made))
+        assert refusal(ask(client, raw_token(CLAIMS | {"sub": sub}))) == NO_USER
 
     def test_leaves_clocks_some_room(self, client: httpx.Client) -> None:
         now = int(time.time())
@@ -189,7 +221,7 @@ class TestRefusal:
         expiring = signed(exp=int(time.time()) - 3)
         assert ask(client, expiring).status_code == 200
         wait_until(lambda: ask(client, expiring).status_code == 401, within=PATIENCE)
-        assert refusal(ask(client, expiring)) == "The token has expired"
+        assert refusal(ask(client, expiring)) == "The token has expired: the claim exp is in the past"
 
     def test_of_another_signature(self, client: httpx.Client) -> None:
         assert refusal(ask(client, token("x" * 32, "HS256", aud=AUDIENCE))) == "The signature of the token is wrong"
@@ -278,8 +310,12 @@ def test_costs_nothing_where_it_is_not_asked_for() -> None:
 class TestPublicKey:
     @pytest.mark.parametrize(
         ("key", "algorithms"),
-        [(RSA_KEY, ["RS256", "RS384", "RS512"]), (EC_KEY, ["ES256"])],
-        ids=["RSA", "P-256"],
+        [
+            (RSA_KEY, ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]),
+            (EC_KEY, ["ES256"]),
+            (EDWARDS_KEY, ["EdDSA"]),
+        ],
+        ids=["RSA", "P-256", "Ed25519"],
     )
     def test_verifies_what_its_other_half_signed(self, serve: Serve, key: Any, algorithms: list[str]) -> None:
         # As it stands in an environment file, on one line.
@@ -333,10 +369,33 @@ class TestKeySet:
         # It was accepted before, and its key is gone.
         assert "not known" in refusal(ask(by_provider, FIRST))
 
-    def test_with_several_keys_wants_to_know_which(self, by_provider: httpx.Client, provider: IdentityProvider) -> None:
-        provider.keys = [jwk(RSA_KEY, "first"), jwk(ANOTHER_RSA_KEY, "second")]
-        assert ask(by_provider, SECOND).status_code == 200
-        assert "not known" in refusal(ask(by_provider, token(RSA_KEY, "RS256")))
+    @pytest.mark.parametrize("names", [("one", "two"), (None, None), ("same", "same")], ids=str)
+    def test_may_have_several_keys_that_fit(
+        self, by_provider: httpx.Client, provider: IdentityProvider, names: tuple[str | None, str | None]
+    ) -> None:
+        provider.keys = [jwk(RSA_KEY, names[0]), jwk(ANOTHER_RSA_KEY, names[1]), jwk(EDWARDS_KEY, "third")]
+        for key, algorithm in ((RSA_KEY, "RS256"), (ANOTHER_RSA_KEY, "RS256"), (ANOTHER_RSA_KEY, "PS256")):
+            assert ask(by_provider, token(key, algorithm)).status_code == 200
+            if names[0] == names[1]:
+                assert ask(by_provider, token(key, algorithm, names[0], sub="again")).status_code == 200
+        assert ask(by_provider, token(EDWARDS_KEY, "EdDSA")).status_code == 200
+
+    def test_passes_over_a_key_for_wrapping(self, by_provider: httpx.Client, provider: IdentityProvider) -> None:
+        wrapping = jwk(RSA_KEY, "wrapping", key_ops=["wrapKey"])
+        del wrapping["use"]
+        provider.keys = [wrapping, jwk(ANOTHER_RSA_KEY, "signing")]
+
+        assert ask(by_provider, token(ANOTHER_RSA_KEY, "RS256")).status_code == 200
+        refusal(ask(by_provider, token(RSA_KEY, "RS256", "wrapping")))
+
+    def test_is_not_fetched_for_an_algorithm_that_is_not_accepted(
+        self, by_provider: httpx.Client, provider: IdentityProvider
+    ) -> None:
+        made = unsigned({"alg": "ES256", "kid": "first"}, CLAIMS, b"x" * 64)
+        hashed = unsigned({"alg": "HS256"}, CLAIMS, b"x" * 32)
+        for each in (made, hashed, unsigned({"alg": "none", "kid": "other"}, CLAIMS, b"x")):
+            assert "algorithm that is not accepted, expected RS256 or RS384" in refusal(ask(by_provider, each))
+        assert provider.asked == 1
 
     def test_is_fetched_once_and_not_for_everybody_who_makes_up_a_key(
         self, by_provider: httpx.Client, provider: IdentityProvider
@@ -362,15 +421,6 @@ class TestKeySet:
             assert ask(client, FIRST).status_code == 200
             assert ask(client, token(RSA_KEY, "RS256", "first", sub="another")).status_code == 200
             assert f"The keys of {provider.url} cannot be fetched: the answer is 500" in service.log.read_text()
-
-    def test_may_come_after_the_service(self, serve: Serve, provider: IdentityProvider) -> None:
-        provider.status = 503
-        service = serve(AUTH_MODE="jwt", JWT_JWKS_URL=provider.url, NO_PROXY="127.0.0.1")
-        wait_until(lambda: "cannot be fetched" in service.log.read_text(), within=PATIENCE)
-        provider.status = 200
-        with connect(service) as client:
-            assert ask(client, FIRST).status_code == 200
-        assert "can be fetched again" in service.log.read_text()
 
     def test_that_comes_slowly_holds_up_nobody_else(
         self, by_provider: httpx.Client, provider: IdentityProvider
@@ -403,3 +453,66 @@ class TestKeySet:
         refusal(ask(by_provider, token(SECRET, "HS256", "shared")))
         for key_id in ("encryption", "narrow", "contradiction", "broken"):
             refusal(ask(by_provider, token(RSA_KEY, "RS256", key_id)))
+
+
+@pytest.fixture
+def launch(mongodb_uri: str, redis_url: str, tmp_path: Path) -> Iterator[Callable[[IdentityProvider], Service]]:
+    """Start a service that takes the keys of a provider, and wait until it answers, ready or not."""
+    with ExitStack() as started:
+
+        def start(provider: IdentityProvider) -> Service:
+            stores = {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url, **PATIENT}
+            settings = {"AUTH_MODE": "jwt", "JWT_JWKS_URL": provider.url, "NO_PROXY": "127.0.0.1"}
+            service = Service(tmp_path, stores | settings)
+            started.callback(service.stop)
+            wait_until(lambda: answers(f"{service.url}/livez"), within=PATIENCE)
+            return service
+
+        yield start
+
+
+class TestProviderThatIsAway:
+    @pytest.mark.parametrize(
+        ("status", "body"),
+        [(503, None), (404, None), (200, b"<html>"), (200, b'{"keys": [{"kty": "oct", "k": "AA"}]}')],
+    )
+    def test_at_the_start_makes_no_process_ready(
+        self,
+        launch: Callable[[IdentityProvider], Service],
+        provider: IdentityProvider,
+        status: int,
+        body: bytes | None,
+    ) -> None:
+        provider.status, provider.body = status, body
+        service = launch(provider)
+        with connect(service) as client:
+            wait_until(lambda: client.get("/readyz").json()["mongodb"] == "available", within=PATIENCE)
+            wait_until(lambda: "cannot be fetched" in service.log.read_text(), within=PATIENCE)
+            time.sleep(1)  # in which it would become ready, were it for MongoDB alone
+            unready, refused = client.get("/readyz"), ask(client, FIRST)
+            no_token, no_jwt = client.get("/api/mylist/stats"), ask(client, "nonsense")
+
+            assert unready.status_code == 503
+            assert unready.json() == {"status": "starting", "mongodb": "available", "keys": "unavailable"}
+            assert (refused.status_code, refused.json()["code"]) == (503, "KEYS_UNAVAILABLE")
+            assert refused.headers["retry-after"] == "5"
+            assert "www-authenticate" not in refused.headers
+            assert [no_token.status_code, no_jwt.status_code] == [401, 401]
+
+            provider.status, provider.body = 200, None
+            wait_until(lambda: client.get("/readyz").status_code == 200, within=PATIENCE)
+            assert client.get("/readyz").json() == {"status": "ready", "mongodb": "available", "keys": "available"}
+            assert ask(client, FIRST).status_code == 200
+        assert "can be fetched again" in service.log.read_text()
+
+    def test_later_leaves_a_process_ready(self, by_provider: httpx.Client, provider: IdentityProvider) -> None:
+        provider.status = 503
+        refusal(ask(by_provider, SECOND))
+
+        assert ask(by_provider, FIRST).status_code == 200
+        assert by_provider.get("/readyz").json() == {"status": "ready", "mongodb": "available", "keys": "available"}
+
+
+def test_a_process_that_takes_no_tokens_has_no_keys_to_tell_of(serve: Serve) -> None:
+    with connect(serve()) as client:
+        assert client.get("/readyz").json() == {"status": "ready", "mongodb": "available"}

@@ -20,6 +20,37 @@ HIDDEN = b"DELETE /api/mylist/remove/x HTTP/1.1\r\nHost: x\r\nuser-id: victim\r\
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 OF_BODY = b"Content-Length: %d\r\n" % len(BODY)
 
+# What may stand after the size of a chunk, and what may not (RFC 9112, section 7.1.1).
+GOOD_EXTENSIONS = (
+    b";a",
+    b";a=b",
+    b" ; a = b",
+    b';\ta="b c"',
+    b';a="\\"\xe9";b',
+    b';a=""',
+    b";chunk-signature=" + b"0" * 64,
+)
+BAD_EXTENSIONS = (
+    b";",
+    b";;a",
+    b";a=",
+    b";=b",
+    b";a b",
+    b" a",
+    b" ",
+    b",a",
+    b";a=b c",
+    b';a="b',
+    b';a="b"c',
+    b";a=(b)",
+    b";a\x00",
+    b";a\n",
+    b';a="\n"',
+    b";a\r",
+    b";\xc2\xa0a",
+    b";" + b"a" * 300,
+)
+
 
 def request(line: bytes = b"GET /health HTTP/1.1", headers: bytes = b"", body: bytes = b"") -> bytes:
     credentials = f"user-id: smuggler\r\nAuthorization: Bearer {SECRET}\r\nCookie: session={SECRET}\r\n".encode()
@@ -70,6 +101,34 @@ class TestHead:
 
     def test_user_id_with_a_nul_is_refused(self, service: Service) -> None:
         assert_refused(service, b"GET /api/mylist/items HTTP/1.1\r\nHost: x\r\nuser-id: a\x00b\r\n\r\n")
+
+    @pytest.mark.parametrize("blank", ["\xa0", "\x85", "\u1680", "\u2000", "\u2028", "\u202f", "\u205f", "\u3000"])
+    @pytest.mark.parametrize("place", ["{}victim", "victim{}", " {} victim", "{}"])
+    def test_user_id_with_blanks_of_another_script_is_refused(self, service: Service, place: str, blank: str) -> None:
+        user = place.format(blank).encode()
+        sent = b"GET /api/mylist/items HTTP/1.1\r\nHost: x\r\nConnection: close\r\nuser-id: " + user + b"\r\n\r\n"
+        [answer] = answers(service.url, sent)
+        assert answer.status == 400
+
+    @pytest.mark.parametrize("user", [b" victim", b"\tvictim \t", b"victim "])
+    def test_user_id_with_blanks_of_http_is_the_user(self, service: Service, user: bytes) -> None:
+        sent = b"GET /api/mylist/items HTTP/1.1\r\nHost: x\r\nConnection: close\r\nuser-id:" + user + b"\r\n\r\n"
+        [answer] = answers(service.url, sent)
+        assert answer.status == 200
+
+    @pytest.mark.parametrize("lines", [1, 2, 4])
+    def test_after_empty_lines_is_read(self, service: Service, lines: int) -> None:
+        sent = b"\r\n" * lines + request()
+        first, second = answers(service.url, sent + b"\r\n" * lines + request(headers=b"Connection: close\r\n"))
+        assert (first.status, second.status) == (200, 200)
+
+    def test_after_a_body_and_an_empty_line_is_read(self, service: Service) -> None:
+        sent = add(OF_BODY, BODY + b"\r\n") + request(headers=b"Connection: close\r\n")
+        assert [answer.status for answer in answers(service.url, sent)] in ([201, 200], [409, 200])
+
+    @pytest.mark.parametrize("before", [b"\r\n" * 5, b"\n", b"\r", b" \r\n", b"\r\n \r\n", b"\r\n\n"])
+    def test_after_anything_else_is_refused(self, service: Service, before: bytes) -> None:
+        assert_refused(service, before + request())
 
     def test_user_id_given_twice_is_nobody(self, service: Service) -> None:
         twice = request(b"GET /api/mylist/items HTTP/1.1", b"user-id: victim\r\nConnection: close\r\n")
@@ -269,9 +328,21 @@ class TestChunks:
             pytest.param(b"2\r\n{}XX0\r\n\r\n", id="longer than its size"),
             pytest.param(b"2\r\n{}\n\n0\r\n\r\n", id="ended by other bytes"),
             pytest.param(b"3\r\n{}\r\n0\r\n\r\n", id="shorter than its size"),
-            pytest.param(b"2\r\n{}\r\n0\r\nX: y\r\n\r\n", id="trailer"),
             pytest.param(b"2\r\n{}\r\n0\r\nContent-Length: 70\r\n\r\n", id="trailer with a length"),
-            pytest.param(b"2" * 100, id="size without end"),
+            pytest.param(b"2\r\n{}\r\n0\r\ntransfer-encoding: chunked\r\n\r\n", id="trailer with an encoding"),
+            pytest.param(b"2\r\n{}\r\n0\r\nX: y\r\nHost: y\r\n\r\n", id="trailer with a host"),
+            pytest.param(b"2\r\n{}\r\n0\r\nX\r\n\r\n", id="trailer without a colon"),
+            pytest.param(b"2\r\n{}\r\n0\r\nX : y\r\n\r\n", id="trailer with a blank before the colon"),
+            pytest.param(b"2\r\n{}\r\n0\r\nX: y\r\n z\r\n\r\n", id="trailer that is folded"),
+            pytest.param(b"2\r\n{}\r\n0\r\nX: \x00\r\n\r\n", id="trailer with a NUL"),
+            pytest.param(b"2\r\n{}\r\n0\r\nX: y\n\r\n\r\n", id="trailer with a bare LF"),
+            pytest.param(b"2\r\n{}\r\n0\r\n" + b"X: y\r\n" * 33 + b"\r\n", id="too many trailers"),
+            pytest.param(b"2\r\n{}\r\n0\r\nX: " + b"y" * 5000 + b"\r\n\r\n", id="trailer of some length"),
+            pytest.param(b"2\r\n{}\r\n0\r\n" + HIDDEN, id="trailer that is a request"),
+            pytest.param(b"2" * 300, id="size without end"),
+            *(pytest.param(b"2" + each + b"\r\n{}\r\n0\r\n\r\n", id=repr(each)) for each in BAD_EXTENSIONS),
+            pytest.param(b"2\r\n{}\r\n0;\r\n\r\n", id="extension of the last chunk"),
+            pytest.param((b"1;" + b"a" * 200 + b"\r\n \r\n") * 100 + b"0\r\n\r\n", id="extensions without end"),
         ],
     )
     def test_malformed_ones_are_refused(self, service: Service, body: bytes) -> None:
@@ -287,6 +358,28 @@ class TestChunks:
         sent = add(CHUNKED, body).replace(b"smuggler", user_id.encode())
         assert send(service.url, sent).status == 201
 
+    @pytest.mark.parametrize("extension", GOOD_EXTENSIONS)
+    def test_may_have_extensions(self, service: Service, user_id: str, extension: bytes) -> None:
+        body = b"%x" % len(BODY) + extension + b"\r\n" + BODY + b"\r\n0" + extension + b"\r\n\r\n"
+        sent = add(CHUNKED, body).replace(b"smuggler", user_id.encode())
+        assert send(service.url, sent).status == 201
+
+    @pytest.mark.parametrize(
+        "trailers", [b"X-Sum: 1\r\n", b"a:\r\nB:  c \r\n", b"x-amz-checksum-crc32: \xff=\r\n", b"X: y\r\n" * 32]
+    )
+    def test_may_have_trailers_which_are_read_and_left_aside(
+        self, service: Service, user_id: str, trailers: bytes
+    ) -> None:
+        body = b"%x\r\n" % len(BODY) + BODY + b"\r\n0\r\n" + trailers + b"\r\n"
+        sent = add(CHUNKED, body).replace(b"smuggler", user_id.encode())
+        first, second = answers(service.url, sent + request(headers=b"Connection: close\r\n"))
+        assert (first.status, second.status) == (201, 200)
+
+    @pytest.mark.parametrize("encoding", [b"Chunked", b"CHUNKED", b"chunked ", b"chunked\t ", b" \tchunkeD"])
+    def test_may_be_named_in_any_case_and_with_blanks(self, service: Service, user_id: str, encoding: bytes) -> None:
+        sent = add(b"Transfer-Encoding:" + encoding + b"\r\n", b"%x\r\n" % len(BODY) + BODY + b"\r\n0\r\n\r\n")
+        assert send(service.url, sent.replace(b"smuggler", user_id.encode())).status == 201
+
     @pytest.mark.parametrize("method", [b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"PUT"])
     def test_nobody_asked_for_are_refused_too_when_malformed(self, service: Service, method: bytes) -> None:
         received = exchange(service.url, request(method + b" /health HTTP/1.1", CHUNKED, b"zz\r\n") + HIDDEN)
@@ -297,17 +390,20 @@ class TestChunks:
 class TestBodyThatNobodyAskedFor:
     """Is read and left aside: what follows is the next request."""
 
-    @pytest.mark.parametrize("line", [b"GET /health", b"DELETE /api/mylist/remove/x", b"POST /nowhere", b"PUT /health"])
+    @pytest.mark.parametrize(
+        "line",
+        [b"GET /health", b"OPTIONS /health", b"DELETE /api/mylist/remove/x", b"POST /nowhere", b"PUT /health"],
+    )
     def test_is_not_the_next_request(self, service: Service, line: bytes) -> None:
         headers = b"Content-Length: %d\r\n" % len(HIDDEN)
         sent = request(line + b" HTTP/1.1", headers, HIDDEN) + request(headers=b"Connection: close\r\n")
         first, second = answers(service.url, sent)
-        assert first.status in {200, 404, 405}
+        assert first.status in {200, 204, 404, 405}
         assert second.json()["status"] == "ok"
 
-    def test_of_a_preflight_ends_the_connection(self, service: Service) -> None:
-        headers = b"Content-Length: %d\r\n" % len(HIDDEN)
-        [answer] = answers(service.url, request(b"OPTIONS /health HTTP/1.1", headers, HIDDEN))
+    def test_in_chunks_ends_the_connection(self, service: Service) -> None:
+        sent = request(b"OPTIONS /health HTTP/1.1", CHUNKED, b"1\r\n \r\n0\r\n\r\n")
+        [answer] = answers(service.url, sent + HIDDEN)
         assert answer.status == 204
         assert answer.headers["connection"] == "close"
 

@@ -20,9 +20,11 @@ from devtools.service_process import Service, answers, environment
 from devtools.waiting import wait_until
 from mylist.cli import main
 from mylist.client import api
+from tests.conftest import Serve
 from tests.contract.conftest import User
 from tests.contract.titles import MATRIX, MATRIX_ID, MOVIE_IDS, SHOW_ID, UNKNOWN_ID
 from tests.fake_http_server import FakeHttpHandler, fake_http_server
+from tests.identity_provider import SECRET, token
 
 COMMANDS = [("list",), ("add", MATRIX_ID, "--type", "movie"), ("remove", MATRIX_ID), ("contains", MATRIX_ID)]
 
@@ -369,3 +371,53 @@ class TestToken:
             assert Caller(url).json("contains", "--user", user_id, MATRIX_ID)
         path = "/behind/a/gateway/api/mylist/contains"
         assert asked == [(path, "Bearer s3cret", user_id), (path, None, user_id)]
+
+
+@pytest.fixture(scope="module")
+def by_token(serve: Serve) -> Service:
+    """A service that takes the user from a claim of the token."""
+    return serve(AUTH_MODE="jwt", JWT_SECRET=SECRET, JWT_USER_CLAIM="uid")
+
+
+@pytest.mark.usefixtures("titles")
+class TestTokenOfAUser:
+    ADD = ("add", MATRIX_ID, "--type", "movie")
+
+    @pytest.fixture
+    def caller(self, by_token: Service, user_id: str) -> Caller:
+        bearer = token(SECRET, "HS256", sub=None, uid=user_id)
+        return Caller(by_token.url, MYLIST_TOKEN=bearer, JWT_USER_CLAIM="uid")
+
+    def test_is_enough(self, caller: Caller, user_id: str) -> None:
+        assert caller.json(*self.ADD)["userId"] == user_id
+        assert caller.json("list")["total"] == 1
+        assert caller.json("contains", MATRIX_ID) == {"contains": [True]}
+        assert caller.json("remove", MATRIX_ID) == {"removed": [MATRIX_ID]}
+
+    def test_may_be_told_beside_it(self, caller: Caller, user_id: str) -> None:
+        assert caller.json(*self.ADD, "--user", user_id)["userId"] == user_id
+
+    @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda each: each[0])
+    def test_shows_and_changes_no_list_under_the_name_of_another(
+        self, caller: Caller, user_id: str, arguments: tuple[str, ...]
+    ) -> None:
+        status, line = caller.fails(*arguments, "--user", "another")
+
+        assert status == 2
+        assert line.startswith("mylist: --user is 'another', but the service takes the user from MYLIST_TOKEN, ")
+        assert line.endswith(f", which names '{user_id}'; leave --user out")
+        assert caller.json("list")["total"] == 0
+
+    @pytest.mark.parametrize("given", ["opaque", "a.b.c", "e30.bnVsbA.x", "e30.W10.x", token(SECRET, "HS256")])
+    def test_that_cannot_be_read_is_not_taken_for_the_right_one(self, by_token: Service, given: str) -> None:
+        caller = Caller(by_token.url, MYLIST_TOKEN=given, JWT_USER_CLAIM="uid")
+        status, line = caller.fails("list", "--user", "another")
+
+        assert status == 2
+        assert "which cannot be read here; leave --user out" in line
+
+    def test_is_no_user_to_a_service_that_trusts_the_header(self, service: Service, user: User, user_id: str) -> None:
+        """As behind a gateway, which wants the token of whoever asks."""
+        bearer = token(SECRET, "HS256", sub="support")
+        assert user.add(MATRIX_ID).is_success
+        assert Caller(service.url, MYLIST_TOKEN=bearer).json("list", "--user", user_id)["total"] == 1

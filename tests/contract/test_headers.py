@@ -33,6 +33,13 @@ class TestHead:
         differ = {"x-request-id"} | ({"etag"} if path == "/health" else set())
         assert without(of_head, differ) == without(of_get, differ)
 
+    def test_of_metrics_is_get_without_a_body(self, client: httpx.Client) -> None:
+        of_get, of_head = client.get("/metrics"), client.head("/metrics")
+
+        assert of_head.status_code == 200
+        assert of_head.content == b""
+        assert of_head.headers["content-type"] == of_get.headers["content-type"]
+
     def test_of_what_fails_has_the_headers_of_that(self, client: httpx.Client) -> None:
         assert client.head("/nowhere").status_code == 404
         assert client.head("/api/mylist/add").status_code == 405
@@ -124,7 +131,16 @@ class TestCors:
         for answer in (user.items(Origin=ORIGIN), user.client.get("/nowhere", headers={"Origin": ORIGIN})):
             assert answer.headers["access-control-allow-origin"] == "*"
             exposed = answer.headers["access-control-expose-headers"].split(", ")
-            assert exposed == ["ETag", "Retry-After", "X-Cache", "X-Request-ID"]
+            assert exposed == [
+                "ETag",
+                "Link",
+                "Retry-After",
+                "WWW-Authenticate",
+                "X-Cache",
+                "X-Page-Size",
+                "X-Request-ID",
+                "X-Total-Count",
+            ]
             assert "access-control-allow-credentials" not in answer.headers
 
     @pytest.mark.parametrize(
@@ -181,6 +197,36 @@ class TestCors:
                 assert "access-control-allow-origin" not in refused.headers
                 assert refused.headers["vary"] == "user-id, Origin"
 
+    def test_of_origins_that_were_written_otherwise(self, serve: Serve) -> None:
+        with connect(serve(CORS_ORIGINS="HTTPS://TV.example:443 , http://Localhost:5173")) as client:
+            for origin in (ORIGIN, "http://localhost:5173"):
+                answer = client.get("/livez", headers={"Origin": origin})
+                assert answer.headers["access-control-allow-origin"] == origin
+                assert "access-control-allow-credentials" not in answer.headers
+
+    def test_of_subdomains(self, serve: Serve) -> None:
+        with connect(serve(CORS_ORIGINS="https://*.ott.example,https://tv.example")) as client:
+            for origin in ("https://web.ott.example", "https://a.b.ott.example", ORIGIN):
+                answer = client.get("/api/mylist/items", headers={"Origin": origin})
+                assert answer.headers["access-control-allow-origin"] == origin
+                assert answer.headers["vary"] == "user-id, Origin"
+            for origin in ("https://ott.example", "https://evilott.example", "http://web.ott.example"):
+                answer = client.get("/api/mylist/items", headers={"Origin": origin})
+                assert "access-control-allow-origin" not in answer.headers
+
+    def test_with_credentials_where_that_is_wanted(self, serve: Serve) -> None:
+        with connect(serve(CORS_ORIGINS=ORIGIN, CORS_CREDENTIALS="true")) as client:
+            preflight = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
+            for answer in (
+                client.get("/livez", headers={"Origin": ORIGIN}),
+                client.options("/api/mylist/items", headers={"Origin": ORIGIN} | preflight),
+            ):
+                assert answer.headers["access-control-allow-credentials"] == "true"
+                assert answer.headers["access-control-allow-origin"] == ORIGIN
+                assert answer.headers["vary"] == "user-id, Origin"
+            for headers in ({"Origin": "https://evil.example"}, {}):
+                assert "access-control-allow-credentials" not in client.get("/livez", headers=headers).headers
+
 
 class TestSecurityHeaders:
     EXPECTED: ClassVar = {
@@ -189,7 +235,7 @@ class TestSecurityHeaders:
         "cross-origin-resource-policy": "same-origin",
         "origin-agent-cluster": "?1",
         "referrer-policy": "no-referrer",
-        "strict-transport-security": "max-age=31536000; includeSubDomains",
+        "strict-transport-security": "max-age=31536000",
         "x-content-type-options": "nosniff",
         "x-dns-prefetch-control": "off",
         "x-download-options": "noopen",
@@ -215,6 +261,19 @@ class TestSecurityHeaders:
 
     def test_are_on_answers_to_nonsense(self, service: Service) -> None:
         assert self.EXPECTED.items() <= send(service.url, b"NONSENSE\r\n\r\n").headers.items()
+
+    @pytest.mark.parametrize(
+        ("hsts", "sent"),
+        [
+            ("off", None),
+            ("max-age=0", "max-age=0"),
+            ("max-age=600;includesubdomains", "max-age=600; includeSubDomains"),
+        ],
+    )
+    def test_say_of_https_what_the_operator_wants(self, serve: Serve, hsts: str, sent: str | None) -> None:
+        with connect(serve(HSTS=hsts)) as client:
+            for path in ("/livez", "/nowhere", "/api/mylist/items"):
+                assert client.get(path).headers.get("strict-transport-security") == sent
 
     def test_nothing_tells_what_serves(self, client: httpx.Client) -> None:
         for answer in (client.get("/health"), client.get("/nowhere")):

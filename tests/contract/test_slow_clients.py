@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from devtools.scrape import Metrics
 from devtools.service_process import NO_TLS, Service
 from devtools.waiting import wait_until
 from mylist.domain.limits import IMPORT_TIMEOUT_S
@@ -160,7 +161,7 @@ TOLD = {
     "body and no more": [408],
     "chunk and no more": [408],
     "import": [408],
-    "rest of an import": [400],
+    "rest of an import": [408],
     "TLS hello": [408],
     "reader": [],
 }
@@ -195,14 +196,72 @@ class TestSlow:
         ended[name].assert_in_time(*TOLD[name], most=most.get(name.removeprefix("rest of an "), MOST))
 
 
-def test_a_slow_import_takes_the_place_of_imports_only(serve: Serve) -> None:
-    service = serve(MAX_CONCURRENT_REQUESTS="1")
-    headers = {"user-id": "quick", "content-type": "application/x-ndjson"}
-    with connect(service) as quick, socket.create_connection(("127.0.0.1", service.port)) as slow:
-        slow.sendall(IMPORT + HUNDRED_LINES)
-        wait_until(lambda: quick.post("/api/mylist/import", headers=headers).status_code == 503, within=PATIENCE)
+def import_head(user: str, framing: bytes) -> bytes:
+    head = f"POST /api/mylist/import HTTP/1.1\r\nHost: x\r\nuser-id: {user}\r\nContent-Type: application/x-ndjson\r\n"
+    return head.encode() + framing + b"\r\n\r\n"
 
-        assert quick.get("/api/mylist/stats", headers=headers).status_code == 200
+
+def imports_seen(service: Service) -> float:
+    """How many imports are under way, or were turned away."""
+    metrics = Metrics(service)
+    causes = ("too_many_imports", "overloaded")
+    refused = sum(metrics.value("mylist_shed_total", cause=cause) for cause in causes)
+    return refused + metrics.value("http_server_active_requests", http_route="/api/mylist/import")
+
+
+WAITING: dict[str, Callable[[int], bytes]] = {
+    "of one user, after the head": lambda _: import_head("slow", b"Content-Length: 100000"),
+    "of one user, after the head, in chunks": lambda _: import_head("slow", b"Transfer-Encoding: chunked"),
+    "of many users, after the head": lambda number: import_head(f"slow-{number}", b"Content-Length: 100000"),
+    "of many users, after the head, asking to go on": lambda number: import_head(
+        f"slow-{number}", b"Content-Length: 100000\r\nExpect: 100-continue"
+    ),
+    "of many users, within the body": lambda number: (
+        import_head(f"slow-{number}", b"Content-Length: 100000") + b"{\n" * 500
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WAITING)
+def test_imports_that_wait_for_their_clients_keep_no_others_out(serve: Serve, name: str) -> None:
+    service = serve(MAX_CONCURRENT_REQUESTS="20")
+    headers = {"user-id": "quick", "content-type": "application/x-ndjson"}
+    with connect(service) as quick, ExitStack() as waiting:
+        for number in range(55):
+            slow = waiting.enter_context(socket.create_connection(("127.0.0.1", service.port)))
+            slow.sendall(WAITING[name](number))
+        wait_until(lambda: imports_seen(service) >= 55, within=PATIENCE)
+
+        for _ in range(5):
+            assert quick.post("/api/mylist/import", headers=headers).status_code == 200
+            assert quick.get("/api/mylist/stats", headers=headers).status_code == 200
+
+
+def test_one_user_has_two_imports_under_way_and_no_more(serve: Serve) -> None:
+    service = serve()
+    with connect(service) as client, ExitStack() as waiting:
+        for _ in range(2):
+            slow = waiting.enter_context(socket.create_connection(("127.0.0.1", service.port)))
+            slow.sendall(import_head("slow", b"Transfer-Encoding: chunked") + HUNDRED_LINES)
+
+        def third() -> httpx.Response:
+            return client.post(
+                "/api/mylist/import", headers={"user-id": "slow", "content-type": "application/x-ndjson"}
+            )
+
+        wait_until(lambda: third().status_code == 429, within=PATIENCE)
+        answer = third()
+        assert (answer.json()["code"], answer.headers["retry-after"]) == ("TOO_MANY_IMPORTS", "1")
+        check_shape("", "", answer.status_code, answer.content)
+        assert client.get("/api/mylist/stats", headers={"user-id": "slow"}).status_code == 200
+        metrics = Metrics(service)
+        assert metrics.value("mylist_shed_total", cause="too_many_imports") >= 2
+        assert metrics.value("mylist_in_use", resource="imports") == 0, "their bodies are not there yet"
+        assert metrics.value("mylist_in_use", resource="import_bytes") == 400
+    wait_until(lambda: Metrics(service).value("mylist_in_use", resource="import_bytes") == 0, within=PATIENCE)
+    with connect(service) as client:
+        headers = {"user-id": "slow", "content-type": "application/x-ndjson"}
+        assert client.post("/api/mylist/import", headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize(

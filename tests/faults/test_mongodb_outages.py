@@ -1,13 +1,17 @@
 """MongoDB goes away under a running service, and comes back."""
 
+import threading
+import time
 from collections.abc import Iterable, Iterator
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from devtools.waiting import wait_until
 from tests.faults.conftest import PATIENCE, TITLES, System, User
-from tests.faults.outages import DEADLINE, asked, assert_unavailable, settle
+from tests.faults.cutting_proxy import CuttingProxy
+from tests.faults.outages import DEADLINE, SLACK, asked, assert_unavailable, settle
 
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["killed", "frozen"])
@@ -37,6 +41,40 @@ def test_without_mongodb_cached_reads_go_on_and_the_rest_is_unavailable(system: 
     assert stranger.titles() == []
     wait_until(lambda: user.add(2).status_code in {201, 409}, within=PATIENCE)
     assert user.titles() == [2, 1, 0]
+
+
+# As the driver writes it: the first field of a message, an integer.
+PING = b"\x10ping\x00"
+
+
+@pytest.mark.parametrize("resets", [False, True], ids=["closed", "reset"])
+def test_a_lost_connection_of_the_check_refuses_nobody(system: System, resets: bool) -> None:
+    with CuttingProxy(system.mongodb.port, PING, cuts=lambda number: number % 4 == 0, resets=resets) as proxy:
+        uri = f"mongodb://127.0.0.1:{proxy.port}/faults?directConnection=true"
+        user = system.serve(MONGODB_URI=uri, MONGODB_TIMEOUT=str(DEADLINE))
+        refused = 0
+        while proxy.cut < 4:
+            # None of them is cached, so each needs MongoDB.
+            answer = user.http.get("/api/mylist/stats", headers={"user-id": f"user-{uuid4().hex}"})
+            refused += answer.status_code != 200
+
+    assert refused == 0
+    assert "is not available" not in user.service.log.read_text()
+
+
+def test_a_mongodb_that_loses_every_connection_of_the_check_is_noticed_in_time(system: System) -> None:
+    away = threading.Event()
+    with CuttingProxy(system.mongodb.port, PING, cuts=lambda _: away.is_set()) as proxy:
+        uri = f"mongodb://127.0.0.1:{proxy.port}/faults?directConnection=true"
+        user = system.serve(MONGODB_URI=uri, MONGODB_TIMEOUT=str(DEADLINE))
+        away.set()
+        began = time.monotonic()
+        wait_until(lambda: user.http.get("/readyz").json()["mongodb"] == "unavailable", within=PATIENCE)
+        took = time.monotonic() - began
+        away.clear()
+        wait_until(lambda: user.http.get("/readyz").json()["mongodb"] == "available", within=PATIENCE)
+
+    assert took < DEADLINE + SLACK
 
 
 def test_a_service_without_its_stores_starts_and_serves_once_they_are_there(system: System) -> None:

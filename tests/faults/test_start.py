@@ -7,9 +7,8 @@ import re
 import socket
 import subprocess
 import sys
-import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from devtools.waiting import wait_until
 from mylist.devserver.embedded_servers import MongoServer, ValkeyServer, running
 from tests.conftest import PATIENT
 from tests.faults.conftest import PATIENCE
+from tests.faults.cutting_proxy import CuttingProxy
 
 # Every password here contains this, so that no part of one hides.
 SECRET = "hunter2"
@@ -162,6 +162,22 @@ def test_mongodb_uri_that_cannot_be_used_is_named(fail: Fail, uri: str) -> None:
     assert fail(MONGODB_URI=uri).startswith("MONGODB_URI cannot be used: ")
 
 
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("authMechanism=MONGODB-AWS", "MONGODB-AWS needs the package pymongo-auth-aws: install mylist[aws]; "),
+        ("authMechanism=MONGODB-X509", "MONGODB-X509 needs tls=true and tlsCertificateKeyFile; "),
+        ("authMechanism=MONGODB-OIDC", "authentication with MONGODB-OIDC requires providing either a callback or "),
+        ("compressors=snappy", "Wire protocol compression with snappy is not available"),
+    ],
+)
+def test_mongodb_uri_that_can_never_work_is_refused_at_once(fail: Fail, query: str, words: str) -> None:
+    began = time.monotonic()
+    line = fail(MONGODB_URI=f"mongodb://127.0.0.1:1/lists?{query}", MONGODB_USER="", MONGODB_PASSWORD="")
+    assert line.startswith(f"MONGODB_URI cannot be used: {words}")
+    assert time.monotonic() - began < PATIENCE / 4
+
+
 class TestMongodbThatRefuses:
     @pytest.mark.parametrize(
         "changes",
@@ -238,10 +254,27 @@ class TestMongodbThatIsNotThere:
         assert service.process.poll() is None
 
     def test_in_the_middle_of_the_start_is_asked_again(self, launch: Launch, mongodb: GuardedMongoServer) -> None:
-        with cut_at(mongodb.port, b"createIndexes") as port:
-            way = f"mongodb://127.0.0.1:{port}/{DATABASE}?authSource=admin&directConnection=true"
+        with CuttingProxy(mongodb.port, b"createIndexes", cuts=lambda number: number == 1) as proxy:
+            way = f"mongodb://127.0.0.1:{proxy.port}/{DATABASE}?authSource=admin&directConnection=true"
             service = launch(MONGODB_URI=way)
             service.wait_until_ready()
+            assert proxy.cut == 1
+
+    def test_for_want_of_a_token_file_is_waited_for_in_its_words(
+        self, launch: Launch, mongodb: GuardedMongoServer
+    ) -> None:
+        way = f"mongodb://127.0.0.1:{mongodb.port}/{DATABASE}?authMechanism=MONGODB-OIDC"
+        service = launch(
+            MONGODB_URI=f"{way}&authMechanismProperties=ENVIRONMENT:k8s", MONGODB_USER="", MONGODB_PASSWORD=""
+        )
+        line = wait_until(
+            lambda: logged(service, f"MongoDB at 127.0.0.1:{mongodb.port} is not available: "), within=PATIENCE
+        )
+        assert "No such file or directory" in line
+        assert line.endswith("; it is tried again")
+        time.sleep(2)  # four more checks
+        assert readiness(service) == 503
+        assert service.process.poll() is None
 
 
 class TestRedis:
@@ -324,38 +357,3 @@ def get(service: Service, path: str) -> httpx.Response | None:
         return httpx.get(service.url + path, headers={"user-id": "starter"}, trust_env=False, verify=NO_TLS)
     except httpx.TransportError:
         return None
-
-
-@contextmanager
-def cut_at(port: int, word: bytes) -> Iterator[int]:
-    """A way to a server of this machine that is cut, once, before what is sent over it has this word."""
-    cut = threading.Event()
-
-    def pass_on(source: socket.socket, target: socket.socket) -> None:
-        try:
-            while data := source.recv(65536):
-                if word in data and not cut.is_set():
-                    cut.set()
-                    break
-                target.sendall(data)
-        except OSError:
-            pass
-        for end in (source, target):
-            end.close()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def accept() -> None:
-            while True:
-                try:
-                    near, _ = listener.accept()
-                except OSError:
-                    return
-                far = socket.create_connection(("127.0.0.1", port))
-                for ends in ((near, far), (far, near)):
-                    threading.Thread(target=pass_on, args=ends, daemon=True).start()
-
-        threading.Thread(target=accept, daemon=True).start()
-        yield listener.getsockname()[1]
-        assert cut.is_set()
-        listener.shutdown(socket.SHUT_RDWR)

@@ -263,7 +263,7 @@ async def test_many_titles_are_fetched_a_hundred_at_a_time_one_after_the_other(w
     async def watch() -> None:
         nonlocal most
         while True:
-            most = max(most, world.database.in_flight)
+            most = max(most, world.database.limit.running)
             await asyncio.sleep(0)
 
     watching = asyncio.create_task(watch())

@@ -31,6 +31,7 @@ from mylist.devserver.embedded_servers import (
 )
 from mylist.seeding.sample import MATRIX_ID, USER_ID
 from tests.conftest import PATIENT
+from tests.identity_provider import RSA_KEY, SECRET, pem
 from tests.requirements import skip_or_fail
 
 START = 120.0
@@ -171,6 +172,25 @@ def test_every_command_it_prints_works(shared: Run) -> None:
             text=True,
         )
         assert "Redis did not answer" not in ended.stdout
+
+
+def test_every_command_it_prints_works_with_tokens_too(dev: Start) -> None:
+    run = dev(AUTH_MODE="jwt", JWT_SECRET=SECRET, JWT_AUDIENCE="a,b", JWT_USER_CLAIM="uid").wait_until_ready()
+    printed = run.output.replace("\\\n", " ")
+    [bearer] = re.findall(r"^token=(\S+)$", printed, re.MULTILINE)
+    commands = [
+        shlex.split(line.replace("$token", bearer))[1:] for line in re.findall(r"^curl .*", printed, re.MULTILINE)
+    ]
+
+    assert "user-id" not in printed
+    assert [answer(command) for command in commands] == [200, 200, 201, 200, 200, 200, 200]
+
+
+def test_with_a_key_of_others_it_says_whose_token_it_takes(dev: Start) -> None:
+    printed = dev(AUTH_MODE="jwt", JWT_PUBLIC_KEY=pem(RSA_KEY)).wait_until_ready().output
+
+    assert "# A token of your identity provider, which says whose list it is\ntoken=...\n" in printed
+    assert '/stats -H "Authorization: Bearer $token"' in printed
 
 
 def answer(arguments: list[str]) -> int:

@@ -560,6 +560,28 @@ async def test_no_more_is_owed_than_can_be_delivered(nowhere: Topology, lists: L
     assert lists.items
 
 
+@pytest.mark.parametrize(
+    "failure",
+    [KeyError("ip"), UnicodeError("label empty or too long"), ValueError("invalid literal for int()"), MemoryError()],
+    ids=lambda failure: type(failure).__name__,
+)
+async def test_whatever_fails_in_a_heartbeat_redis_is_down_and_the_log_has_the_words(
+    cache: Cache, lists: Lists, user_id: str, failure: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail() -> None:
+        raise failure
+
+    cache.commands.ping = fail  # type: ignore[method-assign] # as `lose_redis`
+    for _ in range(12):
+        await cache.health.heartbeat()
+        cache.clock.now += HEARTBEAT_INTERVAL_S
+
+    assert cache.health.state is RedisState.DOWN
+    assert (str(failure) or repr(failure)) in caplog.text
+    lists.change()
+    assert await cache.total(user_id) == (1, CacheResult.BYPASSED)
+
+
 async def test_a_process_that_owes_an_invalidation_trusts_nothing(cache: Cache, lists: Lists, user_id: str) -> None:
     await cache.read(user_id)
     lists.change()

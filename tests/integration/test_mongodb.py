@@ -2,15 +2,28 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from bson import ObjectId
 from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.database import Database as SyncDatabase
-from pymongo.errors import AutoReconnect, DuplicateKeyError, OperationFailure, WaitQueueTimeoutError
+from pymongo.errors import (
+    AutoReconnect,
+    ConfigurationError,
+    DuplicateKeyError,
+    ExecutionTimeout,
+    NetworkTimeout,
+    NotPrimaryError,
+    OperationFailure,
+    ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
+)
 
 from mylist.config.settings import Settings
 from mylist.domain.change_feed import FEED_START, FeedPosition
@@ -28,10 +41,16 @@ from mylist.mongodb.content import ContentStore
 from mylist.mongodb.database import Database, Document, MongoRefusedError, connect
 from mylist.mongodb.indexes import create_indexes
 from mylist.mongodb.lists import ListStore
+from mylist.telemetry.line_limit import LineLimit
 from tests.content_ids import content_id, number_of
 from tests.unit.fakes import FakeListStore
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def raised_by(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
 
 
 def item(number: int, added_at: int = 0) -> Item:
@@ -74,11 +93,53 @@ async def test_many_items_are_added_removed_and_found_in_one_go(either: ports.Li
     await either.insert(user_id, item(1))
 
     assert await either.insert_many(user_id, [item(0), item(1, added_at=99), item(2)]) == {item(1).content_id}
-    assert await either.find_many(user_id, [item(number).content_id for number in range(4)]) == {
-        item(number).content_id for number in range(3)
-    }
+    found = await either.find_many(user_id, [item(number).content_id for number in range(4)])
+    assert set(found) == {item(number) for number in range(3)}
     await either.delete_many(user_id, [item(number).content_id for number in (0, 2, 3)])
     assert await either.load(user_id) == [item(1)]
+
+
+async def test_what_was_removed_and_added_again_is_not_what_was_seen(either: ports.ListStore, user_id: str) -> None:
+    await either.insert_many(user_id, [item(number) for number in range(4)])
+    seen = await either.load(user_id)
+    await either.delete(user_id, item(1).content_id)
+    await either.insert(user_id, item(1, added_at=99))
+
+    assert await either.delete_seen(user_id, [each for each in seen if each != item(2)]) == 2
+    assert await either.load(user_id) == [item(1, added_at=99), item(2)]
+    assert await either.delete_seen(user_id, []) == 0
+
+
+async def test_a_date_is_mended_and_told_of_and_brings_nothing_back(either: ports.ListStore, user_id: str) -> None:
+    await either.insert_many(user_id, [item(1), item(2)])
+    await either.delete(user_id, item(2).content_id)
+    told, _ = await either.changes(user_id, FEED_START, removals_after=None, max_changes=9)
+    assert await either.redate_many(user_id, [item(number, added_at=50) for number in (1, 2, 3)]) == 1
+    anew, _ = await either.changes(user_id, max(each.position for each in told), removals_after=None, max_changes=9)
+
+    assert await either.load(user_id) == [item(1, added_at=50)]
+    assert [(each.content_id, each.added_at) for each in anew] == [(item(1).content_id, 50)]
+
+
+async def test_a_removal_that_is_not_known_keeps_an_item_off_the_list(either: ports.ListStore, user_id: str) -> None:
+    await either.insert_many(user_id, [item(number) for number in range(4)])
+    for number in (1, 2):
+        await either.delete(user_id, item(number).content_id)
+    removals = await either.find_removals(user_id, [item(number).content_id for number in range(5)])
+    told, _ = await either.changes(user_id, FEED_START, removals_after=None, max_changes=9)
+    known = {each.content_id: each.changed_at for each in removals}
+
+    assert sorted(removals) == sorted(each for each in told if each.added_at is None)
+    assert set(known) == {item(1).content_id, item(2).content_id}
+    with pytest.raises(ItemAlreadyInListError):
+        await either.insert(user_id, item(1), known[item(1).content_id] - 1)
+    items = [item(2), item(3), item(4)]
+    before = dict.fromkeys((each.content_id for each in items), 0)
+    assert await either.insert_many(user_id, items, before) == {item(2).content_id, item(3).content_id}
+    assert await either.insert_many(user_id, [item(2, added_at=99)], known) == set()
+    await either.insert(user_id, item(1, added_at=99), known[item(1).content_id])
+    assert set(await either.load(user_id)) == {item(0), item(1, 99), item(2, 99), item(3), item(4)}
+    assert await either.find_removals(user_id, known) == []
 
 
 async def test_a_removed_item_is_gone_and_cannot_be_removed_again(either: ports.ListStore, user_id: str) -> None:
@@ -121,10 +182,8 @@ async def test_nothing_asked_of_a_list_sees_what_was_removed(either: ports.ListS
     assert await either.load(user_id) == [item(2), item(3)]
     assert await either.count(user_id, limit=9) == 2
     assert await either.find(user_id, item(0).content_id) is None
-    assert await either.find_many(user_id, [item(number).content_id for number in range(4)]) == {
-        item(2).content_id,
-        item(3).content_id,
-    }
+    found = await either.find_many(user_id, [item(number).content_id for number in range(4)])
+    assert set(found) == {item(2), item(3)}
     assert await either.delete_all(user_id) == 2
     assert await either.delete_all(user_id) == 0
     assert await either.load(user_id) == []
@@ -210,6 +269,13 @@ async def test_an_item_that_the_original_kept_in_capitals_can_be_removed(
     assert await lists.load(user_id) == []
 
 
+@pytest.fixture
+def nothing_logged_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next unreadable document is the first in an hour."""
+    monkeypatch.setattr("mylist.mongodb.lists._unreadable_lines", LineLimit(1, period_s=3600))
+
+
+@pytest.mark.usefixtures("nothing_logged_yet")
 @pytest.mark.parametrize(
     "foreign",
     [
@@ -219,13 +285,21 @@ async def test_an_item_that_the_original_kept_in_capitals_can_be_removed(
     ],
 )
 async def test_documents_that_are_no_items_are_left_out(
-    lists: ListStore, store_database: Database, user_id: str, foreign: dict[str, Any], caplog: pytest.LogCaptureFixture
+    lists: ListStore,
+    store_database: Database,
+    user_id: str,
+    foreign: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     await store_database.handle["mylist"].insert_one({"userId": user_id, **foreign})
     await lists.insert(user_id, item(1))
 
     assert await lists.load(user_id) == [item(1)]
-    assert "1 unreadable" in caplog.text
+    assert await lists.load(user_id) == [item(1)]
+    assert [record.getMessage() for record in caplog.records] == [
+        "Left out 1 documents of a list that are no items: check contentId and contentType in mylist"
+    ]
+    assert user_id not in caplog.text
 
 
 async def test_a_long_list_is_loaded_whole(
@@ -238,6 +312,27 @@ async def test_a_long_list_is_loaded_whole(
     database["mylist"].insert_many(documents)  # without the deadline that the service has
 
     assert len(await lists.load(user_id)) == 5000
+
+
+async def test_finding_some_items_takes_as_long_in_a_long_list(lists: ListStore, user_id: str) -> None:
+    asked = [item(number).content_id for number in range(50)]
+
+    async def fill(user: str, size: int) -> None:
+        for start in range(0, size, 500):
+            await lists.insert_many(user, [item(number) for number in range(start, min(start + 500, size))])
+
+    async def duration(user: str) -> float:
+        began = time.perf_counter()
+        assert {found.content_id for found in await lists.find_many(user, asked)} == set(asked)
+        assert await lists.find(user, asked[0]) is not None
+        return time.perf_counter() - began
+
+    long = f"{user_id}-long"
+    await fill(user_id, 100)
+    await fill(long, 4_000)
+    in_short = min([await duration(user_id) for _ in range(5)])
+    in_long = min([await duration(long) for _ in range(5)])
+    assert in_long < 8 * in_short
 
 
 async def test_content_comes_by_id_without_what_the_driver_keeps(store_database: Database) -> None:
@@ -304,15 +399,155 @@ async def test_a_silent_mongodb_is_unavailable_within_its_deadline(silent_port: 
     await client.close()
 
 
+class Answers:
+    """What the driver's `command` does, one after the other; then it answers."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self.failures = list(failures)
+        self.asked = 0
+
+    async def command(self, *_: object) -> None:
+        self.asked += 1
+        if self.failures:
+            raise self.failures.pop(0)
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answers]:
+    """Has the driver fail with these errors."""
+
+    def failing(*failures: Exception) -> Answers:
+        made = Answers(*failures)
+        monkeypatch.setattr(AsyncDatabase, "command", made.command)
+        return made
+
+    return failing
+
+
+KILLED = OperationFailure("operation was interrupted", 11601)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        AutoReconnect("connection closed"),
+        NotPrimaryError("not primary", {"code": 10107}),
+        KILLED,
+        OperationFailure("The server is in quiesce mode", 91),
+        RuntimeError("unable to perform operation on <TCPTransport closed=True>"),
+    ],
+    ids=["a lost connection", "not the primary", "a killed operation", "a member that stops", "a closed transport"],
+)
+async def test_a_ping_that_fails_without_a_wait_is_asked_once_more(
+    store_database: Database, answers: Callable[..., Answers], failure: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = answers(failure)
+
+    await store_database.check()
+
+    assert store_database.available
+    assert asked.asked == 2
+    assert not caplog.records
+
+
+async def test_a_ping_that_fails_twice_is_an_outage_until_the_next_check(
+    store_database: Database, answers: Callable[..., Answers]
+) -> None:
+    asked = answers(AutoReconnect("connection closed"), KILLED)
+
+    await store_database.check()
+    assert not store_database.available
+    assert asked.asked == 2
+    await store_database.check()
+    assert store_database.available
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [NetworkTimeout("timed out"), ServerSelectionTimeoutError("no servers"), ExecutionTimeout("too long", 50)],
+    ids=lambda failure: type(failure).__name__,
+)
+async def test_a_ping_that_was_waited_for_is_not_asked_again(
+    store_database: Database, answers: Callable[..., Answers], failure: Exception
+) -> None:
+    asked = answers(failure)
+
+    await store_database.check()
+
+    assert not store_database.available
+    assert asked.asked == 1
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        FileNotFoundError(2, "No such file or directory", "/var/run/secrets/token"),
+        PermissionError(13, "Permission denied", "/var/run/secrets/token"),
+        RuntimeError("the loop is closing"),
+        ValueError("Failed to acquire IMDS access token: status=404"),
+        KeyError("access_token"),
+        ConfigurationError("the servers are too old"),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+async def test_whatever_fails_in_a_check_mongodb_is_not_available_and_the_log_has_the_words(
+    store_database: Database, answers: Callable[..., Answers], failure: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers(failure, failure)
+
+    with suppress(MongoRefusedError):  # which ends a process only before it has started
+        await store_database.check()
+
+    assert not store_database.available
+    [line] = [record.getMessage() for record in caplog.records]
+    assert str(failure) in line
+    assert "is not available: " in line
+    with pytest.raises(DatabaseUnavailableError):
+        await ListStore(store_database).load("anyone")
+
+
+@pytest.mark.parametrize(
+    ("failure", "is_final"),
+    [
+        (raised_by(ConfigurationError("The DNS query name does not exist"), OSError()), False),
+        (ConfigurationError("Server at h:1 reports wire version 3"), True),
+        (raised_by(ConfigurationError("pymongo-auth-aws is required"), ImportError()), True),
+    ],
+    ids=["a name that is not found yet", "a server that is too old", "a module that is missing"],
+)
+async def test_a_check_refuses_what_cannot_heal(
+    store_database: Database, answers: Callable[..., Answers], failure: Exception, is_final: bool
+) -> None:
+    answers(failure, failure)
+
+    with pytest.raises(MongoRefusedError) if is_final else nullcontext():
+        await store_database.check()
+    assert not store_database.available
+
+
 async def test_more_work_than_there_are_connections_is_shed(
     mongodb: AsyncMongoClient[Document], mongodb_uri: str
 ) -> None:
     database = Database(mongodb, Settings.load({"MONGODB_URI": mongodb_uri, "MONGODB_POOL_SIZE": "2"}))
     await database.check()
 
-    with database.operation("load"), database.operation("load"), pytest.raises(DatabaseBusyError):
-        await ListStore(database).load("anyone")
+    async with database.operation("load"), database.operation("load"):
+        with pytest.raises(DatabaseBusyError):
+            await ListStore(database).load("anyone")
+        with pytest.raises(DatabaseBusyError):
+            await ListStore(database).require_available()
     assert await ListStore(database).load("anyone") == []
+
+
+async def test_as_much_work_as_a_cold_cache_makes_waits_for_its_turn(
+    mongodb: AsyncMongoClient[Document], mongodb_uri: str
+) -> None:
+    database = Database(mongodb, Settings.load({"MONGODB_URI": mongodb_uri, "MONGODB_POOL_SIZE": "2"}))
+    await database.check()
+    store = ListStore(database)
+
+    assert await asyncio.gather(*(store.load("anyone") for _ in range(6))) == [[]] * 6
+    assert database.limit.running == 0
 
 
 @pytest.mark.parametrize(
@@ -323,13 +558,16 @@ async def test_more_work_than_there_are_connections_is_shed(
         (OperationFailure("not authorized", 13), False, DatabaseUnavailableError),
         (WaitQueueTimeoutError("busy"), True, OutcomeUnknownError),
         (DuplicateKeyError("taken"), True, OutcomeUnknownError),
+        (FileNotFoundError("the token file"), False, DatabaseUnavailableError),
+        (RuntimeError("the transport is closed"), True, OutcomeUnknownError),
     ],
 )
-def test_the_drivers_errors_become_the_services(
+async def test_the_drivers_errors_become_the_services(
     store_database: Database, failure: Exception, writes: bool, becomes: type[Exception]
 ) -> None:
-    with pytest.raises(becomes) as caught, store_database.operation("load", writes=writes):
-        raise failure
+    with pytest.raises(becomes) as caught:
+        async with store_database.operation("load", writes=writes):
+            raise failure
     assert type(caught.value) is becomes
 
 

@@ -14,7 +14,12 @@ import pytest
 from bson import ObjectId
 from pymongo.database import Database
 
-from devtools.certificates import Certificates, authority_without_key_usage, make_certificates
+from devtools.certificates import (
+    Certificates,
+    authority_without_key_usage,
+    make_certificates,
+    self_signed_certificate,
+)
 from devtools.redis_groups import Member, RedisCluster, SentinelGroup
 from devtools.service_process import Service
 from devtools.tls_front import TlsFront
@@ -30,6 +35,7 @@ from tests.conftest import Serve
 from tests.integration.distribution import DistributionTlsRedis
 
 DECISION = Path(__file__).parents[2] / "docs/decisions/0009-distributed-redis.md"
+README = Path(__file__).parents[2] / "README.md"
 PASSWORD = "p@ss/w:rd?"
 MOVIE = "507f1f77bcf86cd799439012"
 
@@ -198,6 +204,59 @@ async def test_an_authority_without_key_usage_is_accepted(valkey: Member, tmp_pa
         commands = CacheCommands(connect(patient(url)))
         await commands.ping()
         await commands.close()
+
+
+@pytest.fixture(params=[True, False], ids=["that may sign others", "of a server alone"])
+def own_certificate(request: pytest.FixtureRequest, tmp_path: Path) -> Certificates:
+    """A certificate that a server signed itself, for another host than the one that it is reached by."""
+    return self_signed_certificate(tmp_path, is_authority=request.param)
+
+
+@pytest.mark.parametrize("is_strict", [False, True], ids=["this Python", "Python 3.13"])
+async def test_a_certificate_that_the_server_signed_itself_is_accepted_as_documented(
+    request: pytest.FixtureRequest, valkey: Member, own_certificate: Certificates, is_strict: bool
+) -> None:
+    if is_strict:
+        request.getfixturevalue("strict_python")
+    assert "?ssl_ca_certs=redis.pem&ssl_check_hostname=false" in README.read_text()
+    allow(valkey, "lists", documented_rights("mylist"))
+    with TlsFront(valkey.port, own_certificate, asks_clients=False) as front:
+        url = tls_url(front.port, "lists", ssl_ca_certs=own_certificate.certificate)
+        commands = CacheCommands(connect(patient(f"{url}&ssl_check_hostname=false")))
+        await commands.ping()
+        await commands.close()
+
+
+async def test_what_is_wrong_with_a_certificate_is_in_the_log(
+    valkey: Member, own_certificate: Certificates, certificates: Certificates
+) -> None:
+    allow(valkey, "lists", documented_rights("mylist"))
+    with TlsFront(valkey.port, own_certificate, asks_clients=False) as front:
+        for query, words in (
+            ({}, "self.signed certificate"),
+            ({"ssl_ca_certs": certificates.authority}, "self.signed certificate"),
+            # Its name is another, as it would be on a managed server that is reached by an address.
+            ({"ssl_ca_certs": own_certificate.certificate}, "IP address mismatch|Hostname mismatch"),
+        ):
+            assert re.search(words, await refusal(tls_url(front.port, "lists", **query)))
+
+
+async def test_another_certificate_that_the_server_signed_itself_is_refused(
+    valkey: Member, own_certificate: Certificates, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = self_signed_certificate(tmp_path_factory.mktemp("other"), is_authority=True)
+    with TlsFront(valkey.port, own_certificate, asks_clients=False) as front:
+        url = tls_url(front.port, "lists", ssl_ca_certs=other.certificate)
+        assert "certificate verify failed" in await refusal(f"{url}&ssl_check_hostname=false")
+
+
+async def refusal(url: str) -> str:
+    """Why a heartbeat fails."""
+    commands = CacheCommands(connect(patient(url)))
+    with pytest.raises(CacheUnavailableError) as refused:
+        await commands.ping()
+    await commands.close()
+    return str(refused.value.__cause__)
 
 
 @pytest.fixture

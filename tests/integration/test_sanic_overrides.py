@@ -13,19 +13,23 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
 from contextvars import ContextVar
 from time import monotonic
+from typing import Any
 
 import pytest
 from sanic import HTTPResponse, Request
+from sanic.compat import Header
 from sanic.exceptions import RequestCancelled
 from sanic.http import Stage
 from sanic.server import HttpProtocol
 
-from mylist.http.sanic_overrides import FormattedResponse, StrictHttp, TimeLimitedProtocol
-from tests.integration.plain_sanic import Server, serving, until
+from mylist.http import sanic_overrides
+from mylist.http.sanic_overrides import FormattedResponse, StrictHttp, TimeLimitedProtocol, normalize_framing
+from tests.integration.plain_sanic import PATIENCE, Server, serving, until
 
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\n"
 SHORT = 0.2
 """A timeout, in seconds; it is looked at twice as often."""
@@ -54,6 +58,9 @@ class TestGrammar:
         pytest.param(CHUNKED + b" 2\r\nab\r\n0\r\n\r\n", id="blank"),
     )
     ENDS_OF_A_CHUNK = (CHUNKED + b"2\r\nabXX0\r\n\r\n", CHUNKED + b"2\r\nab\n\n0\r\n\r\n")
+    EXTENSIONS = (CHUNKED + b"2;;=\x01\r\nab\r\n0\r\n\r\n", CHUNKED + b"2;a b\r\nab\r\n0\r\n\r\n")
+    TRAILERS = CHUNKED + b"2\r\nab\r\n0\r\nX: y\r\n\r\n"
+    EMPTY_LINE = b"\r\n" + POST + b"Content-Length: 2\r\n\r\nab"
     BAD_URL = b"GET sip:nm HTTP/1.1\r\nHost: x\r\n\r\n"
 
     @pytest.mark.parametrize("sent", ODD_DIGITS)
@@ -82,6 +89,28 @@ class TestGrammar:
         async with serving(TimeLimitedProtocol) as server:
             assert (await server.exchange(sent)).startswith(BAD_REQUEST)
 
+    @pytest.mark.parametrize("sent", EXTENSIONS)
+    async def test_sanic_takes_any_extension(self, sent: bytes) -> None:
+        async with serving() as server:
+            assert (await server.exchange(sent)).startswith(OK)
+
+    @pytest.mark.parametrize("sent", EXTENSIONS)
+    async def test_an_extension_by_another_grammar_is_refused(self, sent: bytes) -> None:
+        async with serving(TimeLimitedProtocol) as server:
+            assert (await server.exchange(sent)).startswith(BAD_REQUEST)
+
+    @pytest.mark.parametrize("sent", [TRAILERS, EMPTY_LINE])
+    async def test_sanic_refuses_trailers_and_empty_lines(self, sent: bytes) -> None:
+        async with serving() as server:
+            assert (await server.exchange(sent)).startswith(BAD_REQUEST)
+
+    @pytest.mark.parametrize("sent", [TRAILERS, EMPTY_LINE])
+    async def test_trailers_and_empty_lines_are_read(self, sent: bytes) -> None:
+        async with serving(TimeLimitedProtocol) as server:
+            received = await server.exchange(sent)
+            assert received.startswith(OK)
+            assert received.endswith(b"\r\n\r\nab")
+
     async def test_sanic_does_not_answer_a_bad_url(self, failures: list[str]) -> None:
         async with serving() as server:
             assert await server.exchange(self.BAD_URL) == b""
@@ -91,6 +120,143 @@ class TestGrammar:
         async with serving(TimeLimitedProtocol) as server:
             assert (await server.exchange(self.BAD_URL)).startswith(BAD_REQUEST)
         assert not failures
+
+
+class TestFraming:
+    SPELLINGS = (
+        (POST + b"Transfer-Encoding: Chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n", BAD_REQUEST),
+        (POST + b"Transfer-Encoding: chunked \r\n\r\n2\r\nab\r\n0\r\n\r\n", BAD_REQUEST),
+        (POST + b"Expect: 100-continue \r\nContent-Length: 2\r\n\r\nab", b"HTTP/1.1 417 "),
+        (POST.replace(b"/1.1", b"/1.0") + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\nab", b"HTTP/1.1 100 "),
+    )
+
+    @pytest.mark.parametrize(("sent", "beginning"), SPELLINGS)
+    async def test_sanic_knows_one_spelling(self, sent: bytes, beginning: bytes) -> None:
+        async with serving() as server:
+            assert (await server.exchange(sent)).startswith(beginning)
+
+    @pytest.mark.parametrize(("sent", "_"), SPELLINGS)
+    async def test_every_spelling_is_known(self, sent: bytes, _: bytes) -> None:
+        async with serving(TimeLimitedProtocol) as server:
+            server.app.request_class = NormalizedRequest
+            received = (await server.exchange(sent)).removeprefix(CONTINUE if b"/1.1" in sent else b"")
+            assert received.startswith(OK)
+
+    @pytest.mark.parametrize(
+        ("version", "given", "expected"),
+        [
+            ("1.1", "100-Continue\t ", ["100-Continue"]),
+            ("1.1", "wonders", ["wonders"]),
+            ("1.0", "100-continue", []),
+            ("1.0", "wonders", []),
+        ],
+    )
+    def test_expectations_of_http_1_0_are_left_out(self, version: str, given: str, expected: list[str]) -> None:
+        headers = Header({"expect": given})
+        normalize_framing(headers, version)
+        assert headers.getall("expect", []) == expected
+
+    @pytest.mark.parametrize("encoding", ["chunked;q=1", "gzip, chunked", "\xa0chunked", ""])
+    def test_another_encoding_is_left_as_it_is(self, encoding: str) -> None:
+        headers = Header({"transfer-encoding": encoding})
+        normalize_framing(headers, "1.1")
+        assert headers["transfer-encoding"] == encoding
+
+
+class NormalizedRequest(Request[Any, Any]):
+    """A request that is made as the service makes its own."""
+
+    def __init__(self, url_bytes: bytes, headers: Header, version: str, *others: Any, **named: Any) -> None:
+        normalize_framing(headers, version)
+        super().__init__(url_bytes, headers, version, *others, **named)
+
+
+class TestContinue:
+    TOO_LARGE = POST + b"Expect: 100-continue\r\nContent-Length: 1001\r\n\r\n"
+
+    async def test_sanic_wants_what_it_refuses(self) -> None:
+        async with serving(REQUEST_MAX_SIZE=1_000) as server:
+            assert (await server.exchange(self.TOO_LARGE)).startswith(CONTINUE + b"HTTP/1.1 413 ")
+
+    async def test_what_is_refused_is_not_wanted(self) -> None:
+        async with serving(TimeLimitedProtocol, REQUEST_MAX_SIZE=1_000) as server:
+            assert (await server.exchange(self.TOO_LARGE)).startswith(b"HTTP/1.1 413 ")
+
+
+class TestLeftBodies:
+    SMALL = b"POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabcde" + POST + b"Content-Length: 0\r\n\r\n"
+    SIZE = 4_000_000
+    LARGE = b"POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % SIZE + bytes(SIZE)
+
+    async def test_sanic_promises_to_go_on(self) -> None:
+        async with serving(REQUEST_MAX_SIZE=100_000) as server:
+            assert b"connection: keep-alive" in await self.first_answer(server)
+
+    async def test_no_promise_is_broken(self) -> None:
+        async with serving(TimeLimitedProtocol, REQUEST_MAX_SIZE=100_000) as server:
+            assert b"connection: close" in await self.first_answer(server)
+
+    async def first_answer(self, server: Server) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(self.LARGE[:100])
+        answer = await reader.readuntil(b"not read")
+        writer.close()
+        await writer.wait_closed()
+        return answer
+
+    async def test_sanic_loses_an_answer(self) -> None:
+        async with serving(REQUEST_MAX_SIZE=100_000) as server:
+            with pytest.raises(ConnectionError):
+                await self.answer_after_all_is_sent(server)
+
+    async def test_an_answer_can_be_read_after_all_is_sent(self) -> None:
+        async with serving(TimeLimitedProtocol, REQUEST_MAX_SIZE=100_000) as server:
+            assert (await self.answer_after_all_is_sent(server)).endswith(b"not read")
+
+    async def answer_after_all_is_sent(self, server: Server) -> bytes:
+        loop = asyncio.get_running_loop()
+        received = b""
+        with closing(socket.socket()) as client:
+            client.setblocking(False)
+            await loop.sock_connect(client, ("127.0.0.1", server.port))
+            await loop.sock_sendall(client, self.LARGE)
+            while more := await loop.sock_recv(client, 65_536):
+                received += more
+        return received
+
+    async def test_who_sends_no_more_is_disconnected_soon(self) -> None:
+        async with serving(TimeLimitedProtocol, REQUEST_MAX_SIZE=100_000) as server:
+            began = monotonic()
+            await disconnected(server, self.LARGE[:100])
+            assert monotonic() - began < PATIENCE / 2
+
+    async def test_who_sends_without_end_is_disconnected(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sanic_overrides, "_MAX_LINGER_BYTES", 100_000)
+        async with serving(TimeLimitedProtocol, REQUEST_MAX_SIZE=100_000) as server:
+            with pytest.raises(ConnectionError):
+                await self.answer_after_all_is_sent(server)
+
+    async def test_sanic_logs_a_body_that_is_not_read(self, failures: list[str]) -> None:
+        async with serving() as server:
+            await server.exchange(self.SMALL)
+        assert [each for each in failures if "body not consumed" in each]
+
+    async def test_a_small_body_is_read_after_the_answer(self, failures: list[str]) -> None:
+        async with serving(TimeLimitedProtocol) as server:
+            assert (await server.exchange(self.SMALL)).count(OK) == 2
+        assert not failures
+
+
+class TestIdle:
+    @pytest.mark.parametrize(("seconds", "is_kept"), [(83, True), (620, True), (622, False)])
+    async def test_connection_is_kept_as_long_as_it_is_to_be(self, seconds: float, is_kept: bool) -> None:
+        async with serving(TimeLimitedProtocol, KEEP_ALIVE_TIMEOUT=621) as server, silent_client(server, b"") as idle:
+            idle._time = monotonic() - seconds
+            idle.check_timeouts()  # type: ignore[no-untyped-call]
+            if not is_kept:
+                await until(lambda: not server.connections)
+            await asyncio.sleep(0.05)
+            assert bool(server.connections) is is_kept
 
 
 @asynccontextmanager

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from mylist import __version__
+from mylist.auth.tokens import tokens_of
 from mylist.cli import main
-from mylist.config.settings import explain
+from mylist.config.settings import Settings, explain
+from tests.identity_provider import RSA_KEY, SECRET, pem
 
 
 @pytest.fixture(autouse=True)
@@ -132,3 +134,62 @@ def test_a_mongodb_uri_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPa
 )
 def test_wrong_usage_is_explained(arguments: tuple[str, ...], message: str) -> None:
     assert fails(*arguments) == (2, f"mylist: {message}")
+
+
+class TestToken:
+    def test_is_one_that_the_settings_accept(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settings = {
+            "AUTH_MODE": "jwt",
+            "JWT_SECRET": SECRET,
+            "JWT_ISSUER": "https://a.example,https://b.example",
+            "JWT_AUDIENCE": "web,tv",
+            "JWT_USER_CLAIM": "uid",
+        }
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        main(["token", "--user", "auth0|4711"])
+
+        printed = capsys.readouterr().out
+        assert printed.count("\n") == 1
+        assert tokens_of(Settings.load(settings)).user_of(printed.strip()) == "auth0|4711"
+
+    @pytest.mark.parametrize(
+        "settings", [{}, {"AUTH_MODE": "jwt", "JWT_PUBLIC_KEY": pem(RSA_KEY)}], ids=["header", "public key"]
+    )
+    def test_takes_the_secret(self, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]) -> None:
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        status, line = fails("token", "--user", "u")
+        assert status == 1
+        assert line.startswith("mylist: JWT_SECRET is not set, so no token can be signed here; ")
+
+    @pytest.mark.parametrize("user_id", ["", "two words", "x" * 129])
+    def test_names_a_user_that_can_be(self, user_id: str) -> None:
+        assert fails("token", "--user", user_id) == (
+            2,
+            f"mylist: argument --user: {user_id!a} is no user id; see `mylist token --help`",
+        )
+
+
+def test_config_tells_of_a_mistyped_line() -> None:
+    Path(".env").write_text("PROT=4001\nLOGLEVEL=s3cret\nHOME=/x\n")
+    ended = run("config")
+
+    assert ended.stderr.splitlines() == [
+        "mylist: 'PROT' in line 1 of .env is no setting; PORT is one",
+        "mylist: 'LOGLEVEL' in line 2 of .env is no setting; LOG_LEVEL is one",
+    ]
+    assert (ended.returncode, "s3cret" in ended.stdout + ended.stderr) == (0, False)
+
+
+def test_serve_tells_of_a_mistyped_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("PROT=4001\n")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        monkeypatch.setenv("HOST", "127.0.0.1")
+        monkeypatch.setenv("PORT", str(other.getsockname()[1]))
+        warning, _ = run("serve").stderr.splitlines()
+
+    assert json.loads(warning)["level"] == "warning"
+    assert json.loads(warning)["message"] == "'PROT' in line 1 of .env is no setting; PORT is one"

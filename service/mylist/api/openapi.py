@@ -8,8 +8,8 @@ import msgspec
 
 from mylist import __version__
 from mylist.api.parameters import ETAG, IF_NONE_MATCH, REQUEST_ID, RETRY_AFTER, USER_ID, WWW_AUTHENTICATE, Json
-from mylist.api.route import Answer, Body, Route
-from mylist.api.schemas import AddRequest, ContainsRequest, ErrorResponse, PutRequest
+from mylist.api.route import Answer, Route
+from mylist.api.schemas import AddRequest, BatchRequest, ContainsRequest, ErrorResponse, PutRequest
 from mylist.domain.content import CONTENT_TYPES
 from mylist.domain.limits import MAX_IDS_PER_REQUEST
 
@@ -30,6 +30,8 @@ def document(routes: Sequence[Route], auth_mode: str = "header") -> bytes:
             "description": "Each user's saved movies and TV shows.",
             "license": {"name": "ISC", "identifier": "ISC"},
         },
+        # Relative to this document, so that it is right behind any prefix of a gateway.
+        "servers": [{"url": "."}],
         "paths": _paths(routes, by_token=by_token),
         "components": components,
     }
@@ -59,6 +61,8 @@ def _schemas(routes: Iterable[Route]) -> Json:
         request["required"] = list(request["properties"])
         request["properties"] = {name: _required_text(each) for name, each in request["properties"].items()}
         request["properties"]["contentType"]["enum"] = list(CONTENT_TYPES)
+    for struct in (AddRequest, PutRequest, BatchRequest):  # refused once the documented errors have been looked for
+        schemas[struct.__name__]["additionalProperties"] = False
     contains = schemas[ContainsRequest.__name__]
     contains["required"] = ["contentIds"]
     contains["properties"]["contentIds"] = {
@@ -119,12 +123,15 @@ def _operation(route: Route, method: str, *, by_token: bool) -> Json:
         responses[str(status)] = _response(status, None if is_head else Answer(ErrorResponse))
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             responses[str(status)]["headers"] |= RETRY_AFTER
+    if route.has_user:
+        responses["429"] = _response(429, None if is_head else Answer(ErrorResponse))
+        responses["429"]["headers"] |= RETRY_AFTER
     if is_users_token:
         operation["security"] = [{"bearer": []}]
         responses["401"] = _response(401, None if is_head else Answer(ErrorResponse))
         responses["401"]["headers"] |= WWW_AUTHENTICATE
     if route.body:
-        content = _content(route.body, _reference_to(route.body.struct))
+        content = _content(route.body.media_types, route.body.example, _reference_to(route.body.struct))
         operation["requestBody"] = {"required": True, "content": content}
     return operation
 
@@ -135,14 +142,14 @@ def _response(status: int, answer: Answer | None) -> Json:
     if answer and bodies:
         references = [_reference_to(each) for each in bodies]
         schema = references[0] if len(references) == 1 else {"anyOf": references}
-        response["content"] = _content(answer, schema)
+        response["content"] = _content([answer.content_type], answer.example, schema)
     return response
 
 
-def _content(body: Body | Answer, schema: Json) -> Json:
+def _content(media_types: Sequence[str], example: str, schema: Json) -> Json:
     # Of JSON Lines it is the schema of a line: OpenAPI 3.1 has no word for a sequence of them.
-    example = {"example": body.example} if body.example else {}
-    return {body.content_type: {"schema": schema} | example}
+    media = {"schema": schema} | ({"example": example} if example else {})
+    return dict.fromkeys(media_types, media)
 
 
 def _bodies(answer: Answer) -> tuple[type[msgspec.Struct], ...]:

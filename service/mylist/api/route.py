@@ -16,6 +16,7 @@ from mylist.telemetry.answered_request import RouteLabels, route_template
 
 Kind = Literal["read", "write", "import", "other"]
 """What a route does: reads a list, changes a list, imports (for as long as its client lets it), or neither."""
+JSON = "application/json"
 JSON_LINES = "application/x-ndjson"
 
 
@@ -32,7 +33,7 @@ class Answer:
 
     body: type[msgspec.Struct] | tuple[type[msgspec.Struct], ...] | None = None
     headers: Mapping[str, Any] = field(default_factory=dict)
-    content_type: str = "application/json"
+    content_type: str = JSON
     example: str = ""
 
 
@@ -42,14 +43,14 @@ class Body:
 
     Attributes:
         struct: what the OpenAPI document says of it.
-        parse: decodes it, given the bytes and the Content-Type; None where the handler reads the body by itself.
-        content_type: of the body.
+        parse: decodes it, given the bytes and the media type; None where the handler reads the body by itself.
+        media_types: those that the body may have, the usual one first.
         example: of the body; empty where the struct has examples.
     """
 
     struct: type[msgspec.Struct]
     parse: Callable[[bytes, str], Any] | None = None
-    content_type: str = "application/json"
+    media_types: Sequence[str] = (JSON,)
     example: str = ""
 
 
@@ -92,11 +93,6 @@ class Route:
         return ["GET", "HEAD"] if self.method == "GET" else [self.method]
 
     @property
-    def reads_body_itself(self) -> bool:
-        """Whether the handler reads the body as it arrives."""
-        return self.body is not None and self.body.parse is None
-
-    @property
     def endpoint(self) -> Endpoint:
         """What the way of a request has to know of the route."""
         return Endpoint(
@@ -106,6 +102,7 @@ class Route:
             is_import=self.kind == "import",
             parse_query=self.query,
             parse_body=self.body.parse if self.body else None,
+            media_types=frozenset(self.body.media_types if self.body else ()),
         )
 
 

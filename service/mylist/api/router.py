@@ -32,15 +32,14 @@ def register_routes(app: Sanic[Any, Any], *, auth_mode: str, with_docs: bool) ->
             route.path,
             route.methods,
             name=route.operation,
-            ignore_body=route.reads_body_itself,
         )
-    _add_tool(app, metrics.expose, "/metrics", ignore_body=True)
+    _add_tool(app, metrics.expose, "/metrics")
     _add_tool(app, _openapi(document(ROUTES, auth_mode)), "/openapi.json")
     if with_docs:
         pages = docs.handlers()
         for path, handler in pages.items():
-            # The links of the page are relative to /docs, not to /docs/.
-            _add_tool(app, handler, path, strict_slashes=True)
+            # A file has no slash at its end; the page may have one.
+            _add_tool(app, handler, path, strict_slashes=path != "/docs")
         if pages:
             _add_tool(app, docs.lead_there, "/")
 
@@ -57,12 +56,11 @@ def _add_tool(
     handler: Handler,
     path: str,
     *,
-    ignore_body: bool = False,
     strict_slashes: bool = False,
 ) -> None:
     name = path.strip("/").replace("/", "-").replace(".", "-") or "root"
     endpoint = Endpoint(handler=handler, labels=RouteLabels(route_template(path), "other"))
-    _add(app, endpoint, path, ("GET", "HEAD"), name=name, ignore_body=ignore_body, strict_slashes=strict_slashes)
+    _add(app, endpoint, path, ("GET", "HEAD"), name=name, strict_slashes=strict_slashes)
 
 
 def _add(  # noqa: PLR0913 - private, one line per part of a route
@@ -72,7 +70,6 @@ def _add(  # noqa: PLR0913 - private, one line per part of a route
     methods: Sequence[str],
     *,
     name: str,
-    ignore_body: bool = False,
     strict_slashes: bool = False,
 ) -> None:
     app.route(
@@ -80,7 +77,6 @@ def _add(  # noqa: PLR0913 - private, one line per part of a route
         methods=list(methods),
         name=name,
         unquote=True,
-        ignore_body=ignore_body,
         strict_slashes=strict_slashes,
         ctx_endpoint=endpoint,
     )(endpoint.handler)

@@ -1,6 +1,5 @@
 """The bodies of the API as structs: requests are decoded and answers encoded by them; OpenAPI documents them."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -46,12 +45,12 @@ class BatchRequest(Struct, rename="camel"):
     remove: Annotated[list[str], Meta(examples=[["507f1f77bcf86cd799439013"]])] = []
 
 
-class ImportLine(Struct, rename="camel"):
+class ImportLine(Struct, rename="camel", forbid_unknown_fields=True):
     """An item to put on a list, as of a moment or, without one, now."""
 
     content_id: ContentId
     content_type: ContentType
-    added_at: Annotated[datetime, Meta(tz=True)] | None = None
+    added_at: Annotated[str | None, Meta(description="A date with time and zone (RFC 3339), or a date: UTC.")] = None
 
 
 class AddedItem(Struct, rename="camel", forbid_unknown_fields=True):
@@ -83,7 +82,7 @@ class AddOutcome(Struct, rename="camel", forbid_unknown_fields=True):
     """What became of an item to add."""
 
     content_id: str
-    outcome: Literal["added", "existing", "not_found"]
+    outcome: Literal["added", "existing", "not_found", "removed_since"]
 
 
 class RemoveOutcome(Struct, rename="camel", forbid_unknown_fields=True):
@@ -172,7 +171,7 @@ class ImportedLine(Struct, rename="camel", forbid_unknown_fields=True):
 
     line: Annotated[int, Meta(ge=1)] | None
     content_id: ContentId | None
-    outcome: Literal["added", "existing", "not_found", "full", "invalid", "removed"]
+    outcome: Literal["added", "dated", "existing", "not_found", "full", "invalid", "removed", "removed_since"]
     error: str | UnsetType = UNSET
 
 
@@ -188,6 +187,8 @@ class LimitsData(Struct, rename="camel", forbid_unknown_fields=True):
     max_body_bytes: Count
     max_import_bytes: Count
     max_import_lines: Count
+    max_concurrent_requests: Count
+    max_concurrent_imports: Count
 
 
 class LimitsResponse(Struct, rename="camel", forbid_unknown_fields=True):
@@ -314,10 +315,11 @@ class LivenessResponse(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class ReadinessResponse(Struct, rename="camel", forbid_unknown_fields=True):
-    """Whether the process wants traffic, and whether MongoDB answered the last background check."""
+    """Whether the process wants traffic, and what it depends on; `keys` are those of tokens, with `AUTH_MODE=jwt`."""
 
     status: Literal["ready", "starting", "draining"]
     mongodb: Literal["available", "unavailable"]
+    keys: Literal["available", "unavailable"] | UnsetType = UNSET
 
 
 class ErrorResponse(Struct, rename="camel", forbid_unknown_fields=True):

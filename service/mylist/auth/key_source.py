@@ -16,6 +16,11 @@ class KeySource:
     def __init__(self, keys: "tuple[Key, ...]" = ()) -> None:
         self.keys = keys
 
+    @property
+    def available(self) -> bool:
+        """Whether there is anything to verify tokens with, or no need to."""
+        return True
+
     async def keep_fresh(self) -> None:
         """Renew the keys at intervals until cancelled; return at once where they never change."""
 

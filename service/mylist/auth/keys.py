@@ -4,12 +4,15 @@ The algorithms follow from the key, never from a token. Otherwise anybody who ha
 it were a shared secret.
 """
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
@@ -17,8 +20,19 @@ from msgspec import Struct
 
 from mylist.config.public_key import UnusableKeyError, accepted, read_pem
 
-_RSA_ALGORITHMS = ("RS256", "RS384", "RS512")
+if TYPE_CHECKING:
+    from mylist.config.public_key import PublicKey
+
+_RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _CURVE_ALGORITHMS = {"secp256r1": ("ES256",), "secp384r1": ("ES384",), "secp521r1": ("ES512",)}
+_EDWARDS_ALGORITHMS = ("EdDSA",)
+PUBLIC_KEY_ALGORITHMS = (*_RSA_ALGORITHMS, *chain(*_CURVE_ALGORITHMS.values()), *_EDWARDS_ALGORITHMS)
+"""Every algorithm that some public key may be used for."""
+_KINDS = frozenset({"RSA", "EC", "OKP"})  # a published shared secret is no secret
+_SIGNING = frozenset({"verify", "sign"})
+"""The operations of a key for signatures; a private key that is published by mistake has the second alone."""
+_MAX_NAMED_KINDS = 5
+_KIND = re.compile(r"[A-Za-z0-9+_-]{1,20}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +45,13 @@ class Key:
         key_id: the name by which tokens refer to it, if it has one.
     """
 
-    material: RSAPublicKey | EllipticCurvePublicKey | bytes
+    material: "PublicKey | bytes"
     algorithms: tuple[str, ...]
     key_id: str | None = None
 
-    def fits(self, key_id: object, algorithm: object) -> bool:
-        """Return whether a token whose header names this key id and algorithm may be verified with the key."""
-        return algorithm in self.algorithms and (None in (key_id, self.key_id) or key_id == self.key_id)
+    def is_named(self, key_id: object) -> bool:
+        """Return whether a token whose header names this key id, or none, may be signed with the key."""
+        return None in (key_id, self.key_id) or key_id == self.key_id
 
 
 def key_of_secret(secret: str) -> Key:
@@ -58,7 +72,8 @@ class _JsonWebKey(Struct):
     """The members of a JSON Web Key that are read; of a private key these are its public part."""
 
     kty: str
-    use: str = "sig"
+    use: str | None = None
+    key_ops: list[str] | None = None
     kid: str | None = None
     alg: str | None = None
     n: str = ""
@@ -66,6 +81,11 @@ class _JsonWebKey(Struct):
     crv: str = ""
     x: str = ""
     y: str = ""
+
+    @property
+    def verifies(self) -> bool:
+        """Whether the key is meant for signatures, as far as it says what it is for."""
+        return self.use in {None, "sig"} and (self.key_ops is None or not _SIGNING.isdisjoint(self.key_ops))
 
 
 class _JsonWebKeySet(Struct):
@@ -87,14 +107,14 @@ def keys_of_jwks(body: bytes) -> tuple[Key, ...]:
         raise UnusableKeyError("the answer is no JSON Web Key Set") from None
     keys = tuple(key for each in found if (key := _key_of_jwk(each)))
     if not keys:
-        raise UnusableKeyError("the answer has no key that can be used")
+        raise UnusableKeyError(f"the answer has no key that can be used{_named(found)}")
     return keys
 
 
 def _key_of_jwk(given: object) -> Key | None:
     try:
         jwk = msgspec.convert(given, _JsonWebKey)
-        if jwk.use != "sig" or jwk.kty not in {"RSA", "EC"}:  # a published shared secret is no secret
+        if not jwk.verifies or jwk.kty not in _KINDS:
             return None
         numbers = {name: getattr(jwk, name) for name in ("kty", "n", "e", "crv", "x", "y") if getattr(jwk, name)}
         key = _key_of(accepted(PyJWK(numbers).key))
@@ -105,7 +125,24 @@ def _key_of_jwk(given: object) -> Key | None:
     return Key(key.material, (jwk.alg,), jwk.kid) if jwk.alg in key.algorithms else None
 
 
-def _key_of(material: RSAPublicKey | EllipticCurvePublicKey) -> Key:
+def _named(found: Iterable[Any]) -> str:
+    """Return which kinds of keys there are instead, as the end of a sentence."""
+    kinds = sorted({_kind_of(each) for each in found})
+    more = ", and others" if len(kinds) > _MAX_NAMED_KINDS else ""
+    return f", only {', '.join(kinds[:_MAX_NAMED_KINDS])}{more}" if kinds else ""
+
+
+def _kind_of(given: object) -> str:
+    """Return the kind of a published key by its own words, such as `OKP X25519` or `RSA enc`."""
+    if not isinstance(given, dict):
+        return "what is no key"
+    words = [given[name] for name in ("kty", "crv", "alg", "use") if isinstance(given.get(name), str)]
+    return " ".join(word for word in words if _KIND.fullmatch(word)) or "what names no kind"
+
+
+def _key_of(material: "PublicKey") -> Key:
     if isinstance(material, RSAPublicKey):
         return Key(material, _RSA_ALGORITHMS)
+    if isinstance(material, Ed25519PublicKey):
+        return Key(material, _EDWARDS_ALGORITHMS)
     return Key(material, _CURVE_ALGORITHMS[material.curve.name])

@@ -16,6 +16,7 @@ from mylist.config.settings import without_password
 
 REFRESH_INTERVAL_S = 300.0
 RETRY_INTERVAL_S = 10.0
+RETRY_INTERVAL_WITHOUT_KEYS_S = 2.0
 MIN_RENEWAL_INTERVAL_S = 10.0
 MAX_AGE_S = 24 * 3600.0
 FETCH_TIMEOUT_S = 3.0
@@ -29,7 +30,8 @@ class RemoteKeys(KeySource):
 
     They are fetched at the start and every `REFRESH_INTERVAL_S`. A token that names an unknown key has them fetched at
     once, but only once in `MIN_RENEWAL_INTERVAL_S`, as anybody can make up such tokens. While they cannot be fetched,
-    the known ones stay in force for `MAX_AGE_S`. At most one fetch is in flight.
+    the known ones stay in force for `MAX_AGE_S`; without any, they are asked for more often, as nobody is served. At
+    most one fetch is in flight.
 
     Args:
         url: of a JSON Web Key Set.
@@ -46,11 +48,17 @@ class RemoteKeys(KeySource):
         self._asked_at = -float("inf")
         self._failure = ""
 
+    @property
+    def available(self) -> bool:
+        """Whether there are any keys."""
+        return bool(self.keys)
+
     async def keep_fresh(self) -> None:
         """Fetch the keys now and at every interval, until cancelled."""
         while True:
             await self._fetch()
-            await asyncio.sleep(RETRY_INTERVAL_S if self._failure else REFRESH_INTERVAL_S)
+            retry_interval_s = RETRY_INTERVAL_S if self.keys else RETRY_INTERVAL_WITHOUT_KEYS_S
+            await asyncio.sleep(retry_interval_s if self._failure else REFRESH_INTERVAL_S)
 
     async def renew(self) -> bool:
         """Fetch the keys because a token names an unknown one; return whether they have changed."""
@@ -81,7 +89,7 @@ class RemoteKeys(KeySource):
         try:
             async with asyncio.timeout(FETCH_TIMEOUT_S):
                 keys = keys_of_jwks(await self._get())
-        except (httpx.HTTPError, UnusableKeyError, TimeoutError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, UnusableKeyError, TimeoutError) as error:
             self._note_failure(str(error) or type(error).__name__)
         else:
             if self._failure:

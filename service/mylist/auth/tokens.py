@@ -1,43 +1,28 @@
 """Bearer tokens: whether a token is valid, and which user it names."""
 
+import json
 import re
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from hashlib import sha256
 
-import jwt
-from jwt.exceptions import (
-    ExpiredSignatureError,
-    ImmatureSignatureError,
-    InvalidAudienceError,
-    InvalidIssuerError,
-    InvalidSignatureError,
-    InvalidSubjectError,
-    MissingRequiredClaimError,
-    PyJWTError,
-)
+from jwt import PyJWS
+from jwt.exceptions import InvalidSignatureError, PyJWTError
 
+from mylist.auth.claims import check_audience, check_issuer, expired, expiry_of, user_of
 from mylist.auth.key_source import KeySource
-from mylist.auth.keys import Key, key_of_pem, key_of_secret
+from mylist.auth.keys import PUBLIC_KEY_ALGORITHMS, Key, key_of_pem, key_of_secret
 from mylist.auth.remote_keys import RemoteKeys
 from mylist.config.settings import Settings
-from mylist.domain.errors import InvalidTokenError, UnknownKeyError
-from mylist.domain.user_id import USER_ID
+from mylist.domain.errors import InvalidTokenError, KeysUnavailableError, UnknownKeyError
 
 MAX_REMEMBERED_TOKENS = 20_000
+MAX_TRIED_KEYS = 10
 _FORM = re.compile(rb"[\w-]+\.[\w-]+\.[\w-]+")
 _MALFORMED = "The token is malformed"
-_EXPIRED = "The token has expired"
-_NO_USER = "The token names no user, or one that cannot be"
-_REASONS: dict[type[PyJWTError], str] = {
-    ExpiredSignatureError: _EXPIRED,
-    ImmatureSignatureError: "The token is not valid yet",
-    InvalidAudienceError: "The token is for another audience",
-    InvalidIssuerError: "The token is from another issuer",
-    InvalidSignatureError: "The signature of the token is wrong",
-    InvalidSubjectError: _NO_USER,
-    MissingRequiredClaimError: "The token lacks a claim",
-}
+_WRONG_SIGNATURE = "The signature of the token is wrong"
+_jws = PyJWS()
 
 
 class Tokens:
@@ -62,7 +47,8 @@ class Tokens:
 
         Raises:
             InvalidTokenError: the token is not valid.
-            UnknownKeyError: no known key fits the token; newer keys may.
+            UnknownKeyError: no known key verifies the token; newer keys may.
+            KeysUnavailableError: there are no keys.
         """
         try:
             encoded = token.encode("ascii")
@@ -76,7 +62,7 @@ class Tokens:
             user_id, expires_at = remembered
             if time.time() >= expires_at:
                 del self._remembered[digest]
-                raise InvalidTokenError(_EXPIRED)
+                raise InvalidTokenError(expired())
             self._remembered.move_to_end(digest)
             return user_id
         verified = self._verify(encoded)
@@ -90,31 +76,52 @@ class Tokens:
         if not _FORM.fullmatch(token):
             raise InvalidTokenError(_MALFORMED)
         settings = self._settings
-        try:
-            key = self._key_for(jwt.get_unverified_header(token))
-            claims = jwt.decode(
-                token,
-                key.material,
-                algorithms=key.algorithms,
-                audience=settings.jwt_audience or None,
-                issuer=settings.jwt_issuer or None,
-                leeway=settings.jwt_leeway,
-                options={"require": ["exp"], "verify_aud": bool(settings.jwt_audience)},
-            )
-        except PyJWTError as error:
-            raise InvalidTokenError(_REASONS.get(type(error), _MALFORMED)) from None
-        except (ValueError, RecursionError):  # that the library does not turn into its own
-            raise InvalidTokenError(_MALFORMED) from None
-        user_id = claims.get(settings.jwt_user_claim)
-        if not isinstance(user_id, str) or not USER_ID.fullmatch(user_id):
-            raise InvalidTokenError(_NO_USER)
-        return user_id, int(claims["exp"]) + settings.jwt_leeway
+        claims = self._claims_of(token)
+        expires_at = expiry_of(claims, now=time.time(), leeway=settings.jwt_leeway)
+        check_audience(claims, settings.jwt_audiences)
+        check_issuer(claims, settings.jwt_issuers)
+        return user_of(claims, settings.jwt_user_claim), expires_at
 
-    def _key_for(self, header: dict[str, object]) -> Key:
-        fitting = [key for key in self.source.keys if key.fits(header.get("kid"), header.get("alg"))]
-        if len(fitting) != 1:
-            raise UnknownKeyError
-        return fitting[0]
+    def _claims_of(self, token: bytes) -> dict[str, object]:
+        """Return the claims of a token, whose signature is verified by this."""
+        try:
+            header = _jws.get_unverified_header(token)
+            claims = json.loads(self._verified_payload(token, header.get("kid"), header.get("alg")))
+        except (PyJWTError, ValueError, RecursionError):
+            raise InvalidTokenError(_MALFORMED) from None
+        if not isinstance(claims, dict):
+            raise InvalidTokenError(_MALFORMED)
+        return claims
+
+    def _verified_payload(self, token: bytes, key_id: object, algorithm: object) -> bytes:
+        """Return the payload of a token that one of the keys verifies."""
+        for key in self._candidates(key_id, algorithm):
+            try:
+                payload: bytes = _jws.decode(token, key.material, algorithms=key.algorithms)
+            except InvalidSignatureError:
+                continue
+            return payload
+        if key_id is not None and any(key.key_id == key_id for key in self.source.keys):
+            raise InvalidTokenError(_WRONG_SIGNATURE)
+        raise UnknownKeyError(_WRONG_SIGNATURE)
+
+    def _candidates(self, key_id: object, algorithm: object) -> list[Key]:
+        """Return the keys that a token may be signed with, those of its very name first."""
+        if not self.source.keys:
+            raise KeysUnavailableError
+        named = [key for key in self.source.keys if key.is_named(key_id)]
+        fitting = [key for key in named if algorithm in key.algorithms]
+        if fitting:
+            return sorted(fitting, key=lambda key: key.key_id != key_id)[:MAX_TRIED_KEYS]
+        exactly = [key for key in named if key_id is not None and key.key_id == key_id]
+        if exactly or algorithm not in PUBLIC_KEY_ALGORITHMS:
+            raise InvalidTokenError(_not_accepted(exactly or named or self.source.keys))
+        raise UnknownKeyError(_not_accepted(named)) if named else UnknownKeyError
+
+
+def _not_accepted(keys: Iterable[Key]) -> str:
+    accepted = dict.fromkeys(algorithm for key in keys for algorithm in key.algorithms)
+    return f"The token is signed by an algorithm that is not accepted, expected {' or '.join(accepted)}"
 
 
 def tokens_of(settings: Settings) -> Tokens:

@@ -25,6 +25,12 @@ _MAX_CONNECTIONS = 64
 
 def connect(settings: Settings) -> Topology:
     """Make the clients; they connect when first used, and belong to the event loop that runs then."""
+    topology = _topology(settings)
+    topology.needs_epochs = settings.cache_strict
+    return topology
+
+
+def _topology(settings: Settings) -> Topology:
     if settings.redis_url:
         url = parse_redis_url(settings.redis_url)
     else:

@@ -5,16 +5,35 @@ the protocol allows for that.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from mylist.background import spawn
 from mylist.cache import cached_value, scripts
 from mylist.cache.cached_value import EPOCH_BYTES
 from mylist.cache.redis_operation import redis_operation
-from mylist.cache.topology.base import REDIS_ERRORS, Primary, Topology
+from mylist.cache.topology.base import Primary, Topology, name_of
 from mylist.cache.topology.command_router import Router
+from mylist.domain.errors import CacheUnavailableError
 
 # Of all heartbeats of all processes, one really writes in this time.
 _PROBE_LIFETIME_MS = 10_000
+
+
+class SomePrimariesAwayError(CacheUnavailableError):
+    """Some primaries of a Cluster do not answer, and the others do.
+
+    Attributes:
+        failures: why each of them did not.
+        answered: the others.
+    """
+
+    def __init__(self, failures: Mapping[Primary, Exception], answered: Sequence[Primary]) -> None:
+        super().__init__()
+        self.failures = failures
+        self.answered = answered
 
 
 class CacheCommands:
@@ -30,19 +49,62 @@ class CacheCommands:
     def __init__(self, topology: Topology) -> None:
         self.topology = topology
         self.router = Router(topology)
+        self._suspecting: asyncio.Task[None] | None = None
+        self._unanswered: dict[Primary, asyncio.Task[None]] = {}
+        self._silent: set[Primary] = set()
 
     async def ping(self) -> None:
-        """Check that every primary answers, and would take a fence."""
+        """Check that every primary answers, and would take a fence.
+
+        Raises:
+            SomePrimariesAwayError: not every one does; else as all coroutines here.
+        """
         with redis_operation("heartbeat"):
             await self.topology.watch()
-            try:
-                await asyncio.gather(*map(self._ping, self.topology.all))
-            except REDIS_ERRORS:
+            primaries = self.topology.all
+            failures = await self._ask(primaries)
+            if not failures:
+                return
+            first = next(iter(failures.values()))
+            if len(failures) == len(primaries):
                 await self.topology.suspect()
-                raise
+                raise first
+            # The others are asked again meanwhile: who does not answer holds up nobody.
+            if self._suspecting is None or self._suspecting.done():
+                self._suspecting = spawn(self.topology.suspect())
+            raise SomePrimariesAwayError(failures, [each for each in primaries if each not in failures]) from first
+
+    async def _ask(self, primaries: Sequence[Primary]) -> dict[Primary, Exception]:
+        """Ask each primary for a heartbeat; return why some of them have not answered.
+
+        Wait for those that did not time out last, or for all if all did: one that is silent delays nobody's heartbeat.
+        """
+        late = {primary: asked for primary, asked in self._unanswered.items() if primary in primaries}
+        asked = {primary: late.get(primary) or spawn(self._ping(primary)) for primary in primaries}
+        prompt = [each for primary, each in asked.items() if primary not in self._silent]
+        if asked:
+            await asyncio.wait(prompt or asked.values())
+        failures: dict[Primary, Exception] = {}
+        for primary, answer in asked.items():
+            if not answer.done():
+                failures[primary] = RedisTimeoutError(f"{name_of(primary.client)} does not answer")
+            elif error := answer.exception():
+                failures[primary] = error if isinstance(error, Exception) else RedisError(repr(error))
+            elif primary in late:  # its answer is to an earlier heartbeat; it is waited for at the next
+                failures[primary] = RedisTimeoutError(f"{name_of(primary.client)} answers too late")
+        self._unanswered = {primary: each for primary, each in asked.items() if not each.done()}
+        self._silent = {primary for primary in failures if _is_silent(asked[primary])}
+        return failures
 
     async def _ping(self, primary: Primary) -> None:
-        primary.learn(await self.router.run(primary, scripts.heartbeat(primary.probe, _PROBE_LIFETIME_MS)))
+        call = self.router.run(primary, scripts.heartbeat(primary.probe, _PROBE_LIFETIME_MS))
+        if not primary.is_asked_apart:
+            info = await call
+        else:
+            info = b"".join(await asyncio.gather(call, primary.ask()))
+        if not info:
+            info = await primary.ask()
+        primary.learn(info)
 
     def new_lease(self, key: str) -> bytes:
         """Draw a read lease for a key, of the epoch of its primary."""
@@ -92,4 +154,11 @@ class CacheCommands:
 
     async def close(self) -> None:
         """Close every connection."""
+        going_on = [*self._unanswered.values(), *([self._suspecting] if self._suspecting else [])]
+        if going_on:
+            await asyncio.wait(going_on)
         await self.topology.close()
+
+
+def _is_silent(asked: asyncio.Task[None]) -> bool:
+    return not asked.done() or isinstance(asked.exception(), TimeoutError | RedisTimeoutError)

@@ -84,7 +84,7 @@ class FreshnessAudit:
             result = "undecided"
         metrics.FRESHNESS_CHECKS[result].inc()
         if result == "stale":
-            _logger.error("The cached list of user %s is not what MongoDB has", user_id)
+            _logger.error("A cached list is not what MongoDB has")
 
     async def _compare(self, user_id: str, served: bytes) -> str:
         if (await self._load(user_id)).data.startswith(served):

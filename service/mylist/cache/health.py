@@ -22,18 +22,24 @@ heartbeat is valid for a limited time only, and the processes that know of the n
 
     PRIMARY_KNOWN a process may end writes at a primary for this long after a heartbeat confirmed it
   < GRACE         after another was found, until a list from there is trusted
+
+In a Cluster all of this holds for the lists of each primary by itself, as a list is on one of them. So when some are
+away the lists of the others are still cached, if a majority of the primaries answers: a process that is cut off with a
+few of them might be cut off with one that was replaced. A primary that gets a slot is trusted no sooner than the one
+that had it would be: a process may have written there without a fence.
 """
 
 import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from enum import Enum
 
-from mylist.cache.commands import CacheCommands
+from mylist.cache.commands import CacheCommands, SomePrimariesAwayError
 from mylist.cache.pending_invalidations import PendingInvalidations
+from mylist.cache.topology.base import Primary
 from mylist.config.redis_timing import (
     DOUBT_AFTER_S,
     DOWN_AFTER_S,
@@ -43,7 +49,6 @@ from mylist.config.redis_timing import (
     MIN_FAILURES,
     PRIMARY_KNOWN_S,
 )
-from mylist.domain.errors import CacheUnavailableError
 
 _logger = logging.getLogger(__name__)
 
@@ -57,6 +62,63 @@ class RedisState(Enum):
     DOWN = "down"
 
 
+class _Watch:
+    """What the heartbeats say of one primary, or of all of them together.
+
+    Attributes:
+        state: the conclusion.
+        generation: of the topology at the last answer.
+        last_answered: when the last heartbeat was sent that was answered.
+        trusted_from: when the grace ends.
+        failures: heartbeats that failed in a row.
+    """
+
+    def __init__(self, clock: Callable[[], float], generation: int) -> None:
+        self._clock = clock
+        self._failing_since = 0.0
+        self.failures = 0
+        self.generation = generation
+        self.last_answered = -math.inf
+        self.trusted_from = math.inf
+        # A process that starts in an outage cannot know what others owe, so it begins like one that saw it.
+        self.state = RedisState.RECOVERING
+
+    def answered_within(self, seconds: float) -> bool:
+        """Return whether a heartbeat was answered that was sent so recently."""
+        return self._clock() - self.last_answered <= seconds
+
+    def note_answer(self, sent: float, generation: int) -> None:
+        """Take note of a heartbeat that was answered."""
+        self.failures = 0
+        # A new generation is like an outage that was over before it was noticed: other processes may still talk to the
+        # old primary, and fence there.
+        lost_sight = sent - self.last_answered > DOUBT_AFTER_S or generation != self.generation
+        self.generation = generation
+        self.last_answered = sent
+        if lost_sight:
+            self.trusted_from = self._clock() + GRACE_S
+            # From here on writes are fenced again, so that nothing is added to what is pending while it is delivered.
+            self.state = RedisState.RECOVERING
+        elif self._clock() >= self.trusted_from:
+            self.state = RedisState.UP
+
+    def distrust_until(self, moment: float) -> None:
+        """Extend the grace, if it ends sooner."""
+        if moment > max(self.trusted_from, self._clock()):
+            self.trusted_from = moment
+            if self.state is RedisState.UP:
+                self.state = RedisState.RECOVERING
+
+    def note_failure(self, sent: float) -> None:
+        """Take note of a heartbeat that failed."""
+        if not self.failures:
+            self._failing_since = sent
+        self.failures += 1
+        # By the clock alone, a process that was held up for long would take its own pause for an outage.
+        if self.failures >= MIN_FAILURES and self._clock() - self._failing_since > DOWN_AFTER_S:
+            self.state = RedisState.DOWN
+
+
 class RedisHealth:
     """Watches Redis by heartbeats, and delivers pending invalidations when it is back.
 
@@ -67,7 +129,6 @@ class RedisHealth:
         clock: monotonic seconds.
 
     Attributes:
-        state: what the heartbeats say.
         pending: the invalidations that wait for Redis.
     """
 
@@ -81,43 +142,66 @@ class RedisHealth:
     ) -> None:
         self._commands = commands
         self._topology = commands.topology
+        self._topology.note_moved = self._note_moved
         self._name = name
         self._clock = clock
-        self._last_answered = -math.inf
-        self._generation = self._topology.generation
         self._failovers = self._topology.failovers
         self._handover_ends = -math.inf
-        self._failures = 0
-        self._failing_since = 0.0
-        self._trusted_from = math.inf
+        self._whole = _Watch(clock, self._topology.generation)
+        self._parts: dict[Primary, _Watch] = {}
         self.pending = PendingInvalidations(forget_after=forget_after, clock=clock)
-        # A process that starts in an outage cannot know what others owe, so it begins like one that saw it.
-        self.state = RedisState.RECOVERING
 
     @property
-    def is_available(self) -> bool:
-        """Whether it makes sense to ask Redis."""
-        return self.state is not RedisState.DOWN
+    def state(self) -> RedisState:
+        """What the heartbeats say of all primaries: the worst of any."""
+        return self._whole.state
 
     @property
     def is_trusted(self) -> bool:
-        """Whether a list that Redis holds may be served."""
+        """Whether any list that Redis holds may be served."""
+        whole = self._whole
         return (
-            self.state is RedisState.UP
+            whole.state is RedisState.UP
             and not self.pending.by_key
-            and self._clock() - self._last_answered <= DOUBT_AFTER_S
-            and self._topology.generation == self._generation
+            and self._clock() - whole.last_answered <= DOUBT_AFTER_S  # every cached read comes by here
+            and self._topology.generation == whole.generation
         )
+
+    def trusts(self, key: str) -> bool:
+        """Return whether a list may be served that is at a primary which answers while others do not."""
+        part = self._part_of(key)
+        return (
+            part is not None
+            and part.state is RedisState.UP
+            and key not in self.pending.by_key
+            and part.answered_within(DOUBT_AFTER_S)
+            and self._majority_answered_within(DOUBT_AFTER_S)
+            and self._topology.generation == part.generation
+        )
+
+    def is_available(self, key: str) -> bool:
+        """Return whether it makes sense to ask Redis for a key."""
+        if self._whole.state is not RedisState.DOWN:
+            return True
+        part = self._part_of(key)
+        down = sum(each.state is RedisState.DOWN for each in self._parts.values())
+        return part is not None and part.state is not RedisState.DOWN and 2 * down < len(self._parts)
 
     @property
     def is_current(self) -> bool:
         """Whether Redis has answered so recently that what it holds is what other processes see."""
-        return self._clock() - self._last_answered <= DOUBT_AFTER_S
+        return self._whole.answered_within(DOUBT_AFTER_S)
 
-    @property
-    def knows_primary(self) -> bool:
-        """Whether a write may end at the server that this process takes for the primary."""
-        return self._clock() - self._last_answered <= PRIMARY_KNOWN_S
+    def knows_primary(self, key: str) -> bool:
+        """Return whether a write may end at the server that this process takes for the primary of a key."""
+        if self._whole.answered_within(PRIMARY_KNOWN_S):
+            return True
+        part = self._part_of(key)
+        return (
+            part is not None
+            and part.answered_within(PRIMARY_KNOWN_S)
+            and self._majority_answered_within(PRIMARY_KNOWN_S)
+        )
 
     @property
     def generation(self) -> int:
@@ -138,55 +222,76 @@ class RedisHealth:
             await asyncio.sleep(HEARTBEAT_INTERVAL_S)
 
     async def heartbeat(self) -> None:
-        """Ask Redis once, conclude its state, and deliver what is pending if it answers."""
+        """Ask Redis once, conclude its state, and deliver what is pending if it answers.
+
+        Whatever fails, Redis is not available then: this process goes on without it.
+        """
         sent = self._clock()
-        reason: BaseException | None
+        asked, generation = self._topology.all, self._topology.generation
+        answered: Sequence[Primary] = ()
+        failures: Mapping[Primary, Exception] = {}
+        reason: BaseException | None = None
         try:
             await self._commands.ping()
-            reason = TimeoutError("it answers too late") if self._clock() - sent > DOUBT_AFTER_S else None
-        except CacheUnavailableError as error:
-            reason = error.__cause__ or error
+            # A new generation begins when the primaries are others: then it is not known which of them were asked.
+            answered = asked if self._topology.generation == generation else ()
+        except SomePrimariesAwayError as error:
+            answered, failures, reason = error.answered, error.failures, error.__cause__
+        except Exception as error:  # noqa: BLE001 - a driver may raise anything
+            failures, reason = dict.fromkeys(self._topology.all, error), error.__cause__ or error
+        if self._clock() - sent > DOUBT_AFTER_S:
+            late = TimeoutError("it answers too late")
+            answered, failures, reason = (), dict.fromkeys(self._topology.all, late), reason or late
         self._note_failovers()
+        before = self._whole.state
         if reason:
-            self._note_failure(sent, reason)
-            return
-        self._note_answer(sent)
-        with suppress(CacheUnavailableError):  # then it stays pending, and nothing is trusted
-            await self.pending.deliver(self._commands.lift_fences)
+            self._whole.note_failure(sent)
+            self.pending.forget_expired()
+        else:
+            self._whole.note_answer(sent, self._topology.generation)
+        if self._topology.sharded:
+            self._note_parts(sent, answered, failures)
+        if self._whole.state is not before:
+            self._log(reason, failures)
+        if not reason or 2 * len(failures) < len(self._topology.all):
+            with suppress(Exception):  # then it stays pending, and nothing is trusted
+                await self.pending.deliver(
+                    self._commands.lift_fences, of=lambda key: self._topology.owner(key) not in failures
+                )
 
-    def _note_answer(self, sent: float) -> None:
-        self._failures = 0
+    def _note_parts(self, sent: float, answered: Sequence[Primary], failures: Mapping[Primary, Exception]) -> None:
         generation = self._topology.generation
-        # A new generation is like an outage that was over before it was noticed: other processes may still talk to the
-        # old primary, and fence there.
-        lost_sight = sent - self._last_answered > DOUBT_AFTER_S or generation != self._generation
-        self._generation = generation
-        self._last_answered = sent
-        if lost_sight:
-            self._trusted_from = self._clock() + GRACE_S
-            # From here on writes are fenced again, so that nothing is added to what is pending while it is delivered.
-            self._enter(RedisState.RECOVERING)
-        elif self._clock() >= self._trusted_from:
-            self._enter(RedisState.UP)
+        self._parts = {
+            primary: self._parts.get(primary) or _Watch(self._clock, generation) for primary in self._topology.all
+        }
+        for primary, part in self._parts.items():
+            if primary in failures:
+                part.note_failure(sent)
+            elif primary in answered:
+                part.note_answer(sent, generation)
 
-    def _note_failure(self, sent: float, reason: BaseException) -> None:
-        if not self._failures:
-            self._failing_since = sent
-        self._failures += 1
-        # By the clock alone, a process that was held up for long would take its own pause for an outage.
-        if self._failures >= MIN_FAILURES and self._clock() - self._failing_since > DOWN_AFTER_S:
-            self._enter(RedisState.DOWN, reason)
-        self.pending.forget_expired()
+    def _part_of(self, key: str) -> _Watch | None:
+        """Return what is known of the primary of a key by itself; None where there is one for all keys."""
+        owner = self._topology.owner(key) if self._parts else None
+        return self._parts.get(owner) if owner else None
+
+    def _majority_answered_within(self, seconds: float) -> bool:
+        return 2 * sum(part.answered_within(seconds) for part in self._parts.values()) > len(self._parts)
+
+    def _note_moved(self, former: Primary | None, owner: Primary) -> None:
+        """Trust the owner of a slot no sooner than its former one would be."""
+        part, was = self._parts.get(owner), self._parts.get(former) if former else None
+        if part:
+            part.distrust_until(was.trusted_from if was and not was.failures else self._clock() + GRACE_S)
 
     def _note_failovers(self) -> None:
         if self._failovers != self._topology.failovers:
             self._failovers = self._topology.failovers
             self._handover_ends = self._clock() + HANDOVER_S
 
-    def _enter(self, state: RedisState, reason: BaseException | None = None) -> None:
-        if state is self.state:
-            return
+    def _log(self, reason: BaseException | None, failures: Mapping[Primary, Exception]) -> None:
+        state, primaries = self._whole.state, len(self._topology.all)
+        which = f"lists of {len(failures)} of its {primaries} primaries" if 0 < len(failures) < primaries else "lists"
+        hint = f": {str(reason) or repr(reason)}; {which} come from MongoDB until it is mended" if reason else ""
         level = logging.WARNING if state is RedisState.DOWN else logging.INFO
-        hint = f": {reason}; lists come from MongoDB until it is mended" if reason else ""
         _logger.log(level, "%s is %s%s", self._name, state.value, hint)
-        self.state = state

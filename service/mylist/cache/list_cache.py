@@ -34,6 +34,7 @@ from mylist.domain.cache_result import CacheResult
 from mylist.domain.errors import CacheUnavailableError, ListFullError, OutcomeUnknownError
 from mylist.domain.packed_list import LIST_TAG, PackedList, UnreadableListError, packed_size
 from mylist.telemetry import metrics
+from mylist.telemetry.line_limit import LineLimit
 
 _TTL_SPREAD = 0.1
 MAX_TTL_FACTOR = 1 + _TTL_SPREAD
@@ -41,6 +42,7 @@ MAX_TTL_FACTOR = 1 + _TTL_SPREAD
 _FENCE_RETRY_INTERVAL_S = 0.05
 
 _logger = logging.getLogger(__name__)
+_unreadable_lines = LineLimit(1, period_s=60)
 
 
 class ListCache:
@@ -91,9 +93,9 @@ class ListCache:
 
         Raises whatever `load` raises when the list has to be loaded.
         """
-        if not self._health.is_trusted:
-            return await self._loads.load(user_id), CacheResult.BYPASSED
         key = _key(user_id)
+        if not self._health.is_trusted and not self._health.trusts(key):
+            return await self._loads.load(user_id), CacheResult.BYPASSED
         try:
             held = await self._reads.get(key, None if max_items is None else packed_size(max_items))
             if held is None:
@@ -105,7 +107,8 @@ class ListCache:
         try:
             packed_list = PackedList(held, max_items=max_items)
         except UnreadableListError as error:
-            _logger.warning("Cached list of user %s cannot be read: %s", user_id, error)
+            if _unreadable_lines.allows():
+                _logger.warning("A cached list cannot be read: %s", error)
             return await self._loads.load(user_id), CacheResult.BYPASSED
         self._hits_to_audit -= 1
         if self._hits_to_audit <= 0:
@@ -198,7 +201,7 @@ class ListCache:
 
     async def _place_fence(self, key: str, nonce: bytes, max_items: int) -> int | None:
         deadline = time.monotonic() + FENCE_PATIENCE_S
-        while self._health.is_available:
+        while self._health.is_available(key):
             try:
                 cached = await self._commands.place_fence(
                     key, nonce, lifetime_ms=self._fence_lifetime_ms, max_items=max_items
@@ -226,12 +229,12 @@ class ListCache:
     async def _run_or_owe(self, command: Callable[[], Awaitable[object]], key: str, nonce: bytes) -> bool:
         """Run a command that ends a write; return whether it certainly ran where everybody looks, else owe it."""
         deadline = time.monotonic() + FENCE_PATIENCE_S
-        while self._health.is_available and time.monotonic() < deadline:
+        while self._health.is_available(key) and time.monotonic() < deadline:
             generation = self._health.generation
             with suppress(CacheUnavailableError):
                 await command()
                 # A process that was held up for long may have run it where nobody looks any more.
-                if self._health.knows_primary and self._health.generation == generation:
+                if self._health.knows_primary(key) and self._health.generation == generation:
                     return True
             await asyncio.sleep(_FENCE_RETRY_INTERVAL_S)
         self._health.pending.add(key, nonce)

@@ -41,10 +41,22 @@ class PendingInvalidations:
         nonces.add(nonce)
         self.by_key[key] = nonces, self._clock()
 
-    async def deliver(self, lift_fences: Callable[[Sequence[tuple[str, bytes]]], Awaitable[None]]) -> None:
-        """Deliver all, in batches of many keys; raise what `lift_fences` raises, and keep what it was called with."""
-        while self.by_key:
-            batch = [(key, tuple(nonces)) for key, (nonces, _) in islice(self.by_key.items(), _MAX_KEYS_PER_DELIVERY)]
+    async def deliver(
+        self,
+        lift_fences: Callable[[Sequence[tuple[str, bytes]]], Awaitable[None]],
+        *,
+        of: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        """Deliver those of some keys, by default all, in batches of many keys.
+
+        Raise what `lift_fences` raises, and keep what it was called with.
+        """
+        while batch := [
+            (key, tuple(nonces))
+            for key, (nonces, _) in islice(
+                filter(lambda item: of(item[0]), self.by_key.items()), _MAX_KEYS_PER_DELIVERY
+            )
+        ]:
             await lift_fences([(key, nonce) for key, nonces in batch for nonce in nonces])
             for key, delivered in batch:
                 nonces, _ = self.by_key[key]

@@ -116,7 +116,7 @@ LIFT_FENCE = _load("lift_fence")
 
 @_runs(HEARTBEAT)
 def heartbeat(key: str, lifetime_ms: int) -> ScriptCall:
-    """Write `key`, which belongs to no user; returns what INFO says of the replication."""
+    """Write `key`, which belongs to no user; returns what INFO says of the replication, if anything."""
     return HEARTBEAT(key, lifetime_ms)
 
 

@@ -1,5 +1,6 @@
 """The API as a client sees it: a method for each route, and one error for every failure."""
 
+import base64
 from collections.abc import Sequence
 from typing import Any, Generic, Self, TypedDict, TypeVar
 from urllib.parse import quote
@@ -92,13 +93,15 @@ class Client:
     """One user's list on a running service, as a context manager. Every method raises ClientError."""
 
     def __init__(self, url: str, user_id: str, token: str) -> None:
-        """Prepare requests; nothing is sent yet. No token is sent when it is empty.
+        """Prepare requests; nothing is sent yet. No token is sent when it is empty, and no user either.
 
         Raises:
             UnusableError: the URL, the token, or the proxy or certificates that the environment names cannot be used.
         """
         self._url = _usable(url)
-        headers = {"user-id": user_id, "user-agent": f"mylist/{__version__}"}
+        headers = {"user-agent": f"mylist/{__version__}"}
+        if user_id:
+            headers["user-id"] = user_id
         if token:
             if not token.isascii() or not token.isprintable():
                 raise UnusableError("MYLIST_TOKEN holds characters that a header cannot carry")
@@ -116,6 +119,12 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self._http.close()
+
+    def identifies_by_token(self) -> bool:
+        """Return whether the service itself takes the user from the token: then its answers vary with that."""
+        answer = self._send("GET", "limits")
+        named = answer.headers.get("vary", "").lower().split(",")
+        return "authorization" in map(str.strip, named)
 
     def page(self, number: int, size: int | None) -> Page:
         """Return a page of the list, newest first; of the service's default size when `size` is None."""
@@ -164,15 +173,7 @@ class Client:
         changes: bool = False,
         **request: Any,  # noqa: ANN401 - as httpx declares it
     ) -> _T:
-        try:
-            answer = self._http.request(method, f"/api/mylist/{path}", **request)
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            reason = plain(str(error)) or f"no connection within {_CONNECT_TIMEOUT_S} s"
-            raise ClientError(f"no service answers at {self._url}: {reason}") from error
-        except httpx.HTTPError as error:
-            reason = f"nothing within {_READ_TIMEOUT_S} s" if isinstance(error, httpx.TimeoutException) else str(error)
-            doubt = "; the list may have been changed or not, look at it" if changes else ""
-            raise ClientError(f"no answer from {self._url}: {plain(reason)}{doubt}") from error
+        answer = self._send(method, path, changes=changes, **request)
         try:
             if answer.is_success:
                 return msgspec.json.decode(answer.content, type=form)
@@ -183,6 +184,37 @@ class Client:
                 f"{self._url} answers {plain(status)}, but not as My List does; is the URL right?"
             ) from error
         raise _refusal(answer, failure)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        changes: bool = False,
+        **request: Any,  # noqa: ANN401 - as httpx declares it
+    ) -> httpx.Response:
+        try:
+            return self._http.request(method, f"/api/mylist/{path}", **request)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            reason = plain(str(error)) or f"no connection within {_CONNECT_TIMEOUT_S} s"
+            raise ClientError(f"no service answers at {self._url}: {reason}") from error
+        except httpx.HTTPError as error:
+            reason = f"nothing within {_READ_TIMEOUT_S} s" if isinstance(error, httpx.TimeoutException) else str(error)
+            doubt = "; the list may have been changed or not, look at it" if changes else ""
+            raise ClientError(f"no answer from {self._url}: {plain(reason)}{doubt}") from error
+
+
+def user_of_token(token: str, claim: str) -> str | None:
+    """Return the user that a JSON Web Token names, which is not verified; None if it cannot be read."""
+    try:
+        _, payload, _ = token.split(".")
+        claims = msgspec.json.decode(base64.urlsafe_b64decode(f"{payload}=="), type=dict[str, Any])
+    except (ValueError, RecursionError):
+        return None
+    named = claims.get(claim)
+    if isinstance(named, bool) or not isinstance(named, str | int):
+        return None
+    return str(named)
 
 
 def _usable(given: str) -> httpx.URL:

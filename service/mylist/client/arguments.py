@@ -11,7 +11,8 @@ _TYPES = ("movie", "tvshow")
 _EPILOG = """\
 environment:
   MYLIST_URL    where the service is, unless --url says so
-  MYLIST_TOKEN  sent as Authorization: Bearer, to a service or gateway that asks for one
+  MYLIST_TOKEN  sent as Authorization: Bearer, to a service or gateway that asks for one; to a service that takes
+                the user from it, --user may be left out
 
 On a terminal the answer is a table, elsewhere it is JSON.
 """
@@ -30,7 +31,8 @@ def define(add: Callable[[str, str], argparse.ArgumentParser], run: Callable[[ar
         parser.formatter_class = argparse.RawDescriptionHelpFormatter
         parser.epilog = _EPILOG
         parser.set_defaults(command=run, ask=name)
-        parser.add_argument("--user", type=_id, required=True, metavar="ID", help="whose list it is")
+        has_token = bool(os.environ.get("MYLIST_TOKEN", "").strip())
+        parser.add_argument("--user", type=_id, required=not has_token, metavar="ID", help="whose list it is")
         default = os.environ.get("MYLIST_URL") or DEFAULT_URL
         parser.add_argument("--url", default=default, help=f"where the service is (default {DEFAULT_URL})")
         form = parser.add_mutually_exclusive_group()

@@ -7,20 +7,38 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from mylist.client.api import Client, ClientError, ListedItem
-from mylist.client.terminal import table
+from mylist.client.api import Client, ClientError, ListedItem, UnusableError, user_of_token
+from mylist.client.terminal import plain, table
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the subcommand that `arguments.ask` names.
 
     Raises:
-        UnusableError: as `Client`; nothing was sent.
+        UnusableError: as `Client`, or the token names another user than `--user`; nothing was asked or changed.
         ClientError: a request failed; of several items, the message has a line for each that failed.
     """
     token = os.environ.get("MYLIST_TOKEN", "").strip()
-    with Client(arguments.url, arguments.user, token) as client:
+    with Client(arguments.url, arguments.user or "", token) as client:
+        if token and arguments.user:
+            _refuse_other_user(client, token, arguments.user)
         _COMMANDS[arguments.ask](client, arguments)
+
+
+def _refuse_other_user(client: Client, token: str, user_id: str) -> None:
+    """Refuse to show or change a list of somebody else than `--user` says.
+
+    A gateway may want a token of whoever asks and pass `--user` on. A service that verifies tokens itself does not look
+    at `--user`.
+    """
+    if not client.identifies_by_token():
+        return
+    named = user_of_token(token, os.environ.get("JWT_USER_CLAIM", "").strip() or "sub")
+    if named != user_id:
+        whose = "cannot be read here" if named is None else f"names {plain(named)!r}"
+        raise UnusableError(
+            f"--user is {user_id!r}, but the service takes the user from MYLIST_TOKEN, which {whose}; leave --user out"
+        )
 
 
 def _list(client: Client, arguments: argparse.Namespace) -> None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-    PublicKey = RSAPublicKey | EllipticCurvePublicKey
+    PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 
 MIN_RSA_BITS = 2048
 CURVES = ("secp256r1", "secp384r1", "secp521r1")
@@ -44,8 +45,11 @@ def accepted(key: object) -> "PublicKey":
     from cryptography.hazmat.primitives.asymmetric.ec import (  # noqa: PLC0415 - see the module's docstring
         EllipticCurvePublicKey,
     )
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey  # noqa: PLC0415
 
+    if isinstance(key, Ed25519PublicKey):
+        return key
     if isinstance(key, RSAPublicKey) and key.key_size >= MIN_RSA_BITS:
         return key
     if isinstance(key, EllipticCurvePublicKey) and key.curve.name in CURVES:

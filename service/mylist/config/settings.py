@@ -10,16 +10,18 @@ import builtins
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cache
-from pathlib import Path
+from ipaddress import ip_address
 from typing import Annotated, Any, Literal, Self, get_args, get_type_hints
 from urllib.parse import urlsplit
 
 import msgspec
-from dotenv import dotenv_values
 from msgspec import Meta
 
+from mylist.config import env_file
+from mylist.config.browser_policy import ANY_ORIGIN, UnusableOriginError, parse_hsts, parse_origins
 from mylist.config.public_key import read_pem
 from mylist.config.redis_timing import DEFAULT_REDIS_TIMEOUT_S, max_redis_timeout
 from mylist.config.redis_url import SCHEMES, RedisKind, RedisUrlError, parse_redis_url
@@ -27,6 +29,7 @@ from mylist.domain.articles import Language
 
 _MASK = "********"
 _MIN_SECRET_BYTES = 32  # of a secret for HS256 (RFC 7518, section 3.2)
+_HOST_NAME = re.compile(r"[^\W_](?:[\w-]*\w)?(?:\.\w(?:[\w-]*\w)?)*\.?")
 _TOKEN_KEYS = ("jwt_secret", "jwt_public_key", "jwt_jwks_url")
 
 
@@ -52,7 +55,8 @@ class _Text:
 def _url(*schemes: str, check: Callable[[str], object] = lambda _: None) -> _Text:
     def parse(raw: str) -> str:
         parts = urlsplit(raw)
-        if parts.scheme not in schemes or not (parts.netloc or parts.path):
+        hosts = parts.netloc.rpartition("@")[2]
+        if parts.scheme not in schemes or not (parts.netloc or parts.path) or re.search(r"\s", hosts):
             raise ValueError
         check(raw)
         return raw
@@ -73,15 +77,38 @@ def _public_key(raw: str) -> str:
 
 
 def _with_host(url: str) -> None:
-    if not urlsplit(url).hostname:
+    parts = urlsplit(url)
+    if not parts.hostname or parts.port == 0 or re.search(r"\s", parts.path):
         raise ValueError
+    _host(parts.hostname)
+
+
+def _host(raw: str) -> str:
+    if not _HOST_NAME.fullmatch(raw):
+        ip_address(raw)
+    return raw
+
+
+def _listed(raw: str) -> tuple[str, ...]:
+    return tuple(each.strip() for each in raw.split(","))
+
+
+def _full_list(raw: str) -> str:
+    members = _listed(raw)
+    if not all(members):
+        raise ValueError
+    return ",".join(members)
+
+
+def _origins(raw: str) -> str:
+    return ",".join(parse_origins(raw))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The settings in force. Durations are in seconds, sizes in the unit that their meaning names."""
 
-    host: Annotated[str, "Address to listen on.", _Text(accepts="an IP address or host name")] = "0.0.0.0"  # noqa: S104 - a container serves on all its interfaces
+    host: Annotated[str, "Address to listen on.", _Text(accepts="an IP address or host name", parse=_host)] = "0.0.0.0"  # noqa: S104 - a container serves on all its interfaces
     port: Annotated[int, "TCP port to listen on.", Meta(ge=1, le=65535)] = 3000
     app_env: Annotated[
         Literal["development", "test", "staging", "production"],
@@ -101,11 +128,11 @@ class Settings:
     )
     mongodb_pool_size: Annotated[
         int,
-        "Maximum of connections to MongoDB and of concurrent operations; requests beyond it get 503.",
+        "Maximum of connections to MongoDB and of concurrent operations; those beyond it wait a moment, then get 503.",
         Meta(ge=1, le=1000),
     ] = 100
 
-    redis_host: Annotated[str, "Redis host.", _Text(accepts="an IP address or host name")] = "localhost"
+    redis_host: Annotated[str, "Redis host.", _Text(accepts="an IP address or host name", parse=_host)] = "localhost"
     redis_port: Annotated[int, "Redis port.", Meta(ge=1, le=65535)] = 6379
     redis_password: Annotated[str, "Redis password, unless REDIS_URL has one; empty for none.", _Text(secret=True)] = ""
     redis_db: Annotated[int, "Redis database number.", Meta(ge=0, le=1000)] = 0
@@ -158,25 +185,51 @@ class Settings:
     ] = ""
     jwt_public_key: Annotated[
         str,
-        "Public key of the issuer of tokens (RS256 to RS512, ES256 to ES512); a line break may be written as `\\n`.",
+        "Public key of the issuer of tokens (RS256 to RS512, PS256 to PS512, ES256 to ES512 or EdDSA); "
+        "a line break may be written as `\\n`.",
         _Text(
-            accepts="PEM of an RSA key of 2048 bits or more, or of one on the curve P-256, P-384 or P-521",
+            accepts="PEM of an RSA key of 2048 bits or more, or of one on the curve P-256, P-384, P-521 or Ed25519",
             parse=_public_key,
             secret=True,
         ),
     ] = ""
     jwt_jwks_url: Annotated[str, "URL of the issuer's JSON Web Key Set.", _url("https", "http", check=_with_host)] = ""
-    jwt_audience: Annotated[str, "Audience that a token must name; any when empty."] = ""
-    jwt_issuer: Annotated[str, "Issuer that a token must name; any when empty."] = ""
+    jwt_audience: Annotated[
+        str,
+        "Audiences, of which a token must name one; any when empty.",
+        _Text(accepts="texts separated by commas, none of them empty", parse=_full_list),
+    ] = ""
+    jwt_issuer: Annotated[
+        str,
+        "Issuers, of which a token must name one, letter by letter; any when empty.",
+        _Text(accepts="texts separated by commas, none of them empty", parse=_full_list),
+    ] = ""
     jwt_leeway: Annotated[float, "Clock skew that is tolerated when a token is verified.", Meta(ge=0, le=300)] = 30.0
     jwt_user_claim: Annotated[str, "Claim of a token that names the user."] = "sub"
 
     cors_origins: Annotated[
-        str, "Browser origins that may call the API.", _Text(accepts="* or origins separated by commas")
-    ] = "*"
+        str,
+        "Browser origins that may call the API; `https://*.example.com` stands for every subdomain.",
+        _Text(accepts="* or origins separated by commas, such as https://tv.example.com", parse=_origins),
+    ] = ANY_ORIGIN
+    cors_credentials: Annotated[
+        bool, "Let browsers send cookies and the like along, which takes named origins in CORS_ORIGINS."
+    ] = False
+    hsts: Annotated[
+        str,
+        "`Strict-Transport-Security` of every answer; `off` leaves it to who terminates TLS.",
+        _Text(accepts="off, or max-age=SECONDS with or without ; includeSubDomains", parse=parse_hsts),
+    ] = "max-age=31536000"
     max_concurrent_requests: Annotated[
-        int, "Maximum of concurrent list requests; requests beyond it get 503.", Meta(ge=1, le=100_000)
+        int,
+        "Maximum of concurrent list requests; those beyond it get 503, and one user's beyond a tenth of it 429.",
+        Meta(ge=1, le=100_000),
     ] = 500
+    keep_alive_timeout: Annotated[
+        int,
+        "Seconds that an idle connection is kept; longer than the load balancer in front keeps its own.",
+        Meta(ge=1, le=7200),
+    ] = 620
     slow_request: Annotated[float, "Duration from which a request is logged as slow.", Meta(ge=0.001, le=60)] = 1.0
     docs: Annotated[bool, "Serve the interactive documentation at `/docs`."] = True
     revision: Annotated[str, "Commit that runs, as `/metrics` reports it; the image sets it."] = "unknown"
@@ -210,6 +263,16 @@ class Settings:
         """
         return cls.load(dict(_environment()))
 
+    @property
+    def jwt_audiences(self) -> tuple[str, ...]:
+        """The audiences of which a token must name one; none for any."""
+        return _listed(self.jwt_audience) if self.jwt_audience else ()
+
+    @property
+    def jwt_issuers(self) -> tuple[str, ...]:
+        """The issuers of which a token must name one; none for any."""
+        return _listed(self.jwt_issuer) if self.jwt_issuer else ()
+
     def _refuse_contradictions(self) -> None:
         if self.default_page_size > self.max_page_size:
             raise InvalidSettingError(
@@ -224,6 +287,8 @@ class Settings:
             )
         if self.auth_mode != "jwt" and keys:
             raise InvalidSettingError(f"{keys[0]} is set; AUTH_MODE is {self.auth_mode}, it has to be jwt")
+        if self.cors_credentials and self.cors_origins == ANY_ORIGIN:
+            raise InvalidSettingError("CORS_CREDENTIALS is true; CORS_ORIGINS is *, it has to name origins then")
         kind = parse_redis_url(self.redis_url).form if self.redis_url else RedisKind.SERVER
         if self.redis_timeout > max_redis_timeout(kind):
             raise InvalidSettingError(
@@ -280,7 +345,8 @@ class _Setting:
             value = msgspec.convert(raw.lower() if self.choices else raw, self.annotation, strict=False)
             return self.text.parse(value) if isinstance(value, str) else value
         except ValueError as error:
-            reason = error if isinstance(error, RedisUrlError) else f"it may be {self.accepts}"
+            explained = isinstance(error, RedisUrlError | UnusableOriginError)
+            reason = error if explained else f"it may be {self.accepts}"
             shown = _MASK if self.text.secret else repr(without_password(raw))
             raise InvalidSettingError(f"{self.variable} is {shown}; {reason}") from None
 
@@ -333,13 +399,29 @@ def explain() -> list[Explanation]:
     ]
 
 
+def doubts_about_env_file() -> list[str]:
+    """Return a sentence about each line of `.env` that sets nothing by mistake, such as one that mistypes a name.
+
+    Raises:
+        InvalidSettingError: the file cannot be read.
+    """
+    with _readable_env_file():
+        return env_file.doubtful_lines([setting.variable for setting in _declared()])
+
+
 def _environment() -> Iterator[tuple[str, str | None]]:
+    with _readable_env_file():
+        yield from env_file.read().items()
+    yield from ((name, value) for name, value in os.environ.items() if value)
+
+
+@contextmanager
+def _readable_env_file() -> Iterator[None]:
     try:
-        yield from dotenv_values(Path(".env")).items()
+        yield
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise InvalidSettingError(f"{Path('.env').absolute()} cannot be read: {why}; mend or remove it") from None
-    yield from ((name, value) for name, value in os.environ.items() if value)
+        raise InvalidSettingError(f"{env_file.FILE.absolute()} cannot be read: {why}; mend or remove it") from None
 
 
 def _shown(value: Any, *, secret: bool) -> str:

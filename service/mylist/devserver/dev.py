@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mylist import server
+from mylist.auth.development_token import LIFETIME_S, development_token
 from mylist.config.settings import Settings, explain
 from mylist.devserver.embedded_servers import MongoServer, StartAbandonedError, ValkeyServer, running
 from mylist.mongodb.database import DEFAULT_DATABASE
@@ -134,7 +135,7 @@ def _announcement(settings: Settings, mongodb: MongoServer | None, valkey: Valke
         lines.append(f"  MongoDB  {mongodb.uri}  ({mongodb.name}, data in {_DATA_FOLDER})")
     if valkey:
         lines.append(f"  Redis    {valkey.uri}  ({valkey.name})")
-    lines.append(_examples(url))
+    lines.append(_examples(url, settings))
     if mongodb:
         lines.append(_seeding(mongodb, valkey))
     return "\n".join([*lines, "Ctrl-C ends it all.\n\n"])
@@ -148,9 +149,9 @@ def _seeding(mongodb: MongoServer, valkey: ValkeyServer | None) -> str:
 """
 
 
-def _examples(url: str) -> str:
-    base, user = f"{url}/api/mylist", f'-H "user-id: {sample.USER_ID}"'
-    return f"""
+def _examples(url: str, settings: Settings) -> str:
+    base, (prepared, user) = f"{url}/api/mylist", _identity(settings)
+    return f"""{prepared}
 # The list of the sample user
 curl {base}/items {user}
 curl "{base}/items?page=2&pageSize=10" {user}
@@ -167,3 +168,15 @@ curl -X DELETE {base}/remove/{sample.MATRIX_ID} {user}
 curl {url}/health
 curl {url}/openapi.json
 """
+
+
+def _identity(settings: Settings) -> tuple[str, str]:
+    """Return what has to be typed first, and how curl says then that the sample user asks."""
+    if settings.auth_mode == "header":
+        return "", f'-H "user-id: {sample.USER_ID}"'
+    about, token = "# A token of your identity provider, which says whose list it is", "..."
+    if settings.jwt_secret:
+        hours = LIFETIME_S // 3600
+        about = f"# A token of the sample user, good for {hours} hours; `mylist token --user ID` makes others"
+        token = development_token(settings, sample.USER_ID)
+    return f"\n{about}\ntoken={token}\n", '-H "Authorization: Bearer $token"'

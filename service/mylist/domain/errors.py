@@ -4,6 +4,8 @@ Any layer raises them; only `mylist.api.error_handler` turns them into responses
 messages that the original API documents must not change either, because its clients may match on them.
 """
 
+from collections.abc import Sequence
+from difflib import get_close_matches
 from http import HTTPStatus
 from typing import ClassVar
 
@@ -14,6 +16,22 @@ _CHALLENGE = 'Bearer realm="mylist"'
 def _echo(text: str) -> str:
     """Return a client's text for use in a message, cut to a maximum length."""
     return text if len(text) <= _MAX_ECHO_LENGTH else text[:_MAX_ECHO_LENGTH] + "…"
+
+
+def unknown_name(kind: str, name: str, known: Sequence[str]) -> str:
+    """Return the message that a request has a parameter or field of an unknown name: it tells the nearest known one.
+
+    Args:
+        kind: what has the name.
+        name: as the client wrote it.
+        known: the names that there are.
+    """
+    folded = {each.casefold(): each for each in known}
+    nearest = get_close_matches(name[:_MAX_ECHO_LENGTH].casefold(), folded, n=1)
+    start = f"{_echo(name)}: unknown {kind}"
+    if nearest:
+        return f"{start}, did you mean {folded[nearest[0]]}?"
+    return f"{start}, known: {', '.join(known)}" if known else f"{start}, there are none here"
 
 
 class ServiceError(Exception):
@@ -95,6 +113,24 @@ class InvalidJsonError(BadRequestError):
     code = "INVALID_JSON"
 
 
+class NoItemError(BadRequestError):
+    """No line of an import is an item; nothing was changed."""
+
+    code = "NO_ITEM"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"No line is an item: {reason}")
+
+
+class TotalMismatchError(BadRequestError):
+    """An import has more or fewer items than it says that it has; nothing was changed."""
+
+    code = "TOTAL_MISMATCH"
+
+    def __init__(self, items: int, total: int) -> None:
+        super().__init__(f"The body has {items} items where total says {total}")
+
+
 class InvalidLineError(BadRequestError):
     """A line of an import that replaces the list is not a valid item; nothing was changed."""
 
@@ -117,6 +153,15 @@ class InvalidParameterError(BadRequestError):
 
     def __init__(self, name: str, allowed: str) -> None:
         super().__init__(f"{name} must be given once, as {allowed}")
+
+
+class UnknownParameterError(BadRequestError):
+    """A request that changes a list has a query parameter of an unknown name."""
+
+    code = InvalidParameterError.code
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(unknown_name("parameter", name, known))
 
 
 class InvalidSyncTokenError(BadRequestError):
@@ -175,19 +220,41 @@ class InvalidTokenError(ServiceError):
 
 
 class UnknownKeyError(InvalidTokenError):
-    """No known key matches the token."""
+    """No known key verifies the token; one that is published since may."""
 
-    def __init__(self) -> None:
-        super().__init__("The token is signed with a key that is not known")
+    def __init__(self, message: str = "The token is signed with a key that is not known") -> None:
+        super().__init__(message)
 
 
-class ImportCutShortError(BadRequestError):
-    """The body of an import was cut short after some of its lines had taken effect."""
+class InvalidContentEncodingError(BadRequestError):
+    """The body is not what `Content-Encoding` says, or is cut short."""
 
-    code = "IMPORT_CUT_SHORT"
+    code = "INVALID_CONTENT_ENCODING"
 
-    def __init__(self, lines: int) -> None:
-        super().__init__(f"The body ended wrongly; the lines up to {lines} took effect, the others did not")
+
+class UnsupportedContentEncodingError(ServiceError):
+    """The body is compressed in a way that is not known, or more than once."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    code = "UNSUPPORTED_CONTENT_ENCODING"
+
+    def __init__(self, given: str) -> None:
+        super().__init__(f'Content-Encoding is "{_echo(given)}"; it may be gzip, deflate or identity, once')
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The encodings that are taken (RFC 9110, section 15.5.16)."""
+        return {"accept-encoding": "gzip, deflate, identity"}
+
+
+class UnsupportedCharsetError(ServiceError):
+    """The body is text in another encoding than UTF-8."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    code = "UNSUPPORTED_CHARSET"
+
+    def __init__(self, charset: str) -> None:
+        super().__init__(f"The body is {charset}: save it as UTF-8")
 
 
 class NotFoundError(ServiceError):
@@ -204,6 +271,15 @@ class ContentNotFoundError(NotFoundError):
 
     def __init__(self, content_type: str, content_id: str) -> None:
         super().__init__(f"{content_type} with id {_echo(content_id)} not found")
+
+
+class ContentIdMissingError(NotFoundError):
+    """The path names an item by an empty id."""
+
+    code = "ROUTE_NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("The content id is missing at the end of the path; nothing was changed")
 
 
 class ItemNotInListError(NotFoundError):
@@ -238,23 +314,41 @@ class SyncTokenExpiredError(ServiceError):
 
 
 class PreconditionFailedError(ServiceError):
-    """`If-Match` does not match the list; nothing was changed."""
+    """The list is not what the request's conditions say; nothing was changed."""
 
     status = HTTPStatus.PRECONDITION_FAILED
     code = "PRECONDITION_FAILED"
 
+    def __init__(
+        self,
+        reason: str = "If-Match or If-None-Match is false: your list has changed since you read it, "
+        "or the ETag is not the one of GET /api/mylist/export",
+    ) -> None:
+        super().__init__(reason)
+
+
+class ItemTakenError(PreconditionFailedError):
+    """An item was to be added only if it is not on the list and was not removed from it, and it is or was."""
+
     def __init__(self) -> None:
-        super().__init__("Your list has changed since you read it")
+        super().__init__("If-None-Match: * is false: the item is on your list, or was removed from it")
+
+
+class RemovedSinceError(PreconditionFailedError):
+    """An item was to be added unless it was removed after a moment, and it was."""
+
+    def __init__(self) -> None:
+        super().__init__("The item was removed from your list after unlessRemovedSince")
 
 
 class ConfirmationRequiredError(ServiceError):
-    """The request would clear the list without a confirmation; nothing was changed."""
+    """The request would remove more than it names, without a confirmation; nothing was changed."""
 
     status = HTTPStatus.PRECONDITION_REQUIRED
     code = "CONFIRMATION_REQUIRED"
 
-    def __init__(self) -> None:
-        super().__init__("To clear the list, send If-Match with the ETag of its export or first page, or confirm=true")
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}: send If-Match with the ETag of GET /api/mylist/export, or confirm=true")
 
 
 class ListFullError(ServiceError):
@@ -265,6 +359,26 @@ class ListFullError(ServiceError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"Your list is full: it may hold {limit} items")
+
+
+class TooManyRequestsError(ServiceError):
+    """The user has as many requests under way as one user may have."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "TOO_MANY_REQUESTS"
+    retry_after: ClassVar[int] = 1
+
+    def __init__(self, what: str = "requests") -> None:
+        super().__init__(f"You have too many {what} under way, please wait for some to end")
+
+
+class TooManyImportsError(TooManyRequestsError):
+    """The user has as many imports under way as one user may have."""
+
+    code = "TOO_MANY_IMPORTS"
+
+    def __init__(self) -> None:
+        super().__init__("imports")
 
 
 class UnavailableError(ServiceError):
@@ -282,6 +396,16 @@ class DatabaseUnavailableError(UnavailableError):
 
     def __init__(self) -> None:
         super().__init__("The database is not available, please try again")
+
+
+class KeysUnavailableError(UnavailableError):
+    """There is no key to verify tokens with, as the identity provider is away."""
+
+    code = "KEYS_UNAVAILABLE"
+    retry_after = 5
+
+    def __init__(self) -> None:
+        super().__init__("No token can be verified at the moment, please try again")
 
 
 class OutcomeUnknownError(UnavailableError):
@@ -312,7 +436,7 @@ class CacheUnavailableError(UnavailableError):
 
 
 class DatabaseBusyError(UnavailableError):
-    """Every connection to MongoDB is in use."""
+    """Every connection to MongoDB is in use, and none comes free in time."""
 
     code = "DATABASE_BUSY"
 

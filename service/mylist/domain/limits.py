@@ -21,15 +21,30 @@ TOMBSTONE_RETENTION = timedelta(days=30)
 MAX_CLOCK_SKEW = timedelta(minutes=1)
 """How far in the future an imported item may be added, by the importing client's clock."""
 IMPORT_TIMEOUT_S = 20
-"""Seconds after which an import reads and begins no more lines. The server ends the request a little later."""
+"""Seconds in which the body of an import has to arrive; as many later it begins no more lines."""
+USER_IMPORTS = 2
+"""Imports that one user may have under way."""
 
 _IMPORT_BYTES_PER_ITEM = 256  # twice what an export takes
 _IMPORT_LINES_PER_ITEM = 4
+_IMPORT_MEMORY_BYTES = 32_000_000
+_USERS_AT_LEAST = 10
+_MIN_USER_REQUESTS = 4
 
 
 def max_import_bytes(max_list_size: int) -> int:
     """Return how many bytes an import may have where a list may have `max_list_size` items."""
     return _IMPORT_BYTES_PER_ITEM * (max_list_size + 1)
+
+
+def import_memory_bytes(max_list_size: int) -> int:
+    """Return how many bytes the bodies of all imports may take where a list may have `max_list_size` items."""
+    return max(_IMPORT_MEMORY_BYTES, 4 * max_import_bytes(max_list_size))
+
+
+def user_requests(max_concurrent_requests: int) -> int:
+    """Return how many requests one user may have under way where a process takes on so many."""
+    return max(max_concurrent_requests // _USERS_AT_LEAST, _MIN_USER_REQUESTS)
 
 
 def max_import_lines(max_list_size: int) -> int:

@@ -26,7 +26,7 @@ class BearerRequest(ApiRequest):
         given = self.headers.getall(_AUTHORIZATION, ())
         if len(given) > 1:
             raise InvalidTokenError("The Authorization header must be given once")
-        scheme, _, token = given[0].strip().partition(" ") if given else ("", "", "")
+        scheme, _, token = given[0].strip(" \t").partition(" ") if given else ("", "", "")
         if scheme.lower() != "bearer":
             raise TokenRequiredError
         tokens = self.app.ctx.tokens

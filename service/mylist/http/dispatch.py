@@ -23,9 +23,11 @@ from typing import TYPE_CHECKING, Any, cast
 from sanic import HTTPResponse, Request, Sanic
 from sanic.config import Config
 from sanic.http import Stage
+from sanic.server import HttpProtocol
 
 from mylist.domain.cache_result import CacheResult
-from mylist.domain.errors import OverloadedError, UnknownKeyError
+from mylist.domain.errors import KeysUnavailableError, OverloadedError, UnknownKeyError
+from mylist.http import bodies, descriptors
 from mylist.http.request import ApiRequest
 from mylist.http.responses import ApiResponse, LinesResponse
 from mylist.http.sanic_overrides import StrictHttp, TimeLimitedProtocol
@@ -56,11 +58,12 @@ class Endpoint:
         handler: called with the request, then the user id, the parsed query and the parsed body, as far as the route
             has them; parameters of the path are keyword arguments.
         labels: how metrics and logs name the route.
-        has_user: whether the request is a user's, and counts against the limit of concurrent requests.
-        is_import: whether it counts against the limit of concurrent imports instead.
+        has_user: whether the request is a user's, and counts against the limits of concurrent requests.
+        is_import: whether it counts against those of imports instead, as `Services.imports` has them.
         parse_query: parses the query string; None where there is nothing to parse.
-        parse_body: parses the body, given its bytes and Content-Type; None for a route without a body, or whose handler
-            reads the body itself.
+        parse_body: parses the body, given its bytes and its media type; None for a route without a body, or whose
+            handler reads the body itself.
+        media_types: those that the body may have.
     """
 
     handler: Handler
@@ -69,6 +72,7 @@ class Endpoint:
     is_import: bool = False
     parse_query: Callable[[ApiRequest], Any] | None = None
     parse_body: Callable[[bytes, str], Any] | None = None
+    media_types: frozenset[str] = frozenset()
 
 
 class BypassedError(Exception):
@@ -108,8 +112,12 @@ def _bypassed(app: Sanic[Any, Any]) -> Iterator[str]:
 class _ApiHttp(StrictHttp):
     """The requests of one connection, each of which is recorded when it is answered."""
 
-    __slots__ = ()
+    __slots__ = ("_kept",)
     request: ApiRequest  # type: ignore[assignment] # Sanic declares it for a plain context
+
+    def __init__(self, protocol: HttpProtocol) -> None:
+        super().__init__(protocol)
+        self._kept = protocol.app.ctx.kept_connection
 
     async def http1_response_header(self, data: bytes, end_stream: bool) -> None:
         """Send a response, whatever made it, and record the request."""
@@ -118,9 +126,12 @@ class _ApiHttp(StrictHttp):
         span = tracing.current() if tracing.in_flight else None
         if span:
             response.headers["traceresponse"] = tracing.traceparent_of(span)
+        if self.request_body:
+            self.settle_body()
         if isinstance(response, ApiResponse):
             cache = response.cache
-            encoded = response.encode(keep_alive=self.keep_alive, head_only=bool(self.head_only))
+            connection = self._kept if self.keep_alive else "close"
+            encoded = response.encode(connection=connection, head_only=bool(self.head_only))
             if isinstance(response, LinesResponse):
                 await self.send_formatted(encoded, () if self.head_only else response.framed())
             elif not self.send_at_once(encoded):
@@ -152,6 +163,7 @@ class HttpConnection(TimeLimitedProtocol):
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Note the connection."""
+        descriptors.warn_if_scarce(transport)
         self.app.ctx.state.connections.add(self)
         super().connection_made(transport)  # type: ignore[no-untyped-call]
 
@@ -179,36 +191,47 @@ async def _trace(app: _App, request: ApiRequest) -> None:
         await _handle(app, request)
 
 
-async def _handle(app: _App, request: ApiRequest) -> None:
+async def _handle(app: _App, request: ApiRequest) -> None:  # noqa: PLR0912 - a call costs a cached read
     """Route a request, run its handler and send what that returns; see "Straight to the handler" above."""
     http = request.stream
     try:
         route, _, path_parameters = app.router.get(request.path, request.method, None)
         request.route = route
-        if http.request_body and not route.extra.ignore_body:
-            await request.receive_body()
         endpoint: Endpoint = route.ctx.endpoint
         handler = endpoint.handler
         if endpoint.has_user:
-            # What is not valid raises here, before the request counts against a limit.
-            arguments: list[Any] = [request.user_id]
+            # What is not valid raises here, before the request counts against a limit. The body comes last.
+            user_id = request.user_id
+            arguments: list[Any] = [user_id]
             if endpoint.parse_query:
                 arguments.append(endpoint.parse_query(request))
             if endpoint.parse_body:
-                arguments.append(endpoint.parse_body(request.body, request.content_type))
-            limit = app.ctx.import_limit if endpoint.is_import else app.ctx.request_limit
+                body = await bodies.receive(request, endpoint.media_types)
+                arguments.append(endpoint.parse_body(body, bodies.media_type_of(request)))
+            limit, shares = app.ctx.imports if endpoint.is_import else app.ctx.requests
             if limit.in_flight >= limit.maximum:
                 raise OverloadedError  # noqa: TRY301 - answered below, as what handlers raise
+            # As `shares.enter` and `leave` do, whose calls would cost a cached read more.
+            held = shares.held
+            mine = held.get(user_id, 0)
+            if mine < shares.at_once:
+                held[user_id] = mine + 1
+            else:
+                await shares.enter(user_id)
             limit.in_flight += 1
             try:
                 response = await handler(request, *arguments, **path_parameters)
             finally:
                 limit.in_flight -= 1
+                if held[user_id] == 1:  # nobody waits
+                    del held[user_id]
+                else:
+                    shares.leave(user_id)
         else:
             response = await handler(request, **path_parameters)
         http.respond(response)
         await http.http1_response_header(response.body or b"", end_stream=True)
-    except UnknownKeyError as error:
+    except (UnknownKeyError, KeysUnavailableError) as error:
         # The user is identified before the handler is called, so nothing was done yet.
         if await app.ctx.keys.renew():
             await _handle(app, request)

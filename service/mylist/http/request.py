@@ -16,7 +16,7 @@ from sanic.models.protocol_types import TransportProtocol
 
 from mylist.domain.errors import InvalidUserIdError, UserIdRequiredError
 from mylist.domain.user_id import USER_ID
-from mylist.http.sanic_overrides import StrictHttp
+from mylist.http.sanic_overrides import StrictHttp, normalize_framing
 from mylist.http.services import Services
 
 # Names that are folded already: a header is found in half the time by them.
@@ -29,9 +29,20 @@ _ids = count(1)
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _TARGET = rb"(?:\*|(?:(?i:https?)://[!-.0->@-~]+)?/[!\"$-~]*+)"
-# In the lines that say where the body ends, Python would take another script's blanks and digits for its own.
-_HEADER = rb"(?!(?i:content-length|transfer-encoding):[^\r\n]*[\x80-\xff])" + _TOKEN + rb":[\t -~\x80-\xff]*+"
-_HEAD = re.compile(_TOKEN + b" " + _TARGET + rb" HTTP/1\.[01](?:\r\n" + _HEADER + b")*+")
+# What Python takes for a blank, and strips, where HTTP knows space and tab alone.
+_FOREIGN_BLANK = rb"(?:\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2(?:\x80[\x80-\x8a\xa8\xa9\xaf]|\x81\x9f)|\xe3\x80\x80)"
+_VALUE = rb"[\t -~\x80-\xff]*+"
+_OF_BODY = rb"(?![CcTtEe](?i:ontent-length|ransfer-encoding|xpect):)"
+_PLAIN_HEADER = _OF_BODY + _TOKEN + rb":[\t ]*+(?!" + _FOREIGN_BLANK + rb")" + _VALUE
+# In the lines that say where the body ends, Python would take another script's digits for its own, too.
+_HEADER = (
+    rb"(?!(?i:content-length|transfer-encoding):[^\r\n]*[\x80-\xff])"
+    rb"(?!(?i:user-id|authorization):[\t ]*+" + _FOREIGN_BLANK + rb")" + _TOKEN + b":" + _VALUE
+)
+_REQUEST_LINE = _TOKEN + b" " + _TARGET + rb" HTTP/1\.[01]"
+_PLAIN_HEAD = re.compile(_REQUEST_LINE + rb"(?:\r\n" + _PLAIN_HEADER + b")*+")
+"""The head of most requests: without a body, and without what has to be looked at more closely."""
+_HEAD = re.compile(_REQUEST_LINE + rb"(?:\r\n" + _HEADER + b")*+")
 
 if TYPE_CHECKING:
     _Request = Request[Sanic[Config, Services], Any]
@@ -66,9 +77,12 @@ class ApiRequest(_Request):
         if head:
             hosts = len(headers.getall(_HOST, ()))
             old = version == "1.0"  # has no chunks, and may name no host
-            misframed = old and _TRANSFER_ENCODING in headers
-            if misframed or hosts > 1 or hosts + old == 0 or not _HEAD.fullmatch(head):
+            if hosts > 1 or hosts + old == 0:
                 raise BadRequest("Malformed head")
+            if not _PLAIN_HEAD.fullmatch(head):
+                if not _HEAD.fullmatch(head) or (old and _TRANSFER_ENCODING in headers):
+                    raise BadRequest("Malformed head")
+                normalize_framing(headers, version)
         super().__init__(url_bytes, headers, version, method, transport, app, head)
 
     @property
@@ -109,15 +123,11 @@ class ApiRequest(_Request):
                 async with asyncio.timeout_at(min(now() + self.app.config.REQUEST_TIMEOUT, end)):
                     part = await http.read()
             except TimeoutError:
-                self.leave_body()
+                http.leave_body()
                 raise RequestTimeout("Request body timeout") from None
             if part:
                 yield part
                 await asyncio.sleep(0)  # others have their turn, also when thousands of small chunks are here already
-
-    def leave_body(self) -> None:
-        """Do without what has not arrived of the body, and close the connection after the answer."""
-        self.stream.leave_body()
 
     def close_connection(self) -> None:
         """Close the connection after the answer."""
@@ -134,7 +144,7 @@ class ApiRequest(_Request):
         given = self.headers.getall(_USER, ())
         if len(given) > 1:
             raise InvalidUserIdError
-        user_id = given[0].strip() if given else ""
+        user_id = given[0].strip(" \t") if given else ""
         if not user_id:
             raise UserIdRequiredError
         if not USER_ID.fullmatch(user_id):

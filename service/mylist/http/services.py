@@ -1,13 +1,20 @@
 """What a running service consists of, as requests find it at `request.app.ctx`."""
 
+import asyncio
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from mylist.auth.key_source import KeySource
 from mylist.cache.health import RedisHealth
 from mylist.cache.list_cache import ListCache
+from mylist.config.browser_policy import BrowserPolicy
 from mylist.config.settings import Settings
+from mylist.domain.errors import OverloadedError
+from mylist.http.body_memory import BodyMemory
+from mylist.http.user_shares import UserShares
 from mylist.lists.change_feed import ChangeFeed
 from mylist.lists.page_cache import PageCache
 from mylist.lists.reader import ListReader
@@ -20,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ConcurrencyLimit:
-    """How many requests may be in flight; `mylist.http.dispatch` enforces it.
+    """How many requests may be in flight.
 
     An event loop that accepts everything makes everybody wait, and a request whose client gave up still costs its full
     price. Refusing what exceeds the limit keeps the others fast.
@@ -32,6 +39,33 @@ class ConcurrencyLimit:
 
     maximum: int
     in_flight: int = 0
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Surround what is in flight.
+
+        Raises:
+            OverloadedError: as much as may be is.
+        """
+        if self.in_flight >= self.maximum:
+            raise OverloadedError
+        self.in_flight += 1
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+
+
+class Admission(NamedTuple):
+    """Which requests are let in; `mylist.http.dispatch` sees to it.
+
+    Attributes:
+        limit: how many, of all users.
+        shares: how many of one user.
+    """
+
+    limit: ConcurrencyLimit
+    shares: UserShares
 
 
 class Connection(Protocol):
@@ -47,13 +81,15 @@ class ServerState:
     """Where the process is in its life.
 
     Attributes:
-        started: whether MongoDB was reached and its indexes exist.
+        has_indexes: whether MongoDB was reached and its indexes exist.
+        started: whether there are the keys of tokens as well, if it takes any.
         draining: whether the process is about to stop.
         failure: why the process stopped by itself; empty if it did not.
-        shed: how many requests were answered with which `UnavailableError`, by its code.
+        shed: how many requests were turned away, by the code of the `UnavailableError` or `TooManyRequestsError`.
         connections: the open connections of clients.
     """
 
+    has_indexes: bool = False
     started: bool = False
     draining: bool = False
     failure: str = ""
@@ -67,11 +103,15 @@ class Services:
 
     Attributes:
         settings: the settings in force.
-        allowed_origins: the browser origins that may call the API; `*` stands for any.
+        kept_connection: what the header `Connection` of an answer says while the connection goes on, and `Keep-Alive`.
+        browser_policy: what browsers are told: the origins that may call the API, and HSTS.
         reader, writer, change_feed: the use cases.
         pages: the rendered answers, for their metrics.
-        request_limit: how many list requests may be in flight.
-        import_limit: how many imports may be in flight beside them; an import lasts as long as its client lets it.
+        requests: how many list requests may be in flight, and be one user's.
+        imports: the same of imports, from their heads on, where a user's share alone counts.
+        import_places: how many imports may be in flight once their bodies are there.
+        import_bodies: the memory for their bodies.
+        import_turns: lets few imports at a time use the stores, in order.
         cache: the lists in Redis.
         health: whether Redis is available and trusted.
         database: whether MongoDB is available.
@@ -81,13 +121,17 @@ class Services:
     """
 
     settings: Settings
-    allowed_origins: frozenset[str]
+    kept_connection: str
+    browser_policy: BrowserPolicy
     reader: ListReader
     writer: ListWriter
     change_feed: ChangeFeed
     pages: PageCache
-    request_limit: ConcurrencyLimit
-    import_limit: ConcurrencyLimit
+    requests: Admission
+    imports: Admission
+    import_places: ConcurrencyLimit
+    import_bodies: BodyMemory
+    import_turns: asyncio.Semaphore
     cache: ListCache
     health: RedisHealth
     database: Database

@@ -27,7 +27,7 @@ class ContentStore:
             DatabaseBusyError: every connection is in use.
         """
         ids = [ObjectId(content_id) for content_id in content_ids]
-        with self._database.operation("titles"):
+        async with self._database.operation("titles"):
             cursor = self._database.handle[CONTENT_COLLECTIONS[content_type]].find(
                 {"_id": {"$in": ids}}, _WITHOUT_ODM_FIELDS, batch_size=len(ids) + 1
             )
@@ -40,6 +40,6 @@ class ContentStore:
             DatabaseUnavailableError: MongoDB is unreachable or did not answer in time.
             DatabaseBusyError: every connection is in use.
         """
-        with self._database.operation("genres"):
+        async with self._database.operation("genres"):
             values = [await self._database.handle[name].distinct("genres") for name in CONTENT_COLLECTIONS.values()]
         return [genre for genres in values for genre in genres]

@@ -1,21 +1,24 @@
 """The MongoDB client and `Database`: deadlines, a limit on concurrent operations, and the service's own errors.
 
-Every operation runs inside `Database.operation`, which rejects work while MongoDB is known to be unreachable or every
-connection is in use, and translates the driver's errors. Only the driver's deadline (`timeoutMS`) ends an operation:
+Every operation runs inside `Database.operation`, which rejects work while MongoDB is unreachable or has too much to do,
+and translates the driver's errors. Only the driver's deadline (`timeoutMS`) ends an operation:
 the service cancels none, as a cancelled command would leave its connection unusable and its outcome unknown.
 """
 
+import importlib.util
 import logging
 import re
 import warnings
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pymongo
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import (
+    ConfigurationError,
     OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
@@ -23,7 +26,8 @@ from pymongo.errors import (
 )
 
 from mylist.config.settings import Settings, without_password
-from mylist.domain.errors import DatabaseBusyError, DatabaseUnavailableError, OutcomeUnknownError
+from mylist.domain.errors import DatabaseUnavailableError, OutcomeUnknownError
+from mylist.mongodb.operation_limit import OperationLimit
 from mylist.telemetry import metrics
 
 Document = dict[str, Any]
@@ -39,7 +43,17 @@ _REMEDIES = {
     18: _CREDENTIALS,
     8000: _CREDENTIALS,
 }
+# What a mechanism of authentication needs beyond the driver: the modules, any of which will do, and the remedy.
+_MODULES = {
+    "MONGODB-AWS": (("pymongo_auth_aws",), "install mylist[aws]; docs/kubernetes.md says how in an image"),
+    "GSSAPI": (("kerberos", "winkerberos"), "install pymongo[gssapi]"),
+}
+_TRUE = "true"
 _CLOSING_TIMEOUT_S = 1.0
+_SECOND_PING_TIMEOUT_S = 1.0
+"""The driver takes up to half a second to look at a server again whose connection it lost."""
+DRIVER_ERRORS = (PyMongoError, OSError, RuntimeError, ValueError)
+"""What an operation may raise: the driver's own errors, and those of logging in, as for a token file that is gone."""
 
 _logger = logging.getLogger(__name__)
 
@@ -55,6 +69,8 @@ def connect(settings: Settings) -> AsyncMongoClient[Document]:
         MongoRefusedError: MONGODB_URI cannot be used.
     """
     credentials: dict[str, Any] = {}
+    if problem := _missing(settings.mongodb_uri):
+        raise MongoRefusedError(_unusable(settings.mongodb_uri, ConfigurationError(problem)))
     if settings.mongodb_user:
         credentials = {"username": settings.mongodb_user, "password": settings.mongodb_password}
     try:
@@ -77,6 +93,20 @@ def connect(settings: Settings) -> AsyncMongoClient[Document]:
             )
     except (PyMongoError, ValueError, OSError, UserWarning) as error:
         raise MongoRefusedError(_unusable(settings.mongodb_uri, error)) from None
+
+
+def _missing(uri: str) -> str:
+    """Return what the mechanism of authentication lacks, which the driver notices when it logs in; else nothing."""
+    options = {name.lower(): value for name, value in parse_qsl(uri.partition("?")[2])}
+    mechanism = options.get("authmechanism", "").upper()
+    if mechanism == "MONGODB-X509":
+        is_tls = options.get("tls", options.get("ssl", _TRUE if uri.startswith("mongodb+srv:") else "")) == _TRUE
+        if not (is_tls and "tlscertificatekeyfile" in options):
+            return "MONGODB-X509 needs tls=true and tlsCertificateKeyFile"
+    modules, remedy = _MODULES.get(mechanism, ((), ""))
+    if modules and not any(map(importlib.util.find_spec, modules)):
+        return f"{mechanism} needs the package {modules[0].replace('_', '-')}: {remedy}"
+    return ""
 
 
 def _unusable(uri: str, error: Exception) -> str:
@@ -111,15 +141,28 @@ def refusal(error: OperationFailure) -> str:
     return f"{reason(error)}; {remedy}" if remedy else reason(error)
 
 
+def _is_final(error: Exception) -> bool:
+    """Return whether every operation of this process would fail in the same way."""
+    if isinstance(error, ConfigurationError):
+        # With another cause it is a host of mongodb+srv:// that could not be looked up.
+        return error.__cause__ is None or isinstance(error.__cause__, ImportError)
+    return isinstance(error, OperationFailure) and error.code in _REMEDIES
+
+
 def database_of(client: AsyncMongoClient[Document]) -> AsyncDatabase[Document]:
     """Return the database that the connection string names."""
     return client.get_default_database(DEFAULT_DATABASE)
 
 
-def reason(error: PyMongoError) -> str:
+def reason(error: Exception) -> str:
     """Return MongoDB's or the driver's message for a failure, in one line and without the topology description."""
     message = (error.details or {}).get("errmsg") if isinstance(error, OperationFailure) else None
-    return str(message or error).partition(", Timeout:")[0].partition(" (configured")[0].replace("\n", " ")
+    return (
+        (str(message or error) or repr(error))
+        .partition(", Timeout:")[0]
+        .partition(" (configured")[0]
+        .replace("\n", " ")
+    )
 
 
 class Database:
@@ -127,8 +170,7 @@ class Database:
 
     Attributes:
         handle: the driver's database.
-        pool_size: how many operations may run at once.
-        in_flight: how many operations are running.
+        limit: how many operations run, and may run at once.
         available: whether MongoDB answered the last check.
     """
 
@@ -137,68 +179,96 @@ class Database:
         self.handle = database_of(client)
         self._address = address(settings)
         self._timeout = _driver_timeout(settings)
-        self.pool_size = settings.mongodb_pool_size
-        self.in_flight = 0
+        self.limit = OperationLimit(settings.mongodb_pool_size)
         self.available = False
         self._checked = False
 
-    def require_available(self) -> None:
-        """Raise an error if an operation would fail now.
+    async def require_available(self) -> None:
+        """Wait until an operation could run, for as long as it would wait itself.
 
         Raises:
             DatabaseUnavailableError: MongoDB did not answer the last check.
-            DatabaseBusyError: every connection is in use.
+            DatabaseBusyError: every connection is in use, and none comes free in time.
         """
+        await self._enter()
+        self.limit.leave()
+
+    async def _enter(self) -> None:
+        self._require_answers()
+        await self.limit.enter()
+        try:
+            self._require_answers()
+        except BaseException:
+            self.limit.leave()
+            raise
+
+    def _require_answers(self) -> None:
         if not self.available:
             raise DatabaseUnavailableError
-        if self.in_flight >= self.pool_size:
-            raise DatabaseBusyError
 
     def deadline(self) -> AbstractContextManager[None]:
         """Surround several operations that must end within the deadline of one."""
         return pymongo.timeout(self._timeout)
 
-    @contextmanager
-    def operation(self, name: str, *, writes: bool = False) -> Iterator[None]:
+    @asynccontextmanager
+    async def operation(self, name: str, *, writes: bool = False) -> AsyncIterator[None]:
         """Surround one operation, which the metrics report under `name`.
 
         Raises:
-            DatabaseBusyError: every connection is in use; an operation does not wait for a connection.
+            DatabaseBusyError: every connection is in use, and none comes free in time.
             DatabaseUnavailableError: MongoDB is unreachable, or the operation failed and does not write.
             OutcomeUnknownError: the operation `writes` and failed; it may have taken effect.
         """
-        self.require_available()
-        self.in_flight += 1
+        await self._enter()
         try:
             with metrics.operation("mongodb", name):
                 yield
         except ServerSelectionTimeoutError as error:
             raise DatabaseUnavailableError from error
-        except PyMongoError as error:
+        except DRIVER_ERRORS as error:
             _logger.warning("MongoDB operation failed: %s", reason(error))
             raise (OutcomeUnknownError if writes else DatabaseUnavailableError) from error
         finally:
-            self.in_flight -= 1
+            self.limit.leave()
 
     async def check(self) -> None:
         """Ping MongoDB and update `available`.
 
+        Whatever fails, MongoDB is not available then: this process may have cached lists to serve.
+
         Raises:
-            MongoRefusedError: MongoDB answers but rejects this client.
+            MongoRefusedError: MongoDB answers but rejects this client, or the driver rejects the settings.
         """
         try:
-            with metrics.operation("mongodb", "ping"):
-                await self.handle.command("ping")
-        except OperationFailure as error:
-            self._record(available=False, problem=refusal(error))
-            if error.code in _REMEDIES:
-                raise MongoRefusedError(refusal(error)) from error
+            with self.deadline():
+                await self._ping_up_to_twice()
         except WaitQueueTimeoutError:
             pass  # the service's own load keeps the pool busy, which says nothing about MongoDB
-        except PyMongoError as error:
-            self._record(available=False, problem=f"{reason(error)}; start it or mend MONGODB_URI, it is tried again")
+        except OperationFailure as error:
+            self._record(available=False, problem=refusal(error))
+            if _is_final(error):
+                raise MongoRefusedError(refusal(error)) from error
+        except Exception as error:
+            remedy = "start it or mend MONGODB_URI, " if isinstance(error, PyMongoError) else ""
+            self._record(available=False, problem=f"{reason(error)}; {remedy}it is tried again")
+            if _is_final(error):
+                raise MongoRefusedError(reason(error)) from error
         else:
             self._record(available=True)
+
+    async def _ping_up_to_twice(self) -> None:
+        """Ping, and ping once more if that fails without a wait: one lost connection says nothing about the others."""
+        try:
+            await self._ping()
+        except Exception as error:
+            if getattr(error, "timeout", False) or _is_final(error):
+                raise
+            with pymongo.timeout(_SECOND_PING_TIMEOUT_S):
+                await self._ping()
+
+    async def _ping(self) -> None:
+        with metrics.operation("mongodb", "ping"):
+            await self.handle.command("ping")
 
     def _record(self, *, available: bool, problem: str = "") -> None:
         if available != self.available or not self._checked:

@@ -3,12 +3,12 @@
 import pymongo
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import ExecutionTimeout, OperationFailure, PyMongoError, WriteConcernError
+from pymongo.errors import ExecutionTimeout, OperationFailure, WriteConcernError
 
 from mylist.domain.errors import DatabaseUnavailableError
 from mylist.domain.limits import TOMBSTONE_RETENTION
 from mylist.mongodb.collections import LISTS, MOVIES, TVSHOWS, USERS
-from mylist.mongodb.database import DUPLICATE_KEY, Document, MongoRefusedError, refusal
+from mylist.mongodb.database import DRIVER_ERRORS, DUPLICATE_KEY, Document, MongoRefusedError, refusal
 
 _LIST_INDEXES = [
     # A user has an item at most once, whatever requests race. Could also serve as a shard key.
@@ -56,7 +56,7 @@ async def create_indexes(database: AsyncDatabase[Document]) -> list[str]:
             raise MongoRefusedError(
                 f"the indexes of {collection} cannot be created: {refusal(error)}{remedy}"
             ) from error
-        except PyMongoError as error:
+        except DRIVER_ERRORS as error:
             raise DatabaseUnavailableError from error
         names += [f"{collection}.{name}" for name in created]
     return names

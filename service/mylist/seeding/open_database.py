@@ -4,11 +4,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.errors import ConnectionFailure, OperationFailure
 
 from mylist.config.settings import Settings
 from mylist.domain.errors import DatabaseUnavailableError, UnavailableError
-from mylist.mongodb.database import Document, MongoRefusedError, connect, database_of, refusal
+from mylist.mongodb.database import (
+    DRIVER_ERRORS,
+    Document,
+    MongoRefusedError,
+    connect,
+    database_of,
+    reason,
+    refusal,
+)
 from mylist.mongodb.database import address as address_of
 
 
@@ -42,5 +50,5 @@ async def open_database(settings: Settings) -> AsyncIterator[AsyncDatabase[Docum
         raise DatabaseError(f"MongoDB at {address} or Redis failed in between: {error.message}") from error
     except OperationFailure as error:
         raise DatabaseError(f"MongoDB at {address} refuses: {refusal(error)}") from error
-    except PyMongoError as error:
-        raise DatabaseError(f"MongoDB at {address} fails: {str(error).splitlines()[0]}") from error
+    except DRIVER_ERRORS as error:
+        raise DatabaseError(f"MongoDB at {address} fails: {reason(error)}") from error

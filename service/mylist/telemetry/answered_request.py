@@ -2,12 +2,12 @@
 
 import logging
 import re
-import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from mylist.telemetry import metrics, tracing
 from mylist.telemetry.histogram import DurationHistogram
+from mylist.telemetry.line_limit import LineLimit
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -54,24 +54,7 @@ class AnsweredRequest(NamedTuple):
     seconds: float
 
 
-class _LineLimit:
-    """A number of log lines a second: when everything is slow, a line for each request makes it slower."""
-
-    def __init__(self, max_per_s: int) -> None:
-        self._max_per_s = max_per_s
-        self._second = 0
-        self._written = 0
-
-    def allows(self) -> bool:
-        """Count a line, and return whether it may be written."""
-        second = int(time.monotonic())
-        if second != self._second:
-            self._second, self._written = second, 0
-        self._written += 1
-        return self._written <= self._max_per_s
-
-
-_slow_lines = _LineLimit(_MAX_SLOW_LINES_PER_S)
+_slow_lines = LineLimit(_MAX_SLOW_LINES_PER_S, period_s=1)
 
 
 @lru_cache(maxsize=256)

@@ -9,7 +9,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from mylist import __version__
-from mylist.domain.errors import UnavailableError
+from mylist.domain.errors import ServiceError, TooManyImportsError, TooManyRequestsError, UnavailableError
 
 BREAKER_STATES = ("closed", "half_open", "open")
 
@@ -23,7 +23,7 @@ class State:
         pending_invalidations: lists whose invalidation waits until Redis is back.
         is_up: whether a dependency answered its last check, by name.
         breakers: the state of a dependency's circuit breaker, one of `BREAKER_STATES`, by name.
-        shed: how many requests were refused, by the code of the error.
+        shed: how many requests were turned away, by the code of the error.
         pages_reused, pages_rendered: how many answers were reused and rendered.
         page_bytes: memory of the rendered answers that are kept.
         in_use, capacity: what is in use and how much of it may be, by resource.
@@ -75,8 +75,13 @@ class StateCollector(Collector):
             {(name, each): each == now for name, now in state.breakers.items() for each in BREAKER_STATES},
             *("dependency", "state"),
         )
-        shed = CounterMetricFamily("mylist_shed", "Requests refused with 503.", labels=["cause"])
-        for error in _subclasses_of(UnavailableError):
+        shed = CounterMetricFamily("mylist_shed", "Requests turned away with 503 or 429.", labels=["cause"])
+        causes: list[type[ServiceError]] = [
+            *_subclasses_of(UnavailableError),
+            TooManyRequestsError,
+            TooManyImportsError,
+        ]
+        for error in causes:
             shed.add_metric([error.code.lower()], state.shed.get(error.code, 0))
         yield shed
         pages = CounterMetricFamily("mylist_pages", "Rendered answers that were given.", labels=["result"])

@@ -3,6 +3,7 @@
 from bench.groups import GROUPS, Group, Table
 from bench.loop_blocking import LoopBlocking
 from bench.memory import Memory
+from bench.neighbours import Neighbours
 from bench.results import Run, sum_up
 from bench.samples import Sample
 
@@ -25,6 +26,8 @@ def _samples(group: Group, rounds: int) -> dict[str, list[Sample]]:
 def _sample(table: Table, place: int, number: int) -> Sample:
     if table.compared == "p50":
         return Sample(p50=place, p99=3 * place)
+    if isinstance(table.part, Neighbours):
+        return Sample(p50=place, p99=3, lost=0)
     if isinstance(table.part, Memory):
         return Sample(memory=600)
     if isinstance(table.part, LoopBlocking):

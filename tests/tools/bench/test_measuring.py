@@ -16,7 +16,9 @@ from bench.flamegraph import ProfileError, record
 from bench.groups import ITEMS, USUAL
 from bench.loop_blocking import LoopBlocking
 from bench.memory import OF_A_LIST, Memory
+from bench.neighbours import ALONE, BESIDE_IMPORTS, BESIDE_SELECTIONS, Neighbours
 from bench.redis_fill import CachedLists, fill, key_of
+from bench.samples import quantity
 from bench.throughput import Case, Throughput
 from bench.write_latency import WriteLatency
 from bench.wrk import Load
@@ -114,6 +116,17 @@ def test_blocking_of_the_event_loop(environment: Environment) -> None:
 
     assert set(samples) == set(blocking.references)
     assert all((sample.blocked or 0) > 0 for sample in samples.values())
+
+
+@pytest.mark.usefixtures("generator")
+def test_reads_beside_one_user_who_takes_all(environment: Environment) -> None:
+    samples = Neighbours(USUAL).measure(environment, 0)
+
+    assert set(samples) == {ALONE, BESIDE_SELECTIONS, BESIDE_IMPORTS}
+    for sample in samples.values():
+        assert quantity(sample, "rate") > 10
+        assert 0 < quantity(sample, "p50") <= quantity(sample, "p99")
+        assert quantity(sample, "lost") < 0.01
 
 
 def test_memory(environment: Environment) -> None:

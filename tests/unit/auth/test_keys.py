@@ -10,9 +10,9 @@ from jwt.algorithms import RSAAlgorithm
 
 from mylist.auth.keys import Key, key_of_pem, keys_of_jwks
 from mylist.config.public_key import UnusableKeyError
-from tests.identity_provider import EC_KEY, RSA_KEY, jwk, pem
+from tests.identity_provider import EC_KEY, EDWARDS_KEY, RSA_KEY, jwk, pem
 
-RSA_ALGORITHMS = ("RS256", "RS384", "RS512")
+RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 SHORT_KEY = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - it must be refused
 OTHER_CURVE = ec.generate_private_key(ec.SECP256K1())
 
@@ -26,7 +26,15 @@ UNUSABLE = {
     "shared secret without the secret": {"kty": "oct"},
     "for encryption": jwk(RSA_KEY, None, use="enc"),
     "algorithm of another kind of key": jwk(RSA_KEY, None, alg="ES256"),
-    "algorithm that is not accepted": jwk(RSA_KEY, None, alg="PS256"),
+    "for wrapping keys": jwk(RSA_KEY, None, key_ops=["wrapKey", "unwrapKey"]),
+    "for deriving": jwk(RSA_KEY, None, key_ops=["deriveKey"]),
+    "for nothing": jwk(RSA_KEY, None, key_ops=[]),
+    "operations that are no list": jwk(RSA_KEY, None, key_ops="verify"),
+    "for another use": jwk(RSA_KEY, None, use="tls"),
+    "algorithm that is not accepted": jwk(RSA_KEY, None, alg="RSA-OAEP"),
+    "algorithm of a shared secret": jwk(RSA_KEY, None, alg="HS256"),
+    "key for agreement": {"kty": "OKP", "crv": "X25519", "x": jwk(EDWARDS_KEY, None)["x"]},
+    "point of Edwards that is none": jwk(EDWARDS_KEY, None, x="AA"),
     "algorithm that is no text": jwk(RSA_KEY, None, alg=["RS256"]),
     "modulus that is no text": jwk(RSA_KEY, None, n=5),
     "modulus that is no number": jwk(RSA_KEY, None, n="!"),
@@ -56,6 +64,24 @@ def test_the_algorithms_are_those_of_the_key_unless_it_names_one() -> None:
     assert narrow.algorithms == ("RS256",)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [{"use": None}, {"alg": None}, {"key_ops": None}, {"key_ops": ["verify"]}, {"key_ops": ["sign", "verify"]}],
+    ids=str,
+)
+def test_what_a_key_does_not_say_of_itself_is_no_matter(fields: dict[str, Any]) -> None:
+    [key] = keys(jwk(RSA_KEY, "good", **fields))
+
+    assert (key.key_id, key.algorithms) == ("good", RSA_ALGORITHMS)
+
+
+def test_a_key_may_be_for_one_of_the_newer_algorithms() -> None:
+    padded, edwards = keys(jwk(RSA_KEY, "PSS", alg="PS384"), jwk(EDWARDS_KEY, "Ed25519"))
+
+    assert padded.algorithms == ("PS384",)
+    assert edwards.algorithms == ("EdDSA",)
+
+
 def test_only_the_public_part_of_a_private_key_is_read() -> None:
     [key] = keys(RSAAlgorithm.to_jwk(RSA_KEY, as_dict=True))
 
@@ -63,11 +89,29 @@ def test_only_the_public_part_of_a_private_key_is_read() -> None:
 
 
 def test_a_set_without_a_usable_key_is_refused() -> None:
-    with pytest.raises(UnusableKeyError, match="no key that can be used"):
+    with pytest.raises(UnusableKeyError, match=r"no key that can be used, only oct$"):
         keys({"kty": "oct", "k": "AAAA"})
 
 
-@pytest.mark.parametrize(("key", "algorithms"), [(RSA_KEY, RSA_ALGORITHMS), (EC_KEY, ("ES256",))], ids=["RSA", "P-256"])
+@pytest.mark.parametrize(
+    ("published", "named"),
+    [
+        ([], "used"),
+        ([{"kty": "OKP", "crv": "X25519", "x": "AA"}, jwk(RSA_KEY, None, use="enc")], "only OKP X25519, RSA enc"),
+        ([{"kty": "\x1b[2J" * 9}, "text", None], "only what is no key, what names no kind"),
+        ([{"kty": f"kind-{number}"} for number in range(9)], "only kind-0, kind-1, kind-2, kind-3, kind-4, and others"),
+    ],
+)
+def test_a_set_without_a_usable_key_is_told_by_what_it_has(published: list[Any], named: str) -> None:
+    with pytest.raises(UnusableKeyError, match=f"{named}$"):
+        keys(*published)
+
+
+@pytest.mark.parametrize(
+    ("key", "algorithms"),
+    [(RSA_KEY, RSA_ALGORITHMS), (EC_KEY, ("ES256",)), (EDWARDS_KEY, ("EdDSA",))],
+    ids=["RSA", "P-256", "Ed25519"],
+)
 def test_a_key_as_pem_has_the_algorithms_of_its_kind(key: Any, algorithms: tuple[str, ...]) -> None:
     assert key_of_pem(pem(key)).algorithms == algorithms
 

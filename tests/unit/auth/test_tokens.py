@@ -1,16 +1,26 @@
-"""Tokens that are remembered: how many, and which are forgotten."""
+"""Which key verifies a token, and which tokens are remembered."""
 
 import tracemalloc
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from mylist.auth import tokens as module
 from mylist.auth.key_source import KeySource
-from mylist.auth.keys import key_of_secret
-from mylist.auth.tokens import Tokens
+from mylist.auth.keys import Key, key_of_pem, key_of_secret
+from mylist.auth.tokens import MAX_TRIED_KEYS, Tokens
 from mylist.config.settings import Settings
-from mylist.domain.errors import InvalidTokenError
-from tests.identity_provider import SECRET, token
+from mylist.domain.errors import InvalidTokenError, KeysUnavailableError, UnknownKeyError
+from tests.identity_provider import (
+    ANOTHER_RSA_KEY,
+    EC_KEY,
+    EDWARDS_KEY,
+    RSA_KEY,
+    SECRET,
+    PrivateKey,
+    pem,
+    token,
+)
 
 
 @pytest.fixture
@@ -50,3 +60,92 @@ def test_what_was_refused_is_not_remembered(tokens: Tokens) -> None:
     tokens.source.keys = (key_of_secret("x" * 32),)
     with pytest.raises(InvalidTokenError, match="signature"):
         tokens.user_of(given)
+
+
+def named(key: PrivateKey, key_id: str | None) -> Key:
+    material = key_of_pem(pem(key))
+    return Key(material.material, material.algorithms, key_id)
+
+
+def verifier(*keys: Key) -> Tokens:
+    return Tokens(KeySource(keys), Settings())
+
+
+CURVE_KEYS = [ec.generate_private_key(ec.SECP256R1()) for _ in range(MAX_TRIED_KEYS + 1)]
+
+
+@pytest.mark.parametrize("key_id", [None, "same"])
+@pytest.mark.parametrize("key", [RSA_KEY, ANOTHER_RSA_KEY], ids=["first", "second"])
+def test_every_key_that_fits_is_tried(key: PrivateKey, key_id: str | None) -> None:
+    tokens = verifier(named(RSA_KEY, key_id), named(EC_KEY, key_id), named(ANOTHER_RSA_KEY, key_id))
+    assert tokens.user_of(token(key, "RS256", key_id)) == "someone"
+
+
+def test_keys_with_names_are_tried_for_a_token_without() -> None:
+    tokens = verifier(named(RSA_KEY, "one"), named(ANOTHER_RSA_KEY, "two"))
+    assert [tokens.user_of(token(key, "RS256")) for key in (RSA_KEY, ANOTHER_RSA_KEY)] == ["someone", "someone"]
+
+
+def test_a_key_without_a_name_is_tried_after_those_of_the_name() -> None:
+    nameless = [named(key, None) for key in CURVE_KEYS]
+    tokens = verifier(*nameless, named(EC_KEY, "named"))
+    assert tokens.user_of(token(EC_KEY, "ES256", "named")) == "someone"
+
+
+def test_only_so_many_keys_are_tried() -> None:
+    tokens = verifier(*(named(key, "same") for key in CURVE_KEYS))
+    assert tokens.user_of(token(CURVE_KEYS[MAX_TRIED_KEYS - 1], "ES256", "same")) == "someone"
+    with pytest.raises(InvalidTokenError, match="signature"):
+        tokens.user_of(token(CURVE_KEYS[MAX_TRIED_KEYS], "ES256", "same"))
+
+
+def test_another_key_of_another_name_is_not_tried() -> None:
+    with pytest.raises(UnknownKeyError, match="not known"):
+        verifier(named(RSA_KEY, "one")).user_of(token(RSA_KEY, "RS256", "two"))
+
+
+@pytest.mark.parametrize("algorithm", ["PS256", "PS384", "PS512", "RS384"])
+def test_an_rsa_key_verifies_either_padding(algorithm: str) -> None:
+    assert verifier(named(RSA_KEY, "one")).user_of(token(RSA_KEY, algorithm, "one")) == "someone"
+
+
+def test_an_edwards_key_verifies_its_own() -> None:
+    assert verifier(named(EDWARDS_KEY, "one")).user_of(token(EDWARDS_KEY, "EdDSA", "one")) == "someone"
+
+
+@pytest.mark.parametrize("algorithm", ["PS256", "RS512"])
+def test_an_algorithm_that_the_named_key_is_not_for_is_told_and_no_reason_to_look_for_keys(algorithm: str) -> None:
+    narrow = Key(named(RSA_KEY, None).material, ("RS256",), "one")
+    with pytest.raises(InvalidTokenError, match=r"algorithm that is not accepted, expected RS256$") as refused:
+        verifier(narrow, named(EC_KEY, "two")).user_of(token(RSA_KEY, algorithm, "one"))
+    assert not isinstance(refused.value, UnknownKeyError)
+
+
+@pytest.mark.parametrize("key_id", [None, "one", "unknown"])
+def test_an_algorithm_that_no_public_key_is_for_is_no_reason_to_look_for_keys(key_id: str | None) -> None:
+    with pytest.raises(InvalidTokenError, match=r"algorithm that is not accepted, expected ES256$") as refused:
+        verifier(named(EC_KEY, "one")).user_of(token(SECRET, "HS256", key_id))
+    assert not isinstance(refused.value, UnknownKeyError)
+
+
+def test_a_kind_of_key_that_is_not_there_may_come() -> None:
+    with pytest.raises(UnknownKeyError, match=r"expected ES256$"):
+        verifier(named(EC_KEY, "one")).user_of(token(RSA_KEY, "RS256"))
+
+
+def test_a_wrong_signature_of_a_named_key_is_no_reason_to_look_for_keys() -> None:
+    with pytest.raises(InvalidTokenError, match="signature") as refused:
+        verifier(named(RSA_KEY, "one")).user_of(token(ANOTHER_RSA_KEY, "RS256", "one"))
+    assert not isinstance(refused.value, UnknownKeyError)
+
+
+def test_a_token_without_a_name_that_no_key_verifies_may_be_of_a_newer_key() -> None:
+    with pytest.raises(UnknownKeyError, match="signature"):
+        verifier(named(RSA_KEY, "one")).user_of(token(ANOTHER_RSA_KEY, "RS256"))
+
+
+def test_without_any_key_it_is_not_the_token_that_is_wrong() -> None:
+    with pytest.raises(KeysUnavailableError):
+        verifier().user_of(token(RSA_KEY, "RS256"))
+    with pytest.raises(InvalidTokenError, match="malformed"):
+        verifier().user_of("nonsense")

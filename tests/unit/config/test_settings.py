@@ -13,10 +13,13 @@ from tests.identity_provider import RSA_KEY, SECRET, pem
 
 NO_PEM = (
     "JWT_PUBLIC_KEY is ********; "
-    "it may be PEM of an RSA key of 2048 bits or more, or of one on the curve P-256, P-384 or P-521"
+    "it may be PEM of an RSA key of 2048 bits or more, or of one on the curve P-256, P-384, P-521 or Ed25519"
 )
 KEYS = "AUTH_MODE is jwt; exactly one of JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_URL has to be set"
 ANY_SCHEME = " or ".join(f"{scheme}://" for scheme in SCHEMES)
+
+
+MONGODB_SCHEMES = "it may be a URL that starts with mongodb:// or mongodb+srv://"
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +92,41 @@ def test_an_empty_value_counts_as_absent() -> None:
             "https:///jwks.json",
             "JWT_JWKS_URL is 'https:///jwks.json'; it may be a URL that starts with https:// or http://",
         ),
+        (
+            "JWT_JWKS_URL",
+            "https://bad host/jwks.json",
+            "JWT_JWKS_URL is 'https://bad host/jwks.json'; it may be a URL that starts with https:// or http://",
+        ),
+        (
+            "JWT_JWKS_URL",
+            "https://login.example:99999/jwks.json",
+            "JWT_JWKS_URL is 'https://login.example:99999/jwks.json'; it may be a URL that starts with https:// or http://",
+        ),
+        (
+            "REDIS_URL",
+            "redis://bad host:6379",
+            f"REDIS_URL is 'redis://bad host:6379'; it may be a URL that starts with {ANY_SCHEME}",
+        ),
+        (
+            "MONGODB_URI",
+            "mongodb://app:pass word@one, two/lists",
+            f"MONGODB_URI is 'mongodb://app:********@one, two/lists'; {MONGODB_SCHEMES}",
+        ),
+        ("JWT_ISSUER", ",", "JWT_ISSUER is ','; it may be texts separated by commas, none of them empty"),
+        ("JWT_ISSUER", "a, ,b", "JWT_ISSUER is 'a, ,b'; it may be texts separated by commas, none of them empty"),
+        ("JWT_AUDIENCE", "a,", "JWT_AUDIENCE is 'a,'; it may be texts separated by commas, none of them empty"),
+        ("REDIS_HOST", "bad host", "REDIS_HOST is 'bad host'; it may be an IP address or host name"),
+        ("REDIS_HOST", "cache:6379", "REDIS_HOST is 'cache:6379'; it may be an IP address or host name"),
+        ("REDIS_HOST", "redis://cache", "REDIS_HOST is 'redis://cache'; it may be an IP address or host name"),
+        ("REDIS_HOST", "[::1]", "REDIS_HOST is '[::1]'; it may be an IP address or host name"),
+        ("HOST", "http://0.0.0.0", "HOST is 'http://0.0.0.0'; it may be an IP address or host name"),
+        (
+            "CORS_ORIGINS",
+            "tv.example",
+            "CORS_ORIGINS is 'tv.example'; 'tv.example' is no origin: write its scheme too, as in https://tv.example",
+        ),
+        ("CORS_ORIGINS", ",", "CORS_ORIGINS is ','; an origin between the commas is empty"),
+        ("HSTS", "on", "HSTS is 'on'; it may be off, or max-age=SECONDS with or without ; includeSubDomains"),
         ("JWT_LEEWAY", "301", "JWT_LEEWAY is '301'; it may be seconds from 0 to 300"),
     ],
 )
@@ -106,6 +144,7 @@ def test_a_bad_value_is_one_line_that_names_it_and_what_it_may_be(variable: str,
         ({"AUTH_MODE": "jwt", "JWT_SECRET": SECRET, "JWT_JWKS_URL": "https://a/b"}, KEYS),
         ({"JWT_SECRET": SECRET}, "JWT_SECRET is set; AUTH_MODE is header, it has to be jwt"),
         ({"JWT_JWKS_URL": "https://a/b"}, "JWT_JWKS_URL is set; AUTH_MODE is header, it has to be jwt"),
+        ({"CORS_CREDENTIALS": "true"}, "CORS_CREDENTIALS is true; CORS_ORIGINS is \\*, it has to name origins then"),
         ({"MONGODB_USER": "app"}, "MONGODB_PASSWORD is empty; MONGODB_USER is set, so it may not be"),
         (
             {"REDIS_URL": "redis+sentinel://one,two,three/lists", "REDIS_TIMEOUT": "0.21"},
@@ -146,6 +185,11 @@ def test_redis_may_take_the_time_that_its_kind_allows(url: str, timeout: float) 
         ("DOCS", "0", False),
         ("PORT", " 4000 ", 4000),
         ("MONGODB_TIMEOUT", "1", 1.0),
+        ("JWT_ISSUER", " a , b", "a,b"),
+        ("CORS_ORIGINS", "HTTPS://TV.example:443, http://localhost:3000", "https://tv.example,http://localhost:3000"),
+        ("HSTS", "Max-Age=60;includesubdomains", "max-age=60; includeSubDomains"),
+        ("REDIS_HOST", "::1", "::1"),
+        ("REDIS_HOST", "redis-0.redis_headless.svc.cluster.local.", "redis-0.redis_headless.svc.cluster.local."),
     ],
 )
 def test_a_value_may_be_written_in_several_ways(variable: str, value: str, expected: object) -> None:

@@ -1,5 +1,7 @@
 """A MongoDB connection string: what is said about one that cannot be used, and what no other can change."""
 
+import importlib.util
+
 import pytest
 from pymongo import ReadPreference
 
@@ -43,6 +45,29 @@ def test_is_named_with_what_is_wrong_and_what_it_may_be(uri: str, words: str) ->
 )
 def test_is_refused_for_an_option_that_the_driver_would_leave_out_with_a_warning(query: str, words: str) -> None:
     assert words in refused(f"mongodb://host/lists?{query}")
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("authMechanism=MONGODB-AWS", "needs the package pymongo-auth-aws: install mylist[aws]"),
+        ("authmechanism=mongodb-aws&tls=true", "needs the package pymongo-auth-aws: install mylist[aws]"),
+        ("authMechanism=MONGODB-X509", "MONGODB-X509 needs tls=true and tlsCertificateKeyFile"),
+        ("authMechanism=MONGODB-X509&tls=true", "MONGODB-X509 needs tls=true and tlsCertificateKeyFile"),
+        ("authMechanism=MONGODB-OIDC", "requires providing either a callback or a environment"),
+        ("authMechanism=MONGODB-OIDC&authMechanismProperties=ENVIRONMENT:azure", "requires a TOKEN_RESOURCE"),
+        ("compressors=zstd", "zstd"),
+    ],
+)
+def test_is_refused_for_a_way_to_log_in_that_can_never_work(query: str, words: str) -> None:
+    if "aws" in query.lower() and importlib.util.find_spec("pymongo_auth_aws"):
+        pytest.skip("pymongo-auth-aws is installed")
+    assert words in refused(f"mongodb://host/lists?{query}")
+
+
+def test_is_refused_for_kerberos_without_its_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    assert "needs the package kerberos" in refused("mongodb://me:x@host/lists?authMechanism=GSSAPI")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET
 from sanic import HTTPResponse
 
 from mylist.api.route import Answer, RouteTable
@@ -59,12 +60,21 @@ async def readyz(request: ApiRequest) -> HTTPResponse:
     """Return whether the process wants traffic: once it has started, until it drains.
 
     MongoDB's state is reported and does not decide: cached lists are served without it, and it would be away for all
-    processes at once.
+    processes at once. So are the keys of tokens, once there were any.
     """
     services = request.app.ctx
-    mongodb: Literal["available", "unavailable"] = "available" if services.database.available else "unavailable"
-    if services.state.draining:
-        return json_response(request, _encode(ReadinessResponse("draining", mongodb)), status=503)
-    if not services.state.started:
-        return json_response(request, _encode(ReadinessResponse("starting", mongodb)), status=503)
-    return json_response(request, _encode(ReadinessResponse("ready", mongodb)))
+    state = services.state
+    status = _status(state.started, state.draining)
+    keys = _availability(services.keys.available) if services.tokens else UNSET
+    answer = ReadinessResponse(status, _availability(services.database.available), keys)
+    return json_response(request, _encode(answer), status=200 if status == "ready" else 503)
+
+
+def _status(started: bool, draining: bool) -> Literal["ready", "starting", "draining"]:
+    if draining:
+        return "draining"
+    return "ready" if started else "starting"
+
+
+def _availability(is_there: bool) -> Literal["available", "unavailable"]:
+    return "available" if is_there else "unavailable"

@@ -10,8 +10,10 @@ from mylist.domain.limits import (
     MAX_CHANGES,
     MAX_IDS_PER_REQUEST,
     TOMBSTONE_RETENTION,
+    USER_IMPORTS,
     max_import_bytes,
     max_import_lines,
+    user_requests,
 )
 from mylist.http.request import ApiRequest
 from mylist.http.responses import json_response
@@ -43,5 +45,7 @@ async def limits(request: ApiRequest) -> HTTPResponse:
         max_body_bytes=MAX_BODY_BYTES,
         max_import_bytes=max_import_bytes(settings.max_list_size),
         max_import_lines=max_import_lines(settings.max_list_size),
+        max_concurrent_requests=user_requests(settings.max_concurrent_requests),
+        max_concurrent_imports=USER_IMPORTS,
     )
     return json_response(request, _encode(LimitsResponse(success=True, data=data)))

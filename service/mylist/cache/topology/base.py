@@ -4,9 +4,12 @@ Everything is read and written at primaries; a replica may be behind. A primary 
 promotion or start until the next, during which it loses nothing. Redis draws a replication id for each. What a
 failover, or a restart from an old dump, brings back has the tag of another epoch (`mylist.cache.cached_value`). To make
 that sound, a connection is used only after it has reported the epoch it was opened in.
+
+Some servers do not tell their replication id, or nobody may ask. All that they ever hold is of one epoch.
 """
 
 import asyncio
+import logging
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -15,7 +18,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from mylist.cache.cached_value import EPOCH_BYTES
 from mylist.cache.read_connection import ReadConnection
@@ -29,6 +32,12 @@ MakeClient = Callable[[Address, OnConnect | None], Redis]
 """Makes a client of the server at an address, which runs the hook on each connection, or just logs in."""
 Execute = Callable[..., Awaitable[Any]]
 
+_ONLY_EPOCH = b"untold".ljust(EPOCH_BYTES, b"_")
+"""Of a primary that does not tell its replication id."""
+_DENIED = re.compile(r"unknown command|unknown subcommand|not allowed|disabled|not supported|permission", re.IGNORECASE)
+
+_logger = logging.getLogger(__name__)
+
 
 class Primary:
     """A server that is a primary, as far as is known.
@@ -37,6 +46,7 @@ class Primary:
         address: its host and port.
         make_client: makes its client.
         note_epoch: called whenever its epoch turns out to be another.
+        note_untold: called whenever it does not tell its replication id; may raise `RedisConnectionError`.
 
     Attributes:
         address: as given.
@@ -45,9 +55,17 @@ class Primary:
         read_connection: asks it for lists.
         epoch: the beginning of its replication id; `EPOCH_BYTES` bytes.
         probe: a key that it holds, for its heartbeats.
+        has_answered: whether it was ever reached.
+        is_asked_apart: whether no script may ask it for its epoch.
     """
 
-    def __init__(self, address: Address, make_client: MakeClient, note_epoch: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        address: Address,
+        make_client: MakeClient,
+        note_epoch: Callable[[], None],
+        note_untold: Callable[[str], None],
+    ) -> None:
         self.address = address
         self.client = make_client(address, self._connected)
         self.execute: Execute = self.client.execute_command
@@ -55,26 +73,46 @@ class Primary:
         self.read_connection = ReadConnection(pool.make_connection, pool.connection_kwargs["socket_timeout"])
         self.epoch = bytes(EPOCH_BYTES)
         self.probe = probe_key(0)
+        self.has_answered = False
+        self.is_asked_apart = False
+        self._tells_nobody = False
         self._note_epoch = note_epoch
+        self._note_untold = note_untold
+        self.client.set_response_callback("INFO", _as_it_came)
 
     async def _connected(self, connection: Any) -> None:  # noqa: ANN401 - one of redis-py's several classes
         await connection.on_connect()
         await connection.send_command("INFO", "replication", check_health=False)
-        self.learn(await connection.read_response())
+        self._tells_nobody = False
+        self.learn(await self._unless_denied(connection.read_response()))
+
+    async def ask(self) -> bytes:
+        """Ask for `INFO replication`, past any script; return nothing if that is not allowed."""
+        self.is_asked_apart = True
+        return b"" if self._tells_nobody else await self._unless_denied(self.execute("INFO", "replication"))
+
+    async def _unless_denied(self, asked: Awaitable[Any]) -> bytes:
+        try:
+            return bytes(await asked)
+        except ResponseError as error:
+            if not isinstance(error, NoPermissionError) and not _DENIED.search(str(error)):
+                raise
+            self._tells_nobody = True  # as long as this connection lives: the server may log each time
+            return b""
 
     def learn(self, info: bytes) -> None:
-        """Take note of what `INFO replication` says.
+        """Take note of what `INFO replication` says, if anything: a server that takes writes passes for a primary.
 
         Raises:
-            RedisConnectionError: the server is no primary.
+            RedisConnectionError: the server is no primary, or does not say enough.
         """
+        self.has_answered = True
         fields = dict(re.findall(rb"^(role|master_replid):(\w+)", info, re.MULTILINE))
-        if fields.get(b"role") != b"master":
+        if fields.get(b"role", b"master") != b"master":
             raise RedisConnectionError(f"{name_of(self.client)} is not a primary")
-        replication_id = fields.get(b"master_replid")
-        if replication_id is None:
-            raise RedisConnectionError(f"{name_of(self.client)} does not report its replication id")
-        epoch = bytes.fromhex(replication_id[: 2 * EPOCH_BYTES].decode())
+        epoch = _epoch_of(fields.get(b"master_replid", b""))
+        if epoch == _ONLY_EPOCH:
+            self._note_untold(name_of(self.client))
         if epoch != self.epoch:
             self.epoch = epoch
             self._note_epoch()
@@ -93,6 +131,8 @@ class Topology(ABC):
         single: the primary of every key; None where keys are sharded, and before it was found.
         generation: increases whenever it becomes known that a list may be held by another primary or in another epoch.
         failovers: how often other servers than before were found to be the primaries.
+        needs_epochs: whether a primary that does not tell its replication id is of no use.
+        note_moved: called with the former and the present primary of slots that changed hands.
     """
 
     sharded = False
@@ -103,6 +143,9 @@ class Topology(ABC):
         self.single: Primary | None = None
         self.generation = 0
         self.failovers = 0
+        self.needs_epochs = False
+        self.note_moved: Callable[[Primary | None, Primary], None] = lambda *_: None
+        self._untold = ""
         self._make_client = make_client
         self._known: dict[Address, Primary] = {}
 
@@ -129,8 +172,12 @@ class Topology(ABC):
     def at(self, address: Address) -> Primary:
         """Return the primary at an address, also one that holds nothing yet."""
         if address not in self._known:
-            self._known[address] = Primary(address, self._make_client, self._begin_generation)
+            self._known[address] = Primary(address, self._make_client, self._begin_generation, self._note_untold)
         return self._known[address]
+
+    def importing(self, host: str, port: int, former: Primary) -> Primary:
+        """Return the node that imports a slot from the `former` primary, which is told of by host and port."""
+        return self.at((host or former.address[0], port))
 
     async def close(self) -> None:
         """Close every connection."""
@@ -139,6 +186,19 @@ class Topology(ABC):
 
     def _begin_generation(self) -> None:
         self.generation += 1
+
+    def _note_untold(self, name: str) -> None:
+        if self.needs_epochs:
+            raise RedisConnectionError(
+                f"{name} does not tell its replication id (INFO replication), without which CACHE_STRICT cannot be kept"
+            )
+        if not self._untold:
+            self._untold = name
+            _logger.warning(
+                "%s does not tell its replication id (INFO replication): what a failover, or a restart from a dump, "
+                "brings back cannot be told apart, and may be served until CACHE_TTL",
+                name,
+            )
 
 
 class DiscoveredTopology(Topology):
@@ -182,6 +242,21 @@ class DiscoveredTopology(Topology):
             if primary not in self.all:
                 del self._known[address]
                 await primary.close()
+
+
+def _as_it_came(response: Any, **_: Any) -> Any:  # noqa: ANN401 - as redis-py declares it
+    """Return an answer that redis-py would parse."""
+    return response
+
+
+def _epoch_of(replication_id: bytes) -> bytes:
+    """Return the epoch that a replication id stands for."""
+    try:
+        epoch = bytes.fromhex(replication_id[: 2 * EPOCH_BYTES].decode())
+    except ValueError:
+        return _ONLY_EPOCH
+    # A service that only pretends to have one says zeros.
+    return epoch if len(epoch) == EPOCH_BYTES and any(epoch) else _ONLY_EPOCH
 
 
 def probe_key(number: int) -> str:

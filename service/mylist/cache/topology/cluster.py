@@ -1,9 +1,10 @@
 """The primaries of a Redis Cluster."""
 
 import asyncio
+import logging
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -15,6 +16,10 @@ from mylist.config.redis_url import Address
 
 _MAX_ASKED_NODES = 5
 """Enough for a majority to outvote a node that was cut off, few enough for a cluster of hundreds."""
+_UNKNOWN = b"?"
+"""The host of a node that is to be called by its name and has none."""
+
+_logger = logging.getLogger(__name__)
 
 
 class ClusterTopology(DiscoveredTopology):
@@ -29,6 +34,7 @@ class ClusterTopology(DiscoveredTopology):
         self._make_asker = make_asker
         self._owners: list[Primary | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
         self._is_whole = False
+        self._unnamed: set[Address] = set()
 
     def owner(self, key: str) -> Primary | None:
         """Return the primary of the key's slot."""
@@ -54,9 +60,11 @@ class ClusterTopology(DiscoveredTopology):
         ((slots, _),) = maps.most_common(1)
         self._adopt(nodes[0] for _, _, nodes in slots)
         self._nodes = (*dict.fromkeys(node for _, _, nodes in slots for node in nodes),)
-        self._owners = [None] * REDIS_CLUSTER_HASH_SLOTS
+        former, self._owners = self._owners, [None] * REDIS_CLUSTER_HASH_SLOTS
         for first, last, nodes in slots:
             self._owners[first : last + 1] = [self.at(nodes[0])] * (last + 1 - first)
+        for old, new in {(old, new) for old, new in zip(former, self._owners, strict=True) if new and old is not new}:
+            self.note_moved(old, new)
         self._choose_probes()
         await self._drop_others()
         self._is_whole = None not in self._owners
@@ -72,14 +80,35 @@ class ClusterTopology(DiscoveredTopology):
         finally:
             await close(client)
 
-        def located(node: list[Any]) -> Address:
-            host, port, *_ = node
-            return host.decode() if host else address[0], port  # none means the node that was asked
+        def located(node: Sequence[Any]) -> Address:
+            return self._located(node, address[0])
 
         return tuple(
             (first, last, (located(primary), *sorted(map(located, replicas))))
             for first, last, primary, *replicas in sorted(answer)
         )
+
+    def _located(self, node: Sequence[Any], asked_host: str) -> Address:
+        """Return the address of a node: its host, else what its metadata says, else the host that was asked."""
+        host, port, *more = node
+        if host and host != _UNKNOWN:
+            return host.decode(), port
+        # No host at all stands for the one that was asked; Redis says so, and its metadata may be another network's.
+        found = _metadata(more).get("ip") or _metadata(more).get("hostname") if host is not None else None
+        place = found or asked_host, port
+        if host == _UNKNOWN and place not in self._unnamed:
+            self._unnamed.add(place)
+            _logger.warning(
+                "A node of the Cluster has no announced name (cluster-announce-hostname); it is taken for %s:%d", *place
+            )
+        return place
+
+    def importing(self, host: str, port: int, former: Primary) -> Primary:
+        """Return the node that imports a slot from the `former` primary, also one that is told of without a host."""
+        if host.encode() in {b"", _UNKNOWN}:
+            alike = [address for address in self._nodes if address[1] == port]
+            host = alike[0][0] if len(alike) == 1 else former.address[0]
+        return self.at((host, port))
 
     def _choose_probes(self) -> None:
         without = {primary for primary in self._owners if primary}
@@ -89,3 +118,10 @@ class ClusterTopology(DiscoveredTopology):
             if (owner := self.owner(probe_key(number))) in without:
                 owner.probe = probe_key(number)
                 without.discard(owner)
+
+
+def _metadata(more: Sequence[Any]) -> dict[str, str]:
+    """Return what CLUSTER SLOTS says of a node beside its host, its port and its id; older servers say nothing."""
+    fields = more[1] if len(more) > 1 else ()
+    pairs = fields.items() if isinstance(fields, Mapping) else zip(fields[::2], fields[1::2], strict=False)
+    return {name.decode(): value.decode() for name, value in pairs if value and value != _UNKNOWN}

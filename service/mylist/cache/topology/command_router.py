@@ -70,7 +70,7 @@ class Router:
             return await owner.execute(*command)
         # ASK: the key's slot is being moved, and this key is not at the source any more.
         host, port = redirection.node_addr
-        importing = self.topology.at((host or former.address[0], port))
+        importing = self.topology.importing(host, port, former)
         pipeline = importing.client.pipeline(transaction=False)
         pipeline.execute_command("ASKING")
         pipeline.execute_command(*command)

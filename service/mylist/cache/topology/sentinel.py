@@ -2,7 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from socket import SOCK_STREAM
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -11,39 +14,80 @@ from mylist.cache.topology.base import REDIS_ERRORS, DiscoveredTopology, Execute
 from mylist.config.redis_timing import SENTINEL_VOTE_TIMEOUT_S
 from mylist.config.redis_url import Address
 
+_SHOWN_RUN_ID = 8
+"""Characters of a run id in the log: enough to tell servers apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What a Sentinel says of the primary.
+
+    Attributes:
+        address: where it is, as this Sentinel spells it.
+        run_id: of the server process; empty while the Sentinel has not asked it yet.
+        epoch: of the failover that made it the primary.
+        resolved: the addresses that its host stands for, once they were looked up.
+    """
+
+    address: Address
+    run_id: str
+    epoch: int
+    resolved: frozenset[Address] = frozenset()
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> "Vote":
+        """Read the answer to SENTINEL MASTER."""
+        return cls(
+            (str(state["ip"]), int(state["port"])), str(state.get("runid") or ""), int(state.get("config-epoch") or 0)
+        )
+
+    def means(self, other: "Vote") -> bool:
+        """Return whether both mean the same server, however they spell it."""
+        if self.address == other.address or (self.run_id and self.run_id == other.run_id):
+            return True
+        return self.epoch == other.epoch and not self.resolved.isdisjoint(other.resolved)
+
+    def __str__(self) -> str:
+        """Return the answer for people."""
+        host, port = self.address
+        return f"{host}:{port}, run id {self.run_id[:_SHOWN_RUN_ID] or 'unknown'}, config-epoch {self.epoch}"
+
 
 class Sentinel:
     """One Sentinel, asked in the background so that a slow one delays nobody.
 
     Attributes:
-        error: why it did not answer last time; None if it did.
+        name: its own address, for people.
+        answer: what it said last time, or why it said nothing.
     """
 
-    def __init__(self, client: Redis, name: str) -> None:
-        self.error: Exception | None = None
+    def __init__(self, client: Redis, address: Address, group: str) -> None:
+        host, port = address
+        self.name = f"{host}:{port}"
+        self.answer: Vote | Exception | None = None
         self._client = client
         self._execute: Execute = client.execute_command
-        self._name = name
-        self._asking: asyncio.Task[Address | None] | None = None
+        self._group = group
+        self._asking: asyncio.Task[Vote | None] | None = None
 
     @property
     def is_asked(self) -> bool:
         """Whether it has yet to answer."""
         return self._asking is not None and not self._asking.done()
 
-    def ask(self) -> asyncio.Task[Address | None]:
-        """Ask it for the address of the primary; the result is None if it does not answer."""
+    def ask(self) -> asyncio.Task[Vote | None]:
+        """Ask it for the primary; the result is None if it does not answer."""
         self._asking = asyncio.create_task(self._ask())
         return self._asking
 
-    async def _ask(self) -> Address | None:
+    async def _ask(self) -> Vote | None:
+        self.answer = None
         try:
-            state = await self._execute("SENTINEL MASTER", self._name)
-        except REDIS_ERRORS as error:
-            self.error = error
+            self.answer = vote = Vote.of(await self._execute("SENTINEL MASTER", self._group))
+        except (*REDIS_ERRORS, LookupError, ValueError) as error:  # the latter for an answer that is none
+            self.answer = error
             return None
-        self.error = None
-        return str(state["ip"]), int(state["port"])
+        return vote
 
     async def close(self) -> None:
         """Close the connection."""
@@ -54,18 +98,22 @@ class Sentinel:
 
 
 class SentinelTopology(DiscoveredTopology):
-    """The primary that a majority of the Sentinels of a group names.
+    """The primary that a majority of the Sentinels of a group means.
 
-    Once one process has the answer of a majority, no later majority can name an earlier primary: any two majorities
-    share a Sentinel, and no Sentinel goes back to a primary that was replaced.
+    Once one process has the answer of a majority, no later majority can mean an earlier primary: any two majorities
+    share a Sentinel, and no Sentinel goes back to a primary that was replaced. Sentinels mean the same server when they
+    spell its address alike, know it by the same run id, or tell of the same failover and name hosts that are one here.
     """
 
     def __init__(
         self, addresses: Iterable[Address], name: str, make_client: MakeClient, make_sentinel: MakeClient
     ) -> None:
         super().__init__(make_client)
-        self._sentinels = [Sentinel(make_sentinel(address, None), name) for address in dict.fromkeys(addresses)]
+        self._sentinels = [
+            Sentinel(make_sentinel(address, None), address, name) for address in dict.fromkeys(addresses)
+        ]
         self._name = name
+        self._unreachable: set[Address] = set()
 
     def owner(self, _: str) -> Primary | None:
         """Return the primary."""
@@ -76,27 +124,92 @@ class SentinelTopology(DiscoveredTopology):
         await self.find()
 
     async def suspect(self) -> None:
-        """Do nothing: the Sentinels are asked before the next heartbeat."""
+        """Try another spelling of the address next, if this one never led to a server.
+
+        The Sentinels are asked before the next heartbeat.
+        """
+        if self.single and not self.single.has_answered:
+            self._unreachable.add(self.single.address)
 
     async def _find(self) -> None:
         # An answer to an earlier question does not count: it may be from before a failover that others know of.
         asked = [sentinel.ask() for sentinel in self._sentinels if not sentinel.is_asked]
-        votes: Counter[Address | None] = Counter()
+        deadline = asyncio.get_running_loop().time() + SENTINEL_VOTE_TIMEOUT_S
+        votes: list[Vote] = []
         try:
-            for answer in asyncio.as_completed(asked, timeout=SENTINEL_VOTE_TIMEOUT_S):
-                address = await answer
-                votes[address] += 1
-                if address and votes[address] > len(self._sentinels) / 2:
-                    self._adopt([address])
-                    await self._drop_others()
-                    return
+            async with asyncio.timeout_at(deadline):
+                for answer in asyncio.as_completed(asked):
+                    if not (vote := await answer):
+                        continue
+                    votes.append(vote)
+                    if len(votes) > len(self._sentinels) / 2 and not self._majority(votes):
+                        votes = [await _resolve(each) for each in votes]
+                    if address := self._certain(votes):
+                        await self._take(address)
+                        return
         except TimeoutError:
             pass
-        why = next((f": {sentinel.error}" for sentinel in self._sentinels if sentinel.error), "")
-        raise RedisConnectionError(f"most Sentinels do not tell, or not the same, where {self._name} is{why}")
+        if majority := self._majority(votes):
+            await self._take(self._spelling(majority))
+            return
+        raise RedisConnectionError(
+            f"most Sentinels do not tell, or not the same, where {self._name} is: {self._answers()}"
+        )
+
+    async def _take(self, address: Address) -> None:
+        self._adopt([address])
+        await self._drop_others()
+
+    def _majority(self, votes: Sequence[Vote]) -> Sequence[Vote]:
+        """Return the votes of most Sentinels that mean the same server; none if there are not so many."""
+        for vote in votes:
+            alike = [each for each in votes if vote.means(each)]
+            if len(alike) > len(self._sentinels) / 2:
+                return alike
+        return []
+
+    def _certain(self, votes: Sequence[Vote]) -> Address | None:
+        """Return the address to connect to, if no vote that is still out can change it."""
+        spellings = Counter(vote.address for vote in self._majority(votes))
+        if self.single and self.single.has_answered and self.single.address in spellings:
+            return self.single.address
+        return next((address for address, count in spellings.items() if count > len(self._sentinels) / 2), None)
+
+    def _spelling(self, majority: Sequence[Vote]) -> Address:
+        """Return the address to connect to, of those by which a majority means one server."""
+        spellings = Counter(vote.address for vote in majority)
+        if self.single and self.single.has_answered and self.single.address in spellings:
+            return self.single.address  # another spelling would be taken for another server
+        if self._unreachable >= set(spellings):
+            self._unreachable.clear()
+        for address in self._unreachable:
+            del spellings[address]
+        return max(sorted(spellings), key=spellings.__getitem__)
+
+    def _answers(self) -> str:
+        given = [sentinel.answer or "no answer in time" for sentinel in self._sentinels]
+        answers = [str(each) or repr(each) for each in given]
+        if len(answers) == 1:
+            return answers[0]
+        return "; ".join(
+            f"{sentinel.name} says {answer}" for sentinel, answer in zip(self._sentinels, answers, strict=True)
+        )
 
     async def close(self) -> None:
         """Close every connection."""
         await super().close()
         for sentinel in self._sentinels:
             await sentinel.close()
+
+
+async def _resolve(vote: Vote) -> Vote:
+    """Return the vote with the addresses that its host stands for here."""
+    if vote.resolved:
+        return vote
+    host, port = vote.address
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=SOCK_STREAM)
+    except OSError:
+        return vote
+    addresses = frozenset((str(address[0]), port) for *_, address in found)
+    return Vote(vote.address, vote.run_id, vote.epoch, addresses)

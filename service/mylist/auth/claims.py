@@ -1,0 +1,132 @@
+"""The claims of a token whose signature was verified: which are looked at, and what is wrong with one that is refused.
+
+A claim that nothing depends on is not looked at, whatever it holds: providers put numbers, lists and null where the
+registered names have text (RFC 7519, section 4.1). A claim that is null is as good as absent.
+
+A refusal names the claim and what was expected. It goes into a header as well, so that what it repeats of a claim is
+printable ASCII and short.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+
+from mylist.domain.errors import InvalidTokenError
+from mylist.domain.user_id import USER_ID
+
+MAX_SHOWN_CHARACTERS = 100
+_MAX_SHOWN_AUDIENCES = 5
+_MAX_MOMENT_S = 2**53
+"""The largest number of seconds that is told from its neighbours as a float; later is as good as never."""
+_SECONDS = re.compile(r"[0-9]{1,16}", re.ASCII)
+# What a quoted string of the header may hold without an escape (RFC 6750, section 3).
+_UNPRINTABLE = re.compile(r"[^ !#-\[\]-~]")
+Claims = Mapping[str, object]
+
+
+def user_of(claims: Claims, name: str) -> str:
+    """Return the user that a claim names: its text, or a whole number as decimal digits.
+
+    Raises:
+        InvalidTokenError: it is absent, of another kind, or no user id.
+    """
+    given = claims.get(name)
+    user_id = str(given) if isinstance(given, int) and not isinstance(given, bool) else given
+    if not isinstance(user_id, str) or not USER_ID.fullmatch(user_id):
+        raise InvalidTokenError(
+            f"The token names no user, or one that cannot be: the claim {shown(name)} must be a user id"
+        )
+    return user_id
+
+
+def expiry_of(claims: Claims, *, now: float, leeway: float) -> float:
+    """Return the time from which a token is no longer valid, in seconds since 1970; look at `nbf` and `iat` too.
+
+    Raises:
+        InvalidTokenError: the token is not valid now, or does not say how long it is.
+    """
+    expires_at = _moment(claims, "exp")
+    if expires_at is None:
+        raise InvalidTokenError("The token lacks the claim exp")
+    if expires_at + leeway <= now:
+        raise InvalidTokenError(expired())
+    not_before = _moment(claims, "nbf")
+    if not_before is not None and not_before > now + leeway:
+        raise InvalidTokenError("The token is not valid yet: the claim nbf is in the future")
+    issued_at = _seconds(claims.get("iat"))
+    if issued_at is not None and issued_at > now + leeway:
+        raise InvalidTokenError("The token is not valid yet: the claim iat is in the future")
+    return expires_at + leeway
+
+
+def expired() -> str:
+    """Return why a token is refused that has expired."""
+    return "The token has expired: the claim exp is in the past"
+
+
+def check_audience(claims: Claims, accepted: tuple[str, ...]) -> None:
+    """Refuse a token that names none of the accepted audiences, if there are any.
+
+    Raises:
+        InvalidTokenError: it names others, or none.
+    """
+    given = claims.get("aud")
+    named = given if isinstance(given, list) else [given]
+    if not accepted or any(each in accepted for each in named if isinstance(each, str)):
+        return
+    if given is None:
+        raise InvalidTokenError(f"The token lacks the claim aud, expected {_any_of(accepted)}")
+    listed = ", ".join(map(shown, named[:_MAX_SHOWN_AUDIENCES])) or "an empty list"
+    more = ", ..." if len(named) > _MAX_SHOWN_AUDIENCES else ""
+    raise InvalidTokenError(
+        f"The token is for another audience: the claim aud is {listed}{more}, expected {_any_of(accepted)}"
+    )
+
+
+def check_issuer(claims: Claims, accepted: tuple[str, ...]) -> None:
+    """Refuse a token that is not from one of the accepted issuers, if there are any.
+
+    Raises:
+        InvalidTokenError: it is from another, or names none.
+    """
+    given = claims.get("iss")
+    if not accepted or given in accepted:
+        return
+    if given is None:
+        raise InvalidTokenError(f"The token lacks the claim iss, expected {_any_of(accepted)}")
+    slashed = isinstance(given, str) and given.rstrip("/") in {each.rstrip("/") for each in accepted}
+    hint = "; they differ by a trailing slash" if slashed else ""
+    raise InvalidTokenError(
+        f"The token is from another issuer: the claim iss is {shown(given)}, expected {_any_of(accepted)}{hint}"
+    )
+
+
+def shown(value: object) -> str:
+    """Return what a message says of a value: a short text in quotes, or the kind of anything else."""
+    if not isinstance(value, str):
+        return {bool: "a boolean", list: "a list", dict: "an object", type(None): "null"}.get(type(value), "a number")
+    cut = value if len(value) <= MAX_SHOWN_CHARACTERS else f"{value[:MAX_SHOWN_CHARACTERS]}..."
+    return f"'{_UNPRINTABLE.sub('?', cut)}'"
+
+
+def _any_of(accepted: tuple[str, ...]) -> str:
+    return " or ".join(map(shown, accepted))
+
+
+def _moment(claims: Claims, name: str) -> float | None:
+    given = claims.get(name)
+    moment = _seconds(given)
+    if moment is None and given is not None:
+        raise InvalidTokenError(f"The claim {name} must be a number of seconds since 1970")
+    return moment
+
+
+def _seconds(given: object) -> float | None:
+    """Return a time in seconds since 1970; None for what is none. Digits as text are taken, as providers send them."""
+    if isinstance(given, str) and _SECONDS.fullmatch(given):
+        given = int(given)
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        return None
+    if isinstance(given, float) and not math.isfinite(given):
+        return None
+    return math.floor(max(min(given, _MAX_MOMENT_S), -_MAX_MOMENT_S))

@@ -1,0 +1,29 @@
+"""A log line when the process runs out of file descriptors: the system then resets new connections silently."""
+
+import logging
+import resource
+from asyncio import BaseTransport
+from time import monotonic
+
+_logger = logging.getLogger(__name__)
+_SPARE = 8
+_WARN_EVERY_S = 10.0
+_last_warning = [-_WARN_EVERY_S]
+
+
+def warn_if_scarce(transport: BaseTransport) -> None:
+    """Log, once in ten seconds, that a connection got one of the last descriptors that the process may have.
+
+    The system gives out the lowest number that is free, so as many are in use.
+    """
+    connection = transport.get_extra_info("socket")
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    in_use = connection.fileno() + 1 if connection else 0
+    now = monotonic()
+    if in_use > limit - _SPARE and now - _last_warning[0] >= _WARN_EVERY_S:
+        _last_warning[0] = now
+        _logger.error(
+            "%d of %d file descriptors are in use: new connections will be reset; raise `ulimit -n`, or add replicas",
+            in_use,
+            limit,
+        )

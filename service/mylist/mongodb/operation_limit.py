@@ -1,0 +1,70 @@
+"""How many operations MongoDB has to serve at once: those beyond wait in order, for a moment."""
+
+import asyncio
+from collections import deque
+
+from mylist.domain.errors import DatabaseBusyError
+
+MAX_WAIT_S = 0.5
+"""An operation waits for its turn for so long."""
+_MAX_STANDSTILL_S = 0.05
+"""It does not wait on while no operation ends for so long."""
+_WAITING_PER_RUNNING = 2
+
+
+class OperationLimit:
+    """Lets at most `maximum` operations run, and twice as many wait.
+
+    A cold cache makes more work in one moment than there are connections, which is done in the next. So an operation
+    waits while those before it end. When none ends, or too many wait, the queue would help nobody, and it is shed.
+
+    Attributes:
+        maximum: how many operations may run at once.
+        running: how many run.
+    """
+
+    def __init__(self, maximum: int) -> None:
+        self.maximum = maximum
+        self.running = 0
+        self._ended = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def enter(self) -> None:
+        """Wait for the turn of an operation, which must `leave` then.
+
+        Raises:
+            DatabaseBusyError: its turn does not come.
+        """
+        if self.running < self.maximum:
+            self.running += 1
+            return
+        if len(self._waiting) >= _WAITING_PER_RUNNING * self.maximum:
+            raise DatabaseBusyError
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await self._wait_for(turn)
+        except asyncio.CancelledError:
+            if turn.done():  # it came at the same moment
+                self.leave()
+            raise
+        finally:
+            if not turn.done():
+                self._waiting.remove(turn)
+
+    def leave(self) -> None:
+        """Let the operation that has waited for longest take the place of one that has ended."""
+        self._ended += 1
+        if self._waiting:
+            self._waiting.popleft().set_result(None)
+        else:
+            self.running -= 1
+
+    async def _wait_for(self, turn: asyncio.Future[None]) -> None:
+        now = asyncio.get_running_loop().time
+        end = now() + MAX_WAIT_S
+        while not turn.done():
+            ended = self._ended
+            await asyncio.wait((turn,), timeout=_MAX_STANDSTILL_S)
+            if not turn.done() and (self._ended == ended or now() >= end):
+                raise DatabaseBusyError

@@ -1,0 +1,170 @@
+"""The claims of a token whose signature is right: which count, and what a refusal says."""
+
+from typing import Any
+
+import pytest
+
+from mylist.auth.key_source import KeySource
+from mylist.auth.keys import key_of_secret
+from mylist.auth.tokens import Tokens
+from mylist.config.settings import Settings
+from mylist.domain.errors import InvalidTokenError
+from tests.identity_provider import SECRET, raw_token
+
+LATER = 4_000_000_000
+ISSUER = "https://login.example/"
+SLASH = "they differ by a trailing slash"
+
+
+def user_of(claims: Any, **settings: Any) -> str:
+    return Tokens(KeySource((key_of_secret(SECRET),)), Settings(**settings)).user_of(raw_token(claims))
+
+
+def refusal(claims: Any, **settings: Any) -> str:
+    with pytest.raises(InvalidTokenError) as refused:
+        user_of(claims, **settings)
+    assert refused.value.headers["www-authenticate"].encode("ascii").count(b'"') == 6, "it stays a quoted string"
+    return refused.value.message
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"sub": None, "jti": 7},
+        {"sub": 42},
+        {"sub": ["a"]},
+        {"sub": {"a": "b"}},
+        {"sub": True},
+        {"jti": None},
+        {"jti": {"a": 1}},
+        {"jti": 1.5},
+        {"iat": None},
+        {"iat": "yesterday"},
+        {"iat": [1]},
+        {"iat": False},
+        {"nbf": None},
+        {"iss": 5, "aud": 5},
+        {"aud": [5, None]},
+        {"iss": None, "aud": None},
+    ],
+    ids=str,
+)
+def test_a_claim_that_nothing_depends_on_is_not_looked_at(others: dict[str, Any]) -> None:
+    assert user_of({"uid": "u", "exp": LATER} | others, jwt_user_claim="uid") == "u"
+
+
+@pytest.mark.parametrize(
+    ("given", "user_id"), [(42, "42"), (0, "0"), (-7, "-7"), (10**30, "1" + "0" * 30), ("42", "42")]
+)
+def test_a_user_that_is_a_whole_number_is_its_digits(given: object, user_id: str) -> None:
+    assert user_of({"sub": given, "exp": LATER}) == user_id
+
+
+@pytest.mark.parametrize("given", [True, False, 42.0, 1.5, [42], {"id": 42}, None, "", "two words", "x" * 129, 10**128])
+def test_a_user_of_another_kind_is_refused(given: object) -> None:
+    why = refusal({"uid": given, "exp": LATER}, jwt_user_claim="uid")
+    assert why == "The token names no user, or one that cannot be: the claim 'uid' must be a user id"
+
+
+@pytest.mark.parametrize("exp", [LATER, float(LATER), LATER + 0.5, str(LATER), 10**300, 10**400, 1e300])
+def test_an_end_may_be_written_in_several_ways(exp: object) -> None:
+    assert user_of({"sub": "u", "exp": exp}) == "u"
+
+
+@pytest.mark.parametrize("claim", ["exp", "nbf"])
+@pytest.mark.parametrize("given", ["tomorrow", "", "1e9", "٣", [LATER], {}, True, float("inf"), float("nan")])
+def test_a_time_that_is_none_is_named(claim: str, given: object) -> None:
+    why = refusal({"sub": "u", "exp": LATER, claim: given})
+    assert why == f"The claim {claim} must be a number of seconds since 1970"
+
+
+@pytest.mark.parametrize("exp", [None, "absent"])
+def test_an_end_has_to_be_there(exp: object) -> None:
+    claims = {"sub": "u"} | ({"exp": None} if exp is None else {})
+    assert refusal(claims) == "The token lacks the claim exp"
+
+
+@pytest.mark.parametrize("exp", [1, 0, -(10**400), -1e300, "1"])
+def test_an_end_that_has_passed(exp: object) -> None:
+    assert refusal({"sub": "u", "exp": exp}) == "The token has expired: the claim exp is in the past"
+
+
+@pytest.mark.parametrize("claim", ["nbf", "iat"])
+@pytest.mark.parametrize("given", [LATER, float(LATER), str(LATER), 10**400])
+def test_a_token_of_the_future_is_refused(claim: str, given: object) -> None:
+    why = refusal({"sub": "u", "exp": LATER, claim: given})
+    assert why == f"The token is not valid yet: the claim {claim} is in the future"
+
+
+@pytest.mark.parametrize("aud", ["api", ["api"], [5, "api"], [None, ["api"], "api"], ["other", {"a": 1}, "web"]])
+def test_an_audience_may_be_one_of_several(aud: object) -> None:
+    assert user_of({"sub": "u", "exp": LATER, "aud": aud}, jwt_audience="api,web") == "u"
+
+
+@pytest.mark.parametrize(
+    ("aud", "why"),
+    [
+        (None, "The token lacks the claim aud, expected 'api' or 'web'"),
+        ("ap", "The token is for another audience: the claim aud is 'ap', expected 'api' or 'web'"),
+        ("api,web", "The token is for another audience: the claim aud is 'api,web', expected 'api' or 'web'"),
+        (5, "The token is for another audience: the claim aud is a number, expected 'api' or 'web'"),
+        ([], "The token is for another audience: the claim aud is an empty list, expected 'api' or 'web'"),
+        (["a", ["api"]], "The token is for another audience: the claim aud is 'a', a list, expected 'api' or 'web'"),
+    ],
+)
+def test_another_audience_is_told_beside_the_expected(aud: object, why: str) -> None:
+    assert refusal({"sub": "u", "exp": LATER, "aud": aud}, jwt_audience="api, web") == why
+
+
+def test_a_list_of_audiences_is_told_in_part() -> None:
+    why = refusal({"sub": "u", "exp": LATER, "aud": ["x" * 1000] * 1000}, jwt_audience="api")
+    assert why.count("'x") == 5
+    assert ", ..., expected 'api'" in why
+    assert len(why) < 700
+
+
+@pytest.mark.parametrize("iss", [ISSUER, "https://other.example"])
+def test_an_issuer_is_one_of_those_that_are_accepted(iss: str) -> None:
+    assert user_of({"sub": "u", "exp": LATER, "iss": iss}, jwt_issuer=f"{ISSUER}, https://other.example") == "u"
+
+
+@pytest.mark.parametrize(
+    ("iss", "expected", "why"),
+    [
+        (None, ISSUER, f"The token lacks the claim iss, expected '{ISSUER}'"),
+        ("b", "a,c", "The token is from another issuer: the claim iss is 'b', expected 'a' or 'c'"),
+        (["a"], "a", "The token is from another issuer: the claim iss is a list, expected 'a'"),
+        ("A", "a", "The token is from another issuer: the claim iss is 'A', expected 'a'"),
+        (
+            ISSUER[:-1],
+            ISSUER,
+            f"The token is from another issuer: the claim iss is '{ISSUER[:-1]}', expected '{ISSUER}'; " + SLASH,
+        ),
+        (
+            ISSUER,
+            ISSUER[:-1],
+            f"The token is from another issuer: the claim iss is '{ISSUER}', expected '{ISSUER[:-1]}'; " + SLASH,
+        ),
+    ],
+)
+def test_another_issuer_is_told_beside_the_expected(iss: object, expected: str, why: str) -> None:
+    assert refusal({"sub": "u", "exp": LATER, "iss": iss}, jwt_issuer=expected) == why
+
+
+@pytest.mark.parametrize("iss", ['a"b\\c', "a\r\nx: y", "\x1b[2J", "zoë", "\u202e", "x" * 10_000])
+def test_what_is_repeated_of_a_claim_is_short_and_printable(iss: str) -> None:
+    why = refusal({"sub": "u", "exp": LATER, "iss": iss}, jwt_issuer="a")
+    assert len(why) < 250
+    assert why.isascii()
+    assert why.isprintable()
+    assert not set('"\\') & set(why)
+
+
+@pytest.mark.parametrize("claim", ['user"', "benutzer-für", "x" * 1000])
+def test_the_name_of_the_claim_of_users_may_be_anything(claim: str) -> None:
+    assert "names no user" in refusal({"exp": LATER}, jwt_user_claim=claim)
+
+
+@pytest.mark.parametrize("claims", [[], "text", 5, None])
+def test_claims_that_are_no_object(claims: object) -> None:
+    assert refusal(claims) == "The token is malformed"

@@ -1,0 +1,96 @@
+"""What one user may have under way: some at once, some that wait in order, and no more."""
+
+import asyncio
+
+import pytest
+
+from mylist.domain.errors import TooManyRequestsError
+from mylist.http.user_shares import UserShares
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mylist.http.user_shares._REFUSED_AFTER_S", (0.05, 0.05))
+    monkeypatch.setattr("mylist.http.user_shares._MAX_WAIT_S", 0.2)
+
+
+def shares(*, share: int = 5, at_once: int = 2) -> UserShares:
+    return UserShares(share=share, at_once=at_once, refusal=TooManyRequestsError)
+
+
+async def entering(some: UserShares, user_id: str, count: int) -> list[asyncio.Task[None]]:
+    """Begin requests that have to wait."""
+    tasks = [asyncio.create_task(some.enter(user_id)) for _ in range(count)]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def test_some_are_served_and_others_wait_in_order() -> None:
+    some = shares()
+    await some.enter("eve")
+    await some.enter("eve")
+    first, second = await entering(some, "eve", 2)
+    assert not first.done()
+
+    some.leave("eve")
+    await first
+    assert not second.done()
+    some.leave("eve")
+    await second
+    assert some.held == {"eve": 2}
+
+
+async def test_more_than_the_share_are_refused_and_late() -> None:
+    some = shares()
+    await some.enter("eve")
+    await some.enter("eve")
+    await entering(some, "eve", 3)
+
+    (refused,) = await entering(some, "eve", 1)
+    await asyncio.sleep(0.02)
+    assert not refused.done()
+    with pytest.raises(TooManyRequestsError):
+        await refused
+
+
+async def test_users_do_not_wait_for_each_other() -> None:
+    some = shares()
+    for _ in range(2):
+        await some.enter("eve")
+    await entering(some, "eve", 3)
+
+    await some.enter("adam")
+    assert some.held == {"eve": 2, "adam": 1}
+
+
+async def test_none_waits_for_ever() -> None:
+    some = shares()
+    for _ in range(2):
+        await some.enter("eve")
+
+    with pytest.raises(TooManyRequestsError):
+        await some.enter("eve")
+    for _ in range(2):
+        some.leave("eve")
+    assert some.held == {}
+
+
+async def test_nothing_is_kept_of_those_who_left() -> None:
+    some = shares()
+    for _ in range(2):
+        await some.enter("eve")
+    given_up, late, patient = await entering(some, "eve", 3)
+
+    given_up.cancel()
+    await asyncio.wait({given_up})
+    some.leave("eve")
+    late.cancel()  # its turn has come, and it has not been told yet
+    await patient
+    assert late.cancelled()
+    assert some.held == {"eve": 2}
+
+    for _ in range(2):
+        some.leave("eve")
+    assert some.held == {}
