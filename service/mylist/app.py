@@ -25,6 +25,7 @@ from mylist.http.bearer import BearerRequest
 from mylist.http.body_memory import BodyMemory
 from mylist.http.dispatch import refuse_bypassed
 from mylist.http.request import ApiRequest
+from mylist.http.sanic_overrides import StrictRouter
 from mylist.http.services import Admission, ConcurrencyLimit, Services
 from mylist.http.user_shares import UserShares
 from mylist.lists.change_feed import ChangeFeed
@@ -123,6 +124,7 @@ def build_app(services: Services) -> App:
         "mylist",
         config=_sanic_config(settings),
         ctx=services,
+        router=StrictRouter(),
         request_class=BearerRequest if settings.auth_mode == "jwt" else ApiRequest,  # type: ignore[arg-type]  # declared for a plain context only
         configure_logging=False,
     )

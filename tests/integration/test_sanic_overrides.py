@@ -73,6 +73,10 @@ class TestGrammar:
         async with serving(TimeLimitedProtocol) as server:
             assert (await server.exchange(sent)).startswith(BAD_REQUEST)
 
+    async def test_sanic_takes_an_asterisk_for_the_root(self) -> None:
+        async with serving() as server:
+            assert (await server.exchange(POST.replace(b" / ", b" * ") + b"Content-Length: 0\r\n\r\n")).startswith(OK)
+
     @pytest.mark.parametrize("sent", ENDS_OF_A_CHUNK)
     async def test_sanic_takes_any_end_of_a_chunk(self, sent: bytes) -> None:
         async with serving() as server:
