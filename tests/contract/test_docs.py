@@ -15,6 +15,7 @@ from tests.contract.raw_http import send
 JAVASCRIPT = "text/javascript; charset=utf-8"
 CONTENT_TYPES = {
     "/docs": "text/html; charset=utf-8",
+    "/docs/": "text/html; charset=utf-8",
     "/docs/start.js": JAVASCRIPT,
     "/docs/swagger-ui-bundle.js": JAVASCRIPT,
     "/docs/swagger-ui.css": "text/css; charset=utf-8",
@@ -39,7 +40,7 @@ class TestFiles:
         assert answer.headers["cache-control"] == "private, no-cache"
         assert "Accept-Encoding" in answer.headers["vary"]
         assert re.fullmatch(r'"[0-9a-f]{16}"', answer.headers["etag"])
-        policy = {"content-security-policy": POLICY} if path == "/docs" else {}
+        policy = {"content-security-policy": POLICY} if path in {"/docs", "/docs/"} else {}
         assert (test_headers.TestSecurityHeaders.EXPECTED | policy).items() <= dict(answer.headers).items()
 
     @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -86,7 +87,6 @@ class TestFiles:
 @pytest.mark.parametrize(
     "path",
     [
-        "/docs/",
         "/docs/page.html",
         "/docs/__init__.py",
         "/docs/swagger-ui-bundle.js/",

@@ -50,7 +50,7 @@ def execute(served: Service, document: Json, mongodb_uri: str, redis_url: str) -
         headers = given["header"]
         content = None
         if "requestBody" in operation:
-            [(content_type, media)] = operation["requestBody"]["content"].items()
+            content_type, media = next(iter(operation["requestBody"]["content"].items()))  # the one that is preselected
             headers |= {"Content-Type": content_type}
             content = media["example"] if "example" in media else example_of(document, media["schema"])
         for name, value in given["path"].items():

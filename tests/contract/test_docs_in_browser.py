@@ -3,6 +3,8 @@
 import json
 import shutil
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
 import httpx
@@ -68,11 +70,64 @@ def test_page_shows_every_route(page: Chrome, service: Service, client: httpx.Cl
     assert sorted(shown) == sorted((path, method) for path, item in paths.items() for method in item)
     assert page.title == "My List"
     requested, complaints = drain(page)
-    assert requested == {f"{service.url}{path}" for path in (*CONTENT_TYPES, "/openapi.json")}
+    assert requested == {f"{service.url}{path}" for path in (*CONTENT_TYPES, "/openapi.json") if path != "/docs/"}
     assert complaints == []
 
 
+class _Gateway(BaseHTTPRequestHandler):
+    """Forwards what begins with a prefix, without the prefix."""
+
+    prefix = "/v2/lists"
+    upstream: str
+
+    def do_GET(self) -> None:
+        self._forward()
+
+    def do_POST(self) -> None:
+        self._forward()
+
+    def _forward(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        headers = dict(self.headers) | {"Accept-Encoding": "identity"}
+        is_ours = self.path.startswith(f"{self.prefix}/")
+        url = self.upstream + self.path.removeprefix(self.prefix) if is_ours else f"{self.upstream}/outside"
+        answer = httpx.request(self.command, url, content=body, headers=headers)
+        self.send_response(answer.status_code)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(answer.content)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def gateway(service: Service) -> Iterator[str]:
+    """The service's URL behind a gateway that has it under a prefix."""
+    handler = type("Gateway", (_Gateway,), {"upstream": service.url})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}{_Gateway.prefix}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs/"])
+def test_page_adds_an_item_behind_a_prefix(browser: Chrome, gateway: str, user: User, path: str) -> None:
+    drain(browser)
+    browser.get(f"{gateway}{path}")
+    WebDriverWait(browser, PATIENCE).until(lambda _: browser.find_elements(By.CLASS_NAME, "opblock"))
+    add_in(browser, gateway, user)
+
+
 def test_page_adds_an_item(page: Chrome, service: Service, user: User) -> None:
+    add_in(page, service.url, user)
+
+
+def add_in(page: Chrome, url: str, user: User) -> None:
+    """Add an item on the page of the service that is at this URL."""
     other_than_the_example = MOVIE_IDS[0]
     find = try_out(page, "addItem")
 
@@ -87,8 +142,8 @@ def test_page_adds_an_item(page: Chrome, service: Service, user: User) -> None:
     assert find(".live-responses-table tbody .response-col_status").text.startswith("201")
     assert user.contents() == [other_than_the_example]
     requested, complaints = drain(page)
-    assert f"{service.url}/api/mylist/add" in requested
-    assert all(url.startswith(f"{service.url}/") for url in requested)
+    assert f"{url}/api/mylist/add" in requested
+    assert all(each.startswith(f"{url}/") for each in requested)
     assert complaints == []
 
 

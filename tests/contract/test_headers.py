@@ -131,7 +131,16 @@ class TestCors:
         for answer in (user.items(Origin=ORIGIN), user.client.get("/nowhere", headers={"Origin": ORIGIN})):
             assert answer.headers["access-control-allow-origin"] == "*"
             exposed = answer.headers["access-control-expose-headers"].split(", ")
-            assert exposed == ["ETag", "Retry-After", "WWW-Authenticate", "X-Cache", "X-Request-ID"]
+            assert exposed == [
+                "ETag",
+                "Link",
+                "Retry-After",
+                "WWW-Authenticate",
+                "X-Cache",
+                "X-Page-Size",
+                "X-Request-ID",
+                "X-Total-Count",
+            ]
             assert "access-control-allow-credentials" not in answer.headers
 
     @pytest.mark.parametrize(

@@ -59,12 +59,22 @@ class TestAdd:
             "addedAt": datetime.fromisoformat(added_at),
         }
 
-    def test_ignores_what_else_the_body_holds(self, user: User) -> None:
-        body = {"contentId": MATRIX_ID, "contentType": "movie", "userId": "someone-else", "addedAt": "1999"}
+    @pytest.mark.parametrize(
+        ("field", "error"),
+        [
+            ("addedAt", "addedAt: unknown field, known: contentId, contentType"),
+            ("userId", "userId: unknown field, known: contentId, contentType"),
+            ("ContentType", "ContentType: unknown field, did you mean contentType?"),
+            ("content_id", "content_id: unknown field, did you mean contentId?"),
+        ],
+    )
+    def test_of_what_it_does_not_know_is_400_and_names_the_nearest(self, user: User, field: str, error: str) -> None:
+        body = {"contentId": MATRIX_ID, "contentType": "movie", field: "someone-else"}
         answer = user.client.post("/api/mylist/add", json=body, headers=user.headers)
 
-        assert answer.status_code == 201
-        assert answer.json()["data"]["userId"] == user.id
+        assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_FIELD")
+        assert answer.json()["error"] == error
+        assert user.contents() == []
 
     @pytest.mark.parametrize(
         "content_type", ["application/json; charset=utf-8", "APPLICATION/JSON", "application/json ;"]

@@ -5,7 +5,7 @@ import string
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import httpx
 import pytest
@@ -146,7 +146,7 @@ class TestFilters:
         answer = reader.items("?genre=B%C3%B6se%20%26%20Co&pageSize=1")
         assert [item["contentId"] for item in answer.json()["data"]["items"]] == [title(3)]
         assert "genre=b%C3%B6se+%26+co" in links(answer)["first"]
-        assert reader.client.get(links(answer)["first"], headers=reader.headers).content == answer.content
+        assert reader.items(links(answer)["first"]).content == answer.content
 
     def test_by_a_genre_that_is_on_no_list_item_gives_nothing(self, user: User) -> None:
         assert data(user, "?genre=fruit") == {
@@ -348,10 +348,12 @@ class TestLinks:
             seen += [item["contentId"] for item in answer.json()["data"]["items"]]
             if relation not in links(answer):
                 return seen
-            answer = user.client.get(links(answer)[relation], headers=user.headers)
+            answer = user.items(links(answer)[relation])
             assert answer.status_code == 200
 
-    @pytest.mark.parametrize("query", ["sort=title&pageSize=3", "cursor=&pageSize=7", "view=ids&order=asc&pageSize=9"])
+    @pytest.mark.parametrize(
+        "query", ["pageSize=2", "sort=title&pageSize=3", "cursor=&pageSize=7", "view=ids&order=asc&pageSize=9"]
+    )
     def test_lead_to_the_end(self, long: User, query: str) -> None:
         whole = re.sub(r"pageSize=\d", "pageSize=100", query)
         assert self.follow(long, f"?{query}", "next") == long.contents(f"?{whole}")
@@ -361,6 +363,8 @@ class TestLinks:
             urls = links(long.items(query))
             return {name: parse_qs(urlsplit(url).query)["page"][0] for name, url in urls.items()}
 
+        assert pages("?pageSize=15&page=2") == {"first": "1", "prev": "1", "next": "3", "last": "3"}
+        assert pages("?pageSize=15&page=9") == {"first": "1", "prev": "3", "last": "3"}
         assert pages("?order=desc&pageSize=15") == {"first": "1", "next": "2", "last": "3"}
         assert pages("?order=desc&pageSize=15&page=2") == {"first": "1", "prev": "1", "next": "3", "last": "3"}
         assert pages("?order=desc&pageSize=15&page=3") == {"first": "1", "prev": "2", "last": "3"}
@@ -368,14 +372,36 @@ class TestLinks:
 
     def test_of_an_empty_list_lead_to_its_only_page(self, user: User) -> None:
         assert user.items("?view=ids").headers["link"] == ", ".join(
-            f'<{ROUTE}?sort=addedAt&order=desc&view=ids&page=1&pageSize=20>; rel="{each}"' for each in ("first", "last")
+            f'<?sort=addedAt&order=desc&view=ids&page=1&pageSize=20>; rel="{each}"' for each in ("first", "last")
         )
 
     def test_of_cursors_are_the_first_and_the_next(self, long: User) -> None:
         answer = long.items("?cursor=&pageSize=30")
         cursor = answer.json()["data"]["nextCursor"]
-        same = f"{ROUTE}?sort=addedAt&order=desc&cursor="
+        same = "?sort=addedAt&order=desc&cursor="
         assert links(answer) == {"first": f"{same}&pageSize=30", "next": f"{same}{cursor}&pageSize=30"}
+
+    @pytest.mark.parametrize("query", ["", "view=ids&", "cursor=&", "type=movie&"])
+    @pytest.mark.parametrize(("asked", "applied"), [("500", "100"), ("0", "20"), ("x", "20"), ("-1", "1"), ("7", "7")])
+    def test_go_by_the_page_size_in_force_which_a_header_tells(
+        self, long: User, query: str, asked: str, applied: str
+    ) -> None:
+        answer = long.items(f"?{query}pageSize={asked}")
+        assert answer.headers["x-page-size"] == applied
+        assert all(f"pageSize={applied}" in url for url in links(answer).values())
+
+    @pytest.mark.parametrize("query", ["?pageSize=2", "?pageSize=2&sort=title", "?pageSize=2&cursor="])
+    def test_are_right_behind_any_prefix(self, long: User, query: str) -> None:
+        answer = long.items(query)
+        assert urljoin(f"https://tv.example/v2/lists/items{query}", links(answer)["next"]).startswith(
+            "https://tv.example/v2/lists/items?"
+        )
+
+    @pytest.mark.parametrize("query", ["?pageSize=2", "?pageSize=2&view=ids"])
+    def test_are_told_again_when_nothing_has_changed(self, long: User, query: str) -> None:
+        known = long.items(query)
+        again = long.items(query, **{"if-none-match": known.headers["etag"]})
+        assert (again.status_code, again.headers["link"]) == (304, known.headers["link"])
 
     def test_repeat_nothing_that_is_unknown(self, long: User) -> None:
         answer = long.items("?sort=title&x=%0d%0aset-cookie:%20a=b&pageSize=+3&page=2%0d%0a")
@@ -383,15 +409,14 @@ class TestLinks:
         assert answer.headers["link"].isascii()
 
     def test_may_be_read_by_pages_in_a_browser(self, long: User) -> None:
-        exposed = "access-control-expose-headers"
-        plain = long.items("", origin="https://tv.example").headers[exposed]
-        assert plain == "ETag, Retry-After, WWW-Authenticate, X-Cache, X-Request-ID"
-        assert "Link" in long.items("?order=asc", origin="https://tv.example").headers[exposed].split(", ")
+        for query in ("", "?order=asc"):
+            exposed = long.items(query, origin="https://tv.example").headers["access-control-expose-headers"]
+            assert {"Link", "X-Page-Size"} <= set(exposed.split(", "))
 
     @pytest.mark.parametrize("query", ["", "?page=2&pageSize=3", "?colour=red", "?page=&pageSize="])
-    def test_are_not_in_the_documented_answer(self, long: User, query: str) -> None:
+    def test_leave_the_documented_body_as_it_is(self, long: User, query: str) -> None:
         answer = long.items(query)
-        assert "link" not in answer.headers
+        assert set(links(answer)) >= {"first", "last"}
         assert list(answer.json()["data"]) == ["items", "total", "page", "pageSize", "totalPages"]
 
 

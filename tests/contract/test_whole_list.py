@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -98,12 +98,56 @@ class TestClear:
         assert answer.json()["error"] == "confirm must be given once, as true"
         assert len(filled.contents()) == 4
 
-    @pytest.mark.parametrize("query", ["", "?pageSize=2"])
-    def test_of_the_list_that_was_read_needs_no_other_word(self, filled: User, query: str) -> None:
-        etag = filled.items(query).headers["etag"]
+    @pytest.mark.parametrize("query", ["", "?pageSize=2", "?view=ids", "?pageSize=100"])
+    def test_goes_by_no_page_and_says_by_what(self, filled: User, query: str) -> None:
+        answer = clear(filled, **{"if-match": filled.items(query).headers["etag"]})
 
-        assert clear(filled, query, **{"if-match": f'"something", {etag}'}).json()["data"] == {"removed": 4}
-        assert filled.contents() == []
+        assert told(answer) == (412, "PRECONDITION_FAILED")
+        assert (
+            "changed since you read it, or the ETag is not the one of GET /api/mylist/export" in answer.json()["error"]
+        )
+        assert len(filled.contents()) == 4
+
+    def test_spares_an_older_item_that_came_in_place_of_another(self, filled: User) -> None:
+        page, exported = filled.items("?pageSize=2").headers["etag"], export(filled).headers["etag"]
+        filled.remove(MOVIE_IDS[0])
+        import_(filled, line(MATRIX_ID, addedAt="2001-01-01T00:00:00Z"))
+
+        assert filled.items("?pageSize=2").headers["etag"] == page, "as the first page has it, nothing has changed"
+        for etag in (page, exported):
+            assert told(clear(filled, **{"if-match": etag})) == (412, "PRECONDITION_FAILED")
+        assert MATRIX_ID in filled.contents()
+
+    @pytest.mark.parametrize("path", ["/api/mylist/items/", "/api/mylist/remove/"])
+    @pytest.mark.parametrize("if_match", [None, "*", "the export's"])
+    @pytest.mark.parametrize("query", ["", "?confirm=true"])
+    def test_is_not_meant_by_an_item_whose_id_is_missing(
+        self, filled: User, path: str, if_match: str | None, query: str
+    ) -> None:
+        headers = {"if-match": if_match or ""} if if_match is not None else {}
+        if if_match == "the export's":
+            headers = {"if-match": export(filled).headers["etag"]}
+        answer = filled.client.delete(path + query, headers=filled.headers | headers)
+
+        assert told(answer) == (404, "ROUTE_NOT_FOUND")
+        assert len(filled.contents()) == 4
+
+    @pytest.mark.parametrize("blank", ["%20", "%09", "%00", "+", "%2F", "%20%20", "%C2%A0", "%2520", "."])
+    def test_is_not_meant_by_an_item_whose_id_is_blank(self, filled: User, blank: str) -> None:
+        head = f"DELETE /api/mylist/items/{blank}?confirm=true HTTP/1.1\r\nHost: x\r\nuser-id: {filled.id}\r\n"
+        answer = exchange(str(filled.client.base_url), f"{head}If-Match: *\r\nConnection: close\r\n\r\n".encode())
+
+        assert answer.split(b" ")[1] in {b"400", b"404", b"412"}
+        assert len(filled.contents()) == 4
+
+    def test_says_that_an_id_is_missing(self, filled: User) -> None:
+        for answer in (
+            clear(filled, "/", **{"if-match": "*"}),
+            filled.client.put("/api/mylist/items/", json={"contentType": "movie"}, headers=filled.headers),
+        ):
+            assert told(answer) == (404, "ROUTE_NOT_FOUND")
+            assert "content id is missing" in answer.json()["error"]
+        assert filled.client.get("/api/mylist/items/", headers=filled.headers).status_code == 200
 
     def test_of_the_list_that_was_exported_needs_no_other_word(self, filled: User) -> None:
         etag = export(filled).headers["etag"]
@@ -113,13 +157,13 @@ class TestClear:
 
     @pytest.mark.parametrize("change", ["added", "removed", "exchanged"])
     def test_of_a_list_that_has_changed_since_is_refused(self, filled: User, change: str) -> None:
-        etag = filled.items("?pageSize=1").headers["etag"]
+        etag = export(filled).headers["etag"]
         if change != "removed":
             filled.add(MATRIX_ID)
         if change != "added":
-            filled.remove(MOVIE_IDS[0])  # the oldest, which is on no first page of one
+            filled.remove(MOVIE_IDS[0])
 
-        for query in ("?pageSize=1", "?pageSize=1&confirm=true"):
+        for query in ("", "?confirm=true"):
             assert told(clear(filled, query, **{"if-match": etag})) == (412, "PRECONDITION_FAILED")
         assert len(filled.contents()) == {"added": 5, "removed": 3, "exchanged": 4}[change]
 
@@ -127,8 +171,29 @@ class TestClear:
     def test_of_another_list_is_refused(self, filled: User, if_match: str) -> None:
         assert told(clear(filled, **{"if-match": if_match})) == (412, "PRECONDITION_FAILED")
 
-    def test_by_a_weak_etag_is_refused(self, filled: User) -> None:
-        assert clear(filled, **{"if-match": "W/" + filled.items().headers["etag"]}).status_code == 412
+    @pytest.mark.parametrize("form", ["W/{}", "{}-gzip", "W/{}-br", "{};gzip"])
+    def test_by_the_etag_that_a_proxy_made_when_it_compressed(self, filled: User, form: str) -> None:
+        weak, _, suffix = form.partition("{}")
+        etag = weak + export(filled).headers["etag"][:-1] + suffix + '"'
+        known = export(filled, **{"if-none-match": etag})
+
+        assert known.status_code == 304
+        assert clear(filled, **{"if-match": etag}).json()["data"] == {"removed": 4}
+
+    @pytest.mark.parametrize(
+        ("query", "error"),
+        [
+            ("?Confirm=true", "Confirm: unknown parameter, did you mean confirm?"),
+            ("?confirm=true&pageSize=2", "pageSize: unknown parameter, known: confirm"),
+            ("?confirmed=true", "confirmed: unknown parameter, did you mean confirm?"),
+        ],
+    )
+    def test_with_an_unknown_parameter_is_400(self, filled: User, query: str, error: str) -> None:
+        answer = clear(filled, query, **{"if-match": "*"})
+
+        assert told(answer) == (400, "INVALID_PARAMETER")
+        assert answer.json()["error"] == error
+        assert len(filled.contents()) == 4
 
     def test_of_whatever_there_is_can_be_said_with_a_star(self, filled: User) -> None:
         assert clear(filled, **{"if-match": "*"}).status_code == 200
@@ -195,6 +260,28 @@ class TestExport:
         assert (answer.status_code, answer.content) == (200, b"")
         assert user.stats().json()["data"]["total"] == 600
 
+    @pytest.mark.parametrize("items", [1, 3, 501])
+    def test_tells_its_number_of_items(self, user: User, database: Documents, items: int) -> None:
+        fill(database, user, items)
+        answer = export(user, Origin="https://tv.example")
+        head = user.client.head("/api/mylist/export", headers=user.headers)
+        known = export(user, **{"if-none-match": answer.headers["etag"]})
+
+        assert len(lines_of(answer)) == items
+        assert [each.headers["x-total-count"] for each in (answer, head, known)] == [str(items)] * 3
+        assert "X-Total-Count" in answer.headers["access-control-expose-headers"].split(", ")
+
+    @pytest.mark.parametrize(("te", "has_trailer"), [("trailers", True), ("gzip, Trailers;q=1", True), ("gzip", False)])
+    def test_tells_it_at_the_end_to_who_takes_trailers(
+        self, user: User, database: Documents, te: str, *, has_trailer: bool
+    ) -> None:
+        fill(database, user, 501)
+        head = f"GET /api/mylist/export HTTP/1.1\r\nHost: x\r\nuser-id: {user.id}\r\nTE: {te}\r\n"
+        received = exchange(str(user.client.base_url), f"{head}Connection: TE, close\r\n\r\n".encode())
+
+        assert received.endswith(b"\r\n0\r\nx-total-count: 501\r\n\r\n" if has_trailer else b"\r\n0\r\n\r\n")
+        assert (b"\r\ntrailer: X-Total-Count\r\n" in received) == has_trailer
+
 
 class TestImport:
     def test_brings_an_export_back(self, filled: User) -> None:
@@ -245,18 +332,19 @@ class TestImport:
                 line(MOVIE_IDS[0], addedAt="1969-12-31T23:59:59Z").strip(),
                 line(MOVIE_IDS[0], addedAt="2999-01-01T00:00:00Z").strip(),
                 b'{"contentId":"' + MOVIE_IDS[1].encode() + b'"}',
-                line(MOVIE_IDS[2], "movie", title="more than is asked for").strip() + b"\r",
+                line(MOVIE_IDS[3], "movie", title="more than is asked for").strip(),
+                line(MOVIE_IDS[2], "movie").strip() + b"\r",
             ]
         )
         told_of = lines_of(import_(user, body))
 
-        assert [each["line"] for each in told_of] == [1, *range(3, 18)]
+        assert [each["line"] for each in told_of] == [1, *range(3, 19)]
         assert [each["outcome"] for each in told_of] == [
             "added",
             "existing",
             "not_found",
             "not_found",
-            *["invalid"] * 11,
+            *["invalid"] * 12,
             "added",
         ]
         assert all(("error" in each) == (each["outcome"] == "invalid") for each in told_of)
@@ -269,10 +357,52 @@ class TestImport:
         assert outcomes(answer) == ["not_found", "added", "not_found"]
         assert user.contents() == [MATRIX_ID]
 
-    @pytest.mark.parametrize("body", [b"", b"\n", b" \n\r\n"])
-    def test_of_nothing_changes_nothing(self, filled: User, body: bytes) -> None:
-        assert lines_of(import_(filled, body)) == []
+    @pytest.mark.parametrize(
+        ("body", "reason"),
+        [
+            *((each, "the body is empty") for each in (b"", b"\n", b" \n\r\n")),
+            (b"x", "line 1: Not JSON"),
+            (b"\n[]\n" + line("short"), "line 2: "),
+            (line(MATRIX_ID, "podcast") * 101, "line 1: "),
+        ],
+    )
+    def test_without_an_item_is_400_and_changes_nothing(self, filled: User, body: bytes, reason: str) -> None:
+        answer = import_(filled, body)
+
+        assert told(answer) == (400, "NO_ITEM")
+        assert answer.json()["error"].startswith(f"No line is an item: {reason}")
         assert len(filled.contents()) == 4
+
+    @pytest.mark.parametrize(
+        "half",
+        [b'"contentType":"movie"}', b'{"contentId":1,', b'{"contentId":"x"]', b'"x" "y"', b"nul", b'[{"contentId"'],
+    )
+    def test_of_a_line_that_is_no_json_says_so_and_not_of_which_type_it_is(self, user: User, half: bytes) -> None:
+        [first, _] = lines_of(import_(user, half + b"\n" + line(MATRIX_ID)))
+
+        assert (first["outcome"], first["error"]) == ("invalid", "Not JSON")
+
+    @pytest.mark.parametrize(
+        ("field", "error"),
+        [
+            ("addedat", "addedat: unknown field, did you mean addedAt?"),
+            ("added_at", "added_at: unknown field, did you mean addedAt?"),
+            ("x`y` - at `$", "x`y` - at `$: unknown field, known: contentId, contentType, addedAt"),
+        ],
+    )
+    def test_of_a_line_with_an_unknown_field_names_the_nearest(self, user: User, field: str, error: str) -> None:
+        [first, second] = lines_of(import_(user, line(MATRIX_ID, **{field: "2001-01-01T00:00:00Z"}) + line(SHOW_ID)))
+
+        assert (first["outcome"], first["error"], second["outcome"]) == ("invalid", error, "not_found")
+
+    @pytest.mark.parametrize("items", [2, 35])
+    def test_of_lines_without_a_date_keeps_their_order(self, user: User, items: int) -> None:
+        order = list(reversed(MOVIE_IDS[:items]))
+        import_(user, b"".join(map(line, order)))
+
+        assert user.contents("?pageSize=100") == order
+        user.add(MATRIX_ID)
+        assert user.contents("?pageSize=1") == [MATRIX_ID]
 
     def test_in_chunks_of_any_size_is_the_same(self, user: User) -> None:
         body = b"".join(map(line, [*MOVIE_IDS[:5], UNKNOWN_ID])).rstrip()
@@ -288,6 +418,25 @@ class TestImport:
     def test_of_something_else_is_400_and_the_connection_goes_on(self, user: User, content_type: str) -> None:
         assert told(import_(user, line(MATRIX_ID), content_type=content_type)) == (400, "INVALID_JSON")
         assert user.contents() == []
+
+    @pytest.mark.parametrize(
+        ("query", "error"),
+        [
+            ("?Mode=replace", "Mode: unknown parameter, did you mean mode?"),
+            ("?MODE=replace", "MODE: unknown parameter, did you mean mode?"),
+            ("?mode=replace&Total=3", "Total: unknown parameter, did you mean total?"),
+            ("?x=1", "x: unknown parameter, known: mode, confirm, total, unlessRemovedSince"),
+            ("?total=1", "total must be given once, as the number of items, and with mode=replace"),
+            ("?mode=replace&total=x", "total must be given once, as the number of items, and with mode=replace"),
+            ("?mode=replace&confirm=false", "confirm must be given once, as true"),
+        ],
+    )
+    def test_with_a_parameter_that_may_not_be_is_400(self, filled: User, query: str, error: str) -> None:
+        answer = import_(filled, line(MATRIX_ID), query)
+
+        assert told(answer) == (400, "INVALID_PARAMETER")
+        assert answer.json()["error"] == error
+        assert len(filled.contents()) == 4
 
     @pytest.mark.parametrize("query", ["?mode=", "?mode=append", "?mode=merge&mode=replace"])
     def test_in_an_unknown_mode_is_400(self, user: User, query: str) -> None:
@@ -306,7 +455,7 @@ class TestImport:
             while not answer.done():
                 answered += other.get("/livez").is_success
 
-        assert answer.result().startswith(b"HTTP/1.1 200")
+        assert answer.result().startswith(b"HTTP/1.1 400")
         assert answered > 30, "hundreds are answered meanwhile, and a handful where others have no turn"
 
     def test_needs_a_user(self, client: httpx.Client) -> None:
@@ -328,6 +477,98 @@ class TestReplace:
         after = filled.items().json()["data"]["items"]
         assert [each["contentId"] for each in after] == [MATRIX_ID, MOVIE_IDS[1]]
         assert after[1] in before
+
+    BODIES: ClassVar[list[tuple[str, bytes | list[bytes] | None]]] = [
+        ("no length", None),
+        ("length 0", b""),
+        ("no chunk", []),
+        ("a blank line", b"\n"),
+        ("blank lines", b" \r\n\t\n\n"),
+        ("a blank line in chunks", [b" ", b"\n"]),
+        ("unknown ids", line(UNKNOWN_ID) + line("f" * 23 + "e")),
+        ("the wrong type", line(MOVIE_IDS[0], "tvshow")),
+    ]
+
+    @pytest.mark.parametrize("body", [each for _, each in BODIES], ids=[name for name, _ in BODIES])
+    def test_by_nothing_that_could_be_on_the_list_has_to_be_meant(
+        self, filled: User, body: bytes | list[bytes] | None
+    ) -> None:
+        def replace(query: str = "", **headers: str) -> httpx.Response:
+            content = iter(body) if isinstance(body, list) else body
+            return filled.client.post(
+                f"/api/mylist/import?mode=replace{query}",
+                content=content,
+                headers=filled.headers | {"content-type": LINES} | headers,
+            )
+
+        assert told(replace()) == (428, "CONFIRMATION_REQUIRED")
+        assert told(replace("&confirm=true", **{"if-match": '"nope"'})) == (412, "PRECONDITION_FAILED")
+        assert told(replace("&confirm=false")) == (400, "INVALID_PARAMETER")
+        assert len(filled.contents()) == 4
+        removed = lines_of(replace(**{"if-match": export(filled).headers["etag"]}))
+        assert {each["outcome"] for each in removed} >= {"removed"}
+        assert len(filled.contents()) <= 1
+
+    def test_by_a_byte_order_mark_alone_changes_nothing(self, filled: User) -> None:
+        assert import_(filled, b"\xef\xbb\xbf", "?mode=replace").status_code in {400, 428}
+        assert len(filled.contents()) == 4
+
+    def test_by_nothing_clears_the_list_when_it_is_confirmed(self, filled: User) -> None:
+        assert set(outcomes(import_(filled, b"", "?mode=replace&confirm=true"))) == {"removed"}
+        assert filled.contents() == []
+
+    def test_of_the_list_that_was_exported_is_refused_once_it_is_another(self, filled: User) -> None:
+        etag = export(filled).headers["etag"]
+        headers = filled.headers | {"content-type": LINES, "if-match": etag}
+        filled.add(MATRIX_ID)
+        url = "/api/mylist/import?mode=replace"
+
+        assert told(filled.client.post(url, content=line(MOVIE_IDS[0]), headers=headers)) == (
+            412,
+            "PRECONDITION_FAILED",
+        )
+        assert len(filled.contents()) == 5
+        headers["if-match"] = export(filled).headers["etag"]
+        assert filled.client.post(url, content=line(MOVIE_IDS[0]), headers=headers).status_code == 200
+        assert filled.contents() == [MOVIE_IDS[0]]
+
+    def test_keeps_what_a_line_names_wrongly_and_says_so(self, filled: User) -> None:
+        answer = lines_of(import_(filled, line(SHOW_ID, "movie") + line(MOVIE_IDS[0]), "?mode=replace"))
+
+        assert answer[0] == {
+            "line": 1,
+            "contentId": SHOW_ID,
+            "outcome": "not_found",
+            "error": "It is on the list as tvshow, and stays there",
+        }
+        assert filled.contents() == [SHOW_ID, MOVIE_IDS[0]]
+
+    def test_takes_over_dates_and_another_device_learns_of_them(self, filled: User) -> None:
+        def changes(**query: str) -> Any:
+            return filled.client.get("/api/mylist/changes", params=query, headers=filled.headers).json()["data"]
+
+        token = changes()["token"]
+        exported = export(filled).text.splitlines()
+        lines = [
+            json.loads(each) | {"addedAt": f"200{number}-01-01T00:00:00.000Z"} for number, each in enumerate(exported)
+        ]
+        told_of = outcomes(
+            import_(filled, b"".join(json.dumps(each).encode() + b"\n" for each in lines), "?mode=replace")
+        )
+
+        assert told_of == ["dated"] * 4
+        assert [json.loads(each) for each in export(filled).text.splitlines()] == lines[::-1]
+        assert {each["addedAt"] for each in changes(since=token)["changes"]} == {each["addedAt"] for each in lines}
+        assert outcomes(import_(filled, export(filled).content, "?mode=replace")) == ["existing"] * 4
+
+    def test_by_an_export_that_was_cut_is_refused_when_its_number_of_items_is_told(self, filled: User) -> None:
+        exported = export(filled)
+        cut = b"".join(exported.content.splitlines(keepends=True)[:2])
+        query = f"?mode=replace&total={exported.headers['x-total-count']}"
+
+        assert told(import_(filled, cut, query)) == (400, "TOTAL_MISMATCH")
+        assert len(filled.contents()) == 4
+        assert outcomes(import_(filled, exported.content, query)) == ["existing"] * 4
 
     def test_with_a_line_that_is_none_changes_nothing(self, filled: User) -> None:
         answer = import_(filled, line(MATRIX_ID) + b"\n" + line("oops"), "?mode=replace")

@@ -1,7 +1,7 @@
 """The rules over real stores, in moments that HTTP does not let a test choose."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -36,10 +36,10 @@ class PausingStore(ListStore):
         self.go_on = asyncio.Event()
         self.go_on.set()
 
-    async def insert(self, user_id: str, item: Item) -> None:
+    async def insert(self, user_id: str, item: Item, known_removal: int | None = None) -> None:
         self.reached.set()
         await self.go_on.wait()
-        await super().insert(user_id, item)
+        await super().insert(user_id, item, known_removal)
 
 
 @pytest.fixture
@@ -54,10 +54,12 @@ class FreezingStore(ListStore):
         super().__init__(database)
         self._server = server
 
-    async def insert_many(self, user_id: str, items: Sequence[Item]) -> set[ContentId]:
+    async def insert_many(
+        self, user_id: str, items: Sequence[Item], known_removals: Mapping[ContentId, int] | None = None
+    ) -> set[ContentId]:
         self._server.freeze()
         await asyncio.sleep(0.1)  # until the signal has reached each of its threads
-        return await super().insert_many(user_id, items)
+        return await super().insert_many(user_id, items, known_removals)
 
 
 @pytest.fixture
@@ -162,11 +164,12 @@ async def test_a_clear_of_what_was_seen_leaves_what_came_since(
     first, second, third = await some_titles(store_database)
     for title in (first, second):
         await writer.add(user_id, title, "movie")
-    seen = await writer.content_ids(user_id)
+    seen = await writer.snapshot(user_id)
     await writer.remove(user_id, first)
-    await writer.add(user_id, third, "movie")
+    await writer.add(user_id, first, "movie")
 
     assert await writer.clear(user_id, seen) == 1
-    assert await listed(store_database, user_id) == [third.text]
-    assert await writer.clear(user_id) == 1
+    assert await listed(store_database, user_id) == [first.text]
+    await writer.add(user_id, third, "movie")
+    assert await writer.clear(user_id) == 2
     assert await listed(store_database, user_id) == []

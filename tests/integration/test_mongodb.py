@@ -93,11 +93,53 @@ async def test_many_items_are_added_removed_and_found_in_one_go(either: ports.Li
     await either.insert(user_id, item(1))
 
     assert await either.insert_many(user_id, [item(0), item(1, added_at=99), item(2)]) == {item(1).content_id}
-    assert await either.find_many(user_id, [item(number).content_id for number in range(4)]) == {
-        item(number).content_id for number in range(3)
-    }
+    found = await either.find_many(user_id, [item(number).content_id for number in range(4)])
+    assert set(found) == {item(number) for number in range(3)}
     await either.delete_many(user_id, [item(number).content_id for number in (0, 2, 3)])
     assert await either.load(user_id) == [item(1)]
+
+
+async def test_what_was_removed_and_added_again_is_not_what_was_seen(either: ports.ListStore, user_id: str) -> None:
+    await either.insert_many(user_id, [item(number) for number in range(4)])
+    seen = await either.load(user_id)
+    await either.delete(user_id, item(1).content_id)
+    await either.insert(user_id, item(1, added_at=99))
+
+    assert await either.delete_seen(user_id, [each for each in seen if each != item(2)]) == 2
+    assert await either.load(user_id) == [item(1, added_at=99), item(2)]
+    assert await either.delete_seen(user_id, []) == 0
+
+
+async def test_a_date_is_mended_and_told_of_and_brings_nothing_back(either: ports.ListStore, user_id: str) -> None:
+    await either.insert_many(user_id, [item(1), item(2)])
+    await either.delete(user_id, item(2).content_id)
+    told, _ = await either.changes(user_id, FEED_START, removals_after=None, max_changes=9)
+    assert await either.redate_many(user_id, [item(number, added_at=50) for number in (1, 2, 3)]) == 1
+    anew, _ = await either.changes(user_id, max(each.position for each in told), removals_after=None, max_changes=9)
+
+    assert await either.load(user_id) == [item(1, added_at=50)]
+    assert [(each.content_id, each.added_at) for each in anew] == [(item(1).content_id, 50)]
+
+
+async def test_a_removal_that_is_not_known_keeps_an_item_off_the_list(either: ports.ListStore, user_id: str) -> None:
+    await either.insert_many(user_id, [item(number) for number in range(4)])
+    for number in (1, 2):
+        await either.delete(user_id, item(number).content_id)
+    removals = await either.find_removals(user_id, [item(number).content_id for number in range(5)])
+    told, _ = await either.changes(user_id, FEED_START, removals_after=None, max_changes=9)
+    known = {each.content_id: each.changed_at for each in removals}
+
+    assert sorted(removals) == sorted(each for each in told if each.added_at is None)
+    assert set(known) == {item(1).content_id, item(2).content_id}
+    with pytest.raises(ItemAlreadyInListError):
+        await either.insert(user_id, item(1), known[item(1).content_id] - 1)
+    items = [item(2), item(3), item(4)]
+    before = dict.fromkeys((each.content_id for each in items), 0)
+    assert await either.insert_many(user_id, items, before) == {item(2).content_id, item(3).content_id}
+    assert await either.insert_many(user_id, [item(2, added_at=99)], known) == set()
+    await either.insert(user_id, item(1, added_at=99), known[item(1).content_id])
+    assert set(await either.load(user_id)) == {item(0), item(1, 99), item(2, 99), item(3), item(4)}
+    assert await either.find_removals(user_id, known) == []
 
 
 async def test_a_removed_item_is_gone_and_cannot_be_removed_again(either: ports.ListStore, user_id: str) -> None:
@@ -140,10 +182,8 @@ async def test_nothing_asked_of_a_list_sees_what_was_removed(either: ports.ListS
     assert await either.load(user_id) == [item(2), item(3)]
     assert await either.count(user_id, limit=9) == 2
     assert await either.find(user_id, item(0).content_id) is None
-    assert await either.find_many(user_id, [item(number).content_id for number in range(4)]) == {
-        item(2).content_id,
-        item(3).content_id,
-    }
+    found = await either.find_many(user_id, [item(number).content_id for number in range(4)])
+    assert set(found) == {item(2), item(3)}
     assert await either.delete_all(user_id) == 2
     assert await either.delete_all(user_id) == 0
     assert await either.load(user_id) == []
@@ -283,7 +323,7 @@ async def test_finding_some_items_takes_as_long_in_a_long_list(lists: ListStore,
 
     async def duration(user: str) -> float:
         began = time.perf_counter()
-        assert await lists.find_many(user, asked) == set(asked)
+        assert {found.content_id for found in await lists.find_many(user, asked)} == set(asked)
         assert await lists.find(user, asked[0]) is not None
         return time.perf_counter() - began
 

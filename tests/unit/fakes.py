@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -134,18 +134,42 @@ class FakeListStore:
         self._note("find")
         return next((each for each in self.items(user_id) if each.content_id == content_id), None)
 
-    async def find_many(self, user_id: str, content_ids: Iterable[ContentId]) -> set[ContentId]:
+    async def find_many(self, user_id: str, content_ids: Iterable[ContentId]) -> list[Item]:
         self._note("find_many")
-        return set(content_ids) & {each.content_id for each in self.items(user_id)}
+        wanted = set(content_ids)
+        return [each for each in self.items(user_id) if each.content_id in wanted]
 
-    async def insert(self, user_id: str, item: Item) -> None:
+    async def find_removals(self, user_id: str, content_ids: Iterable[ContentId]) -> list[ListChange]:
+        self._note("find_removals")
+        documents = self._lists.get(user_id, {})
+        found = [(each, documents[each]) for each in content_ids if each in documents]
+        return [
+            ListChange(FeedPosition(document.changed_at, document.document_id), each, document.content_type, None)
+            for each, document in found
+            if document.added_at is None
+        ]
+
+    async def insert(self, user_id: str, item: Item, known_removal: int | None = None) -> None:
         await self._begin_write("insert")
-        if not self._insert(user_id, item):
+        if not self._insert(user_id, item, known_removal):
             raise ItemAlreadyInListError
 
-    async def insert_many(self, user_id: str, items: Sequence[Item]) -> set[ContentId]:
+    async def insert_many(
+        self, user_id: str, items: Sequence[Item], known_removals: Mapping[ContentId, int] | None = None
+    ) -> set[ContentId]:
         await self._begin_write("insert_many")
-        return {each.content_id for each in items if not self._insert(user_id, each)}
+        known = known_removals or {}
+        return {each.content_id for each in items if not self._insert(user_id, each, known.get(each.content_id))}
+
+    async def redate_many(self, user_id: str, items: Sequence[Item]) -> int:
+        await self._begin_write("redate_many")
+        listed = 0
+        for each in items:
+            document = self._lists.get(user_id, {}).get(each.content_id)
+            if document and document.added_at is not None:
+                document.added_at, document.changed_at = each.added_at, self._stamp()
+                listed += 1
+        return listed
 
     async def delete(self, user_id: str, content_id: ContentId) -> None:
         await self._begin_write("delete")
@@ -155,6 +179,12 @@ class FakeListStore:
     async def delete_many(self, user_id: str, content_ids: Iterable[ContentId]) -> int:
         await self._begin_write("delete_many")
         return sum(self._delete(user_id, each) for each in set(content_ids))
+
+    async def delete_seen(self, user_id: str, items: Collection[Item]) -> int:
+        await self._begin_write("delete_seen")
+        dates = {each.added_at for each in items}
+        there = {each.content_id for each in self.items(user_id) if each.added_at in dates}
+        return sum(self._delete(user_id, each.content_id) for each in items if each.content_id in there)
 
     async def delete_all(self, user_id: str) -> int:
         await self._begin_write("delete_all")
@@ -187,10 +217,12 @@ class FakeListStore:
         self.reached.set()
         await self.hold.wait()
 
-    def _insert(self, user_id: str, item: Item) -> bool:
+    def _insert(self, user_id: str, item: Item, known_removal: int | None = None) -> bool:
         documents = self._lists.setdefault(user_id, {})
         former = documents.get(item.content_id)
-        if former and former.added_at is not None:
+        if former and (
+            former.added_at is not None or (known_removal is not None and former.changed_at > known_removal)
+        ):
             return False
         document_id = former.document_id if former else next(self._numbers).to_bytes(12)
         documents[item.content_id] = _Document(document_id, item.content_type, item.added_at, self._stamp())

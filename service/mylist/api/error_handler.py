@@ -11,7 +11,7 @@ from sanic import HTTPResponse
 from sanic.exceptions import MethodNotAllowed, SanicException
 
 from mylist.api.schemas import ErrorResponse
-from mylist.domain.errors import ServiceError, TooManyRequestsError, UnavailableError
+from mylist.domain.errors import ContentIdMissingError, ServiceError, TooManyRequestsError, UnavailableError
 from mylist.domain.timestamps import iso_format
 from mylist.http.request import ApiRequest
 from mylist.http.responses import json_response, preflight_response
@@ -31,6 +31,8 @@ _OF_SANIC: dict[int, tuple[str, str]] = {
     431: ("HEADERS_TOO_LARGE", "The headers are too large"),
     503: ("SERVICE_UNAVAILABLE", "The service is not available, please try again"),
 }
+# What a client sends that has no id to put there: the path is that of the whole list, where there is no PUT.
+_PUT_WITHOUT_ID = ("PUT", "/api/mylist/items/")
 # The method that Sanic makes up for a request it could not parse.
 _UNPARSED = "NONE"
 _INTERNAL = ("INTERNAL_ERROR", "Internal server error")
@@ -40,6 +42,8 @@ def handle(request: ApiRequest, exception: Exception) -> HTTPResponse:
     """Answers a request that failed. Nothing of an unexpected failure reaches the client but its request id."""
     if isinstance(exception, UnavailableError | TooManyRequestsError):
         request.app.ctx.state.shed[exception.code] += 1
+    if isinstance(exception, MethodNotAllowed) and (request.method, request.path) == _PUT_WITHOUT_ID:
+        exception = ContentIdMissingError()
     if isinstance(exception, ServiceError):
         return _error(request, exception.status, exception.code, exception.message, exception.headers)
     if isinstance(exception, MethodNotAllowed):

@@ -9,7 +9,7 @@ import msgspec
 from mylist import __version__
 from mylist.api.parameters import ETAG, IF_NONE_MATCH, REQUEST_ID, RETRY_AFTER, USER_ID, WWW_AUTHENTICATE, Json
 from mylist.api.route import Answer, Route
-from mylist.api.schemas import AddRequest, ContainsRequest, ErrorResponse, PutRequest
+from mylist.api.schemas import AddRequest, BatchRequest, ContainsRequest, ErrorResponse, PutRequest
 from mylist.domain.content import CONTENT_TYPES
 from mylist.domain.limits import MAX_IDS_PER_REQUEST
 
@@ -30,6 +30,8 @@ def document(routes: Sequence[Route], auth_mode: str = "header") -> bytes:
             "description": "Each user's saved movies and TV shows.",
             "license": {"name": "ISC", "identifier": "ISC"},
         },
+        # Relative to this document, so that it is right behind any prefix of a gateway.
+        "servers": [{"url": "."}],
         "paths": _paths(routes, by_token=by_token),
         "components": components,
     }
@@ -59,6 +61,8 @@ def _schemas(routes: Iterable[Route]) -> Json:
         request["required"] = list(request["properties"])
         request["properties"] = {name: _required_text(each) for name, each in request["properties"].items()}
         request["properties"]["contentType"]["enum"] = list(CONTENT_TYPES)
+    for struct in (AddRequest, PutRequest, BatchRequest):  # refused once the documented errors have been looked for
+        schemas[struct.__name__]["additionalProperties"] = False
     contains = schemas[ContainsRequest.__name__]
     contains["required"] = ["contentIds"]
     contains["properties"]["contentIds"] = {

@@ -56,13 +56,26 @@ LIMIT: Json = {
 CONFIRM: Json = {
     "name": "confirm",
     "in": "query",
-    "description": "That the list shall be cleared, whatever is on it; required without `If-Match`.",
+    "description": "That the request may take everything off the list; without it, `If-Match` has to say so.",
     "schema": {"type": "string", "enum": ["true"]},
 }
 IF_MATCH: Json = {
     "name": "If-Match",
     "in": "header",
-    "description": "The ETag of the export, or of the first page of this `pageSize`: only what is there then goes.",
+    "description": "The ETag of the export: 412 if the list is another. `*`: 412 if the item is not on the list.",
+    "schema": {"type": "string"},
+}
+IF_NONE_MATCH_OF_CHANGE: Json = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "`*`: 412 if the item is on the list or was removed from it. An ETag: 412 if the list is that one.",
+    "schema": {"type": "string"},
+}
+CONDITIONS: list[Json] = [IF_MATCH, IF_NONE_MATCH_OF_CHANGE]
+UNLESS_REMOVED_SINCE: Json = {
+    "name": "unlessRemovedSince",
+    "in": "query",
+    "description": "A token of `changes`, or a time: what was removed after it is not added again.",
     "schema": {"type": "string"},
 }
 MODE: Json = {
@@ -70,6 +83,12 @@ MODE: Json = {
     "in": "query",
     "description": "Whether the items come to those that are on the list, or take their place.",
     "schema": {"type": "string", "enum": list(MODES), "default": MODES[0]},
+}
+TOTAL: Json = {
+    "name": "total",
+    "in": "query",
+    "description": "With `mode=replace`: how many items there are, as `X-Total-Count` of the export says; 400 if not.",
+    "schema": {"type": "integer", "minimum": 0},
 }
 SELECTION: list[Json] = [
     {
@@ -148,10 +167,23 @@ X_CACHE: Json = {
         "schema": {"type": "string", "enum": [result.value for result in CacheResult]},
     }
 }
-LINK: Json = {
+PAGING: Json = {
     "Link": {
-        "description": "With any of `type`, `genre`, `sort`, `order`, `cursor` or `view`: where to go on (RFC 8288).",
+        "description": "Where to go on (RFC 8288), relative to the address that was asked.",
+        "required": True,
         "schema": {"type": "string"},
+    },
+    "X-Page-Size": {
+        "description": "How many items a page has: `pageSize` as it was applied.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1},
+    },
+}
+X_TOTAL_COUNT: Json = {
+    "X-Total-Count": {
+        "description": "How many items the list has.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 0},
     }
 }
 RETRY_AFTER: Json = {

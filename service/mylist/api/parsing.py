@@ -1,7 +1,8 @@
 """Parsing of request bodies, with the documented error for each way in which a body can be wrong."""
 
 import re
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Annotated, TypeVar
 from urllib.parse import parse_qs
 
@@ -18,25 +19,32 @@ from mylist.domain.errors import (
     InvalidFieldError,
     InvalidJsonError,
     TooManyIdsError,
+    unknown_name,
 )
 from mylist.domain.item import Item
 from mylist.domain.limits import MAX_IDS_PER_REQUEST
 from mylist.domain.page_request import ContainsKey
 from mylist.domain.timestamps import UNIX_EPOCH, to_milliseconds
 from mylist.http.bodies import FORM
+from mylist.lists.list_import import NumberedLine
 
 _T = TypeVar("_T")
 
 # Where msgspec says that the trouble is, as in "Expected `str`, got `int` - at `$.contentId`".
 _FIELD_IN_ERROR = re.compile(r"`\$\.(\w+)")
+_UNKNOWN_FIELD = re.compile("Object contains unknown field `(.*)`", re.DOTALL)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _Moment = Annotated[datetime, Meta(tz=True)]
 _NOT_A_DATE = "addedAt must be a date, as in 2024-01-20, or a date with time and zone, as in 2024-01-20T10:30:00Z"
+_NOT_JSON = "Not JSON"
+_NOT_UTF_8 = "Not UTF-8: save the file as UTF-8"
 _add_request = msgspec.json.Decoder(AddRequest)
 _put_request = msgspec.json.Decoder(PutRequest)
 _contains_request = msgspec.json.Decoder(ContainsRequest)
 _import_line = msgspec.json.Decoder(ImportLine)
 _batch_request = msgspec.json.Decoder(BatchRequest)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_fields_of_each = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _MAX_FORM_FIELDS = 1000  # as in the original
 _FIELD_FORMS = {
     "contentIds": "an array of strings",
@@ -51,12 +59,14 @@ def parse_add_request(body: bytes, media_type: str) -> tuple[RequestedId, Conten
     Raises:
         ContentFieldsRequiredError: a field is missing or empty, or there is no body.
         InvalidJsonError: the body is not a JSON object.
-        InvalidFieldError: a field is not a string.
+        InvalidFieldError: a field is not a string, or is not known.
         InvalidContentTypeError: the type is unknown.
     """
     if not body:
         raise ContentFieldsRequiredError
-    return _addition(_decode(_add_request, body, media_type))
+    addition = _addition(_decode(_add_request, body, media_type))
+    _refuse_unknown_fields(_names_in(body, media_type), AddRequest)
+    return addition
 
 
 def parse_put_request(body: bytes, media_type: str) -> ContentType:
@@ -65,7 +75,7 @@ def parse_put_request(body: bytes, media_type: str) -> ContentType:
     Raises:
         ContentTypeRequiredError: the type is missing or empty, or there is no body.
         InvalidJsonError: the body is not a JSON object.
-        InvalidFieldError: the type is not a string.
+        InvalidFieldError: the type is not a string, or there is a field that is not known.
         InvalidContentTypeError: the type is unknown.
     """
     if not body:
@@ -73,7 +83,9 @@ def parse_put_request(body: bytes, media_type: str) -> ContentType:
     request = _decode(_put_request, body, media_type)
     if not request.content_type:
         raise ContentTypeRequiredError
-    return _known(request.content_type)
+    known = _known(request.content_type)
+    _refuse_unknown_fields(_names_in(body, media_type), PutRequest)
+    return known
 
 
 def parse_contains_request(body: bytes, media_type: str) -> tuple[list[str], ContainsKey]:
@@ -97,7 +109,7 @@ def parse_batch_request(body: bytes, media_type: str) -> Batch:
 
     Raises:
         InvalidJsonError: the body is not a JSON object.
-        InvalidFieldError: a field has another form.
+        InvalidFieldError: a field has another form, or is not known.
         ContentFieldsRequiredError: an item to add lacks a field.
         InvalidContentTypeError: the type of an item is unknown.
         TooManyIdsError: there are more than `MAX_IDS_PER_REQUEST`.
@@ -105,36 +117,78 @@ def parse_batch_request(body: bytes, media_type: str) -> Batch:
     request = _decode(_batch_request, body, media_type)
     if len(request.add) + len(request.remove) > MAX_IDS_PER_REQUEST:
         raise TooManyIdsError(MAX_IDS_PER_REQUEST)
-    return Batch(
+    batch = Batch(
         [_addition(each) for each in request.add],
         [requested(each) for each in request.remove],
     )
+    fields = _fields.decode(body)
+    _refuse_unknown_fields(fields, BatchRequest)
+    for each in _fields_of_each.decode(fields.get("add", b"[]")):
+        _refuse_unknown_fields(each, AddRequest)
+    return batch
 
 
-def parse_import_line(line: bytes | bytearray, latest: datetime) -> Item | str:
-    """Return the item of a line of an import, or why the line is invalid.
+def parse_import_line(number: int, line: bytes | bytearray, latest: datetime) -> NumberedLine:
+    """Return a line of an import with its item, or with the reason why it has none.
 
     Args:
+        number: the line's, from 1.
         line: the line.
         latest: the moment after which no item can have been added.
     """
     try:
-        given = _import_line.decode(line.decode())
+        text = line.decode()
+        given = _import_line.decode(text)
     except msgspec.ValidationError as error:
-        field = _FIELD_IN_ERROR.search(str(error))
-        return _NOT_A_DATE if field and field[1] == "addedAt" else str(error)
+        return NumberedLine(number, _why_invalid(text, error))
     except UnicodeDecodeError:
-        return "Not UTF-8: save the file as UTF-8"
+        return NumberedLine(number, _NOT_UTF_8)
     except (msgspec.DecodeError, RecursionError):
-        return "Not UTF-8: save the file as UTF-8" if b"\0" in line else "Not JSON"
+        return NumberedLine(number, _NOT_UTF_8 if b"\0" in line else _NOT_JSON)
+    return NumberedLine(number, _listed(given, latest), has_date=given.added_at is not None)
+
+
+def _listed(given: ImportLine, latest: datetime) -> Item | str:
+    """Return the item of a line that was decoded, or why it has none."""
     try:
-        added_at = datetime.now(UTC) if given.added_at is None else _moment(given.added_at)
+        added_at = latest if given.added_at is None else _moment(given.added_at)
     except msgspec.ValidationError:
         return _NOT_A_DATE
     if not UNIX_EPOCH <= added_at <= latest:
         return "addedAt is before 1970 or in the future"
     content_id = parse_content_id(given.content_id)  # the pattern alone accepts a line break at the end
     return Item(to_milliseconds(added_at), content_id, given.content_type) if content_id else "contentId is none"
+
+
+def _why_invalid(text: str, error: msgspec.ValidationError) -> str:
+    """Return why a line is no item; msgspec looks at types before it has seen whether all of it is JSON."""
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return _NOT_JSON
+    if unknown := _UNKNOWN_FIELD.fullmatch(str(error)):
+        return unknown_name("field", unknown[1], ImportLine.__struct_encode_fields__)
+    field = _FIELD_IN_ERROR.search(str(error))
+    return _NOT_A_DATE if field and field[1] == "addedAt" else str(error)
+
+
+def _names_in(body: bytes, media_type: str) -> Iterable[str]:
+    """Return the names of the fields of a body that was decoded before."""
+    return _form_fields(body.decode()) if media_type == FORM else _fields.decode(body)
+
+
+def _refuse_unknown_fields(given: Iterable[str], struct: type[msgspec.Struct]) -> None:
+    """Make sure that an object which changes a list has known fields only: a typing error must not go unnoticed.
+
+    What the contract documents comes first, so this is the last that is looked for.
+
+    Raises:
+        InvalidFieldError: it has others.
+    """
+    known = struct.__struct_encode_fields__
+    for name in given:
+        if name not in known:
+            raise InvalidFieldError(unknown_name("field", name, known))
 
 
 def _moment(text: str) -> datetime:
@@ -159,7 +213,7 @@ def _decode(decoder: msgspec.json.Decoder[_T], body: bytes, media_type: str) -> 
     try:
         # Decoded to text first: msgspec does not check the encoding of fields that it skips.
         text = body.decode()
-        return msgspec.convert(_fields(text), decoder.type) if media_type == FORM else decoder.decode(text)
+        return msgspec.convert(_form_fields(text), decoder.type) if media_type == FORM else decoder.decode(text)
     except msgspec.ValidationError as error:
         if field := _FIELD_IN_ERROR.search(str(error)):
             raise InvalidFieldError(f"{field[1]} must be {_FIELD_FORMS.get(field[1], 'a string')}") from None
@@ -170,7 +224,7 @@ def _decode(decoder: msgspec.json.Decoder[_T], body: bytes, media_type: str) -> 
         raise InvalidJsonError("The body is not valid JSON") from None
 
 
-def _fields(form: str) -> dict[str, str | list[str]]:
+def _form_fields(form: str) -> dict[str, str | list[str]]:
     """Return the fields of a form; one that is given several times is a list, as in the original.
 
     Raises:

@@ -1,23 +1,35 @@
 """The query strings of the routes.
 
 `page` and `pageSize` are clamped and never refused, as in the documented API. Every other parameter is refused when its
-value is not valid. Unknown parameters are ignored.
+value is not valid. Unknown parameters are ignored by reads, and refused by what changes a list: a typing error must not
+change more than was meant.
 """
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
 from functools import lru_cache
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from urllib.parse import parse_qs
+
+from multidict import istr
 
 from mylist.api.parameters import MODES, ORDERS, VIEWS
 from mylist.domain.catalogue_entry import fold_genre
 from mylist.domain.change_feed import SyncState
+from mylist.domain.conditions import UNCONDITIONAL, Conditions
 from mylist.domain.content import CONTENT_TYPES
-from mylist.domain.errors import InvalidParameterError, InvalidSyncTokenError
+from mylist.domain.errors import (
+    ContentIdMissingError,
+    InvalidParameterError,
+    InvalidSyncTokenError,
+    UnknownParameterError,
+)
 from mylist.domain.filter_and_sort import GENRE_FORM, SORTS, ListQuery, Sort
 from mylist.domain.limits import DEFAULT_CHANGES, MAX_CHANGES, MAX_GENRE_LENGTH
 from mylist.domain.page_request import ItemsQuery, PageRequest
+from mylist.domain.timestamps import to_milliseconds
 from mylist.http.request import ApiRequest
 from mylist.lists.sync_tokens import decode_sync_token
 
@@ -26,6 +38,8 @@ _Given = Mapping[str, Sequence[str]]
 
 # A number as JavaScript's parseInt reads it: leading blanks and a sign, and whatever follows the digits is ignored.
 _INTEGER = re.compile(r"\s*([+-]?[0-9]{1,15})", re.ASCII)
+_IF_MATCH, _IF_NONE_MATCH = istr("if-match"), istr("if-none-match")
+_TOTAL = re.compile(r"[0-9]{1,9}", re.ASCII)
 _LIMIT = re.compile(r"[0-9]{1,4}", re.ASCII)
 # Any of these makes the request a query.
 _QUERY_PARAMETERS = frozenset({"type", "genre", "sort", "order", "cursor", "view"})
@@ -77,32 +91,109 @@ def parse_page_request(given: _Given, default_size: int, max_size: int) -> PageR
     return PageRequest(max(page, 1), min(max(page_size, 1), max_size))
 
 
-def page_size(request: ApiRequest) -> int:
-    """Return the `pageSize` of a request."""
-    settings = request.app.ctx.settings
-    given = parse_qs(request.query_string)
-    return parse_page_request(given, settings.default_page_size, settings.max_page_size).page_size
-
-
-def is_confirmed(request: ApiRequest) -> bool:
-    """Return whether `confirm` is true.
+def change_conditions(request: ApiRequest) -> Conditions:
+    """Return the conditions of a request that changes a list and takes no parameters.
 
     Raises:
-        InvalidParameterError: it has another value.
+        UnknownParameterError: it has parameters.
     """
-    return one_of(parse_qs(request.query_string, keep_blank_values=True), "confirm", ("true",), form="true") is not None
+    return _conditions(request, _change_parameters(request))
 
 
-def import_mode(request: ApiRequest) -> str:
-    """Return the `mode` of an import: `merge` or `replace`.
+def addition_conditions(request: ApiRequest) -> Conditions:
+    """Return the conditions of a request that adds items.
 
     Raises:
-        InvalidParameterError: it has another value.
+        UnknownParameterError: it has a parameter that is not known.
+        InvalidParameterError: `unlessRemovedSince` has an invalid value.
     """
-    return (
-        one_of(parse_qs(request.query_string, keep_blank_values=True), "mode", MODES, form=" or ".join(MODES))
-        or MODES[0]
+    return _conditions(request, _change_parameters(request, "unlessRemovedSince"))
+
+
+def clearing_conditions(request: ApiRequest) -> Conditions:
+    """Return the conditions of a request to clear a list.
+
+    Raises:
+        ContentIdMissingError: the id of the item to remove was left out, and the path has a slash at its end.
+        UnknownParameterError: it has a parameter that is not known.
+        InvalidParameterError: `confirm` has another value than true.
+        ConfirmationRequiredError: the request neither is confirmed nor names the list by its ETag.
+    """
+    if request.path.endswith("/"):
+        raise ContentIdMissingError
+    conditions = _conditions(request, _change_parameters(request, "confirm"))
+    conditions.require_consent("This would clear the list")
+    return conditions
+
+
+class ImportQuery(NamedTuple):
+    """What an import is told beside its lines.
+
+    Attributes:
+        mode: `merge` or `replace`.
+        conditions: what has to be so.
+        total: how many items there are by the client's account; None if it has given none.
+    """
+
+    mode: str
+    conditions: Conditions
+    total: int | None
+
+
+def import_query(request: ApiRequest) -> ImportQuery:
+    """Return what an import is told beside its lines.
+
+    Raises:
+        UnknownParameterError: it has a parameter that is not known.
+        InvalidParameterError: a parameter has an invalid value.
+    """
+    given = _change_parameters(request, "mode", "confirm", "total", "unlessRemovedSince")
+    mode = one_of(given, "mode", MODES, form=" or ".join(MODES)) or MODES[0]
+    total = given.get("total")
+    if total is not None and (mode == "merge" or len(total) != 1 or not _TOTAL.fullmatch(total[0])):
+        raise InvalidParameterError("total", "the number of items, and with mode=replace")
+    return ImportQuery(mode, _conditions(request, given), None if total is None else int(total[0]))
+
+
+def _change_parameters(request: ApiRequest, *known: str) -> _Given:
+    given = parse_qs(request.query_string, keep_blank_values=True) if request.query_string else {}
+    for name in given:
+        if name not in known:
+            raise UnknownParameterError(name, known)
+    return given
+
+
+def _conditions(request: ApiRequest, given: _Given) -> Conditions:
+    if_match, if_none_match = request.headers.getall(_IF_MATCH, None), request.headers.getall(_IF_NONE_MATCH, None)
+    if not given and not if_match and not if_none_match:
+        return UNCONDITIONAL
+    return Conditions(
+        ", ".join(if_match) if if_match else None,
+        ", ".join(if_none_match) if if_none_match else None,
+        is_confirmed=one_of(given, "confirm", ("true",), form="true") is not None,
+        unless_removed_since=_removals_known(request, given),
     )
+
+
+def _removals_known(request: ApiRequest, given: _Given) -> SyncState | None:
+    values = given.get("unlessRemovedSince")
+    if values is None:
+        return None
+    if len(values) == 1:
+        with suppress(InvalidSyncTokenError):
+            return _state_of_date(values[0]) or decode_sync_token(request.user_id, values[0])
+    raise InvalidParameterError(
+        "unlessRemovedSince", "a token of GET /api/mylist/changes, or a time such as 2024-01-20T10:30:00Z"
+    )
+
+
+def _state_of_date(text: str) -> SyncState | None:
+    """Return what a client knows that knows all changes up to a moment; None for what is no moment."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return SyncState(to_milliseconds(moment)) if moment.tzinfo else None
 
 
 def sync_query(request: ApiRequest) -> tuple[SyncState | None, int]:

@@ -38,8 +38,8 @@ def register_routes(app: Sanic[Any, Any], *, auth_mode: str, with_docs: bool) ->
     if with_docs:
         pages = docs.handlers()
         for path, handler in pages.items():
-            # The links of the page are relative to /docs, not to /docs/.
-            _add_tool(app, handler, path, strict_slashes=True)
+            # A file has no slash at its end; the page may have one.
+            _add_tool(app, handler, path, strict_slashes=path != "/docs")
         if pages:
             _add_tool(app, docs.lead_there, "/")
 

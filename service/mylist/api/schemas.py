@@ -45,7 +45,7 @@ class BatchRequest(Struct, rename="camel"):
     remove: Annotated[list[str], Meta(examples=[["507f1f77bcf86cd799439013"]])] = []
 
 
-class ImportLine(Struct, rename="camel"):
+class ImportLine(Struct, rename="camel", forbid_unknown_fields=True):
     """An item to put on a list, as of a moment or, without one, now."""
 
     content_id: ContentId
@@ -82,7 +82,7 @@ class AddOutcome(Struct, rename="camel", forbid_unknown_fields=True):
     """What became of an item to add."""
 
     content_id: str
-    outcome: Literal["added", "existing", "not_found"]
+    outcome: Literal["added", "existing", "not_found", "removed_since"]
 
 
 class RemoveOutcome(Struct, rename="camel", forbid_unknown_fields=True):
@@ -171,7 +171,7 @@ class ImportedLine(Struct, rename="camel", forbid_unknown_fields=True):
 
     line: Annotated[int, Meta(ge=1)] | None
     content_id: ContentId | None
-    outcome: Literal["added", "existing", "not_found", "full", "invalid", "removed"]
+    outcome: Literal["added", "dated", "existing", "not_found", "full", "invalid", "removed", "removed_since"]
     error: str | UnsetType = UNSET
 
 

@@ -1,15 +1,15 @@
 """Batches: many changes of one list at once, and the outcome of each."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from mylist.domain.content import ContentId, ContentType, RequestedId, content_key
 from mylist.domain.item import Item
 
-AddOutcome = Literal["added", "existing", "not_found"]
+AddOutcome = Literal["added", "existing", "not_found", "removed_since"]
 RemoveOutcome = Literal["removed", "missing"]
-MergeOutcome = Literal["added", "existing", "not_found", "full"]
+MergeOutcome = Literal["added", "dated", "existing", "not_found", "full", "removed_since"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,13 @@ class BatchResult:
     remove: list[tuple[str, RemoveOutcome]]
 
 
-def batch_result(batch: Batch, existing: set[ContentId], added: set[ContentId], removed: set[ContentId]) -> BatchResult:
+def batch_result(
+    batch: Batch,
+    existing: set[ContentId],
+    added: set[ContentId],
+    removed: set[ContentId],
+    removed_since: Collection[ContentId] = (),
+) -> BatchResult:
     """Return the outcome of each id of a batch. A duplicate counts as done by its first occurrence.
 
     Args:
@@ -48,6 +54,7 @@ def batch_result(batch: Batch, existing: set[ContentId], added: set[ContentId], 
         existing: the ids to add that are a movie or show.
         added: those of them that this batch put on the list.
         removed: the ids that this batch took off the list.
+        removed_since: those of `existing` that were not added because they were removed.
     """
     added, removed = set(added), set(removed)
     additions: list[tuple[str, AddOutcome]] = []
@@ -55,6 +62,8 @@ def batch_result(batch: Batch, existing: set[ContentId], added: set[ContentId], 
         if content_id in added:
             added.remove(content_id)
             additions.append((text, "added"))
+        elif content_id in removed_since:
+            additions.append((text, "removed_since"))
         else:
             additions.append((text, "existing" if content_id in existing else "not_found"))
     removals: list[tuple[str, RemoveOutcome]] = []
@@ -67,26 +76,40 @@ def batch_result(batch: Batch, existing: set[ContentId], added: set[ContentId], 
     return BatchResult(additions, removals)
 
 
-def merge_outcomes(
-    items: Sequence[Item], known: set[bytes], existing: set[ContentId], added: set[ContentId]
-) -> list[MergeOutcome]:
-    """Return the outcome of each item of a merge. A duplicate counts as done by its first occurrence.
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """What a merge did: the ids of each outcome.
 
-    Args:
-        items: the request.
+    Attributes:
         known: the content keys of those that are a movie or show.
         existing: the ids of those of them that were on the list already.
         added: the ids of those of them that this merge put on the list.
+        dated: the ids of those of `existing` that this merge gave another date.
+        removed_since: the ids of those of them that were not added because they were removed.
     """
-    new = set(added)
-    outcomes: list[MergeOutcome] = []
-    for item in items:
-        content_id = item.content_id
-        if content_key(content_id, item.content_type) not in known:
-            outcomes.append("not_found")
-        elif content_id in new:
-            new.remove(content_id)
-            outcomes.append("added")
-        else:
-            outcomes.append("existing" if content_id in existing or content_id in added else "full")
-    return outcomes
+
+    known: Collection[bytes] = ()
+    existing: Collection[ContentId] = ()
+    added: Collection[ContentId] = ()
+    dated: Collection[ContentId] = ()
+    removed_since: Collection[ContentId] = ()
+
+    def outcomes(self, items: Sequence[Item]) -> list[MergeOutcome]:
+        """Return the outcome of each item of the merge. A duplicate counts as done by its first occurrence."""
+        new, redated = set(self.added), set(self.dated)
+        outcomes: list[MergeOutcome] = []
+        for item in items:
+            content_id = item.content_id
+            if content_key(content_id, item.content_type) not in self.known:
+                outcomes.append("not_found")
+            elif content_id in new:
+                new.remove(content_id)
+                outcomes.append("added")
+            elif content_id in redated:
+                redated.remove(content_id)
+                outcomes.append("dated")
+            elif content_id in self.removed_since:
+                outcomes.append("removed_since")
+            else:
+                outcomes.append("existing" if content_id in self.existing or content_id in self.added else "full")
+        return outcomes

@@ -4,6 +4,8 @@ Any layer raises them; only `mylist.api.error_handler` turns them into responses
 messages that the original API documents must not change either, because its clients may match on them.
 """
 
+from collections.abc import Sequence
+from difflib import get_close_matches
 from http import HTTPStatus
 from typing import ClassVar
 
@@ -14,6 +16,22 @@ _CHALLENGE = 'Bearer realm="mylist"'
 def _echo(text: str) -> str:
     """Return a client's text for use in a message, cut to a maximum length."""
     return text if len(text) <= _MAX_ECHO_LENGTH else text[:_MAX_ECHO_LENGTH] + "…"
+
+
+def unknown_name(kind: str, name: str, known: Sequence[str]) -> str:
+    """Return the message that a request has a parameter or field of an unknown name: it tells the nearest known one.
+
+    Args:
+        kind: what has the name.
+        name: as the client wrote it.
+        known: the names that there are.
+    """
+    folded = {each.casefold(): each for each in known}
+    nearest = get_close_matches(name[:_MAX_ECHO_LENGTH].casefold(), folded, n=1)
+    start = f"{_echo(name)}: unknown {kind}"
+    if nearest:
+        return f"{start}, did you mean {folded[nearest[0]]}?"
+    return f"{start}, known: {', '.join(known)}" if known else f"{start}, there are none here"
 
 
 class ServiceError(Exception):
@@ -95,6 +113,24 @@ class InvalidJsonError(BadRequestError):
     code = "INVALID_JSON"
 
 
+class NoItemError(BadRequestError):
+    """No line of an import is an item; nothing was changed."""
+
+    code = "NO_ITEM"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"No line is an item: {reason}")
+
+
+class TotalMismatchError(BadRequestError):
+    """An import has more or fewer items than it says that it has; nothing was changed."""
+
+    code = "TOTAL_MISMATCH"
+
+    def __init__(self, items: int, total: int) -> None:
+        super().__init__(f"The body has {items} items where total says {total}")
+
+
 class InvalidLineError(BadRequestError):
     """A line of an import that replaces the list is not a valid item; nothing was changed."""
 
@@ -117,6 +153,15 @@ class InvalidParameterError(BadRequestError):
 
     def __init__(self, name: str, allowed: str) -> None:
         super().__init__(f"{name} must be given once, as {allowed}")
+
+
+class UnknownParameterError(BadRequestError):
+    """A request that changes a list has a query parameter of an unknown name."""
+
+    code = InvalidParameterError.code
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(unknown_name("parameter", name, known))
 
 
 class InvalidSyncTokenError(BadRequestError):
@@ -228,6 +273,15 @@ class ContentNotFoundError(NotFoundError):
         super().__init__(f"{content_type} with id {_echo(content_id)} not found")
 
 
+class ContentIdMissingError(NotFoundError):
+    """The path names an item by an empty id."""
+
+    code = "ROUTE_NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("The content id is missing at the end of the path; nothing was changed")
+
+
 class ItemNotInListError(NotFoundError):
     """The item is not on the user's list."""
 
@@ -260,23 +314,41 @@ class SyncTokenExpiredError(ServiceError):
 
 
 class PreconditionFailedError(ServiceError):
-    """`If-Match` does not match the list; nothing was changed."""
+    """The list is not what the request's conditions say; nothing was changed."""
 
     status = HTTPStatus.PRECONDITION_FAILED
     code = "PRECONDITION_FAILED"
 
+    def __init__(
+        self,
+        reason: str = "If-Match or If-None-Match is false: your list has changed since you read it, "
+        "or the ETag is not the one of GET /api/mylist/export",
+    ) -> None:
+        super().__init__(reason)
+
+
+class ItemTakenError(PreconditionFailedError):
+    """An item was to be added only if it is not on the list and was not removed from it, and it is or was."""
+
     def __init__(self) -> None:
-        super().__init__("Your list has changed since you read it")
+        super().__init__("If-None-Match: * is false: the item is on your list, or was removed from it")
+
+
+class RemovedSinceError(PreconditionFailedError):
+    """An item was to be added unless it was removed after a moment, and it was."""
+
+    def __init__(self) -> None:
+        super().__init__("The item was removed from your list after unlessRemovedSince")
 
 
 class ConfirmationRequiredError(ServiceError):
-    """The request would clear the list without a confirmation; nothing was changed."""
+    """The request would remove more than it names, without a confirmation; nothing was changed."""
 
     status = HTTPStatus.PRECONDITION_REQUIRED
     code = "CONFIRMATION_REQUIRED"
 
-    def __init__(self) -> None:
-        super().__init__("To clear the list, send If-Match with the ETag of its export or first page, or confirm=true")
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}: send If-Match with the ETag of GET /api/mylist/export, or confirm=true")
 
 
 class ListFullError(ServiceError):

@@ -1,6 +1,11 @@
 """ETags and how headers compare them (RFC 9110, section 8.8.3)."""
 
+import re
+
 from xxhash import xxh3_64_hexdigest
+
+# What a proxy that compresses appends to an ETag, inside of its quotes.
+_CODING = re.compile(r'[-;:.+]{1,2}(?:x-)?(?:gzip|br|zstd|deflate|compress|df)"$', re.IGNORECASE)
 
 
 def etag_of(body: bytes) -> str:
@@ -8,14 +13,17 @@ def etag_of(body: bytes) -> str:
     return f'"{xxh3_64_hexdigest(body)}"'
 
 
-def matches_strongly(if_match: str, *etags: str) -> bool:
-    """Return whether an `If-Match` header names one of some ETags, by strong comparison: a weak one never matches."""
-    return any(candidate.strip() in (*etags, "*") for candidate in if_match.split(","))
+def names_etag(header: str, etag: str) -> bool:
+    """Return whether an `If-Match` or `If-None-Match` header names an ETag.
 
-
-def matches_weakly(if_none_match: str, etag: str) -> bool:
-    """Return whether an `If-None-Match` header names an ETag, by weak comparison."""
-    if if_none_match == etag:  # as most clients send it
+    Our ETags are of what is told, not of the bytes that a proxy makes of it: weak ones, and those with the name of a
+    coding at their end, are the same.
+    """
+    if header == etag:  # as most clients send it
         return True
-    candidates = (candidate.strip().removeprefix("W/") for candidate in if_none_match.split(","))
-    return any(candidate in (etag, "*") for candidate in candidates)
+    return any(_CODING.sub('"', each.strip().removeprefix("W/")) == etag for each in header.split(","))
+
+
+def has_star(header: str) -> bool:
+    """Return whether `*` is among what a header names: any list, whatever its ETag is."""
+    return any(each.strip() == "*" for each in header.split(","))

@@ -16,7 +16,7 @@ from sanic.headers import format_http1_response
 
 from mylist.config.browser_policy import BrowserPolicy
 from mylist.domain.cache_result import CacheResult
-from mylist.domain.etags import etag_of, matches_weakly
+from mylist.domain.etags import etag_of, has_star, names_etag
 from mylist.http.request import ApiRequest
 from mylist.http.sanic_overrides import FormattedResponse
 
@@ -39,8 +39,7 @@ _SECURITY_HEADERS = {
     "X-Permitted-Cross-Domain-Policies": "none",
     "X-XSS-Protection": "0",
 }
-_EXPOSED_HEADERS = "ETag, Retry-After, WWW-Authenticate, X-Cache, X-Request-ID"
-_EXPOSED_WITH_LINK = "ETag, Link, Retry-After, WWW-Authenticate, X-Cache, X-Request-ID"
+_EXPOSED_HEADERS = "ETag, Link, Retry-After, WWW-Authenticate, X-Cache, X-Page-Size, X-Request-ID, X-Total-Count"
 # A list belongs to one user and may change at any moment: whoever keeps a copy asks before using it.
 _REVALIDATE = "private, no-cache"
 _NO_STORE = "no-store"
@@ -59,9 +58,10 @@ class ApiResponse(FormattedResponse):
 
     Attributes:
         cache: how the cache took part in the read; None where there was none.
+        head: header lines of this response alone that are formatted already.
     """
 
-    __slots__ = ("_block", "cache")
+    __slots__ = ("_block", "cache", "head")
 
     def __init__(
         self, body: bytes, status: int, headers: dict[str, str], block: bytes, cache: CacheResult | None
@@ -69,6 +69,7 @@ class ApiResponse(FormattedResponse):
         super().__init__(body, status, headers)
         self._block = block
         self.cache = cache
+        self.head = ""
 
     def encode(self, *, connection: str, head_only: bool) -> bytes:
         """Return the response as it is sent, without its body in answer to HEAD.
@@ -80,7 +81,7 @@ class ApiResponse(FormattedResponse):
         particular = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
         body = self.body
         length = "" if self.status in _WITHOUT_BODY else f"content-length: {len(body)}\r\n"
-        head = f"{particular}{length}connection: {connection}\r\n\r\n".encode("ascii")
+        head = f"{particular}{self.head}{length}connection: {connection}\r\n\r\n".encode("ascii")
         return self._block + head if head_only else self._block + head + body
 
 
@@ -89,10 +90,12 @@ class LinesResponse(ApiResponse):
 
     Attributes:
         parts: the parts of the body, each of some lines; made as they are sent.
+        trailer: header lines that are sent after the last chunk.
     """
 
-    __slots__ = ("parts",)
+    __slots__ = ("parts", "trailer")
     parts: Iterable[bytes]
+    trailer: bytes
 
     def encode(self, *, connection: str, head_only: bool) -> bytes:  # noqa: ARG002 - there is no body in it
         """Return the head as it is sent."""
@@ -106,7 +109,7 @@ class LinesResponse(ApiResponse):
             return
         for part in filter(None, self.parts):  # an empty chunk would be the end
             yield b"%x\r\n%b\r\n" % (len(part), part)
-        yield b"0\r\n\r\n"
+        yield b"0\r\n%b\r\n" % self.trailer
 
 
 def json_response(  # noqa: PLR0913 - one line per part of a response
@@ -117,7 +120,7 @@ def json_response(  # noqa: PLR0913 - one line per part of a response
     etag: str | None = None,
     cache: CacheResult | None = None,
     headers: Mapping[str, str] | None = None,
-    link: str = "",
+    head: str = "",
 ) -> HTTPResponse:
     """Return a JSON response. To a GET or HEAD that succeeds it has an ETag, or is 304 if the client has the body.
 
@@ -128,25 +131,30 @@ def json_response(  # noqa: PLR0913 - one line per part of a response
         etag: of the body, if it is known already.
         cache: how the cache took part; sent as X-Cache.
         headers: particular to this response; names and values must be ASCII without line breaks.
-        link: the `Link` header, in ASCII, which pages in a browser may read; empty for none.
+        head: header lines that are formatted already, in ASCII.
     """
     particular: dict[str, str] = {"x-request-id": request.id}
-    if link:
-        particular["link"] = link
     if headers:
         particular |= headers
     if status == 200 and request.method in {"GET", "HEAD"}:  # noqa: PLR2004 - HTTP's own
         etag = etag or etag_of(body)
         particular["etag"] = etag
         known = request.headers.getone(_IF_NONE_MATCH, None)
-        if known is not None and matches_weakly(known, etag):
-            return _response(request, b"", 304, particular, _REVALIDATE, cache)
+        if known is not None and _matches(request, known, etag):
+            body, status = b"", 304
     caching = _REVALIDATE if status < 400 else _NO_STORE  # noqa: PLR2004 - HTTP's own
-    return _response(request, body, status, particular, caching, cache)
+    response: ApiResponse = _response(request, body, status, particular, caching, cache)
+    response.head = head
+    return response
 
 
 def lines_response(
-    request: ApiRequest, lines: bytes | Iterable[bytes], *, etag: str | None = None, cache: CacheResult | None = None
+    request: ApiRequest,
+    lines: bytes | Iterable[bytes],
+    *,
+    etag: str | None = None,
+    cache: CacheResult | None = None,
+    total: int | None = None,
 ) -> HTTPResponse:
     """Return a response of JSON Lines, or one of status 304 if the client has the body of this ETag.
 
@@ -155,8 +163,13 @@ def lines_response(
         lines: the body, or parts of it that are made as they are sent.
         etag: of the body.
         cache: how the cache took part; sent as X-Cache.
+        total: how many lines there are, if that is known before; sent as X-Total-Count, and after the last chunk as
+            well to a client that takes trailers.
     """
     headers = {"x-request-id": request.id}
+    trailer = ""
+    if total is not None:
+        headers["x-total-count"] = str(total)
     if etag:
         headers["etag"] = etag
         if _has(request, etag):
@@ -167,8 +180,12 @@ def lines_response(
         request.close_connection()
     else:
         headers["transfer-encoding"] = "chunked"
+        if total is not None and _takes_trailers(request):
+            headers["trailer"] = "X-Total-Count"
+            trailer = f"x-total-count: {total}\r\n"
     response = _response(request, b"", 200, headers, _REVALIDATE, cache, _JSON_LINES, kind=LinesResponse)
     response.parts = lines
+    response.trailer = trailer.encode()
     return response
 
 
@@ -218,10 +235,23 @@ def preflight_response(request: ApiRequest, methods: str) -> HTTPResponse:
     return _response(request, b"", 204, headers, _NO_STORE, None)
 
 
+def _takes_trailers(request: ApiRequest) -> bool:
+    accepted = ",".join(request.headers.getall("te", ()))
+    return any(each.partition(";")[0].strip().lower() == "trailers" for each in accepted.split(","))
+
+
 def _has(request: ApiRequest, etag: str) -> bool:
     """Return whether the client has the body of an ETag."""
     known = request.headers.getone(_IF_NONE_MATCH, None)
-    return known is not None and matches_weakly(known, etag)
+    return known is not None and _matches(request, known, etag)
+
+
+def _matches(request: ApiRequest, known: str, etag: str) -> bool:
+    """Return whether the `If-None-Match` headers, of which `known` is the first, name an ETag."""
+    if known == etag:  # as most clients send it
+        return True
+    every = ", ".join(request.headers.getall(_IF_NONE_MATCH))  # several lines are one list
+    return has_star(every) or names_etag(every, etag)
 
 
 def _response(  # noqa: PLR0913 - private, one line per part of a response
@@ -249,7 +279,6 @@ def _response(  # noqa: PLR0913 - private, one line per part of a response
         origin,
         request.identified_by,
         content_type,
-        "link" in headers,
         policy,
     )
     return kind(body, status, headers, block, cache)
@@ -263,7 +292,6 @@ def _block(  # noqa: PLR0913 - private, one line per part of a head
     origin: str,
     identified_by: str,
     content_type: str,
-    has_link: bool,
     policy: BrowserPolicy,
 ) -> bytes:
     content_policy = _POLICY_OF_PAGES if content_type.startswith("text/html") else _POLICY
@@ -278,6 +306,6 @@ def _block(  # noqa: PLR0913 - private, one line per part of a head
         headers["Access-Control-Allow-Origin"] = origin
         if policy.credentials:
             headers["Access-Control-Allow-Credentials"] = "true"
-        headers["Access-Control-Expose-Headers"] = _EXPOSED_WITH_LINK if has_link else _EXPOSED_HEADERS
+        headers["Access-Control-Expose-Headers"] = _EXPOSED_HEADERS
     headers["Vary"] = identified_by if origin == "*" else f"{identified_by}, Origin"
     return format_http1_response(status, [(name.encode(), value.encode()) for name, value in headers.items()])[:-2]

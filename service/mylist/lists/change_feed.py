@@ -9,8 +9,8 @@ from mylist.lists.ports import ListStore
 
 # A client that learns nothing new keeps its state, and so its ETag, for this long.
 _MAX_UNCHANGED_MS = timedelta(hours=1) // timedelta(milliseconds=1)
-# Tombstones younger than this are guaranteed to exist; the margin covers the pace of MongoDB's TTL monitor.
-_REMOVALS_KNOWN_MS = (TOMBSTONE_RETENTION - timedelta(minutes=1)) // timedelta(milliseconds=1)
+REMOVALS_KNOWN_MS = (TOMBSTONE_RETENTION - timedelta(minutes=1)) // timedelta(milliseconds=1)
+"""Tombstones younger than this are guaranteed to exist; the margin covers the pace of MongoDB's TTL monitor."""
 
 
 class ChangeFeed:
@@ -33,7 +33,7 @@ class ChangeFeed:
             SyncTokenExpiredError: removals that the client does not know of have been forgotten.
         """
         now, watermark = await self._store.clock()
-        if known and known.oldest_needed <= now - _REMOVALS_KNOWN_MS:
+        if known and known.oldest_needed <= now - REMOVALS_KNOWN_MS:
             raise SyncTokenExpiredError
         state = known.begin_round(watermark) if known else initial_state(watermark)
         found, end = await self._store.changes(

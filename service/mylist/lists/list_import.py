@@ -1,27 +1,44 @@
 """Importing a list line by line: merged into a user's list, or in place of it."""
 
 import time
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from dataclasses import replace as replaced
 from typing import Literal
 
+from mylist.domain.batch import MergeOutcome
+from mylist.domain.conditions import UNCONDITIONAL, Conditions
 from mylist.domain.content import ContentId
-from mylist.domain.errors import InvalidLineError, ListFullError, OutcomeUnknownError
+from mylist.domain.errors import (
+    InvalidLineError,
+    ListFullError,
+    NoItemError,
+    OutcomeUnknownError,
+    TotalMismatchError,
+)
 from mylist.domain.item import Item
 from mylist.domain.limits import IMPORT_TIMEOUT_S
+from mylist.domain.timestamps import now_ms
 from mylist.lists.writer import ListWriter
 
-LineOutcome = Literal["added", "existing", "not_found", "full", "invalid", "removed"]
+LineOutcome = MergeOutcome | Literal["invalid", "removed"]
 
 _LINES_PER_WRITE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class NumberedLine:
-    """One line of an import, numbered from 1: an item, or why the line is not one."""
+    """One line of an import, numbered from 1.
+
+    Attributes:
+        number: the line's.
+        item: the item, or why the line is not one.
+        has_date: whether the line says when the item was added; otherwise its place among the lines does.
+    """
 
     number: int
     item: Item | str
+    has_date: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +49,7 @@ class LineResult:
         number: the line's, from 1; None for an item that no line names.
         content_id: which movie or show; None for an invalid line.
         outcome: what was done.
-        error: why a line is invalid; None for a valid one.
+        error: why a line is invalid, or why an item stays that a line names wrongly; None for any other.
     """
 
     number: int | None
@@ -42,61 +59,153 @@ class LineResult:
 
 
 async def merge(
-    writer: ListWriter, user_id: str, lines: AsyncIterable[NumberedLine]
+    writer: ListWriter, user_id: str, lines: AsyncIterable[NumberedLine], conditions: Conditions = UNCONDITIONAL
 ) -> AsyncIterator[list[LineResult]]:
     """Put the items of lines on a list, some at a time, until it is full; existing items stay as they are.
 
     Raises:
+        PreconditionFailedError: the list is another than the conditions say; nothing was changed.
+        NoItemError: no line is an item; nothing was changed.
         UnavailableError: a store is out of service, or the time is up; the results that were yielded are done.
     """
     give_up = time.monotonic() + IMPORT_TIMEOUT_S
+    wrong = "the body is empty"
+    is_first, has_item = True, False
     async for part in _parts(lines):
+        if is_first:
+            if conditions.are_of_list:
+                await writer.snapshot(user_id, conditions)
+            wrong = f"line {part[0].number}: {part[0].item}"
+            is_first = False
         if time.monotonic() > give_up:
             raise OutcomeUnknownError
-        yield await _merge(writer, user_id, part, capped=True)
+        has_item = has_item or any(isinstance(line.item, Item) for line in part)
+        yield await _merge(writer, user_id, part, capped=True, conditions=conditions)
+    if not has_item:
+        raise NoItemError(wrong)
 
 
 async def replace(
-    writer: ListWriter, user_id: str, lines: AsyncIterable[NumberedLine]
+    writer: ListWriter,
+    user_id: str,
+    lines: AsyncIterable[NumberedLine],
+    conditions: Conditions = UNCONDITIONAL,
+    total: int | None = None,
 ) -> AsyncIterator[list[LineResult]]:
-    """Make a list what the lines say: put their items on it, then remove what else was on it before.
+    """Make a list what the lines say: put their items on it with their dates, then remove what else was on it before.
 
-    Existing items stay as they are, and so do items that are added in the meantime.
+    What the lines name by its id stays, also where they name it wrongly; and so do items that are added in the
+    meantime.
+
+    Args:
+        writer: changes the list.
+        user_id: whose list.
+        lines: the lines.
+        conditions: what has to be so.
+        total: how many items there are by the client's account; None if it has given none.
 
     Raises:
         InvalidLineError: a line is invalid; nothing was changed.
+        TotalMismatchError: there are more or fewer items than `total`; nothing was changed.
         ListFullError: the lines name more items than a list may have, or the list would have more than twice as many
             before it shrinks; nothing was changed.
+        PreconditionFailedError: the list is another than the conditions say; nothing was changed.
+        ConfirmationRequiredError: items would be removed though no line is on the list or could be put there, and the
+            conditions do not say that this is meant; nothing was changed.
         UnavailableError: a store is out of service, or the time is up; the results that were yielded are done.
     """
     give_up = time.monotonic() + IMPORT_TIMEOUT_S
     max_items = writer.max_items
-    named: set[ContentId] = set()
-    parts: list[list[NumberedLine]] = []
+    parts = [part async for part in _valid_parts(lines)]
+    named = _first_of_each(parts)
+    if len(named) > max_items:
+        raise ListFullError(max_items)
+    if total is not None and (items := sum(map(len, parts))) != total:
+        raise TotalMismatchError(items, total)
+    before = {each.content_id: each for each in await writer.snapshot(user_id, conditions)}
+    # An import that gave up has added without removing. It may be repeated, but not followed by ever more others.
+    if len(before.keys() | named.keys()) > max(2 * max_items, len(before)):
+        raise ListFullError(max_items)
+    unnamed = [each for content_id, each in before.items() if content_id not in named]
+    if unnamed and not await _has_usable(writer, parts, before):
+        conditions.require_consent(
+            f"No line is on the list or could be put there, and {len(unnamed)} of {len(before)} items would be removed"
+        )
+    for part in parts:
+        if time.monotonic() > give_up:
+            raise OutcomeUnknownError
+        redated = {each.content_id for each in _dated_items(part) if named[each.content_id] is each}
+        results = await _merge(writer, user_id, part, capped=False, redated=redated, conditions=conditions)
+        yield [_with_what_stays(result, line, before) for result, line in zip(results, part, strict=True)]
+    if unnamed:
+        await writer.clear(user_id, unnamed)
+        yield [LineResult(None, content_id, "removed") for content_id in sorted(each.content_id for each in unnamed)]
+
+
+async def _valid_parts(lines: AsyncIterable[NumberedLine]) -> AsyncIterator[list[NumberedLine]]:
+    """Yield lines, some at a time.
+
+    Raises:
+        InvalidLineError: a line is no item.
+    """
     async for part in _parts(lines):
         for line in part:
             if isinstance(line.item, str):
                 raise InvalidLineError(line.number, line.item)
-            named.add(line.item.content_id)
-        if len(named) > max_items:
-            raise ListFullError(max_items)
-        parts.append(part)
-    existing = await writer.content_ids(user_id)
-    # An import that gave up has added without removing. It may be repeated, but not followed by ever more others.
-    if len(existing | named) > max(2 * max_items, len(existing)):
-        raise ListFullError(max_items)
+        yield part
+
+
+def _first_of_each(parts: Iterable[list[NumberedLine]]) -> dict[ContentId, Item]:
+    """Return the items of lines by their ids; the first of several with one id counts."""
+    named: dict[ContentId, Item] = {}
     for part in parts:
-        if time.monotonic() > give_up:
-            raise OutcomeUnknownError
-        yield await _merge(writer, user_id, part, capped=False)
-    if unnamed := existing - named:
-        await writer.clear(user_id, unnamed)
-        yield [LineResult(None, content_id, "removed") for content_id in sorted(unnamed)]
+        for line in part:
+            if isinstance(line.item, Item):
+                named.setdefault(line.item.content_id, line.item)
+    return named
+
+
+def _dated_items(part: Iterable[NumberedLine]) -> Iterator[Item]:
+    return (line.item for line in part if line.has_date and isinstance(line.item, Item))
+
+
+async def _has_usable(
+    writer: ListWriter, parts: Iterable[list[NumberedLine]], before: Mapping[ContentId, Item]
+) -> bool:
+    """Return whether some line names what is on the list, or could be put there."""
+    items = [line.item for part in parts for line in part if isinstance(line.item, Item)]
+    return any(_is_named_rightly(each, before) for each in items) or await writer.has_title(items)
+
+
+def _is_named_rightly(item: Item, before: Mapping[ContentId, Item]) -> bool:
+    existing = before.get(item.content_id)
+    return existing is not None and existing.content_type == item.content_type
+
+
+def _with_what_stays(result: LineResult, line: NumberedLine, before: Mapping[ContentId, Item]) -> LineResult:
+    """Return the outcome of a line with the reason why an item stays that the line names wrongly."""
+    existing = before.get(line.item.content_id) if isinstance(line.item, Item) else None
+    if existing is None or result.outcome not in {"not_found", "existing"}:
+        return result
+    if isinstance(line.item, Item) and existing.content_type != line.item.content_type:
+        return replaced(result, error=f"It is on the list as {existing.content_type}, and stays there")
+    if result.outcome == "not_found":
+        return replaced(result, error="It was withdrawn, and stays on the list")
+    return result
 
 
 async def _parts(lines: AsyncIterable[NumberedLine]) -> AsyncIterator[list[NumberedLine]]:
+    """Yield lines, some at a time. Items without a date get times that keep them in order, the first on top.
+
+    They are counted down from now, so that what is added next stands above them.
+    """
+    moment = now_ms()
     part: list[NumberedLine] = []
-    async for line in lines:
+    async for given in lines:
+        line = given
+        if isinstance(line.item, Item) and not line.has_date:
+            line = replaced(line, item=replaced(line.item, added_at=moment))
+            moment -= 1
         part.append(line)
         if len(part) == _LINES_PER_WRITE:
             yield part
@@ -105,9 +214,19 @@ async def _parts(lines: AsyncIterable[NumberedLine]) -> AsyncIterator[list[Numbe
         yield part
 
 
-async def _merge(writer: ListWriter, user_id: str, part: list[NumberedLine], *, capped: bool) -> list[LineResult]:
+async def _merge(  # noqa: PLR0913 - private, one line per choice
+    writer: ListWriter,
+    user_id: str,
+    part: list[NumberedLine],
+    *,
+    capped: bool,
+    redated: Collection[ContentId] = (),
+    conditions: Conditions,
+) -> list[LineResult]:
     items = [line.item for line in part if isinstance(line.item, Item)]
-    outcomes = iter(await writer.merge(user_id, items, capped=capped)) if items else iter(())
+    outcomes: Iterator[MergeOutcome] = iter(())
+    if items:
+        outcomes = iter(await writer.merge(user_id, items, capped=capped, redated=redated, conditions=conditions))
     return [
         LineResult(line.number, line.item.content_id, next(outcomes))
         if isinstance(line.item, Item)

@@ -27,7 +27,7 @@ class RenderedPage:
         body: the body of the response.
         etag: its ETag; empty where the response has none.
         fresh_until: monotonic time, in seconds, at which the first of its movies and shows is due to be refreshed.
-        link: the `Link` header; empty for none.
+        head: the header lines of this answer alone, as they are sent; empty for none.
         key_bytes: what the key holds of the client's bytes.
     """
 
@@ -35,13 +35,13 @@ class RenderedPage:
     body: bytes
     etag: str = ""
     fresh_until: float = float("inf")
-    link: str = ""
+    head: str = ""
     key_bytes: int = 0
 
     @property
     def size(self) -> int:
         """About how many bytes of memory the answer takes."""
-        return len(self.source) + len(self.body) + len(self.link) + self.key_bytes + _OVERHEAD_BYTES
+        return len(self.source) + len(self.body) + len(self.head) + self.key_bytes + _OVERHEAD_BYTES
 
 
 class PageCache:

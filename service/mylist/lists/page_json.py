@@ -4,7 +4,7 @@ The movies and shows are JSON already, so a page is joined, not encoded. A user 
 nothing that JSON escapes.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from urllib.parse import urlencode
 
@@ -19,7 +19,6 @@ from mylist.lists.cursors import encode_cursor
 
 EXPORT_LINES_PER_PART = 500
 """Lines of an export that are rendered before other requests run."""
-_ITEMS_PATH = "/api/mylist/items"
 
 
 def page_json(user_id: str, request: PageRequest, total: int, items: Sequence[tuple[int, CatalogueEntry]]) -> bytes:
@@ -42,10 +41,20 @@ def page_json(user_id: str, request: PageRequest, total: int, items: Sequence[tu
     return b"".join(parts)
 
 
+def page_head(request: PageRequest, total: int) -> str:
+    """Return the header lines of a page of a list of `total` items: where to go on, and the page's size."""
+    return _head(_page_targets(request, total), {}, request.page_size)
+
+
 def query_json(user_id: str, query: ItemsQuery, page: QueryPage, title_order: str) -> tuple[bytes, str]:
-    """Return the body of one page of a query's result, and its `Link` header."""
+    """Return the body of one page of a query's result, and its header lines."""
     cursor = encode_cursor(page.end, user_id, query.list_query, title_order) if page.end else None
-    return _query_body(user_id, query, page, cursor), _link(query, page.total, cursor)
+    if query.cursor is None:
+        targets = _page_targets(query.page_request, page.total)
+    else:
+        targets = {"first": {"cursor": ""}} | ({"next": {"cursor": cursor}} if cursor else {})
+    head = _head(targets, _parameters(query), query.page_request.page_size)
+    return _query_body(user_id, query, page, cursor), head
 
 
 def contains_json(present: Iterable[bool]) -> bytes:
@@ -100,19 +109,20 @@ def _ids(result: QueryPage) -> Iterator[bytes]:
         yield _id_json(content_id.hex(), content_type, added_at)
 
 
-def _link(query: ItemsQuery, total: int, cursor: str | None) -> str:
-    page, page_size = query.page_request
-    if query.cursor is not None:
-        targets = {"first": {"cursor": ""}} | ({"next": {"cursor": cursor}} if cursor else {})
-    else:
-        last = max(-(-total // page_size), 1)
-        numbers = {"first": 1, "prev": min(page - 1, last), "next": page + 1, "last": last}
-        targets = {relation: {"page": str(number)} for relation, number in numbers.items() if 1 <= number <= last}
-    same = _parameters(query)
-    return ", ".join(
-        f'<{_ITEMS_PATH}?{urlencode(same | target | {"pageSize": str(page_size)})}>; rel="{relation}"'
+def _page_targets(request: PageRequest, total: int) -> dict[str, dict[str, str]]:
+    page, page_size = request
+    last = max(-(-total // page_size), 1)
+    numbers = {"first": 1, "prev": min(page - 1, last), "next": page + 1, "last": last}
+    return {relation: {"page": str(number)} for relation, number in numbers.items() if 1 <= number <= last}
+
+
+def _head(targets: Mapping[str, dict[str, str]], same: dict[str, str], page_size: int) -> str:
+    # A query alone is a reference to the same path, whatever a gateway has made of it.
+    links = (
+        f'<?{urlencode(same | target | {"pageSize": str(page_size)})}>; rel="{relation}"'
         for relation, target in targets.items()
     )
+    return f"link: {', '.join(links)}\r\nx-page-size: {page_size}\r\n"
 
 
 def _parameters(query: ItemsQuery) -> dict[str, str]:

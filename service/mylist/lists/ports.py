@@ -1,6 +1,6 @@
 """What the use cases need of the outside: a list store, a list cache and a catalogue."""
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Protocol
 
@@ -47,20 +47,31 @@ class ListStore(Protocol):
     async def find(self, user_id: str, content_id: ContentId) -> Item | None:
         """Return the item of a list with this content id."""
 
-    async def find_many(self, user_id: str, content_ids: Iterable[ContentId]) -> set[ContentId]:
-        """Return those of some content ids that are on a list."""
+    async def find_many(self, user_id: str, content_ids: Iterable[ContentId]) -> list[Item]:
+        """Return the items of a list with these content ids."""
 
-    async def insert(self, user_id: str, item: Item) -> None:
-        """Add an item; raises `ItemAlreadyInListError`."""
+    async def find_removals(self, user_id: str, content_ids: Iterable[ContentId]) -> list[ListChange]:
+        """Return the removals of these content ids that are remembered and after which they were not added again."""
 
-    async def insert_many(self, user_id: str, items: Sequence[Item]) -> set[ContentId]:
-        """Add items; returns the ids of those that were on the list already."""
+    async def insert(self, user_id: str, item: Item, known_removal: int | None = None) -> None:
+        """Add an item; raises `ItemAlreadyInListError`, also if it was removed after `known_removal` (ms)."""
+
+    async def insert_many(
+        self, user_id: str, items: Sequence[Item], known_removals: Mapping[ContentId, int] | None = None
+    ) -> set[ContentId]:
+        """Add items; returns the ids of those that were on the list, or removed after their `known_removals` (ms)."""
+
+    async def redate_many(self, user_id: str, items: Sequence[Item]) -> int:
+        """Give items that are on the list their `added_at`; returns how many are on it."""
 
     async def delete(self, user_id: str, content_id: ContentId) -> None:
         """Remove an item; raises `ItemNotInListError`."""
 
     async def delete_many(self, user_id: str, content_ids: Iterable[ContentId]) -> int:
         """Remove items; returns how many of them were on the list."""
+
+    async def delete_seen(self, user_id: str, items: Collection[Item]) -> int:
+        """Remove items unless they were removed and added again; returns how many were removed."""
 
     async def delete_all(self, user_id: str) -> int:
         """Remove every item; returns how many there were."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from mylist.domain.cache_result import CacheResult
 from mylist.domain.catalogue_entry import CatalogueEntry
-from mylist.domain.content import ContentId, parse_content_ids
+from mylist.domain.content import parse_content_ids
 from mylist.domain.errors import InvalidParameterError
 from mylist.domain.etags import etag_of
 from mylist.domain.filter_and_sort import (
@@ -29,7 +29,7 @@ from mylist.domain.packed_list import PackedList
 from mylist.domain.page_request import ContainsKey, ExportKey, ItemsQuery, PageRequest
 from mylist.lists.cursors import decode_cursor
 from mylist.lists.page_cache import PageCache, RenderedPage
-from mylist.lists.page_json import EXPORT_LINES_PER_PART, contains_json, export_lines, page_json, query_json
+from mylist.lists.page_json import EXPORT_LINES_PER_PART, contains_json, export_lines, page_head, page_json, query_json
 from mylist.lists.ports import Catalogue, ListCache
 
 _MAX_PREFIX_ITEMS = 10_000
@@ -42,11 +42,13 @@ class Export(NamedTuple):
     Attributes:
         body: the lines.
         etag: of the list.
+        total: how many items the list has.
         cache: how the cache took part in the read.
     """
 
     body: bytes | Iterator[bytes]
     etag: str
+    total: int
     cache: CacheResult
 
 
@@ -105,23 +107,12 @@ class ListReader:
         packed, cache = await self._cache.read(user_id)
         etag = etag_of(packed.data)
         if packed.total > EXPORT_LINES_PER_PART:
-            return Export(export_lines(packed), etag, cache)
+            return Export(export_lines(packed), etag, packed.total, cache)
         key = ExportKey()
         page = self._pages.find(user_id, key, packed.data)
         if page is None:
             page = self._pages.keep(user_id, key, RenderedPage(packed.data, b"".join(export_lines(packed))))
-        return Export(page.body, etag, cache)
-
-    async def content_ids_and_etags(self, user_id: str, page_size: int) -> tuple[set[ContentId], tuple[str, str]]:
-        """Return the ids on a list, and the ETags by which a client can prove that it knows them.
-
-        These are the ETags of the first page of this size, which tells of the other items by `total`, and of the
-        export.
-        """
-        packed, _ = await self._cache.read(user_id)
-        request, source = PageRequest(1, page_size), packed.prefix(page_size)
-        page = self._pages.find(user_id, request, source) or await self._render(user_id, request, packed, source)
-        return packed.content_ids(), (page.etag, etag_of(packed.data))
+        return Export(page.body, etag, packed.total, cache)
 
     async def _render(
         self, user_id: str, request: PageRequest | ItemsQuery, packed: PackedList, source: bytes
@@ -138,15 +129,15 @@ class ListReader:
         entries = await self._catalogue.entries([key for _, key in records])
         items = [(added_at, entry) for (added_at, _), entry in zip(records, entries, strict=True)]
         body = page_json(user_id, request, packed.total, items)
-        return RenderedPage(source, body, etag_of(body), _fresh_until(entries))
+        return RenderedPage(source, body, etag_of(body), _fresh_until(entries), page_head(request, packed.total))
 
     async def _render_query(self, user_id: str, request: ItemsQuery, packed: PackedList, source: bytes) -> RenderedPage:
         query, (page, page_size) = request.list_query, request.page_request
         title_order = self._catalogue.title_order
         start = decode_cursor(request.cursor, user_id, query, title_order) if request.cursor else (page - 1) * page_size
         result = await self._select(packed, query, start, page_size, ids_only=request.ids_only)
-        body, link = query_json(user_id, request, result, title_order)
-        return RenderedPage(source, body, etag_of(body), result.fresh_until, link)
+        body, head = query_json(user_id, request, result, title_order)
+        return RenderedPage(source, body, etag_of(body), result.fresh_until, head)
 
     async def _select(
         self, packed: PackedList, query: ListQuery, start: int | CursorPosition, max_items: int, *, ids_only: bool

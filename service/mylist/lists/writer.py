@@ -1,25 +1,33 @@
 """Changing a list. Every change takes the same way: fence the cached list, write to the store, lift the fence."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from mylist.background import spawn
-from mylist.domain.batch import Batch, BatchResult, MergeOutcome, batch_result, merge_outcomes
+from mylist.domain.batch import Batch, BatchResult, Merge, MergeOutcome, batch_result
+from mylist.domain.conditions import UNCONDITIONAL, Conditions
 from mylist.domain.content import ContentId, ContentType, RequestedId, content_key
 from mylist.domain.errors import (
     ContentNotFoundError,
     ItemAlreadyInListError,
     ItemNotInListError,
+    ItemTakenError,
     ListFullError,
     PartlyAppliedError,
+    PreconditionFailedError,
+    RemovedSinceError,
     ServiceError,
+    SyncTokenExpiredError,
     UnavailableError,
 )
+from mylist.domain.etags import etag_of
 from mylist.domain.item import Item
+from mylist.domain.packed_list import PackedList
 from mylist.domain.timestamps import now_ms
+from mylist.lists.change_feed import REMOVALS_KNOWN_MS
 from mylist.lists.ports import Catalogue, ListCache, ListStore
 from mylist.telemetry.metrics import MUTATIONS
 
@@ -29,6 +37,7 @@ _T = TypeVar("_T")
 # An add competes with other clients that remove the same item: how often to try, and the pause in between.
 _PUT_ATTEMPTS = 3
 _PUT_PAUSE_S = 0.05
+_LONG_AGO_MS = 0
 
 
 def _mutation(
@@ -66,6 +75,9 @@ def _mutation(
 class ListWriter:
     """Changes users' lists. Every method raises an `UnavailableError` when a store that it needs is out of service.
 
+    A method that takes `conditions` compares them with the list that the store has, before it changes anything, and
+    raises a `PreconditionFailedError` if they are false.
+
     Args:
         store: the lists.
         cache: the cached lists.
@@ -93,47 +105,79 @@ class ListWriter:
             await asyncio.wait(self._in_flight)
 
     @_mutation("add")
-    async def add(self, user_id: str, requested: RequestedId, content_type: ContentType) -> Item:
+    async def add(
+        self,
+        user_id: str,
+        requested: RequestedId,
+        content_type: ContentType,
+        conditions: Conditions = UNCONDITIONAL,
+    ) -> Item:
         """Put a movie or show on a list.
 
         Raises:
             ContentNotFoundError: no movie or show of this type has the id.
             ItemAlreadyInListError: the id is on the list.
             ListFullError: the list has as many items as a list may have.
+            SyncTokenExpiredError: removals that the client does not know of have been forgotten.
             OutcomeUnknownError: the store did not answer; the item may or may not be on the list.
         """
         text, content_id = requested
         if content_id is None or not await self._catalogue.existing([content_key(content_id, content_type)]):
             raise ContentNotFoundError(content_type, text)
+        await self._require(user_id, content_id, conditions)
         try:
-            return await self._insert(user_id, content_id, content_type)
+            return await self._insert(user_id, content_id, content_type, conditions)
         except ListFullError:
             # A client that repeats the add that filled the list gets the same answer as on any other list.
             if await self._store.find(user_id, content_id):
                 raise ItemAlreadyInListError from None
             raise
 
-    async def _insert(self, user_id: str, content_id: ContentId, content_type: ContentType) -> Item:
+    async def _insert(
+        self, user_id: str, content_id: ContentId, content_type: ContentType, conditions: Conditions
+    ) -> Item:
+        known_removals = await self._known_removals(user_id, [content_id], conditions)
         async with self._changing(user_id, max_items=self.max_items) as cached_items:
             await self._require_room(user_id, cached_items, to_insert=1)
             item = Item(now_ms(), content_id, content_type)
-            await self._store.insert(user_id, item)
+            try:
+                await self._store.insert(user_id, item, known_removals.get(content_id))
+            except ItemAlreadyInListError:
+                if conditions.only_if_absent:
+                    raise ItemTakenError from None
+                if known_removals and not await self._store.find(user_id, content_id):
+                    raise RemovedSinceError from None
+                raise
         return item
 
     @_mutation("remove")
-    async def remove(self, user_id: str, requested: RequestedId) -> None:
+    async def remove(self, user_id: str, requested: RequestedId, conditions: Conditions = UNCONDITIONAL) -> None:
         """Take an item off a list.
 
         Raises:
             ItemNotInListError: the id is not on the list.
             OutcomeUnknownError: the store did not answer; the item may or may not be on the list.
         """
-        if requested.content_id is None:
+        content_id = requested.content_id
+        seen = await self._require(user_id, content_id, conditions)
+        if content_id is None:
             raise ItemNotInListError
-        async with self._changing(user_id):
-            await self._store.delete(user_id, requested.content_id)
+        if seen is None:
+            async with self._changing(user_id):
+                await self._store.delete(user_id, content_id)
+        elif items := [each for each in seen if each.content_id == content_id]:
+            if not await self._remove_seen(user_id, items):
+                raise PreconditionFailedError
+        else:
+            raise ItemNotInListError
 
-    async def put(self, user_id: str, requested: RequestedId, content_type: ContentType) -> tuple[Item, bool]:
+    async def put(
+        self,
+        user_id: str,
+        requested: RequestedId,
+        content_type: ContentType,
+        conditions: Conditions = UNCONDITIONAL,
+    ) -> tuple[Item, bool]:
         """Ensure that a movie or show is on a list; return its item, and whether it is new.
 
         Raises what `add` raises, `ItemAlreadyInListError` only if the id is on the list
@@ -141,7 +185,7 @@ class ListWriter:
         """
         for _ in range(_PUT_ATTEMPTS):
             with suppress(ItemAlreadyInListError):
-                return await self.add(user_id, requested, content_type), True
+                return await self.add(user_id, requested, content_type, conditions), True
             item = requested.content_id and await self._store.find(user_id, requested.content_id)
             if item and item.content_type == content_type:
                 return item, False
@@ -149,58 +193,88 @@ class ListWriter:
             await asyncio.sleep(_PUT_PAUSE_S)
         raise ItemAlreadyInListError
 
-    async def discard(self, user_id: str, requested: RequestedId) -> None:
+    async def discard(self, user_id: str, requested: RequestedId, conditions: Conditions = UNCONDITIONAL) -> None:
         """Ensure that an item is not on a list.
 
         Raises:
             OutcomeUnknownError: the store did not answer; the item may or may not be on the list.
         """
         with suppress(ItemNotInListError):
-            await self.remove(user_id, requested)
+            await self.remove(user_id, requested, conditions)
 
     @_mutation("batch")
-    async def apply_batch(self, user_id: str, batch: Batch) -> BatchResult:
+    async def apply_batch(self, user_id: str, batch: Batch, conditions: Conditions = UNCONDITIONAL) -> BatchResult:
         """Remove and add many items behind one fence, removals first; return the outcome of each.
+
+        The items that are added stand in the order of the batch, the first on top.
 
         Raises:
             ListFullError: the list would have more items than a list may have; nothing was changed.
+            SyncTokenExpiredError: removals that the client does not know of have been forgotten; nothing was changed.
             PartlyAppliedError: the removals were made; the store did not answer the additions.
             OutcomeUnknownError: the store did not answer; any part of the batch may have been done.
         """
+        seen = set(await self.snapshot(user_id, conditions)) if conditions.are_of_list else None
         wanted, unwanted = batch.to_add(), batch.to_remove()
         known = await self._catalogue.existing(content_key(*each) for each in wanted.items())
         wanted = {each: kind for each, kind in wanted.items() if content_key(each, kind) in known}
         if not wanted and not unwanted:
             return batch_result(batch, set(), set(), set())
+        known_removals = await self._known_removals(user_id, wanted, conditions)
         async with self._changing(user_id) as cached_items:
             existing = await self._store.find_many(user_id, wanted.keys() | unwanted)
-            now = now_ms()
-            to_delete = existing & unwanted
-            remaining = existing - to_delete
-            to_insert = [Item(now, each, kind) for each, kind in wanted.items() if each not in remaining]
+            to_delete = [each for each in existing if each.content_id in unwanted and (seen is None or each in seen)]
+            deleted = {each.content_id for each in to_delete}
+            remaining = {each.content_id for each in existing} - deleted
+            new = [(each, kind) for each, kind in wanted.items() if each not in remaining]
+            # Counted down, so that what is added next stands above them.
+            to_insert = [Item(now_ms() - place, *each) for place, each in enumerate(new)]
             await self._require_room(user_id, cached_items, to_insert=len(to_insert), to_delete=len(to_delete))
-            duplicates = await self._delete_and_insert(user_id, to_delete, to_insert)
-        return batch_result(batch, set(wanted), {item.content_id for item in to_insert} - duplicates, to_delete)
+            if to_delete:
+                await self._delete(user_id, to_delete, only_as_seen=seen is not None)
+            try:
+                duplicates = await self._store.insert_many(user_id, to_insert, known_removals) if to_insert else set()
+            except UnavailableError as error:
+                if to_delete:
+                    raise PartlyAppliedError from error
+                raise
+            removed_since = await self._not_on_list(user_id, duplicates & known_removals.keys())
+        inserted = {item.content_id for item in to_insert} - duplicates
+        return batch_result(batch, set(wanted), inserted, deleted, removed_since)
 
     @_mutation("clear")
-    async def clear(self, user_id: str, only: set[ContentId] | None = None) -> int:
-        """Take every item off a list, or only some ids; return how many items were removed.
+    async def clear(self, user_id: str, only: Collection[Item] | None = None) -> int:
+        """Take every item off a list, or only some that were seen on it; return how many items were removed.
 
         Raises:
             OutcomeUnknownError: the store did not answer; any of them may have been removed.
         """
+        if only is not None:
+            return await self._remove_seen(user_id, only)
         async with self._changing(user_id):
-            if only is None:
-                return await self._store.delete_all(user_id)
-            return await self._store.delete_many(user_id, only)
+            return await self._store.delete_all(user_id)
 
     @_mutation("merge")
-    async def merge(self, user_id: str, items: Sequence[Item], *, capped: bool) -> list[MergeOutcome]:
+    async def merge(
+        self,
+        user_id: str,
+        items: Sequence[Item],
+        *,
+        capped: bool,
+        redated: Collection[ContentId] = (),
+        conditions: Conditions = UNCONDITIONAL,
+    ) -> list[MergeOutcome]:
         """Put items on a list behind one fence, each with its own `added_at`; return the outcome of each, in order.
 
-        Unless it is `capped`, the list may exceed the size that a list may have otherwise.
+        Args:
+            user_id: whose list.
+            items: the items; the first of several with one content id counts.
+            capped: whether the list must not exceed the size that a list may have.
+            redated: the ids of those that get their `added_at` also if they are on the list.
+            conditions: of which only `unless_removed_since` counts here.
 
         Raises:
+            SyncTokenExpiredError: removals that the client does not know of have been forgotten; nothing was changed.
             OutcomeUnknownError: the store did not answer; any of them may have been added.
         """
         known = await self._catalogue.existing({content_key(each.content_id, each.content_type) for each in items})
@@ -208,22 +282,104 @@ class ListWriter:
         for item in items:
             if content_key(item.content_id, item.content_type) in known:
                 wanted.setdefault(item.content_id, item)
-        existing: set[ContentId] = set()
-        to_insert: list[Item] = []
-        if wanted:
-            async with self._changing(user_id) as cached_items:
-                existing = await self._store.find_many(user_id, wanted)
-                to_insert = [item for item in wanted.values() if item.content_id not in existing]
-                if capped and to_insert:
-                    total = await self._count(user_id, cached_items, limit=self.max_items)
-                    to_insert = to_insert[: max(self.max_items - total, 0)]
-                if to_insert:
-                    existing |= await self._store.insert_many(user_id, to_insert)
-        return merge_outcomes(items, known, existing, {item.content_id for item in to_insert} - existing)
+        if not wanted:
+            return Merge(known).outcomes(items)
+        known_removals = await self._known_removals(user_id, wanted, conditions)
+        async with self._changing(user_id) as cached_items:
+            existing = {each.content_id: each for each in await self._store.find_many(user_id, wanted)}
+            dated = await self._redate(
+                user_id,
+                [wanted[each] for each in redated if _has_another_date(wanted.get(each), existing.get(each))],
+            )
+            to_insert = [item for item in wanted.values() if item.content_id not in existing]
+            if capped and to_insert:
+                total = await self._count(user_id, cached_items, limit=self.max_items)
+                to_insert = to_insert[: max(self.max_items - total, 0)]
+            duplicates = await self._store.insert_many(user_id, to_insert, known_removals) if to_insert else set()
+            removed_since = await self._not_on_list(user_id, duplicates & known_removals.keys())
+        return Merge(
+            known,
+            existing=existing.keys() | duplicates,
+            added={item.content_id for item in to_insert} - duplicates,
+            dated=dated,
+            removed_since=removed_since,
+        ).outcomes(items)
 
-    async def content_ids(self, user_id: str) -> set[ContentId]:
-        """Return the ids on a list by the store: what is to be removed must not be missing from a cached list."""
-        return {item.content_id for item in await self._store.load(user_id)}
+    async def has_title(self, items: Iterable[Item]) -> bool:
+        """Return whether there is a movie or show for any of some items."""
+        return bool(await self._catalogue.existing({content_key(each.content_id, each.content_type) for each in items}))
+
+    async def snapshot(self, user_id: str, conditions: Conditions = UNCONDITIONAL) -> list[Item]:
+        """Return what is on a list by the store, newest first, if the conditions are true of it.
+
+        What is to be removed must not be missing from a cached list.
+        """
+        items = await self._store.load(user_id)
+        if conditions.are_of_list:
+            conditions.require(etag_of(PackedList.of(items).data))
+        return items
+
+    async def _require(
+        self, user_id: str, content_id: ContentId | None, conditions: Conditions
+    ) -> Sequence[Item] | None:
+        """Compare conditions that are about an item with the list; return what was looked at, None without conditions.
+
+        Raises:
+            PreconditionFailedError: they are false.
+        """
+        if not conditions.are_of_list:
+            return None
+        etag = ""
+        if conditions.name_etags:
+            seen = await self._store.load(user_id)
+            etag = etag_of(PackedList.of(seen).data)
+        else:
+            item = await self._store.find(user_id, content_id) if content_id else None
+            seen = [item] if item else []
+        exists = any(each.content_id == content_id for each in seen)
+        if exists and conditions.only_if_absent:
+            raise ItemTakenError
+        conditions.require(etag, exists=exists)
+        return seen
+
+    async def _known_removals(
+        self, user_id: str, content_ids: Iterable[ContentId], conditions: Conditions
+    ) -> dict[ContentId, int]:
+        """Return for each id when it was last removed as far as the client knows; empty where that does not matter.
+
+        Raises:
+            SyncTokenExpiredError: removals that the client does not know of have been forgotten.
+        """
+        if conditions.only_if_absent:
+            return dict.fromkeys(content_ids, _LONG_AGO_MS)
+        state = conditions.unless_removed_since
+        if state is None:
+            return {}
+        if state.oldest_needed <= now_ms() - REMOVALS_KNOWN_MS:
+            raise SyncTokenExpiredError
+        known = dict.fromkeys(content_ids, state.oldest_needed)
+        if state.delivered:
+            for each in await self._store.find_removals(user_id, known):
+                if each.delivered in state.delivered:
+                    known[each.content_id] = max(each.changed_at, state.oldest_needed)
+        return known
+
+    async def _redate(self, user_id: str, items: Sequence[Item]) -> set[ContentId]:
+        """Give items their dates; return the ids of those that have them now. Another client may have removed some."""
+        content_ids = {each.content_id for each in items}
+        if not items or await self._store.redate_many(user_id, items) == len(items):
+            return content_ids
+        return {each.content_id for each in await self._store.find_many(user_id, content_ids) if each in items}
+
+    async def _not_on_list(self, user_id: str, content_ids: set[ContentId]) -> set[ContentId]:
+        if not content_ids:
+            return set()
+        return content_ids - {each.content_id for each in await self._store.find_many(user_id, content_ids)}
+
+    async def _remove_seen(self, user_id: str, items: Collection[Item]) -> int:
+        """Remove items that were seen; what was added since is spared, also if it has the id of one of them."""
+        async with self._changing(user_id):
+            return await self._store.delete_seen(user_id, items)
 
     async def _require_room(
         self, user_id: str, cached_items: int | None, *, to_insert: int, to_delete: int = 0
@@ -237,18 +393,11 @@ class ListWriter:
     async def _count(self, user_id: str, cached_items: int | None, *, limit: int) -> int:
         return cached_items if cached_items is not None else await self._store.count(user_id, limit=limit)
 
-    async def _delete_and_insert(
-        self, user_id: str, to_delete: set[ContentId], to_insert: Sequence[Item]
-    ) -> set[ContentId]:
-        """Return the ids to insert that were on the list after all."""
-        if to_delete:
-            await self._store.delete_many(user_id, to_delete)
-        try:
-            return await self._store.insert_many(user_id, to_insert) if to_insert else set()
-        except UnavailableError as error:
-            if to_delete:
-                raise PartlyAppliedError from error
-            raise
+    async def _delete(self, user_id: str, items: Collection[Item], *, only_as_seen: bool) -> None:
+        if only_as_seen:
+            await self._store.delete_seen(user_id, items)
+        else:
+            await self._store.delete_many(user_id, {each.content_id for each in items})
 
     @asynccontextmanager
     async def _changing(self, user_id: str, *, max_items: int = 0) -> AsyncIterator[int | None]:
@@ -258,3 +407,9 @@ class ListWriter:
         async with self._cache.writing(user_id, max_items=max_items) as cached_items:
             with self._store.deadline():
                 yield cached_items
+
+
+def _has_another_date(wanted: Item | None, existing: Item | None) -> bool:
+    if wanted is None or existing is None or wanted.content_type != existing.content_type:
+        return False
+    return wanted.added_at != existing.added_at

@@ -6,7 +6,7 @@ same operation. Documents of the original service have no `changedAt`; they chan
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
@@ -93,23 +93,38 @@ class ListStore:
             documents = await self._collection.find(_named(user_id, content_id), _PROJECTION).to_list()
         return next(filter(None, map(_to_item, documents)), None)
 
-    async def find_many(self, user_id: str, content_ids: Iterable[ContentId]) -> set[ContentId]:
-        """Return those of some content ids that are on a list."""
+    async def find_many(self, user_id: str, content_ids: Iterable[ContentId]) -> list[Item]:
+        """Return the items of a list with these content ids."""
         async with self._database.operation("find_many"):
             documents = await self._collection.find(_named(user_id, *content_ids), _PROJECTION).to_list()
-        return {item.content_id for item in map(_to_item, documents) if item}
+        return [item for item in map(_to_item, documents) if item]
 
-    async def insert_many(self, user_id: str, items: Sequence[Item]) -> set[ContentId]:
+    async def find_removals(self, user_id: str, content_ids: Iterable[ContentId]) -> list[ListChange]:
+        """Return the removals of these content ids that are remembered and after which they were not added again."""
+        query = {"userId": user_id, "contentId": {"$in": _written(content_ids)}, "removedAt": {"$gte": _EARLIEST}}
+        async with self._database.operation("find_removals"):
+            documents = await self._collection.find(query).to_list()
+        return [change for change in map(_to_change, documents) if change]
+
+    async def insert_many(
+        self, user_id: str, items: Sequence[Item], known_removals: Mapping[ContentId, int] | None = None
+    ) -> set[ContentId]:
         """Add items in one round trip; return the content ids of those that were on the list already.
+
+        Args:
+            user_id: the owner of the list.
+            items: the items.
+            known_removals: for a content id the time, in milliseconds since 1970 UTC, after which its removal keeps it
+                from being added; the id is among those that are returned then.
 
         Raises:
             OutcomeUnknownError: MongoDB did not answer; any of the items may have been added.
         """
+        known = known_removals or {}
+        insertions = [UpdateOne(*_insertion(user_id, each, known.get(each.content_id)), upsert=True) for each in items]
         async with self._database.operation("insert_many", writes=True):
             try:
-                await self._collection.bulk_write(
-                    [UpdateOne(*_insertion(user_id, item), upsert=True) for item in items], ordered=False
-                )
+                await self._collection.bulk_write(insertions, ordered=False)
             except BulkWriteError as error:
                 details = error.details or {}
                 failures = details.get("writeErrors", [])
@@ -117,6 +132,22 @@ class ListStore:
                     raise
                 return {items[each["index"]].content_id for each in failures}
         return set()
+
+    async def redate_many(self, user_id: str, items: Sequence[Item]) -> int:
+        """Give items that are on the list their `added_at`, in one round trip; return how many are on it.
+
+        Raises:
+            OutcomeUnknownError: MongoDB did not answer; any of the items may have another date.
+        """
+        updates = [
+            UpdateOne(
+                _listed(user_id, item.content_id),
+                {"$set": {"addedAt": to_datetime(item.added_at)}, "$currentDate": {"changedAt": True}},
+            )
+            for item in items
+        ]
+        async with self._database.operation("redate_many", writes=True):
+            return (await self._collection.bulk_write(updates, ordered=False)).matched_count
 
     async def delete_many(self, user_id: str, content_ids: Iterable[ContentId]) -> int:
         """Remove items by their content ids in one round trip; return how many were on the list.
@@ -127,6 +158,18 @@ class ListStore:
         async with self._database.operation("delete_many", writes=True):
             return (await self._collection.update_many(_listed(user_id, *content_ids), _REMOVAL)).modified_count
 
+    async def delete_seen(self, user_id: str, items: Collection[Item]) -> int:
+        """Remove items in one round trip, but not those that were removed and added again; return how many it were.
+
+        Raises:
+            OutcomeUnknownError: MongoDB did not answer; any of the items may have been removed.
+        """
+        seen = _listed(user_id, *(item.content_id for item in items))
+        # The date tells an item from one of the same id that was added later.
+        seen["addedAt"] = {"$in": [to_datetime(each) for each in {item.added_at for item in items}]}
+        async with self._database.operation("delete_seen", writes=True):
+            return (await self._collection.update_many(seen, _REMOVAL)).modified_count
+
     async def delete_all(self, user_id: str) -> int:
         """Remove every item of a list in one round trip; return how many there were.
 
@@ -136,16 +179,22 @@ class ListStore:
         async with self._database.operation("delete_all", writes=True):
             return (await self._collection.update_many({"userId": user_id, **_LISTED}, _REMOVAL)).modified_count
 
-    async def insert(self, user_id: str, item: Item) -> None:
+    async def insert(self, user_id: str, item: Item, known_removal: int | None = None) -> None:
         """Add an item.
 
+        Args:
+            user_id: the owner of the list.
+            item: the item.
+            known_removal: the time, in milliseconds since 1970 UTC, after which a removal keeps the item from being
+                added; None if none does.
+
         Raises:
-            ItemAlreadyInListError: the list has an item with this content id.
+            ItemAlreadyInListError: the list has an item with this content id, or had one until after `known_removal`.
             OutcomeUnknownError: MongoDB did not answer; the item may have been added.
         """
         async with self._database.operation("insert", writes=True):
             try:
-                await self._collection.update_one(*_insertion(user_id, item), upsert=True)
+                await self._collection.update_one(*_insertion(user_id, item, known_removal), upsert=True)
             except DuplicateKeyError:
                 raise ItemAlreadyInListError from None
 
@@ -210,14 +259,18 @@ def _named(user_id: str, *content_ids: ContentId) -> Document:
 
     The embedded server, unless asked for just these two fields, compares each document of the list with each id.
     """
-    # The original service stored ids as its clients wrote them, in either case.
-    lowercase = [content_id.hex() for content_id in content_ids]
-    return {"userId": user_id, "contentId": {"$in": lowercase + [each.upper() for each in lowercase]}}
+    return {"userId": user_id, "contentId": {"$in": _written(content_ids)}}
 
 
 def _listed(user_id: str, *content_ids: ContentId) -> Document:
     """Return the filter for items by their content ids."""
     return _named(user_id, *content_ids) | _LISTED
+
+
+def _written(content_ids: Iterable[ContentId]) -> list[str]:
+    """Return content ids as documents may have them: the original service stored them in either case."""
+    lowercase = [content_id.hex() for content_id in content_ids]
+    return lowercase + [each.upper() for each in lowercase]
 
 
 def _ranges_after(position: FeedPosition) -> Iterator[Document]:
@@ -234,13 +287,16 @@ def _ranges_after(position: FeedPosition) -> Iterator[Document]:
     yield {"changedAt": {"$gt": changed_at}, "_id": any_id}
 
 
-def _insertion(user_id: str, item: Item) -> tuple[Document, Document]:
+def _insertion(user_id: str, item: Item, known_removal: int | None) -> tuple[Document, Document]:
     """Return the filter and the update of the upsert that adds an item.
 
-    It reuses the item's tombstone if there is one. If the item is on the list, it violates the unique index.
+    It reuses the item's tombstone if there is one. If the item is on the list, or was removed after `known_removal`, it
+    violates the unique index.
     """
     # Equality alone: an index answers it, however long the list is, also in the embedded server.
-    tombstone = {"userId": user_id, "contentId": item.content_id.hex(), "addedAt": None}
+    tombstone: Document = {"userId": user_id, "contentId": item.content_id.hex(), "addedAt": None}
+    if known_removal is not None:
+        tombstone["changedAt"] = {"$not": {"$gt": to_datetime(known_removal)}}
     fields = {"contentType": item.content_type, "addedAt": to_datetime(item.added_at)}
     return tombstone, {"$set": fields, "$unset": {"removedAt": ""}, "$currentDate": {"changedAt": True}}
 

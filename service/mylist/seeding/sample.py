@@ -144,12 +144,12 @@ async def _reset_list(services: Services, user_id: str, wanted: Sequence[Item]) 
     """Make a list hold these items and nothing else; return how many it held wrongly or lacked."""
     listed = await ListStore(services.database).load(user_id)
     missing = [item for item in wanted if item not in listed]
-    wrong = {item.content_id for item in listed if item not in wanted}
+    wrong = [item for item in listed if item not in wanted]
     if wrong:
         await services.writer.clear(user_id, wrong)
     if missing:
         await services.writer.merge(user_id, missing, capped=False)
-    return len(wrong | {item.content_id for item in missing})
+    return len({item.content_id for item in (*wrong, *missing)})
 
 
 async def _insert_list(database: AsyncDatabase[Document], items: Sequence[Document]) -> int:

@@ -74,7 +74,7 @@ class _ClearAnswer(Struct):
 class _Line(Struct, rename="camel"):
     line: int | None
     content_id: str
-    outcome: Literal["added", "existing", "removed"]
+    outcome: Literal["added", "dated", "existing", "removed"]
 
 
 _encode = msgspec.json.Encoder().encode
@@ -168,15 +168,15 @@ def clear(titles: Sequence[int]) -> Write:
 
 def merge(items: Sequence[Item]) -> Write:
     """Make a request to import items."""
-    return _import("import", items, ())
+    return _import("import", items, (), redated=())
 
 
 def replace(items: Sequence[Item], others: Sequence[int]) -> Write:
     """Make a request to import items in place of what is there, which may be other titles too."""
-    return _import("import?mode=replace", items, others)
+    return _import("import?mode=replace", items, others, redated=[title for title, _ in items])
 
 
-def _import(path: str, items: Sequence[Item], others: Sequence[int]) -> Write:
+def _import(path: str, items: Sequence[Item], others: Sequence[int], redated: Sequence[int]) -> Write:
     def told(answer: Answer) -> list[Action]:
         lines = _read(answer, _lines)
         named, unnamed = lines[: len(items)], {title_of(each.content_id) for each in lines[len(items) :]}
@@ -184,15 +184,17 @@ def _import(path: str, items: Sequence[Item], others: Sequence[int]) -> Write:
         if said != [(number, title_id(title)) for number, (title, _) in enumerate(items, 1)] or unnamed - set(others):
             raise _unexpected(answer)
         actions: list[Action] = [
-            Add(*item) if each.outcome == "added" else Contains(item[0], present=True)
-            for item, each in zip(items, named, strict=True)
+            Contains(title, present=True) if each.outcome == "existing" else Add(title, added_at)
+            for (title, added_at), each in zip(items, named, strict=True)
         ]
+        # A new date is as if the item went and came back at one moment.
+        actions += [Remove(title) for (title, _), each in zip(items, named, strict=True) if each.outcome == "dated"]
         for title in others:
             actions += _removed(title, found=title in unnamed)
         return actions
 
     body = _encode_lines([{**_asked(title), "addedAt": added_at} for title, added_at in items])
-    possible: list[Change] = [*(Add(*item) for item in items), *(Remove(title) for title in others)]
+    possible: list[Change] = [*(Add(*item) for item in items), *(Remove(title) for title in (*redated, *others))]
     return Write("POST", path, told, possible, body, "application/x-ndjson")
 
 

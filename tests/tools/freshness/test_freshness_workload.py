@@ -129,6 +129,7 @@ class TestWhatAnAnswerTells:
                 lines({"line": 1, **outcome(2, "added")}, {"line": None, **outcome(1, "removed")}),
                 [Add(2, B), FOUND, Discard(1), Contains(3, present=False)],
             ),
+            (replace([(1, B)], []), lines({"line": 1, **outcome(1, "dated")}), [Add(1, B), Remove(1)]),
         ],
     )
     def test_it_is_what_became_of_each_title(self, write: Write, answer: Answer, actions: list[Action]) -> None:
@@ -172,7 +173,7 @@ class TestWhatAnAnswerTells:
             (discard(1), [Remove(1)]),
             (batch([1], [2]), [Add(1, None), Remove(2)]),
             (merge([(1, A)]), [Add(1, A)]),
-            (replace([(1, A)], [2, 3]), [Add(1, A), Remove(2), Remove(3)]),
+            (replace([(1, A)], [2, 3]), [Add(1, A), Remove(1), Remove(2), Remove(3)]),
             (clear([1, 2]), [Remove(1), Remove(2)]),
         ],
     )

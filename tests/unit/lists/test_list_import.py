@@ -1,18 +1,27 @@
 """Importing a list: what becomes of each line, and of the list when an import cannot go on."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
+from mylist.domain.conditions import UNCONDITIONAL, Conditions
 from mylist.domain.errors import (
+    ConfirmationRequiredError,
     DatabaseUnavailableError,
     InvalidLineError,
     ListFullError,
+    NoItemError,
     OutcomeUnknownError,
+    PreconditionFailedError,
+    TotalMismatchError,
     UnavailableError,
 )
+from mylist.domain.etags import etag_of
 from mylist.domain.item import Item
 from mylist.domain.limits import IMPORT_TIMEOUT_S
+from mylist.domain.packed_list import PackedList
+from mylist.domain.timestamps import now_ms
 from mylist.lists import list_import
 from mylist.lists.list_import import LineResult, NumberedLine
 from mylist.lists.writer import ListWriter
@@ -50,18 +59,29 @@ class World:
 
     @property
     def writes(self) -> list[str]:
-        return [each for each in self.store.journal if each.startswith(("insert", "delete"))]
+        return [each for each in self.store.journal if each.startswith(("insert", "delete", "redate"))]
 
     def merge(self, lines: Iterable[Item | str]) -> AsyncIterator[list[LineResult]]:
         return list_import.merge(self.writer, USER, numbered(lines))
 
-    def replace(self, lines: Iterable[Item | str]) -> AsyncIterator[list[LineResult]]:
-        return list_import.replace(self.writer, USER, numbered(lines))
+    def replace(
+        self, lines: Iterable[Item | str], conditions: Conditions = UNCONDITIONAL, total: int | None = None
+    ) -> AsyncIterator[list[LineResult]]:
+        return list_import.replace(self.writer, USER, numbered(lines), conditions, total)
+
+    @property
+    def etag(self) -> str:
+        return etag_of(PackedList.of(self.store.items(USER)).data)
 
 
 async def numbered(lines: Iterable[Item | str]) -> AsyncIterator[NumberedLine]:
     for number, each in enumerate(lines, start=1):
         yield NumberedLine(number, each)
+
+
+async def each_of(lines: Iterable[NumberedLine]) -> AsyncIterator[NumberedLine]:
+    for line in lines:
+        yield line
 
 
 async def all_of(results: AsyncIterator[list[LineResult]]) -> list[LineResult]:
@@ -107,14 +127,40 @@ class TestMerging:
         assert world.writes == ["insert_many"] * 3
         assert len(world.numbers) == 250
 
-    async def test_of_invalid_lines_writes_nothing(self) -> None:
+    @pytest.mark.parametrize(
+        ("lines", "reason"), [(["bad", "worse"], "line 1: bad"), (["bad"] * 101, "line 1: bad"), ([], "is empty")]
+    )
+    async def test_without_an_item_is_refused_and_writes_nothing(self, lines: list[str], reason: str) -> None:
         world = World()
 
-        assert await outcomes(world.merge("bad" for _ in range(101))) == ["invalid"] * 101
+        with pytest.raises(NoItemError, match=reason):
+            await all_of(world.merge(lines))
         assert world.store.journal == []
 
-    async def test_of_no_line_is_done(self) -> None:
-        assert await all_of(World().merge([])) == []
+    async def test_of_invalid_lines_and_an_item_that_nobody_knows_is_done(self) -> None:
+        assert await outcomes(World().merge(["bad", item(UNKNOWN)])) == ["invalid", "not_found"]
+
+    async def test_of_a_list_that_is_another_changes_nothing(self) -> None:
+        world = World(item(1))
+
+        for conditions in (Conditions(if_match='"other"'), Conditions(if_none_match=f'"x", {world.etag}')):
+            with pytest.raises(PreconditionFailedError):
+                await all_of(list_import.merge(world.writer, USER, numbered([item(2)]), conditions))
+        assert world.numbers == [1]
+        assert await outcomes(
+            list_import.merge(world.writer, USER, numbered([item(2)]), Conditions(if_match=world.etag))
+        ) == ["added"]
+
+    async def test_keeps_lines_without_a_date_in_their_order_beyond_one_write(self) -> None:
+        world = World()
+        order = [*range(250, 0, -1)]
+        lines = [NumberedLine(each, item(each, added_at=0), has_date=False) for each in order]
+        await all_of(list_import.merge(world.writer, USER, each_of(lines)))
+        listed = world.store.items(USER)
+
+        assert [number_of(each.content_id) for each in listed] == order
+        assert len({each.added_at for each in listed}) == len(order)
+        assert listed[0].added_at <= now_ms(), "or what is added next would stand below"
 
     async def test_ends_when_the_time_is_up_and_keeps_what_it_has_told(self, clock: Clock) -> None:
         world = World()
@@ -146,19 +192,105 @@ class TestReplacing:
 
         assert await all_of(world.replace([item(4), item(2, added_at=99), item(UNKNOWN), item(4)])) == [
             LineResult(1, content_id(4), "added"),
-            LineResult(2, content_id(2), "existing"),
+            LineResult(2, content_id(2), "dated"),
             LineResult(3, content_id(UNKNOWN), "not_found"),
             LineResult(4, content_id(4), "existing"),
             LineResult(None, content_id(1), "removed"),
             LineResult(None, content_id(3), "removed"),
         ]
-        assert world.store.items(USER) == [item(2, added_at=5), item(4)]
+        assert world.store.items(USER) == [item(2, added_at=99), item(4)]
 
-    async def test_by_no_line_clears_the_list(self) -> None:
+    @pytest.mark.parametrize(
+        "lines",
+        [[], [item(UNKNOWN)], [item(UNKNOWN), item(UNKNOWN + 1)], [item(1, show=True)], [item(9, show=True)]],
+        ids=["none", "unknown", "all unknown", "listed by the wrong type", "known by the wrong type"],
+    )
+    async def test_by_nothing_that_could_be_on_the_list_has_to_be_meant(self, lines: list[Item]) -> None:
         world = World(item(1), item(2))
 
-        assert await outcomes(world.replace([])) == ["removed", "removed"]
+        with pytest.raises(ConfirmationRequiredError, match=f"{2 - (item(1, show=True) in lines)} of 2 items"):
+            await all_of(world.replace(lines))
+        for conditions in (Conditions(if_match='"other"'), Conditions(if_match='"other"', is_confirmed=True)):
+            with pytest.raises(PreconditionFailedError):
+                await all_of(world.replace(lines, conditions))
+        with pytest.raises(ConfirmationRequiredError):
+            await all_of(world.replace(lines, Conditions(if_none_match='"other"')))
+        assert world.numbers == [1, 2]
+        assert world.writes == []
+
+    @pytest.mark.parametrize("confirmed", [True, False])
+    async def test_by_nothing_clears_the_list_where_it_is_meant(self, *, confirmed: bool) -> None:
+        world = World(item(1), item(2))
+        conditions = Conditions(is_confirmed=True) if confirmed else Conditions(if_match=world.etag)
+
+        assert await outcomes(world.replace([], conditions)) == ["removed", "removed"]
         assert world.numbers == []
+
+    async def test_by_nothing_of_an_empty_list_has_nothing_to_ask(self) -> None:
+        assert await all_of(World().replace([])) == []
+        assert await outcomes(World().replace([item(UNKNOWN)])) == ["not_found"]
+
+    async def test_keeps_what_a_line_names_wrongly_and_says_so(self) -> None:
+        world = World(item(1), item(2), item(UNKNOWN), item(3))
+
+        assert await all_of(world.replace([item(1, show=True), item(2), item(UNKNOWN, added_at=9)])) == [
+            LineResult(1, content_id(1), "not_found", "It is on the list as movie, and stays there"),
+            LineResult(2, content_id(2), "existing"),
+            LineResult(3, content_id(UNKNOWN), "not_found", "It was withdrawn, and stays on the list"),
+            LineResult(None, content_id(3), "removed"),
+        ]
+        assert world.numbers == [1, 2, UNKNOWN]
+
+    async def test_takes_over_the_dates_of_lines_that_have_one(self) -> None:
+        world = World(item(1, added_at=5), item(2, added_at=6), item(3, added_at=7))
+        lines = [
+            NumberedLine(1, item(1, added_at=50)),
+            NumberedLine(2, item(2, added_at=0), has_date=False),
+            NumberedLine(3, item(3, added_at=7)),
+            NumberedLine(4, item(1, added_at=51)),
+        ]
+
+        results = list_import.replace(world.writer, USER, each_of(lines))
+        assert await outcomes(results) == ["dated", "existing", "existing", "existing"]
+        assert world.store.items(USER) == [item(1, added_at=50), item(3, added_at=7), item(2, added_at=6)]
+
+    async def test_takes_the_date_of_the_first_line_of_an_item_also_beyond_one_write(self) -> None:
+        world = World(item(1))
+        lines = [*map(item, range(2, 102)), item(1, added_at=50), *map(item, range(102, 202)), item(1, added_at=51)]
+        told = await outcomes(world.replace(lines))
+
+        assert (told.count("dated"), told[-1]) == (1, "existing")
+        assert item(1, added_at=50) in world.store.items(USER)
+
+    async def test_does_not_say_that_it_dated_what_another_client_removed_meanwhile(self) -> None:
+        world = World(item(1), item(2))
+        world.store.hold.clear()
+        replacing = asyncio.create_task(outcomes(world.replace([item(1, added_at=50), item(2, added_at=60)])))
+        await world.store.reached.wait()
+        world.store.take_off(USER, content_id(1))
+        world.store.hold.set()
+
+        assert await replacing == ["existing", "dated"]
+        assert world.store.items(USER) == [item(2, added_at=60)]
+
+    @pytest.mark.parametrize("total", [0, 1, 3])
+    async def test_of_another_number_of_items_than_was_said_changes_nothing(self, total: int) -> None:
+        world = World(item(1), item(2), item(3))
+
+        with pytest.raises(TotalMismatchError, match=f"2 items where total says {total}"):
+            await all_of(world.replace([item(1), item(2)], total=total))
+        assert world.numbers == [1, 2, 3]
+        assert await outcomes(world.replace([item(1), item(2)], total=2)) == ["existing", "existing", "removed"]
+
+    async def test_spares_what_was_removed_and_added_again_meanwhile(self) -> None:
+        world = World(item(1), item(3))
+        results = world.replace([item(2)], Conditions(if_match=world.etag))
+        await anext(results)
+        world.store.take_off(USER, content_id(1))
+        world.store.put(USER, item(1, added_at=99))
+        await all_of(results)
+
+        assert world.store.items(USER) == [item(1, added_at=99), item(2)]
 
     async def test_by_what_is_there_removes_nothing(self) -> None:
         world = World(item(1), item(2))

@@ -14,7 +14,7 @@ from mylist.domain.item import Item
 from mylist.domain.packed_list import PackedList
 from mylist.domain.page_request import ItemsQuery, PageRequest
 from mylist.lists.cursors import decode_cursor
-from mylist.lists.page_json import EXPORT_LINES_PER_PART, contains_json, export_lines, page_json, query_json
+from mylist.lists.page_json import EXPORT_LINES_PER_PART, contains_json, export_lines, page_head, page_json, query_json
 from tests.content_ids import content_id
 
 ADDED_AT = 1_700_000_000_000
@@ -49,13 +49,13 @@ def query_of(text: str) -> ItemsQuery:
     return query
 
 
-def links(header: str) -> dict[str, dict[str, str]]:
-    """The parameters of each link, by its relation."""
+def links(head: str) -> dict[str, dict[str, str]]:
+    """The parameters of each link of header lines, by its relation."""
     found = {}
-    for each in header.split(", "):
+    for each in head.partition("\r\n")[0].removeprefix("link: ").split(", "):
         target, _, relation = each.partition("; rel=")
         url = urlsplit(target.strip("<>"))
-        assert url.path == "/api/mylist/items"
+        assert (url.scheme, url.netloc, url.path) == ("", "", "")
         found[relation.strip('"')] = dict(parse_qsl(url.query, keep_blank_values=True))
     return found
 
@@ -77,16 +77,31 @@ def test_a_page_without_items_is_an_empty_list() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("page", "relations"),
+    [
+        (1, {"first": "1", "next": "2", "last": "3"}),
+        (2, {"first": "1", "prev": "1", "next": "3", "last": "3"}),
+        (9, {"first": "1", "prev": "3", "last": "3"}),
+    ],
+)
+def test_a_page_leads_on_in_header_lines_that_tell_its_size(page: int, relations: dict[str, str]) -> None:
+    head = page_head(PageRequest(page, 20), 41)
+
+    assert links(head) == {relation: {"page": each, "pageSize": "20"} for relation, each in relations.items()}
+    assert head.endswith("\r\nx-page-size: 20\r\n")
+
+
 def test_a_page_of_a_query_has_its_number_and_the_cursor_of_the_next() -> None:
     query = query_of("sort=title&page=2&pageSize=1")
     end = CursorPosition(b"alien", content_id(7))
-    body, link = query_json("us:er", query, QueryPage([RECORD], [ENTRY], total=3, end=end, fresh_until=0), "order")
+    body, head = query_json("us:er", query, QueryPage([RECORD], [ENTRY], total=3, end=end, fresh_until=0), "order")
 
     answer = data(body)
     assert decode_cursor(answer.pop("nextCursor"), "us:er", query.list_query, "order") == end
     assert answer == {"items": [ITEM], "total": 3, "page": 2, "pageSize": 1, "totalPages": 3}
     same = {"sort": "title", "order": "asc", "pageSize": "1"}
-    assert links(link) == {
+    assert links(head) == {
         "first": same | {"page": "1"},
         "prev": same | {"page": "1"},
         "next": same | {"page": "3"},
@@ -97,31 +112,31 @@ def test_a_page_of_a_query_has_its_number_and_the_cursor_of_the_next() -> None:
 def test_a_page_from_a_cursor_has_no_number() -> None:
     query = query_of("type=movie&genre=drama&cursor=&view=ids&pageSize=1")
     end = CursorPosition(-ADDED_AT, content_id(7))
-    body, link = query_json("us:er", query, QueryPage([RECORD], None, total=3, end=end, fresh_until=0), "order")
+    body, head = query_json("us:er", query, QueryPage([RECORD], None, total=3, end=end, fresh_until=0), "order")
 
     answer = data(body)
     cursor = answer.pop("nextCursor")
     assert answer == {"items": [IDS], "total": 3, "pageSize": 1}
     same = {"type": "movie", "genre": "drama", "sort": "addedAt", "order": "desc", "view": "ids", "pageSize": "1"}
-    assert links(link) == {"first": same | {"cursor": ""}, "next": same | {"cursor": cursor}}
+    assert links(head) == {"first": same | {"cursor": ""}, "next": same | {"cursor": cursor}}
 
 
 def test_the_last_page_of_a_query_has_no_next() -> None:
     last = QueryPage([RECORD], [ENTRY], total=2, end=None, fresh_until=0)
 
-    body, link = query_json("us:er", query_of("order=asc&page=2&pageSize=1"), last, "order")
+    body, head = query_json("us:er", query_of("order=asc&page=2&pageSize=1"), last, "order")
     assert data(body)["nextCursor"] is None
-    assert set(links(link)) == {"first", "prev", "last"}
-    body, link = query_json("us:er", query_of("cursor=abc&pageSize=1"), last, "order")
+    assert set(links(head)) == {"first", "prev", "last"}
+    body, head = query_json("us:er", query_of("cursor=abc&pageSize=1"), last, "order")
     assert data(body)["nextCursor"] is None
-    assert set(links(link)) == {"first"}
+    assert set(links(head)) == {"first"}
 
 
 def test_the_page_before_one_beyond_the_end_is_the_last() -> None:
     none = QueryPage([], [], total=21, end=None, fresh_until=0)
-    _, link = query_json("user", query_of("order=asc&page=9"), none, "order")
+    _, head = query_json("user", query_of("order=asc&page=9"), none, "order")
 
-    assert {relation: each["page"] for relation, each in links(link).items()} == {
+    assert {relation: each["page"] for relation, each in links(head).items()} == {
         "first": "1",
         "prev": "2",
         "last": "2",

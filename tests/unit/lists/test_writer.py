@@ -6,18 +6,27 @@ from collections.abc import Awaitable, Callable, Iterable
 import pytest
 
 from mylist.domain.batch import Batch
+from mylist.domain.change_feed import DeliveredChange, SyncState
+from mylist.domain.conditions import Conditions
 from mylist.domain.content import ContentId, ContentType, RequestedId
 from mylist.domain.errors import (
     ContentNotFoundError,
     DatabaseUnavailableError,
     ItemAlreadyInListError,
     ItemNotInListError,
+    ItemTakenError,
     ListFullError,
     OutcomeUnknownError,
     PartlyAppliedError,
+    PreconditionFailedError,
+    RemovedSinceError,
+    SyncTokenExpiredError,
 )
+from mylist.domain.etags import etag_of
 from mylist.domain.item import Item
+from mylist.domain.packed_list import PackedList
 from mylist.domain.timestamps import now_ms
+from mylist.lists.change_feed import ChangeFeed
 from mylist.lists.writer import ListWriter
 from mylist.telemetry import metrics
 from tests.content_ids import content_id, number_of
@@ -243,7 +252,7 @@ class Racing(FakeListStore):
         super().__init__()
         self._rival = rival
 
-    async def find_many(self, user_id: str, content_ids: Iterable[ContentId]) -> set[ContentId]:
+    async def find_many(self, user_id: str, content_ids: Iterable[ContentId]) -> list[Item]:
         found = await super().find_many(user_id, content_ids)
         self.put(user_id, self._rival)
         return found
@@ -360,13 +369,21 @@ class TestClear:
         assert world.numbers == []
         assert world.journal[:4] == ["fence", "deadline", "delete_all", "lift"]
 
-    async def test_removes_only_what_is_named(self) -> None:
+    async def test_removes_only_what_was_seen(self) -> None:
         world = World(item(1), item(2), item(3))
 
-        assert await world.writer.clear(USER, {content_id(1), content_id(3), content_id(9)}) == 2
+        assert await world.writer.clear(USER, [item(1), item(3), item(9)]) == 2
         assert world.numbers == [2]
-        assert await world.writer.clear(USER, set()) == 0
+        assert await world.writer.clear(USER, []) == 0
         assert world.numbers == [2]
+
+    async def test_spares_what_was_removed_and_added_again_since(self) -> None:
+        world = World(item(1), item(2))
+        world.store.take_off(USER, content_id(1))
+        world.store.put(USER, item(1, added_at=99))
+
+        assert await world.writer.clear(USER, [item(1), item(2)]) == 1
+        assert world.store.items(USER) == [item(1, added_at=99)]
 
 
 class TestMerge:
@@ -447,7 +464,7 @@ CHANGES: dict[str, Change] = {
     "discard": lambda writer: writer.discard(USER, requested(1)),
     "batch": lambda writer: writer.apply_batch(USER, batch(add=[2], remove=[1])),
     "clear": lambda writer: writer.clear(USER),
-    "clear some": lambda writer: writer.clear(USER, {content_id(1)}),
+    "clear some": lambda writer: writer.clear(USER, [item(1)]),
     "merge": lambda writer: writer.merge(USER, [item(2)], capped=True),
 }
 
@@ -525,10 +542,10 @@ async def test_a_change_that_fails_when_its_client_has_gone_away_is_nobodys_fail
     assert reported == []
 
 
-async def test_the_ids_of_a_list_are_those_of_the_store() -> None:
+async def test_a_snapshot_of_a_list_is_that_of_the_store() -> None:
     world = World(item(1), item(2))
 
-    assert await world.writer.content_ids(USER) == {content_id(1), content_id(2)}
+    assert await world.writer.snapshot(USER) == [item(2), item(1)]
     assert world.cache.prefixes == []
 
 
@@ -547,3 +564,175 @@ async def test_changes_are_counted_by_their_outcome() -> None:
         await world.writer.apply_batch(USER, batch(add=range(1, MAX_ITEMS + 2)))
 
     assert [counted(*each) - was for each, was in zip(outcomes, before, strict=True)] == [1, 1, 0, 1, 1]
+
+
+def etag(world: World) -> str:
+    return etag_of(PackedList.of(world.store.items(USER)).data)
+
+
+CONDITIONAL: dict[str, Callable[[ListWriter, Conditions], Awaitable[object]]] = {
+    "add": lambda writer, conditions: writer.add(USER, requested(2), "movie", conditions),
+    "put": lambda writer, conditions: writer.put(USER, requested(2), "movie", conditions),
+    "put what is there": lambda writer, conditions: writer.put(USER, requested(1), "movie", conditions),
+    "remove": lambda writer, conditions: writer.remove(USER, requested(1), conditions),
+    "discard": lambda writer, conditions: writer.discard(USER, requested(1), conditions),
+    "discard what is not there": lambda writer, conditions: writer.discard(USER, malformed(), conditions),
+    "batch": lambda writer, conditions: writer.apply_batch(USER, batch(add=[2], remove=[1]), conditions),
+    "batch of nothing": lambda writer, conditions: writer.apply_batch(USER, batch(), conditions),
+    "snapshot": lambda writer, conditions: writer.snapshot(USER, conditions),
+}
+
+
+@pytest.mark.parametrize("change", CONDITIONAL.values(), ids=list(CONDITIONAL))
+class TestConditions:
+    @pytest.mark.parametrize("if_match", ['"other"', "", '"other", "others"'])
+    async def test_that_are_false_keep_a_change_from_being_made(
+        self, change: Callable[[ListWriter, Conditions], Awaitable[object]], if_match: str
+    ) -> None:
+        world = World(item(1))
+
+        for conditions in (
+            Conditions(if_match=if_match),
+            Conditions(if_none_match=etag(world)),
+            Conditions(if_match=etag(world), if_none_match=f"W/{etag(world)}"),
+        ):
+            with pytest.raises(PreconditionFailedError):
+                await change(world.writer, conditions)
+        assert world.store.items(USER) == [item(1)]
+        assert "fence" not in world.journal
+
+    async def test_that_are_true_let_it(self, change: Callable[[ListWriter, Conditions], Awaitable[object]]) -> None:
+        world = World(item(1))
+        await change(world.writer, Conditions(if_match=f'"other", {etag(world)}', if_none_match='"other"'))
+
+
+class TestOnlyIfAbsent:
+    STAR = Conditions(if_none_match="*")
+
+    async def test_adds_what_was_never_there(self) -> None:
+        world = World()
+
+        assert (await world.writer.put(USER, requested(1), "movie", self.STAR))[1]
+        await world.writer.add(USER, requested(2), "movie", self.STAR)
+        assert world.numbers == [1, 2]
+
+    async def test_refuses_what_is_there(self) -> None:
+        world = World(item(1))
+
+        for change in (world.writer.put, world.writer.add):
+            with pytest.raises(ItemTakenError):
+                await change(USER, requested(1), "movie", self.STAR)
+
+    async def test_refuses_what_was_removed(self) -> None:
+        world = World(item(1))
+        await world.writer.remove(USER, requested(1))
+
+        for change in (world.writer.put, world.writer.add):
+            with pytest.raises(ItemTakenError):
+                await change(USER, requested(1), "movie", self.STAR)
+        assert world.numbers == []
+
+    async def test_takes_one_look_at_the_item_and_not_at_the_list(self) -> None:
+        world = World()
+        await world.writer.add(USER, requested(1), "movie", self.STAR)
+
+        assert world.journal == ["find", "fence", "deadline", "count", "insert", "lift"]
+
+    async def test_holds_of_an_item_only_where_it_is(self) -> None:
+        world = World(item(1))
+
+        for change in (world.writer.remove, world.writer.discard):
+            with pytest.raises(PreconditionFailedError):
+                await change(USER, requested(1), self.STAR)
+            with pytest.raises(PreconditionFailedError):
+                await change(USER, requested(2), Conditions(if_match="*"))
+        await world.writer.discard(USER, requested(2), self.STAR)
+        await world.writer.remove(USER, requested(1), Conditions(if_match="*"))
+        assert world.numbers == []
+
+
+class Forgetful(FakeListStore):
+    """A store in which another client removes an item and adds it again after the list was loaded."""
+
+    async def load(self, user_id: str) -> list[Item]:
+        found = await super().load(user_id)
+        self.take_off(user_id, content_id(1))
+        self.put(user_id, item(1, added_at=99))
+        return found
+
+
+async def test_what_was_added_again_after_the_list_was_compared_is_not_removed() -> None:
+    world = World(item(1), store=Forgetful())
+    conditions = Conditions(if_match=etag(world))
+
+    with pytest.raises(PreconditionFailedError):
+        await world.writer.remove(USER, requested(1), conditions)
+    world = World(item(1), store=Forgetful())
+    result = await world.writer.apply_batch(USER, batch(add=[2], remove=[1]), conditions)
+    assert result.remove == [(content_id(1).hex(), "missing")]
+    assert item(1, added_at=99) in world.store.items(USER)
+
+
+class TestUnlessRemovedSince:
+    @pytest.fixture
+    def world(self) -> World:
+        """A list off which its items 1 and 2 were taken, a moment one after the other; 3 is still there."""
+        world = World(item(1), item(2), item(3))
+        world.store.now = now_ms()
+        world.store.take_off(USER, content_id(1))
+        world.store.take_off(USER, content_id(2))
+        return world
+
+    def since(self, moment: int, *known: DeliveredChange) -> Conditions:
+        return Conditions(unless_removed_since=SyncState(moment, delivered=frozenset(known)))
+
+    async def test_refuses_what_was_removed_later_and_adds_the_rest(self, world: World) -> None:
+        conditions = self.since(world.store.now - 1)  # after 1 was removed, before 2 was
+
+        for change in (world.writer.put, world.writer.add):
+            with pytest.raises(RemovedSinceError):
+                await change(USER, requested(2), "movie", conditions)
+        assert (await world.writer.put(USER, requested(1), "movie", conditions))[1]
+        assert not (await world.writer.put(USER, requested(3), "movie", conditions))[1]
+        with pytest.raises(ItemAlreadyInListError):
+            await world.writer.add(USER, requested(3), "movie", conditions)
+        assert world.numbers == [1, 3]
+
+    async def test_tells_it_of_each_of_many(self, world: World) -> None:
+        conditions = self.since(world.store.now - 1)
+        result = await world.writer.apply_batch(USER, batch(add=[2, 3, 1, 4, UNKNOWN]), conditions)
+        merged = await world.writer.merge(USER, [*map(item, (2, 3, 1, 5))], capped=False, conditions=conditions)
+
+        outcomes = ["removed_since", "existing", "added", "added", "not_found"]
+        assert [outcome for _, outcome in result.add] == outcomes
+        assert merged == ["removed_since", "existing", "existing", "added"]
+        assert world.numbers == [1, 3, 4, 5]
+
+    async def test_counts_removals_that_the_client_was_told(self, world: World) -> None:
+        known, _ = await ChangeFeed(world.store).changes(USER, SyncState(world.store.now - 100), max_changes=9)
+        told = {each.content_id: each.delivered for each in known}
+        conditions = self.since(world.store.now - 100, told[content_id(2)])
+
+        with pytest.raises(RemovedSinceError):
+            await world.writer.put(USER, requested(1), "movie", conditions)
+        assert (await world.writer.put(USER, requested(2), "movie", conditions))[1]
+        world.store.take_off(USER, content_id(2))
+        with pytest.raises(RemovedSinceError):
+            await world.writer.put(USER, requested(2), "movie", conditions)
+
+    async def test_is_refused_when_removals_may_have_been_forgotten(self, world: World) -> None:
+        for days, expected in ((31, pytest.raises(SyncTokenExpiredError)), (29, pytest.raises(RemovedSinceError))):
+            with expected:
+                await world.writer.put(USER, requested(2), "movie", self.since(now_ms() - days * 86_400_000))
+
+
+async def test_a_batch_stands_in_its_order_the_first_on_top_and_below_what_is_added_next() -> None:
+    world = World()
+    order = [5, 2, 4, 1]
+    await world.writer.apply_batch(USER, batch(add=order))
+    await world.writer.add(USER, requested(3), "movie")
+    newest, *others = world.store.items(USER)
+
+    assert [number_of(each.content_id) for each in others] == order
+    assert len({each.added_at for each in others}) == len(order)
+    assert newest.added_at >= others[0].added_at

@@ -15,6 +15,7 @@ from mylist.http.dispatch import Handler
 from mylist.http.request import ApiRequest
 from mylist.http.responses import File, file_response, json_response
 
+_HTML = "text/html; charset=utf-8"
 _JAVASCRIPT = "text/javascript; charset=utf-8"
 
 _LINKS = b'{"docs":"docs","openapi":"openapi.json","health":"health"}'
@@ -32,13 +33,16 @@ def handlers() -> Mapping[str, Handler]:
     if swagger_ui is None:
         _logger.warning("DOCS is true, but /docs is not served: Swagger UI's files are not installed (locks/docs.txt)")
         return {}
-    pages = {
-        "/docs": File((ours / "page.html").read_bytes(), "text/html; charset=utf-8"),
+    page = (ours / "page.html").read_bytes()
+    below = page.replace(b'"docs/', b'"')  # the links are relative: from /docs/ they begin a step further down
+    others = {
         "/docs/start.js": File((ours / "start.js").read_bytes(), _JAVASCRIPT),
         "/docs/swagger-ui-bundle.js": File((swagger_ui / "swagger-ui-bundle.js").read_bytes(), _JAVASCRIPT),
         "/docs/swagger-ui.css": File((swagger_ui / "swagger-ui.css").read_bytes(), "text/css; charset=utf-8"),
     }
-    return {path: _handler(file) for path, file in pages.items()}
+    return {"/docs": _handler(File(page, _HTML), File(below, _HTML))} | {
+        path: _handler(file) for path, file in others.items()
+    }
 
 
 async def lead_there(request: ApiRequest) -> HTTPResponse:
@@ -52,8 +56,10 @@ def _swagger_ui() -> Path | None:
     return next((folder for folder in folders if folder.is_dir()), None)
 
 
-def _handler(file: File) -> Handler:
+def _handler(file: File, with_slash: File | None = None) -> Handler:
+    """Return the handler that gives a file, or another one where the path has a slash at its end."""
+
     async def give(request: ApiRequest) -> HTTPResponse:
-        return file_response(request, file)
+        return file_response(request, with_slash if with_slash and request.path.endswith("/") else file)
 
     return give

@@ -10,9 +10,10 @@ from mylist.api.parsing import (
     parse_contains_request,
     parse_put_request,
 )
-from mylist.api.query_parameters import items_query
+from mylist.api.query_parameters import addition_conditions, change_conditions, items_query
 from mylist.api.route import JSON, Answer, Body, RouteTable
 from mylist.domain.batch import Batch
+from mylist.domain.conditions import Conditions
 from mylist.domain.content import ContentType, RequestedId, requested
 from mylist.domain.item import Item
 from mylist.domain.limits import MAX_IDS_PER_REQUEST
@@ -34,13 +35,17 @@ _REMOVED = _encode(schemas.RemoveResponse(success=True, message="Item removed fr
     operation="addItem",
     summary="Add a movie or show to the list",
     kind="write",
+    parameters=[parameters.UNLESS_REMOVED_SINCE, *parameters.CONDITIONS],
+    query=addition_conditions,
     body=Body(schemas.AddRequest, parse_add_request, (JSON, FORM)),
     answers={201: Answer(schemas.AddResponse)},
-    errors=[400, 404, 409, 413, 415, 422, 503],
+    errors=[400, 404, 409, 410, 412, 413, 415, 422, 503],
 )
-async def add(request: ApiRequest, user_id: str, addition: tuple[RequestedId, ContentType]) -> HTTPResponse:
+async def add(
+    request: ApiRequest, user_id: str, conditions: Conditions, addition: tuple[RequestedId, ContentType]
+) -> HTTPResponse:
     """Add a movie or show to the user's list."""
-    item = await request.app.ctx.writer.add(user_id, *addition)
+    item = await request.app.ctx.writer.add(user_id, *addition, conditions)
     data = _added_item(user_id, item)
     body = _encode(schemas.AddResponse(success=True, message="Item added to your list", data=data))
     return json_response(request, body, status=201)
@@ -52,13 +57,14 @@ async def add(request: ApiRequest, user_id: str, addition: tuple[RequestedId, Co
     operation="removeItem",
     summary="Remove an item from the list",
     kind="write",
-    parameters=[parameters.LISTED_ID],
+    parameters=[parameters.LISTED_ID, *parameters.CONDITIONS],
+    query=change_conditions,
     answers={200: Answer(schemas.RemoveResponse)},
-    errors=[400, 404, 503],
+    errors=[400, 404, 412, 503],
 )
-async def remove(request: ApiRequest, user_id: str, content_id: str) -> HTTPResponse:
+async def remove(request: ApiRequest, user_id: str, conditions: Conditions, content_id: str) -> HTTPResponse:
     """Remove an item from the user's list."""
-    await request.app.ctx.writer.remove(user_id, requested(content_id))
+    await request.app.ctx.writer.remove(user_id, requested(content_id), conditions)
     return json_response(request, _REMOVED)
 
 
@@ -73,7 +79,7 @@ async def remove(request: ApiRequest, user_id: str, content_id: str) -> HTTPResp
     answers={
         200: Answer(
             (schemas.ItemsResponse, schemas.SelectionResponse, schemas.IdsResponse),
-            headers=parameters.X_CACHE | parameters.LINK,
+            headers=parameters.X_CACHE | parameters.PAGING,
         )
     },
     errors=[400, 503],
@@ -81,7 +87,7 @@ async def remove(request: ApiRequest, user_id: str, content_id: str) -> HTTPResp
 async def items(request: ApiRequest, user_id: str, query: PageRequest | ItemsQuery) -> HTTPResponse:
     """Return one page of the user's list, or of a query's result."""
     page, cache = await request.app.ctx.reader.items(user_id, query)
-    return json_response(request, page.body, etag=page.etag, cache=cache, link=page.link)
+    return json_response(request, page.body, etag=page.etag, cache=cache, head=page.head)
 
 
 @route(
@@ -90,14 +96,17 @@ async def items(request: ApiRequest, user_id: str, query: PageRequest | ItemsQue
     operation="putItem",
     summary="See to it that a movie or show is on the list",
     kind="write",
-    parameters=[parameters.CONTENT_ID],
+    parameters=[parameters.CONTENT_ID, parameters.UNLESS_REMOVED_SINCE, *parameters.CONDITIONS],
+    query=addition_conditions,
     body=Body(schemas.PutRequest, parse_put_request, (JSON, FORM)),
     answers={200: Answer(schemas.PutResponse), 201: Answer(schemas.PutResponse)},
-    errors=[400, 404, 409, 413, 415, 422, 503],
+    errors=[400, 404, 409, 410, 412, 413, 415, 422, 503],
 )
-async def put(request: ApiRequest, user_id: str, content_type: ContentType, content_id: str) -> HTTPResponse:
+async def put(
+    request: ApiRequest, user_id: str, conditions: Conditions, content_type: ContentType, content_id: str
+) -> HTTPResponse:
     """Ensure that a movie or show is on the user's list; the answer is the same however often it is repeated."""
-    item, is_new = await request.app.ctx.writer.put(user_id, requested(content_id), content_type)
+    item, is_new = await request.app.ctx.writer.put(user_id, requested(content_id), content_type, conditions)
     data = _added_item(user_id, item)
     body = _encode(schemas.PutResponse(success=True, message="Item is in your list", data=data))
     return json_response(request, body, status=201 if is_new else 200)
@@ -109,13 +118,14 @@ async def put(request: ApiRequest, user_id: str, content_type: ContentType, cont
     operation="discardItem",
     summary="See to it that an item is not on the list",
     kind="write",
-    parameters=[parameters.CONTENT_ID],
+    parameters=[parameters.CONTENT_ID, *parameters.CONDITIONS],
+    query=change_conditions,
     answers={204: Answer()},
-    errors=[400, 503],
+    errors=[400, 412, 503],
 )
-async def discard(request: ApiRequest, user_id: str, content_id: str) -> HTTPResponse:
+async def discard(request: ApiRequest, user_id: str, conditions: Conditions, content_id: str) -> HTTPResponse:
     """Ensure that an item is not on the user's list."""
-    await request.app.ctx.writer.discard(user_id, requested(content_id))
+    await request.app.ctx.writer.discard(user_id, requested(content_id), conditions)
     return json_response(request, b"", status=204)
 
 
@@ -125,13 +135,15 @@ async def discard(request: ApiRequest, user_id: str, content_id: str) -> HTTPRes
     operation="changeItems",
     summary=f"Add and remove up to {MAX_IDS_PER_REQUEST} movies and shows at once",
     kind="write",
+    parameters=[parameters.UNLESS_REMOVED_SINCE, *parameters.CONDITIONS],
+    query=addition_conditions,
     body=Body(schemas.BatchRequest, parse_batch_request),
     answers={200: Answer(schemas.BatchResponse)},
-    errors=[400, 413, 415, 422, 503],
+    errors=[400, 410, 412, 413, 415, 422, 503],
 )
-async def batch(request: ApiRequest, user_id: str, changes: Batch) -> HTTPResponse:
+async def batch(request: ApiRequest, user_id: str, conditions: Conditions, changes: Batch) -> HTTPResponse:
     """Remove and add many items at once, and return the outcome of each."""
-    result = await request.app.ctx.writer.apply_batch(user_id, changes)
+    result = await request.app.ctx.writer.apply_batch(user_id, changes, conditions)
     outcomes = schemas.BatchOutcomes(
         [schemas.AddOutcome(content_id, outcome) for content_id, outcome in result.add],
         [schemas.RemoveOutcome(content_id, outcome) for content_id, outcome in result.remove],

@@ -6,7 +6,7 @@ from prometheus_client import generate_latest as text_of
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_of
 from sanic import HTTPResponse
 
-from mylist.domain.etags import etag_of, matches_weakly
+from mylist.domain.etags import etag_of, has_star, names_etag
 from mylist.http.request import ApiRequest
 from mylist.telemetry import metrics
 
@@ -27,7 +27,8 @@ async def expose(request: ApiRequest) -> HTTPResponse:
         "vary": "Accept",
         "etag": etag,
     }
-    if matches_weakly(_header(request, "if-none-match"), etag):
+    known = _header(request, "if-none-match")
+    if has_star(known) or names_etag(known, etag):
         return HTTPResponse(status=304, headers=headers)
     return HTTPResponse(body, content_type=_OPENMETRICS if is_openmetrics else _TEXT, headers=headers)
 

@@ -13,18 +13,15 @@ from sanic.exceptions import PayloadTooLarge
 
 from mylist.api import parameters
 from mylist.api.parsing import parse_import_line
-from mylist.api.query_parameters import import_mode, is_confirmed, page_size
+from mylist.api.query_parameters import ImportQuery, clearing_conditions, import_query
 from mylist.api.route import JSON_LINES, Answer, Body, RouteTable
 from mylist.api.schemas import ClearData, ClearResponse, ExportedItem, ImportedLine, ImportLine
-from mylist.domain.content import ContentId
+from mylist.domain.conditions import Conditions
 from mylist.domain.errors import (
-    ConfirmationRequiredError,
     InvalidJsonError,
     PartlyAppliedError,
-    PreconditionFailedError,
     UnavailableError,
 )
-from mylist.domain.etags import matches_strongly
 from mylist.domain.limits import IMPORT_TIMEOUT_S, MAX_CLOCK_SKEW, max_import_bytes, max_import_lines
 from mylist.http import bodies
 from mylist.http.request import ApiRequest
@@ -60,45 +57,24 @@ _encode = msgspec.json.Encoder().encode
 _encode_lines = msgspec.json.Encoder().encode_lines
 
 
-def _precondition(request: ApiRequest) -> str:
-    """Return the `If-Match` header of a request to clear a list; empty when the request is confirmed without one.
-
-    Raises:
-        InvalidParameterError: `confirm` has another value than true.
-        ConfirmationRequiredError: there is neither.
-    """
-    confirmed = is_confirmed(request)
-    if_match = ", ".join(request.headers.getall("if-match", ()))
-    if not confirmed and not if_match:
-        raise ConfirmationRequiredError
-    return if_match
-
-
 @route(
     "DELETE",
     "/api/mylist/items",
     operation="clearItems",
     summary="Remove everything from the list",
     kind="write",
-    parameters=[parameters.CONFIRM, parameters.IF_MATCH, parameters.PAGE_SIZE],
-    query=_precondition,
+    parameters=[parameters.CONFIRM, *parameters.CONDITIONS],
+    query=clearing_conditions,
     answers={200: Answer(ClearResponse)},
     errors=[400, 412, 428, 503],
 )
-async def clear(request: ApiRequest, user_id: str, if_match: str) -> HTTPResponse:
-    """Remove everything from the user's list: what is on it, or with `If-Match` what the client has seen."""
-    seen = await _seen(request, user_id, if_match) if if_match else None
-    removed = await request.app.ctx.writer.clear(user_id, seen)
+async def clear(request: ApiRequest, user_id: str, conditions: Conditions) -> HTTPResponse:
+    """Remove everything from the user's list: what is on it, or with conditions what was compared with them."""
+    writer = request.app.ctx.writer
+    seen = await writer.snapshot(user_id, conditions) if conditions.are_of_list else None
+    removed = await writer.clear(user_id, seen)
     answer = ClearResponse(success=True, message="Your list was cleared", data=ClearData(removed))
     return json_response(request, _encode(answer))
-
-
-async def _seen(request: ApiRequest, user_id: str, if_match: str) -> set[ContentId]:
-    """Return what is on the list, if the client has its current export or first page."""
-    content_ids, etags = await request.app.ctx.reader.content_ids_and_etags(user_id, page_size(request))
-    if not matches_strongly(if_match, *etags):
-        raise PreconditionFailedError
-    return content_ids
 
 
 @route(
@@ -107,26 +83,34 @@ async def _seen(request: ApiRequest, user_id: str, if_match: str) -> set[Content
     operation="getExport",
     summary="The whole list as JSON Lines, newest first",
     kind="read",
-    answers={200: Answer(ExportedItem, headers=parameters.X_CACHE, content_type=JSON_LINES, example=_LINES_EXAMPLE)},
+    answers={
+        200: Answer(
+            ExportedItem,
+            headers=parameters.X_CACHE | parameters.X_TOTAL_COUNT,
+            content_type=JSON_LINES,
+            example=_LINES_EXAMPLE,
+        )
+    },
     errors=[400, 503],
 )
 async def export(request: ApiRequest, user_id: str) -> HTTPResponse:
     """Return the user's whole list, one line an item, newest first."""
     exported = await request.app.ctx.reader.export(user_id)
-    return lines_response(request, exported.body, etag=exported.etag, cache=exported.cache)
+    return lines_response(request, exported.body, etag=exported.etag, cache=exported.cache, total=exported.total)
 
 
-def _import_mode(request: ApiRequest) -> str:
-    """Return the mode of an import: `merge` or `replace`.
+def _import_query(request: ApiRequest) -> ImportQuery:
+    """Return what an import is told beside its lines.
 
     Raises:
-        InvalidParameterError: it is another.
+        UnknownParameterError: it has a parameter that is not known.
+        InvalidParameterError: a parameter has an invalid value.
         InvalidJsonError: the body is not said to be JSON Lines.
     """
-    mode = import_mode(request)
+    query = import_query(request)
     if bodies.media_type_of(request) not in IMPORT_TYPES:
         raise InvalidJsonError("The body must be JSON Lines, with Content-Type: application/x-ndjson")
-    return mode
+    return query
 
 
 @route(
@@ -135,26 +119,36 @@ def _import_mode(request: ApiRequest) -> str:
     operation="importItems",
     summary="Put the items of an export on the list, a line each, or in place of it",
     kind="import",
-    parameters=[parameters.MODE],
-    query=_import_mode,
+    parameters=[
+        parameters.MODE,
+        parameters.CONFIRM,
+        parameters.TOTAL,
+        parameters.UNLESS_REMOVED_SINCE,
+        *parameters.CONDITIONS,
+    ],
+    query=_import_query,
     body=Body(ImportLine, media_types=IMPORT_TYPES, example=_LINES_EXAMPLE),
     answers={200: Answer(ImportedLine, content_type=JSON_LINES, example=_OUTCOMES_EXAMPLE)},
-    errors=[400, 413, 415, 422, 503],
+    errors=[400, 410, 412, 413, 415, 422, 428, 503],
 )
-async def import_(request: ApiRequest, user_id: str, mode: str) -> HTTPResponse:
+async def import_(request: ApiRequest, user_id: str, query: ImportQuery) -> HTTPResponse:
     """Put the items of an export on the user's list, or make them the list; return the outcome of each line.
 
     What a slow client holds is its own: places are for imports whose body is there.
     """
     services = request.app.ctx
     max_list_size = services.settings.max_list_size
-    write = list_import.replace if mode == "replace" else list_import.merge
     parts = bodies.parts(request, max_import_bytes(max_list_size), within=IMPORT_TIMEOUT_S)
     async with services.import_bodies.receive(parts) as body:
         if body.count(b"\n") > max_import_lines(max_list_size):
             raise PayloadTooLarge("Too many lines")
         with services.import_places.place():
-            outcomes = await _outcomes(services, write(services.writer, user_id, _lines(body)))
+            writer, lines = services.writer, _lines(body)
+            if query.mode == "replace":
+                results = list_import.replace(writer, user_id, lines, query.conditions, query.total)
+            else:
+                results = list_import.merge(writer, user_id, lines, query.conditions)
+            outcomes = await _outcomes(services, results)
     return lines_response(request, outcomes)
 
 
@@ -195,7 +189,7 @@ async def _lines(body: bytearray) -> AsyncIterator[NumberedLine]:
     latest = datetime.now(UTC) + MAX_CLOCK_SKEW
     for number, line in enumerate(BytesIO(body), start=1):
         if text := line.strip():
-            yield NumberedLine(number, parse_import_line(text, latest))
+            yield parse_import_line(number, text, latest)
         if not number % _LINES_PER_TURN:
             await asyncio.sleep(0)  # let other requests run
 

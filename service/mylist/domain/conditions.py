@@ -1,0 +1,76 @@
+"""What has to be so for a change of a list to be made, as its client says: the guard of every such request."""
+
+from dataclasses import dataclass
+
+from mylist.domain.change_feed import SyncState
+from mylist.domain.errors import ConfirmationRequiredError, PreconditionFailedError
+from mylist.domain.etags import has_star, names_etag
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """The conditions of one request that changes a list.
+
+    ETags are those of the whole list. `*` stands for what the request is about: an item that is on the list, or the
+    list, which is always there.
+
+    Attributes:
+        if_match: the `If-Match` headers as one list; None without any.
+        if_none_match: the `If-None-Match` headers as one list; None without any.
+        is_confirmed: whether the request says that it means to remove more than it names.
+        unless_removed_since: what the client knows of removals: an item that was removed later is not added again.
+    """
+
+    if_match: str | None = None
+    if_none_match: str | None = None
+    is_confirmed: bool = False
+    unless_removed_since: SyncState | None = None
+
+    @property
+    def are_of_list(self) -> bool:
+        """Whether there is a condition on what is on the list."""
+        return self.if_match is not None or self.if_none_match is not None
+
+    @property
+    def name_etags(self) -> bool:
+        """Whether there is a condition on the list's ETag, beyond `*`."""
+        return any(each is not None and each.strip() != "*" for each in (self.if_match, self.if_none_match))
+
+    @property
+    def only_if_absent(self) -> bool:
+        """Whether an item may only be added that is not on the list, and was not removed from it."""
+        return self.if_none_match is not None and has_star(self.if_none_match)
+
+    def require(self, etag: str, *, exists: bool = True) -> None:
+        """Compare the conditions with a list.
+
+        Args:
+            etag: of the list.
+            exists: whether there is what the request is about.
+
+        Raises:
+            PreconditionFailedError: the list is another.
+        """
+        if self.if_match is not None and not (
+            exists if self.if_match.strip() == "*" else names_etag(self.if_match, etag)
+        ):
+            raise PreconditionFailedError
+        if self.if_none_match is not None and (
+            (exists and has_star(self.if_none_match)) or names_etag(self.if_none_match, etag)
+        ):
+            raise PreconditionFailedError
+
+    def require_consent(self, reason: str) -> None:
+        """Make sure that a request may remove more than it names: it is confirmed, or names the list by its ETag.
+
+        Args:
+            reason: what would happen, as the error says it.
+
+        Raises:
+            ConfirmationRequiredError: it is neither.
+        """
+        if not self.is_confirmed and self.if_match is None:
+            raise ConfirmationRequiredError(reason)
+
+
+UNCONDITIONAL = Conditions()
