@@ -11,6 +11,9 @@ _MAX_WAIT_S = 10.0
 _REFUSED_AFTER_S = (0.4, 0.9)
 """A client that asks again at once, on hundreds of connections, would have the event loop do little but refuse. So its
 refusals come late, and spread."""
+_PAUSE_S = 0.005
+"""Between the end of a request of a user who has others waiting and the turn of the next: so what such a user takes of
+the processor has a bound."""
 
 
 class UserShares:
@@ -65,7 +68,13 @@ class UserShares:
             raise self._refusal
 
     def leave(self, user_id: str) -> None:
-        """Let the user's request that has waited for longest take the place of one that has ended."""
+        """Let the user's request that has waited for longest take the place of one that has ended, after a pause."""
+        if user_id in self._waiting:
+            asyncio.get_running_loop().call_later(_PAUSE_S, self._pass_on, user_id)
+        else:
+            self._pass_on(user_id)
+
+    def _pass_on(self, user_id: str) -> None:
         if user_id in self._waiting:
             self._waiting[user_id].popleft().set_result(None)
             self._forget_empty(user_id)

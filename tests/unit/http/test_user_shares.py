@@ -14,6 +14,7 @@ pytestmark = pytest.mark.usefixtures("quick")
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mylist.http.user_shares._REFUSED_AFTER_S", (0.05, 0.05))
     monkeypatch.setattr("mylist.http.user_shares._MAX_WAIT_S", 0.2)
+    monkeypatch.setattr("mylist.http.user_shares._PAUSE_S", 0)
 
 
 def shares(*, share: int = 5, at_once: int = 2) -> UserShares:
@@ -55,6 +56,21 @@ async def test_more_than_the_share_are_refused_and_late() -> None:
         await refused
 
 
+async def test_one_who_has_others_waiting_is_served_at_a_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mylist.http.user_shares._PAUSE_S", 0.05)
+    some = shares()
+    for _ in range(2):
+        await some.enter("eve")
+    (first,) = await entering(some, "eve", 1)
+
+    some.leave("eve")
+    await asyncio.sleep(0.02)
+    assert not first.done()
+    await first
+    some.leave("eve")  # nobody waits now
+    assert some.held == {"eve": 1}
+
+
 async def test_users_do_not_wait_for_each_other() -> None:
     some = shares()
     for _ in range(2):
@@ -86,6 +102,8 @@ async def test_nothing_is_kept_of_those_who_left() -> None:
     given_up.cancel()
     await asyncio.wait({given_up})
     some.leave("eve")
+    for _ in range(2):
+        await asyncio.sleep(0)
     late.cancel()  # its turn has come, and it has not been told yet
     await patient
     assert late.cancelled()
