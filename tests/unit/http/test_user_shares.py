@@ -56,14 +56,31 @@ async def test_more_than_the_share_are_refused_and_late() -> None:
         await refused
 
 
-async def test_one_who_has_others_waiting_is_served_at_a_pace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mylist.http.user_shares._PAUSE_S", 0.05)
+async def test_one_who_is_alone_is_served_without_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mylist.http.user_shares._PAUSE_S", 60)
     some = shares()
     for _ in range(2):
         await some.enter("eve")
     (first,) = await entering(some, "eve", 1)
 
     some.leave("eve")
+    await first
+    assert some.held == {"eve": 2}
+
+
+async def test_one_who_has_others_waiting_is_served_at_a_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mylist.http.user_shares._PAUSE_S", 0.05)
+    some = shares()
+    for _ in range(2):
+        await some.enter("eve")
+    (earlier,) = await entering(some, "eve", 1)
+    await some.enter("adam")
+    some.leave("eve")
+    some.leave("adam")
+    await earlier
+    (first,) = await entering(some, "eve", 1)
+
+    some.leave("eve")  # another user was there a moment ago
     await asyncio.sleep(0.02)
     assert not first.done()
     await first
@@ -102,8 +119,6 @@ async def test_nothing_is_kept_of_those_who_left() -> None:
     given_up.cancel()
     await asyncio.wait({given_up})
     some.leave("eve")
-    for _ in range(2):
-        await asyncio.sleep(0)
     late.cancel()  # its turn has come, and it has not been told yet
     await patient
     assert late.cancelled()
