@@ -10,6 +10,7 @@ from mylist.domain.batch import MergeOutcome
 from mylist.domain.conditions import UNCONDITIONAL, Conditions
 from mylist.domain.content import ContentId
 from mylist.domain.errors import (
+    ConfirmationRequiredError,
     InvalidLineError,
     ListFullError,
     NoItemError,
@@ -95,7 +96,7 @@ async def replace(
     """Make a list what the lines say: put their items on it with their dates, then remove what else was on it before.
 
     What the lines name by its id stays, also where they name it wrongly; and so do items that are added in the
-    meantime.
+    meantime. Run it in `ListWriter.alone`: each of two replacements would remove what the other keeps.
 
     Args:
         writer: changes the list.
@@ -127,8 +128,8 @@ async def replace(
     if len(before.keys() | named.keys()) > max(2 * max_items, len(before)):
         raise ListFullError(max_items)
     unnamed = [each for content_id, each in before.items() if content_id not in named]
-    if unnamed and not await _has_usable(writer, parts, before):
-        conditions.require_consent(
+    if unnamed and not conditions.name_list and not await _has_usable(writer, user_id, parts, before, conditions):
+        raise ConfirmationRequiredError(
             f"No line is on the list or could be put there, and {len(unnamed)} of {len(before)} items would be removed"
         )
     for part in parts:
@@ -170,11 +171,15 @@ def _dated_items(part: Iterable[NumberedLine]) -> Iterator[Item]:
 
 
 async def _has_usable(
-    writer: ListWriter, parts: Iterable[list[NumberedLine]], before: Mapping[ContentId, Item]
+    writer: ListWriter,
+    user_id: str,
+    parts: Iterable[list[NumberedLine]],
+    before: Mapping[ContentId, Item],
+    conditions: Conditions,
 ) -> bool:
     """Return whether some line names what is on the list, or could be put there."""
     items = [line.item for part in parts for line in part if isinstance(line.item, Item)]
-    return any(_is_named_rightly(each, before) for each in items) or await writer.has_title(items)
+    return any(_is_named_rightly(each, before) for each in items) or await writer.could_add(user_id, items, conditions)
 
 
 def _is_named_rightly(item: Item, before: Mapping[ContentId, Item]) -> bool:

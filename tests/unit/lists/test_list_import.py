@@ -215,6 +215,8 @@ class TestReplacing:
                 await all_of(world.replace(lines, conditions))
         with pytest.raises(ConfirmationRequiredError):
             await all_of(world.replace(lines, Conditions(if_none_match='"other"')))
+        with pytest.raises(ConfirmationRequiredError):
+            await all_of(world.replace(lines, Conditions(if_match="*")))
         assert world.numbers == [1, 2]
         assert world.writes == []
 
