@@ -175,7 +175,7 @@ def unsigned(header: dict[str, Any], claims: dict[str, Any], signature: bytes = 
     return ".".join(base64.urlsafe_b64encode(each).rstrip(b"=").decode() for each in parts)
 
 
-NO_USER = "The token names no user, or one that cannot be: the claim 'sub' must be a user id"
+NO_USER = "The token names no valid user: the claim 'sub' must be a user id"
 OTHER_ISSUER = (
     f"The token is from another issuer: the claim iss is '{ISSUER[:-1]}', expected '{ISSUER}'; "
     "they differ by a trailing slash"
