@@ -128,7 +128,7 @@ class Settings:
     )
     mongodb_pool_size: Annotated[
         int,
-        "Maximum of connections to MongoDB and of concurrent operations; more wait for half a second, then get 503.",
+        "Maximum of connections to MongoDB and of concurrent operations; more wait for up to a second, then get 503.",
         Meta(ge=1, le=1000),
     ] = 100
 

@@ -1,14 +1,14 @@
-"""A limit on concurrent operations of MongoDB: operations above it wait in order, half a second at most."""
+"""A limit on concurrent operations of MongoDB: operations above it wait in order, a second at most."""
 
 import asyncio
 from collections import deque
 
 from mylist.domain.errors import DatabaseBusyError
 
-MAX_WAIT_S = 0.5
+MAX_WAIT_S = 1.0
 """How long an operation waits for its turn."""
-_MAX_STANDSTILL_S = 0.05
-"""An operation gives up when no other has ended for so long."""
+_MAX_STANDSTILL_S = 0.25
+"""An operation gives up when no other has ended for so long; a busy event loop may notice one that late."""
 _WAITING_PER_RUNNING = 2
 """Maximum of waiting operations, per one that may run."""
 
