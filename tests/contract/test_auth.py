@@ -116,7 +116,7 @@ class TestUser:
         service = serve(AUTH_MODE="jwt", JWT_SECRET=SECRET, JWT_USER_CLAIM="https://login.example/user")
         with connect(service) as client:
             assert owner(client, token(SECRET, "HS256", **{"https://login.example/user": "x", "aud": "any"})) == "x"
-            assert "names no user" in refusal(ask(client, token(SECRET, "HS256")))
+            assert "names no valid user" in refusal(ask(client, token(SECRET, "HS256")))
 
     def test_may_be_a_whole_number(self, client: httpx.Client) -> None:
         assert owner(client, raw_token(CLAIMS | {"sub": 4711})) == "4711"
