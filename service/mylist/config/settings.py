@@ -288,7 +288,7 @@ class Settings:
         if self.auth_mode != "jwt" and keys:
             raise InvalidSettingError(f"{keys[0]} is set; AUTH_MODE is {self.auth_mode}, it has to be jwt")
         if self.cors_credentials and self.cors_origins == ANY_ORIGIN:
-            raise InvalidSettingError("CORS_CREDENTIALS is true; CORS_ORIGINS is *, it has to name origins then")
+            raise InvalidSettingError("CORS_CREDENTIALS is true; CORS_ORIGINS is *, it must name origins then")
         kind = parse_redis_url(self.redis_url).form if self.redis_url else RedisKind.SERVER
         if self.redis_timeout > max_redis_timeout(kind):
             raise InvalidSettingError(
