@@ -42,7 +42,7 @@ from mylist.telemetry.state_gauges import State
 App = Sanic[Config, Services]
 
 _KEEP_ALIVE_MARGIN_S = 1
-_USER_REQUESTS_AT_ONCE = 8
+_USER_REQUESTS_AT_ONCE = 16
 """What these cost is what others wait for when one user sends as much as it can."""
 _IMPORTS_AT_ONCE = 2
 """Imports that use the stores at the same time, each with one or two connections to MongoDB."""

@@ -321,6 +321,7 @@ class TestImport:
     def test_says_in_plain_words_what_a_date_is(self, user: User, given: object) -> None:
         [error] = errors(import_(user, json.dumps(ITEM | {"addedAt": given}).encode()))
         assert error == (
-            "addedAt must be a date, as in 2024-01-20, or a date with time and zone, as in 2024-01-20T10:30:00Z"
+            "No line is an item: line 1: addedAt must be a date, as in 2024-01-20, or a date with time and zone, "
+            "as in 2024-01-20T10:30:00Z"
         )
         assert user.contents() == []

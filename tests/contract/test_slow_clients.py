@@ -46,6 +46,7 @@ IMPORT = (
     b"POST /api/mylist/import HTTP/1.1\r\nHost: x\r\nuser-id: slow\r\nContent-Type: application/x-ndjson\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n"
 )
+LINE = b'{"contentId": "ffffffffffffffffffffff01", "contentType": "movie"}'
 HUNDRED_LINES = b"c8\r\n" + b"{\n" * 100 + b"\r\n"
 TOO_SLOW = {"code": "REQUEST_TIMEOUT", "error": "The request did not arrive in time"}
 NOT_FOUND = b"POST /nowhere HTTP/1.1\r\nHost: x\r\n"
@@ -233,7 +234,7 @@ def test_imports_that_wait_for_their_clients_keep_no_others_out(serve: Serve, na
         wait_until(lambda: imports_seen(service) >= 55, within=PATIENCE)
 
         for _ in range(5):
-            assert quick.post("/api/mylist/import", headers=headers).status_code == 200
+            assert quick.post("/api/mylist/import", headers=headers, content=LINE).status_code == 200
             assert quick.get("/api/mylist/stats", headers=headers).status_code == 200
 
 
@@ -245,9 +246,8 @@ def test_one_user_has_two_imports_under_way_and_no_more(serve: Serve) -> None:
             slow.sendall(import_head("slow", b"Transfer-Encoding: chunked") + HUNDRED_LINES)
 
         def third() -> httpx.Response:
-            return client.post(
-                "/api/mylist/import", headers={"user-id": "slow", "content-type": "application/x-ndjson"}
-            )
+            headers = {"user-id": "slow", "content-type": "application/x-ndjson"}
+            return client.post("/api/mylist/import", headers=headers, content=LINE)
 
         wait_until(lambda: third().status_code == 429, within=PATIENCE)
         answer = third()
@@ -261,7 +261,7 @@ def test_one_user_has_two_imports_under_way_and_no_more(serve: Serve) -> None:
     wait_until(lambda: Metrics(service).value("mylist_in_use", resource="import_bytes") == 0, within=PATIENCE)
     with connect(service) as client:
         headers = {"user-id": "slow", "content-type": "application/x-ndjson"}
-        assert client.post("/api/mylist/import", headers=headers).status_code == 200
+        assert client.post("/api/mylist/import", headers=headers, content=LINE).status_code == 200
 
 
 @pytest.mark.parametrize(

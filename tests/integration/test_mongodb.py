@@ -318,8 +318,8 @@ async def test_finding_some_items_takes_as_long_in_a_long_list(lists: ListStore,
     asked = [item(number).content_id for number in range(50)]
 
     async def fill(user: str, size: int) -> None:
-        for start in range(0, size, 500):
-            await lists.insert_many(user, [item(number) for number in range(start, min(start + 500, size))])
+        for start in range(0, size, 100):
+            await lists.insert_many(user, [item(number) for number in range(start, start + 100)])
 
     async def duration(user: str) -> float:
         began = time.perf_counter()

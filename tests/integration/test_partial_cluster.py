@@ -15,8 +15,8 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from devtools.redis_groups import ClusterNode
 from devtools.waiting import eventually, wait_until
 from mylist.cache.clients import connect
-from mylist.cache.commands import CacheCommands
-from mylist.cache.health import RedisHealth, RedisState
+from mylist.cache.commands import CacheCommands, SomePrimariesAwayError
+from mylist.cache.health import RedisState
 from mylist.config.redis_timing import DOWN_AFTER_S, GRACE_S, HEARTBEAT_INTERVAL_S
 from mylist.config.settings import Settings
 from mylist.devserver.embedded_servers import running
@@ -237,28 +237,34 @@ async def test_the_slots_of_a_primary_are_trusted_no_sooner_at_another(
     assert await hit(cache, moving)
 
 
-async def test_one_that_is_frozen_delays_nobody(primaries: Primaries) -> None:
-    """By the clock: who does not answer costs the others no heartbeat."""
-    settings = Settings.load({"REDIS_URL": primaries.url})
-    commands = CacheCommands(connect(settings))
-    health = RedisHealth(commands, forget_after=330)
-    beating = asyncio.create_task(health.heartbeats())
-    key = f"mylist:{{{primaries.user_of(1)}}}"
+async def test_no_heartbeat_waits_for_a_primary_that_was_silent(primaries: Primaries) -> None:
+    """What is known of the others would be too old by the time that it is given up."""
+    timeout = 5.0
+    commands = CacheCommands(connect(replace(Settings.load({"REDIS_URL": primaries.url}), redis_timeout=timeout)))
+    loop = asyncio.get_running_loop()
 
-    async def trusted() -> bool:
-        return health.is_trusted
+    async def away() -> list[str]:
+        try:
+            await commands.ping()
+        except SomePrimariesAwayError as error:
+            return [str(failure) for failure in error.failures.values()]
+        return []
 
     try:
-        await eventually(trusted, within=30)
+        await commands.ping()
         primaries.fronts[0].is_frozen = True
-        looks = []
-        for _ in range(300):
-            await asyncio.sleep(0.01)
-            looks.append(health.is_trusted or health.trusts(key))
-        assert health.state is RedisState.DOWN
-        assert looks.count(True) > 0.9 * len(looks)
+        assert len(await away()) == 1
+        began = loop.time()
+        for _ in range(5):
+            assert await away() == [f"127.0.0.1:{primaries.fronts[0].port} does not answer"]
+        assert loop.time() - began < timeout
+
+        primaries.fronts[0].is_frozen = False
+        said = []
+        while reasons := await away():
+            said += reasons
+            await asyncio.sleep(0.05)
+        assert said[-1].endswith("answers too late"), "an answer to an earlier heartbeat says nothing of now"
     finally:
         primaries.fronts[0].is_frozen = False
-        beating.cancel()
-        await asyncio.wait([beating])
         await commands.close()

@@ -1,6 +1,7 @@
 """What one user may have under way at once, so that one client is not everybody."""
 
 import asyncio
+import math
 import random
 from collections import deque
 
@@ -11,6 +12,11 @@ _MAX_WAIT_S = 10.0
 _REFUSED_AFTER_S = (0.4, 0.9)
 """A client that asks again at once, on hundreds of connections, would have the event loop do little but refuse. So its
 refusals come late, and spread."""
+_PAUSE_S = 0.005
+"""Between the end of a request of a user who has others waiting and the turn of the next: so what such a user takes of
+the processor has a bound. There is none while nobody else is about."""
+_OTHERS_STAY_S = 1.0
+"""For so long after a request of another user was under way, other users count as being about."""
 
 
 class UserShares:
@@ -25,13 +31,14 @@ class UserShares:
         held: how many are served, by user; without those who have none.
     """
 
-    __slots__ = ("_refusal", "_waiting", "at_once", "held", "share")
+    __slots__ = ("_others_seen_at", "_refusal", "_waiting", "at_once", "held", "share")
 
     def __init__(self, *, share: int, at_once: int, refusal: type[TooManyRequestsError]) -> None:
         self.share = share
         self.at_once = at_once
         self.held: dict[str, int] = {}
         self._refusal = refusal
+        self._others_seen_at = -math.inf
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     async def enter(self, user_id: str) -> None:
@@ -65,7 +72,19 @@ class UserShares:
             raise self._refusal
 
     def leave(self, user_id: str) -> None:
-        """Let the user's request that has waited for longest take the place of one that has ended."""
+        """Let the user's request that has waited for longest take the place of one that has ended.
+
+        It begins after a pause if other users are about.
+        """
+        loop = asyncio.get_running_loop()
+        if len(self.held) > 1:
+            self._others_seen_at = loop.time()
+        if user_id in self._waiting and loop.time() - self._others_seen_at < _OTHERS_STAY_S:
+            loop.call_later(_PAUSE_S, self._pass_on, user_id)
+        else:
+            self._pass_on(user_id)
+
+    def _pass_on(self, user_id: str) -> None:
         if user_id in self._waiting:
             self._waiting[user_id].popleft().set_result(None)
             self._forget_empty(user_id)

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.usefixtures("quick")
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mylist.http.user_shares._REFUSED_AFTER_S", (0.05, 0.05))
     monkeypatch.setattr("mylist.http.user_shares._MAX_WAIT_S", 0.2)
+    monkeypatch.setattr("mylist.http.user_shares._PAUSE_S", 0)
 
 
 def shares(*, share: int = 5, at_once: int = 2) -> UserShares:
@@ -53,6 +54,38 @@ async def test_more_than_the_share_are_refused_and_late() -> None:
     assert not refused.done()
     with pytest.raises(TooManyRequestsError):
         await refused
+
+
+async def test_one_who_is_alone_is_served_without_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mylist.http.user_shares._PAUSE_S", 60)
+    some = shares()
+    for _ in range(2):
+        await some.enter("eve")
+    (first,) = await entering(some, "eve", 1)
+
+    some.leave("eve")
+    await first
+    assert some.held == {"eve": 2}
+
+
+async def test_one_who_has_others_waiting_is_served_at_a_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mylist.http.user_shares._PAUSE_S", 0.05)
+    some = shares()
+    for _ in range(2):
+        await some.enter("eve")
+    (earlier,) = await entering(some, "eve", 1)
+    await some.enter("adam")
+    some.leave("eve")
+    some.leave("adam")
+    await earlier
+    (first,) = await entering(some, "eve", 1)
+
+    some.leave("eve")  # another user was there a moment ago
+    await asyncio.sleep(0.02)
+    assert not first.done()
+    await first
+    some.leave("eve")  # nobody waits now
+    assert some.held == {"eve": 1}
 
 
 async def test_users_do_not_wait_for_each_other() -> None:
