@@ -5,10 +5,10 @@ from collections import deque
 
 from mylist.domain.errors import DatabaseBusyError
 
-MAX_WAIT_S = 0.5
+MAX_WAIT_S = 1.0
 """An operation waits for its turn for so long."""
-_MAX_STANDSTILL_S = 0.05
-"""It does not wait on while no operation ends for so long."""
+_MAX_STANDSTILL_S = 0.25
+"""It does not wait on while no operation ends for so long: longer than a busy event loop may take to notice one."""
 _WAITING_PER_RUNNING = 2
 
 
