@@ -9,14 +9,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
-from bson import Binary, Int64, ObjectId
+from bson import Binary, Int64
 from pymongo import MongoClient
 
 from devtools.ports import free_port
@@ -30,7 +29,6 @@ from mylist.devserver.embedded_servers import (
     ValkeyServer,
     running,
 )
-from mylist.mongodb.database import DEFAULT_DATABASE
 from mylist.seeding.sample import MATRIX_ID, USER_ID
 from tests.conftest import PATIENT
 from tests.identity_provider import RSA_KEY, SECRET, pem
@@ -193,26 +191,6 @@ def test_with_a_key_of_others_it_says_whose_token_it_takes(dev: Start) -> None:
 
     assert "# A token of your identity provider, which says whose list it is\ntoken=...\n" in printed
     assert '/stats -H "Authorization: Bearer $token"' in printed
-
-
-@pytest.mark.extended
-def test_a_full_list_is_exported_and_cleared(dev: Start) -> None:
-    run = dev(MONGODB_TIMEOUT="").wait_until_ready()  # as it is unless somebody sets it
-    items, ids = "/api/mylist/items", [f"{number:024x}" for number in range(5000)]
-    headers, began = {"user-id": "full"}, datetime(2024, 1, 1, tzinfo=UTC)
-    [uri] = set(re.findall(r"MONGODB_URI=(\S+)", run.output))
-    with MongoClient[dict[str, Any]](uri) as client:
-        database = client[DEFAULT_DATABASE]
-        database["movies"].insert_many({"_id": ObjectId(each), "title": each} for each in ids)
-        database["mylist"].insert_many(
-            {"userId": "full", "contentId": each, "contentType": "movie", "addedAt": began + timedelta(minutes=number)}
-            for number, each in enumerate(ids)
-        )
-    exported = run.http.get("/api/mylist/export", headers=headers).content
-    assert exported.count(b"\n") == 5000
-
-    cleared = run.http.delete(items, params={"confirm": "true"}, headers=headers)
-    assert (cleared.status_code, cleared.json()["data"]["removed"]) == (200, 5000)
 
 
 def answer(arguments: list[str]) -> int:
