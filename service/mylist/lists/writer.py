@@ -34,10 +34,11 @@ from mylist.telemetry.metrics import MUTATIONS
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-# An add competes with other clients that remove the same item: how often to try, and the pause in between.
+# `put` competes with other clients that remove the same item: how often it tries, and the pause in between.
 _PUT_ATTEMPTS = 3
 _PUT_PAUSE_S = 0.05
 _LONG_AGO_MS = 0
+"""Every removal is later: none counts as known to the client."""
 
 
 def _mutation(
@@ -82,7 +83,7 @@ class ListWriter:
         store: the lists.
         cache: the cached lists.
         catalogue: the movies and shows.
-        max_items: most items on a list; concurrent adds may exceed it by a few.
+        max_items: maximum of items on a list; concurrent adds may exceed it by a few.
     """
 
     def __init__(self, store: ListStore, cache: ListCache, catalogue: Catalogue, *, max_items: int) -> None:
@@ -227,7 +228,7 @@ class ListWriter:
             deleted = {each.content_id for each in to_delete}
             remaining = {each.content_id for each in existing} - deleted
             new = [(each, kind) for each, kind in wanted.items() if each not in remaining]
-            # Counted down, so that what is added next stands above them.
+            # Counted down from now, so that the next item that is added stands above them.
             to_insert = [Item(now_ms() - place, *each) for place, each in enumerate(new)]
             await self._require_room(user_id, cached_items, to_insert=len(to_insert), to_delete=len(to_delete))
             if to_delete:
@@ -270,8 +271,8 @@ class ListWriter:
             user_id: whose list.
             items: the items; the first of several with one content id counts.
             capped: whether the list must not exceed the size that a list may have.
-            redated: the ids of those that get their `added_at` also if they are on the list.
-            conditions: of which only `unless_removed_since` counts here.
+            redated: the ids of the items that get their `added_at` also if they are on the list.
+            conditions: only `unless_removed_since` and `If-None-Match: *` count here.
 
         Raises:
             SyncTokenExpiredError: removals that the client does not know of have been forgotten; nothing was changed.
@@ -312,7 +313,7 @@ class ListWriter:
     async def snapshot(self, user_id: str, conditions: Conditions = UNCONDITIONAL) -> list[Item]:
         """Return what is on a list by the store, newest first, if the conditions are true of it.
 
-        What is to be removed must not be missing from a cached list.
+        A cached list would not do: it may lack an item that is to be removed.
         """
         items = await self._store.load(user_id)
         if conditions.are_of_list:
@@ -322,10 +323,13 @@ class ListWriter:
     async def _require(
         self, user_id: str, content_id: ContentId | None, conditions: Conditions
     ) -> Sequence[Item] | None:
-        """Compare conditions that are about an item with the list; return what was looked at, None without conditions.
+        """Compare the conditions of a request about an item with the list.
+
+        Return the items that were compared: the whole list if a condition has an ETag, else the item if it is on the
+        list; None without conditions.
 
         Raises:
-            PreconditionFailedError: they are false.
+            PreconditionFailedError: a condition is false.
         """
         if not conditions.are_of_list:
             return None
@@ -345,7 +349,7 @@ class ListWriter:
     async def _known_removals(
         self, user_id: str, content_ids: Iterable[ContentId], conditions: Conditions
     ) -> dict[ContentId, int]:
-        """Return for each id when it was last removed as far as the client knows; empty where that does not matter.
+        """Return for each id the time of the last removal that the client knows; empty without such a condition.
 
         Raises:
             SyncTokenExpiredError: removals that the client does not know of have been forgotten.
@@ -365,7 +369,10 @@ class ListWriter:
         return known
 
     async def _redate(self, user_id: str, items: Sequence[Item]) -> set[ContentId]:
-        """Give items their dates; return the ids of those that have them now. Another client may have removed some."""
+        """Give items on a list their dates; return the ids of those that have them now.
+
+        Another client may have removed some meanwhile.
+        """
         content_ids = {each.content_id for each in items}
         if not items or await self._store.redate_many(user_id, items) == len(items):
             return content_ids
@@ -377,7 +384,7 @@ class ListWriter:
         return content_ids - {each.content_id for each in await self._store.find_many(user_id, content_ids)}
 
     async def _remove_seen(self, user_id: str, items: Collection[Item]) -> int:
-        """Remove items that were seen; what was added since is spared, also if it has the id of one of them."""
+        """Remove items as they were seen; an item that was added since stays, also if it has the id of one of them."""
         async with self._changing(user_id):
             return await self._store.delete_seen(user_id, items)
 
