@@ -423,7 +423,7 @@ class PartlyAppliedError(OutcomeUnknownError):
 
     code = "PARTLY_APPLIED"
 
-    def __init__(self, what: str = "the removals took effect, the additions may or may not") -> None:
+    def __init__(self, what: str) -> None:
         super().__init__(what)
 
 

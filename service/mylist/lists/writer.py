@@ -1,8 +1,8 @@
 """Changing a list. Every change takes the same way: fence the cached list, write to the store, lift the fence."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -229,17 +229,15 @@ class ListWriter:
             remaining = {each.content_id for each in existing} - deleted
             new = [(each, kind) for each, kind in wanted.items() if each not in remaining]
             # Counted down from now, so that the next item that is added stands above them.
-            to_insert = [Item(now_ms() - place, *each) for place, each in enumerate(new)]
+            now = now_ms()
+            to_insert = [Item(now - place, *each) for place, each in enumerate(new)]
             await self._require_room(user_id, cached_items, to_insert=len(to_insert), to_delete=len(to_delete))
             if to_delete:
                 await self._delete(user_id, to_delete, only_as_seen=seen is not None)
-            try:
+            with _partly_applied("the removals took effect, the additions may or may not", when=bool(to_delete)):
                 duplicates = await self._store.insert_many(user_id, to_insert, known_removals) if to_insert else set()
-            except UnavailableError as error:
-                if to_delete:
-                    raise PartlyAppliedError from error
-                raise
-            removed_since = await self._not_on_list(user_id, duplicates & known_removals.keys())
+            with _partly_applied("all of it that could be done took effect", when=True):
+                removed_since = await self._not_on_list(user_id, duplicates & known_removals.keys())
         inserted = {item.content_id for item in to_insert} - duplicates
         return batch_result(batch, set(wanted), inserted, deleted, removed_since)
 
@@ -276,6 +274,7 @@ class ListWriter:
 
         Raises:
             SyncTokenExpiredError: removals that the client does not know of have been forgotten; nothing was changed.
+            PartlyAppliedError: dates were changed; the store did not answer the additions.
             OutcomeUnknownError: the store did not answer; any of them may have been added.
         """
         known = await self._catalogue.existing({content_key(each.content_id, each.content_type) for each in items})
@@ -288,16 +287,16 @@ class ListWriter:
         known_removals = await self._known_removals(user_id, wanted, conditions)
         async with self._changing(user_id) as cached_items:
             existing = {each.content_id: each for each in await self._store.find_many(user_id, wanted)}
-            dated = await self._redate(
-                user_id,
-                [wanted[each] for each in redated if _has_another_date(wanted.get(each), existing.get(each))],
-            )
+            to_redate = [wanted[each] for each in redated if _has_another_date(wanted.get(each), existing.get(each))]
+            dated = await self._redate(user_id, to_redate)
             to_insert = [item for item in wanted.values() if item.content_id not in existing]
-            if capped and to_insert:
-                total = await self._count(user_id, cached_items, limit=self.max_items)
-                to_insert = to_insert[: max(self.max_items - total, 0)]
-            duplicates = await self._store.insert_many(user_id, to_insert, known_removals) if to_insert else set()
-            removed_since = await self._not_on_list(user_id, duplicates & known_removals.keys())
+            with _partly_applied("the dates took effect, the additions may or may not", when=bool(to_redate)):
+                if capped and to_insert:
+                    total = await self._count(user_id, cached_items, limit=self.max_items)
+                    to_insert = to_insert[: max(self.max_items - total, 0)]
+                duplicates = await self._store.insert_many(user_id, to_insert, known_removals) if to_insert else set()
+            with _partly_applied("all of it that could be done took effect", when=True):
+                removed_since = await self._not_on_list(user_id, duplicates & known_removals.keys())
         return Merge(
             known,
             existing=existing.keys() | duplicates,
@@ -376,7 +375,8 @@ class ListWriter:
         content_ids = {each.content_id for each in items}
         if not items or await self._store.redate_many(user_id, items) == len(items):
             return content_ids
-        return {each.content_id for each in await self._store.find_many(user_id, content_ids) if each in items}
+        with _partly_applied("the dates took effect, the additions did not", when=True):
+            return {each.content_id for each in await self._store.find_many(user_id, content_ids) if each in items}
 
     async def _not_on_list(self, user_id: str, content_ids: set[ContentId]) -> set[ContentId]:
         if not content_ids:
@@ -420,3 +420,18 @@ def _has_another_date(wanted: Item | None, existing: Item | None) -> bool:
     if wanted is None or existing is None or wanted.content_type != existing.content_type:
         return False
     return wanted.added_at != existing.added_at
+
+
+@contextmanager
+def _partly_applied(what: str, *, when: bool) -> Iterator[None]:
+    """Turn a failure of the store into one that says what took effect before it: `when` something did.
+
+    Raises:
+        PartlyAppliedError: the store failed within the block.
+    """
+    try:
+        yield
+    except UnavailableError as error:
+        if when:
+            raise PartlyAppliedError(what) from error
+        raise
