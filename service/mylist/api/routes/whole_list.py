@@ -72,7 +72,7 @@ _encode_lines = msgspec.json.Encoder().encode_lines
     errors=[400, 412, 428, 503],
 )
 async def clear(request: ApiRequest, user_id: str, conditions: Conditions) -> HTTPResponse:
-    """Remove everything from the user's list: what is on it, or with conditions what was compared with them."""
+    """Remove everything from the user's list; with conditions, only the items that were compared."""
     removed = await request.app.ctx.writer.clear(user_id, conditions=conditions)
     answer = ClearResponse(success=True, message="Your list was cleared", data=ClearData(removed))
     return json_response(request, _encode(answer))
@@ -101,12 +101,12 @@ async def export(request: ApiRequest, user_id: str) -> HTTPResponse:
 
 
 def _import_query(request: ApiRequest) -> ImportQuery:
-    """Return what an import is told beside its lines.
+    """Return the parameters and conditions of an import.
 
     Raises:
         UnknownParameterError: it has a parameter that is not known.
         InvalidParameterError: a parameter has an invalid value.
-        InvalidJsonError: the body is not said to be JSON Lines.
+        InvalidJsonError: the body is not JSON Lines by its media type.
     """
     query = import_query(request)
     if bodies.media_type_of(request) not in IMPORT_TYPES:
@@ -135,7 +135,7 @@ def _import_query(request: ApiRequest) -> ImportQuery:
 async def import_(request: ApiRequest, user_id: str, query: ImportQuery) -> HTTPResponse:
     """Put the items of an export on the user's list, or make them the list; return the outcome of each line.
 
-    What a slow client holds is its own: places are for imports whose body is there.
+    An import takes a place when its body is there, so a slow client holds only its user's share.
     """
     services = request.app.ctx
     max_list_size = services.settings.max_list_size
@@ -178,7 +178,7 @@ async def _outcomes(services: Services, results: AsyncIterator[list[LineResult]]
     try:
         while True:
             await services.import_turns.acquire()
-            # When its client goes away, what has begun ends, and others wait for that.
+            # If the client goes away, the turn goes on to its end, and the next one waits for that.
             began = time.monotonic()
             step = services.writer.start(next_results())
             try:
@@ -190,7 +190,7 @@ async def _outcomes(services: Services, results: AsyncIterator[list[LineResult]]
                 return parts
             parts.append(_encode_lines([_imported_line(result) for result in part]))
             lines = part[-1].number or lines
-            # As much time is for others as for this, also where lines are invalid and wait for nothing.
+            # Others get as much time as this turn took, also where all lines are invalid and wait for nothing.
             await asyncio.sleep(min(time.monotonic() - began, _MAX_PAUSE_S))
     except UnavailableError as error:
         if not lines:
