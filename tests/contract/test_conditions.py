@@ -1,8 +1,9 @@
 """Conditions of changes: `If-Match`, `If-None-Match` and `unlessRemovedSince` on every route that changes a list."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -205,6 +206,11 @@ class TestUnlessRemovedSince:
         assert ['"removed_since"' in each for each in imported.text.splitlines()] == [True, False]
         assert set(filled.contents()) == {MATRIX_ID, MOVIE_IDS[5], *MOVIE_IDS[1:3]}
 
+    @pytest.mark.parametrize("value", ["9999-12-31T23:59:59-23:59", "2999-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+    def test_in_the_future_is_400(self, filled: User, value: str) -> None:
+        for content_id in (LISTED, MATRIX_ID):
+            assert told(put(filled, content_id, f"?unlessRemovedSince={value}")) == (400, "INVALID_PARAMETER")
+
     @pytest.mark.parametrize("value", ["", "yesterday", "2024-01-01T00:00:00", "TOKENTOKENTOKEN", "1700000000"])
     def test_of_another_form_is_400(self, filled: User, value: str) -> None:
         assert told(put(filled, LISTED, f"?unlessRemovedSince={value}")) == (400, "INVALID_PARAMETER")
@@ -217,6 +223,62 @@ class TestUnlessRemovedSince:
         answer = put(filled, MATRIX_ID, "?unlessRemovedSince=2020-01-01T00:00:00Z")
         assert told(answer) == (410, "SYNC_TOKEN_EXPIRED")
         assert MATRIX_ID not in filled.contents()
+
+
+class TestTwoClients:
+    """Two clients that send the same ETag at the same moment."""
+
+    HALVES: ClassVar[tuple[str, str]] = (
+        "".join(f'{{"contentId":"{each}","contentType":"movie"}}\n' for each in MOVIE_IDS[:2]),
+        f'{{"contentId":"{MOVIE_IDS[2]}","contentType":"movie"}}\n',
+    )
+    BOTH: ClassVar[dict[str, Callable[[User, int, dict[str, str]], httpx.Response]]] = {
+        "clear": lambda user, _, headers: user.client.delete("/api/mylist/items", headers=headers),
+        "discard": lambda user, which, headers: user.client.delete(
+            f"/api/mylist/items/{MOVIE_IDS[which]}", headers=headers
+        ),
+        "batch": lambda user, which, headers: user.client.post(
+            "/api/mylist/batch", json={"remove": [MOVIE_IDS[which]]}, headers=headers
+        ),
+        "put": lambda user, which, headers: user.client.put(
+            f"/api/mylist/items/{(MATRIX_ID, MOVIE_IDS[4])[which]}", json={"contentType": "movie"}, headers=headers
+        ),
+        "merge": lambda user, which, headers: user.client.post(
+            "/api/mylist/import",
+            content=LINE.replace(MATRIX_ID, (MATRIX_ID, MOVIE_IDS[4])[which]),
+            headers=headers | LINES,
+        ),
+        "replace": lambda user, which, headers: user.client.post(
+            "/api/mylist/import?mode=replace", content=TestTwoClients.HALVES[which], headers=headers | LINES
+        ),
+    }
+
+    @pytest.mark.parametrize("change", BOTH.values(), ids=list(BOTH))
+    def test_one_wins(self, user: User, change: Callable[[User, int, dict[str, str]], httpx.Response]) -> None:
+        with ThreadPoolExecutor(2) as pool:
+            for _ in range(5):
+                for content_id in MOVIE_IDS[:3]:
+                    put(user, content_id)
+                for content_id in (MATRIX_ID, MOVIE_IDS[4]):
+                    user.remove(content_id)
+                headers = user.headers | {"if-match": etag_of(user)}
+                answers = list(pool.map(change, [user] * 2, range(2), [headers] * 2))
+
+                assert sorted(each.is_success for each in answers) == [False, True]
+                assert {told(each) for each in answers if not each.is_success} == {(412, "PRECONDITION_FAILED")}
+
+    def test_that_replace_without_a_condition_do_not_empty_the_list(self, user: User) -> None:
+        def replace(half: str) -> httpx.Response:
+            url = "/api/mylist/import?mode=replace"
+            return user.client.post(url, content=half, headers=user.headers | LINES)
+
+        with ThreadPoolExecutor(2) as pool:
+            for _ in range(5):
+                for content_id in MOVIE_IDS[:3]:
+                    put(user, content_id)
+                assert [each.status_code for each in pool.map(replace, self.HALVES)] == [200, 200]
+
+                assert set(user.contents()) in ({*MOVIE_IDS[:2]}, {MOVIE_IDS[2]})
 
 
 class TestABatch:

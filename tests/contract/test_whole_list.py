@@ -307,6 +307,13 @@ class TestImport:
         assert items[:-1] == before["items"]
         assert (items[-1]["contentId"], items[-1]["addedAt"]) == (MATRIX_ID, "2001-01-01T00:00:00.000Z")
 
+    @pytest.mark.parametrize("query", ["", "?mode=replace"])
+    def test_of_files_that_were_put_together_takes_the_first_line_of_each(self, filled: User, query: str) -> None:
+        mark = b"\xef\xbb\xbf"
+        body = mark + line(MOVIE_IDS[0]) + mark + line(MATRIX_ID) + b"\r\n" + mark + b"\r\n" + mark + line(MOVIE_IDS[1])
+
+        assert outcomes(import_(filled, body, query))[:3] == ["existing", "added", "existing"]
+
     def test_without_a_date_is_of_now(self, user: User) -> None:
         import_(user, line(MATRIX_ID))
         [item] = user.items().json()["data"]["items"]
@@ -504,6 +511,7 @@ class TestReplace:
         assert told(replace()) == (428, "CONFIRMATION_REQUIRED")
         assert told(replace("&confirm=true", **{"if-match": '"nope"'})) == (412, "PRECONDITION_FAILED")
         assert told(replace("&confirm=false")) == (400, "INVALID_PARAMETER")
+        assert told(replace(**{"if-match": "*"})) == (428, "CONFIRMATION_REQUIRED")
         assert len(filled.contents()) == 4
         removed = lines_of(replace(**{"if-match": export(filled).headers["etag"]}))
         assert {each["outcome"] for each in removed} >= {"removed"}
@@ -512,6 +520,21 @@ class TestReplace:
     def test_by_a_byte_order_mark_alone_changes_nothing(self, filled: User) -> None:
         assert import_(filled, b"\xef\xbb\xbf", "?mode=replace").status_code in {400, 428}
         assert len(filled.contents()) == 4
+
+    @pytest.mark.parametrize("known", ["a time", "a token"])
+    def test_by_what_was_removed_since_has_to_be_meant(self, filled: User, known: str) -> None:
+        changes = filled.client.get("/api/mylist/changes", headers=filled.headers).json()["data"]
+        hour_ago = datetime.now(UTC) - timedelta(hours=1)
+        since = changes["token"] if known == "a token" else hour_ago.isoformat().replace("+00:00", "Z")
+        filled.remove(MOVIE_IDS[0])
+        query = f"?mode=replace&unlessRemovedSince={since}"
+
+        for body in (line(MOVIE_IDS[0]), line(MOVIE_IDS[0]) * 3, line(MOVIE_IDS[0]) + line(UNKNOWN_ID)):
+            assert told(import_(filled, body, query)) == (428, "CONFIRMATION_REQUIRED")
+        assert len(filled.contents()) == 3
+        answer = import_(filled, line(MOVIE_IDS[0]) + line(MOVIE_IDS[1]), query)
+        assert outcomes(answer)[:2] == ["removed_since", "existing"]
+        assert filled.contents() == [MOVIE_IDS[1]]
 
     def test_by_nothing_clears_the_list_when_it_is_confirmed(self, filled: User) -> None:
         assert set(outcomes(import_(filled, b"", "?mode=replace&confirm=true"))) == {"removed"}

@@ -8,7 +8,7 @@ change more than was meant.
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
 from urllib.parse import parse_qs
@@ -27,7 +27,7 @@ from mylist.domain.errors import (
     UnknownParameterError,
 )
 from mylist.domain.filter_and_sort import GENRE_FORM, SORTS, ListQuery, Sort
-from mylist.domain.limits import DEFAULT_CHANGES, MAX_CHANGES, MAX_GENRE_LENGTH
+from mylist.domain.limits import DEFAULT_CHANGES, MAX_CHANGES, MAX_CLOCK_SKEW, MAX_GENRE_LENGTH
 from mylist.domain.page_request import ItemsQuery, PageRequest
 from mylist.domain.timestamps import to_milliseconds
 from mylist.http.request import ApiRequest
@@ -188,12 +188,14 @@ def _removals_known(request: ApiRequest, given: _Given) -> SyncState | None:
 
 
 def _state_of_date(text: str) -> SyncState | None:
-    """Return the state of a client that knows all changes up to a moment; None if the text is no moment."""
+    """Return the state of a client that knows all changes up to a moment; None if it is no moment, or a future one."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return SyncState(to_milliseconds(moment)) if moment.tzinfo else None
+    if not moment.tzinfo or moment > datetime.now(UTC) + MAX_CLOCK_SKEW:
+        return None
+    return SyncState(to_milliseconds(moment))
 
 
 def sync_query(request: ApiRequest) -> tuple[SyncState | None, int]:

@@ -154,6 +154,7 @@ def _host_alone(text: str) -> str:
 
 def _cut(text: str) -> str:
     max_shown = 80
+    text = re.sub(r"//[^/@]*@", "//********@", text)  # may be a password
     return ascii(text if len(text) <= max_shown else f"{text[:max_shown]}...")
 
 

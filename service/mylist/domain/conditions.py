@@ -37,6 +37,11 @@ class Conditions:
         return any(each is not None and each.strip() != "*" for each in (self.if_match, self.if_none_match))
 
     @property
+    def name_list(self) -> bool:
+        """Whether the request says which list it means to change, or is confirmed; `*` would be any."""
+        return self.is_confirmed or (self.if_match is not None and self.if_match.strip() != "*")
+
+    @property
     def only_if_absent(self) -> bool:
         """Whether an item may be added only if it is not on the list and was not removed from it."""
         return self.if_none_match is not None and has_star(self.if_none_match)

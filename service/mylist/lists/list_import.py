@@ -10,6 +10,7 @@ from mylist.domain.batch import MergeOutcome
 from mylist.domain.conditions import UNCONDITIONAL, Conditions
 from mylist.domain.content import ContentId
 from mylist.domain.errors import (
+    ConfirmationRequiredError,
     InvalidLineError,
     ListFullError,
     NoItemError,
@@ -95,7 +96,7 @@ async def replace(
     """Make a list what the lines say: put their items on it with their dates, then remove what else was on it before.
 
     An item that a line names by its id stays, also if the line names it wrongly. Items that are added meanwhile stay
-    as well.
+    as well. The caller must hold `ListWriter.alone`, or of two replacements each removes what the other keeps.
 
     Args:
         writer: changes the list.
@@ -128,19 +129,47 @@ async def replace(
     if len(before.keys() | named.keys()) > max(2 * max_items, len(before)):
         raise ListFullError(max_items)
     unnamed = [each for content_id, each in before.items() if content_id not in named]
-    if unnamed and not await _has_usable(writer, parts, before):
-        conditions.require_consent(
+    if unnamed and not conditions.name_list and not await _has_usable(writer, user_id, parts, before, conditions):
+        raise ConfirmationRequiredError(
             f"No line is on the list or could be put there, and {len(unnamed)} of {len(before)} items would be removed"
         )
+    kept: dict[ContentId, Item] = {}
     for part in parts:
         if time.monotonic() > give_up:
             raise OutcomeUnknownError
         redated = {each.content_id for each in _dated_items(part) if named[each.content_id] is each}
         results = await _merge(writer, user_id, part, capped=False, redated=redated, conditions=conditions)
+        kept |= _kept(results, named, before)
         yield [_with_what_stays(result, line, before) for result, line in zip(results, part, strict=True)]
     if unnamed:
         await writer.clear(user_id, unnamed)
+        await _bring_back(writer, user_id, kept)
         yield [LineResult(None, content_id, "removed") for content_id in sorted(each.content_id for each in unnamed)]
+
+
+def _kept(
+    results: Iterable[LineResult], named: Mapping[ContentId, Item], before: Mapping[ContentId, Item]
+) -> dict[ContentId, Item]:
+    """Return the items that are on the list because lines name them, with the dates that they have there."""
+    kept: dict[ContentId, Item] = {}
+    for result in results:
+        content_id = result.content_id
+        if content_id is not None and result.outcome in {"added", "dated", "existing"}:
+            is_as_before = result.outcome == "existing" and content_id in before
+            kept.setdefault(content_id, (before if is_as_before else named)[content_id])
+    return kept
+
+
+async def _bring_back(writer: ListWriter, user_id: str, kept: Mapping[ContentId, Item]) -> None:
+    """Put the items of a replacement on the list again that others have removed since it began.
+
+    Another process may replace the list at the same moment and remove what this one keeps. Each of them looks again
+    after its removals, so the list has at least the items of the one that ends last, and is never left empty.
+    """
+    there = {each.content_id for each in await writer.snapshot(user_id)}
+    gone = [each for content_id, each in kept.items() if content_id not in there]
+    for start in range(0, len(gone), _LINES_PER_WRITE):
+        await writer.merge(user_id, gone[start : start + _LINES_PER_WRITE], capped=False)
 
 
 async def _valid_parts(lines: AsyncIterable[NumberedLine]) -> AsyncIterator[list[NumberedLine]]:
@@ -171,11 +200,15 @@ def _dated_items(part: Iterable[NumberedLine]) -> Iterator[Item]:
 
 
 async def _has_usable(
-    writer: ListWriter, parts: Iterable[list[NumberedLine]], before: Mapping[ContentId, Item]
+    writer: ListWriter,
+    user_id: str,
+    parts: Iterable[list[NumberedLine]],
+    before: Mapping[ContentId, Item],
+    conditions: Conditions,
 ) -> bool:
     """Return whether some line names what is on the list, or could be put there."""
     items = [line.item for part in parts for line in part if isinstance(line.item, Item)]
-    return any(_is_named_rightly(each, before) for each in items) or await writer.has_title(items)
+    return any(_is_named_rightly(each, before) for each in items) or await writer.could_add(user_id, items, conditions)
 
 
 def _is_named_rightly(item: Item, before: Mapping[ContentId, Item]) -> bool:

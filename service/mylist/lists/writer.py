@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
+from weakref import WeakValueDictionary
 
 from mylist.background import spawn
 from mylist.domain.batch import Batch, BatchResult, Merge, MergeOutcome, batch_result
@@ -12,6 +13,7 @@ from mylist.domain.conditions import UNCONDITIONAL, Conditions
 from mylist.domain.content import ContentId, ContentType, RequestedId, content_key
 from mylist.domain.errors import (
     ContentNotFoundError,
+    DatabaseBusyError,
     ItemAlreadyInListError,
     ItemNotInListError,
     ItemTakenError,
@@ -39,6 +41,8 @@ _PUT_ATTEMPTS = 3
 _PUT_PAUSE_S = 0.05
 _LONG_AGO_MS = 0
 """Every removal is later: none counts as known to the client."""
+_MAX_WAIT_FOR_OTHERS_S = 10.0
+"""How long a change that depends on the whole list waits for others of the same list."""
 
 
 def _mutation(
@@ -92,6 +96,7 @@ class ListWriter:
         self._cache = cache
         self._catalogue = catalogue
         self._in_flight: set[asyncio.Task[Any]] = set()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def start(self, change: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         """Run a change as a task of its own, which `finish` waits for."""
@@ -104,6 +109,32 @@ class ListWriter:
         """Wait until the changes in flight have ended."""
         if self._in_flight:
             await asyncio.wait(self._in_flight)
+
+    @asynccontextmanager
+    async def alone(self, user_id: str) -> AsyncIterator[None]:
+        """Surround the look at a list and the change that depends on it: one at a time in this process.
+
+        Two clients that compare the list with the same ETag must not both find it unchanged, and of two replacements
+        each must not remove what the other keeps.
+
+        Raises:
+            DatabaseBusyError: others take too long.
+        """
+        turn = self._turns.get(user_id)
+        if turn is None:
+            turn = self._turns[user_id] = asyncio.Lock()
+        try:
+            async with asyncio.timeout(_MAX_WAIT_FOR_OTHERS_S):
+                await turn.acquire()
+        except TimeoutError:
+            raise DatabaseBusyError from None
+        try:
+            yield
+        finally:
+            turn.release()
+
+    def _alone_if(self, user_id: str, conditions: Conditions) -> AbstractAsyncContextManager[None]:
+        return self.alone(user_id) if conditions.name_etags else nullcontext()
 
     @_mutation("add")
     async def add(
@@ -125,14 +156,15 @@ class ListWriter:
         text, content_id = requested
         if content_id is None or not await self._catalogue.existing([content_key(content_id, content_type)]):
             raise ContentNotFoundError(content_type, text)
-        await self._require(user_id, content_id, conditions)
-        try:
-            return await self._insert(user_id, content_id, content_type, conditions)
-        except ListFullError:
-            # A client that repeats the add that filled the list gets the same answer as on any other list.
-            if await self._store.find(user_id, content_id):
-                raise ItemAlreadyInListError from None
-            raise
+        async with self._alone_if(user_id, conditions):
+            await self._require(user_id, content_id, conditions)
+            try:
+                return await self._insert(user_id, content_id, content_type, conditions)
+            except ListFullError:
+                # A client that repeats the add that filled the list gets the same answer as on any other list.
+                if await self._store.find(user_id, content_id):
+                    raise ItemAlreadyInListError from None
+                raise
 
     async def _insert(
         self, user_id: str, content_id: ContentId, content_type: ContentType, conditions: Conditions
@@ -159,7 +191,10 @@ class ListWriter:
             ItemNotInListError: the id is not on the list.
             OutcomeUnknownError: the store did not answer; the item may or may not be on the list.
         """
-        content_id = requested.content_id
+        async with self._alone_if(user_id, conditions):
+            await self._remove(user_id, requested.content_id, conditions)
+
+    async def _remove(self, user_id: str, content_id: ContentId | None, conditions: Conditions) -> None:
         seen = await self._require(user_id, content_id, conditions)
         if content_id is None:
             raise ItemNotInListError
@@ -215,6 +250,10 @@ class ListWriter:
             PartlyAppliedError: the removals were made; the store did not answer the additions.
             OutcomeUnknownError: the store did not answer; any part of the batch may have been done.
         """
+        async with self._alone_if(user_id, conditions):
+            return await self._apply_batch(user_id, batch, conditions)
+
+    async def _apply_batch(self, user_id: str, batch: Batch, conditions: Conditions) -> BatchResult:
         seen = set(await self.snapshot(user_id, conditions)) if conditions.are_of_list else None
         wanted, unwanted = batch.to_add(), batch.to_remove()
         known = await self._catalogue.existing(content_key(*each) for each in wanted.items())
@@ -242,14 +281,21 @@ class ListWriter:
         return batch_result(batch, set(wanted), inserted, deleted, removed_since)
 
     @_mutation("clear")
-    async def clear(self, user_id: str, only: Collection[Item] | None = None) -> int:
+    async def clear(
+        self, user_id: str, only: Collection[Item] | None = None, conditions: Conditions = UNCONDITIONAL
+    ) -> int:
         """Take every item off a list, or only some that were seen on it; return how many items were removed.
+
+        With conditions it is what was compared with them.
 
         Raises:
             OutcomeUnknownError: the store did not answer; any of them may have been removed.
         """
         if only is not None:
             return await self._remove_seen(user_id, only)
+        if conditions.are_of_list:
+            async with self.alone(user_id):
+                return await self._remove_seen(user_id, await self.snapshot(user_id, conditions))
         async with self._changing(user_id):
             return await self._store.delete_all(user_id)
 
@@ -305,9 +351,20 @@ class ListWriter:
             removed_since=removed_since,
         ).outcomes(items)
 
-    async def has_title(self, items: Iterable[Item]) -> bool:
-        """Return whether there is a movie or show for any of some items."""
-        return bool(await self._catalogue.existing({content_key(each.content_id, each.content_type) for each in items}))
+    async def could_add(self, user_id: str, items: Iterable[Item], conditions: Conditions = UNCONDITIONAL) -> bool:
+        """Return whether any of some items could be put on a list: it is a movie or show, and was not removed since.
+
+        Raises:
+            SyncTokenExpiredError: removals that the client does not know of have been forgotten.
+        """
+        items = list(items)
+        known = await self._catalogue.existing({content_key(each.content_id, each.content_type) for each in items})
+        addable = {each.content_id for each in items if content_key(each.content_id, each.content_type) in known}
+        if known_removals := await self._known_removals(user_id, addable, conditions):
+            for each in await self._store.find_removals(user_id, addable):
+                if each.changed_at > known_removals[each.content_id]:
+                    addable.discard(each.content_id)
+        return bool(addable)
 
     async def snapshot(self, user_id: str, conditions: Conditions = UNCONDITIONAL) -> list[Item]:
         """Return what is on a list by the store, newest first, if the conditions are true of it.

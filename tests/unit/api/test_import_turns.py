@@ -44,7 +44,7 @@ def world() -> World:
 
 async def leave(task: asyncio.Task[list[bytes]]) -> None:
     task.cancel()
-    await asyncio.wait({task})
+    await asyncio.sleep(0.01)
 
 
 async def test_one_waits_for_the_step_of_another(world: World) -> None:
@@ -56,13 +56,16 @@ async def test_one_waits_for_the_step_of_another(world: World) -> None:
     assert world.begun == 4
 
 
-async def test_the_step_of_one_that_left_keeps_its_turn(world: World) -> None:
-    await leave(await world.begin())
+async def test_one_that_left_waits_for_its_step_which_keeps_its_turn(world: World) -> None:
+    first = await world.begin()
+    await leave(first)
     second = await world.begin()
     assert world.begun == 1
+    assert not first.done()
 
     world.go.set()
     await second
+    assert first.cancelled()
     await world.writer.finish()
     assert not world.turns.locked()
 

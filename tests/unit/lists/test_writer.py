@@ -28,6 +28,7 @@ from mylist.domain.etags import etag_of
 from mylist.domain.item import Item
 from mylist.domain.packed_list import PackedList
 from mylist.domain.timestamps import now_ms
+from mylist.lists import writer as writer_module
 from mylist.lists.change_feed import ChangeFeed
 from mylist.lists.writer import ListWriter
 from mylist.telemetry import metrics
@@ -599,6 +600,7 @@ CONDITIONAL: dict[str, Callable[[ListWriter, Conditions], Awaitable[object]]] = 
     "discard": lambda writer, conditions: writer.discard(USER, requested(1), conditions),
     "discard what is not there": lambda writer, conditions: writer.discard(USER, malformed(), conditions),
     "batch": lambda writer, conditions: writer.apply_batch(USER, batch(add=[2], remove=[1]), conditions),
+    "clear": lambda writer, conditions: writer.clear(USER, conditions=conditions),
     "batch of nothing": lambda writer, conditions: writer.apply_batch(USER, batch(), conditions),
     "snapshot": lambda writer, conditions: writer.snapshot(USER, conditions),
 }
@@ -625,6 +627,41 @@ class TestConditions:
     async def test_that_are_true_let_it(self, change: Callable[[ListWriter, Conditions], Awaitable[object]]) -> None:
         world = World(item(1))
         await change(world.writer, Conditions(if_match=f'"other", {etag(world)}', if_none_match='"other"'))
+
+
+class TestAlone:
+    async def test_changes_that_depend_on_one_list_take_turns(self) -> None:
+        world = World(item(1), item(2))
+        conditions = Conditions(if_match=etag(world))
+        world.store.hold.clear()
+        first = asyncio.create_task(world.writer.remove(USER, requested(1), conditions))
+        await world.store.reached.wait()
+        second = asyncio.create_task(world.writer.clear(USER, conditions=conditions))
+        await asyncio.sleep(0)
+
+        assert not second.done()
+        world.store.hold.set()
+        await first
+        with pytest.raises(PreconditionFailedError):
+            await second
+        assert world.numbers == [2]
+
+    async def test_others_wait_for_none_of_them(self) -> None:
+        world = World(item(1))
+        async with world.writer.alone(USER):
+            await world.add(2)
+            await world.writer.clear("another", conditions=Conditions(if_match="*"))
+
+        assert world.numbers == [1, 2]
+
+    async def test_what_waits_too_long_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(writer_module, "_MAX_WAIT_FOR_OTHERS_S", 0.01)
+        world = World(item(1))
+        async with world.writer.alone(USER):
+            with pytest.raises(DatabaseBusyError):
+                await world.writer.clear(USER, conditions=Conditions(if_match="*"))
+
+        assert await world.writer.clear(USER, conditions=Conditions(if_match="*")) == 1
 
 
 class TestOnlyIfAbsent:

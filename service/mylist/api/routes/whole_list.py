@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from codecs import BOM_UTF8
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime
 from io import BytesIO
 
@@ -29,6 +31,7 @@ from mylist.http.responses import json_response, lines_response
 from mylist.http.services import Services
 from mylist.lists import list_import
 from mylist.lists.list_import import LineResult, NumberedLine
+from mylist.lists.writer import ListWriter
 
 route = RouteTable()
 
@@ -70,9 +73,7 @@ _encode_lines = msgspec.json.Encoder().encode_lines
 )
 async def clear(request: ApiRequest, user_id: str, conditions: Conditions) -> HTTPResponse:
     """Remove everything from the user's list; with conditions, only the items that were compared."""
-    writer = request.app.ctx.writer
-    seen = await writer.snapshot(user_id, conditions) if conditions.are_of_list else None
-    removed = await writer.clear(user_id, seen)
+    removed = await request.app.ctx.writer.clear(user_id, conditions=conditions)
     answer = ClearResponse(success=True, message="Your list was cleared", data=ClearData(removed))
     return json_response(request, _encode(answer))
 
@@ -143,13 +144,20 @@ async def import_(request: ApiRequest, user_id: str, query: ImportQuery) -> HTTP
         if body.count(b"\n") > max_import_lines(max_list_size):
             raise PayloadTooLarge("Too many lines")
         with services.import_places.place():
-            writer, lines = services.writer, _lines(body)
-            if query.mode == "replace":
-                results = list_import.replace(writer, user_id, lines, query.conditions, query.total)
-            else:
-                results = list_import.merge(writer, user_id, lines, query.conditions)
-            outcomes = await _outcomes(services, results)
+            async with _turn(services.writer, user_id, query):
+                outcomes = await _outcomes(services, _results(services.writer, user_id, body, query))
     return lines_response(request, outcomes)
+
+
+def _turn(writer: ListWriter, user_id: str, query: ImportQuery) -> AbstractAsyncContextManager[None]:
+    depends_on_list = query.mode == "replace" or query.conditions.name_etags
+    return writer.alone(user_id) if depends_on_list else nullcontext()
+
+
+def _results(writer: ListWriter, user_id: str, body: bytearray, query: ImportQuery) -> AsyncIterator[list[LineResult]]:
+    if query.mode == "replace":
+        return list_import.replace(writer, user_id, _lines(body), query.conditions, query.total)
+    return list_import.merge(writer, user_id, _lines(body), query.conditions)
 
 
 async def _outcomes(services: Services, results: AsyncIterator[list[LineResult]]) -> list[bytes]:
@@ -172,7 +180,12 @@ async def _outcomes(services: Services, results: AsyncIterator[list[LineResult]]
             await services.import_turns.acquire()
             # If the client goes away, the turn goes on to its end, and the next one waits for that.
             began = time.monotonic()
-            part = await asyncio.shield(services.writer.start(next_results()))
+            step = services.writer.start(next_results())
+            try:
+                part = await asyncio.shield(step)
+            except asyncio.CancelledError:
+                await asyncio.wait((step,))  # what it changes must not come in between what others do
+                raise
             if part is None:
                 return parts
             parts.append(_encode_lines([_imported_line(result) for result in part]))
@@ -188,7 +201,8 @@ async def _outcomes(services: Services, results: AsyncIterator[list[LineResult]]
 async def _lines(body: bytearray) -> AsyncIterator[NumberedLine]:
     latest = datetime.now(UTC) + MAX_CLOCK_SKEW
     for number, line in enumerate(BytesIO(body), start=1):
-        if text := line.strip():
+        # Files that were put together have a mark in front of each.
+        if text := line.strip().removeprefix(BOM_UTF8):
             yield parse_import_line(number, text, latest)
         if not number % _LINES_PER_TURN:
             await asyncio.sleep(0)  # let other requests run
