@@ -56,7 +56,7 @@ LIMIT: Json = {
 CONFIRM: Json = {
     "name": "confirm",
     "in": "query",
-    "description": "That the request may take everything off the list; without it, `If-Match` has to say so.",
+    "description": "That the request may take everything off the list; without it, `If-Match` has to name the list.",
     "schema": {"type": "string", "enum": ["true"]},
 }
 IF_MATCH: Json = {

@@ -63,13 +63,15 @@ class Conditions:
     def require_consent(self, reason: str) -> None:
         """Make sure that a request may remove more than it names: it is confirmed, or names the list by its ETag.
 
+        `*` names no list: clients send it with every removal that is to find something.
+
         Args:
             reason: what would happen, as the error says it.
 
         Raises:
             ConfirmationRequiredError: it is neither.
         """
-        if not self.is_confirmed and self.if_match is None:
+        if not self.is_confirmed and (self.if_match is None or self.if_match.strip() == "*"):
             raise ConfirmationRequiredError(reason)
 
 
