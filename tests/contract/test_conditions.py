@@ -205,6 +205,16 @@ class TestUnlessRemovedSince:
         assert ['"removed_since"' in each for each in imported.text.splitlines()] == [True, False]
         assert set(filled.contents()) == {MATRIX_ID, MOVIE_IDS[5], *MOVIE_IDS[1:3]}
 
+    def test_replaces_no_list_by_what_was_removed_alone(self, filled: User) -> None:
+        token = token_of(filled)
+        filled.remove(LISTED)
+        url = f"/api/mylist/import?mode=replace&unlessRemovedSince={token}"
+        body = f'{{"contentId":"{LISTED}","contentType":"movie"}}\n'
+        answer = filled.client.post(url, content=body, headers=filled.headers | LINES)
+
+        assert told(answer) == (428, "CONFIRMATION_REQUIRED")
+        assert set(filled.contents()) == set(MOVIE_IDS[1:3])
+
     @pytest.mark.parametrize("value", ["", "yesterday", "2024-01-01T00:00:00", "TOKENTOKENTOKEN", "1700000000"])
     def test_of_another_form_is_400(self, filled: User, value: str) -> None:
         assert told(put(filled, LISTED, f"?unlessRemovedSince={value}")) == (400, "INVALID_PARAMETER")

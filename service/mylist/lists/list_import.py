@@ -127,7 +127,7 @@ async def replace(
     if len(before.keys() | named.keys()) > max(2 * max_items, len(before)):
         raise ListFullError(max_items)
     unnamed = [each for content_id, each in before.items() if content_id not in named]
-    if unnamed and not await _has_usable(writer, parts, before):
+    if unnamed and not await _has_usable(writer, user_id, parts, before, conditions):
         conditions.require_consent(
             f"No line is on the list or could be put there, and {len(unnamed)} of {len(before)} items would be removed"
         )
@@ -170,11 +170,17 @@ def _dated_items(part: Iterable[NumberedLine]) -> Iterator[Item]:
 
 
 async def _has_usable(
-    writer: ListWriter, parts: Iterable[list[NumberedLine]], before: Mapping[ContentId, Item]
+    writer: ListWriter,
+    user_id: str,
+    parts: Iterable[list[NumberedLine]],
+    before: Mapping[ContentId, Item],
+    conditions: Conditions,
 ) -> bool:
     """Return whether some line names what is on the list, or could be put there."""
     items = [line.item for part in parts for line in part if isinstance(line.item, Item)]
-    return any(_is_named_rightly(each, before) for each in items) or await writer.has_title(items)
+    if any(_is_named_rightly(each, before) for each in items):
+        return True
+    return await writer.can_add_any(user_id, items, conditions)
 
 
 def _is_named_rightly(item: Item, before: Mapping[ContentId, Item]) -> bool:

@@ -305,9 +305,21 @@ class ListWriter:
             removed_since=removed_since,
         ).outcomes(items)
 
-    async def has_title(self, items: Iterable[Item]) -> bool:
-        """Return whether there is a movie or show for any of some items."""
-        return bool(await self._catalogue.existing({content_key(each.content_id, each.content_type) for each in items}))
+    async def can_add_any(self, user_id: str, items: Collection[Item], conditions: Conditions = UNCONDITIONAL) -> bool:
+        """Return whether some of these items could be put on a list.
+
+        There has to be the movie or show, and it must not have been removed since `unless_removed_since`.
+
+        Raises:
+            SyncTokenExpiredError: removals that the client does not know of have been forgotten.
+        """
+        known = await self._catalogue.existing({content_key(each.content_id, each.content_type) for each in items})
+        addable = {each.content_id for each in items if content_key(each.content_id, each.content_type) in known}
+        known_removals = await self._known_removals(user_id, addable, conditions)
+        if known_removals:
+            removals = await self._store.find_removals(user_id, known_removals)
+            addable -= {each.content_id for each in removals if each.changed_at > known_removals[each.content_id]}
+        return bool(addable)
 
     async def snapshot(self, user_id: str, conditions: Conditions = UNCONDITIONAL) -> list[Item]:
         """Return what is on a list by the store, newest first, if the conditions are true of it.
