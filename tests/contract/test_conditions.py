@@ -205,6 +205,23 @@ class TestUnlessRemovedSince:
         assert ['"removed_since"' in each for each in imported.text.splitlines()] == [True, False]
         assert set(filled.contents()) == {MATRIX_ID, MOVIE_IDS[5], *MOVIE_IDS[1:3]}
 
+    @pytest.mark.parametrize("until", ["token", "time"])
+    def test_lets_a_batch_put_back_what_it_takes_off_itself(self, filled: User, until: str) -> None:
+        a_minute_ago = (datetime.now(UTC) - timedelta(minutes=1)).isoformat().replace("+00:00", "Z")
+        known = token_of(filled) if until == "token" else a_minute_ago
+        item = {"contentId": LISTED, "contentType": "movie"}
+        url = f"/api/mylist/batch?unlessRemovedSince={known}"
+        body = {"remove": [LISTED], "add": [item]}
+
+        for _ in range(2):
+            told_of = filled.client.post(url, json=body, headers=filled.headers).json()["data"]
+            assert told_of["remove"] == [{"contentId": LISTED, "outcome": "removed"}]
+            assert told_of["add"] == [{"contentId": LISTED, "outcome": "added"}]
+        assert filled.contents()[0] == LISTED
+        filled.remove(LISTED)
+        told_of = filled.client.post(url, json=body, headers=filled.headers).json()["data"]
+        assert told_of["add"] == [{"contentId": LISTED, "outcome": "removed_since"}]
+
     def test_replaces_no_list_by_what_was_removed_alone(self, filled: User) -> None:
         token = token_of(filled)
         filled.remove(LISTED)

@@ -232,6 +232,8 @@ class ListWriter:
             await self._require_room(user_id, cached_items, to_insert=len(to_insert), to_delete=len(to_delete))
             if to_delete:
                 await self._delete(user_id, to_delete, only_as_seen=seen is not None)
+            # What this batch removes was on the list until now, so its client knows of every removal of it.
+            known_removals = {each: moment for each, moment in known_removals.items() if each not in deleted}
             try:
                 duplicates = await self._store.insert_many(user_id, to_insert, known_removals) if to_insert else set()
             except UnavailableError as error:
