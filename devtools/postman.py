@@ -223,7 +223,7 @@ _REQUESTS: Sequence[Request] = (
         query={"confirm": "true"},
         script=[_test("the list is empty", 'pm.expect(pm.response.json().data.removed).to.be.a("number")')],
     ),
-    Request(operation="getLimits", name="Limits", description="What may be asked for."),
+    Request(operation="getLimits", name="Limits", description="The limits of requests."),
     Request(
         operation="getLiveness",
         name="Liveness",

@@ -26,6 +26,7 @@ PATIENT = {"MONGODB_TIMEOUT": "5", "REDIS_TIMEOUT": "0.4", "SLOW_REQUEST": "60"}
 
 _MONGODB = pytest.StashKey[Store]()
 _REDIS = pytest.StashKey[Store]()
+_SAMPLE_USERS = ("507f1f77bcf86cd799439011", "507f1f77bcf86cd7994390b1", "507f1f77bcf86cd7994390b2")
 _WITHOUT_STORES = [Path(__file__).with_name(folder) for folder in ("unit", "chart")]
 
 
@@ -115,6 +116,9 @@ def database(mongodb_uri: str) -> Iterator[Database[dict[str, object]]]:
 @pytest.fixture(scope="module")
 def serve(mongodb_uri: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     """Start a service process with the settings given; each is stopped, and must stop cleanly, at the end."""
+    with Redis.from_url(redis_url) as client:
+        # Each module has a database of its own, but all have one Redis, and the sample's users are the same in each.
+        client.delete(*(f"mylist:{{{user_id}}}" for user_id in _SAMPLE_USERS))
     with ExitStack() as started:  # it ends every one, even when one ends badly
 
         def start(**settings: str) -> Service:

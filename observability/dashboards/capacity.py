@@ -39,8 +39,8 @@ NEAR_LIMIT = bars(
 )
 USED = graph(
     title="In use, of the limit",
-    description="Requests, imports, the bytes of their bodies and MongoDB operations under way and invalidations owed, "
-    "in the fullest process, of the limit above which requests are turned away.",
+    description="What the fullest process has in use of each limit above which requests are turned away: requests, "
+    "imports, the bytes of their bodies, MongoDB operations, and invalidations owed.",
     unit="percentunit",
     queries=(Query(worst(_USED, "resource"), "{{resource}}"),),
     thresholds=high_is_bad(0.7, 0.9),

@@ -64,9 +64,10 @@ P95 = _duration("95 % of the requests take at most (p95)", 0.95, "One request of
 P99 = _duration("99 % of the requests take at most (p99)", 0.99, "One request of a hundred takes longer.")
 SHED = graph(
     title="Requests turned away, by cause",
-    description="503 a second: overloaded (too many requests under way), database_busy (every MongoDB connection is in "
-    "use), database_unavailable and outcome_unknown (MongoDB does not answer), cache_unavailable (a change could not "
-    "be fenced in Redis). 429 a second: too_many_requests and too_many_imports (a user has all that one may have).",
+    description="503 a second: overloaded (too many requests or imports under way), database_busy (every MongoDB "
+    "connection is in use), database_unavailable, outcome_unknown and partly_applied (MongoDB does not answer), "
+    "cache_unavailable (a change could not be fenced in Redis), keys_unavailable (no key to verify tokens with). "
+    "429 a second: too_many_requests and too_many_imports (a user asks for more than one user may have).",
     unit="reqps",
     queries=(Query(rate(service("mylist_shed_total"), "cause"), "{{cause}}"),),
     stacked=True,

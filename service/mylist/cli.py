@@ -73,7 +73,7 @@ def _parser() -> _Parser:
 
     token = add("token", "print a bearer token for development, signed with JWT_SECRET")
     token.set_defaults(command=_token)
-    token.add_argument("--user", type=_user_id, required=True, metavar="ID", help="whom it names")
+    token.add_argument("--user", type=_user_id, required=True, metavar="ID", help="the user that the token names")
 
     seed = add("seed", "add the documented sample to MongoDB or, with --users, synthetic data")
     seed.epilog = (
@@ -141,7 +141,7 @@ def _seed(arguments: argparse.Namespace) -> None:
                 return await synthetic.seed(database, data)
             return await (sample.reset if arguments.reset else sample.seed)(database, settings)
 
-    logging.getLogger("mylist").addHandler(logging.NullHandler())  # what fails is told below
+    logging.getLogger("mylist").addHandler(logging.NullHandler())  # the errors are printed below
     try:
         done = asyncio.run(seed())
     except DatabaseError as error:

@@ -116,7 +116,7 @@ class TestUser:
         service = serve(AUTH_MODE="jwt", JWT_SECRET=SECRET, JWT_USER_CLAIM="https://login.example/user")
         with connect(service) as client:
             assert owner(client, token(SECRET, "HS256", **{"https://login.example/user": "x", "aud": "any"})) == "x"
-            assert "names no user" in refusal(ask(client, token(SECRET, "HS256")))
+            assert "names no valid user" in refusal(ask(client, token(SECRET, "HS256")))
 
     def test_may_be_a_whole_number(self, client: httpx.Client) -> None:
         assert owner(client, raw_token(CLAIMS | {"sub": 4711})) == "4711"
@@ -175,7 +175,7 @@ def unsigned(header: dict[str, Any], claims: dict[str, Any], signature: bytes = 
     return ".".join(base64.urlsafe_b64encode(each).rstrip(b"=").decode() for each in parts)
 
 
-NO_USER = "The token names no user, or one that cannot be: the claim 'sub' must be a user id"
+NO_USER = "The token names no valid user: the claim 'sub' must be a user id"
 OTHER_ISSUER = (
     f"The token is from another issuer: the claim iss is '{ISSUER[:-1]}', expected '{ISSUER}'; "
     "they differ by a trailing slash"

@@ -13,7 +13,7 @@ from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service as Driver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from devtools.service_process import Service
 from tests.contract.conftest import User
@@ -162,12 +162,16 @@ def try_out(page: Chrome, operation_id: str) -> Any:
 
 def test_page_fills_in_two_lines_to_import(page: Chrome, client: httpx.Client) -> None:
     operation: Any = client.get("/openapi.json").json()["paths"]["/api/mylist/import"]["post"]
-    [media] = operation["requestBody"]["content"].values()
+    content = operation["requestBody"]["content"]
+    find = try_out(page, "importItems")
+    names = Select(find("[aria-label='Request content type']"))
+    assert [each.get_attribute("value") for each in names.options] == list(content)
 
-    shown = try_out(page, "importItems")("textarea").get_attribute("value")
-
-    assert shown.strip() == media["example"].strip()
-    assert len(shown.strip().splitlines()) == 2
+    for name, media in content.items():
+        names.select_by_value(name)
+        shown = find("textarea").get_attribute("value").strip()
+        assert shown == media["example"].strip(), name
+        assert len(shown.splitlines()) == 2
 
 
 def test_page_fills_in_no_filter(page: Chrome) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from redis import Redis
 
 from devtools.service_process import NO_TLS, Service, environment
 from devtools.waiting import wait_until
@@ -17,10 +16,8 @@ SAMPLE_USER = "507f1f77bcf86cd799439011"
 
 
 @pytest.fixture
-def served(serve: Serve, redis_url: str) -> Service:
-    """A service that has cached lists for as long as the test takes, and none of the sample's yet."""
-    with Redis.from_url(redis_url) as client:
-        client.delete(f"mylist:{{{SAMPLE_USER}}}")  # other modules have databases of their own, but one Redis
+def served(serve: Serve) -> Service:
+    """A service that has cached lists for as long as the test takes."""
     return serve(CACHE_TTL="3600")
 
 

@@ -454,8 +454,8 @@ class TestImport:
             ("?MODE=replace", "MODE: unknown parameter, did you mean mode?"),
             ("?mode=replace&Total=3", "Total: unknown parameter, did you mean total?"),
             ("?x=1", "x: unknown parameter, known: mode, confirm, total, unlessRemovedSince"),
-            ("?total=1", "total must be given once, as the number of items, and with mode=replace"),
-            ("?mode=replace&total=x", "total must be given once, as the number of items, and with mode=replace"),
+            ("?total=1", "total must be given once, as the number of items, and only with mode=replace"),
+            ("?mode=replace&total=x", "total must be given once, as the number of items, and only with mode=replace"),
             ("?mode=replace&confirm=false", "confirm must be given once, as true"),
         ],
     )

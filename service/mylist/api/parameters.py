@@ -26,7 +26,7 @@ USER_ID: Json = {
 IF_NONE_MATCH: Json = {
     "name": "If-None-Match",
     "in": "header",
-    "description": "The ETag of the answer the client has; 304 when it still holds.",
+    "description": "The ETag of the answer that the client has; 304 if nothing has changed.",
     "schema": {"type": "string"},
 }
 PAGE: Json = {
@@ -44,50 +44,50 @@ PAGE_SIZE: Json = {
 SINCE: Json = {
     "name": "since",
     "in": "query",
-    "description": "The token of the last answer; without one, what is on the list is told.",
+    "description": "The token of the last answer; without it, the answer tells the whole list.",
     "schema": {"type": "string"},
 }
 LIMIT: Json = {
     "name": "limit",
     "in": "query",
-    "description": "Most changes to tell.",
+    "description": "Maximum number of changes in the answer.",
     "schema": {"type": "integer", "minimum": 1, "maximum": MAX_CHANGES, "default": DEFAULT_CHANGES},
 }
 CONFIRM: Json = {
     "name": "confirm",
     "in": "query",
-    "description": "That the request may take everything off the list; without it, `If-Match` has to name the list.",
+    "description": "`true` confirms that the request may empty the list; otherwise `If-Match` must have its ETag.",
     "schema": {"type": "string", "enum": ["true"]},
 }
 IF_MATCH: Json = {
     "name": "If-Match",
     "in": "header",
-    "description": "The ETag of the export: 412 if the list is another. `*`: 412 if the item is not on the list.",
+    "description": "The export's ETag: 412 if the list has changed since. `*`: 412 if the item is not on the list.",
     "schema": {"type": "string"},
 }
 IF_NONE_MATCH_OF_CHANGE: Json = {
     "name": "If-None-Match",
     "in": "header",
-    "description": "`*`: 412 if the item is on the list or was removed from it. An ETag: 412 if the list is that one.",
+    "description": "`*`: 412 if the item is on the list or was removed from it. An ETag: 412 if the list has it.",
     "schema": {"type": "string"},
 }
 CONDITIONS: list[Json] = [IF_MATCH, IF_NONE_MATCH_OF_CHANGE]
 UNLESS_REMOVED_SINCE: Json = {
     "name": "unlessRemovedSince",
     "in": "query",
-    "description": "A token of `changes`, or a time: what was removed after it is not added again.",
+    "description": "A token of `changes`, or a time: items that were removed after it are not added again.",
     "schema": {"type": "string"},
 }
 MODE: Json = {
     "name": "mode",
     "in": "query",
-    "description": "Whether the items come to those that are on the list, or take their place.",
+    "description": "`merge` adds the items to the list; `replace` makes them the list.",
     "schema": {"type": "string", "enum": list(MODES), "default": MODES[0]},
 }
 TOTAL: Json = {
     "name": "total",
     "in": "query",
-    "description": "With `mode=replace`: how many items there are, as `X-Total-Count` of the export says; 400 if not.",
+    "description": "With `mode=replace`: the number of items, as the export's `X-Total-Count` says; 400 if not.",
     "schema": {"type": "integer", "minimum": 0},
 }
 SELECTION: list[Json] = [
@@ -132,7 +132,7 @@ SELECTION: list[Json] = [
     {
         "name": "view",
         "in": "query",
-        "description": "`ids` leaves the movies and shows out.",
+        "description": "`ids` leaves out the movies and shows.",
         "schema": {"type": "string", "enum": list(VIEWS)},
     },
 ]
@@ -169,12 +169,12 @@ X_CACHE: Json = {
 }
 PAGING: Json = {
     "Link": {
-        "description": "Where to go on (RFC 8288), relative to the address that was asked.",
+        "description": "The addresses of other pages (RFC 8288), relative to the one that was asked.",
         "required": True,
         "schema": {"type": "string"},
     },
     "X-Page-Size": {
-        "description": "How many items a page has: `pageSize` as it was applied.",
+        "description": "The maximum of items on a page: `pageSize` as it was applied.",
         "required": True,
         "schema": {"type": "integer", "minimum": 1},
     },

@@ -149,7 +149,7 @@ def parse_import_line(number: int, line: bytes | bytearray, latest: datetime) ->
 
 
 def _listed(given: ImportLine, latest: datetime) -> Item | str:
-    """Return the item of a line that was decoded, or why it has none."""
+    """Return the item of a decoded line, or the reason why it has none."""
     try:
         added_at = latest if given.added_at is None else _moment(given.added_at)
     except msgspec.ValidationError:
@@ -173,12 +173,12 @@ def _why_invalid(text: str, error: msgspec.ValidationError) -> str:
 
 
 def _names_in(body: bytes, media_type: str) -> Iterable[str]:
-    """Return the names of the fields of a body that was decoded before."""
+    """Return the names of the fields of a body that is known to be an object."""
     return _form_fields(body.decode()) if media_type == FORM else _fields.decode(body)
 
 
 def _refuse_unknown_fields(given: Iterable[str], struct: type[msgspec.Struct]) -> None:
-    """Make sure that an object which changes a list has known fields only: a typing error must not go unnoticed.
+    """Refuse unknown fields of an object that changes a list: a typing error must not go unnoticed.
 
     What the contract documents comes first, so this is the last that is looked for.
 
@@ -225,7 +225,7 @@ def _decode(decoder: msgspec.json.Decoder[_T], body: bytes, media_type: str) -> 
 
 
 def _form_fields(form: str) -> dict[str, str | list[str]]:
-    """Return the fields of a form; one that is given several times is a list, as in the original.
+    """Return the fields of a form; a field that is given several times is a list, as in the original.
 
     Raises:
         InvalidJsonError: it has too many, or they are not UTF-8.

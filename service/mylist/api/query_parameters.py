@@ -63,7 +63,7 @@ def parse_items_query(query: str, default_size: int, max_size: int) -> PageReque
     Args:
         query: the query string.
         default_size: items on a page when the client asks for none.
-        max_size: most items on a page.
+        max_size: maximum of items on a page.
 
     Raises:
         InvalidParameterError: a parameter of a query has an invalid value.
@@ -133,12 +133,12 @@ def clearing_conditions(request: ApiRequest) -> Conditions:
 
 
 class ImportQuery(NamedTuple):
-    """What an import is told beside its lines.
+    """The parameters and conditions of an import.
 
     Attributes:
         mode: `merge` or `replace`.
-        conditions: what has to be so.
-        total: how many items there are by the client's account; None if it has given none.
+        conditions: what must be true of the list.
+        total: how many items the import has, as the client says; None if it does not say.
     """
 
     mode: str
@@ -147,7 +147,7 @@ class ImportQuery(NamedTuple):
 
 
 def import_query(request: ApiRequest) -> ImportQuery:
-    """Return what an import is told beside its lines.
+    """Return the parameters and conditions of an import.
 
     Raises:
         UnknownParameterError: it has a parameter that is not known.
@@ -157,7 +157,7 @@ def import_query(request: ApiRequest) -> ImportQuery:
     mode = one_of(given, "mode", MODES, form=" or ".join(MODES)) or MODES[0]
     total = given.get("total")
     if total is not None and (mode == "merge" or len(total) != 1 or not _TOTAL.fullmatch(total[0])):
-        raise InvalidParameterError("total", "the number of items, and with mode=replace")
+        raise InvalidParameterError("total", "the number of items, and only with mode=replace")
     return ImportQuery(mode, _conditions(request, given), None if total is None else int(total[0]))
 
 
@@ -194,7 +194,7 @@ def _removals_known(request: ApiRequest, given: _Given) -> SyncState | None:
 
 
 def _state_of_date(text: str) -> SyncState | None:
-    """Return what a client knows that knows all changes up to a moment; None for what is no moment."""
+    """Return the state of a client that knows all changes up to a moment; None if the text is no moment."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

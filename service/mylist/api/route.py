@@ -15,7 +15,7 @@ from mylist.http.request import ApiRequest
 from mylist.telemetry.answered_request import RouteLabels, route_template
 
 Kind = Literal["read", "write", "import", "other"]
-"""What a route does: reads a list, changes a list, imports (for as long as its client lets it), or neither."""
+"""What a route does: reads a list, changes a list, imports, or none of these."""
 JSON = "application/json"
 JSON_LINES = "application/x-ndjson"
 

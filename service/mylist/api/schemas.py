@@ -192,7 +192,7 @@ class LimitsData(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class LimitsResponse(Struct, rename="camel", forbid_unknown_fields=True):
-    """What may be asked for."""
+    """The limits of requests."""
 
     success: Literal[True]
     data: LimitsData

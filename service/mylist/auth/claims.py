@@ -1,10 +1,10 @@
-"""The claims of a token whose signature was verified: which are looked at, and what is wrong with one that is refused.
+"""Checks the claims of a token whose signature was verified.
 
-A claim that nothing depends on is not looked at, whatever it holds: providers put numbers, lists and null where the
-registered names have text (RFC 7519, section 4.1). A claim that is null is as good as absent.
+A claim that nothing depends on is ignored, whatever it holds: providers put numbers, lists and null where the
+registered names have text (RFC 7519, section 4.1). A claim that is null counts as absent.
 
-A refusal names the claim and what was expected. It goes into a header as well, so that what it repeats of a claim is
-printable ASCII and short.
+A refusal names the claim and what was expected. It goes into a header as well, so the part of a claim that it repeats
+is short and printable ASCII.
 """
 
 import math
@@ -17,7 +17,7 @@ from mylist.domain.user_id import USER_ID
 MAX_SHOWN_CHARACTERS = 100
 _MAX_SHOWN_AUDIENCES = 5
 _MAX_MOMENT_S = 2**53
-"""The largest number of seconds that is told from its neighbours as a float; later is as good as never."""
+"""Up to here a float tells each number of seconds from the next; any later time counts as never."""
 _SECONDS = re.compile(r"[0-9]{1,16}", re.ASCII)
 # What a quoted string of the header may hold without an escape (RFC 6750, section 3).
 _UNPRINTABLE = re.compile(r"[^ !#-\[\]-~]")
@@ -33,17 +33,15 @@ def user_of(claims: Claims, name: str) -> str:
     given = claims.get(name)
     user_id = str(given) if isinstance(given, int) and not isinstance(given, bool) else given
     if not isinstance(user_id, str) or not USER_ID.fullmatch(user_id):
-        raise InvalidTokenError(
-            f"The token names no user, or one that cannot be: the claim {shown(name)} must be a user id"
-        )
+        raise InvalidTokenError(f"The token names no valid user: the claim {shown(name)} must be a user id")
     return user_id
 
 
 def expiry_of(claims: Claims, *, now: float, leeway: float) -> float:
-    """Return the time from which a token is no longer valid, in seconds since 1970; look at `nbf` and `iat` too.
+    """Return the time from which a token is no longer valid, in seconds since 1970; check `nbf` and `iat` too.
 
     Raises:
-        InvalidTokenError: the token is not valid now, or does not say how long it is.
+        InvalidTokenError: the token is not valid now, or lacks `exp`.
     """
     expires_at = _moment(claims, "exp")
     if expires_at is None:
@@ -60,7 +58,7 @@ def expiry_of(claims: Claims, *, now: float, leeway: float) -> float:
 
 
 def expired() -> str:
-    """Return why a token is refused that has expired."""
+    """Return the message about a token that has expired."""
     return "The token has expired: the claim exp is in the past"
 
 
@@ -102,7 +100,7 @@ def check_issuer(claims: Claims, accepted: tuple[str, ...]) -> None:
 
 
 def shown(value: object) -> str:
-    """Return what a message says of a value: a short text in quotes, or the kind of anything else."""
+    """Return a value as messages show it: a text cut and in quotes, or else the kind of the value."""
     if not isinstance(value, str):
         return {bool: "a boolean", list: "a list", dict: "an object", type(None): "null"}.get(type(value), "a number")
     cut = value if len(value) <= MAX_SHOWN_CHARACTERS else f"{value[:MAX_SHOWN_CHARACTERS]}..."
@@ -122,7 +120,7 @@ def _moment(claims: Claims, name: str) -> float | None:
 
 
 def _seconds(given: object) -> float | None:
-    """Return a time in seconds since 1970; None for what is none. Digits as text are taken, as providers send them."""
+    """Return a time in seconds since 1970; None if it is no time. Some providers send the digits as text."""
     if isinstance(given, str) and _SECONDS.fullmatch(given):
         given = int(given)
     if isinstance(given, bool) or not isinstance(given, int | float):

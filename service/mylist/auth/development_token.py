@@ -1,4 +1,4 @@
-"""Tokens to try the service with, signed with the secret that it shares with the issuer of all others."""
+"""Tokens to try the service with, signed with the shared secret."""
 
 import time
 

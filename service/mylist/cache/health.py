@@ -168,7 +168,7 @@ class RedisHealth:
         )
 
     def trusts(self, key: str) -> bool:
-        """Return whether a list may be served that is at a primary which answers while others do not."""
+        """Return whether the list of a key may be served though some primaries do not answer: its own does."""
         part = self._part_of(key)
         return (
             part is not None
@@ -180,7 +180,7 @@ class RedisHealth:
         )
 
     def is_available(self, key: str) -> bool:
-        """Return whether it makes sense to ask Redis for a key."""
+        """Return whether Redis may be asked for a key."""
         if self._whole.state is not RedisState.DOWN:
             return True
         part = self._part_of(key)
@@ -224,7 +224,7 @@ class RedisHealth:
     async def heartbeat(self) -> None:
         """Ask Redis once, conclude its state, and deliver what is pending if it answers.
 
-        Whatever fails, Redis is not available then: this process goes on without it.
+        Whatever fails, Redis then counts as not available, and this process goes on without it.
         """
         sent = self._clock()
         asked, generation = self._topology.all, self._topology.generation
@@ -271,7 +271,7 @@ class RedisHealth:
                 part.note_answer(sent, generation)
 
     def _part_of(self, key: str) -> _Watch | None:
-        """Return what is known of the primary of a key by itself; None where there is one for all keys."""
+        """Return the watch over the primary of a key; None if one primary holds all keys, or none is known."""
         owner = self._topology.owner(key) if self._parts else None
         return self._parts.get(owner) if owner else None
 

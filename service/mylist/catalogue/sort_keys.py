@@ -34,7 +34,7 @@ _LATIN = str.maketrans(
 
 
 def title_order(language: Language) -> str:
-    """Return the name of the order in which `title_of` puts titles: another one whenever its keys are others."""
+    """Return the name of the order in which `title_of` puts titles. If the keys change, the name must change."""
     return f"2-{language}"
 
 
@@ -54,7 +54,7 @@ def title_of(document: Mapping[str, Any], language: Language) -> bytes | None:
 
 
 def _folded(text: object) -> str | None:
-    """Return a text as it is compared, with its accents: "À bout de souffle" begins with no English article."""
+    """Return a text folded for comparison, accents kept: "À bout de souffle" begins with no English article."""
     return unicodedata.normalize("NFKC", text).casefold().strip() if isinstance(text, str) else None
 
 
@@ -88,7 +88,7 @@ def _of_symbol(character: str) -> str:
     match unicodedata.category(character)[0]:
         case "P" | "S":
             return f"!{character}"
-        case "C" if not character.isspace():  # nobody sees it
+        case "C" if not character.isspace():  # it is invisible
             return ""
         case _:
             return character

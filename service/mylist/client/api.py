@@ -93,7 +93,7 @@ class Client:
     """One user's list on a running service, as a context manager. Every method raises ClientError."""
 
     def __init__(self, url: str, user_id: str, token: str) -> None:
-        """Prepare requests; nothing is sent yet. No token is sent when it is empty, and no user either.
+        """Prepare requests; nothing is sent yet. An empty token or user is not sent.
 
         Raises:
             UnusableError: the URL, the token, or the proxy or certificates that the environment names cannot be used.

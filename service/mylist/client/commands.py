@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _refuse_other_user(client: Client, token: str, user_id: str) -> None:
-    """Refuse to show or change a list of somebody else than `--user` says.
+    """Refuse to show or change the list of another user than `--user` names.
 
     A gateway may want a token of whoever asks and pass `--user` on. A service that verifies tokens itself does not look
     at `--user`.

@@ -1,4 +1,4 @@
-"""What browsers are told with every answer: which origins may read it, whether with credentials, and HSTS.
+"""The headers for browsers: which origins may read the answers, whether with credentials, and HSTS.
 
 An origin is a scheme, a host and perhaps a port (RFC 6454). Browsers send it in one form only: in lower case and
 without the scheme's default port. A configured origin is brought into that form; one that no browser could send is
@@ -23,7 +23,7 @@ _ORIGIN = re.compile(
 )
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _MAX_PORT = 65535
-# Pages of these have no origin, or the origin of the page that opened the connection.
+# Schemes whose pages have no origin, or the origin of the page that opened the connection.
 _WITHOUT_ORIGIN = frozenset({"about", "blob", "data", "file", "ftp", "javascript", "mailto", "ws", "wss"})
 _SUBDOMAINS = r"(?:[a-z0-9_-]++\.)+"
 
@@ -34,11 +34,11 @@ class UnusableOriginError(ValueError):
 
 @dataclass(frozen=True, slots=True, eq=False)  # compared by identity: it is a part of the key of a cache
 class BrowserPolicy:
-    """What browsers are told.
+    """What the headers for browsers say.
 
     Attributes:
         any_origin: whether pages of every origin may read the answers.
-        credentials: whether browsers may send cookies and the like along.
+        credentials: whether browsers may send cookies and other credentials.
         hsts: the header `Strict-Transport-Security`; empty for none.
     """
 
@@ -78,7 +78,7 @@ def parse_origins(text: str) -> tuple[str, ...]:
     """
     given = [each.strip() for each in text.split(",")]
     if ANY_ORIGIN in given and len(given) > 1:
-        raise UnusableOriginError("* stands for any origin; it has to stand alone")
+        raise UnusableOriginError("* stands for any origin; it must stand alone")
     return tuple(each if each == ANY_ORIGIN else _origin(each) for each in given)
 
 
@@ -135,7 +135,7 @@ def _host(host: str, given: str, *, is_domain: bool) -> str:
 
 
 def _mistake(given: str) -> str:
-    """Return what is wrong with what is no origin, and what to write instead."""
+    """Return why a text is no origin, and what to write instead."""
     scheme, colon, rest = given.partition("://")
     mistakes = (
         (re.search(r"[\s;|]", given), "separate origins by commas"),

@@ -1,6 +1,6 @@
 """The `.env` file of the working directory: what it sets, and the lines of it that set nothing.
 
-Only this file is looked at for mistyped names. The environment of a process has many variables that are none of ours.
+Only this file is searched for mistyped names. The environment of a process has many variables of other programs.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ def read() -> dict[str, str | None]:
 
 
 def doubtful_lines(settings: Sequence[str]) -> list[str]:
-    """Return a sentence about each line that is there by mistake, given the names of all settings. Values are left out.
+    """Return a sentence, without values, about each line that is there by mistake, given the names of all settings.
 
     Raises:
         OSError, UnicodeDecodeError: as `read`.

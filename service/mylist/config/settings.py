@@ -128,7 +128,7 @@ class Settings:
     )
     mongodb_pool_size: Annotated[
         int,
-        "Maximum of connections to MongoDB and of concurrent operations; those beyond it wait a moment, then get 503.",
+        "Maximum of connections to MongoDB and of concurrent operations; more wait for up to a second, then get 503.",
         Meta(ge=1, le=1000),
     ] = 100
 
@@ -167,7 +167,7 @@ class Settings:
         20_000
     )
     catalogue_language: Annotated[
-        Language, "Language of the titles, whose leading articles do not count when lists are sorted by title."
+        Language, "Language whose leading articles are ignored when lists are sorted by title; `none` for no articles."
     ] = "en"
 
     page_memory: Annotated[
@@ -196,12 +196,12 @@ class Settings:
     jwt_jwks_url: Annotated[str, "URL of the issuer's JSON Web Key Set.", _url("https", "http", check=_with_host)] = ""
     jwt_audience: Annotated[
         str,
-        "Audiences, of which a token must name one; any when empty.",
+        "Accepted audiences, separated by commas: a token must name one of them; any when empty.",
         _Text(accepts="texts separated by commas, none of them empty", parse=_full_list),
     ] = ""
     jwt_issuer: Annotated[
         str,
-        "Issuers, of which a token must name one, letter by letter; any when empty.",
+        "Accepted issuers, separated by commas: a token must name one of them, letter by letter; any when empty.",
         _Text(accepts="texts separated by commas, none of them empty", parse=_full_list),
     ] = ""
     jwt_leeway: Annotated[float, "Clock skew that is tolerated when a token is verified.", Meta(ge=0, le=300)] = 30.0
@@ -213,21 +213,21 @@ class Settings:
         _Text(accepts="* or origins separated by commas, such as https://tv.example.com", parse=_origins),
     ] = ANY_ORIGIN
     cors_credentials: Annotated[
-        bool, "Let browsers send cookies and the like along, which takes named origins in CORS_ORIGINS."
+        bool, "Let browsers send cookies and other credentials; CORS_ORIGINS must name origins then."
     ] = False
     hsts: Annotated[
         str,
-        "`Strict-Transport-Security` of every answer; `off` leaves it to who terminates TLS.",
+        "`Strict-Transport-Security` of every answer; `off` leaves it to the proxy that terminates TLS.",
         _Text(accepts="off, or max-age=SECONDS with or without ; includeSubDomains", parse=parse_hsts),
     ] = "max-age=31536000"
     max_concurrent_requests: Annotated[
         int,
-        "Maximum of concurrent list requests; those beyond it get 503, and one user's beyond a tenth of it 429.",
+        "Maximum of concurrent list requests; more get 503. One user may have a tenth of it, at least 4; more get 429.",
         Meta(ge=1, le=100_000),
     ] = 500
     keep_alive_timeout: Annotated[
         int,
-        "Seconds that an idle connection is kept; longer than the load balancer in front keeps its own.",
+        "Seconds that an idle connection is kept; must be longer than the load balancer in front keeps its own.",
         Meta(ge=1, le=7200),
     ] = 620
     slow_request: Annotated[float, "Duration from which a request is logged as slow.", Meta(ge=0.001, le=60)] = 1.0
@@ -288,7 +288,7 @@ class Settings:
         if self.auth_mode != "jwt" and keys:
             raise InvalidSettingError(f"{keys[0]} is set; AUTH_MODE is {self.auth_mode}, it has to be jwt")
         if self.cors_credentials and self.cors_origins == ANY_ORIGIN:
-            raise InvalidSettingError("CORS_CREDENTIALS is true; CORS_ORIGINS is *, it has to name origins then")
+            raise InvalidSettingError("CORS_CREDENTIALS is true; CORS_ORIGINS is *, it must name origins then")
         kind = parse_redis_url(self.redis_url).form if self.redis_url else RedisKind.SERVER
         if self.redis_timeout > max_redis_timeout(kind):
             raise InvalidSettingError(

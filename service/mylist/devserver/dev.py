@@ -23,6 +23,8 @@ from mylist.seeding import sample
 from mylist.seeding.open_database import open_database
 
 _DATA_FOLDER = Path(".data")
+_EMBEDDED_MONGODB_TIMEOUT_S = 5.0
+"""The embedded server takes two seconds to clear a list of 5,000 items."""
 _ANY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104 - for a comparison; nothing listens on them
 
 
@@ -53,6 +55,8 @@ def run() -> None:
             if mongodb:
                 uri = mongodb.database(DEFAULT_DATABASE)
                 settings = replace(settings, mongodb_uri=uri, mongodb_user="", mongodb_password="")
+                if "MONGODB_TIMEOUT" not in configured:
+                    settings = replace(settings, mongodb_timeout=_EMBEDDED_MONGODB_TIMEOUT_S)
             if valkey:
                 settings = replace(settings, redis_url=valkey.uri, redis_password="")
             asyncio.run(_seed(settings))

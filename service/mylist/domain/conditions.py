@@ -1,4 +1,4 @@
-"""What has to be so for a change of a list to be made, as its client says: the guard of every such request."""
+"""The conditions of a change: what must be true of a list for the change to be made, as its client says."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,14 @@ from mylist.domain.etags import has_star, names_etag
 class Conditions:
     """The conditions of one request that changes a list.
 
-    ETags are those of the whole list. `*` stands for what the request is about: an item that is on the list, or the
-    list, which is always there.
+    ETags are those of the whole list. `*` stands for the subject of the request: an item that is on the list, or the
+    list, which always exists.
 
     Attributes:
         if_match: the `If-Match` headers as one list; None without any.
         if_none_match: the `If-None-Match` headers as one list; None without any.
-        is_confirmed: whether the request says that it means to remove more than it names.
-        unless_removed_since: what the client knows of removals: an item that was removed later is not added again.
+        is_confirmed: whether the request confirms that it may remove more than it names.
+        unless_removed_since: which removals the client knows; an item that was removed later is not added again.
     """
 
     if_match: str | None = None
@@ -28,17 +28,17 @@ class Conditions:
 
     @property
     def are_of_list(self) -> bool:
-        """Whether there is a condition on what is on the list."""
+        """Whether there is an `If-Match` or `If-None-Match`."""
         return self.if_match is not None or self.if_none_match is not None
 
     @property
     def name_etags(self) -> bool:
-        """Whether there is a condition on the list's ETag, beyond `*`."""
+        """Whether one of them has an ETag, not `*` alone."""
         return any(each is not None and each.strip() != "*" for each in (self.if_match, self.if_none_match))
 
     @property
     def only_if_absent(self) -> bool:
-        """Whether an item may only be added that is not on the list, and was not removed from it."""
+        """Whether an item may be added only if it is not on the list and was not removed from it."""
         return self.if_none_match is not None and has_star(self.if_none_match)
 
     def require(self, etag: str, *, exists: bool = True) -> None:
@@ -46,10 +46,10 @@ class Conditions:
 
         Args:
             etag: of the list.
-            exists: whether there is what the request is about.
+            exists: whether the subject of the request exists.
 
         Raises:
-            PreconditionFailedError: the list is another.
+            PreconditionFailedError: a condition is false.
         """
         if self.if_match is not None and not (
             exists if self.if_match.strip() == "*" else names_etag(self.if_match, etag)
@@ -61,15 +61,15 @@ class Conditions:
             raise PreconditionFailedError
 
     def require_consent(self, reason: str) -> None:
-        """Make sure that a request may remove more than it names: it is confirmed, or names the list by its ETag.
+        """Refuse a request that would remove more than it names, unless it has a confirmation or an `If-Match`.
 
         `*` names no list: clients send it with every removal that is to find something.
 
         Args:
-            reason: what would happen, as the error says it.
+            reason: what would happen, for the message.
 
         Raises:
-            ConfirmationRequiredError: it is neither.
+            ConfirmationRequiredError: it has neither.
         """
         if not self.is_confirmed and (self.if_match is None or self.if_match.strip() == "*"):
             raise ConfirmationRequiredError(reason)

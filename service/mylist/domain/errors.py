@@ -19,12 +19,12 @@ def _echo(text: str) -> str:
 
 
 def unknown_name(kind: str, name: str, known: Sequence[str]) -> str:
-    """Return the message that a request has a parameter or field of an unknown name: it tells the nearest known one.
+    """Return the message about an unknown parameter or field, which names the nearest known one.
 
     Args:
-        kind: what has the name.
+        kind: "parameter" or "field".
         name: as the client wrote it.
-        known: the names that there are.
+        known: the known names.
     """
     folded = {each.casefold(): each for each in known}
     nearest = get_close_matches(name[:_MAX_ECHO_LENGTH].casefold(), folded, n=1)
@@ -114,7 +114,7 @@ class InvalidJsonError(BadRequestError):
 
 
 class NoItemError(BadRequestError):
-    """No line of an import is an item; nothing was changed."""
+    """No line of an import that merges is an item; nothing was changed."""
 
     code = "NO_ITEM"
 
@@ -123,7 +123,7 @@ class NoItemError(BadRequestError):
 
 
 class TotalMismatchError(BadRequestError):
-    """An import has more or fewer items than it says that it has; nothing was changed."""
+    """An import has another number of items than `total` says; nothing was changed."""
 
     code = "TOTAL_MISMATCH"
 
@@ -141,7 +141,7 @@ class InvalidLineError(BadRequestError):
 
 
 class InvalidFieldError(BadRequestError):
-    """A field of the body has the wrong type."""
+    """A field of the body has the wrong type, or an unknown name where a list is changed."""
 
     code = "INVALID_FIELD"
 
@@ -220,7 +220,7 @@ class InvalidTokenError(ServiceError):
 
 
 class UnknownKeyError(InvalidTokenError):
-    """No known key verifies the token; one that is published since may."""
+    """No known key verifies the token; a key that was published since may."""
 
     def __init__(self, message: str = "The token is signed with a key that is not known") -> None:
         super().__init__(message)
@@ -233,7 +233,7 @@ class InvalidContentEncodingError(BadRequestError):
 
 
 class UnsupportedContentEncodingError(ServiceError):
-    """The body is compressed in a way that is not known, or more than once."""
+    """The content coding of the body is unknown, or there are several."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     code = "UNSUPPORTED_CONTENT_ENCODING"
@@ -302,19 +302,20 @@ class ItemAlreadyInListError(ServiceError):
 
 
 class SyncTokenExpiredError(ServiceError):
-    """The token is too old: removals since it was issued may be forgotten."""
+    """`since` or `unlessRemovedSince` is too old: removals after it may be forgotten."""
 
     status = HTTPStatus.GONE
     code = "SYNC_TOKEN_EXPIRED"
 
     def __init__(self) -> None:
         super().__init__(
-            "The token is more than 30 days old: drop what you have, and ask without since for the whole list"
+            "since or unlessRemovedSince is more than 30 days old: drop what you have, and ask without since for the "
+            "whole list"
         )
 
 
 class PreconditionFailedError(ServiceError):
-    """The list is not what the request's conditions say; nothing was changed."""
+    """A condition of the request is false; nothing was changed."""
 
     status = HTTPStatus.PRECONDITION_FAILED
     code = "PRECONDITION_FAILED"
@@ -328,14 +329,14 @@ class PreconditionFailedError(ServiceError):
 
 
 class ItemTakenError(PreconditionFailedError):
-    """An item was to be added only if it is not on the list and was not removed from it, and it is or was."""
+    """`If-None-Match: *` is false: the item is on the list, or was removed from it."""
 
     def __init__(self) -> None:
         super().__init__("If-None-Match: * is false: the item is on your list, or was removed from it")
 
 
 class RemovedSinceError(PreconditionFailedError):
-    """An item was to be added unless it was removed after a moment, and it was."""
+    """`unlessRemovedSince` is false: the item was removed after it."""
 
     def __init__(self) -> None:
         super().__init__("The item was removed from your list after unlessRemovedSince")
@@ -362,7 +363,7 @@ class ListFullError(ServiceError):
 
 
 class TooManyRequestsError(ServiceError):
-    """The user has as many requests under way as one user may have."""
+    """The user has as many requests under way as one user may have, or the turn of this one did not come in time."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
     code = "TOO_MANY_REQUESTS"
@@ -399,7 +400,7 @@ class DatabaseUnavailableError(UnavailableError):
 
 
 class KeysUnavailableError(UnavailableError):
-    """There is no key to verify tokens with, as the identity provider is away."""
+    """The process has no key to verify tokens with: the identity provider is away."""
 
     code = "KEYS_UNAVAILABLE"
     retry_after = 5
@@ -418,11 +419,11 @@ class OutcomeUnknownError(UnavailableError):
 
 
 class PartlyAppliedError(OutcomeUnknownError):
-    """Some changes of a request took effect; MongoDB did not answer for the others."""
+    """A part of a request took effect; MongoDB did not answer for the rest, or the time was up."""
 
     code = "PARTLY_APPLIED"
 
-    def __init__(self, what: str = "the removals took effect, the additions may or may not") -> None:
+    def __init__(self, what: str) -> None:
         super().__init__(what)
 
 
@@ -445,7 +446,7 @@ class DatabaseBusyError(UnavailableError):
 
 
 class OverloadedError(UnavailableError):
-    """The process is serving the maximum number of concurrent requests."""
+    """The process has the maximum of requests or imports under way, or their bodies take too much memory."""
 
     code = "OVERLOADED"
 

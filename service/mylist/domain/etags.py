@@ -25,5 +25,5 @@ def names_etag(header: str, etag: str) -> bool:
 
 
 def has_star(header: str) -> bool:
-    """Return whether `*` is among what a header names: any list, whatever its ETag is."""
+    """Return whether a header has `*`, which stands for any ETag."""
     return any(each.strip() == "*" for each in header.split(","))

@@ -21,7 +21,7 @@ TOMBSTONE_RETENTION = timedelta(days=30)
 MAX_CLOCK_SKEW = timedelta(minutes=1)
 """How far in the future an imported item may be added, by the importing client's clock."""
 IMPORT_TIMEOUT_S = 20
-"""Seconds in which the body of an import has to arrive; as many later it begins no more lines."""
+"""Seconds in which the body of an import has to arrive, and again seconds after which it begins no more lines."""
 USER_IMPORTS = 2
 """Imports that one user may have under way."""
 
@@ -43,7 +43,7 @@ def import_memory_bytes(max_list_size: int) -> int:
 
 
 def user_requests(max_concurrent_requests: int) -> int:
-    """Return how many requests one user may have under way where a process takes on so many."""
+    """Return how many requests one user may have under way: a tenth of those that a process takes on, at least four."""
     return max(max_concurrent_requests // _USERS_AT_LEAST, _MIN_USER_REQUESTS)
 
 

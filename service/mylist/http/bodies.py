@@ -1,7 +1,7 @@
 """The body of a request, as routes parse it: inflated, and UTF-8 without a byte order mark.
 
-What the head alone decides is decided before the first byte is read, so that a client which asks whether to send its
-body is not told to go on.
+Everything that the head decides is decided before the first byte is read: a client that waits for `100 Continue` gets
+it only if its body is wanted.
 """
 
 import asyncio
@@ -26,11 +26,11 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "UTF-16",
 }
 _MAX_MARK_BYTES = 4
-# Two letters, as JSON begins with, or one.
+# ASCII as UTF-16 or UTF-32 has it. JSON begins with two ASCII characters or is one.
 _WIDE_ASCII = re.compile(rb"([^\0]\0{3}|\0{3}[^\0])|[^\0]\0(?:[^\0]\0|\Z)|\0[^\0](?:\0[^\0]|\Z)")
 _GZIP_MAGIC = b"\x1f\x8b"
-# A form is what a page can send to any site without asking. Where a gateway knows users by their cookies, a page of
-# somebody else could change their lists by it.
+# A page can send a form to any site without asking. Where a gateway knows users by their cookies, a page of another
+# origin could change their lists with one.
 _OWN_SITE = frozenset({"none", "same-origin"})
 
 
@@ -38,8 +38,8 @@ async def receive(request: ApiRequest, media_types: Container[str]) -> bytes:
     """Return the whole body of a request; empty where there is none.
 
     Raises:
-        InvalidJsonError: it has another media type than these.
-        UnsupportedContentEncodingError: it is encoded in a way that is not known.
+        InvalidJsonError: it has another media type than these, or is a form from a page of another origin.
+        UnsupportedContentEncodingError: its content coding is unknown, or there are several.
         UnsupportedCharsetError: it is text, but not UTF-8.
         InvalidContentEncodingError: it is not what its encoding says.
         PayloadTooLarge, RequestTimeout, BadRequest: it is too large, too late, or malformed.
@@ -61,15 +61,15 @@ async def receive(request: ApiRequest, media_types: Container[str]) -> bytes:
 
 
 async def parts(request: ApiRequest, max_bytes: int, *, within: float) -> AsyncIterator[bytes]:
-    """Yield the body of a request as it arrives, in time as `ApiRequest.body_parts` does.
+    """Yield the body of a request as it arrives; its time is limited as that of `ApiRequest.body_parts`.
 
     Args:
         request: whose body it is.
-        max_bytes: how many it may have, as it is sent and inflated.
-        within: seconds for all of it.
+        max_bytes: maximum of bytes, as they are sent and as they are inflated.
+        within: seconds for the whole body.
 
     Raises:
-        UnsupportedContentEncodingError: it is encoded in a way that is not known.
+        UnsupportedContentEncodingError: its content coding is unknown, or there are several.
         UnsupportedCharsetError: it is text, but not UTF-8.
         InvalidContentEncodingError: it is not what its encoding says.
         PayloadTooLarge, RequestTimeout, BadRequest: it is too large, too late, or malformed.
@@ -97,10 +97,10 @@ def media_type_of(request: ApiRequest) -> str:
 
 
 def _coding(request: ApiRequest) -> str:
-    """Return how a body is encoded, by its head; empty when it is not.
+    """Return the content coding of a body, by its head; empty for none.
 
     Raises:
-        UnsupportedCharsetError, UnsupportedContentEncodingError: nobody here can read it.
+        UnsupportedCharsetError, UnsupportedContentEncodingError: the service cannot read it.
     """
     if charset := _CHARSET.search(request.content_type):
         raise UnsupportedCharsetError(charset[1].upper())
@@ -111,12 +111,12 @@ async def _inflated(received: AsyncIterator[bytes], inflater: Inflater) -> Async
     async for data in received:
         for piece in inflater.feed(data):
             yield piece
-            await asyncio.sleep(0)  # others have their turn: a little may inflate to a lot
+            await asyncio.sleep(0)  # let other requests run: a few bytes may inflate to many
     inflater.finish()
 
 
 def _without_mark(start: bytes) -> bytes:
-    """Return the start of a text, of four bytes or more if there are as many, without a byte order mark.
+    """Return the start of a text without a byte order mark; `start` has four bytes or more, or is the whole text.
 
     Raises:
         UnsupportedCharsetError: it is UTF-16 or UTF-32, by its mark or because ASCII in it comes with NULs.

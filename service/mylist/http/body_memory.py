@@ -1,4 +1,4 @@
-"""How much memory the bodies of imports take, which are received before an import takes a place that others need."""
+"""A bound on the memory for the bodies of imports, which are received before an import takes a place."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,12 @@ from mylist.domain.errors import OverloadedError
 
 @dataclass(slots=True, eq=False)
 class _Arrival:
-    """A body that arrives, or has arrived."""
+    """A body that arrives, or has arrived.
+
+    Attributes:
+        patience: ends the receiving when the body has to give way.
+        held_bytes: how many bytes of it are held.
+    """
 
     patience: asyncio.Timeout
     held_bytes: int = 0
@@ -19,12 +24,12 @@ class _Arrival:
 class BodyMemory:
     """Bounds the bytes of all bodies that are held at once.
 
-    When they are too many, the bodies that began to arrive first and have not ended give way to the others: so clients
-    that stop in the middle keep nobody out.
+    When there is no room, the bodies that began first and still arrive give way: so clients that stop in the middle
+    keep no other client out.
 
     Attributes:
-        max_bytes: of all bodies.
-        held_bytes: of those that arrive, and of those that have arrived and are in use.
+        max_bytes: maximum of bytes of all bodies.
+        held_bytes: bytes of the bodies that arrive, and of those that have arrived and are in use.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -37,7 +42,7 @@ class BodyMemory:
         """Receive a body, and hold it for as long as the block lasts.
 
         Raises:
-            OverloadedError: there is no room for it.
+            OverloadedError: there is no room for it, or it had to give way to another.
         """
         arrival = _Arrival(asyncio.timeout(None))
         try:

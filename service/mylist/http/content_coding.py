@@ -12,7 +12,8 @@ _CODINGS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _DEFLATE}
 _WINDOW_BITS = {_GZIP: 16 + zlib.MAX_WBITS, _DEFLATE: zlib.MAX_WBITS}
 _MAX_PIECE_BYTES = 64 * 1024
 _MAX_MEMBERS = 100
-"""Files in one gzip body. Tools that compress in parallel write several; thousands of empty ones only cost time."""
+"""Maximum of members of one gzip body. Tools that compress in parallel write several; thousands of empty ones only cost
+time."""
 
 
 def coding_of(fields: Iterable[str]) -> str:
@@ -36,7 +37,7 @@ class Inflater:
 
     Args:
         coding: as `coding_of` returns it.
-        max_bytes: how many bytes may come out.
+        max_bytes: maximum of inflated bytes.
     """
 
     def __init__(self, coding: str, max_bytes: int) -> None:
@@ -50,12 +51,12 @@ class Inflater:
 
         Raises:
             InvalidContentEncodingError: the data is corrupt.
-            PayloadTooLarge: more comes out than may.
+            PayloadTooLarge: it inflates to more than `max_bytes`.
         """
         while data:
             member = self._member = self._member or self._next_member()
             piece = b""
-            while data or len(piece) == _MAX_PIECE_BYTES:  # a full piece: there may be more of what went in already
+            while data or len(piece) == _MAX_PIECE_BYTES:  # after a full piece, zlib may hold more to give out
                 try:
                     piece = member.decompress(data, _MAX_PIECE_BYTES)
                 except zlib.error:
@@ -71,7 +72,7 @@ class Inflater:
                     break
 
     def finish(self) -> None:
-        """Note that there is no more of the body.
+        """Note that the body has ended.
 
         Raises:
             InvalidContentEncodingError: the data is cut short.

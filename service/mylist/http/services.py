@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 class ConcurrencyLimit:
     """How many requests may be in flight.
 
-    An event loop that accepts everything makes everybody wait, and a request whose client gave up still costs its full
-    price. Refusing what exceeds the limit keeps the others fast.
+    An event loop that accepts every request makes all of them wait, and a request whose client gave up still costs its
+    full price. Refusing those above the limit keeps the others fast.
 
     Attributes:
-        maximum: most requests in flight.
+        maximum: maximum of requests in flight.
         in_flight: requests in flight.
     """
 
@@ -42,10 +42,10 @@ class ConcurrencyLimit:
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """Surround what is in flight.
+        """Surround a request in flight.
 
         Raises:
-            OverloadedError: as much as may be is.
+            OverloadedError: as many as may be are in flight.
         """
         if self.in_flight >= self.maximum:
             raise OverloadedError
@@ -57,11 +57,11 @@ class ConcurrencyLimit:
 
 
 class Admission(NamedTuple):
-    """Which requests are let in; `mylist.http.dispatch` sees to it.
+    """The limits that `mylist.http.dispatch` applies to a request.
 
     Attributes:
-        limit: how many, of all users.
-        shares: how many of one user.
+        limit: how many requests of all users may be in flight.
+        shares: how many requests of one user may be under way.
     """
 
     limit: ConcurrencyLimit
@@ -103,12 +103,12 @@ class Services:
 
     Attributes:
         settings: the settings in force.
-        kept_connection: what the header `Connection` of an answer says while the connection goes on, and `Keep-Alive`.
-        browser_policy: what browsers are told: the origins that may call the API, and HSTS.
+        kept_connection: the header `Connection` of an answer while the connection goes on, and `Keep-Alive`.
+        browser_policy: which origins may read the answers, and HSTS.
         reader, writer, change_feed: the use cases.
         pages: the rendered answers, for their metrics.
-        requests: how many list requests may be in flight, and be one user's.
-        imports: the same of imports, from their heads on, where a user's share alone counts.
+        requests: the limits of list requests other than imports.
+        imports: the limits of imports from their heads on; only the share of a user has a bound.
         import_places: how many imports may be in flight once their bodies are there.
         import_bodies: the memory for their bodies.
         import_turns: lets few imports at a time use the stores, in order.

@@ -1,4 +1,4 @@
-"""What one user may have under way at once, so that one client is not everybody."""
+"""How many requests one user may have under way, so that one user does not take all places of a process."""
 
 import asyncio
 import math
@@ -8,27 +8,27 @@ from collections import deque
 from mylist.domain.errors import TooManyRequestsError
 
 _MAX_WAIT_S = 10.0
-"""A request waits so long for its turn."""
+"""How long a request waits for its turn."""
 _REFUSED_AFTER_S = (0.4, 0.9)
-"""A client that asks again at once, on hundreds of connections, would have the event loop do little but refuse. So its
-refusals come late, and spread."""
+"""When a request above the share is refused: between these. A client that repeats at once, on hundreds of connections,
+would keep the event loop busy with refusals alone; so they come late, and spread."""
 _PAUSE_S = 0.005
-"""Between the end of a request of a user who has others waiting and the turn of the next: so what such a user takes of
-the processor has a bound. There is none while nobody else is about."""
+"""The pause between the end of a request and the turn of the next one that waits: it bounds how much of the processor a
+user with waiting requests takes. There is no pause while that user is alone."""
 _OTHERS_STAY_S = 1.0
-"""For so long after a request of another user was under way, other users count as being about."""
+"""A user counts as alone when no request of another user has been under way for so long."""
 
 
 class UserShares:
     """Lets each user have `share` requests under way, of which `at_once` are served and the others wait in order.
 
-    What those in service cost is what other users wait for: their number is small. `mylist.http.dispatch` counts them
-    itself as long as nothing has to wait.
+    Other users wait for the work of the requests that are served, so `at_once` is small. As long as no request has to
+    wait, `mylist.http.dispatch` counts in `held` by itself.
 
     Attributes:
-        share: how many requests of one user may be under way.
-        at_once: how many of them are served at once; at least two.
-        held: how many are served, by user; without those who have none.
+        share: maximum of requests of one user under way, those that wait included.
+        at_once: maximum of them that are served at once; two or more.
+        held: how many are served, by user; a user without any is not in it.
     """
 
     __slots__ = ("_others_seen_at", "_refusal", "_waiting", "at_once", "held", "share")
@@ -42,10 +42,10 @@ class UserShares:
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     async def enter(self, user_id: str) -> None:
-        """Wait for the turn of a request, which must `leave` then.
+        """Wait for the turn of a request, which must `leave` at its end.
 
         Raises:
-            TooManyRequestsError: the user has as many as one may have, or those before it take too long.
+            TooManyRequestsError: the user has `share` requests under way, or the turn does not come in time.
         """
         held = self.held.get(user_id, 0)
         if held < self.at_once:
@@ -61,7 +61,7 @@ class UserShares:
         try:
             await asyncio.wait((turn,), timeout=_MAX_WAIT_S)
         except asyncio.CancelledError:
-            if turn.done():  # it came at the same moment
+            if turn.done():  # the turn came at the same moment
                 self.leave(user_id)
             raise
         finally:
@@ -74,7 +74,7 @@ class UserShares:
     def leave(self, user_id: str) -> None:
         """Let the user's request that has waited for longest take the place of one that has ended.
 
-        It begins after a pause if other users are about.
+        Unless the user is alone, that request begins after a pause.
         """
         loop = asyncio.get_running_loop()
         if len(self.held) > 1:

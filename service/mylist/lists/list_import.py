@@ -33,7 +33,7 @@ class NumberedLine:
     Attributes:
         number: the line's.
         item: the item, or why the line is not one.
-        has_date: whether the line says when the item was added; otherwise its place among the lines does.
+        has_date: whether the line has a date; otherwise the item gets one by its place among the lines.
     """
 
     number: int
@@ -49,7 +49,7 @@ class LineResult:
         number: the line's, from 1; None for an item that no line names.
         content_id: which movie or show; None for an invalid line.
         outcome: what was done.
-        error: why a line is invalid, or why an item stays that a line names wrongly; None for any other.
+        error: why a line is invalid, or why an item stays that the line names wrongly; None for any other line.
     """
 
     number: int | None
@@ -64,7 +64,7 @@ async def merge(
     """Put the items of lines on a list, some at a time, until it is full; existing items stay as they are.
 
     Raises:
-        PreconditionFailedError: the list is another than the conditions say; nothing was changed.
+        PreconditionFailedError: a condition is false; nothing was changed.
         NoItemError: no line is an item; nothing was changed.
         UnavailableError: a store is out of service, or the time is up; the results that were yielded are done.
     """
@@ -94,24 +94,24 @@ async def replace(
 ) -> AsyncIterator[list[LineResult]]:
     """Make a list what the lines say: put their items on it with their dates, then remove what else was on it before.
 
-    What the lines name by its id stays, also where they name it wrongly; and so do items that are added in the
-    meantime.
+    An item that a line names by its id stays, also if the line names it wrongly. Items that are added meanwhile stay
+    as well.
 
     Args:
         writer: changes the list.
         user_id: whose list.
         lines: the lines.
-        conditions: what has to be so.
-        total: how many items there are by the client's account; None if it has given none.
+        conditions: what must be true of the list.
+        total: how many items the lines have, as the client says; None if it does not say.
 
     Raises:
         InvalidLineError: a line is invalid; nothing was changed.
         TotalMismatchError: there are more or fewer items than `total`; nothing was changed.
         ListFullError: the lines name more items than a list may have, or the list would have more than twice as many
             before it shrinks; nothing was changed.
-        PreconditionFailedError: the list is another than the conditions say; nothing was changed.
-        ConfirmationRequiredError: items would be removed though no line is on the list or could be put there, and the
-            conditions do not say that this is meant; nothing was changed.
+        PreconditionFailedError: a condition is false; nothing was changed.
+        ConfirmationRequiredError: items would be removed though no line is on the list or could be put there, without a
+            confirmation; nothing was changed.
         UnavailableError: a store is out of service, or the time is up; the results that were yielded are done.
     """
     give_up = time.monotonic() + IMPORT_TIMEOUT_S
@@ -123,7 +123,8 @@ async def replace(
     if total is not None and (items := sum(map(len, parts))) != total:
         raise TotalMismatchError(items, total)
     before = {each.content_id: each for each in await writer.snapshot(user_id, conditions)}
-    # An import that gave up has added without removing. It may be repeated, but not followed by ever more others.
+    # An import that gave up has added items and removed none. The client may repeat it, but must not add other items by
+    # ever more imports that give up.
     if len(before.keys() | named.keys()) > max(2 * max_items, len(before)):
         raise ListFullError(max_items)
     unnamed = [each for content_id, each in before.items() if content_id not in named]
@@ -189,7 +190,7 @@ def _is_named_rightly(item: Item, before: Mapping[ContentId, Item]) -> bool:
 
 
 def _with_what_stays(result: LineResult, line: NumberedLine, before: Mapping[ContentId, Item]) -> LineResult:
-    """Return the outcome of a line with the reason why an item stays that the line names wrongly."""
+    """Return the outcome of a line; if the line names an item of the list wrongly, with the reason why that stays."""
     existing = before.get(line.item.content_id) if isinstance(line.item, Item) else None
     if existing is None or result.outcome not in {"not_found", "existing"}:
         return result
@@ -203,7 +204,7 @@ def _with_what_stays(result: LineResult, line: NumberedLine, before: Mapping[Con
 async def _parts(lines: AsyncIterable[NumberedLine]) -> AsyncIterator[list[NumberedLine]]:
     """Yield lines, some at a time. Items without a date get times that keep them in order, the first on top.
 
-    They are counted down from now, so that what is added next stands above them.
+    The times are counted down from now, so that the next item that is added stands above them.
     """
     moment = now_ms()
     part: list[NumberedLine] = []

@@ -1,8 +1,8 @@
 """Changing a list. Every change takes the same way: fence the cached list, write to the store, lift the fence."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -34,10 +34,11 @@ from mylist.telemetry.metrics import MUTATIONS
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-# An add competes with other clients that remove the same item: how often to try, and the pause in between.
+# `put` competes with other clients that remove the same item: how often it tries, and the pause in between.
 _PUT_ATTEMPTS = 3
 _PUT_PAUSE_S = 0.05
 _LONG_AGO_MS = 0
+"""Every removal is later: none counts as known to the client."""
 
 
 def _mutation(
@@ -82,7 +83,7 @@ class ListWriter:
         store: the lists.
         cache: the cached lists.
         catalogue: the movies and shows.
-        max_items: most items on a list; concurrent adds may exceed it by a few.
+        max_items: maximum of items on a list; concurrent adds may exceed it by a few.
     """
 
     def __init__(self, store: ListStore, cache: ListCache, catalogue: Catalogue, *, max_items: int) -> None:
@@ -227,20 +228,18 @@ class ListWriter:
             deleted = {each.content_id for each in to_delete}
             remaining = {each.content_id for each in existing} - deleted
             new = [(each, kind) for each, kind in wanted.items() if each not in remaining]
-            # Counted down, so that what is added next stands above them.
-            to_insert = [Item(now_ms() - place, *each) for place, each in enumerate(new)]
+            # Counted down from now, so that the next item that is added stands above them.
+            now = now_ms()
+            to_insert = [Item(now - place, *each) for place, each in enumerate(new)]
             await self._require_room(user_id, cached_items, to_insert=len(to_insert), to_delete=len(to_delete))
             if to_delete:
                 await self._delete(user_id, to_delete, only_as_seen=seen is not None)
             # What this batch removes was on the list until now, so its client knows of every removal of it.
             known_removals = {each: moment for each, moment in known_removals.items() if each not in deleted}
-            try:
+            with _partly_applied("the removals took effect, the additions may or may not", when=bool(to_delete)):
                 duplicates = await self._store.insert_many(user_id, to_insert, known_removals) if to_insert else set()
-            except UnavailableError as error:
-                if to_delete:
-                    raise PartlyAppliedError from error
-                raise
-            removed_since = await self._not_on_list(user_id, duplicates & known_removals.keys())
+            with _partly_applied("all of it that could be done took effect", when=True):
+                removed_since = await self._not_on_list(user_id, duplicates & known_removals.keys())
         inserted = {item.content_id for item in to_insert} - duplicates
         return batch_result(batch, set(wanted), inserted, deleted, removed_since)
 
@@ -272,11 +271,12 @@ class ListWriter:
             user_id: whose list.
             items: the items; the first of several with one content id counts.
             capped: whether the list must not exceed the size that a list may have.
-            redated: the ids of those that get their `added_at` also if they are on the list.
-            conditions: of which only `unless_removed_since` counts here.
+            redated: the ids of the items that get their `added_at` also if they are on the list.
+            conditions: only `unless_removed_since` and `If-None-Match: *` count here.
 
         Raises:
             SyncTokenExpiredError: removals that the client does not know of have been forgotten; nothing was changed.
+            PartlyAppliedError: dates were changed; the store did not answer the additions.
             OutcomeUnknownError: the store did not answer; any of them may have been added.
         """
         known = await self._catalogue.existing({content_key(each.content_id, each.content_type) for each in items})
@@ -289,16 +289,16 @@ class ListWriter:
         known_removals = await self._known_removals(user_id, wanted, conditions)
         async with self._changing(user_id) as cached_items:
             existing = {each.content_id: each for each in await self._store.find_many(user_id, wanted)}
-            dated = await self._redate(
-                user_id,
-                [wanted[each] for each in redated if _has_another_date(wanted.get(each), existing.get(each))],
-            )
+            to_redate = [wanted[each] for each in redated if _has_another_date(wanted.get(each), existing.get(each))]
+            dated = await self._redate(user_id, to_redate)
             to_insert = [item for item in wanted.values() if item.content_id not in existing]
-            if capped and to_insert:
-                total = await self._count(user_id, cached_items, limit=self.max_items)
-                to_insert = to_insert[: max(self.max_items - total, 0)]
-            duplicates = await self._store.insert_many(user_id, to_insert, known_removals) if to_insert else set()
-            removed_since = await self._not_on_list(user_id, duplicates & known_removals.keys())
+            with _partly_applied("the dates took effect, the additions may or may not", when=bool(to_redate)):
+                if capped and to_insert:
+                    total = await self._count(user_id, cached_items, limit=self.max_items)
+                    to_insert = to_insert[: max(self.max_items - total, 0)]
+                duplicates = await self._store.insert_many(user_id, to_insert, known_removals) if to_insert else set()
+            with _partly_applied("all of it that could be done took effect", when=True):
+                removed_since = await self._not_on_list(user_id, duplicates & known_removals.keys())
         return Merge(
             known,
             existing=existing.keys() | duplicates,
@@ -326,7 +326,7 @@ class ListWriter:
     async def snapshot(self, user_id: str, conditions: Conditions = UNCONDITIONAL) -> list[Item]:
         """Return what is on a list by the store, newest first, if the conditions are true of it.
 
-        What is to be removed must not be missing from a cached list.
+        A cached list would not do: it may lack an item that is to be removed.
         """
         items = await self._store.load(user_id)
         if conditions.are_of_list:
@@ -336,10 +336,13 @@ class ListWriter:
     async def _require(
         self, user_id: str, content_id: ContentId | None, conditions: Conditions
     ) -> Sequence[Item] | None:
-        """Compare conditions that are about an item with the list; return what was looked at, None without conditions.
+        """Compare the conditions of a request about an item with the list.
+
+        Return the items that were compared: the whole list if a condition has an ETag, else the item if it is on the
+        list; None without conditions.
 
         Raises:
-            PreconditionFailedError: they are false.
+            PreconditionFailedError: a condition is false.
         """
         if not conditions.are_of_list:
             return None
@@ -359,7 +362,7 @@ class ListWriter:
     async def _known_removals(
         self, user_id: str, content_ids: Iterable[ContentId], conditions: Conditions
     ) -> dict[ContentId, int]:
-        """Return for each id when it was last removed as far as the client knows; empty where that does not matter.
+        """Return for each id the time of the last removal that the client knows; empty without such a condition.
 
         Raises:
             SyncTokenExpiredError: removals that the client does not know of have been forgotten.
@@ -379,11 +382,15 @@ class ListWriter:
         return known
 
     async def _redate(self, user_id: str, items: Sequence[Item]) -> set[ContentId]:
-        """Give items their dates; return the ids of those that have them now. Another client may have removed some."""
+        """Give items on a list their dates; return the ids of those that have them now.
+
+        Another client may have removed some meanwhile.
+        """
         content_ids = {each.content_id for each in items}
         if not items or await self._store.redate_many(user_id, items) == len(items):
             return content_ids
-        return {each.content_id for each in await self._store.find_many(user_id, content_ids) if each in items}
+        with _partly_applied("the dates took effect, the additions did not", when=True):
+            return {each.content_id for each in await self._store.find_many(user_id, content_ids) if each in items}
 
     async def _not_on_list(self, user_id: str, content_ids: set[ContentId]) -> set[ContentId]:
         if not content_ids:
@@ -391,7 +398,7 @@ class ListWriter:
         return content_ids - {each.content_id for each in await self._store.find_many(user_id, content_ids)}
 
     async def _remove_seen(self, user_id: str, items: Collection[Item]) -> int:
-        """Remove items that were seen; what was added since is spared, also if it has the id of one of them."""
+        """Remove items as they were seen; an item that was added since stays, also if it has the id of one of them."""
         async with self._changing(user_id):
             return await self._store.delete_seen(user_id, items)
 
@@ -427,3 +434,18 @@ def _has_another_date(wanted: Item | None, existing: Item | None) -> bool:
     if wanted is None or existing is None or wanted.content_type != existing.content_type:
         return False
     return wanted.added_at != existing.added_at
+
+
+@contextmanager
+def _partly_applied(what: str, *, when: bool) -> Iterator[None]:
+    """Turn a failure of the store into one that says what took effect before it: `when` something did.
+
+    Raises:
+        PartlyAppliedError: the store failed within the block.
+    """
+    try:
+        yield
+    except UnavailableError as error:
+        if when:
+            raise PartlyAppliedError(what) from error
+        raise

@@ -1,22 +1,23 @@
-"""How many operations MongoDB has to serve at once: those beyond wait in order, for a moment."""
+"""A limit on concurrent operations of MongoDB: operations above it wait in order, a second at most."""
 
 import asyncio
 from collections import deque
 
 from mylist.domain.errors import DatabaseBusyError
 
-MAX_WAIT_S = 0.5
-"""An operation waits for its turn for so long."""
-_MAX_STANDSTILL_S = 0.05
-"""It does not wait on while no operation ends for so long."""
+MAX_WAIT_S = 1.0
+"""How long an operation waits for its turn."""
+_MAX_STANDSTILL_S = 0.25
+"""An operation gives up when no other has ended for so long; a busy event loop may notice one that late."""
 _WAITING_PER_RUNNING = 2
+"""Maximum of waiting operations, per one that may run."""
 
 
 class OperationLimit:
     """Lets at most `maximum` operations run, and twice as many wait.
 
-    A cold cache makes more work in one moment than there are connections, which is done in the next. So an operation
-    waits while those before it end. When none ends, or too many wait, the queue would help nobody, and it is shed.
+    A cold cache may need more operations at one moment than there are connections; a moment later they are done. So an
+    operation waits as long as others end. When none ends, or too many wait, waiting does not help, and it is refused.
 
     Attributes:
         maximum: how many operations may run at once.
@@ -30,7 +31,7 @@ class OperationLimit:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def enter(self) -> None:
-        """Wait for the turn of an operation, which must `leave` then.
+        """Wait for the turn of an operation, which must `leave` at its end.
 
         Raises:
             DatabaseBusyError: its turn does not come.
@@ -45,7 +46,7 @@ class OperationLimit:
         try:
             await self._wait_for(turn)
         except asyncio.CancelledError:
-            if turn.done():  # it came at the same moment
+            if turn.done():  # the turn came at the same moment
                 self.leave()
             raise
         finally:

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 from mylist.app import build_services
+from mylist.cache.health import RedisHealth
+from mylist.config.redis_timing import HEARTBEAT_INTERVAL_S
 from mylist.config.settings import Settings
 from mylist.http.services import Services
 
@@ -22,14 +24,23 @@ async def service_parts(settings: Settings) -> AsyncIterator[Services]:
     """
     services = build_services(replace(settings, cache_strict=False))
     await services.health.heartbeat()
-    heartbeats = asyncio.create_task(services.health.heartbeats())
+    done = asyncio.Event()
+    watching = asyncio.create_task(_watch(services.health, done))
     try:
         await services.database.check()
         yield services
-        await services.health.heartbeat()  # delivers what is pending
     finally:
-        heartbeats.cancel()
-        await asyncio.gather(heartbeats, return_exceptions=True)
         await services.writer.finish()
+        done.set()
+        await watching
+        await services.health.heartbeat()  # delivers what is pending
         await services.cache.close()
         await services.database.close()
+
+
+async def _watch(health: RedisHealth, done: asyncio.Event) -> None:
+    """Send heartbeats until it is done; none is cancelled, which would leave its connection open."""
+    while not done.is_set():
+        await health.heartbeat()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(done.wait(), HEARTBEAT_INTERVAL_S)

@@ -1,4 +1,4 @@
-"""Sends spans to a collector, and tells of those that it did not take.
+"""Sends spans to a collector, and logs those that it did not take.
 
 OpenTelemetry's exporter takes every status below 400 for success and reads no body: spans vanish without a word when
 the collector redirects, or rejects them in an answer of status 200 (`partial_success`). Of every other failure it logs
@@ -35,11 +35,11 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What a collector did not take.
+    """What a collector refused.
 
     Attributes:
-        words: what it did or said, to follow its name.
-        spans: how many spans it rejected; None for all of the batch.
+        words: what it did or said; the log has them after its name.
+        spans: how many spans it rejected; None for the whole batch.
     """
 
     words: str
@@ -47,7 +47,7 @@ class Refusal:
 
 
 class _Session(requests.Session):
-    """Notes what became of the last request; follows no redirect, after which a POST may be a GET."""
+    """Notes the outcome of the last request. Follows no redirect, after which a POST may become a GET."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class _Session(requests.Session):
 
 
 def refusal_of(status: int, reason: str, headers: Mapping[str, str], body: bytes) -> Refusal | None:
-    """Return what an answer of a collector refuses, None if it took all; its headers are looked up in lower case."""
+    """Return what an answer of a collector refuses; None if it took all. The names of `headers` are in lower case."""
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     answer = f"answers {status} {reason}".rstrip()
     if 300 <= status < 400:  # noqa: PLR2004 - HTTP's own
@@ -93,7 +93,7 @@ def _partial_refusal(body: bytes) -> Refusal | None:
 
 
 def _words_of(content_type: str, body: bytes) -> str:
-    """Return why a collector refused, in its words: of a `google.rpc.Status` its message, of a text all."""
+    """Return the words of a collector that refused: the message of a `google.rpc.Status`, or the whole of a text."""
     if content_type == _PROTOBUF:
         try:
             return str(Status.FromString(body).message)
@@ -119,16 +119,16 @@ def _cause(error: BaseException) -> BaseException:
 
 
 class TellingExporter(SpanExporter):
-    """Exports spans, and logs what was lost and why: at once, and then once a minute at most.
+    """Exports spans, and logs how many were lost and why: at once, and then once a minute at most.
 
     Args:
         endpoint: where spans go, as the log names it.
-        timeout_s: for one batch, with its repetitions.
+        timeout_s: maximum time for one batch, its repetitions included.
         clock: monotonic seconds.
     """
 
     def __init__(self, endpoint: str, timeout_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
-        logging.getLogger(OTLPSpanExporter.__module__).setLevel(logging.CRITICAL)  # its failures are told here
+        logging.getLogger(OTLPSpanExporter.__module__).setLevel(logging.CRITICAL)  # this class logs its failures
         self._session = _Session()
         self._exporter = OTLPSpanExporter(timeout=timeout_s, session=self._session)
         self._endpoint = endpoint
@@ -159,5 +159,5 @@ class TellingExporter(SpanExporter):
         self._report_at = now + _REPORT_INTERVAL_S
 
     def shutdown(self) -> None:
-        """End: spans that are being sent are not sent again."""
+        """Stop: spans that are being sent are not sent again."""
         self._exporter.shutdown()  # type: ignore[no-untyped-call]

@@ -23,7 +23,7 @@ _DEFAULT_SCHEDULE_DELAY_MS = 5000
 _MAX_SCHEDULE_DELAY_MS = 600_000
 _DEFAULT_QUEUE_SIZE = 2048
 _MAX_QUEUE_SIZE = 1_000_000
-# Spans are encoded by a thread, which keeps the event loop waiting meanwhile: 12 ms for the SDK's batch of 512.
+# A thread encodes spans, and the event loop waits meanwhile: 12 ms for the SDK's batch of 512.
 _DEFAULT_BATCH_SIZE = 128
 _FILES = ("CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE")
 
@@ -141,7 +141,7 @@ def _whole_number(given: Mapping[str, str], name: str, default: int, maximum: in
 
 
 def _export_timeout_ms(given: Mapping[str, str]) -> int:
-    """Return the time that a batch has: the exporter's, and no more than the batch processor's."""
+    """Return the time for one batch: the smaller of the exporter's and the batch processor's timeout."""
     timeouts = [
         _whole_number(given, name, default, _MAX_TIMEOUT_MS, " of milliseconds")
         for name, default in (
@@ -155,7 +155,7 @@ def _export_timeout_ms(given: Mapping[str, str]) -> int:
 
 
 def _require_propagators(given: Mapping[str, str]) -> None:
-    """Refuse what is not in force: the context of a trace is read from W3C's headers, always and alone."""
+    """Refuse other propagators: the service reads the context of a trace from W3C's headers alone."""
     value = given.get("OTEL_PROPAGATORS", "tracecontext")
     named = {each.strip() for each in value.split(",")}
     if "tracecontext" not in named or not named <= _PROPAGATORS:

@@ -92,7 +92,7 @@ def test_a_wildcard_stands_for_subdomains_alone(port: str) -> None:
         (",", "^an origin between the commas is empty$"),
         ("https://a.example,", "^an origin between the commas is empty$"),
         ("https://a.example,,https://b.example", "^an origin between the commas is empty$"),
-        ("*,https://a.example", r"^\* stands for any origin; it has to stand alone$"),
+        ("*,https://a.example", r"^\* stands for any origin; it must stand alone$"),
         ("https://*", r"as in https://\*.example.com$"),
         ("https://*tv.example", r"as in https://\*.example.com$"),
         ("https://tv.*.example", r"as in https://\*.example.com$"),

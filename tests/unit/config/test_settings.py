@@ -144,7 +144,7 @@ def test_a_bad_value_is_one_line_that_names_it_and_what_it_may_be(variable: str,
         ({"AUTH_MODE": "jwt", "JWT_SECRET": SECRET, "JWT_JWKS_URL": "https://a/b"}, KEYS),
         ({"JWT_SECRET": SECRET}, "JWT_SECRET is set; AUTH_MODE is header, it has to be jwt"),
         ({"JWT_JWKS_URL": "https://a/b"}, "JWT_JWKS_URL is set; AUTH_MODE is header, it has to be jwt"),
-        ({"CORS_CREDENTIALS": "true"}, "CORS_CREDENTIALS is true; CORS_ORIGINS is \\*, it has to name origins then"),
+        ({"CORS_CREDENTIALS": "true"}, "CORS_CREDENTIALS is true; CORS_ORIGINS is \\*, it must name origins then"),
         ({"MONGODB_USER": "app"}, "MONGODB_PASSWORD is empty; MONGODB_USER is set, so it may not be"),
         (
             {"REDIS_URL": "redis+sentinel://one,two,three/lists", "REDIS_TIMEOUT": "0.21"},

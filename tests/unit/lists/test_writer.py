@@ -11,6 +11,7 @@ from mylist.domain.conditions import Conditions
 from mylist.domain.content import ContentId, ContentType, RequestedId
 from mylist.domain.errors import (
     ContentNotFoundError,
+    DatabaseBusyError,
     DatabaseUnavailableError,
     ItemAlreadyInListError,
     ItemNotInListError,
@@ -20,6 +21,7 @@ from mylist.domain.errors import (
     PartlyAppliedError,
     PreconditionFailedError,
     RemovedSinceError,
+    ServiceError,
     SyncTokenExpiredError,
 )
 from mylist.domain.etags import etag_of
@@ -387,6 +389,25 @@ class TestClear:
 
 
 class TestMerge:
+    @pytest.mark.parametrize("failure", [DatabaseBusyError, DatabaseUnavailableError, OutcomeUnknownError])
+    async def test_that_fails_after_dates_were_changed_is_partly_applied(self, failure: type[ServiceError]) -> None:
+        world = World(item(1, added_at=5))
+        world.store.failures["insert_many"] = failure()
+
+        with pytest.raises(PartlyAppliedError, match="dates took effect"):
+            await world.writer.merge(
+                USER, [item(1, added_at=9), item(2, added_at=7)], capped=False, redated=[content_id(1)]
+            )
+        assert world.store.items(USER) == [item(1, added_at=9)]
+        assert world.journal[-1] == "lapse"
+
+    async def test_that_fails_before_anything_was_changed_says_so(self) -> None:
+        world = World(item(1, added_at=5))
+        world.store.failures["insert_many"] = DatabaseBusyError()
+
+        with pytest.raises(DatabaseBusyError):
+            await world.writer.merge(USER, [item(1, added_at=5), item(2)], capped=False, redated=[content_id(1)])
+
     async def test_keeps_when_each_item_was_added(self) -> None:
         world = World(item(1, added_at=5))
         outcomes = await world.writer.merge(USER, [item(1, added_at=99), item(2, added_at=7)], capped=True)

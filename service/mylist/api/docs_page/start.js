@@ -1,10 +1,11 @@
 // Swagger UI takes JSON Lines for JSON, and would show an example of them as one quoted string.
+const jsonLines = /ndjson|json-?l/
 const linesAsTheyAre = {
   afterLoad() {
     const samples = this.fn.jsonSchema202012
     const ofJson = samples.getJsonSampleSchema
     samples.getJsonSampleSchema = (schema, config, contentType, example) =>
-      contentType === "application/x-ndjson" && typeof example === "string"
+      typeof example === "string" && jsonLines.test(contentType)
         ? example
         : ofJson(schema, config, contentType, example)
   },

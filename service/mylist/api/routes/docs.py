@@ -46,7 +46,7 @@ def handlers() -> Mapping[str, Handler]:
 
 
 async def lead_there(request: ApiRequest) -> HTTPResponse:
-    """Redirect whoever asks for `/` to the page; who follows no redirect has links."""
+    """Redirect `/` to the page; the body has links for clients that follow no redirect."""
     return json_response(request, _LINKS, status=307, headers={"location": "docs"})
 
 

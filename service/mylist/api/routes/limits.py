@@ -27,7 +27,7 @@ _encode = msgspec.json.Encoder().encode
     "GET",
     "/api/mylist/limits",
     operation="getLimits",
-    summary="What may be asked for",
+    summary="The limits of requests",
     kind="read",
     answers={200: Answer(LimitsResponse)},
     has_user=False,

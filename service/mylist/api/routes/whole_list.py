@@ -69,7 +69,7 @@ _encode_lines = msgspec.json.Encoder().encode_lines
     errors=[400, 412, 428, 503],
 )
 async def clear(request: ApiRequest, user_id: str, conditions: Conditions) -> HTTPResponse:
-    """Remove everything from the user's list: what is on it, or with conditions what was compared with them."""
+    """Remove everything from the user's list; with conditions, only the items that were compared."""
     writer = request.app.ctx.writer
     seen = await writer.snapshot(user_id, conditions) if conditions.are_of_list else None
     removed = await writer.clear(user_id, seen)
@@ -100,12 +100,12 @@ async def export(request: ApiRequest, user_id: str) -> HTTPResponse:
 
 
 def _import_query(request: ApiRequest) -> ImportQuery:
-    """Return what an import is told beside its lines.
+    """Return the parameters and conditions of an import.
 
     Raises:
         UnknownParameterError: it has a parameter that is not known.
         InvalidParameterError: a parameter has an invalid value.
-        InvalidJsonError: the body is not said to be JSON Lines.
+        InvalidJsonError: the body is not JSON Lines by its media type.
     """
     query = import_query(request)
     if bodies.media_type_of(request) not in IMPORT_TYPES:
@@ -134,7 +134,7 @@ def _import_query(request: ApiRequest) -> ImportQuery:
 async def import_(request: ApiRequest, user_id: str, query: ImportQuery) -> HTTPResponse:
     """Put the items of an export on the user's list, or make them the list; return the outcome of each line.
 
-    What a slow client holds is its own: places are for imports whose body is there.
+    An import takes a place when its body is there, so a slow client holds only its user's share.
     """
     services = request.app.ctx
     max_list_size = services.settings.max_list_size
@@ -170,14 +170,14 @@ async def _outcomes(services: Services, results: AsyncIterator[list[LineResult]]
     try:
         while True:
             await services.import_turns.acquire()
-            # When its client goes away, what has begun ends, and others wait for that.
+            # If the client goes away, the turn goes on to its end, and the next one waits for that.
             began = time.monotonic()
             part = await asyncio.shield(services.writer.start(next_results()))
             if part is None:
                 return parts
             parts.append(_encode_lines([_imported_line(result) for result in part]))
             lines = part[-1].number or lines
-            # As much time is for others as for this, also where lines are invalid and wait for nothing.
+            # Others get as much time as this turn took, also where all lines are invalid and wait for nothing.
             await asyncio.sleep(min(time.monotonic() - began, _MAX_PAUSE_S))
     except UnavailableError as error:
         if not lines:

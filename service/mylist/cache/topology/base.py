@@ -5,7 +5,7 @@ promotion or start until the next, during which it loses nothing. Redis draws a 
 failover, or a restart from an old dump, brings back has the tag of another epoch (`mylist.cache.cached_value`). To make
 that sound, a connection is used only after it has reported the epoch it was opened in.
 
-Some servers do not tell their replication id, or nobody may ask. All that they ever hold is of one epoch.
+Some servers do not tell their replication id, or no client may ask. Every list that they hold is of one epoch.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ MakeClient = Callable[[Address, OnConnect | None], Redis]
 Execute = Callable[..., Awaitable[Any]]
 
 _ONLY_EPOCH = b"untold".ljust(EPOCH_BYTES, b"_")
-"""Of a primary that does not tell its replication id."""
+"""The epoch of every primary that does not tell its replication id."""
 _DENIED = re.compile(r"unknown command|unknown subcommand|not allowed|disabled|not supported|permission", re.IGNORECASE)
 
 _logger = logging.getLogger(__name__)
@@ -55,8 +55,8 @@ class Primary:
         read_connection: asks it for lists.
         epoch: the beginning of its replication id; `EPOCH_BYTES` bytes.
         probe: a key that it holds, for its heartbeats.
-        has_answered: whether it was ever reached.
-        is_asked_apart: whether no script may ask it for its epoch.
+        has_answered: whether it has ever answered.
+        is_asked_apart: whether scripts may not ask it for its epoch, so that `ask` does.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Primary:
         self.learn(await self._unless_denied(connection.read_response()))
 
     async def ask(self) -> bytes:
-        """Ask for `INFO replication`, past any script; return nothing if that is not allowed."""
+        """Return `INFO replication`, asked without a script; empty if the server denies it."""
         self.is_asked_apart = True
         return b"" if self._tells_nobody else await self._unless_denied(self.execute("INFO", "replication"))
 
@@ -97,14 +97,14 @@ class Primary:
         except ResponseError as error:
             if not isinstance(error, NoPermissionError) and not _DENIED.search(str(error)):
                 raise
-            self._tells_nobody = True  # as long as this connection lives: the server may log each time
+            self._tells_nobody = True  # until the next connection: the server may log each attempt
             return b""
 
     def learn(self, info: bytes) -> None:
-        """Take note of what `INFO replication` says, if anything: a server that takes writes passes for a primary.
+        """Take note of `INFO replication`. A server that denies it passes for a primary: the heartbeat writes.
 
         Raises:
-            RedisConnectionError: the server is no primary, or does not say enough.
+            RedisConnectionError: the server is no primary, or does not tell its replication id where that is needed.
         """
         self.has_answered = True
         fields = dict(re.findall(rb"^(role|master_replid):(\w+)", info, re.MULTILINE))
@@ -176,7 +176,7 @@ class Topology(ABC):
         return self._known[address]
 
     def importing(self, host: str, port: int, former: Primary) -> Primary:
-        """Return the node that imports a slot from the `former` primary, which is told of by host and port."""
+        """Return the node that imports a slot from the `former` primary, given its host and port."""
         return self.at((host or former.address[0], port))
 
     async def close(self) -> None:
@@ -255,7 +255,7 @@ def _epoch_of(replication_id: bytes) -> bytes:
         epoch = bytes.fromhex(replication_id[: 2 * EPOCH_BYTES].decode())
     except ValueError:
         return _ONLY_EPOCH
-    # A service that only pretends to have one says zeros.
+    # Some managed servers answer zeros.
     return epoch if len(epoch) == EPOCH_BYTES and any(epoch) else _ONLY_EPOCH
 
 

@@ -17,7 +17,7 @@ from mylist.config.redis_url import Address
 _MAX_ASKED_NODES = 5
 """Enough for a majority to outvote a node that was cut off, few enough for a cluster of hundreds."""
 _UNKNOWN = b"?"
-"""The host of a node that is to be called by its name and has none."""
+"""The host of a node whose preferred endpoint is its name and that has no name."""
 
 _logger = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class ClusterTopology(DiscoveredTopology):
         host, port, *more = node
         if host and host != _UNKNOWN:
             return host.decode(), port
-        # No host at all stands for the one that was asked; Redis says so, and its metadata may be another network's.
+        # Null stands for the host that was asked (as Redis documents it); the metadata may be of another network.
         found = _metadata(more).get("ip") or _metadata(more).get("hostname") if host is not None else None
         place = found or asked_host, port
         if host == _UNKNOWN and place not in self._unnamed:
@@ -104,7 +104,7 @@ class ClusterTopology(DiscoveredTopology):
         return place
 
     def importing(self, host: str, port: int, former: Primary) -> Primary:
-        """Return the node that imports a slot from the `former` primary, also one that is told of without a host."""
+        """Return the node that imports a slot from the `former` primary, also if the redirection has no host."""
         if host.encode() in {b"", _UNKNOWN}:
             alike = [address for address in self._nodes if address[1] == port]
             host = alike[0][0] if len(alike) == 1 else former.address[0]
@@ -121,7 +121,7 @@ class ClusterTopology(DiscoveredTopology):
 
 
 def _metadata(more: Sequence[Any]) -> dict[str, str]:
-    """Return what CLUSTER SLOTS says of a node beside its host, its port and its id; older servers say nothing."""
+    """Return the metadata of a node in CLUSTER SLOTS, which follows host, port and id; empty from older servers."""
     fields = more[1] if len(more) > 1 else ()
     pairs = fields.items() if isinstance(fields, Mapping) else zip(fields[::2], fields[1::2], strict=False)
     return {name.decode(): value.decode() for name, value in pairs if value and value != _UNKNOWN}

@@ -24,9 +24,9 @@ class Vote:
 
     Attributes:
         address: where it is, as this Sentinel spells it.
-        run_id: of the server process; empty while the Sentinel has not asked it yet.
-        epoch: of the failover that made it the primary.
-        resolved: the addresses that its host stands for, once they were looked up.
+        run_id: the run id of the server; empty while the Sentinel does not know it.
+        epoch: the config-epoch, which is that of the failover that made the server the primary.
+        resolved: the addresses that the host resolves to; empty until it was looked up.
     """
 
     address: Address
@@ -169,14 +169,14 @@ class SentinelTopology(DiscoveredTopology):
         return []
 
     def _certain(self, votes: Sequence[Vote]) -> Address | None:
-        """Return the address to connect to, if no vote that is still out can change it."""
+        """Return the address to connect to, if no vote that is still to come can change it."""
         spellings = Counter(vote.address for vote in self._majority(votes))
         if self.single and self.single.has_answered and self.single.address in spellings:
             return self.single.address
         return next((address for address, count in spellings.items() if count > len(self._sentinels) / 2), None)
 
     def _spelling(self, majority: Sequence[Vote]) -> Address:
-        """Return the address to connect to, of those by which a majority means one server."""
+        """Return the address to connect to: the one of the spellings of a majority that most of it use."""
         spellings = Counter(vote.address for vote in majority)
         if self.single and self.single.has_answered and self.single.address in spellings:
             return self.single.address  # another spelling would be taken for another server
