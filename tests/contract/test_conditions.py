@@ -211,6 +211,33 @@ class TestUnlessRemovedSince:
         for content_id in (LISTED, MATRIX_ID):
             assert told(put(filled, content_id, f"?unlessRemovedSince={value}")) == (400, "INVALID_PARAMETER")
 
+    @pytest.mark.parametrize("until", ["token", "time"])
+    def test_lets_a_batch_put_back_what_it_takes_off_itself(self, filled: User, until: str) -> None:
+        a_minute_ago = (datetime.now(UTC) - timedelta(minutes=1)).isoformat().replace("+00:00", "Z")
+        known = token_of(filled) if until == "token" else a_minute_ago
+        item = {"contentId": LISTED, "contentType": "movie"}
+        url = f"/api/mylist/batch?unlessRemovedSince={known}"
+        body = {"remove": [LISTED], "add": [item]}
+
+        for _ in range(2):
+            told_of = filled.client.post(url, json=body, headers=filled.headers).json()["data"]
+            assert told_of["remove"] == [{"contentId": LISTED, "outcome": "removed"}]
+            assert told_of["add"] == [{"contentId": LISTED, "outcome": "added"}]
+        assert filled.contents()[0] == LISTED
+        filled.remove(LISTED)
+        told_of = filled.client.post(url, json=body, headers=filled.headers).json()["data"]
+        assert told_of["add"] == [{"contentId": LISTED, "outcome": "removed_since"}]
+
+    def test_replaces_no_list_by_what_was_removed_alone(self, filled: User) -> None:
+        token = token_of(filled)
+        filled.remove(LISTED)
+        url = f"/api/mylist/import?mode=replace&unlessRemovedSince={token}"
+        body = f'{{"contentId":"{LISTED}","contentType":"movie"}}\n'
+        answer = filled.client.post(url, content=body, headers=filled.headers | LINES)
+
+        assert told(answer) == (428, "CONFIRMATION_REQUIRED")
+        assert set(filled.contents()) == set(MOVIE_IDS[1:3])
+
     @pytest.mark.parametrize("value", ["", "yesterday", "2024-01-01T00:00:00", "TOKENTOKENTOKEN", "1700000000"])
     def test_of_another_form_is_400(self, filled: User, value: str) -> None:
         assert told(put(filled, LISTED, f"?unlessRemovedSince={value}")) == (400, "INVALID_PARAMETER")

@@ -195,8 +195,36 @@ class TestClear:
         assert answer.json()["error"] == error
         assert len(filled.contents()) == 4
 
-    def test_of_whatever_there_is_can_be_said_with_a_star(self, filled: User) -> None:
-        assert clear(filled, **{"if-match": "*"}).status_code == 200
+    def test_is_not_meant_by_a_star_which_names_no_list(self, filled: User) -> None:
+        assert told(clear(filled, **{"if-match": "*"})) == (428, "CONFIRMATION_REQUIRED")
+        assert len(filled.contents()) == 4
+        assert clear(filled, "?confirm=true", **{"if-match": "*"}).json()["data"] == {"removed": 4}
+
+    @pytest.mark.parametrize(
+        "body", [b'{"contentIds": ["507f1f77bcf86cd799439012"]}', b'{"type": "movie"}', b"{}", b"x", [b"{", b"}"]]
+    )
+    @pytest.mark.parametrize("confirmed_by", ["confirm", "if-match"])
+    def test_with_a_body_is_refused_because_it_might_name_less(
+        self, filled: User, body: bytes | list[bytes], confirmed_by: str
+    ) -> None:
+        by_word = confirmed_by == "confirm"
+        answer = filled.client.request(
+            "DELETE",
+            "/api/mylist/items" + ("?confirm=true" if by_word else ""),
+            content=iter(body) if isinstance(body, list) else body,
+            headers=filled.headers
+            | {"content-type": "application/json"}
+            | ({} if by_word else {"if-match": export(filled).headers["etag"]}),
+        )
+
+        assert told(answer) == (400, "INVALID_FIELD")
+        assert len(filled.contents()) == 4
+
+    def test_with_a_body_of_no_length_is_none(self, filled: User) -> None:
+        headers = filled.headers | {"content-type": "application/json", "content-length": "0"}
+        answer = filled.client.request("DELETE", "/api/mylist/items?confirm=true", headers=headers)
+
+        assert answer.json()["data"] == {"removed": 4}
 
 
 class TestExport:
@@ -509,6 +537,7 @@ class TestReplace:
             )
 
         assert told(replace()) == (428, "CONFIRMATION_REQUIRED")
+        assert told(replace(**{"if-match": "*"})) == (428, "CONFIRMATION_REQUIRED")
         assert told(replace("&confirm=true", **{"if-match": '"nope"'})) == (412, "PRECONDITION_FAILED")
         assert told(replace("&confirm=false")) == (400, "INVALID_PARAMETER")
         assert told(replace(**{"if-match": "*"})) == (428, "CONFIRMATION_REQUIRED")

@@ -56,7 +56,7 @@ LIMIT: Json = {
 CONFIRM: Json = {
     "name": "confirm",
     "in": "query",
-    "description": "`true` confirms that the request may empty the list; otherwise it must have `If-Match`.",
+    "description": "`true` confirms that the request may empty the list; otherwise `If-Match` must have its ETag.",
     "schema": {"type": "string", "enum": ["true"]},
 }
 IF_MATCH: Json = {

@@ -22,6 +22,7 @@ from mylist.domain.conditions import UNCONDITIONAL, Conditions
 from mylist.domain.content import CONTENT_TYPES
 from mylist.domain.errors import (
     ContentIdMissingError,
+    InvalidFieldError,
     InvalidParameterError,
     InvalidSyncTokenError,
     UnknownParameterError,
@@ -115,12 +116,17 @@ def clearing_conditions(request: ApiRequest) -> Conditions:
 
     Raises:
         ContentIdMissingError: the id of the item to remove was left out, and the path has a slash at its end.
+        InvalidFieldError: it has a body, which might name some items.
         UnknownParameterError: it has a parameter that is not known.
         InvalidParameterError: `confirm` has another value than true.
         ConfirmationRequiredError: the request neither is confirmed nor names the list by its ETag.
     """
     if request.path.endswith("/"):
         raise ContentIdMissingError
+    if request.stream.has_body:
+        raise InvalidFieldError(
+            "A request to clear the list has no body; POST /api/mylist/batch removes some items. Nothing was changed"
+        )
     conditions = _conditions(request, _change_parameters(request, "confirm"))
     conditions.require_consent("This would clear the list")
     return conditions

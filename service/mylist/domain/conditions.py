@@ -68,13 +68,15 @@ class Conditions:
     def require_consent(self, reason: str) -> None:
         """Refuse a request that would remove more than it names, unless it has a confirmation or an `If-Match`.
 
+        `*` names no list: clients send it with every removal that is to find something.
+
         Args:
             reason: what would happen, for the message.
 
         Raises:
             ConfirmationRequiredError: it has neither.
         """
-        if not self.is_confirmed and self.if_match is None:
+        if not self.name_list:
             raise ConfirmationRequiredError(reason)
 
 

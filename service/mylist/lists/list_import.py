@@ -208,7 +208,9 @@ async def _has_usable(
 ) -> bool:
     """Return whether some line names what is on the list, or could be put there."""
     items = [line.item for part in parts for line in part if isinstance(line.item, Item)]
-    return any(_is_named_rightly(each, before) for each in items) or await writer.could_add(user_id, items, conditions)
+    if any(_is_named_rightly(each, before) for each in items):
+        return True
+    return await writer.can_add_any(user_id, items, conditions)
 
 
 def _is_named_rightly(item: Item, before: Mapping[ContentId, Item]) -> bool:

@@ -273,6 +273,8 @@ class ListWriter:
             await self._require_room(user_id, cached_items, to_insert=len(to_insert), to_delete=len(to_delete))
             if to_delete:
                 await self._delete(user_id, to_delete, only_as_seen=seen is not None)
+            # What this batch removes was on the list until now, so its client knows of every removal of it.
+            known_removals = {each: moment for each, moment in known_removals.items() if each not in deleted}
             with _partly_applied("the removals took effect, the additions may or may not", when=bool(to_delete)):
                 duplicates = await self._store.insert_many(user_id, to_insert, known_removals) if to_insert else set()
             with _partly_applied("all of it that could be done took effect", when=True):
@@ -351,19 +353,20 @@ class ListWriter:
             removed_since=removed_since,
         ).outcomes(items)
 
-    async def could_add(self, user_id: str, items: Iterable[Item], conditions: Conditions = UNCONDITIONAL) -> bool:
-        """Return whether any of some items could be put on a list: it is a movie or show, and was not removed since.
+    async def can_add_any(self, user_id: str, items: Collection[Item], conditions: Conditions = UNCONDITIONAL) -> bool:
+        """Return whether some of these items could be put on a list.
+
+        There has to be the movie or show, and it must not have been removed since `unless_removed_since`.
 
         Raises:
             SyncTokenExpiredError: removals that the client does not know of have been forgotten.
         """
-        items = list(items)
         known = await self._catalogue.existing({content_key(each.content_id, each.content_type) for each in items})
         addable = {each.content_id for each in items if content_key(each.content_id, each.content_type) in known}
-        if known_removals := await self._known_removals(user_id, addable, conditions):
-            for each in await self._store.find_removals(user_id, addable):
-                if each.changed_at > known_removals[each.content_id]:
-                    addable.discard(each.content_id)
+        known_removals = await self._known_removals(user_id, addable, conditions)
+        if known_removals:
+            removals = await self._store.find_removals(user_id, known_removals)
+            addable -= {each.content_id for each in removals if each.changed_at > known_removals[each.content_id]}
         return bool(addable)
 
     async def snapshot(self, user_id: str, conditions: Conditions = UNCONDITIONAL) -> list[Item]:

@@ -86,7 +86,10 @@ def test_consent_is_a_word_or_the_name_of_the_list(conditions: Conditions) -> No
     conditions.require_consent("")
 
 
-@pytest.mark.parametrize("conditions", [UNCONDITIONAL, Conditions(if_none_match=OTHER)])
+@pytest.mark.parametrize(
+    "conditions",
+    [UNCONDITIONAL, Conditions(if_none_match=OTHER), Conditions(if_match="*"), Conditions(if_match=" *\t")],
+)
 def test_nothing_else_is_consent(conditions: Conditions) -> None:
     with pytest.raises(ConfirmationRequiredError, match=r"^All would go: send If-Match with the ETag"):
         conditions.require_consent("All would go")

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace as replaced
 
 import pytest
 
-from mylist.domain.change_feed import SyncState
+from mylist.domain.change_feed import DeliveredChange, SyncState
 from mylist.domain.conditions import UNCONDITIONAL, Conditions
 from mylist.domain.errors import (
     ConfirmationRequiredError,
@@ -390,4 +391,43 @@ class TestReplacing:
 
         with pytest.raises(type(failure)):
             await all_of(world.replace([item(2)]))
+        assert world.numbers == [1]
+
+
+class TestReplacingUnlessRemovedSince:
+    """Of four items the client knows, two were removed since."""
+
+    @pytest.fixture
+    def world(self) -> World:
+        world = World(*map(item, range(1, 5)))
+        world.store.now = now_ms()
+        world.store.take_off(USER, content_id(1), content_id(2))
+        return world
+
+    def since(self, world: World, *known: DeliveredChange) -> Conditions:
+        return Conditions(unless_removed_since=SyncState(world.store.now - 100, delivered=frozenset(known)))
+
+    @pytest.mark.parametrize("lines", [[item(1)], [item(1), item(2), item(UNKNOWN)]], ids=["one", "several"])
+    async def test_by_removed_items_alone_has_to_be_meant(self, world: World, lines: list[Item]) -> None:
+        with pytest.raises(ConfirmationRequiredError, match="2 of 2 items"):
+            await all_of(world.replace(lines, self.since(world)))
+        assert world.numbers == [3, 4]
+        assert world.writes == []
+
+        told = await outcomes(world.replace(lines, replaced(self.since(world), is_confirmed=True)))
+        assert told[-2:] == ["removed", "removed"]
+        assert world.numbers == []
+
+    @pytest.mark.parametrize("usable", [3, 5], ids=["on the list", "never on it"])
+    async def test_by_a_removed_item_and_another_needs_no_other_word(self, world: World, usable: int) -> None:
+        await all_of(world.replace([item(1), item(usable)], self.since(world)))
+        assert world.numbers == [usable]
+
+    async def test_by_an_item_whose_removal_is_known_needs_no_other_word(self, world: World) -> None:
+        (removal,) = await world.store.find_removals(USER, [content_id(1)])
+        await all_of(world.replace([item(1)], self.since(world, removal.delivered)))
+        assert world.numbers == [1]
+
+    async def test_later_than_the_removals_needs_no_other_word(self, world: World) -> None:
+        await all_of(world.replace([item(1)], Conditions(unless_removed_since=SyncState(world.store.now))))
         assert world.numbers == [1]

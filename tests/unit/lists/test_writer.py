@@ -766,6 +766,14 @@ class TestUnlessRemovedSince:
         assert merged == ["removed_since", "existing", "existing", "added"]
         assert world.numbers == [1, 3, 4, 5]
 
+    async def test_knows_the_removals_of_the_batch_itself(self, world: World) -> None:
+        conditions = self.since(world.store.now - 100)
+        result = await world.writer.apply_batch(USER, batch(add=[3, 1, 4], remove=[3, 1]), conditions)
+
+        assert [outcome for _, outcome in result.add] == ["added", "removed_since", "added"]
+        assert [outcome for _, outcome in result.remove] == ["removed", "missing"]
+        assert world.numbers == [3, 4]
+
     async def test_counts_removals_that_the_client_was_told(self, world: World) -> None:
         known, _ = await ChangeFeed(world.store).changes(USER, SyncState(world.store.now - 100), max_changes=9)
         told = {each.content_id: each.delivered for each in known}
