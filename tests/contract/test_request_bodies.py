@@ -81,8 +81,12 @@ class TestByteOrderMark:
     def test_alone_is_an_empty_body(self, user: User) -> None:
         assert told(ask(user, "POST", "add", MARK)) == (400, "CONTENT_FIELDS_REQUIRED")
 
+    def test_where_two_files_were_joined_is_dropped(self, user: User) -> None:
+        assert outcomes(import_(user, LINE + MARK + OTHER_LINE)) == ["added", "added"]
+
     def test_anywhere_else_is_not(self, user: User) -> None:
-        assert outcomes(import_(user, LINE + MARK + OTHER_LINE)) == ["added", "invalid"]
+        within = OTHER_LINE[:1] + MARK + OTHER_LINE[1:]
+        assert outcomes(import_(user, LINE + within)) == ["added", "invalid"]
         assert told(ask(user, "POST", "add", MARK + MARK + BODY)) == (400, "INVALID_JSON")
 
 
