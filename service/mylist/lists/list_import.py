@@ -133,43 +133,15 @@ async def replace(
         raise ConfirmationRequiredError(
             f"No line is on the list or could be put there, and {len(unnamed)} of {len(before)} items would be removed"
         )
-    kept: dict[ContentId, Item] = {}
     for part in parts:
         if time.monotonic() > give_up:
             raise OutcomeUnknownError
         redated = {each.content_id for each in _dated_items(part) if named[each.content_id] is each}
         results = await _merge(writer, user_id, part, capped=False, redated=redated, conditions=conditions)
-        kept |= _kept(results, named, before)
         yield [_with_what_stays(result, line, before) for result, line in zip(results, part, strict=True)]
     if unnamed:
         await writer.clear(user_id, unnamed)
-        await _bring_back(writer, user_id, kept)
         yield [LineResult(None, content_id, "removed") for content_id in sorted(each.content_id for each in unnamed)]
-
-
-def _kept(
-    results: Iterable[LineResult], named: Mapping[ContentId, Item], before: Mapping[ContentId, Item]
-) -> dict[ContentId, Item]:
-    """Return the items that are on the list because lines name them, with the dates that they have there."""
-    kept: dict[ContentId, Item] = {}
-    for result in results:
-        content_id = result.content_id
-        if content_id is not None and result.outcome in {"added", "dated", "existing"}:
-            is_as_before = result.outcome == "existing" and content_id in before
-            kept.setdefault(content_id, (before if is_as_before else named)[content_id])
-    return kept
-
-
-async def _bring_back(writer: ListWriter, user_id: str, kept: Mapping[ContentId, Item]) -> None:
-    """Put the items of a replacement on the list again that others have removed since it began.
-
-    Another process may replace the list at the same moment and remove what this one keeps. Each of them looks again
-    after its removals, so the list has at least the items of the one that ends last, and is never left empty.
-    """
-    there = {each.content_id for each in await writer.snapshot(user_id)}
-    gone = [each for content_id, each in kept.items() if content_id not in there]
-    for start in range(0, len(gone), _LINES_PER_WRITE):
-        await writer.merge(user_id, gone[start : start + _LINES_PER_WRITE], capped=False)
 
 
 async def _valid_parts(lines: AsyncIterable[NumberedLine]) -> AsyncIterator[list[NumberedLine]]:

@@ -230,22 +230,6 @@ class TestReplacing:
         assert await outcomes(world.replace([], conditions)) == ["removed", "removed"]
         assert world.numbers == []
 
-    @pytest.mark.parametrize("dated", [True, False])
-    async def test_brings_back_what_another_replacement_removes_at_the_same_moment(self, *, dated: bool) -> None:
-        world = World(*map(item, range(1, 5)))
-        lines = each_of(
-            NumberedLine(number, item(number, added_at=50 + number), has_date=dated) for number in (1, 2, 9)
-        )
-        results = list_import.replace(world.writer, USER, lines, Conditions(unless_removed_since=SyncState(now_ms())))
-        await anext(results)
-        world.store.take_off(USER, content_id(1), content_id(2), content_id(9))
-        world.store.put(USER, item(7))
-        await all_of(results)
-
-        assert world.numbers == [1, 2, 7, 9]
-        dates = {number_of(each.content_id): each.added_at for each in world.store.items(USER)}
-        assert (dates[1], dates[2]) == ((51, 52) if dated else (1, 2))
-
     async def test_by_nothing_of_an_empty_list_has_nothing_to_ask(self) -> None:
         assert await all_of(World().replace([])) == []
         assert await outcomes(World().replace([item(UNKNOWN)])) == ["not_found"]
