@@ -87,7 +87,7 @@ class Cache(ListCache):
 
     async def settle(self) -> "Cache":
         """Heartbeats until the process has seen Redis for long enough, anew if a busy machine costs one."""
-        for _ in range(3):
+        for _ in range(10):
             for _ in range(int(GRACE_S / HEARTBEAT_INTERVAL_S) + 3):
                 await self.health.heartbeat()
                 self.clock.now += HEARTBEAT_INTERVAL_S
