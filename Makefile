@@ -42,7 +42,7 @@ COVERAGE ?=
 PYTEST = $(PY) $(if $(COVERAGE),-m coverage run) -m pytest
 
 test-fast: $(TEST) ## Run the tests that need no server, in seconds; some: make test-fast ARGS="-k lock"
-	@exec $(PYTEST) tests/unit $(ARGS)
+	@exec $(PYTEST) -p no:schemathesis --numprocesses $(WORKERS) --dist loadfile tests/unit $(ARGS)
 
 test: $(TEST) ## Run the tests that prove the product; some: make test ARGS=tests/contract
 	@exec $(PYTEST) --tier fast --tier standard --numprocesses $(WORKERS) --dist loadfile $(ARGS)
