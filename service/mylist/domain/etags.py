@@ -24,6 +24,11 @@ def names_etag(header: str, etag: str) -> bool:
     return any(_CODING.sub('"', each.strip().removeprefix("W/")) == etag for each in header.split(","))
 
 
+def names_etag_or_star(if_none_match: str, etag: str) -> bool:
+    """Return whether an `If-None-Match` header says that the client has the body of an ETag."""
+    return has_star(if_none_match) or names_etag(if_none_match, etag)
+
+
 def has_star(header: str) -> bool:
     """Return whether a header has `*`, which stands for any ETag."""
     return any(each.strip() == "*" for each in header.split(","))

@@ -3,12 +3,12 @@
 import logging
 import resource
 from asyncio import BaseTransport
-from time import monotonic
+
+from mylist.telemetry.line_limit import LineLimit
 
 _logger = logging.getLogger(__name__)
 _SPARE = 8
-_WARN_EVERY_S = 10.0
-_last_warning = [-_WARN_EVERY_S]
+_lines = LineLimit(1, period_s=10)
 
 
 def warn_if_scarce(transport: BaseTransport) -> None:
@@ -19,9 +19,7 @@ def warn_if_scarce(transport: BaseTransport) -> None:
     connection = transport.get_extra_info("socket")
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     in_use = connection.fileno() + 1 if connection else 0
-    now = monotonic()
-    if in_use > limit - _SPARE and now - _last_warning[0] >= _WARN_EVERY_S:
-        _last_warning[0] = now
+    if in_use > limit - _SPARE and _lines.allows():
         _logger.error(
             "%d of %d file descriptors are in use: new connections will be reset; raise `ulimit -n`, or add replicas",
             in_use,

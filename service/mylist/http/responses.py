@@ -16,7 +16,7 @@ from sanic.headers import format_http1_response
 
 from mylist.config.browser_policy import BrowserPolicy
 from mylist.domain.cache_result import CacheResult
-from mylist.domain.etags import etag_of, has_star, names_etag
+from mylist.domain.etags import etag_of, names_etag_or_star
 from mylist.http.request import ApiRequest
 from mylist.http.sanic_overrides import FormattedResponse
 
@@ -251,7 +251,7 @@ def _matches(request: ApiRequest, known: str, etag: str) -> bool:
     if known == etag:  # as most clients send it
         return True
     every = ", ".join(request.headers.getall(_IF_NONE_MATCH))  # several lines are one list
-    return has_star(every) or names_etag(every, etag)
+    return names_etag_or_star(every, etag)
 
 
 def _response(  # noqa: PLR0913 - private, one line per part of a response

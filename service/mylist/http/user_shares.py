@@ -3,9 +3,9 @@
 import asyncio
 import math
 import random
-from collections import deque
 
 from mylist.domain.errors import TooManyRequestsError
+from mylist.turns import Turns
 
 _MAX_WAIT_S = 10.0
 """How long a request waits for its turn."""
@@ -39,7 +39,7 @@ class UserShares:
         self.held: dict[str, int] = {}
         self._refusal = refusal
         self._others_seen_at = -math.inf
-        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        self._waiting: dict[str, Turns] = {}
 
     async def enter(self, user_id: str) -> None:
         """Wait for the turn of a request, which must `leave` at its end.
@@ -51,24 +51,18 @@ class UserShares:
         if held < self.at_once:
             self.held[user_id] = held + 1
             return
-        waiting = self._waiting.setdefault(user_id, deque())
+        waiting = self._waiting.setdefault(user_id, Turns())
         if held + len(waiting) >= self.share:
             self._forget_empty(user_id)
             await asyncio.sleep(random.uniform(*_REFUSED_AFTER_S))  # noqa: S311 - spreads refusals
             raise self._refusal
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting.append(turn)
         try:
-            await asyncio.wait((turn,), timeout=_MAX_WAIT_S)
-        except asyncio.CancelledError:
-            if turn.done():  # the turn came at the same moment
-                self.leave(user_id)
-            raise
+            came = await waiting.wait(
+                lambda turn: asyncio.wait((turn,), timeout=_MAX_WAIT_S), lambda: self.leave(user_id)
+            )
         finally:
-            if not turn.done():
-                waiting.remove(turn)
-                self._forget_empty(user_id)
-        if not turn.done():
+            self._forget_empty(user_id)
+        if not came:
             raise self._refusal
 
     def leave(self, user_id: str) -> None:
@@ -86,7 +80,7 @@ class UserShares:
 
     def _pass_on(self, user_id: str) -> None:
         if user_id in self._waiting:
-            self._waiting[user_id].popleft().set_result(None)
+            self._waiting[user_id].call_next()
             self._forget_empty(user_id)
         elif self.held[user_id] == 1:
             del self.held[user_id]
@@ -94,5 +88,5 @@ class UserShares:
             self.held[user_id] -= 1
 
     def _forget_empty(self, user_id: str) -> None:
-        if not self._waiting[user_id]:
+        if user_id in self._waiting and not self._waiting[user_id]:
             del self._waiting[user_id]

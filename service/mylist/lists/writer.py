@@ -191,21 +191,19 @@ class ListWriter:
             ItemNotInListError: the id is not on the list.
             OutcomeUnknownError: the store did not answer; the item may or may not be on the list.
         """
+        content_id = requested.content_id
         async with self._alone_if(user_id, conditions):
-            await self._remove(user_id, requested.content_id, conditions)
-
-    async def _remove(self, user_id: str, content_id: ContentId | None, conditions: Conditions) -> None:
-        seen = await self._require(user_id, content_id, conditions)
-        if content_id is None:
-            raise ItemNotInListError
-        if seen is None:
-            async with self._changing(user_id):
-                await self._store.delete(user_id, content_id)
-        elif items := [each for each in seen if each.content_id == content_id]:
-            if not await self._remove_seen(user_id, items):
-                raise PreconditionFailedError
-        else:
-            raise ItemNotInListError
+            seen = await self._require(user_id, content_id, conditions)
+            if content_id is None:
+                raise ItemNotInListError
+            if seen is None:
+                async with self._changing(user_id):
+                    await self._store.delete(user_id, content_id)
+            elif items := [each for each in seen if each.content_id == content_id]:
+                if not await self._remove_seen(user_id, items):
+                    raise PreconditionFailedError
+            else:
+                raise ItemNotInListError
 
     async def put(
         self,

@@ -1,9 +1,9 @@
 """A limit on concurrent operations of MongoDB: operations above it wait in order, a second at most."""
 
 import asyncio
-from collections import deque
 
 from mylist.domain.errors import DatabaseBusyError
+from mylist.turns import Turns
 
 MAX_WAIT_S = 1.0
 """How long an operation waits for its turn."""
@@ -28,7 +28,7 @@ class OperationLimit:
         self.maximum = maximum
         self.running = 0
         self._ended = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting = Turns()
 
     async def enter(self) -> None:
         """Wait for the turn of an operation, which must `leave` at its end.
@@ -41,23 +41,13 @@ class OperationLimit:
             return
         if len(self._waiting) >= _WAITING_PER_RUNNING * self.maximum:
             raise DatabaseBusyError
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        try:
-            await self._wait_for(turn)
-        except asyncio.CancelledError:
-            if turn.done():  # the turn came at the same moment
-                self.leave()
-            raise
-        finally:
-            if not turn.done():
-                self._waiting.remove(turn)
+        await self._waiting.wait(self._wait_for, self.leave)
 
     def leave(self) -> None:
         """Let the operation that has waited for longest take the place of one that has ended."""
         self._ended += 1
         if self._waiting:
-            self._waiting.popleft().set_result(None)
+            self._waiting.call_next()
         else:
             self.running -= 1
 

@@ -1,5 +1,6 @@
 """A limit on log lines: what happens at every request would otherwise fill the log, and slow the process down."""
 
+import math
 import time
 from collections.abc import Callable
 
@@ -9,7 +10,7 @@ class LineLimit:
 
     Args:
         max_lines: how many may be written in a period.
-        period_s: its length, in seconds; the first begins with the clock.
+        period_s: its length, in seconds; a period begins with its first line.
         clock: monotonic seconds.
     """
 
@@ -17,13 +18,13 @@ class LineLimit:
         self._max_lines = max_lines
         self._period_s = period_s
         self._clock = clock
-        self._period = -1
+        self._period_ends_at = -math.inf
         self._written = 0
 
     def allows(self) -> bool:
         """Count a line, and return whether it may be written."""
-        period = int(self._clock() / self._period_s)
-        if period != self._period:
-            self._period, self._written = period, 0
+        now = self._clock()
+        if now >= self._period_ends_at:
+            self._period_ends_at, self._written = now + self._period_s, 0
         self._written += 1
         return self._written <= self._max_lines

@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from mylist.config.settings import without_password
+from mylist.telemetry.line_limit import LineLimit
 
 _REPORT_INTERVAL_S = 60.0
 _MAX_WORDS_LENGTH = 300
@@ -132,10 +133,9 @@ class TellingExporter(SpanExporter):
         self._session = _Session()
         self._exporter = OTLPSpanExporter(timeout=timeout_s, session=self._session)
         self._endpoint = endpoint
-        self._clock = clock
+        self._lines = LineLimit(1, period_s=_REPORT_INTERVAL_S, clock=clock)
         self._lock = threading.Lock()
         self._lost = 0
-        self._report_at = float("-inf")
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send spans; blocks until they are sent or lost."""
@@ -151,12 +151,9 @@ class TellingExporter(SpanExporter):
 
     def _tell(self, refusal: Refusal, lost: int) -> None:
         self._lost += lost
-        now = self._clock()
-        if now < self._report_at:
-            return
-        _logger.warning("Spans lost: %d; the collector at %s %s", self._lost, self._endpoint, refusal.words)
-        self._lost = 0
-        self._report_at = now + _REPORT_INTERVAL_S
+        if self._lines.allows():
+            _logger.warning("Spans lost: %d; the collector at %s %s", self._lost, self._endpoint, refusal.words)
+            self._lost = 0
 
     def shutdown(self) -> None:
         """Stop: spans that are being sent are not sent again."""

@@ -7,6 +7,7 @@ from pymongo import ReadPreference
 
 from mylist.config.settings import Settings
 from mylist.mongodb.database import MongoRefusedError, address, connect
+from tests.requirements import skip_or_fail
 
 SECRET = "hunter2"
 
@@ -61,7 +62,7 @@ def test_is_refused_for_an_option_that_the_driver_would_leave_out_with_a_warning
 )
 def test_is_refused_for_a_way_to_log_in_that_can_never_work(query: str, words: str) -> None:
     if "aws" in query.lower() and importlib.util.find_spec("pymongo_auth_aws"):
-        pytest.skip("pymongo-auth-aws is installed")
+        skip_or_fail("pymongo-auth-aws is installed")
     assert words in refused(f"mongodb://host/lists?{query}")
 
 

@@ -6,7 +6,7 @@ from prometheus_client import generate_latest as text_of
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_of
 from sanic import HTTPResponse
 
-from mylist.domain.etags import etag_of, has_star, names_etag
+from mylist.domain.etags import etag_of, names_etag_or_star
 from mylist.http.request import ApiRequest
 from mylist.telemetry import metrics
 
@@ -27,8 +27,7 @@ async def expose(request: ApiRequest) -> HTTPResponse:
         "vary": "Accept",
         "etag": etag,
     }
-    known = _header(request, "if-none-match")
-    if has_star(known) or names_etag(known, etag):
+    if names_etag_or_star(_header(request, "if-none-match"), etag):
         return HTTPResponse(status=304, headers=headers)
     return HTTPResponse(body, content_type=_OPENMETRICS if is_openmetrics else _TEXT, headers=headers)
 
