@@ -178,11 +178,11 @@ _REQUESTS: Sequence[Request] = (
         operation="changeItems",
         name="Batch",
         description=(
-            "Adds and removes up to 100 movies and shows at once, removals first; every id is told what became of it."
+            "Adds and removes up to 100 movies and shows at once, removals first; returns an outcome for each id."
         ),
         status_test="is done",
         body=json.dumps({"add": [_MOVIE], "remove": [_NO_TITLE]}),
-        script=[_test("says what became of each", _equals("data.remove[0].outcome", '"missing"'))],
+        script=[_test("returns an outcome for each", _equals("data.remove[0].outcome", '"missing"'))],
     ),
     Request(
         operation="importItems",
