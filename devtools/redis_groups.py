@@ -54,6 +54,10 @@ class DistributedRedis(Protocol):
         """Have a replica take the primary's place, both alive; return the new primary once it is one."""
         ...
 
+    def replicas_of(self, primary: "Member") -> Sequence["Member"]:
+        """The servers that copy a primary when all is well: any of them may take its place."""
+        ...
+
 
 class Member(ValkeyServer):
     """A server of a group."""
@@ -87,10 +91,13 @@ class Member(ValkeyServer):
         self.ask("ACL SETUSER", "default", "-psync", "-sync")
         self.ask("CLIENT KILL", "TYPE", "replica")
 
-    def has_copied(self) -> bool:
-        """Return whether it is a replica that has all that its primary has."""
+    def has_copied(self, primary: "Member | None" = None) -> bool:
+        """Return whether it is a replica that has had all of its primary once; of `primary`: that has all of it now."""
+        expected = primary.ask("ROLE")[1] if primary else 0
         role = self.ask("ROLE")
-        return bool(role[0] == "slave" and role[3] == "connected")
+        if role[0] != "slave" or role[3] != "connected" or int(role[4]) < int(expected):
+            return False
+        return primary is None or int(role[2]) == primary.port
 
 
 class SentinelServer(Member):
@@ -171,6 +178,10 @@ class SentinelGroup:
         former = self.primary()
         wait_until(self._start_failover, within=TIMEOUT_S)
         return self.wait_for_failover(former)
+
+    def replicas_of(self, primary: Member) -> Sequence[Member]:
+        """The servers that copy a primary when all is well: any of them may take its place."""
+        return [server for server in self.servers if server is not primary]
 
     def _agreed_primary(self) -> Member | None:
         ports = {int(self._state(sentinel)["port"]) for sentinel in self.sentinels}
@@ -271,12 +282,17 @@ class RedisCluster:
     def failover(self, key: str = "") -> Member:
         """Have the replica of a key's primary take its place, both alive; return the new primary once it is one."""
         former = self.primary(key)
-        wait_until(lambda: self._replica_of(former), within=TIMEOUT_S).ask("CLUSTER FAILOVER")
+        self.replicas_of(former)[0].ask("CLUSTER FAILOVER")
         return self.wait_for_failover(former, key)
 
-    def _replica_of(self, primary: Member) -> Member | None:
-        replicas = (node for node in self._nodes if node.role() == "slave")
-        return next((node for node in replicas if node.ask("ROLE")[2] == primary.port), None)
+    def replicas_of(self, primary: Member) -> Sequence[Member]:
+        """The servers that copy a primary when all is well: any of them may take its place."""
+
+        def found() -> list[Member]:
+            replicas = (node for node in self._nodes if node.role() == "slave")
+            return [node for node in replicas if node.ask("ROLE")[2] == primary.port]
+
+        return wait_until(found, within=TIMEOUT_S)
 
     def _primary(self, key: str, witnesses: Iterable[Member]) -> Member | None:
         """The primary of a key as all the witnesses that answer see it; None while they see it differently."""
