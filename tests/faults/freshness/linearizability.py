@@ -39,6 +39,7 @@ somewhere is in the socket of a frozen MongoDB, and no freeze lasts a third of t
 _MAX_WORLDS = 8000
 _MAX_UNNOTICED = 64
 _MAX_DETOURS = 4
+_MAX_COMPARED = 200
 _MAX_PAST_STATES = 4000
 _MAX_WAVERING = 20
 
@@ -410,13 +411,17 @@ class _Search:
         return done
 
     def _without_detours(self, worlds: set[_World]) -> set[_World]:
-        """Leave out each world that another one can still become, with no observation less."""
+        """Leave out worlds that another one can still become, with no observation less.
+
+        A world too many does no harm, so each is compared with some others only: there may be thousands.
+        """
         changing = sum(self._changing)
-        return {
-            world
-            for world in worlds
-            if not any(self._becomes(other, world, changing) for other in worlds if other != world)
-        }
+        kept: list[_World] = []
+        # What a world can become, one with fewer changes that becomes this world can become as well.
+        for world in sorted(worlds, key=lambda each: (each[1] & changing).bit_count()):
+            if not any(self._becomes(other, world, changing) for other in kept[:_MAX_COMPARED]):
+                kept.append(world)
+        return set(kept)
 
     def _becomes(self, early: _World, late: _World, changing: int) -> bool:
         if early[1] & changing & ~late[1] or late[1] & ~changing & ~early[1]:
