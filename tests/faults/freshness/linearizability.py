@@ -107,13 +107,13 @@ def check(
         late: for how many seconds a change that was not acknowledged may still happen.
     """
     # What MongoDB decides is checked for itself first: a read that is wrong must not make a write look lost. Without
-    # reads nothing tells for long whether a change happened, so there it stays open for good; and as nothing there
-    # concerns two titles at once, each is checked alone, or the open ones would multiply.
+    # reads nothing tells for long whether a change happened; as nothing there concerns two titles at once, each is
+    # checked alone, or what may have happened would multiply.
     decided = [each for each in operations if each.process == MONGODB or not isinstance(each.action, Read)]
     basis: list[Violation] = []
     undecided = 0
     for of_title in _by_title(decided):
-        findings = _Search([each for each, _ in of_title], shows, excused, float("inf")).run()
+        findings = _Search([each for each, _ in of_title], shows, excused, late).run()
         originals = {id(each): original for each, original in of_title}
         basis += (replace(each, operation=originals[id(each.operation)]) for each in findings.violations)
         undecided += findings.undecided

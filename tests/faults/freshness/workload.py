@@ -67,6 +67,8 @@ _MAX_THINK_TIME_S = 0.12
 _BACKOFF_S = (0.4, 1.2)
 """Seconds until a client goes on after a failure; Retry-After says one."""
 _KNOWN_BODIES = 64
+_NOTHING_CHANGED = {"CACHE_UNAVAILABLE", "DATABASE_UNAVAILABLE", "DATABASE_BUSY", "OVERLOADED"}
+"""The codes of a change that was refused before anything took effect."""
 
 
 class User:
@@ -197,6 +199,8 @@ class Client:
         if process is None:
             return False  # nobody got it
         if answer is None or answer.status >= 500:
+            if answer and code_of(answer) in _NOTHING_CHANGED:
+                return False
             ended = now()
             self._user.history += (
                 Operation(began, ended, process.number, change, acknowledged=False) for change in write.possible
