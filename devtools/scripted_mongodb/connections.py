@@ -1,0 +1,118 @@
+"""Connections of clients to a member, and of the proxy to the server that does the work."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from devtools.scripted_mongodb.wire import ProtocolError, Request, parse_request, read_message
+
+HOST = "127.0.0.1"
+
+
+class HangUpError(Exception):
+    """The client's connection ends without a reply."""
+
+
+class ServerConnection:
+    """One client's way to the server; it connects with the first command."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._server = host, port
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, message: bytes, *, wants_reply: bool) -> bytes | None:
+        """Send a message; return the reply if there is one.
+
+        Raises:
+            HangUpError: the server is away.
+        """
+        try:
+            if self._streams is None:
+                self._streams = await asyncio.open_connection(*self._server)
+            reader, writer = self._streams
+            writer.write(message)
+            await writer.drain()
+            return await read_message(reader) if wants_reply else None
+        except (OSError, asyncio.IncompleteReadError) as error:
+            raise HangUpError from error
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._streams is not None:
+            self._streams[1].transport.abort()
+
+
+Answer = Callable[[Request, ServerConnection], Awaitable[bytes | None]]
+"""What answers one request of a client."""
+
+
+class Listener:
+    """The address at which one member is reached from one site.
+
+    Args:
+        port: where it listens.
+        server: host and port of the server behind.
+        answer: what answers a request; it raises `HangUpError` for an end of the connection.
+    """
+
+    def __init__(self, port: int, server: tuple[str, int], answer: Answer) -> None:
+        self.port = port
+        self._server = server
+        self._answer = answer
+        self._listening: asyncio.Server | None = None
+        self._clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._passes = asyncio.Event()
+        self._passes.set()
+        self.failures: list[BaseException] = []
+        """What went wrong in the proxy itself."""
+
+    async def open(self) -> None:
+        """Accept connections."""
+        if self._listening is None:
+            self._listening = await asyncio.start_server(self._accept, HOST, self.port)
+
+    async def close(self) -> None:
+        """End all connections, and refuse new ones."""
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
+        clients = dict(self._clients)
+        for client, writer in clients.items():
+            writer.transport.abort()
+            client.cancel()
+        if clients:
+            await asyncio.wait(clients)
+
+    def silence(self) -> None:
+        """Keep connections open, and take and give nothing."""
+        self._passes.clear()
+
+    def resume(self) -> None:
+        """Take and give everything again, what came meanwhile included."""
+        self._passes.set()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        client = asyncio.create_task(self._serve(reader, writer))
+        self._clients[client] = writer
+        client.add_done_callback(self._forget)
+
+    def _forget(self, client: asyncio.Task[None]) -> None:
+        del self._clients[client]
+        if not client.cancelled() and (failure := client.exception()):
+            self.failures.append(failure)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server = ServerConnection(*self._server)
+        try:
+            with suppress(OSError, asyncio.IncompleteReadError, HangUpError, ProtocolError):
+                while True:
+                    message = await read_message(reader)
+                    await self._passes.wait()
+                    reply = await self._answer(parse_request(message), server)
+                    await self._passes.wait()
+                    if reply is not None:
+                        writer.write(reply)
+                        await writer.drain()
+        finally:
+            server.close()
+            writer.transport.abort()

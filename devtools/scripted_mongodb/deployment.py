@@ -1,0 +1,222 @@
+"""The deployment that clients see: its members answer their commands, or have the server behind them do it."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from devtools.ports import free_port
+from devtools.scripted_mongodb.command import Command
+from devtools.scripted_mongodb.connections import HOST, HangUpError, Listener, ServerConnection
+from devtools.scripted_mongodb.data import Data
+from devtools.scripted_mongodb.errors import STATE_CHANGES, add_write_concern_error, failed, write_failed
+from devtools.scripted_mongodb.failures import Failure, Failures
+from devtools.scripted_mongodb.hello import Topology, hello, topology_version
+from devtools.scripted_mongodb.replica_set import Member, ReplicaSet, Term
+from devtools.scripted_mongodb.wire import Document, Request, encode_reply, parse_reply, set_request
+
+_LOG_LENGTH = 200_000
+_ILLEGAL_OPERATION, _RETRYABLE_WRITES_NOT_SUPPORTED = 20, 301
+_NO_PRIMARY_FOUND = 133
+_NOT_PRIMARY_NO_SECONDARY_OK, _NOT_PRIMARY_OR_SECONDARY = 13435, 13436
+# What servers that are in no set do not say.
+_OF_SETS = ("$clusterTime", "operationTime")
+
+
+class Deployment:
+    """The members, their listeners, and what is scripted; it belongs to one event loop.
+
+    Attributes:
+        set: who is primary, and what a majority has.
+        failures: what happens to commands.
+        log: the commands that came, the oldest first.
+        hides_majority: whether members say nothing of a majority.
+        hello_fields: what replies to `hello` say otherwise; None for a field that they lack.
+    """
+
+    def __init__(
+        self, server: tuple[str, int], topology: Topology, *, sites: int, has_arbiter: bool, streams: bool
+    ) -> None:
+        self.topology = topology
+        self.set = ReplicaSet(topology.members, has_arbiter=has_arbiter)
+        self.failures = Failures()
+        self.log: deque[Command] = deque(maxlen=_LOG_LENGTH)
+        self.hides_majority = False
+        self.hello_fields: Document = {}
+        self._data = Data()
+        self._streams = streams
+        self.listeners = [
+            [Listener(free_port(), server, partial(self._answer, member, site)) for member in self.set.members]
+            for site in range(sites)
+        ]
+        self._later: set[asyncio.Task[None]] = set()
+
+    def addresses(self, site: int) -> list[str]:
+        """Return the members' addresses as seen from a site."""
+        return [f"{HOST}:{listener.port}" for listener in self.listeners[site]]
+
+    async def open(self) -> None:
+        """Accept connections."""
+        for listeners in self.listeners:
+            for listener in listeners:
+                await listener.open()
+
+    async def close(self) -> None:
+        """End all connections."""
+        for task in self._later:
+            task.cancel()
+        for listeners in self.listeners:
+            for listener in listeners:
+                await listener.close()
+
+    async def step_down(self, successor: int, after_s: float, code: int) -> None:
+        """Let the primary step down, and another member be elected after so many seconds."""
+        assert self.set.primary is not None, "there is no primary to step down"
+        self.set.step_down(self.set.primary, code)
+        await self.elect(successor, after_s)
+
+    async def kill(self, number: int) -> None:
+        """End a member's process."""
+        member = self.set.members[number]
+        for listeners in self.listeners:
+            await listeners[number].close()
+        if member.is_primary:
+            self.set.step_down(member)
+
+    async def revive(self, number: int) -> None:
+        """Start a member's process again, as a secondary."""
+        fresh = Member(number, is_arbiter=self.set.members[number].is_arbiter)
+        self.set.members[number].process_id = fresh.process_id
+        for listeners in self.listeners:
+            await listeners[number].open()
+
+    async def elect(self, successor: int, after_s: float = 0.0) -> None:
+        """Make a member primary, at once or after so many seconds."""
+        if not after_s:
+            self.set.elect(self.set.members[successor])
+            return
+        self._do_later(after_s, partial(self.elect, successor))
+
+    def _do_later(self, seconds: float, what: Callable[[], Awaitable[None]]) -> None:
+        async def waiting() -> None:
+            await asyncio.sleep(seconds)
+            await what()
+
+        task = asyncio.create_task(waiting())
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
+
+    async def lose_majority(self, for_s: float | None) -> None:
+        """Let no secondary copy the primary's writes, for so many seconds or until `regain_majority`."""
+        term = self.set.term
+        term.is_copied = False
+        term.write()  # a primary makes a note every few seconds, so it is ahead without any other write
+        if for_s is not None:
+            self._do_later(for_s, partial(self.regain_majority, term))
+
+    async def regain_majority(self, term: Term | None = None) -> None:
+        """Let the secondaries copy all that the primary has written."""
+        (term or self.set.term).copy()
+
+    async def _answer(self, member: Member, site: int, request: Request, server: ServerConnection) -> bytes | None:
+        command = Command(request.command, member.number, site, time.monotonic())
+        self.log.append(command)
+        failure = self.failures.take(command)
+        if failure is not None:
+            await asyncio.sleep(failure.delay_s)
+            if failure.closes == "before":
+                raise HangUpError
+        refusal = _scripted_refusal(failure, command) or self._refusal(member, command)
+        if refusal is not None:
+            reply: Document | bytes | None = refusal
+        elif command.is_hello:
+            reply = await self._hello(member, site, command)
+        else:
+            reply = await self._forward(member, command, request, server)
+        if failure is not None and failure.closes == "after":
+            raise HangUpError
+        if reply is None or not request.wants_reply:
+            return None
+        if failure is not None and failure.write_concern_error is not None:
+            said = parse_reply(reply) if isinstance(reply, bytes) else reply
+            code = failure.write_concern_error
+            reply = add_write_concern_error(said, command, code, failure.message, failure.labels)
+        return reply if isinstance(reply, bytes) else encode_reply(request, self._dated(reply, member))
+
+    def _dated(self, reply: Document, member: Member) -> Document:
+        """Return a reply that tells a driver whether its error is news of the topology."""
+        codes = {reply.get("code"), reply.get("writeConcernError", {}).get("code")}
+        if self._streams and codes & STATE_CHANGES:
+            return reply | {"topologyVersion": topology_version(self.set, member)}
+        return reply
+
+    async def _hello(self, member: Member, site: int, command: Command) -> Document:
+        known = command.document.get("topologyVersion")
+        if known is not None:
+            try:
+                async with asyncio.timeout(command.document.get("maxAwaitTimeMS", 0) / 1000):
+                    while known == topology_version(self.set, member):
+                        await self.set.changes.wait()
+            except TimeoutError:
+                pass
+        said = hello(
+            self.topology,
+            self.set,
+            member,
+            self.addresses(site),
+            with_majority=not self.hides_majority,
+            streams=self._streams,
+        )
+        return {name: value for name, value in (said | self.hello_fields).items() if value is not None}
+
+    def _refusal(self, member: Member, command: Command) -> Document | None:
+        """Return what a member says that cannot do what a command asks for; None if it can."""
+        if command.is_numbered and self.topology is Topology.STANDALONE:
+            message = "Transaction numbers are only allowed on a replica set member or mongos"
+            return failed(command, _ILLEGAL_OPERATION, message)
+        if command.is_numbered and self.topology is Topology.DOCUMENTDB:
+            return failed(command, _RETRYABLE_WRITES_NOT_SUPPORTED, "Retryable writes are not supported")
+        if not command.is_write and (not command.is_read or command.name == "getMore"):
+            return None
+        if not self.topology.is_set:
+            return failed(command, _NO_PRIMARY_FOUND) if self.set.primary is None else None
+        if member.is_arbiter:
+            return failed(command, _NOT_PRIMARY_OR_SECONDARY)
+        if member.is_primary or (command.is_read and command.allows_secondary):
+            return None
+        return failed(command, member.refuses_with if command.is_write else _NOT_PRIMARY_NO_SECONDARY_OK)
+
+    async def _forward(
+        self, member: Member, command: Command, request: Request, server: ServerConnection
+    ) -> Document | bytes | None:
+        """Have the server do it, and wait for the majority that the command asks for."""
+        term = member.term if self.topology.is_set else self.set.term
+        message = await self._data.ask(command, request, server)
+        if message is None:
+            return None
+        # To a repetition it answers as to the first.
+        reply = set_request(message, request.number)
+        error = None
+        if command.is_write and term is not None:
+            written = term.write()
+            if command.waits_for_majority:
+                error = await term.majority(written, command.limit())
+        if error is not None:
+            return add_write_concern_error(parse_reply(reply), command, error)
+        if self.topology in {Topology.STANDALONE, Topology.DOCUMENTDB_GATEWAY}:
+            return {name: value for name, value in parse_reply(reply).items() if name not in _OF_SETS}
+        return reply
+
+
+def _scripted_refusal(failure: Failure | None, command: Command) -> Document | None:
+    if failure is not None and failure.code is not None:
+        return failed(command, failure.code, failure.message, failure.labels)
+    if failure is not None and failure.write_error is not None:
+        return write_failed(command, failure.write_error, failure.message)
+    return None
+
+
+def named(commands: Sequence[Command], names: Sequence[str]) -> list[Command]:
+    """Return the commands of these names; all but `hello` for no name."""
+    return [each for each in commands if (each.name in names if names else not each.is_hello)]

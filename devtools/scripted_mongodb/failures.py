@@ -1,0 +1,76 @@
+"""Commands that fail as a test wants them to, as the server's own fail point `failCommand` does."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from devtools.scripted_mongodb.command import Command
+
+
+@dataclass
+class Failure:
+    """What happens to commands of some names.
+
+    Attributes:
+        names: of the commands.
+        count: how many more commands it happens to; None for all until it is lifted.
+        code: the error in reply; nothing is done.
+        write_error: the error of the first document in reply; nothing is done.
+        write_concern_error: added to the reply; what is not refused otherwise takes effect.
+        labels: of that reply; None for those that a server gives.
+        message: of the error in reply; empty for any.
+        closes: the connection ends without a reply: before the command takes effect, or after.
+        delay_s: how long each command waits first.
+        collection: whose commands only; empty for any.
+        database: sent to which only; empty for any. A driver's own `hello` is sent to `admin`.
+        member: the number of the member to which only; None for any.
+        hits: how many commands it has happened to.
+    """
+
+    names: Sequence[str]
+    count: int | None = 1
+    code: int | None = None
+    write_error: int | None = None
+    write_concern_error: int | None = None
+    labels: Sequence[str] | None = None
+    message: str = ""
+    closes: Literal["before", "after"] | None = None
+    delay_s: float = 0.0
+    collection: str = ""
+    database: str = ""
+    member: int | None = None
+    hits: int = field(default=0, init=False)
+
+    def applies_to(self, command: Command) -> bool:
+        """Return whether it happens to a command."""
+        return (
+            self.count != 0
+            and command.name in self.names
+            and self.collection in {"", command.collection}
+            and self.database in {"", command.database}
+            and self.member in {None, command.member}
+        )
+
+
+class Failures:
+    """The failures that are in force, the oldest first."""
+
+    def __init__(self) -> None:
+        self._failures: list[Failure] = []
+
+    def add(self, failure: Failure) -> None:
+        """Let a failure happen from now on."""
+        self._failures.append(failure)
+
+    def clear(self) -> None:
+        """Lift all failures."""
+        self._failures.clear()
+
+    def take(self, command: Command) -> Failure | None:
+        """Return what happens to a command, and count it; None for nothing."""
+        applies: Callable[[Failure], bool] = lambda failure: failure.applies_to(command)
+        failure = next(filter(applies, self._failures), None)
+        if failure is not None:
+            failure.hits += 1
+            failure.count = None if failure.count is None else failure.count - 1
+        return failure

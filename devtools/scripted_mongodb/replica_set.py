@@ -1,0 +1,183 @@
+"""The state of a replica set: who is primary in which term, what was written, and what of it a majority has.
+
+Nothing here reads or writes anything: it is what `hello` tells and what the replies to writes wait for.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from bson import ObjectId
+
+from devtools.scripted_mongodb.command import Limit
+
+MAX_TIME_MS_EXPIRED = 50
+WRITE_CONCERN_TIMEOUT = 64
+INTERRUPTED_BY_STATE_CHANGE = 11602
+NOT_WRITABLE_PRIMARY = 10107
+
+
+@dataclass(frozen=True, order=True)
+class OpTime:
+    """The place of a write in the order of all writes: the term, then the second since 1970 UTC and a number in it."""
+
+    term: int
+    seconds: int
+    ordinal: int
+
+    def next(self, term: int) -> "OpTime":
+        """Return the time of the next write, in a term."""
+        now = int(time.time())
+        return OpTime(term, now, 1) if now > self.seconds else OpTime(term, self.seconds, self.ordinal + 1)
+
+
+@dataclass
+class Progress:
+    """The last write, and the last one that a majority has."""
+
+    written: OpTime
+    committed: OpTime
+
+
+class Term:
+    """A primary's time in office.
+
+    Attributes:
+        number: rises with every election.
+        progress: what this primary has written and knows to be with a majority.
+        is_copied: whether secondaries copy what it writes.
+    """
+
+    def __init__(self, number: int, progress: Progress) -> None:
+        self.number = number
+        self.progress = progress
+        self.is_copied = True
+        self._is_over = False
+        self._changes = Changes()
+
+    def write(self) -> OpTime:
+        """Note a write; return its time."""
+        self.progress.written = self.progress.written.next(self.number)
+        if self.is_copied:
+            self.progress.committed = self.progress.written
+        return self.progress.written
+
+    def copy(self) -> None:
+        """Let secondaries copy what it writes, and what it has written."""
+        self.is_copied = True
+        self.progress.committed = self.progress.written
+        self._changes.tell()
+
+    def end(self) -> None:
+        """Let everyone who waits for a majority know that this primary has stepped down."""
+        self._is_over = True
+        self._changes.tell()
+
+    async def majority(self, written: OpTime, limit: Limit) -> int | None:
+        """Wait until a majority has a write; return the code of the write concern's error if it does not get it."""
+        try:
+            async with asyncio.timeout(limit.seconds):
+                while self.progress.committed < written:
+                    if self._is_over:
+                        return INTERRUPTED_BY_STATE_CHANGE
+                    await self._changes.wait()
+        except TimeoutError:
+            return WRITE_CONCERN_TIMEOUT if limit.is_wtimeout else MAX_TIME_MS_EXPIRED
+        return None
+
+
+@dataclass
+class Member:
+    """One server of the set.
+
+    Attributes:
+        number: its place in the set, from 0.
+        is_arbiter: whether it only votes.
+        term: in which it believes to be primary; None for a secondary.
+        refuses_with: the code of its refusal to write as a secondary.
+        process_id: of its process; another one after a restart.
+    """
+
+    number: int
+    is_arbiter: bool = False
+    term: Term | None = None
+    refuses_with: int = NOT_WRITABLE_PRIMARY
+    process_id: ObjectId = field(default_factory=ObjectId)
+
+    @property
+    def is_primary(self) -> bool:
+        """Whether it believes to be primary."""
+        return self.term is not None
+
+
+class ReplicaSet:
+    """The members and the order of their terms.
+
+    Attributes:
+        members: the servers.
+        version: rises whenever a member has something new to say.
+        changes: told of it.
+    """
+
+    def __init__(self, members: int, *, has_arbiter: bool = False) -> None:
+        self.members = [Member(number, is_arbiter=has_arbiter and number == members - 1) for number in range(members)]
+        self.version = 1
+        self.changes = Changes()
+        first = OpTime(1, int(time.time()), 1)
+        self._latest = Term(1, Progress(first, first))
+        self.members[0].term = self._latest
+
+    @property
+    def primary(self) -> Member | None:
+        """The primary of the latest term; None while there is none."""
+        return next((member for member in self.members if member.term is self._latest), None)
+
+    @property
+    def term(self) -> Term:
+        """The latest term, which may be over."""
+        return self._latest
+
+    def progress_of(self, member: Member) -> Progress:
+        """Return how far a member is: a secondary has what a majority has."""
+        if member.term is not None:
+            return member.term.progress
+        committed = self._latest.progress.committed
+        return Progress(committed, committed)
+
+    def step_down(self, member: Member, code: int = NOT_WRITABLE_PRIMARY) -> None:
+        """Make a primary a secondary, which refuses writes with a code."""
+        term, member.term = member.term, None
+        member.refuses_with = code
+        if term is not None:
+            term.end()
+        self.announce()
+
+    def elect(self, member: Member) -> Term:
+        """Make a member the primary of a new term; whoever was primary before does not learn of it."""
+        committed = self._latest.progress.committed
+        self._latest = Term(self._latest.number + 1, Progress(committed, committed))
+        self._latest.write()  # a new primary begins with a note
+        member.term = self._latest
+        self.announce()
+        return self._latest
+
+    def announce(self) -> None:
+        """Let drivers that wait for news of the topology know that there are some."""
+        self.version += 1
+        self.changes.tell()
+
+
+class Changes:
+    """Something to wait for again and again."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def tell(self) -> None:
+        """Wake everybody who waits."""
+        event, self._event = self._event, asyncio.Event()
+        event.set()
+
+    async def wait(self) -> None:
+        """Wait for the next time."""
+        await self._event.wait()

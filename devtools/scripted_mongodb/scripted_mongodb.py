@@ -1,0 +1,226 @@
+"""What tests call: the deployment in a thread with an event loop of its own."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Literal, Self, TypeVar
+
+from pymongo.uri_parser import parse_uri
+
+from devtools.scripted_mongodb.command import Command
+from devtools.scripted_mongodb.deployment import Deployment, named
+from devtools.scripted_mongodb.failures import Failure
+from devtools.scripted_mongodb.hello import SET_NAME, Topology
+from devtools.scripted_mongodb.replica_set import NOT_WRITABLE_PRIMARY
+
+_T = TypeVar("_T")
+
+
+class ScriptedMongoDB:
+    """A deployment that does as it is told. Use it as a context manager; all its methods may be called from any thread.
+
+    Members and sites are numbers from 0. A site is a place in the network where clients are: each has addresses of its
+    own for the members, so that it can be cut off from some of them.
+
+    Args:
+        server: the URI of the server that does the work; it needs no password.
+        topology: what clients see.
+        sites: how many.
+        has_arbiter: whether the last member of the replica set is one.
+        streams: whether members tell drivers of a change at once; else drivers ask every ten seconds and after errors.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        topology: Topology = Topology.REPLICA_SET,
+        *,
+        sites: int = 1,
+        has_arbiter: bool = False,
+        streams: bool = True,
+    ) -> None:
+        host, port = parse_uri(server)["nodelist"][0]
+        self._deployment = Deployment(
+            (host, port), topology, sites=sites, has_arbiter=has_arbiter, streams=streams
+        )
+        self._topology = topology
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="scripted MongoDB")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._run(self._deployment.open())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._run(self._deployment.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        for listeners in self._deployment.listeners:
+            for listener in listeners:
+                for failure in listener.failures:
+                    raise AssertionError("the scripted MongoDB failed by itself") from failure
+
+    def uri(self, database: str = "", *, site: int = 0, options: str = "") -> str:
+        """Return the connection string of the deployment, as seen from a site; `options` as in `a=b&c=d`."""
+        given = [f"replicaSet={SET_NAME}"] if self._topology.is_set else []
+        given += [options] if options else []
+        return f"mongodb://{','.join(self.addresses(site=site))}/{database}?{'&'.join(given)}".rstrip("?")
+
+    def member_uri(self, member: int, database: str = "", *, site: int = 0) -> str:
+        """Return the connection string of one member alone."""
+        return f"mongodb://{self.addresses(site=site)[member]}/{database}?directConnection=true"
+
+    def addresses(self, *, site: int = 0) -> list[str]:
+        """Return host and port of each member, as seen from a site."""
+        return self._deployment.addresses(site)
+
+    # What came.
+
+    def commands(self, *names: str) -> list[Command]:
+        """Return the commands of these names that came since `forget_commands`, the oldest first; all but `hello` for
+        no name."""
+        return self._do(lambda: named(self._deployment.log, names))
+
+    def count(self, *names: str) -> int:
+        """Return how many commands of these names came; of all but `hello` for no name."""
+        return len(self.commands(*names))
+
+    def forget_commands(self) -> None:
+        """Begin to count anew."""
+        self._do(self._deployment.log.clear)
+
+    # What fails.
+
+    def fail_command(  # noqa: PLR0913 - what can be scripted of a command
+        self,
+        *names: str,
+        count: int | None = 1,
+        code: int | None = None,
+        write_error: int | None = None,
+        write_concern_error: int | None = None,
+        labels: Sequence[str] | None = None,
+        message: str = "",
+        closes: Literal["before", "after"] | None = None,
+        delay_s: float = 0.0,
+        collection: str = "",
+        database: str = "",
+        member: int | None = None,
+    ) -> Failure:
+        """Let something happen to commands; return it with its `hits`.
+
+        Args:
+            names: of the commands, as `find`, `getMore`, `update`, `createIndexes`, `hello`.
+            count: how many; None for all, until `mend`.
+            code: the error in reply, instead of doing anything.
+            write_error: likewise, as the error of the first document in `writeErrors`.
+            write_concern_error: the code of a `writeConcernError` in a reply that is otherwise what it would be; with
+                `write_error`, or when the server itself refuses a document, the reply has both.
+            labels: the error's; None for what a server gives, as `RetryableWriteError`.
+            message: the error's; empty for any.
+            closes: end the connection without a reply, before the command takes effect or after.
+            delay_s: how long to wait first.
+            collection: of which only; empty for any.
+            database: sent to which only; empty for any. A driver's own `hello` is sent to `admin`.
+            member: to which only; None for any.
+        """
+        failure = Failure(
+            names,
+            count=count,
+            code=code,
+            write_error=write_error,
+            write_concern_error=write_concern_error,
+            labels=labels,
+            message=message,
+            closes=closes,
+            delay_s=delay_s,
+            collection=collection,
+            database=database,
+            member=member,
+        )
+        self._do(lambda: self._deployment.failures.add(failure))
+        return failure
+
+    def mend(self) -> None:
+        """Let commands succeed again."""
+        self._do(self._deployment.failures.clear)
+
+    # What `hello` says.
+
+    def hide_majority(self, *, hides: bool = True) -> None:
+        """Let members say nothing of what a majority has, as right after a start."""
+        self._deployment.hides_majority = hides
+
+    def say(self, **fields: Any) -> None:
+        """Let `hello` say something else in these fields, from now on and for these alone; None for nothing."""
+        self._deployment.hello_fields = fields
+
+    # What a majority has.
+
+    def lose_majority(self, for_s: float | None = None) -> None:
+        """Let no secondary copy the primary's writes, for so many seconds or until `regain_majority`.
+
+        Writes take effect on the primary. Those that ask for a majority are not acknowledged before it is back; at
+        their `wtimeout` or `maxTimeMS` the reply has a `writeConcernError`.
+        """
+        self._run(self._deployment.lose_majority(for_s))
+
+    def regain_majority(self) -> None:
+        """Let the secondaries copy all that the primary has written."""
+        self._run(self._deployment.regain_majority())
+
+    # Who is primary.
+
+    def primary(self) -> int | None:
+        """Return the primary of the latest term; None while there is none."""
+        member = self._do(lambda: self._deployment.set.primary)
+        return None if member is None else member.number
+
+    def step_down(self, successor: int, *, after_s: float = 0.0, code: int = NOT_WRITABLE_PRIMARY) -> None:
+        """Let the primary step down as planned, and another member be elected after so many seconds.
+
+        Connections stay. The former primary refuses writes with `code`, also 11602 or 189 on real ones.
+        """
+        self._run(self._deployment.step_down(successor, after_s, code))
+
+    def elect(self, successor: int, *, after_s: float = 0.0) -> None:
+        """Make a member primary, at once or after so many seconds, when there is none."""
+        self._run(self._deployment.elect(successor, after_s))
+
+    # What processes and the network do.
+
+    def kill(self, member: int) -> None:
+        """End a member's process: its connections end, and new ones are refused. A dead primary is none."""
+        self._run(self._deployment.kill(member))
+
+    def revive(self, member: int) -> None:
+        """Start a dead member again, as a secondary."""
+        self._run(self._deployment.revive(member))
+
+    def freeze(self, member: int) -> None:
+        """Suspend a member: connections stay open, and nothing is answered."""
+        for listeners in self._deployment.listeners:
+            self._do(listeners[member].silence)
+
+    def thaw(self, member: int) -> None:
+        """Resume a frozen member, which goes on where it was."""
+        for listeners in self._deployment.listeners:
+            self._do(listeners[member].resume)
+
+    def cut(self, member: int, *, site: int) -> None:
+        """Let a site's packets to and from a member be lost; connections stay open."""
+        self._do(self._deployment.listeners[site][member].silence)
+
+    def heal(self, member: int, *, site: int) -> None:
+        """Let that site reach the member again."""
+        self._do(self._deployment.listeners[site][member].resume)
+
+    def _run(self, what: Coroutine[Any, Any, _T]) -> _T:
+        return asyncio.run_coroutine_threadsafe(what, self._loop).result()
+
+    def _do(self, what: Callable[[], _T]) -> _T:
+        async def doing() -> _T:
+            return what()
+
+        return self._run(doing())
