@@ -5,17 +5,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 
-class Turns:
+class Turns(deque[asyncio.Future[None]]):
     """Those that wait for a turn, in order. Whoever has a turn must give it away at its end."""
 
-    __slots__ = ("_waiting",)
-
-    def __init__(self) -> None:
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    def __len__(self) -> int:
-        """Return how many wait."""
-        return len(self._waiting)
+    __slots__ = ()
 
     async def wait(
         self, for_turn: Callable[[asyncio.Future[None]], Awaitable[object]], give_away: Callable[[], None]
@@ -28,7 +21,7 @@ class Turns:
                 cancelled.
         """
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        self.append(turn)
         try:
             await for_turn(turn)
         except asyncio.CancelledError:
@@ -37,9 +30,9 @@ class Turns:
             raise
         finally:
             if not turn.done():
-                self._waiting.remove(turn)
+                self.remove(turn)
         return turn.done()
 
     def call_next(self) -> None:
         """Give the turn to the one that has waited for longest; there must be one."""
-        self._waiting.popleft().set_result(None)
+        self.popleft().set_result(None)

@@ -17,8 +17,8 @@ from typing import NamedTuple, cast
 import pytest
 from redis.asyncio import Redis
 
-from mylist.cache import scripts
-from mylist.cache.cached_value import EPOCH_BYTES, FENCE_TAG, LEASE_TAG, NONCE_BYTES, has_tag
+from mylist.cache import commands as scripts
+from mylist.cache.cached_value import EPOCH_BYTES, FENCE_TAG, LEASE_TAG, NONCE_BYTES
 from mylist.cache.commands import CacheCommands
 from mylist.cache.read_batcher import ReadBatcher
 from mylist.cache.topology.base import Topology
@@ -80,7 +80,7 @@ class State(NamedTuple):
         for reader in self.readers:
             if reader.step == "done" and reader.version < reader.floor:
                 return MISSED
-        if self.held and has_tag(LIST_TAG, self.held) and self.held.startswith(EPOCHS[self.epoch], 1):
+        if self.held and self.held.startswith(LIST_TAG) and self.held.startswith(EPOCHS[self.epoch], 1):
             cached = PackedList(self.held[:1] + self.held[1 + EPOCH_BYTES :]).total
             if cached < self.acknowledged:
                 return HIDDEN
@@ -187,7 +187,7 @@ async def reader_steps(server: Server, state: State, index: int) -> list[State]:
 
 
 def _met(reader: Reader, held: bytes) -> Reader:
-    if has_tag(LIST_TAG, held):
+    if held.startswith(LIST_TAG):
         return reader._replace(step="done", version=PackedList(held).total)
     return reader._replace(step="loading")
 
@@ -197,13 +197,13 @@ def expiry(state: State, *, early: bool) -> Iterator[State]:
     if state.held is None:
         return
     alive = False
-    if has_tag(FENCE_TAG, state.held):
+    if state.held.startswith(FENCE_TAG):
         nonces = {state.held[at : at + NONCE_BYTES] for at in range(1, len(state.held), NONCE_BYTES)}
         alive = any(
             nonce in nonces and writer.step in {"fenced", "committed"}
             for nonce, writer in zip(WRITER_NONCES, state.writers, strict=True)
         )
-    elif has_tag(LEASE_TAG, state.held):
+    elif state.held.startswith(LEASE_TAG):
         alive = any(reader.lease == state.held and reader.step in {"leased", "loaded"} for reader in state.readers)
     if early or not alive:
         yield state._replace(held=None)

@@ -11,17 +11,10 @@ counts as nothing: the primary that took over, or restarted from a dump, may hav
 
 import os
 
-from mylist.domain.packed_list import LIST_TAG
-
 LEASE_TAG = b"R"
 FENCE_TAG = b"W"
 NONCE_BYTES = 8
 EPOCH_BYTES = 8
-
-
-def new_nonce() -> bytes:
-    """Draw the nonce of a write."""
-    return os.urandom(NONCE_BYTES)
 
 
 def new_lease(epoch: bytes) -> bytes:
@@ -34,25 +27,6 @@ def epoch_of(lease: bytes) -> bytes:
     return lease[-EPOCH_BYTES:]
 
 
-def has_tag(tag: bytes, value: bytes) -> bool:
-    """Return whether a key's value is of the kind that `tag` names."""
-    return value[:1] == tag
-
-
 def stamped(packed_list: bytes, epoch: bytes) -> bytes:
     """Return a list as Redis holds it: with the epoch that it was loaded in."""
     return packed_list[:1] + epoch + packed_list[1:]
-
-
-def unstamped(value: bytes | None, epoch: bytes) -> bytes | None:
-    """Return a key's value without the epoch of a list; None for nothing and for a list of another epoch."""
-    if not value:  # GETRANGE returns no bytes for a key that does not exist
-        return None
-    if not has_tag(LIST_TAG, value):
-        return value
-    return value[:1] + value[1 + EPOCH_BYTES :] if value.startswith(epoch, 1) else None
-
-
-def stamped_size(size: int) -> int:
-    """Return how many bytes of a list Redis holds for its first `size` bytes."""
-    return size + EPOCH_BYTES

@@ -1,25 +1,174 @@
 """The commands of the cache protocol that change a key (`mylist.cache.list_cache` says when).
 
+Each is a Lua script, a file of `cache/lua`, which begins by giving names to KEYS and ARGV, and one typed function that
+calls it. Importing this module fails unless each function has the arguments that its file names, in the same order, and
+unless the constants of the files are those of Python.
+
 Any failure to get an answer is `CacheUnavailableError`. A command that failed this way may still take effect later, and
 the protocol allows for that.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import hashlib
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from types import TracebackType
+from typing import Any, TypeVar
 
-from redis.exceptions import RedisError
+from redis.exceptions import AskError, NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from mylist.background import spawn
-from mylist.cache import cached_value, scripts
-from mylist.cache.cached_value import EPOCH_BYTES
-from mylist.cache.redis_operation import redis_operation
-from mylist.cache.topology.base import Primary, Topology, name_of
+from mylist.cache import cached_value
+from mylist.cache.cached_value import EPOCH_BYTES, FENCE_TAG
+from mylist.cache.topology.base import REDIS_ERRORS, Primary, Topology, name_of
 from mylist.cache.topology.command_router import Router
 from mylist.domain.errors import CacheUnavailableError
+from mylist.domain.packed_list import COUNTS_OFFSET, LIST_TAG
+from mylist.telemetry import metrics, tracing
 
 # Of all heartbeats of all processes, one really writes in this time.
 _PROBE_LIFETIME_MS = 10_000
+# In Lua. None of the tags needs escaping.
+_CONSTANTS = {
+    "LIST_TAG": f"'{LIST_TAG.decode()}'",
+    "FENCE_TAG": f"'{FENCE_TAG.decode()}'",
+    "COUNTS_OFFSET": str(COUNTS_OFFSET),
+}
+_ARGUMENT = re.compile(r"^local (\w+) = ((?:KEYS|ARGV)\[\d+\])\s*(?:--.*)?$", re.MULTILINE)
+_USE_BY_NUMBER = re.compile(r"KEYS|ARGV")
+_CONSTANT = re.compile(r"^local ([A-Z_]+) = (.+)$", re.MULTILINE)
+
+
+class ScriptMismatchError(Exception):
+    """A Lua file and its Python function disagree."""
+
+
+class Script:
+    """A Lua script.
+
+    Attributes:
+        source: its text.
+        digest: the name that Redis knows it by once it was loaded.
+    """
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+    def __call__(self, key: str, *arguments: bytes | int) -> "ScriptCall":
+        """Return the call of the script for a key."""
+        return ScriptCall(self, key, arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptCall:
+    """One call of a script, to be sent to the primary of its key."""
+
+    script: Script
+    key: str
+    arguments: tuple[bytes | int, ...]
+
+    def by_digest(self) -> tuple[str | bytes | int, ...]:
+        """Return the command for a server that has loaded the script."""
+        return ("EVALSHA", self.script.digest, 1, self.key, *self.arguments)
+
+    def by_source(self) -> tuple[str | bytes | int, ...]:
+        """Return the command for a server that has not; it loads the script."""
+        return ("EVAL", self.script.source, 1, self.key, *self.arguments)
+
+
+Call = Callable[..., ScriptCall]
+"""A function that calls a script with its own arguments."""
+_Call = TypeVar("_Call", bound=Call)
+
+
+def check(script: Script, function: Call) -> None:
+    """Check that a function calls a script as the first lines of the script say.
+
+    Raises:
+        ScriptMismatchError: it does not, or the script has a constant that differs from Python's.
+    """
+    name = function.__name__
+    declared = _ARGUMENT.findall(script.source)
+    names = [argument for argument, _ in declared]
+    places = [place for _, place in declared]
+    if places != ["KEYS[1]", *(f"ARGV[{number}]" for number in range(1, len(places)))]:
+        raise ScriptMismatchError(f"{name}.lua must name KEYS[1], then each of ARGV in order; it names {places}")
+    if len(_USE_BY_NUMBER.findall(script.source)) != len(places):
+        raise ScriptMismatchError(f"{name}.lua must use KEYS and ARGV by name only")
+    parameters = list(inspect.signature(function).parameters)
+    if parameters != names:
+        raise ScriptMismatchError(f"{name}.lua takes {names}, and the function {name} takes {parameters}")
+    call = function(*names)
+    if call != ScriptCall(script, names[0], tuple(names[1:])):  # names in place of values
+        raise ScriptMismatchError(f"the function {name} must pass its arguments to {name}.lua in order: {call}")
+    for constant, value in _CONSTANT.findall(script.source):
+        if value != _CONSTANTS.get(constant):
+            raise ScriptMismatchError(f"{name}.lua has {constant} = {value}; it must be {_CONSTANTS.get(constant)}")
+
+
+def _load(name: str) -> Script:
+    return Script(resources.files(__package__).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8"))
+
+
+def _runs(script: Script) -> Callable[[_Call], _Call]:
+    def decorate(function: _Call) -> _Call:
+        check(script, function)
+        return function
+
+    return decorate
+
+
+HEARTBEAT = _load("heartbeat")
+PLACE_LEASE = _load("place_lease")
+FILL = _load("fill")
+DROP_LEASE = _load("drop_lease")
+PLACE_FENCE = _load("place_fence")
+LIFT_FENCE = _load("lift_fence")
+
+
+class _Calls:
+    """The calls of the scripts, each with its types."""
+
+    @staticmethod
+    @_runs(HEARTBEAT)
+    def heartbeat(key: str, lifetime_ms: int) -> ScriptCall:
+        """Write `key`, which belongs to no user; returns what INFO says of the replication, if anything."""
+        return HEARTBEAT(key, lifetime_ms)
+
+    @staticmethod
+    @_runs(PLACE_LEASE)
+    def place_lease(key: str, lease: bytes, lifetime_ms: int, epoch: bytes) -> ScriptCall:
+        """Place a lease on a key that holds nothing; returns what it holds otherwise, None if the lease was placed."""
+        return PLACE_LEASE(key, lease, lifetime_ms, epoch)
+
+    @staticmethod
+    @_runs(FILL)
+    def fill(key: str, lease: bytes, stamped_list: bytes, lifetime_ms: int) -> ScriptCall:
+        """Replace a lease that still stands by a list; returns 1 if it did, else 0."""
+        return FILL(key, lease, stamped_list, lifetime_ms)
+
+    @staticmethod
+    @_runs(DROP_LEASE)
+    def drop_lease(key: str, lease: bytes) -> ScriptCall:
+        """Delete a lease that still stands."""
+        return DROP_LEASE(key, lease)
+
+    @staticmethod
+    @_runs(PLACE_FENCE)
+    def place_fence(key: str, nonce: bytes, lifetime_ms: int, max_items: int, epoch: bytes) -> ScriptCall:
+        """Fence a key for one write; returns the number of items that were cached, -1 for no list."""
+        return PLACE_FENCE(key, nonce, lifetime_ms, max_items, epoch)
+
+    @staticmethod
+    @_runs(LIFT_FENCE)
+    def lift_fence(key: str, nonce: bytes) -> ScriptCall:
+        """Take the nonce of one write out of a fence, or delete what the key holds without one."""
+        return LIFT_FENCE(key, nonce)
 
 
 class SomePrimariesAwayError(CacheUnavailableError):
@@ -36,6 +185,30 @@ class SomePrimariesAwayError(CacheUnavailableError):
         self.answered = answered
 
 
+class _operation:  # noqa: N801 - used like a function
+    """Measure and trace one operation, and turn every failure of Redis into `CacheUnavailableError`."""
+
+    __slots__ = ("_measured", "_traced")
+
+    def __init__(self, name: str) -> None:
+        self._traced = tracing.operation("redis", name) if tracing.in_flight else None
+        self._measured = metrics.operation("redis", name)
+
+    def __enter__(self) -> None:
+        if self._traced:
+            self._traced.__enter__()
+        self._measured.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._measured.__exit__(kind, error, traceback)
+        if self._traced:
+            self._traced.__exit__(kind, error, traceback)
+        if isinstance(error, REDIS_ERRORS):
+            raise CacheUnavailableError from error
+
+
 class CacheCommands:
     """The commands that the protocol is made of, without reads (`mylist.cache.read_batcher`).
 
@@ -43,7 +216,7 @@ class CacheCommands:
 
     Attributes:
         topology: the primaries.
-        router: sends commands to them.
+        router: finds them by key, and follows their redirections.
     """
 
     def __init__(self, topology: Topology) -> None:
@@ -59,7 +232,7 @@ class CacheCommands:
         Raises:
             SomePrimariesAwayError: not every one does; else as all coroutines here.
         """
-        with redis_operation("heartbeat"):
+        with _operation("heartbeat"):
             await self.topology.watch()
             primaries = self.topology.all
             failures = await self._ask(primaries)
@@ -97,7 +270,7 @@ class CacheCommands:
         return failures
 
     async def _ping(self, primary: Primary) -> None:
-        call = self.router.run(primary, scripts.heartbeat(primary.probe, _PROBE_LIFETIME_MS))
+        call = self._run(primary, _Calls.heartbeat(primary.probe, _PROBE_LIFETIME_MS))
         if not primary.is_asked_apart:
             info = await call
         else:
@@ -113,44 +286,72 @@ class CacheCommands:
 
     async def place_lease(self, key: str, lease: bytes, *, lifetime_ms: int) -> bytes | None:
         """Place a read lease on a key that holds nothing; return what it holds otherwise, None if it was placed."""
-        with redis_operation("place_lease"):
-            primary = await self.router.owner(key)
-            held = await self.router.run(primary, scripts.place_lease(key, lease, lifetime_ms, primary.epoch))
-            return cached_value.unstamped(held, primary.epoch)
+        with _operation("place_lease"):
+            primary = await self._owner(key)
+            call = _Calls.place_lease(key, lease, lifetime_ms, primary.epoch)
+            held: bytes | None = await self._run(primary, call)
+            return held
 
     async def fill(self, key: str, lease: bytes, packed_list: bytes, *, lifetime_ms: int) -> bool:
         """Replace a lease that still stands by the list; return whether it did."""
-        with redis_operation("fill"):
-            primary = await self.router.owner(key)
+        with _operation("fill"):
+            primary = await self._owner(key)
             # With the epoch of the lease: whoever trusts the list in this epoch knows of every fence placed since.
             stamped = cached_value.stamped(packed_list, cached_value.epoch_of(lease))
-            return bool(await self.router.run(primary, scripts.fill(key, lease, stamped, lifetime_ms)))
+            return bool(await self._run(primary, _Calls.fill(key, lease, stamped, lifetime_ms)))
 
     async def drop_lease(self, key: str, lease: bytes) -> None:
         """Delete a lease that will not be used, if it still stands."""
-        with redis_operation("drop_lease"):
-            await self.router.run(await self.router.owner(key), scripts.drop_lease(key, lease))
+        with _operation("drop_lease"):
+            await self._run(await self._owner(key), _Calls.drop_lease(key, lease))
 
     async def place_fence(self, key: str, nonce: bytes, *, lifetime_ms: int, max_items: int = 0) -> int | None:
         """Fence a key for one write; return the number of items that were cached, None if no list was.
 
         A list that has `max_items` already is not fenced (0: any list is).
         """
-        with redis_operation("place_fence"):
-            primary = await self.router.owner(key)
-            call = scripts.place_fence(key, nonce, lifetime_ms, max_items, primary.epoch)
-            cached = int(await self.router.run(primary, call))
+        with _operation("place_fence"):
+            primary = await self._owner(key)
+            call = _Calls.place_fence(key, nonce, lifetime_ms, max_items, primary.epoch)
+            cached = int(await self._run(primary, call))
         return None if cached < 0 else cached
 
     async def lift_fence(self, key: str, nonce: bytes) -> None:
         """Take one write's nonce out of the fence; leave nothing that could predate the write."""
-        with redis_operation("lift_fence"):
-            await self.router.run(await self.router.owner(key), scripts.lift_fence(key, nonce))
+        with _operation("lift_fence"):
+            await self._run(await self._owner(key), _Calls.lift_fence(key, nonce))
 
     async def lift_fences(self, fences: Sequence[tuple[str, bytes]]) -> None:
         """Lift the fences of many writes, each a key and a nonce, in one round trip to each primary concerned."""
-        with redis_operation("lift_fences"):
-            await self.router.run_many([scripts.lift_fence(key, nonce) for key, nonce in fences])
+        with _operation("lift_fences"):
+            calls = [_Calls.lift_fence(key, nonce) for key, nonce in fences]
+            places = await self.router.places_by_owner(call.key for call in calls)
+            await asyncio.gather(
+                *(self._run_all(primary, [calls[place] for place in theirs]) for primary, theirs in places.items())
+            )
+
+    async def _owner(self, key: str) -> Primary:
+        return self.topology.single or await self.router.owner(key)
+
+    async def _run(self, primary: Primary, call: ScriptCall) -> Any:  # noqa: ANN401 - as Redis answers
+        """Run a script at the primary of its key, or where that one redirects; return the answer."""
+        try:
+            return await primary.execute(*call.by_digest())
+        except NoScriptError:  # not loaded yet, or not any more; this loads it
+            return await self.router.send(primary, call.key, *call.by_source())
+        except AskError as redirection:  # where the script may not be loaded
+            return await self.router.redirect(redirection, primary, call.key, *call.by_source())
+
+    async def _run_all(self, primary: Primary, calls: Sequence[ScriptCall]) -> None:
+        """Run scripts at the primary of their keys, in one round trip unless it redirects."""
+        pipeline = primary.client.pipeline(transaction=False)
+        for call in calls:
+            pipeline.execute_command(*call.by_digest())
+        for call, answer in zip(calls, await pipeline.execute(raise_on_error=False), strict=True):
+            if isinstance(answer, (NoScriptError, AskError)):  # the script is not loaded there, or the key is elsewhere
+                await self._run(await self._owner(call.key), call)
+            elif isinstance(answer, Exception):
+                raise answer
 
     async def close(self) -> None:
         """Close every connection."""

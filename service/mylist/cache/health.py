@@ -130,6 +130,9 @@ class RedisHealth:
 
     Attributes:
         pending: the invalidations that wait for Redis.
+        clock: as given.
+        trusted_until: the moment by `clock` until which any list that Redis holds may be served: each heartbeat that is
+            answered puts it off; an invalidation that has to wait, or a new generation, ends it at once.
     """
 
     def __init__(
@@ -143,13 +146,15 @@ class RedisHealth:
         self._commands = commands
         self._topology = commands.topology
         self._topology.note_moved = self._note_moved
+        self._topology.note_generation = self._distrust
         self._name = name
-        self._clock = clock
+        self.clock = clock
+        self.trusted_until = -math.inf
         self._failovers = self._topology.failovers
         self._handover_ends = -math.inf
         self._whole = _Watch(clock, self._topology.generation)
         self._parts: dict[Primary, _Watch] = {}
-        self.pending = PendingInvalidations(forget_after=forget_after, clock=clock)
+        self.pending = PendingInvalidations(forget_after=forget_after, note_added=self._distrust, clock=clock)
 
     @property
     def state(self) -> RedisState:
@@ -159,16 +164,15 @@ class RedisHealth:
     @property
     def is_trusted(self) -> bool:
         """Whether any list that Redis holds may be served."""
-        whole = self._whole
-        return (
-            whole.state is RedisState.UP
-            and not self.pending.by_key
-            and self._clock() - whole.last_answered <= DOUBT_AFTER_S  # every cached read comes by here
-            and self._topology.generation == whole.generation
-        )
+        return self.clock() <= self.trusted_until
 
     def trusts(self, key: str) -> bool:
-        """Return whether the list of a key may be served though some primaries do not answer: its own does."""
+        """Return whether the list of a key may be served, if need be though some primaries do not answer: its own does.
+
+        While `is_trusted`, a caller need not ask.
+        """
+        if self.is_trusted:
+            return True
         part = self._part_of(key)
         return (
             part is not None
@@ -211,7 +215,7 @@ class RedisHealth:
     async def wait_for_handover(self) -> None:
         """Wait until no process can still take a server for the primary that this one knows to be replaced."""
         self._note_failovers()
-        left = self._handover_ends - self._clock()
+        left = self._handover_ends - self.clock()
         if left > 0:
             await asyncio.sleep(left)
 
@@ -226,7 +230,7 @@ class RedisHealth:
 
         Whatever fails, Redis then counts as not available, and this process goes on without it.
         """
-        sent = self._clock()
+        sent = self.clock()
         asked, generation = self._topology.all, self._topology.generation
         answered: Sequence[Primary] = ()
         failures: Mapping[Primary, Exception] = {}
@@ -239,7 +243,7 @@ class RedisHealth:
             answered, failures, reason = error.answered, error.failures, error.__cause__
         except Exception as error:  # noqa: BLE001 - a driver may raise anything
             failures, reason = dict.fromkeys(self._topology.all, error), error.__cause__ or error
-        if self._clock() - sent > DOUBT_AFTER_S:
+        if self.clock() - sent > DOUBT_AFTER_S:
             late = TimeoutError("it answers too late")
             answered, failures, reason = (), dict.fromkeys(self._topology.all, late), reason or late
         self._note_failovers()
@@ -258,11 +262,23 @@ class RedisHealth:
                 await self.pending.deliver(
                     self._commands.lift_fences, of=lambda key: self._topology.owner(key) not in failures
                 )
+        self._renew_trust()
+
+    def _renew_trust(self) -> None:
+        whole = self._whole
+        is_trusted = (
+            whole.state is RedisState.UP and not self.pending.by_key and self._topology.generation == whole.generation
+        )
+        self.trusted_until = whole.last_answered + DOUBT_AFTER_S if is_trusted else -math.inf
+
+    def _distrust(self) -> None:
+        """Trust nothing until a heartbeat has been answered and nothing is pending."""
+        self.trusted_until = -math.inf
 
     def _note_parts(self, sent: float, answered: Sequence[Primary], failures: Mapping[Primary, Exception]) -> None:
         generation = self._topology.generation
         self._parts = {
-            primary: self._parts.get(primary) or _Watch(self._clock, generation) for primary in self._topology.all
+            primary: self._parts.get(primary) or _Watch(self.clock, generation) for primary in self._topology.all
         }
         for primary, part in self._parts.items():
             if primary in failures:
@@ -282,12 +298,12 @@ class RedisHealth:
         """Trust the owner of a slot no sooner than its former one would be."""
         part, was = self._parts.get(owner), self._parts.get(former) if former else None
         if part:
-            part.distrust_until(was.trusted_from if was and not was.failures else self._clock() + GRACE_S)
+            part.distrust_until(was.trusted_from if was and not was.failures else self.clock() + GRACE_S)
 
     def _note_failovers(self) -> None:
         if self._failovers != self._topology.failovers:
             self._failovers = self._topology.failovers
-            self._handover_ends = self._clock() + HANDOVER_S
+            self._handover_ends = self.clock() + HANDOVER_S
 
     def _log(self, reason: BaseException | None, failures: Mapping[Primary, Exception]) -> None:
         state, primaries = self._whole.state, len(self._topology.all)

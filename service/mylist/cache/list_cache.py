@@ -16,6 +16,7 @@ survive any point of this: leases and fences expire, each later than the deadlin
 
 import asyncio
 import logging
+import os
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -23,7 +24,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 from mylist.background import spawn
-from mylist.cache.cached_value import new_nonce
+from mylist.cache.cached_value import NONCE_BYTES
 from mylist.cache.commands import CacheCommands
 from mylist.cache.freshness_audit import FreshnessAudit
 from mylist.cache.health import RedisHealth
@@ -94,7 +95,8 @@ class ListCache:
         Raises whatever `load` raises when the list has to be loaded.
         """
         key = _key(user_id)
-        if not self._health.is_trusted and not self._health.trusts(key):
+        health = self._health
+        if health.clock() > health.trusted_until and not health.trusts(key):
             return await self._loads.load(user_id), CacheResult.BYPASSED
         try:
             held = await self._reads.get(key, None if max_items is None else packed_size(max_items))
@@ -181,7 +183,7 @@ class ListCache:
             CacheUnavailableError: the write cannot be fenced, and must not go on without a fence.
             OutcomeUnknownError: the write has taken effect, but others may not see it yet, and must.
         """
-        key, nonce = _key(user_id), new_nonce()
+        key, nonce = _key(user_id), os.urandom(NONCE_BYTES)
         cached = await self._place_fence(key, nonce, max_items)
         if cached is not None and 0 < max_items <= cached:
             raise ListFullError(max_items)

@@ -14,6 +14,7 @@ class PendingInvalidations:
 
     Args:
         forget_after: seconds after which a list that was cached has expired, and its invalidation is pointless.
+        note_added: called whenever one was added.
         clock: monotonic seconds.
 
     Attributes:
@@ -21,9 +22,16 @@ class PendingInvalidations:
             Empty if nothing is pending; to be changed by this class only.
     """
 
-    def __init__(self, *, forget_after: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        forget_after: float,
+        note_added: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.by_key: dict[str, tuple[set[bytes], float]] = {}
         self._forget_after = forget_after
+        self._note_added = note_added
         self._clock = clock
 
     def __len__(self) -> int:
@@ -40,6 +48,7 @@ class PendingInvalidations:
         nonces, _ = self.by_key.pop(key, (set(), 0.0))
         nonces.add(nonce)
         self.by_key[key] = nonces, self._clock()
+        self._note_added()
 
     async def deliver(
         self,

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from contextvars import Context
 from typing import TYPE_CHECKING
 
-from mylist.cache.cached_value import stamped_size, unstamped
+from mylist.cache.cached_value import EPOCH_BYTES
 from mylist.cache.read_connection import Refusal
 from mylist.cache.topology.base import REDIS_ERRORS, Primary
 from mylist.cache.topology.command_router import Router
 from mylist.domain.errors import CacheUnavailableError
+from mylist.domain.packed_list import LIST_TAG
 from mylist.telemetry import metrics, tracing
 
 if TYPE_CHECKING:
@@ -107,19 +108,28 @@ class ReadBatcher:
 
     async def _get_from(self, primary: Primary, wanted: Sequence[Wanted]) -> list[bytes | None]:
         answers = await primary.read_connection.ask(
-            [("GETRANGE", key, 0, -1 if size is None else stamped_size(size) - 1) for key, size in wanted]
+            [("GETRANGE", key, 0, -1 if size is None else size + EPOCH_BYTES - 1) for key, size in wanted]
         )
         for place, answer in enumerate(answers):
             if isinstance(answer, Refusal):
                 answers[place] = await self._get_refused(primary, *wanted[place])
         epoch = primary.epoch
-        return [unstamped(answer, epoch) for answer in answers]
+        return [_without_epoch(answer, epoch) for answer in answers]
 
     async def _get_refused(self, primary: Primary, key: str, size: int | None) -> bytes | None:
         """Return what a key holds that is elsewhere, or is no string; MGET takes the latter for nothing."""
         value: bytes | None
         (value,) = await self._router.send(primary, key, "MGET", key)
-        return value if value is None or size is None else value[: stamped_size(size)]
+        return value if value is None or size is None else value[: size + EPOCH_BYTES]
+
+
+def _without_epoch(value: bytes | None, epoch: bytes) -> bytes | None:
+    """Return a key's value without the epoch of a list; None for nothing and for a list of another epoch."""
+    if not value:  # GETRANGE returns no bytes for a key that does not exist
+        return None
+    if value[:1] != LIST_TAG:
+        return value
+    return value[:1] + value[1 + EPOCH_BYTES :] if value.startswith(epoch, 1) else None
 
 
 def _copy(error: Exception) -> CacheUnavailableError:

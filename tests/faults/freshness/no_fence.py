@@ -5,16 +5,16 @@ whatever happened meanwhile. This is how the checker shows that it would notice.
 """
 
 from mylist import cli
-from mylist.cache import commands, scripts
+from mylist.cache import commands
 
 
 async def _no_lease(*_: object, **__: object) -> None:
     """Tell every reader that misses that the key is its own to fill."""
 
 
-scripts.PLACE_FENCE = scripts.Script("return -1")
-scripts.LIFT_FENCE = scripts.Script("return redis.call('DEL', KEYS[1])")
-scripts.FILL = scripts.Script("""
+commands.PLACE_FENCE = commands.Script("return -1")
+commands.LIFT_FENCE = commands.Script("return redis.call('DEL', KEYS[1])")
+commands.FILL = commands.Script("""
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1
 """)

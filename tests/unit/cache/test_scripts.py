@@ -4,8 +4,8 @@ from importlib import resources
 
 import pytest
 
-from mylist.cache import scripts
-from mylist.cache.scripts import Script, ScriptCall, ScriptMismatchError, check
+from mylist.cache import commands as scripts
+from mylist.cache.commands import Script, ScriptCall, ScriptMismatchError, check
 
 SOURCE = """
 local key = KEYS[1]    -- the key

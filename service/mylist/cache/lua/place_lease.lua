@@ -1,5 +1,5 @@
 -- Place a read lease on a key that holds nothing. A list of another epoch counts as nothing.
--- Returns what the key holds if the lease was not placed, false if it was.
+-- Returns what the key holds if the lease was not placed, a list without its epoch; false if it was placed.
 local key = KEYS[1]          -- the user's list
 local lease = ARGV[1]        -- its tag, a nonce, the epoch
 local lifetime_ms = ARGV[2]  -- of the lease
@@ -8,7 +8,10 @@ local epoch = ARGV[3]        -- of this primary
 local LIST_TAG = 'L'
 
 local tag = redis.call('GETRANGE', key, 0, 0)
-if tag ~= '' and (tag ~= LIST_TAG or redis.call('GETRANGE', key, 1, #epoch) == epoch) then
+if tag == LIST_TAG and redis.call('GETRANGE', key, 1, #epoch) == epoch then
+    return LIST_TAG .. redis.call('GETRANGE', key, 1 + #epoch, -1)
+end
+if tag ~= '' and tag ~= LIST_TAG then
     return redis.call('GET', key)
 end
 redis.call('SET', key, lease, 'PX', lifetime_ms)

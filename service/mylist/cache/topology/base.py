@@ -132,6 +132,7 @@ class Topology(ABC):
         generation: increases whenever it becomes known that a list may be held by another primary or in another epoch.
         failovers: how often other servers than before were found to be the primaries.
         needs_epochs: whether a primary that does not tell its replication id is of no use.
+        note_generation: called whenever `generation` increases.
         note_moved: called with the former and the present primary of slots that changed hands.
     """
 
@@ -144,6 +145,7 @@ class Topology(ABC):
         self.generation = 0
         self.failovers = 0
         self.needs_epochs = False
+        self.note_generation: Callable[[], None] = lambda: None
         self.note_moved: Callable[[Primary | None, Primary], None] = lambda *_: None
         self._untold = ""
         self._make_client = make_client
@@ -186,6 +188,7 @@ class Topology(ABC):
 
     def _begin_generation(self) -> None:
         self.generation += 1
+        self.note_generation()
 
     def _note_untold(self, name: str) -> None:
         if self.needs_epochs:

@@ -1,12 +1,10 @@
-"""Sends commands to the primaries of their keys, and follows redirections of a Cluster."""
+"""Finds the primaries of keys, and follows the redirections of a Cluster."""
 
-import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from redis.exceptions import AskError, MovedError, NoScriptError
+from redis.exceptions import AskError, MovedError
 
-from mylist.cache.scripts import ScriptCall
 from mylist.cache.topology.base import Primary, Topology
 
 
@@ -33,38 +31,15 @@ class Router:
             places.setdefault(await self.owner(key), []).append(place)
         return places
 
-    async def run(self, primary: Primary, call: ScriptCall) -> Any:  # noqa: ANN401 - as Redis answers
-        """Run a script at the primary of its key; return the answer."""
-        try:
-            return await self.send(primary, call.key, *call.by_digest())
-        except NoScriptError:  # not loaded yet, or not any more; this loads it
-            return await self.send(primary, call.key, *call.by_source())
-
-    async def run_many(self, calls: Sequence[ScriptCall]) -> None:
-        """Run scripts, in one round trip to each primary concerned."""
-        places = await self.places_by_owner(call.key for call in calls)
-        await asyncio.gather(
-            *(self._run_at(primary, [calls[place] for place in theirs]) for primary, theirs in places.items())
-        )
-
-    async def _run_at(self, primary: Primary, calls: Sequence[ScriptCall]) -> None:
-        pipeline = primary.client.pipeline(transaction=False)
-        for call in calls:
-            pipeline.execute_command(*call.by_digest())
-        for call, answer in zip(calls, await pipeline.execute(raise_on_error=False), strict=True):
-            if isinstance(answer, (NoScriptError, AskError)):  # the script is not loaded there, or the key is elsewhere
-                await self.run(await self.owner(call.key), call)
-            elif isinstance(answer, Exception):
-                raise answer
-
     async def send(self, primary: Primary, key: str, *command: str | bytes | int) -> Any:  # noqa: ANN401 - as Redis answers
         """Send a command to the primary of its key, or to where that one redirects; return the answer."""
         try:
             return await primary.execute(*command)
         except AskError as redirection:
-            return await self._redirect(redirection, primary, key, *command)
+            return await self.redirect(redirection, primary, key, *command)
 
-    async def _redirect(self, redirection: AskError, former: Primary, key: str, *command: str | bytes | int) -> Any:  # noqa: ANN401 - as Redis answers
+    async def redirect(self, redirection: AskError, former: Primary, key: str, *command: str | bytes | int) -> Any:  # noqa: ANN401 - as Redis answers
+        """Send a command to where the `former` primary of its key redirects; return the answer."""
         if isinstance(redirection, MovedError):
             owner = await self.topology.find_owner(key, former)
             return await owner.execute(*command)
