@@ -4,7 +4,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from mylist.api.query_parameters import parse_page_request
+from mylist.api.read_requests import parse_page_request
 from mylist.domain.page_request import PageRequest
 
 

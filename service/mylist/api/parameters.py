@@ -1,15 +1,18 @@
-"""Parameters and headers as the OpenAPI document describes them; routes refer to them."""
+"""Parameters and headers as the OpenAPI document describes them; routes refer to them. And what some of them may be."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 from mylist.domain.cache_result import CacheResult
 from mylist.domain.content import CONTENT_TYPES
+from mylist.domain.errors import InvalidParameterError
 from mylist.domain.filter_and_sort import SORTS
 from mylist.domain.limits import DEFAULT_CHANGES, MAX_CHANGES, MAX_CURSOR_LENGTH, MAX_GENRE_LENGTH
 from mylist.domain.user_id import USER_ID_PATTERN
 from mylist.http.request import REQUEST_ID_PATTERN
 
 Json = dict[str, Any]
+_Value = TypeVar("_Value", bound=str)
 
 ORDERS = ("asc", "desc")
 VIEWS = ("ids",)
@@ -200,3 +203,27 @@ WWW_AUTHENTICATE: Json = {
         "schema": {"type": "string"},
     }
 }
+
+
+def one_of(
+    given: Mapping[str, Sequence[str]], name: str, allowed: Sequence[_Value], *, form: str = ""
+) -> _Value | None:
+    """Return the value of a parameter that must be one of some; None when it is absent.
+
+    Args:
+        given: the parameters of the request.
+        name: the parameter's.
+        allowed: the values that it may have.
+        form: these values as the error names them; quoted unless given.
+
+    Raises:
+        InvalidParameterError: it has another value, or is given more than once.
+    """
+    values = given.get(name)
+    if values is None:
+        return None
+    for each in allowed:
+        if values == [each]:
+            return each
+    *others, final = (f'"{each}"' for each in allowed)
+    raise InvalidParameterError(name, form or (f"{', '.join(others)} or {final}" if others else final))

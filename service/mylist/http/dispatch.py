@@ -27,7 +27,7 @@ from sanic.server import HttpProtocol
 
 from mylist.domain.cache_result import CacheResult
 from mylist.domain.errors import KeysUnavailableError, OverloadedError, UnknownKeyError
-from mylist.http import bodies, descriptors
+from mylist.http import descriptors
 from mylist.http.request import ApiRequest
 from mylist.http.responses import ApiResponse, LinesResponse
 from mylist.http.sanic_overrides import StrictHttp, TimeLimitedProtocol
@@ -206,8 +206,8 @@ async def _handle(app: _App, request: ApiRequest) -> None:  # noqa: C901, PLR091
             if endpoint.parse_query:
                 arguments.append(endpoint.parse_query(request))
             if endpoint.parse_body:
-                body = await bodies.receive(request, endpoint.media_types)
-                arguments.append(endpoint.parse_body(body, bodies.media_type_of(request)))
+                body = await request.receive(endpoint.media_types)
+                arguments.append(endpoint.parse_body(body, request.media_type))
             limit, shares = app.ctx.imports if endpoint.is_import else app.ctx.requests
             if limit.in_flight >= limit.maximum:
                 raise OverloadedError  # noqa: TRY301 - answered below, as what handlers raise

@@ -1,9 +1,14 @@
-"""The request as handlers see it: its user, its id and its body."""
+"""The request as routes see it: its user, its id, and its body, inflated and UTF-8 without a byte order mark.
+
+Everything that the head decides is decided before the first byte of the body is read: a client that waits for
+`100 Continue` gets it only if its body is wanted.
+"""
 
 import asyncio
+import codecs
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,8 +19,16 @@ from sanic.config import Config
 from sanic.exceptions import BadRequest, RequestTimeout, ServerError
 from sanic.models.protocol_types import TransportProtocol
 
-from mylist.domain.errors import InvalidUserIdError, UserIdRequiredError
+from mylist.domain.errors import (
+    InvalidContentEncodingError,
+    InvalidJsonError,
+    InvalidUserIdError,
+    UnsupportedCharsetError,
+    UserIdRequiredError,
+)
+from mylist.domain.limits import MAX_BODY_BYTES
 from mylist.domain.user_id import USER_ID
+from mylist.http.content_coding import Inflater, coding_of
 from mylist.http.sanic_overrides import StrictHttp, normalize_framing
 from mylist.http.services import Services
 
@@ -43,6 +56,23 @@ _REQUEST_LINE = _TOKEN + b" " + _TARGET + rb" HTTP/1\.[01]"
 _PLAIN_HEAD = re.compile(_REQUEST_LINE + rb"(?:\r\n" + _PLAIN_HEADER + b")*+")
 """The head of most requests: without a body, and without what has to be looked at more closely."""
 _HEAD = re.compile(_REQUEST_LINE + rb"(?:\r\n" + _HEADER + b")*+")
+
+FORM = "application/x-www-form-urlencoded"
+_CONTENT_ENCODING = istr("content-encoding")
+_CHARSET = re.compile(r';[ \t]*charset[ \t]*=[ \t]*"?(utf-?16|utf-?32|ucs-?2|ucs-?4)', re.IGNORECASE)
+_MARKS = {
+    codecs.BOM_UTF32_LE: "UTF-32",  # before that of UTF-16, which begins it
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+_MAX_MARK_BYTES = 4
+# ASCII as UTF-16 or UTF-32 has it. JSON begins with two ASCII characters or is one.
+_WIDE_ASCII = re.compile(rb"([^\0]\0{3}|\0{3}[^\0])|[^\0]\0(?:[^\0]\0|\Z)|\0[^\0](?:\0[^\0]|\Z)")
+_GZIP_MAGIC = b"\x1f\x8b"
+# A page can send a form to any site without asking. Where a gateway knows users by their cookies, a page of another
+# origin could change their lists with one.
+_OWN_SITE = frozenset({"none", "same-origin"})
 
 if TYPE_CHECKING:
     _Request = Request[Sanic[Config, Services], Any]
@@ -93,27 +123,71 @@ class ApiRequest(_Request):
             self._id = given if _REQUEST_ID.fullmatch(given) else f"{_ID_PREFIX}-{next(_ids):x}"
         return str(self._id)
 
-    async def receive_body(self) -> None:
-        """Receive the body, in as much time as the head may take.
+    @property
+    def media_type(self) -> str:
+        """The media type of the body, without its parameters, in small letters."""
+        return self.content_type.partition(";")[0].strip(" \t").lower()
+
+    async def receive(self, media_types: Container[str]) -> bytes:
+        """Return the whole body; empty where there is none. It has as much time as the head may take.
 
         Raises:
-            RequestTimeout: it did not arrive; the connection is closed then.
+            InvalidJsonError: it has another media type than these, or is a form from a page of another origin.
+            UnsupportedContentEncodingError: its content coding is unknown, or there are several.
+            UnsupportedCharsetError: it is text, but not UTF-8.
+            InvalidContentEncodingError: it is not what its encoding says.
+            PayloadTooLarge, RequestTimeout, BadRequest: it is too large, too late, or malformed.
         """
+        if not self.stream.has_body:
+            return b""
+        media_type = self.media_type
+        if media_type not in media_types:
+            raise InvalidJsonError("The body must be JSON, with Content-Type: application/json")
+        if media_type == FORM and self.headers.getone("sec-fetch-site", "none") not in _OWN_SITE:
+            raise InvalidJsonError("A page of another origin must send JSON, with Content-Type: application/json")
+        coding = self._coding()
         try:
             async with asyncio.timeout(self.app.config.REQUEST_TIMEOUT):
-                await super().receive_body()  # type: ignore[no-untyped-call]
+                await self.receive_body()  # type: ignore[no-untyped-call]
         except TimeoutError:
-            self.stream.leave_body()
-            raise RequestTimeout("Request body timeout") from None
+            raise self._too_late() from None
+        body: bytes = self.body
+        if coding:
+            inflater = Inflater(coding, MAX_BODY_BYTES)
+            body = b"".join(inflater.feed(body))
+            inflater.finish()
+        return _without_mark(body)
 
-    async def body_parts(self, max_bytes: int, *, within: float) -> AsyncIterator[bytes]:
+    async def parts(self, max_bytes: int, *, within: float) -> AsyncIterator[bytes]:
         """Yield the body as it arrives: each part in as much time as a whole one may take otherwise, all in `within` s.
 
+        Args:
+            max_bytes: maximum of bytes, as they are sent and as they are inflated.
+            within: seconds for the whole body.
+
         Raises:
-            RequestTimeout: a part did not arrive in time; the connection is closed then.
-            PayloadTooLarge: there are more than `max_bytes` bytes.
-            BadRequest: it is malformed.
+            UnsupportedContentEncodingError: its content coding is unknown, or there are several.
+            UnsupportedCharsetError: it is text, but not UTF-8.
+            InvalidContentEncodingError: it is not what its encoding says.
+            PayloadTooLarge, RequestTimeout, BadRequest: it is too large, too late, or malformed.
         """
+        if not self.stream.has_body:
+            return
+        coding = self._coding()
+        received = self._received(max_bytes, within=within)
+        start, is_begun = b"", False
+        async for part in _inflated(received, Inflater(coding, max_bytes)) if coding else received:
+            if is_begun:
+                yield part
+                continue
+            start += part
+            if len(start) >= _MAX_MARK_BYTES:
+                is_begun = True
+                yield _without_mark(start)
+        if not is_begun:
+            yield _without_mark(start)
+
+    async def _received(self, max_bytes: int, *, within: float) -> AsyncIterator[bytes]:
         http = self.stream
         http.request_max_size = max_bytes
         now = asyncio.get_running_loop().time
@@ -123,11 +197,26 @@ class ApiRequest(_Request):
                 async with asyncio.timeout_at(min(now() + self.app.config.REQUEST_TIMEOUT, end)):
                     part = await http.read()
             except TimeoutError:
-                http.leave_body()
-                raise RequestTimeout("Request body timeout") from None
+                raise self._too_late() from None
             if part:
                 yield part
                 await asyncio.sleep(0)  # others have their turn, also when thousands of small chunks are here already
+
+    def _too_late(self) -> RequestTimeout:
+        """Return the error of a body that did not arrive in time, after whose answer the connection is closed."""
+        self.stream.leave_body()
+        return RequestTimeout("Request body timeout")
+
+    def _coding(self) -> str:
+        """Return the content coding of the body, by its head; empty for none.
+
+        Raises:
+            UnsupportedCharsetError, UnsupportedContentEncodingError: the service cannot read it.
+        """
+        if charset := _CHARSET.search(self.content_type):
+            raise UnsupportedCharsetError(charset[1].upper())
+        given = self.headers.getall(_CONTENT_ENCODING, ())
+        return coding_of(given) if given else ""
 
     def close_connection(self) -> None:
         """Close the connection after the answer."""
@@ -158,3 +247,28 @@ def current_request_id() -> str | None:
         return str(Request.get_current().id)
     except ServerError:
         return None
+
+
+async def _inflated(received: AsyncIterator[bytes], inflater: Inflater) -> AsyncIterator[bytes]:
+    async for data in received:
+        for piece in inflater.feed(data):
+            yield piece
+            await asyncio.sleep(0)  # let other requests run: a few bytes may inflate to many
+    inflater.finish()
+
+
+def _without_mark(start: bytes) -> bytes:
+    """Return the start of a text without a byte order mark; `start` has four bytes or more, or is the whole text.
+
+    Raises:
+        UnsupportedCharsetError: it is UTF-16 or UTF-32, by its mark or because ASCII in it comes with NULs.
+        InvalidContentEncodingError: it is compressed.
+    """
+    for mark, charset in _MARKS.items():
+        if start.startswith(mark):
+            raise UnsupportedCharsetError(charset)
+    if wide := _WIDE_ASCII.match(start):
+        raise UnsupportedCharsetError("UTF-32" if wide[1] else "UTF-16")
+    if start.startswith(_GZIP_MAGIC):
+        raise InvalidContentEncodingError("The body is gzip; Content-Encoding must say so")
+    return start.removeprefix(codecs.BOM_UTF8)

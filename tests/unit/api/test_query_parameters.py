@@ -2,7 +2,7 @@
 
 import pytest
 
-from mylist.api.query_parameters import parse_items_query
+from mylist.api.read_requests import parse_items_query
 from mylist.domain.errors import InvalidParameterError
 from mylist.domain.filter_and_sort import ListQuery
 from mylist.domain.page_request import ItemsQuery, PageRequest

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mylist.api.query_parameters import parse_items_query
+from mylist.api.read_requests import parse_items_query
 from mylist.domain.page_request import ContainsKey, ExportKey, PageRequest
 from mylist.lists.page_cache import PageCache, PageKey, RenderedPage
 

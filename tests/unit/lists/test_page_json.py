@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 import pytest
 
-from mylist.api.query_parameters import parse_items_query
+from mylist.api.read_requests import parse_items_query
 from mylist.domain.catalogue_entry import CatalogueEntry
 from mylist.domain.content import content_key
 from mylist.domain.filter_and_sort import CursorPosition, QueryPage

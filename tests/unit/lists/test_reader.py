@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from mylist.api.query_parameters import parse_items_query
+from mylist.api.read_requests import parse_items_query
 from mylist.domain.cache_result import CacheResult
 from mylist.domain.content import content_key
 from mylist.domain.errors import DatabaseUnavailableError, InvalidCursorError, InvalidParameterError

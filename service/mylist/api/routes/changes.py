@@ -4,7 +4,7 @@ import msgspec
 from sanic import HTTPResponse
 
 from mylist.api import parameters
-from mylist.api.query_parameters import sync_query
+from mylist.api.read_requests import sync_query
 from mylist.api.route import Answer, RouteTable
 from mylist.api.schemas import ChangedItem, ChangesData, ChangesResponse
 from mylist.domain.change_feed import ListChange, SyncState

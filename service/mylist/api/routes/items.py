@@ -1,16 +1,19 @@
 """The routes of a list's items."""
 
+from functools import lru_cache
+
 import msgspec
 from sanic import HTTPResponse
 
 from mylist.api import parameters, schemas
-from mylist.api.parsing import (
+from mylist.api.change_requests import (
+    addition_conditions,
+    change_conditions,
     parse_add_request,
     parse_batch_request,
-    parse_contains_request,
     parse_put_request,
 )
-from mylist.api.query_parameters import addition_conditions, change_conditions, items_query
+from mylist.api.read_requests import parse_contains_request, parse_items_query
 from mylist.api.route import JSON, Answer, Body, RouteTable
 from mylist.domain.batch import Batch
 from mylist.domain.conditions import Conditions
@@ -19,14 +22,16 @@ from mylist.domain.item import Item
 from mylist.domain.limits import MAX_IDS_PER_REQUEST
 from mylist.domain.page_request import ContainsKey, ItemsQuery, PageRequest
 from mylist.domain.timestamps import iso_format_milliseconds
-from mylist.http.bodies import FORM
-from mylist.http.request import ApiRequest
+from mylist.http.request import FORM, ApiRequest
 from mylist.http.responses import json_response
 
 route = RouteTable()
 
 _encode = msgspec.json.Encoder().encode
 _REMOVED = _encode(schemas.RemoveResponse(success=True, message="Item removed from your list"))
+_parse_remembered_query = lru_cache(maxsize=4096)(parse_items_query)
+_MAX_REMEMBERED_LENGTH = 64
+"""Longer query strings hardly come twice, and would only fill the memory."""
 
 
 @route(
@@ -68,6 +73,13 @@ async def remove(request: ApiRequest, user_id: str, conditions: Conditions, cont
     return json_response(request, _REMOVED)
 
 
+def _items_query(request: ApiRequest) -> PageRequest | ItemsQuery:
+    settings = request.app.ctx.settings
+    query = request.query_string
+    parse = _parse_remembered_query if len(query) <= _MAX_REMEMBERED_LENGTH else parse_items_query
+    return parse(query, settings.default_page_size, settings.max_page_size)
+
+
 @route(
     "GET",
     "/api/mylist/items",
@@ -75,7 +87,7 @@ async def remove(request: ApiRequest, user_id: str, conditions: Conditions, cont
     summary="Read a page of the list, newest first, or a selection of it",
     kind="read",
     parameters=[parameters.PAGE, parameters.PAGE_SIZE, *parameters.SELECTION],
-    query=items_query,
+    query=_items_query,
     answers={
         200: Answer(
             (schemas.ItemsResponse, schemas.SelectionResponse, schemas.IdsResponse),

@@ -14,8 +14,7 @@ from sanic import HTTPResponse
 from sanic.exceptions import PayloadTooLarge
 
 from mylist.api import parameters
-from mylist.api.parsing import parse_import_line
-from mylist.api.query_parameters import ImportQuery, clearing_conditions, import_query
+from mylist.api.change_requests import ImportQuery, clearing_conditions, import_query, parse_import_line
 from mylist.api.route import JSON_LINES, Answer, Body, RouteTable
 from mylist.api.schemas import ClearData, ClearResponse, ExportedItem, ImportedLine, ImportLine
 from mylist.domain.conditions import Conditions
@@ -25,7 +24,6 @@ from mylist.domain.errors import (
     UnavailableError,
 )
 from mylist.domain.limits import IMPORT_TIMEOUT_S, MAX_CLOCK_SKEW, max_import_bytes, max_import_lines
-from mylist.http import bodies
 from mylist.http.request import ApiRequest
 from mylist.http.responses import json_response, lines_response
 from mylist.http.services import Services
@@ -109,7 +107,7 @@ def _import_query(request: ApiRequest) -> ImportQuery:
         InvalidJsonError: the body is not JSON Lines by its media type.
     """
     query = import_query(request)
-    if bodies.media_type_of(request) not in IMPORT_TYPES:
+    if request.media_type not in IMPORT_TYPES:
         raise InvalidJsonError("The body must be JSON Lines, with Content-Type: application/x-ndjson")
     return query
 
@@ -139,7 +137,7 @@ async def import_(request: ApiRequest, user_id: str, query: ImportQuery) -> HTTP
     """
     services = request.app.ctx
     max_list_size = services.settings.max_list_size
-    parts = bodies.parts(request, max_import_bytes(max_list_size), within=IMPORT_TIMEOUT_S)
+    parts = request.parts(max_import_bytes(max_list_size), within=IMPORT_TIMEOUT_S)
     async with services.import_bodies.receive(parts) as body:
         if body.count(b"\n") > max_import_lines(max_list_size):
             raise PayloadTooLarge("Too many lines")

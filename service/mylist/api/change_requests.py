@@ -1,34 +1,48 @@
-"""Parsing of request bodies, with the documented error for each way in which a body can be wrong."""
+"""What requests that change a list ask for: their conditions, parameters and bodies.
+
+Each way in which one can be wrong has its documented error. Unknown parameters and fields are refused: a typing error
+must not change more than was meant.
+"""
 
 import re
-from collections.abc import Iterable
-from datetime import datetime
-from typing import Annotated, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Annotated, NamedTuple, TypeVar
 from urllib.parse import parse_qs
 
 import msgspec
 from msgspec import Meta
+from multidict import istr
 
-from mylist.api.schemas import AddRequest, BatchRequest, ContainsRequest, ImportLine, PutRequest
+from mylist.api.parameters import MODES, one_of
+from mylist.api.schemas import AddRequest, BatchRequest, ImportLine, PutRequest
 from mylist.domain.batch import Batch
+from mylist.domain.change_feed import SyncState
+from mylist.domain.conditions import UNCONDITIONAL, Conditions
 from mylist.domain.content import ContentType, RequestedId, is_content_type, parse_content_id, requested
 from mylist.domain.errors import (
     ContentFieldsRequiredError,
+    ContentIdMissingError,
     ContentTypeRequiredError,
     InvalidContentTypeError,
     InvalidFieldError,
     InvalidJsonError,
+    InvalidParameterError,
+    InvalidSyncTokenError,
     TooManyIdsError,
+    UnknownParameterError,
     unknown_name,
 )
 from mylist.domain.item import Item
-from mylist.domain.limits import MAX_IDS_PER_REQUEST
-from mylist.domain.page_request import ContainsKey
+from mylist.domain.limits import MAX_CLOCK_SKEW, MAX_IDS_PER_REQUEST
 from mylist.domain.timestamps import UNIX_EPOCH, to_milliseconds
-from mylist.http.bodies import FORM
+from mylist.http.request import FORM, ApiRequest
 from mylist.lists.list_import import NumberedLine
+from mylist.lists.sync_tokens import decode_sync_token
 
 _T = TypeVar("_T")
+_Given = Mapping[str, Sequence[str]]
 
 # Where msgspec says that the trouble is, as in "Expected `str`, got `int` - at `$.contentId`".
 _FIELD_IN_ERROR = re.compile(r"`\$\.(\w+)")
@@ -40,17 +54,130 @@ _NOT_JSON = "Not JSON"
 _NOT_UTF_8 = "Not UTF-8: save the file as UTF-8"
 _add_request = msgspec.json.Decoder(AddRequest)
 _put_request = msgspec.json.Decoder(PutRequest)
-_contains_request = msgspec.json.Decoder(ContainsRequest)
 _import_line = msgspec.json.Decoder(ImportLine)
 _batch_request = msgspec.json.Decoder(BatchRequest)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _fields_of_each = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _MAX_FORM_FIELDS = 1000  # as in the original
-_FIELD_FORMS = {
+_IF_MATCH, _IF_NONE_MATCH = istr("if-match"), istr("if-none-match")
+_TOTAL = re.compile(r"[0-9]{1,9}", re.ASCII)
+FIELD_FORMS = {
     "contentIds": "an array of strings",
     "add": "an array of objects with contentId and contentType",
     "remove": "an array of strings",
 }
+
+
+def change_conditions(request: ApiRequest) -> Conditions:
+    """Return the conditions of a request that changes a list and takes no parameters.
+
+    Raises:
+        UnknownParameterError: it has parameters.
+    """
+    return _conditions(request, _change_parameters(request))
+
+
+def addition_conditions(request: ApiRequest) -> Conditions:
+    """Return the conditions of a request that adds items.
+
+    Raises:
+        UnknownParameterError: it has a parameter that is not known.
+        InvalidParameterError: `unlessRemovedSince` has an invalid value.
+    """
+    return _conditions(request, _change_parameters(request, "unlessRemovedSince"))
+
+
+def clearing_conditions(request: ApiRequest) -> Conditions:
+    """Return the conditions of a request to clear a list.
+
+    Raises:
+        ContentIdMissingError: the id of the item to remove was left out, and the path has a slash at its end.
+        InvalidFieldError: it has a body, which might name some items.
+        UnknownParameterError: it has a parameter that is not known.
+        InvalidParameterError: `confirm` has another value than true.
+        ConfirmationRequiredError: the request neither is confirmed nor names the list by its ETag.
+    """
+    if request.path.endswith("/"):
+        raise ContentIdMissingError
+    if request.stream.has_body:
+        raise InvalidFieldError(
+            "A request to clear the list has no body; POST /api/mylist/batch removes some items. Nothing was changed"
+        )
+    conditions = _conditions(request, _change_parameters(request, "confirm"))
+    conditions.require_consent("This would clear the list")
+    return conditions
+
+
+class ImportQuery(NamedTuple):
+    """The parameters and conditions of an import.
+
+    Attributes:
+        mode: `merge` or `replace`.
+        conditions: what must be true of the list.
+        total: how many items the import has, as the client says; None if it does not say.
+    """
+
+    mode: str
+    conditions: Conditions
+    total: int | None
+
+
+def import_query(request: ApiRequest) -> ImportQuery:
+    """Return the parameters and conditions of an import.
+
+    Raises:
+        UnknownParameterError: it has a parameter that is not known.
+        InvalidParameterError: a parameter has an invalid value.
+    """
+    given = _change_parameters(request, "mode", "confirm", "total", "unlessRemovedSince")
+    mode = one_of(given, "mode", MODES, form=" or ".join(MODES)) or MODES[0]
+    total = given.get("total")
+    if total is not None and (mode == "merge" or len(total) != 1 or not _TOTAL.fullmatch(total[0])):
+        raise InvalidParameterError("total", "the number of items, and only with mode=replace")
+    return ImportQuery(mode, _conditions(request, given), None if total is None else int(total[0]))
+
+
+def _change_parameters(request: ApiRequest, *known: str) -> _Given:
+    given = parse_qs(request.query_string, keep_blank_values=True) if request.query_string else {}
+    for name in given:
+        if name not in known:
+            raise UnknownParameterError(name, known)
+    return given
+
+
+def _conditions(request: ApiRequest, given: _Given) -> Conditions:
+    if_match, if_none_match = request.headers.getall(_IF_MATCH, None), request.headers.getall(_IF_NONE_MATCH, None)
+    if not given and not if_match and not if_none_match:
+        return UNCONDITIONAL
+    return Conditions(
+        ", ".join(if_match) if if_match else None,
+        ", ".join(if_none_match) if if_none_match else None,
+        is_confirmed=one_of(given, "confirm", ("true",), form="true") is not None,
+        unless_removed_since=_removals_known(request, given),
+    )
+
+
+def _removals_known(request: ApiRequest, given: _Given) -> SyncState | None:
+    values = given.get("unlessRemovedSince")
+    if values is None:
+        return None
+    if len(values) == 1:
+        with suppress(InvalidSyncTokenError):
+            return _state_of_date(values[0]) or decode_sync_token(request.user_id, values[0])
+    raise InvalidParameterError(
+        "unlessRemovedSince", "a token of GET /api/mylist/changes, or a time such as 2024-01-20T10:30:00Z"
+    )
+
+
+def _state_of_date(text: str) -> SyncState | None:
+    """Return the state of a client that knows all changes up to a moment; None if it is no moment, or a future one."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if not moment.tzinfo or moment > datetime.now(UTC) + MAX_CLOCK_SKEW:
+        return None
+    return SyncState(to_milliseconds(moment))
 
 
 def parse_add_request(body: bytes, media_type: str) -> tuple[RequestedId, ContentType]:
@@ -64,7 +191,7 @@ def parse_add_request(body: bytes, media_type: str) -> tuple[RequestedId, Conten
     """
     if not body:
         raise ContentFieldsRequiredError
-    addition = _addition(_decode(_add_request, body, media_type))
+    addition = _addition(decode(_add_request, body, media_type))
     _refuse_unknown_fields(_names_in(body, media_type), AddRequest)
     return addition
 
@@ -80,28 +207,12 @@ def parse_put_request(body: bytes, media_type: str) -> ContentType:
     """
     if not body:
         raise ContentTypeRequiredError
-    request = _decode(_put_request, body, media_type)
+    request = decode(_put_request, body, media_type)
     if not request.content_type:
         raise ContentTypeRequiredError
     known = _known(request.content_type)
     _refuse_unknown_fields(_names_in(body, media_type), PutRequest)
     return known
-
-
-def parse_contains_request(body: bytes, media_type: str) -> tuple[list[str], ContainsKey]:
-    """Return the ids that a body of the given media type names, and the key of the answer.
-
-    Raises:
-        InvalidJsonError: the body is not a JSON object.
-        InvalidFieldError: `contentIds` is missing, or not an array of strings.
-        TooManyIdsError: there are more than `MAX_IDS_PER_REQUEST`.
-    """
-    request = _decode(_contains_request, body, media_type)
-    if request.content_ids is None:
-        raise InvalidFieldError(f"contentIds must be {_FIELD_FORMS['contentIds']}")
-    if len(request.content_ids) > MAX_IDS_PER_REQUEST:
-        raise TooManyIdsError(MAX_IDS_PER_REQUEST)
-    return request.content_ids, ContainsKey(body)
 
 
 def parse_batch_request(body: bytes, media_type: str) -> Batch:
@@ -114,7 +225,7 @@ def parse_batch_request(body: bytes, media_type: str) -> Batch:
         InvalidContentTypeError: the type of an item is unknown.
         TooManyIdsError: there are more than `MAX_IDS_PER_REQUEST`.
     """
-    request = _decode(_batch_request, body, media_type)
+    request = decode(_batch_request, body, media_type)
     if len(request.add) + len(request.remove) > MAX_IDS_PER_REQUEST:
         raise TooManyIdsError(MAX_IDS_PER_REQUEST)
     batch = Batch(
@@ -207,7 +318,13 @@ def _addition(request: AddRequest) -> tuple[RequestedId, ContentType]:
     return requested(request.content_id), _known(request.content_type)
 
 
-def _decode(decoder: msgspec.json.Decoder[_T], body: bytes, media_type: str) -> _T:
+def decode(decoder: msgspec.json.Decoder[_T], body: bytes, media_type: str) -> _T:
+    """Return what is in a body of the given media type.
+
+    Raises:
+        InvalidJsonError: it is not a JSON object, nor a form.
+        InvalidFieldError: a field has another form.
+    """
     if not body:
         raise InvalidJsonError("The body must be JSON, with Content-Type: application/json")
     try:
@@ -216,7 +333,7 @@ def _decode(decoder: msgspec.json.Decoder[_T], body: bytes, media_type: str) -> 
         return msgspec.convert(_form_fields(text), decoder.type) if media_type == FORM else decoder.decode(text)
     except msgspec.ValidationError as error:
         if field := _FIELD_IN_ERROR.search(str(error)):
-            raise InvalidFieldError(f"{field[1]} must be {_FIELD_FORMS.get(field[1], 'a string')}") from None
+            raise InvalidFieldError(f"{field[1]} must be {FIELD_FORMS.get(field[1], 'a string')}") from None
         raise InvalidJsonError("The body must be a JSON object") from None
     except UnicodeDecodeError:
         raise InvalidJsonError("The body is not UTF-8: save it as UTF-8") from None
