@@ -1,0 +1,23 @@
+"""How many files a request passes: who follows one through the code has to open no more of them."""
+
+import re
+import subprocess
+import sys
+
+from devtools.service_process import environment
+
+
+def test_a_cached_read_passes_twelve_files_and_an_add_seventeen_beside_the_store(
+    mongodb_uri: str, redis_url: str
+) -> None:
+    # In a process of its own, as Sanic's settings are those of a process.
+    command = [sys.executable, "-m", "devtools.request_way"]
+    stores = {"TEST_MONGODB_URI": mongodb_uri, "TEST_REDIS_URL": redis_url}
+    told = subprocess.run(command, env=environment(stores), capture_output=True, text=True, check=True).stdout
+
+    read, add = (re.findall(r"^  (\S+)", way, re.MULTILINE) for way in told.split("POST /add"))
+    assert len(read) <= 12, told
+    assert {"http/dispatch.py", "lists/reader.py", "cache/read_connection.py"} <= set(read)
+    beside_store = [file for file in add if not file.startswith("mongodb/")]
+    assert len(beside_store) <= 17, told
+    assert {"lists/writer.py", "cache/commands.py", "mongodb/lists.py"} <= set(add)
