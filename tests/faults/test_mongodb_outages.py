@@ -45,13 +45,14 @@ def test_without_mongodb_cached_reads_go_on_and_the_rest_is_unavailable(system: 
     assert user.titles() == [2, 1, 0]
 
 
-# As the driver writes it: the first field of a message, an integer.
-PING = b"\x10ping\x00"
+# As the driver writes the service's question: the first field of a message, an integer, and then the session. The
+# driver's own questions have no session.
+HELLO = b"\x10hello\x00\x01\x00\x00\x00\x03lsid\x00"
 
 
 @pytest.mark.parametrize("resets", [False, True], ids=["closed", "reset"])
 def test_a_lost_connection_of_the_check_refuses_nobody(system: System, resets: bool) -> None:
-    with CuttingProxy(system.mongodb.port, PING, cuts=lambda number: number % 4 == 0, resets=resets) as proxy:
+    with CuttingProxy(system.mongodb.port, HELLO, cuts=lambda number: number % 4 == 0, resets=resets) as proxy:
         uri = f"mongodb://127.0.0.1:{proxy.port}/faults?directConnection=true"
         user = system.serve(MONGODB_URI=uri, MONGODB_TIMEOUT=str(DEADLINE))
         refused = 0
@@ -66,7 +67,7 @@ def test_a_lost_connection_of_the_check_refuses_nobody(system: System, resets: b
 
 def test_a_mongodb_that_loses_every_connection_of_the_check_is_noticed_in_time(system: System) -> None:
     away = threading.Event()
-    with CuttingProxy(system.mongodb.port, PING, cuts=lambda _: away.is_set()) as proxy:
+    with CuttingProxy(system.mongodb.port, HELLO, cuts=lambda _: away.is_set()) as proxy:
         uri = f"mongodb://127.0.0.1:{proxy.port}/faults?directConnection=true"
         user = system.serve(MONGODB_URI=uri, MONGODB_TIMEOUT=str(DEADLINE))
         away.set()

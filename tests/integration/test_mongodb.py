@@ -23,6 +23,7 @@ from pymongo.errors import (
     OperationFailure,
     ServerSelectionTimeoutError,
     WaitQueueTimeoutError,
+    WriteConcernError,
 )
 
 from mylist.config.settings import Settings
@@ -30,6 +31,7 @@ from mylist.domain.change_feed import FEED_START, FeedPosition
 from mylist.domain.content import ContentId
 from mylist.domain.errors import (
     DatabaseBusyError,
+    DatabaseRefusedError,
     DatabaseUnavailableError,
     ItemAlreadyInListError,
     ItemNotInListError,
@@ -352,7 +354,8 @@ async def test_indexes_are_created_once_and_creating_them_again_changes_nothing(
     names = await create_indexes(store_database.handle)
 
     assert names == await create_indexes(store_database.handle)
-    assert "mylist.userId_1_contentId_1" in names
+    assert "mylist.userId_1_contentId_1" in {each.full_name for each in names}
+    assert not any(each.problem for each in names)
     keys = [index["key"] for index in await (await store_database.handle["mylist"].list_indexes()).to_list()]
     assert {"userId": 1, "addedAt": -1, "contentId": 1, "contentType": 1} in map(dict, keys)
 
@@ -361,7 +364,9 @@ async def test_data_that_contradicts_a_unique_index_is_told_in_one_line(mongodb:
     database = mongodb["mylist-duplicates"]
     await database["mylist"].insert_many([{"userId": "u", "contentId": "c"} for _ in range(2)])
     try:
-        with pytest.raises(MongoRefusedError, match="the indexes of mylist cannot be created: ") as refused:
+        with pytest.raises(
+            MongoRefusedError, match="the unique index userId_1_contentId_1 of mylist is needed and"
+        ) as refused:
             await create_indexes(database)
         assert "\n" not in str(refused.value)
     finally:
@@ -406,10 +411,11 @@ class Answers:
         self.failures = list(failures)
         self.asked = 0
 
-    async def command(self, *_: object) -> None:
+    async def command(self, *_: object, **__: object) -> Document:
         self.asked += 1
         if self.failures:
             raise self.failures.pop(0)
+        return {}
 
 
 @pytest.fixture
@@ -438,7 +444,7 @@ KILLED = OperationFailure("operation was interrupted", 11601)
     ],
     ids=["a lost connection", "not the primary", "a killed operation", "a member that stops", "a closed transport"],
 )
-async def test_a_ping_that_fails_without_a_wait_is_asked_once_more(
+async def test_a_check_that_fails_without_a_wait_is_asked_once_more(
     store_database: Database, answers: Callable[..., Answers], failure: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked = answers(failure)
@@ -450,7 +456,7 @@ async def test_a_ping_that_fails_without_a_wait_is_asked_once_more(
     assert not caplog.records
 
 
-async def test_a_ping_that_fails_twice_is_an_outage_until_the_next_check(
+async def test_a_check_that_fails_twice_is_an_outage_until_the_next_check(
     store_database: Database, answers: Callable[..., Answers]
 ) -> None:
     asked = answers(AutoReconnect("connection closed"), KILLED)
@@ -467,7 +473,7 @@ async def test_a_ping_that_fails_twice_is_an_outage_until_the_next_check(
     [NetworkTimeout("timed out"), ServerSelectionTimeoutError("no servers"), ExecutionTimeout("too long", 50)],
     ids=lambda failure: type(failure).__name__,
 )
-async def test_a_ping_that_was_waited_for_is_not_asked_again(
+async def test_a_check_that_was_waited_for_is_not_asked_again(
     store_database: Database, answers: Callable[..., Answers], failure: Exception
 ) -> None:
     asked = answers(failure)
@@ -555,7 +561,9 @@ async def test_as_much_work_as_a_cold_cache_makes_waits_for_its_turn(
     [
         (AutoReconnect("gone"), False, DatabaseUnavailableError),
         (AutoReconnect("gone"), True, OutcomeUnknownError),
-        (OperationFailure("not authorized", 13), False, DatabaseUnavailableError),
+        (OperationFailure("not authorized", 13), False, DatabaseRefusedError),
+        (OperationFailure("not authorized", 13), True, DatabaseRefusedError),
+        (WriteConcernError("cannot be met", 72), True, OutcomeUnknownError),
         (WaitQueueTimeoutError("busy"), True, OutcomeUnknownError),
         (DuplicateKeyError("taken"), True, OutcomeUnknownError),
         (FileNotFoundError("the token file"), False, DatabaseUnavailableError),

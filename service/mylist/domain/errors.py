@@ -399,6 +399,16 @@ class DatabaseUnavailableError(UnavailableError):
         super().__init__("The database is not available, please try again")
 
 
+class DatabaseRefusedError(UnavailableError):
+    """MongoDB rejects this operation whenever it is asked, for want of a right or of a feature; nothing was changed."""
+
+    code = "DATABASE_REFUSED"
+    retry_after = 30
+
+    def __init__(self) -> None:
+        super().__init__("The database rejects this request until its operator mends that; nothing was changed")
+
+
 class KeysUnavailableError(UnavailableError):
     """The process has no key to verify tokens with: the identity provider is away."""
 

@@ -8,6 +8,7 @@ the service cancels none, as a cancelled command would leave its connection unus
 import importlib.util
 import logging
 import re
+import time
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager
@@ -15,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pymongo
+from bson import ObjectId
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import (
@@ -23,12 +25,25 @@ from pymongo.errors import (
     PyMongoError,
     ServerSelectionTimeoutError,
     WaitQueueTimeoutError,
+    WriteConcernError,
 )
 
 from mylist.config.settings import Settings, without_password
-from mylist.domain.errors import DatabaseUnavailableError, OutcomeUnknownError
+from mylist.domain.errors import (
+    DatabaseRefusedError,
+    DatabaseUnavailableError,
+    OutcomeUnknownError,
+    ServiceError,
+    UnavailableError,
+)
+from mylist.mongodb.collections import LISTS
+from mylist.mongodb.hello import Hello
+from mylist.mongodb.majority_lag import MajorityLag
+from mylist.mongodb.operation_breaker import BreakerState, OperationBreaker
 from mylist.mongodb.operation_limit import OperationLimit
+from mylist.mongodb.retry_limit import ELSEWHERE_CODES, Commands, RetryLimit, counted
 from mylist.telemetry import metrics
+from mylist.telemetry.line_limit import LineLimit
 
 Document = dict[str, Any]
 
@@ -37,12 +52,23 @@ DUPLICATE_KEY = 11000
 """MongoDB's error code for a violation of a unique index."""
 _APP_NAME = "mylist"
 _CREDENTIALS = "check MONGODB_USER, MONGODB_PASSWORD and the authSource of MONGODB_URI"
-# Error codes that every operation of this user would meet, and the remedy for each; Atlas alone uses 8000.
+_ROLE = "its user, MONGODB_USER, needs the role readWrite on the database"
+_NO_RETRIES = "this MongoDB has no retryable writes: add retryWrites=false to MONGODB_URI"
 _REMEDIES = {
-    13: "its user, MONGODB_USER, needs the role readWrite on the database",
+    13: _ROLE,
     18: _CREDENTIALS,
-    8000: _CREDENTIALS,
+    20: _NO_RETRIES,
+    61: "shard the collection by userId, as docs/cost.md says",
+    301: _NO_RETRIES,
+    8000: f"{_CREDENTIALS}; {_ROLE}",  # Atlas has this code for missing rights as well
 }
+"""By error code."""
+_FINAL_CODES = frozenset({2, 13, 18, 20, 67, 72, 85, 86, 115, 197, 238, 301, 8000, DUPLICATE_KEY})
+"""Error codes that end a start where they concern what it cannot do without; whatever has another is tried again."""
+_REFUSAL_CODES = frozenset({13, 20, 61, 72, 301, 323})
+"""Error codes of an operation that MongoDB looks at, does not begin, and would reject again."""
+_MAJORITY_LOST_AFTER_S = 5.0
+"""A fence in Redis does not outlast a change that waits longer for its majority."""
 # What a mechanism of authentication needs beyond the driver: the modules, any of which will do, and the remedy.
 _MODULES = {
     "MONGODB-AWS": (("pymongo_auth_aws",), "install mylist[aws]; docs/kubernetes.md says how in an image"),
@@ -50,7 +76,7 @@ _MODULES = {
 }
 _TRUE = "true"
 _CLOSING_TIMEOUT_S = 1.0
-_SECOND_PING_TIMEOUT_S = 1.0
+_SECOND_ASKING_TIMEOUT_S = 1.0
 """The driver takes up to half a second to look at a server again whose connection it lost."""
 DRIVER_ERRORS = (PyMongoError, OSError, RuntimeError, ValueError)
 """What an operation may raise: the driver's own errors, and those of logging in, as for a token file that is gone."""
@@ -89,6 +115,7 @@ def connect(settings: Settings) -> AsyncMongoClient[Document]:
                 readPreference="primary",
                 unicode_decode_error_handler="replace",
                 datetime_conversion="DATETIME_CLAMP",
+                event_listeners=[RetryLimit()],
                 **credentials,
             )
     except (PyMongoError, ValueError, OSError, UserWarning) as error:
@@ -141,12 +168,12 @@ def refusal(error: OperationFailure) -> str:
     return f"{reason(error)}; {remedy}" if remedy else reason(error)
 
 
-def _is_final(error: Exception) -> bool:
-    """Return whether every operation of this process would fail in the same way."""
+def is_final(error: Exception) -> bool:
+    """Return whether an error of what a start cannot do without ends it, as a retry would meet it again."""
     if isinstance(error, ConfigurationError):
         # With another cause it is a host of mongodb+srv:// that could not be looked up.
         return error.__cause__ is None or isinstance(error.__cause__, ImportError)
-    return isinstance(error, OperationFailure) and error.code in _REMEDIES
+    return isinstance(error, OperationFailure) and error.code in _FINAL_CODES
 
 
 def database_of(client: AsyncMongoClient[Document]) -> AsyncDatabase[Document]:
@@ -172,6 +199,7 @@ class Database:
         handle: the driver's database.
         limit: how many operations run, and may run at once.
         available: whether MongoDB answered the last check.
+        hello: what it answered to the last check that it answered; None before the first.
     """
 
     def __init__(self, client: AsyncMongoClient[Document], settings: Settings) -> None:
@@ -181,13 +209,38 @@ class Database:
         self._timeout = _driver_timeout(settings)
         self.limit = OperationLimit(settings.mongodb_pool_size)
         self.available = False
+        self.hello: Hello | None = None
+        self._breaker = OperationBreaker()
+        self._majority_lag = MajorityLag()
+        self._majority_is_lost = False
         self._checked = False
+        self._failure_lines = LineLimit(10, period_s=10)
+        self._refusal_lines = LineLimit(1, period_s=10)
+
+    @property
+    def breaker(self) -> BreakerState:
+        """Whether operations are let through: none while MongoDB is not available."""
+        return self._breaker.state if self.available else "open"
+
+    @property
+    def majority_lag_s(self) -> float | None:
+        """Seconds since a check first saw the oldest write that no majority has; None if that is not known."""
+        return self._majority_lag.seconds if self.available else None
+
+    @property
+    def election_id(self) -> ObjectId | None:
+        """The highest id of an election that a primary named; None where there are no elections, or before the first.
+
+        A later election has a higher id. The driver learns of a new primary by itself, between two checks.
+        """
+        ids = (self._client.topology_description.max_election_id, self.hello.election_id if self.hello else None)
+        return max(filter(None, ids), default=None)
 
     async def require_available(self) -> None:
         """Wait until an operation could run, for as long as it would wait itself.
 
         Raises:
-            DatabaseUnavailableError: MongoDB did not answer the last check.
+            DatabaseUnavailableError: MongoDB did not answer the last check, or fails one operation after the other.
             DatabaseBusyError: every connection is in use, and none comes free in time.
         """
         await self._enter()
@@ -205,6 +258,7 @@ class Database:
     def _require_answers(self) -> None:
         if not self.available:
             raise DatabaseUnavailableError
+        self._breaker.require_closed()
 
     def deadline(self) -> AbstractContextManager[None]:
         """Surround several operations that must end within the deadline of one."""
@@ -217,22 +271,56 @@ class Database:
         Raises:
             DatabaseBusyError: every connection is in use, and none comes free in time.
             DatabaseUnavailableError: MongoDB is unreachable, or the operation failed and does not write.
+            DatabaseRefusedError: MongoDB rejected the operation, and would do so again.
             OutcomeUnknownError: the operation `writes` and failed; it may have taken effect.
         """
         await self._enter()
+        self._breaker.begin()
+        worked: bool | None = None
+        problem = ""
         try:
-            with metrics.operation("mongodb", name):
+            with counted() as commands, metrics.operation("mongodb", name):
                 yield
+            worked = True
+        except ServiceError as error:
+            worked = None if isinstance(error, UnavailableError) else True
+            raise
         except ServerSelectionTimeoutError as error:
             raise DatabaseUnavailableError from error
         except DRIVER_ERRORS as error:
-            _logger.warning("MongoDB operation failed: %s", reason(error))
-            raise (OutcomeUnknownError if writes else DatabaseUnavailableError) from error
+            problem = refusal(error) if isinstance(error, OperationFailure) else reason(error)
+            worked = _worked(error)
+            self._tell_of_failure(name, error, problem)
+            raise _translated(error, commands, writes=writes) from error
         finally:
+            if self._breaker.end(worked=worked):
+                self._tell_of_breaker(problem)
             self.limit.leave()
 
+    def _tell_of_failure(self, name: str, error: Exception, problem: str) -> None:
+        if not _is_refused(error):
+            if self._failure_lines.allows():
+                _logger.warning("MongoDB operation failed: %s", problem)
+        elif self._refusal_lines.allows():
+            _logger.error("MongoDB at %s rejects the operation %s each time: %s", self._address, name, problem)
+
+    def _tell_of_breaker(self, problem: str) -> None:
+        if self._breaker.state == "closed":
+            _logger.info("MongoDB at %s carries out operations again", self._address)
+            return
+        _logger.error(
+            "MongoDB at %s answers, but one operation after the other fails: %s; bring back the shard or member that "
+            "it does not reach; until an operation succeeds, one at a time is tried",
+            self._address,
+            problem,
+        )
+
+    async def ask_hello(self) -> Hello:
+        """Return what MongoDB's primary, or a mongos, says about itself now."""
+        return Hello.of(await self.handle.command("hello", codec_options=self.handle.codec_options))
+
     async def check(self) -> None:
-        """Ping MongoDB and update `available`.
+        """Ask MongoDB how it is, and update what is known about it.
 
         Whatever fails, MongoDB is not available then: this process may have cached lists to serve.
 
@@ -241,34 +329,75 @@ class Database:
         """
         try:
             with self.deadline():
-                await self._ping_up_to_twice()
+                hello = await self._ask_up_to_twice()
         except WaitQueueTimeoutError:
             pass  # the service's own load keeps the pool busy, which says nothing about MongoDB
         except OperationFailure as error:
             self._record(available=False, problem=refusal(error))
-            if _is_final(error):
+            if is_final(error):
                 raise MongoRefusedError(refusal(error)) from error
         except Exception as error:
             remedy = "start it or mend MONGODB_URI, " if isinstance(error, PyMongoError) else ""
             self._record(available=False, problem=f"{reason(error)}; {remedy}it is tried again")
-            if _is_final(error):
+            if is_final(error):
                 raise MongoRefusedError(reason(error)) from error
         else:
             self._record(available=True)
+            self._breaker.try_again()
+            self._take(hello)
 
-    async def _ping_up_to_twice(self) -> None:
-        """Ping, and ping once more if that fails without a wait: one lost connection says nothing about the others."""
+    async def try_write(self) -> None:
+        """Send a write that finds nothing to change: MongoDB rejects it if it would reject every change.
+
+        Raises:
+            MongoRefusedError: it does.
+        """
         try:
-            await self._ping()
-        except Exception as error:
-            if getattr(error, "timeout", False) or _is_final(error):
-                raise
-            with pymongo.timeout(_SECOND_PING_TIMEOUT_S):
-                await self._ping()
+            with self.deadline(), counted():
+                await self.handle[LISTS].update_one({"userId": "", "contentId": ""}, {"$unset": {"tried": ""}})
+        except OperationFailure as error:
+            if _is_refused(error) and is_final(error):
+                raise MongoRefusedError(f"no list can be changed: {refusal(error)}") from error
+        except DRIVER_ERRORS:
+            pass  # the next check tells of it, and lists can be read
 
-    async def _ping(self) -> None:
-        with metrics.operation("mongodb", "ping"):
-            await self.handle.command("ping")
+    async def _ask_up_to_twice(self) -> Hello:
+        """Ask, and once more if that fails without a wait: one lost connection says nothing about the others."""
+        try:
+            return await self._ask()
+        except Exception as error:
+            if getattr(error, "timeout", False) or is_final(error):
+                raise
+            with pymongo.timeout(_SECOND_ASKING_TIMEOUT_S):
+                return await self._ask()
+
+    async def _ask(self) -> Hello:
+        with counted(), metrics.operation("mongodb", "hello"):
+            return await self.ask_hello()
+
+    def _take(self, hello: Hello) -> None:
+        """Remember what a check learned, and tell of what an operator must know."""
+        if self.hello is None and hello.arbiters:
+            _logger.warning(
+                "MongoDB at %s has arbiters, %s: without one data-bearing member there is no majority, and each change "
+                "is 503 OUTCOME_UNKNOWN; replace arbiters with members that hold data",
+                self._address,
+                ", ".join(hello.arbiters),
+            )
+        self.hello = hello
+        before_s = self._majority_lag.seconds or 0.0
+        self._majority_lag.observe(hello, time.monotonic())
+        is_lost = (self._majority_lag.seconds or 0.0) > _MAJORITY_LOST_AFTER_S
+        if is_lost and not self._majority_is_lost:
+            _logger.error(
+                "MongoDB at %s has no majority for what was written %.0f s ago: changes are 503 OUTCOME_UNKNOWN; bring "
+                "back the members that are away or lag, which rs.status() in mongosh names",
+                self._address,
+                self._majority_lag.seconds,
+            )
+        elif self._majority_is_lost and not is_lost:
+            _logger.info("MongoDB at %s has a majority again, after %.0f s", self._address, before_s)
+        self._majority_is_lost = is_lost
 
     def _record(self, *, available: bool, problem: str = "") -> None:
         if available != self.available or not self._checked:
@@ -284,3 +413,26 @@ class Database:
     async def close(self) -> None:
         """Close the client."""
         await close(self._client)
+
+
+def _worked(error: Exception) -> bool | None:
+    """Return whether MongoDB could carry out, or reject, an operation that failed; None if the error does not tell."""
+    if not isinstance(error, OperationFailure):
+        return None
+    if _is_refused(error):
+        return True
+    return False if error.code in ELSEWHERE_CODES else None
+
+
+def _is_refused(error: Exception) -> bool:
+    # What a failed write concern follows has been done.
+    is_done = isinstance(error, WriteConcernError)
+    return isinstance(error, OperationFailure) and error.code in _REFUSAL_CODES and not is_done
+
+
+def _translated(error: Exception, commands: Commands, *, writes: bool) -> UnavailableError:
+    """Return the service's error for a driver's."""
+    # After an earlier command, its retry may be rejected for a change that has been made.
+    if _is_refused(error) and commands.sent <= 1:
+        return DatabaseRefusedError()
+    return OutcomeUnknownError() if writes else DatabaseUnavailableError()

@@ -16,7 +16,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from mylist.domain.change_feed import LAST_ID, NEVER_MS, FeedPosition, ListChange
 from mylist.domain.content import ContentId, is_content_type, parse_content_id
-from mylist.domain.errors import ItemAlreadyInListError, ItemNotInListError
+from mylist.domain.errors import DatabaseUnavailableError, ItemAlreadyInListError, ItemNotInListError
 from mylist.domain.item import Item
 from mylist.domain.timestamps import to_datetime, to_milliseconds
 from mylist.mongodb.collections import LISTS
@@ -245,13 +245,11 @@ class ListStore:
         passed it, which may be later than the acknowledgement of its write.
         """
         async with self._database.operation("clock"):
-            database = self._database.handle
-            hello = await database.command("hello", codec_options=database.codec_options)
-        now = to_milliseconds(hello["localTime"])
-        last = hello.get("lastWrite", {})
-        if last.get("opTime") == last.get("majorityOpTime"):
-            return now, now - _SETTLING_MS
-        return now, min(now, to_milliseconds(last["majorityWriteDate"])) - _SETTLING_MS
+            hello = await self._database.ask_hello()
+        now, replicated = hello.local_time, hello.replicated_until
+        if now is None or replicated is None:
+            raise DatabaseUnavailableError
+        return now, replicated - _SETTLING_MS
 
 
 def _named(user_id: str, *content_ids: ContentId) -> Document:
