@@ -67,7 +67,7 @@ def _parser() -> _Parser:
 
     add("serve", "serve the API until SIGINT or SIGTERM").set_defaults(command=_serve)
     add("dev", "serve with embedded stores and the sample data").set_defaults(command=_dev)
-    add("indexes", "create the indexes in MongoDB").set_defaults(command=_indexes)
+    add("indexes", "create the indexes in MongoDB, as a step before a rollout").set_defaults(command=_indexes)
     add("openapi", "print the OpenAPI document").set_defaults(command=_openapi)
     add("config", "print every setting, its value and where that comes from").set_defaults(command=_config)
 
@@ -165,18 +165,28 @@ def _told(done: "Seeded", settings: Settings, *, reset: bool) -> str:
 
 
 def _indexes(_: argparse.Namespace) -> None:
-    from mylist.mongodb.indexes import create_indexes  # noqa: PLC0415
+    from mylist.mongodb.indexes import IndexState, create_indexes  # noqa: PLC0415
     from mylist.seeding.open_database import DatabaseError, open_database  # noqa: PLC0415 - see the module's docstring
 
-    async def create() -> list[str]:
+    async def create() -> list[IndexState]:
         async with open_database(Settings.from_environment()) as database:
             return await create_indexes(database)
 
+    # A long build is told of as it goes on.
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("mylist: %(message)s"))
+    logger = logging.getLogger("mylist")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
     try:
-        names = asyncio.run(create())
+        indexes = asyncio.run(create())
     except DatabaseError as error:
         raise _CommandError(str(error)) from error
-    _say("\n".join(names))
+    finally:
+        logger.removeHandler(handler)
+    _say("\n".join(index.full_name for index in indexes if not index.problem))
+    if problems := [f"{index.full_name}: {index.problem}" for index in indexes if index.problem]:
+        raise _CommandError("\n".join(problems))
 
 
 def _openapi(_: argparse.Namespace) -> None:

@@ -19,11 +19,12 @@ from mylist.app import App, snapshot
 from mylist.domain.errors import DatabaseUnavailableError
 from mylist.http.services import Services
 from mylist.mongodb.database import MongoRefusedError, address
-from mylist.mongodb.indexes import create_indexes
+from mylist.mongodb.indexes import IndexState, create_indexes
 from mylist.telemetry import logging_config, metrics, tracing
 from mylist.telemetry.state_gauges import StateCollector
 
 _CHECK_INTERVAL_S = 0.5
+_INDEX_INTERVAL_S = 60
 _SHED_REPORT_INTERVAL_S = 10
 _LAG_INTERVAL_S = 0.1
 
@@ -51,10 +52,11 @@ class Lifecycle:
         app.after_server_stop(self.close)
 
     async def start(self, _: App) -> None:
-        """Begin to watch the stores; it is ready with MongoDB's indexes and keys for its tokens."""
+        """Begin to watch the stores; it is ready with the index that MongoDB needs and keys for its tokens."""
         watches = (
             self._services.health.heartbeats(),
             self._watch_mongodb(),
+            self._create_indexes(),
             self._report_shed(),
             _watch_event_loop(),
             self._services.keys.keep_fresh(),
@@ -115,19 +117,44 @@ class Lifecycle:
         while True:
             try:
                 await database.check()
-                if database.available and not state.has_indexes:
-                    await create_indexes(database.handle)
-                    state.has_indexes = True
-                if state.has_indexes and not state.started and self._services.keys.available:
-                    state.started = True
-                    self._announce()
-            except DatabaseUnavailableError:
-                pass  # MongoDB went away before its indexes were there
             except MongoRefusedError as error:
                 if not state.has_indexes:
-                    self._fail(f"MongoDB at {address(self._services.settings)} refuses: {error}")
+                    self._fail_for_mongodb(error)
                     return
+            if state.has_indexes and not state.started and self._services.keys.available:
+                state.started = True
+                self._announce()
             await asyncio.sleep(_CHECK_INTERVAL_S)
+
+    async def _create_indexes(self) -> None:
+        """Create what is missing, and go on until nothing is; the checks of MongoDB do not wait for a long build."""
+        database, state = self._services.database, self._services.state
+        told: set[IndexState] = set()
+        while True:
+            if database.available:
+                try:
+                    state.indexes = await create_indexes(database.handle)
+                    if not state.has_indexes:
+                        await database.try_write()
+                except DatabaseUnavailableError:
+                    pass  # it is tried again, as all that may heal
+                except MongoRefusedError as error:
+                    if not state.has_indexes:
+                        self._fail_for_mongodb(error)
+                        return
+                else:
+                    state.has_indexes = True
+                    problems = {index for index in state.indexes if index.problem}
+                    for index in sorted(problems - told, key=lambda index: index.full_name):
+                        _logger.warning(
+                            "Index %s is not there, and requests may be slow without it: %s",
+                            index.full_name,
+                            index.problem,
+                        )
+                    told = problems
+                    if not any(index.is_missing for index in problems):
+                        return
+            await asyncio.sleep(_INDEX_INTERVAL_S if state.has_indexes else _CHECK_INTERVAL_S)
 
     async def _report_shed(self) -> None:
         shed = self._services.state.shed
@@ -138,6 +165,9 @@ class Lifecycle:
                 counts = ", ".join(f"{code} {count}" for code, count in sorted(new.items()))
                 _logger.warning("Turned away in the last %d s: %s", _SHED_REPORT_INTERVAL_S, counts)
                 reported = shed.copy()
+
+    def _fail_for_mongodb(self, error: MongoRefusedError) -> None:
+        self._fail(f"MongoDB at {address(self._services.settings)} refuses: {error}")
 
     def _fail(self, reason: str) -> None:
         self._services.state.failure = reason

@@ -11,13 +11,17 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 from pymongo import MongoClient
+from pymongo.database import Database
 from redis import Redis
 
 from devtools.ports import free_port
+from devtools.scrape import Metrics
+from devtools.scripted_mongodb import ScriptedMongoDB, Topology
 from devtools.service_process import NO_TLS, Service, environment
 from devtools.waiting import wait_until
 from mylist.devserver.embedded_servers import MongoServer, ValkeyServer, running
@@ -30,6 +34,9 @@ SECRET = "hunter2"
 RIGHT = f"{SECRET}-right"
 WRONG = f"{SECRET}-wrong"
 DATABASE = "lists"
+
+NEEDED = "the unique index userId_1_contentId_1 of mylist is needed and cannot be created: "
+CREATE = r"db\.getSiblingDB\('lists'\)\.getCollection\('mylist'\)\.createIndex\(.*unique: true\}\)"
 
 Launch = Callable[..., Service]
 Fail = Callable[..., str]
@@ -77,6 +84,13 @@ def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedMongoSe
         server.guarded = True
         server.restart()
         yield server
+
+
+@pytest.fixture
+def scripted(mongodb_server: str) -> Iterator[ScriptedMongoDB]:
+    """A replica set that does as it is told."""
+    with ScriptedMongoDB(mongodb_server) as mongodb:
+        yield mongodb
 
 
 @pytest.fixture(scope="module")
@@ -200,19 +214,25 @@ class TestMongodbThatRefuses:
     def test_for_missing_credentials_is_named(self, fail: Fail, mongodb: GuardedMongoServer) -> None:
         line = fail(MONGODB_USER="", MONGODB_PASSWORD="")
         assert re.fullmatch(
-            rf"MongoDB at 127.0.0.1:{mongodb.port} refuses: the indexes of mylist cannot be created: "
-            r"command createIndexes requires authentication; "
-            r"its user, MONGODB_USER, needs the role readWrite on the database",
+            rf"MongoDB at 127.0.0.1:{mongodb.port} refuses: {NEEDED}command createIndexes requires authentication; "
+            rf"its user, MONGODB_USER, needs the role readWrite on the database; in mongosh: {CREATE}",
             line,
         )
 
     def test_for_missing_rights_is_named(self, fail: Fail, mongodb: GuardedMongoServer) -> None:
         line = fail(MONGODB_USER="reader")
         assert re.fullmatch(
-            rf"MongoDB at 127.0.0.1:{mongodb.port} refuses: the indexes of mylist cannot be created: "
-            r"not authorized on lists .*; its user, MONGODB_USER, needs the role readWrite on the database",
+            rf"MongoDB at 127.0.0.1:{mongodb.port} refuses: {NEEDED}"
+            rf"not authorized on lists .*; its user, MONGODB_USER, needs the role readWrite on the database; "
+            rf"in mongosh: {CREATE}",
             line,
         )
+
+    def test_for_want_of_retryable_writes_is_named(self, fail: Fail, mongodb_server: str) -> None:
+        with ScriptedMongoDB(mongodb_server, Topology.DOCUMENTDB) as scripted:
+            line = fail(**scripted_way(scripted))
+        assert line.startswith(f"MongoDB at {','.join(scripted.addresses())} refuses: no list can be changed: ")
+        assert line.endswith("; this MongoDB has no retryable writes: add retryWrites=false to MONGODB_URI")
 
     def test_for_data_that_contradicts_an_index_is_named(
         self, fail: Fail, settings: dict[str, str], mongodb: GuardedMongoServer
@@ -223,10 +243,49 @@ class TestMongodbThatRefuses:
             line = fail()
             items.drop()
         assert re.fullmatch(
-            rf"MongoDB at 127.0.0.1:{mongodb.port} refuses: the indexes of mylist cannot be created: "
-            r".*duplicate key.*; remove the documents that contradict it",
+            rf"MongoDB at 127.0.0.1:{mongodb.port} refuses: {NEEDED}"
+            r".*duplicate key.*; remove all but one of the documents that have these fields in common, which this "
+            r"lists in mongosh: db\.getSiblingDB\('lists'\)\.getCollection\('mylist'\)\.aggregate\(.*\)",
             line,
         )
+
+
+class TestMongodbThatLacksWhatIsWished:
+    """Is used all the same: one warning names the index and the line that creates it."""
+
+    @pytest.fixture
+    def odd(self, settings: dict[str, str]) -> Iterator[Database[dict[str, Any]]]:
+        """A database in which the service meets what others have left there."""
+        with MongoClient[dict[str, Any]](settings["MONGODB_URI"], username="writer", password=RIGHT) as client:
+            yield client[DATABASE]
+            for name in client[DATABASE].list_collection_names():
+                client[DATABASE].drop_collection(name)
+
+    def test_users_without_a_name_are_nobodys_business(self, launch: Launch, odd: Database[dict[str, Any]]) -> None:
+        odd["users"].insert_many([{"phone": 1}, {"phone": 2}, {"email": ""}, {"email": ""}])
+        service = launch()
+        service.wait_until_ready()
+        assert not logged(service, "Index ")
+
+    def test_an_index_that_is_in_the_way_is_told_of_until_it_is_mended(
+        self, launch: Launch, odd: Database[dict[str, Any]]
+    ) -> None:
+        odd["movies"].create_index("title", expireAfterSeconds=7)
+        service = launch()
+        service.wait_until_ready()
+        line = wait_until(lambda: logged(service, "Index movies.title_1 is not there, "), within=PATIENCE)
+        assert "getCollection('movies').dropIndex('title_1'); " in line
+        assert missing(service) == {("movies", "title_1")}
+
+    def test_a_user_who_may_create_none_has_those_that_are_there(
+        self, launch: Launch, scripted: ScriptedMongoDB
+    ) -> None:
+        way = scripted_way(scripted)
+        launch(**way).wait_until_ready()
+        scripted.fail_command("createIndexes", code=13, count=None)
+        service = launch(**way)
+        service.wait_until_ready()
+        assert not logged(service, "Index ")
 
 
 class TestMongodbThatIsNotThere:
@@ -253,12 +312,36 @@ class TestMongodbThatIsNotThere:
         assert readiness(service) == 503
         assert service.process.poll() is None
 
-    def test_in_the_middle_of_the_start_is_asked_again(self, launch: Launch, mongodb: GuardedMongoServer) -> None:
+    def test_in_the_middle_of_the_start_is_asked_again(
+        self, launch: Launch, settings: dict[str, str], mongodb: GuardedMongoServer
+    ) -> None:
+        with MongoClient[dict[str, Any]](settings["MONGODB_URI"], username="writer", password=RIGHT) as client:
+            client[DATABASE].drop_collection("mylist")  # another test's, with its indexes
         with CuttingProxy(mongodb.port, b"createIndexes", cuts=lambda number: number == 1) as proxy:
             way = f"mongodb://127.0.0.1:{proxy.port}/{DATABASE}?authSource=admin&directConnection=true"
             service = launch(MONGODB_URI=way)
             service.wait_until_ready()
             assert proxy.cut == 1
+
+    @pytest.mark.parametrize("code", [6, 133, 211, 11601])
+    def test_for_its_index_yet_is_asked_again(self, launch: Launch, scripted: ScriptedMongoDB, code: int) -> None:
+        failure = scripted.fail_command("createIndexes", code=code, count=2, collection="mylist")
+        service = launch(**scripted_way(scripted))
+        service.wait_until_ready()
+        assert failure.hits == 2
+        assert logged(service, "Index userId_1_contentId_1 of mylist cannot be created yet: ")
+
+    def test_while_it_builds_an_index_is_noticed(self, launch: Launch, scripted: ScriptedMongoDB) -> None:
+        building = scripted.fail_command("createIndexes", delay_s=PATIENCE, count=1)
+        service = launch(**scripted_way(scripted))
+        wait_until(lambda: building.hits, within=PATIENCE)
+        for member in range(3):
+            scripted.freeze(member)
+        where = f"MongoDB at {','.join(scripted.addresses())}"
+        wait_until(lambda: logged(service, f"{where} is not available: "), within=PATIENCE)
+        assert readiness(service) == 503
+        for member in range(3):
+            scripted.thaw(member)
 
     def test_for_want_of_a_token_file_is_waited_for_in_its_words(
         self, launch: Launch, mongodb: GuardedMongoServer
@@ -335,6 +418,18 @@ def test_passwords_are_in_no_log_however_much_is_logged(
         server.restart()
     wait_until(lambda: cache(service) == "hit", within=PATIENCE)
     assert '"level":"debug"' in service.log.read_text()  # `launch` looks for the passwords in it
+
+
+def scripted_way(scripted: ScriptedMongoDB) -> dict[str, str]:
+    """The settings for a database of its own behind a script, which asks nobody who is there."""
+    uri = scripted.uri(f"mylist-test-{uuid4().hex[:12]}")
+    return {"MONGODB_URI": uri, "MONGODB_USER": "", "MONGODB_PASSWORD": ""}
+
+
+def missing(service: Service) -> set[tuple[str, str]]:
+    """The collection and the name of each index that the service says to be missing."""
+    family = Metrics(service).families["mylist_index_missing"]
+    return {(each.labels["collection"], each.labels["index"]) for each in family.samples if each.value}
 
 
 def logged(service: Service, start: str) -> str:

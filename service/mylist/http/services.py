@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -20,6 +20,7 @@ from mylist.lists.page_cache import PageCache
 from mylist.lists.reader import ListReader
 from mylist.lists.writer import ListWriter
 from mylist.mongodb.database import Database
+from mylist.mongodb.indexes import IndexState
 
 if TYPE_CHECKING:
     from mylist.auth.tokens import Tokens
@@ -81,7 +82,8 @@ class ServerState:
     """Where the process is in its life.
 
     Attributes:
-        has_indexes: whether MongoDB was reached and its indexes exist.
+        has_indexes: whether MongoDB was reached, and has the index that is needed.
+        indexes: those that are wanted, and whether they are there; empty before that is known.
         started: whether there are the keys of tokens as well, if it takes any.
         draining: whether the process is about to stop.
         failure: why the process stopped by itself; empty if it did not.
@@ -90,6 +92,7 @@ class ServerState:
     """
 
     has_indexes: bool = False
+    indexes: Sequence[IndexState] = ()
     started: bool = False
     draining: bool = False
     failure: str = ""

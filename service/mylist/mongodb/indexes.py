@@ -1,14 +1,21 @@
 """The indexes of the collections, and why each exists."""
 
-import pymongo
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import ExecutionTimeout, OperationFailure, WriteConcernError
+from pymongo.errors import ExecutionTimeout, OperationFailure
 
 from mylist.domain.errors import DatabaseUnavailableError
 from mylist.domain.limits import TOMBSTONE_RETENTION
-from mylist.mongodb.collections import LISTS, MOVIES, TVSHOWS, USERS
-from mylist.mongodb.database import DRIVER_ERRORS, DUPLICATE_KEY, Document, MongoRefusedError, refusal
+from mylist.mongodb.collections import LISTS, MOVIES, TVSHOWS
+from mylist.mongodb.database import DRIVER_ERRORS, DUPLICATE_KEY, Document, MongoRefusedError, is_final, refusal
+from mylist.mongodb.index_build import build_index
+from mylist.mongodb.index_definition import duplicates_command, find_equivalent, mending_command, name_of
+from mylist.mongodb.retry_limit import counted
+from mylist.telemetry.line_limit import LineLimit
 
 _LIST_INDEXES = [
     # A user has an item at most once, whatever requests race. Could also serve as a shard key.
@@ -21,42 +28,111 @@ _LIST_INDEXES = [
     IndexModel([("removedAt", ASCENDING)], expireAfterSeconds=int(TOMBSTONE_RETENTION.total_seconds()), sparse=True),
 ]
 _CONTENT_INDEXES = [IndexModel([("title", ASCENDING)]), IndexModel([("genres", ASCENDING)])]
-_USER_INDEXES = [
-    IndexModel([("username", ASCENDING)], unique=True),
-    IndexModel([("email", ASCENDING)], unique=True),
-]
 
 INDEXES: dict[str, list[IndexModel]] = {
     LISTS: _LIST_INDEXES,
     MOVIES: _CONTENT_INDEXES,
     TVSHOWS: _CONTENT_INDEXES,
-    USERS: _USER_INDEXES,
 }
 
-# On a large collection a build can take many minutes.
-_INDEX_BUILD_TIMEOUT_S = 3600
+_NAMESPACE_NOT_FOUND = 26
+
+_logger = logging.getLogger(__name__)
+_retry_lines = LineLimit(1, period_s=30)
 
 
-async def create_indexes(database: AsyncDatabase[Document]) -> list[str]:
-    """Create the indexes that do not exist yet; return the names of all, as `collection.index`.
+@dataclass(frozen=True, slots=True)
+class IndexState:
+    """Whether there is an index.
+
+    Attributes:
+        collection, name: which one.
+        problem: why it is not there, or may not be, and the remedy, in one line; empty if it is there.
+        is_missing: whether it is known not to be there.
+    """
+
+    collection: str
+    name: str
+    problem: str = ""
+    is_missing: bool = False
+
+    @property
+    def full_name(self) -> str:
+        """The name, with that of the collection before it."""
+        return f"{self.collection}.{self.name}"
+
+
+async def create_indexes(
+    database: AsyncDatabase[Document], indexes: Mapping[str, Sequence[IndexModel]] = INDEXES
+) -> list[IndexState]:
+    """Create the indexes that do not exist yet, under whatever name, and return which there are.
+
+    One is needed. Each other makes requests fast, and going on without it is better than not to start.
+
+    Args:
+        database: where.
+        indexes: those that are wanted, by collection.
 
     Raises:
-        MongoRefusedError: the user lacks the privileges, or the data violates a unique index.
+        MongoRefusedError: the index that is needed is not there, and cannot be created.
         DatabaseUnavailableError: MongoDB is unreachable or did not answer in time.
     """
-    names = []
-    for collection, models in INDEXES.items():
-        try:
-            with pymongo.timeout(_INDEX_BUILD_TIMEOUT_S):
-                created = await database[collection].create_indexes(models)
-        except (ExecutionTimeout, WriteConcernError) as error:
+    states = []
+    for collection, models in indexes.items():
+        existing = await _existing(database, collection)
+        for model in models:
+            # Nothing else keeps an item from being on a list twice.
+            is_needed = collection == LISTS and bool(model.document.get("unique"))
+            states.append(await _create(database, collection, model, existing, is_needed=is_needed))
+    return states
+
+
+async def _existing(database: AsyncDatabase[Document], collection: str) -> list[Document] | None:
+    """Return the indexes of a collection; None if MongoDB does not say."""
+    try:
+        with counted():
+            return [dict(index) for index in await (await database[collection].list_indexes()).to_list()]
+    except OperationFailure as error:
+        if isinstance(error, ExecutionTimeout):
             raise DatabaseUnavailableError from error
-        except OperationFailure as error:
-            remedy = "; remove the documents that contradict it" if error.code == DUPLICATE_KEY else ""
+        return [] if error.code == _NAMESPACE_NOT_FOUND else None
+    except DRIVER_ERRORS as error:
+        raise DatabaseUnavailableError from error
+
+
+async def _create(
+    database: AsyncDatabase[Document],
+    collection: str,
+    model: IndexModel,
+    existing: list[Document] | None,
+    *,
+    is_needed: bool,
+) -> IndexState:
+    name = name_of(model)
+    if existing is not None and find_equivalent(model, existing):
+        return IndexState(collection, name)
+    try:
+        await build_index(database, collection, model)
+    except OperationFailure as error:
+        if is_needed and not is_final(error):
+            if _retry_lines.allows():
+                _logger.warning(
+                    "Index %s of %s cannot be created yet: %s; it is tried again", name, collection, refusal(error)
+                )
+            raise DatabaseUnavailableError from error
+        mending = f"in mongosh: {mending_command(database.name, collection, model, existing or [])}"
+        if error.code == DUPLICATE_KEY:
+            fields = list(model.document["key"])
+            mending = (
+                "remove all but one of the documents that have these fields in common, which this lists in mongosh: "
+                f"{duplicates_command(database.name, collection, fields)}"
+            )
+        problem = f"{refusal(error)}; {mending}"
+        if is_needed:
             raise MongoRefusedError(
-                f"the indexes of {collection} cannot be created: {refusal(error)}{remedy}"
+                f"the unique index {name} of {collection} is needed and cannot be created: {problem}"
             ) from error
-        except DRIVER_ERRORS as error:
-            raise DatabaseUnavailableError from error
-        names += [f"{collection}.{name}" for name in created]
-    return names
+        return IndexState(collection, name, problem, is_missing=existing is not None)
+    except DRIVER_ERRORS as error:
+        raise DatabaseUnavailableError from error
+    return IndexState(collection, name)

@@ -18,11 +18,12 @@ from mylist.domain.timestamps import to_milliseconds
 from mylist.http.services import Services
 from mylist.mongodb import collections
 from mylist.mongodb.database import Document
-from mylist.mongodb.indexes import create_indexes
+from mylist.mongodb.indexes import INDEXES, create_indexes
 from mylist.mongodb.lists import ListStore
 from mylist.seeding.bulk_write import insert_new, missing_ids, replace_all
 from mylist.seeding.running_service import service_parts
 from mylist.seeding.sample_titles import CREATED_AT, MOVIES, TVSHOWS, sample_id
+from mylist.seeding.user_indexes import USER_INDEXES
 
 USER_ID = str(sample_id(0x11))
 MATRIX_ID = str(sample_id(0x12))
@@ -104,7 +105,7 @@ async def seed(database: AsyncDatabase[Document], settings: Settings) -> Seeded:
         MongoRefusedError: the user lacks the privileges, or the data violates a unique index.
         UnavailableError: MongoDB is unreachable or did not answer in time.
     """
-    await create_indexes(database)
+    await create_indexes(database, INDEXES | USER_INDEXES)
     titles = await insert_new(database[collections.MOVIES], MOVIES)
     titles += await insert_new(database[collections.TVSHOWS], TVSHOWS)
     new = await missing_ids(database[collections.USERS], [user["_id"] for user in USERS])
@@ -129,7 +130,7 @@ async def reset(database: AsyncDatabase[Document], settings: Settings) -> Seeded
     Raises:
         MongoRefusedError, UnavailableError: as `seed`.
     """
-    await create_indexes(database)
+    await create_indexes(database, INDEXES | USER_INDEXES)
     titles = await replace_all(database[collections.MOVIES], MOVIES)
     titles += await replace_all(database[collections.TVSHOWS], TVSHOWS)
     users = await replace_all(database[collections.USERS], USERS)

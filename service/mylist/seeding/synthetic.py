@@ -9,10 +9,11 @@ from tqdm import tqdm
 
 from mylist.mongodb.collections import CONTENT_COLLECTIONS, LISTS, USERS
 from mylist.mongodb.database import Document
-from mylist.mongodb.indexes import create_indexes
+from mylist.mongodb.indexes import INDEXES, create_indexes
 from mylist.seeding.bulk_write import insert_new, missing_ids
 from mylist.seeding.sample import Seeded
 from mylist.seeding.synthetic_data import SyntheticData, title_id, title_type, user_id
+from mylist.seeding.user_indexes import USER_INDEXES
 
 _CREATED_AT = datetime(2025, 1, 1, tzinfo=UTC)
 _NEWEST = datetime(2026, 1, 1, tzinfo=UTC)
@@ -28,7 +29,7 @@ async def seed(database: AsyncDatabase[Document], data: SyntheticData) -> Seeded
         MongoRefusedError: the user lacks the privileges, or the data violates a unique index.
         DatabaseUnavailableError: MongoDB is unreachable or did not answer in time.
     """
-    await create_indexes(database)
+    await create_indexes(database, INDEXES | USER_INDEXES)
     titles = 0
     for numbers in _batches(data.titles, _BATCH_SIZE):
         titles += await _seed_titles(database, numbers)

@@ -23,6 +23,8 @@ class State:
         pending_invalidations: lists whose invalidation waits until Redis is back.
         is_up: whether a dependency answered its last check, by name.
         breakers: the state of a dependency's circuit breaker, one of `BREAKER_STATES`, by name.
+        index_is_missing: whether MongoDB lacks an index, by collection and name of each that is wanted.
+        majority_lag_s: seconds since the oldest write was seen that no majority of MongoDB has; None if not known.
         shed: how many requests were turned away, by the code of the error.
         pages_reused, pages_rendered: how many answers were reused and rendered.
         page_bytes: memory of the rendered answers that are kept.
@@ -34,6 +36,8 @@ class State:
     pending_invalidations: int
     is_up: Mapping[str, bool]
     breakers: Mapping[str, str]
+    index_is_missing: Mapping[tuple[str, str], bool]
+    majority_lag_s: float | None
     shed: Mapping[str, int]
     pages_reused: int
     pages_rendered: int
@@ -74,6 +78,17 @@ class StateCollector(Collector):
             "The state of the circuit breaker that is in force.",
             {(name, each): each == now for name, now in state.breakers.items() for each in BREAKER_STATES},
             *("dependency", "state"),
+        )
+        yield _gauge(
+            "mylist_index_missing",
+            "Whether MongoDB lacks an index that the service wants.",
+            {tuple(index): is_missing for index, is_missing in state.index_is_missing.items()},
+            *("collection", "index"),
+        )
+        yield _gauge(
+            "mylist_mongodb_majority_lag_seconds",
+            "Time since the oldest write was seen that no majority of MongoDB has.",
+            {} if state.majority_lag_s is None else {(): state.majority_lag_s},
         )
         shed = CounterMetricFamily("mylist_shed", "Requests turned away with 503 or 429.", labels=["cause"])
         causes: list[type[ServiceError]] = [

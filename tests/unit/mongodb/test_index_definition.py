@@ -1,0 +1,78 @@
+"""Which index does what a wanted one would, and the lines that are given to operators."""
+
+from typing import Any
+
+import pytest
+from pymongo import ASCENDING, DESCENDING, IndexModel
+
+from mylist.mongodb.index_definition import duplicates_command, find_equivalent, mending_command
+
+UNIQUE = IndexModel([("userId", ASCENDING), ("contentId", ASCENDING)], unique=True)
+ORDERED = IndexModel([("userId", ASCENDING), ("addedAt", DESCENDING)])
+EXPIRING = IndexModel([("removedAt", ASCENDING)], expireAfterSeconds=60)
+ITEMS = "db.getSiblingDB('lists').getCollection('mylist')"
+
+
+def index(key: dict[str, Any], **options: Any) -> dict[str, Any]:
+    return {"v": 2, "key": key, "name": "another name"} | options
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there"),
+    [
+        (UNIQUE, index({"userId": 1, "contentId": 1}, unique=True)),
+        (UNIQUE, index({"userId": 1.0, "contentId": 1.0}, unique=True, background=True, sparse=True)),
+        (UNIQUE, index({"userId": 1, "contentId": 1}, unique=True, collation={"locale": "simple"})),
+        (ORDERED, index({"userId": 1, "addedAt": -1}, unique=True, storageEngine={})),
+        (EXPIRING, index({"removedAt": 1}, expireAfterSeconds=60.0)),
+    ],
+)
+def test_an_index_of_another_name_and_other_options_counts(wanted: IndexModel, there: dict[str, Any]) -> None:
+    assert find_equivalent(wanted, [index({"_id": 1}), there]) == there
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there"),
+    [
+        (UNIQUE, index({"userId": 1, "contentId": 1})),
+        (UNIQUE, index({"contentId": 1, "userId": 1}, unique=True)),
+        (UNIQUE, index({"userId": 1}, unique=True)),
+        (UNIQUE, index({"userId": 1, "contentId": 1}, unique=True, partialFilterExpression={"addedAt": {"$gt": 0}})),
+        (UNIQUE, index({"userId": 1, "contentId": 1}, unique=True, collation={"locale": "de"})),
+        (UNIQUE, index({"userId": 1, "contentId": 1}, unique=True, hidden=True)),
+        (UNIQUE, index({"userId": "hashed", "contentId": 1}, unique=True)),
+        (ORDERED, index({"userId": 1, "addedAt": 1})),
+        (EXPIRING, index({"removedAt": 1})),
+        (EXPIRING, index({"removedAt": 1}, expireAfterSeconds=61)),
+    ],
+)
+def test_an_index_that_does_something_else_does_not_count(wanted: IndexModel, there: dict[str, Any]) -> None:
+    assert find_equivalent(wanted, [there]) is None
+
+
+def test_the_line_that_mends_creates_what_is_wanted() -> None:
+    assert mending_command("lists", "mylist", UNIQUE, []) == (
+        f"{ITEMS}.createIndex({{userId: 1, contentId: 1}}, {{name: 'userId_1_contentId_1', unique: true}})"
+    )
+
+
+def test_the_line_that_mends_takes_away_what_is_in_the_way() -> None:
+    there = index({"removedAt": 1}, name="it's old", expireAfterSeconds=5)
+    assert mending_command("lists", "mylist", EXPIRING, [there]) == (
+        f"{ITEMS}.dropIndex('it\\'s old'); "
+        f"{ITEMS}.createIndex({{removedAt: 1}}, {{name: 'removedAt_1', expireAfterSeconds: 60}})"
+    )
+
+
+def test_the_line_that_mends_takes_another_name_where_its_own_is_taken() -> None:
+    there = index({"text": 1}, name="removedAt_1")
+    assert mending_command("lists", "mylist", EXPIRING, [there]) == (
+        f"{ITEMS}.createIndex({{removedAt: 1}}, {{name: 'mylist_removedAt_1', expireAfterSeconds: 60}})"
+    )
+
+
+def test_the_line_that_lists_duplicates() -> None:
+    assert duplicates_command("lists", "mylist", ["userId", "contentId"]) == (
+        f"{ITEMS}.aggregate([{{$group: {{_id: {{userId: '$userId', contentId: '$contentId'}}, ids: {{$push: '$_id'}}, "
+        "n: {$sum: 1}}}, {$match: {n: {$gt: 1}}}], {allowDiskUse: true})"
+    )
