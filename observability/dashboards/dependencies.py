@@ -274,7 +274,10 @@ DASHBOARD = dashboard(
     variables=(NAMESPACE, JOB, POD, MONGODB_JOB, REDIS_JOB),
     rows=(
         _AT_A_GLANCE,
-        Row("As the service sees MongoDB", stores.operations("mongodb", "MongoDB")),
+        Row(
+            "As the service sees MongoDB",
+            (*stores.operations("mongodb", "MongoDB"), stores.MAJORITY_LAG, stores.INDEXES_MISSING),
+        ),
         Row("As the service sees Redis", stores.operations("redis", "Redis")),
         Row("What the service does about it", (stores.BREAKERS, stores.REACHED, cache.INVALIDATIONS, capacity.USED)),
         _MONGODB_SERVER,

@@ -66,7 +66,8 @@ SHED = graph(
     title="Requests turned away, by cause",
     description="503 a second: overloaded (too many requests or imports under way), database_busy (every MongoDB "
     "connection is in use), database_unavailable, outcome_unknown and partly_applied (MongoDB does not answer), "
-    "cache_unavailable (a change could not be fenced in Redis), keys_unavailable (no key to verify tokens with). "
+    "cache_unavailable (a change could not be fenced in Redis), keys_unavailable (no key to verify tokens with), "
+    "database_refused (MongoDB lacks a right or a feature). "
     "429 a second: too_many_requests and too_many_imports (a user asks for more than one user may have).",
     unit="reqps",
     queries=(Query(rate(service("mylist_shed_total"), "cause"), "{{cause}}"),),

@@ -1,6 +1,6 @@
 """Panels on MongoDB and Redis as the service sees them."""
 
-from observability.dashboards.panels import Panel, Query, State, graph, timeline
+from observability.dashboards.panels import Panel, Query, State, graph, high_is_bad, timeline
 from observability.dashboards.promql import aggregate, quantile, rate, service, share, worst
 
 _COUNT = "db_client_operation_duration_seconds_count"
@@ -30,6 +30,22 @@ REACHED = graph(
     description="Share of the processes whose last check MongoDB and Redis answered.",
     unit="percentunit",
     queries=(Query(aggregate("avg", service("mylist_dependency_up"), "dependency"), "{{dependency}}"),),
+)
+
+
+MAJORITY_LAG = graph(
+    title="MongoDB: age of what no majority has",
+    description="Time since a process first saw the oldest write that no majority of the replica set has. Changes wait "
+    "for a majority: what takes longer than MONGODB_TIMEOUT is OUTCOME_UNKNOWN.",
+    unit="s",
+    queries=(Query(worst(service("mylist_mongodb_majority_lag_seconds")), "no majority for"),),
+    thresholds=high_is_bad(1, 5),
+)
+INDEXES_MISSING = graph(
+    title="MongoDB: indexes that are missing",
+    description="Indexes that the service wants and could not get. Each makes some requests slow.",
+    unit="short",
+    queries=(Query(worst(service("mylist_index_missing"), "collection", "index"), "{{collection}} {{index}}"),),
 )
 
 
