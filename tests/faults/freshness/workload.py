@@ -67,7 +67,7 @@ _MAX_THINK_TIME_S = 0.12
 _BACKOFF_S = (0.4, 1.2)
 """Seconds until a client goes on after a failure; Retry-After says one."""
 _KNOWN_BODIES = 64
-_NOTHING_CHANGED = {"CACHE_UNAVAILABLE", "DATABASE_UNAVAILABLE", "DATABASE_BUSY", "OVERLOADED"}
+_NOTHING_CHANGED = {"CACHE_UNAVAILABLE", "DATABASE_UNAVAILABLE", "DATABASE_REFUSED", "DATABASE_BUSY", "OVERLOADED"}
 """The codes of a change that was refused before anything took effect."""
 
 
