@@ -6,11 +6,14 @@
         mongodb.lose_majority()
         mongodb.step_down(successor=1, after_s=2)
 
+A process of its own has it by `in_process(server.uri)`, with the same methods.
+
 Clients see a replica set of three (or mongos, a standalone, DocumentDB: `Topology`) whose members are all this one
 server, and drivers follow its elections as they follow real ones. `ScriptedMongoDB` has all that can be scripted.
 """
 
 from devtools.scripted_mongodb.hello import Topology
+from devtools.scripted_mongodb.process import in_process
 from devtools.scripted_mongodb.scripted_mongodb import ScriptedMongoDB
 
-__all__ = ["ScriptedMongoDB", "Topology"]
+__all__ = ["ScriptedMongoDB", "Topology", "in_process"]

@@ -24,7 +24,7 @@ _WRITES = frozenset(
         "collMod",
     }
 )
-_READS = frozenset({"find", "aggregate", "count", "distinct", "getMore", "listCollections", "listIndexes"})
+_READS = frozenset({"find", "aggregate", "count", "distinct", "listCollections", "listIndexes"})
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Command:
 
     @property
     def is_read(self) -> bool:
-        """Whether it reads data."""
+        """Whether it begins to read data; a cursor that is open goes on whatever its server becomes."""
         return self.name in _READS and not self.is_write
 
     @property

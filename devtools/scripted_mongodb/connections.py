@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from devtools.ports import free_port
 from devtools.scripted_mongodb.wire import ProtocolError, Request, parse_request, read_message
 
 HOST = "127.0.0.1"
@@ -19,6 +20,8 @@ class ServerConnection:
     def __init__(self, host: str, port: int) -> None:
         self._server = host, port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._is_asking = False
+        self._is_closed = False
 
     async def ask(self, message: bytes, *, wants_reply: bool) -> bytes | None:
         """Send a message; return the reply if there is one.
@@ -26,6 +29,7 @@ class ServerConnection:
         Raises:
             HangUpError: the server is away.
         """
+        self._is_asking = True
         try:
             if self._streams is None:
                 self._streams = await asyncio.open_connection(*self._server)
@@ -35,10 +39,17 @@ class ServerConnection:
             return await read_message(reader) if wants_reply else None
         except (OSError, asyncio.IncompleteReadError) as error:
             raise HangUpError from error
+        finally:
+            self._is_asking = False
+            self._abort_if_closed()
 
     def close(self) -> None:
-        """End the connection."""
-        if self._streams is not None:
+        """End the connection, once what was asked is answered."""
+        self._is_closed = True
+        self._abort_if_closed()
+
+    def _abort_if_closed(self) -> None:
+        if self._is_closed and not self._is_asking and self._streams is not None:
             self._streams[1].transport.abort()
 
 
@@ -50,13 +61,16 @@ class Listener:
     """The address at which one member is reached from one site.
 
     Args:
-        port: where it listens.
         server: host and port of the server behind.
         answer: what answers a request; it raises `HangUpError` for an end of the connection.
+
+    Attributes:
+        port: where it listens, from the first time that it is opened.
+        failures: what went wrong in the proxy itself.
     """
 
-    def __init__(self, port: int, server: tuple[str, int], answer: Answer) -> None:
-        self.port = port
+    def __init__(self, server: tuple[str, int], answer: Answer) -> None:
+        self.port = 0
         self._server = server
         self._answer = answer
         self._listening: asyncio.Server | None = None
@@ -64,12 +78,18 @@ class Listener:
         self._passes = asyncio.Event()
         self._passes.set()
         self.failures: list[BaseException] = []
-        """What went wrong in the proxy itself."""
 
     async def open(self) -> None:
         """Accept connections."""
-        if self._listening is None:
-            self._listening = await asyncio.start_server(self._accept, HOST, self.port)
+        while self._listening is None:
+            port = self.port or free_port()
+            try:
+                self._listening = await asyncio.start_server(self._accept, HOST, port)
+            except OSError:
+                if self.port:
+                    raise
+                continue  # another took it meanwhile
+            self.port = port
 
     async def close(self) -> None:
         """End all connections, and refuse new ones."""

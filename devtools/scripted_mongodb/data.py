@@ -1,48 +1,162 @@
-"""What the members hold: how commands reach it, and which numbered writes it has had already."""
+"""What members hold: the live data, and snapshots of it under other names in the same server."""
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable
+from contextlib import suppress
+from typing import Any
 
+import pymongo
 from bson.binary import Binary
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from pymongo import AsyncMongoClient, IndexModel
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import PyMongoError
 
 from devtools.scripted_mongodb.command import Command
 from devtools.scripted_mongodb.connections import ServerConnection
-from devtools.scripted_mongodb.wire import Request, encode_request
+from devtools.scripted_mongodb.wire import Document, Request, encode_reply, encode_request, parse_reply
 
+_CLOSING_TIMEOUT_S = 60.0
 _MAX_REMEMBERED = 10_000
+_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+_OF_THE_SERVER = frozenset({"admin", "config", "local"})
 
 
 class Data:
     """One history of the data.
 
     The server behind has retryable writes of its own, but takes a repetition for another write when its `maxTimeMS` is
-    another, as drivers with a deadline send it. So numbers stop here.
+    another, as drivers with a deadline send it; and what was rolled back must be done again. So numbers stop here.
+
+    Attributes:
+        prefix: what its databases' names begin with in the server; nothing for the live data.
+        numbered: the retryable writes that it has had, by session and number, and what came of each.
     """
 
-    def __init__(self) -> None:
-        self._numbered: OrderedDict[tuple[Binary, int], asyncio.Task[bytes | None]] = OrderedDict()
+    def __init__(self, prefix: str = "") -> None:
+        self.prefix = prefix
+        self.numbered: OrderedDict[tuple[Binary, int], asyncio.Task[bytes | None]] = OrderedDict()
+
+    def remember_as(self, other: "Data") -> None:
+        """Have had the same numbered writes as another history."""
+        ended = {key: each for key, each in other.numbered.items() if each.done() and not each.exception()}
+        self.numbered = OrderedDict(ended)
 
     async def ask(self, command: Command, request: Request, server: ServerConnection) -> bytes | None:
         """Have the server do it and return its reply, as the first time if it is a repeated write.
-
-        What has begun ends, also when nobody waits for it any more.
 
         Raises:
             HangUpError: the server is away.
         """
         if not command.is_numbered:
-            return await _to_the_end(server.ask(request.message, wants_reply=request.wants_reply))
+            return await self._do(command, request, server)
         key = command.document["lsid"]["id"], command.document["txnNumber"]
-        known = self._numbered.get(key)
-        if known is None or (known.done() and (known.cancelled() or known.exception())):
+        known = self.numbered.get(key)
+        if known is None or (known.done() and known.exception()):
+            known = self.numbered[key] = asyncio.create_task(self._do(command, request, server))
+            while len(self.numbered) > _MAX_REMEMBERED:
+                self.numbered.popitem(last=False)
+        return await known
+
+    async def _do(self, command: Command, request: Request, server: ServerConnection) -> bytes | None:
+        message = request.message
+        if self.prefix or command.is_numbered:
             plain = {name: value for name, value in command.document.items() if name != "txnNumber"}
-            message = encode_request(request.number, plain)
-            known = self._numbered[key] = asyncio.create_task(server.ask(message, wants_reply=True))
-            while len(self._numbered) > _MAX_REMEMBERED:
-                self._numbered.popitem(last=False)
-        return await asyncio.shield(known)
+            message = encode_request(request.number, plain | {"$db": self.prefix + command.database})
+        reply = await server.ask(message, wants_reply=request.wants_reply)
+        if reply is None or not self.prefix:
+            return reply
+        said = parse_reply(reply)
+        if "ns" in said.get("cursor", {}):
+            said["cursor"]["ns"] = said["cursor"]["ns"].removeprefix(self.prefix)
+        return encode_reply(request, said)
 
 
-async def _to_the_end(asking: Awaitable[bytes | None]) -> bytes | None:
-    return await asyncio.shield(asyncio.ensure_future(asking))
+class Snapshots:
+    """Copies of the data as it was, in the server itself. Nobody else may use the server while one is made.
+
+    Args:
+        server: host and port.
+    """
+
+    def __init__(self, server: tuple[str, int]) -> None:
+        self._client: AsyncMongoClient[Document] = AsyncMongoClient(*server, directConnection=True)
+        self._made = 0
+        self._free: list[Data] = []
+        self._databases: set[str] = set()
+
+    def note(self, database: str) -> None:
+        """Copy a database from now on."""
+        if database not in _OF_THE_SERVER:
+            self._databases.add(database)
+
+    async def take(self, data: Data) -> Data:
+        """Return a copy."""
+        if self._free:
+            snapshot = self._free.pop()  # most of it is there already
+        else:
+            self._made += 1
+            snapshot = Data(f"snapshot-{self._made}-")
+        await self.copy(data, snapshot)
+        return snapshot
+
+    def release(self, data: Data) -> None:
+        """Let a copy become another one; of the live data nothing happens."""
+        if data.prefix and data not in self._free:
+            self._free.append(data)
+
+    async def copy(self, source: Data, target: Data) -> None:
+        """Make the target what the source is, by changing what differs."""
+        for name in self._databases:
+            await _copy_database(self._client[source.prefix + name], self._client[target.prefix + name])
+        target.remember_as(source)
+
+    async def close(self) -> None:
+        """Drop all copies, if the server is there."""
+        with suppress(PyMongoError), pymongo.timeout(_CLOSING_TIMEOUT_S):
+            for number in range(1, self._made + 1):
+                for name in self._databases:
+                    await self._client.drop_database(f"snapshot-{number}-{name}")
+        await self._client.close()
+
+
+async def _copy_database(source: AsyncDatabase[Document], target: AsyncDatabase[Document]) -> None:
+    names, there = set(await source.list_collection_names()), set(await target.list_collection_names())
+    for name in there - names:
+        await target.drop_collection(name)
+    for name in names - there:
+        await target.create_collection(name)
+    for name in names:
+        await _copy_indexes(source, target, name)
+        old, new = await _documents(target, name), await _documents(source, name)
+        wrong = [key for key, document in old.items() if document != new.get(key)]
+        right = [document for key, document in new.items() if document != old.get(key)]
+        if wrong:
+            await target[name].delete_many({"_id": {"$in": wrong}})
+        if right:
+            await target.get_collection(name, _RAW).insert_many(right)
+
+
+async def _copy_indexes(source: AsyncDatabase[Document], target: AsyncDatabase[Document], name: str) -> None:
+    old, new = await _indexes(target, name), await _indexes(source, name)
+    for each in old.keys() - new.keys():
+        await target[name].drop_index(each)
+    missing = [
+        IndexModel(list(index["key"].items()), name=each, unique=index.get("unique", False))
+        for each, index in new.items()
+        if each not in old
+    ]
+    if missing:
+        await target[name].create_indexes(missing)
+
+
+async def _indexes(database: AsyncDatabase[Document], name: str) -> dict[str, Any]:
+    """Return the indexes by name, but not those by which documents expire: only a primary deletes those."""
+    indexes = await (await database[name].list_indexes()).to_list()
+    return {each["name"]: each for each in indexes if each["name"] != "_id_" and "expireAfterSeconds" not in each}
+
+
+async def _documents(database: AsyncDatabase[Document], name: str) -> dict[Any, Any]:
+    found = await database.get_collection(name, _RAW).find().to_list()
+    return {document["_id"]: document for document in found}

@@ -4,16 +4,19 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
-from devtools.ports import free_port
+from bson import ObjectId
+
 from devtools.scripted_mongodb.command import Command
 from devtools.scripted_mongodb.connections import HOST, HangUpError, Listener, ServerConnection
-from devtools.scripted_mongodb.data import Data
+from devtools.scripted_mongodb.data import Data, Snapshots
 from devtools.scripted_mongodb.errors import STATE_CHANGES, add_write_concern_error, failed, write_failed
 from devtools.scripted_mongodb.failures import Failure, Failures
 from devtools.scripted_mongodb.hello import Topology, hello, topology_version
-from devtools.scripted_mongodb.replica_set import Member, ReplicaSet, Term
+from devtools.scripted_mongodb.replica_set import Member, OpTime, ReplicaSet, Term
+from devtools.scripted_mongodb.waiting import Gate
 from devtools.scripted_mongodb.wire import Document, Request, encode_reply, parse_reply, set_request
 
 _LOG_LENGTH = 200_000
@@ -22,6 +25,14 @@ _NO_PRIMARY_FOUND = 133
 _NOT_PRIMARY_NO_SECONDARY_OK, _NOT_PRIMARY_OR_SECONDARY = 13435, 13436
 # What servers that are in no set do not say.
 _OF_SETS = ("$clusterTime", "operationTime")
+
+
+@dataclass(frozen=True)
+class _Write:
+    """A write that took effect: in which term, and its place in the order of all."""
+
+    term: Term
+    time: OpTime
 
 
 class Deployment:
@@ -39,15 +50,19 @@ class Deployment:
         self, server: tuple[str, int], topology: Topology, *, sites: int, has_arbiter: bool, streams: bool
     ) -> None:
         self.topology = topology
-        self.set = ReplicaSet(topology.members, has_arbiter=has_arbiter)
+        self._live = Data()
+        self._snapshots = Snapshots(server)
+        self._gate = Gate()
+        self._cursors: dict[int, Data] = {}
+        """Where the cursors are that were opened on a snapshot."""
+        self.set = ReplicaSet(topology.members, self._live, has_arbiter=has_arbiter)
         self.failures = Failures()
         self.log: deque[Command] = deque(maxlen=_LOG_LENGTH)
         self.hides_majority = False
         self.hello_fields: Document = {}
-        self._data = Data()
         self._streams = streams
         self.listeners = [
-            [Listener(free_port(), server, partial(self._answer, member, site)) for member in self.set.members]
+            [Listener(server, partial(self._answer, member, site)) for member in self.set.members]
             for site in range(sites)
         ]
         self._later: set[asyncio.Task[None]] = set()
@@ -55,6 +70,10 @@ class Deployment:
     def addresses(self, site: int) -> list[str]:
         """Return the members' addresses as seen from a site."""
         return [f"{HOST}:{listener.port}" for listener in self.listeners[site]]
+
+    def own_failures(self) -> list[BaseException]:
+        """Return what went wrong in here, not by any script."""
+        return [each for listeners in self.listeners for listener in listeners for each in listener.failures]
 
     async def open(self) -> None:
         """Accept connections."""
@@ -69,34 +88,82 @@ class Deployment:
         for listeners in self.listeners:
             for listener in listeners:
                 await listener.close()
+        await self._snapshots.close()
 
-    async def step_down(self, successor: int, after_s: float, code: int) -> None:
+    async def step_down(self, successor: int, after_s: float, code: int, reads_from: Data | None) -> None:
         """Let the primary step down, and another member be elected after so many seconds."""
         assert self.set.primary is not None, "there is no primary to step down"
-        self.set.step_down(self.set.primary, code)
-        await self.elect(successor, after_s)
+        async with self._gate.alone():
+            self.set.step_down(self.set.primary, code)
+        await self.elect(successor, after_s, reads_from)
 
     async def kill(self, number: int) -> None:
         """End a member's process."""
-        member = self.set.members[number]
         for listeners in self.listeners:
             await listeners[number].close()
-        if member.is_primary:
-            self.set.step_down(member)
+        await self.inform(number)
 
     async def revive(self, number: int) -> None:
         """Start a member's process again, as a secondary."""
-        fresh = Member(number, is_arbiter=self.set.members[number].is_arbiter)
-        self.set.members[number].process_id = fresh.process_id
+        self.set.members[number].process_id = ObjectId()
         for listeners in self.listeners:
             await listeners[number].open()
 
-    async def elect(self, successor: int, after_s: float = 0.0) -> None:
+    async def inform(self, number: int) -> None:
+        """Let a member that believes to be primary step down."""
+        member = self.set.members[number]
+        if member.term is not None:
+            async with self._gate.alone():
+                former = member.term
+                self.set.step_down(member)
+                if former is not self.set.term:
+                    self._snapshots.release(former.data)
+                    self._snapshots.release(former.committed_data)
+
+    async def elect(self, successor: int, after_s: float = 0.0, reads_from: Data | None = None) -> None:
         """Make a member primary, at once or after so many seconds."""
-        if not after_s:
-            self.set.elect(self.set.members[successor])
+        if after_s:
+            self._do_later(after_s, partial(self.elect, successor, reads_from=reads_from))
             return
-        self._do_later(after_s, partial(self.elect, successor))
+        async with self._gate.alone():
+            former = self.set.term
+            committed = former.committed_data
+            if self.set.primary is not None:
+                # It goes on with copies, as it does not know that it was replaced.
+                former.data = await self._snapshots.take(self._live)
+                if committed is self._live:
+                    former.committed_data = await self._snapshots.take(self._live)
+                former.is_copied = False
+            if committed is not self._live:
+                await self._snapshots.copy(committed, self._live)  # what a majority does not have is rolled back
+                if self.set.primary is None:
+                    self._snapshots.release(committed)
+            self.set.elect(self.set.members[successor], self._live, reads_from or self._live)
+
+    async def remember(self) -> Data:
+        """Return a snapshot of what a majority has."""
+        async with self._gate.alone():
+            return await self._snapshots.take(self.set.term.committed_data)
+
+    async def lose_majority(self, for_s: float | None) -> None:
+        """Let no secondary copy the primary's writes, for so many seconds or until `regain_majority`."""
+        async with self._gate.alone():
+            term = self.set.term
+            if term.committed_data is term.data:
+                term.committed_data = await self._snapshots.take(term.data)
+            term.is_copied = False
+            term.note()  # a primary makes a note every few seconds, so it is ahead without any other write
+        if for_s is not None:
+            self._do_later(for_s, partial(self.regain_majority, term))
+
+    async def regain_majority(self, term: Term | None = None) -> None:
+        """Let the secondaries copy all that the primary has written."""
+        term = term or self.set.term
+        async with self._gate.alone():
+            if term is self.set.term:  # nobody copies a primary that was replaced
+                self._snapshots.release(term.committed_data)
+                term.is_copied = True
+                term.commit()
 
     def _do_later(self, seconds: float, what: Callable[[], Awaitable[None]]) -> None:
         async def waiting() -> None:
@@ -107,18 +174,6 @@ class Deployment:
         self._later.add(task)
         task.add_done_callback(self._later.discard)
 
-    async def lose_majority(self, for_s: float | None) -> None:
-        """Let no secondary copy the primary's writes, for so many seconds or until `regain_majority`."""
-        term = self.set.term
-        term.is_copied = False
-        term.write()  # a primary makes a note every few seconds, so it is ahead without any other write
-        if for_s is not None:
-            self._do_later(for_s, partial(self.regain_majority, term))
-
-    async def regain_majority(self, term: Term | None = None) -> None:
-        """Let the secondaries copy all that the primary has written."""
-        (term or self.set.term).copy()
-
     async def _answer(self, member: Member, site: int, request: Request, server: ServerConnection) -> bytes | None:
         command = Command(request.command, member.number, site, time.monotonic())
         self.log.append(command)
@@ -127,7 +182,7 @@ class Deployment:
             await asyncio.sleep(failure.delay_s)
             if failure.closes == "before":
                 raise HangUpError
-        refusal = _scripted_refusal(failure, command) or self._refusal(member, command)
+        refusal = _scripted_refusal(failure, command)
         if refusal is not None:
             reply: Document | bytes | None = refusal
         elif command.is_hello:
@@ -177,36 +232,70 @@ class Deployment:
             return failed(command, _ILLEGAL_OPERATION, message)
         if command.is_numbered and self.topology is Topology.DOCUMENTDB:
             return failed(command, _RETRYABLE_WRITES_NOT_SUPPORTED, "Retryable writes are not supported")
-        if not command.is_write and (not command.is_read or command.name == "getMore"):
-            return None
+        code = self._role_forbids(member, command) if command.is_write or command.is_read else None
+        return None if code is None else failed(command, code)
+
+    def _role_forbids(self, member: Member, command: Command) -> int | None:
         if not self.topology.is_set:
-            return failed(command, _NO_PRIMARY_FOUND) if self.set.primary is None else None
+            return _NO_PRIMARY_FOUND if self.set.primary is None else None
         if member.is_arbiter:
-            return failed(command, _NOT_PRIMARY_OR_SECONDARY)
+            return _NOT_PRIMARY_OR_SECONDARY
         if member.is_primary or (command.is_read and command.allows_secondary):
             return None
-        return failed(command, member.refuses_with if command.is_write else _NOT_PRIMARY_NO_SECONDARY_OK)
+        return member.refuses_with if command.is_write else _NOT_PRIMARY_NO_SECONDARY_OK
 
     async def _forward(
         self, member: Member, command: Command, request: Request, server: ServerConnection
     ) -> Document | bytes | None:
         """Have the server do it, and wait for the majority that the command asks for."""
-        term = member.term if self.topology.is_set else self.set.term
-        message = await self._data.ask(command, request, server)
-        if message is None:
-            return None
-        # To a repetition it answers as to the first.
-        reply = set_request(message, request.number)
-        error = None
-        if command.is_write and term is not None:
-            written = term.write()
-            if command.waits_for_majority:
-                error = await term.majority(written, command.limit())
-        if error is not None:
-            return add_write_concern_error(parse_reply(reply), command, error)
+        executing = asyncio.create_task(self._execute(member, command, request, server))
+        executing.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody may be there to hear it
+        # What has begun ends, also when the client has gone.
+        reply, write = await asyncio.shield(executing)
+        if not isinstance(reply, bytes):
+            return reply
+        if write is not None and command.waits_for_majority:
+            error = await write.term.majority(write.time, command.limit())
+            if error is not None:
+                return add_write_concern_error(parse_reply(reply), command, error)
         if self.topology in {Topology.STANDALONE, Topology.DOCUMENTDB_GATEWAY}:
             return {name: value for name, value in parse_reply(reply).items() if name not in _OF_SETS}
         return reply
+
+    async def _execute(
+        self, member: Member, command: Command, request: Request, server: ServerConnection
+    ) -> tuple[Document | bytes | None, "_Write | None"]:
+        """Have the server do it with the data that the member has; return its reply, and what was written."""
+        async with self._gate.shared():
+            if (refusal := self._refusal(member, command)) is not None:
+                return refusal, None
+            self._snapshots.note(command.database)
+            term = (member.term if self.topology.is_set else None) or self.set.term
+            data = self._data_for(command, term)
+            reply = await data.ask(command, request, server)
+            if reply is None:
+                return None, None
+            if data is not self._live:
+                self._note_cursor(reply, data)
+            reply = set_request(reply, request.number)  # to a repetition it is the same as to the first
+            if not command.is_write:
+                return reply, None
+            committed = term.committed_data
+            write = _Write(term, term.write())
+            if term.committed_data is not committed:
+                self._snapshots.release(committed)
+            return reply, write
+
+    def _data_for(self, command: Command, term: Term) -> Data:
+        if command.name == "getMore":
+            return self._cursors.get(command.document["getMore"], self._live)
+        if command.name == "killCursors":
+            return self._cursors.get(command.document["cursors"][0], self._live)
+        return term.committed_data if command.reads_majority else term.data
+
+    def _note_cursor(self, reply: bytes, data: Data) -> None:
+        if cursor := parse_reply(reply).get("cursor", {}).get("id"):
+            self._cursors[cursor] = data
 
 
 def _scripted_refusal(failure: Failure | None, command: Command) -> Document | None:

@@ -1,6 +1,6 @@
 """Commands that fail as a test wants them to, as the server's own fail point `failCommand` does."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -68,8 +68,7 @@ class Failures:
 
     def take(self, command: Command) -> Failure | None:
         """Return what happens to a command, and count it; None for nothing."""
-        applies: Callable[[Failure], bool] = lambda failure: failure.applies_to(command)
-        failure = next(filter(applies, self._failures), None)
+        failure = next((each for each in self._failures if each.applies_to(command)), None)
         if failure is not None:
             failure.hits += 1
             failure.count = None if failure.count is None else failure.count - 1

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from bson import ObjectId
 
 from devtools.scripted_mongodb.command import Limit
+from devtools.scripted_mongodb.data import Data
+from devtools.scripted_mongodb.waiting import Changes
 
 MAX_TIME_MS_EXPIRED = 50
 WRITE_CONCERN_TIMEOUT = 64
@@ -45,27 +47,35 @@ class Term:
     Attributes:
         number: rises with every election.
         progress: what this primary has written and knows to be with a majority.
+        data: what it reads and writes.
+        committed_data: what it reads of what a majority has.
         is_copied: whether secondaries copy what it writes.
     """
 
-    def __init__(self, number: int, progress: Progress) -> None:
+    def __init__(self, number: int, progress: Progress, data: Data, committed_data: Data) -> None:
         self.number = number
         self.progress = progress
+        self.data = data
+        self.committed_data = committed_data
         self.is_copied = True
         self._is_over = False
         self._changes = Changes()
 
     def write(self) -> OpTime:
-        """Note a write; return its time."""
-        self.progress.written = self.progress.written.next(self.number)
+        """Note a write, which a majority has at once while it is copied; return its time."""
+        self.note()
         if self.is_copied:
-            self.progress.committed = self.progress.written
+            self.commit()
         return self.progress.written
 
-    def copy(self) -> None:
-        """Let secondaries copy what it writes, and what it has written."""
-        self.is_copied = True
+    def note(self) -> None:
+        """Note a write that a majority does not have."""
+        self.progress.written = self.progress.written.next(self.number)
+
+    def commit(self) -> None:
+        """Let a majority have all that was written."""
         self.progress.committed = self.progress.written
+        self.committed_data = self.data
         self._changes.tell()
 
     def end(self) -> None:
@@ -119,12 +129,12 @@ class ReplicaSet:
         changes: told of it.
     """
 
-    def __init__(self, members: int, *, has_arbiter: bool = False) -> None:
+    def __init__(self, members: int, data: Data, *, has_arbiter: bool = False) -> None:
         self.members = [Member(number, is_arbiter=has_arbiter and number == members - 1) for number in range(members)]
         self.version = 1
         self.changes = Changes()
         first = OpTime(1, int(time.time()), 1)
-        self._latest = Term(1, Progress(first, first))
+        self._latest = Term(1, Progress(first, first), data, data)
         self.members[0].term = self._latest
 
     @property
@@ -152,32 +162,20 @@ class ReplicaSet:
             term.end()
         self.announce()
 
-    def elect(self, member: Member) -> Term:
-        """Make a member the primary of a new term; whoever was primary before does not learn of it."""
+    def elect(self, member: Member, data: Data, committed_data: Data) -> None:
+        """Make a member the primary of a new term; whoever was primary before does not learn of it.
+
+        A new primary begins with a note. A majority has it at once, unless what a majority is said to have is older.
+        """
         committed = self._latest.progress.committed
-        self._latest = Term(self._latest.number + 1, Progress(committed, committed))
-        self._latest.write()  # a new primary begins with a note
+        self._latest = Term(self._latest.number + 1, Progress(committed, committed), data, committed_data)
+        self._latest.note()
+        if committed_data is data:
+            self._latest.commit()
         member.term = self._latest
         self.announce()
-        return self._latest
 
     def announce(self) -> None:
         """Let drivers that wait for news of the topology know that there are some."""
         self.version += 1
         self.changes.tell()
-
-
-class Changes:
-    """Something to wait for again and again."""
-
-    def __init__(self) -> None:
-        self._event = asyncio.Event()
-
-    def tell(self) -> None:
-        """Wake everybody who waits."""
-        event, self._event = self._event, asyncio.Event()
-        event.set()
-
-    async def wait(self) -> None:
-        """Wait for the next time."""
-        await self._event.wait()

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self, TypeVar
 from pymongo.uri_parser import parse_uri
 
 from devtools.scripted_mongodb.command import Command
+from devtools.scripted_mongodb.data import Data
 from devtools.scripted_mongodb.deployment import Deployment, named
 from devtools.scripted_mongodb.failures import Failure
 from devtools.scripted_mongodb.hello import SET_NAME, Topology
@@ -40,27 +41,37 @@ class ScriptedMongoDB:
         streams: bool = True,
     ) -> None:
         host, port = parse_uri(server)["nodelist"][0]
-        self._deployment = Deployment(
-            (host, port), topology, sites=sites, has_arbiter=has_arbiter, streams=streams
-        )
+        self._deployment = Deployment((host, port), topology, sites=sites, has_arbiter=has_arbiter, streams=streams)
         self._topology = topology
+        self._remembered: list[Data] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="scripted MongoDB")
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        self._run(self._deployment.open())
+        self.open()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Accept connections."""
+        self._thread.start()
+        self._run(self._deployment.open())
+
+    def close(self) -> None:
+        """End all connections, and drop what was remembered.
+
+        Raises:
+            AssertionError: something went wrong in here.
+        """
         self._run(self._deployment.close())
+        self._run(_cancel_all())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-        for listeners in self._deployment.listeners:
-            for listener in listeners:
-                for failure in listener.failures:
-                    raise AssertionError("the scripted MongoDB failed by itself") from failure
+        for failure in self._deployment.own_failures():
+            raise AssertionError("the scripted MongoDB failed by itself") from failure
 
     def uri(self, database: str = "", *, site: int = 0, options: str = "") -> str:
         """Return the connection string of the deployment, as seen from a site; `options` as in `a=b&c=d`."""
@@ -79,8 +90,7 @@ class ScriptedMongoDB:
     # What came.
 
     def commands(self, *names: str) -> list[Command]:
-        """Return the commands of these names that came since `forget_commands`, the oldest first; all but `hello` for
-        no name."""
+        """Return the commands of these names that came since `forget_commands`; all but `hello` for no name."""
         return self._do(lambda: named(self._deployment.log, names))
 
     def count(self, *names: str) -> int:
@@ -161,8 +171,8 @@ class ScriptedMongoDB:
     def lose_majority(self, for_s: float | None = None) -> None:
         """Let no secondary copy the primary's writes, for so many seconds or until `regain_majority`.
 
-        Writes take effect on the primary. Those that ask for a majority are not acknowledged before it is back; at
-        their `wtimeout` or `maxTimeMS` the reply has a `writeConcernError`.
+        Writes take effect on the primary, and majority reads do not see them. Those that ask for a majority are not
+        acknowledged before it is back; at their `wtimeout` or `maxTimeMS` the reply has a `writeConcernError`.
         """
         self._run(self._deployment.lose_majority(for_s))
 
@@ -177,16 +187,47 @@ class ScriptedMongoDB:
         member = self._do(lambda: self._deployment.set.primary)
         return None if member is None else member.number
 
-    def step_down(self, successor: int, *, after_s: float = 0.0, code: int = NOT_WRITABLE_PRIMARY) -> None:
-        """Let the primary step down as planned, and another member be elected after so many seconds.
+    def step_down(
+        self, successor: int, *, after_s: float = 0.0, code: int = NOT_WRITABLE_PRIMARY, reads_from: int | None = None
+    ) -> None:
+        """Let the primary step down, and another member be elected after so many seconds.
 
-        Connections stay. The former primary refuses writes with `code`, also 11602 or 189 on real ones.
+        Connections stay. The former primary refuses writes with `code`, also 11602 or 189 on real ones. What a majority
+        does not have by the election is rolled back.
+
+        Args:
+            successor: who is elected.
+            after_s: after so many seconds.
+            code: of the refusals.
+            reads_from: see `elect`.
         """
-        self._run(self._deployment.step_down(successor, after_s, code))
+        self._run(self._deployment.step_down(successor, after_s, code, self._snapshot(reads_from)))
 
-    def elect(self, successor: int, *, after_s: float = 0.0) -> None:
-        """Make a member primary, at once or after so many seconds, when there is none."""
-        self._run(self._deployment.elect(successor, after_s))
+    def elect(self, successor: int, *, after_s: float = 0.0, reads_from: int | None = None) -> None:
+        """Make a member primary. What a majority does not have is rolled back.
+
+        A primary that is alive does not learn of it until `inform`. It goes on with a copy of its data: to it and its
+        clients all seems well, but no majority has what it writes from now on.
+
+        Args:
+            successor: who is elected.
+            after_s: after so many seconds, in which there is no primary, or the former one goes on.
+            reads_from: what `remember` returned. The new primary's majority reads are as old as that until its first
+                write, or until `regain_majority`; and that long it says that a majority has nothing of its term.
+        """
+        self._run(self._deployment.elect(successor, after_s, self._snapshot(reads_from)))
+
+    def inform(self, member: int) -> None:
+        """Let a member learn that it was replaced: it steps down, and its writes since then are gone."""
+        self._run(self._deployment.inform(member))
+
+    def remember(self) -> int:
+        """Remember what a majority has now; return a number for one `reads_from`."""
+        self._remembered.append(self._run(self._deployment.remember()))
+        return len(self._remembered) - 1
+
+    def _snapshot(self, number: int | None) -> Data | None:
+        return None if number is None else self._remembered[number]
 
     # What processes and the network do.
 
@@ -224,3 +265,12 @@ class ScriptedMongoDB:
             return what()
 
         return self._run(doing())
+
+
+async def _cancel_all() -> None:
+    """End what waits for a server that does not answer."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    if others:
+        await asyncio.wait(others)

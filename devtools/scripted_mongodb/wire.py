@@ -21,9 +21,7 @@ _OP_REPLY, _OP_QUERY, _OP_MSG = 1, 2004, 2013
 _CHECKSUM_PRESENT, _MORE_TO_COME = 1, 2
 _BODY, _DOCUMENT_SEQUENCE = 0, 1
 # Values that Python cannot hold come back as they went in.
-_OPTIONS: CodecOptions[Document] = CodecOptions(
-    document_class=dict, datetime_conversion=DatetimeConversion.DATETIME_MS
-)
+_OPTIONS: CodecOptions[Document] = CodecOptions(document_class=dict, datetime_conversion=DatetimeConversion.DATETIME_MS)
 
 
 class ProtocolError(Exception):

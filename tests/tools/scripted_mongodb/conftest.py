@@ -1,5 +1,7 @@
 """Deployments in front of the MongoDB of the run, and the driver that the service uses."""
 
+import gc
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -12,6 +14,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import PyMongoError
 
 from devtools.scripted_mongodb import ScriptedMongoDB
+from devtools.waiting import eventually
 
 Collection = AsyncCollection[dict[str, Any]]
 Deploy = Callable[..., ScriptedMongoDB]
@@ -26,6 +29,16 @@ def code_of(error: PyMongoError) -> int | None:
     details = getattr(error, "details", None) or {}
     code: int | None = getattr(error, "code", None) or details.get("code")
     return code
+
+
+async def until_primary(collection: Collection, address: str) -> None:
+    """Wait until the driver has this member for the primary."""
+
+    async def is_primary() -> bool:
+        host, port = await collection.database.client.primary or ("", 0)
+        return f"{host}:{port}" == address
+
+    await eventually(is_primary, within=PATIENCE_S)
 
 
 @pytest.fixture
@@ -57,6 +70,8 @@ async def connect() -> AsyncIterator[Connect]:
     for client in clients:
         with pymongo.timeout(1):  # it would look for a primary to tell that its sessions end
             await client.close()
+    with warnings.catch_warnings(action="ignore"):
+        gc.collect()  # it leaves sockets behind whose connection was under way
 
 
 @pytest.fixture

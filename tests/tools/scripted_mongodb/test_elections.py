@@ -13,17 +13,7 @@ from pymongo.errors import (
 
 from devtools.scripted_mongodb import ScriptedMongoDB
 from devtools.waiting import eventually
-from tests.tools.scripted_mongodb.conftest import PATIENCE_S, Collection, Connect, Deploy, code_of
-
-
-async def until_primary(collection: Collection, address: str) -> None:
-    """Wait until the driver has this member for the primary."""
-
-    async def is_primary() -> bool:
-        host, port = await collection.database.client.primary or ("", 0)
-        return f"{host}:{port}" == address
-
-    await eventually(is_primary, within=PATIENCE_S)
+from tests.tools.scripted_mongodb.conftest import PATIENCE_S, Collection, Connect, Deploy, code_of, until_primary
 
 
 class TestStepDown:

@@ -1,0 +1,5 @@
+"""See `process`."""
+
+from devtools.scripted_mongodb.process import main
+
+main()
