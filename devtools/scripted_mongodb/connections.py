@@ -75,6 +75,7 @@ class Listener:
         self._answer = answer
         self._listening: asyncio.Server | None = None
         self._clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._silenced_by: set[str] = set()
         self._passes = asyncio.Event()
         self._passes.set()
         self.failures: list[BaseException] = []
@@ -103,13 +104,16 @@ class Listener:
         if clients:
             await asyncio.wait(clients)
 
-    def silence(self) -> None:
-        """Keep connections open, and take and give nothing."""
+    def silence(self, reason: str) -> None:
+        """Keep connections open, and take and give nothing, until `resume` is called for every reason given."""
+        self._silenced_by.add(reason)
         self._passes.clear()
 
-    def resume(self) -> None:
-        """Take and give everything again, what came meanwhile included."""
-        self._passes.set()
+    def resume(self, reason: str) -> None:
+        """Take and give everything again, what came meanwhile included, if there is no other reason."""
+        self._silenced_by.discard(reason)
+        if not self._silenced_by:
+            self._passes.set()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client = asyncio.create_task(self._serve(reader, writer))

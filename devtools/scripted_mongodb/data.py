@@ -78,10 +78,12 @@ class Snapshots:
 
     Args:
         server: host and port.
+        keeps: whether they stay at the end.
     """
 
-    def __init__(self, server: tuple[str, int]) -> None:
+    def __init__(self, server: tuple[str, int], *, keeps: bool) -> None:
         self._client: AsyncMongoClient[Document] = AsyncMongoClient(*server, directConnection=True)
+        self._keeps = keeps
         self._made = 0
         self._free: list[Data] = []
         self._databases: set[str] = set()
@@ -113,11 +115,12 @@ class Snapshots:
         target.remember_as(source)
 
     async def close(self) -> None:
-        """Drop all copies, if the server is there."""
-        with suppress(PyMongoError), pymongo.timeout(_CLOSING_TIMEOUT_S):
-            for number in range(1, self._made + 1):
-                for name in self._databases:
-                    await self._client.drop_database(f"snapshot-{number}-{name}")
+        """Drop all copies, if the server is there and they are not to be kept."""
+        if not self._keeps:
+            with suppress(PyMongoError), pymongo.timeout(_CLOSING_TIMEOUT_S):
+                for number in range(1, self._made + 1):
+                    for name in self._databases:
+                        await self._client.drop_database(f"snapshot-{number}-{name}")
         await self._client.close()
 
 

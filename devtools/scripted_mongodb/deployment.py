@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter, deque
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,6 +11,7 @@ from bson import ObjectId
 from devtools.scripted_mongodb.command import Command
 from devtools.scripted_mongodb.connections import HOST, HangUpError, Listener, ServerConnection
 from devtools.scripted_mongodb.data import Data, Snapshots
+from devtools.scripted_mongodb.elections import Elections
 from devtools.scripted_mongodb.errors import STATE_CHANGES, add_write_concern_error, failed, write_failed
 from devtools.scripted_mongodb.failures import Failure, Failures
 from devtools.scripted_mongodb.hello import Topology, hello, topology_version
@@ -19,7 +19,7 @@ from devtools.scripted_mongodb.replica_set import Member, OpTime, ReplicaSet, Te
 from devtools.scripted_mongodb.waiting import Gate
 from devtools.scripted_mongodb.wire import Document, Request, encode_reply, parse_reply, set_request
 
-_LOG_LENGTH = 200_000
+_LOG_LENGTH = 20_000
 _ILLEGAL_OPERATION, _RETRYABLE_WRITES_NOT_SUPPORTED = 20, 301
 _NO_PRIMARY_FOUND = 133
 _NOT_PRIMARY_NO_SECONDARY_OK, _NOT_PRIMARY_OR_SECONDARY = 13435, 13436
@@ -39,33 +39,42 @@ class Deployment:
     """The members, their listeners, and what is scripted; it belongs to one event loop.
 
     Attributes:
-        set: who is primary, and what a majority has.
+        elections: who is primary, and what a majority has.
         failures: what happens to commands.
-        log: the commands that came, the oldest first.
+        log: the last commands that came, the oldest first.
+        counts: how many commands came, by name.
         hides_majority: whether members say nothing of a majority.
         hello_fields: what replies to `hello` say otherwise; None for a field that they lack.
     """
 
-    def __init__(
-        self, server: tuple[str, int], topology: Topology, *, sites: int, has_arbiter: bool, streams: bool
+    def __init__(  # noqa: PLR0913 - named at the one call
+        self,
+        server: tuple[str, int],
+        topology: Topology,
+        *,
+        sites: int,
+        has_arbiter: bool,
+        streams: bool,
+        keeps_snapshots: bool,
     ) -> None:
         self.topology = topology
         self._live = Data()
-        self._snapshots = Snapshots(server)
+        self._snapshots = Snapshots(server, keeps=keeps_snapshots)
         self._gate = Gate()
+        self._set = ReplicaSet(topology.members, self._live, has_arbiter=has_arbiter)
+        self.elections = Elections(self._set, self._live, self._snapshots, self._gate)
         self._cursors: dict[int, Data] = {}
         """Where the cursors are that were opened on a snapshot."""
-        self.set = ReplicaSet(topology.members, self._live, has_arbiter=has_arbiter)
         self.failures = Failures()
         self.log: deque[Command] = deque(maxlen=_LOG_LENGTH)
+        self.counts: Counter[str] = Counter()
         self.hides_majority = False
         self.hello_fields: Document = {}
         self._streams = streams
         self.listeners = [
-            [Listener(server, partial(self._answer, member, site)) for member in self.set.members]
+            [Listener(server, partial(self._answer, member, site)) for member in self._set.members]
             for site in range(sites)
         ]
-        self._later: set[asyncio.Task[None]] = set()
 
     def addresses(self, site: int) -> list[str]:
         """Return the members' addresses as seen from a site."""
@@ -83,100 +92,29 @@ class Deployment:
 
     async def close(self) -> None:
         """End all connections."""
-        for task in self._later:
-            task.cancel()
+        self.elections.cancel()
         for listeners in self.listeners:
             for listener in listeners:
                 await listener.close()
         await self._snapshots.close()
 
-    async def step_down(self, successor: int, after_s: float, code: int, reads_from: Data | None) -> None:
-        """Let the primary step down, and another member be elected after so many seconds."""
-        assert self.set.primary is not None, "there is no primary to step down"
-        async with self._gate.alone():
-            self.set.step_down(self.set.primary, code)
-        await self.elect(successor, after_s, reads_from)
-
     async def kill(self, number: int) -> None:
         """End a member's process."""
         for listeners in self.listeners:
             await listeners[number].close()
-        await self.inform(number)
+        await self.elections.inform(number)
 
     async def revive(self, number: int) -> None:
         """Start a member's process again, as a secondary."""
-        self.set.members[number].process_id = ObjectId()
+        self._set.members[number].process_id = ObjectId()
         for listeners in self.listeners:
+            listeners[number].resume("frozen")
             await listeners[number].open()
-
-    async def inform(self, number: int) -> None:
-        """Let a member that believes to be primary step down."""
-        member = self.set.members[number]
-        if member.term is not None:
-            async with self._gate.alone():
-                former = member.term
-                self.set.step_down(member)
-                if former is not self.set.term:
-                    self._snapshots.release(former.data)
-                    self._snapshots.release(former.committed_data)
-
-    async def elect(self, successor: int, after_s: float = 0.0, reads_from: Data | None = None) -> None:
-        """Make a member primary, at once or after so many seconds."""
-        if after_s:
-            self._do_later(after_s, partial(self.elect, successor, reads_from=reads_from))
-            return
-        async with self._gate.alone():
-            former = self.set.term
-            committed = former.committed_data
-            if self.set.primary is not None:
-                # It goes on with copies, as it does not know that it was replaced.
-                former.data = await self._snapshots.take(self._live)
-                if committed is self._live:
-                    former.committed_data = await self._snapshots.take(self._live)
-                former.is_copied = False
-            if committed is not self._live:
-                await self._snapshots.copy(committed, self._live)  # what a majority does not have is rolled back
-                if self.set.primary is None:
-                    self._snapshots.release(committed)
-            self.set.elect(self.set.members[successor], self._live, reads_from or self._live)
-
-    async def remember(self) -> Data:
-        """Return a snapshot of what a majority has."""
-        async with self._gate.alone():
-            return await self._snapshots.take(self.set.term.committed_data)
-
-    async def lose_majority(self, for_s: float | None) -> None:
-        """Let no secondary copy the primary's writes, for so many seconds or until `regain_majority`."""
-        async with self._gate.alone():
-            term = self.set.term
-            if term.committed_data is term.data:
-                term.committed_data = await self._snapshots.take(term.data)
-            term.is_copied = False
-            term.note()  # a primary makes a note every few seconds, so it is ahead without any other write
-        if for_s is not None:
-            self._do_later(for_s, partial(self.regain_majority, term))
-
-    async def regain_majority(self, term: Term | None = None) -> None:
-        """Let the secondaries copy all that the primary has written."""
-        term = term or self.set.term
-        async with self._gate.alone():
-            if term is self.set.term:  # nobody copies a primary that was replaced
-                self._snapshots.release(term.committed_data)
-                term.is_copied = True
-                term.commit()
-
-    def _do_later(self, seconds: float, what: Callable[[], Awaitable[None]]) -> None:
-        async def waiting() -> None:
-            await asyncio.sleep(seconds)
-            await what()
-
-        task = asyncio.create_task(waiting())
-        self._later.add(task)
-        task.add_done_callback(self._later.discard)
 
     async def _answer(self, member: Member, site: int, request: Request, server: ServerConnection) -> bytes | None:
         command = Command(request.command, member.number, site, time.monotonic())
         self.log.append(command)
+        self.counts[command.name] += 1
         failure = self.failures.take(command)
         if failure is not None:
             await asyncio.sleep(failure.delay_s)
@@ -203,7 +141,7 @@ class Deployment:
         """Return a reply that tells a driver whether its error is news of the topology."""
         codes = {reply.get("code"), reply.get("writeConcernError", {}).get("code")}
         if self._streams and codes & STATE_CHANGES:
-            return reply | {"topologyVersion": topology_version(self.set, member)}
+            return reply | {"topologyVersion": topology_version(self._set, member)}
         return reply
 
     async def _hello(self, member: Member, site: int, command: Command) -> Document:
@@ -211,13 +149,13 @@ class Deployment:
         if known is not None:
             try:
                 async with asyncio.timeout(command.document.get("maxAwaitTimeMS", 0) / 1000):
-                    while known == topology_version(self.set, member):
-                        await self.set.changes.wait()
+                    while known == topology_version(self._set, member):
+                        await self._set.changes.wait()
             except TimeoutError:
                 pass
         said = hello(
             self.topology,
-            self.set,
+            self._set,
             member,
             self.addresses(site),
             with_majority=not self.hides_majority,
@@ -237,7 +175,7 @@ class Deployment:
 
     def _role_forbids(self, member: Member, command: Command) -> int | None:
         if not self.topology.is_set:
-            return _NO_PRIMARY_FOUND if self.set.primary is None else None
+            return _NO_PRIMARY_FOUND if self._set.primary is None else None
         if member.is_arbiter:
             return _NOT_PRIMARY_OR_SECONDARY
         if member.is_primary or (command.is_read and command.allows_secondary):
@@ -270,7 +208,7 @@ class Deployment:
             if (refusal := self._refusal(member, command)) is not None:
                 return refusal, None
             self._snapshots.note(command.database)
-            term = (member.term if self.topology.is_set else None) or self.set.term
+            term = (member.term if self.topology.is_set else None) or self._set.term
             data = self._data_for(command, term)
             reply = await data.ask(command, request, server)
             if reply is None:
@@ -304,8 +242,3 @@ def _scripted_refusal(failure: Failure | None, command: Command) -> Document | N
     if failure is not None and failure.write_error is not None:
         return write_failed(command, failure.write_error, failure.message)
     return None
-
-
-def named(commands: Sequence[Command], names: Sequence[str]) -> list[Command]:
-    """Return the commands of these names; all but `hello` for no name."""
-    return [each for each in commands if (each.name in names if names else not each.is_hello)]

@@ -3,13 +3,14 @@
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, Literal, Self, TypeVar
 
 from pymongo.uri_parser import parse_uri
 
-from devtools.scripted_mongodb.command import Command
+from devtools.scripted_mongodb.command import HELLOS, Command
 from devtools.scripted_mongodb.data import Data
-from devtools.scripted_mongodb.deployment import Deployment, named
+from devtools.scripted_mongodb.deployment import Deployment
 from devtools.scripted_mongodb.failures import Failure
 from devtools.scripted_mongodb.hello import SET_NAME, Topology
 from devtools.scripted_mongodb.replica_set import NOT_WRITABLE_PRIMARY
@@ -29,9 +30,11 @@ class ScriptedMongoDB:
         sites: how many.
         has_arbiter: whether the last member of the replica set is one.
         streams: whether members tell drivers of a change at once; else drivers ask every ten seconds and after errors.
+        keeps_snapshots: whether copies of the data stay in the server at the end. SecantusDB drops some hundred
+            documents a second, which is a waste of time for a server that is thrown away.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a deployment is
         self,
         server: str,
         topology: Topology = Topology.REPLICA_SET,
@@ -39,9 +42,17 @@ class ScriptedMongoDB:
         sites: int = 1,
         has_arbiter: bool = False,
         streams: bool = True,
+        keeps_snapshots: bool = False,
     ) -> None:
         host, port = parse_uri(server)["nodelist"][0]
-        self._deployment = Deployment((host, port), topology, sites=sites, has_arbiter=has_arbiter, streams=streams)
+        self._deployment = Deployment(
+            (host, port),
+            topology,
+            sites=sites,
+            has_arbiter=has_arbiter,
+            streams=streams,
+            keeps_snapshots=keeps_snapshots,
+        )
         self._topology = topology
         self._remembered: list[Data] = []
         self._loop = asyncio.new_event_loop()
@@ -90,16 +101,19 @@ class ScriptedMongoDB:
     # What came.
 
     def commands(self, *names: str) -> list[Command]:
-        """Return the commands of these names that came since `forget_commands`; all but `hello` for no name."""
-        return self._do(lambda: named(self._deployment.log, names))
+        """Return the last commands of these names, of 20,000 in all, the oldest first; all but `hello` for no name."""
+        log = self._do(lambda: list(self._deployment.log))
+        return [command for command in log if _is_among(command.name, names)]
 
     def count(self, *names: str) -> int:
         """Return how many commands of these names came; of all but `hello` for no name."""
-        return len(self.commands(*names))
+        counts = self._do(lambda: dict(self._deployment.counts))
+        return sum(count for name, count in counts.items() if _is_among(name, names))
 
     def forget_commands(self) -> None:
-        """Begin to count anew."""
+        """Begin to count anew, with none in `commands`."""
         self._do(self._deployment.log.clear)
+        self._do(self._deployment.counts.clear)
 
     # What fails.
 
@@ -174,18 +188,17 @@ class ScriptedMongoDB:
         Writes take effect on the primary, and majority reads do not see them. Those that ask for a majority are not
         acknowledged before it is back; at their `wtimeout` or `maxTimeMS` the reply has a `writeConcernError`.
         """
-        self._run(self._deployment.lose_majority(for_s))
+        self._run(self._deployment.elections.lose_majority(for_s))
 
     def regain_majority(self) -> None:
         """Let the secondaries copy all that the primary has written."""
-        self._run(self._deployment.regain_majority())
+        self._run(self._deployment.elections.regain_majority())
 
     # Who is primary.
 
     def primary(self) -> int | None:
         """Return the primary of the latest term; None while there is none."""
-        member = self._do(lambda: self._deployment.set.primary)
-        return None if member is None else member.number
+        return self._do(lambda: self._deployment.elections.primary)
 
     def step_down(
         self, successor: int, *, after_s: float = 0.0, code: int = NOT_WRITABLE_PRIMARY, reads_from: int | None = None
@@ -201,7 +214,7 @@ class ScriptedMongoDB:
             code: of the refusals.
             reads_from: see `elect`.
         """
-        self._run(self._deployment.step_down(successor, after_s, code, self._snapshot(reads_from)))
+        self._run(self._deployment.elections.step_down(successor, after_s, code, self._snapshot(reads_from)))
 
     def elect(self, successor: int, *, after_s: float = 0.0, reads_from: int | None = None) -> None:
         """Make a member primary. What a majority does not have is rolled back.
@@ -215,15 +228,15 @@ class ScriptedMongoDB:
             reads_from: what `remember` returned. The new primary's majority reads are as old as that until its first
                 write, or until `regain_majority`; and that long it says that a majority has nothing of its term.
         """
-        self._run(self._deployment.elect(successor, after_s, self._snapshot(reads_from)))
+        self._run(self._deployment.elections.elect(successor, after_s, self._snapshot(reads_from)))
 
     def inform(self, member: int) -> None:
         """Let a member learn that it was replaced: it steps down, and its writes since then are gone."""
-        self._run(self._deployment.inform(member))
+        self._run(self._deployment.elections.inform(member))
 
     def remember(self) -> int:
         """Remember what a majority has now; return a number for one `reads_from`."""
-        self._remembered.append(self._run(self._deployment.remember()))
+        self._remembered.append(self._run(self._deployment.elections.remember()))
         return len(self._remembered) - 1
 
     def _snapshot(self, number: int | None) -> Data | None:
@@ -242,20 +255,20 @@ class ScriptedMongoDB:
     def freeze(self, member: int) -> None:
         """Suspend a member: connections stay open, and nothing is answered."""
         for listeners in self._deployment.listeners:
-            self._do(listeners[member].silence)
+            self._do(partial(listeners[member].silence, "frozen"))
 
     def thaw(self, member: int) -> None:
         """Resume a frozen member, which goes on where it was."""
         for listeners in self._deployment.listeners:
-            self._do(listeners[member].resume)
+            self._do(partial(listeners[member].resume, "frozen"))
 
     def cut(self, member: int, *, site: int) -> None:
         """Let a site's packets to and from a member be lost; connections stay open."""
-        self._do(self._deployment.listeners[site][member].silence)
+        self._do(partial(self._deployment.listeners[site][member].silence, "cut"))
 
     def heal(self, member: int, *, site: int) -> None:
         """Let that site reach the member again."""
-        self._do(self._deployment.listeners[site][member].resume)
+        self._do(partial(self._deployment.listeners[site][member].resume, "cut"))
 
     def _run(self, what: Coroutine[Any, Any, _T]) -> _T:
         return asyncio.run_coroutine_threadsafe(what, self._loop).result()
@@ -274,3 +287,7 @@ async def _cancel_all() -> None:
         task.cancel()
     if others:
         await asyncio.wait(others)
+
+
+def _is_among(name: str, names: Sequence[str]) -> bool:
+    return name in names if names else name not in HELLOS

@@ -153,3 +153,27 @@ class TestFreezeAndCut:
         assert failed.value.timeout
         mongodb.heal(0, site=1)
         await far.insert_one({"_id": 5})
+
+    async def test_whoever_is_cut_off_does_not_reach_a_thawed_member(
+        self, mongodb: ScriptedMongoDB, connect: Connect
+    ) -> None:
+        collection = connect(mongodb.member_uri(0))
+        await collection.insert_one({"_id": 1})
+        mongodb.freeze(0)
+        mongodb.cut(0, site=0)
+        mongodb.thaw(0)
+        reading = asyncio.create_task(collection.find_one())
+        await asyncio.sleep(0.3)
+        assert not reading.done()
+        mongodb.heal(0, site=0)
+        assert await reading == {"_id": 1}
+
+    async def test_a_frozen_member_can_be_killed_and_is_alive_afterwards(
+        self, mongodb: ScriptedMongoDB, connect: Connect
+    ) -> None:
+        collection = connect(mongodb.member_uri(0))
+        await collection.insert_one({"_id": 1})
+        mongodb.freeze(0)
+        mongodb.kill(0)
+        mongodb.revive(0)
+        assert await collection.find_one() == {"_id": 1}

@@ -9,6 +9,8 @@ from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
     DuplicateKeyError,
+    NotPrimaryError,
+    OperationFailure,
     PyMongoError,
     WriteConcernError,
     WTimeoutError,
@@ -70,6 +72,19 @@ async def test_a_numbered_write_is_labelled_as_a_server_does(
         await collection.insert_one({})
     assert refused.value.has_error_label("RetryableWriteError") is labelled
     assert mongodb.count("insert") == (2 if labelled else 1)
+
+
+@pytest.mark.parametrize(("code", "tells"), [(91, True), (189, True), (10107, True), (11602, True), (112, False)])
+async def test_an_error_that_is_no_news_of_the_topology_says_so(
+    mongodb: ScriptedMongoDB, collection: Collection, code: int, tells: bool
+) -> None:
+    known = (await collection.database.command("hello"))["topologyVersion"]
+    mongodb.fail_command("insert", code=code)
+    with pytest.raises((OperationFailure, NotPrimaryError)) as refused:
+        await collection.insert_one({})
+    details = getattr(refused.value, "details", None)
+    assert isinstance(details, dict)
+    assert details.get("topologyVersion") == (known if tells else None)
 
 
 async def test_labels_can_be_otherwise(mongodb: ScriptedMongoDB, collection: Collection) -> None:

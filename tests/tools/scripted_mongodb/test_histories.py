@@ -1,10 +1,11 @@
 """What is read while members do not hold the same: a majority that lags, two primaries, stale reads, rollbacks."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from bson import ObjectId
-from pymongo import UpdateOne, WriteConcern
+from pymongo import AsyncMongoClient, UpdateOne, WriteConcern
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 
@@ -101,6 +102,17 @@ class TestLag:
         assert "a_1" in await collection.index_information()
         await collection.insert_one({"_id": 3})
         assert await ids(collection) == [1, 2, 3]
+
+    async def test_a_lag_that_ends_after_its_primary_brings_nothing_back(
+        self, mongodb: ScriptedMongoDB, collection: Collection
+    ) -> None:
+        await collection.insert_one({"_id": 1})
+        mongodb.lose_majority()
+        await locally(collection).insert_one({"_id": 2})
+        mongodb.kill(0)
+        mongodb.regain_majority()
+        mongodb.elect(1)
+        assert await ids(collection) == [1]
 
     async def test_a_write_that_was_rolled_back_is_done_again_when_it_is_repeated(
         self, mongodb: ScriptedMongoDB, collection: Collection
@@ -231,6 +243,19 @@ class TestTwoPrimaries:
         mongodb.inform(0)
         assert await ids(alone) == [1, 2]
 
+    async def test_the_former_one_can_be_elected_again(
+        self, mongodb: ScriptedMongoDB, near: Collection, far: Collection
+    ) -> None:
+        await self.part(mongodb, near, far)
+        adding = asyncio.create_task(far.insert_one({"_id": 3}))
+        await until_waiting(mongodb, far, "insert", 3)
+        mongodb.elect(0)
+        with pytest.raises(PyMongoError) as failed:
+            await adding
+        assert code_of(failed.value) == 11602
+        await until_primary(near, mongodb.addresses()[0])
+        assert (await ids(near), await ids(far)) == ([1, 2], [1, 2])
+
 
 class TestStaleReadsAfterAnElection:
     async def test_until_the_first_write_of_the_term(self, mongodb: ScriptedMongoDB, collection: Collection) -> None:
@@ -256,3 +281,18 @@ class TestStaleReadsAfterAnElection:
         assert await ids(collection) == []
         mongodb.regain_majority()
         assert await ids(collection) == [1]
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+async def test_copies_are_dropped_at_the_end_unless_they_are_to_be_kept(
+    mongodb_server: str, connect: Connect, keeps: bool
+) -> None:
+    with ScriptedMongoDB(mongodb_server, keeps_snapshots=keeps) as mongodb:
+        collection = connect(mongodb.uri())
+        await collection.insert_one({"_id": 1})
+        mongodb.lose_majority()
+        assert await ids(collection) == [1]
+
+    async with AsyncMongoClient[dict[str, Any]](mongodb_server) as client:
+        assert (f"snapshot-1-{collection.database.name}" in await client.list_database_names()) is keeps
+        await client.drop_database(f"snapshot-1-{collection.database.name}")

@@ -1,5 +1,6 @@
 """The driver takes each deployment for what it plays."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -80,6 +81,29 @@ class TestReplicaSet:
 
         assert hello["localTime"] == 1
         assert "lastWrite" not in hello
+
+    async def test_hello_waits_for_news_if_it_is_asked_to(
+        self, mongodb: ScriptedMongoDB, collection: Collection
+    ) -> None:
+        known = (await collection.database.command("hello"))["topologyVersion"]
+        question = {"hello": 1, "topologyVersion": known, "maxAwaitTimeMS": 30_000}
+        asking = asyncio.create_task(collection.database.command(question))
+
+        async def was_asked() -> bool:
+            return any(each.document.get("maxAwaitTimeMS") == 30_000 for each in mongodb.commands("hello"))
+
+        await eventually(was_asked, within=PATIENCE_S)
+        await collection.insert_one({})
+        assert not asking.done()
+        mongodb.step_down(1)
+        news = await asking
+        assert not news["isWritablePrimary"]
+        assert news["topologyVersion"]["counter"] > known["counter"]
+
+    async def test_hello_says_the_same_when_there_is_no_news(self, collection: Collection) -> None:
+        known = (await collection.database.command("hello"))["topologyVersion"]
+        question = {"hello": 1, "topologyVersion": known, "maxAwaitTimeMS": 50}
+        assert (await collection.database.command(question))["topologyVersion"] == known
 
     async def test_a_secondary_reads_and_does_not_write(self, mongodb: ScriptedMongoDB, connect: Connect) -> None:
         primary, secondary = (connect(mongodb.member_uri(member)) for member in (0, 1))
