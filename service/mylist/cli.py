@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from mylist import __version__
@@ -86,6 +87,16 @@ def _parser() -> _Parser:
     seed.add_argument("--titles", type=int, metavar="N", help=f"how many titles (default {_DEFAULT_TITLES})")
     seed.add_argument("--items", type=int, metavar="N", help=f"how many items each list (default {_DEFAULT_ITEMS})")
     seed.add_argument("--reset", action="store_true", help="make the sample what it was at first, removed items too")
+
+    adopt = add("adopt", "take over the lists of the original service, and those of a former version of this one")
+    adopt.epilog = (
+        "It may be broken off at any time and run again, and a run that has nothing to do changes nothing. "
+        "docs/coming-from-express.md has every step, and the way back."
+    )
+    adopt.set_defaults(command=_adopt)
+    adopt.add_argument("--dry-run", action="store_true", help="count what would be done, and change nothing")
+    adopt.add_argument("--back", action="store_true", help="carry back to the original service what changed here")
+    adopt.add_argument("--report", type=Path, metavar="FILE", help="write the documents that are no items to this file")
     client_parser.define(add, _ask)
     return parser
 
@@ -117,7 +128,7 @@ def _dev(_: argparse.Namespace) -> None:
 
 def _seed(arguments: argparse.Namespace) -> None:
     from mylist.seeding import sample, synthetic  # noqa: PLC0415 - see the module's docstring
-    from mylist.seeding.open_database import DatabaseError, open_database  # noqa: PLC0415
+    from mylist.seeding.open_database import DatabaseError, open_database_to_seed  # noqa: PLC0415
     from mylist.seeding.synthetic_data import InvalidSyntheticDataError, SyntheticData  # noqa: PLC0415
 
     data = None
@@ -136,7 +147,7 @@ def _seed(arguments: argparse.Namespace) -> None:
     settings = Settings.from_environment()
 
     async def seed() -> sample.Seeded:
-        async with open_database(settings) as database:
+        async with open_database_to_seed(settings) as database:
             if data:
                 return await synthetic.seed(database, data)
             return await (sample.reset if arguments.reset else sample.seed)(database, settings)
@@ -162,6 +173,25 @@ def _told(done: "Seeded", settings: Settings, *, reset: bool) -> str:
     if done.stale_lists:
         told += f"\nRedis did not answer: lists may be shown as they were for up to {settings.cache_ttl} s (CACHE_TTL)."
     return told
+
+
+def _adopt(arguments: argparse.Namespace) -> None:
+    from mylist.adoption import adopt  # noqa: PLC0415 - see the module's docstring
+    from mylist.seeding.open_database import DatabaseError, open_database  # noqa: PLC0415
+
+    settings = Settings.from_environment()
+    back, dry, report = arguments.back, arguments.dry_run, arguments.report
+
+    async def run() -> adopt.Adoption:
+        async with open_database(settings) as database:
+            return await adopt.adopt(database, settings, back=back, dry=dry, report=report)
+
+    logging.getLogger("mylist").addHandler(logging.NullHandler())  # the errors are printed below
+    try:
+        done = asyncio.run(run())
+    except (DatabaseError, adopt.NothingToCarryError, adopt.ReportError) as error:
+        raise _CommandError(str(error)) from error
+    _say(adopt.told(done, settings, back=back, dry=dry, report=report))
 
 
 def _indexes(_: argparse.Namespace) -> None:

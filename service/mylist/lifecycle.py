@@ -18,6 +18,7 @@ from typing import Any
 from mylist.app import App, snapshot
 from mylist.domain.errors import DatabaseUnavailableError
 from mylist.http.services import Services
+from mylist.mongodb.adoption_state import NotAdoptedError, require_adopted
 from mylist.mongodb.database import MongoRefusedError, address
 from mylist.mongodb.indexes import IndexState, create_indexes
 from mylist.telemetry import logging_config, metrics, tracing
@@ -133,11 +134,16 @@ class Lifecycle:
         while True:
             if database.available:
                 try:
+                    if not state.has_indexes:
+                        await require_adopted(database.handle, address(self._services.settings))
                     state.indexes = await create_indexes(database.handle)
                     if not state.has_indexes:
                         await database.try_write()
                 except DatabaseUnavailableError:
                     pass  # it is tried again, as all that may heal
+                except NotAdoptedError as error:
+                    self._fail(str(error))
+                    return
                 except MongoRefusedError as error:
                     if not state.has_indexes:
                         self._fail_for_mongodb(error)

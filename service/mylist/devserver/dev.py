@@ -20,7 +20,7 @@ from mylist.config.settings import Settings, explain
 from mylist.devserver.embedded_servers import MongoServer, StartAbandonedError, ValkeyServer, running
 from mylist.mongodb.database import DEFAULT_DATABASE
 from mylist.seeding import sample
-from mylist.seeding.open_database import open_database
+from mylist.seeding.open_database import open_database_to_seed
 
 _DATA_FOLDER = Path(".data")
 _EMBEDDED_MONGODB_TIMEOUT_S = 5.0
@@ -103,7 +103,7 @@ def _serve(settings: Settings, signals: _StopSignals, announcement: str) -> None
 
 
 async def _seed(settings: Settings) -> None:
-    async with open_database(settings) as database:
+    async with open_database_to_seed(settings) as database:
         await sample.seed(database, settings)
 
 

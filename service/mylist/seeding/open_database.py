@@ -8,6 +8,7 @@ from pymongo.errors import ConnectionFailure, OperationFailure
 
 from mylist.config.settings import Settings
 from mylist.domain.errors import DatabaseUnavailableError, UnavailableError
+from mylist.mongodb.adoption_state import NotAdoptedError, require_adopted
 from mylist.mongodb.database import (
     DRIVER_ERRORS,
     Document,
@@ -40,6 +41,8 @@ async def open_database(settings: Settings) -> AsyncIterator[AsyncDatabase[Docum
         async with connection as client:
             await client.admin.command("ping")
             yield database_of(client)
+    except NotAdoptedError as error:
+        raise DatabaseError(str(error)) from error
     except MongoRefusedError as error:
         raise DatabaseError(f"MongoDB at {address} refuses: {error}") from error
     except (ConnectionFailure, DatabaseUnavailableError) as error:
@@ -52,3 +55,15 @@ async def open_database(settings: Settings) -> AsyncIterator[AsyncDatabase[Docum
         raise DatabaseError(f"MongoDB at {address} refuses: {refusal(error)}") from error
     except DRIVER_ERRORS as error:
         raise DatabaseError(f"MongoDB at {address} fails: {reason(error)}") from error
+
+
+@asynccontextmanager
+async def open_database_to_seed(settings: Settings) -> AsyncIterator[AsyncDatabase[Document]]:
+    """Open the database as `open_database` does, unless the lists of the original service wait there to be taken over.
+
+    Raises:
+        DatabaseError: as `open_database`; or the lists have to be taken over first.
+    """
+    async with open_database(settings) as database:
+        await require_adopted(database, address_of(settings))
+        yield database

@@ -1,0 +1,277 @@
+"""Carries what changed in one collection of lists over to the other: the original service's and this one's.
+
+`mylist_adopted` has one document for each item that was carried, by the `_id` that both collections have it under. It
+tells what changed since on which side: an item without such a document is new where it is, and such a document
+without the item says that it was removed there. So a run may be broken off and run again, and both services may go on
+writing: what one side removed does not come back from the other.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import pymongo
+from pymongo import ReplaceOne, UpdateOne
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import BulkWriteError
+
+from mylist.adoption.change_stamps import change_id, stamp
+from mylist.adoption.counts import Counts, LeftOut
+from mylist.adoption.fenced_writes import FencedWrites
+from mylist.adoption.stored_items import (
+    STEP_TIMEOUT_S,
+    Key,
+    StoredItem,
+    batches,
+    is_tombstone,
+    lists_of,
+    read_item,
+    read_key,
+)
+from mylist.mongodb.collections import ADOPTED, CHANGES, LISTS, ORIGINAL_LISTS
+from mylist.mongodb.database import DUPLICATE_KEY, Document
+
+_MAX_TRIES = 5
+"""How often a list is looked at again because its user changes it at the same time."""
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What is to be done for some lists.
+
+    Attributes:
+        inserted: items to copy.
+        redated: the `_id` of an item of the target, and the date that it gets.
+        carried: documents of `mylist_adopted` to write.
+        told: items that devices must be told of.
+    """
+
+    inserted: list[StoredItem] = field(default_factory=list)
+    redated: list[tuple[StoredItem, datetime]] = field(default_factory=list)
+    carried: list[Document] = field(default_factory=list)
+    told: list[StoredItem] = field(default_factory=list)
+
+
+class Carrying:
+    """One run in one direction.
+
+    Args:
+        database: the database of both services.
+        writes: surrounds the changes.
+        counts: counts what it does.
+        advance: called with how many documents of the source have been seen to.
+        back: from this service to the original one; else the other way.
+        tells_devices: whether devices may hold sync tokens of the lists that it changes.
+        dry: whether it counts only.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is named at the one call
+        self,
+        database: AsyncDatabase[Document],
+        writes: FencedWrites,
+        counts: Counts,
+        advance: Callable[[int], object],
+        *,
+        back: bool,
+        tells_devices: bool,
+        dry: bool,
+    ) -> None:
+        self._source = database[LISTS if back else ORIGINAL_LISTS]
+        self._target = database[ORIGINAL_LISTS if back else LISTS]
+        self._adopted = database[ADOPTED]
+        self._changes = database[CHANGES]
+        self._writes = writes
+        self._counts = counts
+        self._advance = advance
+        self._back = back
+        self._tells_devices = tells_devices and not back
+        self._dry = dry
+
+    async def run(self) -> None:
+        """Carry removals, then items."""
+        async for carried in batches(self._adopted.find({"addedAt": {"$type": "date"}})):
+            await self._carry_removals(carried)
+        async for documents in lists_of(self._source):
+            self._counts.read += len(documents)
+            await self._carry_items(documents)
+            self._advance(len(documents))
+
+    async def _carry_removals(self, carried: Sequence[Document]) -> None:
+        # This service has a duplicate of the original's under the `_id` of the item that it was merged into.
+        ids = {each["_id"]: each.get("into", each["_id"]) if self._back else each["_id"] for each in carried}
+        with pymongo.timeout(STEP_TIMEOUT_S):
+            found = self._source.find({"_id": {"$in": list(ids.values())}}, {"_id": 1})
+            present = {document["_id"] async for document in found}
+            gone = [own for own, looked_for in ids.items() if looked_for not in present]
+            if not gone:
+                return
+            documents = await self._target.find({"_id": {"$in": gone}}).to_list()
+        items = [item for item in map(read_item, documents) if isinstance(item, StoredItem)]
+        self._counts.removed += len(items)
+        if self._dry:
+            return
+        async with self._writes.of(() if self._back else (item.user_id for item in items)):
+            if self._tells_devices:
+                await stamp(self._changes, items, "removed")
+            await self._target.delete_many({"_id": {"$in": [item.document_id for item in items]}})
+        with pymongo.timeout(STEP_TIMEOUT_S):
+            if not self._back:  # what was merged into it is an item of its own now
+                await self._adopted.delete_many({"into": {"$in": gone}})
+            await self._adopted.delete_many({"_id": {"$in": gone}})
+
+    async def _carry_items(self, documents: Sequence[Document]) -> None:
+        items = []
+        for document in documents:
+            item = read_item(document)
+            if isinstance(item, StoredItem):
+                items.append(item)
+            elif not is_tombstone(document):
+                self._leave_out(document["_id"], item)
+        for _ in range(_MAX_TRIES):
+            if not items:
+                return
+            items = await self._carry_some(items)
+        self._counts.changed_meanwhile += len(items)
+
+    async def _carry_some(self, items: Sequence[StoredItem]) -> list[StoredItem]:
+        """Carry items; return those that somebody added to the target at the same time."""
+        ids, users = [item.document_id for item in items], list({item.user_id for item in items})
+        with pymongo.timeout(STEP_TIMEOUT_S):
+            adopted, there, removals = await asyncio.gather(
+                self._adopted.find({"_id": {"$in": ids}}).to_list(),
+                self._target.find({"$or": [{"userId": {"$in": users}}, {"_id": {"$in": ids}}]}).to_list(),
+                self._removals(items),
+            )
+        plan = self._plan(items, {each["_id"]: each for each in adopted}, there, removals)
+        self._counts.adopted += len(plan.inserted)
+        self._counts.lowered += sum(item.written_id != item.content_id for item in plan.inserted)
+        if self._dry:
+            return []
+        lost: list[StoredItem] = []
+        if plan.inserted or plan.redated:
+            changed = (*plan.inserted, *(item for item, _ in plan.redated))
+            async with self._writes.of(() if self._back else (item.user_id for item in changed)):
+                if self._tells_devices:
+                    await stamp(self._changes, plan.told, "dated")
+                lost = await self._insert(plan.inserted)
+                await self._redate(plan.redated)
+        self._counts.adopted -= len(lost)
+        self._counts.lowered -= sum(item.written_id != item.content_id for item in lost)
+        again = {item.document_id for item in lost}
+        again |= {each["_id"] for each in plan.carried if each.get("into") in again}
+        # Last: until then the next run sees to the item once more.
+        marks = [
+            ReplaceOne({"_id": each["_id"]}, each, upsert=True) for each in plan.carried if each["_id"] not in again
+        ]
+        if marks:
+            with pymongo.timeout(STEP_TIMEOUT_S):
+                await self._adopted.bulk_write(marks, ordered=False)
+        return [item for item in items if item.document_id in again]
+
+    async def _removals(self, items: Iterable[StoredItem]) -> dict[str, datetime]:
+        """Return when this service last removed items, by the `_id` of the change."""
+        if self._back:
+            return {}
+        ids = [change_id(item.key) for item in items]
+        found = self._changes.find({"_id": {"$in": ids}, "change": "removed"}, {"changedAt": 1})
+        return {each["_id"]: each["changedAt"] async for each in found}
+
+    def _plan(
+        self,
+        items: Sequence[StoredItem],
+        adopted: Mapping[Any, Document],
+        there: Sequence[Document],
+        removals: dict[str, datetime],
+    ) -> _Plan:
+        plan = _Plan()
+        by_id: dict[Any, StoredItem] = {}
+        by_key: dict[Key, StoredItem] = {}
+        taken: set[Any] = set()
+        for document in there:
+            item = read_item(document)
+            if isinstance(item, StoredItem):
+                by_id[item.document_id] = by_key[item.key] = item
+            elif is_tombstone(document) and not isinstance(key := read_key(document), str):
+                removals[change_id(key)] = document["removedAt"]
+            else:
+                taken |= {document["_id"], (document.get("userId"), str(document.get("contentId")).lower())}
+        for item in sorted(items, key=lambda each: (each.added_at, str(each.document_id))):
+            mark = adopted.get(item.document_id)
+            if mark is not None:
+                self._counts.already_there += 1
+                self._plan_date(plan, item, mark, by_id.get(item.document_id))
+            elif item.document_id in taken or item.key in taken:
+                self._leave_out(
+                    item.document_id, f"a document of `{self._target.name}` that is no item is in its place"
+                )
+            elif twin := by_key.get(item.key):
+                self._plan_merge(plan, item, twin)
+            elif (removed_at := removals.get(change_id(item.key))) and removed_at >= item.added_at:
+                self._counts.stay_removed += 1
+                plan.carried.append(_mark(item))
+            else:
+                by_key[item.key] = item
+                plan.inserted.append(item)
+                plan.told.append(item)
+                plan.carried.append(_mark(item))
+        return plan
+
+    def _plan_date(self, plan: _Plan, item: StoredItem, mark: Document, twin: StoredItem | None) -> None:
+        if item.added_at == mark["addedAt"]:
+            return
+        if twin is not None and twin.added_at != item.added_at:
+            plan.redated.append((twin, item.added_at))
+            plan.told.append(twin)
+        plan.carried.append({**mark, "addedAt": item.added_at})
+
+    def _plan_merge(self, plan: _Plan, item: StoredItem, twin: StoredItem) -> None:
+        if twin.document_id == item.document_id:
+            self._counts.already_there += 1
+            plan.carried.append(_mark(item))
+            return
+        self._counts.merged += 1
+        if not self._back:  # of what this service has, the original has an item of its own: nothing was carried
+            plan.carried.append({**_mark(item), "into": twin.document_id})
+        if item.added_at < twin.added_at:
+            plan.redated.append((twin, item.added_at))
+            plan.told.append(twin)
+
+    async def _insert(self, items: Sequence[StoredItem]) -> list[StoredItem]:
+        """Insert items; return those that violate a unique index, as somebody added the same one meanwhile."""
+        if not items:
+            return []
+        try:
+            await self._target.insert_many(list(map(self._document, items)), ordered=False)
+        except BulkWriteError as error:
+            failures = error.details["writeErrors"]
+            if error.details.get("writeConcernErrors") or any(each["code"] != DUPLICATE_KEY for each in failures):
+                raise
+            return [items[each["index"]] for each in failures]
+        return []
+
+    async def _redate(self, redated: Iterable[tuple[StoredItem, datetime]]) -> None:
+        updates = [
+            UpdateOne({"_id": item.document_id, "addedAt": item.added_at}, {"$set": {"addedAt": added_at}})
+            for item, added_at in redated
+        ]
+        if updates:
+            await self._target.bulk_write(updates)
+
+    def _document(self, item: StoredItem) -> Document:
+        document = {
+            "_id": item.document_id,
+            "userId": item.user_id,
+            "contentId": item.content_id,
+            "contentType": item.content_type,
+            "addedAt": item.added_at,
+        }
+        return {**document, "__v": 0} if self._back else document  # as Mongoose writes it
+
+    def _leave_out(self, document_id: object, reason: str) -> None:
+        self._counts.leave_out(LeftOut(self._source.name, document_id, reason))
+
+
+def _mark(item: StoredItem) -> Document:
+    return {"_id": item.document_id, "addedAt": item.added_at}

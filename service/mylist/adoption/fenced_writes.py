@@ -1,0 +1,47 @@
+"""Changes many users' lists as the running service changes one: no list that is cached outlives the change."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pymongo
+
+from mylist.adoption.stored_items import STEP_TIMEOUT_S
+from mylist.cache.health import RedisState
+from mylist.domain.errors import OutcomeUnknownError
+from mylist.http.services import Services
+from mylist.mongodb.database import DRIVER_ERRORS
+
+
+class FencedWrites:
+    """Surrounds changes in MongoDB with the fences of the users whose lists they change.
+
+    Without Redis at the start of a run there are no fences: lists may be shown as they were until they expire.
+
+    Attributes:
+        unfenced: whether a list was changed without a fence.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._cache = services.cache
+        self._has_redis = services.health.state is not RedisState.DOWN
+        self.unfenced = False
+
+    @asynccontextmanager
+    async def of(self, user_ids: Iterable[str]) -> AsyncIterator[None]:
+        """Surround a change of these users' lists, which must end within `STEP_TIMEOUT_S`.
+
+        Raises:
+            OutcomeUnknownError: the change failed; its fences stand until they expire.
+            CacheUnavailableError: Redis went away during the run.
+        """
+        async with AsyncExitStack() as fences:
+            for user_id in sorted(set(user_ids)):
+                if self._has_redis:
+                    await fences.enter_async_context(self._cache.writing(user_id))
+                else:
+                    self.unfenced = True
+            try:
+                with pymongo.timeout(STEP_TIMEOUT_S):
+                    yield
+            except DRIVER_ERRORS as error:
+                raise OutcomeUnknownError from error
