@@ -17,7 +17,7 @@ from pymongo import ReplaceOne, UpdateOne
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError
 
-from mylist.adoption.change_stamps import change_id, stamp
+from mylist.adoption.change_stamps import removals, stamp
 from mylist.adoption.counts import Counts, LeftOut
 from mylist.adoption.fenced_writes import FencedWrites
 from mylist.adoption.stored_items import (
@@ -139,12 +139,12 @@ class Carrying:
         """Carry items; return those that somebody added to the target at the same time."""
         ids, users = [item.document_id for item in items], list({item.user_id for item in items})
         with pymongo.timeout(STEP_TIMEOUT_S):
-            adopted, there, removals = await asyncio.gather(
+            adopted, there, removed = await asyncio.gather(
                 self._adopted.find({"_id": {"$in": ids}}).to_list(),
                 self._target.find({"$or": [{"userId": {"$in": users}}, {"_id": {"$in": ids}}]}).to_list(),
                 self._removals(items),
             )
-        plan = self._plan(items, {each["_id"]: each for each in adopted}, there, removals)
+        plan = self._plan(items, {each["_id"]: each for each in adopted}, there, removed)
         self._counts.adopted += len(plan.inserted)
         self._counts.lowered += sum(item.written_id != item.content_id for item in plan.inserted)
         if self._dry:
@@ -170,20 +170,16 @@ class Carrying:
                 await self._adopted.bulk_write(marks, ordered=False)
         return [item for item in items if item.document_id in again]
 
-    async def _removals(self, items: Iterable[StoredItem]) -> dict[str, datetime]:
-        """Return when this service last removed items, by the `_id` of the change."""
-        if self._back:
-            return {}
-        ids = [change_id(item.key) for item in items]
-        found = self._changes.find({"_id": {"$in": ids}, "change": "removed"}, {"changedAt": 1})
-        return {each["_id"]: each["changedAt"] async for each in found}
+    async def _removals(self, items: Iterable[StoredItem]) -> dict[Key, datetime]:
+        """Return when clients of this service removed items of the original."""
+        return {} if self._back else await removals(self._changes, {item.key for item in items})
 
     def _plan(
         self,
         items: Sequence[StoredItem],
         adopted: Mapping[Any, Document],
         there: Sequence[Document],
-        removals: dict[str, datetime],
+        removed: dict[Key, datetime],
     ) -> _Plan:
         plan = _Plan()
         by_id: dict[Any, StoredItem] = {}
@@ -194,7 +190,7 @@ class Carrying:
             if isinstance(item, StoredItem):
                 by_id[item.document_id] = by_key[item.key] = item
             elif is_tombstone(document) and not isinstance(key := read_key(document), str):
-                removals[change_id(key)] = document["removedAt"]
+                removed[key] = document["removedAt"]
             else:
                 taken |= {document["_id"], (document.get("userId"), str(document.get("contentId")).lower())}
         for item in sorted(items, key=lambda each: (each.added_at, str(each.document_id))):
@@ -208,7 +204,7 @@ class Carrying:
                 )
             elif twin := by_key.get(item.key):
                 self._plan_merge(plan, item, twin)
-            elif (removed_at := removals.get(change_id(item.key))) and removed_at >= item.added_at:
+            elif (removed_at := removed.get(item.key)) and removed_at >= item.added_at:
                 self._counts.stay_removed += 1
                 plan.carried.append(_mark(item))
             else:

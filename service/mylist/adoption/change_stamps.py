@@ -1,7 +1,7 @@
 """Writes documents of the collection of changes, from which devices with a sync token learn what changed."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from pymongo import UpdateOne
@@ -12,21 +12,19 @@ from mylist.adoption.stored_items import Key, StoredItem
 from mylist.mongodb.database import DUPLICATE_KEY, Document
 
 Change = Literal["removed", "dated"]
-
-
-def change_id(key: Key) -> str:
-    """Return the `_id` of the document of a user's change of one content."""
-    return "/".join(key)
+_ONE_OPERATION = timedelta(milliseconds=5)
+"""MongoDB reads its clock once for each field."""
 
 
 async def stamp(changes: AsyncCollection[Document], items: Iterable[StoredItem], change: Change) -> None:
     """Say, before it happens, that these items change now, by MongoDB's clock."""
     stamps = [
         UpdateOne(
-            {"_id": change_id(item.key)},
+            _named(item.key),
             {
-                "$set": {**_named(item.key), "contentType": item.content_type, "change": change},
-                "$currentDate": {"changedAt": True},
+                "$set": {"contentId": item.content_id, "contentType": item.content_type, "change": change},
+                "$inc": {"stamps": 1},
+                "$currentDate": {"changedAt": True, "carriedAt": True},
             },
             upsert=True,
         )
@@ -36,25 +34,31 @@ async def stamp(changes: AsyncCollection[Document], items: Iterable[StoredItem],
         await changes.bulk_write(stamps, ordered=False)
 
 
+async def removals(changes: AsyncCollection[Document], keys: Iterable[Key]) -> dict[Key, datetime]:
+    """Return when clients of this service last removed items, as far as it is remembered.
+
+    A removal that `stamp` told of is none: the original service made it, some time before.
+    """
+    ids = [_change_id(key) for key in keys]
+    found = changes.find({"_id": {"$in": ids}, "change": "removed"}, batch_size=len(ids) + 1)
+    return {
+        (each["userId"], each["contentId"]): each["changedAt"]
+        async for each in found
+        if "carriedAt" not in each or each["changedAt"] - each["carriedAt"] > _ONE_OPERATION
+    }
+
+
 async def carry_over(
     changes: AsyncCollection[Document], known: Iterable[tuple[Key, str | None, Change, datetime]]
 ) -> None:
     """Write changes that happened at a known time, each a key, content type, change and time; a later one stays."""
-    writes = [
-        UpdateOne(
-            {"_id": change_id(key), "changedAt": {"$lt": changed_at}},
-            {
-                "$set": {
-                    **_named(key),
-                    **({} if content_type is None else {"contentType": content_type}),
-                    "change": change,
-                    "changedAt": changed_at,
-                }
-            },
-            upsert=True,
-        )
-        for key, content_type, change, changed_at in known
-    ]
+    writes = []
+    for key, content_type, change, changed_at in known:
+        fields = {"contentId": key[1], "change": change, "changedAt": changed_at}
+        if content_type is not None:
+            fields["contentType"] = content_type
+        older = {**_named(key), "changedAt": {"$lt": changed_at}}
+        writes.append(UpdateOne(older, {"$set": fields, "$inc": {"stamps": 1}}, upsert=True))
     if not writes:
         return
     try:
@@ -65,4 +69,9 @@ async def carry_over(
 
 
 def _named(key: Key) -> Document:
-    return {"userId": key[0], "contentId": key[1]}
+    """Return the filter for the change of a user's content; the user names its shard."""
+    return {"_id": _change_id(key), "userId": key[0]}
+
+
+def _change_id(key: Key) -> str:
+    return "/".join(key)
