@@ -139,12 +139,13 @@ class Carrying:
         """Carry items; return those that somebody added to the target at the same time."""
         ids, users = [item.document_id for item in items], list({item.user_id for item in items})
         with pymongo.timeout(STEP_TIMEOUT_S):
-            adopted, there, removed = await asyncio.gather(
+            adopted, same_lists, same_ids, removed = await asyncio.gather(
                 self._adopted.find({"_id": {"$in": ids}}).to_list(),
-                self._target.find({"$or": [{"userId": {"$in": users}}, {"_id": {"$in": ids}}]}).to_list(),
+                self._target.find({"userId": {"$in": users}}).to_list(),
+                self._target.find({"_id": {"$in": ids}}).to_list(),
                 self._removals(items),
             )
-        plan = self._plan(items, {each["_id"]: each for each in adopted}, there, removed)
+        plan = self._plan(items, {each["_id"]: each for each in adopted}, [*same_lists, *same_ids], removed)
         self._counts.adopted += len(plan.inserted)
         self._counts.lowered += sum(item.written_id != item.content_id for item in plan.inserted)
         if self._dry:
@@ -162,12 +163,7 @@ class Carrying:
         again = {item.document_id for item in lost}
         again |= {each["_id"] for each in plan.carried if each.get("into") in again}
         # Last: until then the next run sees to the item once more.
-        marks = [
-            ReplaceOne({"_id": each["_id"]}, each, upsert=True) for each in plan.carried if each["_id"] not in again
-        ]
-        if marks:
-            with pymongo.timeout(STEP_TIMEOUT_S):
-                await self._adopted.bulk_write(marks, ordered=False)
+        await self._mark([each for each in plan.carried if each["_id"] not in again])
         return [item for item in items if item.document_id in again]
 
     async def _removals(self, items: Iterable[StoredItem]) -> dict[Key, datetime]:
@@ -246,6 +242,19 @@ class Carrying:
                 raise
             return [items[each["index"]] for each in failures]
         return []
+
+    async def _mark(self, carried: Sequence[Document]) -> None:
+        if not carried:
+            return
+        with pymongo.timeout(STEP_TIMEOUT_S):
+            try:
+                await self._adopted.insert_many([dict(each) for each in carried], ordered=False)
+            except BulkWriteError as error:
+                failures = error.details["writeErrors"]
+                if error.details.get("writeConcernErrors") or any(each["code"] != DUPLICATE_KEY for each in failures):
+                    raise
+                known = [carried[each["index"]] for each in failures]
+                await self._adopted.bulk_write([ReplaceOne({"_id": each["_id"]}, each) for each in known])
 
     async def _redate(self, redated: Iterable[tuple[StoredItem, datetime]]) -> None:
         updates = [

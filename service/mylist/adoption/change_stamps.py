@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Literal
 
-from pymongo import UpdateOne
+from pymongo import InsertOne, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
 
@@ -52,20 +52,23 @@ async def carry_over(
     changes: AsyncCollection[Document], known: Iterable[tuple[Key, str | None, Change, datetime]]
 ) -> None:
     """Write changes that happened at a known time, each a key, content type, change and time; a later one stays."""
-    writes = []
+    inserts, updates = [], []
     for key, content_type, change, changed_at in known:
         fields = {"contentId": key[1], "change": change, "changedAt": changed_at}
         if content_type is not None:
             fields["contentType"] = content_type
+        inserts.append(InsertOne({**_named(key), **fields, "stamps": 1}))
         older = {**_named(key), "changedAt": {"$lt": changed_at}}
-        writes.append(UpdateOne(older, {"$set": fields, "$inc": {"stamps": 1}}, upsert=True))
-    if not writes:
+        updates.append(UpdateOne(older, {"$set": fields, "$inc": {"stamps": 1}}))
+    if not inserts:
         return
     try:
-        await changes.bulk_write(writes, ordered=False)
-    except BulkWriteError as error:  # the upsert of what has a later change violates the index of `_id`
-        if any(each["code"] != DUPLICATE_KEY for each in error.details["writeErrors"]):
+        await changes.bulk_write(inserts, ordered=False)
+    except BulkWriteError as error:
+        failures = error.details["writeErrors"]
+        if error.details.get("writeConcernErrors") or any(each["code"] != DUPLICATE_KEY for each in failures):
             raise
+        await changes.bulk_write([updates[each["index"]] for each in failures], ordered=False)
 
 
 def _named(key: Key) -> Document:
