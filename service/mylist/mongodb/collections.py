@@ -3,6 +3,8 @@
 from mylist.domain.content import ContentType
 
 LISTS = "mylist"
+CHANGES = "mylist_changes"
+"""One document for each user and content whose item was removed, or got another date, of late."""
 MOVIES = "movies"
 TVSHOWS = "tvshows"
 USERS = "users"
@@ -10,8 +12,6 @@ ORIGINAL_LISTS = "mylists"
 """Where the original service keeps lists: Mongoose's name for its model `MyList`."""
 ADOPTED = "mylist_adopted"
 """What `mylist adopt` has carried between the lists of the original service and this one's."""
-CHANGES = "mylist_changes"
-"""One document for each user and content whose item was removed or dated anew of late."""
 
 CONTENT_COLLECTIONS: dict[ContentType, str] = {"movie": MOVIES, "tvshow": TVSHOWS}
 """Where the documents of each content type are."""
