@@ -535,7 +535,7 @@ def adopt_to_the_end(uri: str) -> None:
 def many(lists: Lists) -> None:
     """Lists of the original with duplicates and strays, and some of the former form of this service."""
     now = datetime.now(UTC).replace(microsecond=0)
-    for number in range(100):
+    for number in range(40):
         user = f"user{number:03}"
         contents = [f"65a0c0ffee65a0c0ff{number:03x}{place:03x}" for place in range(16)]
         theirs = [as_mongoose(user, each.upper() if place % 3 else each) for place, each in enumerate(contents)]
@@ -569,9 +569,9 @@ async def test_a_run_that_is_killed_is_continued_by_the_next(
         adopt_to_the_end(other_uri)
         expected = outcome(undisturbed)
     killed_in_the_middle = 0
-    for attempt in range(6):
+    for attempt in range(4):
         process = adopting(uri)
-        goal = attempt * 300 + 1
+        goal = attempt * 150 + 1
         while process.poll() is None and lists["mylist_adopted"].estimated_document_count() < goal:
             await asyncio.sleep(0.01)
         killed_in_the_middle += process.poll() is None

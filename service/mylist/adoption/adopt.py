@@ -44,12 +44,14 @@ class Adoption:
         dropped: the names of the indexes of `mylist` that it dropped.
         stale_lists: whether lists may be served from Redis as they were.
         left_out: the first documents that are no items.
+        from_original: whether there are lists of the original service.
     """
 
     counts: Counts
     dropped: list[str]
     stale_lists: bool
     left_out: list[LeftOut]
+    from_original: bool
 
 
 async def adopt(
@@ -84,9 +86,10 @@ async def adopt(
             writes = FencedWrites(services)
             run = _run_back if back else _run_forth
             dropped = await run(database, writes, counts, dry=dry)
+            from_original = await _has_source(database, ORIGINAL_LISTS)
             stale_lists = writes.unfenced
         stale_lists |= bool(services.health.pending)
-    return Adoption(counts, dropped, stale_lists, first)
+    return Adoption(counts, dropped, stale_lists, first, from_original)
 
 
 async def _run_forth(
@@ -188,6 +191,8 @@ def _next(done: Adoption, *, back: bool, dry: bool) -> str:
         return "Next: run it again, as some documents changed during the run."
     if back:
         return "Next: delete what the original service cached in Redis, and start it (docs/coming-from-express.md)."
+    if not done.from_original:
+        return "Next: nothing; this service may run on."
     return (
         f"Next: start this service. `{ORIGINAL_LISTS}` and `{ADOPTED}` stay for the way back; drop both when it is not "
         "needed any more (docs/coming-from-express.md)."

@@ -30,7 +30,7 @@ from mylist.adoption.stored_items import (
     read_item,
     read_key,
 )
-from mylist.mongodb.collections import ADOPTED, CHANGES, LISTS, ORIGINAL_LISTS
+from mylist.mongodb.collections import ADOPTED, LISTS, ORIGINAL_LISTS
 from mylist.mongodb.database import DUPLICATE_KEY, Document
 
 _MAX_TRIES = 5
@@ -81,7 +81,7 @@ class Carrying:
         self._source = database[LISTS if back else ORIGINAL_LISTS]
         self._target = database[ORIGINAL_LISTS if back else LISTS]
         self._adopted = database[ADOPTED]
-        self._changes = database[CHANGES]
+        self._database = database
         self._writes = writes
         self._counts = counts
         self._advance = advance
@@ -114,7 +114,7 @@ class Carrying:
             return
         async with self._writes.of(() if self._back else (item.user_id for item in items)):
             if self._tells_devices:
-                await stamp(self._changes, items, "removed")
+                await stamp(self._database, items, "removed")
             await self._target.delete_many({"_id": {"$in": [item.document_id for item in items]}})
         with pymongo.timeout(STEP_TIMEOUT_S):
             if not self._back:  # what was merged into it is an item of its own now
@@ -155,7 +155,7 @@ class Carrying:
             changed = (*plan.inserted, *(item for item, _ in plan.redated))
             async with self._writes.of(() if self._back else (item.user_id for item in changed)):
                 if self._tells_devices:
-                    await stamp(self._changes, plan.told, "dated")
+                    await stamp(self._database, plan.told, "dated")
                 lost = await self._insert(plan.inserted)
                 await self._redate(plan.redated)
         self._counts.adopted -= len(lost)
@@ -168,7 +168,7 @@ class Carrying:
 
     async def _removals(self, items: Iterable[StoredItem]) -> dict[Key, datetime]:
         """Return when clients of this service removed items of the original."""
-        return {} if self._back else await removals(self._changes, {item.key for item in items})
+        return {} if self._back else await removals(self._database, {item.key for item in items})
 
     def _plan(
         self,

@@ -1,14 +1,16 @@
 """Writes documents of the collection of changes, from which devices with a sync token learn what changed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
 from pymongo import InsertOne, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError
 
 from mylist.adoption.stored_items import Key, StoredItem
+from mylist.mongodb.collections import CHANGES
 from mylist.mongodb.database import DUPLICATE_KEY, Document
 
 Change = Literal["removed", "dated"]
@@ -16,31 +18,28 @@ _ONE_OPERATION = timedelta(milliseconds=5)
 """MongoDB reads its clock once for each field."""
 
 
-async def stamp(changes: AsyncCollection[Document], items: Iterable[StoredItem], change: Change) -> None:
+async def stamp(database: AsyncDatabase[Document], items: Sequence[StoredItem], change: Change) -> None:
     """Say, before it happens, that these items change now, by MongoDB's clock."""
-    stamps = [
-        UpdateOne(
-            _named(item.key),
-            {
-                "$set": {"contentId": item.content_id, "contentType": item.content_type, "change": change},
-                "$inc": {"stamps": 1},
-                "$currentDate": {"changedAt": True, "carriedAt": True},
-            },
-            upsert=True,
-        )
-        for item in items
-    ]
-    if stamps:
-        await changes.bulk_write(stamps, ordered=False)
+    if not items:
+        return
+    hello = await database.command("hello", codec_options=database.codec_options)
+    fields = [{"contentId": item.content_id, "contentType": item.content_type, "change": change} for item in items]
+    now = {"changedAt": hello["localTime"], "carriedAt": hello["localTime"], "stamps": 1}
+    update = {"$inc": {"stamps": 1}, "$currentDate": {"changedAt": True, "carriedAt": True}}
+    await _insert_or_update(
+        database[CHANGES],
+        [InsertOne({**_named(item.key), **each, **now}) for item, each in zip(items, fields, strict=True)],
+        [UpdateOne(_named(item.key), {"$set": each, **update}) for item, each in zip(items, fields, strict=True)],
+    )
 
 
-async def removals(changes: AsyncCollection[Document], keys: Iterable[Key]) -> dict[Key, datetime]:
+async def removals(database: AsyncDatabase[Document], keys: Iterable[Key]) -> dict[Key, datetime]:
     """Return when clients of this service last removed items, as far as it is remembered.
 
     A removal that `stamp` told of is none: the original service made it, some time before.
     """
     ids = [_change_id(key) for key in keys]
-    found = changes.find({"_id": {"$in": ids}, "change": "removed"}, batch_size=len(ids) + 1)
+    found = database[CHANGES].find({"_id": {"$in": ids}, "change": "removed"}, batch_size=len(ids) + 1)
     return {
         (each["userId"], each["contentId"]): each["changedAt"]
         async for each in found
@@ -49,7 +48,7 @@ async def removals(changes: AsyncCollection[Document], keys: Iterable[Key]) -> d
 
 
 async def carry_over(
-    changes: AsyncCollection[Document], known: Iterable[tuple[Key, str | None, Change, datetime]]
+    database: AsyncDatabase[Document], known: Iterable[tuple[Key, str | None, Change, datetime]]
 ) -> None:
     """Write changes that happened at a known time, each a key, content type, change and time; a later one stays."""
     inserts, updates = [], []
@@ -60,15 +59,22 @@ async def carry_over(
         inserts.append(InsertOne({**_named(key), **fields, "stamps": 1}))
         older = {**_named(key), "changedAt": {"$lt": changed_at}}
         updates.append(UpdateOne(older, {"$set": fields, "$inc": {"stamps": 1}}))
+    await _insert_or_update(database[CHANGES], inserts, updates)
+
+
+async def _insert_or_update(
+    changes: AsyncCollection[Document], inserts: Sequence[InsertOne[Document]], updates: Sequence[UpdateOne]
+) -> None:
+    """Insert documents, and update instead those that there are: far faster than upserts where most are new."""
     if not inserts:
         return
     try:
         await changes.bulk_write(inserts, ordered=False)
     except BulkWriteError as error:
-        failures = error.details["writeErrors"]
+        failures: list[Document] = error.details["writeErrors"]
         if error.details.get("writeConcernErrors") or any(each["code"] != DUPLICATE_KEY for each in failures):
             raise
-        await changes.bulk_write([updates[each["index"]] for each in failures], ordered=False)
+        await changes.bulk_write([updates[int(each["index"])] for each in failures], ordered=False)
 
 
 def _named(key: Key) -> Document:

@@ -28,7 +28,7 @@ from mylist.adoption.stored_items import (
     read_item,
     read_key,
 )
-from mylist.mongodb.collections import CHANGES, LISTS
+from mylist.mongodb.collections import LISTS
 from mylist.mongodb.database import DUPLICATE_KEY, Document
 
 _FORMER_FIELDS = ("changedAt", "removedAt", "__v", "createdAt", "updatedAt")
@@ -161,11 +161,11 @@ def _unchanged(document: Document) -> Document:
 
 
 async def _take(steps: _Steps, database: AsyncDatabase[Document], writes: FencedWrites, counts: Counts) -> None:
-    lists, changes = database[LISTS], database[CHANGES]
+    lists = database[LISTS]
     with pymongo.timeout(STEP_TIMEOUT_S):
-        await carry_over(changes, steps.known)
+        await carry_over(database, steps.known)
     async with writes.of(item.user_id for item in steps.merged):
-        await stamp(changes, steps.merged, "dated")
+        await stamp(database, steps.merged, "dated")
         done = 0
         for step in (steps.redates, steps.deletes):
             if step:
