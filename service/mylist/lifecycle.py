@@ -134,16 +134,12 @@ class Lifecycle:
         while True:
             if database.available:
                 try:
-                    if not state.has_indexes:
-                        await require_adopted(database.handle, address(self._services.settings))
+                    await require_adopted(database.handle, address(self._services.settings))
                     state.indexes = await create_indexes(database.handle)
                     if not state.has_indexes:
                         await database.try_write()
                 except DatabaseUnavailableError:
                     pass  # it is tried again, as all that may heal
-                except NotAdoptedError as error:
-                    self._fail(str(error))
-                    return
                 except MongoRefusedError as error:
                     if not state.has_indexes:
                         self._fail_for_mongodb(error)
@@ -173,7 +169,8 @@ class Lifecycle:
                 reported = shed.copy()
 
     def _fail_for_mongodb(self, error: MongoRefusedError) -> None:
-        self._fail(f"MongoDB at {address(self._services.settings)} refuses: {error}")
+        refused = f"MongoDB at {address(self._services.settings)} refuses: {error}"
+        self._fail(str(error) if isinstance(error, NotAdoptedError) else refused)
 
     def _fail(self, reason: str) -> None:
         self._services.state.failure = reason

@@ -5,7 +5,7 @@ from pymongo.errors import OperationFailure
 
 from mylist.domain.errors import DatabaseUnavailableError
 from mylist.mongodb.collections import ADOPTED, LISTS, ORIGINAL_LISTS
-from mylist.mongodb.database import DRIVER_ERRORS, Document
+from mylist.mongodb.database import DRIVER_ERRORS, Document, MongoRefusedError
 
 _UNAUTHORIZED = 13
 """MongoDB's error code for what the user lacks a privilege for."""
@@ -13,7 +13,7 @@ _STATE_ID = "state"
 _REMEDY = "run `mylist adopt`, then start again (docs/coming-from-express.md)"
 
 
-class NotAdoptedError(Exception):
+class NotAdoptedError(MongoRefusedError):
     """The lists of the original service are not all where this service reads them; the message has the remedy."""
 
 
