@@ -434,6 +434,16 @@ async def test_the_way_back_carries_what_changed_here(lists: Lists) -> None:
     assert everything(lists) == at_rest
 
 
+async def test_a_removal_by_the_former_version_is_carried_back(lists: Lists) -> None:
+    lists["mylists"].insert_many(written := [as_mongoose("ada", LOWER), as_mongoose("ada", OTHER)])
+    await run()
+    now = datetime.now(UTC).replace(microsecond=0)
+    gone = {"$unset": {"addedAt": ""}, "$set": {"removedAt": now, "changedAt": now}}
+    lists["mylist"].update_one({"_id": written[0]["_id"]}, gone)
+    assert await counts(back=True) == Counts(read=2, already_there=1, removed=1)
+    assert documents(lists, "mylists") == [written[1]]
+
+
 async def test_after_the_way_back_there_is_a_way_forth(lists: Lists) -> None:
     lists["mylists"].insert_many([as_mongoose("ada", UPPER), as_mongoose("ada", OTHER)])
     await run()

@@ -102,7 +102,8 @@ class Carrying:
         # This service has a duplicate of the original's under the `_id` of the item that it was merged into.
         ids = {each["_id"]: each.get("into", each["_id"]) if self._back else each["_id"] for each in carried}
         with pymongo.timeout(STEP_TIMEOUT_S):
-            found = self._source.find({"_id": {"$in": list(ids.values())}}, {"_id": 1})
+            # A tombstone of the former form is no item any more.
+            found = self._source.find({"_id": {"$in": list(ids.values())}, "addedAt": {"$ne": None}}, {"_id": 1})
             present = {document["_id"] async for document in found}
             gone = [own for own, looked_for in ids.items() if looked_for not in present]
             if not gone:
