@@ -17,9 +17,11 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from devtools.service_process import environment
+from devtools.waiting import eventually
 from mylist.adoption.adopt import Adoption, NothingToCarryError, adopt
 from mylist.adoption.counts import Counts
 from mylist.config.settings import Settings
+from mylist.domain.cache_result import CacheResult
 from mylist.seeding.open_database import open_database
 from mylist.seeding.running_service import service_parts
 from tests.conftest import PATIENT, NewDatabase
@@ -390,15 +392,18 @@ async def test_a_list_that_is_cached_is_not_shown_any_more(lists: Lists) -> None
     settings = Settings.from_environment()
     user = f"user-{random.randbytes(6).hex()}"
     async with service_parts(settings) as services:
-        for _ in range(2):
-            packed, _ = await services.cache.read(user)
-            assert packed.total == 0
-        lists["mylists"].insert_many([as_mongoose(user, LOWER), as_mongoose(user, OTHER)])
-        await run()
-        assert (await services.cache.read(user))[0].total == 2
-        lists["mylists"].delete_one({"contentId": LOWER})
-        await run()
-        assert (await services.cache.read(user))[0].total == 1
+
+        async def is_cached() -> bool:
+            return (await services.cache.read(user))[1] is CacheResult.HIT
+
+        for change, total in (
+            (lambda: lists["mylists"].insert_many([as_mongoose(user, LOWER), as_mongoose(user, OTHER)]), 2),
+            (lambda: lists["mylists"].delete_one({"contentId": LOWER}), 1),
+        ):
+            await eventually(is_cached, within=30)
+            change()
+            await run()
+            assert (await services.cache.read(user))[0].total == total
 
 
 async def test_what_the_original_removes_and_adds_again_between_two_runs_stays(lists: Lists) -> None:
