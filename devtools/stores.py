@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 from devtools.waiting import wait_until
 from mylist.devserver.embedded_servers import EmbeddedServer, MongoServer, ValkeyServer, running
 
-_MONGODB_IMAGE = "mongo:8"
+_MONGODB_IMAGE = "mongo:8.0"
 _REDIS_IMAGE = "redis:8"
 _START_TIMEOUT_S = 60.0
 

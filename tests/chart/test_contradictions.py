@@ -239,6 +239,33 @@ CONTRADICTIONS = [
         "redis.exporter.serviceMonitor is enabled and redis.exporter is not; there would be nothing to see",
         {"redis.exporter.serviceMonitor.enabled": True},
     ),
+    *(
+        Contradiction(
+            f"{store}.extraArgs sets {option}, which the chart sets; change the value that it comes from, or leave it out",
+            {f"{store}.extraArgs": arguments},
+        )
+        for store, option, arguments in (
+            ("mongodb", "--port", ["--port=1"]),
+            ("mongodb", "--wiredTigerCacheSizeGB", ["--wiredTigerCacheSizeGB", "2"]),
+            ("mongodb", "--bind_ip", ["--bind_ip=::", "--bind_ip=0.0.0.0"]),
+            ("redis", "--maxmemory-policy", ["--maxmemory-policy", "noeviction"]),
+            ("redis", "--save", ["--save", "60 1"]),
+            ("redis", "--hz", ["--hz", "10", "--hz", "20"]),
+        )
+    ),
+    *(
+        Contradiction(
+            f"{store}.extraEnv sets {name}, which the chart sets; change the value that it comes from, or leave it out",
+            {f"{store}.extraEnv": [{"name": name, "value": "1"}] * times},
+        )
+        for store, name, times in (
+            ("mongodb", "MONGO_INITDB_ROOT_PASSWORD", 1),
+            ("mongodb", "EXPORTER_PASSWORD", 1),
+            ("mongodb", "A", 2),
+            ("redis", "REDISCLI_AUTH", 1),
+            ("redis", "A", 2),
+        )
+    ),
 ]
 
 

@@ -11,7 +11,7 @@ from devtools.chart_documents import README, documented, readme, undocumented
 from devtools.documents import COMMAND
 from mylist.config.settings import Explanation, explain
 from tests.chart.network_policies import Port, allows
-from tests.chart.rendering import CASES, CHART, ROOT, case, render, rendered_case, values
+from tests.chart.rendering import CASES, CHART, RELEASE, ROOT, Object, Rendered, case, render, rendered_case, values
 
 FILES = ["values.yaml", "charts/mongodb/values.yaml", "charts/redis/values.yaml"]
 # What the values on the stores and on secrets say, rather than one of `settings`.
@@ -205,6 +205,29 @@ class TestStores:
         assert [6380] in [[port["port"] for port in rule["ports"]] for rule in egress]
 
 
+    @pytest.mark.parametrize("store", ["mongodb", "redis"])
+    def test_of_the_chart_get_more_options_and_variables(self, store: str) -> None:
+        plain = container_of(store, render())
+        variable = {"name": "GLIBC_TUNABLES", "value": "glibc.pthread.rseq=1"}
+        more = container_of(store, render({f"{store}.extraArgs": ["--a", "b=c"], f"{store}.extraEnv": [variable]}))
+
+        assert more["args"] == [*plain["args"], "--a", "b=c"]
+        assert more["env"] == [*plain["env"], variable]
+        assert {**more, "args": [], "env": []} == {**plain, "args": [], "env": []}
+
+    def test_no_probe_of_mongodb_takes_of_its_memory(self) -> None:
+        container = container_of("mongodb", render())
+
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            assert container[probe]["tcpSocket"] == {"port": "mongodb"}
+
+    def test_half_of_the_memory_of_mongodb_is_its_cache(self) -> None:
+        given = values(CHART / "charts" / "mongodb" / "values.yaml")
+
+        assert given["resources"]["limits"]["memory"] == "1Gi"
+        assert given["cacheSizeGB"] == 0.5
+
+
 class TestIdentityProvider:
     @pytest.mark.parametrize(
         ("url", "port"),
@@ -289,6 +312,13 @@ def test_version_is_that_of_the_package() -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_cases_say_what_they_are(name: str) -> None:
     assert case(name).read_text().startswith("# ")
+
+
+def container_of(store: str, rendered: Rendered) -> Object:
+    """Return the container of a store of the chart's own."""
+    [container] = rendered.one("StatefulSet", f"{RELEASE}-{store}")["spec"]["template"]["spec"]["containers"]
+    found: Object = container
+    return found
 
 
 def flat(given: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -270,7 +270,7 @@ class TestCompose:
     def test_images_are_the_documented_ones(self, compose: dict[str, Any]) -> None:
         images = {name: service["image"] for name, service in compose["services"].items()}
 
-        assert images == {"api": "mylist:compose", "seed": "mylist:compose", "mongodb": "mongo:8", "redis": "redis:8"}
+        assert images == {"api": "mylist:compose", "seed": "mylist:compose", "mongodb": "mongo:8.0", "redis": "redis:8"}
         assert compose["services"]["api"]["build"]["target"] == "runtime"
 
     def test_one_documented_command_adds_the_sample(self, compose: dict[str, Any]) -> None:

@@ -54,3 +54,29 @@ cluster has, else one that is made up. It is remembered, so that all who ask in 
 {{- get $auth $name }}
 {{- end -}}
 {{- end }}
+
+{{/* The options of mongod that values decide; `extraArgs` may have others. */}}
+{{- define "mongodb.options" -}}
+- --quiet
+- --port={{ .Values.service.port }}
+- --wiredTigerCacheSizeGB={{ .Values.cacheSizeGB }}
+{{- end }}
+
+{{/* The variables of MongoDB's container; `extraEnv` may have others. */}}
+{{- define "mongodb.variables" -}}
+- name: MONGO_INITDB_ROOT_USERNAME
+  value: root
+- name: MONGO_INITDB_ROOT_PASSWORD
+  valueFrom:
+    secretKeyRef: {name: {{ include "mongodb.secretName" . }}, key: mongodb-root-password}
+- name: MYLIST_DATABASE
+  value: {{ .Values.auth.database | quote }}
+- name: MYLIST_USER
+  value: {{ .Values.auth.username | quote }}
+- name: MYLIST_PASSWORD
+  valueFrom:
+    secretKeyRef: {name: {{ include "mongodb.secretName" . }}, key: mongodb-password}
+- name: EXPORTER_PASSWORD
+  valueFrom:
+    secretKeyRef: {name: {{ include "mongodb.secretName" . }}, key: mongodb-exporter-password}
+{{- end }}

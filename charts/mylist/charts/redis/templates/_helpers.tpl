@@ -53,3 +53,27 @@ remembered, so that all who ask in one rendering get the same.
 {{- $auth.password }}
 {{- end -}}
 {{- end }}
+
+{{/* The options of redis-server that values decide; `extraArgs` may have others. */}}
+{{- define "redis.options" -}}
+# Nothing but a cache. Any key may go, so the least recently used do: a fence or a lease in force was written just now.
+- --port
+- {{ .Values.service.port | quote }}
+- --save
+- {{ ternary .Values.persistence.save "" .Values.persistence.enabled | quote }}
+- --appendonly
+- "no"
+- --maxmemory
+- {{ .Values.maxMemory | quote }}
+- --maxmemory-policy
+- allkeys-lru
+- --requirepass
+- $(REDISCLI_AUTH)
+{{- end }}
+
+{{/* The variables of Redis' container; `extraEnv` may have others. */}}
+{{- define "redis.variables" -}}
+- name: REDISCLI_AUTH
+  valueFrom:
+    secretKeyRef: {name: {{ include "redis.secretName" . }}, key: redis-password}
+{{- end }}
