@@ -19,7 +19,7 @@ export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run serve seed test-fast test test-extended test-all test-lowest test-image-python mutations soak test-watch coverage faults bench loadtest e2e lint format image kind-up kind-down up down lock clean
+.PHONY: help run serve seed test-fast test test-extended test-mongodb test-all test-lowest test-image-python mutations soak test-watch coverage faults bench loadtest e2e lint format image kind-up kind-down up down lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,9 @@ test: $(TEST) ## Run the tests that prove the product; some: make test ARGS=test
 
 test-extended: $(DEVELOPMENT) ## Run the tests that `make test` leaves out: they take minutes, or what .ci/run installs
 	@exec $(PYTEST) --tier extended --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+
+test-mongodb: $(TEST) ## Ask a MongoDB of any topology what it does: make test-mongodb TEST_MONGODB_URI=mongodb://...
+	@exec $(PY) -m pytest --tier mongodb tests/mongodb $(ARGS)
 
 test-all: COVERAGE = yes
 test-all: forget-coverage test test-extended report-coverage ## Run every test and print the branch coverage

@@ -1,4 +1,4 @@
-"""The three tiers of tests: what each holds, how it is run, and what a run says of those that it left out.
+"""The tiers of tests: what each holds, how it is run, and what a run says of those that it left out.
 
 A folder decides; `pytest.mark.extended` moves a test of `standard` up, because it takes minutes or a program that no
 package registry has.
@@ -39,10 +39,16 @@ TIERS = (
         # Of the modules, what they import is not installed for the tiers before.
         ("tools", "contract/test_docs_in_browser.py", "contract/test_schemathesis.py"),
     ),
+    Tier(
+        "mongodb",
+        "make test-mongodb",
+        "what depends on the MongoDB at hand: plans, races, failures, failovers, shards",
+        ("mongodb",),
+    ),
 )
 
 
-_STANDARD, _EXTENDED = TIERS[1:]
+_STANDARD, _EXTENDED = TIERS[1:3]
 _GENERATED = _HERE / "contract" / "test_schemathesis.py"
 """Its tests are collected by a plug-in that takes seconds to load."""
 

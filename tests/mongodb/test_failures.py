@@ -1,0 +1,112 @@
+"""What clients are told when MongoDB refuses a command, and what is then so."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from devtools.service_process import Service
+from devtools.waiting import wait_until
+from tests.contract.conftest import User
+from tests.contract.titles import MATRIX_ID, SHOW_ID
+from tests.mongodb.deployment import Deployment
+from tests.recorded_commands import commands
+
+pytestmark = pytest.mark.needs("failures")
+
+MOST_COMMANDS = 20
+"""Of one request, whatever MongoDB answers."""
+CODES = (6, 7, 13, 20, 50, 89, 91, 112, 133, 134, 189, 211, 262, 10107, 11602, 13388, 13435)
+"""HostUnreachable to NotPrimaryOrSecondary: what clusters answer in failovers, and what is refused for good."""
+RECOVERED_WITHIN_S = 30.0
+
+
+def add(user: User) -> httpx.Response:
+    return user.add(MATRIX_ID)
+
+
+def discard(user: User) -> httpx.Response:
+    return user.client.delete(f"/api/mylist/items/{SHOW_ID}", headers=user.headers)
+
+
+def clear(user: User) -> httpx.Response:
+    return user.client.delete("/api/mylist/items?confirm=true", headers=user.headers)
+
+
+def read(user: User) -> httpx.Response:
+    return user.client.get("/api/mylist/export", headers=user.headers)
+
+
+def changes(user: User) -> httpx.Response:
+    return user.client.get("/api/mylist/changes", headers=user.headers)
+
+
+CHANGES = (add, discard, clear)
+READS = (read, changes)
+WRITING, READING = ("update", "delete", "insert", "findAndModify", "bulkWrite"), ("find", "aggregate")
+UNAVAILABLE = {"OUTCOME_UNKNOWN", "DATABASE_UNAVAILABLE", "PARTLY_APPLIED"}
+
+
+@pytest.fixture
+def user(recording_client: httpx.Client, user_id: str) -> User:
+    """Someone with one item, at a service that knows MongoDB to be there."""
+    user = User(recording_client, user_id)
+    wait_until(lambda: user.add(SHOW_ID, "tvshow").status_code in {201, 409}, within=RECOVERED_WITHIN_S)
+    return user
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("request_", [*CHANGES, *READS], ids=lambda each: each.__name__)
+def test_a_refusal_is_told_as_unavailable_and_asked_a_few_times_only(
+    deployment: Deployment,
+    recorded: Path,
+    user: User,
+    request_: Callable[[User], httpx.Response],
+    code: int,
+) -> None:
+    before = len(list(commands(recorded)))
+    with deployment.failing(*(WRITING if request_ in CHANGES else READING), code=code):
+        answer = request_(user)
+    sent = [each.name for each in list(commands(recorded))[before:] if each.name != "hello"]
+
+    assert answer.status_code == 503, answer.text
+    assert answer.json()["code"] in UNAVAILABLE
+    assert "retry-after" in answer.headers
+    assert len(sent) <= MOST_COMMANDS, f"{len(sent)} commands"
+
+
+@pytest.mark.parametrize("request_", [*CHANGES, *READS], ids=lambda each: each.__name__)
+def test_a_connection_that_ends_each_time_is_told_as_unavailable(
+    deployment: Deployment, user: User, request_: Callable[[User], httpx.Response]
+) -> None:
+    with deployment.failing(*(WRITING if request_ in CHANGES else READING), closes=True):
+        answer = request_(user)
+
+    assert answer.status_code == 503, answer.text
+    assert answer.json()["code"] in UNAVAILABLE
+
+
+@pytest.mark.parametrize("code", [64, 91])
+def test_an_add_that_no_majority_has_is_no_success_and_no_409(deployment: Deployment, user: User, code: int) -> None:
+    with deployment.failing(*WRITING, write_concern_code=code):
+        first, again = add(user), add(user)
+
+    for answer in (first, again):
+        assert answer.status_code == 503, answer.text
+        assert answer.json()["code"] in UNAVAILABLE
+
+
+@pytest.mark.parametrize("code", [6, 91, 189, 10107])
+def test_after_failures_the_list_is_what_mongodb_has(
+    deployment: Deployment, recording_service: Service, user: User, code: int
+) -> None:
+    assert recording_service.process.poll() is None
+    with deployment.failing(*WRITING, code=code):
+        add(user)
+    status = wait_until(
+        lambda: answer.status_code if (answer := add(user)).status_code != 503 else None, within=RECOVERED_WITHIN_S
+    )
+
+    assert status == 201  # it was refused before, so it was not there
+    assert set(user.contents()) == {MATRIX_ID, SHOW_ID}
