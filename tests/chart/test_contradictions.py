@@ -241,7 +241,8 @@ CONTRADICTIONS = [
     ),
     *(
         Contradiction(
-            f"{store}.extraArgs sets {option}, which the chart sets; change the value that it comes from, or leave it out",
+            f"{store}.extraArgs sets {option}, which the chart sets; "
+            "change the value that it comes from, or leave it out",
             {f"{store}.extraArgs": arguments},
         )
         for store, option, arguments in (

@@ -204,7 +204,6 @@ class TestStores:
         assert rendered.configuration()["REDIS_URL"] == "redis://[fd00::1]:6380/0"
         assert [6380] in [[port["port"] for port in rule["ports"]] for rule in egress]
 
-
     @pytest.mark.parametrize("store", ["mongodb", "redis"])
     def test_of_the_chart_get_more_options_and_variables(self, store: str) -> None:
         plain = container_of(store, render())

@@ -64,14 +64,17 @@ def _measure(client: MongoClient[dict[str, Any]], items: int, *, uuids: bool) ->
     if client.admin.command("buildInfo").get("secantusVersion") is None:
         client.admin.command("fsync")
     for name in (_LISTS, _CHANGES):
-        stats = database.command("collStats", name)
-        count = stats["count"]
-        print(f"{name}: {count:,} documents")
-        print(f"  {stats['size'] / count:8.1f} bytes a document, as BSON")
-        print(f"  {stats['storageSize'] / count:8.1f} bytes a document, as stored")
-        for index, size in stats["indexSizes"].items():
-            print(f"  {size / count:8.1f} bytes an entry of {index}")
-        print(f"  {sum(stats['indexSizes'].values()) / count:8.1f} bytes in all indexes")
+        print("\n".join(_report(name, database.command("collStats", name))))  # noqa: T201
+
+
+def _report(name: str, stats: dict[str, Any]) -> Iterator[str]:
+    count = stats["count"]
+    yield f"{name}: {count:,} documents, bytes for each"
+    yield f"{stats['size'] / count:8.1f} as BSON"
+    yield f"{stats['storageSize'] / count:8.1f} as stored"
+    for index, size in stats["indexSizes"].items():
+        yield f"{size / count:8.1f} in {index}"
+    yield f"{sum(stats['indexSizes'].values()) / count:8.1f} in all indexes"
 
 
 def _user_ids(random: Random, count: int, *, uuids: bool) -> Iterator[str]:

@@ -213,9 +213,8 @@ def test_a_restore_while_no_process_runs_gives_back_what_was_dumped(
         user = User(client, user_id)
         assert user.add(MATRIX_ID).status_code == 201
         uri = f"mongodb://{deployment.primary()}/?directConnection=true"
-        dump = deployment.in_primary(
-            "mongodump", "--quiet", "--archive", "--gzip", f"--uri={uri}", f"--db={database.name}"
-        )
+        quietly = ("--quiet", "--archive", "--gzip", f"--uri={uri}")
+        dump = deployment.in_primary("mongodump", *quietly, f"--db={database.name}")
         assert user.add(SHOW_ID, "tvshow").status_code == 201
     service.stop()
     deployment.in_primary("mongorestore", *quietly, "--drop", f"--nsInclude={database.name}.*", given=dump)
