@@ -118,7 +118,7 @@ def table(ran: dict[str, int]) -> Iterator[str]:
     """Return a line for each tier: how many of its tests ran, or the one command that runs it."""
     for tier in TIERS:
         count = ran.get(tier.name)
-        yield f"{tier.name:<9} {f'{count} ran' if count else f'not run: {tier.command}':<24} {tier.holds}"
+        yield f"{tier.name:<9} {f'{count} ran' if count else f'not run: {tier.command}':<26} {tier.holds}"
 
 
 def tier_of(item: pytest.Item) -> Tier:

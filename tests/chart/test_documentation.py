@@ -1,4 +1,4 @@
-"""docs/kubernetes.md, held against the chart: the options, values and objects that its commands name are there."""
+"""docs/kubernetes.md and docs/mongodb.md, held against the chart: the options, values and objects they name are there."""
 
 import re
 import shlex
@@ -6,13 +6,17 @@ from itertools import pairwise
 
 import pytest
 
-from tests.chart.rendering import CHART, ROOT, parse, rendered_case, template, values
+from tests.chart.rendering import CHART, ROOT, parse, render, rendered_case, template, values
 from tests.chart.tools.helm import helm
 
-PAGE = (ROOT / "docs" / "kubernetes.md").read_text()
+PAGES = {name: (ROOT / "docs" / name).read_text() for name in ("kubernetes.md", "mongodb.md")}
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```bash\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-COMMANDS = [line for block in BLOCKS for line in block.replace("\\\n", "").splitlines()]
+BLOCKS = [
+    block
+    for page in PAGES.values()
+    for block in re.findall(r"^ *```bash\n(.*?)^ *```$", page, re.MULTILINE | re.DOTALL)
+]
+COMMANDS = [line.strip() for block in BLOCKS for line in block.replace("\\\n", "").splitlines()]
 OF_HELM = [command for command in COMMANDS if command.startswith("helm ")]
 
 
@@ -48,10 +52,11 @@ def test_chart_knows_the_values(command: str) -> None:
     assert parse(template(*(part for each in given for part in ("--set", each))))
 
 
-def test_values_that_it_names_are_there() -> None:
+@pytest.mark.parametrize("page", PAGES.values(), ids=PAGES.keys())
+def test_values_that_it_names_are_there(page: str) -> None:
     tables = [values(CHART / "values.yaml")]
     tables += [{store: values(CHART / "charts" / store / "values.yaml")} for store in ("mongodb", "redis")]
-    named = set(re.findall(r"`((?:[a-z]\w+\.)+\w+)(?:=[^`]*)?`", PAGE)) - {"pyproject.toml"}
+    named = set(re.findall(r"`((?:[a-z]\w+\.)+\w+)(?:=[^`]*)?`", page)) - {"pyproject.toml"}
 
     assert named
     for path in named:
@@ -66,20 +71,35 @@ def holds(table: object, path: list[str]) -> bool:
     return True
 
 
-def test_objects_that_it_names_are_there() -> None:
+@pytest.mark.parametrize("page", PAGES.values(), ids=PAGES.keys())
+def test_objects_that_it_names_are_there(page: str) -> None:
     rendered = rendered_case("default")
     kinds = {"statefulset": "StatefulSet", "deployment": "Deployment", "deploy": "Deployment", "service": "Service"}
-    named = set(re.findall(r"\b(statefulset|deployment|deploy|service)/([\w-]+)", PAGE))
+    named = set(re.findall(r"\b(statefulset|deployment|deploy|service)[/ ](mylist[\w-]*)", page))
 
-    assert len(named) > 3
+    assert named
     for kind, name in named:
         assert rendered.one(kinds[kind], name)
-    assert "mylist-mongodb-0" in PAGE
+    assert "mylist-mongodb-0" in page
     assert rendered.one("Secret", "mylist-mongodb")
 
 
-def test_links_lead_somewhere() -> None:
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", PAGE) if not link.startswith("https://")]
+def test_pods_that_it_waits_for_have_the_labels() -> None:
+    [selector] = re.findall(r"^kubectl wait pod -l (\S+)", PAGES["mongodb.md"], re.MULTILINE)
+    labels = rendered_case("default").deployment()["spec"]["template"]["metadata"]["labels"]
+
+    assert dict(each.split("=") for each in selector.split(",")).items() <= labels.items()
+
+
+def test_scaler_that_it_pauses_is_there() -> None:
+    [name] = re.findall(r"kubectl annotate scaledobject (\S+)", PAGES["mongodb.md"])
+
+    assert render(keda__enabled=True).one("ScaledObject", name)
+
+
+@pytest.mark.parametrize("page", PAGES.values(), ids=PAGES.keys())
+def test_links_lead_somewhere(page: str) -> None:
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", page) if not link.startswith(("https://", "#"))]
 
     assert links
-    assert all((ROOT / "docs" / link).exists() for link in links)
+    assert all((ROOT / "docs" / link.partition("#")[0]).exists() for link in links)

@@ -27,8 +27,8 @@ NAMED_IN = {
     "compose.yaml",
     "devtools/stores.py",
     "k8s/data/mongodb.yaml",
-    "tests/mongodb/sets/replica-set.compose.yaml",
-    "tests/mongodb/sets/sharded.compose.yaml",
+    "tests/mongodb/deployments/replica-set.compose.yaml",
+    "tests/mongodb/deployments/sharded.compose.yaml",
     ".github/workflows/mongodb.yaml",
 }
 """What the search must find at the least."""
