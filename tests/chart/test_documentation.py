@@ -1,4 +1,4 @@
-"""docs/kubernetes.md and docs/mongodb.md, held against the chart: the options, values and objects they name are there."""
+"""docs/kubernetes.md and docs/mongodb.md, held against the chart: options, values and objects in them are there."""
 
 import re
 import shlex
