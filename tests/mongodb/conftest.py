@@ -12,8 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 
 from devtools.service_process import Service
+from mylist.devserver.embedded_servers import ServerMissingError
 from tests.conftest import PATIENT, Serve
 from tests.contract.conftest import PatientTransport, User, connect
 from tests.contract.titles import MATRIX_DOCUMENT, MOVIE_DOCUMENTS, SHOW_DOCUMENT
@@ -55,7 +57,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not own:
         return
     config.stash[_OPEN] = ExitStack()
-    deployment = config.stash[_DEPLOYMENT] = config.stash[_OPEN].enter_context(opened())
+    try:
+        deployment = config.stash[_DEPLOYMENT] = config.stash[_OPEN].enter_context(opened())
+    except (PyMongoError, ValueError, ServerMissingError) as error:
+        raise pytest.UsageError(f"there is no MongoDB to ask: {str(error).partition(', Topology')[0]}") from error
     left_out = {item: missing for item in own if (missing := _missing(item, deployment))}
     config.stash[_LEFT_OUT] = {item.nodeid: missing for item, missing in left_out.items()}
     items[:] = [item for item in items if item not in left_out]
