@@ -96,7 +96,7 @@ def build_services(settings: Settings) -> Services:
         ),
         reader=ListReader(cache, catalogue, pages),
         writer=ListWriter(store, cache, catalogue, max_items=settings.max_list_size),
-        change_feed=ChangeFeed(store),
+        change_feed=ChangeFeed(store, catalogue),
         pages=pages,
         requests=Admission(
             ConcurrencyLimit(settings.max_concurrent_requests),

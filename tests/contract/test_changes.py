@@ -11,9 +11,10 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from bson import ObjectId
 from pymongo.database import Database
 
-from mylist.domain.change_feed import NEVER_MS, SyncState
+from mylist.domain.change_feed import SyncState
 from mylist.domain.limits import MAX_CHANGES
 from mylist.domain.timestamps import to_milliseconds
 from mylist.lists.opaque_token import encode_token
@@ -83,37 +84,30 @@ def aged(token: str, user: User, by: timedelta) -> str:
 
 
 class TestCatchingUp:
-    def test_begins_with_what_is_on_the_list_oldest_first(self, user: User) -> None:
-        for content_id in (MATRIX_ID, MOVIE_IDS[0], MOVIE_IDS[1]):
+    def test_begins_with_what_is_on_the_list_by_content_id(self, user: User) -> None:
+        for content_id in (MATRIX_ID, MOVIE_IDS[1], MOVIE_IDS[0]):
             user.add(content_id)
         user.remove(MOVIE_IDS[0])
-        time.sleep(0.002)
         user.add(SHOW_ID, "tvshow")
         answer = changes(user).json()
 
-        assert [(each["change"], each["contentId"]) for each in answer["data"]["changes"]][:2] == [
-            ("added", MATRIX_ID),
-            ("added", MOVIE_IDS[1]),
-        ]
-        assert answer["data"]["changes"][-1] | {"changedAt": ""} == {
+        on_list = on_the_list(user)
+        assert [each["contentId"] for each in answer["data"]["changes"]] == sorted(on_list)
+        [show] = [each for each in answer["data"]["changes"] if each["contentId"] == SHOW_ID]
+        assert show | {"changedAt": ""} == {
             "change": "added",
             "contentId": SHOW_ID,
             "contentType": "tvshow",
             "changedAt": "",
-            "addedAt": on_the_list(user)[SHOW_ID],
+            "addedAt": on_list[SHOW_ID],
         }
-        moments = [each["changedAt"] for each in answer["data"]["changes"]]
-        assert moments == sorted(moments)
+        assert abs(datetime.fromisoformat(show["changedAt"]) - datetime.now(UTC)) < timedelta(minutes=1)
         assert answer["data"]["hasMore"] is False
 
-    def test_does_not_begin_with_what_went_before(self, user: User, database: Documents) -> None:
+    def test_does_not_begin_with_what_was_removed(self, user: User) -> None:
         for content_id in (MATRIX_ID, MOVIE_IDS[0]):
             user.add(content_id)
         user.remove(MATRIX_ID)
-        earlier = datetime.now(UTC) - timedelta(minutes=1)
-        database["mylist"].update_one(
-            {"userId": user.id, "contentId": MATRIX_ID}, {"$set": {"changedAt": earlier, "removedAt": earlier}}
-        )
 
         assert Device(user, 1).catch_up() == [("added", MOVIE_IDS[0])]
 
@@ -155,13 +149,32 @@ class TestCatchingUp:
         device = Device(user, limit)
         for content_id in MOVIE_IDS[:5]:
             user.add(content_id)
-        assert [content_id for _, content_id in device.catch_up()] == MOVIE_IDS[:5]
+        assert [content_id for _, content_id in device.catch_up()] == sorted(MOVIE_IDS[:5])
         user.remove(MOVIE_IDS[1])
         user.add(MATRIX_ID)
         user.remove(MOVIE_IDS[3])
 
-        assert device.catch_up() == [("removed", MOVIE_IDS[1]), ("added", MATRIX_ID), ("removed", MOVIE_IDS[3])]
+        assert sorted(device.catch_up()) == [
+            ("added", MATRIX_ID),
+            *sorted([("removed", MOVIE_IDS[1]), ("removed", MOVIE_IDS[3])]),
+        ]
         assert device.items == on_the_list(user)
+
+    def test_changes_come_in_their_order(self, user: User) -> None:
+        device = Device(user)
+        for content_id in MOVIE_IDS[:3]:
+            user.add(content_id)
+        device.catch_up()
+        for content_id in (MOVIE_IDS[2], MOVIE_IDS[0], MOVIE_IDS[1]):
+            user.remove(content_id)
+        time.sleep(1.001)  # what is added has a stamp in whole seconds
+        for content_id in (MOVIE_IDS[4], MOVIE_IDS[3]):
+            user.add(content_id)
+        answer = changes(user, since=device.token).json()["data"]
+
+        assert [each["contentId"] for each in answer["changes"]] == [MOVIE_IDS[each] for each in (2, 0, 1, 4, 3)]
+        moments = [each["changedAt"] for each in answer["changes"]]
+        assert moments == sorted(moments)
 
     def test_in_pieces_sees_what_happens_in_between(self, user: User) -> None:
         device = Device(user, 2)
@@ -176,30 +189,37 @@ class TestCatchingUp:
 
         assert device.items == on_the_list(user)
 
-    def test_items_of_the_original_come_first_in_the_order_in_which_they_were_added(
-        self, user: User, database: Documents
-    ) -> None:
+    def test_begins_with_items_of_the_original_and_of_other_hands(self, user: User, database: Documents) -> None:
         moments = [datetime(2024, 1, day, tzinfo=UTC) for day in (1, 2, 3)]
         database["mylist"].insert_many(
             {"userId": user.id, "contentId": content_id, "contentType": "movie", "addedAt": moment}
-            for content_id, moment in zip(MOVIE_IDS, moments, strict=False)
+            for content_id, moment in zip([MOVIE_IDS[0], MOVIE_IDS[1].upper(), MOVIE_IDS[2]], moments, strict=True)
         )
+        by_hand = {"userId": user.id, "contentId": MOVIE_IDS[3], "contentType": "movie", "addedAt": moments[0]}
+        database["mylist"].insert_one(by_hand | {"_id": "by hand"})
+        no_items = ({"contentId": "0" * 24, "contentType": "podcast"}, {"contentId": "g", "contentType": "movie"})
+        database["mylist"].insert_many({"userId": user.id, "addedAt": moments[0], **each} for each in no_items)
         user.add(MATRIX_ID)
-        device = Device(user, 2)
+        for limit in (1, 2, 500):
+            device = Device(user, limit)
+            assert sorted(device.catch_up()) == [("added", each) for each in sorted([MATRIX_ID, *MOVIE_IDS[:4]])]
+            assert device.items == on_the_list(user)
+            assert device.catch_up() == []
+        user.remove(MOVIE_IDS[1])
+        user.remove(MOVIE_IDS[3])
 
-        assert device.catch_up() == [("added", each) for each in [*MOVIE_IDS[:3], MATRIX_ID]]
-        assert device.items == on_the_list(user)
-        assert changes(user, limit=1).json()["data"]["changes"][0]["changedAt"] == "2024-01-01T00:00:00.000Z"
+        assert sorted(device.catch_up()) == sorted([("removed", MOVIE_IDS[1]), ("removed", MOVIE_IDS[3])])
 
-    def test_what_has_an_id_of_another_kind_is_not_told_of(self, user: User, database: Documents) -> None:
-        foreign = {"userId": user.id, "contentId": MATRIX_ID, "contentType": "movie"}
-        database["mylist"].insert_one(foreign | {"_id": "by hand", "addedAt": datetime.now(UTC)})
+    def test_of_what_was_withdrawn_is_told_without_a_type(self, user: User, database: Documents) -> None:
+        withdrawn = {"userId": user.id, "contentId": "f" * 24, "contentType": "movie", "addedAt": datetime.now(UTC)}
+        database["mylist"].insert_one(withdrawn)
         device = Device(user)
-        assert device.catch_up() == []
-        user.remove(MATRIX_ID)
-        user.add(MOVIE_IDS[0])
+        device.catch_up()
+        user.remove("f" * 24)
+        [change] = changes(user, since=device.token).json()["data"]["changes"]
 
-        assert device.catch_up() == [("added", MOVIE_IDS[0])]
+        assert set(change) == {"change", "contentId", "changedAt"}
+        assert (change["change"], change["contentId"]) == ("removed", "f" * 24)
 
     def test_a_batch_and_a_clear_are_many_changes(self, user: User) -> None:
         device = Device(user)
@@ -238,7 +258,7 @@ class TestTokens:
         device.token = aged(device.token, user, timedelta(days=29))
         # The last moment at which it may have been removed, from then.
         long_ago = datetime.now(UTC) - timedelta(days=29) + timedelta(minutes=1)
-        database["mylist"].update_one({"userId": user.id}, {"$set": {"changedAt": long_ago, "removedAt": long_ago}})
+        database["mylist_changes"].update_one({"userId": user.id}, {"$set": {"changedAt": long_ago}})
 
         assert device.catch_up() == [("removed", MATRIX_ID)]
 
@@ -251,9 +271,8 @@ class TestTokens:
 
     def test_of_a_piece_long_ago_is_410(self, user: User) -> None:
         progress = decode_sync_token(user.id, changes(user).json()["data"]["token"])
-        old = SyncState(
-            progress.watermark, progress.after._replace(changed_at=to_milliseconds(datetime(2024, 1, 1, tzinfo=UTC)))
-        )
+        long_ago = to_milliseconds(datetime(2024, 1, 1, tzinfo=UTC))
+        old = SyncState(progress.watermark, resume_at=progress.after._replace(changed_at=long_ago))
 
         assert changes(user, since=encode_sync_token(user.id, old)).status_code == 410
 
@@ -275,21 +294,40 @@ class TestTokens:
     @pytest.mark.parametrize(
         "content",
         [
-            {"settled": 1 << 60},
-            {"settled": -(1 << 60)},
-            {"at": (1 << 60, bytes(12))},
-            {"at": (NEVER_MS - 1, bytes(12)), "first": True},
-            {"at": (0, bytes(11)), "first": True},
-            {"told": [(0, "", True)]},
+            {"watermark": 1 << 60},
+            {"watermark": -1},
+            {"resume_at": (1 << 60, bytes(12))},
+            {"resume_at": (-1, bytes(12))},
+            {"resume_at": (0, bytes(11))},
+            {"list_after": "0" * 23},
+            {"list_after": "0" * 23 + "g"},
+            {"list_after": "0" * 24 + "\n"},
+            {"delivered": [(0, "", None)]},
+            {"delivered": [(0, bytes(12), "")]},
         ],
         ids=str,
     )
     def test_that_is_made_up_is_400(self, user: User, content: dict[str, Any]) -> None:
-        fields = {"settled": to_milliseconds(datetime.now(UTC)), "at": None, "first": False, "told": []} | content
-        token = encode_token(msgspec.msgpack.encode(list(fields.values())), "changes, form 1", user.id)
+        now = to_milliseconds(datetime.now(UTC))
+        fields = {"watermark": now, "list_after": None, "resume_at": None, "delivered": []} | content
+        token = encode_token(msgspec.msgpack.encode(list(fields.values())), "changes, form 2", user.id)
         answer = changes(user, since=token)
 
         assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_SYNC_TOKEN")
+
+    def test_of_an_earlier_version_is_410(self, user: User) -> None:
+        former = msgspec.msgpack.encode((to_milliseconds(datetime.now(UTC)), None, False, ()))
+        token = encode_token(former, "changes, form 1", user.id)
+
+        assert changes(user, since=token).json()["code"] == "SYNC_TOKEN_EXPIRED"
+        put = user.client.put(
+            f"/api/mylist/items/{MATRIX_ID}",
+            params={"unlessRemovedSince": token},
+            json={"contentType": "movie"},
+            headers=user.headers,
+        )
+        assert put.json()["code"] == "SYNC_TOKEN_EXPIRED"
+        assert changes(User(user.client, "somebody-else"), since=token).json()["code"] == "INVALID_SYNC_TOKEN"
 
     def test_given_twice_is_400(self, user: User) -> None:
         token = changes(user).json()["data"]["token"]
@@ -309,11 +347,16 @@ class TestOrder:
         device = Device(user)
         user.add(MATRIX_ID)
         assert device.catch_up() == [("added", MATRIX_ID)]
-        moment = datetime.now(UTC) - timedelta(seconds=5)
-        late = {"userId": user.id, "contentId": MOVIE_IDS[0], "contentType": "movie"}
-        database["mylist"].insert_one(late | {"addedAt": moment, "changedAt": moment})
+        earlier = int(time.time()) - 20
+        late = {"userId": user.id, "contentId": MOVIE_IDS[0], "contentType": "movie", "addedAt": datetime.now(UTC)}
+        database["mylist"].insert_one(late | {"_id": ObjectId(earlier.to_bytes(4) + bytes(8))})
 
         assert device.catch_up() == [("added", MOVIE_IDS[0])]
+        assert device.catch_up() == []
+        database["mylist"].delete_one({"userId": user.id, "contentId": MOVIE_IDS[0]})
+        stamp = {"userId": user.id, "contentId": MOVIE_IDS[0], "change": "removed"}
+        database["mylist_changes"].insert_one(stamp | {"changedAt": datetime.now(UTC) - timedelta(seconds=20)})
+        assert device.catch_up() == [("removed", MOVIE_IDS[0])]
         assert device.catch_up() == []
 
     @pytest.mark.parametrize("seed", range(3))

@@ -1,7 +1,7 @@
 """The rules over real stores, in moments that HTTP does not let a test choose."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -36,10 +36,10 @@ class PausingStore(ListStore):
         self.go_on = asyncio.Event()
         self.go_on.set()
 
-    async def insert(self, user_id: str, item: Item, known_removal: int | None = None) -> None:
+    async def insert(self, user_id: str, item: Item) -> None:
         self.reached.set()
         await self.go_on.wait()
-        await super().insert(user_id, item, known_removal)
+        await super().insert(user_id, item)
 
 
 @pytest.fixture
@@ -54,12 +54,10 @@ class FreezingStore(ListStore):
         super().__init__(database)
         self._server = server
 
-    async def insert_many(
-        self, user_id: str, items: Sequence[Item], known_removals: Mapping[ContentId, int] | None = None
-    ) -> set[ContentId]:
+    async def insert_many(self, user_id: str, items: Sequence[Item]) -> set[ContentId]:
         self._server.freeze()
         await asyncio.sleep(0.1)  # until the signal has reached each of its threads
-        return await super().insert_many(user_id, items, known_removals)
+        return await super().insert_many(user_id, items)
 
 
 @pytest.fixture
@@ -155,7 +153,7 @@ async def test_a_batch_of_which_mongodb_did_a_half_says_so(tmp_path: Path, prima
 
 
 async def listed(database: Database, user_id: str) -> list[str]:
-    return [each["contentId"] async for each in database.handle["mylist"].find({"userId": user_id, "removedAt": None})]
+    return [each["contentId"] async for each in database.handle["mylist"].find({"userId": user_id})]
 
 
 async def test_a_clear_of_what_was_seen_leaves_what_came_since(

@@ -4,14 +4,14 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 from mylist.domain.cache_result import CacheResult
 from mylist.domain.catalogue_entry import CatalogueEntry, fold_genre
-from mylist.domain.change_feed import NEVER_MS, FeedPosition, ListChange
+from mylist.domain.change_feed import FeedPosition, ListChange
 from mylist.domain.content import ContentId, ContentType, RequestedId, content_key, split_content_key
 from mylist.domain.errors import (
     DatabaseUnavailableError,
@@ -27,7 +27,7 @@ from tests.content_ids import content_id
 
 START_MS = 1_700_000_000_000
 """The time of a new store."""
-SETTLING_MS = 10_000
+SETTLING_MS = 30_000
 """How far the watermark of a store is behind its clock."""
 
 Journal = list[str]
@@ -51,13 +51,22 @@ def item(number: int, added_at: int | None = None, *, show: bool = False) -> Ite
 
 @dataclass(slots=True)
 class _Document:
-    """An item, or the tombstone of one; removed items have no `added_at`."""
+    """An item, with the id whose first four bytes are the second in which it was added."""
 
     document_id: bytes
-    content_type: ContentType
-    added_at: int | None
+    item: Item
+
+    @property
+    def position(self) -> FeedPosition:
+        return FeedPosition(int.from_bytes(self.document_id[:4]) * 1000, self.document_id)
+
+
+@dataclass(slots=True)
+class _Stamp:
+    """When an item was removed or got another date."""
+
     changed_at: int
-    removed_at: int | None = None
+    is_removal: bool
 
 
 class FakeListStore:
@@ -81,6 +90,7 @@ class FakeListStore:
         self.hold.set()
         self.reached = asyncio.Event()
         self._lists: dict[str, dict[ContentId, _Document]] = {}
+        self._stamps: dict[str, dict[ContentId, _Stamp]] = {}
         self._numbers = count(1)
 
     def put(self, user_id: str, *items: Item) -> None:
@@ -88,23 +98,33 @@ class FakeListStore:
         for each in items:
             self._insert(user_id, each)
 
-    def put_unstamped(self, user_id: str, item: Item) -> None:
-        """Put an item on a list as the original service did: without a stamp."""
-        document = _Document(next(self._numbers).to_bytes(12), item.content_type, item.added_at, NEVER_MS)
-        self._lists.setdefault(user_id, {})[item.content_id] = document
+    def put_original(self, user_id: str, item: Item) -> None:
+        """Put an item on a list that the original service added long ago."""
+        document_id = (item.added_at // 1000).to_bytes(4) + next(self._numbers).to_bytes(8)
+        self._lists.setdefault(user_id, {})[item.content_id] = _Document(document_id, item)
 
     def take_off(self, user_id: str, *content_ids: ContentId) -> None:
         """Take items off a list past the operations."""
         for each in content_ids:
-            self._delete(user_id, each)
+            if each in self._lists.get(user_id, {}):
+                self.stamp(user_id, each)
+                self.delete(user_id, each)
+
+    def stamp(self, user_id: str, content_id: ContentId, *, is_removal: bool = True) -> None:
+        """Stamp the removal of an item, or another date."""
+        self._stamps.setdefault(user_id, {})[content_id] = _Stamp(self._tick(), is_removal)
+
+    def delete(self, user_id: str, content_id: ContentId) -> bool:
+        """Delete an item without a stamp; return whether there was one."""
+        return self._lists.get(user_id, {}).pop(content_id, None) is not None
+
+    def stamped(self, user_id: str) -> set[ContentId]:
+        """Return what has a stamp."""
+        return set(self._stamps.get(user_id, {}))
 
     def items(self, user_id: str) -> list[Item]:
         """Return the items of a list, newest first."""
-        items = [
-            Item(each.added_at, content_id, each.content_type)
-            for content_id, each in self._lists.get(user_id, {}).items()
-            if each.added_at is not None
-        ]
+        items = [each.item for each in self._lists.get(user_id, {}).values()]
         return sorted(items, key=lambda each: (-each.added_at, each.content_id))
 
     async def require_available(self) -> None:
@@ -121,6 +141,9 @@ class FakeListStore:
     def _deadline(self) -> Iterator[None]:
         self.journal.append("deadline")
         yield
+
+    async def finish(self) -> None:
+        pass
 
     async def count(self, user_id: str, *, limit: int) -> int:
         self._note("count")
@@ -141,66 +164,96 @@ class FakeListStore:
 
     async def find_removals(self, user_id: str, content_ids: Iterable[ContentId]) -> list[ListChange]:
         self._note("find_removals")
-        documents = self._lists.get(user_id, {})
-        found = [(each, documents[each]) for each in content_ids if each in documents]
+        stamps, documents = self._stamps.get(user_id, {}), self._lists.get(user_id, {})
         return [
-            ListChange(FeedPosition(document.changed_at, document.document_id), each, document.content_type, None)
-            for each, document in found
-            if document.added_at is None
+            ListChange(FeedPosition(stamps[each].changed_at, each), each, None, None)
+            for each in content_ids
+            if each in stamps and stamps[each].is_removal and each not in documents
         ]
 
-    async def insert(self, user_id: str, item: Item, known_removal: int | None = None) -> None:
+    async def insert(self, user_id: str, item: Item) -> None:
         await self._begin_write("insert")
-        if not self._insert(user_id, item, known_removal):
+        if not self._insert(user_id, item):
             raise ItemAlreadyInListError
 
-    async def insert_many(
-        self, user_id: str, items: Sequence[Item], known_removals: Mapping[ContentId, int] | None = None
-    ) -> set[ContentId]:
+    async def insert_many(self, user_id: str, items: Sequence[Item]) -> set[ContentId]:
         await self._begin_write("insert_many")
-        known = known_removals or {}
-        return {each.content_id for each in items if not self._insert(user_id, each, known.get(each.content_id))}
+        return {each.content_id for each in items if not self._insert(user_id, each)}
 
     async def redate_many(self, user_id: str, items: Sequence[Item]) -> int:
         await self._begin_write("redate_many")
         listed = 0
         for each in items:
-            document = self._lists.get(user_id, {}).get(each.content_id)
-            if document and document.added_at is not None:
-                document.added_at, document.changed_at = each.added_at, self._stamp()
+            self.stamp(user_id, each.content_id, is_removal=False)
+            if document := self._lists.get(user_id, {}).get(each.content_id):
+                document.item = replace(document.item, added_at=each.added_at)
                 listed += 1
         return listed
 
-    async def delete(self, user_id: str, content_id: ContentId) -> None:
-        await self._begin_write("delete")
-        if not self._delete(user_id, content_id):
-            raise ItemNotInListError
+    @asynccontextmanager
+    async def removing(self, user_id: str, content_id: ContentId) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+        before = self._stamps.get(user_id, {}).get(content_id)
+        is_in_vain = not self.unavailable
+        if is_in_vain:
+            self.journal.append("stamp")
+            self.stamp(user_id, content_id)
 
-    async def delete_many(self, user_id: str, content_ids: Iterable[ContentId]) -> int:
+        async def remove() -> None:
+            nonlocal is_in_vain
+            try:
+                await self._begin_write("delete")
+            except OutcomeUnknownError:
+                is_in_vain = False
+                raise
+            if not self.delete(user_id, content_id):
+                raise ItemNotInListError
+            is_in_vain = False
+
+        try:
+            yield remove
+        finally:
+            if is_in_vain:
+                self.journal.append("withdraw")
+                if before is None:
+                    del self._stamps[user_id][content_id]
+
+    async def delete_many(self, user_id: str, items: Collection[Item]) -> int:
         await self._begin_write("delete_many")
-        return sum(self._delete(user_id, each) for each in set(content_ids))
+        return self._remove(user_id, (each.content_id for each in items))
 
     async def delete_seen(self, user_id: str, items: Collection[Item]) -> int:
         await self._begin_write("delete_seen")
         dates = {each.added_at for each in items}
         there = {each.content_id for each in self.items(user_id) if each.added_at in dates}
-        return sum(self._delete(user_id, each.content_id) for each in items if each.content_id in there)
+        return self._remove(user_id, (each.content_id for each in items if each.content_id in there))
 
-    async def delete_all(self, user_id: str) -> int:
-        await self._begin_write("delete_all")
-        return sum(self._delete(user_id, each.content_id) for each in self.items(user_id))
+    async def listed(self, user_id: str, after: str, *, max_items: int) -> tuple[list[ListChange], str | None]:
+        self._note("listed")
+        documents = sorted(self._lists.get(user_id, {}).items())
+        found = [
+            ListChange(each.position, content_id, each.item.content_type, each.item.added_at)
+            for content_id, each in documents
+            if content_id.hex() > after
+        ]
+        page = found[:max_items]
+        return page, page[-1].content_id.hex() if len(found) > max_items else None
 
     async def changes(
-        self, user_id: str, after: FeedPosition, *, removals_after: int | None, max_changes: int
+        self, user_id: str, after: FeedPosition, *, max_changes: int
     ) -> tuple[list[ListChange], FeedPosition | None]:
         self._note("changes")
-        changes = sorted(
-            ListChange(FeedPosition(each.changed_at, each.document_id), content_id, each.content_type, each.added_at)
-            for content_id, each in self._lists.get(user_id, {}).items()
-            if removals_after is None or each.removed_at is None or each.removed_at > removals_after
-        )
-        found = [each for each in changes if each.position > after]
-        return found[:max_changes], found[max_changes - 1].position if len(found) > max_changes else None
+        documents, stamps = self._lists.get(user_id, {}), self._stamps.get(user_id, {})
+        entries = [(each.position, content_id) for content_id, each in documents.items()]
+        entries += [(FeedPosition(each.changed_at, content_id), content_id) for content_id, each in stamps.items()]
+        following = sorted(each for each in entries if each[0] > after)
+        found: dict[ContentId, ListChange] = {}
+        for position, content_id in following[:max_changes]:
+            item = documents[content_id].item if content_id in documents else None
+            found.pop(content_id, None)
+            found[content_id] = ListChange(
+                position, content_id, item.content_type if item else None, item.added_at if item else None
+            )
+        return list(found.values()), following[max_changes - 1][0] if len(following) > max_changes else None
 
     async def clock(self) -> tuple[int, int]:
         self._note("clock")
@@ -217,26 +270,20 @@ class FakeListStore:
         self.reached.set()
         await self.hold.wait()
 
-    def _insert(self, user_id: str, item: Item, known_removal: int | None = None) -> bool:
+    def _insert(self, user_id: str, item: Item) -> bool:
         documents = self._lists.setdefault(user_id, {})
-        former = documents.get(item.content_id)
-        if former and (
-            former.added_at is not None or (known_removal is not None and former.changed_at > known_removal)
-        ):
+        if item.content_id in documents:
             return False
-        document_id = former.document_id if former else next(self._numbers).to_bytes(12)
-        documents[item.content_id] = _Document(document_id, item.content_type, item.added_at, self._stamp())
+        document_id = (self._tick() // 1000).to_bytes(4) + next(self._numbers).to_bytes(8)
+        documents[item.content_id] = _Document(document_id, item)
         return True
 
-    def _delete(self, user_id: str, content_id: ContentId) -> bool:
-        document = self._lists.get(user_id, {}).get(content_id)
-        if document is None or document.added_at is None:
-            return False
-        document.added_at = None
-        document.changed_at = document.removed_at = self._stamp()
-        return True
+    def _remove(self, user_id: str, content_ids: Iterable[ContentId]) -> int:
+        there = [each for each in content_ids if each in self._lists.get(user_id, {})]
+        self.take_off(user_id, *there)
+        return len(there)
 
-    def _stamp(self) -> int:
+    def _tick(self) -> int:
         self.now += 1
         return self.now
 

@@ -119,18 +119,24 @@ class ContainsResponse(Struct, rename="camel", forbid_unknown_fields=True):
     data: Presence
 
 
-class ChangedItem(Struct, rename="camel", forbid_unknown_fields=True):
-    """That an item was put on the list, at `addedAt`, or taken off it; `changedAt` is when the service did that."""
+class ChangedItem(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """That an item was put on the list, at `addedAt`, or taken off it; `changedAt` is when the service did that.
+
+    A removed item has no `contentType` if its title was withdrawn.
+    """
 
     change: Literal["added", "removed"]
     content_id: ContentId
-    content_type: ContentType
+    content_type: ContentType | UnsetType = UNSET
     changed_at: Timestamp
     added_at: Timestamp | UnsetType = UNSET
 
 
 class ChangesData(Struct, rename="camel", forbid_unknown_fields=True):
-    """Changes, oldest first; `token` is what to ask with next, at once if `hasMore` says that there are more."""
+    """Changes, oldest first but for those of the first round, which is the list by content id.
+
+    `token` is what to ask with next, at once if `hasMore` says that there are more.
+    """
 
     changes: list[ChangedItem]
     token: str

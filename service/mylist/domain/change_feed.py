@@ -1,60 +1,69 @@
-"""The change feed of a list: what changed, in order, for a device that has an older copy.
+"""The change feed of a list: what changed, for a device that has an older copy.
 
-Changes are ordered by MongoDB's clock, which stamps each change in the step that makes it. A change becomes readable a
-moment after its stamp, so of two concurrent changes the later one may become readable first. A client therefore resumes
-from a watermark below which all changes are readable, not from the last change that it got. Changes that were delivered
-above the watermark are remembered in the client's token, to suppress duplicates.
+The first round delivers what is on the list, by content id. Each later round delivers what changed, in the order of
+MongoDB's stamps, and each change as the list is now: an item that is on it is `added`, one that is not is `removed`.
+
+A stamp is made before its change can be read, and of two concurrent changes the later one may become readable first. A
+client therefore resumes from a watermark below which all changes are readable, not from the last change that it got.
+What was delivered above the watermark is remembered in the client's token, to suppress what the client knows.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from mylist.domain.content import ContentId, ContentType
-from mylist.domain.timestamps import to_milliseconds
 
-NEVER_MS = to_milliseconds(datetime.min.replace(tzinfo=UTC))
-"""The stamp of documents that have none, because the original service wrote them: before every other stamp."""
-LATEST_MS = to_milliseconds(datetime.max.replace(tzinfo=UTC))
-"""The last stamp that there can be."""
+LATEST_STAMP_MS = 0xFFFF_FFFF * 1000
+"""The last time that an ObjectId can have, in milliseconds since 1970 UTC."""
 LAST_ID = b"\xff" * 12
-"""The document id that sorts after all others with the same stamp."""
+"""The id that sorts after all others with the same stamp."""
+LIST_START = ""
+"""Where the first round begins; sorts before every content id."""
 _MAX_DELIVERED = 100
 
 
 class FeedPosition(NamedTuple):
-    """A position in the feed: a stamp (milliseconds since 1970 UTC), then the id (12 bytes) of the document."""
+    """A position in the feed.
+
+    Attributes:
+        changed_at: the stamp, in milliseconds since 1970 UTC.
+        entry_id: 12 bytes that order what has the same stamp: of an addition the id of the document, else the content
+            id.
+    """
 
     changed_at: int
-    document_id: bytes
-
-
-FEED_START = FeedPosition(NEVER_MS, bytes(12))
+    entry_id: bytes
 
 
 class ListChange(NamedTuple):
-    """An item was added to a list, or removed if it has no `added_at` (milliseconds since 1970 UTC)."""
+    """An item is on a list, or no longer on it if it has no `added_at` (milliseconds since 1970 UTC).
+
+    Attributes:
+        position: where the change stands in the feed.
+        content_id: which movie or show.
+        content_type: its type; None if an item was removed of which it is not known.
+        added_at: when it was added.
+    """
 
     position: FeedPosition
     content_id: ContentId
-    content_type: ContentType
+    content_type: ContentType | None
     added_at: int | None
 
     @property
     def changed_at(self) -> int:
-        """When the change was made, in milliseconds since 1970 UTC."""
-        added = self.added_at
-        return added if added is not None and self.position.changed_at == NEVER_MS else self.position.changed_at
+        """When the change was made, in milliseconds since 1970 UTC; of an addition in whole seconds."""
+        return self.position.changed_at
 
     @property
     def delivered(self) -> "DeliveredChange":
         """What a token remembers of the change."""
-        return *self.position, self.added_at is None
+        return self.changed_at, self.content_id, self.added_at
 
 
-DeliveredChange = tuple[int, bytes, bool]
-"""A change that a client got: its position, and whether it was a removal."""
+DeliveredChange = tuple[int, bytes, int | None]
+"""What a client got of a content id: the stamp, the id, and when the item was added; None for a removal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +71,31 @@ class SyncState:
     """How much of a list's change feed a client has.
 
     Attributes:
-        watermark: milliseconds since 1970 UTC. Once `resume_at` is None, the client has every change up to here.
-        resume_at: where the current round through the feed goes on; None when it is complete.
-        is_initial: whether the current round is the first one, which delivers the list rather than its changes.
-        delivered: the changes above the watermark that the client has.
+        watermark: milliseconds since 1970 UTC. Once a round is complete, the client has every change up to here.
+        list_after: in the first round, the content id after which it goes on, as the list has it; None after that round.
+        resume_at: in a later round, where it goes on; None when it is complete.
+        delivered: what the client got above the watermark, or will meet again in this round; one entry for a content id.
     """
 
     watermark: int
+    list_after: str | None = None
     resume_at: FeedPosition | None = None
-    is_initial: bool = False
     delivered: frozenset[DeliveredChange] = frozenset()
 
     @property
+    def is_complete(self) -> bool:
+        """Whether the client has finished its last round."""
+        return self.list_after is None and self.resume_at is None
+
+    @property
     def after(self) -> FeedPosition:
-        """The position after which the next answer begins."""
+        """The position after which the next answer of a later round begins."""
         return self.resume_at or FeedPosition(self.watermark, LAST_ID)
 
     @property
     def oldest_needed(self) -> int:
         """The stamp (milliseconds since 1970 UTC) from which on removals must still be known."""
-        return self.watermark if self.is_initial or not self.resume_at else self.resume_at.changed_at
+        return self.resume_at.changed_at if self.resume_at else self.watermark
 
     def begin_round(self, watermark: int) -> "SyncState":
         """Return the state at the beginning of a round; the same state while a round is incomplete.
@@ -89,23 +103,39 @@ class SyncState:
         Args:
             watermark: all changes up to here are readable now.
         """
-        if self.resume_at:
+        if not self.is_complete:
             return self
         return SyncState(max(self.watermark, watermark), resume_at=self.after, delivered=self.delivered)
 
-    def advance(self, changes: Iterable[ListChange], end: FeedPosition | None) -> "SyncState":
+    def news(self, changes: Iterable[ListChange]) -> list[ListChange]:
+        """Return those of some changes after which the list is not what the client got last, as far as is remembered."""
+        known = {each[1:] for each in self.delivered}
+        return [change for change in changes if change.delivered[1:] not in known]
+
+    def advance(
+        self, changes: Iterable[ListChange], *, list_after: str | None = None, resume_at: FeedPosition | None = None
+    ) -> "SyncState":
         """Return the state after some changes were delivered.
 
         Args:
             changes: the changes.
-            end: the position after which more changes follow; None when the round is complete.
+            list_after: where the first round goes on, if it does.
+            resume_at: where a later round goes on, if it does.
         """
-        delivered = self.delivered | {change.delivered for change in changes}
-        kept = sorted(each for each in delivered if each[0] > self.watermark or (end and each[:2] > end))
+        latest = {each[1]: each for each in self.delivered}
+        latest |= {change.content_id: change.delivered for change in changes}
+        kept = sorted(
+            (
+                each
+                for each in latest.values()
+                if each[0] > self.watermark or (resume_at and each[0] >= resume_at.changed_at)
+            ),
+            key=lambda each: each[:2],
+        )
         # Dropping entries can only cause duplicates, never a missed change.
-        return SyncState(self.watermark, end, self.is_initial and end is not None, frozenset(kept[-_MAX_DELIVERED:]))
+        return SyncState(self.watermark, list_after, resume_at, frozenset(kept[-_MAX_DELIVERED:]))
 
 
 def initial_state(watermark: int) -> SyncState:
     """Return the state of a client that has nothing, when all changes up to `watermark` are readable."""
-    return SyncState(watermark, resume_at=FEED_START, is_initial=True)
+    return SyncState(watermark, list_after=LIST_START)

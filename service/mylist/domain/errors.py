@@ -302,15 +302,15 @@ class ItemAlreadyInListError(ServiceError):
 
 
 class SyncTokenExpiredError(ServiceError):
-    """`since` or `unlessRemovedSince` is too old: removals after it may be forgotten."""
+    """`since` or `unlessRemovedSince` is too old: removals after it may be forgotten, or an earlier version issued it."""
 
     status = HTTPStatus.GONE
     code = "SYNC_TOKEN_EXPIRED"
 
     def __init__(self) -> None:
         super().__init__(
-            "since or unlessRemovedSince is more than 30 days old: drop what you have, and ask without since for the "
-            "whole list"
+            "since or unlessRemovedSince is more than 30 days old, or from before an upgrade: drop what you have, and "
+            "ask without since for the whole list"
         )
 
 

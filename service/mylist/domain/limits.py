@@ -16,8 +16,8 @@ MAX_GENRE_LENGTH = 100
 """Characters."""
 MAX_CURSOR_LENGTH = 1024
 """Characters; the service issues no longer cursor."""
-TOMBSTONE_RETENTION = timedelta(days=30)
-"""How long a removed item is remembered."""
+CHANGE_RETENTION = timedelta(days=30)
+"""How long MongoDB keeps that an item was removed, or got another date."""
 MAX_CLOCK_SKEW = timedelta(minutes=1)
 """How far in the future an imported item may be added, by the importing client's clock."""
 IMPORT_TIMEOUT_S = 20

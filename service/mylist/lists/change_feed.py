@@ -1,28 +1,31 @@
 """Following a list: what changed since a device last asked."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from mylist.domain.change_feed import ListChange, SyncState, initial_state
+from mylist.domain.content import CONTENT_TYPES, content_key, split_content_key
 from mylist.domain.errors import SyncTokenExpiredError
-from mylist.domain.limits import TOMBSTONE_RETENTION
-from mylist.lists.ports import ListStore
+from mylist.domain.limits import CHANGE_RETENTION
+from mylist.lists.ports import Catalogue, ListStore
 
 # A client that learns nothing new keeps its state, and so its ETag, for this long.
 _MAX_UNCHANGED_MS = timedelta(hours=1) // timedelta(milliseconds=1)
-REMOVALS_KNOWN_MS = (TOMBSTONE_RETENTION - timedelta(minutes=1)) // timedelta(milliseconds=1)
-"""Tombstones younger than this are guaranteed to exist; the margin covers the pace of MongoDB's TTL monitor."""
+REMOVALS_KNOWN_MS = (CHANGE_RETENTION - timedelta(minutes=1)) // timedelta(milliseconds=1)
+"""Removals younger than this are guaranteed to be known; the margin covers the pace of MongoDB's TTL monitor."""
 
 
 class ChangeFeed:
     """The changes of users' lists. It raises an `UnavailableError` when the store is out of service."""
 
-    def __init__(self, store: ListStore) -> None:
+    def __init__(self, store: ListStore, catalogue: Catalogue) -> None:
         self._store = store
+        self._catalogue = catalogue
 
     async def changes(
         self, user_id: str, known: SyncState | None, *, max_changes: int
     ) -> tuple[list[ListChange], SyncState]:
-        """Return what changed on a list, oldest first, and the state of a client that has these changes too.
+        """Return what changed on a list, and the state of a client that has these changes too.
 
         Args:
             user_id: whose list.
@@ -36,14 +39,22 @@ class ChangeFeed:
         if known and known.oldest_needed <= now - REMOVALS_KNOWN_MS:
             raise SyncTokenExpiredError
         state = known.begin_round(watermark) if known else initial_state(watermark)
-        found, end = await self._store.changes(
-            user_id,
-            state.after,
-            removals_after=state.watermark if state.is_initial else None,
-            max_changes=max_changes,
-        )
-        new = [change for change in found if change.delivered not in state.delivered]
-        if known and not (known.resume_at or new or end) and watermark - known.watermark < _MAX_UNCHANGED_MS:
+        if state.list_after is not None:
+            found, list_after = await self._store.listed(user_id, state.list_after, max_items=max_changes)
+            new = state.news(found)
+            return new, state.advance(new, list_after=list_after)
+        found, resume_at = await self._store.changes(user_id, state.after, max_changes=max_changes)
+        new = await self._with_types(state.news(found))
+        if known and known.is_complete and not (new or resume_at) and watermark - known.watermark < _MAX_UNCHANGED_MS:
             # As long as nothing happens the answer is the same, so a client's `If-None-Match` matches.
-            return new, known
-        return new, state.advance(new, end)
+            return [], known
+        return new, state.advance(new, resume_at=resume_at)
+
+    async def _with_types(self, changes: Sequence[ListChange]) -> list[ListChange]:
+        """Give each change the content type that the catalogue knows, if it has none."""
+        unknown = [each.content_id for each in changes if each.content_type is None]
+        if not unknown:
+            return list(changes)
+        keys = await self._catalogue.existing(content_key(each, kind) for each in unknown for kind in CONTENT_TYPES)
+        types = dict(map(split_content_key, keys))
+        return [each._replace(content_type=each.content_type or types.get(each.content_id)) for each in changes]

@@ -20,7 +20,7 @@ from mylist.domain.errors import (
 from mylist.domain.item import Item
 from mylist.domain.limits import IMPORT_TIMEOUT_S
 from mylist.domain.timestamps import now_ms
-from mylist.lists.writer import ListWriter
+from mylist.lists.writer import ListWriter, Room
 
 LineOutcome = MergeOutcome | Literal["invalid", "removed"]
 
@@ -71,7 +71,7 @@ async def merge(
     """
     give_up = time.monotonic() + IMPORT_TIMEOUT_S
     wrong = "the body is empty"
-    is_first, has_item = True, False
+    is_first, has_item, room = True, False, Room()
     async for part in _parts(lines):
         if is_first:
             if conditions.are_of_list:
@@ -81,7 +81,7 @@ async def merge(
         if time.monotonic() > give_up:
             raise OutcomeUnknownError
         has_item = has_item or any(isinstance(line.item, Item) for line in part)
-        yield await _merge(writer, user_id, part, capped=True, conditions=conditions)
+        yield await _merge(writer, user_id, part, room=room, conditions=conditions)
     if not has_item:
         raise NoItemError(wrong)
 
@@ -137,7 +137,7 @@ async def replace(
         if time.monotonic() > give_up:
             raise OutcomeUnknownError
         redated = {each.content_id for each in _dated_items(part) if named[each.content_id] is each}
-        results = await _merge(writer, user_id, part, capped=False, redated=redated, conditions=conditions)
+        results = await _merge(writer, user_id, part, redated=redated, conditions=conditions)
         yield [_with_what_stays(result, line, before) for result, line in zip(results, part, strict=True)]
     if unnamed:
         await writer.clear(user_id, unnamed)
@@ -227,14 +227,14 @@ async def _merge(  # noqa: PLR0913 - private, one line per choice
     user_id: str,
     part: list[NumberedLine],
     *,
-    capped: bool,
+    room: Room | None = None,
     redated: Collection[ContentId] = (),
     conditions: Conditions,
 ) -> list[LineResult]:
     items = [line.item for line in part if isinstance(line.item, Item)]
     outcomes: Iterator[MergeOutcome] = iter(())
     if items:
-        outcomes = iter(await writer.merge(user_id, items, capped=capped, redated=redated, conditions=conditions))
+        outcomes = iter(await writer.merge(user_id, items, room=room, redated=redated, conditions=conditions))
     return [
         LineResult(line.number, line.item.content_id, next(outcomes))
         if isinstance(line.item, Item)

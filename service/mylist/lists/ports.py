@@ -1,6 +1,6 @@
 """What the use cases need of the outside: a list store, a list cache and a catalogue."""
 
-from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Protocol
 
@@ -38,6 +38,9 @@ class ListStore(Protocol):
     def deadline(self) -> AbstractContextManager[None]:
         """Surround several operations that share the deadline of one."""
 
+    async def finish(self) -> None:
+        """Wait for a moment until what is to be done after changes has been done."""
+
     async def count(self, user_id: str, *, limit: int) -> int:
         """Return the number of items, counted up to `limit`."""
 
@@ -53,31 +56,31 @@ class ListStore(Protocol):
     async def find_removals(self, user_id: str, content_ids: Iterable[ContentId]) -> list[ListChange]:
         """Return the removals of these content ids that are remembered and after which they were not added again."""
 
-    async def insert(self, user_id: str, item: Item, known_removal: int | None = None) -> None:
-        """Add an item; raises `ItemAlreadyInListError`, also if it was removed after `known_removal` (ms)."""
+    async def insert(self, user_id: str, item: Item) -> None:
+        """Add an item; raises `ItemAlreadyInListError`."""
 
-    async def insert_many(
-        self, user_id: str, items: Sequence[Item], known_removals: Mapping[ContentId, int] | None = None
-    ) -> set[ContentId]:
-        """Add items; returns the ids of those that were on the list, or removed after their `known_removals` (ms)."""
+    async def insert_many(self, user_id: str, items: Sequence[Item]) -> set[ContentId]:
+        """Add items; returns the ids of those that were on the list."""
 
     async def redate_many(self, user_id: str, items: Sequence[Item]) -> int:
         """Give items that are on the list their `added_at`; returns how many are on it."""
 
-    async def delete(self, user_id: str, content_id: ContentId) -> None:
-        """Remove an item; raises `ItemNotInListError`."""
+    def removing(
+        self, user_id: str, content_id: ContentId
+    ) -> AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
+        """Prepare the removal of an item; yields what removes it, which raises `ItemNotInListError`."""
 
-    async def delete_many(self, user_id: str, content_ids: Iterable[ContentId]) -> int:
-        """Remove items; returns how many of them were on the list."""
+    async def delete_many(self, user_id: str, items: Collection[Item]) -> int:
+        """Remove items by their content ids; returns how many of them were on the list."""
 
     async def delete_seen(self, user_id: str, items: Collection[Item]) -> int:
         """Remove items unless they were removed and added again; returns how many were removed."""
 
-    async def delete_all(self, user_id: str) -> int:
-        """Remove every item; returns how many there were."""
+    async def listed(self, user_id: str, after: str, *, max_items: int) -> tuple[list[ListChange], str | None]:
+        """Return what is on a list after a content id, in their order, and the last one if more follow."""
 
     async def changes(
-        self, user_id: str, after: FeedPosition, *, removals_after: int | None, max_changes: int
+        self, user_id: str, after: FeedPosition, *, max_changes: int
     ) -> tuple[list[ListChange], FeedPosition | None]:
         """Return changes after a position, oldest first, and the position of the last one if more follow."""
 

@@ -1,8 +1,9 @@
 """Changing a list. Every change takes the same way: fence the cached list, write to the store, lift the fence."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from weakref import WeakValueDictionary
@@ -41,6 +42,8 @@ _PUT_ATTEMPTS = 3
 _PUT_PAUSE_S = 0.05
 _LONG_AGO_MS = 0
 """Every removal is later: none counts as known to the client."""
+_MAX_REMOVED_AT_ONCE = 250
+"""Items: the store removes so many within its deadline, also where it is the embedded server on a busy machine."""
 _MAX_WAIT_FOR_OTHERS_S = 10.0
 """How long a change that depends on the whole list waits for others of the same list."""
 
@@ -77,6 +80,17 @@ def _mutation(
     return decorate
 
 
+@dataclass(slots=True)
+class Room:
+    """How many items a list may still get, for an import of many parts: it is counted once.
+
+    Attributes:
+        left: how many; None before it was counted.
+    """
+
+    left: int | None = None
+
+
 class ListWriter:
     """Changes users' lists. Every method raises an `UnavailableError` when a store that it needs is out of service.
 
@@ -109,6 +123,7 @@ class ListWriter:
         """Wait until the changes in flight have ended."""
         if self._in_flight:
             await asyncio.wait(self._in_flight)
+        await self._store.finish()
 
     @asynccontextmanager
     async def alone(self, user_id: str) -> AsyncIterator[None]:
@@ -172,14 +187,14 @@ class ListWriter:
         known_removals = await self._known_removals(user_id, [content_id], conditions)
         async with self._changing(user_id, max_items=self.max_items) as cached_items:
             await self._require_room(user_id, cached_items, to_insert=1)
+            if await self._removed_since(user_id, known_removals):
+                raise ItemTakenError if conditions.only_if_absent else RemovedSinceError
             item = Item(now_ms(), content_id, content_type)
             try:
-                await self._store.insert(user_id, item, known_removals.get(content_id))
+                await self._store.insert(user_id, item)
             except ItemAlreadyInListError:
                 if conditions.only_if_absent:
                     raise ItemTakenError from None
-                if known_removals and not await self._store.find(user_id, content_id):
-                    raise RemovedSinceError from None
                 raise
         return item
 
@@ -197,8 +212,8 @@ class ListWriter:
             if content_id is None:
                 raise ItemNotInListError
             if seen is None:
-                async with self._changing(user_id):
-                    await self._store.delete(user_id, content_id)
+                async with self._store.removing(user_id, content_id) as remove, self._changing(user_id):
+                    await remove()
             elif items := [each for each in seen if each.content_id == content_id]:
                 if not await self._remove_seen(user_id, items):
                     raise PreconditionFailedError
@@ -269,14 +284,15 @@ class ListWriter:
             now = now_ms()
             to_insert = [Item(now - place, *each) for place, each in enumerate(new)]
             await self._require_room(user_id, cached_items, to_insert=len(to_insert), to_delete=len(to_delete))
+            # What this batch removes was on the list until now, so its client knows of every removal of it.
+            removed_since = await self._removed_since(
+                user_id, {each: moment for each, moment in known_removals.items() if each not in deleted}
+            )
+            to_insert = [item for item in to_insert if item.content_id not in removed_since]
             if to_delete:
                 await self._delete(user_id, to_delete, only_as_seen=seen is not None)
-            # What this batch removes was on the list until now, so its client knows of every removal of it.
-            known_removals = {each: moment for each, moment in known_removals.items() if each not in deleted}
             with _partly_applied("the removals took effect, the additions may or may not", when=bool(to_delete)):
-                duplicates = await self._store.insert_many(user_id, to_insert, known_removals) if to_insert else set()
-            with _partly_applied("all of it that could be done took effect", when=True):
-                removed_since = await self._not_on_list(user_id, duplicates & known_removals.keys())
+                duplicates = await self._store.insert_many(user_id, to_insert) if to_insert else set()
         inserted = {item.content_id for item in to_insert} - duplicates
         return batch_result(batch, set(wanted), inserted, deleted, removed_since)
 
@@ -286,9 +302,10 @@ class ListWriter:
     ) -> int:
         """Take every item off a list, or only some that were seen on it; return how many items were removed.
 
-        With conditions it is what was compared with them.
+        A long list is cleared in parts. Items that are added meanwhile stay.
 
         Raises:
+            PartlyAppliedError: some items were removed; the store did not answer the removal of others.
             OutcomeUnknownError: the store did not answer; any of them may have been removed.
         """
         if only is not None:
@@ -296,8 +313,7 @@ class ListWriter:
         if conditions.are_of_list:
             async with self.alone(user_id):
                 return await self._remove_seen(user_id, await self.snapshot(user_id, conditions))
-        async with self._changing(user_id):
-            return await self._store.delete_all(user_id)
+        return await self._remove_seen(user_id, await self.snapshot(user_id))
 
     @_mutation("merge")
     async def merge(
@@ -305,7 +321,7 @@ class ListWriter:
         user_id: str,
         items: Sequence[Item],
         *,
-        capped: bool,
+        room: "Room | None" = None,
         redated: Collection[ContentId] = (),
         conditions: Conditions = UNCONDITIONAL,
     ) -> list[MergeOutcome]:
@@ -314,7 +330,7 @@ class ListWriter:
         Args:
             user_id: whose list.
             items: the items; the first of several with one content id counts.
-            capped: whether the list must not exceed the size that a list may have.
+            room: how many items the list may still get, as far as that is known; None if it may get any number.
             redated: the ids of the items that get their `added_at` also if they are on the list.
             conditions: only `unless_removed_since` and `If-None-Match: *` count here.
 
@@ -335,18 +351,22 @@ class ListWriter:
             existing = {each.content_id: each for each in await self._store.find_many(user_id, wanted)}
             to_redate = [wanted[each] for each in redated if _has_another_date(wanted.get(each), existing.get(each))]
             dated = await self._redate(user_id, to_redate)
-            to_insert = [item for item in wanted.values() if item.content_id not in existing]
             with _partly_applied("the dates took effect, the additions may or may not", when=bool(to_redate)):
-                if capped and to_insert:
-                    total = await self._count(user_id, cached_items, limit=self.max_items)
-                    to_insert = to_insert[: max(self.max_items - total, 0)]
-                duplicates = await self._store.insert_many(user_id, to_insert, known_removals) if to_insert else set()
-            with _partly_applied("all of it that could be done took effect", when=True):
-                removed_since = await self._not_on_list(user_id, duplicates & known_removals.keys())
+                removed_since = await self._removed_since(user_id, known_removals)
+                absent = wanted.keys() - existing.keys() - removed_since
+                to_insert = [item for content_id, item in wanted.items() if content_id in absent]
+                if room and to_insert:
+                    if room.left is None:
+                        room.left = self.max_items - await self._count(user_id, cached_items, limit=self.max_items)
+                    to_insert = to_insert[: max(room.left, 0)]
+                duplicates = await self._store.insert_many(user_id, to_insert) if to_insert else set()
+            added = {item.content_id for item in to_insert} - duplicates
+            if room and room.left is not None:
+                room.left -= len(added)
         return Merge(
             known,
             existing=existing.keys() | duplicates,
-            added={item.content_id for item in to_insert} - duplicates,
+            added=added,
             dated=dated,
             removed_since=removed_since,
         ).outcomes(items)
@@ -362,10 +382,7 @@ class ListWriter:
         known = await self._catalogue.existing({content_key(each.content_id, each.content_type) for each in items})
         addable = {each.content_id for each in items if content_key(each.content_id, each.content_type) in known}
         known_removals = await self._known_removals(user_id, addable, conditions)
-        if known_removals:
-            removals = await self._store.find_removals(user_id, known_removals)
-            addable -= {each.content_id for each in removals if each.changed_at > known_removals[each.content_id]}
-        return bool(addable)
+        return bool(addable - await self._removed_since(user_id, known_removals))
 
     async def snapshot(self, user_id: str, conditions: Conditions = UNCONDITIONAL) -> list[Item]:
         """Return what is on a list by the store, newest first, if the conditions are true of it.
@@ -436,15 +453,22 @@ class ListWriter:
         with _partly_applied("the dates took effect, the additions did not", when=True):
             return {each.content_id for each in await self._store.find_many(user_id, content_ids) if each in items}
 
-    async def _not_on_list(self, user_id: str, content_ids: set[ContentId]) -> set[ContentId]:
-        if not content_ids:
+    async def _removed_since(self, user_id: str, known_removals: Mapping[ContentId, int]) -> set[ContentId]:
+        """Return those of some ids that were removed later than the client knows, and are not on the list."""
+        if not known_removals:
             return set()
-        return content_ids - {each.content_id for each in await self._store.find_many(user_id, content_ids)}
+        removals = await self._store.find_removals(user_id, known_removals)
+        return {each.content_id for each in removals if each.changed_at > known_removals[each.content_id]}
 
     async def _remove_seen(self, user_id: str, items: Collection[Item]) -> int:
         """Remove items as they were seen; an item that was added since stays, also if it has the id of one of them."""
-        async with self._changing(user_id):
-            return await self._store.delete_seen(user_id, items)
+        removed, seen = 0, list(items)
+        for start in range(0, len(seen), _MAX_REMOVED_AT_ONCE):
+            part = seen[start : start + _MAX_REMOVED_AT_ONCE]
+            with _partly_applied("some items were removed, others may or may not be", when=removed > 0):
+                async with self._changing(user_id):
+                    removed += await self._store.delete_seen(user_id, part)
+        return removed
 
     async def _require_room(
         self, user_id: str, cached_items: int | None, *, to_insert: int, to_delete: int = 0
@@ -462,7 +486,7 @@ class ListWriter:
         if only_as_seen:
             await self._store.delete_seen(user_id, items)
         else:
-            await self._store.delete_many(user_id, {each.content_id for each in items})
+            await self._store.delete_many(user_id, items)
 
     @asynccontextmanager
     async def _changing(self, user_id: str, *, max_items: int = 0) -> AsyncIterator[int | None]:

@@ -72,8 +72,13 @@ class Hello:
 
     @property
     def replicated_until(self) -> int | None:
-        """The time up to which a majority has every write; None if it is not known."""
-        if self.all_is_replicated:
+        """The time up to which a majority has every write; None if it is not known.
+
+        A replica set tells it by the last write that a majority has, also where that is the last one: a primary that
+        was replaced and does not know it yet has all that it knows of replicated, but none of its later writes. A set
+        that is idle writes something every ten seconds.
+        """
+        if self.topology != "replica set":
             return self.local_time
         if self.local_time is None or self.majority_time is None:
             return None

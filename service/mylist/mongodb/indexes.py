@@ -9,8 +9,8 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import ExecutionTimeout, OperationFailure
 
 from mylist.domain.errors import DatabaseUnavailableError
-from mylist.domain.limits import TOMBSTONE_RETENTION
-from mylist.mongodb.collections import LISTS, MOVIES, TVSHOWS
+from mylist.domain.limits import CHANGE_RETENTION
+from mylist.mongodb.collections import CHANGES, LISTS, MOVIES, TVSHOWS
 from mylist.mongodb.database import DRIVER_ERRORS, DUPLICATE_KEY, Document, MongoRefusedError, is_final, refusal
 from mylist.mongodb.index_build import build_index
 from mylist.mongodb.index_definition import duplicates_command, find_equivalent, mending_command, name_of
@@ -22,15 +22,20 @@ _LIST_INDEXES = [
     IndexModel([("userId", ASCENDING), ("contentId", ASCENDING)], unique=True),
     # Covers the load of a list, in the list's order: a load reads no documents and sorts nothing.
     IndexModel([("userId", ASCENDING), ("addedAt", DESCENDING), ("contentId", ASCENDING), ("contentType", ASCENDING)]),
-    # The change feed of a list, in its order.
+    # What was added to a list, in the order of the change feed.
+    IndexModel([("userId", ASCENDING), ("_id", ASCENDING)]),
+]
+_CHANGE_INDEXES = [
+    # What was removed from a list or got another date, in the order of the change feed.
     IndexModel([("userId", ASCENDING), ("changedAt", ASCENDING), ("_id", ASCENDING)]),
-    # Deletes tombstones (TTL index).
-    IndexModel([("removedAt", ASCENDING)], expireAfterSeconds=int(TOMBSTONE_RETENTION.total_seconds()), sparse=True),
+    # Deletes what no token needs any more (TTL index).
+    IndexModel([("changedAt", ASCENDING)], expireAfterSeconds=int(CHANGE_RETENTION.total_seconds())),
 ]
 _CONTENT_INDEXES = [IndexModel([("title", ASCENDING)]), IndexModel([("genres", ASCENDING)])]
 
 INDEXES: dict[str, list[IndexModel]] = {
     LISTS: _LIST_INDEXES,
+    CHANGES: _CHANGE_INDEXES,
     MOVIES: _CONTENT_INDEXES,
     TVSHOWS: _CONTENT_INDEXES,
 }

@@ -1,40 +1,52 @@
-"""The lists in MongoDB: one document for each item, and one for each recently removed item.
+"""The lists in MongoDB: `mylist` holds what is on lists, one document for each item, and nothing else.
 
-A removal takes `addedAt` off a document and puts `removedAt` on it. Such a tombstone is on no list, and a TTL index
-deletes it after `TOMBSTONE_RETENTION`. Each change of a document also sets `changedAt`, by MongoDB's clock and in the
-same operation. Documents of the original service have no `changedAt`; they changed before any document that has one.
+A removal deletes the document. What was removed, or got another date, is stamped in a collection of its own before that
+(`mylist.mongodb.change_stamps`). An addition is stamped by the time in its `_id`, which MongoDB makes.
 """
 
+import asyncio
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from typing import Any, cast
 
 from bson import ObjectId
-from pymongo import UpdateOne
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo import DeleteMany, InsertOne, UpdateOne
+from pymongo.errors import BulkWriteError
 
-from mylist.domain.change_feed import LAST_ID, NEVER_MS, FeedPosition, ListChange
-from mylist.domain.content import ContentId, is_content_type, parse_content_id
-from mylist.domain.errors import DatabaseUnavailableError, ItemAlreadyInListError, ItemNotInListError
+from mylist.background import spawn
+from mylist.domain.change_feed import LATEST_STAMP_MS, FeedPosition, ListChange
+from mylist.domain.content import ContentId
+from mylist.domain.errors import (
+    DatabaseUnavailableError,
+    ItemAlreadyInListError,
+    ItemNotInListError,
+    OutcomeUnknownError,
+    UnavailableError,
+)
 from mylist.domain.item import Item
-from mylist.domain.timestamps import to_datetime, to_milliseconds
+from mylist.domain.timestamps import to_datetime
+from mylist.mongodb.change_stamps import Change, ChangeStamps, Contents, Stamp
 from mylist.mongodb.collections import LISTS
 from mylist.mongodb.database import DUPLICATE_KEY, Database, Document
+from mylist.mongodb.former_form import FormerForm, removal_of
+from mylist.mongodb.item_documents import ITEM_FIELDS, LISTED, in_either_case, to_document, to_item
 from mylist.telemetry.line_limit import LineLimit
 
-_EARLIEST = datetime.min.replace(tzinfo=UTC)
-# Selects the items of a list as a range of the index that covers them, so that tombstones are not scanned.
-_LISTED = {"addedAt": {"$gte": _EARLIEST}}
-# Upper bound for the time from a change's stamp until it is readable, plus the clock skew between two members of the
-# replica set: far more than either should be.
-_SETTLING_MS = 10_000
-_REMOVAL = {"$unset": {"addedAt": ""}, "$currentDate": {"changedAt": True, "removedAt": True}}
-_PROJECTION = {"_id": 0, "contentId": 1, "contentType": 1, "addedAt": 1}
-# Both are the order of an index, so that MongoDB does not sort.
+# Upper bound for the time from the stamp of a change, or the whole second of an ObjectId, until the change is readable:
+# the deadlines of the change and of its fence, the skew between the clocks of two members, and the time for which a
+# member that was replaced may take itself for the primary, 10 s by default.
+_SETTLING_MS = 30_000
+_MAX_STAMP_AGE_S = 5.0
+"""A change that waited longer, for its fence, is stamped again."""
+# The order of an index, so that MongoDB does not sort.
 _LIST_ORDER = [("addedAt", -1), ("contentId", 1)]
-_FEED_ORDER = [("changedAt", 1), ("_id", 1)]
 _LOAD_BATCH_SIZE = 100_000
+_FIND_BATCH_SIZE = 200
+"""Content ids in one query. The embedded server compares each document that it finds with each of them."""
+_DELETE_BATCH_SIZE = 50
+"""Documents that one statement of a bulk deletes; for the same reason, and no more fields than an index has."""
 
 _logger = logging.getLogger(__name__)
 _unreadable_lines = LineLimit(1, period_s=60)
@@ -49,6 +61,8 @@ class ListStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._collection = database.handle[LISTS]
+        self._stamps = ChangeStamps(database)
+        self._former = FormerForm(database)
 
     async def require_available(self) -> None:
         """Wait until an operation could run, for as long as it would wait itself.
@@ -63,6 +77,10 @@ class ListStore:
         """Surround several operations that must end within the deadline of one."""
         return self._database.deadline()
 
+    async def finish(self) -> None:
+        """Wait for a moment until what is to be done after changes has been done."""
+        await self._stamps.finish()
+
     async def load(self, user_id: str) -> list[Item]:
         """Return a user's whole list, newest first, in one round trip.
 
@@ -70,10 +88,10 @@ class ListStore:
         """
         async with self._database.operation("load"):
             cursor = self._collection.find(
-                {"userId": user_id, **_LISTED}, _PROJECTION, sort=_LIST_ORDER, batch_size=_LOAD_BATCH_SIZE
+                {"userId": user_id, **LISTED}, ITEM_FIELDS, sort=_LIST_ORDER, batch_size=_LOAD_BATCH_SIZE
             )
             documents = await cursor.to_list()
-        items = [item for item in map(_to_item, documents) if item]
+        items = [item for item in map(to_item, documents) if item]
         if len(items) != len(documents) and _unreadable_lines.allows():
             _logger.warning(
                 "Left out %d documents of a list that are no items: check contentId and contentType in %s",
@@ -85,158 +103,268 @@ class ListStore:
     async def count(self, user_id: str, *, limit: int) -> int:
         """Return the number of items on a list, counted up to `limit`."""
         async with self._database.operation("count"):
-            return await self._collection.count_documents({"userId": user_id, **_LISTED}, limit=limit)
+            return await self._collection.count_documents({"userId": user_id, **LISTED}, limit=limit)
 
     async def find(self, user_id: str, content_id: ContentId) -> Item | None:
         """Return the item of a list with this content id; None if there is none."""
-        async with self._database.operation("find"):
-            documents = await self._collection.find(_named(user_id, content_id), _PROJECTION).to_list()
-        return next(filter(None, map(_to_item, documents)), None)
+        return next(iter(await self._find("find", user_id, [content_id])), None)
 
     async def find_many(self, user_id: str, content_ids: Iterable[ContentId]) -> list[Item]:
         """Return the items of a list with these content ids."""
-        async with self._database.operation("find_many"):
-            documents = await self._collection.find(_named(user_id, *content_ids), _PROJECTION).to_list()
-        return [item for item in map(_to_item, documents) if item]
+        return await self._find("find_many", user_id, content_ids)
 
     async def find_removals(self, user_id: str, content_ids: Iterable[ContentId]) -> list[ListChange]:
         """Return the removals of these content ids that are remembered and after which they were not added again."""
-        query = {"userId": user_id, "contentId": {"$in": _written(content_ids)}, "removedAt": {"$gte": _EARLIEST}}
-        async with self._database.operation("find_removals"):
-            documents = await self._collection.find(query).to_list()
-        return [change for change in map(_to_change, documents) if change]
+        ids = list(content_ids)
+        removals = {each.content_id: each for each in await self._stamps.removals(user_id, ids)}
+        # After the stamps: a removal that is being made is none yet.
+        documents = await self._documents("find_many", user_id, ids)
+        items = {item.content_id for item in map(to_item, documents) if item}
+        removals |= {each.content_id: each for each in map(removal_of, documents) if each}
+        return [
+            ListChange(each.position, content_id, each.content_type, None)
+            for content_id, each in removals.items()
+            if content_id is not None and content_id not in items
+        ]
 
-    async def insert_many(
-        self, user_id: str, items: Sequence[Item], known_removals: Mapping[ContentId, int] | None = None
-    ) -> set[ContentId]:
+    async def insert(self, user_id: str, item: Item) -> None:
+        """Add an item.
+
+        Raises:
+            ItemAlreadyInListError: the list has an item with this content id.
+            OutcomeUnknownError: MongoDB did not answer; the item may have been added.
+        """
+        if await self._insert("insert", user_id, [item]):
+            raise ItemAlreadyInListError
+
+    async def insert_many(self, user_id: str, items: Sequence[Item]) -> set[ContentId]:
         """Add items in one round trip; return the content ids of those that were on the list already.
-
-        Args:
-            user_id: the owner of the list.
-            items: the items.
-            known_removals: for a content id the time, in milliseconds since 1970 UTC, after which its removal keeps it
-                from being added; the id is among those that are returned then.
 
         Raises:
             OutcomeUnknownError: MongoDB did not answer; any of the items may have been added.
         """
-        known = known_removals or {}
-        insertions = [UpdateOne(*_insertion(user_id, each, known.get(each.content_id)), upsert=True) for each in items]
-        async with self._database.operation("insert_many", writes=True):
+        return await self._insert("insert_many", user_id, items)
+
+    async def _insert(self, operation: str, user_id: str, items: Sequence[Item]) -> set[ContentId]:
+        taken = await self._insert_new(operation, user_id, items)
+        if taken and self._former.may_be_present() and await self._former.make_room(user_id, taken):
+            return await self._insert_new(operation, user_id, [item for item in items if item.content_id in taken])
+        return taken
+
+    async def _insert_new(self, operation: str, user_id: str, items: Sequence[Item]) -> set[ContentId]:
+        insertions = [InsertOne(cast("Document", to_document(user_id, item))) for item in items]
+        async with self._database.operation(operation, writes=True):
             try:
                 await self._collection.bulk_write(insertions, ordered=False)
             except BulkWriteError as error:
-                details = error.details or {}
-                failures = details.get("writeErrors", [])
-                if details.get("writeConcernErrors") or any(each["code"] != DUPLICATE_KEY for each in failures):
+                failures = error.details["writeErrors"]
+                # What is there already counts only if a majority has it.
+                if error.details.get("writeConcernErrors") or any(each["code"] != DUPLICATE_KEY for each in failures):
                     raise
                 return {items[each["index"]].content_id for each in failures}
         return set()
 
+    @asynccontextmanager
+    async def removing(self, user_id: str, content_id: ContentId) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+        """Surround the removal of an item: yield what removes it, to be called once.
+
+        The stamp is on its way from the start, so that it takes no time of its own where something else has to be done
+        before the item may be removed. It is taken back at the end unless the item was removed.
+
+        What is yielded raises:
+            ItemNotInListError: the list has no item with this content id.
+            OutcomeUnknownError: MongoDB did not answer; the item may have been removed.
+        """
+        stamping = spawn(self._stamps.make(user_id, content_id))
+        is_in_vain = True
+
+        async def remove() -> None:
+            nonlocal stamping, is_in_vain
+            stamp = await asyncio.shield(stamping)
+            if time.monotonic() - stamp.made_at > _MAX_STAMP_AGE_S:
+                stamping = spawn(self._stamps.make(user_id, content_id))
+                stamp = await asyncio.shield(stamping)
+            try:
+                is_in_vain = not await self._delete_one(user_id, content_id)
+            except OutcomeUnknownError:
+                is_in_vain = False
+                self._stamps.owe(user_id, {content_id: None}, "removed")
+                raise
+            if is_in_vain:
+                raise ItemNotInListError
+            await self._confirm(stamp)
+
+        try:
+            yield remove
+        finally:
+            if is_in_vain:
+                with suppress(UnavailableError):
+                    await self._stamps.withdraw(await stamping)
+
+    async def _delete_one(self, user_id: str, content_id: ContentId) -> bool:
+        """Delete an item; return whether there was one."""
+        queries = [self._of_item(user_id, content_id, case) for case in (str.lower, str.upper)]
+        async with self._database.operation("delete", writes=True):
+            for query in filter(None, queries):
+                if (await self._collection.delete_one(query)).deleted_count:
+                    return True
+        return False
+
+    def _of_item(self, user_id: str, content_id: ContentId, case: Callable[[str], str]) -> Document | None:
+        """Return the filter for an item whose id is written so; None for an upper case that the lower is the same as."""
+        written = case(content_id.hex())
+        if case is str.upper and written == content_id.hex():
+            return None
+        return {"userId": user_id, "contentId": written} | self._listed
+
+    @property
+    def _listed(self) -> Document:
+        """What tells an item from what an earlier version left of one; nothing unless there may be such documents.
+
+        Equality alone is answered by the unique index: whatever else is asked costs the embedded server much time.
+        """
+        return LISTED if self._former.may_be_present() else {}
+
+    async def _confirm(self, stamp: Stamp) -> None:
+        """Stamp a removal that was made again if another primary made it, which may not have the stamp."""
+        if stamp.reign is None or stamp.reign == self._stamps.reign():
+            return
+        contents: Contents = {stamp.content_id: None}
+        try:
+            await self._stamps.make_many(stamp.user_id, contents, "removed")
+        except UnavailableError:
+            self._stamps.owe(stamp.user_id, contents, "removed")
+
     async def redate_many(self, user_id: str, items: Sequence[Item]) -> int:
-        """Give items that are on the list their `added_at`, in one round trip; return how many are on it.
+        """Give items that are on the list their `added_at`, in one go; return how many are on it.
 
         Raises:
             OutcomeUnknownError: MongoDB did not answer; any of the items may have another date.
         """
-        updates = [
-            UpdateOne(
-                _listed(user_id, item.content_id),
-                {"$set": {"addedAt": to_datetime(item.added_at)}, "$currentDate": {"changedAt": True}},
-            )
-            for item in items
-        ]
-        async with self._database.operation("redate_many", writes=True):
-            return (await self._collection.bulk_write(updates, ordered=False)).matched_count
+        async with self._changing(user_id, _contents(items), "dated", "redate_many"):
+            redated = await self._redate(user_id, items, str.lower)
+            if redated < len(items):
+                redated += await self._redate(user_id, items, str.upper)
+            return redated
 
-    async def delete_many(self, user_id: str, content_ids: Iterable[ContentId]) -> int:
-        """Remove items by their content ids in one round trip; return how many were on the list.
+    async def _redate(self, user_id: str, items: Sequence[Item], case: Callable[[str], str]) -> int:
+        updates = [
+            UpdateOne(query, {"$set": {"addedAt": to_datetime(item.added_at)}})
+            for item in items
+            if (query := self._of_item(user_id, item.content_id, case))
+        ]
+        return (await self._collection.bulk_write(updates, ordered=False)).matched_count if updates else 0
+
+    async def delete_many(self, user_id: str, items: Collection[Item]) -> int:
+        """Remove items that are on the list by their content ids; return how many still were.
 
         Raises:
             OutcomeUnknownError: MongoDB did not answer; any of the items may have been removed.
         """
-        async with self._database.operation("delete_many", writes=True):
-            return (await self._collection.update_many(_listed(user_id, *content_ids), _REMOVAL)).modified_count
+        queries = [
+            _named(user_id, (item.content_id for item in batch)) | self._listed
+            for batch in _batches(list(items), _DELETE_BATCH_SIZE)
+        ]
+        return await self._delete("delete_many", user_id, items, queries)
 
     async def delete_seen(self, user_id: str, items: Collection[Item]) -> int:
-        """Remove items in one round trip, but not those that were removed and added again; return how many it were.
+        """Remove items, but not those that were removed and added again; return how many it were.
 
         Raises:
             OutcomeUnknownError: MongoDB did not answer; any of the items may have been removed.
         """
-        seen = _listed(user_id, *(item.content_id for item in items))
-        # The date tells an item from one of the same id that was added later.
-        seen["addedAt"] = {"$in": [to_datetime(each) for each in {item.added_at for item in items}]}
-        async with self._database.operation("delete_seen", writes=True):
-            return (await self._collection.update_many(seen, _REMOVAL)).modified_count
+        seen = set(items)
+        documents = await self._documents("find_many", user_id, {item.content_id for item in seen})
+        unchanged = [document for document in documents if to_item(document) in seen]
+        queries: list[Document] = [
+            {"userId": user_id, "_id": {"$in": [document["_id"] for document in batch]}}
+            for batch in _batches(unchanged, _DELETE_BATCH_SIZE)
+        ]
+        return await self._delete("delete_seen", user_id, filter(None, map(to_item, unchanged)), queries)
 
-    async def delete_all(self, user_id: str) -> int:
-        """Remove every item of a list in one round trip; return how many there were.
+    async def _delete(self, operation: str, user_id: str, items: Iterable[Item], queries: Sequence[Document]) -> int:
+        if not queries:
+            return 0
+        async with self._changing(user_id, _contents(items), "removed", operation):
+            return (await self._collection.bulk_write(list(map(DeleteMany, queries)), ordered=False)).deleted_count
 
-        Raises:
-            OutcomeUnknownError: MongoDB did not answer; any of the items may have been removed.
-        """
-        async with self._database.operation("delete_all", writes=True):
-            return (await self._collection.update_many({"userId": user_id, **_LISTED}, _REMOVAL)).modified_count
+    @asynccontextmanager
+    async def _changing(self, user_id: str, contents: Contents, change: Change, operation: str) -> AsyncIterator[None]:
+        async with self._stamps.before(user_id, contents, change), self._database.operation(operation, writes=True):
+            yield
 
-    async def insert(self, user_id: str, item: Item, known_removal: int | None = None) -> None:
-        """Add an item.
+    async def listed(self, user_id: str, after: str, *, max_items: int) -> tuple[list[ListChange], str | None]:
+        """Return what is on a list by content id, as additions, and where it goes on if more follow.
+
+        Documents that are not valid items are left out.
 
         Args:
             user_id: the owner of the list.
-            item: the item.
-            known_removal: the time, in milliseconds since 1970 UTC, after which a removal keeps the item from being
-                added; None if none does.
-
-        Raises:
-            ItemAlreadyInListError: the list has an item with this content id, or had one until after `known_removal`.
-            OutcomeUnknownError: MongoDB did not answer; the item may have been added.
+            after: the content id after which to begin, as the list has it; empty for the start.
+            max_items: how many items may be returned.
         """
-        async with self._database.operation("insert", writes=True):
-            try:
-                await self._collection.update_one(*_insertion(user_id, item, known_removal), upsert=True)
-            except DuplicateKeyError:
-                raise ItemAlreadyInListError from None
-
-    async def delete(self, user_id: str, content_id: ContentId) -> None:
-        """Remove an item by its content id.
-
-        Raises:
-            ItemNotInListError: the list has no item with this content id.
-            OutcomeUnknownError: MongoDB did not answer; the item may have been removed.
-        """
-        async with self._database.operation("delete", writes=True):
-            result = await self._collection.update_one(_listed(user_id, content_id), _REMOVAL)
-        if not result.modified_count:
-            raise ItemNotInListError
+        async with self._database.operation("listed"):
+            while True:
+                query = {"userId": user_id, "contentId": {"$gt": after}, **LISTED}
+                fields = ITEM_FIELDS | {"_id": 1}
+                limit = max_items + 1  # one more than asked for shows whether more follow
+                cursor = self._collection.find(query, fields, sort=[("contentId", 1)], limit=limit, batch_size=limit)
+                documents = await cursor.to_list()
+                page = documents[:max_items]
+                found = [each for each in page if to_item(each)]
+                if found or len(documents) <= max_items:
+                    break
+                after = page[-1]["contentId"]
+        end = found[-1]["contentId"] if len(documents) > max_items else None
+        return [change for change in map(_to_addition, found) if change], end
 
     async def changes(
-        self, user_id: str, after: FeedPosition, *, removals_after: int | None, max_changes: int
+        self, user_id: str, after: FeedPosition, *, max_changes: int
     ) -> tuple[list[ListChange], FeedPosition | None]:
         """Return the changes of a list after a position, oldest first, and the last position if more follow.
 
-        Documents whose `_id` is not an ObjectId are left out, and so are those that are not valid items.
+        Of several changes with one content id in the answer there is the last. Additions of documents whose `_id` is
+        not an ObjectId are left out.
 
         Args:
             user_id: the owner of the list.
             after: the position.
-            removals_after: time in milliseconds since 1970 UTC; removals up to it are left out. None: none are.
             max_changes: how many changes may be returned.
         """
-        query: Document = {"userId": user_id}
-        if removals_after is not None:
-            query["removedAt"] = {"$not": {"$lte": to_datetime(removals_after)}}
-        documents: list[Document] = []
-        async with self._database.operation("changes"):
-            for index_range in _ranges_after(after):
-                limit = max_changes + 1 - len(documents)  # one more than asked for shows whether more follow
-                cursor = self._collection.find(query | index_range, sort=_FEED_ORDER, limit=limit, batch_size=limit)
-                documents += await cursor.to_list()
-                if len(documents) > max_changes:
-                    break
-        page = documents[:max_changes]
-        end = _position(page[-1]) if len(documents) > max_changes else None
-        return [change for change in map(_to_change, page) if change], end
+        limit = max_changes + 1  # one more than asked for shows whether more follow
+        touches = await self._stamps.after(user_id, after, limit)
+        touches += await self._former.changes_after(user_id, after, limit)
+        additions = await self._additions_after(user_id, after, limit)
+        items = {item.content_id: item for _, item in additions if item}
+        # After the stamps: what is told is what is so now. If a change is not made yet, it is told by the next answer.
+        touched = {each.content_id for each in touches if each.content_id}
+        listed = {item.content_id: item for item in await self._find("find_many", user_id, touched)}
+        items = {each: item for each, item in items.items() if each not in touched} | listed
+        entries = [(each.position, each.content_id, each.content_type) for each in touches]
+        for position, added in additions:
+            entries.append((position, added.content_id, added.content_type) if added else (position, None, None))
+        entries.sort(key=lambda entry: entry[0])
+        page = entries[:max_changes]
+        found: dict[ContentId, ListChange] = {}
+        for position, content_id, content_type in page:
+            if content_id is None:
+                continue
+            item = items.get(content_id)
+            found.pop(content_id, None)  # the last of several decides where it stands
+            found[content_id] = ListChange(
+                position, content_id, item.content_type if item else content_type, item.added_at if item else None
+            )
+        return list(found.values()), page[-1][0] if len(entries) > max_changes else None
+
+    async def _additions_after(
+        self, user_id: str, after: FeedPosition, limit: int
+    ) -> list[tuple[FeedPosition, Item | None]]:
+        """Return up to `limit` documents after a position, in the order of their `_id`; None for what is no item."""
+        query = {"userId": user_id, "_id": {"$gt": _last_id_before(after)}}
+        async with self._database.operation("additions_after"):
+            cursor = self._collection.find(query, sort=[("_id", 1)], limit=limit, batch_size=limit)
+            documents = await cursor.to_list()
+        return [(_position(document["_id"]), to_item(document)) for document in documents]
 
     async def clock(self) -> tuple[int, int]:
         """Return MongoDB's time, and the watermark up to which every change is readable.
@@ -249,76 +377,54 @@ class ListStore:
         now, replicated = hello.local_time, hello.replicated_until
         if now is None or replicated is None:
             raise DatabaseUnavailableError
-        return now, replicated - _SETTLING_MS
+        return now, max(replicated - _SETTLING_MS, 0)
+
+    async def _find(self, operation: str, user_id: str, content_ids: Iterable[ContentId]) -> list[Item]:
+        documents = await self._documents(operation, user_id, content_ids)
+        return [item for item in map(to_item, documents) if item]
+
+    async def _documents(self, operation: str, user_id: str, content_ids: Iterable[ContentId]) -> list[Document]:
+        documents: list[Document] = []
+        for batch in _batches(list(content_ids), _FIND_BATCH_SIZE):
+            async with self._database.operation(operation):
+                cursor = self._collection.find(_named(user_id, batch), batch_size=2 * len(batch) + 1)
+                documents += await cursor.to_list()
+        return documents
 
 
-def _named(user_id: str, *content_ids: ContentId) -> Document:
-    """Return the filter for items and tombstones by their content ids, which the unique index answers alone.
-
-    The embedded server, unless asked for just these two fields, compares each document of the list with each id.
-    """
-    return {"userId": user_id, "contentId": {"$in": _written(content_ids)}}
+def _named(user_id: str, content_ids: Iterable[ContentId]) -> Document:
+    """Return the filter for items by their content ids, which the unique index answers alone."""
+    return {"userId": user_id, "contentId": {"$in": in_either_case(content_ids)}}
 
 
-def _listed(user_id: str, *content_ids: ContentId) -> Document:
-    """Return the filter for items by their content ids."""
-    return _named(user_id, *content_ids) | _LISTED
+def _contents(items: Iterable[Item]) -> Contents:
+    return {item.content_id: item.content_type for item in items}
 
 
-def _written(content_ids: Iterable[ContentId]) -> list[str]:
-    """Return content ids as documents may have them: the original service stored them in either case."""
-    lowercase = [content_id.hex() for content_id in content_ids]
-    return lowercase + [each.upper() for each in lowercase]
+def _batches(values: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    return [values[start : start + size] for start in range(0, len(values), size)]
 
 
-def _ranges_after(position: FeedPosition) -> Iterator[Document]:
-    """Return filters for the documents after a position: one for each range of the index, in the feed's order."""
-    any_id = {"$type": "objectId"}
-    later_id = {"$gt": ObjectId(position.document_id), **any_id}
-    if position.changed_at == NEVER_MS:
-        yield {"changedAt": None, "_id": later_id}
-        yield {"changedAt": {"$gte": _EARLIEST}, "_id": any_id}
-        return
-    changed_at = to_datetime(position.changed_at)
-    if position.document_id != LAST_ID:
-        yield {"changedAt": changed_at, "_id": later_id}
-    yield {"changedAt": {"$gt": changed_at}, "_id": any_id}
+def _position(document_id: ObjectId) -> FeedPosition:
+    """Return where an addition stands in the feed: its stamp is the whole second in its `_id`."""
+    return FeedPosition(int.from_bytes(document_id.binary[:4]) * 1000, document_id.binary)
 
 
-def _insertion(user_id: str, item: Item, known_removal: int | None) -> tuple[Document, Document]:
-    """Return the filter and the update of the upsert that adds an item.
-
-    It reuses the item's tombstone if there is one. If the item is on the list, or was removed after `known_removal`, it
-    violates the unique index.
-    """
-    # Equality alone: an index answers it, however long the list is, also in the embedded server.
-    tombstone: Document = {"userId": user_id, "contentId": item.content_id.hex(), "addedAt": None}
-    if known_removal is not None:
-        tombstone["changedAt"] = {"$not": {"$gt": to_datetime(known_removal)}}
-    fields = {"contentType": item.content_type, "addedAt": to_datetime(item.added_at)}
-    return tombstone, {"$set": fields, "$unset": {"removedAt": ""}, "$currentDate": {"changedAt": True}}
+def _last_id_before(position: FeedPosition) -> ObjectId:
+    """Return the last `_id` that is not after a position."""
+    seconds, milliseconds = divmod(position.changed_at, 1000)
+    last_of_second = seconds.to_bytes(4) + b"\xff" * 8
+    if milliseconds:
+        return ObjectId(last_of_second)
+    first_of_second = seconds.to_bytes(4) + bytes(8)
+    return ObjectId(min(max(position.entry_id, first_of_second), last_of_second))
 
 
-def _to_item(document: Document) -> Item | None:
-    try:
-        content_id = parse_content_id(document["contentId"])
-        content_type = document["contentType"]
-        added_at = to_milliseconds(document["addedAt"])
-    except (KeyError, TypeError):
-        return None
-    if content_id is None or not is_content_type(content_type):
-        return None
-    return Item(added_at, content_id, content_type)
-
-
-def _position(document: Document) -> FeedPosition:
-    stamp = document.get("changedAt")
-    return FeedPosition(NEVER_MS if stamp is None else to_milliseconds(stamp), document["_id"].binary)
-
-
-def _to_change(document: Document) -> ListChange | None:
-    item = _to_item({"addedAt": document.get("removedAt"), **document})
+def _to_addition(document: Document) -> ListChange | None:
+    item, document_id = to_item(document), document["_id"]
     if item is None:
         return None
-    added_at = item.added_at if "addedAt" in document else None
-    return ListChange(_position(document), item.content_id, item.content_type, added_at)
+    position = FeedPosition(min(max(item.added_at, 0), LATEST_STAMP_MS), bytes(12))
+    if isinstance(document_id, ObjectId):
+        position = _position(document_id)
+    return ListChange(position, item.content_id, item.content_type, item.added_at)

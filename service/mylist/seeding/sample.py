@@ -149,7 +149,7 @@ async def _reset_list(services: Services, user_id: str, wanted: Sequence[Item]) 
     if wrong:
         await services.writer.clear(user_id, wrong)
     if missing:
-        await services.writer.merge(user_id, missing, capped=False)
+        await services.writer.merge(user_id, missing)
     return len({item.content_id for item in (*wrong, *missing)})
 
 
@@ -162,8 +162,7 @@ async def _removed(database: AsyncDatabase[Document]) -> int:
     """Return how many items of the sample are not on the lists."""
     removed = 0
     for user, items in zip(USERS, LISTS, strict=True):
-        listed = {"userId": str(user["_id"]), "addedAt": {"$type": "date"}}
-        found = await database[collections.LISTS].distinct("contentId", listed)
+        found = await database[collections.LISTS].distinct("contentId", {"userId": str(user["_id"])})
         removed += len({item["contentId"] for item in items} - set(found))
     return removed
 

@@ -224,6 +224,6 @@ def _read_mongodb(uri: str, users: Sequence[User]) -> None:
             began = now()
             items = [
                 (int(str(each["contentId"]), 16) - 1, iso_format(each["addedAt"]))  # type: ignore[arg-type]
-                for each in client[DATABASE]["mylist"].find({"userId": user.id, "removedAt": None})
+                for each in client[DATABASE]["mylist"].find({"userId": user.id})
             ]
             user.history.append(Operation(began, now(), MONGODB, as_page(in_order(items))))

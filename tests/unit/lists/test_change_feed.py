@@ -8,15 +8,15 @@ from mylist.domain.change_feed import ListChange, SyncState
 from mylist.domain.content import ContentId
 from mylist.domain.errors import DatabaseUnavailableError, SyncTokenExpiredError
 from mylist.domain.item import Item
-from mylist.domain.limits import TOMBSTONE_RETENTION
+from mylist.domain.limits import CHANGE_RETENTION
 from mylist.lists.change_feed import ChangeFeed
 from tests.content_ids import content_id, number_of
-from tests.unit.fakes import SETTLING_MS, FakeListStore, item
+from tests.unit.fakes import SETTLING_MS, START_MS, FakeCatalogue, FakeListStore, item
 
 USER = "user"
 MILLISECOND = timedelta(milliseconds=1)
 HOUR_MS = timedelta(hours=1) // MILLISECOND
-REMOVALS_KNOWN_MS = (TOMBSTONE_RETENTION - timedelta(minutes=1)) // MILLISECOND
+REMOVALS_KNOWN_MS = (CHANGE_RETENTION - timedelta(minutes=1)) // MILLISECOND
 _MAX_PARTS = 1000
 
 
@@ -26,7 +26,7 @@ class Device:
     def __init__(self, store: FakeListStore) -> None:
         self.state: SyncState | None = None
         self.items: dict[ContentId, int] = {}
-        self._feed = ChangeFeed(store)
+        self._feed = ChangeFeed(store, FakeCatalogue.numbered(range(1, 10)))
 
     async def ask(self, *, max_changes: int = 100) -> list[ListChange]:
         changes, self.state = await self._feed.changes(USER, self.state, max_changes=max_changes)
@@ -41,7 +41,7 @@ class Device:
         """Ask until a round is complete; return what was told, as `+1` for an addition and `-1` for a removal."""
         told = list(await self.ask(max_changes=max_changes))
         for _ in range(_MAX_PARTS):
-            if self.state is None or self.state.resume_at is None:
+            if self.state is None or self.state.is_complete:
                 break
             told += await self.ask(max_changes=max_changes)
         else:
@@ -69,16 +69,17 @@ def on_the_list(store: FakeListStore) -> dict[ContentId, int]:
 
 
 class TestTheFirstRound:
-    async def test_tells_what_is_on_the_list_oldest_change_first(self, store: FakeListStore, device: Device) -> None:
+    async def test_tells_what_is_on_the_list_by_content_id(self, store: FakeListStore, device: Device) -> None:
         store.put(USER, item(3), item(1), item(2))
         store.take_off(USER, content_id(1))
         settle(store)
         [first, _] = await device.ask()
 
-        assert (first.content_id, first.content_type, first.added_at) == (content_id(3), "movie", 3)
+        assert (first.content_id, first.content_type, first.added_at) == (content_id(2), "movie", 2)
+        assert first.changed_at == START_MS
         assert device.items == on_the_list(store)
         assert device.state
-        assert (device.state.resume_at, device.state.is_initial) == (None, False)
+        assert device.state.is_complete
 
     async def test_of_an_empty_list_tells_nothing(self, device: Device) -> None:
         assert await device.catch_up() == []
@@ -89,17 +90,21 @@ class TestTheFirstRound:
 
         assert len(await device.ask(max_changes=2)) == 2
         assert device.state
-        assert device.state.resume_at
+        assert not device.state.is_complete
         assert await device.catch_up(max_changes=2) == ["+3", "+4", "+5"]
         assert device.items == on_the_list(store)
 
-    async def test_tells_a_removal_of_what_it_has_told_before(self, store: FakeListStore, device: Device) -> None:
-        store.put(USER, *map(item, range(1, 4)))
+    async def test_leaves_it_to_the_next_to_tell_what_changes_where_it_has_been(
+        self, store: FakeListStore, device: Device
+    ) -> None:
+        store.put(USER, *map(item, range(2, 5)))
         settle(store)
         await device.ask(max_changes=2)
-        store.take_off(USER, content_id(1))
+        store.take_off(USER, content_id(2))
+        store.put(USER, item(1))
 
-        assert await device.catch_up(max_changes=2) == ["+3", "-1"]
+        assert await device.catch_up(max_changes=2) == ["+4"]
+        assert sorted(await device.catch_up(max_changes=2)) == ["+1", "-2"]
         assert device.items == on_the_list(store)
 
     async def test_tells_in_no_part_of_a_removal_of_what_it_has_not_told(
@@ -179,7 +184,7 @@ class TestLaterRounds:
         settle(store)
         await device.catch_up()
         stamped_at = store.now
-        settle(store, 5)
+        settle(store, 5_000)
         store.put(USER, *map(item, range(1, 4)))
         await device.ask(max_changes=1)
         now, store.now = store.now, stamped_at
@@ -224,12 +229,47 @@ class TestLaterRounds:
 
         assert await device.catch_up() == ["-1"]
 
-    async def test_tell_items_of_the_original_service_by_when_they_were_added(
+    async def test_tell_a_change_that_was_read_before_it_was_made_once_it_is(
         self, store: FakeListStore, device: Device
     ) -> None:
-        store.put_unstamped(USER, item(7, added_at=1_600_000_000_000))
         store.put(USER, item(1))
-        [original, _] = await device.ask()
+        settle(store)
+        await device.catch_up()
+        store.stamp(USER, content_id(1))
+        assert await device.catch_up() == ["+1"]
+        settle(store, SETTLING_MS - 1000)
+        store.delete(USER, content_id(1))
+
+        assert await device.catch_up() == ["-1"]
+        settle(store)
+        assert await device.catch_up() == []
+
+    async def test_tell_another_date_once(self, store: FakeListStore, device: Device) -> None:
+        store.put(USER, item(1), item(2))
+        await device.catch_up()
+        await store.redate_many(USER, [item(1, added_at=99)])
+
+        assert await device.catch_up() == ["+1"]
+        assert await device.catch_up() == []
+        assert device.items == on_the_list(store)
+
+    async def test_tell_the_type_of_what_was_removed_as_far_as_the_catalogue_knows_it(
+        self, store: FakeListStore, device: Device
+    ) -> None:
+        store.put(USER, item(1), item(50))
+        settle(store)
+        await device.catch_up()
+        store.take_off(USER, content_id(1), content_id(50))
+
+        changes = {each.content_id: each.content_type for each in await device.ask()}
+        assert changes == {content_id(1): "movie", content_id(50): None}
+
+    async def test_do_not_tell_what_the_original_service_added_long_ago(
+        self, store: FakeListStore, device: Device
+    ) -> None:
+        store.put_original(USER, item(7, added_at=1_600_000_000_000))
+        store.put(USER, item(1))
+        [_, original] = await device.ask()
 
         assert (original.content_id, original.changed_at) == (content_id(7), 1_600_000_000_000)
         assert await device.catch_up() == []

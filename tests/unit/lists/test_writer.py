@@ -1,7 +1,8 @@
 """Changing a list: what each change asks of the store, behind which fence, and how it ends."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -10,6 +11,7 @@ from mylist.domain.change_feed import DeliveredChange, SyncState
 from mylist.domain.conditions import Conditions
 from mylist.domain.content import ContentId, ContentType, RequestedId
 from mylist.domain.errors import (
+    CacheUnavailableError,
     ContentNotFoundError,
     DatabaseBusyError,
     DatabaseUnavailableError,
@@ -30,7 +32,7 @@ from mylist.domain.packed_list import PackedList
 from mylist.domain.timestamps import now_ms
 from mylist.lists import writer as writer_module
 from mylist.lists.change_feed import ChangeFeed
-from mylist.lists.writer import ListWriter
+from mylist.lists.writer import ListWriter, Room
 from mylist.telemetry import metrics
 from tests.content_ids import content_id, number_of
 from tests.unit.fakes import FakeCatalogue, FakeListCache, FakeListStore, item, malformed, requested
@@ -152,14 +154,16 @@ class TestRemove:
         await world.writer.remove(USER, requested(1))
 
         assert world.numbers == [2]
-        assert world.journal == ["fence", "deadline", "delete", "lift"]
+        assert world.journal == ["stamp", "fence", "deadline", "delete", "lift"]
+        assert world.store.stamped(USER) == {content_id(1)}
 
     async def test_of_what_is_not_on_the_list_is_refused(self) -> None:
         world = World(item(1))
 
         with pytest.raises(ItemNotInListError):
             await world.writer.remove(USER, requested(2))
-        assert world.journal[-1] == "lift"
+        assert world.journal[-2:] == ["lift", "withdraw"]
+        assert world.store.stamped(USER) == set()
 
     async def test_of_a_malformed_id_is_refused_without_a_fence(self) -> None:
         world = World(item(1))
@@ -167,6 +171,31 @@ class TestRemove:
         with pytest.raises(ItemNotInListError):
             await world.writer.remove(USER, malformed())
         assert world.journal == []
+
+
+    async def test_that_cannot_be_fenced_takes_its_stamp_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        world = World(item(1))
+
+        @asynccontextmanager
+        async def refuse(*_: object, **options: object) -> AsyncIterator[None]:
+            if options:
+                raise CacheUnavailableError
+            yield
+
+        monkeypatch.setattr(world.cache, "writing", refuse)
+        with pytest.raises(CacheUnavailableError):
+            await world.writer.remove(USER, requested(1))
+        assert world.numbers == [1]
+        assert world.store.stamped(USER) == set()
+
+    async def test_whose_outcome_is_unknown_leaves_its_stamp(self) -> None:
+        world = World(item(1))
+        world.store.failures["delete"] = OutcomeUnknownError()
+
+        with pytest.raises(OutcomeUnknownError):
+            await world.writer.remove(USER, requested(1))
+        assert world.journal[-1] == "lapse"
+        assert world.store.stamped(USER) == {content_id(1)}
 
 
 class TestDiscard:
@@ -363,6 +392,19 @@ class TestABatch:
             await world.writer.apply_batch(USER, batch(add=[2], remove=[1]))
 
 
+class FailingLater(FakeListStore):
+    """A store in which an operation fails from the second time on."""
+
+    def __init__(self, operation: str, error: ServiceError) -> None:
+        super().__init__()
+        self._failing = operation, error
+
+    async def _begin_write(self, operation: str) -> None:
+        await super()._begin_write(operation)
+        if operation == self._failing[0]:
+            self.failures[operation] = self._failing[1]
+
+
 class TestClear:
     async def test_removes_everything(self) -> None:
         world = World(item(1), item(2))
@@ -370,7 +412,38 @@ class TestClear:
         assert await world.writer.clear(USER) == 2
         assert await world.writer.clear(USER) == 0
         assert world.numbers == []
-        assert world.journal[:4] == ["fence", "deadline", "delete_all", "lift"]
+        assert world.journal == ["load", "fence", "deadline", "delete_seen", "lift", "load"]
+
+    async def test_of_a_long_list_goes_in_parts_each_behind_a_fence_of_its_own(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(writer_module, "_MAX_REMOVED_AT_ONCE", 3)
+        world = World(*map(item, range(1, 8)))
+
+        assert await world.writer.clear(USER) == 7
+        assert world.journal == ["load", *["fence", "deadline", "delete_seen", "lift"] * 3]
+
+    async def test_of_a_long_list_that_fails_after_a_part_is_partly_applied(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(writer_module, "_MAX_REMOVED_AT_ONCE", 3)
+        world = World(*map(item, range(1, 8)), store=FailingLater("delete_seen", OutcomeUnknownError()))
+
+        with pytest.raises(PartlyAppliedError, match="some items were removed"):
+            await world.writer.clear(USER)
+        assert len(world.numbers) == 4
+
+    async def test_of_what_was_seen_on_a_long_list_goes_in_parts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(writer_module, "_MAX_REMOVED_AT_ONCE", 3)
+        world = World(*map(item, range(1, 9)))
+
+        assert await world.writer.clear(USER, [*map(item, range(1, 8))]) == 7
+        assert world.journal == ["fence", "deadline", "delete_seen", "lift"] * 3
+        assert world.numbers == [8]
+
+        world = World(*map(item, range(1, 9)), store=FailingLater("delete_seen", DatabaseUnavailableError()))
+        with pytest.raises(PartlyAppliedError, match="some items were removed"):
+            await world.writer.clear(USER, [*map(item, range(1, 8))])
 
     async def test_removes_only_what_was_seen(self) -> None:
         world = World(item(1), item(2), item(3))
@@ -396,9 +469,7 @@ class TestMerge:
         world.store.failures["insert_many"] = failure()
 
         with pytest.raises(PartlyAppliedError, match="dates took effect"):
-            await world.writer.merge(
-                USER, [item(1, added_at=9), item(2, added_at=7)], capped=False, redated=[content_id(1)]
-            )
+            await world.writer.merge(USER, [item(1, added_at=9), item(2, added_at=7)], redated=[content_id(1)])
         assert world.store.items(USER) == [item(1, added_at=9)]
         assert world.journal[-1] == "lapse"
 
@@ -407,11 +478,11 @@ class TestMerge:
         world.store.failures["insert_many"] = DatabaseBusyError()
 
         with pytest.raises(DatabaseBusyError):
-            await world.writer.merge(USER, [item(1, added_at=5), item(2)], capped=False, redated=[content_id(1)])
+            await world.writer.merge(USER, [item(1, added_at=5), item(2)], redated=[content_id(1)])
 
     async def test_keeps_when_each_item_was_added(self) -> None:
         world = World(item(1, added_at=5))
-        outcomes = await world.writer.merge(USER, [item(1, added_at=99), item(2, added_at=7)], capped=True)
+        outcomes = await world.writer.merge(USER, [item(1, added_at=99), item(2, added_at=7)])
 
         assert outcomes == ["existing", "added"]
         assert world.store.items(USER) == [item(2, added_at=7), item(1, added_at=5)]
@@ -420,7 +491,7 @@ class TestMerge:
         world = World(item(1))
         items = [item(2), item(UNKNOWN), item(3, show=True), item(2, added_at=99), item(1)]
 
-        assert await world.writer.merge(USER, items, capped=True) == [
+        assert await world.writer.merge(USER, items) == [
             "added",
             "not_found",
             "not_found",
@@ -435,7 +506,7 @@ class TestMerge:
         world.cache.cached_items = cached_items
         items = map(item, (4, 1, 5, 6, 4))
 
-        assert await world.writer.merge(USER, list(items), capped=True) == [
+        assert await world.writer.merge(USER, list(items), room=Room()) == [
             "added",
             "existing",
             "added",
@@ -449,33 +520,43 @@ class TestMerge:
         world = World(*map(item, range(1, MAX_ITEMS + 2)))
         world.cache.cached_items = cached_items
 
-        assert await world.writer.merge(USER, [item(8), item(9)], capped=True) == ["full", "full"]
+        assert await world.writer.merge(USER, [item(8), item(9)], room=Room()) == ["full", "full"]
         assert len(world.numbers) == MAX_ITEMS + 1
 
-    async def test_that_is_not_capped_may_exceed_the_limit(self) -> None:
+    async def test_of_many_parts_counts_the_list_once(self) -> None:
+        world = World(item(1), item(2))
+        room = Room()
+        for part in ([item(3), item(1)], [item(4)], [item(5), item(6)], [item(7)]):
+            await world.writer.merge(USER, part, room=room)
+
+        assert world.numbers == [1, 2, 3, 4, 5]
+        assert world.journal.count("count") == 1
+        assert room.left == 0
+
+    async def test_that_has_all_room_may_exceed_the_limit(self) -> None:
         world = World(*map(item, range(1, MAX_ITEMS + 1)))
 
-        assert await world.writer.merge(USER, [item(9), item(10)], capped=False) == ["added", "added"]
+        assert await world.writer.merge(USER, [item(9), item(10)]) == ["added", "added"]
         assert len(world.numbers) == MAX_ITEMS + 2
         assert "count" not in world.journal
 
     async def test_of_nothing_that_is_known_takes_no_fence(self) -> None:
         world = World()
 
-        assert await world.writer.merge(USER, [item(UNKNOWN)], capped=True) == ["not_found"]
-        assert await world.writer.merge(USER, [], capped=True) == []
+        assert await world.writer.merge(USER, [item(UNKNOWN)]) == ["not_found"]
+        assert await world.writer.merge(USER, []) == []
         assert world.journal == []
 
     async def test_of_what_is_there_writes_nothing(self) -> None:
         world = World(item(1))
-        await world.writer.merge(USER, [item(1)], capped=True)
+        await world.writer.merge(USER, [item(1)])
 
         assert world.journal == ["fence", "deadline", "find_many", "lift"]
 
     async def test_counts_what_another_client_has_added_meanwhile_as_existing(self) -> None:
         world = World(store=Racing(item(2)))
 
-        assert await world.writer.merge(USER, [item(1), item(2)], capped=True) == ["added", "existing"]
+        assert await world.writer.merge(USER, [item(1), item(2)]) == ["added", "existing"]
 
 
 Change = Callable[[ListWriter], Awaitable[object]]
@@ -487,7 +568,7 @@ CHANGES: dict[str, Change] = {
     "batch": lambda writer: writer.apply_batch(USER, batch(add=[2], remove=[1])),
     "clear": lambda writer: writer.clear(USER),
     "clear some": lambda writer: writer.clear(USER, [item(1)]),
-    "merge": lambda writer: writer.merge(USER, [item(2)], capped=True),
+    "merge": lambda writer: writer.merge(USER, [item(2)]),
 }
 
 
@@ -694,7 +775,7 @@ class TestOnlyIfAbsent:
         world = World()
         await world.writer.add(USER, requested(1), "movie", self.STAR)
 
-        assert world.journal == ["find", "fence", "deadline", "count", "insert", "lift"]
+        assert world.journal == ["find", "fence", "deadline", "count", "find_removals", "insert", "lift"]
 
     async def test_holds_of_an_item_only_where_it_is(self) -> None:
         world = World(item(1))
@@ -759,7 +840,7 @@ class TestUnlessRemovedSince:
     async def test_tells_it_of_each_of_many(self, world: World) -> None:
         conditions = self.since(world.store.now - 1)
         result = await world.writer.apply_batch(USER, batch(add=[2, 3, 1, 4, UNKNOWN]), conditions)
-        merged = await world.writer.merge(USER, [*map(item, (2, 3, 1, 5))], capped=False, conditions=conditions)
+        merged = await world.writer.merge(USER, [*map(item, (2, 3, 1, 5))], conditions=conditions)
 
         outcomes = ["removed_since", "existing", "added", "added", "not_found"]
         assert [outcome for _, outcome in result.add] == outcomes
@@ -775,7 +856,7 @@ class TestUnlessRemovedSince:
         assert world.numbers == [3, 4]
 
     async def test_counts_removals_that_the_client_was_told(self, world: World) -> None:
-        known, _ = await ChangeFeed(world.store).changes(USER, SyncState(world.store.now - 100), max_changes=9)
+        known, _ = await ChangeFeed(world.store, FakeCatalogue({})).changes(USER, SyncState(world.store.now - 100), max_changes=9)
         told = {each.content_id: each.delivered for each in known}
         conditions = self.since(world.store.now - 100, told[content_id(2)])
 

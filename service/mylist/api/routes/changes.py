@@ -34,15 +34,15 @@ async def changes(request: ApiRequest, user_id: str, query: tuple[SyncState | No
     known, limit = query
     found, state = await request.app.ctx.change_feed.changes(user_id, known, max_changes=limit)
     token = encode_sync_token(user_id, state)
-    data = ChangesData([_changed_item(each) for each in found], token, has_more=state.resume_at is not None)
+    data = ChangesData([_changed_item(each) for each in found], token, has_more=not state.is_complete)
     return json_response(request, _encode(ChangesResponse(success=True, data=data)))
 
 
 def _changed_item(change: ListChange) -> ChangedItem:
     return ChangedItem(
-        "removed" if change.added_at is None else "added",
-        change.content_id.hex(),
-        change.content_type,
-        iso_format_milliseconds(change.changed_at).decode(),
-        msgspec.UNSET if change.added_at is None else iso_format_milliseconds(change.added_at).decode(),
+        change="removed" if change.added_at is None else "added",
+        content_id=change.content_id.hex(),
+        content_type=change.content_type or msgspec.UNSET,
+        changed_at=iso_format_milliseconds(change.changed_at).decode(),
+        added_at=msgspec.UNSET if change.added_at is None else iso_format_milliseconds(change.added_at).decode(),
     )

@@ -1,0 +1,245 @@
+"""The stamps of changes, in a collection of their own: when an item was removed or got another date, by MongoDB's clock.
+
+A stamp is made before its change, and acknowledged before the change is sent. It says that a content id has to be
+looked at, not what became of it: that is what the list says. Additions need none, as MongoDB makes the `_id` of an item
+in the operation that adds it.
+
+A document counts its stamps, and those that were made in vain, by removals that found nothing. When all were, it is
+deleted: otherwise a client could fill the database by removing what is on no list.
+"""
+
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from pymongo import InsertOne, ReturnDocument, UpdateMany, WriteConcern
+from pymongo.errors import BulkWriteError
+
+from mylist.domain.change_feed import LAST_ID, FeedPosition
+from mylist.domain.content import ContentId, ContentType, is_content_type, parse_content_id
+from mylist.domain.errors import DatabaseUnavailableError, OutcomeUnknownError
+from mylist.domain.timestamps import to_datetime, to_milliseconds
+from mylist.mongodb.collections import CHANGES
+from mylist.mongodb.database import DUPLICATE_KEY, Database, Document
+from mylist.mongodb.owed_stamps import OwedStamps
+
+Change = Literal["removed", "dated"]
+Contents = Mapping[ContentId, ContentType | None]
+"""Content ids with their types, as far as these are known."""
+
+_FEED_ORDER = [("changedAt", 1), ("_id", 1)]
+_UPDATE_BATCH_SIZE = 50
+"""Documents that one statement of a bulk updates: the embedded server compares each with each id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A stamp that was made for one removal.
+
+    Attributes:
+        user_id, content_id: of what.
+        is_first: whether the document was made for it.
+        made_at: before it was sent, in monotonic seconds.
+        reign: of the primary that acknowledged it alone; None if a majority did.
+    """
+
+    user_id: str
+    content_id: ContentId
+    is_first: bool
+    made_at: float
+    reign: object | None
+
+
+class Touch(NamedTuple):
+    """A stamp as the change feed reads it; `content_id` is None if it cannot be read."""
+
+    position: FeedPosition
+    content_id: ContentId | None
+    content_type: ContentType | None
+    change: Change
+
+
+class ChangeStamps:
+    """Makes stamps and reads them.
+
+    Every method raises `DatabaseUnavailableError` or `DatabaseBusyError` when it cannot do its work. A stamp without
+    its change does no harm, so one of unknown outcome is none that was made.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._collection = database.handle[CHANGES]
+        self._acknowledged_by_primary = self._collection.with_options(write_concern=WriteConcern(w=1))
+        self._owed = OwedStamps(self.make_many)
+
+    async def make(self, user_id: str, content_id: ContentId) -> Stamp:
+        """Stamp a removal.
+
+        The primary alone acknowledges it, where it can be told when another takes over: the change comes after it in
+        the same oplog, so whoever has the change has its stamp.
+        """
+        reign = self.reign()
+        collection = self._collection if reign is None else self._acknowledged_by_primary
+        made_at = time.monotonic()
+        async with self._database.operation("stamp"):
+            result = await collection.update_one(*_stamping(user_id, content_id, None, "removed"), upsert=True)
+        return Stamp(user_id, content_id, result.did_upsert, made_at, reign)
+
+    async def make_many(self, user_id: str, contents: Contents, change: Change) -> None:
+        """Stamp changes, which a majority acknowledges."""
+        if not contents:
+            return
+        async with self._database.operation("stamp_many"):
+            if len(contents) == 1:
+                [(content_id, content_type)] = contents.items()
+                await self._collection.update_one(*_stamping(user_id, content_id, content_type, change), upsert=True)
+                return
+            now = await self._server_time()
+            missing = [_new_document(user_id, *each, change, now) for each in contents.items()]
+            while missing:
+                missing = await self._insert_or_update(missing)
+
+    async def _insert_or_update(self, documents: Sequence[Document]) -> list[Document]:
+        """Make stamps; return those of documents that have expired in between.
+
+        Insertions where there is no document yet, and updates of many where there is, take a fraction of the time of as
+        many upserts.
+        """
+        try:
+            await self._collection.bulk_write(list(map(InsertOne, documents)), ordered=False)
+        except BulkWriteError as error:
+            failures: list[Document] = error.details["writeErrors"]
+            if error.details.get("writeConcernErrors") or any(each["code"] != DUPLICATE_KEY for each in failures):
+                raise
+        else:
+            return []
+        taken = [documents[each["index"]] for each in failures]
+        fields = {"$set": {"change": taken[0]["change"]}, "$inc": {"stamps": 1}, "$currentDate": {"changedAt": True}}
+        updates = [
+            UpdateMany({"_id": {"$in": [each["_id"] for each in taken[start : start + _UPDATE_BATCH_SIZE]]}}, fields)
+            for start in range(0, len(taken), _UPDATE_BATCH_SIZE)
+        ]
+        result = await self._collection.bulk_write(updates, ordered=False)
+        return [] if result.matched_count == len(taken) else taken
+
+    @asynccontextmanager
+    async def before(self, user_id: str, contents: Contents, change: Change) -> AsyncIterator[None]:
+        """Surround a change: stamp it before, and owe it another stamp if its outcome is unknown."""
+        await self.make_many(user_id, contents, change)
+        try:
+            yield
+        except OutcomeUnknownError:
+            self.owe(user_id, contents, change)
+            raise
+
+    def owe(self, user_id: str, contents: Contents, change: Change) -> None:
+        """Stamp changes as soon as MongoDB takes it, because they may take effect long after their stamps."""
+        self._owed.add(user_id, contents, change)
+
+    async def finish(self) -> None:
+        """Make the stamps that are owed, unless MongoDB is away."""
+        await self._owed.finish()
+
+    async def withdraw(self, stamp: Stamp) -> None:
+        """Take back a stamp whose removal found nothing; the document goes if all its stamps were in vain."""
+        named = {"_id": _document_id(stamp.user_id, stamp.content_id)}
+        async with self._database.operation("withdraw_stamp"):
+            if stamp.is_first:
+                result = await self._collection.delete_one({**named, "stamps": 1, "inVain": None})
+                if result.deleted_count:
+                    return
+            document = await self._collection.find_one_and_update(
+                named, {"$inc": {"inVain": 1}}, {"stamps": 1, "inVain": 1}, return_document=ReturnDocument.AFTER
+            )
+            if document and document.get("stamps") == document["inVain"]:
+                counts = {"stamps": document["stamps"], "inVain": document["inVain"]}
+                await self._collection.delete_one({**named, **counts})
+
+    async def after(self, user_id: str, position: FeedPosition, limit: int) -> list[Touch]:
+        """Return up to `limit` stamps of a list after a position, in their order."""
+        documents: list[Document] = []
+        async with self._database.operation("stamps_after"):
+            for index_range in _ranges_after(user_id, position):
+                rest = limit - len(documents)
+                query = {"userId": user_id, **index_range}
+                documents += await self._collection.find(query, sort=_FEED_ORDER, limit=rest, batch_size=rest).to_list()
+                if len(documents) == limit:
+                    break
+        return list(map(_to_touch, documents))
+
+    async def removals(self, user_id: str, content_ids: Iterable[ContentId]) -> list[Touch]:
+        """Return the stamps of the removals of some content ids."""
+        ids = [_document_id(user_id, each) for each in content_ids]
+        async with self._database.operation("find_removals"):
+            documents = await self._collection.find(
+                {"_id": {"$in": ids}}, batch_size=len(ids) + 1
+            ).to_list()
+        return [each for each in map(_to_touch, documents) if each.change == "removed"]
+
+    def reign(self) -> object | None:
+        """Return what names the reign of the primary, as far as the driver knows.
+
+        Within one reign it loses nothing that it has acknowledged and that was followed by what a majority has. None
+        behind `mongos`, which does not tell, and while there is no primary.
+        """
+        for server in self._database.handle.client.topology_description.server_descriptions().values():
+            if server.is_writable and server.server_type_name != "Mongos":
+                # A standalone holds no elections; it may be restarted.
+                return server.election_id, (server.topology_version or {}).get("processId")
+        return None
+
+    async def _server_time(self) -> datetime:
+        now = (await self._database.ask_hello()).local_time
+        if now is None:
+            raise DatabaseUnavailableError
+        return to_datetime(now)
+
+
+def _document_id(user_id: str, content_id: ContentId) -> str:
+    return f"{user_id}/{content_id.hex()}"
+
+
+def _stamping(
+    user_id: str, content_id: ContentId, content_type: ContentType | None, change: Change
+) -> tuple[Document, Document]:
+    """Return the filter and the update of the upsert that makes a stamp.
+
+    The id alone: whatever else is asked costs the embedded server more time.
+    """
+    fields = _fields(user_id, content_id, content_type, change)
+    update = {"$set": fields, "$inc": {"stamps": 1}, "$currentDate": {"changedAt": True}}
+    return {"_id": _document_id(user_id, content_id)}, update
+
+
+def _new_document(
+    user_id: str, content_id: ContentId, content_type: ContentType | None, change: Change, now: datetime
+) -> Document:
+    fields = _fields(user_id, content_id, content_type, change)
+    return {"_id": _document_id(user_id, content_id), **fields, "stamps": 1, "changedAt": now}
+
+
+def _fields(user_id: str, content_id: ContentId, content_type: ContentType | None, change: Change) -> Document:
+    fields = {"userId": user_id, "contentId": content_id.hex(), "change": change}
+    return fields if content_type is None else fields | {"contentType": content_type}
+
+
+def _ranges_after(user_id: str, position: FeedPosition) -> Sequence[Document]:
+    """Return filters for the stamps after a position: one for each range of the index, in the feed's order."""
+    changed_at = to_datetime(position.changed_at)
+    # The range of ids names the shard of a collection that is sharded by it.
+    of_user = {"$gt": _document_id(user_id, ContentId(b"")), "$lte": _document_id(user_id, ContentId(LAST_ID))}
+    later: Document = {"changedAt": {"$gt": changed_at}, "_id": of_user}
+    if position.entry_id == LAST_ID:
+        return [later]
+    rest = {"$gt": _document_id(user_id, ContentId(position.entry_id)), "$lte": of_user["$lte"]}
+    return [{"changedAt": changed_at, "_id": rest}, later]
+
+
+def _to_touch(document: Document) -> Touch:
+    content_id = parse_content_id(document["contentId"])
+    content_type = document.get("contentType", "")
+    position = FeedPosition(to_milliseconds(document["changedAt"]), content_id or LAST_ID)
+    return Touch(position, content_id, content_type if is_content_type(content_type) else None, document["change"])

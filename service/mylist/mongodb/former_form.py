@@ -1,0 +1,110 @@
+"""Documents of `mylist` as earlier versions of this service wrote them, and write them beside it during a rollout.
+
+There a removal left the document of the item, without `addedAt` and with `removedAt`, and every change set `changedAt`.
+An index on `changedAt` says that there may be such documents; `mylist adopt` drops it once it has carried them over.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+
+from bson import ObjectId
+
+from mylist.background import spawn
+from mylist.domain.change_feed import LAST_ID, FeedPosition
+from mylist.domain.content import ContentId, is_content_type, parse_content_id
+from mylist.domain.errors import UnavailableError
+from mylist.domain.timestamps import to_datetime, to_milliseconds
+from mylist.mongodb.change_stamps import Touch
+from mylist.mongodb.collections import LISTS
+from mylist.mongodb.database import Database, Document
+
+_INDEX = {"userId": 1, "changedAt": 1, "_id": 1}
+_FEED_ORDER = [("changedAt", 1), ("_id", 1)]
+_FRESH_S = 10.0
+"""Less than tokens take to settle: what an earlier version writes once it has made the index is seen in time."""
+_STALE_S = 60.0
+
+
+class FormerForm:
+    """Looks for documents of the former form, as long as there may be some."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._collection = database.handle[LISTS]
+        self._is_present = True
+        self._looked_at = float("-inf")
+
+    def may_be_present(self) -> bool:
+        """Return whether there may have been such documents when it looked last; True before that.
+
+        It looks again in the background when that was a minute ago.
+        """
+        if time.monotonic() - self._looked_at > _STALE_S:
+            self._looked_at = time.monotonic()
+            spawn(self._try_to_look())
+        return self._is_present
+
+    async def changes_after(self, user_id: str, position: FeedPosition, limit: int) -> list[Touch]:
+        """Return up to `limit` changes of a list after a position, in the order of their stamps.
+
+        Raises:
+            UnavailableError: MongoDB cannot serve it.
+        """
+        if time.monotonic() - self._looked_at > _FRESH_S:
+            await self._look()
+        if not self._is_present:
+            return []
+        documents: list[Document] = []
+        async with self._database.operation("former_changes"):
+            for index_range in _ranges_after(position):
+                rest = limit - len(documents)
+                query = {"userId": user_id, **index_range}
+                documents += await self._collection.find(query, sort=_FEED_ORDER, limit=rest, batch_size=rest).to_list()
+                if len(documents) == limit:
+                    break
+        return list(map(_to_touch, documents))
+
+    async def make_room(self, user_id: str, content_ids: Iterable[ContentId]) -> bool:
+        """Delete what removals have left of these content ids; return whether there was something."""
+        ids = [each.hex() for each in content_ids]
+        query = {"userId": user_id, "contentId": {"$in": ids}, "addedAt": None}
+        async with self._database.operation("make_room", writes=True):
+            return (await self._collection.delete_many(query)).deleted_count > 0
+
+    async def _try_to_look(self) -> None:
+        with suppress(UnavailableError):
+            await self._look()
+
+    async def _look(self) -> None:
+        began = time.monotonic()
+        async with self._database.operation("list_indexes"):
+            indexes = await (await self._collection.list_indexes()).to_list()
+        self._is_present = any(dict(each["key"]) == _INDEX for each in indexes)
+        self._looked_at = began
+
+
+def removal_of(document: Document) -> Touch | None:
+    """Return the removal that left this document; None if it is an item."""
+    if "addedAt" in document or "changedAt" not in document:
+        return None
+    return _to_touch(document)._replace(change="removed")
+
+
+def _ranges_after(position: FeedPosition) -> Sequence[Document]:
+    """Return filters for the documents after a position: one for each range of the index, in the feed's order."""
+    changed_at = to_datetime(position.changed_at)
+    later: Document = {"changedAt": {"$gt": changed_at}, "_id": {"$type": "objectId"}}
+    if position.entry_id == LAST_ID:
+        return [later]
+    return [{"changedAt": changed_at, "_id": {"$gt": ObjectId(position.entry_id)}}, later]
+
+
+def _to_touch(document: Document) -> Touch:
+    content_id, content_type = document.get("contentId"), document.get("contentType")
+    return Touch(
+        FeedPosition(to_milliseconds(document["changedAt"]), document["_id"].binary),
+        parse_content_id(content_id) if isinstance(content_id, str) else None,
+        content_type if isinstance(content_type, str) and is_content_type(content_type) else None,
+        "dated",
+    )

@@ -1,0 +1,54 @@
+"""The documents of items, as `mylist` holds them."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import bson
+from bson.raw_bson import RawBSONDocument
+
+from mylist.domain.content import ContentId, is_content_type, parse_content_id
+from mylist.domain.item import Item
+from mylist.domain.timestamps import to_datetime, to_milliseconds
+from mylist.mongodb.database import Document
+
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+LISTED: Document = {"addedAt": {"$gte": EARLIEST}}
+"""Selects what has a date, as every item has. In the order of the index that covers a list it is a range."""
+ITEM_FIELDS = {"_id": 0, "contentId": 1, "contentType": 1, "addedAt": 1}
+
+
+def to_item(document: Document) -> Item | None:
+    """Return the item of a document; None if it is none, for a foreign id or type or for want of a date."""
+    try:
+        content_id = parse_content_id(document["contentId"])
+        content_type = document["contentType"]
+        added_at = to_milliseconds(document["addedAt"])
+    except (KeyError, TypeError):
+        return None
+    if content_id is None or not is_content_type(content_type):
+        return None
+    return Item(added_at, content_id, content_type)
+
+
+def to_document(user_id: str, item: Item) -> RawBSONDocument:
+    """Return the document of an item, without `_id`.
+
+    The driver gives none to a document that is encoded already, so that MongoDB does, by its own clock: the time in it
+    is the stamp of the addition.
+    """
+    return RawBSONDocument(
+        bson.encode(
+            {
+                "userId": user_id,
+                "contentId": item.content_id.hex(),
+                "contentType": item.content_type,
+                "addedAt": to_datetime(item.added_at),
+            }
+        )
+    )
+
+
+def in_either_case(content_ids: Iterable[ContentId]) -> list[str]:
+    """Return content ids as documents may have them: the original service stored them as clients wrote them."""
+    lowercase = [content_id.hex() for content_id in content_ids]
+    return lowercase + [upper for each in lowercase if (upper := each.upper()) != each]
