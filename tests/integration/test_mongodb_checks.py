@@ -57,6 +57,11 @@ def add(store: ListStore, number: int = 1) -> Awaitable[None]:
     return store.insert("somebody", Item(0, content_id(number), "movie"))
 
 
+async def remove(store: ListStore, user_id: str, number: int = 1) -> None:
+    async with store.removing(user_id, content_id(number)) as remove:
+        await remove()
+
+
 class TestOperations:
     @pytest.mark.parametrize("code", [*AT_ONCE, 91, 133, 189, 10107, 11602, 112, 50])
     @pytest.mark.parametrize("writes", [False, True], ids=["read", "change"])
@@ -133,9 +138,9 @@ class TestOperations:
         self, deployment: ScriptedMongoDB, database: Database, code: int, caplog: pytest.LogCaptureFixture
     ) -> None:
         store = ListStore(database)
-        deployment.fail_command(*WRITES, code=code, count=2)
+        deployment.fail_command(*WRITES, code=code, count=2, database=NAME)
 
-        for change in (add(store), store.delete("somebody", content_id(1))):
+        for change in (add(store), remove(store, "somebody")):
             with pytest.raises(UnavailableError) as refused:
                 await change
             assert type(refused.value) is DatabaseRefusedError
@@ -199,7 +204,7 @@ class TestTry:
                 await database.try_write()
                 store = ListStore(database)
                 await store.insert("documentdb", Item(0, content_id(1), "movie"))
-                await store.delete("documentdb", content_id(1))
+                await remove(store, "documentdb")
 
     @pytest.mark.parametrize("code", [13, 20, 301])
     async def test_that_is_rejected_ends_a_start(

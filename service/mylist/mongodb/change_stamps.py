@@ -117,10 +117,12 @@ class ChangeStamps:
         else:
             return []
         taken = [documents[each["index"]] for each in failures]
-        fields = {"$set": {"change": taken[0]["change"]}, "$inc": {"stamps": 1}, "$currentDate": {"changedAt": True}}
+        user_id, change = taken[0]["userId"], taken[0]["change"]
+        fields = {"$set": {"change": change}, "$inc": {"stamps": 1}, "$currentDate": {"changedAt": True}}
+        ids = [each["_id"] for each in taken]
         updates = [
-            UpdateMany({"_id": {"$in": [each["_id"] for each in taken[start : start + _UPDATE_BATCH_SIZE]]}}, fields)
-            for start in range(0, len(taken), _UPDATE_BATCH_SIZE)
+            UpdateMany({"_id": {"$in": ids[start : start + _UPDATE_BATCH_SIZE]}, "userId": user_id}, fields)
+            for start in range(0, len(ids), _UPDATE_BATCH_SIZE)
         ]
         result = await self._collection.bulk_write(updates, ordered=False)
         return [] if result.matched_count == len(taken) else taken
@@ -143,16 +145,17 @@ class ChangeStamps:
         """Make the stamps that are owed, unless MongoDB is away."""
         await self._owed.finish()
 
-    async def withdraw(self, stamp: Stamp) -> None:
-        """Take back a stamp whose removal found nothing; the document goes if all its stamps were in vain."""
-        named = {"_id": _document_id(stamp.user_id, stamp.content_id)}
+    async def withdraw(self, stamps: Sequence[Stamp]) -> None:
+        """Take back the stamps of a removal that found nothing; the document goes if all that it has were in vain."""
+        first, in_vain = stamps[0], len(stamps)
+        named = _named(first.user_id, first.content_id)
         async with self._database.operation("withdraw_stamp"):
-            if stamp.is_first:
-                result = await self._collection.delete_one({**named, "stamps": 1, "inVain": None})
+            if first.is_first:
+                result = await self._collection.delete_one({**named, "stamps": in_vain, "inVain": None})
                 if result.deleted_count:
                     return
             document = await self._collection.find_one_and_update(
-                named, {"$inc": {"inVain": 1}}, {"stamps": 1, "inVain": 1}, return_document=ReturnDocument.AFTER
+                named, {"$inc": {"inVain": in_vain}}, {"stamps": 1, "inVain": 1}, return_document=ReturnDocument.AFTER
             )
             if document and document.get("stamps") == document["inVain"]:
                 counts = {"stamps": document["stamps"], "inVain": document["inVain"]}
@@ -175,7 +178,7 @@ class ChangeStamps:
         ids = [_document_id(user_id, each) for each in content_ids]
         async with self._database.operation("find_removals"):
             documents = await self._collection.find(
-                {"_id": {"$in": ids}}, batch_size=len(ids) + 1
+                {"_id": {"$in": ids}, "userId": user_id}, batch_size=len(ids) + 1
             ).to_list()
         return [each for each in map(_to_touch, documents) if each.change == "removed"]
 
@@ -202,40 +205,39 @@ def _document_id(user_id: str, content_id: ContentId) -> str:
     return f"{user_id}/{content_id.hex()}"
 
 
+def _named(user_id: str, content_id: ContentId) -> Document:
+    """Return the filter for the document of a content id; the user names its shard."""
+    return {"_id": _document_id(user_id, content_id), "userId": user_id}
+
+
 def _stamping(
     user_id: str, content_id: ContentId, content_type: ContentType | None, change: Change
 ) -> tuple[Document, Document]:
-    """Return the filter and the update of the upsert that makes a stamp.
-
-    The id alone: whatever else is asked costs the embedded server more time.
-    """
-    fields = _fields(user_id, content_id, content_type, change)
+    """Return the filter and the update of the upsert that makes a stamp."""
+    fields = _fields(content_id, content_type, change)
     update = {"$set": fields, "$inc": {"stamps": 1}, "$currentDate": {"changedAt": True}}
-    return {"_id": _document_id(user_id, content_id)}, update
+    return _named(user_id, content_id), update
 
 
 def _new_document(
     user_id: str, content_id: ContentId, content_type: ContentType | None, change: Change, now: datetime
 ) -> Document:
-    fields = _fields(user_id, content_id, content_type, change)
-    return {"_id": _document_id(user_id, content_id), **fields, "stamps": 1, "changedAt": now}
+    fields = _fields(content_id, content_type, change)
+    return _named(user_id, content_id) | fields | {"stamps": 1, "changedAt": now}
 
 
-def _fields(user_id: str, content_id: ContentId, content_type: ContentType | None, change: Change) -> Document:
-    fields = {"userId": user_id, "contentId": content_id.hex(), "change": change}
+def _fields(content_id: ContentId, content_type: ContentType | None, change: Change) -> Document:
+    fields = {"contentId": content_id.hex(), "change": change}
     return fields if content_type is None else fields | {"contentType": content_type}
 
 
 def _ranges_after(user_id: str, position: FeedPosition) -> Sequence[Document]:
     """Return filters for the stamps after a position: one for each range of the index, in the feed's order."""
     changed_at = to_datetime(position.changed_at)
-    # The range of ids names the shard of a collection that is sharded by it.
-    of_user = {"$gt": _document_id(user_id, ContentId(b"")), "$lte": _document_id(user_id, ContentId(LAST_ID))}
-    later: Document = {"changedAt": {"$gt": changed_at}, "_id": of_user}
+    later: Document = {"changedAt": {"$gt": changed_at}}
     if position.entry_id == LAST_ID:
         return [later]
-    rest = {"$gt": _document_id(user_id, ContentId(position.entry_id)), "$lte": of_user["$lte"]}
-    return [{"changedAt": changed_at, "_id": rest}, later]
+    return [{"changedAt": changed_at, "_id": {"$gt": _document_id(user_id, ContentId(position.entry_id))}}, later]
 
 
 def _to_touch(document: Document) -> Touch:

@@ -111,7 +111,7 @@ def connect(settings: Settings) -> AsyncMongoClient[Document]:
                 maxPoolSize=settings.mongodb_pool_size + 1,
                 # An acknowledged write survives a failover, and a list is cached only from such writes.
                 w="majority",
-                journal=True,
+                journal=True,  # which a majority implies in MongoDB, and not in the embedded server
                 readConcernLevel="majority",
                 readPreference="primary",
                 unicode_decode_error_handler="replace",

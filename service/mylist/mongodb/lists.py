@@ -4,7 +4,6 @@ A removal deletes the document. What was removed, or got another date, is stampe
 (`mylist.mongodb.change_stamps`). An addition is stamped by the time in its `_id`, which MongoDB makes.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -175,15 +174,15 @@ class ListStore:
             ItemNotInListError: the list has no item with this content id.
             OutcomeUnknownError: MongoDB did not answer; the item may have been removed.
         """
-        stamping = spawn(self._stamps.make(user_id, content_id))
+        stamping = [spawn(self._stamps.make(user_id, content_id))]
         is_in_vain = True
 
         async def remove() -> None:
-            nonlocal stamping, is_in_vain
-            stamp = await asyncio.shield(stamping)
+            nonlocal is_in_vain
+            stamp = await stamping[0]
             if time.monotonic() - stamp.made_at > _MAX_STAMP_AGE_S:
-                stamping = spawn(self._stamps.make(user_id, content_id))
-                stamp = await asyncio.shield(stamping)
+                stamping.append(spawn(self._stamps.make(user_id, content_id)))
+                stamp = await stamping[1]
             try:
                 is_in_vain = not await self._delete_one(user_id, content_id)
             except OutcomeUnknownError:
@@ -199,7 +198,7 @@ class ListStore:
         finally:
             if is_in_vain:
                 with suppress(UnavailableError):
-                    await self._stamps.withdraw(await stamping)
+                    await self._stamps.withdraw([await each for each in stamping])
 
     async def _delete_one(self, user_id: str, content_id: ContentId) -> bool:
         """Delete an item; return whether there was one."""

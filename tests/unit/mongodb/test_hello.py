@@ -1,6 +1,6 @@
 """What is read from replies to `hello`, of each topology and make, and with fields that are missing or odd."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -33,7 +33,16 @@ def test_a_primary_whose_writes_a_majority_has() -> None:
     assert hello.election_id == ELECTION
     assert hello.all_is_replicated
     assert hello.has_committed_in_term
-    assert hello.replicated_until == hello.local_time == NOW_MS
+    assert hello.local_time == NOW_MS
+    assert hello.replicated_until == NOW_MS - 9_500
+
+
+def test_a_primary_that_was_replaced_knows_of_nothing_that_was_replicated_since() -> None:
+    """Frozen, or cut off, it has a majority for all that it knows of, and the time now."""
+    hello = Hello.of(reply(op_time(9), op_time(9)) | {"localTime": NOW + timedelta(hours=1)})
+
+    assert hello.all_is_replicated
+    assert hello.replicated_until == NOW_MS - 9_500
 
 
 def test_a_primary_whose_majority_is_behind() -> None:

@@ -1,0 +1,287 @@
+"""Stamps of changes on a MongoDB that fails, lags and elects: no change goes without one, and no answer is a guess."""
+
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from devtools.scripted_mongodb import ScriptedMongoDB, Topology
+from devtools.waiting import eventually
+from mylist.config.settings import Settings
+from mylist.domain.change_feed import FeedPosition
+from mylist.domain.errors import DatabaseUnavailableError, ItemAlreadyInListError, ItemNotInListError, OutcomeUnknownError
+from mylist.domain.item import Item
+from mylist.mongodb import lists as lists_module
+from mylist.mongodb.database import Database, Document, connect
+from mylist.mongodb.indexes import create_indexes
+from mylist.mongodb.lists import ListStore
+from tests.conftest import PATIENT
+from tests.content_ids import content_id, number_of
+
+NAME = "mylist-test-stamps"
+CHANGES = "mylist_changes"
+
+
+@pytest.fixture(scope="module")
+def replica_set(mongodb_server: str) -> Iterator[ScriptedMongoDB]:
+    with ScriptedMongoDB(mongodb_server, Topology.REPLICA_SET) as mongodb:
+        yield mongodb
+
+
+@asynccontextmanager
+async def opened(mongodb: ScriptedMongoDB) -> AsyncIterator[Database]:
+    settings = Settings.load({"MONGODB_URI": mongodb.uri(NAME)} | PATIENT)
+    database = Database(connect(settings), settings)
+
+    async def is_available() -> bool:
+        await database.check()
+        return database.available
+
+    await eventually(is_available, within=30)
+    await create_indexes(database.handle)
+    try:
+        yield database
+    finally:
+        mongodb.mend()
+        await database.close()
+
+
+@pytest.fixture
+async def database(replica_set: ScriptedMongoDB) -> AsyncIterator[Database]:
+    async with opened(replica_set) as database:
+        yield database
+
+
+@pytest.fixture
+async def lists(database: Database) -> ListStore:
+    lists = ListStore(database)
+    await lists.changes("nobody", FeedPosition(0, bytes(12)), max_changes=1)
+    return lists
+
+
+def item(number: int, added_at: int = 0) -> Item:
+    return Item(added_at, content_id(number), "movie")
+
+
+async def remove(lists: ListStore, user_id: str, number: int) -> None:
+    async with lists.removing(user_id, content_id(number)) as remove:
+        await remove()
+
+
+async def stamps_of(database: Database, user_id: str) -> dict[int, Document]:
+    documents = await database.handle[CHANGES].find({"userId": user_id}).to_list()
+    return {int(each["contentId"], 16): each for each in documents}
+
+
+async def told(lists: ListStore, user_id: str) -> dict[int, int | None]:
+    changes, _ = await lists.changes(user_id, FeedPosition(0, bytes(12)), max_changes=100)
+    return {number_of(each.content_id): each.added_at for each in changes}
+
+
+def write_concerns(mongodb: ScriptedMongoDB) -> list[tuple[str, Any]]:
+    return [
+        (each.collection, each.document.get("writeConcern", {}).get("w"))
+        for each in mongodb.commands("insert", "update", "delete")
+        if each.database == NAME
+    ]
+
+
+class TestAnAddition:
+    """A duplicate counts only if a majority has what is there."""
+
+    @pytest.mark.parametrize("code", [64, 91, 11602])
+    async def test_of_what_is_there_by_this_member_alone_has_an_unknown_outcome(
+        self, replica_set: ScriptedMongoDB, lists: ListStore, user_id: str, code: int
+    ) -> None:
+        await lists.insert(user_id, item(1))
+        for count in (1, 2):
+            replica_set.fail_command("insert", write_concern_error=code, count=None)
+            with pytest.raises(OutcomeUnknownError):
+                await (lists.insert(user_id, item(1)) if count == 1 else lists.insert_many(user_id, [item(1), item(2)]))
+            replica_set.mend()
+
+        with pytest.raises(ItemAlreadyInListError):
+            await lists.insert(user_id, item(1))
+
+    async def test_that_is_repeated_while_the_majority_lags_is_not_said_to_be_there(
+        self, replica_set: ScriptedMongoDB, lists: ListStore, user_id: str
+    ) -> None:
+        replica_set.lose_majority()
+        try:
+            for _ in range(2):
+                with pytest.raises(OutcomeUnknownError):
+                    await lists.insert(user_id, item(1))
+        finally:
+            replica_set.regain_majority()
+
+        with pytest.raises(ItemAlreadyInListError):
+            await lists.insert(user_id, item(1))
+
+
+class TestARemoval:
+    async def test_is_stamped_by_the_primary_alone_and_before(
+        self, replica_set: ScriptedMongoDB, lists: ListStore, user_id: str
+    ) -> None:
+        await lists.insert(user_id, item(1))
+        replica_set.forget_commands()
+        await remove(lists, user_id, 1)
+
+        assert write_concerns(replica_set) == [(CHANGES, 1), ("mylist", "majority")]
+
+    @pytest.mark.parametrize("topology", [Topology.SHARDED, Topology.STANDALONE])
+    async def test_is_stamped_by_a_majority_where_nothing_tells_of_an_election(
+        self, mongodb_server: str, user_id: str, topology: Topology
+    ) -> None:
+        with ScriptedMongoDB(mongodb_server, topology) as mongodb:
+            async with opened(mongodb) as database:
+                lists = ListStore(database)
+                await lists.insert(user_id, item(1))
+                mongodb.forget_commands()
+                await remove(lists, user_id, 1)
+
+                stamped_by = "majority" if topology is Topology.SHARDED else 1
+                assert write_concerns(mongodb) == [(CHANGES, stamped_by), ("mylist", "majority")]
+
+    async def test_whose_stamp_an_election_has_lost_is_stamped_again(
+        self, replica_set: ScriptedMongoDB, lists: ListStore, database: Database, user_id: str
+    ) -> None:
+        await lists.insert_many(user_id, [item(1), item(2)])
+        primary = replica_set.primary()
+        assert primary is not None
+        replica_set.lose_majority()
+        is_there = stamp_is_there(replica_set)
+        async with lists.removing(user_id, content_id(1)) as remove:
+            await eventually(is_there, within=10)
+            replica_set.step_down((primary + 1) % 3)
+            assert await stamps_of(database, user_id) == {}, "the former primary alone had it"
+            await remove()
+
+        assert set(await stamps_of(database, user_id)) == {1}
+        assert await told(lists, user_id) == {1: None, 2: 0}
+
+    async def test_whose_stamp_is_not_acknowledged_is_not_made(
+        self, replica_set: ScriptedMongoDB, lists: ListStore, user_id: str
+    ) -> None:
+        await lists.insert(user_id, item(1))
+        replica_set.fail_command("update", code=91, count=None, collection=CHANGES)
+        replica_set.forget_commands()
+
+        with pytest.raises(DatabaseUnavailableError):
+            await remove(lists, user_id, 1)
+        with pytest.raises(DatabaseUnavailableError):
+            await lists.redate_many(user_id, [item(1, added_at=9)])
+        replica_set.fail_command("insert", code=91, count=None, collection=CHANGES)
+        with pytest.raises(DatabaseUnavailableError):
+            await lists.delete_many(user_id, [item(1), item(2)])
+        assert replica_set.count("delete") == 0
+        replica_set.mend()
+        assert await lists.load(user_id) == [item(1)]
+
+    async def test_that_had_to_wait_is_stamped_again(
+        self,
+        replica_set: ScriptedMongoDB,
+        lists: ListStore,
+        database: Database,
+        user_id: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        await lists.insert(user_id, item(1))
+        monkeypatch.setattr(lists_module, "_MAX_STAMP_AGE_S", 0.0)
+        replica_set.forget_commands()
+        await remove(lists, user_id, 1)
+
+        assert [collection for collection, _ in write_concerns(replica_set)] == [CHANGES, CHANGES, "mylist"]
+        assert (await stamps_of(database, user_id))[1]["stamps"] == 2
+
+    async def test_that_finds_nothing_takes_its_stamp_back_though_it_was_stamped_twice(
+        self, lists: ListStore, database: Database, user_id: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(lists_module, "_MAX_STAMP_AGE_S", 0.0)
+        with pytest.raises(ItemNotInListError):
+            await remove(lists, user_id, 1)
+
+        assert await stamps_of(database, user_id) == {}
+
+
+def stamp_is_there(mongodb: ScriptedMongoDB) -> Any:
+    mongodb.forget_commands()
+
+    async def is_there() -> bool:
+        return mongodb.count("update") > 0
+
+    return is_there
+
+
+CHANGED: dict[str, Any] = {
+    "remove": (lambda lists, user: remove(lists, user, 1), "delete", {1}),
+    "delete_many": (lambda lists, user: lists.delete_many(user, [item(1), item(2)]), "delete", {1, 2}),
+    "delete_seen": (lambda lists, user: lists.delete_seen(user, [item(2), item(3)]), "delete", {2, 3}),
+    "redate_many": (lambda lists, user: lists.redate_many(user, [item(3, added_at=5)]), "update", {3}),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+class TestAChangeOfUnknownOutcome:
+    async def test_is_stamped_again_once_mongodb_takes_it(
+        self, replica_set: ScriptedMongoDB, lists: ListStore, database: Database, user_id: str, name: str
+    ) -> None:
+        change, command, numbers = CHANGED[name]
+        await lists.insert_many(user_id, [item(number) for number in (1, 2, 3)])
+        replica_set.fail_command(command, closes="after", count=None, collection="mylist")
+        async with failing(replica_set):
+            with pytest.raises(OutcomeUnknownError):
+                await change(lists, user_id)
+        before = await stamps_of(database, user_id)
+
+        async def are_made() -> bool:
+            stamps = await stamps_of(database, user_id)
+            return all(stamps[number]["stamps"] >= 2 for number in numbers)
+
+        await eventually(are_made, within=30)
+        await lists.finish()
+        stamps = await stamps_of(database, user_id)
+        assert set(before) == set(stamps) == numbers
+        assert all(stamps[each]["changedAt"] >= before[each]["changedAt"] for each in numbers)
+
+
+def failing(mongodb: ScriptedMongoDB) -> AbstractAsyncContextManager[None]:
+    """Within it what was scripted fails."""
+
+    @asynccontextmanager
+    async def until_mended() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            mongodb.mend()
+
+    return until_mended()
+
+
+async def test_stamps_that_are_owed_at_a_shutdown_are_made_or_given_up_with_a_line(
+    replica_set: ScriptedMongoDB, database: Database, user_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    lists = ListStore(database)
+    await lists.insert(user_id, item(1))
+    replica_set.fail_command("delete", code=91, count=None, collection="mylist")
+    replica_set.fail_command("hello", "update", code=91, count=None, database=NAME, collection="")
+    with pytest.raises(DatabaseUnavailableError):
+        await remove(lists, user_id, 1)  # not even stamped
+    replica_set.mend()
+    replica_set.fail_command("delete", code=91, count=None, collection="mylist")
+    with pytest.raises(OutcomeUnknownError):
+        async with lists.removing(user_id, content_id(1)) as remove_it:
+            await eventually(stamp_is_there_by(database, user_id), within=10)
+            replica_set.fail_command("update", code=91, count=None, collection=CHANGES)
+            await remove_it()
+    with caplog.at_level(logging.ERROR):
+        await lists.finish()
+    assert "devices may miss 1 changes of unknown outcome" in caplog.text
+
+
+def stamp_is_there_by(database: Database, user_id: str) -> Any:
+    async def is_there() -> bool:
+        return bool(await stamps_of(database, user_id))
+
+    return is_there
