@@ -34,7 +34,7 @@ from mylist.lists.reader import ListReader
 from mylist.lists.writer import ListWriter
 from mylist.mongodb import database as mongodb
 from mylist.mongodb.content import ContentStore
-from mylist.mongodb.database import Database
+from mylist.mongodb.database import MAX_REIGN_WAIT_S, Database
 from mylist.mongodb.lists import ListStore
 from mylist.mongodb.operation_limit import MAX_WAIT_S
 from mylist.telemetry.state_gauges import State
@@ -65,14 +65,19 @@ def build_services(settings: Settings) -> Services:
 
     commands = CacheCommands(redis_clients.connect(settings))
     redis = without_password(settings.redis_url) or f"{settings.redis_host}:{settings.redis_port}"
-    health = RedisHealth(commands, forget_after=MAX_TTL_FACTOR * settings.cache_ttl, name=f"Redis at {redis}")
+    health = RedisHealth(
+        commands,
+        forget_after=MAX_TTL_FACTOR * settings.cache_ttl,
+        name=f"Redis at {redis}",
+        reigns=database.reigns,
+    )
     cache = ListCache(
         commands,
         health,
         load,
         ttl=settings.cache_ttl,
         strict=settings.cache_strict,
-        load_deadline=settings.mongodb_timeout + MAX_WAIT_S,
+        load_deadline=settings.mongodb_timeout + MAX_REIGN_WAIT_S + MAX_WAIT_S,
         write_deadline=settings.mongodb_timeout + MAX_WAIT_S,
         check_every=settings.freshness_check_every,
     )

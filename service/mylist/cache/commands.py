@@ -28,6 +28,7 @@ from mylist.cache.topology.base import REDIS_ERRORS, Primary, Topology, name_of
 from mylist.cache.topology.command_router import Router
 from mylist.domain.errors import CacheUnavailableError
 from mylist.domain.packed_list import COUNTS_OFFSET, LIST_TAG
+from mylist.domain.reign import NO_REIGN
 from mylist.telemetry import metrics, tracing
 
 # Of all heartbeats of all processes, one really writes in this time.
@@ -59,7 +60,7 @@ class Script:
         self.source = source
         self.digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
-    def __call__(self, key: str, *arguments: bytes | int) -> "ScriptCall":
+    def __call__(self, key: str, *arguments: bytes | str | int) -> "ScriptCall":
         """Return the call of the script for a key."""
         return ScriptCall(self, key, arguments)
 
@@ -70,7 +71,7 @@ class ScriptCall:
 
     script: Script
     key: str
-    arguments: tuple[bytes | int, ...]
+    arguments: tuple[bytes | str | int, ...]
 
     def by_digest(self) -> tuple[str | bytes | int, ...]:
         """Return the command for a server that has loaded the script."""
@@ -136,9 +137,12 @@ class _Calls:
 
     @staticmethod
     @_runs(HEARTBEAT)
-    def heartbeat(key: str, lifetime_ms: int) -> ScriptCall:
-        """Write `key`, which belongs to no user; returns what INFO says of the replication, if anything."""
-        return HEARTBEAT(key, lifetime_ms)
+    def heartbeat(key: str, reign: str, lifetime_ms: int) -> ScriptCall:
+        """Announce a reign at `key`, which belongs to no user.
+
+        Returns the reign that was announced there, None for none, and what INFO says of the replication, if anything.
+        """
+        return HEARTBEAT(key, reign, lifetime_ms)
 
     @staticmethod
     @_runs(PLACE_LEASE)
@@ -217,11 +221,13 @@ class CacheCommands:
     Attributes:
         topology: the primaries.
         router: finds them by key, and follows their redirections.
+        reign: returns the reign that a heartbeat announces.
     """
 
     def __init__(self, topology: Topology) -> None:
         self.topology = topology
         self.router = Router(topology)
+        self.reign: Callable[[], str] = lambda: NO_REIGN
         self._suspecting: asyncio.Task[None] | None = None
         self._unanswered: dict[Primary, asyncio.Task[None]] = {}
         self._silent: set[Primary] = set()
@@ -270,14 +276,17 @@ class CacheCommands:
         return failures
 
     async def _ping(self, primary: Primary) -> None:
-        call = self._run(primary, _Calls.heartbeat(primary.probe, _PROBE_LIFETIME_MS))
+        announced = self.reign()
+        call = self._run(primary, _Calls.heartbeat(primary.probe, announced, _PROBE_LIFETIME_MS))
         if not primary.is_asked_apart:
-            info = await call
+            found, info = await call
         else:
-            info = b"".join(await asyncio.gather(call, primary.ask()))
+            answers = await asyncio.gather(call, primary.ask())
+            found, info = answers[0][0], answers[0][1] + answers[1]
         if not info:
             info = await primary.ask()
         primary.learn(info)
+        primary.reign_answer = announced, None if found is None else found.decode()
 
     def new_lease(self, key: str) -> bytes:
         """Draw a read lease for a key, of the epoch of its primary."""

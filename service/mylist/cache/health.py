@@ -43,12 +43,14 @@ from mylist.cache.topology.base import Primary
 from mylist.config.redis_timing import (
     DOUBT_AFTER_S,
     DOWN_AFTER_S,
+    FENCE_PATIENCE_S,
     GRACE_S,
     HANDOVER_S,
     HEARTBEAT_INTERVAL_S,
     MIN_FAILURES,
     PRIMARY_KNOWN_S,
 )
+from mylist.domain.reign import NO_REIGN, Reigns
 
 _logger = logging.getLogger(__name__)
 
@@ -127,6 +129,7 @@ class RedisHealth:
         forget_after: seconds after which a list that was cached has expired, and its invalidation is pointless.
         name: what the log calls Redis.
         clock: monotonic seconds.
+        reigns: learns the reigns that heartbeats tell, and knows the one to announce; None for no elections.
 
     Attributes:
         pending: the invalidations that wait for Redis.
@@ -142,8 +145,12 @@ class RedisHealth:
         forget_after: float,
         name: str = "Redis",
         clock: Callable[[], float] = time.monotonic,
+        reigns: Reigns | None = None,
     ) -> None:
         self._commands = commands
+        self._reigns = reigns or Reigns(handover_s=HANDOVER_S)
+        self._reigns.is_alone = False  # the first heartbeat is to come
+        commands.reign = self._reigns.announced
         self._topology = commands.topology
         self._topology.note_moved = self._note_moved
         self._topology.note_generation = self._distrust
@@ -219,6 +226,25 @@ class RedisHealth:
         if left > 0:
             await asyncio.sleep(left)
 
+    async def wait_for_reign(self, key: str) -> bool:
+        """Wait until every process that may look at a key knows the reign of MongoDB's primary.
+
+        Return whether it does; false while Redis is away, and where no heartbeat is answered in time.
+        """
+        reign = self._reigns.seen()
+        if reign == NO_REIGN:
+            return True
+        deadline = self.clock() + FENCE_PATIENCE_S
+        while self.is_available(key):
+            owner = self._topology.owner(key)
+            left = self._reigns.seconds_until_known(owner, reign) if owner else math.inf
+            if left <= 0:
+                return True
+            if self.clock() >= deadline:
+                return False
+            await asyncio.sleep(min(left, HEARTBEAT_INTERVAL_S / 2))
+        return False
+
     async def heartbeats(self) -> None:
         """Send heartbeats until cancelled."""
         while True:
@@ -255,6 +281,7 @@ class RedisHealth:
             self._whole.note_answer(sent, self._topology.generation)
         if self._topology.sharded:
             self._note_parts(sent, answered, failures)
+        self._note_reigns(sent, answered, is_whole=not failures)
         if self._whole.state is not before:
             self._log(reason, failures)
         if not reason or 2 * len(failures) < len(self._topology.all):
@@ -274,6 +301,13 @@ class RedisHealth:
     def _distrust(self) -> None:
         """Trust nothing until a heartbeat has been answered and nothing is pending."""
         self.trusted_until = -math.inf
+
+    def _note_reigns(self, sent: float, answered: Sequence[Primary], *, is_whole: bool) -> None:
+        for primary in answered:
+            self._reigns.note_answer(primary, *primary.reign_answer)
+        if answered and is_whole:
+            self._reigns.told_until = sent + DOUBT_AFTER_S
+        self._reigns.is_alone = self._whole.state is RedisState.DOWN
 
     def _note_parts(self, sent: float, answered: Sequence[Primary], failures: Mapping[Primary, Exception]) -> None:
         generation = self._topology.generation

@@ -226,7 +226,9 @@ class ListCache:
         await self._run_or_owe(place, key, nonce)
 
     async def _lift_fence(self, key: str, nonce: bytes) -> bool:
-        return await self._run_or_owe(partial(self._commands.lift_fence, key, nonce), key, nonce)
+        # MongoDB's primary may have been replaced meanwhile, and others may still load from the one before.
+        is_known = await self._health.wait_for_reign(key)
+        return await self._run_or_owe(partial(self._commands.lift_fence, key, nonce), key, nonce) and is_known
 
     async def _run_or_owe(self, command: Callable[[], Awaitable[object]], key: str, nonce: bytes) -> bool:
         """Run a command that ends a write; return whether it certainly ran where everybody looks, else owe it."""

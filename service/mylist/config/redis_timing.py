@@ -11,7 +11,10 @@ HEARTBEAT_INTERVAL_S = 0.1
 DOUBT_AFTER_S = 0.45
 """A process trusts the cache for this long after it sent the last heartbeat that was answered."""
 HANDOVER_S = 0.6
-"""A write that was fenced at a new primary goes on this long after the new primary was found."""
+"""A write that was fenced at a new primary goes on this long after the new primary was found.
+
+A write that was made in a new reign of MongoDB ends this long after the reign was announced.
+"""
 PRIMARY_KNOWN_S = 1.0
 """A process ends writes at a primary for this long after it sent the last heartbeat that was answered."""
 DOWN_AFTER_S = 0.7
@@ -81,6 +84,7 @@ def check_delays() -> None:
         DOUBT_AFTER_S + SENTINEL_VOTE_TIMEOUT_S <= DOWN_AFTER_S + _TOLERANCE_S,
         "that must hold for a heartbeat whose vote was over when Redis went away",
     )
+    # Of Redis, and of MongoDB (`mylist.domain.reign`).
     _require(DOUBT_AFTER_S < HANDOVER_S, "others must stop reading at a replaced primary before a write goes on")
     _require(PRIMARY_KNOWN_S < GRACE_S, "writes must stop ending at a replaced primary before the new one is trusted")
     _require(HANDOVER_S < EXPIRY_MARGIN_S, "a fence must outlast the wait for the handover and the write it covers")

@@ -5,13 +5,15 @@ and translates the driver's errors. Only the driver's deadline (`timeoutMS`) end
 the service cancels none, as a cancelled command would leave its connection unusable and its outcome unknown.
 """
 
+import asyncio
 import importlib.util
 import logging
+import math
 import re
 import time
 import warnings
 from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -28,6 +30,8 @@ from pymongo.errors import (
     WriteConcernError,
 )
 
+from mylist.background import spawn
+from mylist.config.redis_timing import HANDOVER_S
 from mylist.config.settings import Settings, without_password
 from mylist.domain.errors import (
     DatabaseRefusedError,
@@ -36,6 +40,7 @@ from mylist.domain.errors import (
     ServiceError,
     UnavailableError,
 )
+from mylist.domain.reign import NO_REIGN, Reigns
 from mylist.mongodb.collections import LISTS
 from mylist.mongodb.hello import Hello
 from mylist.mongodb.majority_lag import MajorityLag
@@ -75,6 +80,15 @@ _MODULES = {
     "GSSAPI": (("kerberos", "winkerberos"), "install pymongo[gssapi]"),
 }
 _TRUE = "true"
+MAX_REIGN_WAIT_S = 1.0
+"""How long a read waits, before its turn, until it may begin after an election."""
+_REIGN_POLL_S = 0.02
+_ANNOUNCED_FOR_S = 10.0
+"""A reign is announced for this long after the last check that was answered."""
+_REPLACED = (
+    "another process has seen a later primary; what is not cached is 503 until this process sees that primary too, so "
+    "look at the network between them"
+)
 _CLOSING_TIMEOUT_S = 1.0
 _SECOND_ASKING_TIMEOUT_S = 1.0
 """The driver takes up to half a second to look at a server again whose connection it lost."""
@@ -201,6 +215,7 @@ class Database:
         limit: how many operations run, and may run at once.
         available: whether MongoDB answered the last check.
         hello: what it answered to the last check that it answered; None before the first.
+        reigns: what is known of reigns: none is told before the cache's heartbeats do.
     """
 
     def __init__(self, client: AsyncMongoClient[Document], settings: Settings) -> None:
@@ -211,6 +226,11 @@ class Database:
         self.limit = OperationLimit(settings.mongodb_pool_size)
         self.available = False
         self.hello: Hello | None = None
+        self.reigns = Reigns(handover_s=HANDOVER_S, seen=self._reign, announced=self._announced_reign)
+        self._committed_reign = NO_REIGN
+        self._tells_majority = False
+        self._answered_at = -math.inf
+        self._looking: asyncio.Task[None] | None = None
         self._breaker = OperationBreaker()
         self._majority_lag = MajorityLag()
         self._majority_is_lost = False
@@ -237,11 +257,21 @@ class Database:
         ids = (self._client.topology_description.max_election_id, self.hello.election_id if self.hello else None)
         return max(filter(None, ids), default=None)
 
+    def _reign(self) -> str:
+        election_id = self.election_id
+        return NO_REIGN if election_id is None else str(election_id)
+
+    def _announced_reign(self) -> str:
+        # The members of a restored replica set count elections from the beginning. Whoever only remembers a higher one
+        # must not keep the others from them.
+        return self._reign() if time.monotonic() - self._answered_at <= _ANNOUNCED_FOR_S else NO_REIGN
+
     async def require_available(self) -> None:
         """Wait until an operation could run, for as long as it would wait itself.
 
         Raises:
-            DatabaseUnavailableError: MongoDB did not answer the last check, or fails one operation after the other.
+            DatabaseUnavailableError: MongoDB did not answer the last check, or fails one operation after the other, or
+                was replaced by a primary that this process does not see.
             DatabaseBusyError: every connection is in use, and none comes free in time.
         """
         await self._enter()
@@ -257,9 +287,40 @@ class Database:
             raise
 
     def _require_answers(self) -> None:
-        if not self.available:
+        if not self.available or self.reigns.is_replaced:
             raise DatabaseUnavailableError
         self._breaker.require_closed()
+
+    def _is_current(self, reign: str, *, writes: bool) -> bool:
+        """Return whether an operation under a reign meets all that was acknowledged before, in other reigns too.
+
+        It does not at a primary that was replaced. At a new one a read does not, until a majority has something of its
+        term; a change does, as it is made in what that primary has itself.
+        """
+        if reign == NO_REIGN:
+            return True
+        is_committed = writes or reign <= self._committed_reign or not self._tells_majority
+        return is_committed and self.reigns.is_told and not self.reigns.replaces(reign)
+
+    async def _until_current(self, *, writes: bool) -> None:
+        """Wait until an operation may begin: right after an election, and while it is not known what others see.
+
+        Raises:
+            DatabaseUnavailableError: it takes too long.
+        """
+        end = time.monotonic() + MAX_REIGN_WAIT_S
+        while not self._is_current(reign := self._reign(), writes=writes):
+            self._require_answers()
+            if time.monotonic() >= end:
+                raise DatabaseUnavailableError
+            if reign > self._committed_reign and (self._looking is None or self._looking.done()):
+                self._looking = spawn(self._look_for_commit())
+            await asyncio.sleep(_REIGN_POLL_S)
+
+    async def _look_for_commit(self) -> None:
+        """Ask what a majority has; the regular check is rarer."""
+        with suppress(*DRIVER_ERRORS), pymongo.timeout(MAX_REIGN_WAIT_S):
+            self._take(await self._ask())
 
     def deadline(self) -> AbstractContextManager[None]:
         """Surround several operations that must end within the deadline of one."""
@@ -275,14 +336,21 @@ class Database:
             DatabaseRefusedError: MongoDB rejected the operation, and would do so again.
             OutcomeUnknownError: the operation `writes` and failed; it may have taken effect.
         """
+        await self._until_current(writes=writes)
         await self._enter()
         self._breaker.begin()
         worked: bool | None = None
         problem = ""
+        reign = self._reign()
         try:
+            if not self._is_current(reign, writes=writes):
+                raise DatabaseUnavailableError
             with counted() as commands, metrics.operation("mongodb", name):
                 yield
             worked = True
+            if not writes and self._reign() != reign:
+                # It may have been answered by a new primary, before a majority had what that one has.
+                raise DatabaseUnavailableError
         except ServiceError as error:
             worked = None if isinstance(error, UnavailableError) else True
             raise
@@ -343,9 +411,9 @@ class Database:
             if is_final(error):
                 raise MongoRefusedError(reason(error)) from error
         else:
-            self._record(available=True)
-            self._breaker.try_again()
             self._take(hello)
+            self._record(available=not self.reigns.is_replaced, problem=_REPLACED)
+            self._breaker.try_again()
 
     async def try_write(self) -> None:
         """Send a write that finds nothing to change: MongoDB rejects it if it would reject every change.
@@ -386,6 +454,10 @@ class Database:
                 ", ".join(hello.arbiters),
             )
         self.hello = hello
+        self._answered_at = time.monotonic()
+        self._tells_majority = self._tells_majority or hello.majority is not None
+        if hello.election_id is not None and hello.has_committed_in_term:
+            self._committed_reign = max(self._committed_reign, str(hello.election_id))
         before_s = self._majority_lag.seconds or 0.0
         self._majority_lag.observe(hello, time.monotonic())
         is_lost = (self._majority_lag.seconds or 0.0) > _MAJORITY_LOST_AFTER_S

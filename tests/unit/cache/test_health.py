@@ -122,3 +122,9 @@ async def test_a_new_generation_that_no_heartbeat_has_answered_stays_distrusted(
     await process.heartbeats(HEARTBEAT_INTERVAL_S)
 
     assert not process.trusts()
+
+
+class TestAReignOfMongoDB:
+    async def test_is_known_at_once_where_there_are_no_elections(self, process: Process) -> None:
+        process.commands.is_away = True
+        assert await process.health.wait_for_reign("a key")

@@ -23,6 +23,7 @@ from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from mylist.cache.cached_value import EPOCH_BYTES
 from mylist.cache.read_connection import ReadConnection
 from mylist.config.redis_url import Address
+from mylist.domain.reign import NO_REIGN
 
 REDIS_ERRORS = (RedisError, OSError, RuntimeError)
 """What a server that does not answer raises; uvloop raises RuntimeError for a connection that was just closed."""
@@ -57,6 +58,7 @@ class Primary:
         probe: a key that it holds, for its heartbeats.
         has_answered: whether it has ever answered.
         is_asked_apart: whether scripts may not ask it for its epoch, so that `ask` does.
+        reign_answer: the reign that its last heartbeat announced, and the one that it found there, None for none.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Primary:
         self.probe = probe_key(0)
         self.has_answered = False
         self.is_asked_apart = False
+        self.reign_answer: tuple[str, str | None] = NO_REIGN, None
         self._tells_nobody = False
         self._note_epoch = note_epoch
         self._note_untold = note_untold
