@@ -107,10 +107,10 @@ soak: $(DEVELOPMENT) ## Load one process for ten minutes (or DURATION seconds): 
 test-watch: $(DEVELOPMENT) ## Run the tests again on every change: make test-watch ARGS=tests/contract
 	@exec $(PY) -m watchfiles '$(PY) -m pytest $(or $(ARGS),tests/unit)' service tests
 
-faults: $(DEVELOPMENT) ## Prove freshness while parts fail: make faults DURATION=600 SEED=1 MODE=strict REDIS=sentinel
+faults: $(DEVELOPMENT) ## Prove freshness while parts fail: make faults DURATION=600 MODE=strict REDIS=sentinel MONGODB=replica-set
 	@exec $(PY) -m tests.faults.freshness \
 		--duration $(or $(DURATION),600) --seed $(or $(SEED),1) --mode $(or $(MODE),strict) \
-		--redis $(or $(REDIS),server) $(ARGS)
+		--redis $(or $(REDIS),server) --mongodb $(or $(MONGODB),server) $(ARGS)
 
 bench: $(DEVELOPMENT) ## Measure the service side by side with what it stands on (needs wrk); some: make bench ARGS="--groups reads"
 	@exec $(PY) -m bench $(ARGS)

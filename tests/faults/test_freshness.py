@@ -48,6 +48,18 @@ def test_nothing_is_stale_or_lost_whatever_fails(tmp_path: Path, mode: str, redi
     assert_nothing_is_stale_or_lost(tmp_path, mode, *faults, redis=redis)
 
 
+def test_nothing_is_stale_or_lost_when_mongodb_elects_another_primary(tmp_path: Path) -> None:
+    assert_nothing_is_stale_or_lost(
+        tmp_path, "strict", "mongodb-stepdown", "mongodb-cut-primary", mongodb="replica-set", duration=0, users=24
+    )
+
+
+@pytest.mark.extended
+def test_nothing_is_stale_or_lost_whatever_happens_to_a_replica_set(tmp_path: Path) -> None:
+    faults = ["mongodb-stepdown", "mongodb-failover", "mongodb-frozen-primary", "mongodb-cut-primary", "mongodb-lag"]
+    assert_nothing_is_stale_or_lost(tmp_path, "default", *faults, mongodb="replica-set")
+
+
 def assert_nothing_is_stale_or_lost(folder: Path, mode: str, *faults: str, **others: object) -> None:
     status, figures, printed = check_freshness(folder, mode, *faults, **others)
 
@@ -69,8 +81,18 @@ def test_without_the_fence_it_finds_stale_reads(tmp_path: Path) -> None:
     assert ">>>" in histories
 
 
+@pytest.mark.extended
+def test_without_the_reign_it_finds_stale_reads(tmp_path: Path) -> None:
+    faults = ["mongodb-stepdown", "mongodb-cut-primary"]
+    status, figures, printed = check_freshness(tmp_path, "no-reign", *faults, mongodb="replica-set", duration=30)
+
+    assert status == 0, printed
+    assert figures["staleReads"] > 0, printed
+    assert figures["lostWrites"] == 0, "the reign guards what is read, not what is written"
+
+
 def test_a_fault_that_there_is_not_is_refused() -> None:
     command = [sys.executable, "-m", "tests.faults.freshness", "--faults=earthquake"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 2
-    assert "there is no fault called earthquake where Redis is a server" in done.stderr
+    assert "there is no fault called earthquake where Redis is a server and MongoDB a server" in done.stderr

@@ -1,13 +1,15 @@
 """Proves, or refutes, that no read is stale and no write is lost: the service under load while its parts fail.
 
-Everything runs on this machine, on loopback, in processes that end with the run: three service processes, MongoDB, and
-Redis, which is one server with a link of its own for each of them, a Sentinel group, or a Cluster. The same seed gives
-the same faults in the same order, and the same clients; how the requests meet is up to the machine.
+Everything runs on this machine, on loopback, in processes that end with the run: three service processes; MongoDB,
+which is one server, or a replica set whose elections are played on the wire; and Redis, which is one server with a link
+of its own for each of them, a Sentinel group, or a Cluster. The same seed gives the same faults in the same order, and
+the same clients; how the requests meet is up to the machine.
 
 modes:
   strict    CACHE_STRICT=true: no violation, whatever fails
   default   no violation either, but reads may be stale while the link of one process to Redis is cut, until it heals
   no-fence  the fence is switched off, and violations must be found: else the checker would not notice any
+  no-reign  the same with what is known of MongoDB's elections, where it is a replica set
 
 exit status: 0 the run shows what its mode promises, 1 it shows the contrary, 2 it shows too little
 """
@@ -17,10 +19,13 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.faults.freshness.faults import faults_of
+from tests.faults.freshness.mongodb import MongoTopology
 from tests.faults.freshness.redis import Topology
 from tests.faults.freshness.report import Report
 from tests.faults.freshness.run import Mode, Scenario, run
@@ -32,10 +37,11 @@ def main() -> int:
     """Run the command line; return the exit status."""
     parser = _parser()
     arguments = parser.parse_args()
-    possible = faults_of(arguments.redis)
+    possible = faults_of(arguments.redis, arguments.mongodb)
     faults = possible if arguments.faults is None else [name for name in arguments.faults.split(",") if name]
     if unknown := set(faults) - set(possible):
-        parser.error(f"there is no fault called {', '.join(sorted(unknown))} where Redis is a {arguments.redis}")
+        where = f"where Redis is a {arguments.redis} and MongoDB a {arguments.mongodb}"
+        parser.error(f"there is no fault called {', '.join(sorted(unknown))} {where}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of every `finally`
     started = time.monotonic()
 
@@ -46,7 +52,15 @@ def main() -> int:
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     details = arguments.output.with_suffix(".histories.txt")
     details.unlink(missing_ok=True)
-    scenario = Scenario(arguments.mode, arguments.redis, arguments.seed, arguments.duration, faults, arguments.users)
+    scenario = Scenario(
+        arguments.mode,
+        arguments.redis,
+        arguments.mongodb,
+        arguments.seed,
+        arguments.duration,
+        faults,
+        arguments.users,
+    )
     with TemporaryDirectory(prefix="mylist-faults-") as folder:
         result = run(Path(folder), scenario, say)
     report = Report(result, scenario)
@@ -63,11 +77,18 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.faults.freshness",
         description=_SUMMARY,
-        epilog=_EPILOG + "\nfaults:\n" + "".join(f"  {each:<9} {','.join(faults_of(each))}\n" for each in Topology),
+        epilog=_EPILOG + "\nfaults:\n" + "".join(_faults_in_words()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--mode", type=Mode, choices=list(Mode), default=Mode.STRICT, help="see below")
     parser.add_argument("--redis", type=Topology, choices=list(Topology), default=Topology.SERVER, help="what Redis is")
+    parser.add_argument(
+        "--mongodb",
+        type=MongoTopology,
+        choices=list(MongoTopology),
+        default=MongoTopology.SERVER,
+        help="what MongoDB is",
+    )
     parser.add_argument("--duration", type=float, default=600.0, metavar="S", help="seconds in which faults begin")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="which faults, users and pauses")
     parser.add_argument(
@@ -80,6 +101,11 @@ def _parser() -> argparse.ArgumentParser:
         "--output", type=Path, default=Path("build/faults.json"), metavar="FILE", help="where the figures go"
     )
     return parser
+
+
+def _faults_in_words() -> Iterator[str]:
+    for redis, mongodb in product(Topology, MongoTopology):
+        yield f"  Redis {redis}, MongoDB {mongodb}:\n    {','.join(faults_of(redis, mongodb))}\n"
 
 
 if __name__ == "__main__":

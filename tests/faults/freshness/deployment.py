@@ -11,7 +11,7 @@ from pathlib import Path
 from devtools.http_client import NotAnsweredError, NotSentError, Pool, request
 from devtools.service_process import Service
 from devtools.waiting import eventually
-from mylist.devserver.embedded_servers import MongoServer
+from tests.faults.freshness.mongodb import MongoDB
 from tests.faults.freshness.redis import Redis
 
 PROCESSES = 3
@@ -126,8 +126,10 @@ class Replica:
 class Deployment:
     """Everything that a fault can strike; `folder` takes data and logs."""
 
-    def __init__(self, folder: Path, redis: Redis, settings: Mapping[str, str], program: Sequence[str]) -> None:
-        self.mongodb = MongoServer(folder / "mongodb")
+    def __init__(
+        self, folder: Path, redis: Redis, mongodb: MongoDB, settings: Mapping[str, str], program: Sequence[str]
+    ) -> None:
+        self.mongodb = mongodb
         self.redis = redis
         self._folder = folder
         self._settings = {**_SETTINGS, **settings}
@@ -137,8 +139,9 @@ class Deployment:
 
     async def start(self) -> None:
         """Start the service processes; MongoDB and Redis run already."""
-        for number, url in enumerate(self.redis.urls):
-            stores = {"MONGODB_URI": self.mongodb.database(DATABASE), "REDIS_URL": url}
+        uris = self.mongodb.uris(DATABASE)
+        for number, (url, uri) in enumerate(zip(self.redis.urls, uris, strict=True)):
+            stores = {"MONGODB_URI": uri, "REDIS_URL": url}
             self.replicas.append(Replica(number, self._folder, stores | self._settings, self._program))
         try:
             for replica in self.replicas:

@@ -8,6 +8,8 @@ from random import Random
 
 from devtools.waiting import eventually
 from tests.faults.freshness.deployment import Deployment, now
+from tests.faults.freshness.mongodb import FAULTS as MONGODB_FAULTS
+from tests.faults.freshness.mongodb import MongoTopology
 from tests.faults.freshness.redis import FAULTS as REDIS_FAULTS
 from tests.faults.freshness.redis import Topology
 
@@ -42,25 +44,6 @@ async def _kill_service(deployment: Deployment, dice: Random) -> str:
     return f"process {victim.number} with {writing} changes under way"
 
 
-async def _kill_mongodb(deployment: Deployment, dice: Random) -> str:
-    seconds = dice.uniform(0, 2)
-    await asyncio.to_thread(deployment.mongodb.kill)
-    await asyncio.sleep(seconds)
-    await asyncio.to_thread(deployment.mongodb.restart)
-    return f"for {seconds:.2f} s"
-
-
-async def _freeze_mongodb(deployment: Deployment, dice: Random) -> str:
-    # The longest outlast the fence of a change that hangs.
-    seconds = dice.uniform(0.5, 7)
-    deployment.mongodb.freeze()
-    try:
-        await asyncio.sleep(seconds)
-    finally:
-        deployment.mongodb.thaw()
-    return f"for {seconds:.2f} s"
-
-
 async def _roll(deployment: Deployment, dice: Random) -> str:
     for replica in dice.sample(deployment.replicas, k=len(deployment.replicas)):
         await replica.drain()
@@ -71,15 +54,13 @@ async def _roll(deployment: Deployment, dice: Random) -> str:
 
 _FAULTS: dict[str, Callable[[Deployment, Random], Awaitable[str]]] = {
     "service-kill": _kill_service,
-    "mongodb-kill": _kill_mongodb,
-    "mongodb-freeze": _freeze_mongodb,
     "rolling-restart": _roll,
 }
 
 
-def faults_of(topology: Topology) -> tuple[str, ...]:
-    """Name all that can happen where Redis is such."""
-    return "service-kill", *REDIS_FAULTS[topology], "mongodb-kill", "mongodb-freeze", "rolling-restart"
+def faults_of(redis: Topology, mongodb: MongoTopology) -> tuple[str, ...]:
+    """Name all that can happen where Redis and MongoDB are such."""
+    return "service-kill", *REDIS_FAULTS[redis], *MONGODB_FAULTS[mongodb], "rolling-restart"
 
 
 def plan(seed: int, names: Sequence[str]) -> Iterator[tuple[int, str, Random]]:
@@ -107,8 +88,8 @@ async def inject(  # noqa: PLR0913 - the plan's parameters, each named at the on
         await asyncio.sleep(pauses.uniform(*_PAUSE_S))
         fault = InjectedFault(name, "", now(), float("inf"))
         injected.append(fault)
-        of_redis = deployment.redis.faults.get(name)
-        fault.detail = await (of_redis(dice) if of_redis else _FAULTS[name](deployment, dice))
+        of_store = deployment.redis.faults.get(name) or deployment.mongodb.faults.get(name)
+        fault.detail = await (of_store(dice) if of_store else _FAULTS[name](deployment, dice))
         fault.healed = now()
         await deployment.until_caching(within=_RECOVERY_TIMEOUT_S)
         fault.recovered = now()

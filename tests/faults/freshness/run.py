@@ -15,7 +15,7 @@ from bson import ObjectId
 from pymongo import MongoClient
 
 from devtools.waiting import eventually
-from mylist.devserver.embedded_servers import ServerStartError, running
+from mylist.devserver.embedded_servers import ServerStartError
 from mylist.domain.timestamps import iso_format
 from tests.faults.freshness.answers import SHOW_EVERY, title_id, title_type
 from tests.faults.freshness.deployment import DATABASE, PROCESSES, Deployment, now
@@ -23,6 +23,8 @@ from tests.faults.freshness.documented_staleness import StalenessWindow
 from tests.faults.freshness.faults import InjectedFault, inject
 from tests.faults.freshness.history import MONGODB, Add, Operation, as_page, in_order
 from tests.faults.freshness.linearizability import Violation, check
+from tests.faults.freshness.mongodb import MongoTopology
+from tests.faults.freshness.mongodb import make as make_mongodb
 from tests.faults.freshness.redis import Topology, make
 from tests.faults.freshness.tally import MIN_HITS, Tally
 from tests.faults.freshness.workload import TITLES, Crowd, User
@@ -30,7 +32,6 @@ from tests.faults.freshness.workload import TITLES, Crowd, User
 _TIMEOUT_S = 120.0
 _SHOWS = frozenset(title for title in range(TITLES) if (title + 1) % SHOW_EVERY == 0)
 _FIRST_ADDED = datetime(2026, 1, 1, tzinfo=UTC)
-_NO_FENCE = ("-P", str(Path(__file__).with_name("no_fence.py")))
 
 
 class Mode(StrEnum):
@@ -42,6 +43,15 @@ class Mode(StrEnum):
     """No violation, but while the link of one process is cut: there reads may be stale, until it heals."""
     NO_FENCE = "no-fence"
     """The fence is switched off: there must be violations, or the checker would not notice any."""
+    NO_REIGN = "no-reign"
+    """Elections of MongoDB are not looked at: there must be violations where it is a replica set."""
+
+
+_PROGRAMS = {
+    Mode.NO_FENCE: ("-P", str(Path(__file__).with_name("no_fence.py"))),
+    Mode.NO_REIGN: ("-P", str(Path(__file__).with_name("no_reign.py"))),
+}
+"""What runs in the place of `mylist`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,7 @@ class Scenario:
 
     mode: Mode
     redis: Topology
+    mongodb: MongoTopology
     seed: int
     duration: float
     faults: Sequence[str]
@@ -83,12 +94,13 @@ class Run:
 def run(folder: Path, scenario: Scenario, say: Callable[[str], None]) -> Run:
     """Run the service with all it needs in `folder`, strike it, and check what it answered."""
     mode, seed = scenario.mode, scenario.seed
-    settings = {"CACHE_STRICT": "true"} if mode is Mode.STRICT else {}
-    program = _NO_FENCE if mode is Mode.NO_FENCE else ("-m", "mylist")
+    settings = {"CACHE_STRICT": "true"} if mode in {Mode.STRICT, Mode.NO_REIGN} else {}
+    program = _PROGRAMS.get(mode, ("-m", "mylist"))
     users = [f"user-{number}" for number in range(scenario.users)]
     redis = make(scenario.redis, folder / "redis", PROCESSES, users)
-    deployment = Deployment(folder, redis, settings, program)
-    with running(deployment.mongodb), redis.running():
+    mongodb = make_mongodb(scenario.mongodb, folder / "mongodb", PROCESSES)
+    deployment = Deployment(folder, redis, mongodb, settings, program)
+    with mongodb.running(), redis.running():
         tally = Tally()
         crowd = Crowd(seed, scenario.users, deployment, tally)
         _fill(deployment.mongodb.uri, crowd.users, Random(f"{seed} lists"))

@@ -1,0 +1,18 @@
+"""`mylist` as if MongoDB had no elections, so that any primary is believed. `python no_reign.py serve`.
+
+This is how the checker shows that it would notice what a replaced or a new primary does not show.
+"""
+
+from mylist import cli
+from mylist.domain.reign import NO_REIGN
+from mylist.mongodb.database import Database
+
+
+def _no_reign(self: Database) -> str:  # noqa: ARG001 - in the place of a method
+    return NO_REIGN
+
+
+Database._reign = _no_reign  # type: ignore[method-assign]  # noqa: SLF001 - it is switched off from outside
+
+if __name__ == "__main__":
+    cli.main()
