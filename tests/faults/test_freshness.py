@@ -83,8 +83,8 @@ def test_without_the_fence_it_finds_stale_reads(tmp_path: Path) -> None:
 
 @pytest.mark.extended
 def test_without_the_reign_it_finds_stale_reads(tmp_path: Path) -> None:
-    faults = ["mongodb-stepdown", "mongodb-cut-primary"]
-    status, figures, printed = check_freshness(tmp_path, "no-reign", *faults, mongodb="replica-set", duration=30)
+    faults = ["mongodb-failover", "mongodb-cut-primary"]
+    status, figures, printed = check_freshness(tmp_path, "no-reign", *faults, mongodb="replica-set", duration=40)
 
     assert status == 0, printed
     assert figures["staleReads"] > 0, printed

@@ -1,11 +1,14 @@
 """How long a process trusts what Redis holds: a heartbeat puts the end off, and some events bring it at once."""
 
+import asyncio
+
 import pytest
 
 from mylist.cache.health import RedisHealth
 from mylist.cache.topology.base import Primary, Topology
-from mylist.config.redis_timing import DOUBT_AFTER_S, GRACE_S, HEARTBEAT_INTERVAL_S
+from mylist.config.redis_timing import DOUBT_AFTER_S, DOWN_AFTER_S, GRACE_S, HANDOVER_S, HEARTBEAT_INTERVAL_S
 from mylist.domain.errors import CacheUnavailableError
+from mylist.domain.reign import NO_REIGN, Reigns
 
 
 class NoServers(Topology):
@@ -49,6 +52,7 @@ class Process:
 
     def __init__(self) -> None:
         self.now = 1000.0
+        self.sees = NO_REIGN
         self.commands = Commands()
         self.health = RedisHealth(self.commands, forget_after=60, clock=lambda: self.now)  # type: ignore[arg-type]
 
@@ -124,7 +128,61 @@ async def test_a_new_generation_that_no_heartbeat_has_answered_stays_distrusted(
     assert not process.trusts()
 
 
+class Server:
+    """The primary of a Redis, where reigns are announced."""
+
+    def __init__(self) -> None:
+        self.reign_answer: tuple[str, str | None] = NO_REIGN, None
+
+
 class TestAReignOfMongoDB:
+    """A change ends once every process knows of it."""
+
+    FIRST, SECOND = "7fffffff0000000000000001", "7fffffff0000000000000002"
+
+    @pytest.fixture
+    async def elected(self) -> Process:
+        """A process that has announced the first reign, and now sees the second."""
+        process = Process()
+        server, process.sees, highest = Server(), self.FIRST, [NO_REIGN]
+        process.commands.topology.all = (server,)  # type: ignore[assignment]
+        process.commands.topology.owner = lambda _: server  # type: ignore[assignment, method-assign]
+
+        async def answer() -> None:
+            if process.commands.is_away:
+                raise CacheUnavailableError
+            server.reign_answer = process.sees, highest[0]
+            highest[0] = max(highest[0], process.sees)
+
+        process.commands.ping = answer  # type: ignore[method-assign]
+        reigns = Reigns(handover_s=HANDOVER_S, seen=lambda: process.sees, clock=lambda: process.now)
+        process.health = RedisHealth(
+            process.commands,  # type: ignore[arg-type]
+            forget_after=60,
+            clock=lambda: process.now,
+            reigns=reigns,
+        )
+        await process.heartbeats(GRACE_S + 2 * HEARTBEAT_INTERVAL_S)
+        assert await process.health.wait_for_reign("a key")
+        process.sees = self.SECOND
+        return process
+
+    async def test_is_known_a_while_after_it_was_announced(self, elected: Process) -> None:
+        waiting = asyncio.create_task(elected.health.wait_for_reign("a key"))
+        await asyncio.sleep(2 * HEARTBEAT_INTERVAL_S)
+        assert not waiting.done(), "it is not announced"
+        await elected.heartbeats(HANDOVER_S - HEARTBEAT_INTERVAL_S)
+        await asyncio.sleep(2 * HEARTBEAT_INTERVAL_S)
+        assert not waiting.done(), "others may have been told before"
+        await elected.heartbeats(2 * HEARTBEAT_INTERVAL_S)
+        assert await waiting
+
+    async def test_is_not_known_when_redis_is_away(self, elected: Process) -> None:
+        elected.commands.is_away = True
+        waiting = asyncio.create_task(elected.health.wait_for_reign("a key"))
+        await elected.heartbeats(DOWN_AFTER_S + 3 * HEARTBEAT_INTERVAL_S)
+        assert not await waiting
+
     async def test_is_known_at_once_where_there_are_no_elections(self, process: Process) -> None:
         process.commands.is_away = True
         assert await process.health.wait_for_reign("a key")
