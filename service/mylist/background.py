@@ -1,10 +1,12 @@
-"""Tasks that go on when the request that started them goes away."""
+"""Tasks that go on when the request that started them goes away, and how tasks are ended."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
+
+_CANCEL_INTERVAL_S = 0.5
 
 
 def spawn(work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
@@ -15,6 +17,19 @@ def spawn(work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
     task = asyncio.create_task(work)
     task.add_done_callback(_retrieve)
     return task
+
+
+async def cancel_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks, and wait until they have ended, however they do.
+
+    A task is cancelled again while it goes on: `asyncio.wait_for` of Python 3.11, which drivers use, may lose a
+    cancellation that comes as its work ends.
+    """
+    running = {task for task in tasks if not task.done()}
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=_CANCEL_INTERVAL_S)
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:

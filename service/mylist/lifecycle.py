@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from mylist.app import App, snapshot
+from mylist.background import cancel_all
 from mylist.domain.errors import DatabaseUnavailableError
 from mylist.http.services import Services
 from mylist.mongodb.adoption_state import NotAdoptedError, require_adopted
@@ -96,9 +97,7 @@ class Lifecycle:
         services = self._services
         await services.writer.finish()
         await services.cache.finish()
-        for watcher in self._watchers:
-            watcher.cancel()
-        await asyncio.gather(*self._watchers, return_exceptions=True)
+        await cancel_all(self._watchers)
         await services.keys.close()
         if services.health.pending:
             await services.health.heartbeat()

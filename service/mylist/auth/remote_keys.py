@@ -11,6 +11,7 @@ import httpx
 
 from mylist.auth.key_source import KeySource
 from mylist.auth.keys import keys_of_jwks
+from mylist.background import cancel_all
 from mylist.config.public_key import UnusableKeyError
 from mylist.config.settings import without_password
 
@@ -75,8 +76,7 @@ class RemoteKeys(KeySource):
     async def close(self) -> None:
         """Cancel the fetch in flight."""
         if self._fetching:
-            self._fetching.cancel()
-            await asyncio.wait([self._fetching])
+            await cancel_all([self._fetching])
 
     async def _fetch(self) -> None:
         if not self._fetching:

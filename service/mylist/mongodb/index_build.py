@@ -10,6 +10,7 @@ from pymongo import IndexModel
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure
 
+from mylist.background import cancel_all
 from mylist.mongodb.database import DRIVER_ERRORS, Document
 from mylist.mongodb.index_definition import name_of
 
@@ -46,8 +47,7 @@ async def _reported(database: AsyncDatabase[Document], collection: str, name: st
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await cancel_all([task])
 
 
 async def _report(database: AsyncDatabase[Document], collection: str, name: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from mylist.background import cancel_all
 from mylist.cache.topology.base import REDIS_ERRORS, DiscoveredTopology, Execute, MakeClient, Primary, close
 from mylist.config.redis_timing import SENTINEL_VOTE_TIMEOUT_S
 from mylist.config.redis_url import Address
@@ -92,8 +93,7 @@ class Sentinel:
     async def close(self) -> None:
         """Close the connection."""
         if self._asking:
-            self._asking.cancel()
-            await asyncio.wait([self._asking])
+            await cancel_all([self._asking])
         await close(self._client)
 
 
