@@ -24,6 +24,7 @@ class Clock:
 @pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[IdentityProvider]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(remote_keys, "FETCH_TIMEOUT_S", 30.0)  # the first fetch of a busy machine takes seconds
     with IdentityProvider().serving() as provider:
         provider.keys = [jwk(RSA_KEY, "first")]
         yield provider
