@@ -341,11 +341,12 @@ class Database:
         self._breaker.begin()
         worked: bool | None = None
         problem = ""
+        commands = Commands()
         reign = self._reign()
         try:
             if not self._is_current(reign, writes=writes):
                 raise DatabaseUnavailableError
-            with counted() as commands, metrics.operation("mongodb", name):
+            with counted(commands), metrics.operation("mongodb", name):
                 yield
             worked = True
             if not writes and self._reign() != reign:
@@ -355,7 +356,8 @@ class Database:
             worked = None if isinstance(error, UnavailableError) else True
             raise
         except ServerSelectionTimeoutError as error:
-            raise DatabaseUnavailableError from error
+            # Nothing was sent, unless it is one of several commands of the operation.
+            raise (OutcomeUnknownError if writes and commands.sent else DatabaseUnavailableError) from error
         except DRIVER_ERRORS as error:
             problem = refusal(error) if isinstance(error, OperationFailure) else reason(error)
             worked = _worked(error)
@@ -422,7 +424,7 @@ class Database:
             MongoRefusedError: it does.
         """
         try:
-            with self.deadline(), counted():
+            with self.deadline(), counted(Commands()):
                 await self.handle[LISTS].update_one({"userId": "", "contentId": ""}, {"$unset": {"tried": ""}})
         except OperationFailure as error:
             if _is_refused(error) and is_final(error):
@@ -441,7 +443,7 @@ class Database:
                 return await self._ask()
 
     async def _ask(self) -> Hello:
-        with counted(), metrics.operation("mongodb", "hello"):
+        with counted(Commands()), metrics.operation("mongodb", "hello"):
             return await self.ask_hello()
 
     def _take(self, hello: Hello) -> None:

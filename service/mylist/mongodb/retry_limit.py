@@ -39,12 +39,11 @@ _commands: ContextVar[Commands | None] = ContextVar("commands", default=None)
 
 
 @contextmanager
-def counted() -> Iterator[Commands]:
+def counted(commands: Commands) -> Iterator[None]:
     """Surround an operation, whose commands are counted, and limited once some have failed."""
-    commands = Commands()
     token = _commands.set(commands)
     try:
-        yield commands
+        yield
     finally:
         _commands.reset(token)
 
