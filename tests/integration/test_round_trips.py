@@ -395,3 +395,13 @@ async def test_a_device_that_asks_costs_the_same_whatever_the_list(world: World,
     await feed.changes(user_id, SyncState(now_ms()), max_changes=500)
     assert (await world.round_trips())[0] == ["hello", "find", "find"], "the time, the stamps, and the additions"
     assert state.is_complete
+
+    await remove_some(world, user_id, 1)
+    await world.round_trips()
+    await feed.changes(user_id, SyncState(now_ms() - 10_000), max_changes=500)
+    assert (await world.round_trips())[0][:5] == ["hello", *["find"] * 4], "and the list, and the stamps once more"
+
+
+async def remove_some(world: World, user_id: str, count: int) -> None:
+    items = await world.store.load(user_id)
+    assert await world.store.delete_seen(user_id, items[:count]) == count

@@ -26,7 +26,7 @@ from mylist.domain.errors import (
 )
 from mylist.domain.item import Item
 from mylist.domain.timestamps import to_datetime
-from mylist.mongodb.change_stamps import Change, ChangeStamps, Contents, Stamp
+from mylist.mongodb.change_stamps import Change, ChangeStamps, Contents, Stamp, Touch
 from mylist.mongodb.collections import LISTS
 from mylist.mongodb.database import DUPLICATE_KEY, Database, Document
 from mylist.mongodb.former_form import FormerForm, removal_of
@@ -331,39 +331,47 @@ class ListStore:
             max_changes: how many changes may be returned.
         """
         limit = max_changes + 1  # one more than asked for shows whether more follow
-        touches = await self._stamps.after(user_id, after, limit)
-        touches += await self._former.changes_after(user_id, after, limit)
-        additions = await self._additions_after(user_id, after, limit)
-        items = {item.content_id: item for _, item in additions if item}
-        # After the stamps: what is told is what is so now. If a change is not made yet, it is told by the next answer.
-        touched = {each.content_id for each in touches if each.content_id}
-        listed = {item.content_id: item for item in await self._find("find_many", user_id, touched)}
-        items = {each: item for each, item in items.items() if each not in touched} | listed
+        bound = _last_id_before(after)
+        documents = await self._additions_after(user_id, bound, limit)
+        touches = await self._touches_after(user_id, after, limit)
+        if touches:
+            # What is told is the list of one moment: the whole of it, read before the stamps, of which each change that
+            # it shows has one by then. A stamp whose change is still to come is told with what is so now, and again.
+            documents = await self._whole_list(user_id)
+            touches = await self._touches_after(user_id, after, limit)
+        items = {item.content_id: item for item in map(to_item, documents) if item}
         entries = [(each.position, each.content_id, each.content_type) for each in touches]
-        for position, added in additions:
-            entries.append((position, added.content_id, added.content_type) if added else (position, None, None))
+        for document in sorted((each for each in documents if _is_later(each["_id"], bound)), key=_id_of)[:limit]:
+            added = to_item(document)
+            content_id, content_type = (added.content_id, added.content_type) if added else (None, None)
+            entries.append((_position(document["_id"]), content_id, content_type))
         entries.sort(key=lambda entry: entry[0])
         page = entries[:max_changes]
         found: dict[ContentId, ListChange] = {}
-        for position, content_id, content_type in page:
-            if content_id is None:
+        for position, each, kind in page:
+            if each is None:
                 continue
-            item = items.get(content_id)
-            found.pop(content_id, None)  # the last of several decides where it stands
-            found[content_id] = ListChange(
-                position, content_id, item.content_type if item else content_type, item.added_at if item else None
+            item = items.get(each)
+            found.pop(each, None)  # the last of several decides where it stands
+            found[each] = ListChange(
+                position, each, item.content_type if item else kind, item.added_at if item else None
             )
         return list(found.values()), page[-1][0] if len(entries) > max_changes else None
 
-    async def _additions_after(
-        self, user_id: str, after: FeedPosition, limit: int
-    ) -> list[tuple[FeedPosition, Item | None]]:
-        """Return up to `limit` documents after a position, in the order of their `_id`; None for what is no item."""
-        query = {"userId": user_id, "_id": {"$gt": _last_id_before(after)}}
+    async def _touches_after(self, user_id: str, after: FeedPosition, limit: int) -> list[Touch]:
+        touches = await self._stamps.after(user_id, after, limit)
+        return touches + await self._former.changes_after(user_id, after, limit)
+
+    async def _additions_after(self, user_id: str, bound: ObjectId, limit: int) -> list[Document]:
+        query = {"userId": user_id, "_id": {"$gt": bound}}
         async with self._database.operation("additions_after"):
             cursor = self._collection.find(query, sort=[("_id", 1)], limit=limit, batch_size=limit)
-            documents = await cursor.to_list()
-        return [(_position(document["_id"]), to_item(document)) for document in documents]
+            return await cursor.to_list()
+
+    async def _whole_list(self, user_id: str) -> list[Document]:
+        query, fields = {"userId": user_id, **LISTED}, ITEM_FIELDS | {"_id": 1}
+        async with self._database.operation("whole_list"):
+            return await self._collection.find(query, fields, batch_size=_LOAD_BATCH_SIZE).to_list()
 
     async def clock(self) -> tuple[int, int]:
         """Return MongoDB's time, and the watermark up to which every change is readable.
@@ -407,6 +415,15 @@ def _batches(values: Sequence[Any], size: int) -> list[Sequence[Any]]:
 def _position(document_id: ObjectId) -> FeedPosition:
     """Return where an addition stands in the feed: its stamp is the whole second in its `_id`."""
     return FeedPosition(int.from_bytes(document_id.binary[:4]) * 1000, document_id.binary)
+
+
+def _is_later(document_id: object, bound: ObjectId) -> bool:
+    return isinstance(document_id, ObjectId) and document_id > bound
+
+
+def _id_of(document: Document) -> ObjectId:
+    document_id: ObjectId = document["_id"]
+    return document_id
 
 
 def _last_id_before(position: FeedPosition) -> ObjectId:
