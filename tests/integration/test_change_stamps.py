@@ -11,7 +11,12 @@ from devtools.scripted_mongodb import ScriptedMongoDB, Topology
 from devtools.waiting import eventually
 from mylist.config.settings import Settings
 from mylist.domain.change_feed import FeedPosition
-from mylist.domain.errors import DatabaseUnavailableError, ItemAlreadyInListError, ItemNotInListError, OutcomeUnknownError
+from mylist.domain.errors import (
+    DatabaseUnavailableError,
+    ItemAlreadyInListError,
+    ItemNotInListError,
+    OutcomeUnknownError,
+)
 from mylist.domain.item import Item
 from mylist.mongodb import lists as lists_module
 from mylist.mongodb.database import Database, Document, connect
@@ -270,10 +275,10 @@ async def test_stamps_that_are_owed_at_a_shutdown_are_made_or_given_up_with_a_li
         await remove(lists, user_id, 1)  # not even stamped
     replica_set.mend()
     replica_set.fail_command("delete", code=91, count=None, collection="mylist")
-    with pytest.raises(OutcomeUnknownError):
-        async with lists.removing(user_id, content_id(1)) as remove_it:
-            await eventually(stamp_is_there_by(database, user_id), within=10)
-            replica_set.fail_command("update", code=91, count=None, collection=CHANGES)
+    async with lists.removing(user_id, content_id(1)) as remove_it:
+        await eventually(stamp_is_there_by(database, user_id), within=10)
+        replica_set.fail_command("update", code=91, count=None, collection=CHANGES)
+        with pytest.raises(OutcomeUnknownError):
             await remove_it()
     with caplog.at_level(logging.ERROR):
         await lists.finish()

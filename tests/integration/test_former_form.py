@@ -158,8 +158,6 @@ async def test_what_they_removed_can_be_added_again(
     assert (await told(lists, user_id, since))[0].items() >= {1: 9, 2: 8, 5: 8}.items()
 
 
-
-
 async def test_devices_are_told_of_each_change_that_they_make(
     lists: ListStore, earlier: EarlierVersion, user_id: str
 ) -> None:

@@ -194,9 +194,7 @@ async def test_what_removals_leave_of_a_list_is_what_is_on_it(
     await lists.insert(user_id, item(0, added_at=8))
 
     documents = await documents_of(store_database, "mylist", user_id)
-    assert [
-        (int(each["contentId"], 16), to_milliseconds(each["addedAt"]), sorted(each)) for each in documents
-    ] == [
+    assert [(int(each["contentId"], 16), to_milliseconds(each["addedAt"]), sorted(each)) for each in documents] == [
         (number, added_at, ["_id", "addedAt", "contentId", "contentType", "userId"])
         for number, added_at in ((0, 8), (3, 7), (4, 0), (5, 0))
     ]

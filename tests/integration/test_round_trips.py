@@ -255,7 +255,9 @@ async def test_a_batch_takes_one_fence_and_one_write_in_each_direction(world: Wo
 
     assert {outcome for _, outcome in (*done.add, *done.remove)} == {"added", "removed"}
     assert mongodb[:2] == ["find", "find"], "the titles, and what is there"
-    assert mongodb[2:] == ["hello", "insert", "delete", "insert"], "the time and the stamps of the removals, the changes"
+    assert mongodb[2:] == ["hello", "insert", "delete", "insert"], (
+        "the time and the stamps of the removals, the changes"
+    )
     assert redis == ["EVALSHA", "EVALSHA"], "the fence is placed, and lifted"
 
 

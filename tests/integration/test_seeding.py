@@ -116,9 +116,7 @@ async def change(database: Database[dict[str, Any]], case: str) -> None:
             database["users"].update_many({}, {"$set": {"preferences": {}}})
 
 
-@pytest.mark.parametrize(
-    "case", ["removed", "all removed", "added", "added by another", "titles", "users"]
-)
+@pytest.mark.parametrize("case", ["removed", "all removed", "added", "added by another", "titles", "users"])
 async def test_sample_is_reset_to_what_it_was(seeded: Database[dict[str, Any]], case: str) -> None:
     await seed_sample()
     of_others = {"userId": "other", "contentId": sample.MATRIX_ID, "contentType": "movie", "addedAt": CREATED_AT}

@@ -243,15 +243,15 @@ class FakeListStore:
     ) -> tuple[list[ListChange], FeedPosition | None]:
         self._note("changes")
         documents, stamps = self._lists.get(user_id, {}), self._stamps.get(user_id, {})
-        entries = [(each.position, content_id) for content_id, each in documents.items()]
-        entries += [(FeedPosition(each.changed_at, content_id), content_id) for content_id, each in stamps.items()]
+        entries = [(each.position, changed) for changed, each in documents.items()]
+        entries += [(FeedPosition(each.changed_at, changed), changed) for changed, each in stamps.items()]
         following = sorted(each for each in entries if each[0] > after)
         found: dict[ContentId, ListChange] = {}
-        for position, content_id in following[:max_changes]:
-            item = documents[content_id].item if content_id in documents else None
-            found.pop(content_id, None)
-            found[content_id] = ListChange(
-                position, content_id, item.content_type if item else None, item.added_at if item else None
+        for position, changed in following[:max_changes]:
+            item = documents[changed].item if changed in documents else None
+            found.pop(changed, None)
+            found[changed] = ListChange(
+                position, changed, item.content_type if item else None, item.added_at if item else None
             )
         return list(found.values()), following[max_changes - 1][0] if len(following) > max_changes else None
 

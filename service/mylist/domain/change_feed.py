@@ -72,9 +72,9 @@ class SyncState:
 
     Attributes:
         watermark: milliseconds since 1970 UTC. Once a round is complete, the client has every change up to here.
-        list_after: in the first round, the content id after which it goes on, as the list has it; None after that round.
+        list_after: in the first round, the content id after which it goes on, as the list has it; None later.
         resume_at: in a later round, where it goes on; None when it is complete.
-        delivered: what the client got above the watermark, or will meet again in this round; one entry for a content id.
+        delivered: what the client got above the watermark, or will meet again in this round; one entry an id.
     """
 
     watermark: int
@@ -108,7 +108,7 @@ class SyncState:
         return SyncState(max(self.watermark, watermark), resume_at=self.after, delivered=self.delivered)
 
     def news(self, changes: Iterable[ListChange]) -> list[ListChange]:
-        """Return those of some changes after which the list is not what the client got last, as far as is remembered."""
+        """Return those of some changes that are not what the client got last, as far as that is remembered."""
         known = {each[1:] for each in self.delivered}
         return [change for change in changes if change.delivered[1:] not in known]
 

@@ -302,7 +302,7 @@ class ItemAlreadyInListError(ServiceError):
 
 
 class SyncTokenExpiredError(ServiceError):
-    """`since` or `unlessRemovedSince` is too old: removals after it may be forgotten, or an earlier version issued it."""
+    """A sync token is too old: removals after it may be forgotten, or an earlier version issued it."""
 
     status = HTTPStatus.GONE
     code = "SYNC_TOKEN_EXPIRED"

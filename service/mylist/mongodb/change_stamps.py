@@ -1,4 +1,4 @@
-"""The stamps of changes, in a collection of their own: when an item was removed or got another date, by MongoDB's clock.
+"""The stamps of changes, in a collection of their own: when an item was removed or dated anew, by MongoDB's clock.
 
 A stamp is made before its change, and acknowledged before the change is sent. It says that a content id has to be
 looked at, not what became of it: that is what the list says. Additions need none, as MongoDB makes the `_id` of an item

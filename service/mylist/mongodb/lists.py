@@ -6,7 +6,7 @@ A removal deletes the document. What was removed, or got another date, is stampe
 
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from typing import Any, cast
 
@@ -183,11 +183,14 @@ class ListStore:
             if time.monotonic() - stamp.made_at > _MAX_STAMP_AGE_S:
                 stamping.append(spawn(self._stamps.make(user_id, content_id)))
                 stamp = await stamping[1]
+            is_in_vain = False  # whatever ends the removal, unless it is known to have found nothing
             try:
                 is_in_vain = not await self._delete_one(user_id, content_id)
             except OutcomeUnknownError:
-                is_in_vain = False
                 self._stamps.owe(user_id, {content_id: None}, "removed")
+                raise
+            except UnavailableError:
+                is_in_vain = True
                 raise
             if is_in_vain:
                 raise ItemNotInListError
@@ -210,7 +213,7 @@ class ListStore:
         return False
 
     def _of_item(self, user_id: str, content_id: ContentId, case: Callable[[str], str]) -> Document | None:
-        """Return the filter for an item whose id is written so; None for an upper case that the lower is the same as."""
+        """Return the filter for an item whose id is written so; None for upper case that is the same as lower."""
         written = case(content_id.hex())
         if case is str.upper and written == content_id.hex():
             return None

@@ -172,7 +172,6 @@ class TestRemove:
             await world.writer.remove(USER, malformed())
         assert world.journal == []
 
-
     async def test_that_cannot_be_fenced_takes_its_stamp_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
         world = World(item(1))
 
@@ -856,7 +855,9 @@ class TestUnlessRemovedSince:
         assert world.numbers == [3, 4]
 
     async def test_counts_removals_that_the_client_was_told(self, world: World) -> None:
-        known, _ = await ChangeFeed(world.store, FakeCatalogue({})).changes(USER, SyncState(world.store.now - 100), max_changes=9)
+        known, _ = await ChangeFeed(world.store, FakeCatalogue({})).changes(
+            USER, SyncState(world.store.now - 100), max_changes=9
+        )
         told = {each.content_id: each.delivered for each in known}
         conditions = self.since(world.store.now - 100, told[content_id(2)])
 

@@ -86,7 +86,9 @@ def test_address_is_that_of_the_hosts_alone(uri: str, expected: str) -> None:
 
 async def test_cannot_do_without_a_majority() -> None:
     """A write that only one member has may go with a failover, and a list that holds it must not be cached."""
-    client = connect(Settings(mongodb_uri="mongodb://host/lists?w=1&journal=false&readConcernLevel=local&readPreference=nearest"))
+    client = connect(
+        Settings(mongodb_uri="mongodb://host/lists?w=1&journal=false&readConcernLevel=local&readPreference=nearest")
+    )
 
     assert client.write_concern.document == {"w": "majority", "j": True}
     assert client.read_concern.level == "majority"

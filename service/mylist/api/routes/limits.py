@@ -6,10 +6,10 @@ from sanic import HTTPResponse
 from mylist.api.route import Answer, RouteTable
 from mylist.api.schemas import LimitsData, LimitsResponse
 from mylist.domain.limits import (
+    CHANGE_RETENTION,
     MAX_BODY_BYTES,
     MAX_CHANGES,
     MAX_IDS_PER_REQUEST,
-    CHANGE_RETENTION,
     USER_IMPORTS,
     max_import_bytes,
     max_import_lines,
