@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import httpx
 import pytest
+from bson import ObjectId
 from pymongo.database import Database
 
 from devtools.service_process import Service
@@ -496,6 +497,38 @@ class TestImport:
     def test_needs_a_user(self, client: httpx.Client) -> None:
         answer = client.post("/api/mylist/import", content=line(MATRIX_ID), headers={"content-type": LINES})
         assert told(answer) == (400, "USER_ID_REQUIRED")
+
+
+@pytest.fixture(scope="module")
+def large(serve: Serve, database: Documents) -> Iterator[httpx.Client]:
+    """A service whose lists may have six thousand items, and as many titles."""
+    database["movies"].insert_many({"_id": ObjectId(f"{number:024x}"), "title": str(number)} for number in range(6000))
+    with connect(serve(MAX_LIST_SIZE="6000")) as client:
+        yield client
+    database["movies"].delete_many({"_id": {"$lt": ObjectId(f"{6000:024x}")}})
+
+
+@pytest.mark.extended
+class TestALongList:
+    """Five thousand items, which a list may have by default, and more of them where it may have more."""
+
+    @pytest.mark.parametrize("items", [5000, 6000])
+    def test_is_exported_cleared_and_imported(
+        self, large: httpx.Client, database: Documents, user_id: str, items: int
+    ) -> None:
+        user = User(large, user_id)
+        fill(database, user, items)
+        exported = export(user).content
+        assert exported.count(b"\n") == items
+
+        for mode in ("merge", "replace"):
+            cleared = clear(user, "?confirm=true")
+            assert (cleared.status_code, cleared.json().get("data")) == (200, {"removed": items}), cleared.text
+            assert export(user).content == b""
+            imported = import_(user, exported, f"?mode={mode}")
+            assert set(outcomes(imported)) == {"added"}
+            assert export(user).content == exported
+        assert database["mylist"].count_documents({"userId": user.id}) == items
 
 
 class TestReplace:

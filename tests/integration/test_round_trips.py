@@ -29,10 +29,12 @@ from mylist.domain.cache_result import CacheResult
 from mylist.domain.change_feed import LAST_ID, FeedPosition, SyncState
 from mylist.domain.content import ContentId, requested
 from mylist.domain.filter_and_sort import SORTS, ListQuery, Sort
+from mylist.domain.item import Item
 from mylist.domain.packed_list import PackedList
 from mylist.domain.page_request import ContainsKey, ItemsQuery, PageRequest
 from mylist.domain.timestamps import now_ms
 from mylist.lists.change_feed import ChangeFeed
+from mylist.lists.list_import import NumberedLine, merge
 from mylist.lists.page_cache import PageCache, RenderedPage
 from mylist.lists.reader import ListReader
 from mylist.lists.writer import ListWriter
@@ -255,9 +257,7 @@ async def test_a_batch_takes_one_fence_and_one_write_in_each_direction(world: Wo
 
     assert {outcome for _, outcome in (*done.add, *done.remove)} == {"added", "removed"}
     assert mongodb[:2] == ["find", "find"], "the titles, and what is there"
-    assert mongodb[2:] == ["hello", "insert", "delete", "insert"], (
-        "the time and the stamps of the removals, the changes"
-    )
+    assert mongodb[2:] == ["hello", "insert", "delete", "insert"], "time, stamps, removals, additions"
     assert redis == ["EVALSHA", "EVALSHA"], "the fence is placed, and lifted"
 
 
@@ -407,3 +407,26 @@ async def test_a_device_that_asks_costs_the_same_whatever_the_list(world: World,
 async def remove_some(world: World, user_id: str, count: int) -> None:
     items = await world.store.load(user_id)
     assert await world.store.delete_seen(user_id, items[:count]) == count
+
+
+@pytest.mark.parametrize("length", [0, 1000])
+async def test_an_import_counts_the_list_once_and_asks_the_same_for_each_part_however_long_it_is(
+    world: World, user_id: str, length: int
+) -> None:
+    if length:
+        await world.fill(user_id, await world.titles("movies", length), [])
+    movies = await world.titles("movies", 300)
+    now = now_ms()
+
+    async def lines() -> AsyncIterator[NumberedLine]:
+        for number, each in enumerate(movies):
+            yield NumberedLine(number + 1, Item(now - number, ContentId(each.binary), "movie"))
+
+    await world.writer.discard(user_id, requested(str(movies[0])))
+    await world.round_trips()
+    results = [result.outcome async for part in merge(world.writer, user_id, lines()) for result in part]
+
+    assert results == ["added"] * 300
+    mongodb, redis = await world.round_trips()
+    assert mongodb == ["find", "aggregate", "insert", "find", "insert", "find", "insert"], "titles, items; one count"
+    assert redis == ["EVALSHA"] * 6

@@ -348,16 +348,19 @@ class ListWriter:
             return Merge(known).outcomes(items)
         known_removals = await self._known_removals(user_id, wanted, conditions)
         async with self._changing(user_id) as cached_items:
-            existing = {each.content_id: each for each in await self._store.find_many(user_id, wanted)}
+            if room and room.left is None:
+                room.left = self.max_items - await self._count(user_id, cached_items, limit=self.max_items)
+            existing: dict[ContentId, Item] = {}
+            if redated or (room and room.left is not None and room.left < len(wanted)):
+                # Else the store tells what is there when all of them are added.
+                existing = {each.content_id: each for each in await self._store.find_many(user_id, wanted)}
             to_redate = [wanted[each] for each in redated if _has_another_date(wanted.get(each), existing.get(each))]
             dated = await self._redate(user_id, to_redate)
             with _partly_applied("the dates took effect, the additions may or may not", when=bool(to_redate)):
                 removed_since = await self._removed_since(user_id, known_removals)
                 absent = wanted.keys() - existing.keys() - removed_since
                 to_insert = [item for content_id, item in wanted.items() if content_id in absent]
-                if room and to_insert:
-                    if room.left is None:
-                        room.left = self.max_items - await self._count(user_id, cached_items, limit=self.max_items)
+                if room and room.left is not None:
                     to_insert = to_insert[: max(room.left, 0)]
                 duplicates = await self._store.insert_many(user_id, to_insert) if to_insert else set()
             added = {item.content_id for item in to_insert} - duplicates

@@ -546,16 +546,28 @@ class TestMerge:
         assert await world.writer.merge(USER, []) == []
         assert world.journal == []
 
-    async def test_of_what_is_there_writes_nothing(self) -> None:
+    async def test_of_what_is_there_adds_nothing(self) -> None:
         world = World(item(1))
-        await world.writer.merge(USER, [item(1)])
 
-        assert world.journal == ["fence", "deadline", "find_many", "lift"]
+        assert await world.writer.merge(USER, [item(1, added_at=9)], room=Room()) == ["existing"]
+        assert world.store.items(USER) == [item(1)]
+
+    async def test_looks_what_is_there_only_where_that_decides(self) -> None:
+        world = World(item(1), item(2))
+        room = Room()
+        await world.writer.merge(USER, [item(3), item(1)], room=room)
+        assert world.journal == ["fence", "deadline", "count", "insert_many", "lift"]
+        world.journal.clear()
+        await world.writer.merge(USER, [item(3), item(4), item(5), item(6)], room=room)
+
+        assert world.journal == ["fence", "deadline", "find_many", "insert_many", "lift"]
+        assert world.numbers == [1, 2, 3, 4, 5]
 
     async def test_counts_what_another_client_has_added_meanwhile_as_existing(self) -> None:
         world = World(store=Racing(item(2)))
+        merged = await world.writer.merge(USER, [item(1), item(2)], redated=[content_id(1)])
 
-        assert await world.writer.merge(USER, [item(1), item(2)]) == ["added", "existing"]
+        assert merged == ["added", "existing"]
 
 
 Change = Callable[[ListWriter], Awaitable[object]]
