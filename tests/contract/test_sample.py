@@ -59,5 +59,4 @@ def test_is_shown_at_once_and_its_changes_are_told(
         changes = client.get("/api/mylist/changes", params={"since": token}, headers=user.headers).json()["data"]
         told = {each["contentId"]: each["change"] for each in changes["changes"]}
         assert told.pop("507f1f77bcf86cd799439012") == "removed"
-        assert set(told.values()) == {"added"}
-        assert len(told) == 24
+        assert not told, "the device has the others, which are as they were"

@@ -173,7 +173,7 @@ def test_a_change_is_fence_database_and_fence(caller: User, collector: Collector
     spans = collector.trace(trace_id, spans=4)
 
     assert {"POST /api/mylist/add", "redis place_fence", "redis lift_fence"} <= spans.keys()
-    [insert] = [span for name, each in spans.items() if name.endswith(".update") for span in each]
+    [insert] = [span for name, each in spans.items() if name.endswith(".insert") for span in each]
     [placed], [lifted] = spans["redis place_fence"], spans["redis lift_fence"]
     assert placed.end_time_unix_nano <= insert.start_time_unix_nano
     assert insert.end_time_unix_nano <= lifted.start_time_unix_nano

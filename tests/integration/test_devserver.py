@@ -319,7 +319,7 @@ def valkey(tmp_path: Path) -> ValkeyServer:
 def test_a_killed_server_comes_back_on_its_port_with_what_it_acknowledged(mongodb: MongoServer) -> None:
     with running(mongodb):
         uri, pid = mongodb.uri, mongodb.pid
-        with MongoClient[dict[str, Any]](uri) as client:
+        with MongoClient[dict[str, Any]](uri, journal=True) as client:
             client["test"]["things"].insert_one({"_id": 1})
             mongodb.kill()
             with pytest.raises(ProcessLookupError):
@@ -333,7 +333,7 @@ def test_a_killed_server_comes_back_on_its_port_with_what_it_acknowledged(mongod
 
 def test_a_killed_mongodb_does_not_know_a_repeated_write_again(mongodb: MongoServer) -> None:
     number = {"lsid": {"id": Binary.from_uuid(uuid4())}, "txnNumber": Int64(1)}
-    write = {"insert": "things", "documents": [{"_id": 1}], **number}
+    write = {"insert": "things", "documents": [{"_id": 1}], "writeConcern": {"j": True}, **number}
     with running(mongodb), MongoClient[dict[str, Any]](mongodb.database("test")) as client:
         for _ in range(2):
             assert client["test"].command(write)["n"] == 1
