@@ -219,14 +219,6 @@ def adds(number: int, added_at: int = 5) -> Actor:
     return act
 
 
-def removes_and_adds(number: int) -> Actor:
-    async def act(play: Play) -> None:
-        await removes(number)(play)
-        await adds(number)(play)
-
-    return act
-
-
 def dates(number: int, added_at: int = 7) -> Actor:
     async def act(play: Play) -> None:
         await play.lists.redate_many(play.user_id, [item(number, added_at)])
@@ -234,19 +226,7 @@ def dates(number: int, added_at: int = 7) -> Actor:
     return act
 
 
-def clears(*numbers: int) -> Actor:
-    async def act(play: Play) -> None:
-        await play.lists.delete_many(play.user_id, [item(number) for number in numbers])
-
-    return act
-
-
 async def asks(play: Play) -> None:
-    await play.device.ask()
-
-
-async def asks_twice(play: Play) -> None:
-    await play.device.ask()
     await play.device.ask()
 
 
@@ -311,13 +291,7 @@ SCENES: dict[str, tuple[Sequence[Actor], bool]] = {
     "a removal and another's addition": ([removes(1), adds(3), asks], False),
 }
 LONG_SCENES: dict[str, tuple[Sequence[Actor], bool]] = {
-    "two removals of one item": ([removes(1), removes(1), asks], True),
     "a removal of what is not there": ([removes(9), asks, time_passes], True),
-    "what is removed and added again": ([removes_and_adds(1), asks_twice], False),
-    "removals of two items": ([removes(1), removes(2), asks, time_passes], True),
-    "a removal and a date of one item": ([removes(1), dates(1), asks], True),
-    "a batch and an addition": ([clears(1, 2), adds(3), asks, time_passes], False),
-    "a removal that is asked for twice about": ([removes(1), asks_twice, time_passes], True),
 }
 
 
