@@ -3,9 +3,10 @@
 import json
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, ClassVar
 
 import httpx
@@ -508,6 +509,18 @@ def large(serve: Serve, database: Documents) -> Iterator[httpx.Client]:
     database["movies"].delete_many({"_id": {"$lt": ObjectId(f"{6000:024x}")}})
 
 
+def repeated_if_the_time_is_up(ask: Callable[[], httpx.Response]) -> httpx.Response:
+    """Repeat a request, as the error says, that a busy machine does not carry out within its time."""
+    answer = ask()
+    for _ in range(5):
+        if answer.status_code == 200:
+            break
+        assert told(answer) in {(503, "PARTLY_APPLIED"), (503, "OUTCOME_UNKNOWN")}
+        answer = ask()
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
 @pytest.mark.extended
 class TestALongList:
     """Five thousand items, which a list may have by default, and more of them where it may have more."""
@@ -522,11 +535,11 @@ class TestALongList:
         assert exported.count(b"\n") == items
 
         for mode in ("merge", "replace"):
-            cleared = clear(user, "?confirm=true")
-            assert (cleared.status_code, cleared.json().get("data")) == (200, {"removed": items}), cleared.text
+            cleared = repeated_if_the_time_is_up(partial(clear, user, "?confirm=true"))
+            assert cleared.json()["data"]["removed"] <= items
             assert export(user).content == b""
-            imported = import_(user, exported, f"?mode={mode}")
-            assert set(outcomes(imported)) == {"added"}
+            imported = repeated_if_the_time_is_up(partial(import_, user, exported, f"?mode={mode}"))
+            assert set(outcomes(imported)) <= {"added", "existing"}
             assert export(user).content == exported
         assert database["mylist"].count_documents({"userId": user.id}) == items
 
