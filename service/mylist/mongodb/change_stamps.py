@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from pymongo import InsertOne, ReturnDocument, UpdateMany, WriteConcern
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
 
 from mylist.domain.change_feed import LAST_ID, FeedPosition
@@ -163,14 +164,8 @@ class ChangeStamps:
 
     async def after(self, user_id: str, position: FeedPosition, limit: int) -> list[Touch]:
         """Return up to `limit` stamps of a list after a position, in their order."""
-        documents: list[Document] = []
         async with self._database.operation("stamps_after"):
-            for index_range in _ranges_after(user_id, position):
-                rest = limit - len(documents)
-                query = {"userId": user_id, **index_range}
-                documents += await self._collection.find(query, sort=_FEED_ORDER, limit=rest, batch_size=rest).to_list()
-                if len(documents) == limit:
-                    break
+            documents = await find_in_feed_order(self._collection, user_id, _ranges_after(user_id, position), limit)
         return list(map(_to_touch, documents))
 
     async def removals(self, user_id: str, content_ids: Iterable[ContentId]) -> list[Touch]:
@@ -199,6 +194,20 @@ class ChangeStamps:
         if now is None:
             raise DatabaseUnavailableError
         return to_datetime(now)
+
+
+async def find_in_feed_order(
+    collection: AsyncCollection[Document], user_id: str, index_ranges: Iterable[Document], limit: int
+) -> list[Document]:
+    """Return up to `limit` documents of a list, by their stamps; each filter selects a range of the index, in order."""
+    documents: list[Document] = []
+    for index_range in index_ranges:
+        rest = limit - len(documents)
+        query = {"userId": user_id, **index_range}
+        documents += await collection.find(query, sort=_FEED_ORDER, limit=rest, batch_size=rest).to_list()
+        if len(documents) == limit:
+            break
+    return documents
 
 
 def _document_id(user_id: str, content_id: ContentId) -> str:

@@ -15,12 +15,11 @@ from mylist.domain.change_feed import LAST_ID, FeedPosition
 from mylist.domain.content import ContentId, is_content_type, parse_content_id
 from mylist.domain.errors import UnavailableError
 from mylist.domain.timestamps import to_datetime, to_milliseconds
-from mylist.mongodb.change_stamps import Touch
+from mylist.mongodb.change_stamps import Touch, find_in_feed_order
 from mylist.mongodb.collections import LISTS
 from mylist.mongodb.database import Database, Document
 
 _INDEX = {"userId": 1, "changedAt": 1, "_id": 1}
-_FEED_ORDER = [("changedAt", 1), ("_id", 1)]
 _FRESH_S = 10.0
 """Less than tokens take to settle: what an earlier version writes once it has made the index is seen in time."""
 _STALE_S = 60.0
@@ -55,14 +54,8 @@ class FormerForm:
             await self._look()
         if not self._is_present:
             return []
-        documents: list[Document] = []
         async with self._database.operation("former_changes"):
-            for index_range in _ranges_after(position):
-                rest = limit - len(documents)
-                query = {"userId": user_id, **index_range}
-                documents += await self._collection.find(query, sort=_FEED_ORDER, limit=rest, batch_size=rest).to_list()
-                if len(documents) == limit:
-                    break
+            documents = await find_in_feed_order(self._collection, user_id, _ranges_after(position), limit)
         return list(map(_to_touch, documents))
 
     async def make_room(self, user_id: str, content_ids: Iterable[ContentId]) -> bool:
