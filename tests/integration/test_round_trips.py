@@ -84,6 +84,8 @@ class Arrived:
         await self._client.echo(text)
         mark = f"ECHO {text}"
         while mark not in self._seen:
+            if self._task.done():
+                await self._task  # raises why it no longer watches
             await asyncio.sleep(0.001)
         commands, self._seen = self._seen, []
         return [command for command in commands if command != mark]
@@ -180,7 +182,8 @@ async def world(mongodb_uri: str, own_redis: str) -> AsyncIterator[World]:
     sent = Sent()
     async with (
         AsyncMongoClient[Document](mongodb_uri, event_listeners=[sent], tz_aware=True) as client,
-        Redis.from_url(own_redis) as watching,
+        # Nothing may arrive for a while; the client's own default would end the watch then.
+        Redis.from_url(own_redis, socket_timeout=None) as watching,
     ):
         arrived = Arrived(watching)
         world = World(client, settings, sent, arrived)
