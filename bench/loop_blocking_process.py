@@ -36,6 +36,13 @@ from mylist.seeding.synthetic_data import title_id, title_type
 _READS = 10
 
 
+class _NewClient:
+    """A client that has nothing yet."""
+
+    def has(self, etag: str) -> bool:  # noqa: ARG002 - as the port has it
+        return False
+
+
 class _Turns:
     """Takes a turn of the event loop whenever there is one.
 
@@ -86,7 +93,7 @@ class _Reader:
         turns = _Turns()
         await asyncio.sleep(0)
         for _ in range(reads):
-            await self._reader.items("user", asked)
+            await self._reader.items("user", asked, _NewClient())
             await asyncio.sleep(0)
         turns.stop()
         return Sample(blocked=turns.longest)

@@ -43,6 +43,7 @@ from mylist.mongodb.database import Database, Document
 from mylist.mongodb.indexes import create_indexes
 from mylist.mongodb.lists import ListStore
 from tests.conftest import PATIENT
+from tests.unit.fakes import FakeClient
 
 
 class Sent(CommandListener):
@@ -145,13 +146,13 @@ class World:
         self.writer = ListWriter(self.store, self.cache, catalogue, max_items=5000)
 
     async def read(self, user_id: str, page_size: int = 20) -> CacheResult:
-        page, result = await self.reader.items(user_id, PageRequest(1, page_size))
+        page, result = await self.reader.items(user_id, PageRequest(1, page_size), FakeClient())
         data = decoded(page)
         assert len(data["items"]) == min(data["total"], page_size)
         return result
 
     async def query(self, user_id: str, query: ListQuery, page: PageRequest, *, ids_only: bool = False) -> RenderedPage:
-        return (await self.reader.items(user_id, ItemsQuery(query, page, None, ids_only)))[0]
+        return (await self.reader.items(user_id, ItemsQuery(query, page, None, ids_only), FakeClient()))[0]
 
     async def round_trips(self) -> tuple[list[str], list[str]]:
         """Gives what was said to MongoDB and to Redis since it was asked last."""
@@ -224,7 +225,7 @@ async def test_the_answer_to_a_query_is_fresh_until_any_title_that_decided_is_du
 ) -> None:
     await world.fill(user_id, await world.titles("movies", 3), [])
     met = world.now
-    await world.reader.items(user_id, PageRequest(3, 1))
+    await world.reader.items(user_id, PageRequest(3, 1), FakeClient())
     world.now += 30
 
     by_title = ListQuery(None, None, "title", descending=False)

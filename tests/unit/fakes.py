@@ -288,6 +288,16 @@ class FakeListStore:
         return self.now
 
 
+class FakeClient:
+    """A client that has the bodies of some ETags."""
+
+    def __init__(self, *etags: str) -> None:
+        self._etags = etags
+
+    def has(self, etag: str) -> bool:
+        return etag in self._etags
+
+
 class FakeListCache:
     """Lists as they are in the store, which may be claimed to be cached.
 

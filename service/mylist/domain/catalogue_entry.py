@@ -1,18 +1,22 @@
 """A movie or show as lists use it: ready-made JSON, and what lists are sorted and filtered by."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from xxhash import xxh3_64_digest
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class CatalogueEntry:
     """One movie or show as the parts of a list item's JSON.
 
     Attributes:
         before: from the comma after the user id up to the opening quote of `addedAt`.
         after: from the closing quote of `addedAt` to the end of the item.
+        version: of `before` and `after`, whose checksum it is: 8 bytes.
         exists: whether there is such a document; `after` says `null` otherwise.
         refresh_at: monotonic time, in seconds, from which the entry is fetched again in the background.
         expires_at: monotonic time, in seconds, from which the entry is fetched again before it is used.
+        is_used: whether it was asked for since the cache last looked for one to let go.
         title: what the entry sorts by (`mylist.catalogue.sort_keys`); None without a title.
         released_at: milliseconds since 1970 UTC; None without a date.
         genres: casefolded.
@@ -23,9 +27,15 @@ class CatalogueEntry:
     exists: bool
     refresh_at: float
     expires_at: float
+    is_used: bool = False
     title: bytes | None = None
     released_at: int | None = None
     genres: tuple[str, ...] = ()
+    version: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Sum up what is told."""
+        self.version = xxh3_64_digest(self.before + self.after)
 
 
 def fold_genre(genre: str) -> str:

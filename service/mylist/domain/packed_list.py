@@ -107,6 +107,11 @@ class PackedList:
         window = memoryview(self.data)[packed_size(start) : packed_size(stop)]
         return list(_KEYED_RECORD.iter_unpack(window))
 
+    def window(self, page: int, page_size: int) -> bytes:
+        """Return the header and the records of a page, counted from 1: all that a page has of the list."""
+        start = (page - 1) * page_size
+        return self.data[:_HEADER_BYTES] + self.data[packed_size(start) : packed_size(start + page_size)]
+
     def __iter__(self) -> Iterator[Item]:
         """Iterate over the items read, newest first."""
         for added_at, content_id, tag in _RECORD.iter_unpack(memoryview(self.data)[_HEADER_BYTES:]):

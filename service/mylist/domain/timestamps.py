@@ -1,7 +1,7 @@
 """Timestamps: milliseconds since 1970 UTC inside the service, ISO 8601 outside."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 
 UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -28,18 +28,36 @@ def iso_format(moment: datetime) -> str:
 
 
 def iso_format_milliseconds(milliseconds: int) -> bytes:
-    """Return milliseconds since 1970 UTC as the API writes them.
+    """Return milliseconds since 1970 UTC as the API writes them."""
+    return b"".join(part for (part,) in iso_columns([milliseconds]))
 
-    This takes a quarter of the time of a conversion through `datetime`.
+
+def iso_columns(moments: Sequence[int]) -> tuple[list[bytes], list[bytes], list[bytes]]:
+    """Return moments, in milliseconds since 1970 UTC, as the API writes them, each in three parts.
+
+    The parts are ready-made: up to the hour, minutes and seconds, milliseconds. For a page of moments this takes a
+    fifteenth of the time of conversions through `datetime`.
     """
-    minutes, milliseconds = divmod(milliseconds, 60_000)
-    days, minute = divmod(minutes, 1440)
-    return _date(days) + _MINUTES[minute] + b"%02d.%03dZ" % divmod(milliseconds, 1000)
+    return (
+        [_HOURS[moment // 3_600_000] for moment in moments],
+        [_SECONDS[moment // 1000 % 3600] for moment in moments],
+        [_MILLISECONDS[moment % 1000] for moment in moments],
+    )
 
 
-@lru_cache(maxsize=4096)
-def _date(days: int) -> bytes:
-    return f"{(UNIX_EPOCH + timedelta(days=days)).date()}T".encode()
+class _Hours(dict[int, bytes]):
+    """Hours since 1970 as text, made when they are first asked for."""
+
+    _CAPACITY = 20_000
+    """More than two years. A megabyte and a half."""
+
+    def __missing__(self, hours: int) -> bytes:
+        if len(self) >= self._CAPACITY:
+            self.clear()
+        text = self[hours] = f"{UNIX_EPOCH + timedelta(hours=hours):%Y-%m-%dT%H:}".encode()
+        return text
 
 
-_MINUTES = [b"%02d:%02d:" % divmod(minute, 60) for minute in range(1440)]
+_HOURS = _Hours()
+_SECONDS = [b"%02d:%02d." % divmod(second, 60) for second in range(3600)]
+_MILLISECONDS = [b"%03dZ" % millisecond for millisecond in range(1000)]

@@ -26,6 +26,7 @@ from mylist.domain.errors import (
     UnsupportedCharsetError,
     UserIdRequiredError,
 )
+from mylist.domain.etags import names_etag_or_star
 from mylist.domain.limits import MAX_BODY_BYTES
 from mylist.domain.user_id import USER_ID
 from mylist.http.content_coding import Inflater, coding_of
@@ -33,7 +34,9 @@ from mylist.http.sanic_overrides import StrictHttp, normalize_framing
 from mylist.http.services import Services
 
 # Names that are folded already: a header is found in half the time by them.
-_HOST, _TRANSFER_ENCODING, _GIVEN_ID, _USER = map(istr, ("host", "transfer-encoding", "x-request-id", "user-id"))
+_HOST, _TRANSFER_ENCODING, _GIVEN_ID, _USER, _IF_NONE_MATCH = map(
+    istr, ("host", "transfer-encoding", "x-request-id", "user-id", "if-none-match")
+)
 REQUEST_ID_PATTERN = r"[A-Za-z0-9._~:@|/+=-]{1,128}"
 """A request id of a client that is adopted."""
 _REQUEST_ID = re.compile(REQUEST_ID_PATTERN, re.ASCII)
@@ -127,6 +130,14 @@ class ApiRequest(_Request):
     def media_type(self) -> str:
         """The media type of the body, without its parameters, in small letters."""
         return self.content_type.partition(";")[0].strip(" \t").lower()
+
+    def has(self, etag: str) -> bool:
+        """Return whether the client has the body of an ETag, by its `If-None-Match`."""
+        known = self.headers.getone(_IF_NONE_MATCH, None)
+        if known is None or known == etag:  # as most clients send it
+            return known is not None
+        every = ", ".join(self.headers.getall(_IF_NONE_MATCH))  # several lines are one list
+        return names_etag_or_star(every, etag)
 
     async def receive(self, media_types: Container[str]) -> bytes:
         """Return the whole body; empty where there is none. It has as much time as the head may take.

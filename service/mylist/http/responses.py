@@ -16,7 +16,7 @@ from sanic.headers import format_http1_response
 
 from mylist.config.browser_policy import BrowserPolicy
 from mylist.domain.cache_result import CacheResult
-from mylist.domain.etags import etag_of, names_etag_or_star
+from mylist.domain.etags import etag_of
 from mylist.http.request import ApiRequest
 from mylist.http.sanic_overrides import FormattedResponse
 
@@ -46,7 +46,7 @@ _NO_STORE = "no-store"
 _JSON = "application/json; charset=utf-8"
 _JSON_LINES = "application/x-ndjson"
 # Names that are folded already: a header is found in half the time by them.
-_IF_NONE_MATCH, _ACCEPT_ENCODING, _ORIGIN = map(istr, ("if-none-match", "accept-encoding", "origin"))
+_ACCEPT_ENCODING, _ORIGIN = map(istr, ("accept-encoding", "origin"))
 _ACCEPTS_GZIP = re.compile(r"(?:^|,)\s*gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$)).*)?(?:,|$)", re.IGNORECASE)
 _WITHOUT_BODY = frozenset({204, 304})
 _R = TypeVar("_R", bound="ApiResponse")
@@ -139,8 +139,7 @@ def json_response(  # noqa: PLR0913 - one line per part of a response
     if status == 200 and request.method in {"GET", "HEAD"}:  # noqa: PLR2004 - HTTP's own
         etag = etag or etag_of(body)
         particular["etag"] = etag
-        known = request.headers.getone(_IF_NONE_MATCH, None)
-        if known is not None and _matches(request, known, etag):
+        if request.has(etag):
             body, status = b"", 304
     caching = _REVALIDATE if status < 400 else _NO_STORE  # noqa: PLR2004 - HTTP's own
     response: ApiResponse = _response(request, body, status, particular, caching, cache)
@@ -172,7 +171,7 @@ def lines_response(
         headers["x-total-count"] = str(total)
     if etag:
         headers["etag"] = etag
-        if _has(request, etag):
+        if request.has(etag):
             return _response(request, b"", 304, headers, _REVALIDATE, cache)
     if isinstance(lines, bytes):
         return _response(request, lines, 200, headers, _REVALIDATE, cache, _JSON_LINES)
@@ -213,7 +212,7 @@ class File:
 def file_response(request: ApiRequest, file: File) -> HTTPResponse:
     """Return the response to a GET or HEAD of a file: the file, or 304 if the client has it."""
     body, about = file.representation(request.headers.getone(_ACCEPT_ENCODING, ""))
-    status = 304 if _has(request, about["etag"]) else 200
+    status = 304 if request.has(about["etag"]) else 200
     headers = {"x-request-id": request.id} | about
     return _response(request, body if status == 200 else b"", status, headers, _REVALIDATE, None, file.content_type)  # noqa: PLR2004 - HTTP's own
 
@@ -238,20 +237,6 @@ def preflight_response(request: ApiRequest, methods: str) -> HTTPResponse:
 def _takes_trailers(request: ApiRequest) -> bool:
     accepted = ",".join(request.headers.getall("te", ()))
     return any(each.partition(";")[0].strip().lower() == "trailers" for each in accepted.split(","))
-
-
-def _has(request: ApiRequest, etag: str) -> bool:
-    """Return whether the client has the body of an ETag."""
-    known = request.headers.getone(_IF_NONE_MATCH, None)
-    return known is not None and _matches(request, known, etag)
-
-
-def _matches(request: ApiRequest, known: str, etag: str) -> bool:
-    """Return whether the `If-None-Match` headers, of which `known` is the first, name an ETag."""
-    if known == etag:  # as most clients send it
-        return True
-    every = ", ".join(request.headers.getall(_IF_NONE_MATCH))  # several lines are one list
-    return names_etag_or_star(every, etag)
 
 
 def _response(  # noqa: PLR0913 - private, one line per part of a response

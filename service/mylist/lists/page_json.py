@@ -5,56 +5,110 @@ nothing that JSON escapes.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
 from urllib.parse import urlencode
 
 from mylist.domain.catalogue_entry import CatalogueEntry
 from mylist.domain.content import split_content_key
-from mylist.domain.filter_and_sort import QueryPage
+from mylist.domain.etags import etag_of
+from mylist.domain.filter_and_sort import ListQuery, QueryPage, Record
 from mylist.domain.item import Item
 from mylist.domain.packed_list import PackedList
 from mylist.domain.page_request import ItemsQuery, PageRequest
-from mylist.domain.timestamps import iso_format_milliseconds
+from mylist.domain.timestamps import iso_columns, iso_format_milliseconds
 from mylist.lists.cursors import encode_cursor
 
 EXPORT_LINES_PER_PART = 500
 """Lines of an export that are rendered before other requests run."""
 
 
-def page_json(user_id: str, request: PageRequest, total: int, items: Sequence[tuple[int, CatalogueEntry]]) -> bytes:
+def page_json(
+    user_id: str, request: PageRequest, total: int, records: Sequence[Record], entries: Sequence[CatalogueEntry]
+) -> bytes:
     """Return the body of a page.
 
     Args:
         user_id: whose list.
         request: which page.
         total: how many items the list has.
-        items: when each item of the page was added (milliseconds since 1970 UTC), and its movie or show.
+        records: those of the page.
+        entries: the movie or show of each.
     """
-    start = b'{"userId":"' + user_id.encode()
-    parts = [b'{"success":true,"data":{"items":[']
-    for added_at, entry in items:
-        parts += (start, entry.before, iso_format_milliseconds(added_at), entry.after, b",")
-    if items:
-        parts.pop()
+    parts = [b'{"success":true,"data":{"items":[', *_items(user_id, records, entries)]
     total_pages = -(-total // request.page_size)
     parts.append(b'],"total":%d,"page":%d,"pageSize":%d,"totalPages":%d}}' % (total, *request, total_pages))
     return b"".join(parts)
 
 
-def page_head(request: PageRequest, total: int) -> str:
-    """Return the header lines of a page of a list of `total` items: where to go on, and the page's size."""
-    return _head(_page_targets(request, total), {}, request.page_size)
+def page_etag(user_id: str, request: PageRequest, window: bytes, entries: Iterable[CatalogueEntry]) -> str:
+    """Return the ETag of a page: of all that decides its body, so that there need not be one.
+
+    Args:
+        user_id: whose list.
+        request: which page.
+        window: the counts of the list and the records of the page, as the packed list has them.
+        entries: the movies and shows of the page.
+    """
+    versions = [entry.version for entry in entries]
+    return etag_of(b"%b\n%d\n%d\n%b%b" % (user_id.encode(), *request, window, b"".join(versions)))
 
 
-def query_json(user_id: str, query: ItemsQuery, page: QueryPage, title_order: str) -> tuple[bytes, str]:
-    """Return the body of one page of a query's result, and its header lines."""
-    cursor = encode_cursor(page.end, user_id, query.list_query, title_order) if page.end else None
-    if query.cursor is None:
-        targets = _page_targets(query.page_request, page.total)
-    else:
-        targets = {"first": {"cursor": ""}} | ({"next": {"cursor": cursor}} if cursor else {})
-    head = _head(targets, _parameters(query), query.page_request.page_size)
-    return _query_body(user_id, query, page, cursor), head
+@lru_cache(maxsize=4096)
+def page_head(request: PageRequest, total_pages: int) -> str:
+    """Return the header lines of a page of a list of so many pages: where to go on, and the page's size."""
+    return _head(_page_targets(request.page, total_pages), {}, request.page_size)
+
+
+class QueryAnswer:
+    """One page of a query's result, to be told.
+
+    Args:
+        user_id: whose list.
+        query: what was asked for.
+        page: the result.
+        title_order: that of the catalogue.
+    """
+
+    def __init__(self, user_id: str, query: ItemsQuery, page: QueryPage, title_order: str) -> None:
+        self._user_id = user_id
+        self._query = query
+        self._page = page
+        self._cursor = encode_cursor(page.end, user_id, query.list_query, title_order) if page.end else None
+
+    @property
+    def etag(self) -> str:
+        """The ETag: of all that decides the body, so that there need not be one."""
+        query, page = self._query, self._page
+        told = (self._user_id, query.page_request, query.cursor is None, page.total, self._cursor, page.items)
+        versions = [entry.version for entry in page.entries or ()]
+        return etag_of(repr(told).encode() + b"".join(versions))
+
+    @property
+    def head(self) -> str:
+        """The header lines."""
+        query, page = self._query, self._page
+        number, page_size = query.page_request
+        if query.cursor is None:
+            return _query_head(query.list_query, query.ids_only, number, page_size, -(-page.total // page_size))
+        targets = {"first": {"cursor": ""}} | ({"next": {"cursor": self._cursor}} if self._cursor else {})
+        return _head(targets, _parameters(query.list_query, ids_only=query.ids_only), page_size)
+
+    @property
+    def body(self) -> bytes:
+        """The body."""
+        page, (number, page_size) = self._page, self._query.page_request
+        if page.entries is None:
+            items = [b",".join(map(_id_record, page.items))]
+        else:
+            items = _items(self._user_id, page.items, page.entries)
+        if self._query.cursor is None:
+            numbers = b'"page":%d,"pageSize":%d,"totalPages":%d' % (number, page_size, -(-page.total // page_size))
+        else:
+            numbers = b'"pageSize":%d' % page_size
+        next_cursor = f'"{self._cursor}"'.encode() if self._cursor else b"null"
+        end = b'],"total":%d,%b,"nextCursor":%b}}' % (page.total, numbers, next_cursor)
+        return b"".join([b'{"success":true,"data":{"items":[', *items, end])
 
 
 def contains_json(present: Iterable[bool]) -> bytes:
@@ -81,37 +135,28 @@ def _id_json(content_id: str, content_type: str, added_at: int) -> bytes:
     )
 
 
-def _query_body(user_id: str, query: ItemsQuery, result: QueryPage, cursor: str | None) -> bytes:
-    items = b",".join(_ids(result) if result.entries is None else _items(user_id, result))
-    page, page_size = query.page_request
-    if query.cursor is None:
-        numbers = b'"page":%d,"pageSize":%d,"totalPages":%d' % (page, page_size, -(-result.total // page_size))
-    else:
-        numbers = b'"pageSize":%d' % page_size
-    next_cursor = f'"{cursor}"'.encode() if cursor else b"null"
-    return b'{"success":true,"data":{"items":[%s],"total":%d,%s,"nextCursor":%s}}' % (
-        items,
-        result.total,
-        numbers,
-        next_cursor,
-    )
+def _items(user_id: str, records: Sequence[Record], entries: Sequence[CatalogueEntry]) -> list[bytes]:
+    """Return the parts of the items, with commas in between. Every part is ready-made.
 
-
-def _items(user_id: str, result: QueryPage) -> Iterator[bytes]:
+    A column at a time: this takes half the time of going item by item.
+    """
     start = b'{"userId":"' + user_id.encode()
-    for (added_at, _), entry in zip(result.items, result.entries or (), strict=True):
-        yield start + entry.before + iso_format_milliseconds(added_at) + entry.after
+    parts = [b"," + start] * (6 * len(entries))
+    parts[:1] = [start] * bool(entries)
+    parts[1::6] = [entry.before for entry in entries]
+    parts[2::6], parts[3::6], parts[4::6] = iso_columns([added_at for added_at, _ in records])
+    parts[5::6] = [entry.after for entry in entries]
+    return parts
 
 
-def _ids(result: QueryPage) -> Iterator[bytes]:
-    for added_at, key in result.items:
-        content_id, content_type = split_content_key(key)
-        yield _id_json(content_id.hex(), content_type, added_at)
+def _id_record(record: Record) -> bytes:
+    added_at, key = record
+    content_id, content_type = split_content_key(key)
+    return _id_json(content_id.hex(), content_type, added_at)
 
 
-def _page_targets(request: PageRequest, total: int) -> dict[str, dict[str, str]]:
-    page, page_size = request
-    last = max(-(-total // page_size), 1)
+def _page_targets(page: int, total_pages: int) -> dict[str, dict[str, str]]:
+    last = max(total_pages, 1)
     numbers = {"first": 1, "prev": min(page - 1, last), "next": page + 1, "last": last}
     return {relation: {"page": str(number)} for relation, number in numbers.items() if 1 <= number <= last}
 
@@ -125,12 +170,17 @@ def _head(targets: Mapping[str, dict[str, str]], same: dict[str, str], page_size
     return f"link: {', '.join(links)}\r\nx-page-size: {page_size}\r\n"
 
 
-def _parameters(query: ItemsQuery) -> dict[str, str]:
+@lru_cache(maxsize=4096)
+def _query_head(query: ListQuery, ids_only: bool, page: int, page_size: int, total_pages: int) -> str:
+    return _head(_page_targets(page, total_pages), _parameters(query, ids_only=ids_only), page_size)
+
+
+def _parameters(query: ListQuery, *, ids_only: bool) -> dict[str, str]:
     parameters = {
-        "type": query.list_query.content_type,
-        "genre": query.list_query.genre,
-        "sort": query.list_query.sort,
-        "order": "desc" if query.list_query.descending else "asc",
-        "view": "ids" if query.ids_only else None,
+        "type": query.content_type,
+        "genre": query.genre,
+        "sort": query.sort,
+        "order": "desc" if query.descending else "asc",
+        "view": "ids" if ids_only else None,
     }
     return {name: value for name, value in parameters.items() if value is not None}

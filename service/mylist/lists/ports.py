@@ -12,6 +12,13 @@ from mylist.domain.item import Item
 from mylist.domain.packed_list import PackedList
 
 
+class Client(Protocol):
+    """Who asks; `mylist.http.request.ApiRequest` knows what its client has."""
+
+    def has(self, etag: str) -> bool:
+        """Return whether the client has the body of an ETag already, and asked only in case it is another."""
+
+
 class ListCache(Protocol):
     """Users' lists, cached where possible; `mylist.cache.list_cache.ListCache` is the one on Redis."""
 

@@ -29,8 +29,16 @@ from mylist.domain.packed_list import PackedList
 from mylist.domain.page_request import ContainsKey, ExportKey, ItemsQuery, PageRequest
 from mylist.lists.cursors import decode_cursor
 from mylist.lists.page_cache import PageCache, RenderedPage
-from mylist.lists.page_json import EXPORT_LINES_PER_PART, contains_json, export_lines, page_head, page_json, query_json
-from mylist.lists.ports import Catalogue, ListCache
+from mylist.lists.page_json import (
+    EXPORT_LINES_PER_PART,
+    QueryAnswer,
+    contains_json,
+    export_lines,
+    page_etag,
+    page_head,
+    page_json,
+)
+from mylist.lists.ports import Catalogue, Client, ListCache
 
 _MAX_PREFIX_ITEMS = 10_000
 """Above this many items, fetch the whole list: a huge page number must not produce a huge range."""
@@ -66,8 +74,15 @@ class ListReader:
         self._catalogue = catalogue
         self._pages = pages
 
-    async def items(self, user_id: str, request: PageRequest | ItemsQuery) -> tuple[RenderedPage, CacheResult]:
+    async def items(
+        self, user_id: str, request: PageRequest | ItemsQuery, client: Client
+    ) -> tuple[RenderedPage, CacheResult]:
         """Return one page of a list, or of a query's result, and how the cache took part.
+
+        Args:
+            user_id: whose list.
+            request: which page.
+            client: where it has the page, the body may be empty.
 
         Raises:
             InvalidParameterError: no movie or show has the genre.
@@ -77,7 +92,14 @@ class ListReader:
         max_items = last_item if last_item is None or last_item < _MAX_PREFIX_ITEMS else None
         packed, cache = await self._cache.read(user_id, max_items=max_items)
         source = packed.prefix(last_item)
-        page = self._pages.find(user_id, request, source) or await self._render(user_id, request, packed, source)
+        page = self._pages.find(user_id, request, source)
+        if page is None:
+            if isinstance(request, PageRequest):
+                page = await self._page(user_id, request, packed, source, client)
+            else:
+                page = await self._query(user_id, request, packed, source, client)
+            if page.body:
+                self._pages.keep(user_id, request, page)
         return page, cache
 
     async def contains(
@@ -114,30 +136,29 @@ class ListReader:
             page = self._pages.keep(user_id, key, RenderedPage(packed.data, b"".join(export_lines(packed))))
         return Export(page.body, etag, packed.total, cache)
 
-    async def _render(
-        self, user_id: str, request: PageRequest | ItemsQuery, packed: PackedList, source: bytes
+    async def _page(
+        self, user_id: str, request: PageRequest, packed: PackedList, source: bytes, client: Client
     ) -> RenderedPage:
-        """Render the answer to a request, and keep it; `source` is what decides it of the list."""
-        if isinstance(request, PageRequest):
-            page = await self._render_page(user_id, request, packed, source)
-        else:
-            page = await self._render_query(user_id, request, packed, source)
-        return self._pages.keep(user_id, request, page)
-
-    async def _render_page(self, user_id: str, request: PageRequest, packed: PackedList, source: bytes) -> RenderedPage:
+        """Render a page, unless the client has it; `source` is what decides it of the list."""
         records = packed.page(*request)
         entries = await self._catalogue.entries([key for _, key in records])
-        items = [(added_at, entry) for (added_at, _), entry in zip(records, entries, strict=True)]
-        body = page_json(user_id, request, packed.total, items)
-        return RenderedPage(source, body, etag_of(body), _fresh_until(entries), page_head(request, packed.total))
+        total = packed.total
+        head = page_head(request, -(-total // request.page_size))
+        etag = page_etag(user_id, request, packed.window(*request), entries)
+        body = b"" if client.has(etag) else page_json(user_id, request, total, records, entries)
+        return RenderedPage(source, body, etag, _fresh_until(entries), head)
 
-    async def _render_query(self, user_id: str, request: ItemsQuery, packed: PackedList, source: bytes) -> RenderedPage:
+    async def _query(
+        self, user_id: str, request: ItemsQuery, packed: PackedList, source: bytes, client: Client
+    ) -> RenderedPage:
+        """Render a page of a query's result, unless the client has it; `source` is what decides it of the list."""
         query, (page, page_size) = request.list_query, request.page_request
         title_order = self._catalogue.title_order
         start = decode_cursor(request.cursor, user_id, query, title_order) if request.cursor else (page - 1) * page_size
         result = await self._select(packed, query, start, page_size, ids_only=request.ids_only)
-        body, head = query_json(user_id, request, result, title_order)
-        return RenderedPage(source, body, etag_of(body), result.fresh_until, head)
+        answer = QueryAnswer(user_id, request, result, title_order)
+        etag = answer.etag
+        return RenderedPage(source, b"" if client.has(etag) else answer.body, etag, result.fresh_until, answer.head)
 
     async def _select(
         self, packed: PackedList, query: ListQuery, start: int | CursorPosition, max_items: int, *, ids_only: bool
@@ -172,4 +193,4 @@ class ListReader:
 
 
 def _fresh_until(entries: Sequence[CatalogueEntry]) -> float:
-    return min((entry.refresh_at for entry in entries), default=float("inf"))
+    return min([entry.refresh_at for entry in entries], default=float("inf"))

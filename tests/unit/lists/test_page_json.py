@@ -1,5 +1,7 @@
 """The bodies of answers."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -14,7 +16,15 @@ from mylist.domain.item import Item
 from mylist.domain.packed_list import PackedList
 from mylist.domain.page_request import ItemsQuery, PageRequest
 from mylist.lists.cursors import decode_cursor
-from mylist.lists.page_json import EXPORT_LINES_PER_PART, contains_json, export_lines, page_head, page_json, query_json
+from mylist.lists.page_json import (
+    EXPORT_LINES_PER_PART,
+    QueryAnswer,
+    contains_json,
+    export_lines,
+    page_etag,
+    page_head,
+    page_json,
+)
 from tests.content_ids import content_id
 
 ADDED_AT = 1_700_000_000_000
@@ -62,13 +72,13 @@ def links(head: str) -> dict[str, dict[str, str]]:
 
 @pytest.mark.parametrize(("total", "pages"), [(2, 1), (20, 1), (21, 2), (41, 3)])
 def test_a_page_is_its_items_and_their_number(total: int, pages: int) -> None:
-    body = page_json("us:er", PageRequest(1, 20), total, [(ADDED_AT, ENTRY), (ADDED_AT, ENTRY)])
+    body = page_json("us:er", PageRequest(1, 20), total, [RECORD, RECORD], [ENTRY, ENTRY])
 
     assert data(body) == {"items": [ITEM, ITEM], "total": total, "page": 1, "pageSize": 20, "totalPages": pages}
 
 
 def test_a_page_without_items_is_an_empty_list() -> None:
-    assert data(page_json("user", PageRequest(3, 20), 0, [])) == {
+    assert data(page_json("user", PageRequest(3, 20), 0, [], [])) == {
         "items": [],
         "total": 0,
         "page": 3,
@@ -86,7 +96,7 @@ def test_a_page_without_items_is_an_empty_list() -> None:
     ],
 )
 def test_a_page_leads_on_in_header_lines_that_tell_its_size(page: int, relations: dict[str, str]) -> None:
-    head = page_head(PageRequest(page, 20), 41)
+    head = page_head(PageRequest(page, 20), 3)
 
     assert links(head) == {relation: {"page": each, "pageSize": "20"} for relation, each in relations.items()}
     assert head.endswith("\r\nx-page-size: 20\r\n")
@@ -95,11 +105,12 @@ def test_a_page_leads_on_in_header_lines_that_tell_its_size(page: int, relations
 def test_a_page_of_a_query_has_its_number_and_the_cursor_of_the_next() -> None:
     query = query_of("sort=title&page=2&pageSize=1")
     end = CursorPosition(b"alien", content_id(7))
-    body, head = query_json("us:er", query, QueryPage([RECORD], [ENTRY], total=3, end=end, fresh_until=0), "order")
+    answer = QueryAnswer("us:er", query, QueryPage([RECORD], [ENTRY], total=3, end=end, fresh_until=0), "order")
+    body, head = answer.body, answer.head
 
-    answer = data(body)
-    assert decode_cursor(answer.pop("nextCursor"), "us:er", query.list_query, "order") == end
-    assert answer == {"items": [ITEM], "total": 3, "page": 2, "pageSize": 1, "totalPages": 3}
+    told = data(body)
+    assert decode_cursor(told.pop("nextCursor"), "us:er", query.list_query, "order") == end
+    assert told == {"items": [ITEM], "total": 3, "page": 2, "pageSize": 1, "totalPages": 3}
     same = {"sort": "title", "order": "asc", "pageSize": "1"}
     assert links(head) == {
         "first": same | {"page": "1"},
@@ -112,11 +123,12 @@ def test_a_page_of_a_query_has_its_number_and_the_cursor_of_the_next() -> None:
 def test_a_page_from_a_cursor_has_no_number() -> None:
     query = query_of("type=movie&genre=drama&cursor=&view=ids&pageSize=1")
     end = CursorPosition(-ADDED_AT, content_id(7))
-    body, head = query_json("us:er", query, QueryPage([RECORD], None, total=3, end=end, fresh_until=0), "order")
+    answer = QueryAnswer("us:er", query, QueryPage([RECORD], None, total=3, end=end, fresh_until=0), "order")
+    body, head = answer.body, answer.head
 
-    answer = data(body)
-    cursor = answer.pop("nextCursor")
-    assert answer == {"items": [IDS], "total": 3, "pageSize": 1}
+    told = data(body)
+    cursor = told.pop("nextCursor")
+    assert told == {"items": [IDS], "total": 3, "pageSize": 1}
     same = {"type": "movie", "genre": "drama", "sort": "addedAt", "order": "desc", "view": "ids", "pageSize": "1"}
     assert links(head) == {"first": same | {"cursor": ""}, "next": same | {"cursor": cursor}}
 
@@ -124,23 +136,84 @@ def test_a_page_from_a_cursor_has_no_number() -> None:
 def test_the_last_page_of_a_query_has_no_next() -> None:
     last = QueryPage([RECORD], [ENTRY], total=2, end=None, fresh_until=0)
 
-    body, head = query_json("us:er", query_of("order=asc&page=2&pageSize=1"), last, "order")
+    answer = QueryAnswer("us:er", query_of("order=asc&page=2&pageSize=1"), last, "order")
+    body, head = answer.body, answer.head
     assert data(body)["nextCursor"] is None
     assert set(links(head)) == {"first", "prev", "last"}
-    body, head = query_json("us:er", query_of("cursor=abc&pageSize=1"), last, "order")
+    answer = QueryAnswer("us:er", query_of("cursor=abc&pageSize=1"), last, "order")
+    body, head = answer.body, answer.head
     assert data(body)["nextCursor"] is None
     assert set(links(head)) == {"first"}
 
 
 def test_the_page_before_one_beyond_the_end_is_the_last() -> None:
     none = QueryPage([], [], total=21, end=None, fresh_until=0)
-    _, head = query_json("user", query_of("order=asc&page=9"), none, "order")
+    head = QueryAnswer("user", query_of("order=asc&page=9"), none, "order").head
 
     assert {relation: each["page"] for relation, each in links(head).items()} == {
         "first": "1",
         "prev": "2",
         "last": "2",
     }
+
+
+def entry(content_number: int, title: str) -> CatalogueEntry:
+    return replace(
+        ENTRY,
+        before=f'","contentId":"{content_id(content_number).hex()}","contentType":"movie","addedAt":"'.encode(),
+        after=f'","content":{{"title":"{title}"}}}}'.encode(),
+    )
+
+
+def lists_that_differ() -> Iterator[tuple[list[Item], list[CatalogueEntry]]]:
+    """Lists of two or three items, and their titles; each differs in one thing from another."""
+    first, second = Item(ADDED_AT, content_id(1), "movie"), Item(ADDED_AT - 1, content_id(2), "movie")
+    alien, brazil = entry(1, "Alien"), entry(2, "Brazil")
+    yield [first, second], [alien, brazil]
+    yield [replace(first, added_at=ADDED_AT + 1), second], [alien, brazil]
+    yield [replace(first, content_id=content_id(3)), second], [entry(3, "Alien"), brazil]
+    yield [replace(first, content_type="tvshow"), second], [alien, brazil]
+    yield [first, second], [entry(1, "Aliens"), brazil]
+    yield [first, second], [alien, entry(2, "Brasil")]
+    yield [first], [alien]
+    yield [first, second, Item(ADDED_AT - 2, content_id(4), "movie")], [alien, brazil, entry(4, "Casablanca")]
+    yield [first, second, Item(ADDED_AT - 2, content_id(4), "tvshow")], [alien, brazil, entry(4, "Casablanca")]
+
+
+def test_pages_of_different_bodies_have_different_etags() -> None:
+    bodies: dict[str, bytes] = {}
+    pages = 0
+    for user_id in ("us:er", "us:er2"):
+        for request in (PageRequest(1, 1), PageRequest(1, 2), PageRequest(2, 1), PageRequest(2, 2), PageRequest(12, 1)):
+            for items, titles in lists_that_differ():
+                packed = PackedList.of(items)
+                start = (request.page - 1) * request.page_size
+                entries = titles[start : start + request.page_size]
+                body = page_json(user_id, request, packed.total, packed.page(*request), entries)
+                window = packed.window(*request)
+                etag = page_etag(user_id, request, window, entries)
+                assert etag == page_etag(user_id, request, window, [replace(each) for each in entries])
+                assert bodies.setdefault(etag, body) == body
+                pages += 1
+    # Also of a page that has no item of another type, the counts of both types are taken for what is told.
+    assert pages > len(bodies) >= len(set(bodies.values()))
+
+
+QUERIES = ("type=movie", "type=movie&pageSize=1", "type=movie&page=2&pageSize=1", "type=movie&cursor=&pageSize=1")
+
+
+@pytest.mark.parametrize("view", ["", "&view=ids"])
+def test_pages_of_queries_of_different_bodies_have_different_etags(view: str) -> None:
+    bodies: dict[str, bytes] = {}
+    for user_id in ("us:er", "us:er2"):
+        for query in map(query_of, (each + view for each in QUERIES)):
+            for items, titles in lists_that_differ():
+                for end in (None, CursorPosition(5, content_id(7)), CursorPosition(6, content_id(7))):
+                    records = [(each.added_at, content_key(each.content_id, each.content_type)) for each in items]
+                    page = QueryPage(records, None if view else titles, total=len(items) + 1, end=end, fresh_until=0)
+                    answer = QueryAnswer(user_id, query, page, "order")
+                    assert bodies.setdefault(answer.etag, answer.body) == answer.body
+    assert len(bodies) > 100, "an ETag that is always the same would not be found above by luck"
 
 
 def test_a_question_about_ids_is_answered_in_their_order() -> None:

@@ -19,7 +19,7 @@ from mylist.lists.page_cache import PageCache, RenderedPage
 from mylist.lists.page_json import EXPORT_LINES_PER_PART
 from mylist.lists.reader import ListReader
 from tests.content_ids import content_id
-from tests.unit.fakes import FakeCatalogue, FakeListCache, FakeListStore, Title, item
+from tests.unit.fakes import FakeCatalogue, FakeClient, FakeListCache, FakeListStore, Title, item
 
 USER = "user"
 FIRST = PageRequest(1, 20)
@@ -36,10 +36,10 @@ class World:
         self.reader = ListReader(self.cache, self.catalogue, self.pages)
 
     async def page(self, page: int, page_size: int) -> RenderedPage:
-        return (await self.reader.items(USER, PageRequest(page, page_size)))[0]
+        return (await self.reader.items(USER, PageRequest(page, page_size), FakeClient()))[0]
 
     async def query(self, text: str, user_id: str = USER) -> RenderedPage:
-        return (await self.reader.items(user_id, parse_items_query(text, 20, 100)))[0]
+        return (await self.reader.items(user_id, parse_items_query(text, 20, 100), FakeClient()))[0]
 
     async def numbers(self, text: str) -> list[int]:
         """Return the items that a query string asks for, by their numbers."""
@@ -77,7 +77,19 @@ class TestAPage:
             ("1970-01-01T00:00:00.004Z", "4"),
         ]
         assert (data(page)["total"], data(page)["totalPages"]) == (5, 3)
-        assert page.etag == etag_of(page.body)
+
+    @pytest.mark.parametrize("query", ["", "sort=title", "view=ids", "cursor=&pageSize=2"])
+    async def test_is_not_rendered_for_a_client_that_has_it(self, query: str) -> None:
+        world = World(*map(item, range(1, 6)))
+        request = parse_items_query(query, 20, 100)
+        etag = (await films().reader.items(USER, request, FakeClient()))[0].etag
+        known = (await World(*map(item, range(1, 6))).reader.items(USER, request, FakeClient()))[0]
+
+        assert (await world.reader.items(USER, request, FakeClient(known.etag)))[0].body == b""
+        assert world.pages.size == 0
+        assert (await world.reader.items(USER, request, FakeClient(etag)))[0].body == known.body
+        # It is remembered now, and costs nothing.
+        assert (await world.reader.items(USER, request, FakeClient(known.etag)))[0].body == known.body
 
     async def test_past_the_end_is_empty(self) -> None:
         page = await World(item(1)).page(3, 20)
@@ -90,7 +102,7 @@ class TestAPage:
         world.cache.result = result
 
         for _ in range(2):
-            assert (await world.reader.items(USER, FIRST))[1] is result
+            assert (await world.reader.items(USER, FIRST, FakeClient()))[1] is result
 
     async def test_is_rendered_once_for_the_same_list(self) -> None:
         world = World(*map(item, range(1, 6)))
@@ -139,7 +151,7 @@ class TestAPage:
         world = World(item(1))
         await world.page(1, 20)
 
-        assert numbers((await world.reader.items("another", FIRST))[0]) == []
+        assert numbers((await world.reader.items("another", FIRST, FakeClient()))[0]) == []
 
     @pytest.mark.parametrize(
         ("page", "page_size", "max_items"),

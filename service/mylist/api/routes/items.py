@@ -98,7 +98,7 @@ def _items_query(request: ApiRequest) -> PageRequest | ItemsQuery:
 )
 async def items(request: ApiRequest, user_id: str, query: PageRequest | ItemsQuery) -> HTTPResponse:
     """Return one page of the user's list, or of a query's result."""
-    page, cache = await request.app.ctx.reader.items(user_id, query)
+    page, cache = await request.app.ctx.reader.items(user_id, query, request)
     return json_response(request, page.body, etag=page.etag, cache=cache, head=page.head)
 
 
