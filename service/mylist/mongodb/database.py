@@ -46,7 +46,14 @@ from mylist.mongodb.hello import Hello
 from mylist.mongodb.majority_lag import MajorityLag
 from mylist.mongodb.operation_breaker import BreakerState, OperationBreaker
 from mylist.mongodb.operation_limit import OperationLimit
-from mylist.mongodb.retry_limit import ELSEWHERE_CODES, Commands, RetryLimit, counted
+from mylist.mongodb.retry_limit import (
+    ELSEWHERE_CODES,
+    RetryLimit,
+    failed_commands,
+    last_answer,
+    limited_retries,
+    sent_commands,
+)
 from mylist.telemetry import metrics
 from mylist.telemetry.line_limit import LineLimit
 
@@ -275,21 +282,33 @@ class Database:
             DatabaseBusyError: every connection is in use, and none comes free in time.
         """
         await self._enter()
-        self.limit.leave()
+        self._leave()
 
     async def _enter(self) -> None:
         self._require_answers()
-        await self.limit.enter()
+        limit = self.limit
+        if limit.running < limit.maximum:  # as `limit.enter` does; the limit itself is asked when somebody has to wait
+            limit.running += 1
+            return
+        await limit.enter()
         try:
             self._require_answers()
         except BaseException:
-            self.limit.leave()
+            limit.leave()
             raise
 
+    def _leave(self) -> None:
+        if self.limit.waiting:
+            self.limit.leave()
+        else:
+            self.limit.running -= 1
+
     def _require_answers(self) -> None:
-        if not self.available or self.reigns.is_replaced:
+        # A reign that none is higher than was not replaced, whatever else is known.
+        if not self.available or (self.reigns.highest > self._reign() and self.reigns.is_replaced):
             raise DatabaseUnavailableError
-        self._breaker.require_closed()
+        if not self._breaker.is_clear:
+            self._breaker.require_closed()
 
     def _is_current(self, reign: str, *, writes: bool) -> bool:
         """Return whether an operation under a reign meets all that was acknowledged before, in other reigns too.
@@ -338,15 +357,17 @@ class Database:
         """
         await self._until_current(writes=writes)
         await self._enter()
-        self._breaker.begin()
+        breaker = self._breaker
+        if not breaker.is_clear:
+            breaker.begin()
         worked: bool | None = None
         problem = ""
-        commands = Commands()
         reign = self._reign()
+        before = failed_commands.set(0), last_answer.set(None)
         try:
             if not self._is_current(reign, writes=writes):
                 raise DatabaseUnavailableError
-            with counted(commands), metrics.operation("mongodb", name):
+            with metrics.operation("mongodb", name):
                 yield
             worked = True
             if not writes and self._reign() != reign:
@@ -356,17 +377,19 @@ class Database:
             worked = None if isinstance(error, UnavailableError) else True
             raise
         except ServerSelectionTimeoutError as error:
-            # Nothing was sent, unless it is one of several commands of the operation.
-            raise (OutcomeUnknownError if writes and commands.sent else DatabaseUnavailableError) from error
+            # Nothing was sent, unless this ends a retry, or the operation has several commands.
+            raise (OutcomeUnknownError if writes and sent_commands() else DatabaseUnavailableError) from error
         except DRIVER_ERRORS as error:
             problem = refusal(error) if isinstance(error, OperationFailure) else reason(error)
             worked = _worked(error)
             self._tell_of_failure(name, error, problem)
-            raise _translated(error, commands, writes=writes) from error
+            raise _translated(error, writes=writes) from error
         finally:
-            if self._breaker.end(worked=worked):
+            failed_commands.reset(before[0])
+            last_answer.reset(before[1])
+            if (worked is False or not breaker.is_clear) and breaker.end(worked=worked):
                 self._tell_of_breaker(problem)
-            self.limit.leave()
+            self._leave()
 
     def _tell_of_failure(self, name: str, error: Exception, problem: str) -> None:
         if not _is_refused(error):
@@ -424,7 +447,7 @@ class Database:
             MongoRefusedError: it does.
         """
         try:
-            with self.deadline(), counted(Commands()):
+            with self.deadline(), limited_retries():
                 await self.handle[LISTS].update_one({"userId": "", "contentId": ""}, {"$unset": {"tried": ""}})
         except OperationFailure as error:
             if _is_refused(error) and is_final(error):
@@ -443,7 +466,7 @@ class Database:
                 return await self._ask()
 
     async def _ask(self) -> Hello:
-        with counted(Commands()), metrics.operation("mongodb", "hello"):
+        with limited_retries(), metrics.operation("mongodb", "hello"):
             return await self.ask_hello()
 
     def _take(self, hello: Hello) -> None:
@@ -505,9 +528,9 @@ def _is_refused(error: Exception) -> bool:
     return isinstance(error, OperationFailure) and error.code in _REFUSAL_CODES and not is_done
 
 
-def _translated(error: Exception, commands: Commands, *, writes: bool) -> UnavailableError:
-    """Return the service's error for a driver's."""
+def _translated(error: Exception, *, writes: bool) -> UnavailableError:
+    """Return the service's error for a driver's, within the operation."""
     # After an earlier command, its retry may be rejected for a change that has been made.
-    if _is_refused(error) and commands.sent <= 1:
+    if _is_refused(error) and sent_commands() <= 1:
         return DatabaseRefusedError()
     return OutcomeUnknownError() if writes else DatabaseUnavailableError()

@@ -14,7 +14,7 @@ from mylist.mongodb.collections import CHANGES, LISTS, MOVIES, TVSHOWS
 from mylist.mongodb.database import DRIVER_ERRORS, DUPLICATE_KEY, Document, MongoRefusedError, is_final, refusal
 from mylist.mongodb.index_build import build_index
 from mylist.mongodb.index_definition import duplicates_command, find_equivalent, mending_command, name_of
-from mylist.mongodb.retry_limit import Commands, counted
+from mylist.mongodb.retry_limit import limited_retries
 from mylist.telemetry.line_limit import LineLimit
 
 _LIST_INDEXES = [
@@ -95,7 +95,7 @@ async def create_indexes(
 async def _existing(database: AsyncDatabase[Document], collection: str) -> list[Document] | None:
     """Return the indexes of a collection; None if MongoDB does not say."""
     try:
-        with counted(Commands()):
+        with limited_retries():
             return [dict(index) for index in await (await database[collection].list_indexes()).to_list()]
     except OperationFailure as error:
         if isinstance(error, ExecutionTimeout):

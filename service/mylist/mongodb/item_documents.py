@@ -1,14 +1,11 @@
-"""The documents of items, as `mylist` holds them."""
+"""The documents of items as they are read: which there may be in `mylist`, and what they say."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-import bson
-from bson.raw_bson import RawBSONDocument
-
 from mylist.domain.content import ContentId, is_content_type, parse_content_id
 from mylist.domain.item import Item
-from mylist.domain.timestamps import to_datetime, to_milliseconds
+from mylist.domain.timestamps import to_milliseconds
 from mylist.mongodb.database import Document
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -28,24 +25,6 @@ def to_item(document: Document) -> Item | None:
     if content_id is None or not is_content_type(content_type):
         return None
     return Item(added_at, content_id, content_type)
-
-
-def to_document(user_id: str, item: Item) -> RawBSONDocument:
-    """Return the document of an item, without `_id`.
-
-    The driver gives none to a document that is encoded already, so that MongoDB does, by its own clock: the time in it
-    is the stamp of the addition.
-    """
-    return RawBSONDocument(
-        bson.encode(
-            {
-                "userId": user_id,
-                "contentId": item.content_id.hex(),
-                "contentType": item.content_type,
-                "addedAt": to_datetime(item.added_at),
-            }
-        )
-    )
 
 
 def in_either_case(content_ids: Iterable[ContentId]) -> list[str]:

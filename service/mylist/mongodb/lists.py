@@ -10,7 +10,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from typing import Any, cast
 
+import bson
 from bson import ObjectId
+from bson.raw_bson import RawBSONDocument
 from pymongo import DeleteMany, InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
@@ -30,7 +32,7 @@ from mylist.mongodb.change_stamps import Change, ChangeStamps, Contents, Stamp, 
 from mylist.mongodb.collections import LISTS
 from mylist.mongodb.database import DUPLICATE_KEY, Database, Document
 from mylist.mongodb.former_form import FormerForm, removal_of
-from mylist.mongodb.item_documents import ITEM_FIELDS, LISTED, in_either_case, to_document, to_item
+from mylist.mongodb.item_documents import ITEM_FIELDS, LISTED, in_either_case, to_item
 from mylist.telemetry.line_limit import LineLimit
 
 # Upper bound for the time from the stamp of a change, or the whole second of an ObjectId, until the change is readable:
@@ -151,7 +153,7 @@ class ListStore:
         return taken
 
     async def _insert_new(self, operation: str, user_id: str, items: Sequence[Item]) -> set[ContentId]:
-        insertions = [InsertOne(cast("Document", to_document(user_id, item))) for item in items]
+        insertions = [InsertOne(cast("Document", _to_document(user_id, item))) for item in items]
         async with self._database.operation(operation, writes=True):
             try:
                 await self._collection.bulk_write(insertions, ordered=False)
@@ -400,6 +402,24 @@ class ListStore:
                 cursor = self._collection.find(_named(user_id, batch), batch_size=2 * len(batch) + 1)
                 documents += await cursor.to_list()
         return documents
+
+
+def _to_document(user_id: str, item: Item) -> RawBSONDocument:
+    """Return the document of an item, without `_id`.
+
+    The driver gives none to a document that is encoded already, so that MongoDB does, by its own clock: the time in it
+    is the stamp of the addition.
+    """
+    return RawBSONDocument(
+        bson.encode(
+            {
+                "userId": user_id,
+                "contentId": item.content_id.hex(),
+                "contentType": item.content_type,
+                "addedAt": to_datetime(item.added_at),
+            }
+        )
+    )
 
 
 def _named(user_id: str, content_ids: Iterable[ContentId]) -> Document:

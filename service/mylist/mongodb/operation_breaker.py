@@ -18,10 +18,13 @@ class OperationBreaker:
 
     Attributes:
         state: `closed` lets all operations through, `half_open` one at a time, `open` none.
+        is_clear: whether it is closed and the last operation did not fail. Then an operation that does not fail either
+            need not `begin` and `end`.
     """
 
     def __init__(self) -> None:
         self.state: BreakerState = "closed"
+        self.is_clear = True
         self._failures = 0
         self._is_trying = False
 
@@ -49,8 +52,10 @@ class OperationBreaker:
         if worked:
             self._failures = 0
             self.state = "closed"
+            self.is_clear = True
         elif worked is False:
             self._failures += 1
+            self.is_clear = False
             if self._failures >= _MAX_FAILURES:
                 self.state = "open"
         return was_closed != (self.state == "closed")

@@ -22,13 +22,14 @@ class OperationLimit:
     Attributes:
         maximum: how many operations may run at once.
         running: how many run.
+        waiting: those that wait.
     """
 
     def __init__(self, maximum: int) -> None:
         self.maximum = maximum
         self.running = 0
         self._ended = 0
-        self._waiting = Turns()
+        self.waiting = Turns()
 
     async def enter(self) -> None:
         """Wait for the turn of an operation, which must `leave` at its end.
@@ -39,15 +40,15 @@ class OperationLimit:
         if self.running < self.maximum:
             self.running += 1
             return
-        if len(self._waiting) >= _WAITING_PER_RUNNING * self.maximum:
+        if len(self.waiting) >= _WAITING_PER_RUNNING * self.maximum:
             raise DatabaseBusyError
-        await self._waiting.wait(self._wait_for, self.leave)
+        await self.waiting.wait(self._wait_for, self.leave)
 
     def leave(self) -> None:
         """Let the operation that has waited for longest take the place of one that has ended."""
         self._ended += 1
-        if self._waiting:
-            self._waiting.call_next()
+        if self.waiting:
+            self.waiting.call_next()
         else:
             self.running -= 1
 

@@ -4,13 +4,13 @@ With a deadline (`timeoutMS`), the driver repeats an operation for as long as th
 MongoDB answers that it cannot reach another server: that is hundreds of commands a second for each operation.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 
 import pymongo
-from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+from pymongo.monitoring import CommandFailedEvent, CommandListener
 
 ELSEWHERE_CODES = frozenset({6, 7, 89, 133, 134, 262, 9001})
 """Error codes of a MongoDB that answers and does not reach what it needs, such as the shard behind a `mongos`."""
@@ -21,50 +21,43 @@ _MAX_FAILURES_ELSEWHERE = 2
 _NO_TIME_S = 1e-9
 """The driver takes 0 for no deadline at all."""
 
-
-@dataclass(slots=True)
-class Commands:
-    """What an operation sent.
-
-    Attributes:
-        sent: how many commands.
-        failed: how many of them failed.
-    """
-
-    sent: int = 0
-    failed: int = 0
-
-
-_commands: ContextVar[Commands | None] = ContextVar("commands", default=None)
+# Whoever runs an operation sets both, to 0 and None, and resets them at its end.
+failed_commands: ContextVar[int | None] = ContextVar("failed_commands", default=None)
+"""How many commands of the operation have failed, retries included; None where they are not limited."""
+last_answer: ContextVar[object] = ContextVar("last_answer", default=None)
+"""The last answer of MongoDB that is no failure, though it may lack a majority; None before the first."""
 
 
 @contextmanager
-def counted(commands: Commands) -> Iterator[None]:
-    """Surround an operation, whose commands are counted, and limited once some have failed."""
-    token = _commands.set(commands)
+def limited_retries() -> Iterator[None]:
+    """Surround what is no `Database.operation`, and is limited in the same way once commands have failed."""
+    token = failed_commands.set(0)
     try:
         yield
     finally:
-        _commands.reset(token)
+        failed_commands.reset(token)
+
+
+def sent_commands() -> int:
+    """Return how many commands the operation sent, for one that failed; several that were answered count as one."""
+    return (failed_commands.get() or 0) + (last_answer.get() is not None)
 
 
 class RetryLimit(CommandListener):
     """Listens to the driver, which calls it within the operation's own task, and takes the time for retries away."""
 
-    def started(self, event: CommandStartedEvent) -> None:  # noqa: ARG002 - the driver's interface
-        """Count a command."""
-        if commands := _commands.get():
-            commands.sent += 1
-
-    def succeeded(self, event: CommandSucceededEvent) -> None:
-        """Do nothing: it was counted when it started."""
+    # The driver calls both for each command, and neither runs a line of Python.
+    started = deque[object](maxlen=0).append  # type: ignore[assignment] # which takes whatever comes, and keeps nothing
+    succeeded = last_answer.set  # type: ignore[assignment]
 
     def failed(self, event: CommandFailedEvent) -> None:
         """Count a failure; after too many there is no time left, and the driver raises the last error."""
-        if (commands := _commands.get()) is None:
+        failed = failed_commands.get()
+        if failed is None:
             return
-        commands.failed += 1
+        failed += 1
+        failed_commands.set(failed)
         is_elsewhere = event.failure.get("code") in ELSEWHERE_CODES
-        if commands.failed >= (_MAX_FAILURES_ELSEWHERE if is_elsewhere else _MAX_FAILURES):
+        if failed >= (_MAX_FAILURES_ELSEWHERE if is_elsewhere else _MAX_FAILURES):
             # Not left: the driver itself restores the deadline at the end of the operation.
             pymongo.timeout(_NO_TIME_S).__enter__()
