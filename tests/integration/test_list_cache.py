@@ -444,6 +444,8 @@ async def test_a_write_waits_until_nobody_takes_the_former_primary_for_one(
     cache: Cache, primaries: Topology, lists: Lists, user_id: str
 ) -> None:
     primaries.failovers += 1
+    primaries.generation += 1
+    primaries.note_generation()
     began = time.monotonic()
 
     async with cache.writing(user_id):

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -147,10 +148,13 @@ class TestOperations:
         assert ("add retryWrites=false to MONGODB_URI" in caplog.text) is (code in {20, 301})
         assert ("readWrite" in caplog.text) is (code == 13)
 
+    @pytest.mark.parametrize(
+        "first", [{"closes": "after"}, {"write_concern_error": 91}], ids=["unheard", "unconfirmed"]
+    )
     async def test_that_is_rejected_when_it_is_repeated_may_have_changed_something(
-        self, deployment: ScriptedMongoDB, database: Database
+        self, deployment: ScriptedMongoDB, database: Database, first: dict[str, Any]
     ) -> None:
-        deployment.fail_command(*WRITES, closes="after", count=1)
+        deployment.fail_command(*WRITES, **first, count=1)
         deployment.fail_command(*WRITES, code=13, count=None)
 
         with pytest.raises(OutcomeUnknownError):

@@ -4,12 +4,11 @@ import re
 import subprocess
 import sys
 
+from devtools.request_way import VALUES_AND_MEASURES
 from devtools.service_process import environment
 
 
-def test_a_cached_read_passes_twelve_files_and_an_add_nineteen_beside_the_store(
-    mongodb_uri: str, redis_url: str
-) -> None:
+def test_a_cached_read_passes_twelve_files_and_an_add_eleven_that_decide(mongodb_uri: str, redis_url: str) -> None:
     # In a process of its own, as Sanic's settings are those of a process.
     command = [sys.executable, "-m", "devtools.request_way"]
     stores = {"TEST_MONGODB_URI": mongodb_uri, "TEST_REDIS_URL": redis_url}
@@ -18,6 +17,6 @@ def test_a_cached_read_passes_twelve_files_and_an_add_nineteen_beside_the_store(
     read, add = (re.findall(r"^  (\S+)", way, re.MULTILINE) for way in told.split("POST /add"))
     assert len(read) <= 12, told
     assert {"http/dispatch.py", "lists/reader.py", "cache/read_connection.py"} <= set(read)
-    beside_store = [file for file in add if not file.startswith("mongodb/")]
-    assert len(beside_store) <= 19, told
+    assert len(add) <= 17, told
+    assert sum(not file.startswith(VALUES_AND_MEASURES) for file in add) <= 11, told
     assert {"lists/writer.py", "cache/commands.py", "mongodb/lists.py"} <= set(add)

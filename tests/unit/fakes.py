@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -357,11 +358,14 @@ class FakeCatalogue:
     Attributes:
         titles: by content key.
         asked: the keys of each look-up of entries.
-        title_order: as the port has it.
+        title_order, cached: as the port has them; nothing is at hand unless a test keeps it.
+        now: what the clock says.
     """
 
     def __init__(self, titles: Mapping[bytes, Title]) -> None:
         self.title_order = "of the tests"
+        self.now = 0.0
+        self.cached: dict[bytes, CatalogueEntry] = {}
         self.titles = dict(titles)
         self.asked: list[Sequence[bytes]] = []
 
@@ -369,6 +373,13 @@ class FakeCatalogue:
     def numbered(cls, numbers: Iterable[int], *, content_type: ContentType = "movie") -> "FakeCatalogue":
         """Make one of titles that are called by their numbers."""
         return cls({content_key(content_id(each), content_type): Title(str(each)) for each in numbers})
+
+    def clock(self) -> float:
+        return self.now
+
+    def keep(self, *keys: bytes) -> None:
+        """Have the entries of some keys at hand, whatever becomes of the titles."""
+        self.cached |= {key: self._entry(key) for key in keys}
 
     async def entries(self, keys: Sequence[bytes]) -> list[CatalogueEntry]:
         self.asked.append(keys)
@@ -387,9 +398,9 @@ class FakeCatalogue:
         return CatalogueEntry(
             before=f'","contentId":"{content_id.hex()}","contentType":"{content_type}","addedAt":"'.encode(),
             after=f'","content":{content}}}'.encode(),
-            exists=title is not None,
             refresh_at=title.refresh_at if title else 60.0,
             expires_at=2 * title.refresh_at if title else 120.0,
+            exists_until=2 * title.refresh_at if title else -math.inf,
             title=title.title.casefold().encode() if title else None,
             released_at=title.released_at if title else None,
             genres=tuple(map(fold_genre, title.genres)) if title else (),

@@ -136,6 +136,12 @@ class RedisHealth:
         clock: as given.
         trusted_until: the moment by `clock` until which any list that Redis holds may be served: each heartbeat that is
             answered puts it off; an invalidation that has to wait, or a new generation, ends it at once.
+        settled_until: the moment by `clock` until which writes are fenced as usual, whatever their key: Redis
+            `is_available`, nobody has to `wait_for_handover`, and this process `knows_primary`. A heartbeat that is
+            answered puts it off; a new generation ends it at once.
+        settled_reign: the reign of MongoDB's primary for which nobody has to `wait_for_reign` until then; None if there
+            is none.
+        seen_reign: returns the reign of the latest primary that this process's driver saw.
     """
 
     def __init__(
@@ -153,10 +159,13 @@ class RedisHealth:
         commands.reign = self._reigns.announced
         self._topology = commands.topology
         self._topology.note_moved = self._note_moved
-        self._topology.note_generation = self._distrust
+        self._topology.note_generation = self._note_generation
         self._name = name
         self.clock = clock
         self.trusted_until = -math.inf
+        self.settled_until = -math.inf
+        self.settled_reign: str | None = None
+        self.seen_reign = self._reigns.seen
         self._failovers = self._topology.failovers
         self._handover_ends = -math.inf
         self._whole = _Watch(clock, self._topology.generation)
@@ -214,11 +223,6 @@ class RedisHealth:
             and self._majority_answered_within(PRIMARY_KNOWN_S)
         )
 
-    @property
-    def generation(self) -> int:
-        """The generation of the topology: it changes whenever Redis may have lost something."""
-        return self._topology.generation
-
     async def wait_for_handover(self) -> None:
         """Wait until no process can still take a server for the primary that this one knows to be replaced."""
         self._note_failovers()
@@ -231,7 +235,7 @@ class RedisHealth:
 
         Return whether it does; false while Redis is away, and where no heartbeat is answered in time.
         """
-        reign = self._reigns.seen()
+        reign = self.seen_reign()
         if reign == NO_REIGN:
             return True
         deadline = self.clock() + FENCE_PATIENCE_S
@@ -284,23 +288,40 @@ class RedisHealth:
         self._note_reigns(sent, answered, is_whole=not failures)
         if self._whole.state is not before:
             self._log(reason, failures)
+        self._renew_moments()
         if not reason or 2 * len(failures) < len(self._topology.all):
             with suppress(Exception):  # then it stays pending, and nothing is trusted
                 await self.pending.deliver(
                     self._commands.lift_fences, of=lambda key: self._topology.owner(key) not in failures
                 )
-        self._renew_trust()
+            self._renew_moments()  # nothing may be pending any more
 
-    def _renew_trust(self) -> None:
+    def _renew_moments(self) -> None:
         whole = self._whole
-        is_trusted = (
-            whole.state is RedisState.UP and not self.pending.by_key and self._topology.generation == whole.generation
-        )
-        self.trusted_until = whole.last_answered + DOUBT_AFTER_S if is_trusted else -math.inf
+        self.trusted_until = self.settled_until = -math.inf
+        if whole.state is not RedisState.UP or self._topology.generation != whole.generation:
+            return
+        if not self.pending.by_key:
+            self.trusted_until = whole.last_answered + DOUBT_AFTER_S
+        # It is up no sooner than a grace after another primary was found, when every handover is over.
+        self.settled_until = whole.last_answered + PRIMARY_KNOWN_S
+        self.settled_reign = self._reign_known_everywhere()
+
+    def _reign_known_everywhere(self) -> str | None:
+        """Return the reign that is seen, if every process knows of it by any primary; else None."""
+        reign, primaries = self.seen_reign(), self._topology.all
+        if reign == NO_REIGN:
+            return reign
+        is_known = primaries and all(self._reigns.seconds_until_known(each, reign) <= 0 for each in primaries)
+        return reign if is_known else None
 
     def _distrust(self) -> None:
         """Trust nothing until a heartbeat has been answered and nothing is pending."""
         self.trusted_until = -math.inf
+
+    def _note_generation(self) -> None:
+        """Trust nothing, and take nothing for settled, until heartbeats have confirmed a generation for long enough."""
+        self.trusted_until = self.settled_until = -math.inf
 
     def _note_reigns(self, sent: float, answered: Sequence[Primary], *, is_whole: bool) -> None:
         for primary in answered:

@@ -203,7 +203,8 @@ class ListCache:
 
     async def _place_fence(self, key: str, nonce: bytes, max_items: int) -> int | None:
         deadline = time.monotonic() + FENCE_PATIENCE_S
-        while self._health.is_available(key):
+        health = self._health
+        while health.clock() <= health.settled_until or health.is_available(key):
             try:
                 cached = await self._commands.place_fence(
                     key, nonce, lifetime_ms=self._fence_lifetime_ms, max_items=max_items
@@ -215,9 +216,10 @@ class ListCache:
                     raise
                 await asyncio.sleep(_FENCE_RETRY_INTERVAL_S)
             else:
-                await self._health.wait_for_handover()
+                if health.clock() > health.settled_until:
+                    await health.wait_for_handover()
                 return cached
-        if self._strict or not self._health.pending.has_room:
+        if self._strict or not health.pending.has_room:
             raise CacheUnavailableError
         return None
 
@@ -227,21 +229,25 @@ class ListCache:
 
     async def _lift_fence(self, key: str, nonce: bytes) -> bool:
         # MongoDB's primary may have been replaced meanwhile, and others may still load from the one before.
-        is_known = await self._health.wait_for_reign(key)
+        health = self._health
+        is_settled = health.clock() <= health.settled_until and health.seen_reign() == health.settled_reign
+        is_known = is_settled or await health.wait_for_reign(key)
         return await self._run_or_owe(partial(self._commands.lift_fence, key, nonce), key, nonce) and is_known
 
     async def _run_or_owe(self, command: Callable[[], Awaitable[object]], key: str, nonce: bytes) -> bool:
         """Run a command that ends a write; return whether it certainly ran where everybody looks, else owe it."""
         deadline = time.monotonic() + FENCE_PATIENCE_S
-        while self._health.is_available(key) and time.monotonic() < deadline:
-            generation = self._health.generation
+        health, topology = self._health, self._commands.topology
+        while (health.clock() <= health.settled_until or health.is_available(key)) and time.monotonic() < deadline:
+            generation = topology.generation
             with suppress(CacheUnavailableError):
                 await command()
                 # A process that was held up for long may have run it where nobody looks any more.
-                if self._health.knows_primary(key) and self._health.generation == generation:
+                is_primary_known = health.clock() <= health.settled_until or health.knows_primary(key)
+                if is_primary_known and topology.generation == generation:
                     return True
             await asyncio.sleep(_FENCE_RETRY_INTERVAL_S)
-        self._health.pending.add(key, nonce)
+        health.pending.add(key, nonce)
         return False
 
 

@@ -66,6 +66,8 @@ class Catalogue:
 
     Attributes:
         title_order: names the order in which titles are sorted; a position in one order is none in another.
+        cached: the entries that are cached, by content key; to be changed by this class only.
+        clock: as given.
     """
 
     def __init__(
@@ -82,8 +84,9 @@ class Catalogue:
         self._store = store
         self._ttl = ttl
         self._capacity = capacity
-        self._clock = clock
+        self.clock = clock
         self._entries: OrderedDict[bytes, CatalogueEntry] = OrderedDict()  # the next to go first
+        self.cached: Mapping[bytes, CatalogueEntry] = self._entries
         self._fetches: dict[bytes, _Fetch] = {}
         self._batch_lock = asyncio.Lock()
         self._genres: frozenset[str] = frozenset()
@@ -102,7 +105,7 @@ class Catalogue:
         except KeyError:
             pass
         else:
-            if self._clock() < min([entry.refresh_at for entry in known], default=math.inf):
+            if self.clock() < min([entry.refresh_at for entry in known], default=math.inf):
                 for entry in known:
                     entry.is_used = True
                 metrics.CATALOGUE_REQUESTS["hit"].inc(len(known))
@@ -111,7 +114,7 @@ class Catalogue:
 
     async def _fetched(self, keys: Sequence[bytes]) -> list[CatalogueEntry]:
         """Return the entry of each key, some of which are not there, or due to be fetched again."""
-        now = self._clock()
+        now = self.clock()
         entries = [self._entries.get(key) for key in keys]
         pairs = list(zip(keys, entries, strict=True))
         to_fetch = [key for key, entry in pairs if entry is None or now >= entry.expires_at]
@@ -132,21 +135,22 @@ class Catalogue:
         """Return those of some content keys that have a movie or show.
 
         Only a positive answer comes from the cache: the store is queried for every key that is not known to exist.
+        Whoever finds in `cached` that one exists need not ask.
 
         Raises:
             UnavailableError: the store has to be queried, and cannot answer.
         """
-        now = self._clock()
+        now = self.clock()
         existing: set[bytes] = set()
         unknown: list[bytes] = []
         for key in keys:
             entry = self._entries.get(key)
-            if entry and entry.exists and now < entry.expires_at:
+            if entry and now < entry.exists_until:
                 existing.add(key)
             else:
                 unknown.append(key)
         for load in [spawn(self._load(content_type, group)) for content_type, group in _by_type(unknown).items()]:
-            existing |= {key for key, entry in (await asyncio.shield(load)).items() if entry.exists}
+            existing |= {key for key, entry in (await asyncio.shield(load)).items() if entry.exists_until > -math.inf}
         return existing
 
     async def has_genre(self, genre: str) -> bool:
@@ -154,7 +158,7 @@ class Catalogue:
 
         Every genre is accepted as long as none are known and the store is unavailable.
         """
-        age = self._clock() - self._genres_loaded_at
+        age = self.clock() - self._genres_loaded_at
         if age >= (self._ttl if genre in self._genres else _ABSENT_TTL_S):
             if self._genres_fetch is None:
                 self._genres_fetch = spawn(self._load_genres())
@@ -169,7 +173,7 @@ class Catalogue:
         try:
             values = await self._store.genres()
             self._genres = frozenset(fold_genre(value) for value in values if isinstance(value, str))
-            self._genres_loaded_at = self._clock()
+            self._genres_loaded_at = self.clock()
         finally:
             self._genres_fetch = None
 
@@ -201,7 +205,7 @@ class Catalogue:
     async def _load(self, content_type: ContentType, keys: Sequence[bytes]) -> dict[bytes, CatalogueEntry]:
         """Read one batch from the store and cache it; return its entries."""
         documents = await self._store.fetch(content_type, [split_content_key(key)[0] for key in keys])
-        now = self._clock()
+        now = self.clock()
         loaded = {}
         for key in keys:
             document = documents.get(split_content_key(key)[0], {})
@@ -229,9 +233,9 @@ class Catalogue:
         return CatalogueEntry(
             before=f'","contentId":"{content_id.hex()}","contentType":"{content_type}","addedAt":"'.encode(),
             after=b'","content":' + (to_json(document) if document else b"null") + b"}",
-            exists=bool(document),
             refresh_at=now + ttl,
             expires_at=now + 2 * ttl,
+            exists_until=now + 2 * ttl if document else -math.inf,
             title=title_of(document, self._language),
             released_at=released_at(document),
             genres=genres_of(document),

@@ -87,6 +87,7 @@ def check_delays() -> None:
     # Of Redis, and of MongoDB (`mylist.domain.reign`).
     _require(DOUBT_AFTER_S < HANDOVER_S, "others must stop reading at a replaced primary before a write goes on")
     _require(PRIMARY_KNOWN_S < GRACE_S, "writes must stop ending at a replaced primary before the new one is trusted")
+    _require(HANDOVER_S < GRACE_S, "no handover may be under way when a new primary is trusted")
     _require(HANDOVER_S < EXPIRY_MARGIN_S, "a fence must outlast the wait for the handover and the write it covers")
     _require(
         HEARTBEAT_INTERVAL_S + DEFAULT_REDIS_TIMEOUT_S <= DOUBT_AFTER_S, "one slow answer must not cost trust in Redis"

@@ -13,9 +13,9 @@ class CatalogueEntry:
         before: from the comma after the user id up to the opening quote of `addedAt`.
         after: from the closing quote of `addedAt` to the end of the item.
         version: of `before` and `after`, whose checksum it is: 8 bytes.
-        exists: whether there is such a document; `after` says `null` otherwise.
         refresh_at: monotonic time, in seconds, from which the entry is fetched again in the background.
         expires_at: monotonic time, in seconds, from which the entry is fetched again before it is used.
+        exists_until: monotonic time, in seconds, until which there certainly is such a document; -inf if there is none.
         is_used: whether it was asked for since the cache last looked for one to let go.
         title: what the entry sorts by (`mylist.catalogue.sort_keys`); None without a title.
         released_at: milliseconds since 1970 UTC; None without a date.
@@ -24,9 +24,9 @@ class CatalogueEntry:
 
     before: bytes
     after: bytes
-    exists: bool
     refresh_at: float
     expires_at: float
+    exists_until: float
     is_used: bool = False
     title: bytes | None = None
     released_at: int | None = None

@@ -48,7 +48,6 @@ class Reigns:
     Attributes:
         seen, announced: as given.
         told_until: the moment by `clock` until which the highest reign is known.
-        highest: the highest reign that was told; it may not be believed any more.
         is_alone: whether nothing is told, as nothing sends heartbeats or Redis is away; nothing is cached then.
     """
 
@@ -66,7 +65,7 @@ class Reigns:
         self.is_alone = True
         self._clock = clock
         self._handover_s = handover_s
-        self.highest = NO_REIGN
+        self._highest = NO_REIGN
         self._highest_until = -math.inf
         self._announced: WeakKeyDictionary[Place, tuple[str, float]] = WeakKeyDictionary()
 
@@ -82,7 +81,7 @@ class Reigns:
 
     def replaces(self, reign: str) -> bool:
         """Return whether a reign is over, as far as is known."""
-        return NO_REIGN < reign < self.highest and self._clock() <= self._highest_until
+        return NO_REIGN < reign < self._highest and self._clock() <= self._highest_until
 
     def note_answer(self, place: Place, announced: str, found: str | None) -> None:
         """Take the answer to a heartbeat: which reign it announced at a place, and which it found there (None: none).
@@ -94,8 +93,8 @@ class Reigns:
         if known != announced or (found is not None and found < announced):
             self._announced[place] = announced, now
         highest = max(found or NO_REIGN, announced)
-        if highest >= self.highest or now > self._highest_until:
-            self.highest, self._highest_until = highest, now + BELIEVED_FOR_S
+        if highest >= self._highest or now > self._highest_until:
+            self._highest, self._highest_until = highest, now + BELIEVED_FOR_S
 
     def seconds_until_known(self, place: Place, reign: str) -> float:
         """Return how long it takes until every process that looks at a place knows of a reign; inf: not announced."""

@@ -1,6 +1,6 @@
 """What the use cases need of the outside: a list store, a list cache and a catalogue."""
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Protocol
 
@@ -103,6 +103,14 @@ class Catalogue(Protocol):
     """
 
     title_order: str
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """What gives monotonic seconds, as the entries have them."""
+
+    @property
+    def cached(self) -> Mapping[bytes, CatalogueEntry]:
+        """Some of the entries, by content key: those that are at hand."""
 
     async def entries(self, keys: Sequence[bytes]) -> list[CatalogueEntry]:
         """Return the entry of each content key, in the order of the keys."""

@@ -8,7 +8,6 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
-from mylist.background import spawn
 from mylist.domain.batch import Batch, BatchResult, Merge, MergeOutcome, batch_result
 from mylist.domain.conditions import UNCONDITIONAL, Conditions
 from mylist.domain.content import ContentId, ContentType, RequestedId, content_key
@@ -113,11 +112,16 @@ class ListWriter:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def start(self, change: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
-        """Run a change as a task of its own, which `finish` waits for."""
-        task = spawn(change)
+        """Run a change as a task of its own, which `finish` waits for, and the caller through `asyncio.shield`."""
+        task = asyncio.create_task(change)
         self._in_flight.add(task)
-        task.add_done_callback(self._in_flight.discard)
+        task.add_done_callback(self._end)
         return task
+
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        self._in_flight.discard(task)
+        if not task.cancelled():
+            task.exception()  # it concerns those who await it, and is not logged when nobody does any more
 
     async def finish(self) -> None:
         """Wait until the changes in flight have ended."""
@@ -169,7 +173,7 @@ class ListWriter:
             OutcomeUnknownError: the store did not answer; the item may or may not be on the list.
         """
         text, content_id = requested
-        if content_id is None or not await self._catalogue.existing([content_key(content_id, content_type)]):
+        if content_id is None or not await self._exists(content_key(content_id, content_type)):
             raise ContentNotFoundError(content_type, text)
         async with self._alone_if(user_id, conditions):
             await self._require(user_id, content_id, conditions)
@@ -180,6 +184,14 @@ class ListWriter:
                 if await self._store.find(user_id, content_id):
                     raise ItemAlreadyInListError from None
                 raise
+
+    async def _exists(self, key: bytes) -> bool:
+        """Return whether there is the movie or show of a content key."""
+        catalogue = self._catalogue
+        entry = catalogue.cached.get(key)
+        if entry and catalogue.clock() < entry.exists_until:
+            return True
+        return bool(await catalogue.existing([key]))
 
     async def _insert(
         self, user_id: str, content_id: ContentId, content_type: ContentType, conditions: Conditions

@@ -304,8 +304,7 @@ class Database:
             self.limit.running -= 1
 
     def _require_answers(self) -> None:
-        # A reign that none is higher than was not replaced, whatever else is known.
-        if not self.available or (self.reigns.highest > self._reign() and self.reigns.is_replaced):
+        if not self.available or self.reigns.is_replaced:
             raise DatabaseUnavailableError
         if not self._breaker.is_clear:
             self._breaker.require_closed()

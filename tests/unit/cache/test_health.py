@@ -1,12 +1,19 @@
-"""How long a process trusts what Redis holds: a heartbeat puts the end off, and some events bring it at once."""
+"""How long a process trusts what Redis holds, and fences as usual: heartbeats put the end off, some events bring it."""
 
 import asyncio
 
 import pytest
 
-from mylist.cache.health import RedisHealth
+from mylist.cache.health import RedisHealth, RedisState
 from mylist.cache.topology.base import Primary, Topology
-from mylist.config.redis_timing import DOUBT_AFTER_S, DOWN_AFTER_S, GRACE_S, HANDOVER_S, HEARTBEAT_INTERVAL_S
+from mylist.config.redis_timing import (
+    DOUBT_AFTER_S,
+    DOWN_AFTER_S,
+    GRACE_S,
+    HANDOVER_S,
+    HEARTBEAT_INTERVAL_S,
+    PRIMARY_KNOWN_S,
+)
 from mylist.domain.errors import CacheUnavailableError
 from mylist.domain.reign import NO_REIGN, Reigns
 
@@ -66,6 +73,12 @@ class Process:
         is_trusted = self.now <= self.health.trusted_until
         assert is_trusted == self.health.is_trusted == self.health.trusts("a key")
         return is_trusted
+
+    def fences_as_usual(self) -> bool:
+        """What `ListCache` asks before a write and after it, in its words."""
+        is_settled = self.now <= self.health.settled_until
+        assert not is_settled or (self.health.is_available("a key") and self.health.knows_primary("a key"))
+        return is_settled
 
 
 @pytest.fixture
@@ -128,6 +141,43 @@ async def test_a_new_generation_that_no_heartbeat_has_answered_stays_distrusted(
     assert not process.trusts()
 
 
+class TestWrites:
+    async def test_are_fenced_as_usual_while_the_primary_is_known(self, process: Process) -> None:
+        process.now += PRIMARY_KNOWN_S - 0.01
+        assert process.fences_as_usual()
+
+        process.now += 0.02
+        assert not process.fences_as_usual()
+
+    async def test_are_so_while_an_invalidation_waits(self, process: Process) -> None:
+        process.health.pending.add("a key", b"a writer")
+        process.commands.lifts_fences = False
+        await process.heartbeats(HEARTBEAT_INTERVAL_S)
+
+        assert process.fences_as_usual()
+
+    async def test_are_so_no_more_once_redis_is_down(self, process: Process) -> None:
+        process.commands.is_away = True
+        await process.heartbeats(DOWN_AFTER_S)
+        assert process.fences_as_usual()
+
+        await process.heartbeats(2 * HEARTBEAT_INTERVAL_S)
+        assert process.health.state is RedisState.DOWN
+        assert not process.fences_as_usual()
+
+    @pytest.mark.parametrize("finds_others", [False, True], ids=["another epoch", "other primaries"])
+    async def test_are_not_so_for_the_grace_of_a_new_generation(self, process: Process, finds_others: bool) -> None:
+        process.commands.topology.failovers += finds_others
+        process.commands.topology.lose_something()
+        assert not process.fences_as_usual()
+
+        await process.heartbeats(GRACE_S - HEARTBEAT_INTERVAL_S)
+        assert not process.fences_as_usual()
+
+        await process.heartbeats(3 * HEARTBEAT_INTERVAL_S)
+        assert process.fences_as_usual()
+
+
 class Server:
     """The primary of a Redis, where reigns are announced."""
 
@@ -176,6 +226,15 @@ class TestAReignOfMongoDB:
         assert not waiting.done(), "others may have been told before"
         await elected.heartbeats(2 * HEARTBEAT_INTERVAL_S)
         assert await waiting
+
+    async def test_is_the_settled_one_once_it_is_known(self, elected: Process) -> None:
+        health = elected.health
+        assert (health.seen_reign(), health.settled_reign) == (self.SECOND, self.FIRST)
+        await elected.heartbeats(HANDOVER_S - HEARTBEAT_INTERVAL_S)
+        assert elected.fences_as_usual()
+        assert health.settled_reign != self.SECOND, "others may have been told before"
+        await elected.heartbeats(2 * HEARTBEAT_INTERVAL_S)
+        assert health.settled_reign == self.SECOND
 
     async def test_is_not_known_when_redis_is_away(self, elected: Process) -> None:
         elected.commands.is_away = True

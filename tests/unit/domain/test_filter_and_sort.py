@@ -57,9 +57,9 @@ def entry(title: str | None = None, released_at: int | None = None, genres: Sequ
     return CatalogueEntry(
         b"",
         b"",
-        exists=True,
         refresh_at=0,
         expires_at=0,
+        exists_until=0,
         title=title_of(document, "en"),
         released_at=released_at,
         genres=genres_of(document),

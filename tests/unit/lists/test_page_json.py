@@ -32,9 +32,9 @@ WRITTEN = "2023-11-14T22:13:20.000Z"
 ENTRY = CatalogueEntry(
     before=f'","contentId":"{content_id(7).hex()}","contentType":"movie","addedAt":"'.encode(),
     after=b'","content":{"title":"Alien"}}',
-    exists=True,
     refresh_at=60,
     expires_at=120,
+    exists_until=120,
 )
 ITEM = {
     "userId": "us:er",

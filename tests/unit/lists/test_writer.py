@@ -9,7 +9,7 @@ import pytest
 from mylist.domain.batch import Batch
 from mylist.domain.change_feed import DeliveredChange, SyncState
 from mylist.domain.conditions import Conditions
-from mylist.domain.content import ContentId, ContentType, RequestedId
+from mylist.domain.content import ContentId, ContentType, RequestedId, content_key
 from mylist.domain.errors import (
     CacheUnavailableError,
     ContentNotFoundError,
@@ -49,9 +49,8 @@ class World:
         self.store = store or FakeListStore()
         self.store.put(USER, *items)
         self.cache = FakeListCache(self.store)
-        self.writer = ListWriter(
-            self.store, self.cache, FakeCatalogue.numbered(range(1, KNOWN + 1)), max_items=MAX_ITEMS
-        )
+        self.catalogue = FakeCatalogue.numbered(range(1, KNOWN + 1))
+        self.writer = ListWriter(self.store, self.cache, self.catalogue, max_items=MAX_ITEMS)
 
     @property
     def journal(self) -> list[str]:
@@ -103,6 +102,22 @@ class TestAdd:
         with pytest.raises(ContentNotFoundError, match="not-an-id"):
             await world.writer.add(USER, malformed("not-an-id"), "movie")
         assert world.journal == []
+
+    async def test_takes_what_is_at_hand_for_what_there_is_until_it_expires(self) -> None:
+        world = World()
+        keys = [content_key(content_id(each), "movie") for each in (1, UNKNOWN)]
+        world.catalogue.keep(*keys)
+        world.catalogue.titles.clear()
+
+        world.catalogue.now = world.catalogue.cached[keys[0]].expires_at - 1
+        await world.add(1)
+        assert world.numbers == [1]
+        with pytest.raises(ContentNotFoundError):
+            await world.add(UNKNOWN)
+
+        world.catalogue.now += 1
+        with pytest.raises(ContentNotFoundError):
+            await world.add(1)
 
     async def test_of_what_is_on_the_list_is_refused(self) -> None:
         world = World(item(1))
