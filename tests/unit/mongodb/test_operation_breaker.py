@@ -43,6 +43,19 @@ def test_one_that_works_between_them_keeps_it_closed() -> None:
     assert breaker.state == "closed"
 
 
+def test_it_is_clear_from_one_that_works_to_one_that_fails() -> None:
+    breaker = OperationBreaker()
+    for count in (1, 10):
+        assert breaker.is_clear
+        for _ in range(count):
+            end(breaker, worked=False)
+            assert not breaker.is_clear
+        end(breaker, worked=None)
+        assert not breaker.is_clear
+        end(breaker, worked=True)
+    assert breaker.is_clear
+
+
 def test_what_tells_nothing_is_neither() -> None:
     breaker = after_failures(9)
     assert not end(breaker, worked=None)
