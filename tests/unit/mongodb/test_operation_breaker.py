@@ -45,15 +45,12 @@ def test_one_that_works_between_them_keeps_it_closed() -> None:
 
 def test_it_is_clear_from_one_that_works_to_one_that_fails() -> None:
     breaker = OperationBreaker()
-    for count in (1, 10):
-        assert breaker.is_clear
-        for _ in range(count):
-            end(breaker, worked=False)
-            assert not breaker.is_clear
-        end(breaker, worked=None)
-        assert not breaker.is_clear
-        end(breaker, worked=True)
-    assert breaker.is_clear
+    states = [breaker.is_clear]
+    for worked in (False, None, True, *[False] * 10, None, True):
+        end(breaker, worked=worked)
+        states.append(breaker.is_clear)
+
+    assert states == [True, False, False, True, *[False] * 11, True]
 
 
 def test_what_tells_nothing_is_neither() -> None:
