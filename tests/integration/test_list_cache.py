@@ -16,7 +16,7 @@ from mylist.cache.health import RedisHealth, RedisState
 from mylist.cache.list_cache import ListCache
 from mylist.cache.read_batcher import ReadBatcher
 from mylist.cache.topology.base import Topology
-from mylist.config.redis_timing import DOUBT_AFTER_S, GRACE_S, HEARTBEAT_INTERVAL_S
+from mylist.config.redis_timing import DOUBT_AFTER_S, FENCE_PATIENCE_S, GRACE_S, HEARTBEAT_INTERVAL_S
 from mylist.config.settings import Settings
 from mylist.domain.cache_result import CacheResult
 from mylist.domain.content import ContentId
@@ -460,6 +460,26 @@ async def test_a_write_waits_until_nobody_takes_the_former_primary_for_one(
             lists.change()
         took.append(time.monotonic() - began)
     assert min(took) < DOUBT_AFTER_S
+
+
+async def test_a_write_does_not_end_while_others_may_not_know_of_its_reign(
+    cache: Cache, lists: Lists, user_id: str
+) -> None:
+    changed = asyncio.Event()
+
+    async def write() -> None:
+        async with cache.writing(user_id):
+            lists.change()
+            changed.set()
+
+    cache.health.seen_reign = lambda: "7fffffff0000000000000001"
+    writing = asyncio.create_task(write())
+    await changed.wait()
+    await asyncio.sleep(0.2)
+    assert not writing.done()
+    cache.clock.now += FENCE_PATIENCE_S
+    await cache.health.heartbeat()
+    await writing
 
 
 async def test_a_process_that_was_stopped_in_a_write_acknowledges_it_only_when_it_knows_the_primary_again(
