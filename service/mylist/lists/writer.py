@@ -296,10 +296,8 @@ class ListWriter:
             now = now_ms()
             to_insert = [Item(now - place, *each) for place, each in enumerate(new)]
             await self._require_room(user_id, cached_items, to_insert=len(to_insert), to_delete=len(to_delete))
-            # What this batch removes was on the list until now, so its client knows of every removal of it.
-            removed_since = await self._removed_since(
-                user_id, {each: moment for each, moment in known_removals.items() if each not in deleted}
-            )
+            # What this batch removes is on the list still, so none of it counts as removed.
+            removed_since = await self._removed_since(user_id, known_removals)
             to_insert = [item for item in to_insert if item.content_id not in removed_since]
             if to_delete:
                 await self._delete(user_id, to_delete, only_as_seen=seen is not None)
