@@ -14,6 +14,8 @@ from devtools import ports
 from devtools.service_process import Service
 from devtools.stores import Store, StoreChoiceError, choose_mongodb, choose_redis, with_database
 from mylist.devserver.embedded_servers import ServerMissingError
+from tests.contract.titles import MATRIX_DOCUMENT, MOVIE_DOCUMENTS, SHOW_DOCUMENT
+from tests.recorded_commands import recording
 from tests.requirements import skip_or_fail
 
 pytest_plugins = ["tests.order", "tests.tiers"]
@@ -141,6 +143,37 @@ def serve(mongodb_uri: str, redis_url: str, tmp_path_factory: pytest.TempPathFac
 def service(serve: Serve) -> Service:
     """A service process with default settings."""
     return serve()
+
+
+@pytest.fixture(scope="module")
+def titles(database: Database[dict[str, object]]) -> None:
+    """Put the movies and shows into the database."""
+    database["movies"].insert_many([MATRIX_DOCUMENT, *MOVIE_DOCUMENTS])
+    database["tvshows"].insert_one(SHOW_DOCUMENT)
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `recording_service` writes its commands."""
+    return tmp_path_factory.mktemp("commands") / "commands.jsonl"
+
+
+@pytest.fixture(scope="module")
+def recording_service(
+    mongodb_uri: str,
+    redis_url: str,
+    recorded: Path,
+    titles: None,  # noqa: ARG001 - there before the first call
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Service]:
+    """A service process with default settings that writes its commands down."""
+    settings = {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url, **PATIENT}
+    service = Service(tmp_path_factory.mktemp("service"), settings, program=recording(recorded))
+    try:
+        service.wait_until_ready()
+        yield service
+    finally:
+        service.stop()
 
 
 @pytest.fixture

@@ -7,11 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
-from pymongo.database import Database
 
 from devtools.service_process import NO_TLS, Service
 from tests.contract.response_schemas import check_response
-from tests.contract.titles import MATRIX_DOCUMENT, MOVIE_DOCUMENTS, SHOW_DOCUMENT
 
 # What clients of the tests keep their accounts with; it may not appear in a log.
 SECRET = "hunter2"
@@ -43,13 +41,6 @@ class User:
     def contents(self, query: str = "") -> list[str]:
         """The ids on the list, in the order the API gives them."""
         return [item["contentId"] for item in self.items(query).json()["data"]["items"]]
-
-
-@pytest.fixture(scope="module")
-def titles(database: Database[dict[str, object]]) -> None:
-    """Put the movies and shows into the database."""
-    database["movies"].insert_many([MATRIX_DOCUMENT, *MOVIE_DOCUMENTS])
-    database["tvshows"].insert_one(SHOW_DOCUMENT)
 
 
 @pytest.fixture(scope="module")

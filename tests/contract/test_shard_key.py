@@ -9,35 +9,17 @@ import pytest
 from pymongo.database import Database
 
 from devtools.service_process import Service
-from tests.conftest import PATIENT
 from tests.contract.conftest import PatientTransport, connect
 from tests.every_route import Caller, call_every_route, routes_of_lists
-from tests.recorded_commands import Command, commands, recording
+from tests.recorded_commands import Command, commands
 
 LISTS = frozenset({"mylist", "mylist_changes"})
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("commands") / "commands.jsonl"
-
-
-@pytest.fixture(scope="module")
-def recording_client(
-    mongodb_uri: str,
-    redis_url: str,
-    recorded: Path,
-    titles: None,  # noqa: ARG001 - there before the first call
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[httpx.Client]:
-    settings = {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url, **PATIENT}
-    service = Service(tmp_path_factory.mktemp("service"), settings, program=recording(recorded))
-    try:
-        service.wait_until_ready()
-        with connect(service, transport=PatientTransport()) as client:
-            yield client
-    finally:
-        service.stop()
+def recording_client(recording_service: Service) -> Iterator[httpx.Client]:
+    with connect(recording_service, transport=PatientTransport()) as client:
+        yield client
 
 
 def unnamed(command: Command, user_id: str) -> list[dict[str, Any]]:

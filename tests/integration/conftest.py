@@ -17,7 +17,7 @@ from mylist.devserver.embedded_servers import running
 from mylist.domain.errors import CacheUnavailableError
 from mylist.mongodb.database import Database, Document, connect
 from mylist.mongodb.indexes import create_indexes
-from tests.conftest import PATIENT
+from tests.conftest import PATIENT, NewDatabase
 from tests.integration.distribution import DistributionRedis
 
 
@@ -84,6 +84,15 @@ async def redis_client(primaries: Topology) -> AsyncIterator[Redis | RedisCluste
     host, port = primaries.all[0].address
     async with RedisCluster(host=host, port=port) as client:
         yield client
+
+
+@pytest.fixture
+def own_uri(new_database: NewDatabase, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URI of a database of this test's own; the environment names it, and Redis."""
+    with new_database() as uri:
+        for name, value in {"MONGODB_URI": uri, "REDIS_URL": redis_url, **PATIENT}.items():
+            monkeypatch.setenv(name, value)
+        yield uri
 
 
 @pytest.fixture

@@ -42,18 +42,9 @@ DOCUMENTED = {"_id", "userId", "contentId", "contentType", "addedAt"}
 
 
 @pytest.fixture
-def uri(new_database: NewDatabase, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The URI of a database of this test's own; the environment names it, and Redis."""
-    with new_database() as uri:
-        for name, value in {"MONGODB_URI": uri, "REDIS_URL": redis_url, **PATIENT}.items():
-            monkeypatch.setenv(name, value)
-        yield uri
-
-
-@pytest.fixture
-def lists(uri: str) -> Iterator[Lists]:
+def lists(own_uri: str) -> Iterator[Lists]:
     """That database, with the indexes that the models of the original service make."""
-    with MongoClient[Document](uri, tz_aware=True) as client:
+    with MongoClient[Document](own_uri, tz_aware=True) as client:
         database = client.get_default_database()
         for name in ("userId", "contentId", "contentType", "addedAt"):
             database["mylists"].create_index(name, background=True)
@@ -571,7 +562,7 @@ def outcome(lists: Lists) -> dict[str, list[Document]]:
 
 @pytest.mark.parametrize("begins_empty", [True, pytest.param(False, marks=pytest.mark.extended)])
 async def test_a_run_that_is_killed_is_continued_by_the_next(
-    lists: Lists, uri: str, new_database: NewDatabase, *, begins_empty: bool
+    lists: Lists, own_uri: str, new_database: NewDatabase, *, begins_empty: bool
 ) -> None:
     many(lists)
     if begins_empty:
@@ -585,7 +576,7 @@ async def test_a_run_that_is_killed_is_continued_by_the_next(
         expected = outcome(undisturbed)
     killed_in_the_middle = 0
     for attempt in range(4):
-        process = adopting(uri)
+        process = adopting(own_uri)
         goal = attempt * 150 + 1
         while process.poll() is None and lists["mylist_adopted"].estimated_document_count() < goal:
             await asyncio.sleep(0.01)
@@ -595,5 +586,5 @@ async def test_a_run_that_is_killed_is_continued_by_the_next(
         if begins_empty and lists["mylist_adopted"].count_documents({"finished": True}) == 0:
             assert lists["mylist_adopted"].count_documents({"finished": False}) == 1
     assert killed_in_the_middle >= 2
-    adopt_to_the_end(uri)
+    adopt_to_the_end(own_uri)
     assert outcome(lists) == expected

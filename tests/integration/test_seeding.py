@@ -23,24 +23,15 @@ from mylist.seeding import sample, synthetic
 from mylist.seeding.open_database import DatabaseError, open_database
 from mylist.seeding.sample_titles import CREATED_AT
 from mylist.seeding.synthetic_data import SyntheticData, title_id, title_type, user_id
-from tests.conftest import PATIENT, NewDatabase
+from tests.conftest import PATIENT
 
 USER = {"userId": sample.USER_ID}
 
 
 @pytest.fixture
-def uri(new_database: NewDatabase, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The URI of a database of this test's own; the environment names it, and Redis."""
-    with new_database() as uri:
-        for name, value in {"MONGODB_URI": uri, "REDIS_URL": redis_url, **PATIENT}.items():
-            monkeypatch.setenv(name, value)
-        yield uri
-
-
-@pytest.fixture
-def seeded(uri: str) -> Iterator[Database[dict[str, Any]]]:
+def seeded(own_uri: str) -> Iterator[Database[dict[str, Any]]]:
     """That database, to look into."""
-    with MongoClient[dict[str, Any]](uri) as client:
+    with MongoClient[dict[str, Any]](own_uri) as client:
         yield client.get_default_database()
 
 
@@ -159,9 +150,9 @@ async def test_two_at_once_seed_one_sample(seeded: Database[dict[str, Any]]) -> 
     assert sum(map(len, everything(seeded).values())) == 3 + 30 + 29
 
 
-async def test_synthetic_data_is_what_its_numbers_say(uri: str, seeded: Database[dict[str, Any]]) -> None:
+async def test_synthetic_data_is_what_its_numbers_say(own_uri: str, seeded: Database[dict[str, Any]]) -> None:
     data = SyntheticData(users=250, titles=40, items=10)
-    assert await seed_synthetic(uri, data) == sample.Seeded(titles=40, users=250, items=2500)
+    assert await seed_synthetic(own_uri, data) == sample.Seeded(titles=40, users=250, items=2500)
 
     assert seeded["mylist"].count_documents({}) == 2500
     assert seeded["movies"].count_documents({}) == 27
@@ -178,20 +169,22 @@ async def test_synthetic_data_is_what_its_numbers_say(uri: str, seeded: Database
 
 
 async def test_synthetic_data_seeded_again_changes_nothing_and_a_larger_one_adds(
-    uri: str, seeded: Database[dict[str, Any]]
+    own_uri: str, seeded: Database[dict[str, Any]]
 ) -> None:
-    await seed_synthetic(uri, SyntheticData(users=30, titles=40, items=10))
+    await seed_synthetic(own_uri, SyntheticData(users=30, titles=40, items=10))
     before = everything(seeded)
-    assert await seed_synthetic(uri, SyntheticData(users=30, titles=40, items=10)) == sample.Seeded(0, 0, 0)
+    assert await seed_synthetic(own_uri, SyntheticData(users=30, titles=40, items=10)) == sample.Seeded(0, 0, 0)
     assert everything(seeded) == before
-    assert await seed_synthetic(uri, SyntheticData(users=35, titles=50, items=10)) == sample.Seeded(10, 5, 50)
+    assert await seed_synthetic(own_uri, SyntheticData(users=35, titles=50, items=10)) == sample.Seeded(10, 5, 50)
 
 
-def test_synthetic_data_goes_on_where_it_was_killed(uri: str, seeded: Database[dict[str, Any]], tmp_path: Path) -> None:
+def test_synthetic_data_goes_on_where_it_was_killed(
+    own_uri: str, seeded: Database[dict[str, Any]], tmp_path: Path
+) -> None:
     # Five batches of a hundred users: there is time to kill it in the second.
     command = [sys.executable, "-m", "mylist", "seed", "--users", "500", "--titles", "100", "--items", "20"]
     users, items = seeded["users"], seeded["mylist"]
-    settings = environment({"MONGODB_URI": uri, **PATIENT})
+    settings = environment({"MONGODB_URI": own_uri, **PATIENT})
     with subprocess.Popen(command, cwd=tmp_path, env=settings) as process:
         wait_until(users.find_one, within=60)
         wait_until(lambda: items.count_documents({}) > 20 * users.count_documents({}), within=60)

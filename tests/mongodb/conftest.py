@@ -11,16 +11,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from devtools.service_process import Service
 from mylist.devserver.embedded_servers import ServerMissingError
-from tests.conftest import PATIENT, Serve
+from tests.conftest import Serve
 from tests.contract.conftest import PatientTransport, User, connect
-from tests.contract.titles import MATRIX_DOCUMENT, MOVIE_DOCUMENTS, SHOW_DOCUMENT
 from tests.mongodb.deployment import Deployment, opened
-from tests.recorded_commands import recording
 
 NEEDS: dict[str, tuple[Callable[[Deployment], bool], str]] = {
     "failures": (
@@ -99,37 +96,6 @@ def deployment(pytestconfig: pytest.Config) -> Deployment:
 @pytest.fixture(scope="session")
 def mongodb_server(deployment: Deployment) -> str:
     return deployment.uri
-
-
-@pytest.fixture(scope="module")
-def titles(database: Database[dict[str, object]]) -> None:
-    """Put the movies and shows into the database."""
-    database["movies"].insert_many([MATRIX_DOCUMENT, *MOVIE_DOCUMENTS])
-    database["tvshows"].insert_one(SHOW_DOCUMENT)
-
-
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where `recording_service` writes its commands."""
-    return tmp_path_factory.mktemp("commands") / "commands.jsonl"
-
-
-@pytest.fixture(scope="module")
-def recording_service(
-    mongodb_uri: str,
-    redis_url: str,
-    recorded: Path,
-    titles: None,  # noqa: ARG001 - there before the first call
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Service]:
-    """A service process with default settings that writes its commands down."""
-    settings = {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url, **PATIENT}
-    service = Service(tmp_path_factory.mktemp("service"), settings, program=recording(recorded))
-    try:
-        service.wait_until_ready()
-        yield service
-    finally:
-        service.stop()
 
 
 @pytest.fixture(scope="module")

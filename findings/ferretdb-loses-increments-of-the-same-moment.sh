@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# FerretDB acknowledges updates of one document that are lost when others come at the same moment.
+#
+# Software:  FerretDB 1.24.2 with its SQLite backend, built by Go 1.24 or later; PyMongo 4.20.0
+# Expected:  an update of one document is atomic: of 400 acknowledged $inc by 1, each counts. findAndModify gives a
+#            document that it removes to one client.
+# Happens:   a third of the increments and more are lost, each with nModified 1. Of 50 documents, more than 50 are
+#            taken. FerretDB reads a document and writes it back whole, without a look at what was written meanwhile.
+# Matters:   counters, locks and queues, which are written as one update because MongoDB makes that safe, are not. A
+#            test suite with one client passes.
+set -euo pipefail
+
+folder=$(mktemp -d)
+trap 'chmod -R u+w "$folder" && rm -rf "$folder"' EXIT
+python3 -m venv "$folder/venv"
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check pymongo==4.20.0
+cd "$folder"
+module=$(go mod download -json github.com/FerretDB/FerretDB@v1.24.2 | sed -n 's/^.*"Dir": "\(.*\)",$/\1/p')
+cp -R "$module" source
+chmod -R u+w source
+echo v1.24.2 >source/build/version/version.txt # it does not start without, and `go install` cannot write it
+(cd source && go build -o ../ferretdb ./cmd/ferretdb)
+cat >finding.py <<'PYTHON'
+import socket, subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from pymongo import MongoClient, version
+
+CLIENTS, EACH, DOCUMENTS = 8, 50, 50
+with socket.socket() as probe:
+    probe.bind(("127.0.0.1", 0))
+    port = probe.getsockname()[1]
+Path("data").mkdir()
+server = subprocess.Popen(
+    ["./ferretdb", "--handler=sqlite", "--sqlite-url=file:data/", f"--listen-addr=127.0.0.1:{port}", "--debug-addr=-"]
+    + ["--telemetry=disable", "--log-level=ERROR"]
+)
+try:
+    with MongoClient(port=port) as client, ThreadPoolExecutor(CLIENTS) as pool:
+        database = client["findings"]
+
+        def count(_):
+            counters = database["counters"]
+            return sum(counters.update_one({"_id": 1}, {"$inc": {"n": 1}}).modified_count for _ in range(EACH))
+
+        def take(_):
+            return sum(1 for _ in iter(lambda: database["queue"].find_one_and_delete({}), None))
+
+        database["counters"].insert_one({"_id": 1, "n": 0})
+        acknowledged = sum(pool.map(count, range(CLIENTS)))
+        counted = database["counters"].find_one()["n"]
+        database["queue"].insert_many([{"_id": number} for number in range(DOCUMENTS)])
+        taken = sum(pool.map(take, range(CLIENTS)))
+finally:
+    server.kill()
+    server.wait()
+print(f"PyMongo {version}, FerretDB 1.24.2, {CLIENTS} clients: {acknowledged} acknowledged $inc count {counted}")
+print(f"of {DOCUMENTS} documents, {taken} were taken")
+if acknowledged != CLIENTS * EACH or counted == acknowledged:
+    raise SystemExit("CHANGED: no acknowledged increment is lost")
+PYTHON
+timeout 120 venv/bin/python finding.py

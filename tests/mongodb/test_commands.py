@@ -1,0 +1,125 @@
+"""What the service takes for granted of any MongoDB, each in a few lines of the driver and without the service.
+
+A stand-in of MongoDB that fails one of these fails tests of the service for that reason; the service is not at fault.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from pymongo import MongoClient, UpdateOne
+from pymongo.collection import Collection
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
+
+from tests.conftest import NewDatabase
+
+Documents = Collection[dict[str, Any]]
+CLIENTS = 8
+OF_EACH = 50
+TIMEOUT_MS = 20_000
+
+
+@pytest.fixture
+def documents(new_database: NewDatabase) -> Iterator[Documents]:
+    """An empty collection, in a database of this test's own."""
+    with new_database() as uri, MongoClient[dict[str, Any]](uri, timeoutMS=TIMEOUT_MS) as client:
+        yield client.get_default_database()["documents"]
+
+
+def at_once(work: Callable[[int], int]) -> int:
+    """Have clients do the same at the same moment; return the sum of what it returns."""
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        return sum(pool.map(work, range(CLIENTS)))
+
+
+def test_updates_of_one_document_at_once_all_count(documents: Documents) -> None:
+    documents.insert_one({"_id": 1, "n": 0})
+
+    def count(_: int) -> int:
+        return sum(documents.update_one({"_id": 1}, {"$inc": {"n": 1}}).modified_count for _ in range(OF_EACH))
+
+    assert at_once(count) == CLIENTS * OF_EACH
+    assert documents.find_one() == {"_id": 1, "n": CLIENTS * OF_EACH}
+
+
+def test_a_document_is_found_and_deleted_by_one_client(documents: Documents) -> None:
+    documents.insert_many([{"_id": number} for number in range(OF_EACH)])
+
+    assert at_once(lambda _: len(list(iter(lambda: documents.find_one_and_delete({}), None)))) == OF_EACH
+
+
+def test_many_updates_are_one_command(documents: Documents) -> None:
+    count = 250  # as many as the service sends at once
+    documents.insert_many([{"_id": number} for number in range(count)])
+
+    updates = [UpdateOne({"_id": number}, {"$set": {"n": 1}}) for number in range(count)]
+    assert documents.bulk_write(updates, ordered=False).matched_count == count
+    assert documents.count_documents({"n": 1}) == count
+
+
+def test_of_many_upserts_those_of_duplicates_are_told_and_the_others_done(documents: Documents) -> None:
+    documents.create_index([("a", 1)], unique=True)
+    documents.insert_one({"a": 1, "taken": True})
+
+    upserts = [UpdateOne({"a": number, "taken": None}, {"$set": {"b": 1}}, upsert=True) for number in range(3)]
+    with pytest.raises(BulkWriteError) as failed:
+        documents.bulk_write(upserts, ordered=False)
+    assert [(each["index"], each["code"]) for each in failed.value.details["writeErrors"]] == [(1, 11000)]
+    assert documents.count_documents({"b": 1}) == 2
+
+
+def test_find_and_modify_returns_the_fields_that_are_asked_for(documents: Documents) -> None:
+    documents.insert_one({"_id": 1, "n": 0, "other": True})
+
+    found = documents.find_one_and_update({"_id": 1}, {"$inc": {"n": 1}}, projection={"_id": False, "n": True})
+    assert found == {"n": 0}
+
+
+def test_distinct_values_have_a_time_limit(documents: Documents) -> None:
+    documents.insert_many([{"genres": ["a", "b"]}, {"genres": ["b"]}])
+
+    assert sorted(documents.distinct("genres", maxTimeMS=TIMEOUT_MS)) == ["a", "b"]
+
+
+def test_arrays_may_be_within_arrays(documents: Documents) -> None:
+    documents.insert_one({"_id": 1, "genres": [["a"]]})
+
+    assert documents.find_one() == {"_id": 1, "genres": [["a"]]}
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("expireAfterSeconds", 60),
+        ("partialFilterExpression", {"a": {"$gt": 1}}),
+        ("collation", {"locale": "en"}),
+    ],
+)
+def test_indexes_have_options(documents: Documents, name: str, option: Any) -> None:
+    documents.create_index([("a", 1)], **{name: option})
+
+    assert name in documents.index_information()["a_1"]
+
+
+def test_a_plain_index_is_not_taken_for_a_unique_one(documents: Documents) -> None:
+    documents.create_index([("a", 1)])
+
+    with pytest.raises(OperationFailure) as refused:
+        documents.create_index([("a", 1)], unique=True)
+    assert refused.value.code in {85, 86}
+
+
+def test_a_unique_index_is_refused_for_the_duplicates(documents: Documents) -> None:
+    documents.insert_many([{"a": 1}, {"a": 1}])
+
+    with pytest.raises(DuplicateKeyError):
+        documents.create_index([("a", 1)], unique=True)
+
+
+def test_duplicates_are_listed(documents: Documents) -> None:
+    documents.insert_many([{"_id": number, "a": number // 2} for number in range(3)])
+
+    group = {"_id": {"a": "$a"}, "ids": {"$push": "$_id"}, "n": {"$sum": 1}}
+    stages: list[dict[str, Any]] = [{"$group": group}, {"$match": {"n": {"$gt": 1}}}]
+    assert list(documents.aggregate(stages)) == [{"_id": {"a": 0}, "ids": [0, 1], "n": 2}]
