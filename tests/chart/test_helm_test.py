@@ -81,7 +81,7 @@ def test_fails_where_a_title_is_not_there(service: Service, run: Run) -> None:
     ended = run(service, CONTENT_ID="0123456789abcdef01234567")
 
     assert ended.returncode == 1
-    assert "failed: expected 201" in ended.stdout
+    assert f"failed: POST {service.url}/api/mylist/add: 404, not 201: " in ended.stdout
 
 
 def test_fails_and_cleans_up_where_the_service_has_another_database(

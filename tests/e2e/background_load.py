@@ -61,9 +61,14 @@ def background_load(cluster: Cluster, name: str, image: str) -> Iterator[Backgro
 
 def _runs(cluster: Cluster, pod: str) -> bool:
     try:
-        return _STARTS in cluster.kubectl("logs", pod)
+        log = cluster.kubectl("logs", pod)
     except CommandError:  # it has not started
         return False
+    if _STARTS in log:
+        return True
+    phase = cluster.get("pod", pod)["status"]["phase"]
+    assert phase != "Failed", (log.splitlines() or [f"pod {pod} ended without a word"])[-1]
+    return False
 
 
 def summary(seen: dict[str, Any]) -> str:

@@ -10,8 +10,10 @@ notice is counted.
     USERS       how many at once
     TITLES      content ids of movies, as JSON
 
-The first line of the output says that the load runs, the last one is what was seen, as JSON. The standard library is
-all it needs: it comes as a ConfigMap into an image of which nothing is expected but Python.
+A network that enforces NetworkPolicies lets a new pod in only after a moment, and each node by itself: nothing counts
+until connections to the Service are answered, which the first line of the output says. The last line is what was seen,
+as JSON, or why nothing was. The standard library is all it needs: it comes as a ConfigMap into an image of which
+nothing is expected but Python.
 """
 
 import asyncio
@@ -32,6 +34,11 @@ PAUSE_S = (0.02, 0.12)
 closed between two requests that it was never told of."""
 REQUESTS_PER_CONNECTION = 40
 """A Service chooses a pod for each connection, so new ones find their way to new pods."""
+PATIENCE_S = 10.0
+"""Seconds in which a pod that has just started may be refused."""
+CONNECTIONS_IN_A_ROW = 30
+"""So many are answered one after the other before the load counts: the Service chooses a pod for each."""
+_REFUSED_PAUSE_S = 0.2
 _LIST = "items?pageSize=100"
 MAX_SHOWN = 20
 """Stale answers that are shown in full."""
@@ -39,6 +46,10 @@ MAX_SHOWN = 20
 
 class NoAnswerError(Exception):
     """The request may have had an effect; the message says why there is no answer."""
+
+
+class NotLetInError(Exception):
+    """Nobody answers this pod, or not as the service does; the message is one line."""
 
 
 @dataclass
@@ -235,6 +246,37 @@ class User:
             self._seen.stale.append(f"{time.monotonic() - self._began:.3f} s, {self._name}: {what}")
 
 
+async def wait_until_let_in(address: tuple[str, int], user: str) -> None:
+    """Return once connections, each of its own, are answered one after the other.
+
+    Raises:
+        NotLetInError: they are not in time, or an answer is not that of the service.
+    """
+    began = time.monotonic()
+    in_a_row = 0
+    while in_a_row < CONNECTIONS_IN_A_ROW:
+        connection = Connection(*address)
+        try:
+            status, _, text = await connection.ask(Request("GET", _LIST, 200), user)
+        except NoAnswerError as error:
+            if time.monotonic() - began > PATIENCE_S:
+                raise NotLetInError(
+                    f"GET /api/mylist/{_LIST} at {address[0]}:{address[1]}: {error} for {PATIENCE_S:g} s; see that its "
+                    "pods are ready, and that a NetworkPolicy lets this pod reach them"
+                ) from None
+            in_a_row = 0
+            await asyncio.sleep(_REFUSED_PAUSE_S)
+        else:
+            if status != 200:
+                shown = " ".join(text[:200].decode(errors="replace").split())
+                raise NotLetInError(
+                    f"GET /api/mylist/{_LIST} at {address[0]}:{address[1]}: {status}, not 200, before the load: {shown}"
+                )
+            in_a_row += 1
+        finally:
+            connection.close()
+
+
 async def load(address: tuple[str, int], users: list[str], titles: list[str], over: asyncio.Event) -> Seen:
     """Have the users live until it is over; return what they saw."""
     seen = Seen()
@@ -251,10 +293,14 @@ async def main() -> None:
     """Run it as the environment says."""
     over = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
-    sys.stdout.write("the load runs\n")
-    sys.stdout.flush()
     address = os.environ["HOST"], int(os.environ["PORT"])
     users = [f"{os.environ['RUN']}-{number}" for number in range(int(os.environ["USERS"]))]
+    try:
+        await wait_until_let_in(address, f"{os.environ['RUN']}-first")
+    except NotLetInError as error:
+        sys.exit(f"no load: {error}")
+    sys.stdout.write("the load runs\n")
+    sys.stdout.flush()
     seen = await load(address, users, json.loads(os.environ["TITLES"]), over)
     sys.stdout.write(json.dumps(seen.report()) + "\n")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.e2e import locust_job
 from tests.e2e.background_load import background_load, failures_last, summary
-from tests.e2e.cluster import Cluster, Object, eventually, is_ready
+from tests.e2e.cluster import Cluster, CommandError, Object, eventually, is_ready
 from tests.e2e.leftovers import left, undocumented
 
 RELEASE = "mylist"
@@ -96,10 +96,20 @@ def install(run: Run) -> str:
 
 
 def helm_test(run: Run) -> str:
-    """Have the chart test itself."""
-    told = run.cluster.helm("test", RELEASE, f"--timeout={_REACTION_TIMEOUT_S}s", within=_REACTION_TIMEOUT_S + 30)
+    """Have the chart test itself; if it fails, the last line of its pod says why."""
+    try:
+        told = run.cluster.helm("test", RELEASE, f"--timeout={_REACTION_TIMEOUT_S}s", within=_REACTION_TIMEOUT_S + 30)
+    except CommandError as error:
+        raise CommandError(_last_line(run.cluster, f"{RELEASE}-test") or str(error)) from None
     assert "Phase:          Succeeded" in told, told
     return "an item was added, read and removed through the Service"
+
+
+def _last_line(cluster: Cluster, pod: str) -> str:
+    try:
+        return cluster.kubectl("logs", pod, "--tail=1").strip()
+    except CommandError:  # it has not started
+        return ""
 
 
 def scale(run: Run) -> str:

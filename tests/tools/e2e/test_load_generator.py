@@ -16,6 +16,7 @@ import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 
+from devtools.ports import free_port
 from devtools.service_process import Service
 from mylist.devserver.embedded_servers import MongoServer, ValkeyServer, running
 from tests.e2e import load_generator as script
@@ -191,6 +192,74 @@ async def test_a_name_that_leads_nowhere_is_a_failure() -> None:
     over_soon.cancel()
     assert {reason for _, reason in seen.failed} <= {"name not resolved", "no answer in time"}
     assert seen.failed
+
+
+def started(port: int, patience_s: float = 10.0) -> subprocess.Popen[str]:
+    """Run the program, with another patience."""
+    variables = {"HOST": "127.0.0.1", "PORT": str(port), "RUN": "late", "USERS": "2", "TITLES": json.dumps(TITLES)}
+    code = f"import asyncio, load_generator as script; script.PATIENCE_S = {patience_s}; asyncio.run(script.main())"
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=Path(script.__file__).parent,
+        env=os.environ | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+async def test_a_service_that_lets_the_pod_in_late_is_waited_for(lists: Lists) -> None:
+    port = free_port()
+    with started(port) as program:
+        assert program.stdout is not None
+        await asyncio.sleep(1.5)
+        server = await asyncio.start_server(lists.serve, "127.0.0.1", port)
+        async with server:
+            assert await asyncio.to_thread(program.stdout.readline) == "the load runs\n"
+            while lists.answered < 100:
+                await asyncio.sleep(0.01)
+            program.send_signal(signal.SIGTERM)
+            output = await asyncio.to_thread(program.stdout.read)
+
+    seen = json.loads(output)
+    assert program.returncode == 0
+    assert (seen["failed"], seen["stale_count"]) == ([], 0)
+    assert seen["requests"] <= lists.answered - script.CONNECTIONS_IN_A_ROW
+
+
+async def test_one_pod_of_several_that_refuses_for_a_moment_is_waited_for(
+    lists: Lists, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "_REFUSED_PAUSE_S", 0.001)
+    lists.spoil = lambda *_: b"" if lists.answered in {1, 5, 20} else None
+    async with serving(lists) as port:
+        await script.wait_until_let_in(("127.0.0.1", port), "first")
+
+    assert lists.connections == lists.answered == 20 + script.CONNECTIONS_IN_A_ROW
+
+
+def test_a_service_that_never_lets_the_pod_in_fails_in_one_line() -> None:
+    port = free_port()
+    with started(port, patience_s=0.3) as program:
+        output, _ = program.communicate(timeout=30)
+
+    assert program.returncode == 1
+    assert output == (
+        f"no load: GET /api/mylist/items?pageSize=100 at 127.0.0.1:{port}: connection refused for 0.3 s; see that its "
+        "pods are ready, and that a NetworkPolicy lets this pod reach them\n"
+    )
+
+
+async def test_a_service_that_answers_wrongly_fails_at_once_in_one_line(lists: Lists) -> None:
+    lists.spoil = lambda *_: response(503, "broken\nover two lines")
+    async with serving(lists) as port:
+        with started(port) as program:
+            output = await asyncio.to_thread(program.communicate)
+
+    assert program.returncode == 1
+    assert output[0].startswith(f"no load: GET /api/mylist/items?pageSize=100 at 127.0.0.1:{port}: 503, not 200, ")
+    assert output[0].count("\n") == 1
+    assert lists.answered == 1
 
 
 async def test_a_list_that_lacks_what_was_added_is_stale(lists: Lists) -> None:

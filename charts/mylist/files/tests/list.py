@@ -1,118 +1,254 @@
 """Adds, reads and removes an item through the Service, as a user that nobody else is. Run by `helm test`.
 
 Where tokens are signed with a key that is not here, no user can be told, and being refused is what there is to see.
+
+A network that enforces NetworkPolicies lets a new pod in only after a moment, and each node by itself. So the test
+waits until its connections are taken before it judges an answer. A failure is one line, the last one.
 """
 
 import json
 import os
 import sys
-import urllib.error
-import urllib.request
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from bson import ObjectId
 from pymongo import MongoClient
+from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 
 from mylist.auth.development_token import development_token
-from mylist.config.settings import Settings
+from mylist.config.settings import InvalidSettingError, Settings
 
 API = os.environ["API"]
 CONTENT_TYPE = os.environ.get("CONTENT_TYPE") or "movie"
 USER = f"helm-test-{uuid4().hex}"
 TITLE = "A title of helm test"
-SETTINGS = Settings.from_environment()
+PATIENCE_S = 10.0
+"""How long connections may be refused or time out before the first one that counts."""
+CONNECTIONS_IN_A_ROW = 30
+"""So many are taken one after the other before the test begins: the Service chooses a pod for each."""
+PAUSE_S = 0.2
+CONNECT_TIMEOUT_S = 3.0
+ANSWER_TIMEOUT_S = 10.0
+MAX_SHOWN = 300
+"""Characters of an answer that a failure shows."""
+NO_WAY = "see that its pods are ready, and that a NetworkPolicy lets this pod reach them"
+
+
+class FailedError(Exception):
+    """The test fails; the message is one line."""
 
 
 def main() -> None:
     """Walks through the life of one item; the first answer that is not as it should be ends the test."""
+    settings = Settings.from_environment()
+    wait_until_let_in()
     expect("GET", "/health", 200)
     expect("GET", "/readyz", 200)
-    if not identity():
+    user = identity(settings)
+    if not user:
         expect("GET", "/api/mylist/items", 401)
         say("passed, as far as it goes without a token")
         return
-    with content() as content_id:
+    with content(settings) as content_id:
         item = {"contentId": content_id, "contentType": CONTENT_TYPE}
         remove = f"/api/mylist/remove/{content_id}"
-        expect("POST", "/api/mylist/add", 201, item)
-        expect("POST", "/api/mylist/add", 409, item)
-        expect_list(content_id)
-        expect("DELETE", remove, 200)
-        expect_list()
-        expect("DELETE", remove, 404)
+        expect("POST", "/api/mylist/add", 201, user, item)
+        expect("POST", "/api/mylist/add", 409, user, item)
+        expect_list(user, content_id)
+        expect("DELETE", remove, 200, user)
+        expect_list(user)
+        expect("DELETE", remove, 404, user)
     say("passed")
 
 
-def identity() -> dict[str, str]:
+def identity(settings: Settings) -> dict[str, str]:
     """Gives the header that says who asks; none where that takes a token that cannot be made here."""
-    if SETTINGS.auth_mode == "header":
+    if settings.auth_mode == "header":
         return {"user-id": USER}
-    if not SETTINGS.jwt_secret:
+    if not settings.jwt_secret:
         return {}
-    return {"authorization": f"Bearer {development_token(SETTINGS, USER, lifetime_s=60)}"}
+    return {"authorization": f"Bearer {development_token(settings, USER, lifetime_s=60)}"}
 
 
-def expect_list(*content_ids: str) -> None:
+def wait_until_let_in() -> None:
+    """Waits until connections to the Service are taken; an answer of any kind is one of the service."""
+    began = time.monotonic()
+    in_a_row, refused = 0, False
+    while in_a_row < CONNECTIONS_IN_A_ROW:
+        try:
+            send("GET", "/health", {})
+        except OSError as error:
+            if time.monotonic() - began > PATIENCE_S:
+                raise FailedError(f"GET {API}/health: {told(error)} for {PATIENCE_S:g} s; {NO_WAY}") from None
+            in_a_row, refused = 0, True
+            time.sleep(PAUSE_S)
+        except HTTPException:
+            return  # what it answers is judged by the test
+        else:
+            in_a_row += 1
+    if refused:
+        say(f"connections are taken after {time.monotonic() - began:.1f} s")
+
+
+def expect_list(user: dict[str, str], *content_ids: str) -> None:
     """Reads the list twice, as the second answer may come from the cache, and its statistics."""
     for _ in range(2):
-        data = expect("GET", "/api/mylist/items", 200)["data"]
-        found = [each["contentId"] for each in data["items"] if each["content"]]
-        check(found == list(content_ids), f"the list holds {found}, not {list(content_ids)}")
-    stats = expect("GET", "/api/mylist/stats", 200)["data"]
-    check(stats["total"] == len(content_ids), f"the statistics count {stats['total']}, not {len(content_ids)}")
-
-
-def expect(method: str, path: str, status: int, body: object = None) -> Any:  # noqa: ANN401 - JSON
-    """Sends a request and gives the answer's body; it has to have this status."""
-    request = urllib.request.Request(  # noqa: S310 - the Service, by HTTP
-        API + path,
-        method=method,
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"content-type": "application/json"} | identity(),
-    )
+        path = "/api/mylist/items"
+        answer = expect("GET", path, 200, user)
+        try:
+            listed = [each["contentId"] for each in answer["data"]["items"] if each["content"]]
+        except (LookupError, TypeError):
+            raise FailedError(f"GET {API}{path}: there is no list in {shown(answer)}") from None
+        check(listed == list(content_ids), f"GET {API}{path}: the list holds {listed}, not {list(content_ids)}")
+    path = "/api/mylist/stats"
+    answer = expect("GET", path, 200, user)
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - likewise
-            answered, text = response.status, response.read()
-    except urllib.error.HTTPError as error:
-        answered, text = error.code, error.read()
+        total = answer["data"]["total"]
+    except (LookupError, TypeError):
+        raise FailedError(f"GET {API}{path}: there is no total in {shown(answer)}") from None
+    check(total == len(content_ids), f"GET {API}{path}: {total} items are counted, not {len(content_ids)}")
+
+
+def expect(method: str, path: str, status: int, user: dict[str, str] | None = None, body: object = None) -> Any:  # noqa: ANN401 - JSON
+    """Sends a request and gives the answer's body; it has to have this status."""
+    asked = f"{method} {API}{path}"
+    try:
+        answered, text = send(method, path, user or {}, body)
+    except OSError as error:
+        raise FailedError(f"{asked}: {told(error)}; {NO_WAY}") from None
+    except HTTPException as error:
+        raise FailedError(f"{asked}: not an answer by HTTP: {told(error)}") from None
     say(f"{method} {path}: {answered}")
-    check(answered == status, f"expected {status}: {text.decode()}")
-    return json.loads(text)
+    check(answered == status, f"{asked}: {answered}, not {status}: {shown(text)}")
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise FailedError(f"{asked}: {answered}, not JSON: {shown(text)}") from None
+
+
+def send(method: str, path: str, user: dict[str, str], body: object = None) -> tuple[int, str]:
+    """Sends a request over a connection of its own; gives the status and the body of the answer.
+
+    Raises:
+        OSError: there is no connection, or no answer.
+        HTTPException: the answer is none of HTTP.
+    """
+    url = urlsplit(API)
+    connection = HTTPConnection(url.hostname or "", url.port, timeout=CONNECT_TIMEOUT_S)
+    try:
+        connection.connect()
+        connection.sock.settimeout(ANSWER_TIMEOUT_S)
+        content = None if body is None else json.dumps(body).encode()
+        connection.request(method, path, content, {"content-type": "application/json"} | user)
+        response = connection.getresponse()
+        return response.status, response.read().decode(errors="replace")
+    finally:
+        connection.close()
 
 
 @contextmanager
-def content() -> Iterator[str]:
+def content(settings: Settings) -> Iterator[str]:
     """Gives the id of a title: the one that the values name, or one that is in MongoDB for as long as the test is."""
     if given := os.environ.get("CONTENT_ID"):
         yield given
         return
-    credentials: dict[str, Any] = {}
-    if SETTINGS.mongodb_user:
-        credentials = {"username": SETTINGS.mongodb_user, "password": SETTINGS.mongodb_password}
-    client: MongoClient[dict[str, Any]] = MongoClient(SETTINGS.mongodb_uri, timeoutMS=10_000, **credentials)
-    with client:
+    with mongodb(settings) as client:
         titles = client.get_default_database("mylist-ott")["movies" if CONTENT_TYPE == "movie" else "tvshows"]
-        title = titles.insert_one({"_id": ObjectId(), "title": TITLE, "genres": []}).inserted_id
+        with explained(settings, "insert a title"):
+            title = titles.insert_one({"_id": ObjectId(), "title": TITLE, "genres": []}).inserted_id
         try:
             yield str(title)
         finally:
-            titles.delete_one({"_id": title})
+            with explained(settings, f"remove the title {title}"):
+                titles.delete_one({"_id": title})
+
+
+@contextmanager
+def mongodb(settings: Settings) -> Iterator[MongoClient[dict[str, Any]]]:
+    """Gives a client whose first command was answered: until then a refused connection is tried again."""
+    credentials: dict[str, Any] = {}
+    if settings.mongodb_user:
+        credentials = {"username": settings.mongodb_user, "password": settings.mongodb_password}
+    with explained(settings, "ping"):
+        client: MongoClient[dict[str, Any]] = connected(settings.mongodb_uri, credentials)
+    with client:
+        yield client
+
+
+def connected(uri: str, credentials: dict[str, Any]) -> MongoClient[dict[str, Any]]:
+    """Makes a client and asks MongoDB once, for `PATIENCE_S` if need be; a refusal of MongoDB's is not tried again."""
+    began = time.monotonic()
+    while True:
+        client: MongoClient[dict[str, Any]] | None = None
+        try:
+            # It looks names up where they come from DNS, by mongodb+srv.
+            client = MongoClient(uri, timeoutMS=int(PATIENCE_S * 1000), **credentials)
+            client.admin.command("ping")
+        except PyMongoError as error:
+            if client:
+                client.close()
+            is_final = isinstance(error, ConfigurationError) and error.__cause__ is None
+            if is_final or isinstance(error, OperationFailure) or time.monotonic() - began > PATIENCE_S:
+                raise
+            time.sleep(PAUSE_S)
+        else:
+            return client
+
+
+@contextmanager
+def explained(settings: Settings, asked: str) -> Iterator[None]:
+    """Has what the driver raises end the test with one line: what was asked, of whom, what came."""
+    hosts = settings.mongodb_uri.partition("//")[2].rpartition("@")[2].partition("/")[0].partition("?")[0]
+    try:
+        yield
+    except OperationFailure as error:
+        raise FailedError(f"{asked} at MongoDB, {hosts}: refused: {told(error)}") from None
+    except ValueError as error:
+        raise FailedError(f"{asked} at MongoDB: the connection string cannot be used: {told(error)}") from None
+    except PyMongoError as error:
+        way = "see that it is there, and that a NetworkPolicy lets this pod reach it"
+        raise FailedError(f"{asked} at MongoDB, {hosts}: {told(error)}; {way}") from None
+
+
+def told(error: Exception) -> str:
+    """Gives an error in one line, without the driver's description of what it knows."""
+    words = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    return shown(words.partition(", full error:")[0].partition(", Timeout:")[0]) or type(error).__name__
+
+
+def shown(answer: object) -> str:
+    """Gives the beginning of an answer in one line."""
+    words = " ".join(str(answer).split())
+    return words if len(words) <= MAX_SHOWN else f"{words[:MAX_SHOWN]} ..."
 
 
 def check(is_so: bool, otherwise: str) -> None:
     """Ends the test unless it is so."""
     if not is_so:
-        say(f"failed: {otherwise}")
-        sys.exit(1)
+        raise FailedError(otherwise)
 
 
 def say(text: str) -> None:
     """Writes a line of the test's log."""
     sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def run() -> int:
+    """Gives the exit status of the test."""
+    try:
+        main()
+    except (FailedError, InvalidSettingError) as failure:
+        say(f"failed: {failure}")
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run())
