@@ -1,12 +1,14 @@
-"""A Kubernetes API that keeps Secrets and nothing else: what Helm's `lookup` asks, by HTTP as a cluster answers it.
+"""A Kubernetes API that keeps what Helm's `lookup` asks for, by HTTP as a cluster answers it.
 
-`helm template --dry-run=server` renders against it, which shows what templates do with what is there already.
+`helm template --dry-run=server` renders against it, which shows what templates do with what is there already. Of
+server-side apply it knows what is to be known of `.spec.replicas`: who has set it, and what follows.
 """
 
 import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +18,55 @@ from tests.chart.rendering import KUBERNETES, NAMESPACE, RELEASE, Object, Render
 from tests.fake_http_server import FakeHttpHandler, fake_http_server
 
 _VERSION = {"major": "1", "minor": KUBERNETES[-1].partition(".")[2], "gitVersion": f"v{KUBERNETES[-1]}.0"}
-# What the default installation consists of, by group and version.
+# What the chart makes, by group and version.
 _KINDS = {
     "v1": ("ConfigMap", "Pod", "Secret", "Service", "ServiceAccount"),
     "apps/v1": ("Deployment", "StatefulSet"),
-    "networking.k8s.io/v1": ("NetworkPolicy",),
+    "autoscaling/v2": ("HorizontalPodAutoscaler",),
+    "batch/v1": ("Job",),
+    "gateway.networking.k8s.io/v1": ("HTTPRoute",),
+    "keda.sh/v1alpha1": ("ScaledObject",),
+    "monitoring.coreos.com/v1": ("PrometheusRule", "ServiceMonitor"),
+    "networking.k8s.io/v1": ("Ingress", "NetworkPolicy"),
     "policy/v1": ("PodDisruptionBudget",),
 }
 
 
+_KEPT = {"Secret": "secrets", "Deployment": "deployments", "StatefulSet": "statefulsets"}
+_DEPLOYMENT = "deployments", NAMESPACE, RELEASE
+_Owner = tuple[str, str, str]
+"""Who has set a field: the manager, the operation, the subresource."""
+_HELM = ("helm", "Apply", "")
+
+
+def _owners(deployment: Object | None) -> set[_Owner]:
+    """Return who has set the number of pods."""
+    fields = deployment["metadata"]["managedFields"] if deployment else []
+    return {
+        (each["manager"], each["operation"], each.get("subresource", ""))
+        for each in fields
+        if "f:replicas" in each["fieldsV1"].get("f:spec", {})
+    }
+
+
+def _own(deployment: Object, number: int, owners: set[_Owner]) -> None:
+    """Set the number of pods, and who has set it."""
+    deployment["spec"]["replicas"] = number
+    deployment["metadata"]["managedFields"] = [
+        {
+            "manager": manager,
+            "operation": operation,
+            **({"subresource": subresource} if subresource else {}),
+            "fieldsType": "FieldsV1",
+            "fieldsV1": {"f:spec": {"f:replicas": {}} if (manager, operation, subresource) in owners else {}},
+        }
+        # Helm has applied the rest, whoever has set the number.
+        for manager, operation, subresource in sorted(owners | {_HELM})
+    ]
+
+
 def _resources(group_version: str, kinds: tuple[str, ...]) -> dict[str, Any]:
-    names = [re.sub("y$", "ie", kind.lower()) + "s" for kind in kinds]
+    names = [re.sub("y$", "ie", re.sub("s$", "se", kind.lower())) + "s" for kind in kinds]
     return {
         "kind": "APIResourceList",
         "groupVersion": group_version,
@@ -51,26 +91,68 @@ _DISCOVERY: dict[str, dict[str, Any]] = {
 }
 
 
+class ConflictError(Exception):
+    """Another than Helm has set a field to something else."""
+
+
 class FakeCluster:
-    """The Secrets of the cluster by namespace and name, and how to render against them."""
+    """What the cluster has, by kind (in the plural), namespace and name, and how to render against it."""
 
     def __init__(self, kubeconfig: Path) -> None:
-        self.secrets: dict[tuple[str, str], Object] = {}
+        self.objects: dict[tuple[str, str, str], Object] = {}
         self.asked: list[str] = []
-        self._environment = {"KUBECONFIG": str(kubeconfig)}
+        self.kubeconfig = kubeconfig
 
     def install(self, *arguments: str) -> Rendered:
-        """Render as an installation or upgrade would, and keep the Secrets as the cluster would."""
-        manifests = template(
-            "--dry-run=server", "--disable-openapi-validation", *arguments, environment=self._environment
-        )
+        """Render as an installation or upgrade would, and keep what `lookup` asks for as the cluster would.
+
+        Raises:
+            HelmError: Helm refuses.
+            ConflictError: the cluster does.
+        """
+        environment = {"KUBECONFIG": str(self.kubeconfig)}
+        manifests = template("--dry-run=server", "--disable-openapi-validation", *arguments, environment=environment)
         rendered = Rendered(parse(manifests))
-        for each in rendered.of_kind("Secret"):
-            # Helm marks what is its own, and refuses what is somebody else's.
-            owner = {"meta.helm.sh/release-name": RELEASE, "meta.helm.sh/release-namespace": NAMESPACE}
-            each["metadata"]["annotations"] |= owner
-            self.secrets[each["metadata"]["namespace"], each["metadata"]["name"]] = each
+        for each in rendered.of_kind(*_KEPT):
+            self.keep(each)
         return rendered
+
+    def keep(self, applied: Object) -> None:
+        """Keep an object that Helm applies.
+
+        Raises:
+            ConflictError: another has set the number of pods to something else.
+        """
+        metadata = applied["metadata"]
+        key = _KEPT[applied["kind"]], metadata["namespace"], metadata["name"]
+        kept = deepcopy(applied)
+        # Helm marks what is its own, and refuses what is somebody else's.
+        owner = {"meta.helm.sh/release-name": RELEASE, "meta.helm.sh/release-namespace": NAMESPACE}
+        kept["metadata"]["annotations"] = metadata.get("annotations", {}) | owner
+        if applied["kind"] == "Deployment":
+            before = self.objects.get(key)
+            number, others = before["spec"]["replicas"] if before else 1, _owners(before) - {_HELM}
+            given = applied["spec"].get("replicas")
+            if given is None:
+                # What nobody has set any more is what it is by default.
+                _own(kept, number if others else 1, others)
+            elif others and given != number:
+                raise ConflictError(f"conflict with {sorted(others)}: .spec.replicas is {number}, not {given}")
+            else:
+                _own(kept, given, others | {_HELM})
+        self.objects[key] = kept
+
+    def scale(self, number: int, by: str = "kubectl", *, subresource: str = "scale") -> None:
+        """Set the number of pods as others do: `kubectl scale`, `kubectl edit`, an autoscaler's controller."""
+        deployment = self.objects[_DEPLOYMENT]
+        if deployment["spec"]["replicas"] != number:
+            _own(deployment, number, {(by, "Update", subresource)})
+
+    @property
+    def replicas(self) -> int:
+        """How many pods the service has."""
+        number: int = self.objects[_DEPLOYMENT]["spec"]["replicas"]
+        return number
 
     def answer(self, path: str) -> tuple[int, dict[str, Any]]:
         """Return the status and the body for a path."""
@@ -78,8 +160,8 @@ class FakeCluster:
         if path in _DISCOVERY:
             return 200, _DISCOVERY[path]
         match path.strip("/").split("/"):
-            case ["api", "v1", "namespaces", namespace, "secrets", name] if (namespace, name) in self.secrets:
-                return 200, self.secrets[namespace, name]
+            case ["api" | "apis", *_, "namespaces", namespace, kind, name] if (kind, namespace, name) in self.objects:
+                return 200, self.objects[kind, namespace, name]
         return 404, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}
 
 

@@ -67,7 +67,7 @@ class TestMadeUp:
 
     def test_one_that_the_cluster_lacks_is_added_to_those_that_it_has(self, empty_cluster: FakeCluster) -> None:
         installed = passwords(empty_cluster.install())
-        del empty_cluster.secrets[NAMESPACE, "mylist-mongodb"]["data"]["mongodb-exporter-password"]
+        del empty_cluster.objects["secrets", NAMESPACE, "mylist-mongodb"]["data"]["mongodb-exporter-password"]
         upgraded = passwords(empty_cluster.install())
 
         assert {name for name in installed if installed[name] != upgraded[name]} == {

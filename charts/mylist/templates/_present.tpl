@@ -1,0 +1,106 @@
+{{/*
+What an upgrade must not change behind an operator's back, by what the cluster has now. Where nothing can be asked
+(`helm template`, Argo CD), `lookup` finds nothing, and the values alone decide.
+*/}}
+
+{{/*
+How many pods the Deployment is to have, as YAML: `replicas`, none where a scaler decides; `kept`, whether that is what the cluster
+has and not what `replicas` of the values says; `live`, what it has, none without a Deployment.
+
+Kubernetes remembers who set the number. Helm, by server-side apply, must not leave out a number that it has set itself, or it falls
+to one; nor name another than somebody else has set, which ends the upgrade in a conflict. The annotation tells a number of the
+values that an operator has changed since, which goes first, from one that stands there as before.
+*/}}
+{{- define "mylist.scale" -}}
+{{- $wanted := int .Values.replicas -}}
+{{- $scales := or .Values.autoscaling.enabled .Values.keda.enabled -}}
+{{- $deployment := lookup "apps/v1" "Deployment" .Release.Namespace (include "mylist.fullname" .) -}}
+{{- if not $deployment -}}
+{{- dict "replicas" (ternary nil $wanted $scales) "kept" false "live" nil | toYaml -}}
+{{- else -}}
+{{- $live := dig "spec" "replicas" 1 $deployment | int -}}
+{{- $fields := dig "metadata" "managedFields" list $deployment -}}
+{{- $applied := false -}}
+{{- range $fields -}}
+{{- $applied = or $applied (eq (get . "operation") "Apply") -}}
+{{- end -}}
+{{- $byHelm := false -}}
+{{- $byOthers := false -}}
+{{- range $fields -}}
+{{- if hasKey (dig "fieldsV1" "f:spec" dict .) "f:replicas" -}}
+{{- $byHelm = or $byHelm (eq (get . "operation") "Apply") -}}
+{{- $byOthers = or $byOthers (and (ne (get . "operation") "Apply") (or $applied (eq (get . "subresource") "scale"))) -}}
+{{- end -}}
+{{- end -}}
+{{- $before := dig "metadata" "annotations" "mylist/replicas" "" $deployment -}}
+{{- if $scales -}}
+{{- dict "replicas" (ternary $live nil (or $byHelm (not $applied))) "kept" false "live" $live | toYaml -}}
+{{- else if and $byOthers (ne $live $wanted) (has $before (list "" (toString $wanted))) -}}
+{{- dict "replicas" $live "kept" true "live" $live | toYaml -}}
+{{- else -}}
+{{- dict "replicas" $wanted "kept" false "live" $live | toYaml -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* A quantity of Kubernetes as a whole number of bytes, since the API server writes 8192Mi as 8Gi. */}}
+{{- define "mylist.bytes" -}}
+{{- $text := ternary (printf "%.0f" .) (toString .) (kindIs "float64" .) -}}
+{{- $number := regexFind "^[0-9.]+" $text -}}
+{{- $factors := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "P" 1000000000000000 "E" 1000000000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624 "Ei" 1152921504606846976 -}}
+{{- mulf $number (get $factors (trimPrefix $number $text)) | printf "%.0f" -}}
+{{- end }}
+
+{{/*
+What Kubernetes would refuse in the middle of an upgrade, for nothing may change it, as a JSON list of messages that say what to do.
+*/}}
+{{- define "mylist.immutable" -}}
+{{- $messages := list -}}
+{{- $namespace := .Release.Namespace -}}
+{{- range $store := list "mongodb" "redis" -}}
+{{- if (get $.Values $store).enabled -}}
+{{- $values := get $.Values $store -}}
+{{- $name := include (printf "%s.fullname" $store) (get $.Subcharts $store) -}}
+{{- $set := lookup "apps/v1" "StatefulSet" $namespace $name -}}
+{{- if $set -}}
+{{- $delete := printf "kubectl --namespace %s delete statefulset %s" $namespace $name -}}
+{{- $claim := printf "data-%s-0" $name -}}
+{{- $selector := include (printf "%s.selectorLabels" $store) (get $.Subcharts $store) | fromYaml -}}
+{{- if ne (toJson $selector) (dig "spec" "selector" "matchLabels" dict $set | toJson) -}}
+{{- $messages = append $messages (printf "%s.nameOverride changes the selector of StatefulSet %s, which Kubernetes lets nobody change; set it back or, if that is meant, run `%s` and upgrade again" $store $name $delete) -}}
+{{- end -}}
+{{- $claims := dig "spec" "volumeClaimTemplates" list $set -}}
+{{- if and $claims (not $values.persistence.enabled) -}}
+{{- $messages = append $messages (printf "%s.persistence.enabled is false and StatefulSet %s has the volume %s: it would start with nothing; set it to true or, if that is meant, run `%s` and upgrade again (the volume stays)" $store $name $claim $delete) -}}
+{{- else if and (not $claims) $values.persistence.enabled -}}
+{{- $messages = append $messages (printf "%s.persistence.enabled is true and StatefulSet %s has no volume: what it holds goes with its pod; set it to false or, if that is meant, save what is needed, run `%s` and upgrade again" $store $name $delete) -}}
+{{- else if $claims -}}
+{{- $template := first $claims -}}
+{{- $size := dig "spec" "resources" "requests" "storage" "" $template -}}
+{{- $class := dig "spec" "storageClassName" "" $template -}}
+{{- $wanted := $values.persistence -}}
+{{- if ne $class (default "" $wanted.storageClass) -}}
+{{- $messages = append $messages (printf "%s.persistence.storageClass is %q and the volume %s has %q, which cannot change; set it back or, for a new and empty volume, save what is needed, run `%s` and `kubectl --namespace %s delete pvc %s`, and upgrade again" $store (default "" $wanted.storageClass) $claim $class $delete $namespace $claim) -}}
+{{- end -}}
+{{- $now := include "mylist.bytes" $size | float64 -}}
+{{- $then := include "mylist.bytes" $wanted.size | float64 -}}
+{{- if gt $then $now -}}
+{{- $patch := printf `{"spec":{"resources":{"requests":{"storage":"%v"}}}}` $wanted.size -}}
+{{- $messages = append $messages (printf "%s.persistence.size is %v and the volume %s has %v: `helm upgrade` cannot make it larger; run `kubectl --namespace %s patch pvc %s --patch '%s'`, then `%s --cascade=orphan`, and upgrade again" $store $wanted.size $claim $size $namespace $claim $patch $delete) -}}
+{{- else if lt $then $now -}}
+{{- $messages = append $messages (printf "%s.persistence.size is %v and the volume %s has %v: a volume cannot be made smaller; set it back" $store $wanted.size $claim $size) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $deployment := lookup "apps/v1" "Deployment" $namespace (include "mylist.fullname" .) -}}
+{{- if $deployment -}}
+{{- $selector := include "mylist.selectorLabels" . | fromYaml -}}
+{{- $_ := set $selector "app.kubernetes.io/component" "api" -}}
+{{- if ne (toJson $selector) (dig "spec" "selector" "matchLabels" dict $deployment | toJson) -}}
+{{- $messages = append $messages (printf "nameOverride changes the selector of Deployment %s, which Kubernetes lets nobody change; set it back or, if nobody has to be served meanwhile, run `kubectl --namespace %s delete deployment %s` and upgrade again" (include "mylist.fullname" .) $namespace (include "mylist.fullname" .)) -}}
+{{- end -}}
+{{- end -}}
+{{- $messages | toJson -}}
+{{- end }}
