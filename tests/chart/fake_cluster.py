@@ -4,8 +4,10 @@
 server-side apply it knows what is to be known of `.spec.replicas`: who has set it, and what follows.
 """
 
+import gzip
 import json
 import re
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -14,7 +16,8 @@ from typing import Any
 
 import yaml
 
-from tests.chart.rendering import KUBERNETES, NAMESPACE, RELEASE, Object, Rendered, parse, template
+from tests.chart.rendering import CHART, KUBERNETES, NAMESPACE, RELEASE, Object, Rendered, parse, template
+from tests.chart.tools.helm import helm
 from tests.fake_http_server import FakeHttpHandler, fake_http_server
 
 _VERSION = {"major": "1", "minor": KUBERNETES[-1].partition(".")[2], "gitVersion": f"v{KUBERNETES[-1]}.0"}
@@ -33,7 +36,6 @@ _KINDS = {
 
 
 _KEPT = {"Secret": "secrets", "Deployment": "deployments", "StatefulSet": "statefulsets"}
-_DEPLOYMENT = "deployments", NAMESPACE, RELEASE
 _Owner = tuple[str, str, str]
 """Who has set a field: the manager, the operation, the subresource."""
 _HELM = ("helm", "Apply", "")
@@ -117,6 +119,48 @@ class FakeCluster:
             self.keep(each)
         return rendered
 
+    def note_release(self, given: Object) -> None:
+        """Remember a release with these values, as Helm does in a Secret, so that it can be upgraded."""
+        stamp = "2026-01-01T00:00:00Z"
+        release = {
+            "name": RELEASE,
+            "namespace": NAMESPACE,
+            "version": 1,
+            "info": {"first_deployed": stamp, "last_deployed": stamp, "status": "deployed"},
+            "chart": {"metadata": {"name": "mylist", "version": "1.0.0", "apiVersion": "v2"}, "values": {}},
+            "config": given,
+            "manifest": "",
+            "apply_method": "ssa",
+        }
+        labels = {"name": RELEASE, "owner": "helm", "status": "deployed", "version": "1"}
+        name = f"sh.helm.release.v1.{RELEASE}.v1"
+        packed = b64encode(b64encode(gzip.compress(json.dumps(release).encode())))
+        self.objects["secrets", NAMESPACE, name] = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
+            "type": "helm.sh/release.v1",
+            "data": {"release": packed.decode()},
+        }
+
+    def upgrade(self, *arguments: str) -> tuple[Rendered, str]:
+        """Upgrade the release that was noted; return what Helm applies, which the cluster then has, and its notes.
+
+        Raises:
+            HelmError: Helm refuses.
+            ConflictError: the cluster does.
+        """
+        options = ("--dry-run=server", "--disable-openapi-validation", "--reset-then-reuse-values", "--output=json")
+        said = helm(
+            *("upgrade", RELEASE, str(CHART), "--namespace", NAMESPACE, *options, *arguments),
+            environment={"KUBECONFIG": str(self.kubeconfig)},
+        )
+        told = json.loads(said)
+        rendered = Rendered(parse(told["manifest"]))
+        for each in rendered.of_kind(*_KEPT):
+            self.keep(each)
+        return rendered, told["info"]["notes"]
+
     def keep(self, applied: Object) -> None:
         """Keep an object that Helm applies.
 
@@ -144,15 +188,20 @@ class FakeCluster:
 
     def scale(self, number: int, by: str = "kubectl", *, subresource: str = "scale") -> None:
         """Set the number of pods as others do: `kubectl scale`, `kubectl edit`, an autoscaler's controller."""
-        deployment = self.objects[_DEPLOYMENT]
-        if deployment["spec"]["replicas"] != number:
-            _own(deployment, number, {(by, "Update", subresource)})
+        if self.replicas != number:
+            _own(self.deployment, number, {(by, "Update", subresource)})
 
     @property
     def replicas(self) -> int:
         """How many pods the service has."""
-        number: int = self.objects[_DEPLOYMENT]["spec"]["replicas"]
+        number: int = self.deployment["spec"]["replicas"]
         return number
+
+    @property
+    def deployment(self) -> Object:
+        """The Deployment of the service."""
+        [found] = [each for (kind, *_), each in self.objects.items() if kind == "deployments"]
+        return found
 
     def answer(self, path: str) -> tuple[int, dict[str, Any]]:
         """Return the status and the body for a path."""
@@ -160,6 +209,14 @@ class FakeCluster:
         if path in _DISCOVERY:
             return 200, _DISCOVERY[path]
         match path.strip("/").split("/"):
+            case ["api", "v1", "namespaces", namespace, "secrets"]:
+                # Helm asks for those that are its own.
+                found = [
+                    each
+                    for (kind, where, _), each in self.objects.items()
+                    if (kind, where) == ("secrets", namespace) and each["type"] == "helm.sh/release.v1"
+                ]
+                return 200, {"kind": "SecretList", "apiVersion": "v1", "metadata": {}, "items": found}
             case ["api" | "apis", *_, "namespaces", namespace, kind, name] if (kind, namespace, name) in self.objects:
                 return 200, self.objects[kind, namespace, name]
         return 404, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}

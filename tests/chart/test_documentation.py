@@ -17,6 +17,17 @@ BLOCKS = [
     for block in re.findall(r"^ *```bash\n(.*?)^ *```$", page, re.MULTILINE | re.DOTALL)
 ]
 COMMANDS = [line.strip() for block in BLOCKS for line in block.replace("\\\n", "").splitlines()]
+TEXTS = [
+    *(ROOT / "docs").rglob("*.md"),
+    *(ROOT / "observability").rglob("*.md"),
+    *(ROOT / "k8s").rglob("*.yaml"),
+    *(ROOT / "tests" / "e2e").glob("*.py"),
+    *CHART.rglob("*.txt"),
+    *CHART.rglob("*.md"),
+    *CHART.rglob("*.tpl"),
+    ROOT / "README.md",
+    ROOT / "skaffold.yaml",
+]
 OF_HELM = [command for command in COMMANDS if command.startswith("helm ")]
 
 
@@ -103,3 +114,25 @@ def test_links_lead_somewhere(page: str) -> None:
 
     assert links
     assert all((ROOT / "docs" / link.partition("#")[0]).exists() for link in links)
+
+
+def test_every_upgrade_keeps_what_was_set_and_takes_what_is_new() -> None:
+    """With `--reuse-values` alone, what a newer chart adds would be missing."""
+    upgrades = []
+    for text in TEXTS:
+        commands = text.read_text().replace("\\\n", " ")
+        upgrades += re.findall(r"^ *helm upgrade .*|`helm upgrade [^`]+`", commands, re.MULTILINE)
+        assert not re.search(r"(?<!-then)--reuse-values", commands), text
+
+    assert len(upgrades) > 6
+    for command in upgrades:
+        assert "--reset-then-reuse-values" in command, command
+
+
+def test_no_runbook_takes_from_helm_what_it_upgrades() -> None:
+    """What `kubectl rollout undo`, `set` and `patch` change, the next upgrade is refused over."""
+    for runbook in (ROOT / "observability" / "runbooks").glob("*.md"):
+        text = runbook.read_text()
+
+        assert not re.search(r"kubectl [^`]*(rollout undo|set (image|env)|patch (deploy|hpa)|edit)", text), runbook.name
+        assert " scale deploy" not in text or "--force-conflicts" in text, runbook.name

@@ -533,6 +533,21 @@ class TestArgoCD:
         assert files == [K8S / "values" / "prod.yaml"]
         assert source["helm"]["releaseName"] == "mylist"
 
+    def test_leaves_the_number_of_pods_alone(self) -> None:
+        """It renders without a cluster, so the chart cannot see how many there are."""
+        spec = built("argocd").one("Application", "mylist")["spec"]
+        deployment = rendered_values("prod").deployment()
+
+        assert spec["ignoreDifferences"] == [
+            {
+                "group": group(deployment),
+                "kind": deployment["kind"],
+                "name": deployment["metadata"]["name"],
+                "jsonPointers": ["/spec/replicas"],
+            }
+        ]
+        assert "RespectIgnoreDifferences=true" in spec["syncPolicy"]["syncOptions"]
+
     def test_installs_the_platform(self) -> None:
         source = built("argocd").one("Application", "mylist-platform")["spec"]["source"]
 

@@ -1,0 +1,89 @@
+"""What Helm tells after an installation and after an upgrade: what is so now, and no more."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chart.fake_cluster import FakeCluster, fake_cluster
+from tests.chart.rendering import CHART, NAMESPACE, RELEASE, Object
+from tests.chart.tools.helm import helm
+
+SEED = "helm upgrade mylist CHART -n ott --reset-then-reuse-values --set seed.enabled=true"
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[FakeCluster]:
+    with fake_cluster(tmp_path) as made:
+        yield made
+
+
+def installed(*arguments: str) -> str:
+    """Return the notes of an installation, as one line without what stands before them."""
+    said = helm("install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--dry-run=client", *arguments)
+    return " ".join(said.partition("NOTES:")[2].split())
+
+
+def upgraded(cluster: FakeCluster, given: Object, scaled_to: int, *arguments: str) -> str:
+    """Return the notes of an upgrade after `kubectl scale`."""
+    cluster.note_release(given)
+    cluster.install("--set", "replicas=2")
+    cluster.scale(scaled_to)
+    return " ".join(cluster.upgrade(*arguments)[1].split())
+
+
+def test_only_an_empty_mongodb_is_called_empty() -> None:
+    with_volume, without = installed(), installed("--set", "mongodb.persistence.enabled=false")
+
+    assert (
+        f"MongoDB has what its volume had before; on a new one, nothing. To add the sample data: {SEED}" in with_volume
+    )
+    assert f"MongoDB is empty. To add the sample data: {SEED}" in without
+
+
+def test_data_that_go_with_the_pod_are_warned_of() -> None:
+    with_volume, without = installed(), installed("--set", "mongodb.persistence.enabled=false")
+
+    assert "stays when the release goes, as its volume does." in with_volume
+    assert "WARNING" not in with_volume
+    assert "stays when the release goes. " in without
+    assert "WARNING: mongodb.persistence.enabled is false: all lists go with MongoDB's pod." in without
+
+
+def test_data_are_called_what_they_are() -> None:
+    assert "The sample data is added by the Job" in installed("--set", "seed.enabled=true")
+    assert "The load-test data is added by the Job" in installed("--set", "seed.enabled=true,seed.users=9")
+
+
+def test_a_number_that_is_kept_is_told_with_the_way_to_change_it(cluster: FakeCluster) -> None:
+    notes = upgraded(cluster, {"replicas": 2}, 3)
+
+    assert (
+        "The Deployment keeps 3 pods, as `kubectl scale` or an autoscaler left it; `replicas` says 2. To change that: "
+        "kubectl -n ott scale deployment/mylist --replicas=2 "
+        "Another number in `replicas` takes `--force-conflicts` once."
+    ) in notes
+    assert "is empty" not in notes
+    assert "seed.enabled" not in notes
+
+
+def test_one_pod_by_hand_is_warned_of(cluster: FakeCluster) -> None:
+    notes = upgraded(cluster, {"replicas": 2}, 1)
+
+    assert "The Deployment keeps 1 pod, " in notes
+    assert "WARNING: one replica" in notes
+
+
+def test_no_pods_by_hand_are_warned_of(cluster: FakeCluster) -> None:
+    assert "WARNING: the Deployment is scaled to no pods: nobody is served." in upgraded(cluster, {"replicas": 2}, 0)
+
+
+def test_a_number_that_helm_has_set_is_not_told() -> None:
+    notes = installed("--set", "replicas=1")
+
+    assert "keeps" not in notes
+    assert "WARNING: one replica" in notes
+
+
+def test_a_scaler_is_not_warned_of() -> None:
+    assert "WARNING" not in installed("--set", "replicas=1,autoscaling.enabled=true")

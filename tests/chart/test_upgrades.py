@@ -1,0 +1,108 @@
+"""From each released chart to this one and back: what must not change does not, and passwords and pods stay."""
+
+import json
+from base64 import b64encode
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.chart.fake_cluster import FakeCluster, fake_cluster
+from tests.chart.immutable_fields import immutable_fields, is_hook
+from tests.chart.rendering import NAMESPACE, Object, Rendered
+
+RELEASED = {path.stem: json.loads(path.read_text()) for path in Path(__file__).with_name("released").glob("*.json")}
+WITHOUT_DATA = {
+    *("ConfigMap", "Deployment", "HorizontalPodAutoscaler", "HTTPRoute", "Ingress", "Job", "NetworkPolicy"),
+    *("PodDisruptionBudget", "PrometheusRule", "ScaledObject", "Service", "ServiceAccount", "ServiceMonitor"),
+}
+
+
+class Upgrade(NamedTuple):
+    """A release of a released chart, and what this chart makes of it."""
+
+    given: dict[str, Any]
+    before: list[Object]
+    after: Rendered
+    notes: str
+    cluster: FakeCluster
+
+
+def restored(each: Object) -> Object:
+    """Return an object as far as a record has it, with made-up passwords."""
+    immutable = deepcopy(each["immutable"])
+    metadata = {"name": each["name"], "namespace": NAMESPACE, "labels": {"app.kubernetes.io/managed-by": "Helm"}}
+    made = {"apiVersion": each["apiVersion"], "kind": each["kind"], "metadata": metadata}
+    if each["kind"] == "Secret":
+        data = {key: b64encode(f"that of {key}".encode()).decode() for key in immutable["keys"]}
+        return {**made, "type": immutable["type"], "data": data}
+    replicas = {"replicas": each["replicas"]} if "replicas" in each else {}
+    return {**made, "spec": {**immutable, **replicas}}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(version, case) for version, released in RELEASED.items() for case in released["cases"]],
+    ids="-".join,
+)
+def upgrade(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgrade]:
+    version, case = request.param
+    released: dict[str, Any] = RELEASED[version]["cases"][case]
+    with fake_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        cluster.note_release(released["values"])
+        for each in released["objects"]:
+            if each["kind"] in {"Secret", "Deployment", "StatefulSet"}:
+                cluster.keep(restored(each))
+        after, notes = cluster.upgrade()
+        yield Upgrade(released["values"], released["objects"], after, notes, cluster)
+
+
+def test_every_object_is_still_there(upgrade: Upgrade) -> None:
+    after = {(each["kind"], each["metadata"]["name"]) for each in upgrade.after.objects}
+
+    # A seed Job is another whenever its pod is.
+    assert {(each["kind"], each["name"]) for each in upgrade.before if each["kind"] != "Job"} <= after
+
+
+def test_no_immutable_field_changes(upgrade: Upgrade) -> None:
+    before = {(each["kind"], each["name"]): each["immutable"] for each in upgrade.before}
+    after = {(each["kind"], each["metadata"]["name"]): immutable_fields(each) for each in upgrade.after.objects}
+
+    common = before.keys() & after.keys()
+    assert len(common) > 4
+    assert {key: after[key] for key in common} == {key: before[key] for key in common}
+
+
+def test_passwords_stay(upgrade: Upgrade) -> None:
+    for each in upgrade.before:
+        store = each["name"].rpartition("-")[2]
+        is_made_up = each["kind"] == "Secret" and not upgrade.given.get(store, {}).get("auth")
+        if is_made_up and store in {"mongodb", "redis"}:
+            assert upgrade.after.one("Secret", each["name"])["data"] == restored(each)["data"]
+
+
+def test_the_number_of_pods_stays(upgrade: Upgrade) -> None:
+    [before] = [each for each in upgrade.before if each["kind"] == "Deployment"]
+
+    assert upgrade.after.deployment()["spec"].get("replicas") == before.get("replicas")
+
+
+def test_the_way_back_is_open(upgrade: Upgrade) -> None:
+    """`helm rollback` applies what was, and removes what is new."""
+    before = {(each["kind"], each["name"]) for each in upgrade.before}
+    added = [each for each in upgrade.after.objects if not is_hook(each)]
+    added = [each for each in added if (each["kind"], each["metadata"]["name"]) not in before]
+    [deployment] = [each for each in upgrade.before if each["kind"] == "Deployment"]
+    replicas = upgrade.cluster.replicas
+    upgrade.cluster.keep(restored(deployment))
+
+    assert {each["kind"] for each in added} <= WITHOUT_DATA
+    assert upgrade.cluster.replicas == replicas
+
+
+def test_notes_say_nothing_of_a_first_installation(upgrade: Upgrade) -> None:
+    assert "rollout status deployment/" in upgrade.notes
+    assert "is empty" not in upgrade.notes
+    assert "on a new one, nothing" not in upgrade.notes
