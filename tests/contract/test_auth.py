@@ -493,7 +493,10 @@ class TestProviderThatIsAway:
             no_token, no_jwt = client.get("/api/mylist/stats"), ask(client, "nonsense")
 
             assert unready.status_code == 503
-            assert unready.json() == {"status": "starting", "mongodb": "available", "keys": "unavailable"}
+            said = unready.json()
+            reason = said.pop("keysReason")
+            assert said == {"status": "starting", "mongodb": "available", "keys": "unavailable"}
+            assert f"cannot be fetched: {reason}" in service.log.read_text()
             assert (refused.status_code, refused.json()["code"]) == (503, "KEYS_UNAVAILABLE")
             assert refused.headers["retry-after"] == "5"
             assert "www-authenticate" not in refused.headers

@@ -309,7 +309,10 @@ class TestMongodbThatIsNotThere:
         service = launch(MONGODB_URI=f"mongodb://{host}/{DATABASE}", MONGODB_TIMEOUT="1")
         line = wait_until(lambda: logged(service, f"MongoDB at {host} is not available: "), within=PATIENCE)
         assert line.endswith("; start it or mend MONGODB_URI, it is tried again")
-        assert readiness(service) == 503
+        answer = wait_until(lambda: get(service, "/readyz"), within=PATIENCE)
+        assert answer.status_code == 503
+        reason = answer.json()["mongodbReason"]
+        assert line.endswith(f" is not available: {reason}")
         assert service.process.poll() is None
 
     def test_in_the_middle_of_the_start_is_asked_again(

@@ -16,6 +16,7 @@ from mylist.domain.item import Item
 from mylist.mongodb import database as mongodb_database
 from mylist.mongodb.database import Database, MongoRefusedError, connect
 from mylist.mongodb.lists import ListStore
+from mylist.telemetry.outage_reasons import OutageReasons
 from tests.conftest import PATIENT
 from tests.content_ids import content_id
 
@@ -193,6 +194,27 @@ class TestCheck:
             return database.available
 
         await eventually(is_available, within=30)
+
+    async def test_that_fails_for_another_reason_tells_it(
+        self, deployment: ScriptedMongoDB, database: Database, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        database._reasons = OutageReasons(period_s=0)  # noqa: SLF001 - half a minute, otherwise
+        for message in ("the first reason", "another reason", "another reason"):
+            deployment.fail_command("hello", code=91, count=None, database=NAME, message=message)
+            await database.check()
+            assert database.problem == f"{message}; start it or mend MONGODB_URI, it is tried again"
+            deployment.mend()
+
+        [first, other] = [line for line in caplog.messages if "available: " in line]
+        assert " is not available: the first reason; " in first
+        assert " is still not available: another reason; " in other
+
+        async def is_available() -> bool:
+            await database.check()
+            return database.available
+
+        await eventually(is_available, within=30)
+        assert database.problem == ""
 
 
 class TestTry:

@@ -321,11 +321,16 @@ class LivenessResponse(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class ReadinessResponse(Struct, rename="camel", forbid_unknown_fields=True):
-    """Whether the process wants traffic, and what it depends on; `keys` are those of tokens, with `AUTH_MODE=jwt`."""
+    """Whether the process wants traffic, and what it depends on; `keys` are those of tokens, with `AUTH_MODE=jwt`.
+
+    The reasons say why one is not available, for people.
+    """
 
     status: Literal["ready", "starting", "draining"]
     mongodb: Literal["available", "unavailable"]
     keys: Literal["available", "unavailable"] | UnsetType = UNSET
+    mongodb_reason: str | UnsetType = UNSET
+    keys_reason: str | UnsetType = UNSET
 
 
 class ErrorResponse(Struct, rename="camel", forbid_unknown_fields=True):

@@ -11,10 +11,12 @@ class KeySource:
 
     Attributes:
         keys: the keys in force; another tuple object whenever they change.
+        problem: why the last fetch brought none, in one line; empty if it did.
     """
 
     def __init__(self, keys: "tuple[Key, ...]" = ()) -> None:
         self.keys = keys
+        self.problem = ""
 
     @property
     def available(self) -> bool:

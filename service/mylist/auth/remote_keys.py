@@ -14,6 +14,7 @@ from mylist.auth.keys import keys_of_jwks
 from mylist.background import cancel_all
 from mylist.config.public_key import UnusableKeyError
 from mylist.config.settings import without_password
+from mylist.telemetry.outage_reasons import OutageReasons
 
 REFRESH_INTERVAL_S = 300.0
 RETRY_INTERVAL_S = 10.0
@@ -47,7 +48,7 @@ class RemoteKeys(KeySource):
         self._fetching: asyncio.Task[None] | None = None
         self._fetched_at = -float("inf")
         self._asked_at = -float("inf")
-        self._failure = ""
+        self._reasons = OutageReasons(clock=clock)
 
     @property
     def available(self) -> bool:
@@ -59,7 +60,7 @@ class RemoteKeys(KeySource):
         while True:
             await self._fetch()
             retry_interval_s = RETRY_INTERVAL_S if self.keys else RETRY_INTERVAL_WITHOUT_KEYS_S
-            await asyncio.sleep(retry_interval_s if self._failure else REFRESH_INTERVAL_S)
+            await asyncio.sleep(retry_interval_s if self.problem else REFRESH_INTERVAL_S)
 
     async def renew(self) -> bool:
         """Fetch the keys because a token names an unknown one; return whether they have changed."""
@@ -92,9 +93,9 @@ class RemoteKeys(KeySource):
         except (httpx.HTTPError, httpx.InvalidURL, UnusableKeyError, TimeoutError) as error:
             self._note_failure(str(error) or type(error).__name__)
         else:
-            if self._failure:
+            if self.problem:
                 _logger.info("The keys of %s can be fetched again", without_password(self._url))
-            self._failure = ""
+            self.problem = ""
             self._fetched_at = self._clock()
             if keys != self.keys:
                 self.keys = keys
@@ -119,6 +120,9 @@ class RemoteKeys(KeySource):
         if self.keys and self._clock() - self._fetched_at > MAX_AGE_S:
             self.keys = ()
             _logger.error("The keys of %s are too old to go on with", without_password(self._url))
-        if reason != self._failure:
+        if not self.problem:
+            self._reasons.note_logged(reason)
             _logger.warning("The keys of %s cannot be fetched: %s", without_password(self._url), reason)
-            self._failure = reason
+        elif self._reasons.is_news(reason):
+            _logger.warning("The keys of %s still cannot be fetched: %s", without_password(self._url), reason)
+        self.problem = reason

@@ -7,12 +7,13 @@ import ssl
 from functools import partial
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio import BlockingConnectionPool, Redis, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.maint_notifications import MaintNotificationsConfig
 
+from mylist.cache.connections import ServerConnection, TlsServerConnection
 from mylist.cache.topology.base import OnConnect, Topology
 from mylist.cache.topology.cluster import ClusterTopology
 from mylist.cache.topology.sentinel import SentinelTopology
@@ -69,10 +70,10 @@ def _options(settings: Settings, url: RedisUrl) -> dict[str, Any]:
     if url.form is RedisKind.SOCKET:
         return options | {"connection_class": UnixDomainSocketConnection, "path": url.path}
     if url.tls is None:
-        return options | {"connection_class": Connection}
+        return options | {"connection_class": ServerConnection}
     # Since Python 3.13 the default rejects an authority without keyUsage, as `openssl req -x509` makes them and as
     # PyMongo accepts them for MongoDB.
-    tls = {"connection_class": SSLConnection, "ssl_exclude_verify_flags": [ssl.VERIFY_X509_STRICT]}
+    tls = {"connection_class": TlsServerConnection, "ssl_exclude_verify_flags": [ssl.VERIFY_X509_STRICT]}
     return options | tls | dict(url.tls)
 
 

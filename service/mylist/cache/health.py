@@ -51,6 +51,7 @@ from mylist.config.redis_timing import (
     PRIMARY_KNOWN_S,
 )
 from mylist.domain.reign import NO_REIGN, Reigns
+from mylist.telemetry.outage_reasons import OutageReasons
 
 _logger = logging.getLogger(__name__)
 
@@ -168,6 +169,7 @@ class RedisHealth:
         self.seen_reign = self._reigns.seen
         self._failovers = self._topology.failovers
         self._handover_ends = -math.inf
+        self._reasons = OutageReasons(clock=clock)
         self._whole = _Watch(clock, self._topology.generation)
         self._parts: dict[Primary, _Watch] = {}
         self.pending = PendingInvalidations(forget_after=forget_after, note_added=self._distrust, clock=clock)
@@ -287,7 +289,10 @@ class RedisHealth:
             self._note_parts(sent, answered, failures)
         self._note_reigns(sent, answered, is_whole=not failures)
         if self._whole.state is not before:
+            self._reasons.note_logged(_told(reason))
             self._log(reason, failures)
+        elif self._whole.state is RedisState.DOWN and self._reasons.is_news(_told(reason)):
+            self._log(reason, failures, still="still ")
         self._renew_moments()
         if not reason or 2 * len(failures) < len(self._topology.all):
             with suppress(Exception):  # then it stays pending, and nothing is trusted
@@ -360,9 +365,13 @@ class RedisHealth:
             self._failovers = self._topology.failovers
             self._handover_ends = self.clock() + HANDOVER_S
 
-    def _log(self, reason: BaseException | None, failures: Mapping[Primary, Exception]) -> None:
+    def _log(self, reason: BaseException | None, failures: Mapping[Primary, Exception], *, still: str = "") -> None:
         state, primaries = self._whole.state, len(self._topology.all)
         which = f"lists of {len(failures)} of its {primaries} primaries" if 0 < len(failures) < primaries else "lists"
-        hint = f": {str(reason) or repr(reason)}; {which} come from MongoDB until it is mended" if reason else ""
+        hint = f": {_told(reason)}; {which} come from MongoDB until it is mended" if reason else ""
         level = logging.WARNING if state is RedisState.DOWN else logging.INFO
-        _logger.log(level, "%s is %s%s", self._name, state.value, hint)
+        _logger.log(level, "%s is %s%s%s", self._name, still, state.value, hint)
+
+
+def _told(reason: BaseException | None) -> str:
+    return (str(reason) or repr(reason)) if reason else ""

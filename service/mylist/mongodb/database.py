@@ -56,6 +56,7 @@ from mylist.mongodb.retry_limit import (
 )
 from mylist.telemetry import metrics
 from mylist.telemetry.line_limit import LineLimit
+from mylist.telemetry.outage_reasons import OutageReasons
 
 Document = dict[str, Any]
 
@@ -209,6 +210,7 @@ def reason(error: Exception) -> str:
     return (
         (str(message or error) or repr(error))
         .partition(", Timeout:")[0]
+        .partition(", full error:")[0]
         .partition(" (configured")[0]
         .replace("\n", " ")
     )
@@ -221,6 +223,7 @@ class Database:
         handle: the driver's database.
         limit: how many operations run, and may run at once.
         available: whether MongoDB answered the last check.
+        problem: why it is not available, in one line; empty while it is, and before the first check.
         hello: what it answered to the last check that it answered; None before the first.
         reigns: what is known of reigns: none is told before the cache's heartbeats do.
     """
@@ -232,6 +235,7 @@ class Database:
         self._timeout = _driver_timeout(settings)
         self.limit = OperationLimit(settings.mongodb_pool_size)
         self.available = False
+        self.problem = ""
         self.hello: Hello | None = None
         self.reigns = Reigns(handover_s=HANDOVER_S, seen=self._reign, announced=self._announced_reign)
         self._committed_reign = NO_REIGN
@@ -242,6 +246,7 @@ class Database:
         self._majority_lag = MajorityLag()
         self._majority_is_lost = False
         self._checked = False
+        self._reasons = OutageReasons()
         self._failure_lines = LineLimit(10, period_s=10)
         self._refusal_lines = LineLimit(1, period_s=10)
 
@@ -504,7 +509,11 @@ class Database:
                 self._address,
                 "available" if available else f"not available: {problem}",
             )
+            self._reasons.note_logged(problem)
+        elif not available and self._reasons.is_news(problem):
+            _logger.error("MongoDB at %s is still not available: %s", self._address, problem)
         self.available = available
+        self.problem = "" if available else problem
         self._checked = True
 
     async def close(self) -> None:

@@ -1,6 +1,7 @@
 """How long a process trusts what Redis holds, and fences as usual: heartbeats put the end off, some events bring it."""
 
 import asyncio
+import logging
 
 import pytest
 
@@ -43,11 +44,12 @@ class Commands:
     def __init__(self) -> None:
         self.topology = NoServers(lambda *_: NotImplemented)
         self.is_away = False
+        self.reason = "refused"
         self.lifts_fences = True
 
     async def ping(self) -> None:
         if self.is_away:
-            raise CacheUnavailableError
+            raise CacheUnavailableError from ConnectionError(self.reason)
 
     async def lift_fences(self, _: object) -> None:
         if not self.lifts_fences:
@@ -245,3 +247,33 @@ class TestAReignOfMongoDB:
     async def test_is_known_at_once_where_there_are_no_elections(self, process: Process) -> None:
         process.commands.is_away = True
         assert await process.health.wait_for_reign("a key")
+
+
+async def test_the_present_reason_is_logged_when_it_is_another(
+    process: Process, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    process.commands.is_away = True
+    for reason in ("Name or service not known", "10.0.0.7:6379 refused", "10.0.0.8:6379 refused", "invalid password"):
+        process.commands.reason = reason
+        await process.heartbeats(40)
+    process.commands.is_away = False
+    await process.heartbeats(40)
+
+    means = "lists come from MongoDB until it is mended"
+    assert caplog.messages == [
+        f"Redis is down: Name or service not known; {means}",
+        f"Redis is still down: 10.0.0.7:6379 refused; {means}",
+        f"Redis is still down: invalid password; {means}",
+        "Redis is recovering",
+        "Redis is up",
+    ]
+
+
+async def test_reasons_in_turn_do_not_fill_the_log(process: Process, caplog: pytest.LogCaptureFixture) -> None:
+    process.commands.is_away = True
+    for number in range(300):
+        process.commands.reason = ("refused", "timed out")[number % 2]
+        await process.heartbeats(1)
+
+    assert 2 < len(caplog.messages) <= 11

@@ -65,8 +65,15 @@ async def readyz(request: ApiRequest) -> HTTPResponse:
     services = request.app.ctx
     state = services.state
     status = _status(state.started, state.draining)
-    keys = _availability(services.keys.available) if services.tokens else UNSET
-    answer = ReadinessResponse(status, _availability(services.database.available), keys)
+    has_keys = services.keys.available
+    keys = _availability(has_keys) if services.tokens else UNSET
+    answer = ReadinessResponse(
+        status,
+        _availability(services.database.available),
+        keys,
+        services.database.problem or UNSET,
+        (not has_keys and services.keys.problem) or UNSET,
+    )
     return json_response(request, _encode(answer), status=200 if status == "ready" else 503)
 
 
