@@ -12,7 +12,7 @@ from mylist.seeding.synthetic_data import user_id
 
 _CONCURRENCY = 16
 _TIMEOUT_S = 10.0
-"""Seconds that a service may take to trust its Redis."""
+"""Seconds that a service may take to trust its Redis, and a network to let a new pod in."""
 _POLL_INTERVAL_S = 0.1
 
 
@@ -41,7 +41,8 @@ def warm(host: str, people: int) -> None:
             for _ in Pool(_CONCURRENCY).imap_unordered(read, range(1, people + 1), maxsize=_CONCURRENCY):
                 pass
         except (ConnectionError, OSError) as error:
-            raise NotReadyError(f"{host} does not answer as it should: {error}") from error
+            way = "see that it is there, and in a cluster that a NetworkPolicy lets this pod reach it"
+            raise NotReadyError(f"{host} does not answer as it should: {error}; {way}") from error
 
 
 def _read(agent: UserAgent, host: str, person: int) -> CompatResponse:
@@ -52,7 +53,15 @@ def _read(agent: UserAgent, host: str, person: int) -> CompatResponse:
 
 def _wait_for_cache(read: partial[CompatResponse]) -> None:
     deadline = time.monotonic() + _TIMEOUT_S
-    while (cache := read(1).headers.get("x-cache", "hit")) != "hit":
-        if time.monotonic() > deadline:
-            raise NotReadyError(f"lists are not cached (X-Cache: {cache}); is the service's Redis there?")
+    while True:
+        try:
+            cache = read(1).headers.get("x-cache", "hit")
+        except (ConnectionError, OSError):
+            if time.monotonic() > deadline:
+                raise
+        else:
+            if cache == "hit":
+                return
+            if time.monotonic() > deadline:
+                raise NotReadyError(f"lists are not cached (X-Cache: {cache}); is the service's Redis there?")
         gevent.sleep(_POLL_INTERVAL_S)

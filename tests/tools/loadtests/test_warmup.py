@@ -1,0 +1,38 @@
+"""Before a run: a service that does not let the load test in yet is waited for."""
+
+import threading
+from contextlib import ExitStack
+
+import pytest
+
+from devtools.ports import free_port
+from loadtests import warmup
+from tests.fake_http_server import FakeHttpHandler, fake_http_server
+
+
+class Cached(FakeHttpHandler):
+    """A service whose lists are cached; each has a title."""
+
+    def do_GET(self) -> None:  # noqa: N802 - as http.server calls it
+        self.answer(b"{}", "application/json", 200, **{"x-cache": "hit"})
+
+
+def test_a_service_that_refuses_for_a_moment_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warmup, "read_page", lambda *_: type("Page", (), {"total": 1}))
+    port = free_port()
+    with ExitStack() as stack:
+        later = threading.Timer(1.0, lambda: stack.enter_context(fake_http_server(Cached, port=port)))
+        later.start()
+        warmup.warm(f"http://127.0.0.1:{port}", 3)
+        later.join()
+
+
+def test_one_that_never_answers_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warmup, "_TIMEOUT_S", 0.3)
+    host = f"http://127.0.0.1:{free_port()}"
+
+    with pytest.raises(warmup.NotReadyError) as raised:
+        warmup.warm(host, 3)
+    assert str(raised.value).startswith(f"{host} does not answer as it should: ")
+    assert "NetworkPolicy" in str(raised.value)
+    assert "\n" not in str(raised.value)
