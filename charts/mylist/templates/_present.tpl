@@ -4,19 +4,19 @@ What an upgrade must not change behind an operator's back, by what the cluster h
 */}}
 
 {{/*
-How many pods the Deployment is to have, as YAML: `replicas`, none where a scaler decides; `kept`, whether that is what the cluster
-has and not what `replicas` of the values says; `live`, what it has, none without a Deployment.
+How many pods the Deployment is to have, as YAML: `replicas`, none where a scaler decides; `wanted`, what the values say; `kept`, whether
+it is what the cluster has and not that; `live`, what the cluster has, none without a Deployment.
 
 Kubernetes remembers who set the number. Helm, by server-side apply, must not leave out a number that it has set itself, or it falls
 to one; nor name another than somebody else has set, which ends the upgrade in a conflict. The annotation tells a number of the
 values that an operator has changed since, which goes first, from one that stands there as before.
 */}}
 {{- define "mylist.scale" -}}
-{{- $wanted := int .Values.replicas -}}
+{{- $wanted := ternary 1 (int .Values.replicas) (kindIs "invalid" .Values.replicas) -}}
 {{- $scales := or .Values.autoscaling.enabled .Values.keda.enabled -}}
 {{- $deployment := lookup "apps/v1" "Deployment" .Release.Namespace (include "mylist.fullname" .) -}}
 {{- if not $deployment -}}
-{{- dict "replicas" (ternary nil $wanted $scales) "kept" false "live" nil | toYaml -}}
+{{- dict "wanted" $wanted "replicas" (ternary nil $wanted $scales) "kept" false "live" nil | toYaml -}}
 {{- else -}}
 {{- $live := dig "spec" "replicas" 1 $deployment | int -}}
 {{- $fields := dig "metadata" "managedFields" list $deployment -}}
@@ -34,11 +34,11 @@ values that an operator has changed since, which goes first, from one that stand
 {{- end -}}
 {{- $before := dig "metadata" "annotations" "mylist/replicas" "" $deployment -}}
 {{- if $scales -}}
-{{- dict "replicas" (ternary $live nil (or $byHelm (not $applied))) "kept" false "live" $live | toYaml -}}
+{{- dict "wanted" $wanted "replicas" (ternary $live nil (or $byHelm (not $applied))) "kept" false "live" $live | toYaml -}}
 {{- else if and $byOthers (ne $live $wanted) (has $before (list "" (toString $wanted))) -}}
-{{- dict "replicas" $live "kept" true "live" $live | toYaml -}}
+{{- dict "wanted" $wanted "replicas" $live "kept" true "live" $live | toYaml -}}
 {{- else -}}
-{{- dict "replicas" $wanted "kept" false "live" $live | toYaml -}}
+{{- dict "wanted" $wanted "replicas" $wanted "kept" false "live" $live | toYaml -}}
 {{- end -}}
 {{- end -}}
 {{- end }}
