@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.observability import recorded
 from tests.observability.rules import (
@@ -31,6 +32,10 @@ LOOKS = alert_tests()
 NAMES = sorted({alert["alert"] for alert in ALERTS})
 METRICS = documented()
 WORDS = documented_words()
+# What a ruler of Mimir or Cortex takes in one group, unless it is told otherwise.
+MOST_IN_GROUP = 20
+CLUSTERS = ("eu", "us")
+OF_ONE_CLUSTER = [path for path in TEST_FILES if path.name != "clusters.yaml"]
 OBJECTIVES = ("availability", "cached_reads", "reads", "writes")
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d", "30d")
 BURNS = {
@@ -63,7 +68,7 @@ OF_REDIS = {
 # kube-state-metrics, cAdvisor and percona/mongodb_exporter
 OF_OTHERS = recorded.labels("kubernetes") | recorded.labels("mongodb")
 FOREIGN = OF_PROMETHEUS | OF_LIBRARY | OF_REDIS | OF_OTHERS.keys()
-TARGET_LABELS = {"job", "namespace", "instance", "pod"}
+TARGET_LABELS = {"cluster", "job", "namespace", "instance", "pod"}
 
 
 def called(alert: dict[str, Any]) -> str:
@@ -85,6 +90,34 @@ def check_expression(expression: str) -> None:
         assert label in METRICS[metric] | TARGET_LABELS | ({"le"} if metric.endswith("_bucket") else set()), metric
         if label in METRICS[metric] and not label.startswith("http_"):
             assert set(values) <= WORDS, f"{metric} has no {label} of these: {values}"
+
+
+def mixing_clusters(expression: str) -> list[str]:
+    """Return the aggregations and matchings of an expression that do not go by the cluster; `on ()` is for all."""
+    aggregated = re.findall(r"\b(?:sum|min|max|avg|count|group|topk|quantile)\b(?! by \()[^(]*\(", expression)
+    return aggregated + re.findall(r"\b(?:by|on) \((?!cluster\b|\))[^)]*\)|\b(?:without|ignoring)\b", expression)
+
+
+def double(test: dict[str, Any]) -> None:
+    """Make a test one of two clusters in which the same happens."""
+    test["input_series"] = [
+        {**each, "series": each["series"].replace("{", f'{{cluster="{cluster}", ', 1)}
+        for each in test["input_series"]
+        for cluster in CLUSTERS
+    ]
+    for look in test.get("alert_rule_test", []):
+        look["exp_alerts"] = [
+            {**each, "exp_labels": {**each["exp_labels"], "cluster": cluster}} if cluster else each
+            for each in look["exp_alerts"]
+            # Of what was never scraped nobody knows in which cluster or namespace it is.
+            for cluster in (CLUSTERS if "namespace" in each["exp_labels"] else ("",))
+        ]
+    for look in test.get("promql_expr_test", []):
+        look["exp_samples"] = [
+            {**each, "labels": each["labels"].replace("{", f'{{cluster="{cluster}", ', 1)}
+            for each in look["exp_samples"]
+            for cluster in CLUSTERS
+        ]
 
 
 class TestRules:
@@ -121,6 +154,37 @@ class TestRules:
         assert ratios == [
             f"slo:mylist_{objective}:error_ratio_rate{window}" for objective in OBJECTIVES for window in WINDOWS
         ]
+
+
+    def test_groups_are_no_larger_than_a_ruler_takes(self) -> None:
+        groups = [group for path in RULE_FILES for group in load(path)["groups"]]
+
+        assert len(groups) == len({group["name"] for group in groups})
+        assert [group["name"] for group in groups if len(group["rules"]) > MOST_IN_GROUP] == []
+
+
+class TestSeveralClusters:
+    """One Prometheus may have several, which the label `cluster` tells apart; where there is one, nobody sets it."""
+
+    @pytest.mark.parametrize("rule", [*rules("record"), *ALERTS], ids=lambda rule: rule.get("record") or called(rule))
+    def test_no_rule_mixes_them(self, rule: dict[str, Any]) -> None:
+        assert not mixing_clusters(rule["expr"])
+
+    @pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
+    def test_no_runbook_mixes_them(self, path: Path) -> None:
+        assert [query for query in promql(path) if mixing_clusters(query)] == []
+
+    @pytest.mark.extended
+    @pytest.mark.parametrize("path", OF_ONE_CLUSTER, ids=lambda path: path.name)
+    def test_each_rule_does_in_each_what_it_does_in_one(self, path: Path, tmp_path: Path) -> None:
+        tests = load(path)
+        tests["rule_files"] = [str((path.parent / name).resolve()) for name in tests["rule_files"]]
+        for test in tests["tests"]:
+            double(test)
+        doubled = tmp_path / path.name
+        doubled.write_text(yaml.safe_dump(tests, width=10_000))
+
+        promtool("test", "rules", str(doubled))
 
 
 class TestAlerts:
