@@ -30,7 +30,7 @@ NEAR_LIMIT = bars(
     queries=(
         Query(worst(_USED, "resource"), "{{resource}}"),
         Query(worst(rate(service("process_cpu_seconds_total"), *_PROCESS)), "CPU"),
-        Query(worst(f"{worst(_MEMORY, 'namespace', 'pod')} / on (namespace, pod) {memory_limit()}"), "memory"),
+        Query(worst(f"{worst(_MEMORY, 'namespace', 'pod')} / on (cluster, namespace, pod) {memory_limit()}"), "memory"),
         Query(worst(_DESCRIPTORS), "descriptors"),
         Query(worst(f"{_REPLICAS} / {_MOST_REPLICAS}"), "replicas"),
     ),
@@ -67,7 +67,10 @@ MEMORY = graph(
     queries=(
         Query(aggregate("sum", _MEMORY, *_PROCESS), _PROCESS_LEGEND),
         Query(aggregate("max", service("mylist_page_memory_bytes")), "pages, at most"),
-        Query(aggregate("min", f"{memory_limit()} and on (namespace, pod) {service('mylist_build_info')}"), "limit"),
+        Query(
+            aggregate("min", f"{memory_limit()} and on (cluster, namespace, pod) {service('mylist_build_info')}"),
+            "limit",
+        ),
     ),
 )
 REPLICAS = graph(

@@ -14,6 +14,7 @@ from observability.dashboards.panels import (
     timeline,
 )
 from observability.dashboards.promql import (
+    CLUSTER,
     JOB,
     MONGODB_JOB,
     NAMESPACE,
@@ -177,7 +178,10 @@ _MONGODB_SERVER = Row(
             "so one that lags makes them slow.",
             unit="ms",
             queries=(
-                Query(f"{worst(_WRITTEN, 'rs_nm')} - on (rs_nm) group_right () {_WRITTEN}", "{{rs_nm}} {{member_idx}}"),
+                Query(
+                    f"{worst(_WRITTEN, 'rs_nm')} - on (cluster, rs_nm) group_right () {_WRITTEN}",
+                    "{{rs_nm}} {{member_idx}}",
+                ),
             ),
             thresholds=high_is_bad(2_000, 10_000),
         ),
@@ -271,7 +275,7 @@ DASHBOARD = dashboard(
     title="My List: MongoDB and Redis",
     description="How the My List service sees MongoDB and Redis, and how they see themselves.",
     since="now-3h",
-    variables=(NAMESPACE, JOB, POD, MONGODB_JOB, REDIS_JOB),
+    variables=(CLUSTER, NAMESPACE, JOB, POD, MONGODB_JOB, REDIS_JOB),
     rows=(
         _AT_A_GLANCE,
         Row(

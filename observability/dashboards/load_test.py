@@ -4,6 +4,7 @@ from observability.dashboards import cache, capacity, requests, stores
 from observability.dashboards.panels import Query, Row, dashboard, high_is_bad, low_is_bad, stat
 from observability.dashboards.promql import (
     API,
+    CLUSTER,
     DEPLOYMENT,
     FAILED,
     JOB,
@@ -23,7 +24,7 @@ DASHBOARD = dashboard(
     title="My List: load test",
     description="What a load test does to the My List service, seen from the service.",
     since="now-30m",
-    variables=(NAMESPACE, JOB, POD, DEPLOYMENT),
+    variables=(CLUSTER, NAMESPACE, JOB, POD, DEPLOYMENT),
     rows=(
         Row(
             "Now",

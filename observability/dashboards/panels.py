@@ -21,6 +21,7 @@ DATASOURCE = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 _SCHEMA_OF_GRAFANA_11 = 39
 _COLUMNS = 24
 _LAST = "lastNotNull"
+_CLUSTER_LEGEND = "{{cluster}}"
 
 Thresholds = tuple[tuple[float | None, str], ...]
 """From which value on which colour holds; the first holds from the lowest (None)."""
@@ -53,7 +54,7 @@ class State(NamedTuple):
 
 
 class Query(NamedTuple):
-    """An expression, and how its series are called."""
+    """An expression, and how its series are called, after the cluster that they are of."""
 
     expression: str
     legend: str
@@ -257,7 +258,7 @@ def _panel(kind: str, given: Common) -> Panel:
                 ref_id=chr(ord("A") + at),
                 datasource=DATASOURCE,
                 expr=query.expression,
-                legend_format=query.legend,
+                legend_format=query.legend if kind == "heatmap" else f"{_CLUSTER_LEGEND} {query.legend}",
                 editor_mode=prometheus.QueryEditorMode.CODE,
                 range_val=True,
             )

@@ -1,7 +1,18 @@
 """Panels on requests: how many, how many fail, how long they take, which are turned away."""
 
 from observability.dashboards.panels import Panel, Query, Row, graph, heatmap, high_is_bad
-from observability.dashboards.promql import API, FAILED, READS, WRITES, quantile, rate, service, share
+from observability.dashboards.promql import (
+    API,
+    FAILED,
+    READS,
+    WRITES,
+    aggregate,
+    buckets,
+    quantile,
+    rate,
+    service,
+    share,
+)
 
 COUNT = "http_server_request_duration_seconds_count"
 BUCKET = "http_server_request_duration_seconds_bucket"
@@ -25,7 +36,7 @@ def _durations(title: str, kind: str) -> Panel:
         title=title,
         description="How many requests a second took how long. The points are single requests that were traced.",
         unit="s",
-        queries=(Query(rate(service(BUCKET, kind), "le"), "{{le}}"),),
+        queries=(Query(buckets(service(BUCKET, kind)), "{{le}}"),),
     )
 
 
@@ -56,7 +67,7 @@ ACTIVE = graph(
     title="Requests under way",
     description="Requests that have begun and not ended. It rises with the load, and when answers take longer.",
     unit="short",
-    queries=(Query("sum by (http_route) (" + service("http_server_active_requests") + ")", "{{http_route}}"),),
+    queries=(Query(aggregate("sum", service("http_server_active_requests"), "http_route"), "{{http_route}}"),),
     stacked=True,
 )
 MEDIAN = _duration("Half of the requests take at most (p50)", 0.5, "The usual duration.")

@@ -15,6 +15,7 @@ from observability.dashboards.panels import (
 )
 from observability.dashboards.promql import (
     API,
+    CLUSTER,
     DEPLOYMENT,
     FAILED,
     JOB,
@@ -145,7 +146,7 @@ DASHBOARD = dashboard(
     title="My List: service",
     description="Whether the My List service is up, fast, right and within its limits.",
     since="now-3h",
-    variables=(NAMESPACE, JOB, POD, DEPLOYMENT),
+    variables=(CLUSTER, NAMESPACE, JOB, POD, DEPLOYMENT),
     rows=(
         _AT_A_GLANCE,
         Row(

@@ -17,7 +17,7 @@ DASHBOARDS = dashboards()
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
 # What Prometheus adds to every series that it scrapes.
-OF_TARGET = {"job", "instance", "namespace", "pod"}
+OF_TARGET = {"cluster", "job", "instance", "namespace", "pod"}
 OBJECTIVE = re.compile(
     r"slo:mylist_(availability|cached_reads|reads|writes):error_ratio_rate(5m|30m|1h|2h|6h|1d|3d|30d)"
 )
@@ -60,16 +60,17 @@ def selectors(expression: str) -> list[tuple[str, str]]:
     return SELECTOR.findall(expression)
 
 
-OF_SERVICE = {'namespace=~"$namespace"', 'job=~"$job"', 'pod=~"$pod"'}
+PLACE = {'cluster=~"$cluster"', 'namespace=~"$namespace"'}
+OF_SERVICE = PLACE | {'job=~"$job"', 'pod=~"$pod"'}
 
 
 def needed(metric: str) -> set[str]:
     """What every selector of a metric has to say, so that it keeps to what the reader has chosen."""
     match metric.partition("_")[0]:
         case "kube" | "container":
-            return {'namespace=~"$namespace"'}
+            return PLACE
         case "mongodb" | "redis" as store:
-            return {'namespace=~"$namespace"', f'job=~"${store}_job"'}
+            return PLACE | {f'job=~"${store}_job"'}
         case objective if objective.startswith("slo:"):
             return OF_SERVICE - {'pod=~"$pod"'}  # recorded for all of them
         case _:
@@ -170,7 +171,7 @@ class TestDashboard:
     def test_choices_are_all_unless_chosen(self, dashboard: dict[str, Any]) -> None:
         choices = {each["name"]: each for each in dashboard["templating"]["list"][1:]}
 
-        assert list(choices)[:3] == ["namespace", "job", "pod"]
+        assert list(choices)[:4] == ["cluster", "namespace", "job", "pod"]
         for choice in choices.values():
             assert choice["label"]
             assert choice["datasource"] == DATASOURCE
@@ -179,11 +180,21 @@ class TestDashboard:
             assert choice["multi"]
             assert choice["current"]["value"] == ["$__all"]
 
-    def test_works_without_namespaces_and_pods_and_mixes_in_no_other_job(self, dashboard: dict[str, Any]) -> None:
+    def test_works_without_clusters_namespaces_and_pods_and_mixes_in_no_other_job(
+        self, dashboard: dict[str, Any]
+    ) -> None:
         everywhere = {each["name"]: each.get("allValue") for each in dashboard["templating"]["list"]}
 
-        assert everywhere["namespace"] == everywhere["pod"] == ".*"  # also what has no such label
+        assert (
+            everywhere["cluster"] == everywhere["namespace"] == everywhere["pod"] == ".*"
+        )  # also what has no such label
         assert everywhere["job"] is None  # the jobs that have been found
+
+    def test_each_choice_keeps_to_the_cluster_that_was_chosen(self, dashboard: dict[str, Any]) -> None:
+        first, *others = (each["query"] for each in dashboard["templating"]["list"][1:])
+
+        assert first == "label_values(mylist_build_info, cluster)"
+        assert [query for query in others if 'cluster=~"$cluster"' not in query] == []
 
     def test_has_the_choices_that_it_uses(self, dashboard: dict[str, Any]) -> None:
         choices = {each["name"] for each in dashboard["templating"]["list"]}
@@ -242,6 +253,14 @@ class TestPanel:
 
 
 class TestExpression:
+    def test_tells_the_clusters_apart(self, dashboard: dict[str, Any]) -> None:
+        """But for a heatmap, whose series are the buckets: they are of all clusters that are chosen."""
+        for panel in panels(dashboard):
+            for target in panel["targets"] if panel["type"] != "heatmap" else ():
+                assert "cluster" in labels_of_result(target["expr"]), panel["title"]
+                for grouping in GROUPING.findall(target["expr"]):
+                    assert "cluster" in grouping or grouping == "group_right ()", panel["title"]
+
     def test_rates_follow_the_zoom(self, dashboard: dict[str, Any]) -> None:
         for title, expression in asked(dashboard):
             assert set(re.findall(r"\[([^]]*)\]", expression)) <= {"$__rate_interval"}, title

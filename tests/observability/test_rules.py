@@ -155,7 +155,6 @@ class TestRules:
             f"slo:mylist_{objective}:error_ratio_rate{window}" for objective in OBJECTIVES for window in WINDOWS
         ]
 
-
     def test_groups_are_no_larger_than_a_ruler_takes(self) -> None:
         groups = [group for path in RULE_FILES for group in load(path)["groups"]]
 
