@@ -22,7 +22,7 @@
 
 {{/* Volumes of the service's pods, of the seed Job's and of the test's: settings name the files, so all three need them. */}}
 {{- define "mylist.volumes" -}}
-{{- $volumes := .Values.extraVolumes -}}
+{{- $volumes := .Values.extraVolumes | default list -}}
 {{- if and (not .Values.mongodb.enabled) (include "mylist.mongodbCa" .) -}}
 {{- $sources := include "mylist.caSource" .Values.externalMongodb.tls | fromYamlArray -}}
 {{- $volumes = prepend $volumes (dict "name" "mongodb-certificates" "projected" (dict "sources" $sources)) -}}
@@ -37,7 +37,7 @@
 {{- end }}
 
 {{- define "mylist.volumeMounts" -}}
-{{- $mounts := .Values.extraVolumeMounts -}}
+{{- $mounts := .Values.extraVolumeMounts | default list -}}
 {{- if and (not .Values.mongodb.enabled) (include "mylist.mongodbCa" .) -}}
 {{- $mounts = prepend $mounts (dict "name" "mongodb-certificates" "mountPath" "/etc/mylist/mongodb" "readOnly" true) -}}
 {{- end -}}

@@ -93,7 +93,7 @@ REDIS_URL: {{ include "mylist.externalRedisUrl" . | quote }}
 {{- $query = concat $query (list "sentinel_username=" "sentinel_password=") -}}
 {{- end -}}
 {{- ternary "rediss" "redis" $external.tls.enabled }}{{ $form }}://{{ with $external.user }}{{ . }}@{{ end }}
-{{- join "," $external.hosts }}{{ $path }}{{ with $query }}?{{ join "&" . }}{{ end }}
+{{- join "," ($external.hosts | default list) }}{{ $path }}{{ with $query }}?{{ join "&" . }}{{ end }}
 {{- end }}
 
 {{/* One variable from a Secret. */}}
@@ -108,7 +108,7 @@ REDIS_URL: {{ include "mylist.externalRedisUrl" . | quote }}
 {{- define "mylist.mongodbSecrets" -}}
 {{- $external := .Values.externalMongodb -}}
 {{- if .Values.mongodb.enabled }}
-{{ include "mylist.secretVariable" (dict "name" "MONGODB_PASSWORD" "secret" (include "mongodb.secretName" .Subcharts.mongodb) "key" "mongodb-password") }}
+{{ include "mylist.secretVariable" (dict "name" "MONGODB_PASSWORD" "secret" (include "mongodb.secretName" .Subcharts.mongodb) "key" (include "mongodb.secretKey" (dict "context" .Subcharts.mongodb "key" "mongodb-password"))) }}
 {{- else if $external.existingSecret }}
 {{- if $external.uriKey }}
 {{ include "mylist.secretVariable" (dict "name" "MONGODB_URI" "secret" $external.existingSecret "key" $external.uriKey) }}
@@ -126,7 +126,7 @@ REDIS_URL: {{ include "mylist.externalRedisUrl" . | quote }}
 {{- define "mylist.redisSecrets" -}}
 {{- $external := .Values.externalRedis -}}
 {{- if .Values.redis.enabled }}
-{{ include "mylist.secretVariable" (dict "name" "REDIS_PASSWORD" "secret" (include "redis.secretName" .Subcharts.redis) "key" "redis-password") }}
+{{ include "mylist.secretVariable" (dict "name" "REDIS_PASSWORD" "secret" (include "redis.secretName" .Subcharts.redis) "key" (include "redis.secretKey" .Subcharts.redis)) }}
 {{- else if $external.existingSecret }}
 {{- if $external.urlKey }}
 {{ include "mylist.secretVariable" (dict "name" "REDIS_URL" "secret" $external.existingSecret "key" $external.urlKey) }}
@@ -182,7 +182,7 @@ REDIS_URL: {{ include "mylist.externalRedisUrl" . | quote }}
     "k8s.pod.uid" "$(POD_UID)"
     "k8s.node.name" "$(NODE_NAME)" }}
 {{- $pairs := list }}
-{{- range $name, $value := merge $attributes .resourceAttributes }}
+{{- range $name, $value := merge $attributes (.resourceAttributes | default dict) }}
 {{- $pairs = append $pairs (printf "%s=%v" $name $value) }}
 {{- end }}
 - name: OTEL_RESOURCE_ATTRIBUTES

@@ -44,7 +44,7 @@ app.kubernetes.io/part-of: mylist
 {{- define "mylist.metadata" -}}
 {{- $root := .context -}}
 name: {{ include "mylist.fullname" $root }}{{ with .suffix }}-{{ . }}{{ end }}
-namespace: {{ $root.Release.Namespace }}
+namespace: {{ .namespace | default $root.Release.Namespace }}
 labels:
   {{- include "mylist.labels" $root | nindent 2 }}
   {{- with .component }}
@@ -53,7 +53,7 @@ labels:
   {{- with .labels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
-{{- with merge (dict) (.annotations | default dict) $root.Values.commonAnnotations }}
+{{- with merge (dict) (.annotations | default dict) ($root.Values.commonAnnotations | default dict) }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -68,8 +68,8 @@ annotations:
 {{- end }}
 
 {{- define "mylist.image" -}}
-{{- $tag := .Values.image.tag | default (ternary "" .Chart.AppVersion (ne .Values.image.digest "")) -}}
-{{- .Values.image.repository }}{{ with $tag }}:{{ . }}{{ end }}{{ with .Values.image.digest }}@{{ . }}{{ end }}
+{{- $tag := .Values.image.tag | default (ternary .Chart.AppVersion "" (empty .Values.image.digest)) -}}
+{{- include "mylist.imageName" (dict "image" .Values.image "tag" $tag "global" .Values.global) }}
 {{- end }}
 
 {{/* Seconds from the end being decided until a pod is killed: what stops it in order, and 10 to close what is open. */}}

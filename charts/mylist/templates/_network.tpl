@@ -23,6 +23,7 @@
 - podSelector:
     matchLabels:
       app.kubernetes.io/instance: {{ .context.Release.Name }}
+      app.kubernetes.io/part-of: mylist
       app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
@@ -66,9 +67,9 @@
 {{/* The ports that the hosts of a connection string name, as JSON. */}}
 {{- define "mylist.externalMongodbPorts" -}}
 {{- with .Values.externalMongodb -}}
-{{- $ports := .ports -}}
+{{- $ports := .ports | default list -}}
 {{- if not $ports -}}
-{{- range regexFind "^[^/?]+" (regexReplaceAll "^mongodb(\\+srv)?://" .uri "") | splitList "," -}}
+{{- range regexFind "^[^/?]+" (regexReplaceAll "^mongodb(\\+srv)?://" (.uri | default "") "") | splitList "," -}}
 {{- $ports = append $ports (regexFind "[0-9]+$" (regexFind ":[0-9]+$" .) | default "27017" | int) -}}
 {{- end -}}
 {{- end -}}
@@ -78,7 +79,7 @@
 
 {{- define "mylist.externalRedisPorts" -}}
 {{- with .Values.externalRedis -}}
-{{- $ports := .ports -}}
+{{- $ports := .ports | default list -}}
 {{- if not $ports -}}
 {{- $usual := ternary "26379" "6379" (eq .mode "sentinel") -}}
 {{- range .hosts -}}

@@ -6,9 +6,8 @@ automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:
   {{- toYaml .Values.podSecurityContext | nindent 2 }}
-{{- with .Values.imagePullSecrets }}
-imagePullSecrets:
-  {{- toYaml . | nindent 2 }}
+{{- with include "mylist.imagePullSecrets" .Values }}
+{{ . }}
 {{- end }}
 {{- with .Values.nodeSelector }}
 nodeSelector:

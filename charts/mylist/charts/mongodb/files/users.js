@@ -5,8 +5,10 @@ db.getSiblingDB(process.env.MYLIST_DATABASE).createUser({
   pwd: process.env.MYLIST_PASSWORD,
   roles: [{ role: "readWrite", db: process.env.MYLIST_DATABASE }],
 });
-db.getSiblingDB("admin").createUser({
-  user: "exporter",
-  pwd: process.env.EXPORTER_PASSWORD,
-  roles: [{ role: "clusterMonitor", db: "admin" }],
-});
+if (process.env.EXPORTER_PASSWORD) {
+  db.getSiblingDB("admin").createUser({
+    user: "exporter",
+    pwd: process.env.EXPORTER_PASSWORD,
+    roles: [{ role: "clusterMonitor", db: "admin" }],
+  });
+}

@@ -27,16 +27,19 @@ labels:
   {{- include "mongodb.labels" . | nindent 2 }}
 {{- end }}
 
-{{- define "mongodb.image" -}}
-{{- .repository }}{{ with .tag }}:{{ . }}{{ end }}{{ with .digest }}@{{ . }}{{ end }}
-{{- end }}
-
 {{- define "mongodb.uri" -}}
 mongodb://{{ include "mongodb.fullname" . }}.{{ .Release.Namespace }}:{{ .Values.service.port }}/{{ .Values.auth.database }}
 {{- end }}
 
 {{- define "mongodb.secretName" -}}
 {{- .Values.auth.existingSecret | default (include "mongodb.fullname" .) }}
+{{- end }}
+
+{{/* Which key of the Secret has a password, (dict "context" . "key" "mongodb-password"): another one only in a Secret of one's own. */}}
+{{- define "mongodb.secretKey" -}}
+{{- $keys := dict "mongodb-root-password" "rootPasswordKey" "mongodb-password" "passwordKey" "mongodb-exporter-password" "exporterPasswordKey" -}}
+{{- $auth := .context.Values.auth -}}
+{{- ternary (get $auth (get $keys .key)) .key (not (empty $auth.existingSecret)) }}
 {{- end }}
 
 {{/*
@@ -68,15 +71,17 @@ cluster has, else one that is made up. It is remembered, so that all who ask in 
   value: root
 - name: MONGO_INITDB_ROOT_PASSWORD
   valueFrom:
-    secretKeyRef: {name: {{ include "mongodb.secretName" . }}, key: mongodb-root-password}
+    secretKeyRef: {name: {{ include "mongodb.secretName" . }}, key: {{ include "mongodb.secretKey" (dict "context" . "key" "mongodb-root-password") }}}
 - name: MYLIST_DATABASE
   value: {{ .Values.auth.database | quote }}
 - name: MYLIST_USER
   value: {{ .Values.auth.username | quote }}
 - name: MYLIST_PASSWORD
   valueFrom:
-    secretKeyRef: {name: {{ include "mongodb.secretName" . }}, key: mongodb-password}
+    secretKeyRef: {name: {{ include "mongodb.secretName" . }}, key: {{ include "mongodb.secretKey" (dict "context" . "key" "mongodb-password") }}}
+{{- if or .Values.exporter.enabled (not .Values.auth.existingSecret) }}
 - name: EXPORTER_PASSWORD
   valueFrom:
-    secretKeyRef: {name: {{ include "mongodb.secretName" . }}, key: mongodb-exporter-password}
+    secretKeyRef: {name: {{ include "mongodb.secretName" . }}, key: {{ include "mongodb.secretKey" (dict "context" . "key" "mongodb-exporter-password") }}}
+{{- end }}
 {{- end }}

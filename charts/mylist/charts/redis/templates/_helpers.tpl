@@ -27,16 +27,17 @@ labels:
   {{- include "redis.labels" . | nindent 2 }}
 {{- end }}
 
-{{- define "redis.image" -}}
-{{- .repository }}{{ with .tag }}:{{ . }}{{ end }}{{ with .digest }}@{{ . }}{{ end }}
-{{- end }}
-
 {{- define "redis.host" -}}
 {{ include "redis.fullname" . }}.{{ .Release.Namespace }}
 {{- end }}
 
 {{- define "redis.secretName" -}}
 {{- .Values.auth.existingSecret | default (include "redis.fullname" .) }}
+{{- end }}
+
+{{/* Which key of the Secret has the password: another one only in a Secret of one's own. */}}
+{{- define "redis.secretKey" -}}
+{{- ternary .Values.auth.passwordKey "redis-password" (not (empty .Values.auth.existingSecret)) }}
 {{- end }}
 
 {{/*
@@ -75,5 +76,5 @@ remembered, so that all who ask in one rendering get the same.
 {{- define "redis.variables" -}}
 - name: REDISCLI_AUTH
   valueFrom:
-    secretKeyRef: {name: {{ include "redis.secretName" . }}, key: redis-password}
+    secretKeyRef: {name: {{ include "redis.secretName" . }}, key: {{ include "redis.secretKey" . }}}
 {{- end }}

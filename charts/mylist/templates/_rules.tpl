@@ -1,0 +1,61 @@
+{{/* The rules of a file as the values want them. Prometheus has templates of its own, which stay as they are. */}}
+
+{{/* How an alert's expression ends that has a number to compare with; 0 is no threshold, but whether there is anything at all. */}}
+{{- define "mylist.threshold" -}}
+([<>]=? )(0\.[0-9]*[1-9]|[1-9][0-9.]*)\s*$
+{{- end }}
+
+{{/* Every alert with its expression, as YAML. One that there is several times, for several speeds, has the last. */}}
+{{- define "mylist.alerts" -}}
+{{- $alerts := dict -}}
+{{- range $path, $_ := .Files.Glob "files/rules/*.yaml" -}}
+{{- range ($.Files.Get $path | fromYaml).groups -}}
+{{- range .rules -}}
+{{- if .alert -}}
+{{- $_ := set $alerts .alert .expr -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $alerts -}}
+{{- end }}
+
+{{/* The groups of a file, (dict "context" $ "path" "files/rules/service.yaml"), as YAML; a group without rules is left out. */}}
+{{- define "mylist.ruleGroups" -}}
+{{- $values := .context.Values.prometheusRule -}}
+{{- $prefix := "" -}}
+{{- with $values.runbookUrl -}}
+{{- $prefix = printf "%s/" (trimSuffix "/" .) -}}
+{{- end -}}
+{{- $groups := list -}}
+{{- range $group := (.context.Files.Get .path | fromYaml).groups -}}
+{{- $rules := list -}}
+{{- range $rule := $group.rules -}}
+{{- if $rule.alert -}}
+{{- $change := get ($values.alerts | default dict) $rule.alert | default dict -}}
+{{- $severity := get ($values.severities | default dict) $rule.labels.severity | default $rule.labels.severity -}}
+{{- $labels := merge (dict) ($change.labels | default dict) (dict "severity" ($change.severity | default $severity)) ($values.alertLabels | default dict) $rule.labels -}}
+{{- $runbook := dict "runbook_url" (print $prefix $rule.annotations.runbook_url) -}}
+{{- $annotations := merge (dict) ($change.annotations | default dict) ($values.alertAnnotations | default dict) $runbook $rule.annotations -}}
+{{- $rule = merge (dict "labels" $labels "annotations" $annotations) $rule -}}
+{{- with $change.for -}}
+{{- $_ := set $rule "for" . -}}
+{{- end -}}
+{{- if hasKey $change "threshold" -}}
+{{- $_ := set $rule "expr" (regexReplaceAll (include "mylist.threshold" $) $rule.expr (print "${1}" (include "mylist.text" $change.threshold))) -}}
+{{- end -}}
+{{- if ne (toString $change.enabled) "false" -}}
+{{- $rules = append $rules $rule -}}
+{{- end -}}
+{{- else -}}
+{{- $rules = append $rules $rule -}}
+{{- end -}}
+{{- end -}}
+{{- with $rules -}}
+{{- $groups = append $groups (dict "name" $group.name "rules" .) -}}
+{{- end -}}
+{{- end -}}
+{{- with $groups -}}
+{{- toYaml . -}}
+{{- end -}}
+{{- end }}
