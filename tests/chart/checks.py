@@ -216,7 +216,7 @@ def check_monitors_find_what_they_scrape(rendered: Rendered) -> None:
         [service] = _services_of(rendered, monitor)
         for endpoint in monitor["spec"]["endpoints"]:
             assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}, monitor["metadata"]["name"]
-            [relabeling] = endpoint["relabelings"]
+            relabeling = endpoint["relabelings"][0]
             assert relabeling["targetLabel"] == "job"
             assert re.fullmatch(r"mylist(-mongodb|-redis)?", relabeling["replacement"])
 

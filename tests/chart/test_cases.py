@@ -31,11 +31,6 @@ def test_lints(name: str, kubernetes: str) -> None:
     assert "[ERROR]" not in said
 
 
-@pytest.mark.parametrize("subchart", ["mongodb", "redis"])
-def test_subcharts_lint_by_themselves(subchart: str) -> None:
-    helm("lint", "--strict", "--quiet", str(CHART / "charts" / subchart))
-
-
 @of_cases
 @on_kubernetes
 def test_is_what_kubernetes_accepts(name: str, kubernetes: str) -> None:

@@ -209,6 +209,26 @@ CONTRADICTIONS = [
         {"settings.jwtJwksUrl": "https://a/jwks.json"},
     ),
     Contradiction(
+        "prometheusRule.alerts has MyListUp, which is none of the alerts; "
+        "their names are those of observability/runbooks",
+        {"prometheusRule.alerts": {"MyListUp": {"enabled": False}}},
+    ),
+    *(
+        Contradiction(
+            f"prometheusRule.alerts.{name}.threshold is set, and that alert compares with no number; leave it out",
+            {"prometheusRule.alerts": {name: {"threshold": 3}}},
+        )
+        for name in ("MyListDown", "MyListStaleReads", "MyListFreshnessUnchecked", "MyListReadsBurn")
+    ),
+    *(
+        Contradiction(
+            f"{store}.{of} has neither tag nor digest and would be whatever is latest; set one",
+            {f"{store}.{of}.tag": ""},
+        )
+        for store in ("mongodb", "redis")
+        for of in ("image", "exporter.image")
+    ),
+    Contradiction(
         "tracing.existingSecret is set and tracing.endpoint is empty; nothing is traced",
         {"tracing.existingSecret": "a"},
     ),

@@ -1,6 +1,8 @@
 """What the chart carries as files: rules, dashboards and scripts arrive as they are, also from a package."""
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from tests.chart.rendering import (
     values,
 )
 from tests.chart.tools.helm import helm
+from tests.observability.rules import promtool
 
 FILES = CHART / "files"
 RULES = {path.stem: values(path) for path in (FILES / "rules").glob("*.yaml")}
@@ -35,6 +38,51 @@ def rules(case_name: str) -> dict[str, Any]:
 
 def test_chart_holds_its_files_itself() -> None:
     assert not [path for path in CHART.rglob("*") if path.is_symlink()]  # not every tool follows one out of the chart
+
+
+def of_rules(groups: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every rule of every group of every file."""
+    return (rule for name in sorted(groups) for group in groups[name]["groups"] for rule in group["rules"])
+
+
+def changed(**how: Any) -> dict[str, Any]:
+    """The groups of each PrometheusRule that these values make."""
+    made = render(prometheusRule__enabled=True, **{f"prometheusRule__{name}": value for name, value in how.items()})
+    return {
+        each["metadata"]["name"].removeprefix(f"{RELEASE}-"): each["spec"] for each in made.of_kind("PrometheusRule")
+    }
+
+
+MONITORS = ("serviceMonitor", "mongodb.exporter.serviceMonitor", "redis.exporter.serviceMonitor")
+EXPORTERS = {"mongodb.exporter.enabled": True, "redis.exporter.enabled": True}
+# All that Prometheus and Grafana are given, where their operators look for it.
+WATCHED = {
+    **EXPORTERS,
+    "prometheusRule": {"enabled": True, "namespace": "monitoring", "annotations": {"a": "b"}},
+    "dashboards": {"enabled": True, "namespace": "grafana"},
+    **{of: {"enabled": True, "namespace": "monitoring", "annotations": {"a": "b"}} for of in MONITORS},
+}
+
+
+class TestMonitors:
+    @pytest.mark.parametrize("of", MONITORS)
+    def test_relabel_after_the_chart_and_keep_to_limits(self, of: str) -> None:
+        given = {
+            "enabled": True,
+            "interval": "1m",
+            "scrapeTimeout": "20s",
+            "sampleLimit": 2000000,
+            "relabelings": [{"targetLabel": "cluster", "replacement": "eu"}],
+            "metricRelabelings": [{"action": "drop", "sourceLabels": ["__name__"], "regex": "go_.*"}],
+        }
+        [monitor] = render({**EXPORTERS, of: given}).of_kind("ServiceMonitor")
+        [endpoint] = monitor["spec"]["endpoints"]
+
+        assert monitor["spec"]["sampleLimit"] == 2000000
+        assert (endpoint["interval"], endpoint["scrapeTimeout"]) == ("1m", "20s")
+        assert endpoint["relabelings"][0]["targetLabel"] == "job"
+        assert endpoint["relabelings"][1:] == given["relabelings"]
+        assert endpoint["metricRelabelings"] == given["metricRelabelings"]
 
 
 class TestRules:
@@ -69,6 +117,111 @@ class TestRules:
         }
 
         assert all(each.startswith(f"{RUNBOOKS}/observability/runbooks/MyList") for each in urls)
+
+    def test_each_can_be_dropped(self) -> None:
+        names = sorted({rule["alert"] for rule in of_rules(RULES) if "alert" in rule})
+        left = changed(alerts={name: {"enabled": False} for name in names})
+
+        assert len(names) > 35
+        assert [rule for rule in of_rules(left) if "alert" in rule] == []
+        assert [*of_rules(left)] == [rule for rule in of_rules(RULES) if "record" in rule]
+        assert set(left) == {"slo"}  # nothing is made that is empty
+
+    def test_one_that_is_dropped_leaves_the_others_as_they_are(self) -> None:
+        left = changed(alerts={"MyListVersionSkew": {"enabled": False}, "MyListDown": {"enabled": True}})
+
+        gone = [rule for rule in of_rules(RULES) if rule not in [*of_rules(left)]]
+        assert [rule["alert"] for rule in gone] == ["MyListVersionSkew"]
+        assert sum(1 for _ in of_rules(left)) == sum(1 for _ in of_rules(RULES)) - 1
+
+    @pytest.mark.parametrize(
+        ("change", "of_rule"),
+        [
+            ({"for": "1h30m"}, {"for": "1h30m"}),
+            ({"severity": "critical"}, {"labels": {"severity": "critical"}}),
+            ({"labels": {"team": "lists"}}, {"labels": {"severity": "ticket", "team": "lists"}}),
+            ({"threshold": 0.75}, {"expr": 0.75}),
+            ({"threshold": 2}, {"expr": 2}),
+            ({"threshold": 1000000}, {"expr": 1000000}),
+        ],
+        ids=str,
+    )
+    def test_each_can_be_another(self, change: dict[str, Any], of_rule: dict[str, Any]) -> None:
+        [plain] = [each for each in of_rules(RULES) if each.get("alert") == "MyListRedisMemoryNearLimit"]
+        [made] = [
+            each
+            for each in of_rules(changed(alerts={"MyListRedisMemoryNearLimit": change}))
+            if each.get("alert") == "MyListRedisMemoryNearLimit"
+        ]
+        if "expr" in of_rule:
+            of_rule = {"expr": plain["expr"].replace("> 0.9", f"> {of_rule['expr']}")}
+
+        assert {**made, "expr": made["expr"].strip()} == {
+            **plain,
+            **of_rule,
+            "expr": {**plain, **of_rule}["expr"].strip(),
+        }
+
+    def test_thresholds_are_the_number_that_an_expression_ends_with(self) -> None:
+        ends = {
+            rule["alert"]: found[1]
+            for rule in of_rules(RULES)
+            if "alert" in rule and (found := re.search(r"[<>]=? ([\d.]+)\s*$", rule["expr"])) and float(found[1])
+        }
+        made = {rule.get("alert"): rule for rule in of_rules(changed(alerts=dict.fromkeys(ends, {"threshold": 77})))}
+
+        assert len(ends) > 15
+        assert [name for name in ends if not re.search(r"[<>]=? 77\s*$", made[name]["expr"])] == []
+
+    def test_severities_labels_and_annotations_of_all_can_be_others(self) -> None:
+        made = changed(
+            severities={"page": "critical"},
+            alertLabels={"team": "lists", "severity_of": "mylist"},
+            alertAnnotations={"dashboard": "https://grafana.example"},
+            alerts={"MyListDown": {"labels": {"team": "sre"}, "annotations": {"summary": "Down"}}},
+        )
+        for plain, rule in zip(of_rules(RULES), of_rules(made), strict=True):
+            if "alert" in plain:
+                down = rule["alert"] == "MyListDown"
+                named = {"page": "critical"}.get(plain["labels"]["severity"], plain["labels"]["severity"])
+                assert rule["labels"] == {
+                    **plain["labels"],
+                    "severity": named,
+                    "severity_of": "mylist",
+                    "team": "sre" if down else "lists",
+                }
+                assert rule["annotations"]["dashboard"] == "https://grafana.example"
+                assert rule["annotations"]["description"] == plain["annotations"]["description"]
+                assert (rule["annotations"]["summary"] == "Down") is down
+            else:
+                assert rule == plain
+
+    @pytest.mark.extended
+    def test_are_rules_whatever_is_changed(self, tmp_path: Path) -> None:
+        names = {rule["alert"] for rule in of_rules(RULES) if "alert" in rule}
+        made = changed(
+            severities={"page": "critical", "ticket": "warning"},
+            alertLabels={"a": "{{ $labels.job }}"},
+            alerts=dict.fromkeys(names, {"for": "3m", "annotations": {"b": 'it\'s "so": {{ $value }}'}}),
+        )
+        for name, spec in made.items():
+            path = tmp_path / f"{name}.yaml"
+            path.write_text(yaml.safe_dump(spec))
+            promtool("check", "rules", str(path))
+
+    def test_go_where_the_operator_looks(self) -> None:
+        rendered = render(WATCHED)
+        moved = rendered.of_kind("PrometheusRule", "ServiceMonitor")
+
+        assert len(moved) == len(RULES) + 3
+        for each in moved:
+            assert each["metadata"]["namespace"] == "monitoring"
+            assert each["metadata"]["annotations"] == {"a": "b"}
+        for each in rendered.of_kind("ServiceMonitor"):
+            assert each["spec"]["namespaceSelector"] == {"matchNames": [NAMESPACE]}
+        dashboards = [each for each in rendered.of_kind("ConfigMap") if "dashboard" in each["metadata"]["name"]]
+        assert {each["metadata"]["namespace"] for each in dashboards} == {"grafana"}
+        assert {each["metadata"]["namespace"] for each in rendered.objects} == {NAMESPACE, "monitoring", "grafana"}
 
     def test_find_what_they_are_about(self) -> None:
         for name in ("everything", "prod"):

@@ -3,6 +3,7 @@
 from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -154,3 +155,60 @@ def test_the_user_of_mongodb_may_do_what_it_has_to_and_nothing_else() -> None:
     assert {"MYLIST_USER", "MYLIST_PASSWORD", "MYLIST_DATABASE", "EXPORTER_PASSWORD"} <= variables
     mounts = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
     assert mounts["users"] == "/docker-entrypoint-initdb.d"
+
+
+class TestSecretOfOnesOwn:
+    """A Secret that is there has the keys that it has; none is wanted for what does not run."""
+
+    KEYS: ClassVar = {
+        "mongodb.auth.existingSecret": "of-mongodb",
+        "mongodb.auth.passwordKey": "app",
+        "mongodb.auth.rootPasswordKey": "admin",
+        "mongodb.auth.exporterPasswordKey": "metrics",
+        "redis.auth.existingSecret": "of-redis",
+        "redis.auth.passwordKey": "requirepass",
+    }
+
+    def test_is_read_by_the_keys_that_it_has(self) -> None:
+        exporters = {"mongodb.exporter.enabled": True, "redis.exporter.enabled": True}
+
+        assert wanted(render({**self.KEYS, **exporters, "seed.enabled": True})) == {
+            ("of-mongodb", "app"),
+            ("of-mongodb", "admin"),
+            ("of-mongodb", "metrics"),
+            ("of-redis", "requirepass"),
+        }
+
+    def test_needs_no_password_of_an_exporter_that_is_off(self) -> None:
+        assert wanted(render(self.KEYS)) == {
+            ("of-mongodb", "app"),
+            ("of-mongodb", "admin"),
+            ("of-redis", "requirepass"),
+        }
+
+    def test_has_the_usual_keys_unless_told_otherwise(self) -> None:
+        secrets = {"mongodb.auth.existingSecret": "a", "redis.auth.existingSecret": "b"}
+
+        assert wanted(render(secrets)) == {
+            ("a", "mongodb-password"),
+            ("a", "mongodb-root-password"),
+            ("b", "redis-password"),
+        }
+
+    def test_names_of_keys_are_for_no_other(self) -> None:
+        plain = {name: value for name, value in self.KEYS.items() if not name.endswith("existingSecret")}
+        made = render(plain)
+        there = {(secret["metadata"]["name"], key) for secret in made.of_kind("Secret") for key in secret["data"]}
+
+        assert wanted(made) <= there
+
+
+def wanted(rendered: Rendered) -> set[tuple[str, str]]:
+    """The Secret and the key of every variable that comes from one."""
+    sources = [
+        each["valueFrom"]["secretKeyRef"]
+        for _, container, _ in rendered.containers()
+        for each in container.get("env", [])
+        if "secretKeyRef" in each.get("valueFrom", {})
+    ]
+    return {(each["name"], each["key"]) for each in sources}

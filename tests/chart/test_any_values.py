@@ -1,0 +1,244 @@
+"""Every path of the values takes null and anything else: it renders what that means, or is refused in a sentence."""
+
+import functools
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate  # type: ignore[import-untyped]
+import pytest
+import yaml
+
+from tests.chart.rendering import CHART, KUBERNETES, case, parse, template, values
+from tests.chart.test_cases import FOREIGN
+from tests.chart.tools.helm import HelmError
+from tests.chart.umbrella import template as template_umbrella
+from tests.chart.umbrella import umbrella
+
+Path_ = tuple[str, ...]
+# Together they have every feature on, and both kinds of stores.
+BASES = ("everything", "external")
+# As many names for the chart in one umbrella as make one Helm fastest, and their letters are in nothing else.
+BATCH = 40
+ALIAS = "zqx{:03}"
+SAMPLE = [
+    *("commonAnnotations", "podLabels", "resources.limits", "settings.cacheTtl", "settings.host"),
+    *("networkPolicy.namespaces", "networkPolicy.metricsNamespaces", "networkPolicy.dnsTo", "strategy", "extraVolumes"),
+    *("keda.behavior", "serviceMonitor.interval", "prometheusRule.alerts", "prometheusRule.severities", "affinity"),
+    *("global", "global.imageRegistry", "dashboards.labelValue", "probes.liveness.timeoutSeconds"),
+    *("mongodb.resources", "mongodb.networkPolicy.metricsNamespaces", "mongodb.exporter.serviceMonitor.interval"),
+    *("redis.image.digest", "redis.podSecurityContext.fsGroup", "redis.extraArgs"),
+]
+# What no operator can read, or what no API server would.
+PANICS = re.compile(r"nil pointer|wrong type|parse error|error calling|executing|<no value>|%!|panic")
+NO_VALUE = re.compile(r"^  - (\S+) has no value, .*; give it one, or delete the key to have the default$", re.MULTILINE)
+SENTENCE = re.compile(r"^  - .+[;:,] .+$", re.MULTILINE)
+OF_SCHEMA = re.compile(r"^ *- at '/(\S*)': (?:got \w+, want [\w ]+|.*value must be .*|'\w+' failed.*)$", re.MULTILINE)
+
+
+def merged(ours: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:
+    both = {name: merged(ours.get(name) or {}, each) for name, each in others.items() if isinstance(each, dict)}
+    return {**ours, **others, **both}
+
+
+def all_values() -> dict[str, Any]:
+    subcharts = {store: values(CHART / "charts" / store / "values.yaml") for store in ("mongodb", "redis")}
+    return merged(values(CHART / "values.yaml"), subcharts)
+
+
+def paths_of(given: dict[str, Any], *prefix: str) -> Iterator[Path_]:
+    for name, value in given.items():
+        yield (*prefix, name)
+        if isinstance(value, dict):
+            yield from paths_of(value, *prefix, name)
+
+
+def at(given: dict[str, Any], path: Path_) -> Any:
+    return functools.reduce(lambda group, name: group[name], path, given)
+
+
+def set_to(given: dict[str, Any], path: Path_, value: Any) -> dict[str, Any]:
+    changed = deepcopy(given)
+    group = changed
+    for name in path[:-1]:
+        if not isinstance(group.get(name), dict):
+            group[name] = {}
+        group = group[name]
+    group[path[-1]] = value
+    return changed
+
+
+VALUES = all_values()
+PATHS = list(paths_of(VALUES))
+LEAVES = [path for path in PATHS if not at(VALUES, path) or not isinstance(at(VALUES, path), dict)]
+GROUPS = [path for path in PATHS if path not in LEAVES]
+
+
+@functools.cache
+def base(name: str) -> dict[str, Any]:
+    """The values of a case, with passwords, so that two renderings are the same, and without dashboards: they are long."""
+    given = set_to(values(case(name)), ("dashboards", "enabled"), False)
+    if name == "everything":
+        for password in ("password", "rootPassword", "exporterPassword"):
+            given = set_to(given, ("mongodb", "auth", password), "x")
+        given = set_to(given, ("redis", "auth", "password"), "x")
+    return given
+
+
+def nulls(paths: list[Path_]) -> dict[str, Any]:
+    return functools.reduce(lambda given, path: set_to(given, path, None), paths, {})
+
+
+def refusal(given: dict[str, Any], folder: Path) -> str:
+    """What Helm says of these values; nothing when it takes them."""
+    file = folder / "values.yaml"
+    file.write_text(yaml.safe_dump(given))
+    try:
+        template("--values", str(file))
+    except HelmError as error:
+        return str(error)
+    return ""
+
+
+def refused_and_taken(paths: list[Path_], folder: Path) -> tuple[set[str], list[Path_]]:
+    """Set all of them to null at once. Helm stops at the first chart that refuses some, so take those away and go on."""
+    refused: set[str] = set()
+    while said := refusal(nulls(paths), folder):
+        told = set(NO_VALUE.findall(said))
+        assert not PANICS.search(said), said
+        these = [path for path in paths if any(f"{name}.".startswith(".".join((*path, ""))) for name in told)]
+        assert these, said
+        refused |= {".".join(path) for path in these}
+        paths = [path for path in paths if path not in these]
+    return refused, paths
+
+
+def check_kubernetes_takes(manifest: str, why: str) -> None:
+    [made] = parse(manifest) or [{}]
+    assert not list(leaves_without_value(made)), f"{why}: {list(leaves_without_value(made))}"
+    if made and made["kind"] not in FOREIGN:
+        kubernetes_validate.validate(made, KUBERNETES[-1], strict=True)
+
+
+def leaves_without_value(value: Any, name: str = "") -> Iterator[str]:
+    if value is None:
+        yield name
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from leaves_without_value(each, f"{name}.{key}")
+    elif isinstance(value, list):
+        for each in value:
+            yield from leaves_without_value(each, f"{name}[]")
+
+
+def render_each(of: str, paths: list[Path_], folder: Path) -> dict[Path_, str]:
+    """Set each of these paths to null, alone, in one Helm for all, and check what is rendered of it.
+
+    Returns what was said of those that were refused.
+    """
+    names = {ALIAS.format(number): path for number, path in enumerate(paths)}
+    plain = ALIAS.format(len(paths))
+    said: dict[Path_, str] = {}
+    for attempt in range(len(paths)):
+        given = {name: set_to(base(of), path, None) for name, path in names.items()} | {plain: base(of)}
+        chart = umbrella(folder / str(attempt), *({"alias": name} for name in given))
+        (folder / "values.yaml").write_text(yaml.safe_dump(given))
+        try:
+            rendered = template_umbrella(chart, "--values", str(folder / "values.yaml"))
+        except HelmError as error:
+            [name] = set(re.findall(ALIAS[:3] + r"\d{3}", str(error))) - {plain}
+            said[names.pop(name)] = str(error)
+        else:
+            break
+    usual = {manifest.replace(plain, "mylist") for manifest in rendered[plain]}
+    for name, path in names.items():
+        for manifest in rendered[name]:
+            if (changed := manifest.replace(name, "mylist")) not in usual:
+                check_kubernetes_takes(changed, ".".join(path))
+    return said
+
+
+class TestNull:
+    def test_of_all_leaves_at_once_is_refused_or_means_something(self, tmp_path: Path) -> None:
+        # An image needs one of tag and digest, and either alone may be missing.
+        refused, taken = refused_and_taken([path for path in LEAVES if path[-1] != "tag"], tmp_path)
+
+        assert {"image.repository", "service.port", "mongodb.persistence.size", "redis.maxMemory"} <= refused
+        assert ("networkPolicy", "namespaces") in taken
+        for manifest in template("--values", str(tmp_path / "values.yaml")).split("\n---\n"):
+            check_kubernetes_takes(manifest, "all at once")
+
+    @pytest.mark.parametrize("depth", sorted({len(path) for path in GROUPS}))
+    def test_of_all_groups_at_once_is_refused_or_means_something(self, depth: int, tmp_path: Path) -> None:
+        groups = [path for path in GROUPS if len(path) == depth]
+        refused, taken = refused_and_taken(groups, tmp_path)
+
+        assert {".".join(path) for path in groups} == refused | {".".join(path) for path in taken}
+        for manifest in template("--values", str(tmp_path / "values.yaml")).split("\n---\n"):
+            check_kubernetes_takes(manifest, f"groups of depth {depth}")
+
+    def test_of_one_alone_means_something(self, tmp_path: Path) -> None:
+        sample = [tuple(path.split(".")) for path in SAMPLE]
+
+        assert set(sample) <= set(PATHS)
+        assert not render_each("everything", sample, tmp_path)
+
+    @pytest.mark.extended
+    @pytest.mark.parametrize("of", BASES)
+    def test_of_each_alone_is_refused_or_means_something(self, of: str, tmp_path: Path) -> None:
+        refused = refused_and_taken([path for path in LEAVES if path[-1] != "tag"], tmp_path)[0]
+        for depth in {len(path) for path in GROUPS}:
+            refused |= refused_and_taken([path for path in GROUPS if len(path) == depth], tmp_path)[0]
+        alone = [path for path in PATHS if ".".join(path) in refused]
+        others = [path for path in PATHS if path not in alone]
+
+        def say(path: Path_) -> str:
+            folder = tmp_path / ".".join(path)
+            folder.mkdir()
+            return refusal(set_to(base(of), path, None), folder)
+
+        with ThreadPoolExecutor(2) as threads:
+            for path, said in zip(alone, threads.map(say, alone), strict=True):
+                told = NO_VALUE.findall(said)
+                named = told and all(f"{each}.".startswith(".".join((*path, ""))) for each in told)
+                assert named or (not said and not_there(of, path)), f"{path}: {said}"
+        for start in range(0, len(others), BATCH):
+            batch = render_each(of, others[start : start + BATCH], tmp_path / str(start))
+            for path, said in batch.items():
+                assert SENTENCE.search(said), f"{path}: {said}"
+                assert not PANICS.search(said), f"{path}: {said}"
+
+
+def not_there(of: str, path: Path_) -> bool:
+    """Whether a path is one of a store of the chart, which a case with external stores does not have."""
+    return path[0] in {"mongodb", "redis"} and of == "external"
+
+
+# Of a subchart that is no map Helm itself says so, before it looks at a schema.
+OF_CHART = [path for path in GROUPS if len(path) == 1 and path[0] not in {"mongodb", "redis"}]
+
+
+class TestAnotherType:
+    @pytest.mark.parametrize("paths", [LEAVES, *([each] for each in OF_CHART)], ids=lambda each: each[0][0])
+    def test_is_refused_with_the_path_and_what_it_should_be(self, paths: list[Path_], tmp_path: Path) -> None:
+        given = functools.reduce(lambda group, path: set_to(group, path, wrong(at(VALUES, path))), paths, {})
+        said = refusal(given, tmp_path)
+        told = set(OF_SCHEMA.findall(said))
+
+        assert not PANICS.search(said), said
+        for path in paths:
+            assert {"/".join(path), "/".join(path[1:])} & told, f"{path}: {said}"
+
+    @pytest.mark.parametrize("path", ["podLabels", "service.annotations", "nodeSelector", "mongodb.podLabels"])
+    @pytest.mark.parametrize("value", ["false", "1", "null"])
+    def test_of_a_label_is_refused_with_how_to_write_it(self, path: str, value: str) -> None:
+        with pytest.raises(HelmError, match=r"value must be 'text: in quotes, or with --set-string'"):
+            template("--set", f"{path}.x={value}")
+
+
+def wrong(value: Any) -> Any:
+    """A value that is of another type than any that this path may have."""
+    return [["wrong"]] if isinstance(value, str | None) or value == {} else "wrong"
