@@ -7,9 +7,9 @@ READS = 'kind="read"'
 WRITES = 'kind="write"'
 FAILED = 'http_response_status_code=~"5.."'
 
-# Whoever runs the service without Kubernetes has neither namespaces nor pods, and most have one cluster, without a label.
-# A job there always is, and nothing may
-# stand for all of them: `process_…` and `up` are of every program that Prometheus knows.
+# Whoever runs the service without Kubernetes has neither namespaces nor pods, and most have one cluster, without a
+# label. A job there always is, and nothing may stand for all of them: `process_…` and `up` are of every program that
+# Prometheus knows.
 CLUSTER = variable("cluster", "Cluster", "label_values(mylist_build_info, cluster)", everything=".*")
 NAMESPACE = variable(
     "namespace", "Namespace", 'label_values(mylist_build_info{cluster=~"$cluster"}, namespace)', everything=".*"

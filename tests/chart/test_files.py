@@ -168,7 +168,9 @@ class TestRules:
             for rule in of_rules(RULES)
             if "alert" in rule and (found := re.search(r"[<>]=? ([\d.]+)\s*$", rule["expr"])) and float(found[1])
         }
-        made = {rule.get("alert"): rule for rule in of_rules(changed(alerts=dict.fromkeys(ends, {"threshold": 77})))}
+        made = {
+            rule.get("alert"): rule for rule in of_rules(changed(alerts={name: {"threshold": 77} for name in ends}))
+        }
 
         assert len(ends) > 15
         assert [name for name in ends if not re.search(r"[<>]=? 77\s*$", made[name]["expr"])] == []
@@ -202,7 +204,7 @@ class TestRules:
         made = changed(
             severities={"page": "critical", "ticket": "warning"},
             alertLabels={"a": "{{ $labels.job }}"},
-            alerts=dict.fromkeys(names, {"for": "3m", "annotations": {"b": 'it\'s "so": {{ $value }}'}}),
+            alerts={name: {"for": "3m", "annotations": {"b": 'it\'s "so": {{ $value }}'}} for name in names},
         )
         for name, spec in made.items():
             path = tmp_path / f"{name}.yaml"

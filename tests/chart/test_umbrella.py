@@ -1,4 +1,4 @@
-"""The chart as a dependency of an umbrella chart: alias, condition, tags, anchors, globals, and the neighbours' pods."""
+"""The chart as a dependency of an umbrella chart: alias, condition, tags, anchors, globals, neighbours."""
 
 from pathlib import Path
 from typing import Any
