@@ -143,10 +143,22 @@ class TestRules:
             ({"threshold": 0.75}, {"expr": 0.75}),
             ({"threshold": 2}, {"expr": 2}),
             ({"threshold": 1000000}, {"expr": 1000000}),
+            (
+                {
+                    "threshold": None,
+                    "for": None,
+                    "severity": None,
+                    "enabled": None,
+                    "labels": None,
+                    "annotations": None,
+                },
+                {},
+            ),
+            (None, {}),
         ],
         ids=str,
     )
-    def test_each_can_be_another(self, change: dict[str, Any], of_rule: dict[str, Any]) -> None:
+    def test_each_can_be_another(self, change: dict[str, Any] | None, of_rule: dict[str, Any]) -> None:
         [plain] = [each for each in of_rules(RULES) if each.get("alert") == "MyListRedisMemoryNearLimit"]
         [made] = [
             each

@@ -41,7 +41,7 @@
 {{- with $change.for -}}
 {{- $_ := set $rule "for" . -}}
 {{- end -}}
-{{- if hasKey $change "threshold" -}}
+{{- if not (kindIs "invalid" $change.threshold) -}}
 {{- $_ := set $rule "expr" (regexReplaceAll (include "mylist.threshold" $) $rule.expr (print "${1}" (include "mylist.text" $change.threshold))) -}}
 {{- end -}}
 {{- if ne (toString $change.enabled) "false" -}}
