@@ -33,7 +33,9 @@ SAMPLE = [
     *("redis.image.digest", "redis.podSecurityContext.fsGroup", "redis.extraArgs"),
 ]
 # What no operator can read, or what no API server would.
-PANICS = re.compile(r"nil pointer|wrong type|parse error|error calling|executing|<no value>|%!|panic")
+PANICS = re.compile(
+    r"nil pointer|wrong type|parse error|error calling|error unmarshaling|executing|<no value>|<nil>|%!|panic"
+)
 NO_VALUE = re.compile(r"^  - (\S+) has no value, .*; give it one, or delete the key to have the default$", re.MULTILINE)
 SENTENCE = re.compile(r"^  - .+[;:,] .+$", re.MULTILINE)
 OF_SCHEMA = re.compile(r"^ *- at '/(\S*)': (?:got \w+, want [\w ]+|.*value must be .*|'\w+' failed.*)$", re.MULTILINE)
@@ -121,6 +123,7 @@ def refused_and_taken(paths: list[Path_], folder: Path) -> tuple[set[str], list[
 
 
 def check_kubernetes_takes(manifest: str, why: str) -> None:
+    assert not PANICS.search(manifest), why
     [made] = parse(manifest) or [{}]
     assert not list(leaves_without_value(made)), f"{why}: {list(leaves_without_value(made))}"
     if made and made["kind"] not in FOREIGN:

@@ -1,11 +1,11 @@
 {{/* Certificates of external stores: mounted below /etc/mylist. */}}
 
 {{- define "mylist.mongodbCa" -}}
-{{- with .Values.externalMongodb.tls }}{{ .caSecret | default .caConfigMap }}{{ end }}
+{{- with .Values.externalMongodb.tls }}{{ .caSecret | default .caConfigMap | default "" }}{{ end }}
 {{- end }}
 
 {{- define "mylist.redisCa" -}}
-{{- with .Values.externalRedis.tls }}{{ .caSecret | default .caConfigMap }}{{ end }}
+{{- with .Values.externalRedis.tls }}{{ .caSecret | default .caConfigMap | default "" }}{{ end }}
 {{- end }}
 
 {{- define "mylist.caSource" -}}
