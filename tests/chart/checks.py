@@ -50,7 +50,7 @@ def check_pods_are_restricted(rendered: Rendered) -> None:
         spec = pod["spec"]
         security = spec["securityContext"]
         assert security["runAsNonRoot"] is True, name
-        assert security["runAsUser"] != 0, name
+        assert security.get("runAsUser") != 0, name
         assert security["seccompProfile"]["type"] in {"RuntimeDefault", "Localhost"}, name
         assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys(), name
         assert spec["automountServiceAccountToken"] is False, name
@@ -355,14 +355,14 @@ def _services_of(rendered: Rendered, monitor: Object) -> list[Object]:
 def _users(rendered: Rendered, pods: dict[str, Object], pod: Object, port: Port) -> list[Peer]:
     """Who has to reach a declared port."""
     component = _component(pod)
-    of_metrics: list[Peer] = ["namespace/monitoring"]
+    given = rendered.given.get("networkPolicy", {})
+    of_metrics: list[Peer] = [f"namespace/{each}" for each in given.get("metricsNamespaces", ["monitoring"])]
     if port.name == "metrics":
         return of_metrics
     clients = {"mongodb": {"api", "seed", "test"}, "redis": {"api"}, "api": {"test"}}[component]
     users: list[Peer] = [each for each in pods.values() if _component(each) in clients]
     if component == "api":
-        chosen = rendered.given.get("networkPolicy", {}).get("namespaces", [])
-        users += [*of_metrics, *(f"namespace/{each}" for each in chosen)]
+        users += [*of_metrics, *(f"namespace/{each}" for each in given.get("namespaces", []))]
     return users
 
 
@@ -371,8 +371,12 @@ def _needs(rendered: Rendered, pods: dict[str, Object], pod: Object) -> Iterator
     component = _component(pod)
     if component in {"mongodb", "redis"}:
         return
-    for protocol in ("UDP", "TCP"):
-        yield "DNS", "namespace/kube-system", Port(53, protocol)
+    dns = [("namespace/kube-system", 53)]
+    if "dnsTo" not in rendered.given.get("networkPolicy", {}):
+        dns += [("namespace/openshift-dns", 5353), ("address/169.254.20.10", 53)]
+    for who, number in dns:
+        for protocol in ("UDP", "TCP"):
+            yield "DNS", who, Port(number, protocol)
     yield from _store(rendered, pods, "mongodb")
     if component == "api":
         yield from _store(rendered, pods, "redis")

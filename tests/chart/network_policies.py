@@ -1,12 +1,14 @@
 """What network policies let through, as Kubernetes reads them."""
 
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from tests.chart.rendering import NAMESPACE, Object, Rendered
 
 Peer = Object | str
-"""A pod of the release's namespace, or who else: `namespace/<name>` a pod there, `anywhere` some host outside."""
+"""A pod of the release's namespace, or who else: `namespace/<name>` a pod there, `address/<IP>` whoever has it,
+`anywhere` some host outside."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,10 @@ def _is_peer(peers: list[Any] | None, peer: Peer) -> bool:
 
 def _is(allowed: Object, peer: Peer) -> bool:
     if "ipBlock" in allowed:
-        return peer == "anywhere"
+        block = ip_network(allowed["ipBlock"]["cidr"])
+        if isinstance(peer, str) and peer.startswith("address/"):
+            return ip_address(peer.removeprefix("address/")) in block
+        return peer == "anywhere" and not block.is_link_local
     if isinstance(peer, str):
         kind, _, name = peer.partition("/")
         labels = {"kubernetes.io/metadata.name": name}

@@ -16,6 +16,11 @@ ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "mylist"
 CASES = sorted(path.name.removesuffix("-values.yaml") for path in (CHART / "ci").iterdir())
 KUBERNETES = ("1.30", "1.33", "1.37")
+# The cases that are about a kind of cluster; docs/clusters.md has a row for each.
+CLUSTERS = (
+    *("air-gapped", "argocd", "dual-stack", "external-secrets", "ipv6", "istio", "istio-ambient", "linkerd"),
+    *("node-local-dns", "openshift", "read-only-catalogue", "restricted-quota", "umbrella"),
+)
 RELEASE, NAMESPACE = "mylist", "ott"
 
 Object = dict[str, Any]
@@ -103,10 +108,15 @@ def template(
 
 
 @functools.cache
+def manifests_of_case(name: str, kubernetes: str = KUBERNETES[-1]) -> str:
+    """Return a case as Helm writes it for a version of Kubernetes."""
+    return template("--values", str(case(name)), "--kube-version", kubernetes)
+
+
+@functools.cache
 def rendered_case(name: str, kubernetes: str = KUBERNETES[-1]) -> Rendered:
     """Return a case as it is for a version of Kubernetes; not to be changed."""
-    path = case(name)
-    return Rendered(parse(template("--values", str(path), "--kube-version", kubernetes)), values(path) or {})
+    return Rendered(parse(manifests_of_case(name, kubernetes)), values(case(name)) or {})
 
 
 def render(given: Mapping[str, Any] | None = None, *, of: str = "default", **changes: Any) -> Rendered:

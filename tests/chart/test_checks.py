@@ -170,7 +170,11 @@ BREAKAGES = [
     Breakage(CLOSED, "a pod without a policy", lambda r: r.objects.append(_lonely(r))),
     Breakage(CLOSED, "all may come in", lambda r: policy(r)["ingress"].append({})),
     Breakage(CLOSED, "all may go out", lambda r: policy(r)["egress"].append({})),
-    Breakage(CLOSED, "no DNS by TCP", lambda r: policy(r)["egress"][0]["ports"].pop()),
+    Breakage(CLOSED, "no DNS by TCP", lambda r: policy(r)["egress"][0]["ports"].pop(1)),
+    Breakage(
+        CLOSED, "no DNS of OpenShift", lambda r: policy(r, "mylist-seed")["egress"][0]["ports"].pop(), "openshift"
+    ),
+    Breakage(CLOSED, "no DNS of the node", lambda r: policy(r, "mylist-test")["egress"][0]["to"].pop()),
     Breakage(CLOSED, "no MongoDB", lambda r: policy(r)["egress"].pop(1)),
     Breakage(CLOSED, "no Redis", lambda r: policy(r)["egress"].pop(2)),
     Breakage(CLOSED, "no collector", lambda r: policy(r)["egress"].pop(), "prod"),

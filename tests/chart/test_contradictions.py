@@ -176,6 +176,55 @@ CONTRADICTIONS = [
         {"httpRoute.enabled": True},
     ),
     Contradiction("service.nodePort is set and service.type is ClusterIP, which has none", {"service.nodePort": 30000}),
+    *(
+        Contradiction(
+            f"{prefix}service.ipFamilies are two and {prefix}service.ipFamilyPolicy is SingleStack; "
+            "set it to PreferDualStack or RequireDualStack",
+            {
+                "settings.host": "::",
+                f"{prefix}service.ipFamilyPolicy": "SingleStack",
+                f"{prefix}service.ipFamilies": ["IPv4", "IPv6"],
+            },
+        )
+        for prefix in ("", "mongodb.", "redis.")
+    ),
+    *(
+        Contradiction(
+            f"service may have an IPv6 address and settings.host is {host}; set settings.host to ::, "
+            "which is IPv6 and IPv4",
+            {"settings.host": host, **families},
+        )
+        for host, families in (
+            ("0.0.0.0", {"service.ipFamilies": ["IPv6"]}),  # noqa: S104 - what is refused
+            ("0.0.0.0", {"service.ipFamilyPolicy": "PreferDualStack"}),  # noqa: S104 - likewise
+            ("10.0.0.1", {"service.ipFamilyPolicy": "RequireDualStack"}),
+        )
+    ),
+    *(
+        Contradiction(
+            f"{where} sets app.kubernetes.io/{name}, by which the chart knows its pods; take another name",
+            {where: {f"app.kubernetes.io/{name}": "x"}},
+        )
+        for where in ("global.podLabels", "podLabels", "seed.podLabels", "tests.podLabels")
+        for name in ("component", "part-of")
+    ),
+    *(
+        Contradiction(
+            f"{store}.podLabels sets app.kubernetes.io/{name}, by which the chart knows its pods; take another name",
+            {f"{store}.podLabels": {f"app.kubernetes.io/{name}": "x"}},
+        )
+        for store in ("mongodb", "redis")
+        for name in ("instance", "part-of")
+    ),
+    Contradiction(
+        "global.generatePasswords is false and nothing gives mongodb.auth.exporterPassword, mongodb.auth.rootPassword; "
+        "set mongodb.auth.existingSecret, or these",
+        {"global.generatePasswords": False, "redis.auth.password": "a", "mongodb.auth.password": "b"},
+    ),
+    Contradiction(
+        "global.generatePasswords is false and nothing gives redis.auth.password; set redis.auth.existingSecret, or it",
+        {"global.generatePasswords": False, "mongodb.auth.existingSecret": "a"},
+    ),
     Contradiction(
         "seed writes movies, users and lists into externalMongodb; set seed.external=true to say that this is meant",
         {**_EXTERNAL, "seed.enabled": True},
@@ -345,6 +394,11 @@ def test_all_are_told_at_once() -> None:
         ({"mongodb.image.tag": "latest"}, "/image/tag"),
         ({"mongodb.podSecurityContext.runAsNonRoot": False}, "/podSecurityContext/runAsNonRoot"),
         ({"redis.maxMemory": "much"}, "/maxMemory"),
+        ({"global.compatibility.openshift.adaptSecurityContext": "yes"}, "/adaptSecurityContext"),
+        ({"global.podLabels": {"a": True}}, "/podLabels/a"),
+        ({"service.ipFamilies": ["ipv6"]}, "/service/ipFamilies"),
+        ({"mongodb.service.ipFamilyPolicy": "DualStack"}, "/service/ipFamilyPolicy"),
+        ({"networkPolicy.dnsPorts": []}, "/networkPolicy/dnsPorts"),
         ({"redis.exporter.image.tag": "latest"}, "/exporter/image/tag"),
     ],
     ids=str,

@@ -279,6 +279,11 @@ class TestScaling:
 
         assert metric["pods"]["metric"]["name"] in {each["name"]["as"] for each in adapter["rules"]["custom"]}
 
+    def test_keda_takes_a_large_number_in_digits(self) -> None:
+        [scaler] = render(keda__enabled=True, keda__requestsPerSecond=3_000_000).of_kind("ScaledObject")
+
+        assert scaler["spec"]["triggers"][1]["metadata"]["threshold"] == "3000000"
+
     def test_keda_is_what_observability_has(self) -> None:
         [made] = rendered_case("everything").of_kind("ScaledObject")
         original = values(ROOT / "observability" / "keda.yaml")["spec"]

@@ -287,6 +287,27 @@ class TestMongodbThatLacksWhatIsWished:
         service.wait_until_ready()
         assert not logged(service, "Index ")
 
+    def test_a_catalogue_that_may_only_be_read_is_enough(self, launch: Launch, scripted: ScriptedMongoDB) -> None:
+        way = scripted_way(scripted)
+        with MongoClient[dict[str, Any]](way["MONGODB_URI"]) as client:
+            movie = client.get_default_database()["movies"].insert_one({"title": "Of others", "genres": []}).inserted_id
+        writes = ("insert", "update", "delete", "findAndModify", "create", "createIndexes")
+        refused = [
+            scripted.fail_command(*writes, code=13, count=None, collection=collection)
+            for collection in ("movies", "tvshows", "users")
+        ]
+        service = launch(**way)
+        service.wait_until_ready()
+        item = {"contentId": str(movie), "contentType": "movie"}
+        with httpx.Client(
+            base_url=f"{service.url}/api/mylist", headers={"user-id": "reader"}, trust_env=False, verify=NO_TLS
+        ) as client:
+            assert client.post("/add", json=item).status_code == 201
+            assert [each["contentId"] for each in client.get("/items").json()["data"]["items"]] == [str(movie)]
+            assert client.delete(f"/remove/{movie}").status_code == 200
+        assert missing(service) == {(of, index) for of in ("movies", "tvshows") for index in ("title_1", "genres_1")}
+        assert [each.hits for each in refused] == [2, 2, 0], "the indexes, and nothing else"
+
 
 class TestMongodbThatIsNotThere:
     """Is waited for: the port answers, and the process becomes ready by itself."""

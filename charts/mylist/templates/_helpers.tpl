@@ -33,11 +33,16 @@ app.kubernetes.io/part-of: mylist
 {{- end }}
 {{- end }}
 
-{{/* Not the chart's version, with which every pod would start anew. */}}
-{{- define "mylist.podLabels" -}}
+{{/* What says whose a pod is. Not the chart's version, with which every pod would start anew. */}}
+{{- define "mylist.podIdentity" -}}
 {{ include "mylist.selectorLabels" .context }}
 app.kubernetes.io/component: {{ .component }}
 app.kubernetes.io/part-of: mylist
+{{- end }}
+
+{{/* Labels of a pod, (dict "context" . "component" "seed" "labels" map). */}}
+{{- define "mylist.podLabels" -}}
+{{- include "mylist.overlaid" (list (.context.Values.global).podLabels .labels (include "mylist.podIdentity" . | fromYaml)) }}
 {{- end }}
 
 {{/* Name, namespace, labels and annotations of an object: (dict "context" $ "suffix" "seed" "component" "seed" ...). */}}
@@ -46,13 +51,14 @@ app.kubernetes.io/part-of: mylist
 name: {{ include "mylist.fullname" $root }}{{ with .suffix }}-{{ . }}{{ end }}
 namespace: {{ .namespace | default $root.Release.Namespace }}
 labels:
-  {{- include "mylist.labels" $root | nindent 2 }}
+  {{- $labels := include "mylist.labels" $root | fromYaml }}
   {{- with .component }}
-  app.kubernetes.io/component: {{ . }}
+  {{- $_ := set $labels "app.kubernetes.io/component" . }}
   {{- end }}
-  {{- with .labels }}
-  {{- toYaml . | nindent 2 }}
+  {{- range $name, $value := .labels }}
+  {{- $_ := set $labels $name $value }}
   {{- end }}
+  {{- toYaml $labels | nindent 2 }}
 {{- with merge (dict) (.annotations | default dict) ($root.Values.commonAnnotations | default dict) }}
 annotations:
   {{- toYaml . | nindent 2 }}

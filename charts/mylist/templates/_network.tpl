@@ -4,8 +4,10 @@
 - {{ if .Values.networkPolicy.dnsTo }}to:
     {{- toYaml .Values.networkPolicy.dnsTo | nindent 4 }}
   {{ end }}ports:
-    - {port: 53, protocol: UDP}
-    - {port: 53, protocol: TCP}
+    {{- range .Values.networkPolicy.dnsPorts }}
+    - {port: {{ . }}, protocol: UDP}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
 {{- end }}
 
 {{/* Out to some peers, or to anybody, on these ports: (dict "to" list "ports" list). */}}

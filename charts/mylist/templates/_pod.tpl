@@ -5,7 +5,7 @@ automountServiceAccountToken: false
 # A Service called redis would otherwise put its address into REDIS_PORT.
 enableServiceLinks: false
 securityContext:
-  {{- toYaml .Values.podSecurityContext | nindent 2 }}
+  {{- include "mylist.securityContext" (dict "context" . "security" .Values.podSecurityContext) | nindent 2 }}
 {{- with include "mylist.imagePullSecrets" .Values }}
 {{ . }}
 {{- end }}
@@ -27,7 +27,7 @@ priorityClassName: {{ . }}
 image: {{ include "mylist.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 securityContext:
-  {{- toYaml .Values.securityContext | nindent 2 }}
+  {{- include "mylist.securityContext" (dict "context" . "security" .Values.securityContext) | nindent 2 }}
 envFrom:
   - configMapRef:
       name: {{ include "mylist.fullname" . }}

@@ -25,6 +25,33 @@ imagePullSecrets:
 {{- end -}}
 {{- end }}
 
+{{/* Maps over each other, the later over the earlier; nothing if all are empty. For labels and annotations: of every pod, of one, the chart's own. */}}
+{{- define "mylist.overlaid" -}}
+{{- $all := dict -}}
+{{- range . -}}
+{{- range $name, $value := . -}}
+{{- $_ := set $all $name $value -}}
+{{- end -}}
+{{- end -}}
+{{- with $all }}
+{{- toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/*
+A security context, (dict "context" . "security" map). OpenShift gives every namespace a range of ids of its own and refuses others, so
+none is named there.
+*/}}
+{{- define "mylist.securityContext" -}}
+{{- $adapt := ((((.context.Values.global).compatibility).openshift).adaptSecurityContext) | default "auto" -}}
+{{- $isOpenshift := .context.Capabilities.APIVersions.Has "security.openshift.io/v1" -}}
+{{- if or (eq $adapt "force") (and (eq $adapt "auto") $isOpenshift) -}}
+{{- omit .security "runAsUser" "runAsGroup" "fsGroup" | toYaml }}
+{{- else -}}
+{{- toYaml .security }}
+{{- end -}}
+{{- end }}
+
 {{/* Requests and limits without those that are empty, which is how an umbrella chart leaves out what is a default here. */}}
 {{- define "mylist.resources" -}}
 {{- $resources := dict -}}

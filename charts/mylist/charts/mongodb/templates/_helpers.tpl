@@ -44,7 +44,7 @@ mongodb://{{ include "mongodb.fullname" . }}.{{ .Release.Namespace }}:{{ .Values
 
 {{/*
 A password of the Secret made here, (dict "context" . "key" "mongodb-password"): the one of the values, else the one that the
-cluster has, else one that is made up. It is remembered, so that all who ask in one rendering get the same.
+cluster has, else one that is made up; empty if none may be. It is remembered, so that all who ask in one rendering get the same.
 */}}
 {{- define "mongodb.password" -}}
 {{- $auth := .context.Values.auth -}}
@@ -52,7 +52,8 @@ cluster has, else one that is made up. It is remembered, so that all who ask in 
 {{- $name := get (dict "mongodb-root-password" "rootPassword" "mongodb-password" "password" "mongodb-exporter-password" "exporterPassword") .key -}}
 {{- if not (get $auth $name) -}}
 {{- $kept := (lookup "v1" "Secret" .context.Release.Namespace (include "mongodb.fullname" .context)).data | default dict -}}
-{{- $_ := set $auth $name (get $kept .key | b64dec | default (randAlphaNum 32)) -}}
+{{- $made := ternary "" (randAlphaNum 32) (eq (toString (.context.Values.global).generatePasswords) "false") -}}
+{{- $_ := set $auth $name (get $kept .key | b64dec | default $made) -}}
 {{- end -}}
 {{- get $auth $name }}
 {{- end -}}
@@ -61,6 +62,8 @@ cluster has, else one that is made up. It is remembered, so that all who ask in 
 {{/* The options of mongod that values decide; `extraArgs` may have others. */}}
 {{- define "mongodb.options" -}}
 - --quiet
+# With the image's --bind_ip_all, addresses of both families; where there is no IPv6, mongod warns and goes on.
+- --ipv6
 - --port={{ .Values.service.port }}
 - --wiredTigerCacheSizeGB={{ .Values.cacheSizeGB }}
 {{- end }}

@@ -41,15 +41,16 @@ labels:
 {{- end }}
 
 {{/*
-The password of the Secret made here: the one of the values, else the one that the cluster has, else one that is made up. It is
-remembered, so that all who ask in one rendering get the same.
+The password of the Secret made here: the one of the values, else the one that the cluster has, else one that is made up; empty if
+none may be. It is remembered, so that all who ask in one rendering get the same.
 */}}
 {{- define "redis.password" -}}
 {{- $auth := .Values.auth -}}
 {{- if not $auth.existingSecret -}}
 {{- if not $auth.password -}}
 {{- $kept := (lookup "v1" "Secret" .Release.Namespace (include "redis.fullname" .)).data | default dict -}}
-{{- $_ := set $auth "password" (get $kept "redis-password" | b64dec | default (randAlphaNum 32)) -}}
+{{- $made := ternary "" (randAlphaNum 32) (eq (toString (.Values.global).generatePasswords) "false") -}}
+{{- $_ := set $auth "password" (get $kept "redis-password" | b64dec | default $made) -}}
 {{- end -}}
 {{- $auth.password }}
 {{- end -}}
