@@ -12,10 +12,11 @@ from tests.requirements import skip_or_fail
 
 
 class Finding(NamedTuple):
-    """What checkov has against an object: its check, and the object as `Kind.namespace.name`."""
+    """What checkov has against an object: its check, the object as `Kind.namespace.name`, the file without `.yaml`."""
 
     check: str
     resource: str
+    file: str
 
 
 def findings(rendered: Path) -> set[Finding]:
@@ -35,7 +36,10 @@ def findings(rendered: Path) -> set[Finding]:
     report = json.loads(ended.stdout)
     assert report["summary"]["passed"], report["summary"]
     assert not report["summary"]["parsing_errors"], report["summary"]
-    return {Finding(each["check_id"], each["resource"]) for each in report["results"]["failed_checks"]}
+    return {
+        Finding(each["check_id"], each["resource"], Path(each["file_path"]).stem)
+        for each in report["results"]["failed_checks"]
+    }
 
 
 def _python() -> Path:
