@@ -1,8 +1,11 @@
 """The composition root: builds the parts of the service and the application that serves them. Nothing connects yet."""
 
 import asyncio
+import socket
 import sys
+import time
 from collections import Counter
+from uuid import uuid4
 
 from sanic import Sanic
 from sanic.config import Config
@@ -17,10 +20,12 @@ from mylist.cache.list_cache import MAX_TTL_FACTOR, ListCache
 from mylist.cache.pending_invalidations import MAX_PENDING
 from mylist.catalogue.catalogue import Catalogue
 from mylist.config.browser_policy import BrowserPolicy
+from mylist.config.redis_timing import DECLARATION_WAIT_S
 from mylist.config.settings import Settings, without_password
 from mylist.domain.errors import TooManyImportsError, TooManyRequestsError
 from mylist.domain.limits import MAX_BODY_BYTES, MAX_HEAD_BYTES, USER_IMPORTS, import_memory_bytes, user_requests
 from mylist.domain.packed_list import PackedList
+from mylist.domain.process_registry import CacheAgreement
 from mylist.http.bearer import BearerRequest
 from mylist.http.body_memory import BodyMemory
 from mylist.http.dispatch import refuse_bypassed
@@ -42,6 +47,8 @@ from mylist.telemetry.state_gauges import State
 App = Sanic[Config, Services]
 
 _KEEP_ALIVE_MARGIN_S = 1
+_MAX_ADDRESS_LENGTH = 200
+"""Of what the registry of processes keeps of REDIS_URL, for messages."""
 _USER_REQUESTS_AT_ONCE = 16
 """What these cost is what others wait for when one user sends as much as it can."""
 _IMPORTS_AT_ONCE = 2
@@ -65,11 +72,20 @@ def build_services(settings: Settings) -> Services:
 
     commands = CacheCommands(redis_clients.connect(settings))
     redis = without_password(settings.redis_url) or f"{settings.redis_host}:{settings.redis_port}"
+    agreement = CacheAgreement(
+        uuid4().hex,
+        clock=time.monotonic,
+        wait_s=DECLARATION_WAIT_S,
+        host=f"{socket.gethostname()}:{settings.port}",
+        redis=redis[:_MAX_ADDRESS_LENGTH],
+        last_answer=lambda: database.last_answer,
+    )
     health = RedisHealth(
         commands,
         forget_after=MAX_TTL_FACTOR * settings.cache_ttl,
         name=f"Redis at {redis}",
         reigns=database.reigns,
+        agreement=agreement,
     )
     cache = ListCache(
         commands,
@@ -116,6 +132,7 @@ def build_services(settings: Settings) -> Services:
         import_turns=asyncio.Semaphore(_IMPORTS_AT_ONCE),
         cache=cache,
         health=health,
+        agreement=agreement,
         database=database,
         keys=tokens.source if tokens else KeySource(),
         tokens=tokens,

@@ -2,7 +2,7 @@
 
 Order of stopping: readiness fails and connections are told to close; a pause, in which requests are still served, lets
 load balancers notice; the port closes and requests in flight end (Sanic does that); then writes in flight end, owed
-invalidations are delivered, and the clients close.
+invalidations are delivered, the process leaves the registry of processes, and the clients close.
 """
 
 import asyncio
@@ -17,18 +17,24 @@ from typing import Any
 
 from mylist.app import App, snapshot
 from mylist.background import cancel_all
+from mylist.cache.registration import Registration
 from mylist.domain.errors import DatabaseUnavailableError
 from mylist.http.services import Services
 from mylist.mongodb.adoption_state import NotAdoptedError, require_adopted
+from mylist.mongodb.collections import PROCESSES
 from mylist.mongodb.database import MongoRefusedError, address
 from mylist.mongodb.indexes import IndexState, create_indexes
+from mylist.mongodb.process_registry import ProcessRegistry
 from mylist.telemetry import logging_config, metrics, tracing
+from mylist.telemetry.line_limit import LineLimit
 from mylist.telemetry.state_gauges import StateCollector
 
 _CHECK_INTERVAL_S = 0.5
 _INDEX_INTERVAL_S = 60
 _SHED_REPORT_INTERVAL_S = 10
 _LAG_INTERVAL_S = 0.1
+_UNREGISTERED_AFTER_S = 5.0
+_UNREGISTERED_REPORT_INTERVAL_S = 30
 
 _logger = logging.getLogger(__name__)
 
@@ -45,6 +51,15 @@ class Lifecycle:
         self._app = app
         self._services: Services = app.ctx
         self._announce = announce
+        self._registration = Registration(
+            ProcessRegistry(self._services.database),
+            self._services.agreement,
+            self._services.health,
+            strict=self._services.settings.cache_strict,
+            clock=time.monotonic,
+        )
+        self._indexed = asyncio.Event()
+        self._unregistered_lines = LineLimit(1, period_s=_UNREGISTERED_REPORT_INTERVAL_S)
         self._collector = StateCollector(partial(snapshot, self._services))
         self._watchers: list[asyncio.Task[None]] = []
         self._draining: asyncio.Task[None] | None = None
@@ -59,6 +74,7 @@ class Lifecycle:
             self._services.health.heartbeats(),
             self._watch_mongodb(),
             self._create_indexes(),
+            self._register(),
             self._report_shed(),
             _watch_event_loop(),
             self._services.keys.keep_fresh(),
@@ -102,10 +118,13 @@ class Lifecycle:
         if services.health.pending:
             await services.health.heartbeat()
         if services.health.pending:
-            _logger.error(
-                "Redis did not recover before the shutdown; %d cached lists may be stale for up to CACHE_TTL",
+            _logger.warning(
+                "Redis did not recover before the shutdown; %d lists in it lack changes, so all cached lists are given up",
                 len(services.health.pending),
             )
+        if services.database.available:
+            with suppress(DatabaseUnavailableError, MongoRefusedError):  # others notice that this process is gone
+                await self._registration.leave()
         await services.cache.close()
         await services.database.close()
         await asyncio.to_thread(tracing.stop)
@@ -121,7 +140,7 @@ class Lifecycle:
                 if not state.has_indexes:
                     self._fail_for_mongodb(error)
                     return
-            if state.has_indexes and not state.started and self._services.keys.available:
+            if state.is_registered and not state.started and self._services.keys.available:
                 state.started = True
                 self._announce()
             await asyncio.sleep(_CHECK_INTERVAL_S)
@@ -145,6 +164,7 @@ class Lifecycle:
                         return
                 else:
                     state.has_indexes = True
+                    self._indexed.set()
                     problems = {index for index in state.indexes if index.problem}
                     for index in sorted(problems - told, key=lambda index: index.full_name):
                         _logger.warning(
@@ -156,6 +176,37 @@ class Lifecycle:
                     if not any(index.is_missing for index in problems):
                         return
             await asyncio.sleep(_INDEX_INTERVAL_S if state.has_indexes else _CHECK_INTERVAL_S)
+
+    async def _register(self) -> None:
+        """Keep this process in the registry of processes; not before it is known that the lists are all there."""
+        await self._indexed.wait()
+        state, database, agreement = self._services.state, self._services.database, self._services.agreement
+        failing_since: float | None = None
+        while True:
+            try:
+                await self._registration.renew()
+            except MongoRefusedError as error:
+                if not state.is_registered:
+                    self._fail_for_mongodb(error)
+                    return
+                self._tell_unregistered(str(error))
+            except DatabaseUnavailableError as error:
+                # While MongoDB is away that is no news, nor is one failure any.
+                failing_since = failing_since or time.monotonic()
+                if database.available and time.monotonic() - failing_since > _UNREGISTERED_AFTER_S:
+                    self._tell_unregistered(f"this process cannot register in {PROCESSES}: {error.__cause__ or error}")
+            else:
+                failing_since = None
+                state.is_registered = state.is_registered or agreement.is_settled
+            await self._registration.pause()
+
+    def _tell_unregistered(self, problem: str) -> None:
+        if self._unregistered_lines.allows():
+            _logger.error(
+                "MongoDB at %s: %s; until it can, no list is served from the cache and soon no list can be changed",
+                address(self._services.settings),
+                problem,
+            )
 
     async def _report_shed(self) -> None:
         shed = self._services.state.shed

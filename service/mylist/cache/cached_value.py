@@ -5,10 +5,13 @@
     R<nonce><epoch>   a read lease: the process that placed it may fill the key if the lease still stands then
     W<nonce>…         a write fence: one nonce for each write in flight; nobody may fill the key
 
-The epoch is that of the primary (`mylist.cache.topology.base`) when the lease was placed. A list of another epoch
-counts as nothing: the primary that took over, or restarted from a dump, may have missed the fence that replaced it.
+The epoch is that of the primary (`mylist.cache.topology.base`) and of the registry of processes
+(`mylist.domain.process_registry`) when the lease was placed. A list of another epoch counts as nothing: the primary
+that took over, or restarted from a dump, may have missed the fence that replaced it, and so may one that a process did
+not reach or did not use.
 """
 
+import hashlib
 import os
 
 LEASE_TAG = b"R"
@@ -20,6 +23,13 @@ EPOCH_BYTES = 8
 def new_lease(epoch: bytes) -> bytes:
     """Draw a read lease of an epoch."""
     return LEASE_TAG + os.urandom(NONCE_BYTES) + epoch
+
+
+def epoch_in(registry_epoch: str, primary_epoch: bytes) -> bytes:
+    """Return the epoch of a list that is cached at a primary; the primary's own in the first epoch of the registry."""
+    if not registry_epoch:
+        return primary_epoch
+    return hashlib.blake2b(primary_epoch, key=registry_epoch.encode(), digest_size=EPOCH_BYTES).digest()
 
 
 def epoch_of(lease: bytes) -> bytes:

@@ -3,6 +3,7 @@
 Every timeout is set here: the defaults of redis-py are many times longer than what a request may take.
 """
 
+import hashlib
 import ssl
 from functools import partial
 from typing import Any
@@ -22,21 +23,28 @@ from mylist.config.redis_url import Address, RedisKind, RedisUrl, parse_redis_ur
 from mylist.config.settings import Settings
 
 _MAX_CONNECTIONS = 64
+_PLACE_BYTES = 8
 
 
 def connect(settings: Settings) -> Topology:
     """Make the clients; they connect when first used, and belong to the event loop that runs then."""
-    topology = _topology(settings)
-    topology.needs_epochs = settings.cache_strict
-    return topology
-
-
-def _topology(settings: Settings) -> Topology:
     if settings.redis_url:
         url = parse_redis_url(settings.redis_url)
     else:
         server = (settings.redis_host, settings.redis_port)
         url = RedisUrl(form=RedisKind.SERVER, addresses=(server,), db=settings.redis_db)
+    topology = _topology(settings, url)
+    topology.needs_epochs = settings.cache_strict
+    topology.place, topology.database = _place(url), url.db
+    return topology
+
+
+def _place(url: RedisUrl) -> str:
+    words = repr((url.form.value, sorted(url.addresses), url.path, url.name, url.db))
+    return hashlib.blake2b(words.encode(), digest_size=_PLACE_BYTES).hexdigest()
+
+
+def _topology(settings: Settings, url: RedisUrl) -> Topology:
     password = url.password or settings.redis_password
     shared = _options(settings, url)
     data = partial(_client, shared | {"db": url.db} | _credentials(url.username, password))

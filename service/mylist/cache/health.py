@@ -10,9 +10,10 @@ which checks it):
     GRACE         after Redis is back, a process that had stopped trusting it starts again; longer than it takes another
                   process to notice that Redis is back and to deliver its pending invalidations
 
-When one process writes without a fence because Redis is away for all, the others have stopped trusting before. The one
-case this does not cover is a connection cut for one process only; there CACHE_TTL is the bound, or CACHE_STRICT the
-answer.
+When one process writes without a fence because Redis is away for all, the others have stopped trusting before. They
+cannot know by themselves of a connection that is cut for one process only, or of a process that uses another Redis. So
+a process that is in doubt declares it in MongoDB, and writes without a fence once all others have heeded that
+(`mylist.domain.process_registry`).
 
 A primary may be replaced while it goes on answering, and processes notice one after the other. The result of a
 heartbeat is valid for a limited time only, and the processes that know of the new primary wait for longer:
@@ -41,6 +42,7 @@ from mylist.cache.commands import CacheCommands, SomePrimariesAwayError
 from mylist.cache.pending_invalidations import PendingInvalidations
 from mylist.cache.topology.base import Primary
 from mylist.config.redis_timing import (
+    DECLARATION_WAIT_S,
     DOUBT_AFTER_S,
     DOWN_AFTER_S,
     FENCE_PATIENCE_S,
@@ -50,8 +52,11 @@ from mylist.config.redis_timing import (
     MIN_FAILURES,
     PRIMARY_KNOWN_S,
 )
+from mylist.domain.process_registry import ALL, CacheAgreement
 from mylist.domain.reign import NO_REIGN, Reigns
 from mylist.telemetry.outage_reasons import OutageReasons
+
+_COVER_POLL_S = 0.02
 
 _logger = logging.getLogger(__name__)
 
@@ -74,12 +79,14 @@ class _Watch:
         last_answered: when the last heartbeat was sent that was answered.
         trusted_from: when the grace ends.
         failures: heartbeats that failed in a row.
+        is_doubted: whether a write may soon go without a fence, or could of late; until it is trusted again.
     """
 
     def __init__(self, clock: Callable[[], float], generation: int) -> None:
         self._clock = clock
         self._failing_since = 0.0
         self.failures = 0
+        self.is_doubted = False
         self.generation = generation
         self.last_answered = -math.inf
         self.trusted_from = math.inf
@@ -104,6 +111,7 @@ class _Watch:
             self.state = RedisState.RECOVERING
         elif self._clock() >= self.trusted_from:
             self.state = RedisState.UP
+            self.is_doubted = False
 
     def distrust_until(self, moment: float) -> None:
         """Extend the grace, if it ends sooner."""
@@ -117,6 +125,7 @@ class _Watch:
         if not self.failures:
             self._failing_since = sent
         self.failures += 1
+        self.is_doubted = self.is_doubted or not self.answered_within(DOUBT_AFTER_S)
         # By the clock alone, a process that was held up for long would take its own pause for an outage.
         if self.failures >= MIN_FAILURES and self._clock() - self._failing_since > DOWN_AFTER_S:
             self.state = RedisState.DOWN
@@ -131,21 +140,23 @@ class RedisHealth:
         name: what the log calls Redis.
         clock: monotonic seconds.
         reigns: learns the reigns that heartbeats tell, and knows the one to announce; None for no elections.
+        agreement: what the other processes say of their Redis; None for no others.
 
     Attributes:
+        note_changed: called whenever the agreement may have to be told of something.
         pending: the invalidations that wait for Redis.
         clock: as given.
         trusted_until: the moment by `clock` until which any list that Redis holds may be served: each heartbeat that is
             answered puts it off; an invalidation that has to wait, or a new generation, ends it at once.
         settled_until: the moment by `clock` until which writes are fenced as usual, whatever their key: Redis
-            `is_available`, nobody has to `wait_for_handover`, and this process `knows_primary`. A heartbeat that is
+            `is_available`, nobody has to `wait_for_handover` or to `wait_for_cover`, and this process `knows_primary`. A heartbeat that is
             answered puts it off; a new generation ends it at once.
         settled_reign: the reign of MongoDB's primary for which nobody has to `wait_for_reign` until then; None if there
             is none.
         seen_reign: returns the reign of the latest primary that this process's driver saw.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it watches, each named at the one call
         self,
         commands: CacheCommands,
         *,
@@ -153,8 +164,10 @@ class RedisHealth:
         name: str = "Redis",
         clock: Callable[[], float] = time.monotonic,
         reigns: Reigns | None = None,
+        agreement: CacheAgreement | None = None,
     ) -> None:
         self._commands = commands
+        self._agreement = agreement or CacheAgreement("", clock=clock, wait_s=DECLARATION_WAIT_S)
         self._reigns = reigns or Reigns(handover_s=HANDOVER_S)
         self._reigns.is_alone = False  # the first heartbeat is to come
         commands.reign = self._reigns.announced
@@ -172,7 +185,10 @@ class RedisHealth:
         self._reasons = OutageReasons(clock=clock)
         self._whole = _Watch(clock, self._topology.generation)
         self._parts: dict[Primary, _Watch] = {}
-        self.pending = PendingInvalidations(forget_after=forget_after, note_added=self._distrust, clock=clock)
+        self._told: tuple[str, frozenset[str]] = "", frozenset()
+        self._owed_at: set[str] = set()
+        self.note_changed: Callable[[], None] = lambda: None
+        self.pending = PendingInvalidations(forget_after=forget_after, note_added=self._note_owed, clock=clock)
 
     @property
     def state(self) -> RedisState:
@@ -199,6 +215,8 @@ class RedisHealth:
             and part.answered_within(DOUBT_AFTER_S)
             and self._majority_answered_within(DOUBT_AFTER_S)
             and self._topology.generation == part.generation
+            and self._agreement.agrees_on(self._topology.identity)
+            and self._blocked.isdisjoint({ALL, self._owner_name(key)})
         )
 
     def is_available(self, key: str) -> bool:
@@ -224,6 +242,59 @@ class RedisHealth:
             and part.answered_within(PRIMARY_KNOWN_S)
             and self._majority_answered_within(PRIMARY_KNOWN_S)
         )
+
+    @property
+    def identity(self) -> str:
+        """What tells this Redis from another; empty before it has answered."""
+        return self._topology.identity
+
+    @property
+    def unfenced(self) -> frozenset[str]:
+        """The names of the primaries whose lists this process may have to change without a fence; `ALL` for any."""
+        doubted = {_name(primary) for primary, part in self._parts.items() if part.is_doubted}
+        if not self._parts:
+            doubted = {ALL} if self._whole.is_doubted else set()
+        elif 2 * len(doubted) >= len(self._parts):
+            doubted = {ALL}
+        return frozenset(doubted | self._owed_at)
+
+    async def wait_for_cover(self, key: str, *, fenced: bool) -> bool:
+        """Wait until a change may be made or acknowledged, as no other process can be misled by it; return whether.
+
+        Args:
+            key: of the list.
+            fenced: whether it has a fence.
+        """
+        if self._is_covered(key, fenced=fenced):
+            return True
+        if not fenced:
+            self._owed_at.add(self._owner_name(key))
+        self.note_changed()
+        deadline = time.monotonic() + FENCE_PATIENCE_S
+        while time.monotonic() < deadline:
+            await asyncio.sleep(_COVER_POLL_S)
+            if self._is_covered(key, fenced=fenced):
+                return True
+        return False
+
+    def _is_covered(self, key: str, *, fenced: bool) -> bool:
+        return self._agreement.covers(self._owner_name(key), self._topology.identity, fenced=fenced)
+
+    def _owner_name(self, key: str) -> str:
+        """Return the name of the primary of a key; `ALL` if one holds all keys, or none is known."""
+        owner = self._topology.owner(key) if self._topology.sharded else None
+        return _name(owner) if owner else ALL
+
+    @property
+    def _blocked(self) -> frozenset[str]:
+        """The names of the primaries that others forbid to trust; `ALL` if any is not known here."""
+        blocked = self._agreement.blocked
+        return blocked if blocked <= {_name(each) for each in self._topology.all} else frozenset({ALL})
+
+    def heed(self) -> None:
+        """Act by the last reading of the registry: stop trusting, if it demands that, and begin its epoch."""
+        self._topology.begin_epoch(self._agreement.epoch)
+        self._renew_moments()
 
     async def wait_for_handover(self) -> None:
         """Wait until no process can still take a server for the primary that this one knows to be replaced."""
@@ -300,17 +371,24 @@ class RedisHealth:
                     self._commands.lift_fences, of=lambda key: self._topology.owner(key) not in failures
                 )
             self._renew_moments()  # nothing may be pending any more
+        if not self.pending.by_key and self._whole.state is RedisState.UP:
+            self._owed_at.clear()
+        if self._told != (told := (self.identity, self.unfenced)):
+            self._told = told
+            self.note_changed()
 
     def _renew_moments(self) -> None:
         whole = self._whole
         self.trusted_until = self.settled_until = -math.inf
         if whole.state is not RedisState.UP or self._topology.generation != whole.generation:
             return
-        if not self.pending.by_key:
+        agreement, identity = self._agreement, self._topology.identity
+        if not self.pending.by_key and agreement.agrees_on(identity) and not agreement.blocked:
             self.trusted_until = whole.last_answered + DOUBT_AFTER_S
-        # It is up no sooner than a grace after another primary was found, when every handover is over.
-        self.settled_until = whole.last_answered + PRIMARY_KNOWN_S
-        self.settled_reign = self._reign_known_everywhere()
+        if agreement.covers(None, identity, fenced=True):
+            # It is up no sooner than a grace after another primary was found, when every handover is over.
+            self.settled_until = min(whole.last_answered + PRIMARY_KNOWN_S, agreement.standing_until)
+            self.settled_reign = self._reign_known_everywhere()
 
     def _reign_known_everywhere(self) -> str | None:
         """Return the reign that is seen, if every process knows of it by any primary; else None."""
@@ -327,6 +405,11 @@ class RedisHealth:
     def _note_generation(self) -> None:
         """Trust nothing, and take nothing for settled, until heartbeats have confirmed a generation for long enough."""
         self.trusted_until = self.settled_until = -math.inf
+
+    def _note_owed(self, key: str) -> None:
+        self._owed_at.add(self._owner_name(key))
+        self._distrust()
+        self.note_changed()
 
     def _note_reigns(self, sent: float, answered: Sequence[Primary], *, is_whole: bool) -> None:
         for primary in answered:
@@ -375,3 +458,9 @@ class RedisHealth:
 
 def _told(reason: BaseException | None) -> str:
     return (str(reason) or repr(reason)) if reason else ""
+
+
+def _name(primary: Primary) -> str:
+    """Return the name of a primary, which is the same in each process."""
+    host, port = primary.address
+    return f"{host}:{port}"

@@ -128,6 +128,8 @@ class ListCache:
 
     async def _place_lease(self, user_id: str, key: str) -> bytes:
         del self._leasing[key]
+        if not self._health.trusts(key):  # by now; a list that is cached in an epoch was asked for by one who trusts it
+            raise CacheUnavailableError
         lease = self._commands.new_lease(key)
         held = await self._commands.place_lease(key, lease, lifetime_ms=self._lease_lifetime_ms)
         if held is not None:
@@ -197,8 +199,12 @@ class ListCache:
             await self._lift_fence(key, nonce)
             raise
         else:
+            is_lifted, is_reign_known = await self._lift_fence(key, nonce)
             # Redis may have been replaced, fence and all, by one that this process cannot see.
-            if not await self._lift_fence(key, nonce) and self._strict:
+            if self._strict and not (is_lifted and is_reign_known):
+                raise OutcomeUnknownError
+            is_settled = is_lifted and self._health.clock() <= self._health.settled_until
+            if not is_settled and not await self._health.wait_for_cover(key, fenced=is_lifted):
                 raise OutcomeUnknownError
 
     async def _place_fence(self, key: str, nonce: bytes, max_items: int) -> int | None:
@@ -218,8 +224,12 @@ class ListCache:
             else:
                 if health.clock() > health.settled_until:
                     await health.wait_for_handover()
+                    if not await health.wait_for_cover(key, fenced=True):
+                        raise CacheUnavailableError  # the fence lapses
                 return cached
         if self._strict or not health.pending.has_room:
+            raise CacheUnavailableError
+        if not await health.wait_for_cover(key, fenced=False):
             raise CacheUnavailableError
         return None
 
@@ -227,12 +237,13 @@ class ListCache:
         place = partial(self._commands.place_fence, key, nonce, lifetime_ms=self._fence_lifetime_ms)
         await self._run_or_owe(place, key, nonce)
 
-    async def _lift_fence(self, key: str, nonce: bytes) -> bool:
+    async def _lift_fence(self, key: str, nonce: bytes) -> tuple[bool, bool]:
+        """Return whether the fence was lifted, not owed, and whether all know of the reign of the change."""
         # MongoDB's primary may have been replaced meanwhile, and others may still load from the one before.
         health = self._health
         is_settled = health.clock() <= health.settled_until and health.seen_reign() == health.settled_reign
         is_known = is_settled or await health.wait_for_reign(key)
-        return await self._run_or_owe(partial(self._commands.lift_fence, key, nonce), key, nonce) and is_known
+        return await self._run_or_owe(partial(self._commands.lift_fence, key, nonce), key, nonce), is_known
 
     async def _run_or_owe(self, command: Callable[[], Awaitable[object]], key: str, nonce: bytes) -> bool:
         """Run a command that ends a write; return whether it certainly ran where everybody looks, else owe it."""

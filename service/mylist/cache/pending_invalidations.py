@@ -14,7 +14,7 @@ class PendingInvalidations:
 
     Args:
         forget_after: seconds after which a list that was cached has expired, and its invalidation is pointless.
-        note_added: called whenever one was added.
+        note_added: called with the key whenever one was added.
         clock: monotonic seconds.
 
     Attributes:
@@ -26,7 +26,7 @@ class PendingInvalidations:
         self,
         *,
         forget_after: float,
-        note_added: Callable[[], None] = lambda: None,
+        note_added: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.by_key: dict[str, tuple[set[bytes], float]] = {}
@@ -48,7 +48,7 @@ class PendingInvalidations:
         nonces, _ = self.by_key.pop(key, (set(), 0.0))
         nonces.add(nonce)
         self.by_key[key] = nonces, self._clock()
-        self._note_added()
+        self._note_added(key)
 
     async def deliver(
         self,

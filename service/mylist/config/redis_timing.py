@@ -5,6 +5,7 @@ reject a REDIS_TIMEOUT that contradicts them. Importing this module checks how t
 """
 
 from mylist.config.redis_url import RedisKind
+from mylist.domain.process_registry import REGISTRY_KNOWN_S
 
 HEARTBEAT_INTERVAL_S = 0.1
 """Pause between the end of one heartbeat and the start of the next."""
@@ -25,6 +26,11 @@ GRACE_S = 2.0
 """A process that had lost sight of Redis trusts it again this long after Redis is back."""
 FENCE_PATIENCE_S = 2.0
 """A write tries for this long to place or lift its fence while Redis does not count as down."""
+DECLARATION_WAIT_S = 2.6
+"""Nobody can trust the cache this long after a process declared that it fences elsewhere or not at all.
+
+Mostly all others heed the declaration within half a second; one that was killed a moment ago does not.
+"""
 EXPIRY_MARGIN_S = 3.0
 """Leases and fences expire this long after the deadline of what they cover."""
 SENTINEL_VOTE_TIMEOUT_S = 0.25
@@ -86,6 +92,10 @@ def check_delays() -> None:
     )
     # Of Redis, and of MongoDB (`mylist.domain.reign`).
     _require(DOUBT_AFTER_S < HANDOVER_S, "others must stop reading at a replaced primary before a write goes on")
+    _require(
+        REGISTRY_KNOWN_S + DOUBT_AFTER_S < DECLARATION_WAIT_S,
+        "others must stop trusting the cache by what the registry was before a write goes without a fence",
+    )
     _require(PRIMARY_KNOWN_S < GRACE_S, "writes must stop ending at a replaced primary before the new one is trusted")
     _require(HANDOVER_S < GRACE_S, "no handover may be under way when a new primary is trusted")
     _require(HANDOVER_S < EXPIRY_MARGIN_S, "a fence must outlast the wait for the handover and the write it covers")

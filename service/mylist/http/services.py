@@ -13,6 +13,7 @@ from mylist.cache.list_cache import ListCache
 from mylist.config.browser_policy import BrowserPolicy
 from mylist.config.settings import Settings
 from mylist.domain.errors import OverloadedError
+from mylist.domain.process_registry import CacheAgreement
 from mylist.http.body_memory import BodyMemory
 from mylist.http.user_shares import UserShares
 from mylist.lists.change_feed import ChangeFeed
@@ -84,6 +85,7 @@ class ServerState:
     Attributes:
         has_indexes: whether MongoDB was reached, and has the index that is needed.
         indexes: those that are wanted, and whether they are there; empty before that is known.
+        is_registered: whether it is in the registry of processes as well, and the others have heeded what it says.
         started: whether there are the keys of tokens as well, if it takes any.
         draining: whether the process is about to stop.
         failure: why the process stopped by itself; empty if it did not.
@@ -93,6 +95,7 @@ class ServerState:
 
     has_indexes: bool = False
     indexes: Sequence[IndexState] = ()
+    is_registered: bool = False
     started: bool = False
     draining: bool = False
     failure: str = ""
@@ -117,6 +120,7 @@ class Services:
         import_turns: lets few imports at a time use the stores, in order.
         cache: the lists in Redis.
         health: whether Redis is available and trusted.
+        agreement: what the processes tell each other of the Redis that they use.
         database: whether MongoDB is available.
         keys: where the keys come from that tokens are verified with.
         tokens: verifies bearer tokens; None unless AUTH_MODE is jwt.
@@ -137,6 +141,7 @@ class Services:
     import_turns: asyncio.Semaphore
     cache: ListCache
     health: RedisHealth
+    agreement: CacheAgreement
     database: Database
     keys: KeySource
     tokens: "Tokens | None"

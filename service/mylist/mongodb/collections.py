@@ -5,6 +5,8 @@ from mylist.domain.content import ContentType
 LISTS = "mylist"
 CHANGES = "mylist_changes"
 """One document for each user and content whose item was removed, or got another date, of late."""
+PROCESSES = "mylist_processes"
+"""One small document, in which the processes say which Redis they use. It is in no case sharded."""
 MOVIES = "movies"
 TVSHOWS = "tvshows"
 USERS = "users"

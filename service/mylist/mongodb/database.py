@@ -129,8 +129,8 @@ def connect(settings: Settings) -> AsyncMongoClient[Document]:
                 appname=_APP_NAME,
                 tz_aware=True,
                 timeoutMS=int(_driver_timeout(settings) * 1000),
-                # One more for the background check: it must get through when requests use all the others.
-                maxPoolSize=settings.mongodb_pool_size + 1,
+                # More for the background check and the registry: they must get through when requests use all others.
+                maxPoolSize=settings.mongodb_pool_size + 2,
                 # An acknowledged write survives a failover, and a list is cached only from such writes.
                 w="majority",
                 journal=True,  # which a majority implies in MongoDB, and not in the embedded server
@@ -226,6 +226,7 @@ class Database:
         problem: why it is not available, in one line; empty while it is, and before the first check.
         hello: what it answered to the last check that it answered; None before the first.
         reigns: what is known of reigns: none is told before the cache's heartbeats do.
+        last_answer: when MongoDB last carried out an operation or answered a check; not at a primary that was replaced.
     """
 
     def __init__(self, client: AsyncMongoClient[Document], settings: Settings) -> None:
@@ -240,7 +241,7 @@ class Database:
         self.reigns = Reigns(handover_s=HANDOVER_S, seen=self._reign, announced=self._announced_reign)
         self._committed_reign = NO_REIGN
         self._tells_majority = False
-        self._answered_at = -math.inf
+        self._answered_at = self.last_answer = -math.inf
         self._looking: asyncio.Task[None] | None = None
         self._breaker = OperationBreaker()
         self._majority_lag = MajorityLag()
@@ -377,6 +378,7 @@ class Database:
             if not writes and self._reign() != reign:
                 # It may have been answered by a new primary, before a majority had what that one has.
                 raise DatabaseUnavailableError
+            self.last_answer = time.monotonic()
         except ServiceError as error:
             worked = None if isinstance(error, UnavailableError) else True
             raise
@@ -394,6 +396,30 @@ class Database:
             if (worked is False or not breaker.is_clear) and breaker.end(worked=worked):
                 self._tell_of_breaker(problem)
             self._leave()
+
+    @asynccontextmanager
+    async def unlimited_operation(self, name: str, *, writes: bool = False) -> AsyncIterator[None]:
+        """Surround an operation of the process itself, which waits for no request; the metrics report it under `name`.
+
+        There is a connection for one of them at a time.
+
+        Raises:
+            MongoRefusedError: MongoDB rejects the operation, and would do so again.
+            DatabaseUnavailableError: it failed otherwise; if it `writes`, it may have taken effect.
+        """
+        reign = self._reign()
+        if not self._is_current(reign, writes=writes):
+            raise DatabaseUnavailableError
+        try:
+            with self.deadline(), counted(Commands()), metrics.operation("mongodb", name):
+                yield
+        except DRIVER_ERRORS as error:
+            if isinstance(error, OperationFailure) and _is_refused(error) and is_final(error):
+                raise MongoRefusedError(refusal(error)) from error
+            raise DatabaseUnavailableError from error
+        if self._reign() != reign:
+            raise DatabaseUnavailableError
+        self.last_answer = time.monotonic()
 
     def _tell_of_failure(self, name: str, error: Exception, problem: str) -> None:
         if not _is_refused(error):
@@ -441,6 +467,8 @@ class Database:
                 raise MongoRefusedError(reason(error)) from error
         else:
             self._take(hello)
+            if self._is_current(self._reign(), writes=False):
+                self.last_answer = time.monotonic()
             self._record(available=not self.reigns.is_replaced, problem=_REPLACED)
             self._breaker.try_again()
 

@@ -22,6 +22,8 @@ from mylist.domain.reign import NO_REIGN, Reigns
 class NoServers(Topology):
     """Primaries of which there are none: what they answer is up to the test."""
 
+    identity = "a Redis"  # type: ignore[assignment]
+
     def owner(self, key: str) -> None:
         pass
 
@@ -184,6 +186,7 @@ class Server:
     """The primary of a Redis, where reigns are announced."""
 
     def __init__(self) -> None:
+        self.has_answered = True
         self.reign_answer: tuple[str, str | None] = NO_REIGN, None
 
 

@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
+from mylist.cache import cached_value
 from mylist.cache.cached_value import EPOCH_BYTES
 from mylist.cache.read_connection import ReadConnection
 from mylist.config.redis_url import Address
@@ -54,7 +55,8 @@ class Primary:
         client: its client, for pipelines.
         execute: sends it one command.
         read_connection: asks it for lists.
-        epoch: the beginning of its replication id; `EPOCH_BYTES` bytes.
+        epoch: what the lists that it holds must carry, `EPOCH_BYTES` bytes: it follows from its replication id and from
+            the epoch of the registry (`mylist.domain.process_registry`).
         probe: a key that it holds, for its heartbeats.
         has_answered: whether it has ever answered.
         is_asked_apart: whether scripts may not ask it for its epoch, so that `ask` does.
@@ -73,7 +75,8 @@ class Primary:
         self.execute: Execute = self.client.execute_command
         pool = self.client.connection_pool
         self.read_connection = ReadConnection(pool.make_connection, pool.connection_kwargs["socket_timeout"])
-        self.epoch = bytes(EPOCH_BYTES)
+        self.epoch = self._own_epoch = bytes(EPOCH_BYTES)
+        self._registry_epoch = ""
         self.probe = probe_key(0)
         self.has_answered = False
         self.is_asked_apart = False
@@ -116,9 +119,20 @@ class Primary:
         epoch = _epoch_of(fields.get(b"master_replid", b""))
         if epoch == _ONLY_EPOCH:
             self._note_untold(name_of(self.client))
-        if epoch != self.epoch:
-            self.epoch = epoch
+        if epoch != self._own_epoch:
+            self._own_epoch = epoch
+            self.begin_epoch(self._registry_epoch)
             self._note_epoch()
+
+    @property
+    def replication_epoch(self) -> bytes | None:
+        """The beginning of its replication id; None if it does not tell it, or has not answered."""
+        return self._own_epoch if self._own_epoch not in {_ONLY_EPOCH, bytes(EPOCH_BYTES)} else None
+
+    def begin_epoch(self, registry_epoch: str) -> None:
+        """Take lists of another epoch of the registry for nothing from now on."""
+        self._registry_epoch = registry_epoch
+        self.epoch = cached_value.epoch_in(registry_epoch, self._own_epoch)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -135,6 +149,8 @@ class Topology(ABC):
         generation: increases whenever it becomes known that a list may be held by another primary or in another epoch.
         failovers: how often other servers than before were found to be the primaries.
         needs_epochs: whether a primary that does not tell its replication id is of no use.
+        place: what tells the configured Redis from another one, of the settings without credentials.
+        database: the number of the database.
         note_generation: called whenever `generation` increases.
         note_moved: called with the former and the present primary of slots that changed hands.
     """
@@ -148,8 +164,11 @@ class Topology(ABC):
         self.generation = 0
         self.failovers = 0
         self.needs_epochs = False
+        self.place = ""
+        self.database = 0
         self.note_generation: Callable[[], None] = lambda: None
         self.note_moved: Callable[[Primary | None, Primary], None] = lambda *_: None
+        self._registry_epoch = ""
         self._untold = ""
         self._make_client = make_client
         self._known: dict[Address, Primary] = {}
@@ -178,7 +197,27 @@ class Topology(ABC):
         """Return the primary at an address, also one that holds nothing yet."""
         if address not in self._known:
             self._known[address] = Primary(address, self._make_client, self._begin_generation, self._note_untold)
+            self._known[address].begin_epoch(self._registry_epoch)
         return self._known[address]
+
+    def begin_epoch(self, registry_epoch: str) -> None:
+        """Take lists of another epoch of the registry for nothing from now on, wherever they are."""
+        if registry_epoch != self._registry_epoch:
+            self._registry_epoch = registry_epoch
+            for primary in self._known.values():
+                primary.begin_epoch(registry_epoch)
+
+    @property
+    def identity(self) -> str:
+        """What tells this Redis from another, whatever it is called; empty before it has answered.
+
+        The settings say nothing about where a name leads, so one server, or the primary of a Sentinel group, goes by
+        its replication id. A Cluster, and a server that does not tell its own, goes by the settings.
+        """
+        if not any(primary.has_answered for primary in self.all):
+            return ""
+        replication = self.single.replication_epoch if self.single else None
+        return self.place if replication is None else f"{replication.hex()}/{self.database}"
 
     def importing(self, host: str, port: int, former: Primary) -> Primary:
         """Return the node that imports a slot from the `former` primary, given its host and port."""

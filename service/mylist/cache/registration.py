@@ -1,0 +1,132 @@
+"""Keeps this process in the registry of processes: reads it, heeds the others, declares what this process does."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+from mylist.cache.health import RedisHealth
+from mylist.domain.process_registry import CacheAgreement, Registry, RegistryChange
+
+REGISTRY_INTERVAL_S = 0.5
+"""Pause between two readings."""
+_UNSETTLED_INTERVAL_S = 0.1
+"""The same while others have yet to heed what this process has declared."""
+_SHOWN_HOSTS = 3
+
+_logger = logging.getLogger(__name__)
+
+
+class RegistryStore(Protocol):
+    """Where the registry is: each coroutine raises `DatabaseUnavailableError` if that is away."""
+
+    async def read(self) -> Registry:
+        """Return the registry; an empty one if there is none."""
+
+    async def change(self, change: RegistryChange) -> Registry | None:
+        """Make a change; return the registry right after it, None if its conditions did not hold."""
+
+
+class Registration:
+    """The entry of this process.
+
+    Args:
+        store: where the registry is.
+        agreement: takes what is read, and knows what to change.
+        health: knows Redis, and acts by what the others say.
+        strict: whether this process never writes without a fence.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        store: RegistryStore,
+        agreement: CacheAgreement,
+        health: RedisHealth,
+        *,
+        strict: bool,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._agreement = agreement
+        self._health = health
+        self._strict = strict
+        self._clock = clock
+        self._changed = asyncio.Event()
+        self._shown: tuple[frozenset[str], frozenset[str]] = frozenset(), frozenset()
+        agreement.is_kept = True
+        health.note_changed = self._changed.set
+
+    async def pause(self) -> None:
+        """Wait until the registry is to be read again: soon while others have yet to heed something."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(
+                self._changed.wait(), REGISTRY_INTERVAL_S if self._agreement.is_settled else _UNSETTLED_INTERVAL_S
+            )
+
+    async def renew(self) -> None:
+        """Read the registry once, heed it, and change what is due.
+
+        Raises:
+            DatabaseUnavailableError: it could not be read, or the change may not have been made.
+        """
+        self._changed.clear()
+        began = self._clock()
+        self._agreement.take(await self._store.read(), began)
+        self._heed()
+        unfenced = frozenset[str]() if self._strict else self._health.unfenced
+        change = self._agreement.next_change(self._health.identity, unfenced)
+        if change is not None:
+            await self._make(change)
+
+    async def leave(self) -> None:
+        """Remove the entry of this process, and give up all that is cached if an invalidation is owed.
+
+        Raises:
+            DatabaseUnavailableError: it may be there still; others remove it soon.
+        """
+        owes = bool(self._health.pending)
+        self._agreement.take(await self._store.read(), self._clock())
+        change = self._agreement.leaving(owes=owes)
+        if change is not None:
+            await self._store.change(change)
+
+    async def _make(self, change: RegistryChange) -> None:
+        sent = self._clock()
+        registry = await self._store.change(change)
+        if registry is None:  # another process changed what this change was about; it is read again
+            self._changed.set()
+            return
+        self._agreement.take_changed(change, registry, sent)
+        self._heed()
+
+    def _heed(self) -> None:
+        self._health.heed()
+        self._tell()
+
+    def _tell(self) -> None:
+        unfenced, elsewhere = self._agreement.unfenced_hosts, self._agreement.elsewhere
+        if (unfenced, elsewhere) == self._shown:
+            return
+        self._shown = unfenced, elsewhere
+        if elsewhere:
+            _logger.warning(
+                "Lists come from MongoDB, as other processes use another Redis than this one: %s; give all the same "
+                "REDIS_URL, or wait for the rollout to end",
+                _some(elsewhere),
+            )
+        if unfenced:
+            _logger.warning(
+                "Lists come from MongoDB, as other processes change lists and cannot reach Redis: %s; mend their link "
+                "to Redis, or delete these pods",
+                _some(unfenced),
+            )
+        if not unfenced and not elsewhere:
+            _logger.info("All processes reach the same Redis")
+
+
+def _some(hosts: frozenset[str]) -> str:
+    shown = sorted(hosts)[:_SHOWN_HOSTS]
+    rest = len(hosts) - len(shown)
+    return ", ".join(shown) + (f" and {rest} more" if rest else "")

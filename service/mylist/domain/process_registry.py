@@ -1,0 +1,313 @@
+"""What processes tell each other of the Redis that they use, through MongoDB.
+
+A list in Redis is right as long as every process that changes lists fences at that very Redis. A process whose own link
+to Redis is cut, or that was given another REDIS_URL, does not, and Redis cannot tell the others. MongoDB can: nobody
+changes a list without it. So each process has an entry in a registry there. It says which Redis the process fences at,
+and whether the process may write without a fence (it is unfenced). The rules:
+
+- A process trusts its Redis only while, by its last reading of the registry, no entry is unfenced, and all name its
+  Redis.
+- A process changes nothing without a fence, or behind fences at another Redis, before it has declared so, and before
+  all others have heeded that: they note in their entries up to which declaration they have read. One that does not,
+  because it is gone or slow, is waited for until it cannot trust by an older reading any more.
+- An unfenced process that can reach Redis again delivers what it owes, then withdraws its declaration. The cache stays.
+- The entry of one that is gone before that is removed by the others, and whatever is cached is given up with it: the
+  same change of the registry begins another epoch, which every cached list carries. So does a process that comes with
+  another Redis than the registry names, as lists there may be from before the others used theirs.
+
+    REGISTRY_KNOWN     a process may trust by a reading that began so long ago; after that only if MongoDB has answered
+                       it nothing since, as then nobody can declare anything
+  < DECLARATION_WAIT   after a declaration, until nobody can trust by a reading from before it
+
+    an entry is renewed each BEAT_INTERVAL; others remove it GONE_AFTER they first saw its last beat, and a process
+    acknowledges no change later than that after it sent the beat
+
+Nothing here waits, connects or reads a clock of its own.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+
+ALL = "*"
+"""In the place of a primary's name: every primary."""
+REGISTRY_KNOWN_S = 2.0
+BEAT_INTERVAL_S = 5.0
+GONE_AFTER_S = 15.0
+_STANDING_S = GONE_AFTER_S - 1.0
+"""Less than `GONE_AFTER_S` by what the clocks of two machines may differ in that time."""
+
+_EPOCH_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What a process says of itself.
+
+    Attributes:
+        beat: increases with each change of the entry.
+        cache: the identity of the Redis that it fences at; empty while it has not reached any.
+        unfenced: the names of the primaries whose lists it may change without a fence, `ALL` for any.
+        heeds: up to which declaration it has read the registry.
+        host: where it runs, for messages.
+        redis: the address of its Redis, for messages.
+    """
+
+    beat: int
+    cache: str = ""
+    unfenced: frozenset[str] = frozenset()
+    heeds: int = 0
+    host: str = ""
+    redis: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """The registry at one moment.
+
+    Attributes:
+        epoch: lists that were cached in another one are given up; empty for the first.
+        cache: the identity of the Redis that the epoch is about.
+        declarations: how many there have been.
+        entries: by the id of the process.
+    """
+
+    epoch: str = ""
+    cache: str = ""
+    declarations: int = 0
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryChange:
+    """A change of the registry, to be made at once or not at all.
+
+    Attributes:
+        process_id: whose entry changes.
+        beat: that its entry must have; None if there must not be one.
+        entry: what its entry becomes; None to remove it.
+        gone: entries of others to be removed: the beat that each must have, by id.
+        cache: what the registry's becomes; None to leave it.
+        epoch: likewise.
+        declares: whether it counts as a declaration.
+    """
+
+    process_id: str
+    beat: int | None
+    entry: Entry | None
+    gone: Mapping[str, int] = field(default_factory=dict)
+    cache: str | None = None
+    epoch: str | None = None
+    declares: bool = False
+
+
+@dataclass(slots=True)
+class _Declaration:
+    """What the others have to heed: its number, when it was acknowledged, and whether they have."""
+
+    number: int
+    made_at: float
+    is_heeded: bool = False
+
+
+class CacheAgreement:
+    """What this process knows of the others by the registry, and what it has declared itself.
+
+    Args:
+        process_id: names its entry.
+        host: as in `Entry`.
+        redis: as in `Entry`.
+        wait_s: seconds after which nobody can trust by a reading from before a declaration.
+        last_answer: returns when MongoDB last carried out an operation of this process.
+        clock: monotonic seconds.
+
+    Attributes:
+        process_id: as given.
+        is_kept: whether this process has an entry, or is about to. Without one it trusts and covers everything.
+        unfenced_hosts: where the others run that may write without a fence.
+        elsewhere: where the others run that use another Redis, with the address of theirs.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it is of, each named at the one call
+        self,
+        process_id: str,
+        *,
+        clock: Callable[[], float],
+        wait_s: float,
+        host: str = "",
+        redis: str = "",
+        last_answer: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        self.process_id = process_id
+        self.is_kept = False
+        self.unfenced_hosts: frozenset[str] = frozenset()
+        self.elsewhere: frozenset[str] = frozenset()
+        self._clock = clock
+        self._wait_s = wait_s
+        self._host = host
+        self._redis = redis
+        self._last_answer = last_answer
+        self._registry = Registry()
+        self._read_began = -float("inf")
+        self._blocked: frozenset[str] = frozenset({ALL})
+        self._entry: Entry | None = None
+        self._acknowledged: Entry | None = None
+        self._standing_until = self._beat_at = -float("inf")
+        self._of_cache = _Declaration(0, 0.0)
+        self._of_unfenced = _Declaration(0, 0.0)
+        self._unfenced: frozenset[str] = frozenset()
+        self._seen: dict[str, tuple[int, float]] = {}
+
+    @property
+    def epoch(self) -> str:
+        """The epoch of the last reading."""
+        return self._registry.epoch
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all others have heeded what this process has declared."""
+        return self._entry is not None and self._of_cache.is_heeded and self._of_unfenced.is_heeded
+
+    @property
+    def blocked(self) -> frozenset[str]:
+        """The names of the primaries whose lists must not be trusted; `ALL` for any."""
+        if not self.is_kept:
+            return frozenset()
+        # MongoDB answers this process, so it answers others too, and one of them may have declared something since.
+        is_overdue = self._last_answer() > self._read_began + REGISTRY_KNOWN_S
+        return frozenset({ALL}) if is_overdue else self._blocked
+
+    def agrees_on(self, cache: str) -> bool:
+        """Return whether lists of this Redis may be trusted, but for those of blocked primaries."""
+        return not self.is_kept or (self._entry is not None and self._entry.cache == cache != "")
+
+    def covers(self, primary: str | None, cache: str, *, fenced: bool) -> bool:
+        """Return whether a change of a list of a primary may be made, or acknowledged, now.
+
+        Args:
+            primary: the name of the primary of the list; None if it is not known.
+            cache: the identity of the Redis that this process uses.
+            fenced: whether the change has a fence there.
+        """
+        if not self.is_kept:
+            return True
+        if self._entry is None or self._clock() > self._standing_until:
+            return False
+        if fenced and self._acknowledged and self._acknowledged.cache == cache and self._of_cache.is_heeded:
+            return True
+        return self._of_unfenced.is_heeded and (ALL in self._unfenced or primary in self._unfenced)
+
+    def take(self, registry: Registry, began: float) -> None:
+        """Take note of a reading of the registry that began at a moment; of two, the later one comes later."""
+        now = self._clock()
+        if began - self._read_began > REGISTRY_KNOWN_S:
+            self._seen.clear()  # MongoDB, or this process, was away, so nobody was seen meanwhile
+        self._registry, self._read_began = registry, began
+        self._entry = me = registry.entries.get(self.process_id)
+        others = self._others()
+        self._seen = {
+            each: self._seen[each] if each in self._seen and self._seen[each][0] == entry.beat else (entry.beat, now)
+            for each, entry in others.items()
+        }
+        mine = me.cache if me else ""
+        elsewhere = [entry for entry in others.values() if entry.cache not in {"", mine}]
+        self.unfenced_hosts = frozenset(entry.host for entry in others.values() if entry.unfenced)
+        self.elsewhere = frozenset(f"{entry.host} ({entry.redis})" for entry in elsewhere)
+        self._blocked = frozenset[str]().union(*(entry.unfenced for entry in registry.entries.values()))
+        if me is None or elsewhere or registry.cache != mine:
+            self._blocked |= {ALL}
+        if me is None:
+            self._unfenced = frozenset()
+        self._note_heeded(others, mine, now)
+
+    def _note_heeded(self, others: Mapping[str, Entry], mine: str, now: float) -> None:
+        for declaration, has_heeded in (
+            (self._of_cache, lambda each: each.cache in {"", mine} or ALL in each.unfenced),
+            (self._of_unfenced, lambda each: ALL in each.unfenced or self._unfenced <= each.unfenced),
+        ):
+            declaration.is_heeded = (
+                declaration.is_heeded
+                or now - declaration.made_at >= self._wait_s
+                or all(each.heeds >= declaration.number or has_heeded(each) for each in others.values())
+            )
+
+    def next_change(self, cache: str, unfenced: AbstractSet[str]) -> RegistryChange | None:
+        """Return the change of the registry that is due by the last reading; None if none is.
+
+        A declaration that is no longer so counts as withdrawn from here on, whether or not the change is made.
+
+        Args:
+            cache: the identity of the Redis that this process uses; empty if it has not reached it yet.
+            unfenced: the primaries whose lists it may have to change without a fence.
+        """
+        registry, me, others = self._registry, self._entry, self._others()
+        cache = cache or (me.cache if me else "")
+        wanted = Entry(
+            beat=me.beat if me else 0,
+            cache=cache,
+            unfenced=frozenset(unfenced),
+            # One that trusts nothing need not say what it heeds.
+            heeds=me.heeds if me and ALL in unfenced else registry.declarations,
+            host=self._host,
+            redis=self._redis,
+        )
+        gone = self._gone()
+        all_agree = all(each.cache in {"", cache} for each in others.values())
+        is_another = bool(cache) and registry.cache != cache and (me is None or me.cache != cache or all_agree)
+        # The outcome of a change may be unknown, and it may be made late; not once the beat is another.
+        is_certain = me == self._acknowledged and wanted.unfenced == self._unfenced
+        is_due = self._clock() - self._beat_at >= BEAT_INTERVAL_S
+        if wanted == me and is_certain and not (gone or is_another or is_due):
+            return None
+        self._unfenced &= wanted.unfenced
+        grows = bool(wanted.unfenced - (me.unfenced if me else frozenset()))
+        is_given_up = (
+            (is_another and registry.cache != "")
+            or (me is None and self._acknowledged is not None)
+            or any(others[each].unfenced for each in gone)
+        )
+        return RegistryChange(
+            process_id=self.process_id,
+            beat=me.beat if me else None,
+            entry=replace(wanted, beat=wanted.beat + 1),
+            gone=gone,
+            cache=cache if is_another else None,
+            epoch=_new_epoch() if is_given_up else None,
+            declares=bool(others) and (grows or is_another),
+        )
+
+    def leaving(self, *, owes: bool) -> RegistryChange | None:
+        """Return the change by which this process leaves; None if it is not there.
+
+        Args:
+            owes: whether a list may be cached that a change of this process is missing from.
+        """
+        if self._entry is None:
+            return None
+        return RegistryChange(
+            process_id=self.process_id, beat=self._entry.beat, entry=None, epoch=_new_epoch() if owes else None
+        )
+
+    def take_changed(self, change: RegistryChange, registry: Registry, sent: float) -> None:
+        """Take note of the registry as it was right after a change of this process, which was sent at a moment."""
+        now = self._clock()
+        is_new, before = self._entry is None, self._acknowledged
+        self._acknowledged = entry = registry.entries[self.process_id]
+        self._beat_at, self._standing_until = sent, sent + _STANDING_S
+        if is_new or before is None or before.cache != entry.cache or change.cache is not None:
+            self._of_cache = _Declaration(registry.declarations, now)
+        if is_new or entry.unfenced - self._unfenced:
+            self._of_unfenced = _Declaration(registry.declarations, now)
+        self._unfenced = entry.unfenced
+        self.take(registry, sent)
+
+    def _others(self) -> dict[str, Entry]:
+        return {each: entry for each, entry in self._registry.entries.items() if each != self.process_id}
+
+    def _gone(self) -> dict[str, int]:
+        return {each: beat for each, (beat, since) in self._seen.items() if self._clock() - since >= GONE_AFTER_S}
+
+
+def _new_epoch() -> str:
+    return secrets.token_hex(_EPOCH_BYTES)
