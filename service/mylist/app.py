@@ -163,6 +163,7 @@ def snapshot(services: Services) -> State:
     return State(
         active_requests=Counter(active),
         pending_invalidations=len(health.pending),
+        cache_withheld=services.agreement.withheld,
         is_up={"mongodb": database.available, "redis": health.is_current},
         breakers={"mongodb": database.breaker, "redis": _BREAKER_STATES[health.state]},
         index_is_missing={(index.collection, index.name): index.is_missing for index in state.indexes},

@@ -119,7 +119,7 @@ class Lifecycle:
             await services.health.heartbeat()
         if services.health.pending:
             _logger.warning(
-                "Redis did not recover before the shutdown; %d lists in it lack changes, so all cached lists are given up",
+                "Redis did not recover before the shutdown; %d lists in it lack changes, all cached lists are given up",
                 len(services.health.pending),
             )
         if services.database.available:

@@ -66,19 +66,18 @@ class Registration:
             )
 
     async def renew(self) -> None:
-        """Read the registry once, heed it, and change what is due.
+        """Change in the registry what is due, and heed what it says then; read it if nothing is due.
 
         Raises:
             DatabaseUnavailableError: it could not be read, or the change may not have been made.
         """
         self._changed.clear()
+        if self._agreement.is_registered and await self._change_what_is_due():
+            return
         began = self._clock()
         self._agreement.take(await self._store.read(), began)
         self._heed()
-        unfenced = frozenset[str]() if self._strict else self._health.unfenced
-        change = self._agreement.next_change(self._health.identity, unfenced)
-        if change is not None:
-            await self._make(change)
+        await self._change_what_is_due()
 
     async def leave(self) -> None:
         """Remove the entry of this process, and give up all that is cached if an invalidation is owed.
@@ -92,14 +91,20 @@ class Registration:
         if change is not None:
             await self._store.change(change)
 
-    async def _make(self, change: RegistryChange) -> None:
+    async def _change_what_is_due(self) -> bool:
+        """Return whether a change was made."""
+        unfenced = frozenset[str]() if self._strict else self._health.unfenced
+        change = self._agreement.next_change(self._health.identity, unfenced)
+        if change is None:
+            return False
         sent = self._clock()
         registry = await self._store.change(change)
-        if registry is None:  # another process changed what this change was about; it is read again
+        if registry is None:  # another process has changed what this change was about
             self._changed.set()
-            return
+            return False
         self._agreement.take_changed(change, registry, sent)
         self._heed()
+        return True
 
     def _heed(self) -> None:
         self._health.heed()

@@ -170,13 +170,30 @@ class CacheAgreement:
         return self._entry is not None and self._of_cache.is_heeded and self._of_unfenced.is_heeded
 
     @property
+    def is_registered(self) -> bool:
+        """Whether this process has an entry, by the last reading."""
+        return self._entry is not None
+
+    @property
+    def withheld(self) -> Mapping[str, bool]:
+        """Whether lists are not served from Redis, by cause: what is so of the processes."""
+        return {
+            "unfenced_process": bool(self.unfenced_hosts),
+            "another_redis": bool(self.elsewhere),
+            "not_registered": self.is_kept and (self._entry is None or self._is_overdue),
+        }
+
+    @property
+    def _is_overdue(self) -> bool:
+        # MongoDB answers this process, so it answers others too, and one of them may have declared something since.
+        return self._last_answer() > self._read_began + REGISTRY_KNOWN_S
+
+    @property
     def blocked(self) -> frozenset[str]:
         """The names of the primaries whose lists must not be trusted; `ALL` for any."""
         if not self.is_kept:
             return frozenset()
-        # MongoDB answers this process, so it answers others too, and one of them may have declared something since.
-        is_overdue = self._last_answer() > self._read_began + REGISTRY_KNOWN_S
-        return frozenset({ALL}) if is_overdue else self._blocked
+        return frozenset({ALL}) if self._is_overdue else self._blocked
 
     def agrees_on(self, cache: str) -> bool:
         """Return whether lists of this Redis may be trusted, but for those of blocked primaries."""

@@ -401,14 +401,15 @@ class Database:
     async def unlimited_operation(self, name: str, *, writes: bool = False) -> AsyncIterator[None]:
         """Surround an operation of the process itself, which waits for no request; the metrics report it under `name`.
 
-        There is a connection for one of them at a time.
+        There is a connection for one of them at a time. What writes needs no look at reigns, as a primary that was
+        replaced finds no majority to acknowledge it.
 
         Raises:
             MongoRefusedError: MongoDB rejects the operation, and would do so again.
             DatabaseUnavailableError: it failed otherwise; if it `writes`, it may have taken effect.
         """
         reign = self._reign()
-        if not self._is_current(reign, writes=writes):
+        if not writes and not self._is_current(reign, writes=False):
             raise DatabaseUnavailableError
         try:
             with self.deadline(), counted(Commands()), metrics.operation("mongodb", name):
@@ -417,7 +418,7 @@ class Database:
             if isinstance(error, OperationFailure) and _is_refused(error) and is_final(error):
                 raise MongoRefusedError(refusal(error)) from error
             raise DatabaseUnavailableError from error
-        if self._reign() != reign:
+        if not writes and self._reign() != reign:
             raise DatabaseUnavailableError
         self.last_answer = time.monotonic()
 

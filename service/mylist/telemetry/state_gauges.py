@@ -21,6 +21,7 @@ class State:
     Attributes:
         active_requests: how many requests are being answered, by method label and route template.
         pending_invalidations: lists whose invalidation waits until Redis is back.
+        cache_withheld: whether lists are not served from Redis, by what other processes do that forbids it.
         is_up: whether a dependency answered its last check, by name.
         breakers: the state of a dependency's circuit breaker, one of `BREAKER_STATES`, by name.
         index_is_missing: whether MongoDB lacks an index, by collection and name of each that is wanted.
@@ -34,6 +35,7 @@ class State:
 
     active_requests: Mapping[tuple[str, ...], int]
     pending_invalidations: int
+    cache_withheld: Mapping[str, bool]
     is_up: Mapping[str, bool]
     breakers: Mapping[str, str]
     index_is_missing: Mapping[tuple[str, str], bool]
@@ -66,6 +68,12 @@ class StateCollector(Collector):
             "mylist_cache_invalidations_pending",
             "Lists whose invalidation is owed until Redis is back.",
             {(): state.pending_invalidations},
+        )
+        yield _gauge(
+            "mylist_cache_withheld",
+            "Whether lists are not served from Redis, by what the registry of processes says.",
+            {(cause,): is_so for cause, is_so in state.cache_withheld.items()},
+            "cause",
         )
         yield _gauge(
             "mylist_dependency_up",

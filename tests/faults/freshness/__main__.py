@@ -7,9 +7,10 @@ the same clients; how the requests meet is up to the machine.
 
 modes:
   strict    CACHE_STRICT=true: no violation, whatever fails
-  default   no violation either, but reads may be stale while the link of one process to Redis is cut, until it heals
+  default   no violation either
   no-fence  the fence is switched off, and violations must be found: else the checker would not notice any
   no-reign  the same with what is known of MongoDB's elections, where it is a replica set
+  no-registry  the same with what processes tell each other of Redis, where links are cut or Redis is another
 
 exit status: 0 the run shows what its mode promises, 1 it shows the contrary, 2 it shows too little
 """

@@ -55,6 +55,10 @@ class Replica:
         """Whether a process has the place now."""
         return bool(self._services) and self.service.process.poll() is None
 
+    def use(self, redis_url: str) -> None:
+        """Have the next process use this Redis."""
+        self._settings = {**self._settings, "REDIS_URL": redis_url}
+
     def launch(self) -> None:
         """Start a process, and do not wait for it."""
         folder = self._folder / f"process-{self.number}-start-{len(self._services) + 1}"

@@ -11,7 +11,7 @@ from tests.faults.freshness.deployment import Deployment, now
 from tests.faults.freshness.mongodb import FAULTS as MONGODB_FAULTS
 from tests.faults.freshness.mongodb import MongoTopology
 from tests.faults.freshness.redis import FAULTS as REDIS_FAULTS
-from tests.faults.freshness.redis import Topology
+from tests.faults.freshness.redis import MOVE, REPLACED, OneServer, Topology
 
 _RECOVERY_TIMEOUT_S = 120.0
 _PAUSE_S = (1.5, 3.0)
@@ -52,9 +52,46 @@ async def _roll(deployment: Deployment, dice: Random) -> str:
     return f"{len(deployment.replicas)} processes"
 
 
+async def _cut_and_replace(deployment: Deployment, dice: Random) -> str:
+    """About half of the processes lose Redis, as by a new password, go on for a while, and are replaced."""
+    redis = deployment.redis
+    assert isinstance(redis, OneServer)
+    victims = dice.sample(deployment.replicas, k=dice.choice([1, 2]))
+    stalled, killed, seconds = dice.random() < 1 / 2, dice.random() < 1 / 2, dice.uniform(1, 4)
+    for victim in victims:
+        await redis.cut(victim.number, stalled=stalled)
+    await asyncio.sleep(seconds)
+    for victim in victims:
+        await (victim.kill() if killed else victim.drain())
+        await redis.heal(victim.number)
+        victim.launch()
+        await victim.until_ready()
+    numbers = " and ".join(str(victim.number) for victim in victims)
+    how = f"{'stalled' if stalled else 'cut'} for {seconds:.2f} s, then {'killed' if killed else 'drained'}"
+    return f"processes {numbers}: {how}"
+
+
+async def _move(deployment: Deployment, dice: Random) -> str:
+    """Some processes, or all, are replaced by such as use another Redis, and these again by such as use the first."""
+    redis = deployment.redis
+    assert isinstance(redis, OneServer)
+    moved = dice.sample(deployment.replicas, k=dice.randint(1, len(deployment.replicas)))
+    seconds = dice.uniform(0, 4)
+    for urls in ([redis.other_url] * len(moved), [redis.urls[replica.number] for replica in moved]):
+        for replica, url in zip(moved, urls, strict=True):
+            await (replica.kill() if dice.random() < 1 / 4 else replica.drain())
+            replica.use(url)
+            replica.launch()
+            await replica.until_ready()
+        await asyncio.sleep(seconds)
+    return f"{len(moved)} processes, and back after {seconds:.2f} s"
+
+
 _FAULTS: dict[str, Callable[[Deployment, Random], Awaitable[str]]] = {
     "service-kill": _kill_service,
     "rolling-restart": _roll,
+    REPLACED: _cut_and_replace,
+    MOVE: _move,
 }
 
 

