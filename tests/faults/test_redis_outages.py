@@ -1,11 +1,15 @@
 """Redis goes away under a running service, and comes back."""
 
 import json
+import signal
+from datetime import UTC, datetime
 
 import pytest
+from pymongo import MongoClient
 from redis import Redis
 
 from devtools.ports import free_port
+from devtools.scrape import Metrics
 from devtools.waiting import wait_until
 from tests.faults.conftest import PATIENCE, TITLES, System
 from tests.faults.outages import asked, assert_unavailable, known_to_be_away, read_until_cached, settle
@@ -88,14 +92,45 @@ def test_a_strict_service_refuses_writes_without_redis_and_still_reads(system: S
     assert user.titles() == [1, 0]
 
 
-def test_a_list_is_replaced_as_it_is_and_not_as_it_is_cached(system: System) -> None:
-    """One process alone has no Redis, so nobody else hears of what it changes."""
+def test_what_a_process_changes_that_alone_has_no_redis_is_shown_by_all(system: System) -> None:
     one = system.serve()
+    assert one.add(0).status_code == 201
+    settle(one)
     cut = system.launch(REDIS_URL=f"redis://127.0.0.1:{free_port()}")
     cut.wait_until_ready()
+
+    assert system.user(cut, one.user_id).add(1).status_code == 201
+    assert one.look() == ([1, 0], False)
+    assert Metrics(one.service).value("mylist_cache_withheld", cause="unfenced_process") == 1
+    log = one.service.log.read_text()
+    assert "Lists come from MongoDB, as other processes change lists and cannot reach Redis: " in log
+    cut.process.send_signal(signal.SIGTERM)
+
+    read_until_cached((one,), [1, 0])
+    assert "All processes reach the same Redis" in one.service.log.read_text()
+
+
+def test_what_processes_change_on_their_way_to_another_redis_and_back_is_shown_by_all(system: System) -> None:
+    one = system.serve()
+    assert one.add(0).status_code == 201
+    settle(one)
+    elsewhere = system.serve(REDIS_URL=system.redis.uri.removesuffix("/0") + "/1")
+
+    assert system.user(elsewhere.service, one.user_id).add(1).status_code == 201
+    assert one.look() == ([1, 0], False)
+    elsewhere.service.process.send_signal(signal.SIGTERM)
+
+    read_until_cached((one,), [1, 0])
+
+
+def test_a_list_is_replaced_as_it_is_and_not_as_it_is_cached(system: System) -> None:
+    """Somebody else has changed it in MongoDB, so that Redis holds what was before."""
+    one = system.serve()
     assert one.add(0).status_code == 201
     wait_until(one.cached, within=PATIENCE)
-    assert system.user(cut, one.user_id).add(1).status_code == 201
+    item = {"userId": one.user_id, "contentId": TITLES[1], "contentType": "movie", "addedAt": datetime.now(UTC)}
+    with MongoClient[dict[str, object]](system.mongodb.uri) as client:
+        client["faults"]["mylist"].insert_one(item)
     assert one.look() == ([0], True), "it has heard of the change, so this test shows nothing"
 
     line = json.dumps({"contentId": TITLES[2], "contentType": "movie"})

@@ -13,7 +13,7 @@ an answer calls for it: its own, or one that a world without it does not fit.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import permutations

@@ -3,8 +3,8 @@
 The model has one list and four processes. The reader serves the list from Redis A, and fills it; it may be started
 anew. The writer uses A too, and its link may be cut; it may die at any point, and be taken for gone though it lives.
 The visitor uses Redis B, changes the list and goes. What is in B does not matter: nobody else reads it. The companion
-uses A, and comes while the visitor may be there. Leases and
-fences are as in `test_fence_protocol`, in short, and A may lose what it holds.
+uses A, and comes while the visitor may be there. Leases and fences are as in `test_fence_protocol`, in short, and A may
+lose what it holds.
 
 How long something takes is not modelled: where a delay guarantees an order (`mylist.domain.process_registry`), the
 model has that order. The search goes through all states that can be reached. In each, a read gives at least what was
@@ -115,11 +115,40 @@ def joined(state: State, process: int, cache: str, without: Without) -> State:
 
 
 def reader_steps(state: State, without: Without) -> Iterator[State]:
-    known = state.known
-    entry = state.entries[READER]
-    if entry is None:
+    if state.entries[READER] is None:
         yield joined(state, READER, A, without)
         return
+    yield from registry_steps(state, without)
+    known = state.known
+    match state.read:
+        case "idle" if known and known.trusts:
+            yield replace(state, read="trusting", floor=state.acknowledged)
+        case "trusting" if known:
+            yield look(state, known, without)
+        case "leased":
+            yield replace(state, read="loaded", loaded=state.version)
+        case "loaded":
+            held = state.held
+            if held == ("lease", state.lease_epoch):
+                held = ("list", state.loaded, state.lease_epoch)
+            yield replace(state, read="idle", floor=0, held=held, lease_epoch=-1, loaded=-1)
+
+
+def look(state: State, known: Reading, without: Without) -> State:
+    """The reader looks into Redis: it is told a list, or gets a lease, or goes to MongoDB, which tells all."""
+    match state.held:
+        case ("list", version, epoch) if epoch == known.epoch:
+            return replace(state, read="idle", floor=0, is_stale=version < state.floor)  # type: ignore[operator]
+        case ("fence",) | ("lease", *_):
+            return replace(state, read="idle", floor=0)
+    if known.trusts or without is Without.SECOND_LOOK:
+        return replace(state, read="leased", held=("lease", known.epoch), lease_epoch=known.epoch)
+    return replace(state, read="idle", floor=0)
+
+
+def registry_steps(state: State, without: Without) -> Iterator[State]:
+    """The reader reads the registry, does not for a while, or starts anew."""
+    known = state.known
     others = [each for each in state.entries[1:] if each]
     agree = all(each.cache == A for each in others)
     if agree and state.cache != A:
@@ -134,34 +163,18 @@ def reader_steps(state: State, without: Without) -> Iterator[State]:
         yield replace(state, known=None)
     if state.may_restart and state.read == "idle":
         yield state.with_entry(READER, None, known=None, may_restart=False)
-    match state.read:
-        case "idle" if known and known.trusts:
-            yield replace(state, read="trusting", floor=state.acknowledged)
-        case "trusting" if known:
-            match state.held:
-                case ("list", version, epoch) if epoch == known.epoch:
-                    yield replace(state, read="idle", floor=0, is_stale=version < state.floor)  # type: ignore[operator]
-                case ("fence",) | ("lease", *_):
-                    yield replace(state, read="idle", floor=0)
-                case _ if known.trusts or without is Without.SECOND_LOOK:
-                    lease = ("lease", known.epoch)
-                    yield replace(state, read="leased", held=lease, lease_epoch=known.epoch)
-                case _:
-                    yield replace(state, read="idle", floor=0)
-        case "leased":
-            yield replace(state, read="loaded", loaded=state.version)
-        case "loaded":
-            held = state.held
-            if held == ("lease", state.lease_epoch):
-                held = ("list", state.loaded, state.lease_epoch)
-            yield replace(state, read="idle", floor=0, held=held, lease_epoch=-1, loaded=-1)
 
 
 def writer_steps(state: State, without: Without) -> Iterator[State]:
-    if not state.is_alive:
-        return
+    if state.is_alive:
+        yield replace(state, is_alive=False)
+        yield from link_steps(state, without)
+        yield from change_steps(state, without)
+
+
+def link_steps(state: State, without: Without) -> Iterator[State]:
+    """The writer loses Redis and reaches it again, and says so."""
     entry = state.entries[WRITER]
-    yield replace(state, is_alive=False)
     if state.link == "whole":
         yield replace(state, link="cut")
     elif state.link == "cut":
@@ -176,6 +189,11 @@ def writer_steps(state: State, without: Without) -> Iterator[State]:
     if entry and not entry.unfenced and not reaches and without is not Without.DECLARATION:
         number = state.declarations + 1
         yield state.with_entry(WRITER, Entry(A, unfenced=True), declarations=number, number=number)
+
+
+def change_steps(state: State, without: Without) -> Iterator[State]:
+    """The writer changes the list."""
+    entry, reaches = state.entries[WRITER], state.link != "cut"
     stands = entry is not None or without is Without.STANDING
     is_declared = bool(entry and entry.unfenced) or without is Without.DECLARATION
     is_heeded = have_heeded(state, state.number) or without in {Without.HEEDING, Without.DECLARATION}

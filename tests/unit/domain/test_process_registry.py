@@ -1,0 +1,175 @@
+"""What one process concludes from the registry, and what it does when MongoDB does not answer, or answers late."""
+
+from collections.abc import Set as AbstractSet
+
+from mylist.domain.process_registry import (
+    ALL,
+    BEAT_INTERVAL_S,
+    GONE_AFTER_S,
+    REGISTRY_KNOWN_S,
+    CacheAgreement,
+    Registry,
+    RegistryChange,
+)
+
+REDIS = "a Redis"
+NOBODY: AbstractSet[str] = frozenset()
+WAIT_S = 3.0
+
+
+class Store:
+    """A registry in memory."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.registry = Registry()
+
+    def change(self, change: RegistryChange) -> bool:
+        entries = dict(self.registry.entries)
+        own = entries.get(change.process_id)
+        if (own.beat if own else None) != change.beat:
+            return False
+        for each in change.gone:
+            del entries[each]
+        if change.entry:
+            entries[change.process_id] = change.entry
+        else:
+            del entries[change.process_id]
+        self.registry = Registry(
+            epoch=self.registry.epoch if change.epoch is None else change.epoch,
+            cache=self.registry.cache if change.cache is None else change.cache,
+            declarations=self.registry.declarations + change.declares,
+            entries=entries,
+        )
+        return True
+
+
+class Process:
+    """A process and its agreement."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self.store = store
+        self.answered = 0.0
+        self.agreement = CacheAgreement(name, clock=lambda: store.now, wait_s=WAIT_S, last_answer=lambda: self.answered)
+        self.agreement.is_kept = True
+
+    def renew(self, cache: str = REDIS, unfenced: AbstractSet[str] = NOBODY, *, is_told: bool = True) -> None:
+        """Reads and changes the registry; the answer to the change may be lost."""
+        store = self.store
+        self.agreement.take(store.registry, store.now)
+        change = self.agreement.next_change(cache, unfenced)
+        if change and store.change(change) and is_told:
+            self.agreement.take_changed(change, store.registry, store.now)
+
+    def covers(self, *, fenced: bool, cache: str = REDIS) -> bool:
+        return self.agreement.covers(None, cache, fenced=fenced)
+
+
+def two() -> tuple[Process, Process]:
+    store = Store()
+    processes = Process(store, "one"), Process(store, "two")
+    for _ in range(3):
+        for each in processes:
+            each.renew()
+    assert not processes[0].agreement.blocked | processes[1].agreement.blocked
+    return processes
+
+
+def test_what_is_not_registered_trusts_and_covers_nothing() -> None:
+    one = Process(Store(), "one")
+
+    assert one.agreement.blocked == {ALL}
+    assert not one.agreement.agrees_on(REDIS)
+    assert not one.covers(fenced=True)
+
+
+def test_while_mongodb_is_silent_the_last_reading_counts() -> None:
+    one, _ = two()
+    one.answered = one.store.now
+
+    one.store.now += 10 * REGISTRY_KNOWN_S
+    assert not one.agreement.blocked
+
+    one.answered = one.store.now
+    assert one.agreement.blocked == {ALL}, "others may have been answered too, and have declared something"
+    assert one.agreement.withheld["not_registered"]
+    one.renew()
+    assert not one.agreement.blocked
+
+
+def test_a_declaration_whose_answer_was_lost_is_made_again_before_it_covers_anything() -> None:
+    one, two_ = two()
+
+    one.renew(unfenced={ALL}, is_told=False)
+    one.agreement.take(one.store.registry, one.store.now)
+    assert not one.covers(fenced=False)
+
+    two_.renew()
+    one.renew(unfenced={ALL})
+    one.renew(unfenced={ALL})
+    assert one.covers(fenced=False)
+    assert two_.agreement.blocked == {ALL}
+
+
+def test_a_declaration_that_may_be_withdrawn_late_covers_nothing() -> None:
+    one, two_ = two()
+    one.renew(unfenced={ALL})
+    two_.renew()
+    one.renew(unfenced={ALL})
+    assert one.covers(fenced=False)
+
+    withdrawal = one.agreement.next_change(REDIS, NOBODY)
+    assert withdrawal is not None
+    assert not one.covers(fenced=False), "it may have been made"
+    one.renew(unfenced={ALL})
+    assert not one.store.change(withdrawal), "it cannot be made any more"
+    two_.renew()
+    one.renew(unfenced={ALL})
+    assert one.covers(fenced=False)
+
+
+def test_nothing_is_covered_once_others_may_take_a_process_for_gone() -> None:
+    one, _ = two()
+
+    one.store.now += GONE_AFTER_S - BEAT_INTERVAL_S
+    assert one.covers(fenced=True)
+    one.store.now += BEAT_INTERVAL_S
+    assert not one.covers(fenced=True)
+    one.renew()
+    assert one.covers(fenced=True)
+
+
+def test_a_fence_covers_only_at_the_redis_that_was_declared() -> None:
+    one, two_ = two()
+    assert not one.covers(fenced=True, cache="another Redis")
+
+    one.renew("another Redis")
+    assert not one.covers(fenced=True, cache="another Redis"), "nobody has heeded it"
+    two_.renew()
+    one.renew("another Redis")
+    assert one.covers(fenced=True, cache="another Redis")
+    assert one.agreement.blocked == two_.agreement.blocked == {ALL}
+
+
+def test_an_unfenced_primary_blocks_its_own_lists_alone() -> None:
+    one, two_ = two()
+
+    one.renew(unfenced={"a:1"})
+    two_.renew()
+    one.renew(unfenced={"a:1"})
+
+    assert two_.agreement.blocked == {"a:1"}
+    assert one.agreement.covers("a:1", REDIS, fenced=False)
+    assert not one.agreement.covers("b:1", REDIS, fenced=False)
+
+
+def test_processes_that_all_lose_redis_wait_for_nothing_but_the_declarations() -> None:
+    one, two_ = two()
+
+    one.renew(unfenced={ALL})
+    assert not one.covers(fenced=False)
+    two_.renew(unfenced={ALL})
+    one.agreement.take(one.store.registry, one.store.now)
+
+    assert one.covers(fenced=False)
+    assert two_.covers(fenced=False)
