@@ -296,7 +296,7 @@ async def test_what_is_changed_behind_fences_of_another_redis_is_not_served_as_i
     elsewhere = Settings.load({"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url.removesuffix("/0") + "/1"})
 
     visitor = await world.join(elsewhere)
-    assert not visitor.agreement.is_settled
+    assert not visitor.agreement.covers(None, visitor.health.identity, fenced=True), "the reader has not heeded it"
     await world.live(1)
     assert visitor.agreement.is_settled
     await visitor.add(user_id)

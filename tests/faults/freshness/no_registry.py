@@ -6,8 +6,8 @@ This is how the checker shows that it would notice what a process changes that d
 from mylist import cli
 from mylist.domain.process_registry import CacheAgreement
 
-CacheAgreement.blocked = frozenset()  # type: ignore[assignment, misc]
-CacheAgreement.epoch = ""  # type: ignore[assignment, misc]
+CacheAgreement.blocked = frozenset()  # type: ignore[assignment]
+CacheAgreement.epoch = ""  # type: ignore[assignment]
 CacheAgreement.agrees_on = lambda *_: True  # type: ignore[method-assign]
 CacheAgreement.covers = lambda *_, **__: True  # type: ignore[method-assign]
 

@@ -470,22 +470,8 @@ def fits(items: dict[int, str], action: Action) -> bool:
             raise AssertionError(action)
 
 
-class TestExcused:
-    @staticmethod
-    def excuse(operation: Operation) -> bool:
-        return 4 <= operation.began <= 6
-
-    def test_an_excused_read_is_reported(self) -> None:
-        findings = check([did(0, 1, Add(1, A)), did(4, 5, page())], shows=SHOWS, excused=self.excuse)
-        assert [violation.kind for violation in findings.violations] == [Kind.STALE]
-
-    def test_nothing_is_concluded_from_it(self) -> None:
-        """The read in the middle is stale; believed, it would say that the removal happened."""
-        history = [did(0, 1, Add(1, A)), tried(2, 3, Remove(1)), did(4, 5, page()), did(8, 9, page((1, A)))]
-        assert found(*history) == [Kind.STALE]
-        assert not check(history, shows=SHOWS, excused=self.excuse).violations
-
-    def test_a_wrong_read_does_not_make_a_write_look_lost(self) -> None:
+class TestAWrongRead:
+    def test_does_not_make_a_write_look_lost(self) -> None:
         history = did(0, 1, Add(1, A)), tried(2, 3, Remove(1)), did(4, 5, page()), did(8, 9, page((1, A)), MONGODB)
         assert found(*history) == [Kind.CONTRADICTED]
 

@@ -22,7 +22,7 @@ from mylist.domain.reign import NO_REIGN, Reigns
 class NoServers(Topology):
     """Primaries of which there are none: what they answer is up to the test."""
 
-    identity = "a Redis"  # type: ignore[assignment]
+    identity = "a Redis"
 
     def owner(self, key: str) -> None:
         pass
