@@ -78,7 +78,7 @@ def build_services(settings: Settings) -> Services:
         wait_s=DECLARATION_WAIT_S,
         host=f"{socket.gethostname()}:{settings.port}",
         redis=redis[:_MAX_ADDRESS_LENGTH],
-        last_answer=lambda: database.last_answer,
+        last_success=lambda: database.last_success,
     )
     health = RedisHealth(
         commands,

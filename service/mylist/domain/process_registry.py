@@ -119,7 +119,7 @@ class CacheAgreement:
         host: as in `Entry`.
         redis: as in `Entry`.
         wait_s: seconds after which nobody can trust by a reading from before a declaration.
-        last_answer: returns when MongoDB last carried out an operation of this process.
+        last_success: returns when MongoDB last carried out an operation of this process.
         clock: monotonic seconds.
 
     Attributes:
@@ -137,7 +137,7 @@ class CacheAgreement:
         wait_s: float,
         host: str = "",
         redis: str = "",
-        last_answer: Callable[[], float] = lambda: 0.0,
+        last_success: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.process_id = process_id
         self.is_kept = False
@@ -147,7 +147,7 @@ class CacheAgreement:
         self._wait_s = wait_s
         self._host = host
         self._redis = redis
-        self._last_answer = last_answer
+        self._last_success = last_success
         self._registry = Registry()
         self._read_began = -float("inf")
         self._blocked: frozenset[str] = frozenset({ALL})
@@ -170,6 +170,11 @@ class CacheAgreement:
         return self._entry is not None and self._of_cache.is_heeded and self._of_unfenced.is_heeded
 
     @property
+    def standing_until(self) -> float:
+        """The moment by the clock until which others cannot take this process for gone."""
+        return self._standing_until if self.is_kept else float("inf")
+
+    @property
     def is_registered(self) -> bool:
         """Whether this process has an entry, by the last reading."""
         return self._entry is not None
@@ -186,7 +191,7 @@ class CacheAgreement:
     @property
     def _is_overdue(self) -> bool:
         # MongoDB answers this process, so it answers others too, and one of them may have declared something since.
-        return self._last_answer() > self._read_began + REGISTRY_KNOWN_S
+        return self._last_success() > self._read_began + REGISTRY_KNOWN_S
 
     @property
     def blocked(self) -> frozenset[str]:

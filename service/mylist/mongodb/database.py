@@ -226,7 +226,7 @@ class Database:
         problem: why it is not available, in one line; empty while it is, and before the first check.
         hello: what it answered to the last check that it answered; None before the first.
         reigns: what is known of reigns: none is told before the cache's heartbeats do.
-        last_answer: when MongoDB last carried out an operation or answered a check; not at a primary that was replaced.
+        last_success: when MongoDB last carried out an operation or answered a check; not at a primary that was replaced.
     """
 
     def __init__(self, client: AsyncMongoClient[Document], settings: Settings) -> None:
@@ -241,7 +241,7 @@ class Database:
         self.reigns = Reigns(handover_s=HANDOVER_S, seen=self._reign, announced=self._announced_reign)
         self._committed_reign = NO_REIGN
         self._tells_majority = False
-        self._answered_at = self.last_answer = -math.inf
+        self._answered_at = self.last_success = -math.inf
         self._looking: asyncio.Task[None] | None = None
         self._breaker = OperationBreaker()
         self._majority_lag = MajorityLag()
@@ -378,7 +378,7 @@ class Database:
             if not writes and self._reign() != reign:
                 # It may have been answered by a new primary, before a majority had what that one has.
                 raise DatabaseUnavailableError
-            self.last_answer = time.monotonic()
+            self.last_success = time.monotonic()
         except ServiceError as error:
             worked = None if isinstance(error, UnavailableError) else True
             raise
@@ -412,7 +412,7 @@ class Database:
         if not writes and not self._is_current(reign, writes=False):
             raise DatabaseUnavailableError
         try:
-            with self.deadline(), counted(Commands()), metrics.operation("mongodb", name):
+            with self.deadline(), limited_retries(), metrics.operation("mongodb", name):
                 yield
         except DRIVER_ERRORS as error:
             if isinstance(error, OperationFailure) and _is_refused(error) and is_final(error):
@@ -420,7 +420,7 @@ class Database:
             raise DatabaseUnavailableError from error
         if not writes and self._reign() != reign:
             raise DatabaseUnavailableError
-        self.last_answer = time.monotonic()
+        self.last_success = time.monotonic()
 
     def _tell_of_failure(self, name: str, error: Exception, problem: str) -> None:
         if not _is_refused(error):
@@ -469,7 +469,7 @@ class Database:
         else:
             self._take(hello)
             if self._is_current(self._reign(), writes=False):
-                self.last_answer = time.monotonic()
+                self.last_success = time.monotonic()
             self._record(available=not self.reigns.is_replaced, problem=_REPLACED)
             self._breaker.try_again()
 

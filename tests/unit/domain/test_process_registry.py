@@ -50,7 +50,9 @@ class Process:
     def __init__(self, store: Store, name: str) -> None:
         self.store = store
         self.answered = 0.0
-        self.agreement = CacheAgreement(name, clock=lambda: store.now, wait_s=WAIT_S, last_answer=lambda: self.answered)
+        self.agreement = CacheAgreement(
+            name, clock=lambda: store.now, wait_s=WAIT_S, last_success=lambda: self.answered
+        )
         self.agreement.is_kept = True
 
     def renew(self, cache: str = REDIS, unfenced: AbstractSet[str] = NOBODY, *, is_told: bool = True) -> None:
