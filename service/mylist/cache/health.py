@@ -149,8 +149,8 @@ class RedisHealth:
         trusted_until: the moment by `clock` until which any list that Redis holds may be served: each heartbeat that is
             answered puts it off; an invalidation that has to wait, or a new generation, ends it at once.
         settled_until: the moment by `clock` until which writes are fenced as usual, whatever their key: Redis
-            `is_available`, nobody has to `wait_for_handover` or to `wait_for_cover`, and this process `knows_primary`. A heartbeat that is
-            answered puts it off; a new generation ends it at once.
+            `is_available`, nobody has to `wait_for_handover` or to `wait_for_cover`, and this process `knows_primary`.
+            A heartbeat that is answered puts it off; a new generation ends it at once.
         settled_reign: the reign of MongoDB's primary for which nobody has to `wait_for_reign` until then; None if there
             is none.
         seen_reign: returns the reign of the latest primary that this process's driver saw.

@@ -226,7 +226,7 @@ class Database:
         problem: why it is not available, in one line; empty while it is, and before the first check.
         hello: what it answered to the last check that it answered; None before the first.
         reigns: what is known of reigns: none is told before the cache's heartbeats do.
-        last_success: when MongoDB last carried out an operation or answered a check; not at a primary that was replaced.
+        last_success: when MongoDB last carried out an operation or answered a check, unless its primary was replaced.
     """
 
     def __init__(self, client: AsyncMongoClient[Document], settings: Settings) -> None:
