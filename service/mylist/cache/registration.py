@@ -112,6 +112,8 @@ class Registration:
 
     def _tell(self) -> None:
         unfenced, elsewhere = self._agreement.unfenced_hosts, self._agreement.elsewhere
+        if self._health.unfenced:  # Redis is away for this process too, which has been told
+            unfenced = frozenset()
         if (unfenced, elsewhere) == self._shown:
             return
         self._shown = unfenced, elsewhere
