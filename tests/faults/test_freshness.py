@@ -38,8 +38,9 @@ def test_nothing_is_stale_or_lost_when_a_service_or_redis_dies(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("mode", "redis", "faults"),
     [
-        ("strict", "server", ["service-kill", "redis-kill", "link-cut"]),
+        ("strict", "server", ["service-kill", "redis-kill", "link-cut", "redis-move"]),
         ("default", "server", ["redis-freeze", "link-cut", "mongodb-kill"]),
+        ("default", "server", ["cut-and-replaced", "redis-move"]),
         ("strict", "sentinel", ["redis-failover", "redis-kill"]),
         ("default", "cluster", ["redis-failover", "redis-kill"]),
     ],
@@ -89,6 +90,16 @@ def test_without_the_reign_it_finds_stale_reads(tmp_path: Path) -> None:
     assert status == 0, printed
     assert figures["staleReads"] > 0, printed
     assert figures["lostWrites"] == 0, "the reign guards what is read, not what is written"
+
+
+@pytest.mark.extended
+def test_without_the_registry_it_finds_stale_reads(tmp_path: Path) -> None:
+    faults = ["cut-and-replaced", "redis-move", "link-cut"]
+    status, figures, printed = check_freshness(tmp_path, "no-registry", *faults, duration=20, seed=3)
+
+    assert status == 0, printed
+    assert figures["staleReads"] > 0, printed
+    assert figures["lostWrites"] == 0, "the registry guards what is read, not what is written"
 
 
 def test_a_fault_that_there_is_not_is_refused() -> None:
