@@ -371,6 +371,10 @@ class RedisHealth:
                     self._commands.lift_fences, of=lambda key: self._topology.owner(key) not in failures
                 )
             self._renew_moments()  # nothing may be pending any more
+        self._tell_of_changes()
+
+    def _tell_of_changes(self) -> None:
+        """Tell the registration of another Redis, and of what may be changed without a fence."""
         if not self.pending.by_key and self._whole.state is RedisState.UP:
             self._owed_at.clear()
         if self._told != (told := (self.identity, self.unfenced)):
