@@ -185,7 +185,7 @@ class RedisHealth:
         self._reasons = OutageReasons(clock=clock)
         self._whole = _Watch(clock, self._topology.generation)
         self._parts: dict[Primary, _Watch] = {}
-        self._told: tuple[str, frozenset[str]] = "", frozenset()
+        self._told_last: tuple[str, frozenset[str]] = "", frozenset()
         self._owed_at: set[str] = set()
         self.note_changed: Callable[[], None] = lambda: None
         self.pending = PendingInvalidations(forget_after=forget_after, note_added=self._note_owed, clock=clock)
@@ -377,8 +377,8 @@ class RedisHealth:
         """Tell the registration of another Redis, and of what may be changed without a fence."""
         if not self.pending.by_key and self._whole.state is RedisState.UP:
             self._owed_at.clear()
-        if self._told != (told := (self.identity, self.unfenced)):
-            self._told = told
+        if self._told_last != (told := (self.identity, self.unfenced)):
+            self._told_last = told
             self.note_changed()
 
     def _renew_moments(self) -> None:
