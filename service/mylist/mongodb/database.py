@@ -31,7 +31,7 @@ from pymongo.errors import (
 )
 
 from mylist.background import spawn
-from mylist.config.redis_timing import HANDOVER_S
+from mylist.config.redis_timing import FENCE_PATIENCE_S, HANDOVER_S
 from mylist.config.settings import Settings, without_password
 from mylist.domain.errors import (
     DatabaseRefusedError,
@@ -88,8 +88,8 @@ _MODULES = {
     "GSSAPI": (("kerberos", "winkerberos"), "install pymongo[gssapi]"),
 }
 _TRUE = "true"
-MAX_REIGN_WAIT_S = 1.0
-"""How long a read waits, before its turn, until it may begin after an election."""
+MAX_REIGN_WAIT_S = FENCE_PATIENCE_S
+"""How long an operation waits, before its turn, to begin: after an election, or until Redis counts as down."""
 _REIGN_POLL_S = 0.02
 _ANNOUNCED_FOR_S = 10.0
 """A reign is announced for this long after the last check that was answered."""
