@@ -58,7 +58,7 @@ def test_helm_knows_the_options(command: str) -> None:
 @pytest.mark.parametrize("command", [command for command in OF_HELM if " --set " in command])
 def test_chart_knows_the_values(command: str) -> None:
     words = shlex.split(command)
-    given = [word for before, word in pairwise(words) if before == "--set"]
+    given = [re.sub(r"\$(\w+)", r"\1", word) for before, word in pairwise(words) if before == "--set"]
 
     assert parse(template(*(part for each in given for part in ("--set", each))))
 

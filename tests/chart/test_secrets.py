@@ -102,7 +102,7 @@ class TestExisting:
             each["valueFrom"]["secretKeyRef"]["name"]
             for _, container, _ in rendered.containers()
             for each in container.get("env", [])
-            if "valueFrom" in each
+            if "secretKeyRef" in each.get("valueFrom", {})
         }
 
         assert rendered.of_kind("Secret") == []
@@ -212,3 +212,15 @@ def wanted(rendered: Rendered) -> set[tuple[str, str]]:
         if "secretKeyRef" in each.get("valueFrom", {})
     ]
     return {(each["name"], each["key"]) for each in sources}
+
+
+def test_another_user_of_mongodb_starts_the_service_anew_and_not_mongodb() -> None:
+    """A new password comes with a second user, so that none is refused; MongoDB itself must stay up meanwhile."""
+    before = render(redis__auth__password="same")
+    after = render(redis__auth__password="same", mongodb__auth__username="second", mongodb__auth__password="new")
+    changed = {name for name, pod in after.templates() if pod != dict(before.templates())[name]}
+
+    assert after.one("StatefulSet", "mylist-mongodb")["spec"] == before.one("StatefulSet", "mylist-mongodb")["spec"]
+    assert changed == {"Deployment/mylist"}
+    assert after.configuration()["MONGODB_USER"] == "second"
+    assert after.one("ConfigMap", "mylist-mongodb")["data"]["username"] == "second"

@@ -77,8 +77,10 @@ cluster has, else one that is made up; empty if none may be. It is remembered, s
     secretKeyRef: {name: {{ include "mongodb.secretName" . }}, key: {{ include "mongodb.secretKey" (dict "context" . "key" "mongodb-root-password") }}}
 - name: MYLIST_DATABASE
   value: {{ .Values.auth.database | quote }}
+# Of the first start alone: by a reference, so that another user later starts no pod anew.
 - name: MYLIST_USER
-  value: {{ .Values.auth.username | quote }}
+  valueFrom:
+    configMapKeyRef: {name: {{ include "mongodb.fullname" . }}, key: username}
 - name: MYLIST_PASSWORD
   valueFrom:
     secretKeyRef: {name: {{ include "mongodb.secretName" . }}, key: {{ include "mongodb.secretKey" (dict "context" . "key" "mongodb-password") }}}
