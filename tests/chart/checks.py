@@ -359,7 +359,7 @@ def _users(rendered: Rendered, pods: dict[str, Object], pod: Object, port: Port)
     of_metrics: list[Peer] = [f"namespace/{each}" for each in given.get("metricsNamespaces", ["monitoring"])]
     if port.name == "metrics":
         return of_metrics
-    clients = {"mongodb": {"api", "seed", "test"}, "redis": {"api"}, "api": {"test"}}[component]
+    clients = {"mongodb": {"api", "seed", "test"}, "redis": {"api", "seed"}, "api": {"test"}}[component]
     users: list[Peer] = [each for each in pods.values() if _component(each) in clients]
     if component == "api":
         users += [*of_metrics, *(f"namespace/{each}" for each in given.get("namespaces", []))]
@@ -378,8 +378,9 @@ def _needs(rendered: Rendered, pods: dict[str, Object], pod: Object) -> Iterator
         for protocol in ("UDP", "TCP"):
             yield "DNS", who, Port(number, protocol)
     yield from _store(rendered, pods, "mongodb")
-    if component == "api":
+    if component in {"api", "seed"}:
         yield from _store(rendered, pods, "redis")
+    if component == "api":
         variables = {each["name"]: each.get("value", "") for each in pod["spec"]["containers"][0].get("env", [])}
         if endpoint := variables.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
             url = urlsplit(endpoint)

@@ -224,3 +224,27 @@ def test_another_user_of_mongodb_starts_the_service_anew_and_not_mongodb() -> No
     assert changed == {"Deployment/mylist"}
     assert after.configuration()["MONGODB_USER"] == "second"
     assert after.one("ConfigMap", "mylist-mongodb")["data"]["username"] == "second"
+
+
+@pytest.mark.parametrize(
+    "stores",
+    [
+        {},
+        {"redis.enabled": False, "externalRedis": {"hosts": ["redis:6379"], "existingSecret": "of-redis"}},
+        {"redis.enabled": False, "externalRedis": {"existingSecret": "of-redis", "urlKey": "url", "ports": [6379]}},
+        {"redis.enabled": False, "externalRedis": {"hosts": ["redis:6379"], "password": "secret"}},
+    ],
+    ids=["own", "password in a Secret", "address in a Secret", "password in the values"],
+)
+def test_the_seed_job_reaches_redis_as_the_service_does(stores: dict[str, object]) -> None:
+    """It changes lists, and what is cached of them must go."""
+    rendered = render({"seed.enabled": True, **stores})
+    of_redis = {
+        name: [each for each in container["env"] if each["name"].startswith("REDIS_")]
+        for name, container, _ in rendered.containers()
+        if name.startswith(("Deployment/", "Job/"))
+    }
+
+    [service, seed] = of_redis.values()
+    assert seed == service
+    assert len(seed) == 1
