@@ -36,6 +36,14 @@ INVALIDATIONS = graph(
     ),
     stacked=True,
 )
+WITHHELD = graph(
+    title="Lists not served from Redis",
+    description="Processes that serve no list from Redis, though they reach it, because of the others: one may change "
+    "lists and cannot reach Redis; some use another Redis; or this process is not in the registry of processes.",
+    unit="short",
+    queries=(Query(aggregate("sum", service("mylist_cache_withheld"), "cause"), "{{cause}}"),),
+    thresholds=ANY_IS_BAD,
+)
 
 ROW = Row(
     "Cache",
@@ -72,6 +80,7 @@ ROW = Row(
             thresholds=ANY_IS_BAD,
         ),
         INVALIDATIONS,
+        WITHHELD,
         graph(
             title="Movies and shows looked up",
             description="Titles a second: hit was in the process, miss was fetched from MongoDB, absent is not there.",
