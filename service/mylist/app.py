@@ -49,7 +49,7 @@ App = Sanic[Config, Services]
 _KEEP_ALIVE_MARGIN_S = 1
 _MAX_ADDRESS_LENGTH = 200
 """Of what the registry of processes keeps of REDIS_URL, for messages."""
-_USER_REQUESTS_AT_ONCE = 16
+_USER_REQUESTS_AT_ONCE = 8
 """What these cost is what others wait for when one user sends as much as it can."""
 _IMPORTS_AT_ONCE = 2
 """Imports that use the stores at the same time, each with one or two connections to MongoDB."""
