@@ -77,14 +77,15 @@ IMAGE_PYTHON := $(shell sed -n 's/^ARG PYTHON_IMAGE=python:\([0-9]*\.[0-9]*\).*/
 BOUNDED := $(shell sed -nE '/^(dependencies|tracing|local) = \[/,/^\]/s/^ *"([A-Za-z0-9-]+).*/\1/p' pyproject.toml)
 
 test-lowest: $(LOWEST_VENV)/.installed ## Run most of `make test` on the oldest Python with the lowest versions allowed
-	$(call TEST_IN,$(LOWEST_VENV),tests/unit tests/contract tests/integration)
+	$(call TEST_IN,$(LOWEST_VENV))
 
-test-image-python: $(IMAGE_VENV)/.installed ## Run the unit and contract tests on the Python of the image
-	$(call TEST_IN,$(IMAGE_VENV),tests/unit tests/contract)
+test-image-python: $(IMAGE_VENV)/.installed ## Run most of `make test` on the Python of the image
+	$(call TEST_IN,$(IMAGE_VENV))
 
 define TEST_IN
 @$(BIN)/uv pip show --quiet --python $(1) $(BOUNDED) | awk '/^Name:/ { name = $$2 } /^Version:/ { print name, $$2 }'
-@exec $(1)/bin/python -m pytest --tier fast --tier standard --numprocesses $(WORKERS) --dist loadfile $(2) $(ARGS)
+@exec $(1)/bin/python -m pytest --tier fast --tier standard --numprocesses $(WORKERS) --dist loadfile \
+	tests/unit tests/contract tests/integration $(ARGS)
 endef
 
 $(LOWEST_VENV)/.installed: locks/lowest.txt locks/docs.txt locks/install.txt pyproject.toml | $(PY)
