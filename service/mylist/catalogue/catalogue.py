@@ -135,7 +135,7 @@ class Catalogue:
         """Return those of some content keys that have a movie or show.
 
         Only a positive answer comes from the cache: the store is queried for every key that is not known to exist.
-        Whoever finds in `cached` that one exists need not ask.
+        A caller that finds in `cached` that one exists need not ask.
 
         Raises:
             UnavailableError: the store has to be queried, and cannot answer.

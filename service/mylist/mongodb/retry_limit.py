@@ -21,7 +21,7 @@ _MAX_FAILURES_ELSEWHERE = 2
 _NO_TIME_S = 1e-9
 """The driver takes 0 for no deadline at all."""
 
-# Whoever runs an operation sets both, to 0 and None, and resets them at its end.
+# The caller that runs an operation sets both, to 0 and None, and resets them at its end.
 failed_commands: ContextVar[int | None] = ContextVar("failed_commands", default=None)
 """How many commands of the operation have failed, retries included; None where they are not limited."""
 last_answer: ContextVar[object] = ContextVar("last_answer", default=None)

@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def identity(settings: Settings) -> dict[str, str]:
-    """Gives the header that says who asks; none where that takes a token that cannot be made here."""
+    """Return the header that says who asks; none where that takes a token that cannot be made here."""
     if settings.auth_mode == "header":
         return {"user-id": USER}
     if not settings.jwt_secret:
@@ -154,7 +154,7 @@ def send(method: str, path: str, user: dict[str, str], body: object = None) -> t
 
 @contextmanager
 def content(settings: Settings) -> Iterator[str]:
-    """Gives the id of a title: the one that the values name, or one that is in MongoDB for as long as the test is."""
+    """Return the id of a title: the one that the values name, or one that is in MongoDB for as long as the test is."""
     if given := os.environ.get("CONTENT_ID"):
         yield given
         return
@@ -171,7 +171,7 @@ def content(settings: Settings) -> Iterator[str]:
 
 @contextmanager
 def mongodb(settings: Settings) -> Iterator[MongoClient[dict[str, Any]]]:
-    """Gives a client whose first command was answered: until then a refused connection is tried again."""
+    """Return a client whose first command was answered: until then a refused connection is tried again."""
     credentials: dict[str, Any] = {}
     if settings.mongodb_user:
         credentials = {"username": settings.mongodb_user, "password": settings.mongodb_password}
@@ -217,13 +217,13 @@ def explained(settings: Settings, asked: str) -> Iterator[None]:
 
 
 def told(error: Exception) -> str:
-    """Gives an error in one line, without the driver's description of what it knows."""
+    """Return an error in one line, without the driver's description of what it knows."""
     words = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
     return shown(words.partition(", full error:")[0].partition(", Timeout:")[0]) or type(error).__name__
 
 
 def shown(answer: object) -> str:
-    """Gives the beginning of an answer in one line."""
+    """Return the beginning of an answer in one line."""
     words = " ".join(str(answer).split())
     return words if len(words) <= MAX_SHOWN else f"{words[:MAX_SHOWN]} ..."
 
@@ -241,7 +241,7 @@ def say(text: str) -> None:
 
 
 def run() -> int:
-    """Gives the exit status of the test."""
+    """Return the exit status of the test."""
     try:
         main()
     except (FailedError, InvalidSettingError) as failure:
