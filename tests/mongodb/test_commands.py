@@ -50,7 +50,7 @@ def test_a_document_is_found_and_deleted_by_one_client(documents: Documents) -> 
 
 
 def test_many_updates_are_one_command(documents: Documents) -> None:
-    count = 250  # as many as the service sends at once
+    count = 100  # as many as the service sends at once
     documents.insert_many([{"_id": number} for number in range(count)])
 
     updates = [UpdateOne({"_id": number}, {"$set": {"n": 1}}) for number in range(count)]

@@ -41,7 +41,7 @@ _PUT_ATTEMPTS = 3
 _PUT_PAUSE_S = 0.05
 _LONG_AGO_MS = 0
 """Every removal is later: none counts as known to the client."""
-_MAX_REMOVED_AT_ONCE = 250
+_MAX_REMOVED_AT_ONCE = 100
 """Items: the store removes so many within its deadline, also where it is the embedded server on a busy machine."""
 _MAX_WAIT_FOR_OTHERS_S = 10.0
 """How long a change that depends on the whole list waits for others of the same list."""

@@ -32,7 +32,7 @@ Contents = Mapping[ContentId, ContentType | None]
 """Content ids with their types, as far as these are known."""
 
 _FEED_ORDER = [("changedAt", 1), ("_id", 1)]
-_UPDATE_BATCH_SIZE = 50
+_UPDATE_BATCH_SIZE = 25
 """Documents that one statement of a bulk updates: the embedded server compares each with each id."""
 
 

@@ -46,7 +46,7 @@ _LIST_ORDER = [("addedAt", -1), ("contentId", 1)]
 _LOAD_BATCH_SIZE = 100_000
 _FIND_BATCH_SIZE = 200
 """Content ids in one query. The embedded server compares each document that it finds with each of them."""
-_DELETE_BATCH_SIZE = 50
+_DELETE_BATCH_SIZE = 25
 """Documents that one statement of a bulk deletes; for the same reason, and no more fields than an index has."""
 
 _logger = logging.getLogger(__name__)

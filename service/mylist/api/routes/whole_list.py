@@ -177,7 +177,7 @@ async def _outcomes(services: Services, results: AsyncIterator[list[LineResult]]
         while True:
             await services.import_turns.acquire()
             # If the client goes away, the turn goes on to its end, and the next one waits for that.
-            began = time.monotonic()
+            began = time.thread_time()
             step = services.writer.start(next_results())
             try:
                 part = await asyncio.shield(step)
@@ -188,8 +188,9 @@ async def _outcomes(services: Services, results: AsyncIterator[list[LineResult]]
                 return parts
             parts.append(_encode_lines([_imported_line(result) for result in part]))
             lines = part[-1].number or lines
-            # Others get as much time as this turn took, also where all lines are invalid and wait for nothing.
-            await asyncio.sleep(min(time.monotonic() - began, _MAX_PAUSE_S))
+            # Others get the thread for as long as it was in use during this turn, by this import or by them: an import
+            # goes on at once while the process is idle, and falls back while it is busy.
+            await asyncio.sleep(min(time.thread_time() - began, _MAX_PAUSE_S))
     except UnavailableError as error:
         if not lines:
             raise
