@@ -8,19 +8,32 @@ from pathlib import Path
 import pytest
 
 _HERE = Path(__file__).parent
-# Those that take ten seconds or more, longest first.
+# Those that take half a minute or more in one of the tiers, longest first.
 _SLOWEST_FIRST = [
     _HERE / name
     for name in (
+        "chart/test_any_values.py",
         "faults/test_start.py",
-        "faults/test_redis_outages.py",
+        "faults/test_freshness_distributed.py",
+        "faults/test_freshness.py",
+        "faults/test_freshness_checker.py",
+        "integration/test_change_feed_interleavings.py",
+        "contract/test_auth.py",
+        "contract/test_idle_connections.py",
         "faults/test_mongodb_outages.py",
+        "chart/test_checkov.py",
+        "integration/test_unknown_names.py",
+        "integration/test_reign.py",
+        "integration/test_devserver.py",
+        "faults/test_redis_outages.py",
+        "faults/test_shutdown.py",
+        "contract/test_whole_list.py",
         "contract/test_slow_clients.py",
         "faults/test_overload.py",
-        "faults/test_shutdown.py",
-        "faults/test_freshness.py",
+        "chart/test_replicas.py",
+        "observability/test_prometheus.py",
+        "tools/bench/test_measuring.py",
         "contract/test_client.py",
-        "contract/test_auth.py",
         "contract/test_reading.py",
         "contract/test_changes.py",
         "contract/test_metrics.py",

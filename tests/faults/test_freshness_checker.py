@@ -1,0 +1,45 @@
+"""The freshness checker finds what it looks for: with a part of the protocol switched off it must find violations."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.checker_runs import check_freshness, run_checker
+
+pytestmark = pytest.mark.extended
+
+
+def test_without_the_fence_it_finds_stale_reads(tmp_path: Path) -> None:
+    status, figures, printed = check_freshness(tmp_path, "no-fence", "redis-flush")
+
+    assert status == 0, printed
+    assert figures["staleReads"] > 0, printed
+    assert figures["lostWrites"] == 0, "the fence guards what is read, not what is written"
+    histories = (tmp_path / "faults.histories.txt").read_text()
+    assert "stale read of user-" in histories
+    assert ">>>" in histories
+
+
+def test_without_the_reign_it_finds_stale_reads(tmp_path: Path) -> None:
+    faults = ["mongodb-failover", "mongodb-cut-primary"]
+    status, figures, printed = check_freshness(tmp_path, "no-reign", *faults, mongodb="replica-set", duration=40)
+
+    assert status == 0, printed
+    assert figures["staleReads"] > 0, printed
+    assert figures["lostWrites"] == 0, "the reign guards what is read, not what is written"
+
+
+def test_without_the_registry_it_finds_stale_reads(tmp_path: Path) -> None:
+    faults = ["cut-and-replaced", "redis-move", "link-cut"]
+    status, figures, printed = check_freshness(tmp_path, "no-registry", *faults, duration=20, seed=3)
+
+    assert status == 0, printed
+    assert figures["staleReads"] > 0, printed
+    assert figures["lostWrites"] == 0, "the registry guards what is read, not what is written"
+
+
+def test_a_fault_that_there_is_not_is_refused() -> None:
+    done = run_checker("--faults=earthquake")
+
+    assert done.returncode == 2
+    assert "there is no fault called earthquake where Redis is a server and MongoDB a server" in done.stderr
