@@ -132,6 +132,26 @@ class Environment:
         metrics, name = Metrics(self.service(server)), "mylist_cache_requests_total"
         return metrics.value(name, result="hit"), metrics.value(name)
 
+    @contextmanager
+    def started(self, server: Server) -> Iterator[Service]:
+        """Start a service that has answered nothing yet, wait until it is ready, and stop it."""
+        settings = {
+            "MONGODB_URI": self.mongodb_uri,
+            "REDIS_URL": self.redis(server.redis),
+            "LOG_LEVEL": "error",
+            "MONGODB_TIMEOUT": "5",  # a machine that is measured is busy
+            "CACHE_TTL": str(_TTL_S),  # what is measured as cached is cached
+        }
+        if server.sampled:
+            settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = self._baseline()
+            settings["OTEL_TRACES_SAMPLER_ARG"] = str(server.sampled)
+        service = Service(self._stores.folder, settings | dict(server.settings))
+        try:
+            service.wait_until_ready()
+            yield service
+        finally:
+            service.stop()
+
     def _fill_redis(self, lists: CachedLists, server: Server) -> None:
         """Put lists into the Redis of a service, and make sure that it takes them for its own."""
         fill(self.redis(server.redis), lists, TITLES)
@@ -159,19 +179,7 @@ class Environment:
         return url
 
     def _start_service(self, server: Server) -> Service:
-        settings = {
-            "MONGODB_URI": self.mongodb_uri,
-            "REDIS_URL": self.redis(server.redis),
-            "LOG_LEVEL": "error",
-            "MONGODB_TIMEOUT": "5",  # a machine that is measured is busy
-            "CACHE_TTL": str(_TTL_S),  # what is measured as cached is cached
-        }
-        if server.sampled:
-            settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = self._baseline()
-            settings["OTEL_TRACES_SAMPLER_ARG"] = str(server.sampled)
-        service = Service(self._stores.folder, settings | dict(server.settings))
-        self._stack.callback(service.stop)
-        service.wait_until_ready()
+        service = self._stack.enter_context(self.started(server))
         self._warm(service)
         return service
 

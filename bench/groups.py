@@ -6,11 +6,13 @@ from typing import Protocol
 
 from bench.driver_comparison import DriverComparison
 from bench.environment import BASELINE, Environment, Redis, Server
+from bench.import_latency import SHORT_IMPORT, ImportLatency
 from bench.loop_blocking import LoopBlocking
 from bench.memory import Memory
 from bench.neighbours import Neighbours
 from bench.redis_fill import CachedLists
 from bench.samples import Sample
+from bench.service_start import ServiceStart
 from bench.throughput import USUAL_CONNECTIONS, Case, Throughput
 from bench.write_latency import WriteLatency
 
@@ -71,6 +73,7 @@ UNTRACED = Server()
 TRACED_MORE = Server(sampled=0.1)
 # Lists that were put into Redis are in no database that they could be compared with.
 UNCHECKED = Server(settings=(("FRESHNESS_CHECK_EVERY", "0"),), sampled=0.01)
+RENDERING_UNCHECKED = Server(settings=(("PAGE_MEMORY", "0"), ("FRESHNESS_CHECK_EVERY", "0")), sampled=0.01)
 NEAR = Server(sampled=0.01, redis=Redis(delay_ms=0))
 DISTANT = Server(sampled=0.01, redis=Redis(delay_ms=1))
 FEW, MANY = (Server(sampled=0.01, redis=Redis(idle_users=count)) for count in (1_000, 1_000_000))
@@ -90,6 +93,12 @@ SELECTIONS = {
 
 EMPTY = Case("empty route", BASELINE, "empty", of=None)
 ITEMS = Case("items, 20", USUAL, "items20")
+RENDERED = Case("items, 20, rendered each time", RENDERING, "items20")
+NOT_MODIFIED = Case("items, 20, not modified (304)", USUAL, "unchanged")
+UNREMEMBERED_304 = "items, 20, not modified (304), not remembered"
+UNREMEMBERED_CONTAINS = "contains, 100 ids that were not asked for before"
+RENDERED_OF_200 = "items, 20 of 200, rendered each time"
+RENDERED_BY_TITLE = "items, 20 of 200 by title, rendered each time"
 
 
 def _over(connections: int) -> tuple[Case, Case]:
@@ -126,13 +135,36 @@ GROUPS = (
                         Case("a fixed body as long as a page of 20", BASELINE, "fixed"),
                         Case("Redis GET by redis-py in a route", BASELINE, "redis"),
                         ITEMS,
-                        Case("items, 20, rendered each time", RENDERING, "items20"),
+                        RENDERED,
                         Case("items, 100 of 200", UNCHECKED, "items100", lists=_OF_200),
-                        Case("items, 100 of 200, rendered each time", RENDERING, "items100", lists=_OF_200),
-                        Case("items, 20, not modified (304)", USUAL, "unchanged"),
+                        Case("items, 100 of 200, rendered each time", RENDERING_UNCHECKED, "items100", lists=_OF_200),
+                        NOT_MODIFIED,
                         Case("stats", USUAL, "stats"),
                     )
                 )
+            ),
+        ),
+    ),
+    Group(
+        "unremembered",
+        "Answers that are not remembered",
+        "16 connections, with `PAGE_MEMORY=0`: what a read costs whose answer the process has not rendered before. A "
+        "304 needs the ETag of the page, not the page. `contains` is compared with the page of 20, and the page by "
+        "title with the plain one of the same list.",
+        20,
+        (
+            Table(
+                Throughput(
+                    (
+                        Case(NOT_MODIFIED.name, USUAL, "unchanged", of=None),
+                        Case(UNREMEMBERED_304, RENDERING, "unchanged", of=NOT_MODIFIED.name),
+                        Case(RENDERED.name, RENDERING, "items20", of=None),
+                        Case(UNREMEMBERED_CONTAINS, RENDERING, "contains100", of=RENDERED.name),
+                        Case(RENDERED_OF_200, RENDERING_UNCHECKED, "items20", of=None, lists=_OF_200),
+                        Case(RENDERED_BY_TITLE, RENDERING_UNCHECKED, "title20", of=RENDERED_OF_200, lists=_OF_200),
+                    )
+                ),
+                reference="of the row above",
             ),
         ),
     ),
@@ -258,6 +290,21 @@ GROUPS = (
         "of this time.",
         15,
         (Table(WriteLatency({"": USUAL}), compared="p50", reference="x the empty route"),),
+    ),
+    Group(
+        "imports",
+        "Imports",
+        "A list of 1,000 and one of 4,000 lines, each for a user who has none, in one request by a lean client. "
+        "MongoDB is the embedded SecantusDB, which takes most of this time.",
+        10,
+        (Table(ImportLatency(USUAL), compared="p50", reference=f"x {SHORT_IMPORT}"),),
+    ),
+    Group(
+        "start",
+        "The start of a process",
+        "`mylist serve`, from its first instruction until `/readyz` says so: its processor time, and its memory then.",
+        10,
+        (Table(ServiceStart(UNTRACED)),),
     ),
     Group(
         "others",

@@ -26,6 +26,7 @@ local kinds = {
   redis = function(user) return get("/redis", user) end,
   items20 = function(user) return get("/api/mylist/items", user) end,
   items100 = function(user) return get("/api/mylist/items?pageSize=100", user) end,
+  title20 = function(user) return get("/api/mylist/items?sort=title", user) end,
   movies20 = function(user) return get("/api/mylist/items?type=movie&sort=title", user) end,
   cursor20 = function(user) return get("/api/mylist/items?cursor=", user) end,
   ids20 = function(user) return get("/api/mylist/items?view=ids", user) end,

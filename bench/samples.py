@@ -18,7 +18,7 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
         size: bytes of an answer, with its head.
         generator: the share of a core that the load generator took.
         processor: processor time that an operation took of the process that is measured, in microseconds.
-        memory: bytes of Redis' memory.
+        memory: bytes of memory, Redis' or that of the process that is measured.
         cached: the share of the reads of lists that the cache answered.
         lost: the share of the requests that were not answered with success.
         blocked: the longest time that the event loop was blocked, in milliseconds of processor time.

@@ -7,7 +7,16 @@ from typing import Literal
 
 import msgspec
 
-from bench.groups import SELECTIONS
+from bench.groups import (
+    NOT_MODIFIED,
+    RENDERED,
+    RENDERED_BY_TITLE,
+    RENDERED_OF_200,
+    SELECTIONS,
+    UNREMEMBERED_304,
+    UNREMEMBERED_CONTAINS,
+)
+from bench.import_latency import LONG_IMPORT, SHORT_IMPORT
 from bench.loop_blocking import READS, UNKNOWN
 from bench.memory import OF_A_LIST
 from bench.neighbours import ALONE, BESIDE_IMPORTS, BESIDE_SELECTIONS
@@ -105,6 +114,15 @@ THRESHOLDS = (
     Threshold("`items` of 20 over 16 connections: p99, in ms", "reads", "items, 20", "p99", 3.0),
     _minimum("`stats`, of the empty route", "reads", "stats", _EMPTY, 0.60),
     _minimum("304, of the empty route", "reads", "items, 20, not modified (304)", _EMPTY, 0.60),
+    *(
+        Threshold(f"time of {row}, of {of}", "unremembered", row, "time", bound, of)
+        for row, of, bound in (
+            (UNREMEMBERED_304, NOT_MODIFIED.name, 1.6),
+            (UNREMEMBERED_CONTAINS, RENDERED.name, 1.5),
+            (RENDERED_BY_TITLE, RENDERED_OF_200, 6.0),
+        )
+    ),
+    Threshold("time of an import of 4,000 lines, of one of 1,000", "imports", LONG_IMPORT, "p50", 6.0, SHORT_IMPORT),
     _minimum("tracing at 1 %, of off", "observation", "tracing at 1 %", "tracing off", 0.95),
     Threshold(
         "time of a page of 20 of a list of 5,000, of one of 25",

@@ -1,5 +1,6 @@
 """One round of each kind of measurement, on real servers."""
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,12 +14,14 @@ from bench.client import Client, UnexpectedAnswerError, request
 from bench.driver_comparison import DriverComparison
 from bench.environment import BASELINE, TITLES, Environment, Stores, stores
 from bench.flamegraph import ProfileError, record
-from bench.groups import ITEMS, USUAL
+from bench.groups import ITEMS, UNTRACED, USUAL
+from bench.import_latency import LONG_IMPORT, SHORT_IMPORT, ImportLatency
 from bench.loop_blocking import LoopBlocking
 from bench.memory import OF_A_LIST, Memory
 from bench.neighbours import ALONE, BESIDE_IMPORTS, BESIDE_SELECTIONS, Neighbours
 from bench.redis_fill import CachedLists, fill, key_of
 from bench.samples import quantity
+from bench.service_start import AT_ITS_START, ServiceStart
 from bench.throughput import Case, Throughput
 from bench.write_latency import WriteLatency
 from bench.wrk import Load
@@ -100,6 +103,22 @@ def test_changes_and_first_reads(environment: Environment) -> None:
     with Client(environment.url(USUAL)) as client:
         client.measure(request("GET", "/api/mylist/stats", user=user_id(1)), status=200, cache="hit")
         assert b'"total":25' in client.answer.body
+
+
+def test_imports(environment: Environment) -> None:
+    samples = ImportLatency(USUAL).measure(environment, 0)
+
+    assert 0 < quantity(samples[SHORT_IMPORT], "p50") < quantity(samples[LONG_IMPORT], "p50")
+    with Client(environment.url(USUAL)) as client:
+        client.measure(request("GET", "/api/mylist/stats", user="import-0-4000"), status=200)
+    assert json.loads(client.answer.body)["data"]["total"] == 4000
+
+
+def test_the_start_of_a_process(environment: Environment) -> None:
+    sample = ServiceStart(UNTRACED).measure(environment, 0)[AT_ITS_START]
+
+    assert 50_000 < quantity(sample, "processor") < 60_000_000
+    assert 20 < quantity(sample, "memory") / 2**20 < 500
 
 
 def test_drivers(environment: Environment) -> None:
