@@ -25,12 +25,13 @@ from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.faults.freshness.faults import faults_of
+from tests.faults.freshness.faults import faults_of, usual_faults
 from tests.faults.freshness.mongodb import MongoTopology
 from tests.faults.freshness.redis import Topology
 from tests.faults.freshness.report import Report
 from tests.faults.freshness.run import Mode, Scenario, run
 
+_ALL = "all"
 _SUMMARY, _, _EPILOG = (__doc__ or "").partition("\n\n")
 
 
@@ -38,8 +39,10 @@ def main() -> int:
     """Run the command line; return the exit status."""
     parser = _parser()
     arguments = parser.parse_args()
-    possible = faults_of(arguments.redis, arguments.mongodb)
-    faults = possible if arguments.faults is None else [name for name in arguments.faults.split(",") if name]
+    topologies = arguments.redis, arguments.mongodb
+    possible, faults = faults_of(*topologies), usual_faults(*topologies)
+    if arguments.faults is not None:
+        faults = possible if arguments.faults == _ALL else tuple(filter(None, arguments.faults.split(",")))
     if unknown := set(faults) - set(possible):
         where = f"where Redis is a {arguments.redis} and MongoDB a {arguments.mongodb}"
         parser.error(f"there is no fault called {', '.join(sorted(unknown))} {where}")
@@ -95,7 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--faults",
         metavar="NAMES",
-        help="some of those below; each happens once even if the duration is short, empty for none",
+        help="some of those below, each of which happens once even if the duration is short; 'all', or empty for none; "
+        "default: all, or where MongoDB is a replica set its own alone",
     )
     parser.add_argument("--users", type=int, default=60, metavar="N", help="how many users, each with three clients")
     parser.add_argument(

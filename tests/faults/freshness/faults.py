@@ -100,6 +100,11 @@ def faults_of(redis: Topology, mongodb: MongoTopology) -> tuple[str, ...]:
     return "service-kill", *REDIS_FAULTS[redis], *MONGODB_FAULTS[mongodb], "rolling-restart"
 
 
+def usual_faults(redis: Topology, mongodb: MongoTopology) -> tuple[str, ...]:
+    """Name what happens unless a run names its faults: all, or a replica set's own, each ten times in ten minutes."""
+    return tuple(MONGODB_FAULTS[mongodb]) if mongodb is MongoTopology.REPLICA_SET else faults_of(redis, mongodb)
+
+
 def plan(seed: int, names: Sequence[str]) -> Iterator[tuple[int, str, Random]]:
     """Return rounds without end, each with every fault once in random order, and the dice of each fault."""
     order = Random(f"{seed} order")
