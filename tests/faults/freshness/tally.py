@@ -7,7 +7,8 @@ from dataclasses import dataclass
 READS = ("items", "stats", "contains", "selection", "export", "changes")
 WRITES = ("add", "put", "remove", "discard", "batch", "merge", "replace", "clear")
 KINDS = READS + WRITES
-ALL = "any"
+ANY, ANY_READ, ANY_CHANGE = "any", "any read", "any change"
+"""Groups of kinds, as the times without an answer know them; rare kinds have long times of their own."""
 MIN_HITS = 1000
 """Reads from the cache without which a run shows nothing; it goes on until there are so many."""
 
@@ -17,7 +18,7 @@ _MIN_GAP_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A time in which no request of a kind was answered by anything but a 5xx."""
+    """A time in which no request of a kind, or group of kinds, was answered by anything but a 5xx."""
 
     kind: str
     began: float
@@ -46,14 +47,14 @@ class Tally:
 
     def start(self) -> None:
         """Begin to look for times without an answer."""
-        self._last = dict.fromkeys((*KINDS, ALL), time.monotonic())
+        self._last = dict.fromkeys((*KINDS, ANY, ANY_READ, ANY_CHANGE), time.monotonic())
 
     def served(self, kind: str, moment: float, cache: str) -> None:
         """Count a request that was answered by anything but a 5xx."""
         self.requests[kind] += 1
         if cache:
             self.caches[cache] += 1
-        for each in (kind, ALL):
+        for each in (kind, ANY, ANY_READ if kind in READS else ANY_CHANGE):
             self._close_gap(each, moment)
 
     def failed(self, kind: str, cause: str) -> None:
@@ -63,7 +64,7 @@ class Tally:
 
     def finish(self) -> None:
         """Close the times without an answer."""
-        for kind in (*KINDS, ALL):
+        for kind in self._last:
             self._close_gap(kind, time.monotonic())
         self._last = {}
 
