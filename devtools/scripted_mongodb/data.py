@@ -57,7 +57,8 @@ class Data:
             known = self.numbered[key] = asyncio.create_task(self._do(command, request, server))
             while len(self.numbered) > _MAX_REMEMBERED:
                 self.numbered.popitem(last=False)
-        return await known
+        # A client that goes away must not take with it what another connection may ask for again.
+        return await asyncio.shield(known)
 
     async def _do(self, command: Command, request: Request, server: ServerConnection) -> bytes | None:
         message = request.message
