@@ -42,6 +42,7 @@ from mylist.domain.errors import (
 )
 from mylist.domain.reign import NO_REIGN, Reigns
 from mylist.mongodb.collections import LISTS
+from mylist.mongodb.driver_overrides import wait_for_conditions_in_one_task
 from mylist.mongodb.hello import Hello
 from mylist.mongodb.majority_lag import MajorityLag
 from mylist.mongodb.operation_breaker import BreakerState, OperationBreaker
@@ -116,6 +117,7 @@ def connect(settings: Settings) -> AsyncMongoClient[Document]:
     Raises:
         MongoRefusedError: MONGODB_URI cannot be used.
     """
+    wait_for_conditions_in_one_task()
     credentials: dict[str, Any] = {}
     if problem := _missing(settings.mongodb_uri):
         raise MongoRefusedError(_unusable(settings.mongodb_uri, ConfigurationError(problem)))
