@@ -60,6 +60,9 @@ _COVER_POLL_S = 0.02
 
 _logger = logging.getLogger(__name__)
 
+_DOUBTED_FAILURES = 2
+"""Heartbeats that must fail in a row before others are told: fewer than `MIN_FAILURES`, so that they know in time."""
+
 
 class RedisState(Enum):
     """What the process knows of Redis."""
@@ -125,7 +128,9 @@ class _Watch:
         if not self.failures:
             self._failing_since = sent
         self.failures += 1
-        self.is_doubted = self.is_doubted or not self.answered_within(DOUBT_AFTER_S)
+        # One alone may be this process's own pause, for which nobody else needs to do without the cache.
+        if self.failures >= _DOUBTED_FAILURES and not self.answered_within(DOUBT_AFTER_S):
+            self.is_doubted = True
         # By the clock alone, a process that was held up for long would take its own pause for an outage.
         if self.failures >= MIN_FAILURES and self._clock() - self._failing_since > DOWN_AFTER_S:
             self.state = RedisState.DOWN

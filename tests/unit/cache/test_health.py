@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 import pytest
 
@@ -48,8 +49,11 @@ class Commands:
         self.is_away = False
         self.reason = "refused"
         self.lifts_fences = True
+        self.pauses_s = 0.0
+        self.pause: Callable[[float], None] = lambda _: None
 
     async def ping(self) -> None:
+        self.pause(self.pauses_s)
         if self.is_away:
             raise CacheUnavailableError from ConnectionError(self.reason)
 
@@ -65,7 +69,11 @@ class Process:
         self.now = 1000.0
         self.sees = NO_REIGN
         self.commands = Commands()
+        self.commands.pause = self.pass_time
         self.health = RedisHealth(self.commands, forget_after=60, clock=lambda: self.now)  # type: ignore[arg-type]
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
 
     async def heartbeats(self, seconds: float) -> None:
         for _ in range(round(seconds / HEARTBEAT_INTERVAL_S)):
@@ -123,6 +131,34 @@ async def test_an_invalidation_that_waits_ends_it_until_it_is_delivered(process:
     process.commands.lifts_fences = True
     await process.heartbeats(HEARTBEAT_INTERVAL_S)
     assert process.trusts()
+
+
+async def test_one_pause_of_the_process_itself_is_declared_to_nobody(process: Process) -> None:
+    process.commands.pauses_s = DOWN_AFTER_S
+    await process.heartbeats(HEARTBEAT_INTERVAL_S)
+    assert not process.trusts()
+    assert not process.health.unfenced
+
+    process.commands.pauses_s = 0
+    await process.heartbeats(GRACE_S + 2 * HEARTBEAT_INTERVAL_S)
+    assert process.trusts()
+    assert not process.health.unfenced
+
+
+@pytest.mark.parametrize("pauses", [True, False])
+async def test_a_second_failure_in_a_row_is_declared_before_anything_goes_unfenced(
+    process: Process, pauses: bool
+) -> None:
+    process.commands.pauses_s, process.commands.is_away = (DOUBT_AFTER_S + 0.1, False) if pauses else (0.0, True)
+    while not process.health.unfenced:
+        assert process.health.is_available("a key")
+        await process.heartbeats(HEARTBEAT_INTERVAL_S)
+
+    process.commands.pauses_s, process.commands.is_away = 0, False
+    await process.heartbeats(HEARTBEAT_INTERVAL_S)
+    assert process.health.unfenced, "others wait for the grace as well"
+    await process.heartbeats(GRACE_S + 2 * HEARTBEAT_INTERVAL_S)
+    assert not process.health.unfenced
 
 
 async def test_a_new_generation_ends_it_for_the_grace(process: Process) -> None:
