@@ -77,7 +77,8 @@ def summary(seen: dict[str, Any]) -> str:
     failed = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "none"
     return (
         f"{seen['requests']:,} requests in {seen['seconds']:.0f} s, failed: {failed}, stale: {seen['stale_count']}, "
-        f"p99 {seen['p99'] * 1000:.0f} ms, longest {seen['longest']:.2f} s"
+        f"p99 {seen['p99'] * 1000:.0f} ms, longest {seen['longest']:.2f} s, "
+        f"changes refused for {seen['longest_refusal']:.1f} s at most"
     )
 
 

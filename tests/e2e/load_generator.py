@@ -65,6 +65,9 @@ class Seen:
     stale: list[str] = field(default_factory=list)
     """Answers that contradict what was acknowledged before."""
     stale_count: int = 0
+    longest_refusal: float = 0.0
+    """The longest that a user's changes failed in a row: from the first, as it was sent, to the answer to the next that
+    did not fail, or to the end of the load."""
     latencies: list[float] = field(default_factory=list)
     """In seconds, of the requests that were answered."""
 
@@ -156,12 +159,14 @@ class User:
         self._listed: set[str] = set()
         self._unknown = 0
         """Titles whose change was not answered: they may be on the list or not, now or later."""
+        self._refused_since: float | None = None
 
     async def live(self, over: asyncio.Event) -> None:
         """Go on until it is over."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._repeat(self.act, over))
             group.create_task(self._repeat(self.look, over))
+        self._end_refusal()
         self._connection.close()
         self._other_device.close()
 
@@ -204,15 +209,31 @@ class User:
 
     async def _add(self, title: str) -> None:
         body = {"contentId": title, "contentType": "movie"}
-        if await self._ask(self._connection, Request("POST", "add", 201, impossible=409, body=body)) is None:
-            self._forget(title)
-        else:
+        if await self._change(Request("POST", "add", 201, impossible=409, body=body)):
             self._listed.add(title)
+        else:
+            self._forget(title)
 
     async def _remove(self, title: str) -> None:
         self._listed.remove(title)
-        if await self._ask(self._connection, Request("DELETE", f"remove/{title}", 200, impossible=404)) is None:
+        if not await self._change(Request("DELETE", f"remove/{title}", 200, impossible=404)):
             self._forget(title)
+
+    async def _change(self, request: Request) -> bool:
+        """Return whether it was answered."""
+        began = time.monotonic()
+        answered = await self._ask(self._connection, request) is not None
+        if answered:
+            self._end_refusal()
+        elif self._refused_since is None:
+            self._refused_since = began
+        return answered
+
+    def _end_refusal(self) -> None:
+        if self._refused_since is not None:
+            refusal = time.monotonic() - self._refused_since
+            self._seen.longest_refusal = max(self._seen.longest_refusal, refusal)
+            self._refused_since = None
 
     def _forget(self, title: str) -> None:
         # The change may come about later still, so the title is not looked at any more.

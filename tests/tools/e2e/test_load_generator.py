@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -302,6 +303,38 @@ async def test_a_change_that_was_not_answered_may_have_happened_or_not(lists: Li
     assert {reason for _, reason in seen.failed} == {"connection lost"}
     assert len(seen.failed) > 1
     assert seen.stale == []
+
+
+@pytest.mark.parametrize("last", [150, 10_000], ids=["until one is answered", "to the end"])
+@pytest.mark.parametrize("answer", [response(503, {"code": "CACHE_UNAVAILABLE"}), b""], ids=["refused", "lost"])
+async def test_the_longest_refusal_is_that_of_the_changes_of_a_user(lists: Lists, answer: bytes, last: int) -> None:
+    refused: list[float] = []
+
+    def spoil(method: str, _: str) -> bytes | None:
+        if method == "GET" or not 100 < lists.answered <= last:
+            return None
+        refused.append(time.monotonic())
+        return answer
+
+    lists.spoil = spoil
+    over = asyncio.Event()
+    async with serving(lists) as port:
+        running = asyncio.create_task(load(("127.0.0.1", port), ["a"], TITLES * 100, over))
+        while lists.answered < 300:
+            await asyncio.sleep(0.001)
+        over.set()
+        seen = await running
+
+    assert len(refused) > 1
+    assert refused[-1] - refused[0] <= seen.longest_refusal <= seen.seconds
+
+
+async def test_reads_that_fail_are_no_refusal_of_changes(lists: Lists) -> None:
+    lists.spoil = lambda method, _: response(503, {"code": "DATABASE_BUSY"}) if method == "GET" else None
+    seen = await strained(lists)
+
+    assert seen.failed
+    assert seen.longest_refusal == 0
 
 
 async def test_a_second_device_reads_while_the_first_one_changes(lists: Lists) -> None:

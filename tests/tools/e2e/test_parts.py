@@ -108,18 +108,21 @@ def test_a_verdict_is_summed_up() -> None:
 
 def report(**other: object) -> dict[str, Any]:
     whole = {"requests": 1000, "seconds": 9.6, "failed": [], "stale_count": 0, "p99": 0.0123, "longest": 0.456}
-    return json.loads(json.dumps(whole | other))  # type: ignore[no-any-return]
+    return json.loads(json.dumps(whole | {"longest_refusal": 0.0} | other))  # type: ignore[no-any-return]
 
 
 def test_a_load_without_failures_is_summed_up() -> None:
-    assert summary(report()) == "1,000 requests in 10 s, failed: none, stale: 0, p99 12 ms, longest 0.46 s"
+    assert summary(report()) == (
+        "1,000 requests in 10 s, failed: none, stale: 0, p99 12 ms, longest 0.46 s, changes refused for 0.0 s at most"
+    )
 
 
 def test_failures_are_summed_up_by_reason() -> None:
     failed = [(1.0, "connection lost"), (1.5, "connection refused"), (3.25, "connection lost")]
-    seen = report(failed=failed, stale_count=2)
+    seen = report(failed=failed, stale_count=2, longest_refusal=2.34)
 
     assert "failed: 2 connection lost, 1 connection refused, stale: 2" in summary(seen)
+    assert summary(seen).endswith("changes refused for 2.3 s at most")
     assert failures_last(seen) == 2.25
 
 
