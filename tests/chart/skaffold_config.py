@@ -141,6 +141,7 @@ class Helm(_Part):
 class Kubectl(_Part):
     """What is not Helm's."""
 
+    default_namespace: str | None = None
     hooks: Hooks | None = None
 
 

@@ -160,6 +160,15 @@ class TestNames:
         assert config.port_forward[0].local_port == 3000
 
     @of_combinations
+    def test_are_of_objects_that_kubectl_takes_whatever_namespace_the_context_has(
+        self, profiles: tuple[str, ...]
+    ) -> None:
+        config = load(*profiles)
+
+        assert config.deploy.kubectl.default_namespace == ""  # skaffold adds no --namespace, for null it would
+        assert all(each["metadata"].get("namespace") for each in kustomized(config).objects)
+
+    @of_combinations
     def test_are_of_images_that_something_runs(self, profiles: tuple[str, ...]) -> None:
         config = load(*profiles)
         run = {container["image"] for _, container, _ in rendered(config).containers()}
