@@ -67,7 +67,7 @@ class Seen:
     stale_count: int = 0
     longest_refusal: float = 0.0
     """The longest that a user's changes failed in a row: from the first, as it was sent, to the answer to the next that
-    did not fail, or to the end of the load."""
+    did not fail, or to the end of the load, as for one whose titles have all failed."""
     latencies: list[float] = field(default_factory=list)
     """In seconds, of the requests that were answered."""
 
