@@ -10,14 +10,19 @@ from devtools.http_client import request
 from mylist.seeding.synthetic_data import title_id, title_type
 
 SHORT_IMPORT, LONG_IMPORT = "import of 1,000 lines", "import of 4,000 lines"
-_LINES = {SHORT_IMPORT: 1000, LONG_IMPORT: 4000}
 
 
 @dataclass(frozen=True, slots=True)
 class ImportLatency:
-    """Imports a short list and a long one, each for another user in each round."""
+    """Imports a short list and a long one, each for another user in each round.
+
+    Attributes:
+        server: where.
+        lines: how many the two have.
+    """
 
     server: Server
+    lines: tuple[int, int] = (1000, 4000)
 
     @property
     def references(self) -> dict[str, str | None]:
@@ -27,7 +32,10 @@ class ImportLatency:
     def measure(self, environment: Environment, number: int) -> dict[str, Sample]:
         """Measure one round."""
         with Client(environment.url(self.server), timeout_s=60) as client:
-            return {name: _import(client, f"import-{number}-{lines}", lines) for name, lines in _LINES.items()}
+            return {
+                name: _import(client, f"import-{number}-{lines}", lines)
+                for name, lines in zip((SHORT_IMPORT, LONG_IMPORT), self.lines, strict=True)
+            }
 
 
 def _import(client: Client, user: str, lines: int) -> Sample:

@@ -106,12 +106,12 @@ def test_changes_and_first_reads(environment: Environment) -> None:
 
 
 def test_imports(environment: Environment) -> None:
-    samples = ImportLatency(USUAL).measure(environment, 0)
+    samples = ImportLatency(USUAL, lines=(20, 300)).measure(environment, 0)
 
     assert 0 < quantity(samples[SHORT_IMPORT], "p50") < quantity(samples[LONG_IMPORT], "p50")
     with Client(environment.url(USUAL)) as client:
-        client.measure(request("GET", "/api/mylist/stats", user="import-0-4000"), status=200)
-    assert json.loads(client.answer.body)["data"]["total"] == 4000
+        client.measure(request("GET", "/api/mylist/stats", user="import-0-300"), status=200)
+    assert json.loads(client.answer.body)["data"]["total"] == 300
 
 
 def test_the_start_of_a_process(environment: Environment) -> None:
