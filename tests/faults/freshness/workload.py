@@ -67,8 +67,16 @@ _MAX_THINK_TIME_S = 0.12
 _BACKOFF_S = (0.4, 1.2)
 """Seconds until a client goes on after a failure; Retry-After says one."""
 _KNOWN_BODIES = 64
-_NOTHING_CHANGED = {"CACHE_UNAVAILABLE", "DATABASE_UNAVAILABLE", "DATABASE_REFUSED", "DATABASE_BUSY", "OVERLOADED"}
+_NOTHING_CHANGED = {
+    *("CACHE_UNAVAILABLE", "DATABASE_UNAVAILABLE", "DATABASE_REFUSED", "DATABASE_BUSY", "OVERLOADED"),
+    *("TOO_MANY_IMPORTS", "TOO_MANY_REQUESTS"),
+}
 """The codes of a change that was refused before anything took effect."""
+_TOO_MANY = 429
+
+
+def _is_refusal(answer: Answer) -> bool:
+    return answer.status >= 500 or answer.status == _TOO_MANY
 
 
 class User:
@@ -161,7 +169,7 @@ class Client:
         method, path, body = question
         began = now()
         answer, process = await self._ask(kind, _request(method, path, self._user.id, body), replica)
-        if answer is None or answer.status >= 500:
+        if answer is None or _is_refusal(answer):
             return False
         if kind == "changes":
             self._note(kind, began, process, lambda: [self._sync_client.read(answer)])
@@ -198,7 +206,7 @@ class Client:
         answer, process = await self._ask(kind, asked, None)
         if process is None:
             return False  # nobody got it
-        if answer is None or answer.status >= 500:
+        if answer is None or _is_refusal(answer):
             if answer and code_of(answer) in _NOTHING_CHANGED:
                 return False
             ended = now()
@@ -224,7 +232,7 @@ class Client:
                 return None, process
             finally:
                 process.writing -= kind not in READS
-            if answer.status >= 500:
+            if _is_refusal(answer):
                 self._tally.failed(kind, code_of(answer))
             else:
                 cache = answer.headers.get("x-cache", "")
