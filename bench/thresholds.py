@@ -119,7 +119,7 @@ THRESHOLDS = (
         for row, of, bound in (
             (UNREMEMBERED_304, NOT_MODIFIED.name, 1.6),
             (UNREMEMBERED_CONTAINS, RENDERED.name, 1.5),
-            (RENDERED_BY_TITLE, RENDERED_OF_200, 6.0),
+            (RENDERED_BY_TITLE, RENDERED_OF_200, 3.0),
         )
     ),
     Threshold("time of an import of 4,000 lines, of one of 1,000", "imports", LONG_IMPORT, "p50", 6.0, SHORT_IMPORT),
