@@ -1,7 +1,7 @@
 """What is measured, group by group."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bench.driver_comparison import DriverComparison
@@ -156,9 +156,9 @@ GROUPS = (
             Table(
                 Throughput(
                     (
-                        Case(NOT_MODIFIED.name, USUAL, "unchanged", of=None),
+                        replace(NOT_MODIFIED, of=None),
                         Case(UNREMEMBERED_304, RENDERING, "unchanged", of=NOT_MODIFIED.name),
-                        Case(RENDERED.name, RENDERING, "items20", of=None),
+                        replace(RENDERED, of=None),
                         Case(UNREMEMBERED_CONTAINS, RENDERING, "contains100", of=RENDERED.name),
                         Case(RENDERED_OF_200, RENDERING_UNCHECKED, "items20", of=None, lists=_OF_200),
                         Case(RENDERED_BY_TITLE, RENDERING_UNCHECKED, "title20", of=RENDERED_OF_200, lists=_OF_200),

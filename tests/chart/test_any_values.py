@@ -168,6 +168,16 @@ def render_each(of: str, paths: list[Path_], folder: Path) -> dict[Path_, str]:
     return said
 
 
+@pytest.fixture(scope="module")
+def refused_alone(tmp_path_factory: pytest.TempPathFactory) -> set[Path_]:
+    """The paths that the schema refuses to have no value, whatever else is set."""
+    folder = tmp_path_factory.mktemp("null")
+    refused = refused_and_taken([path for path in LEAVES if path[-1] != "tag"], folder)[0]
+    for depth in {len(path) for path in GROUPS}:
+        refused |= refused_and_taken([path for path in GROUPS if len(path) == depth], folder)[0]
+    return {path for path in PATHS if ".".join(path) in refused}
+
+
 class TestNull:
     def test_of_all_leaves_at_once_is_refused_or_means_something(self, tmp_path: Path) -> None:
         # An image needs one of tag and digest, and either alone may be missing.
@@ -194,8 +204,8 @@ class TestNull:
         assert not render_each("everything", sample, tmp_path)
 
     @pytest.mark.extended
-    def test_that_the_schema_refuses_is_refused_alone_as_well(self, tmp_path: Path) -> None:
-        alone = sorted(refused_alone(tmp_path))
+    def test_that_the_schema_refuses_is_refused_alone_as_well(self, refused_alone: set[Path_], tmp_path: Path) -> None:
+        alone = sorted(refused_alone)
 
         def say(path: Path_) -> str:
             folder = tmp_path / ".".join(path)
@@ -210,22 +220,15 @@ class TestNull:
 
     @pytest.mark.extended
     @pytest.mark.parametrize("of", BASES)
-    def test_of_each_other_alone_is_refused_or_means_something(self, of: str, tmp_path: Path) -> None:
-        alone = refused_alone(tmp_path)
-        others = [path for path in PATHS if path not in alone]
+    def test_of_each_other_alone_is_refused_or_means_something(
+        self, of: str, refused_alone: set[Path_], tmp_path: Path
+    ) -> None:
+        others = [path for path in PATHS if path not in refused_alone]
         for start in range(0, len(others), BATCH):
             batch = render_each(of, others[start : start + BATCH], tmp_path / str(start))
             for path, said in batch.items():
                 assert SENTENCE.search(said), f"{path}: {said}"
                 assert not PANICS.search(said), f"{path}: {said}"
-
-
-def refused_alone(folder: Path) -> set[Path_]:
-    """Return the paths that the schema refuses to have no value, whatever else is set."""
-    refused = refused_and_taken([path for path in LEAVES if path[-1] != "tag"], folder)[0]
-    for depth in {len(path) for path in GROUPS}:
-        refused |= refused_and_taken([path for path in GROUPS if len(path) == depth], folder)[0]
-    return {path for path in PATHS if ".".join(path) in refused}
 
 
 # Of a subchart that is no map Helm itself says so, before it looks at a schema.
