@@ -1,6 +1,7 @@
 """Stamps of changes on a MongoDB that fails, lags and elects: no change goes without one, and no answer is a guess."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -207,6 +208,73 @@ class TestARemoval:
             await remove(lists, user_id, 1)
 
         assert await stamps_of(database, user_id) == {}
+
+
+class TestARemovalInVain:
+    """Another removal of the same title finds it first; its stamp must stay whatever becomes of the other's."""
+
+    async def test_whose_stamp_an_election_has_lost_leaves_that_of_the_one_that_found_the_item(
+        self, replica_set: ScriptedMongoDB, lists: ListStore, database: Database, user_id: str
+    ) -> None:
+        await lists.insert_many(user_id, [item(1), item(2)])
+        async with stamp_is_lost(replica_set, lists, database, user_id) as remove_in_vain:
+            await remove(lists, user_id, 1)
+            with pytest.raises(ItemNotInListError):
+                await remove_in_vain()
+
+        assert set(await stamps_of(database, user_id)) == {1}
+        assert await told(lists, user_id) == {1: None, 2: 0}
+
+    async def test_that_was_not_sent_leaves_that_of_the_one_that_found_the_item(
+        self, replica_set: ScriptedMongoDB, lists: ListStore, database: Database, user_id: str
+    ) -> None:
+        await lists.insert_many(user_id, [item(1), item(2)])
+        primary = replica_set.primary()
+        assert primary is not None
+        # Whatever takes the stamp back is sent to the former primary, and repeated after the other removal.
+        replica_set.fail_command("delete", closes="before", delay_s=2.0, collection=CHANGES)
+        replica_set.lose_majority()
+        is_there = stamp_is_there(replica_set)
+
+        async def give_up() -> None:
+            async with lists.removing(user_id, content_id(1)):
+                await eventually(is_there, within=10)
+
+        giving_up = asyncio.create_task(give_up())
+        await eventually(is_there, within=10)
+        await asyncio.wait({giving_up}, timeout=0.5)
+        replica_set.step_down((primary + 1) % 3)
+        await stamps_of(database, user_id)  # which meets the new primary
+        await remove(lists, user_id, 1)
+        await giving_up
+
+        assert set(await stamps_of(database, user_id)) == {1}
+        assert await told(lists, user_id) == {1: None, 2: 0}
+
+    async def test_that_was_not_sent_is_taken_back_where_a_majority_has_stamped_it(
+        self, mongodb_server: str, user_id: str
+    ) -> None:
+        with ScriptedMongoDB(mongodb_server, Topology.SHARDED) as mongodb:
+            async with opened(mongodb) as database:
+                async with ListStore(database).removing(user_id, content_id(1)):
+                    await eventually(stamp_is_there(mongodb), within=10)
+                assert await stamps_of(database, user_id) == {}
+
+
+@asynccontextmanager
+async def stamp_is_lost(
+    mongodb: ScriptedMongoDB, lists: ListStore, database: Database, user_id: str
+) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Begin to remove item 1, and lose the stamp of that removal by an election; yield what goes on with it."""
+    primary = mongodb.primary()
+    assert primary is not None
+    mongodb.lose_majority()
+    is_there = stamp_is_there(mongodb)
+    async with lists.removing(user_id, content_id(1)) as go_on:
+        await eventually(is_there, within=10)
+        mongodb.step_down((primary + 1) % 3)
+        await stamps_of(database, user_id)  # which meets the new primary
+        yield go_on
 
 
 def stamp_is_there(mongodb: ScriptedMongoDB) -> Any:

@@ -146,8 +146,25 @@ class ChangeStamps:
         """Make the stamps that are owed, unless MongoDB is away."""
         await self._owed.finish()
 
-    async def withdraw(self, stamps: Sequence[Stamp]) -> None:
-        """Take back the stamps of a removal that found nothing; the document goes if all that it has were in vain."""
+    def is_kept(self, stamp: Stamp) -> bool:
+        """Return whether no election can have lost a stamp whose removal MongoDB has just answered.
+
+        A majority has acknowledged what the removal found, and so all that its primary had before.
+        """
+        return stamp.reign is None or stamp.reign == self.reign()
+
+    async def withdraw(self, stamps: Sequence[Stamp], *, is_answered: bool) -> None:
+        """Take back the stamps of a removal that was not made; the document goes if all that it has were in vain.
+
+        A stamp that an election may have lost is not taken back: in its place that of another removal would be. It
+        stays until it expires.
+
+        Args:
+            stamps: the stamps of the removal.
+            is_answered: whether MongoDB has answered the removal: there was nothing to remove.
+        """
+        if not all(self.is_kept(each) if is_answered else each.reign is None for each in stamps):
+            return
         first, in_vain = stamps[0], len(stamps)
         named = _named(first.user_id, first.content_id)
         async with self._database.operation("withdraw_stamp"):

@@ -177,33 +177,34 @@ class ListStore:
             OutcomeUnknownError: MongoDB did not answer; the item may have been removed.
         """
         stamping = [spawn(self._stamps.make(user_id, content_id))]
-        is_in_vain = True
+        is_answered = may_be_made = False
 
         async def remove() -> None:
-            nonlocal is_in_vain
+            nonlocal is_answered, may_be_made
             stamp = await stamping[0]
             if time.monotonic() - stamp.made_at > _MAX_STAMP_AGE_S:
                 stamping.append(spawn(self._stamps.make(user_id, content_id)))
                 stamp = await stamping[1]
-            is_in_vain = False  # whatever ends the removal, unless it is known to have found nothing
+            may_be_made = True  # whatever ends the removal, unless it is known to have changed nothing
             try:
-                is_in_vain = not await self._delete_one(user_id, content_id)
+                may_be_made = await self._delete_one(user_id, content_id)
             except OutcomeUnknownError:
                 self._stamps.owe(user_id, {content_id: None}, "removed")
                 raise
             except UnavailableError:
-                is_in_vain = True
+                may_be_made = False
                 raise
-            if is_in_vain:
+            is_answered = True
+            if not may_be_made:
                 raise ItemNotInListError
             await self._confirm(stamp)
 
         try:
             yield remove
         finally:
-            if is_in_vain:
+            if not may_be_made:
                 with suppress(UnavailableError):
-                    await self._stamps.withdraw([await each for each in stamping])
+                    await self._stamps.withdraw([await each for each in stamping], is_answered=is_answered)
 
     async def _delete_one(self, user_id: str, content_id: ContentId) -> bool:
         """Delete an item; return whether there was one."""
@@ -231,7 +232,7 @@ class ListStore:
 
     async def _confirm(self, stamp: Stamp) -> None:
         """Stamp a removal that was made again if another primary made it, which may not have the stamp."""
-        if stamp.reign is None or stamp.reign == self._stamps.reign():
+        if self._stamps.is_kept(stamp):
             return
         contents: Contents = {stamp.content_id: None}
         try:
