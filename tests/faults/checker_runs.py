@@ -21,7 +21,8 @@ def run_checker(*options: str) -> subprocess.CompletedProcess[str]:
 def check_freshness(folder: Path, mode: str, *faults: str, **others: object) -> tuple[int, dict[str, Any], str]:
     """Run the checker; return its exit status, its figures, and what it printed."""
     output = folder / "faults.json"
-    chosen = {"mode": mode, "faults": ",".join(faults), "duration": 8, "seed": 1, "output": output} | others
+    chosen = {"mode": mode, "faults": ",".join(faults), "duration": 8, "seed": 1, "users": _FEW_USERS, "output": output}
+    chosen |= others
     done = run_checker(*(f"--{name}={value}" for name, value in chosen.items()))
     printed = done.stdout + done.stderr
     assert output.exists(), printed
@@ -30,7 +31,7 @@ def check_freshness(folder: Path, mode: str, *faults: str, **others: object) -> 
 
 def assert_nothing_is_stale_or_lost(folder: Path, mode: str, *faults: str, **others: object) -> None:
     """Run the checker with a mode that must pass, each fault at least once."""
-    status, figures, printed = check_freshness(folder, mode, *faults, **{"users": _FEW_USERS} | others)
+    status, figures, printed = check_freshness(folder, mode, *faults, **others)
 
     assert status == 0, printed
     assert (figures["staleReads"], figures["lostWrites"], figures["otherViolations"]) == (0, 0, {})

@@ -105,7 +105,7 @@ def usual_faults(redis: Topology, mongodb: MongoTopology) -> tuple[str, ...]:
     return tuple(MONGODB_FAULTS[mongodb]) if mongodb is MongoTopology.REPLICA_SET else faults_of(redis, mongodb)
 
 
-def plan(seed: int, names: Sequence[str]) -> Iterator[tuple[int, str, Random]]:
+def plan(seed: object, names: Sequence[str]) -> Iterator[tuple[int, str, Random]]:
     """Return rounds without end, each with every fault once in random order, and the dice of each fault."""
     order = Random(f"{seed} order")
     for number in count() if names else ():
@@ -117,7 +117,7 @@ async def inject(  # noqa: PLR0913 - the plan's parameters, each named at the on
     deployment: Deployment,
     injected: list[InjectedFault],
     *,
-    seed: int,
+    seed: object,
     names: Sequence[str],
     until: float,
     say: Callable[[str], None],

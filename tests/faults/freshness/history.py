@@ -108,6 +108,7 @@ class Operation:
 
     A request that changes several titles is an operation for each: others may see some of them done and some not.
     A change that was not acknowledged may have happened all the same, and may still happen later, once.
+    `request` is the kind of the request, as `tally.KINDS` names it; empty for what no client asked.
     """
 
     began: float
@@ -115,6 +116,7 @@ class Operation:
     process: int
     action: Action
     acknowledged: bool = True
+    request: str = ""
 
 
 def in_order(items: tuple[Item, ...] | list[Item]) -> list[Item]:

@@ -56,6 +56,8 @@ class Kind(Enum):
     MISCOUNTED = "miscounted page"
     IMPOSSIBLE = "impossible read"
     """What the list never was."""
+    SKIPPED = "skipped by a token"
+    """A device's copy that is stale or impossible: its tokens led past a change."""
     REFUSED = "impossible refusal"
     """A 409 for what was not on the list, or a 404 for what was."""
     ACCEPTED = "impossible change"
@@ -133,13 +135,18 @@ def check(
         again = _Search(alone, shows, late).run()
         return all(violation.operation is not read for violation in again.violations)
 
-    violations = [*basis, *further]
+    violations = [replace(each, kind=_kind_of(each)) for each in (*basis, *further)]
     reads = [number for number, each in enumerate(violations) if each.kind in {Kind.STALE, Kind.IMPOSSIBLE}]
     if len(reads) <= _MAX_WAVERING:  # each costs a search; so many have another cause
         for number in reads:
             if wavers(violations[number].operation):
                 violations[number] = replace(violations[number], kind=Kind.WAVERED)
     return Findings(violations, undecided + whole.undecided)
+
+
+def _kind_of(violation: Violation) -> Kind:
+    is_of_a_read = violation.kind in {Kind.STALE, Kind.IMPOSSIBLE}
+    return Kind.SKIPPED if is_of_a_read and violation.operation.request == "changes" else violation.kind
 
 
 def _is_change_beside(operation: Operation, read: Operation) -> bool:

