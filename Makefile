@@ -37,7 +37,8 @@ seed: $(LOCAL) ## Fill that MongoDB with the sample; anew: make seed ARGS=--rese
 
 # pytest-xdist workers. Each has stores of its own; they wait more than they compute, hence more of them than cores.
 WORKERS ?= 4
-# `test-all` and `coverage` also measure what the tests cover.
+# `test-all` and `coverage` also measure what `make test` covers. The slower tests are not measured: they judge what
+# happens under load and in time.
 COVERAGE ?=
 PYTEST = $(PY) $(if $(COVERAGE),-m coverage run) -m pytest
 
@@ -53,8 +54,9 @@ test-extended: $(DEVELOPMENT) ## Run the tests that `make test` leaves out: they
 test-mongodb: $(TEST) ## Ask a MongoDB of any topology what it does: make test-mongodb TEST_MONGODB_URI=mongodb://...
 	@exec $(PY) -m pytest --tier mongodb tests/mongodb $(ARGS)
 
-test-all: COVERAGE = yes
-test-all: forget-coverage test test-extended report-coverage ## Run every test and print the branch coverage
+test-all: ## Run every test; print the branch coverage of `make test`
+	@$(MAKE) COVERAGE=yes forget-coverage test report-coverage
+	@exec $(MAKE) test-extended
 
 coverage: COVERAGE = yes
 coverage: forget-coverage test ## Run `make test` and write what it covers as HTML: build/coverage/html/index.html
