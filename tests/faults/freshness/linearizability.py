@@ -475,10 +475,31 @@ def _dates(operations: Collection[Operation]) -> dict[int, tuple[str | None, ...
             values = (value for value in seen.get(action.title, ()) if value.may_come_from(operation, action))
             possible[id(operation)] = [(action.title, value.added_at) for value in values]
     sources = Counter(item for items in possible.values() for item in items)
-    for add, items in possible.items():
+    told = [(each, each.action) for each in operations if isinstance(each.action, Add) and each.action.added_at]
+    for operation in operations:
+        items = possible.get(id(operation))
+        if items is None:
+            continue
         own = [added_at for item, added_at in items if sources[item, added_at] == 1]
-        dates[add] = (*own,) if len(own) == 1 else (*(added_at for _, added_at in items), None)
+        shared = _of_the_same_moment(operation, told)
+        dates[id(operation)] = (*own,) if len(own) == 1 else (*(added_at for _, added_at in items), *shared, None)
     return dates
+
+
+def _of_the_same_moment(operation: Operation, told: Iterable[tuple[Operation, Add]]) -> list[str]:
+    """Return the dates, as others that were under way were told them, that an add may have as well."""
+    add = operation.action
+    assert isinstance(add, Add)
+    earliest, latest = add.span
+    return [
+        other.added_at
+        for each, other in told
+        if other.added_at is not None
+        and other.title == add.title
+        and each.began <= operation.ended
+        and operation.began <= each.ended
+        and earliest <= other.added_at <= latest
+    ]
 
 
 def _unexplained(operations: Iterable[Operation]) -> dict[int, list[_Value]]:

@@ -471,6 +471,20 @@ def fits(items: dict[int, str], action: Action) -> bool:
             raise AssertionError(action)
 
 
+class TestDatesOfTheSameMoment:
+    """Two processes, or two turns of one, may add a title in the same millisecond."""
+
+    def test_an_add_whose_date_was_not_told_may_have_that_of_another_beside_it(self) -> None:
+        history = did(0, 3, Add(1, A)), did(2, 6, Add(1, None, (A, A))), did(4, 4.5, Remove(1))
+
+        assert not found(*history, did(7, 8, page((1, A))))
+
+    def test_it_has_not_that_of_one_that_had_ended(self) -> None:
+        history = did(0, 1, Add(1, A)), did(2, 3, Remove(1)), did(4, 5, Add(1, None, (B, B)))
+
+        assert found(*history, did(6, 7, page((1, A)))) == [Kind.STALE]
+
+
 class TestACopyKeptByTokens:
     """What a device has, by what the feed told it, is held against the list like any read."""
 
