@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterable
+from contextvars import Context
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -12,9 +13,20 @@ _CANCEL_INTERVAL_S = 0.5
 def spawn(work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
     """Start a task that ends by itself and that several callers may await through `asyncio.shield`.
 
-    Its failure concerns those who await it. It is not logged when nobody does any more.
+    It has the deadline of the request that starts it, and is part of its trace. Its failure concerns those who await
+    it. It is not logged when nobody does any more.
     """
     task = asyncio.create_task(work)
+    task.add_done_callback(_retrieve)
+    return task
+
+
+def spawn_for_process(work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+    """Start a task as `spawn` does, that belongs to the process and not to the request which gives rise to it.
+
+    It must not have the deadline of that request, after which all that it does would fail at once.
+    """
+    task = asyncio.create_task(work, context=Context())
     task.add_done_callback(_retrieve)
     return task
 

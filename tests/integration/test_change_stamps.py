@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pymongo
 import pytest
 
 from devtools.scripted_mongodb import ScriptedMongoDB, Topology
@@ -286,6 +287,7 @@ def stamp_is_there(mongodb: ScriptedMongoDB) -> Any:
     return is_there
 
 
+_DEADLINE_S = 1.5
 CHANGED: dict[str, Any] = {
     "remove": (lambda lists, user: remove(lists, user, 1), "delete", {1}),
     "delete_many": (lambda lists, user: lists.delete_many(user, [item(1), item(2)]), "delete", {1, 2}),
@@ -296,6 +298,26 @@ CHANGED: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", CHANGED)
 class TestAChangeOfUnknownOutcome:
+    async def test_is_stamped_again_after_the_deadline_of_its_request(
+        self, replica_set: ScriptedMongoDB, lists: ListStore, database: Database, user_id: str, name: str
+    ) -> None:
+        change, command, numbers = CHANGED[name]
+        await lists.insert_many(user_id, [item(number) for number in (1, 2, 3)])
+        replica_set.fail_command(command, closes="after", count=None, collection="mylist")
+        with pytest.raises(OutcomeUnknownError), pymongo.timeout(_DEADLINE_S):
+            await change(lists, user_id)
+        # All is failing until the deadline has passed.
+        replica_set.fail_command("update", "insert", closes="before", count=None, collection=CHANGES)
+        await asyncio.sleep(_DEADLINE_S)
+        replica_set.mend()
+
+        async def are_made() -> bool:
+            stamps = await stamps_of(database, user_id)
+            return all(stamps[number]["stamps"] >= 2 for number in numbers)
+
+        await eventually(are_made, within=30)
+        await lists.finish()
+
     async def test_is_stamped_again_once_mongodb_takes_it(
         self, replica_set: ScriptedMongoDB, lists: ListStore, database: Database, user_id: str, name: str
     ) -> None:

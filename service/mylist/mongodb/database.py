@@ -30,7 +30,7 @@ from pymongo.errors import (
     WriteConcernError,
 )
 
-from mylist.background import spawn
+from mylist.background import spawn_for_process
 from mylist.config.redis_timing import FENCE_PATIENCE_S, HANDOVER_S
 from mylist.config.settings import Settings, without_password
 from mylist.domain.errors import (
@@ -340,7 +340,7 @@ class Database:
             if time.monotonic() >= end:
                 raise DatabaseUnavailableError
             if reign > self._committed_reign and (self._looking is None or self._looking.done()):
-                self._looking = spawn(self._look_for_commit())
+                self._looking = spawn_for_process(self._look_for_commit())
             await asyncio.sleep(_REIGN_POLL_S)
 
     async def _look_for_commit(self) -> None:

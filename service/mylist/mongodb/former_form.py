@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from bson import ObjectId
 
-from mylist.background import spawn
+from mylist.background import spawn_for_process
 from mylist.domain.change_feed import LAST_ID, FeedPosition
 from mylist.domain.content import ContentId, is_content_type, parse_content_id
 from mylist.domain.errors import UnavailableError
@@ -41,7 +41,7 @@ class FormerForm:
         """
         if time.monotonic() - self._looked_at > _STALE_S:
             self._looked_at = time.monotonic()
-            spawn(self._try_to_look())
+            spawn_for_process(self._try_to_look())
         return self._is_present
 
     async def changes_after(self, user_id: str, position: FeedPosition, limit: int) -> list[Touch]:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from mylist.background import spawn
+from mylist.background import spawn_for_process
 from mylist.domain.errors import UnavailableError
 
 MAX_OWED = 20_000
@@ -37,7 +37,7 @@ class OwedStamps:
         while self._count > MAX_OWED:
             self._count -= len(self._owed.popleft()[1])
         if self._delivery is None:
-            self._delivery = spawn(self._deliver())
+            self._delivery = spawn_for_process(self._deliver())
 
     async def finish(self) -> None:
         """Wait until nothing is owed, for a moment."""
