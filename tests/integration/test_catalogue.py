@@ -56,7 +56,7 @@ class World:
         await self.database.handle["movies"].update_one({"_id": ObjectId(key[:12])}, {"$set": {"title": title}})
 
     async def titles(self, *keys: bytes) -> list[str | None]:
-        return [title_of(entry) for entry in await self.catalogue.entries(keys)]
+        return [title_of(entry) for entry in (await self.catalogue.entries(keys))[0]]
 
 
 def title_of(entry: CatalogueEntry) -> str | None:
@@ -211,7 +211,7 @@ async def test_dates_are_utc_to_the_millisecond(world: World) -> None:
         {"_id": content_id, "title": "show", "aired": datetime(1999, 3, 31, 1, 2, 3, 4000, tzinfo=UTC)}
     )
 
-    (entry,) = await world.catalogue.entries([object_key(content_id, "tvshow")])
+    ((entry,), _) = await world.catalogue.entries([object_key(content_id, "tvshow")])
 
     assert b'"aired":"1999-03-31T01:02:03.004Z"' in entry.after
 
@@ -280,7 +280,7 @@ async def test_an_entry_has_what_lists_are_sorted_and_filtered_by(world: World) 
     )
     withdrawn = object_key(ObjectId(), "movie")
 
-    movie, nothing = await world.catalogue.entries([object_key(content_id, "movie"), withdrawn])
+    (movie, nothing), _ = await world.catalogue.entries([object_key(content_id, "movie"), withdrawn])
 
     assert (movie.title, movie.released_at, movie.genres) == (b"matrix", 922_838_400_000, ("scifi",))
     assert (nothing.title, nothing.released_at, nothing.genres) == (None, None, ())

@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from devtools.waiting import eventually
-from mylist.cache.cached_value import EPOCH_BYTES, stamped
+from mylist.cache.cached_value import EPOCH_BYTES, epoch_in, stamped
 from mylist.cache.clients import connect
 from mylist.cache.commands import CacheCommands
 from mylist.cache.health import RedisHealth, RedisState
@@ -294,7 +294,7 @@ async def test_a_failed_load_fails_its_readers_and_caches_nothing(cache: Cache, 
     assert await cache.total(user_id) == (0, CacheResult.MISS), "nor does its lease keep others from caching"
 
 
-@pytest.mark.parametrize("foreign", [b"L", b"L\x02" + bytes(10), b"L\x01" + bytes(9) + b"\x05", b"?"])
+@pytest.mark.parametrize("foreign", [b"L", b"L\x01" + bytes(10), b"L\x02" + bytes(9) + b"\x05", b"?"])
 async def test_a_value_that_cannot_be_read_is_not_served(  # noqa: PLR0913 - what it is put with
     cache: Cache, lists: Lists, primaries: Topology, redis_client: Redis, user_id: str, foreign: bytes
 ) -> None:
@@ -317,6 +317,23 @@ async def test_a_list_of_another_epoch_is_nothing(
     async with cache.writing(user_id, max_items=1) as cached:
         assert cached is None
     await put(primaries, redis_client, user_id, PackedList.of([]).data, epoch=b"an epoch")
+    assert await cache.total(user_id) == (1, CacheResult.MISS)
+    assert await cache.total(user_id) == (1, CacheResult.HIT)
+
+
+async def test_a_list_in_the_form_of_another_version_is_replaced(  # noqa: PLR0913 - what it is put with
+    cache: Cache, lists: Lists, primaries: Topology, redis_client: Redis, user_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a rollout processes of two versions share the cache."""
+    lists.change()
+    owner = primaries.owner(key(user_id))
+    assert owner is not None
+    assert owner.replication_epoch is not None
+    with monkeypatch.context() as other_version:
+        other_version.setattr("mylist.cache.cached_value.FORMAT_VERSION", 255)
+        epoch = epoch_in("", owner.replication_epoch)
+    await put(primaries, redis_client, user_id, b"L\xff" + bytes(10), epoch=epoch)
+
     assert await cache.total(user_id) == (1, CacheResult.MISS)
     assert await cache.total(user_id) == (1, CacheResult.HIT)
 

@@ -381,9 +381,10 @@ class FakeCatalogue:
         """Have the entries of some keys at hand, whatever becomes of the titles."""
         self.cached |= {key: self._entry(key) for key in keys}
 
-    async def entries(self, keys: Sequence[bytes]) -> list[CatalogueEntry]:
+    async def entries(self, keys: Sequence[bytes]) -> tuple[list[CatalogueEntry], float]:
         self.asked.append(keys)
-        return [self._entry(key) for key in keys]
+        entries = [self._entry(key) for key in keys]
+        return entries, min([entry.refresh_at for entry in entries], default=math.inf)
 
     async def existing(self, keys: Iterable[bytes]) -> set[bytes]:
         return set(keys) & self.titles.keys()

@@ -8,11 +8,14 @@
 The epoch is that of the primary (`mylist.cache.topology.base`) and of the registry of processes
 (`mylist.domain.process_registry`) when the lease was placed. A list of another epoch counts as nothing: the primary
 that took over, or restarted from a dump, may have missed the fence that replaced it, and so may one that a process did
-not reach or did not use.
+not reach or did not use. The version of the list's form is part of the epoch, so that processes of two versions, as in
+a rollout, replace each other's lists rather than fail to read them.
 """
 
 import hashlib
 import os
+
+from mylist.domain.packed_list import FORMAT_VERSION
 
 LEASE_TAG = b"R"
 FENCE_TAG = b"W"
@@ -26,10 +29,9 @@ def new_lease(epoch: bytes) -> bytes:
 
 
 def epoch_in(registry_epoch: str, primary_epoch: bytes) -> bytes:
-    """Return the epoch of a list that is cached at a primary; the primary's own in the first epoch of the registry."""
-    if not registry_epoch:
-        return primary_epoch
-    return hashlib.blake2b(primary_epoch, key=registry_epoch.encode(), digest_size=EPOCH_BYTES).digest()
+    """Return the epoch of a list that is cached at a primary."""
+    key, form = registry_epoch.encode(), bytes([FORMAT_VERSION])
+    return hashlib.blake2b(primary_epoch, key=key, person=form, digest_size=EPOCH_BYTES).digest()
 
 
 def epoch_of(lease: bytes) -> bytes:

@@ -93,24 +93,28 @@ class Catalogue:
         self._genres_loaded_at = float("-inf")
         self._genres_fetch: asyncio.Task[None] | None = None
 
-    async def entries(self, keys: Sequence[bytes]) -> list[CatalogueEntry]:
-        """Return the entry of each key, in the order of the keys.
+    async def entries(self, keys: Sequence[bytes]) -> tuple[list[CatalogueEntry], float]:
+        """Return the entry of each key, in the order of the keys, and when the first is due to be fetched again.
+
+        That is a time by `clock`; inf for no keys.
 
         Raises:
             UnavailableError: an entry has to be fetched, and the store cannot serve it.
         """
         cached = self._entries
         try:
-            known = [cached[key] for key in keys]
+            known = list(map(cached.__getitem__, keys))
         except KeyError:
             pass
         else:
-            if self.clock() < min([entry.refresh_at for entry in known], default=math.inf):
+            fresh_until = _first_refresh(known)
+            if self.clock() < fresh_until:
                 for entry in known:
                     entry.is_used = True
                 metrics.CATALOGUE_REQUESTS["hit"].inc(len(known))
-                return known
-        return await self._fetched(keys)
+                return known, fresh_until
+        entries = await self._fetched(keys)
+        return entries, _first_refresh(entries)
 
     async def _fetched(self, keys: Sequence[bytes]) -> list[CatalogueEntry]:
         """Return the entry of each key, some of which are not there, or due to be fetched again."""
@@ -240,6 +244,10 @@ class Catalogue:
             released_at=released_at(document),
             genres=genres_of(document),
         )
+
+
+def _first_refresh(entries: Sequence[CatalogueEntry]) -> float:
+    return min([entry.refresh_at for entry in entries], default=math.inf)
 
 
 def _by_type(keys: Iterable[bytes]) -> dict[ContentType, list[bytes]]:

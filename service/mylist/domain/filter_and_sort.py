@@ -17,15 +17,14 @@ from typing import Literal, NamedTuple, get_args
 
 from mylist.domain.catalogue_entry import CatalogueEntry
 from mylist.domain.content import TAG_OF_TYPE, ContentId, ContentType, split_content_key
-from mylist.domain.packed_list import PackedList
+from mylist.domain.packed_list import Columns, PackedList
+from mylist.domain.timestamps import join_moment
 
 Sort = Literal["addedAt", "title", "releaseDate"]
 SORTS: tuple[Sort, ...] = get_args(Sort)
 GENRE_FORM = "a genre of a movie or show"
 """The accepted values of `genre`, as an `InvalidParameterError` names them."""
 
-Record = tuple[int, bytes]
-"""When an item was added (milliseconds since 1970 UTC), and its content key."""
 SortKey = int | bytes
 SortedEntry = tuple[SortKey, bytes, int]
 """An item's sort key, its content key, and the index of its record."""
@@ -72,34 +71,53 @@ class QueryPage:
     """One page of the result of a query.
 
     Attributes:
-        items: the records of the page, in order.
+        items: the records of the page, in order, as `PackedList.page` has them.
         entries: their movies and shows; None when only ids were asked for.
         total: how many items the whole result has.
         end: the position of the last of `items`, if more items follow it.
         fresh_until: monotonic time, in seconds, at which the first of the entries that decided is due to be refreshed.
     """
 
-    items: Sequence[Record]
+    items: Columns
     entries: Sequence[CatalogueEntry] | None
     total: int
     end: CursorPosition | None
     fresh_until: float
 
 
-async def records_of(packed: PackedList, content_type: ContentType | None) -> list[Record]:
+async def records_of(packed: PackedList, content_type: ContentType | None) -> Columns:
     """Return the records of a whole list, newest first; only those of a type, if one is given."""
     tag = TAG_OF_TYPE[content_type] if content_type else b""
-    records: list[Record] = []
+    hours: list[int] = []
+    seconds: list[int] = []
+    milliseconds: list[int] = []
+    keys: list[bytes] = []
     for number in range(-(-packed.total // SLICE_SIZE)):
         if number:
             await asyncio.sleep(0)
         part = packed.page(number + 1, SLICE_SIZE)
-        records += [record for record in part if record[1].endswith(tag)] if tag else part
-    return records
+        if tag:
+            part = chosen_of(part, [index for index, key in enumerate(part[3]) if key.endswith(tag)])
+        hours += part[0]
+        seconds += part[1]
+        milliseconds += part[2]
+        keys += part[3]
+    return hours, seconds, milliseconds, keys
+
+
+def chosen_of(records: Columns, indices: Sequence[int]) -> Columns:
+    """Return some of the records, in the order of the indices."""
+    hours, seconds, milliseconds, keys = records
+    return (
+        [hours[index] for index in indices],
+        [seconds[index] for index in indices],
+        [milliseconds[index] for index in indices],
+        [keys[index] for index in indices],
+    )
 
 
 async def sort_entries(
-    query: ListQuery, records: Sequence[Record], entries: Sequence[CatalogueEntry] | None
+    query: ListQuery, records: Columns, entries: Sequence[CatalogueEntry] | None
 ) -> list[SortedEntry]:
     """Return the items that a query selects, sorted.
 
@@ -109,10 +127,11 @@ async def sort_entries(
         entries: the movie or show of each record; None unless `query.needs_catalogue`.
     """
     runs: deque[list[SortedEntry]] = deque()
-    for start in range(0, len(records), SLICE_SIZE):
+    count = len(records[3])
+    for start in range(0, count, SLICE_SIZE):
         if start:
             await asyncio.sleep(0)
-        runs.append(sorted(_sortable(query, records, entries, range(start, min(start + SLICE_SIZE, len(records))))))
+        runs.append(sorted(_sortable(query, records, entries, range(start, min(start + SLICE_SIZE, count)))))
     while len(runs) > 1:
         # Timsort finds the two sorted runs and merges them in linear time.
         runs.append(sorted(runs.popleft() + runs.popleft()))
@@ -132,7 +151,7 @@ def first_after(entries: Sequence[SortedEntry], position: CursorPosition) -> int
 
 
 def _sortable(
-    query: ListQuery, records: Sequence[Record], entries: Sequence[CatalogueEntry] | None, indices: range
+    query: ListQuery, records: Columns, entries: Sequence[CatalogueEntry] | None, indices: range
 ) -> Iterator[SortedEntry]:
     genre, descending = query.genre, query.descending
     chosen: Sequence[int] = indices
@@ -141,14 +160,17 @@ def _sortable(
     keys: list[int] | list[bytes]
     # A column at a time: this takes half the time of going item by item.
     if entries is None or query.sort == "addedAt":
-        keys = [-records[index][0] if descending else records[index][0] for index in chosen]
+        hours, seconds, milliseconds, _ = records
+        keys = [join_moment(hours[index], seconds[index], milliseconds[index]) for index in chosen]
+        keys = [-moment for moment in keys] if descending else keys
     elif query.sort == "title" and not descending:
         keys = [_LAST_TITLE if (title := entries[index].title) is None else title for index in chosen]
     elif query.sort == "title":
         keys = [_descending_title(entries[index].title) for index in chosen]
     else:
         keys = [_date_key(entries[index].released_at, descending=descending) for index in chosen]
-    return zip(keys, [records[index][1] for index in chosen], chosen, strict=True)
+    content_keys = records[3]
+    return zip(keys, [content_keys[index] for index in chosen], chosen, strict=True)
 
 
 def _date_key(milliseconds: int | None, *, descending: bool) -> int:

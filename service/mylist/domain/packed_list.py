@@ -1,36 +1,59 @@
 """The binary form of a whole list: what the cache holds and what every read is a slice of.
 
     header   'L', format version (1 byte), 2 bytes of zero, movies (u32), shows (u32)
-    record   added_at (i64, milliseconds since 1970), content id (12 bytes), type (1 byte: 'm' or 't')
+    record   added_at: hours since 1970 UTC (i32), seconds (u16) and milliseconds (u16) within the hour;
+             content id (12 bytes), type (1 byte: 'm' or 't')
 
-All integers are big-endian. Records are sorted newest first, equal times by content id, so a page is a slice and needs
-no sorting, and the first page of a long list needs only its beginning. The last 13 bytes of a record are the content
-key of a movie or show. The first byte tells a list from the lease and the fence that the cache may hold in its place.
-A Lua script reads the counts too (`mylist/cache/lua/place_fence.lua`).
+Moments are split as they are written out, so that a page costs no arithmetic. All integers are big-endian. Records are
+sorted newest first, equal times by content id, so a page is a slice and needs no sorting, and the first page of a long
+list needs only its beginning. The last 13 bytes of a record are the content key of a movie or show. The first byte
+tells a list from the lease and the fence that the cache may hold in its place. A Lua script reads the counts too
+(`mylist/cache/lua/place_fence.lua`).
 """
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Self
 
 from mylist.domain.content import TAG_OF_TYPE, TYPE_OF_TAG, ContentId
 from mylist.domain.item import Item
+from mylist.domain.timestamps import join_moment, split_moment
 
 LIST_TAG = b"L"
-_VERSION = 1
+FORMAT_VERSION = 2
+"""To be raised whenever the form changes: lists of another version count as not cached."""
 _BEFORE_COUNTS = ">cB2x"
 _HEADER = struct.Struct(_BEFORE_COUNTS + "II")
 COUNTS_OFFSET = struct.calcsize(_BEFORE_COUNTS)
 """Where the numbers of movies and shows are, in bytes."""
-_RECORD = struct.Struct(">q12sc")
-_KEYED_RECORD = struct.Struct(">q13s")
+_RECORD = struct.Struct(">iHH12sc")
+_KEYED_RECORD = struct.Struct(">iHH13s")
+_MAX_AT_ONCE = 100
+"""Records that are unpacked by one call, in half the time that one by one takes."""
 _CONTENT_ID = struct.Struct(">8x12sx")
 # As constants: every cached read computes sizes.
 _HEADER_BYTES, _RECORD_BYTES = _HEADER.size, _RECORD.size
 
 
+Columns = tuple[Sequence[int], Sequence[int], Sequence[int], Sequence[bytes]]
+"""Records, a column at a time: hours, seconds, milliseconds (`mylist.domain.timestamps.split_moment`), content keys."""
+
+
+def pack_columns(records: Columns) -> bytes:
+    """Return records as bytes, a column after the other."""
+    hours, seconds, milliseconds, keys = records
+    count = len(keys)
+    return struct.pack(f">{count}i{count}H{count}H", *hours, *seconds, *milliseconds) + b"".join(keys)
+
+
 class UnreadableListError(ValueError):
     """The bytes are not a list of this format version."""
+
+
+@lru_cache(maxsize=_MAX_AT_ONCE)
+def _records_struct(count: int) -> struct.Struct:
+    return struct.Struct(">" + "iHH13s" * count)
 
 
 def packed_size(items: int) -> int:
@@ -58,7 +81,7 @@ class PackedList:
         if len(data) < _HEADER_BYTES:
             raise UnreadableListError("shorter than a header")
         tag, version, movies, shows = _HEADER.unpack_from(data)
-        if tag != LIST_TAG or version != _VERSION:
+        if tag != LIST_TAG or version != FORMAT_VERSION:
             raise UnreadableListError(f"tag {tag!r}, version {version}")
         size, total = len(data), movies + shows
         if size != _HEADER_BYTES + total * _RECORD_BYTES and (max_items is None or size != packed_size(max_items)):
@@ -72,8 +95,11 @@ class PackedList:
         """Pack items, which may come in any order."""
         ordered = sorted(items, key=lambda item: (-item.added_at, item.content_id))
         movies = sum(item.content_type == "movie" for item in ordered)
-        header = _HEADER.pack(LIST_TAG, _VERSION, movies, len(ordered) - movies)
-        records = (_RECORD.pack(item.added_at, item.content_id, TAG_OF_TYPE[item.content_type]) for item in ordered)
+        header = _HEADER.pack(LIST_TAG, FORMAT_VERSION, movies, len(ordered) - movies)
+        records = (
+            _RECORD.pack(*split_moment(item.added_at), item.content_id, TAG_OF_TYPE[item.content_type])
+            for item in ordered
+        )
         return cls(header + b"".join(records))
 
     @property
@@ -94,8 +120,8 @@ class PackedList:
         """Return the content ids of the items read."""
         return {content_id for (content_id,) in _CONTENT_ID.iter_unpack(memoryview(self.data)[_HEADER_BYTES:])}
 
-    def page(self, page: int, page_size: int) -> list[tuple[int, bytes]]:
-        """Return `added_at` (milliseconds since 1970 UTC) and content key of each item of a page, counted from 1.
+    def page(self, page: int, page_size: int) -> Columns:
+        """Return the records of a page, counted from 1.
 
         Raises:
             IndexError: the list was truncated before the end of this page.
@@ -104,8 +130,15 @@ class PackedList:
         stop = min(start + page_size, self.total)
         if len(self.data) < packed_size(stop):
             raise IndexError(f"{len(self.data)} bytes do not reach item {stop}")
-        window = memoryview(self.data)[packed_size(start) : packed_size(stop)]
-        return list(_KEYED_RECORD.iter_unpack(window))
+        count = stop - start
+        if not count:
+            return (), (), (), ()
+        if count <= _MAX_AT_ONCE:
+            values = _records_struct(count).unpack_from(self.data, _HEADER_BYTES + start * _RECORD_BYTES)
+            return values[0::4], values[1::4], values[2::4], values[3::4]
+        window = self.data[packed_size(start) : packed_size(stop)]
+        hours, seconds, milliseconds, keys = zip(*_KEYED_RECORD.iter_unpack(window), strict=True)
+        return hours, seconds, milliseconds, keys
 
     def window(self, page: int, page_size: int) -> bytes:
         """Return the header and the records of a page, counted from 1: all that a page has of the list."""
@@ -114,5 +147,5 @@ class PackedList:
 
     def __iter__(self) -> Iterator[Item]:
         """Iterate over the items read, newest first."""
-        for added_at, content_id, tag in _RECORD.iter_unpack(memoryview(self.data)[_HEADER_BYTES:]):
-            yield Item(added_at, content_id, TYPE_OF_TAG[tag])
+        for hours, seconds, milliseconds, content_id, tag in _RECORD.iter_unpack(memoryview(self.data)[_HEADER_BYTES:]):
+            yield Item(join_moment(hours, seconds, milliseconds), content_id, TYPE_OF_TAG[tag])

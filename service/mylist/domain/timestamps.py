@@ -1,6 +1,6 @@
 """Timestamps: milliseconds since 1970 UTC inside the service, ISO 8601 outside."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -29,35 +29,49 @@ def iso_format(moment: datetime) -> str:
 
 def iso_format_milliseconds(milliseconds: int) -> bytes:
     """Return milliseconds since 1970 UTC as the API writes them."""
-    return b"".join(part for (part,) in iso_columns([milliseconds]))
+    hours, seconds, rest = split_moment(milliseconds)
+    return _hour(hours) + _SECONDS[seconds] + _MILLISECONDS[rest]
 
 
-def iso_columns(moments: Sequence[int]) -> tuple[list[bytes], list[bytes], list[bytes]]:
-    """Return moments, in milliseconds since 1970 UTC, as the API writes them, each in three parts.
+def split_moment(milliseconds: int) -> tuple[int, int, int]:
+    """Split milliseconds since 1970 UTC into whole hours since then, and seconds and milliseconds within them."""
+    seconds, rest = divmod(milliseconds, 1000)
+    return *divmod(seconds, 3600), rest
 
-    The parts are ready-made: up to the hour, minutes and seconds, milliseconds. For a page of moments this takes a
-    fifteenth of the time of conversions through `datetime`.
+
+def join_moment(hours: int, seconds: int, milliseconds: int) -> int:
+    """Return the moment that was split."""
+    return (hours * 3600 + seconds) * 1000 + milliseconds
+
+
+def iso_columns(
+    hours: Iterable[int], seconds: Iterable[int], milliseconds: Iterable[int]
+) -> tuple[list[bytes], list[bytes], list[bytes]]:
+    """Return moments as the API writes them, in three columns as they were split.
+
+    All texts are ready-made. A conversion through `datetime` takes thirty times as long, and one that begins with an
+    integer of milliseconds seven times.
     """
-    return (
-        [_HOURS[moment // 3_600_000] for moment in moments],
-        [_SECONDS[moment // 1000 % 3600] for moment in moments],
-        [_MILLISECONDS[moment % 1000] for moment in moments],
-    )
+    known = _HOURS
+    try:
+        texts = [known[hour] for hour in hours]
+    except KeyError:
+        texts = list(map(_hour, hours))
+    return texts, [_SECONDS[second] for second in seconds], [_MILLISECONDS[each] for each in milliseconds]
 
 
-class _Hours(dict[int, bytes]):
-    """Hours since 1970 as text, made when they are first asked for."""
-
-    _CAPACITY = 20_000
-    """More than two years. A megabyte and a half."""
-
-    def __missing__(self, hours: int) -> bytes:
-        if len(self) >= self._CAPACITY:
-            self.clear()
-        text = self[hours] = f"{UNIX_EPOCH + timedelta(hours=hours):%Y-%m-%dT%H:}".encode()
-        return text
+def _hour(hours: int) -> bytes:
+    text = _HOURS.get(hours)
+    if text is None:
+        if len(_HOURS) >= _MAX_HOURS:
+            _HOURS.clear()
+        text = _HOURS[hours] = f"{UNIX_EPOCH + timedelta(hours=hours):%Y-%m-%dT%H:}".encode()
+    return text
 
 
-_HOURS = _Hours()
+_HOURS: dict[int, bytes] = {}
+"""Hours since 1970 as text, made when they are first asked for."""
+_MAX_HOURS = 20_000
+"""More than two years. A megabyte and a half."""
 _SECONDS = [b"%02d:%02d." % divmod(second, 60) for second in range(3600)]
 _MILLISECONDS = [b"%03dZ" % millisecond for millisecond in range(1000)]

@@ -8,7 +8,7 @@ older; it only saves the work.
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mylist.domain.page_request import ContainsKey, ExportKey, ItemsQuery, PageRequest
 
@@ -18,8 +18,7 @@ PageKey = PageRequest | ItemsQuery | ContainsKey | ExportKey
 _OVERHEAD_BYTES = 600
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedPage:
+class RenderedPage(NamedTuple):
     """A rendered answer, and what it was rendered from.
 
     Attributes:

@@ -12,11 +12,11 @@ from urllib.parse import urlencode
 from mylist.domain.catalogue_entry import CatalogueEntry
 from mylist.domain.content import split_content_key
 from mylist.domain.etags import etag_of
-from mylist.domain.filter_and_sort import ListQuery, QueryPage, Record
+from mylist.domain.filter_and_sort import ListQuery, QueryPage
 from mylist.domain.item import Item
-from mylist.domain.packed_list import PackedList
+from mylist.domain.packed_list import Columns, PackedList, pack_columns
 from mylist.domain.page_request import ItemsQuery, PageRequest
-from mylist.domain.timestamps import iso_columns, iso_format_milliseconds
+from mylist.domain.timestamps import iso_columns, iso_format_milliseconds, join_moment
 from mylist.lists.cursors import encode_cursor
 
 EXPORT_LINES_PER_PART = 500
@@ -24,7 +24,7 @@ EXPORT_LINES_PER_PART = 500
 
 
 def page_json(
-    user_id: str, request: PageRequest, total: int, records: Sequence[Record], entries: Sequence[CatalogueEntry]
+    user_id: str, request: PageRequest, total: int, records: Columns, entries: Sequence[CatalogueEntry]
 ) -> bytes:
     """Return the body of a page.
 
@@ -80,9 +80,9 @@ class QueryAnswer:
     def etag(self) -> str:
         """The ETag: of all that decides the body, so that there need not be one."""
         query, page = self._query, self._page
-        told = (self._user_id, query.page_request, query.cursor is None, page.total, self._cursor, page.items)
+        told = (self._user_id, query.page_request, query.cursor is None, page.total, self._cursor)
         versions = [entry.version for entry in page.entries or ()]
-        return etag_of(repr(told).encode() + b"".join(versions))
+        return etag_of(b"".join([repr(told).encode(), pack_columns(page.items), *versions]))
 
     @property
     def head(self) -> str:
@@ -99,7 +99,7 @@ class QueryAnswer:
         """The body."""
         page, (number, page_size) = self._page, self._query.page_request
         if page.entries is None:
-            items = [b",".join(map(_id_record, page.items))]
+            items = [b",".join(map(_id_record, *page.items))]
         else:
             items = _items(self._user_id, page.items, page.entries)
         if self._query.cursor is None:
@@ -135,24 +135,26 @@ def _id_json(content_id: str, content_type: str, added_at: int) -> bytes:
     )
 
 
-def _items(user_id: str, records: Sequence[Record], entries: Sequence[CatalogueEntry]) -> list[bytes]:
+def _items(user_id: str, records: Columns, entries: Sequence[CatalogueEntry]) -> list[bytes]:
     """Return the parts of the items, with commas in between. Every part is ready-made.
 
     A column at a time: this takes half the time of going item by item.
     """
+    if not entries:
+        return []
     start = b'{"userId":"' + user_id.encode()
+    hours, seconds, milliseconds, _ = records
     parts = [b"," + start] * (6 * len(entries))
-    parts[:1] = [start] * bool(entries)
+    parts[0] = start
     parts[1::6] = [entry.before for entry in entries]
-    parts[2::6], parts[3::6], parts[4::6] = iso_columns([added_at for added_at, _ in records])
+    parts[2::6], parts[3::6], parts[4::6] = iso_columns(hours, seconds, milliseconds)
     parts[5::6] = [entry.after for entry in entries]
     return parts
 
 
-def _id_record(record: Record) -> bytes:
-    added_at, key = record
+def _id_record(hours: int, seconds: int, milliseconds: int, key: bytes) -> bytes:
     content_id, content_type = split_content_key(key)
-    return _id_json(content_id.hex(), content_type, added_at)
+    return _id_json(content_id.hex(), content_type, join_moment(hours, seconds, milliseconds))
 
 
 def _page_targets(page: int, total_pages: int) -> dict[str, dict[str, str]]:

@@ -112,8 +112,8 @@ class Catalogue(Protocol):
     def cached(self) -> Mapping[bytes, CatalogueEntry]:
         """Some of the entries, by content key: those that are at hand."""
 
-    async def entries(self, keys: Sequence[bytes]) -> list[CatalogueEntry]:
-        """Return the entry of each content key, in the order of the keys."""
+    async def entries(self, keys: Sequence[bytes]) -> tuple[list[CatalogueEntry], float]:
+        """Return the entry of each content key, in order, and when by `clock` the first is due to be fetched again."""
 
     async def existing(self, keys: Iterable[bytes]) -> set[bytes]:
         """Return those of some content keys that have a movie or show."""

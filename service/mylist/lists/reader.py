@@ -5,6 +5,7 @@ from the same list, or render it anew.
 """
 
 import asyncio
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from mylist.domain.filter_and_sort import (
     CursorPosition,
     ListQuery,
     QueryPage,
-    Record,
+    chosen_of,
     first_after,
     position_of,
     records_of,
@@ -141,12 +142,12 @@ class ListReader:
     ) -> RenderedPage:
         """Render a page, unless the client has it; `source` is what decides it of the list."""
         records = packed.page(*request)
-        entries = await self._catalogue.entries([key for _, key in records])
+        entries, fresh_until = await self._catalogue.entries(records[3])
         total = packed.total
         head = page_head(request, -(-total // request.page_size))
         etag = page_etag(user_id, request, packed.window(*request), entries)
         body = b"" if client.has(etag) else page_json(user_id, request, total, records, entries)
-        return RenderedPage(source, body, etag, _fresh_until(entries), head)
+        return RenderedPage(source, body, etag, fresh_until, head)
 
     async def _query(
         self, user_id: str, request: ItemsQuery, packed: PackedList, source: bytes, client: Client
@@ -166,31 +167,31 @@ class ListReader:
         if query.genre is not None and not await self._catalogue.has_genre(query.genre):
             raise InvalidParameterError("genre", GENRE_FORM)
         records = await records_of(packed, query.content_type)
-        entries = await self._all_entries(records) if query.needs_catalogue else None
+        entries, fresh_until = await self._all_entries(records[3]) if query.needs_catalogue else (None, math.inf)
         selected = await sort_entries(query, records, entries)
         first = first_after(selected, start) if isinstance(start, CursorPosition) else start
         chosen = selected[first : first + max_items]
-        items = [records[index] for _, _, index in chosen]
+        items = chosen_of(records, [index for _, _, index in chosen])
         page_entries = None
         if entries is not None:
             page_entries = [entries[index] for _, _, index in chosen]
         elif not ids_only:
-            page_entries = entries = await self._catalogue.entries([key for _, key in items])
+            page_entries, fresh_until = await self._catalogue.entries(items[3])
         return QueryPage(
             items,
             None if ids_only else page_entries,
             total=len(selected),
             end=position_of(chosen[-1]) if chosen and first + max_items < len(selected) else None,
-            fresh_until=_fresh_until(entries or ()),
+            fresh_until=fresh_until,
         )
 
-    async def _all_entries(self, records: Sequence[Record]) -> list[CatalogueEntry]:
+    async def _all_entries(self, keys: Sequence[bytes]) -> tuple[list[CatalogueEntry], float]:
+        """Return the entries of a whole list, and when the first of them is due to be refreshed."""
         entries: list[CatalogueEntry] = []
-        for start in range(0, len(records), SLICE_SIZE):
-            entries += await self._catalogue.entries([key for _, key in records[start : start + SLICE_SIZE]])
+        fresh_until = math.inf
+        for start in range(0, len(keys), SLICE_SIZE):
+            part, fresh = await self._catalogue.entries(keys[start : start + SLICE_SIZE])
+            entries += part
+            fresh_until = min(fresh_until, fresh)
             await asyncio.sleep(0)
-        return entries
-
-
-def _fresh_until(entries: Sequence[CatalogueEntry]) -> float:
-    return min([entry.refresh_at for entry in entries], default=float("inf"))
+        return entries, fresh_until

@@ -10,6 +10,7 @@ import pytest
 
 from mylist.catalogue.sort_keys import genres_of, title_of
 from mylist.domain.catalogue_entry import CatalogueEntry
+from mylist.domain.content import ContentType
 from mylist.domain.filter_and_sort import (
     SLICE_SIZE,
     SORTS,
@@ -23,6 +24,7 @@ from mylist.domain.filter_and_sort import (
 )
 from mylist.domain.item import Item
 from mylist.domain.packed_list import PackedList
+from mylist.domain.timestamps import join_moment
 from tests.content_ids import content_id, number_of
 
 TITLES = [
@@ -85,9 +87,12 @@ def numbers(selected: Sequence[SortedEntry]) -> list[int]:
 async def test_records_are_those_of_a_type() -> None:
     packed = listing("movie", "tvshow", "movie")
 
-    assert await records_of(packed, None) == packed.page(1, 3)
-    assert [number_of(key) for _, key in await records_of(packed, "movie")] == [0, 2]
-    assert [number_of(key) for _, key in await records_of(packed, "tvshow")] == [1]
+    assert list(map(tuple, await records_of(packed, None))) == list(packed.page(1, 3))
+    expected_by_type: dict[ContentType, list[int]] = {"movie": [0, 2], "tvshow": [1]}
+    for content_type, expected in expected_by_type.items():
+        hours, seconds, milliseconds, keys = await records_of(packed, content_type)
+        assert list(map(number_of, keys)) == expected
+        assert list(map(join_moment, hours, seconds, milliseconds)) == [1000 - number for number in expected]
 
 
 async def test_the_default_is_the_order_of_the_list_at_any_length() -> None:
@@ -98,7 +103,7 @@ async def test_the_default_is_the_order_of_the_list_at_any_length() -> None:
     newest = await selection(packed, None)
     oldest = await selection(packed, None, descending=False)
 
-    assert [key for _, key, _ in newest] == [key for _, key in packed.page(1, LONG)]
+    assert [key for _, key, _ in newest] == list(packed.page(1, LONG)[3])
     assert [number for _, _, number in newest] == list(range(LONG))
     ordered = sorted(items, key=lambda item: (item.added_at, item.content_id))
     assert numbers(oldest) == [number_of(item.content_id) for item in ordered]

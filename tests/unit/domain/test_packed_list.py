@@ -7,6 +7,7 @@ import pytest
 from mylist.domain.content import ContentId
 from mylist.domain.item import Item
 from mylist.domain.packed_list import PackedList, UnreadableListError, packed_size
+from mylist.domain.timestamps import join_moment
 from tests.content_ids import content_id
 
 
@@ -14,13 +15,20 @@ def item(number: int, added_at: int = 0, *, show: bool = False) -> Item:
     return Item(added_at, content_id(number), "tvshow" if show else "movie")
 
 
+def records(packed: PackedList, page: int, page_size: int) -> list[tuple[int, bytes]]:
+    """When the items of a page were added, and their content keys."""
+    hours, seconds, milliseconds, keys = packed.page(page, page_size)
+    return list(zip(map(join_moment, hours, seconds, milliseconds), keys, strict=True))
+
+
 def test_a_packed_list_is_its_documented_bytes() -> None:
-    packed = PackedList.of([Item(0x0102030405060708, ContentId(bytes(range(12))), "tvshow")])
+    moment = (0x010203 * 3600 + 0x0405) * 1000 + 0x0306
+    packed = PackedList.of([Item(moment, ContentId(bytes(range(12))), "tvshow")])
 
     assert packed.data == (
-        b"L\x01\x00\x00"  # tag, version, padding
+        b"L\x02\x00\x00"  # tag, version, padding
         b"\x00\x00\x00\x00\x00\x00\x00\x01"  # no movie, one show
-        b"\x01\x02\x03\x04\x05\x06\x07\x08" + bytes(range(12)) + b"t"
+        b"\x00\x01\x02\x03\x04\x05\x03\x06" + bytes(range(12)) + b"t"  # hours, seconds, milliseconds
     )
 
 
@@ -57,7 +65,15 @@ def test_equal_lists_have_equal_bytes() -> None:
 def test_a_page_is_a_slice(page: int, page_size: int, numbers: list[int]) -> None:
     packed = PackedList.of([item(number, -number) for number in range(1, 6)])
 
-    assert packed.page(page, page_size) == [(-number, content_id(number) + b"m") for number in numbers]
+    assert records(packed, page, page_size) == [(-number, content_id(number) + b"m") for number in numbers]
+
+
+@pytest.mark.parametrize("page_size", [1, 99, 100, 101, 250])
+def test_a_page_has_its_items_however_many_they_are(page_size: int) -> None:
+    packed = PackedList.of([item(number, -number * 1_234_567) for number in range(250)])
+
+    paged = [record for page in range(1, 251) for record in records(packed, page, page_size)]
+    assert paged == [(-number * 1_234_567, content_id(number) + b"m") for number in range(250)]
 
 
 @pytest.mark.parametrize("max_items", [0, 1, 2, 5, 6])
@@ -85,7 +101,7 @@ def test_a_list_is_truncated_nowhere_else(max_items: int | None) -> None:
 def test_an_empty_list_is_a_header() -> None:
     packed = PackedList.of([])
 
-    assert (len(packed.data), packed.total, packed.page(1, 20), list(packed)) == (12, 0, [], [])
+    assert (len(packed.data), packed.total, records(packed, 1, 20), list(packed)) == (12, 0, [], [])
 
 
 @pytest.mark.parametrize("size", [25, 5000])
@@ -97,10 +113,10 @@ def test_an_item_costs_21_bytes(size: int) -> None:
     ("data", "why"),
     [
         (b"", "shorter than a header"),
-        (b"L\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00", "shorter than a header"),
+        (b"L\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00", "shorter than a header"),
         (b"R\x01" + bytes(10), "tag b'R'"),
-        (b"L\x02" + bytes(10), "version 2"),
-        (b"L\x01" + bytes(9) + b"\x01", "12 bytes for 1 items"),
+        (b"L\x01" + bytes(10), "version 1"),
+        (b"L\x02" + bytes(9) + b"\x01", "12 bytes for 1 items"),
         (PackedList.of([item(1)]).data + b"\x00", "34 bytes for 1 items"),
     ],
 )

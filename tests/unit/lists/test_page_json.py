@@ -10,10 +10,9 @@ import pytest
 
 from mylist.api.read_requests import parse_items_query
 from mylist.domain.catalogue_entry import CatalogueEntry
-from mylist.domain.content import content_key
 from mylist.domain.filter_and_sort import CursorPosition, QueryPage
 from mylist.domain.item import Item
-from mylist.domain.packed_list import PackedList
+from mylist.domain.packed_list import Columns, PackedList
 from mylist.domain.page_request import ItemsQuery, PageRequest
 from mylist.lists.cursors import decode_cursor
 from mylist.lists.page_json import (
@@ -44,7 +43,14 @@ ITEM = {
     "content": {"title": "Alien"},
 }
 IDS = {"contentId": content_id(7).hex(), "contentType": "movie", "addedAt": WRITTEN}
-RECORD = ADDED_AT, content_key(content_id(7), "movie")
+
+
+def records(*items: Item) -> Columns:
+    return PackedList.of(items).page(1, 100)
+
+
+ONE = records(Item(ADDED_AT, content_id(7), "movie"))
+TWO = records(*[Item(ADDED_AT, content_id(7), "movie")] * 2)
 
 
 def data(body: bytes) -> Any:
@@ -72,13 +78,13 @@ def links(head: str) -> dict[str, dict[str, str]]:
 
 @pytest.mark.parametrize(("total", "pages"), [(2, 1), (20, 1), (21, 2), (41, 3)])
 def test_a_page_is_its_items_and_their_number(total: int, pages: int) -> None:
-    body = page_json("us:er", PageRequest(1, 20), total, [RECORD, RECORD], [ENTRY, ENTRY])
+    body = page_json("us:er", PageRequest(1, 20), total, TWO, [ENTRY, ENTRY])
 
     assert data(body) == {"items": [ITEM, ITEM], "total": total, "page": 1, "pageSize": 20, "totalPages": pages}
 
 
 def test_a_page_without_items_is_an_empty_list() -> None:
-    assert data(page_json("user", PageRequest(3, 20), 0, [], [])) == {
+    assert data(page_json("user", PageRequest(3, 20), 0, records(), [])) == {
         "items": [],
         "total": 0,
         "page": 3,
@@ -105,7 +111,7 @@ def test_a_page_leads_on_in_header_lines_that_tell_its_size(page: int, relations
 def test_a_page_of_a_query_has_its_number_and_the_cursor_of_the_next() -> None:
     query = query_of("sort=title&page=2&pageSize=1")
     end = CursorPosition(b"alien", content_id(7))
-    answer = QueryAnswer("us:er", query, QueryPage([RECORD], [ENTRY], total=3, end=end, fresh_until=0), "order")
+    answer = QueryAnswer("us:er", query, QueryPage(ONE, [ENTRY], total=3, end=end, fresh_until=0), "order")
     body, head = answer.body, answer.head
 
     told = data(body)
@@ -123,7 +129,7 @@ def test_a_page_of_a_query_has_its_number_and_the_cursor_of_the_next() -> None:
 def test_a_page_from_a_cursor_has_no_number() -> None:
     query = query_of("type=movie&genre=drama&cursor=&view=ids&pageSize=1")
     end = CursorPosition(-ADDED_AT, content_id(7))
-    answer = QueryAnswer("us:er", query, QueryPage([RECORD], None, total=3, end=end, fresh_until=0), "order")
+    answer = QueryAnswer("us:er", query, QueryPage(ONE, None, total=3, end=end, fresh_until=0), "order")
     body, head = answer.body, answer.head
 
     told = data(body)
@@ -134,7 +140,7 @@ def test_a_page_from_a_cursor_has_no_number() -> None:
 
 
 def test_the_last_page_of_a_query_has_no_next() -> None:
-    last = QueryPage([RECORD], [ENTRY], total=2, end=None, fresh_until=0)
+    last = QueryPage(ONE, [ENTRY], total=2, end=None, fresh_until=0)
 
     answer = QueryAnswer("us:er", query_of("order=asc&page=2&pageSize=1"), last, "order")
     body, head = answer.body, answer.head
@@ -147,7 +153,7 @@ def test_the_last_page_of_a_query_has_no_next() -> None:
 
 
 def test_the_page_before_one_beyond_the_end_is_the_last() -> None:
-    none = QueryPage([], [], total=21, end=None, fresh_until=0)
+    none = QueryPage(records(), [], total=21, end=None, fresh_until=0)
     head = QueryAnswer("user", query_of("order=asc&page=9"), none, "order").head
 
     assert {relation: each["page"] for relation, each in links(head).items()} == {
@@ -209,8 +215,9 @@ def test_pages_of_queries_of_different_bodies_have_different_etags(view: str) ->
         for query in map(query_of, (each + view for each in QUERIES)):
             for items, titles in lists_that_differ():
                 for end in (None, CursorPosition(5, content_id(7)), CursorPosition(6, content_id(7))):
-                    records = [(each.added_at, content_key(each.content_id, each.content_type)) for each in items]
-                    page = QueryPage(records, None if view else titles, total=len(items) + 1, end=end, fresh_until=0)
+                    page = QueryPage(
+                        records(*items), None if view else titles, total=len(items) + 1, end=end, fresh_until=0
+                    )
                     answer = QueryAnswer(user_id, query, page, "order")
                     assert bodies.setdefault(answer.etag, answer.body) == answer.body
     assert len(bodies) > 100, "an ETag that is always the same would not be found above by luck"
