@@ -18,6 +18,7 @@ from mylist import __version__
 from mylist.client import arguments as client_parser
 from mylist.config.settings import InvalidSettingError, Settings, doubts_about_env_file, explain
 from mylist.domain.user_id import USER_ID
+from mylist.optional_imports import without_unused
 
 if TYPE_CHECKING:
     from mylist.seeding.sample import Seeded
@@ -105,7 +106,8 @@ def _serve(_: argparse.Namespace) -> None:
     # The first process of a container ignores SIGTERM unless it handles it. Until the server does, there is nothing to
     # drain.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    from mylist import server  # noqa: PLC0415 - see the module's docstring
+    with without_unused():
+        from mylist import server  # noqa: PLC0415 - see the module's docstring
 
     try:
         server.run(Settings.from_environment())
@@ -114,7 +116,8 @@ def _serve(_: argparse.Namespace) -> None:
 
 
 def _dev(_: argparse.Namespace) -> None:
-    from mylist import server  # noqa: PLC0415 - see the module's docstring
+    with without_unused():
+        from mylist import server  # noqa: PLC0415 - see the module's docstring
     from mylist.devserver import dev, embedded_servers  # noqa: PLC0415
     from mylist.seeding.open_database import DatabaseError  # noqa: PLC0415
 

@@ -77,6 +77,28 @@ def test_config_does_not_load_what_only_serving_needs() -> None:
     assert not {"sanic", "pymongo", "redis", "httpx"} & set(loaded)
 
 
+def loads(begin: str, *, then: str = "") -> set[str]:
+    """What is loaded of what the libraries of the service would not be used for, after a start."""
+    code = f"import sys\n{begin}\n    from mylist import server\n{then}\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split()) & {"cryptography", "opentelemetry.metrics", "opentelemetry.sdk.metrics", "trustme"}
+
+
+class TestUnusedImports:
+    GUARDED = "from mylist.optional_imports import without_unused\nwith without_unused():"
+
+    def test_are_left_out_by_a_start(self) -> None:
+        assert loads(self.GUARDED) == set()
+
+    def test_would_be_made_otherwise(self) -> None:
+        assert loads("if True:"), "no library imports any of it, so there is nothing to leave out"
+
+    def test_can_be_made_later(self) -> None:
+        later = "import cryptography, opentelemetry.sdk.metrics, opentelemetry.metrics, trustme"
+
+        assert len(loads(self.GUARDED, then=later)) == 4
+
+
 def test_openapi_prints_the_document(capsys: pytest.CaptureFixture[str]) -> None:
     main(["openapi"])
     assert "/api/mylist/items" in json.loads(capsys.readouterr().out)["paths"]
