@@ -397,6 +397,7 @@ class FakeCatalogue:
         title = self.titles.get(key)
         content = f'{{"title":"{title.title}"}}' if title else "null"
         return CatalogueEntry(
+            key=key,
             before=f'","contentId":"{content_id.hex()}","contentType":"{content_type}","addedAt":"'.encode(),
             after=f'","content":{content}}}'.encode(),
             refresh_at=title.refresh_at if title else 60.0,

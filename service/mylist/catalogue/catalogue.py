@@ -235,6 +235,7 @@ class Catalogue:
         """Render a document; an empty one stands for a movie or show that does not exist."""
         content_id, content_type = split_content_key(key)
         return CatalogueEntry(
+            key=key,
             before=f'","contentId":"{content_id.hex()}","contentType":"{content_type}","addedAt":"'.encode(),
             after=b'","content":' + (to_json(document) if document else b"null") + b"}",
             refresh_at=now + ttl,

@@ -4,12 +4,16 @@ from dataclasses import dataclass, field
 
 from xxhash import xxh3_64_digest
 
+LAST_TITLE = b"\xff\xff"
+"""What sorts after every title: no title holds such a byte."""
+
 
 @dataclass(slots=True, eq=False)
 class CatalogueEntry:
     """One movie or show as the parts of a list item's JSON.
 
     Attributes:
+        key: the content key.
         before: from the comma after the user id up to the opening quote of `addedAt`.
         after: from the closing quote of `addedAt` to the end of the item.
         version: of `before` and `after`, whose checksum it is: 8 bytes.
@@ -20,8 +24,11 @@ class CatalogueEntry:
         title: what the entry sorts by (`mylist.catalogue.sort_keys`); None without a title.
         released_at: milliseconds since 1970 UTC; None without a date.
         genres: casefolded.
+        title_place: what the entry is sorted by from the first title to the last: its title, a byte that is in no
+            title, and its key, which tells equal titles apart.
     """
 
+    key: bytes
     before: bytes
     after: bytes
     refresh_at: float
@@ -32,10 +39,12 @@ class CatalogueEntry:
     released_at: int | None = None
     genres: tuple[str, ...] = ()
     version: bytes = field(init=False)
+    title_place: bytes = field(init=False)
 
     def __post_init__(self) -> None:
-        """Sum up what is told."""
+        """Sum up what is told, and join what it is sorted by."""
         self.version = xxh3_64_digest(self.before + self.after)
+        self.title_place = (LAST_TITLE if self.title is None else self.title) + b"\0" + self.key
 
 
 def fold_genre(genre: str) -> str:

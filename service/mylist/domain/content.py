@@ -8,6 +8,8 @@ ContentId = NewType("ContentId", bytes)
 """The 12 bytes of a MongoDB ObjectId; clients write it as 24 hexadecimal digits."""
 CONTENT_ID_SIZE = 12
 """Bytes."""
+CONTENT_KEY_SIZE = CONTENT_ID_SIZE + 1
+"""Bytes: an id, and one for the type."""
 ContentType = Literal["movie", "tvshow"]
 CONTENT_TYPES: tuple[ContentType, ...] = get_args(ContentType)
 TAG_OF_TYPE: dict[ContentType, bytes] = {"movie": b"m", "tvshow": b"t"}

@@ -21,10 +21,8 @@ from mylist.domain.filter_and_sort import (
     ListQuery,
     QueryPage,
     chosen_of,
-    first_after,
-    position_of,
     records_of,
-    sort_entries,
+    select,
 )
 from mylist.domain.packed_list import PackedList
 from mylist.domain.page_request import ContainsKey, ExportKey, ItemsQuery, PageRequest
@@ -168,20 +166,21 @@ class ListReader:
             raise InvalidParameterError("genre", GENRE_FORM)
         records = await records_of(packed, query.content_type)
         entries, fresh_until = await self._all_entries(records[3]) if query.needs_catalogue else (None, math.inf)
-        selected = await sort_entries(query, records, entries)
-        first = first_after(selected, start) if isinstance(start, CursorPosition) else start
-        chosen = selected[first : first + max_items]
-        items = chosen_of(records, [index for _, _, index in chosen])
+        selection = await select(query, records, entries)
+        total = len(selection.order)
+        first = selection.first_after(start) if isinstance(start, CursorPosition) else start
+        chosen = selection.order[first : first + max_items]
+        items = chosen_of(records, chosen)
         page_entries = None
         if entries is not None:
-            page_entries = [entries[index] for _, _, index in chosen]
+            page_entries = [entries[index] for index in chosen]
         elif not ids_only:
             page_entries, fresh_until = await self._catalogue.entries(items[3])
         return QueryPage(
             items,
             None if ids_only else page_entries,
-            total=len(selected),
-            end=position_of(chosen[-1]) if chosen and first + max_items < len(selected) else None,
+            total=total,
+            end=selection.position_of(chosen[-1]) if chosen and first + max_items < total else None,
             fresh_until=fresh_until,
         )
 

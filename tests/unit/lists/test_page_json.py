@@ -10,6 +10,7 @@ import pytest
 
 from mylist.api.read_requests import parse_items_query
 from mylist.domain.catalogue_entry import CatalogueEntry
+from mylist.domain.content import content_key
 from mylist.domain.filter_and_sort import CursorPosition, QueryPage
 from mylist.domain.item import Item
 from mylist.domain.packed_list import Columns, PackedList
@@ -29,6 +30,7 @@ from tests.content_ids import content_id
 ADDED_AT = 1_700_000_000_000
 WRITTEN = "2023-11-14T22:13:20.000Z"
 ENTRY = CatalogueEntry(
+    key=content_key(content_id(7), "movie"),
     before=f'","contentId":"{content_id(7).hex()}","contentType":"movie","addedAt":"'.encode(),
     after=b'","content":{"title":"Alien"}}',
     refresh_at=60,
