@@ -19,6 +19,10 @@ Fault = Callable[[Random], Awaitable[str]]
 """Has a fault happen and heals it; gives the details."""
 
 
+REPLACES_PRIMARY = (STEPDOWN, FAILOVER, FROZEN_PRIMARY, CUT_PRIMARY)
+"""The faults after which some may still read at the primary before, until all know of the next one."""
+
+
 class MongoTopology(StrEnum):
     """What MongoDB is."""
 

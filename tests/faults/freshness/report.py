@@ -25,6 +25,7 @@ from tests.faults.freshness.history import (
 )
 from tests.faults.freshness.linearizability import Kind, Violation
 from tests.faults.freshness.list_model import ListState
+from tests.faults.freshness.mongodb import REPLACES_PRIMARY
 from tests.faults.freshness.redis import LOSES_DATA
 from tests.faults.freshness.run import MUST_FAIL, Run, Scenario
 from tests.faults.freshness.tally import ANY, ANY_CHANGE, ANY_READ, KINDS, MIN_HITS
@@ -52,8 +53,8 @@ class Report:
     def __init__(self, run: Run, scenario: Scenario) -> None:
         self._run = run
         self._scenario = scenario
-        self._wavering = [each for _, each in run.violations if self._is_by_a_lost_fence(each)]
-        self.violations = [(user, each) for user, each in run.violations if not self._is_by_a_lost_fence(each)]
+        self._wavering = [each for _, each in run.violations if self._is_excused(each)]
+        self.violations = [(user, each) for user, each in run.violations if not self._is_excused(each)]
         """Those that nothing excuses."""
         self._kinds = Counter(each.kind for _, each in self.violations)
         self._lost = self._kinds[Kind.LOST]
@@ -129,7 +130,7 @@ class Report:
         ]
         if self._wavering:
             seen = f"{len(self._wavering)} reads showed what was before it, after others"
-            rows.append(("  during a change", f"{seen}: Redis had lost its fence"))
+            rows.append(("  during a change", f"{seen}: Redis had lost its fence, or MongoDB another primary"))
         rows += [("undecided", str(run.undecided))] if run.undecided else []
         causes: Counter[str] = Counter()
         for (cause, _), count in tally.failures.items():
@@ -212,11 +213,13 @@ class Report:
         caches = self._run.tally.caches
         return caches["hit"] / max(caches.total(), 1)
 
-    def _is_by_a_lost_fence(self, violation: Violation) -> bool:
-        """Return whether a read wavered during a change whose fence Redis may just have lost."""
+    def _is_excused(self, violation: Violation) -> bool:
+        """Return whether a read wavered during a change whose fence or primary may just have been lost."""
         read = violation.operation
         return violation.kind is Kind.WAVERED and any(
-            fault.name in LOSES_DATA and fault.began <= read.ended and read.began <= fault.healed + _MAX_CHANGE_S
+            fault.name in (*LOSES_DATA, *REPLACES_PRIMARY)
+            and fault.began <= read.ended
+            and read.began <= fault.healed + _MAX_CHANGE_S
             for fault in self._run.injected
         )
 
