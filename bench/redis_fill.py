@@ -7,7 +7,7 @@ from typing import cast
 
 from redis import Redis
 
-from mylist.cache.cached_value import EPOCH_BYTES, stamped
+from mylist.cache.cached_value import EPOCH_BYTES, epoch_in, stamped
 from mylist.domain.content import ContentId
 from mylist.domain.item import Item
 from mylist.domain.packed_list import PackedList
@@ -70,7 +70,7 @@ def memory_of_all(redis_url: str) -> float:
 
 
 def _value(redis: Redis, number: int, titles: int, length: int) -> bytes:
-    epoch = bytes.fromhex(redis.info("replication")["master_replid"][: 2 * EPOCH_BYTES])
+    epoch = epoch_in("", bytes.fromhex(redis.info("replication")["master_replid"][: 2 * EPOCH_BYTES]))
     drawn = SyntheticData(1, titles, length).list_of(number)
     items = (
         Item(_NEWEST_MS - age * _INTERVAL_MS, ContentId(bytes.fromhex(title_id(title))), title_type(title))
