@@ -159,7 +159,7 @@ class TestARemoval:
         replica_set.lose_majority()
         is_there = stamp_is_there(replica_set)
         async with lists.removing(user_id, content_id(1)) as remove:
-            await eventually(is_there, within=10)
+            await eventually(is_there, within=60)
             replica_set.step_down((primary + 1) % 3)
             assert await stamps_of(database, user_id) == {}, "the former primary alone had it"
             await remove()
@@ -239,10 +239,10 @@ class TestARemovalInVain:
 
         async def give_up() -> None:
             async with lists.removing(user_id, content_id(1)):
-                await eventually(is_there, within=10)
+                await eventually(is_there, within=60)
 
         giving_up = asyncio.create_task(give_up())
-        await eventually(is_there, within=10)
+        await eventually(is_there, within=60)
         await asyncio.wait({giving_up}, timeout=0.5)
         replica_set.step_down((primary + 1) % 3)
         await stamps_of(database, user_id)  # which meets the new primary
@@ -258,7 +258,7 @@ class TestARemovalInVain:
         with ScriptedMongoDB(mongodb_server, Topology.SHARDED) as mongodb:
             async with opened(mongodb) as database:
                 async with ListStore(database).removing(user_id, content_id(1)):
-                    await eventually(stamp_is_there(mongodb), within=10)
+                    await eventually(stamp_is_there(mongodb), within=60)
                 assert await stamps_of(database, user_id) == {}
 
 
@@ -272,7 +272,7 @@ async def stamp_is_lost(
     mongodb.lose_majority()
     is_there = stamp_is_there(mongodb)
     async with lists.removing(user_id, content_id(1)) as go_on:
-        await eventually(is_there, within=10)
+        await eventually(is_there, within=60)
         mongodb.step_down((primary + 1) % 3)
         await stamps_of(database, user_id)  # which meets the new primary
         yield go_on

@@ -110,7 +110,7 @@ async def write(cache: Cache, lists: Lists, user: str) -> None:
 async def fill(cache: Cache, *users: str) -> None:
     for user in users:
         await cache.total(user)
-        await eventually(lambda user=user: hit(cache, user), within=10)  # type: ignore[misc] # the default is the type
+        await eventually(lambda user=user: hit(cache, user), within=60)  # type: ignore[misc] # the default is the type
 
 
 async def hit(cache: Cache, user: str) -> bool:
