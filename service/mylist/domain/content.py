@@ -1,7 +1,6 @@
 """Movies and shows by name: content ids, content types, and the key that a list stores."""
 
 import re
-from collections.abc import Sequence
 from typing import Literal, NamedTuple, NewType, TypeGuard, get_args
 
 ContentId = NewType("ContentId", bytes)
@@ -39,21 +38,6 @@ class RequestedId(NamedTuple):
 def requested(text: str) -> RequestedId:
     """Parse a content id of a request."""
     return RequestedId(text, parse_content_id(text))
-
-
-def parse_content_ids(texts: Sequence[str]) -> list[ContentId | None]:
-    """Return `parse_content_id` of each text.
-
-    When all are well-formed, this takes a fifth of the time of parsing them one by one.
-    """
-    try:
-        joined = bytes.fromhex("".join(texts))
-    except ValueError:
-        joined = b""
-    # `fromhex` skips whitespace, so the lengths have to be right as well.
-    if len(joined) != CONTENT_ID_SIZE * len(texts) or not {2 * CONTENT_ID_SIZE}.issuperset(map(len, texts)):
-        return [parse_content_id(text) for text in texts]
-    return [ContentId(joined[start : start + CONTENT_ID_SIZE]) for start in range(0, len(joined), CONTENT_ID_SIZE)]
 
 
 def content_key(content_id: ContentId, content_type: ContentType) -> bytes:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Self
 
-from mylist.domain.content import TAG_OF_TYPE, TYPE_OF_TAG, ContentId
+from mylist.domain.content import CONTENT_ID_SIZE, TAG_OF_TYPE, TYPE_OF_TAG
 from mylist.domain.item import Item
 from mylist.domain.timestamps import join_moment, split_moment
 
@@ -31,7 +31,8 @@ _RECORD = struct.Struct(">iHH12sc")
 _KEYED_RECORD = struct.Struct(">iHH13s")
 _MAX_AT_ONCE = 100
 """Records that are unpacked by one call, in half the time that one by one takes."""
-_CONTENT_ID = struct.Struct(">8x12sx")
+_DIGITS_BEFORE_ID, _ID_DIGITS, _RECORD_DIGITS = 2 * 8, 2 * CONTENT_ID_SIZE, 2 * _RECORD.size
+"""In a record that is written as hexadecimal digits."""
 # As constants: every cached read computes sizes.
 _HEADER_BYTES, _RECORD_BYTES = _HEADER.size, _RECORD.size
 
@@ -111,14 +112,10 @@ class PackedList:
         """Return the bytes up to item `items`; all of them for None."""
         return self.data if items is None else self.data[: _HEADER_BYTES + items * _RECORD_BYTES]
 
-    def contains(self, content_ids: Iterable[ContentId | None]) -> list[bool]:
-        """Return for each content id whether it is among the items read; False for None."""
-        present = self.content_ids()
-        return [content_id in present for content_id in content_ids]
-
-    def content_ids(self) -> set[ContentId]:
-        """Return the content ids of the items read."""
-        return {content_id for (content_id,) in _CONTENT_ID.iter_unpack(memoryview(self.data)[_HEADER_BYTES:])}
+    def written_ids(self) -> set[str]:
+        """Return the content ids of the items read as they are written, in small letters."""
+        records = self.data[_HEADER_BYTES:].hex()
+        return {records[start : start + _ID_DIGITS] for start in range(_DIGITS_BEFORE_ID, len(records), _RECORD_DIGITS)}
 
     def page(self, page: int, page_size: int) -> Columns:
         """Return the records of a page, counted from 1.

@@ -113,7 +113,7 @@ class QueryAnswer:
 
 def contains_json(present: Iterable[bool]) -> bytes:
     """Return the body of the answer which ids are on a list."""
-    return b'{"success":true,"data":{"contains":[%b]}}' % b",".join(b"true" if each else b"false" for each in present)
+    return b'{"success":true,"data":{"contains":[%b]}}' % b",".join([b"true" if each else b"false" for each in present])
 
 
 def export_lines(packed: PackedList) -> Iterator[bytes]:

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from mylist.domain.cache_result import CacheResult
 from mylist.domain.catalogue_entry import CatalogueEntry
-from mylist.domain.content import parse_content_ids
 from mylist.domain.errors import InvalidParameterError
 from mylist.domain.etags import etag_of
 from mylist.domain.filter_and_sort import (
@@ -114,7 +113,9 @@ class ListReader:
         packed, cache = await self._cache.read(user_id)
         page = self._pages.find(user_id, key, packed.data)
         if page is None:
-            body = contains_json(packed.contains(parse_content_ids(content_ids)))
+            # What is no id is on no list, so the ids need not be parsed.
+            present = packed.written_ids()
+            body = contains_json([text in present for text in map(str.lower, content_ids)])
             page = self._pages.keep(user_id, key, RenderedPage(packed.data, body, key_bytes=len(key.body)))
         return page, cache
 

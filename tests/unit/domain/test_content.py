@@ -6,7 +6,6 @@ from mylist.domain.content import (
     content_key,
     is_content_type,
     parse_content_id,
-    parse_content_ids,
     split_content_key,
 )
 from tests.content_ids import content_id
@@ -22,24 +21,6 @@ def test_a_content_id_is_24_hexadecimal_digits(text: str) -> None:
 )
 def test_anything_else_is_no_content_id(text: str) -> None:
     assert parse_content_id(text) is None
-
-
-@pytest.mark.parametrize(
-    "texts",
-    [
-        [],
-        ["a" * 24, "B" * 24],
-        ["a" * 24, "g" * 24],
-        ["a" * 23, "a" * 25],
-        [" " * 24, "a" * 24],
-        ["a" * 24 + " ", "a" * 24],
-        ["a" * 12, "a" * 12],
-        ["\N{ARABIC-INDIC DIGIT FIVE}" * 24, "a" * 24],
-        [""],
-    ],
-)
-def test_many_content_ids_are_parsed_as_each_is(texts: list[str]) -> None:
-    assert parse_content_ids(texts) == [parse_content_id(text) for text in texts]
 
 
 @pytest.mark.parametrize(("text", "known"), [("movie", True), ("tvshow", True), ("Movie", False), ("", False)])

@@ -307,6 +307,14 @@ class TestContains:
         assert data(page) == {"contains": [True, False, True, False, True]}
         assert (cache, page.etag, world.cache.prefixes) == (CacheResult.HIT, "", [None])
 
+    async def test_of_what_is_no_id_is_false(self) -> None:
+        world = World(item(1))
+        written = content_id(1).hex()
+        odd = ["", written[1:], written + "0", f" {written}", f"{written}\n", "\N{ARABIC-INDIC DIGIT ZERO}" * 24]
+        page, _ = await world.reader.contains(USER, [*odd, written], ContainsKey(b"1"))
+
+        assert data(page) == {"contains": [False] * len(odd) + [True]}
+
     async def test_is_answered_once_for_the_same_question_and_list(self) -> None:
         world = World(item(1))
         asked, others = [content_id(2).hex()], [content_id(1).hex()]
