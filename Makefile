@@ -78,16 +78,16 @@ IMAGE_PYTHON := $(shell sed -n 's/^ARG PYTHON_IMAGE=python:\([0-9]*\.[0-9]*\).*/
 # What the service and its embedded servers ask for, by the bounds in pyproject.toml.
 BOUNDED := $(shell sed -nE '/^(dependencies|tracing|local) = \[/,/^\]/s/^ *"([A-Za-z0-9-]+).*/\1/p' pyproject.toml)
 
-test-lowest: $(LOWEST_VENV)/.installed ## Run most of `make test` on the oldest Python with the lowest versions allowed
+test-lowest: $(LOWEST_VENV)/.installed ## Run contract and integration tests on the oldest Python with the lowest versions allowed
 	$(call TEST_IN,$(LOWEST_VENV))
 
-test-image-python: $(IMAGE_VENV)/.installed ## Run most of `make test` on the Python of the image
+test-image-python: $(IMAGE_VENV)/.installed ## Run contract and integration tests on the Python of the image
 	$(call TEST_IN,$(IMAGE_VENV))
 
 define TEST_IN
 @$(BIN)/uv pip show --quiet --python $(1) $(BOUNDED) | awk '/^Name:/ { name = $$2 } /^Version:/ { print name, $$2 }'
 @exec $(1)/bin/python -m pytest --tier fast --tier standard --numprocesses $(WORKERS) --dist loadfile \
-	tests/unit tests/contract tests/integration $(ARGS)
+	tests/contract tests/integration $(ARGS)
 endef
 
 $(LOWEST_VENV)/.installed: locks/lowest.txt locks/docs.txt locks/install.txt pyproject.toml | $(PY)
