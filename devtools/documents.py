@@ -1,8 +1,9 @@
-"""What a program writes of the documents: tables in README.md, .env.example, the Postman collection, charts/mylist.
+"""What a program writes of the documents: tables in README.md, .env.example, schemas, Postman's collection, the chart.
 
 `python -m devtools.documents` writes all of it; the tests compare.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -12,6 +13,7 @@ from devtools import chart_documents, postman
 from mylist.api.openapi import openapi_path
 from mylist.api.route import Route
 from mylist.api.router import ROUTES
+from mylist.catalogue_files.title_schema import SCHEMA_FILE, schema
 from mylist.config.settings import explain
 
 ROOT = Path(__file__).parents[1]
@@ -19,6 +21,7 @@ COMMAND = ".venv/bin/python -m devtools.documents"
 README = ROOT / "README.md"
 ENV_EXAMPLE = ROOT / ".env.example"
 POSTMAN_COLLECTION = ROOT / "docs" / "postman_collection.json"
+TITLE_SCHEMAS = (ROOT / "service/mylist/catalogue_files" / SCHEMA_FILE, ROOT / "docs" / SCHEMA_FILE)
 
 _HEADING = re.compile(r"^#{2,3} (.+)$", re.MULTILINE)
 
@@ -66,6 +69,11 @@ def env_example() -> str:
         "#MONGODB_ROOT_PASSWORD=development",
     ]
     return "\n".join(lines) + "\n"
+
+
+def title_schema() -> str:
+    """Return the JSON Schema of the titles that an import takes."""
+    return json.dumps(schema(), indent=2) + "\n"
 
 
 def _route_table(text: str) -> str:
@@ -123,6 +131,8 @@ def main() -> None:
     ENV_EXAMPLE.write_text(env_example())
     POSTMAN_COLLECTION.write_text(postman.collection())
     chart_documents.write()
+    for path in TITLE_SCHEMAS:
+        path.write_text(title_schema())
 
 
 if __name__ == "__main__":

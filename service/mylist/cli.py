@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from mylist import __version__
+from mylist.catalogue_files import arguments as catalogue_parser
 from mylist.client import arguments as client_parser
 from mylist.config.settings import InvalidSettingError, Settings, doubts_about_env_file, explain
 from mylist.domain.user_id import USER_ID
@@ -98,6 +99,11 @@ def _parser() -> _Parser:
     adopt.add_argument("--dry-run", action="store_true", help="count what would be done, and change nothing")
     adopt.add_argument("--back", action="store_true", help="carry back to the original service what changed here")
     adopt.add_argument("--report", type=Path, metavar="FILE", help="write the documents that are no items to this file")
+    catalogue_parser.define(
+        add("catalogue", "bring titles into the catalogue from files, or write it out as one"),
+        _import_catalogue,
+        _export_catalogue,
+    )
     client_parser.define(add, _ask)
     return parser
 
@@ -195,6 +201,64 @@ def _adopt(arguments: argparse.Namespace) -> None:
     except (DatabaseError, adopt.NothingToCarryError, adopt.ReportError) as error:
         raise _CommandError(str(error)) from error
     _say(adopt.told(done, settings, back=back, dry=dry, report=report))
+
+
+def _import_catalogue(arguments: argparse.Namespace) -> None:
+    from mylist.catalogue_files import import_files  # noqa: PLC0415 - see the module's docstring
+    from mylist.catalogue_files.checkpoint import CheckpointError  # noqa: PLC0415
+    from mylist.catalogue_files.run_options import Import, Options, told  # noqa: PLC0415
+    from mylist.catalogue_files.seen_titles import NoTemporaryFileError  # noqa: PLC0415
+    from mylist.seeding.open_database import DatabaseError, open_database  # noqa: PLC0415
+
+    if arguments.withdraw_up_to is not None and not arguments.withdraw_missing:
+        _fail("--withdraw-up-to is for --withdraw-missing", status=_USAGE)
+    if arguments.dry_run and arguments.checkpoint:
+        _fail("--checkpoint keeps the position of what is written, and --dry-run writes nothing", status=_USAGE)
+    if arguments.files.count(import_files.STANDARD_INPUT) > 1:
+        _fail("- is standard input, which can be read only once", status=_USAGE)
+    options = Options(
+        files=arguments.files,
+        dry=arguments.dry_run,
+        errors=arguments.errors,
+        checkpoint=arguments.checkpoint,
+        withdraws=arguments.withdraw_missing,
+        withdraw_up_to=arguments.withdraw_up_to or catalogue_parser.DEFAULT_WITHDRAWN_PERCENT,
+    )
+    settings = Settings.from_environment()
+
+    async def run() -> Import:
+        async with open_database(settings) as database:
+            return await import_files.import_files(database, options)
+
+    logging.getLogger("mylist").addHandler(logging.NullHandler())  # the errors are printed below
+    try:
+        done = asyncio.run(run())
+    except (DatabaseError, import_files.ImportFileError, CheckpointError, NoTemporaryFileError) as error:
+        raise _CommandError(str(error)) from error
+    _say(told(done, options))
+    if done.problem:
+        raise _CommandError(done.problem)
+
+
+def _export_catalogue(arguments: argparse.Namespace) -> None:
+    from mylist.catalogue_files import export_file  # noqa: PLC0415 - see the module's docstring
+    from mylist.seeding.open_database import DatabaseError, open_database  # noqa: PLC0415
+
+    settings = Settings.from_environment()
+
+    async def run() -> export_file.Export:
+        async with open_database(settings) as database:
+            return await export_file.export_file(database, arguments.file)
+
+    logging.getLogger("mylist").addHandler(logging.NullHandler())  # the errors are printed below
+    try:
+        done = asyncio.run(run())
+    except (DatabaseError, export_file.ExportFileError) as error:
+        raise _CommandError(str(error)) from error
+    # Standard output may hold the titles.
+    sys.stderr.write(f"Wrote {done.titles:,} titles.\n")
+    if done.left_out:
+        sys.stderr.write(f"Left out {done.left_out:,} documents whose _id is no ObjectId: no list can have them.\n")
 
 
 def _indexes(_: argparse.Namespace) -> None:

@@ -19,17 +19,18 @@ def to_json(document: Mapping[str, Any]) -> bytes:
 
     Dates become ISO 8601 in UTC with milliseconds. Values that JSON has no type for become null or text, not an error.
     """
-    fields = _plain(document)
+    fields = plain(document)
     fields.pop("id", None)  # some imported documents have an `id` of their own, which is not the API's
     return msgspec.json.encode({"id": str(document["_id"]), **fields})
 
 
-def _plain(value: Any) -> Any:  # noqa: PLR0911 - one line for each kind of value
+def plain(value: Any) -> Any:  # noqa: PLR0911 - one line for each kind of value
+    """Return a value of a document as the JSON value that clients see, without the fields that they do not see."""
     match value:
         case Mapping():
-            return {str(name): _plain(each) for name, each in value.items() if name not in _HIDDEN_FIELDS}
+            return {str(name): plain(each) for name, each in value.items() if name not in _HIDDEN_FIELDS}
         case list():
-            return [_plain(each) for each in value]
+            return [plain(each) for each in value]
         case datetime():
             return iso_format(value)
         case float() if not math.isfinite(value):

@@ -4,7 +4,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -95,9 +95,16 @@ def _of_symbol(character: str) -> str:
 
 
 def released_at(document: Mapping[str, Any]) -> int | None:
-    """Return the release date in milliseconds since 1970 UTC; None without one."""
-    date = document.get("releaseDate")
-    return to_milliseconds(date.replace(tzinfo=UTC)) if isinstance(date, datetime) else None
+    """Return the release date, or else the first of January of the release year, in milliseconds since 1970 UTC.
+
+    None without either.
+    """
+    date, year = document.get("releaseDate"), document.get("releaseYear")
+    if not isinstance(date, datetime):
+        if not (isinstance(year, int) and MINYEAR <= year <= MAXYEAR):
+            return None
+        date = datetime(year, 1, 1, tzinfo=UTC)
+    return to_milliseconds(date.replace(tzinfo=UTC))
 
 
 def genres_of(document: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""`mylist catalogue`: brings files of titles into the catalogue, and writes the catalogue out as one."""

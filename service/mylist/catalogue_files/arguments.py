@@ -1,0 +1,70 @@
+"""The arguments of `mylist catalogue`. Every `mylist` command imports this: it must stay quick."""
+
+import argparse
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+DEFAULT_WITHDRAWN_PERCENT = 5.0
+"""Of the titles of a type, how many may be withdrawn without a confirmation."""
+_MAX_PERCENT = 100
+_IMPORT_EPILOG = """\
+FILE may be JSON Lines or CSV in the form that docs/catalogue.md describes, IMDb's title.basics.tsv or one of TMDB's
+daily exports movie_ids and tv_series_ids, plain or gzip: its beginning says which.
+
+An import may be broken off at any time and run again, and one that has nothing to do changes nothing. Running services
+show the titles within CATALOGUE_TTL. The exit status is 1 if a line is not in the catalogue or a file could not be read
+to its end; all other lines are in the catalogue then.
+"""
+_Run = Callable[[argparse.Namespace], None]
+
+
+def define(catalogue: argparse.ArgumentParser, import_files: _Run, export_file: _Run) -> None:
+    """Define the actions and their arguments.
+
+    Args:
+        catalogue: the parser of the command.
+        import_files: runs an import.
+        export_file: runs an export.
+    """
+    actions = catalogue.add_subparsers(title="actions", required=True, metavar="ACTION")
+
+    summary = "insert and update the titles of files"
+    parser = actions.add_parser("import", help=summary, description=f"{summary.capitalize()}.", epilog=_IMPORT_EPILOG)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.set_defaults(command=import_files)
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a file of titles; - is standard input")
+    parser.add_argument("--dry-run", action="store_true", help="validate, count what would be done, and change nothing")
+    parser.add_argument(
+        "--errors",
+        type=Path,
+        metavar="FILE",
+        help="write each line that is not brought in to this file, with its error",
+    )
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="keep the position in this file, and go on from the one in it"
+    )
+    parser.add_argument(
+        "--withdraw-missing",
+        action="store_true",
+        help="withdraw the titles that no line names, of those types that the files have",
+    )
+    parser.add_argument(
+        "--withdraw-up-to",
+        type=_percent,
+        metavar="PERCENT",
+        help=f"confirm that share of the titles of a type (without it, at most {DEFAULT_WITHDRAWN_PERCENT:g})",
+    )
+
+    summary = "write all titles as JSON Lines, which an import takes as they are"
+    parser = actions.add_parser("export", help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+    parser.set_defaults(command=export_file)
+    parser.add_argument(
+        "file", nargs="?", type=Path, metavar="FILE", help="where to, compressed if it ends in .gz (or standard output)"
+    )
+
+
+def _percent(text: str) -> float:
+    if not re.fullmatch(r"\d{1,3}(\.\d+)?", text, re.ASCII) or not 0 < float(text) <= _MAX_PERCENT:
+        raise argparse.ArgumentTypeError(f"{text!a} is no percentage above 0 and up to {_MAX_PERCENT}")
+    return float(text)

@@ -1,0 +1,62 @@
+"""How far an import is, in a file from which the next run of the same files goes on."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from xxhash import xxh3_64
+
+
+class CheckpointError(Exception):
+    """The file of the position cannot be used; the message is one line."""
+
+
+class Position(msgspec.Struct, frozen=True):
+    """How much of the files is in the catalogue.
+
+    Attributes:
+        records: how many of their records.
+        digest: of these records.
+        counts: what the run has counted up to there, as `Counts.to_json` has it.
+        errors_size: bytes of the file of errors up to there.
+    """
+
+    records: int = 0
+    digest: str = xxh3_64().hexdigest()
+    counts: dict[str, Any] | None = None
+    errors_size: int = 0
+
+
+def load(path: Path) -> Position:
+    """Return the position that a run left behind, or the beginning.
+
+    Raises:
+        CheckpointError: the file cannot be read, or holds something else.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Position)
+    except FileNotFoundError:
+        return Position()
+    except msgspec.DecodeError:
+        raise CheckpointError(f"--checkpoint: {path} is no position of an import: name another file") from None
+    except OSError as error:
+        raise CheckpointError(f"--checkpoint: {path}: {error.strerror}") from None
+
+
+def save(path: Path, position: Position) -> None:
+    """Keep a position, so that there is either this one or the one before, whatever happens.
+
+    Raises:
+        CheckpointError: the file cannot be written.
+    """
+    partial = path.with_name(f"{path.name}.part")
+    try:
+        partial.write_bytes(msgspec.json.encode(position))
+        partial.replace(path)
+    except OSError as error:
+        raise CheckpointError(f"--checkpoint: {path}: {error.strerror}") from None
+
+
+def remove(path: Path) -> None:
+    """Forget the position: all is done."""
+    path.unlink(missing_ok=True)

@@ -1,0 +1,102 @@
+"""What an import counts, and the errors that it tells of."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import msgspec
+
+_MAX_OTHERS = 20
+"""Names of fields that are counted one by one."""
+
+
+class LineError(msgspec.Struct, frozen=True):
+    """A line that is not in the catalogue now, or a file that could not be read to its end.
+
+    Attributes:
+        file: the name of the file.
+        line: the first line of the record, from 1; None for the file itself.
+        error: why, in one line.
+        text: the record as it stands in the file, so that it can be mended and brought in by itself.
+    """
+
+    file: str
+    line: int | None
+    error: str
+    text: str = ""
+
+    def told(self) -> str:
+        """Return it as one line of text."""
+        return f"{self.file}:{self.line}: {self.error}" if self.line else f"{self.file}: {self.error}"
+
+
+@dataclass(slots=True)
+class Counts:
+    """How many titles of the files became what; of a dry run: what they would become.
+
+    Each line that is read counts once more below, up to `invalid`.
+
+    Attributes:
+        read: titles read, valid or not.
+        inserted: new in the catalogue.
+        updated: changed in the catalogue.
+        unchanged: in the catalogue as they were.
+        not_taken: such as episodes, which this catalogue does not have.
+        duplicates: that an earlier line of the same run names.
+        invalid: that are no titles, or that MongoDB refused.
+        withdrawn: titles taken out of the catalogue, because no line names them.
+        cut_files: files that could not be read to their end.
+        others: how many titles have which fields that the schema does not name.
+    """
+
+    read: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    not_taken: int = 0
+    duplicates: int = 0
+    invalid: int = 0
+    withdrawn: int = 0
+    cut_files: int = 0
+    others: Counter[str] = field(default_factory=Counter)
+
+    def add(self, more: "Counts") -> None:
+        """Add what another part of the run counted."""
+        for each in fields(self):
+            if each.name != "others":
+                setattr(self, each.name, getattr(self, each.name) + getattr(more, each.name))
+        for name, number in more.others.items():
+            if name in self.others or len(self.others) < _MAX_OTHERS:
+                self.others[name] += number
+
+    @property
+    def failures(self) -> int:
+        """How many lines are not in the catalogue though they should be."""
+        return self.duplicates + self.invalid
+
+    def table(self) -> str:
+        """Return the counts as lines of text: a name, and a number."""
+        rows = [
+            ("titles read", self.read),
+            ("inserted", self.inserted),
+            ("updated", self.updated),
+            ("unchanged", self.unchanged),
+            ("not taken, such as episodes", self.not_taken),
+            ("named by an earlier line", self.duplicates),
+            ("invalid", self.invalid),
+            ("withdrawn", self.withdrawn),
+        ]
+        numbers = [f"{number:,}" for _, number in rows]
+        name_width, number_width = max(len(name) for name, _ in rows), max(map(len, numbers))
+        return "\n".join(
+            f"{name:<{name_width}}  {number:>{number_width}}" for (name, _), number in zip(rows, numbers, strict=True)
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the counts as an object for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Counts":
+        """Return the counts that `to_json` made an object of."""
+        return cls(**{**values, "others": Counter(values["others"])})

@@ -1,0 +1,76 @@
+"""JSON Lines: titles as the schema has them, and TMDB's daily id exports (movie_ids and tv_series_ids).
+
+TMDB's lines are told from others by a whole number as `id` beside `original_title` (a movie) or `original_name` (a
+show). Other exports of TMDB, such as person_ids, have `name` there.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from mylist.catalogue_files.record import Record, decoded, not_blank, read
+from mylist.catalogue_files.text_lines import TextLine, UnreadableFileError
+from mylist.catalogue_files.title_schema import InvalidTitleError, validate
+
+_TMDB_TITLES = {"original_title": "movie", "original_name": "tvshow"}
+"""Where TMDB's exports have the title, and of which type it then is."""
+
+
+def records(rows: Iterator[TextLine]) -> Iterator[Record]:
+    """Yield the records of lines.
+
+    Raises:
+        UnreadableFileError: the file is one JSON value over several lines.
+    """
+    is_first = True
+    for line in not_blank(rows):
+        if is_first and (line.raw.strip() == b"{" or line.raw.lstrip().startswith(b"[")):
+            raise UnreadableFileError(
+                "it is one JSON value, and must be JSON Lines, an object a line: `jq -c '.[]'` makes them of an array, "
+                "`jq -c .` of objects over several lines"
+            )
+        is_first = False
+        yield _read(line)
+
+
+def _read(line: TextLine) -> Record:
+    is_tmdb = False
+
+    def parse() -> dict[str, Any]:
+        nonlocal is_tmdb
+        value = _value(line.raw)
+        if isinstance(value, dict) and type(value.get("id")) is int and "contentType" not in value:
+            is_tmdb = True
+            value = _of_tmdb(value)
+        return validate(value)
+
+    record = read(line, parse)
+    record.keeps_title = is_tmdb
+    return record
+
+
+def _value(raw: bytes) -> Any:  # noqa: ANN401 - whatever JSON can say
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        decoded(raw)
+        raise InvalidTitleError(f"it is no JSON: {error}") from None
+    except RecursionError:
+        raise InvalidTitleError("it is nested too deep") from None
+
+
+def _of_tmdb(line: dict[str, Any]) -> dict[str, Any]:
+    for name, content_type in _TMDB_TITLES.items():
+        if name in line:
+            title = {
+                "contentType": content_type,
+                "title": line[name],
+                "originalTitle": line[name],
+                "externalIds": {"tmdb": line["id"]},
+            }
+            return title if "adult" not in line else {**title, "isAdult": line["adult"]}
+    raise InvalidTitleError(
+        "it has neither `contentType` nor TMDB's `original_title` or `original_name`; of TMDB's daily exports, "
+        "movie_ids and tv_series_ids have titles"
+    )

@@ -1,0 +1,122 @@
+"""Reads a file line by line, plain or gzip, in bounded memory; what keeps a file from being read is one clear error."""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+MAX_LINE_BYTES = 1024 * 1024
+_CHUNK_BYTES = 256 * 1024
+_GZIP = b"\x1f\x8b"
+_GZIP_WINDOW = 16 + zlib.MAX_WBITS
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_OTHER_FORMS = {
+    b"PK\x03\x04": "a ZIP archive, as a spreadsheet is: unpack it, or save it as CSV",
+    b"BZh": "compressed by bzip2: unpack it, or compress it by gzip",
+    b"\xfd7zXZ": "compressed by xz: unpack it, or compress it by gzip",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd: unpack it, or compress it by gzip",
+    b"\xff\xfe": "UTF-16: save it as UTF-8",
+    b"\xfe\xff": "UTF-16: save it as UTF-8",
+}
+"""What files begin with that are no text in UTF-8, and what they are."""
+
+
+class UnreadableFileError(Exception):
+    """A file cannot be read, or not to its end; the message is one line with what is wrong and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextLine:
+    """A line of a file.
+
+    Attributes:
+        number: from 1.
+        raw: its bytes without the line break; the first 200 of a line that is too long.
+        is_too_long: whether it has more than `MAX_LINE_BYTES` bytes.
+    """
+
+    number: int
+    raw: bytes
+    is_too_long: bool = False
+
+
+def lines(file: BinaryIO) -> Iterator[TextLine]:
+    """Yield the lines of a file. All lines before the place where a file is cut are yielded.
+
+    Raises:
+        UnreadableFileError: it is no text in UTF-8, plain or gzip, or ends too early.
+    """
+    number, rest, skipping = 0, b"", False
+    for chunk in _text_chunks(file):
+        *complete, tail = (rest + chunk).split(b"\n")
+        for raw in complete:
+            if skipping:
+                skipping = False
+                continue
+            number += 1
+            yield _line(number, raw)
+        rest = tail
+        if len(rest) > MAX_LINE_BYTES:
+            if not skipping:
+                number += 1
+                yield _line(number, rest)
+            rest, skipping = b"", True
+    if rest and not skipping:
+        yield _line(number + 1, rest)
+
+
+def _line(number: int, raw: bytes) -> TextLine:
+    if len(raw) > MAX_LINE_BYTES:
+        return TextLine(number, raw[:200], is_too_long=True)
+    return TextLine(number, raw.removesuffix(b"\r"))
+
+
+def _text_chunks(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the text of a file in parts, without a byte order mark."""
+    chunks = _chunks(file)
+    first = next(chunks, b"")
+    _require_text(first)
+    yield first.removeprefix(_BYTE_ORDER_MARK)
+    yield from chunks
+
+
+def _require_text(first: bytes) -> None:
+    for magic, form in _OTHER_FORMS.items():
+        if first.startswith(magic):
+            raise UnreadableFileError(f"it is {form}")
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    """Yield a file in parts, unpacked; the first has at least the first few bytes."""
+    try:
+        first = file.read(_CHUNK_BYTES)
+        if first.startswith(_GZIP):
+            yield from _unpacked(file, first)
+            return
+        while first:
+            yield first
+            first = file.read(_CHUNK_BYTES)
+    except OSError as error:
+        raise UnreadableFileError(f"it cannot be read: {error.strerror or error}") from error
+
+
+def _unpacked(file: BinaryIO, packed: bytes) -> Iterator[bytes]:
+    """Yield what the members of a gzip file hold, in parts of at most `_CHUNK_BYTES`."""
+    member = zlib.decompressobj(_GZIP_WINDOW)
+    while True:
+        try:
+            text = member.decompress(packed, _CHUNK_BYTES)
+        except zlib.error as error:
+            raise UnreadableFileError(f"its gzip data is damaged ({error}): get the file again") from error
+        if text:
+            yield text
+        packed = member.unused_data if member.eof else member.unconsumed_tail
+        if not packed:
+            packed = file.read(_CHUNK_BYTES)
+        if member.eof:
+            packed = packed.lstrip(b"\0")  # padding, as on tapes
+            if not packed and not (packed := file.read(_CHUNK_BYTES).lstrip(b"\0")):
+                return
+            member = zlib.decompressobj(_GZIP_WINDOW)
+        elif not packed and not text:
+            raise UnreadableFileError("its gzip data ends too early, so the file was cut: get it again")
