@@ -1,6 +1,7 @@
 """One run of `mylist catalogue import`: reads a batch of the files while the batch before is written."""
 
 import asyncio
+import io
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from mylist.catalogue_files import checkpoint
 from mylist.catalogue_files.change import Change
 from mylist.catalogue_files.checkpoint import CheckpointError, Position
 from mylist.catalogue_files.counts import Counts, LineError
+from mylist.catalogue_files.reading_thread import slices
 from mylist.catalogue_files.record import Record
 from mylist.catalogue_files.records import records
 from mylist.catalogue_files.run_options import Import, Options
@@ -36,8 +38,6 @@ _BATCH_TITLES = 1000
 _BATCH_RECORDS = 20_000
 """With those that are not taken."""
 _BATCH_BYTES = 8 * 1024 * 1024
-_SLICE = 100
-"""Records that are read before the write of the batch before may go on."""
 _MAX_ERRORS_TOLD = 10
 """How many errors are told of where no file was named for them."""
 _LINE_BITS = 40
@@ -142,13 +142,12 @@ class _Run:
         """Read a file, the so-manieth, to its end."""
         before = self._bytes
         try:
-            for record in records(file):
-                self._take((number << _LINE_BITS) + record.number, record)
-                if self._records % _SLICE == 0:
-                    await asyncio.sleep(0)
-                    self._show_progress(before + file.tell() if file.seekable() else 0)
-                if self._batch.is_full:
-                    await self._write_batch()
+            async for part in slices(records(file)):
+                for record in part:
+                    self._take((number << _LINE_BITS) + record.number, record)
+                    if self._batch.is_full:
+                        await self._write_batch()
+                self._show_progress(before + file.tell() if file.seekable() else 0)
         except UnreadableFileError as error:
             self._batch.counts.cut_files += 1
             self._batch.errors.append(LineError(self._options.files[number], None, str(error)))
@@ -304,7 +303,8 @@ async def _withdraw_missing(
 @contextmanager
 def _opened(name: str) -> Iterator[BinaryIO]:
     if name == STANDARD_INPUT:
-        yield sys.stdin.buffer
+        # Unbuffered: a thread that waits in it must keep no lock when the process ends.
+        yield io.FileIO(sys.stdin.fileno(), closefd=False)
         return
     try:
         file = Path(name).open("rb")  # noqa: SIM115 - only the opening may fail like this

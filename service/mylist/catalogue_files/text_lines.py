@@ -8,6 +8,8 @@ from typing import BinaryIO
 MAX_LINE_BYTES = 1024 * 1024
 _CHUNK_BYTES = 256 * 1024
 _GZIP = b"\x1f\x8b"
+_MAGIC_BYTES = 8
+"""More than any of the signatures below has."""
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _OTHER_FORMS = {
@@ -89,15 +91,23 @@ def _require_text(first: bytes) -> None:
 def _chunks(file: BinaryIO) -> Iterator[bytes]:
     """Yield a file in parts, unpacked; the first has at least the first few bytes."""
     try:
-        first = file.read(_CHUNK_BYTES)
-        if first.startswith(_GZIP):
-            yield from _unpacked(file, first)
+        chunk = _first_chunk(file)
+        if chunk.startswith(_GZIP):
+            yield from _unpacked(file, chunk)
             return
-        while first:
-            yield first
-            first = file.read(_CHUNK_BYTES)
+        while chunk:
+            yield chunk
+            chunk = file.read(_CHUNK_BYTES)
     except OSError as error:
         raise UnreadableFileError(f"it cannot be read: {error.strerror or error}") from error
+
+
+def _first_chunk(file: BinaryIO) -> bytes:
+    """Return the beginning of a file, of which a pipe may give a byte at a time."""
+    chunk = b""
+    while len(chunk) < _MAGIC_BYTES and (more := file.read(_CHUNK_BYTES)):
+        chunk += more
+    return chunk
 
 
 def _unpacked(file: BinaryIO, packed: bytes) -> Iterator[bytes]:

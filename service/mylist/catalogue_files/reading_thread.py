@@ -1,0 +1,68 @@
+"""Reads records in a thread, as a pipe may have nothing to read for as long as it likes while MongoDB is talked to."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from mylist.catalogue_files.record import Record
+
+_MAX_RECORDS = 200
+_MAX_BYTES = 1024 * 1024
+
+
+@dataclass(slots=True)
+class _Slice:
+    """Some records, and why there are no more if the file cannot be read on."""
+
+    records: list[Record] = field(default_factory=list)
+    error: Exception | None = None
+
+
+async def slices(records: Iterator[Record]) -> AsyncIterator[list[Record]]:
+    """Yield records some at a time. While the caller is busy with some, the next are read.
+
+    Raises:
+        UnreadableFileError: as the iterator; after the records before.
+    """
+    reading = _start(records)
+    while (part := await reading).records:
+        if part.error is None:
+            reading = _start(records)
+        yield part.records
+        if part.error is not None:
+            break
+    if part.error is not None:
+        raise part.error
+
+
+def _start(records: Iterator[Record]) -> asyncio.Future[_Slice]:
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[_Slice] = loop.create_future()
+
+    def finish(part: _Slice) -> None:
+        if not future.done():
+            future.set_result(part)
+
+    def read() -> None:
+        part = _read(records)
+        with suppress(RuntimeError):  # the loop has ended, as the run was interrupted
+            loop.call_soon_threadsafe(finish, part)
+
+    # Nobody waits for it at the end: it may be waiting for a pipe.
+    threading.Thread(target=read, daemon=True).start()
+    return future
+
+
+def _read(records: Iterator[Record]) -> _Slice:
+    part, size = _Slice(), 0
+    try:
+        for record in records:
+            part.records.append(record)
+            size += len(record.raw)
+            if len(part.records) >= _MAX_RECORDS or size >= _MAX_BYTES:
+                break
+    except Exception as error:  # noqa: BLE001 - the caller gets it, whatever it is
+        part.error = error
+    return part
