@@ -85,7 +85,7 @@ class _Reader:
             write_deadline=1,
             check_every=0,
         )
-        catalogue = Catalogue(ContentStore(database), ttl=settings.catalogue_ttl, capacity=settings.catalogue_size)
+        catalogue = Catalogue(ContentStore(database), max_age=settings.catalogue_ttl, capacity=settings.catalogue_size)
         self._reader = ListReader(cache, catalogue, PageCache(0))
 
     async def longest(self, asked: ItemsQuery, *, reads: int) -> Sample:

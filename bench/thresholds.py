@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from bench.catalogue_import import BULK_WRITE, IMPORT, VALIDATED
 from bench.groups import (
     NOT_MODIFIED,
     RENDERED,
@@ -123,6 +124,8 @@ THRESHOLDS = (
         )
     ),
     Threshold("time of an import of 4,000 lines, of one of 1,000", "imports", LONG_IMPORT, "p50", 6.0, SHORT_IMPORT),
+    _minimum("titles/s of an import of the catalogue, of bulk_write alone", "catalogue", IMPORT, BULK_WRITE, 0.6),
+    *(Threshold(f"titles/s {row}", "catalogue", row, "rate", 20_000, is_minimum=True) for row in VALIDATED.values()),
     _minimum("tracing at 1 %, of off", "observation", "tracing at 1 %", "tracing off", 0.95),
     Threshold(
         "time of a page of 20 of a list of 5,000, of one of 25",

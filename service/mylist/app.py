@@ -99,7 +99,7 @@ def build_services(settings: Settings) -> Services:
     )
     catalogue = Catalogue(
         ContentStore(database),
-        ttl=settings.catalogue_ttl,
+        max_age=settings.catalogue_ttl,
         capacity=settings.catalogue_size,
         language=settings.catalogue_language,
     )

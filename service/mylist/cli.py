@@ -81,7 +81,7 @@ def _parser() -> _Parser:
     seed = add("seed", "add the documented sample to MongoDB or, with --users, synthetic data")
     seed.epilog = (
         "Running processes show a list of the sample as it is at once, if REDIS_HOST or REDIS_URL name their Redis, "
-        "and else within CACHE_TTL. They show titles within twice CATALOGUE_TTL, and a list of the synthetic data that "
+        "and else within CACHE_TTL. They show titles within CATALOGUE_TTL, and a list of the synthetic data that "
         "was read before within CACHE_TTL."
     )
     seed.set_defaults(command=_seed)

@@ -19,7 +19,8 @@ from mylist.mongodb.content import ContentStore
 from mylist.mongodb.database import Database, Document
 from tests.content_ids import object_key
 
-TTL = 60.0
+MAX_AGE = 120.0
+REFRESH_AGE = MAX_AGE / 2
 
 
 class Finds(CommandListener):
@@ -45,7 +46,7 @@ class World:
         self.now = 0.0
         self.finds = finds
         self.database = Database(client, settings)
-        self.catalogue = Catalogue(ContentStore(self.database), ttl=TTL, capacity=100, clock=lambda: self.now)
+        self.catalogue = Catalogue(ContentStore(self.database), max_age=MAX_AGE, capacity=100, clock=lambda: self.now)
 
     async def movie(self, title: str) -> bytes:
         content_id = ObjectId()
@@ -105,10 +106,10 @@ async def test_an_ageing_title_is_served_and_fetched_again_behind_the_readers_ba
     await world.titles(movie)
     await world.rename(movie, "new name")
 
-    world.now = TTL - 1
+    world.now = REFRESH_AGE - 1
     assert await world.titles(movie) == ["old name"]
     assert world.finds.count == 1
-    world.now = TTL
+    world.now = REFRESH_AGE
     assert await world.titles(movie) == ["old name"]
     async with asyncio.timeout(30):
         while await world.titles(movie) != ["new name"]:
@@ -121,8 +122,24 @@ async def test_a_title_that_nobody_asked_for_in_long_is_fetched_before_it_is_ser
     await world.titles(movie)
     await world.rename(movie, "new name")
 
-    world.now = 2 * TTL
+    world.now = MAX_AGE
     assert await world.titles(movie) == ["new name"]
+
+
+async def test_nothing_older_than_the_maximum_age_is_served_however_short_that_is(world: World) -> None:
+    now = 0.0
+    catalogue = Catalogue(ContentStore(world.database), max_age=2, capacity=100, clock=lambda: now)
+    movies, new, edited = world.database.handle["movies"], ObjectId(), ObjectId()
+    await movies.insert_one({"_id": edited, "title": "old name"})
+    keys = [object_key(new, "movie"), object_key(edited, "movie")]
+    assert [title_of(entry) for entry in await catalogue.entries(keys)] == [None, "old name"]
+    assert not await catalogue.has_genre("brand new")
+
+    await movies.update_one({"_id": edited}, {"$set": {"title": "new name"}})
+    await movies.insert_one({"_id": new, "title": "new", "genres": ["brand new"]})
+    now = 2.0
+    assert [title_of(entry) for entry in await catalogue.entries(keys)] == ["new", "new name"]
+    assert await catalogue.has_genre("brand new")
 
 
 async def test_without_mongodb_the_last_known_title_is_served_and_an_unknown_one_fails(world: World) -> None:
@@ -130,7 +147,7 @@ async def test_without_mongodb_the_last_known_title_is_served_and_an_unknown_one
     await world.titles(movie)
     world.database.available = False
 
-    world.now = 100 * TTL
+    world.now = 100 * REFRESH_AGE
     assert await world.titles(movie) == ["known"]
     with pytest.raises(DatabaseUnavailableError):
         await world.titles(movie, object_key(ObjectId(), "movie"))
@@ -186,10 +203,10 @@ async def test_a_title_that_stands_twice_on_a_page_is_refreshed_like_any_other(w
     assert await world.titles(movie, movie) == ["old name", "old name"]
     await world.rename(movie, "new name")
 
-    world.now = 2 * TTL
+    world.now = MAX_AGE
     assert await world.titles(movie, movie) == ["new name", "new name"]
     await world.rename(movie, "newest name")
-    world.now = 4 * TTL
+    world.now = 2 * MAX_AGE
     assert await world.titles(movie) == ["newest name"]
 
 
@@ -237,9 +254,9 @@ async def test_an_unknown_genre_is_asked_for_every_five_seconds_and_a_known_one_
     world.now = 5
     assert await world.catalogue.has_genre("late")
     await movies.delete_one({"genres": "early"})
-    world.now = 5 + TTL - 0.1
+    world.now = 5 + REFRESH_AGE - 0.1
     assert await world.catalogue.has_genre("early")
-    world.now = 5 + TTL
+    world.now = 5 + REFRESH_AGE
     assert not await world.catalogue.has_genre("early")
 
 
@@ -251,7 +268,7 @@ async def test_without_mongodb_any_genre_is_taken_on_trust_until_some_are_known(
     world.database.available = True
     assert await world.catalogue.has_genre("known")
     world.database.available = False
-    world.now = 100 * TTL
+    world.now = 100 * REFRESH_AGE
     assert await world.catalogue.has_genre("known")
     assert not await world.catalogue.has_genre("anything")
 

@@ -15,6 +15,8 @@ from mylist.cli import main
 from mylist.config.settings import Settings, explain
 from tests.identity_provider import RSA_KEY, SECRET, pem
 
+SEE_IMPORT = "see `mylist catalogue import --help`"
+
 
 @pytest.fixture(autouse=True)
 def nowhere_special(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +123,7 @@ def test_serve_names_a_taken_port(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "PORT=" in line
 
 
-@pytest.mark.parametrize("command", [("seed",), ("seed", "--users", "5"), ("indexes",)])
+@pytest.mark.parametrize("command", [("seed",), ("seed", "--users", "5"), ("indexes",), ("catalogue", "export")])
 def test_a_mongodb_out_of_reach_is_named_without_its_password(
     command: tuple[str, ...], silent_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +153,21 @@ def test_a_mongodb_uri_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPa
             "--items is 4; it may be at most --titles, 3, as no list has a title twice",
         ),
         (("seed", "--users", "5", "--reset"), "--reset is for the sample, and --users asks for a load-test data set"),
+        (("catalogue",), "the following arguments are required: ACTION; see `mylist catalogue --help`"),
+        (("catalogue", "import"), f"the following arguments are required: FILE; {SEE_IMPORT}"),
+        (("catalogue", "import", "-", "a", "-"), "- is standard input, which can be read only once"),
+        (("catalogue", "import", "a", "--withdraw-up-to", "9"), "--withdraw-up-to is for --withdraw-missing"),
+        *(
+            (
+                ("catalogue", "import", "a", "--withdraw-missing", "--withdraw-up-to", wrong),
+                f"argument --withdraw-up-to: '{wrong}' is no percentage above 0 and up to 100; {SEE_IMPORT}",
+            )
+            for wrong in ("0", "100.1", "1e1", "all")
+        ),
+        (
+            ("catalogue", "import", "a", "--dry-run", "--checkpoint", "b"),
+            "--checkpoint keeps the position of what is written, and --dry-run writes nothing",
+        ),
         (("seed", "--items", "4"), "--titles and --items are sizes of a load-test data set, which --users asks for"),
     ],
 )

@@ -84,7 +84,7 @@ async def opened(database: Database, store: ListStore, primaries: Topology) -> A
         write_deadline=30,
         check_every=0,
     )
-    catalogue = Catalogue(ContentStore(database), ttl=60, capacity=100)
+    catalogue = Catalogue(ContentStore(database), max_age=60, capacity=100)
     heartbeats = asyncio.create_task(link.heartbeats())
     yield ListWriter(store, cache, catalogue, max_items=2)
     heartbeats.cancel()

@@ -389,7 +389,7 @@ async def test_many_that_are_on_the_list_are_found_in_one_round_trip(world: Worl
 
 
 async def test_a_device_that_asks_costs_the_same_whatever_the_list(world: World, user_id: str) -> None:
-    feed = ChangeFeed(world.store, Catalogue(ContentStore(world.database), ttl=60, capacity=100))
+    feed = ChangeFeed(world.store, Catalogue(ContentStore(world.database), max_age=60, capacity=100))
     await world.fill(user_id, await world.titles("movies", 300), [])
     await world.round_trips()
     _, state = await feed.changes(user_id, None, max_changes=500)

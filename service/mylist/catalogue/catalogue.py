@@ -1,8 +1,8 @@
 """A cache of movies and shows as rendered JSON, in each process.
 
-They are few, shared and hot, so each process keeps those that it needs, up to a number. An entry past its TTL is still
-served, and is fetched again in the background. An entry past twice its TTL is fetched before it is served, and the old
-one is served only if MongoDB is unavailable.
+They are few, shared and hot, so each process keeps those that it needs, up to a number. An entry past half its maximum
+age is still served, and is fetched again in the background. An entry past its maximum age is fetched before it is
+served, and the old one is served only if MongoDB is unavailable.
 
 When there are too many, those go that were fetched the longest ago; one that was used since has a second chance. This
 costs a read less than an LRU does, which is reordered at each.
@@ -30,7 +30,7 @@ from mylist.domain.errors import UnavailableError
 from mylist.telemetry import metrics
 
 _ABSENT_TTL_S = 5.0
-"""How long readers are served "not found" without a query."""
+"""How long readers are served "not found" without a query, unless the maximum age is shorter."""
 # Decoding and rendering this many documents blocks the event loop for some milliseconds.
 _FETCH_BATCH_SIZE = 100
 _SECOND_CHANCES = 50
@@ -59,7 +59,8 @@ class Catalogue:
 
     Args:
         store: the source of the documents.
-        ttl: age in seconds from which a document is fetched again.
+        max_age: seconds after which a change of a document is served, at the latest; a document is fetched again at
+            half that age.
         capacity: maximum number of entries.
         language: of the titles, whose leading articles do not count when they are sorted.
         clock: monotonic seconds.
@@ -74,7 +75,7 @@ class Catalogue:
         self,
         store: ContentStore,
         *,
-        ttl: float,
+        max_age: float,
         capacity: int,
         language: Language = "en",
         clock: Callable[[], float] = time.monotonic,
@@ -82,7 +83,8 @@ class Catalogue:
         self.title_order = title_order(language)
         self._language: Language = language
         self._store = store
-        self._ttl = ttl
+        self._ttl = max_age / 2
+        self._absent_ttl = min(_ABSENT_TTL_S, self._ttl)
         self._capacity = capacity
         self.clock = clock
         self._entries: OrderedDict[bytes, CatalogueEntry] = OrderedDict()  # the next to go first
@@ -163,7 +165,7 @@ class Catalogue:
         Every genre is accepted as long as none are known and the store is unavailable.
         """
         age = self.clock() - self._genres_loaded_at
-        if age >= (self._ttl if genre in self._genres else _ABSENT_TTL_S):
+        if age >= (self._ttl if genre in self._genres else self._absent_ttl):
             if self._genres_fetch is None:
                 self._genres_fetch = spawn(self._load_genres())
             try:
@@ -214,7 +216,7 @@ class Catalogue:
         for key in keys:
             document = documents.get(split_content_key(key)[0], {})
             metrics.CATALOGUE_REQUESTS["miss" if document else "absent"].inc()
-            ttl = self._ttl if document else _ABSENT_TTL_S
+            ttl = self._ttl if document else self._absent_ttl
             loaded[key] = self._entries[key] = self._to_entry(key, document, now=now, ttl=ttl)
             self._entries.move_to_end(key)
         while len(self._entries) > self._capacity:

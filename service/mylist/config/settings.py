@@ -162,7 +162,9 @@ class Settings:
         Meta(ge=0, le=1_000_000),
     ] = 1000
 
-    catalogue_ttl: Annotated[float, "Age at which a movie or show is fetched again.", Meta(ge=1, le=3600)] = 60.0
+    catalogue_ttl: Annotated[
+        float, "Time after which a change of a movie or show is shown, at the latest.", Meta(ge=1, le=3600)
+    ] = 60.0
     catalogue_size: Annotated[int, "Movies and shows that one process keeps rendered.", Meta(ge=100, le=1_000_000)] = (
         20_000
     )
