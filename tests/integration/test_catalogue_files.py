@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import termios
@@ -465,6 +466,31 @@ class TestResuming:
         assert [json.loads(line)["line"] for line in errors.read_text().splitlines()] == [1, 1001, 2001, 3001, 4001]
         assert not checkpoint.exists()
 
+    def test_an_interrupted_run_ends_at_once_with_its_status(self, stored: Stored, tmp_path: Path) -> None:
+        command = [sys.executable, "-m", "mylist", "catalogue", "import", "-", "--checkpoint", str(tmp_path / "c")]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        assert process.stdin
+        assert process.stderr
+        process.stdin.write("".join(self.LINES).encode())
+        process.stdin.flush()
+        wait_until((tmp_path / "c").exists, within=60)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130  # while it waits for more to read
+        assert process.stderr.read() == b"mylist: interrupted\n"
+        process.stdin.close()
+        process.stderr.close()
+        assert stored["movies"].count_documents({}) >= json.loads((tmp_path / "c").read_text())["counts"]["inserted"]
+
+    async def test_errors_are_whole_though_their_file_is_gone(
+        self, write: Write, broken_off: tuple[Path, Path, int]
+    ) -> None:
+        checkpoint, errors, done_before = broken_off
+        errors.unlink()
+        await bring(write(*self.LINES), checkpoint=checkpoint, errors=errors)
+        assert [json.loads(line)["line"] for line in errors.read_text().splitlines()] == [
+            number for number in (1, 1001, 2001, 3001, 4001) if number > done_before
+        ]
+
     async def test_not_with_other_files(self, write: Write, broken_off: tuple[Path, Path, int]) -> None:
         checkpoint, _, done_before = broken_off
         changed = [json.dumps(numbered(9999)) + "\n", *self.LINES[1:]]
@@ -484,7 +510,7 @@ class TestResuming:
 
     async def test_not_from_a_file_that_is_no_checkpoint(self, own_uri: str, write: Write, tmp_path: Path) -> None:
         assert own_uri
-        for content in ("", "oops", "[]"):
+        for content in ("", "oops", "[]", '{"records": 1, "counts": {"read": "many"}}'):
             (tmp_path / "checkpoint").write_text(content)
             with pytest.raises(CheckpointError, match="is no position of an import: name another file"):
                 await bring(write(numbered(1)), checkpoint=tmp_path / "checkpoint")
@@ -596,16 +622,22 @@ class TestCommand:
         assert written.stderr == "Wrote 3 titles.\n"
         assert len(written.stdout.splitlines()) == 3
 
-    def test_a_terminal_gets_a_bar_with_the_rate_and_the_time_left(self, stored: Stored, write: Write) -> None:
+    @pytest.mark.parametrize("of_a_file", [True, False], ids=["file", "standard input"])
+    def test_a_terminal_gets_a_bar_with_the_rate_and_the_time_left(
+        self, stored: Stored, write: Write, *, of_a_file: bool
+    ) -> None:
         file = write(*(numbered(n) for n in range(2000)))
         ours, theirs = os.openpty()
         termios.tcsetwinsize(theirs, (24, 120))
-        command = [sys.executable, "-m", "mylist", "catalogue", "import", file]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, check=True, text=True)
+        command = [sys.executable, "-m", "mylist", "catalogue", "import", file if of_a_file else "-"]
+        given = None if of_a_file else Path(file).read_text()
+        done = subprocess.run(command, input=given, stdout=subprocess.PIPE, stderr=theirs, check=True, text=True)
         os.close(theirs)
         shown = os.read(ours, 100_000).decode()
         os.close(ours)
-        assert re.search(r"100%\|.*\| \d\d:\d\d<\d\d:\d\d, 2,000 titles, [\d,]+ titles/s", shown)
+        clock = r"\d\d:\d\d"
+        shape = rf"100%\|.*\| {clock}<{clock}" if of_a_file else clock
+        assert re.search(rf"{shape}, 2,000 titles, [\d,]+ titles/s", shown)
         assert "inserted                     2,000\n" in done.stdout
         assert stored["movies"].count_documents({}) == 2000
 

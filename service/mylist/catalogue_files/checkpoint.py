@@ -1,10 +1,11 @@
 """How far an import is, in a file from which the next run of the same files goes on."""
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from xxhash import xxh3_64
+
+from mylist.catalogue_files.counts import Counts
 
 
 class CheckpointError(Exception):
@@ -17,13 +18,13 @@ class Position(msgspec.Struct, frozen=True):
     Attributes:
         records: how many of their records.
         digest: of these records.
-        counts: what the run has counted up to there, as `Counts.to_json` has it.
+        counts: what the run has counted up to there.
         errors_size: bytes of the file of errors up to there.
     """
 
     records: int = 0
     digest: str = xxh3_64().hexdigest()
-    counts: dict[str, Any] | None = None
+    counts: Counts = msgspec.field(default_factory=Counts)
     errors_size: int = 0
 
 

@@ -1,8 +1,7 @@
 """What an import counts, and the errors that it tells of."""
 
-from collections import Counter
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 
 import msgspec
 
@@ -58,7 +57,7 @@ class Counts:
     invalid: int = 0
     withdrawn: int = 0
     cut_files: int = 0
-    others: Counter[str] = field(default_factory=Counter)
+    others: dict[str, int] = field(default_factory=dict)
 
     def add(self, more: "Counts") -> None:
         """Add what another part of the run counted."""
@@ -66,8 +65,16 @@ class Counts:
             if each.name != "others":
                 setattr(self, each.name, getattr(self, each.name) + getattr(more, each.name))
         for name, number in more.others.items():
-            if name in self.others or len(self.others) < _MAX_OTHERS:
-                self.others[name] += number
+            self._count_other(name, number)
+
+    def count_others(self, names: Iterable[str]) -> None:
+        """Count the fields of one title that the schema does not name."""
+        for name in names:
+            self._count_other(name, 1)
+
+    def _count_other(self, name: str, number: int) -> None:
+        if name in self.others or len(self.others) < _MAX_OTHERS:
+            self.others[name] = self.others.get(name, 0) + number
 
     @property
     def failures(self) -> int:
@@ -91,12 +98,3 @@ class Counts:
         return "\n".join(
             f"{name:<{name_width}}  {number:>{number_width}}" for (name, _), number in zip(rows, numbers, strict=True)
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the counts as an object for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "Counts":
-        """Return the counts that `to_json` made an object of."""
-        return cls(**{**values, "others": Counter(values["others"])})

@@ -122,8 +122,7 @@ class _Run:
         errors: BinaryIO | None,
         bar: "tqdm[NoReturn]",
     ) -> None:
-        counts = Counts.from_json(position.counts) if position.counts else Counts()
-        self.result = Import(counts, resumed_after=position.records)
+        self.result = Import(position.counts, resumed_after=position.records)
         self.types: set[ContentType] = set()
         self._options = options
         self._seen = seen
@@ -147,7 +146,7 @@ class _Run:
                     self._take((number << _LINE_BITS) + record.number, record)
                     if self._batch.is_full:
                         await self._write_batch()
-                self._show_progress(before + file.tell() if file.seekable() else 0)
+                self._show_progress(before + file.tell() if file.seekable() else before)
         except UnreadableFileError as error:
             self._batch.counts.cut_files += 1
             self._batch.errors.append(LineError(self._options.files[number], None, str(error)))
@@ -193,7 +192,7 @@ class _Run:
         elif first is not None:
             self._repeat(batch, place, record, first)
         else:
-            counts.others.update(name for name in change.fields if name not in FIELDS)
+            counts.count_others(name for name in change.fields if name not in FIELDS)
             batch.changes.append(PlacedChange(change, place))
 
     def _named_first(self, change: Change, place: int) -> int | None:
@@ -251,7 +250,7 @@ class _Run:
             size = self._errors.tell() if self._errors else 0
             checkpoint.save(
                 self._options.checkpoint,
-                msgspec.structs.replace(position, counts=counts.to_json(), errors_size=size),
+                msgspec.structs.replace(position, counts=counts, errors_size=size),
             )
 
     def _tell(self, errors: Sequence[LineError]) -> None:
@@ -262,10 +261,10 @@ class _Run:
             self._errors.flush()
 
     def _show_progress(self, read_bytes: int) -> None:
-        self._bar.update(read_bytes - self._bytes)
         self._bytes = read_bytes
         rate = self._records / max(time.monotonic() - self._began, 0.001)
         self._bar.set_postfix_str(f"{self._records:,} titles, {rate:,.0f} titles/s", refresh=False)
+        self._bar.update((read_bytes if self._bar.total else self._records) - self._bar.n)
 
 
 async def _withdraw_missing(
@@ -322,8 +321,8 @@ def _errors_file(path: Path | None, position: Position) -> Iterator[BinaryIO | N
         return
     try:
         file = path.open("r+b" if position.records and path.exists() else "wb")
-        file.truncate(position.errors_size)
-        file.seek(0, 2)
+        file.truncate(min(position.errors_size, file.seek(0, io.SEEK_END)))
+        file.seek(0, io.SEEK_END)
     except OSError as error:
         raise ImportFileError(f"--errors: {path}: {error.strerror}") from None
     with file:

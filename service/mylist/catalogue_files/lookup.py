@@ -95,12 +95,16 @@ class CatalogueLookup:
             raise UnmatchedError(f"the titles have more than {MAX_EXTERNAL_NAMES} names of `externalIds`")
         self._names = names
 
-    async def find(self, content_type: ContentType, changes: Sequence[Change]) -> Found:
-        """Return what the catalogue has of up to `QUERY_SIZE` changes of one type."""
+    async def find(self, content_type: ContentType, changes: Sequence[Change]) -> list[Found]:
+        """Return what the catalogue has of changes of one type, of each `QUERY_SIZE` of them in order."""
+        await self._index(content_type, sorted({name for each in changes for name in each.external_ids}))
+        parts = [changes[start : start + QUERY_SIZE] for start in range(0, len(changes), QUERY_SIZE)]
+        return await asyncio.gather(*(self._find(content_type, part) for part in parts))
+
+    async def _find(self, content_type: ContentType, changes: Sequence[Change]) -> Found:
         collection = self._database[CONTENT_COLLECTIONS[content_type]]
         by_external_id = [change for change in changes if not change.content_id]
         names = sorted({name for change in by_external_id for name in change.external_ids})
-        await self._index(content_type, names)
         queries: list[tuple[str, list[Any]]] = [("_id", [change.new_id() for change in changes])]
         queries += [
             (name, [change.external_ids[name] for change in by_external_id if name in change.external_ids])

@@ -9,8 +9,8 @@ from xxhash import xxh3_128_digest
 
 from mylist.domain.content import TAG_OF_TYPE, ContentType
 
-_CACHE_KB = 16_384
-"""Memory; what is more goes to a temporary file that has no name and ends with the process."""
+_CACHE_KB = 262_144
+"""Memory, enough for five million titles; what is more goes to a temporary file without a name, and is slower."""
 
 
 class NoTemporaryFileError(Exception):

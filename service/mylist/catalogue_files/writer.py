@@ -101,11 +101,9 @@ class CatalogueWriter:
         """Add to a plan what changes come to."""
         for content_type in CONTENT_TYPES:
             of_type = [each for each in changes if each.change.content_type == content_type]
-            for start in range(0, len(of_type), QUERY_SIZE):
-                part = of_type[start : start + QUERY_SIZE]
-                found = await self._lookup.find(content_type, [each.change for each in part])
-                for each in part:
-                    self._add_one(each, found, plan)
+            found = await self._lookup.find(content_type, [each.change for each in of_type])
+            for number, each in enumerate(of_type):
+                self._add_one(each, found[number // QUERY_SIZE], plan)
 
     def _add_one(self, placed: PlacedChange, found: Found, plan: Plan) -> None:
         change = placed.change
