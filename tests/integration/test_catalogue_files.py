@@ -430,32 +430,35 @@ class TestWithdrawing:
 class TestResuming:
     LINES = tuple(json.dumps(numbered(n)) + "\n" if n % 1000 else "{oops\n" for n in range(5000))
 
-    @pytest.fixture
-    def broken_off(self, stored: Stored, tmp_path: Path) -> tuple[Path, Path, int]:
-        """What a run left behind that was killed: its checkpoint, its errors, and how many lines it had done."""
-        checkpoint, errors = tmp_path / "checkpoint", tmp_path / "errors"
-        options = ["--checkpoint", str(checkpoint), "--errors", str(errors)]
+    def break_off(self, number: int, tmp_path: Path) -> tuple[int, str]:
+        """Import the lines but not their end, and send a signal after some thousand: the status, and what was said."""
+        options = ["--checkpoint", str(tmp_path / "checkpoint"), "--errors", str(tmp_path / "errors")]
         command = [sys.executable, "-m", "mylist", "catalogue", "import", "-", *options]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-        assert process.stdin
-        process.stdin.write("".join(self.LINES).encode())
-        process.stdin.flush()  # but its input does not end
-        wait_until(checkpoint.exists, within=60)
-        process.kill()
-        process.wait()
-        process.stdin.close()
-        assert stored["movies"].count_documents({})
-        return checkpoint, errors, json.loads(checkpoint.read_text())["records"]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+        with subprocess.Popen(command, **pipes) as process:  # type: ignore[call-overload] # of any
+            process.stdin.write("".join(self.LINES).encode())
+            process.stdin.flush()
+            wait_until((tmp_path / "checkpoint").exists, within=60)
+            process.send_signal(number)
+            return process.wait(60), process.stderr.read().decode()
 
     async def test_the_next_run_goes_on_where_one_was_killed(
-        self, stored: Stored, write: Write, broken_off: tuple[Path, Path, int]
+        self, stored: Stored, write: Write, tmp_path: Path
     ) -> None:
-        checkpoint, errors, done_before = broken_off
+        checkpoint, errors = tmp_path / "checkpoint", tmp_path / "errors"
+        self.break_off(signal.SIGKILL, tmp_path)
+        done_before = json.loads(checkpoint.read_text())["records"]
         assert 0 < done_before < len(self.LINES)
+        assert stored["movies"].count_documents({})
+
+        changed = [json.dumps(numbered(9999)) + "\n", *self.LINES[1:]]
+        for lines in (changed, self.LINES[: done_before - 1], []):
+            with pytest.raises(CheckpointError, match="is of other files than these, or they have changed: remove it"):
+                await bring(write(*lines), checkpoint=checkpoint)
+
         with errors.open("a") as file:  # what it told of after the checkpoint is told of again
             file.write('{"line": 4999}\n')
         stored["movies"].delete_one({"title": "Title 1"})  # to see that its line is not brought in again
-
         done = await bring(write(*self.LINES), checkpoint=checkpoint, errors=errors)
         assert done.resumed_after == done_before
         counts = counted(done)
@@ -463,50 +466,25 @@ class TestResuming:
         assert {each["title"] for each in everything(stored)} == {
             f"Title {n}" for n in range(5000) if n % 1000 and n != 1
         }
-        assert [json.loads(line)["line"] for line in errors.read_text().splitlines()] == [1, 1001, 2001, 3001, 4001]
+        assert [each["line"] for each in lines_of(errors)] == [1, 1001, 2001, 3001, 4001]
         assert not checkpoint.exists()
 
-    def test_an_interrupted_run_ends_at_once_with_its_status(self, stored: Stored, tmp_path: Path) -> None:
-        command = [sys.executable, "-m", "mylist", "catalogue", "import", "-", "--checkpoint", str(tmp_path / "c")]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        assert process.stdin
-        assert process.stderr
-        process.stdin.write("".join(self.LINES).encode())
-        process.stdin.flush()
-        wait_until((tmp_path / "c").exists, within=60)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130  # while it waits for more to read
-        assert process.stderr.read() == b"mylist: interrupted\n"
-        process.stdin.close()
-        process.stderr.close()
-        assert stored["movies"].count_documents({}) >= json.loads((tmp_path / "c").read_text())["counts"]["inserted"]
-
-    async def test_errors_are_whole_though_their_file_is_gone(
-        self, write: Write, broken_off: tuple[Path, Path, int]
+    async def test_an_interrupted_run_ends_at_once_and_its_lines_are_known_to_those_after_them(
+        self, stored: Stored, write: Write, tmp_path: Path
     ) -> None:
-        checkpoint, errors, done_before = broken_off
+        checkpoint, errors = tmp_path / "checkpoint", tmp_path / "errors"
+        # While it waits for more to read.
+        assert self.break_off(signal.SIGINT, tmp_path) == (130, "mylist: interrupted\n")
+        position = json.loads(checkpoint.read_text())
+        assert stored["movies"].count_documents({}) >= position["counts"]["inserted"]
+
         errors.unlink()
-        await bring(write(*self.LINES), checkpoint=checkpoint, errors=errors)
-        assert [json.loads(line)["line"] for line in errors.read_text().splitlines()] == [
-            number for number in (1, 1001, 2001, 3001, 4001) if number > done_before
-        ]
-
-    async def test_not_with_other_files(self, write: Write, broken_off: tuple[Path, Path, int]) -> None:
-        checkpoint, _, done_before = broken_off
-        changed = [json.dumps(numbered(9999)) + "\n", *self.LINES[1:]]
-        for lines in (changed, self.LINES[: done_before - 1], []):
-            with pytest.raises(CheckpointError, match="is of other files than these, or they have changed: remove it"):
-                await bring(write(*lines), checkpoint=checkpoint)
-        assert checkpoint.exists()
-
-    async def test_lines_that_were_done_are_known_to_those_after_them(
-        self, write: Write, broken_off: tuple[Path, Path, int]
-    ) -> None:
-        checkpoint, _, _ = broken_off
-        lines = [*self.LINES, self.LINES[1]]
-        done = await bring(write(*lines), checkpoint=checkpoint, withdraws=True, withdraw_up_to=100.0)
+        done = await bring(write(*self.LINES, self.LINES[1]), checkpoint=checkpoint, errors=errors)
         assert counted(done)["duplicates"] == 1
         assert done.first_errors[-1].error == "line 2 names the same title, and counts"
+        assert [each["line"] for each in lines_of(errors)] == [
+            number for number in (1, 1001, 2001, 3001, 4001, 5001) if number > position["records"]
+        ]
 
     async def test_not_from_a_file_that_is_no_checkpoint(self, own_uri: str, write: Write, tmp_path: Path) -> None:
         assert own_uri
