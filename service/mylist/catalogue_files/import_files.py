@@ -4,6 +4,7 @@ import asyncio
 import io
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ _BATCH_TITLES = 1000
 _BATCH_RECORDS = 20_000
 """With those that are not taken."""
 _BATCH_BYTES = 8 * 1024 * 1024
+_MAX_BATCHES = 2
+"""That are looked up or written at a time."""
 _MAX_ERRORS_TOLD = 10
 """How many errors are told of where no file was named for them."""
 _LINE_BITS = 40
@@ -133,7 +136,8 @@ class _Run:
         self._records = 0
         self._digest = xxh3_64()
         self._batch = _Batch()
-        self._writing: asyncio.Task[None] | None = None
+        self._planning = asyncio.Lock()
+        self._writing: deque[asyncio.Task[None]] = deque()
         self._bytes = 0
         self._began = time.monotonic()
 
@@ -160,14 +164,12 @@ class _Run:
         if self._records < self._resume.records:
             raise self._of_other_files()
         await self._write_batch()
-        await self.settle()
-        if self._writing:
-            await self._writing
+        for each in self._writing:
+            await each
 
     async def settle(self) -> None:
         """Wait until nothing is being written, whether that fails or not."""
-        if self._writing:
-            await asyncio.wait({self._writing})
+        await asyncio.gather(*self._writing, return_exceptions=True)
 
     def _take(self, place: int, record: Record) -> None:
         """Add a record to the batch, unless a run before has done it."""
@@ -228,15 +230,20 @@ class _Run:
         )
 
     async def _write_batch(self) -> None:
-        """Have the batch written while the next one is read."""
-        if self._writing:
-            await self._writing
+        """Have the batch looked up while the one before is written, and written while the next is looked up."""
+        if len(self._writing) == _MAX_BATCHES:
+            await self._writing[0]
+            self._writing.popleft()
         position = Position(self._records, self._digest.hexdigest())
         batch, self._batch = self._batch, _Batch()
-        self._writing = asyncio.create_task(self._write(batch, position))
+        before = self._writing[-1] if self._writing else None
+        self._writing.append(asyncio.create_task(self._write(batch, position, before)))
 
-    async def _write(self, batch: _Batch, position: Position) -> None:
-        plan = await self._writer.plan(batch.changes)
+    async def _write(self, batch: _Batch, position: Position, before: asyncio.Task[None] | None) -> None:
+        async with self._planning:  # in the order of the batches
+            plan = await self._writer.plan(batch.changes)
+        if before:
+            await before
         await self._writer.write(plan)
         for placed, error in plan.errors:
             self._fail(batch, placed.place, placed.change.record, error)
