@@ -164,8 +164,8 @@ class _Run:
         if self._records < self._resume.records:
             raise self._of_other_files()
         await self._write_batch()
-        for each in self._writing:
-            await each
+        while self._writing:
+            await self._written()
 
     async def settle(self) -> None:
         """Wait until nothing is being written, whether that fails or not."""
@@ -232,12 +232,16 @@ class _Run:
     async def _write_batch(self) -> None:
         """Have the batch looked up while the one before is written, and written while the next is looked up."""
         if len(self._writing) == _MAX_BATCHES:
-            await self._writing[0]
-            self._writing.popleft()
+            await self._written()
         position = Position(self._records, self._digest.hexdigest())
         batch, self._batch = self._batch, _Batch()
         before = self._writing[-1] if self._writing else None
         self._writing.append(asyncio.create_task(self._write(batch, position, before)))
+
+    async def _written(self) -> None:
+        """Wait for the batch that is written now. An interruption does not cancel it: the driver may hang then."""
+        await asyncio.wait({self._writing[0]})
+        self._writing.popleft().result()
 
     async def _write(self, batch: _Batch, position: Position, before: asyncio.Task[None] | None) -> None:
         async with self._planning:  # in the order of the batches
