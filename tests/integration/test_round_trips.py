@@ -141,7 +141,7 @@ class World:
         )
 
     def forget_titles(self) -> None:
-        catalogue = Catalogue(ContentStore(self.database), ttl=60, capacity=10_000, clock=lambda: self.now)
+        catalogue = Catalogue(ContentStore(self.database), max_age=120, capacity=10_000, clock=lambda: self.now)
         self.reader = ListReader(self.cache, catalogue, PageCache(0))
         self.writer = ListWriter(self.store, self.cache, catalogue, max_items=5000)
 

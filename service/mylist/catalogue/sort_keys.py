@@ -101,7 +101,7 @@ def released_at(document: Mapping[str, Any]) -> int | None:
     """
     date, year = document.get("releaseDate"), document.get("releaseYear")
     if not isinstance(date, datetime):
-        if not (isinstance(year, int) and MINYEAR <= year <= MAXYEAR):
+        if isinstance(year, bool) or not (isinstance(year, int) and MINYEAR <= year <= MAXYEAR):
             return None
         date = datetime(year, 1, 1, tzinfo=UTC)
     return to_milliseconds(date.replace(tzinfo=UTC))
