@@ -211,6 +211,40 @@ class TestARemoval:
         assert await stamps_of(database, user_id) == {}
 
 
+class TestOfTheSameMoment:
+    """Of two upserts that find no document, MongoDB refuses the second as a duplicate."""
+
+    @pytest.mark.parametrize("count", [1, 3])
+    async def test_one_that_comes_second_is_made(
+        self, replica_set: ScriptedMongoDB, lists: ListStore, database: Database, user_id: str, count: int
+    ) -> None:
+        await lists.insert_many(user_id, [item(number) for number in (1, 2, 3)])
+        for change in (
+            lambda: remove(lists, user_id, 1),
+            lambda: lists.delete_many(user_id, [item(2)]),
+            lambda: lists.redate_many(user_id, [item(3, added_at=9)]),
+        ):
+            failure = replica_set.fail_command("update", write_error=11000, count=count, collection=CHANGES)
+            await change()
+            assert failure.hits == count
+
+        stamps = await stamps_of(database, user_id)
+        assert {number: each["stamps"] for number, each in stamps.items()} == {1: 1, 2: 1, 3: 1}
+        assert await told(lists, user_id) == {1: None, 2: None, 3: 9}
+
+    async def test_one_that_is_refused_each_time_is_given_up(
+        self, replica_set: ScriptedMongoDB, lists: ListStore, user_id: str
+    ) -> None:
+        await lists.insert(user_id, item(1))
+        failure = replica_set.fail_command("update", write_error=11000, count=None, collection=CHANGES)
+        with pytest.raises(DatabaseUnavailableError):
+            await remove(lists, user_id, 1)
+
+        assert failure.hits <= 20
+        replica_set.mend()
+        assert await lists.load(user_id) == [item(1)]
+
+
 class TestARemovalInVain:
     """Another removal of the same title finds it first; its stamp must stay whatever becomes of the other's."""
 

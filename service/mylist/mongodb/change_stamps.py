@@ -17,7 +17,8 @@ from typing import Literal, NamedTuple
 
 from pymongo import InsertOne, ReturnDocument, UpdateMany, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.results import UpdateResult
 
 from mylist.domain.change_feed import LAST_ID, FeedPosition
 from mylist.domain.content import ContentId, ContentType, is_content_type, parse_content_id
@@ -34,6 +35,8 @@ Contents = Mapping[ContentId, ContentType | None]
 _FEED_ORDER = [("changedAt", 1), ("_id", 1)]
 _UPDATE_BATCH_SIZE = 25
 """Documents that one statement of a bulk updates: the embedded server compares each with each id."""
+_UPSERT_ATTEMPTS = 10
+"""Of one stamp. Each failure means that another client has just stamped the same content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ class ChangeStamps:
         collection = self._collection if reign is None else self._acknowledged_by_primary
         made_at = time.monotonic()
         async with self._database.operation("stamp"):
-            result = await collection.update_one(*_stamping(user_id, content_id, None, "removed"), upsert=True)
+            result = await _upsert(collection, *_stamping(user_id, content_id, None, "removed"))
         return Stamp(user_id, content_id, result.did_upsert, made_at, reign)
 
     async def make_many(self, user_id: str, contents: Contents, change: Change) -> None:
@@ -96,7 +99,7 @@ class ChangeStamps:
         async with self._database.operation("stamp_many"):
             if len(contents) == 1:
                 [(content_id, content_type)] = contents.items()
-                await self._collection.update_one(*_stamping(user_id, content_id, content_type, change), upsert=True)
+                await _upsert(self._collection, *_stamping(user_id, content_id, content_type, change))
                 return
             now = await self._server_time()
             missing = [_new_document(user_id, *each, change, now) for each in contents.items()]
@@ -225,6 +228,20 @@ async def find_in_feed_order(
         if len(documents) == limit:
             break
     return documents
+
+
+async def _upsert(collection: AsyncCollection[Document], query: Document, update: Document) -> UpdateResult:
+    """Update the document of a query, or insert it, also while other clients do the same.
+
+    Of two upserts that both find no document, MongoDB refuses the second as a duplicate. It repeats that one by itself
+    only if the query has the fields of the unique index and no others; these queries name the shard as well.
+    """
+    for _ in range(_UPSERT_ATTEMPTS - 1):
+        try:
+            return await collection.update_one(query, update, upsert=True)
+        except DuplicateKeyError:
+            continue  # the document is there, unless it has been deleted since
+    return await collection.update_one(query, update, upsert=True)
 
 
 def _document_id(user_id: str, content_id: ContentId) -> str:
