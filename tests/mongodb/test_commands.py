@@ -3,6 +3,7 @@
 A stand-in of MongoDB that fails one of these fails tests of the service for that reason; the service is not at fault.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -41,6 +42,22 @@ def test_updates_of_one_document_at_once_all_count(documents: Documents) -> None
 
     assert at_once(count) == CLIENTS * OF_EACH
     assert documents.find_one() == {"_id": 1, "n": CLIENTS * OF_EACH}
+
+
+def test_of_upserts_at_once_one_inserts_and_the_others_update_or_are_told_of_a_duplicate(documents: Documents) -> None:
+    def upsert(number: int) -> str:
+        try:
+            # Only a filter by `_id` alone would be tried again by the server.
+            done = documents.update_one({"_id": number, "shard": 1}, {"$set": {"n": 1}}, upsert=True)
+        except DuplicateKeyError:
+            return "refused"
+        return "inserted" if done.did_upsert else "updated"
+
+    for number in range(OF_EACH):
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            told = Counter(pool.map(upsert, [number] * CLIENTS))
+        assert told["inserted"] == 1, told
+    assert documents.count_documents({}) == OF_EACH
 
 
 def test_a_document_is_found_and_deleted_by_one_client(documents: Documents) -> None:
