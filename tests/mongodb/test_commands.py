@@ -14,6 +14,7 @@ from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 
 from tests.conftest import NewDatabase
+from tests.mongodb.deployment import stages
 
 Documents = Collection[dict[str, Any]]
 CLIENTS = 8
@@ -103,6 +104,14 @@ def test_arrays_may_be_within_arrays(documents: Documents) -> None:
     documents.insert_one({"_id": 1, "genres": [["a"]]})
 
     assert documents.find_one() == {"_id": 1, "genres": [["a"]]}
+
+
+def test_a_query_is_answered_from_an_index(documents: Documents) -> None:
+    documents.create_index([("a", 1)])
+    documents.insert_many([{"a": number} for number in range(OF_EACH)])
+
+    plan = documents.find({"a": 1}).explain()["queryPlanner"]
+    assert "IXSCAN" in str([each["stage"] for each in stages(plan)]), plan
 
 
 @pytest.mark.parametrize(
