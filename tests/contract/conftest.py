@@ -15,6 +15,8 @@ from tests.contract.response_schemas import check_response
 SECRET = "hunter2"
 PATIENCE = 60.0
 """Seconds for what takes a moment on a machine that has nothing else to do."""
+# A busy machine makes Redis slow; and what was refused is counted together, up to ten seconds later.
+_OF_ANOTHER_MOMENT = ('"message":"Redis at', '"message":"Turned away in the last')
 
 
 class User:
@@ -98,5 +100,5 @@ def unharmed(service: Service, client: httpx.Client) -> Iterator[None]:
     assert client.get("/health").status_code == 200
     with service.log.open() as log:
         log.seek(begin)
-        written = "".join(line for line in log if '"message":"Redis at' not in line)  # a busy machine makes it slow
+        written = "".join(line for line in log if not any(words in line for words in _OF_ANOTHER_MOMENT))
     assert not re.search(rf'"level":"(warning|error|critical)"|traceback|{SECRET}', written, re.IGNORECASE), written
