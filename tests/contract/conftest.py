@@ -15,7 +15,7 @@ from tests.contract.response_schemas import check_response
 SECRET = "hunter2"
 PATIENCE = 60.0
 """Seconds for what takes a moment on a machine that has nothing else to do."""
-# A busy machine makes Redis slow, for this process or another; and refusals are counted, and told up to ten seconds later.
+# A busy machine makes Redis slow, for this process or another. Refusals are counted, and told up to ten seconds later.
 _OF_ANOTHER_MOMENT = (
     '"message":"Redis at',
     '"message":"Lists come from MongoDB, as other processes',
