@@ -21,12 +21,12 @@ def test_without_the_fence_it_finds_stale_reads(tmp_path: Path) -> None:
 
 
 def test_without_the_reign_it_finds_stale_reads(tmp_path: Path) -> None:
+    """It may find lost writes as well: a clear or a batch reads the list before it changes it."""
     faults = ["mongodb-failover", "mongodb-cut-primary"]
     status, figures, printed = check_freshness(tmp_path, "no-reign", *faults, mongodb="replica-set")
 
     assert status == 0, printed
     assert figures["staleReads"] > 0, printed
-    assert figures["lostWrites"] == 0, "the reign guards what is read, not what is written"
 
 
 def test_without_the_registry_it_finds_stale_reads(tmp_path: Path) -> None:
