@@ -633,14 +633,22 @@ class TestCommand:
         assert [each["title"] for each in everything(stored)] == ["Alien"]
 
 
+# What a process is measured by would be that of the tests, had they started it themselves.
+_MEASURED = """
+import resource, subprocess, sys
+subprocess.run([sys.executable, "-m", "mylist", *sys.argv[1:]], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
 @pytest.mark.extended
-def test_a_million_lines_take_bounded_memory(stored: Stored, tmp_path: Path) -> None:
+def test_many_lines_take_bounded_memory(stored: Stored, tmp_path: Path) -> None:
     assert stored.client
-    path = tmp_path / "million.jsonl.gz"
+    path = tmp_path / "many.jsonl.gz"
     with gzip.open(path, "wt", compresslevel=1) as file:
-        for n in range(1_000_000):
+        for n in range(200_000):
             file.write(json.dumps(numbered(n) | {"description": "as long as such texts are " * 4}) + "\n")
-    process = subprocess.Popen([sys.executable, "-m", "mylist", "catalogue", "import", "--dry-run", str(path)])
-    _, status, usage = os.wait4(process.pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
-    assert usage.ru_maxrss < 250 * 1024  # KB; most of it is Python with its packages
+    command = [sys.executable, "-c", _MEASURED, "catalogue", "import", "--dry-run", str(path)]
+    memory_kb = int(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+
+    assert memory_kb < 150 * 1024, "most of it is Python with its packages"
