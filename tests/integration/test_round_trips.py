@@ -177,8 +177,11 @@ def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 async def world(mongodb_uri: str, own_redis: str) -> AsyncIterator[World]:
+    # A thousand items take the embedded server seconds where all cores are busy, and it is round trips that count here.
     settings = replace(
-        Settings.load({"MONGODB_URI": mongodb_uri, "REDIS_URL": own_redis, **PATIENT}), redis_timeout=30.0
+        Settings.load({"MONGODB_URI": mongodb_uri, "REDIS_URL": own_redis, **PATIENT}),
+        mongodb_timeout=30.0,
+        redis_timeout=30.0,
     )
     sent = Sent()
     async with (
