@@ -10,13 +10,13 @@ _T = TypeVar("_T")
 _CANCEL_INTERVAL_S = 0.5
 
 
-def spawn(work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+def spawn(work: Coroutine[Any, Any, _T], *, context: Context | None = None) -> asyncio.Task[_T]:
     """Start a task that ends by itself and that several callers may await through `asyncio.shield`.
 
-    It has the deadline of the request that starts it, and is part of its trace. Its failure concerns those who await
-    it. It is not logged when nobody does any more.
+    It has the deadline of the request that starts it, and is part of its trace, unless it gets a context of its own.
+    Its failure concerns those who await it. It is not logged when nobody does any more.
     """
-    task = asyncio.create_task(work)
+    task = asyncio.create_task(work, context=context)
     task.add_done_callback(_retrieve)
     return task
 
@@ -26,9 +26,7 @@ def spawn_for_process(work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
 
     It must not have the deadline of that request, after which all that it does would fail at once.
     """
-    task = asyncio.create_task(work, context=Context())
-    task.add_done_callback(_retrieve)
-    return task
+    return spawn(work, context=Context())
 
 
 async def cancel_all(tasks: Iterable[asyncio.Task[Any]]) -> None:

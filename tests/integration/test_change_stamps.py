@@ -154,15 +154,9 @@ class TestARemoval:
         self, replica_set: ScriptedMongoDB, lists: ListStore, database: Database, user_id: str
     ) -> None:
         await lists.insert_many(user_id, [item(1), item(2)])
-        primary = replica_set.primary()
-        assert primary is not None
-        replica_set.lose_majority()
-        is_there = stamp_is_there(replica_set)
-        async with lists.removing(user_id, content_id(1)) as remove:
-            await eventually(is_there, within=60)
-            replica_set.step_down((primary + 1) % 3)
+        async with stamp_is_lost(replica_set, lists, database, user_id) as go_on:
             assert await stamps_of(database, user_id) == {}, "the former primary alone had it"
-            await remove()
+            await go_on()
 
         assert set(await stamps_of(database, user_id)) == {1}
         assert await told(lists, user_id) == {1: None, 2: 0}
@@ -321,6 +315,14 @@ def stamp_is_there(mongodb: ScriptedMongoDB) -> Any:
     return is_there
 
 
+async def until_stamped_twice(database: Database, user_id: str, numbers: set[int]) -> None:
+    async def are_made() -> bool:
+        stamps = await stamps_of(database, user_id)
+        return all(stamps[number]["stamps"] >= 2 for number in numbers)
+
+    await eventually(are_made, within=30)
+
+
 _DEADLINE_S = 1.5
 CHANGED: dict[str, Any] = {
     "remove": (lambda lists, user: remove(lists, user, 1), "delete", {1}),
@@ -345,11 +347,7 @@ class TestAChangeOfUnknownOutcome:
         await asyncio.sleep(_DEADLINE_S)
         replica_set.mend()
 
-        async def are_made() -> bool:
-            stamps = await stamps_of(database, user_id)
-            return all(stamps[number]["stamps"] >= 2 for number in numbers)
-
-        await eventually(are_made, within=30)
+        await until_stamped_twice(database, user_id, numbers)
         await lists.finish()
 
     async def test_is_stamped_again_once_mongodb_takes_it(
@@ -363,11 +361,7 @@ class TestAChangeOfUnknownOutcome:
         replica_set.mend()
         before = await stamps_of(database, user_id)
 
-        async def are_made() -> bool:
-            stamps = await stamps_of(database, user_id)
-            return all(stamps[number]["stamps"] >= 2 for number in numbers)
-
-        await eventually(are_made, within=30)
+        await until_stamped_twice(database, user_id, numbers)
         await lists.finish()
         stamps = await stamps_of(database, user_id)
         assert set(before) == set(stamps) == numbers

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from mylist.client.terminal import counts_table
+
 
 class LeftOut(NamedTuple):
     """A document that stays where it is, as it is no item.
@@ -58,21 +60,18 @@ class Counts:
 
     def table(self) -> str:
         """Return the counts as lines of text: a name, and a number."""
-        rows = [
-            ("documents read", self.read),
-            ("items copied", self.adopted),
-            ("items already there", self.already_there),
-            ("ids put in lower case", self.lowered),
-            ("duplicates merged", self.merged),
-            ("tombstones carried over", self.tombstones),
-            ("items freed of former fields", self.reformed),
-            ("removals carried over", self.removed),
-            ("items that stay removed", self.stay_removed),
-            ("changed meanwhile, for the next run", self.changed_meanwhile),
-            ("no items, left where they are", self.left_out),
-        ]
-        numbers = [f"{number:,}" for _, number in rows]
-        name_width, number_width = max(len(name) for name, _ in rows), max(map(len, numbers))
-        return "\n".join(
-            f"{name:<{name_width}}  {number:>{number_width}}" for (name, _), number in zip(rows, numbers, strict=True)
+        return counts_table(
+            [
+                ("documents read", self.read),
+                ("items copied", self.adopted),
+                ("items already there", self.already_there),
+                ("ids put in lower case", self.lowered),
+                ("duplicates merged", self.merged),
+                ("tombstones carried over", self.tombstones),
+                ("items freed of former fields", self.reformed),
+                ("removals carried over", self.removed),
+                ("items that stay removed", self.stay_removed),
+                ("changed meanwhile, for the next run", self.changed_meanwhile),
+                ("no items, left where they are", self.left_out),
+            ]
         )

@@ -5,13 +5,12 @@ import logging
 import ssl
 import time
 from collections.abc import Callable
-from contextvars import Context
 
 import httpx
 
 from mylist.auth.key_source import KeySource
 from mylist.auth.keys import keys_of_jwks
-from mylist.background import cancel_all
+from mylist.background import cancel_all, spawn_for_process
 from mylist.config.public_key import UnusableKeyError
 from mylist.config.settings import without_password
 from mylist.telemetry.outage_reasons import OutageReasons
@@ -81,8 +80,7 @@ class RemoteKeys(KeySource):
 
     async def _fetch(self) -> None:
         if not self._fetching:
-            # In its own context, as it belongs to no single request.
-            self._fetching = asyncio.get_running_loop().create_task(self._replace(), context=Context())
+            self._fetching = spawn_for_process(self._replace())
         # A waiting request may be cancelled without ending the fetch for the others.
         await asyncio.shield(self._fetching)
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, fields
 
 import msgspec
 
+from mylist.client.terminal import counts_table
+
 _MAX_OTHERS = 20
 """Names of fields that are counted one by one."""
 
@@ -83,18 +85,15 @@ class Counts:
 
     def table(self) -> str:
         """Return the counts as lines of text: a name, and a number."""
-        rows = [
-            ("titles read", self.read),
-            ("inserted", self.inserted),
-            ("updated", self.updated),
-            ("unchanged", self.unchanged),
-            ("not taken, such as episodes", self.not_taken),
-            ("named by an earlier line", self.duplicates),
-            ("invalid", self.invalid),
-            ("withdrawn", self.withdrawn),
-        ]
-        numbers = [f"{number:,}" for _, number in rows]
-        name_width, number_width = max(len(name) for name, _ in rows), max(map(len, numbers))
-        return "\n".join(
-            f"{name:<{name_width}}  {number:>{number_width}}" for (name, _), number in zip(rows, numbers, strict=True)
+        return counts_table(
+            [
+                ("titles read", self.read),
+                ("inserted", self.inserted),
+                ("updated", self.updated),
+                ("unchanged", self.unchanged),
+                ("not taken, such as episodes", self.not_taken),
+                ("named by an earlier line", self.duplicates),
+                ("invalid", self.invalid),
+                ("withdrawn", self.withdrawn),
+            ]
         )

@@ -81,7 +81,7 @@ class _Part:
 
 
 def _parts(rows: Iterator[TextLine]) -> Iterator[_Part]:
-    """Yield records. If one cannot be read, its first line alone is the error, and those after it are read anew."""
+    """Yield records. Of one that cannot be read, the first line alone is the error; those after it are read again."""
     waiting: deque[TextLine] = deque()
     taken: list[TextLine] = []
 

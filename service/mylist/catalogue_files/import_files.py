@@ -226,7 +226,7 @@ class _Run:
     def _of_other_files(self) -> CheckpointError:
         return CheckpointError(
             f"--checkpoint: {self._options.checkpoint} is of other files than these, or they have changed: remove it "
-            "to begin anew"
+            "to start over"
         )
 
     async def _write_batch(self) -> None:
@@ -352,6 +352,6 @@ def _size(file: BinaryIO) -> int | None:
     if not file.seekable():
         return None
     here = file.tell()
-    end = file.seek(0, 2)
+    end = file.seek(0, io.SEEK_END)
     file.seek(here)
     return end

@@ -10,7 +10,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from mylist.catalogue_files.change import EXTERNAL_IDS
 from mylist.catalogue_files.lookup import STEP_TIMEOUT_S
 from mylist.catalogue_files.seen_titles import SeenTitles, external_keys, id_key
-from mylist.domain.content import ContentType
+from mylist.domain.content import CONTENT_ID_SIZE, ContentType
 from mylist.mongodb.collections import CONTENT_COLLECTIONS
 from mylist.mongodb.database import Document
 
@@ -27,7 +27,7 @@ class Missing:
 
     Attributes:
         content_type: their type.
-        ids: their ids, 12 bytes each, one after the other.
+        ids: their ids, one after the other.
         total: how many titles of the type there are.
     """
 
@@ -38,7 +38,7 @@ class Missing:
     @property
     def number(self) -> int:
         """How many they are."""
-        return len(self.ids) // 12
+        return len(self.ids) // CONTENT_ID_SIZE
 
     @property
     def share(self) -> float:
@@ -110,9 +110,9 @@ async def withdraw(database: AsyncDatabase[Document], missing: Missing, advance:
     """Delete titles; return how many there were."""
     deleted = 0
     collection = database[CONTENT_COLLECTIONS[missing.content_type]]
-    for start in range(0, len(missing.ids), 12 * _BATCH_SIZE):
-        part = bytes(missing.ids[start : start + 12 * _BATCH_SIZE])
-        ids = [ObjectId(part[place : place + 12]) for place in range(0, len(part), 12)]
+    for start in range(0, len(missing.ids), CONTENT_ID_SIZE * _BATCH_SIZE):
+        part = bytes(missing.ids[start : start + CONTENT_ID_SIZE * _BATCH_SIZE])
+        ids = [ObjectId(part[place : place + CONTENT_ID_SIZE]) for place in range(0, len(part), CONTENT_ID_SIZE)]
         with pymongo.timeout(STEP_TIMEOUT_S):
             deleted += (await collection.delete_many({"_id": {"$in": ids}})).deleted_count
         advance(len(ids))

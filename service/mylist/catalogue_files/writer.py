@@ -85,7 +85,7 @@ class CatalogueWriter:
         return plan
 
     async def write(self, plan: Plan) -> None:
-        """Do what is planned. What somebody else changes meanwhile is planned anew."""
+        """Do what is planned. What another client changes meanwhile is planned again."""
         for _ in range(_MAX_TRIES):
             operations, plan.operations = plan.operations, {}
             again: list[PlacedChange] = []
@@ -135,7 +135,7 @@ class CatalogueWriter:
     async def _write(
         self, content_type: ContentType, operations: Sequence[_Operation], plan: Plan
     ) -> list[PlacedChange]:
-        """Write to one collection; return the changes that are to be planned anew."""
+        """Write to one collection; return the changes that must be planned again."""
         collection = self._database[CONTENT_COLLECTIONS[content_type]]
         failures: dict[int, Document] = {}
         with pymongo.timeout(STEP_TIMEOUT_S):

@@ -29,6 +29,15 @@ def table(rows: Sequence[Sequence[str]], *, width: int | None = None) -> str:
     return "\n".join(_GAP.join(line).rstrip() for line in zip(*aligned, strict=True))
 
 
+def counts_table(counts: Sequence[tuple[str, int]]) -> str:
+    """Return counts as lines of text: a name, and a number."""
+    numbers = [f"{number:,}" for _, number in counts]
+    name_width, number_width = max(len(name) for name, _ in counts), max(map(len, numbers))
+    return "\n".join(
+        f"{name:<{name_width}}{_GAP}{number:>{number_width}}" for (name, _), number in zip(counts, numbers, strict=True)
+    )
+
+
 def _plain(character: str) -> str:
     category = unicodedata.category(character)
     if category.startswith("Z"):
