@@ -3,6 +3,9 @@
 An answer is reused only if the list that was just read equals, byte for byte and as far as the answer goes, the list
 that it was rendered from, and none of its movies and shows is due to be refreshed. So remembering makes no answer
 older; it only saves the work.
+
+A body outlives that: as an ETag is made of all that decides the body, the body of the same ETag need not be rendered
+again. And an answer that the client has is remembered without its body.
 """
 
 import time
@@ -23,7 +26,7 @@ class RenderedPage(NamedTuple):
 
     Attributes:
         source: the packed list, up to the last item that decides the answer.
-        body: the body of the response.
+        body: the body of the response; empty where only clients that have it have asked.
         etag: its ETag; empty where the response has none.
         fresh_until: monotonic time, in seconds, at which the first of its movies and shows is due to be refreshed.
         head: the header lines of this answer alone, as they are sent; empty for none.
@@ -53,7 +56,7 @@ class PageCache:
     Attributes:
         size: bytes that are kept.
         reused: how many answers were reused.
-        rendered: how many answers were rendered.
+        rendered: how many bodies were rendered.
     """
 
     def __init__(self, capacity: int, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -80,12 +83,19 @@ class PageCache:
         self.reused += 1
         return page
 
+    def body_of(self, user_id: str, key: PageKey, etag: str) -> bytes:
+        """Return the body of an ETag, if the answer that is kept has this one; else an empty one."""
+        page = self._pages.get((user_id, key))
+        return page.body if page and page.etag == etag else b""
+
     def keep(self, user_id: str, key: PageKey, page: RenderedPage) -> RenderedPage:
-        """Keep an answer that was just rendered, and return it."""
-        self.rendered += 1
+        """Keep an answer that was just made, and return it."""
         place = user_id, key
-        if former := self._pages.pop(place, None):
+        former = self._pages.pop(place, None)
+        if former:
             self.size -= former.size
+        if page.body and not (former and former.body is page.body):
+            self.rendered += 1
         self._pages[place] = page
         self.size += page.size
         while self.size > self._capacity:

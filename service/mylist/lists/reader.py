@@ -91,13 +91,12 @@ class ListReader:
         packed, cache = await self._cache.read(user_id, max_items=max_items)
         source = packed.prefix(last_item)
         page = self._pages.find(user_id, request, source)
-        if page is None:
+        if page is None or not (page.body or client.has(page.etag)):
             if isinstance(request, PageRequest):
                 page = await self._page(user_id, request, packed, source, client)
             else:
                 page = await self._query(user_id, request, packed, source, client)
-            if page.body:
-                self._pages.keep(user_id, request, page)
+            self._pages.keep(user_id, request, page)
         return page, cache
 
     async def contains(
@@ -139,26 +138,37 @@ class ListReader:
     async def _page(
         self, user_id: str, request: PageRequest, packed: PackedList, source: bytes, client: Client
     ) -> RenderedPage:
-        """Render a page, unless the client has it; `source` is what decides it of the list."""
+        """Return a page, rendered unless its body is kept or the client has it.
+
+        `source` is what decides it of the list.
+        """
         records = packed.page(*request)
         entries, fresh_until = await self._catalogue.entries(records[3])
         total = packed.total
         head = page_head(request, -(-total // request.page_size))
         etag = page_etag(user_id, request, packed.window(*request), entries)
-        body = b"" if client.has(etag) else page_json(user_id, request, total, records, entries)
+        body = self._pages.body_of(user_id, request, etag)
+        if not (body or client.has(etag)):
+            body = page_json(user_id, request, total, records, entries)
         return RenderedPage(source, body, etag, fresh_until, head)
 
     async def _query(
         self, user_id: str, request: ItemsQuery, packed: PackedList, source: bytes, client: Client
     ) -> RenderedPage:
-        """Render a page of a query's result, unless the client has it; `source` is what decides it of the list."""
+        """Return a page of a query's result, rendered unless its body is kept or the client has it.
+
+        `source` is what decides it of the list.
+        """
         query, (page, page_size) = request.list_query, request.page_request
         title_order = self._catalogue.title_order
         start = decode_cursor(request.cursor, user_id, query, title_order) if request.cursor else (page - 1) * page_size
         result = await self._select(packed, query, start, page_size, ids_only=request.ids_only)
         answer = QueryAnswer(user_id, request, result, title_order)
         etag = answer.etag
-        return RenderedPage(source, b"" if client.has(etag) else answer.body, etag, result.fresh_until, answer.head)
+        body = self._pages.body_of(user_id, request, etag)
+        if not (body or client.has(etag)):
+            body = answer.body
+        return RenderedPage(source, body, etag, result.fresh_until, answer.head)
 
     async def _select(
         self, packed: PackedList, query: ListQuery, start: int | CursorPosition, max_items: int, *, ids_only: bool

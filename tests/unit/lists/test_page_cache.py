@@ -70,6 +70,26 @@ def test_a_new_page_takes_the_place_of_the_old_one() -> None:
     assert world.pages.size == size
 
 
+def test_a_body_is_found_by_its_etag_when_the_time_of_its_titles_is_over() -> None:
+    world = World()
+    page = world.pages.keep("user", PAGE, RenderedPage(LIST, b"body", '"etag"', fresh_until=30))
+    world.now = 31
+
+    assert world.pages.body_of("user", PAGE, '"etag"') is page.body
+    assert world.pages.body_of("user", PAGE, '"other"') == b""
+    assert world.pages.body_of("user", QUERY, '"etag"') == b""
+    assert world.pages.body_of("another", PAGE, '"etag"') == b""
+
+
+def test_only_a_new_body_counts_as_rendered() -> None:
+    world = World()
+    page = RenderedPage(LIST, b"body", '"etag"', fresh_until=30)
+    for each in (page._replace(body=b""), page, page._replace(fresh_until=60), page._replace(body=b"other")):
+        world.pages.keep("user", PAGE, each)
+
+    assert world.pages.rendered == 2
+
+
 def test_those_used_last_are_kept_within_the_bound() -> None:
     world = World(CAPACITY)
     for number in range(100):

@@ -85,11 +85,25 @@ class TestAPage:
         etag = (await films().reader.items(USER, request, FakeClient()))[0].etag
         known = (await World(*map(item, range(1, 6))).reader.items(USER, request, FakeClient()))[0]
 
-        assert (await world.reader.items(USER, request, FakeClient(known.etag)))[0].body == b""
-        assert world.pages.size == 0
+        for _ in range(2):
+            assert (await world.reader.items(USER, request, FakeClient(known.etag)))[0].body == b""
+        assert (world.pages.rendered, world.pages.reused) == (0, 1)
         assert (await world.reader.items(USER, request, FakeClient(etag)))[0].body == known.body
         # It is remembered now, and costs nothing.
         assert (await world.reader.items(USER, request, FakeClient(known.etag)))[0].body == known.body
+        assert (world.pages.rendered, world.pages.reused) == (1, 2 + 1)
+
+    @pytest.mark.parametrize("query", ["", "sort=title", "type=movie", "cursor=&pageSize=2"])
+    @pytest.mark.parametrize("knows", [True, False])
+    async def test_is_not_rendered_again_while_its_titles_stay_as_they_are(self, query: str, knows: bool) -> None:
+        world = films()
+        request = parse_items_query(query, 20, 100)
+        first = (await world.reader.items(USER, request, FakeClient()))[0]
+        world.now = 31  # a title is due, and is the same when it has been fetched
+
+        page = (await world.reader.items(USER, request, FakeClient(first.etag if knows else None)))[0]
+        assert page.body is first.body
+        assert world.pages.rendered == 1
 
     async def test_past_the_end_is_empty(self) -> None:
         page = await World(item(1)).page(3, 20)
