@@ -16,9 +16,9 @@ UNKNOWN = "by title, of titles that are not known"
 READS = {
     name: ItemsQuery(list_query, PageRequest(1, 20), None, ids_only)
     for name, list_query, ids_only in (
-        (BY_TITLE, ListQuery(None, None, "title", descending=False), False),
-        ("movies by release date", ListQuery("movie", None, "releaseDate", descending=True), False),
-        ("movies, ids", ListQuery("movie", None, "addedAt", descending=True), True),
+        (BY_TITLE, ListQuery(None, (), "title", descending=False), False),
+        ("movies by release date", ListQuery("movie", (), "releaseDate", descending=True), False),
+        ("movies, ids", ListQuery("movie", (), "addedAt", descending=True), True),
     )
 }
 _TIMEOUT_S = 60

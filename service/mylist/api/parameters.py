@@ -6,8 +6,16 @@ from typing import Any, TypeVar
 from mylist.domain.cache_result import CacheResult
 from mylist.domain.content import CONTENT_TYPES
 from mylist.domain.errors import InvalidParameterError
-from mylist.domain.filter_and_sort import SORTS
-from mylist.domain.limits import DEFAULT_CHANGES, MAX_CHANGES, MAX_CURSOR_LENGTH, MAX_GENRE_LENGTH
+from mylist.domain.filter_and_sort import SEED_PATTERN, SORTS
+from mylist.domain.limits import (
+    DEFAULT_CHANGES,
+    MAX_CHANGES,
+    MAX_CURSOR_LENGTH,
+    MAX_GENRE_LENGTH,
+    MAX_GENRES,
+    MAX_SEARCH_LENGTH,
+    MAX_SEARCH_WORDS,
+)
 from mylist.domain.user_id import USER_ID_PATTERN
 from mylist.http.request import REQUEST_ID_PATTERN
 
@@ -16,6 +24,7 @@ _Value = TypeVar("_Value", bound=str)
 
 ORDERS = ("asc", "desc")
 VIEWS = ("ids",)
+AVAILABLE = ("true", "false")
 MODES = ("merge", "replace")
 
 USER_ID: Json = {
@@ -93,6 +102,12 @@ TOTAL: Json = {
     "description": "With `mode=replace`: the number of items, as the export's `X-Total-Count` says; 400 if not.",
     "schema": {"type": "integer", "minimum": 0},
 }
+_GENRES: Json = {
+    "type": "array",
+    "items": {"type": "string", "minLength": 1, "maxLength": MAX_GENRE_LENGTH},
+    "minItems": 1,
+    "maxItems": MAX_GENRES,
+}
 SELECTION: list[Json] = [
     {
         "name": "type",
@@ -105,24 +120,67 @@ SELECTION: list[Json] = [
         "in": "query",
         # Without an example, which the documentation page would fill in, and filter by.
         "description": (
-            "Only items of this genre, such as `SciFi`, in upper or lower case; one that no movie or show has is "
-            "refused."
+            "Only items of this genre, such as `SciFi`, or of any of those given, in upper or lower case; one that no "
+            "movie or show has is refused."
         ),
-        "schema": {"type": "string", "minLength": 1, "maxLength": MAX_GENRE_LENGTH},
+        "schema": _GENRES,
+    },
+    {
+        "name": "notGenre",
+        "in": "query",
+        "description": "Only items of none of these genres; one that no movie or show has is refused.",
+        "schema": _GENRES,
+    },
+    {
+        "name": "q",
+        "in": "query",
+        "description": (
+            f"Only items whose title has these words, up to {MAX_SEARCH_WORDS}, or words that begin so; case and "
+            "accents make no difference, and punctuation is left out."
+        ),
+        "schema": {"type": "string", "minLength": 1, "maxLength": MAX_SEARCH_LENGTH},
+    },
+    {
+        "name": "addedAfter",
+        "in": "query",
+        "description": "Only items that were added at this time or later.",
+        "schema": {"type": "string", "format": "date-time"},
+    },
+    {
+        "name": "addedBefore",
+        "in": "query",
+        "description": "Only items that were added before this time.",
+        "schema": {"type": "string", "format": "date-time"},
+    },
+    {
+        "name": "available",
+        "in": "query",
+        "description": "`false`: only items whose movie or show was withdrawn; `true`: only the others.",
+        "schema": {"type": "string", "enum": list(AVAILABLE)},
     },
     {
         "name": "sort",
         "in": "query",
         "description": (
             "What the items are sorted by; `addedAt` unless given. `title` is the `sortTitle` where there is one, else "
-            "the title without its leading article; accents make no difference."
+            "the title without its leading article; accents make no difference. `random` is another order for each "
+            "`seed`."
         ),
         "schema": {"type": "string", "enum": list(SORTS)},
     },
     {
+        "name": "seed",
+        "in": "query",
+        "description": (
+            "Names a random order, which is then the same each time; with `sort=random` only. Without it the service "
+            "chooses one: `Link` and `nextCursor` have it."
+        ),
+        "schema": {"type": "string", "pattern": f"^{SEED_PATTERN}$"},
+    },
+    {
         "name": "order",
         "in": "query",
-        "description": "`asc` for titles and `desc` for dates unless given.",
+        "description": "`asc` for titles and `desc` for dates unless given; not with `sort=random`.",
         "schema": {"type": "string", "enum": list(ORDERS)},
     },
     {

@@ -10,27 +10,12 @@ from typing import Any
 
 from mylist.domain.articles import ARTICLES, Language
 from mylist.domain.catalogue_entry import fold_genre
+from mylist.domain.latin_letters import LATIN_LETTERS
 from mylist.domain.timestamps import to_milliseconds
 
 _MAX_TITLE_LENGTH = 100
 """Characters."""
 _APOSTROPHES = "['\N{RIGHT SINGLE QUOTATION MARK}\N{MODIFIER LETTER APOSTROPHE}]"
-# Latin letters that Unicode does not take apart, by the transform Latin-ASCII of CLDR. They come casefolded.
-_LATIN = str.maketrans(
-    {
-        "æ": "ae",
-        "ð": "d",
-        "ø": "o",
-        "þ": "th",
-        "đ": "d",
-        "ħ": "h",
-        "\N{LATIN SMALL LETTER DOTLESS I}": "i",
-        "ł": "l",
-        "ŋ": "n",
-        "œ": "oe",
-        "ŧ": "t",
-    }
-)
 
 
 def title_order(language: Language) -> str:
@@ -69,7 +54,7 @@ def _leading_article(language: Language) -> re.Pattern[str]:
 
 
 def _collated(text: str) -> bytes:
-    letters = "".join(_weights(unicodedata.normalize("NFKD", text))).translate(_LATIN)
+    letters = "".join(_weights(unicodedata.normalize("NFKD", text))).translate(LATIN_LETTERS)
     # Composed again: the syllables of Hangul would take three characters each.
     composed = unicodedata.normalize("NFC", " ".join(letters.split()))
     return composed[:_MAX_TITLE_LENGTH].encode()

@@ -1,8 +1,13 @@
 """A movie or show as lists use it: ready-made JSON, and what lists are sorted and filtered by."""
 
+import math
 from dataclasses import dataclass, field
+from typing import Any
 
+import msgspec
 from xxhash import xxh3_64_digest
+
+from mylist.domain.title_words import title_words
 
 LAST_TITLE = b"\xff\xff"
 """What sorts after every title: no title holds such a byte."""
@@ -40,11 +45,40 @@ class CatalogueEntry:
     genres: tuple[str, ...] = ()
     version: bytes = field(init=False)
     title_place: bytes = field(init=False)
+    _words: bytes | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         """Sum up what is told, and join what it is sorted by."""
         self.version = xxh3_64_digest(self.before + self.after)
         self.title_place = (LAST_TITLE if self.title is None else self.title) + b"\0" + self.key
+
+    @property
+    def is_available(self) -> bool:
+        """Whether there is such a movie or show; one that is not was withdrawn."""
+        return self.exists_until > -math.inf
+
+    @property
+    def words(self) -> bytes:
+        """The words of the title, as `title_words` has them; empty without a title.
+
+        They are read from the JSON when a search first asks for them: few titles are ever searched.
+        """
+        if self._words is None:
+            content = _decode_item(b'{"addedAt":"' + self.after).content
+            title = content.title if content else None
+            self._words = title_words(title) if isinstance(title, str) else b""
+        return self._words
+
+
+class _Content(msgspec.Struct):
+    title: Any = None
+
+
+class _Item(msgspec.Struct):
+    content: _Content | None
+
+
+_decode_item = msgspec.json.Decoder(_Item).decode
 
 
 def fold_genre(genre: str) -> str:

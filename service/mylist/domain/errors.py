@@ -9,6 +9,8 @@ from difflib import get_close_matches
 from http import HTTPStatus
 from typing import ClassVar
 
+from mylist.domain.limits import MAX_GENRES
+
 _MAX_ECHO_LENGTH = 100
 _CHALLENGE = 'Bearer realm="mylist"'
 
@@ -151,8 +153,15 @@ class InvalidParameterError(BadRequestError):
 
     code = "INVALID_PARAMETER"
 
-    def __init__(self, name: str, allowed: str) -> None:
-        super().__init__(f"{name} must be given once, as {allowed}")
+    def __init__(self, name: str, allowed: str, *, times: str = "once") -> None:
+        super().__init__(f"{name} must be given {times}, as {allowed}")
+
+
+class InvalidGenreError(InvalidParameterError):
+    """A genre is one of no movie or show, or too many are given."""
+
+    def __init__(self, name: str, condition: str = "") -> None:
+        super().__init__(name, f"a genre of a movie or show{condition}", times=f"at most {MAX_GENRES} times")
 
 
 class UnknownParameterError(BadRequestError):
@@ -179,7 +188,7 @@ class InvalidCursorError(BadRequestError):
     code = "INVALID_CURSOR"
 
     def __init__(self) -> None:
-        super().__init__("cursor must be a nextCursor of the same user, type, genre, sort and order")
+        super().__init__("cursor must be a nextCursor of the same user and query; only pageSize and view may differ")
 
 
 class TooManyIdsError(ServiceError):

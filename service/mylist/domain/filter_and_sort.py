@@ -1,30 +1,36 @@
 """Filtering and sorting of a list.
 
-Each item gets a sort key. Keys are only ever compared in ascending order, so a descending order has keys of its own.
-Items without a title or a date, and withdrawn items, sort last in either order; equal keys are ordered by content id.
-The default, `addedAt` descending, is the order in which a list is packed.
+Filters are applied a column at a time. Each item that is left gets a sort key. Keys are only ever compared in ascending
+order, so a descending order has keys of its own. Items without a title or a date, and withdrawn items, sort last in
+either order; equal keys are ordered by content id. The default, `addedAt` descending, is the order in which a list is
+packed. A random order sorts by a hash of the item's key and the seed: it is the same in every process, and what comes
+or goes does not move the rest.
 
 A long list is processed slice by slice, and other requests run in between: sorting 100,000 items in one go would block
 the event loop for 100 ms, also from a thread, because the sort holds the interpreter lock.
 """
 
 import asyncio
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Literal, NamedTuple, get_args
 
+from xxhash import xxh3_64_intdigest
+
 from mylist.domain.catalogue_entry import LAST_TITLE, CatalogueEntry
 from mylist.domain.content import CONTENT_KEY_SIZE, TAG_OF_TYPE, ContentId, ContentType, split_content_key
+from mylist.domain.limits import MAX_SEED_LENGTH
 from mylist.domain.packed_list import Columns, PackedList
 from mylist.domain.timestamps import join_moment
+from mylist.domain.title_words import needle_of
 
-Sort = Literal["addedAt", "title", "releaseDate"]
+Sort = Literal["addedAt", "title", "releaseDate", "random"]
 SORTS: tuple[Sort, ...] = get_args(Sort)
-GENRE_FORM = "a genre of a movie or show"
-"""The accepted values of `genre`, as an `InvalidParameterError` names them."""
+SEED_PATTERN = f"[A-Za-z0-9_-]{{1,{MAX_SEED_LENGTH}}}"
+"""Of the name of a random order."""
 
 SortKey = int | bytes
 Place = bytes | tuple[int, bytes]
@@ -46,20 +52,39 @@ class ListQuery:
 
     Attributes:
         content_type: only items of this type; None for both.
-        genre: only items of this genre, casefolded; None for any.
+        genres: only items of any of these genres, casefolded, each once and sorted; empty for any.
         sort: what the items are sorted by.
         descending: whether the newest date, or the last title of the alphabet, comes first.
+        excluded_genres: only items of none of these genres, in the same form.
+        words: only items whose title has, for each of these, a word that begins with it
+            (`mylist.domain.title_words.searched_words`).
+        added_from: only items that were added at this moment or later, in milliseconds since 1970 UTC.
+        added_before: only items that were added before this moment.
+        is_available: only items whose movie or show is there (True) or was withdrawn (False); None for both.
+        seed: names a random order; None for one that is yet to be chosen, and for the other orders.
     """
 
-    content_type: ContentType | None
-    genre: str | None
-    sort: Sort
-    descending: bool
+    content_type: ContentType | None = None
+    genres: tuple[str, ...] = ()
+    sort: Sort = "addedAt"
+    descending: bool = True
+    _: KW_ONLY
+    excluded_genres: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    added_from: int | None = None
+    added_before: int | None = None
+    is_available: bool | None = None
+    seed: str | None = None
+
+    @property
+    def filters_entries(self) -> bool:
+        """Whether the movies and shows decide which items are selected."""
+        return bool(self.genres or self.excluded_genres or self.words) or self.is_available is not None
 
     @property
     def needs_catalogue(self) -> bool:
         """Whether the movies and shows have to be looked up to filter or sort."""
-        return self.genre is not None or self.sort != "addedAt"
+        return self.sort in {"title", "releaseDate"} or self.filters_entries
 
 
 class CursorPosition(NamedTuple):
@@ -88,17 +113,21 @@ class QueryPage:
     fresh_until: float
 
 
-async def records_of(packed: PackedList, content_type: ContentType | None) -> Columns:
-    """Return the records of a whole list, newest first; only those of a type, if one is given."""
-    tag = TAG_OF_TYPE[content_type] if content_type else b""
+async def records_of(packed: PackedList, query: ListQuery) -> Columns:
+    """Return the records of a whole list, newest first, that are of the type and of the time that a query wants."""
+    tag = TAG_OF_TYPE[query.content_type] if query.content_type else b""
+    first, end = _bounds(packed, query)
     hours: list[int] = []
     seconds: list[int] = []
     milliseconds: list[int] = []
     keys: list[bytes] = []
-    for number in range(-(-packed.total // SLICE_SIZE)):
-        if number:
+    for number in range(first // SLICE_SIZE, -(-end // SLICE_SIZE)):
+        start = number * SLICE_SIZE
+        if start > first:
             await asyncio.sleep(0)
         part = packed.page(number + 1, SLICE_SIZE)
+        if start < first or end - start < len(part[3]):
+            part = chosen_of(part, range(max(first - start, 0), min(end - start, len(part[3]))))
         if tag:
             part = chosen_of(part, [index for index, key in enumerate(part[3]) if key.endswith(tag)])
         hours += part[0]
@@ -106,6 +135,21 @@ async def records_of(packed: PackedList, content_type: ContentType | None) -> Co
         milliseconds += part[2]
         keys += part[3]
     return hours, seconds, milliseconds, keys
+
+
+def _bounds(packed: PackedList, query: ListQuery) -> tuple[int, int]:
+    """Return the numbers of the first record that was added in the time of a query, and of the first after it."""
+
+    def age(index: int) -> int:
+        [hours], [seconds], [milliseconds], _ = packed.page(index + 1, 1)
+        return -join_moment(hours, seconds, milliseconds)
+
+    every = range(packed.total)
+    before, since = query.added_before, query.added_from
+    return (
+        0 if before is None else bisect_right(every, -before, key=age),
+        packed.total if since is None else bisect_right(every, -since, key=age),
+    )
 
 
 def chosen_of(records: Columns, indices: Sequence[int]) -> Columns:
@@ -156,16 +200,15 @@ async def select(query: ListQuery, records: Columns, entries: Sequence[Catalogue
         entries: the movie or show of each record; None unless `query.needs_catalogue`.
     """
     count = len(records[3])
-    if query.sort == "addedAt" and query.descending and query.genre is None:  # the order in which a list is packed
-        return Selection(range(count), partial(_place_by_date, records))
+    if query.sort == "addedAt" and query.descending:  # the order in which a list is packed
+        order: Sequence[int] = range(count)
+        if query.filters_entries:
+            order = [index async for part in _slices(count) for index in _matching(query, entries, part)]
+        return Selection(order, partial(_place_by_date, records))
     places: dict[int, Place] = {}
     runs: deque[list[int]] = deque()
-    for start in range(0, count, SLICE_SIZE):
-        if start:
-            await asyncio.sleep(0)
-        chosen: Sequence[int] = range(start, min(start + SLICE_SIZE, count))
-        if query.genre is not None and entries is not None:
-            chosen = [index for index in chosen if query.genre in entries[index].genres]
+    async for part in _slices(count):
+        chosen = _matching(query, entries, part)
         places.update(zip(chosen, _places(query, records, entries, chosen), strict=True))
         runs.append(sorted(chosen, key=places.__getitem__))
     while len(runs) > 1:
@@ -173,6 +216,32 @@ async def select(query: ListQuery, records: Columns, entries: Sequence[Catalogue
         runs.append(sorted(runs.popleft() + runs.popleft(), key=places.__getitem__))
         await asyncio.sleep(0)
     return Selection(runs[0] if runs else [], places.__getitem__)
+
+
+async def _slices(count: int) -> AsyncIterator[range]:
+    """Yield the indices of so many records, slice by slice; other requests run in between."""
+    for start in range(0, count, SLICE_SIZE):
+        if start:
+            await asyncio.sleep(0)
+        yield range(start, min(start + SLICE_SIZE, count))
+
+
+def _matching(query: ListQuery, entries: Sequence[CatalogueEntry] | None, indices: range) -> Sequence[int]:
+    """Return those of some indices whose entries a query wants; what is quickly told of an entry comes first."""
+    chosen: Sequence[int] = indices
+    if entries is None:
+        return chosen
+    if query.is_available is not None:
+        chosen = [index for index in chosen if entries[index].is_available is query.is_available]
+    if query.genres:
+        has_none_of = frozenset(query.genres).isdisjoint
+        chosen = [index for index in chosen if not has_none_of(entries[index].genres)]
+    if query.excluded_genres:
+        has_none_of = frozenset(query.excluded_genres).isdisjoint
+        chosen = [index for index in chosen if has_none_of(entries[index].genres)]
+    for needle in map(needle_of, query.words):
+        chosen = [index for index in chosen if needle in entries[index].words]
+    return chosen
 
 
 def _place_by_date(records: Columns, index: int) -> Place:
@@ -186,7 +255,11 @@ def _places(
     """Return the place of each chosen record, a column at a time."""
     hours, seconds, milliseconds, keys = records
     descending = query.descending
-    if entries is None or query.sort == "addedAt":
+    if query.sort == "random":
+        seed = xxh3_64_intdigest((query.seed or "").encode())
+        # Without its last bit: a cursor holds a signed number.
+        dates = [xxh3_64_intdigest(keys[index], seed) >> 1 for index in chosen]
+    elif entries is None or query.sort == "addedAt":
         moments = [join_moment(hours[index], seconds[index], milliseconds[index]) for index in chosen]
         dates = [-moment for moment in moments] if descending else moments
     elif query.sort == "title":

@@ -12,7 +12,15 @@ MAX_CHANGES = 1000
 """Changes in one answer of the change feed."""
 DEFAULT_CHANGES = 500
 """Changes in one answer of the change feed when the client names no limit."""
+MAX_GENRES = 10
+"""Genres that a request may name as wanted, and as many as unwanted."""
 MAX_GENRE_LENGTH = 100
+"""Characters."""
+MAX_SEARCH_LENGTH = 64
+"""Characters; as they are sent, and as words without accents. Longer ones would make `Link` too long for proxies."""
+MAX_SEARCH_WORDS = 8
+"""Words that a title may be searched for."""
+MAX_SEED_LENGTH = 64
 """Characters."""
 MAX_CURSOR_LENGTH = 1024
 """Characters; the service issues no longer cursor."""

@@ -3,7 +3,7 @@
 Each kind of request is also the key of its rendered answer (`mylist.lists.page_cache`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from mylist.domain.filter_and_sort import ListQuery
@@ -31,6 +31,25 @@ class ItemsQuery:
     page_request: PageRequest
     cursor: str | None
     ids_only: bool
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Hash it once: queries are parsed once and looked up at each read."""
+        object.__setattr__(self, "_hash", hash((self.list_query, self.page_request, self.cursor, self.ids_only)))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether its answer stays the same as long as the list does: a random order without a seed is a new one."""
+        return self.list_query.sort != "random" or self.list_query.seed is not None or bool(self.cursor)
+
+    @property
+    def text_length(self) -> int:
+        """Characters of the client that it holds."""
+        query = self.list_query
+        return sum(map(len, (*query.genres, *query.excluded_genres, *query.words, query.seed or "", self.cursor or "")))
 
 
 class ContainsKey(NamedTuple):

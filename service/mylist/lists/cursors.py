@@ -1,29 +1,33 @@
 """Cursors: the position in a query's result where the next page begins, as an opaque token.
 
-content id (12 bytes), then the sort key (8 bytes for a date, UTF-8 or its inverse for a title); bound to one user and
-one query, and by title to the order of the titles
+content id (12 bytes), then the sort key (8 bytes for a date or a random number, UTF-8 or its inverse for a title), then
+the seed of a random order; bound to one user and one query, and by title to the order of the titles
 """
 
+import re
 import struct
+from dataclasses import replace
 
 from mylist.domain.content import CONTENT_ID_SIZE, ContentId
 from mylist.domain.errors import InvalidCursorError
-from mylist.domain.filter_and_sort import CursorPosition, ListQuery
+from mylist.domain.filter_and_sort import SEED_PATTERN, CursorPosition, ListQuery
 from mylist.domain.limits import MAX_CURSOR_LENGTH
 from mylist.lists.opaque_token import decode_token, encode_token
 
 _PURPOSE = "cursor"
-_DATE = struct.Struct(">q")
+_NUMBER = struct.Struct(">q")
+_SEED = re.compile(SEED_PATTERN.encode())
 
 
 def encode_cursor(position: CursorPosition, user_id: str, query: ListQuery, title_order: str) -> str:
     """Return the cursor of a position in a query's result; `title_order` names the order in which titles are sorted."""
-    key = position.sort_key if isinstance(position.sort_key, bytes) else _DATE.pack(position.sort_key)
-    return encode_token(position.content_id + key, _PURPOSE, user_id, _identity(query, title_order))
+    key = position.sort_key if isinstance(position.sort_key, bytes) else _NUMBER.pack(position.sort_key)
+    seed = (query.seed or "").encode()
+    return encode_token(position.content_id + key + seed, _PURPOSE, user_id, _identity(query, title_order))
 
 
-def decode_cursor(cursor: str, user_id: str, query: ListQuery, title_order: str) -> CursorPosition:
-    """Return the position of a cursor; `title_order` names the order in which titles are sorted.
+def decode_cursor(cursor: str, user_id: str, query: ListQuery, title_order: str) -> tuple[ListQuery, CursorPosition]:
+    """Return the position of a cursor, and the query with the cursor's seed; `title_order` as above.
 
     Raises:
         InvalidCursorError: the cursor is damaged, or belongs to another user, another query or another order of titles.
@@ -35,18 +39,35 @@ def decode_cursor(cursor: str, user_id: str, query: ListQuery, title_order: str)
         raise InvalidCursorError
     content_id, key = ContentId(content[:CONTENT_ID_SIZE]), content[CONTENT_ID_SIZE:]
     if query.sort == "title":
-        return CursorPosition(key, content_id)
-    try:
-        return CursorPosition(_DATE.unpack(key)[0], content_id)
-    except struct.error:  # anybody can make a checksum
-        raise InvalidCursorError from None
+        return query, CursorPosition(key, content_id)
+    number, seed = key[: _NUMBER.size], key[_NUMBER.size :]
+    # Anybody can make a checksum.
+    if len(number) != _NUMBER.size or bool(seed) != (query.sort == "random"):
+        raise InvalidCursorError
+    position = CursorPosition(_NUMBER.unpack(number)[0], content_id)
+    if not seed:
+        return query, position
+    if not _SEED.fullmatch(seed) or query.seed not in {None, seed.decode()}:
+        raise InvalidCursorError
+    return replace(query, seed=seed.decode()), position
 
 
 def _identity(query: ListQuery, title_order: str) -> str:
     # As earlier releases wrote it, so that their cursors stay valid during an upgrade; but for those by title, whose
     # sort keys were others.
+    genre = query.genres[0] if len(query.genres) == 1 else query.genres or None
     identity = (
-        f"Arrangement(content_type={query.content_type!r}, genre={query.genre!r}, "
+        f"Arrangement(content_type={query.content_type!r}, genre={genre!r}, "
         f"sort={query.sort!r}, descending={query.descending!r})"
     )
-    return f"{identity} {title_order}" if query.sort == "title" else identity
+    # What earlier releases did not have is told where it is given.
+    filters = {
+        "excluded_genres": query.excluded_genres,
+        "words": query.words,
+        "added_from": query.added_from,
+        "added_before": query.added_before,
+        "is_available": query.is_available,
+    }
+    given = [f"{name}={value!r}" for name, value in filters.items() if value is not None and value != ()]
+    orders = [title_order] if query.sort == "title" else []
+    return " ".join([identity, *given, *orders])

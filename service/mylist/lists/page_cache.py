@@ -8,6 +8,7 @@ A body outlives that: as an ETag is made of all that decides the body, the body 
 again. And an answer that the client has is remembered without its body.
 """
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -28,7 +29,8 @@ class RenderedPage(NamedTuple):
         source: the packed list, up to the last item that decides the answer.
         body: the body of the response; empty where only clients that have it have asked.
         etag: its ETag; empty where the response has none.
-        fresh_until: monotonic time, in seconds, at which the first of its movies and shows is due to be refreshed.
+        fresh_until: monotonic time, in seconds, at which the first of its movies and shows is due to be refreshed; -inf
+            if the next answer to the same request is another in any case.
         head: the header lines of this answer alone, as they are sent; empty for none.
         key_bytes: what the key holds of the client's bytes.
     """
@@ -89,13 +91,15 @@ class PageCache:
         return page.body if page and page.etag == etag else b""
 
     def keep(self, user_id: str, key: PageKey, page: RenderedPage) -> RenderedPage:
-        """Keep an answer that was just made, and return it."""
+        """Keep an answer that was just made, if it can be reused at all, and return it."""
         place = user_id, key
         former = self._pages.pop(place, None)
         if former:
             self.size -= former.size
         if page.body and not (former and former.body is page.body):
             self.rendered += 1
+        if page.fresh_until == -math.inf:
+            return page
         self._pages[place] = page
         self.size += page.size
         while self.size > self._capacity:

@@ -16,7 +16,7 @@ from mylist.domain.filter_and_sort import ListQuery, QueryPage
 from mylist.domain.item import Item
 from mylist.domain.packed_list import Columns, PackedList, pack_columns
 from mylist.domain.page_request import ItemsQuery, PageRequest
-from mylist.domain.timestamps import iso_columns, iso_format_milliseconds, join_moment
+from mylist.domain.timestamps import iso_columns, iso_format, iso_format_milliseconds, join_moment, to_datetime
 from mylist.lists.cursors import encode_cursor
 
 EXPORT_LINES_PER_PART = 500
@@ -163,26 +163,38 @@ def _page_targets(page: int, total_pages: int) -> dict[str, dict[str, str]]:
     return {relation: {"page": str(number)} for relation, number in numbers.items() if 1 <= number <= last}
 
 
-def _head(targets: Mapping[str, dict[str, str]], same: dict[str, str], page_size: int) -> str:
+def _head(targets: Mapping[str, dict[str, str]], same: Mapping[str, str | Sequence[str]], page_size: int) -> str:
     # A query alone is a reference to the same path, whatever a gateway has made of it.
+    start = "".join([urlencode(same, doseq=True), "&"]) if same else ""
     links = (
-        f'<?{urlencode(same | target | {"pageSize": str(page_size)})}>; rel="{relation}"'
+        f'<?{start}{urlencode(target | {"pageSize": str(page_size)})}>; rel="{relation}"'
         for relation, target in targets.items()
     )
     return f"link: {', '.join(links)}\r\nx-page-size: {page_size}\r\n"
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _query_head(query: ListQuery, ids_only: bool, page: int, page_size: int, total_pages: int) -> str:
     return _head(_page_targets(page, total_pages), _parameters(query, ids_only=ids_only), page_size)
 
 
-def _parameters(query: ListQuery, *, ids_only: bool) -> dict[str, str]:
-    parameters = {
+def _parameters(query: ListQuery, *, ids_only: bool) -> dict[str, str | Sequence[str]]:
+    is_random = query.sort == "random"
+    parameters: dict[str, str | Sequence[str] | None] = {
         "type": query.content_type,
-        "genre": query.genre,
+        "genre": query.genres,
+        "notGenre": query.excluded_genres,
+        "q": " ".join(query.words) or None,
+        "addedAfter": _time(query.added_from),
+        "addedBefore": _time(query.added_before),
+        "available": None if query.is_available is None else str(query.is_available).lower(),
         "sort": query.sort,
-        "order": "desc" if query.descending else "asc",
+        "order": None if is_random else "desc" if query.descending else "asc",
+        "seed": query.seed,
         "view": "ids" if ids_only else None,
     }
     return {name: value for name, value in parameters.items() if value is not None}
+
+
+def _time(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else iso_format(to_datetime(milliseconds))

@@ -6,15 +6,16 @@ from the same list, or render it anew.
 
 import asyncio
 import math
+import secrets
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from mylist.domain.cache_result import CacheResult
 from mylist.domain.catalogue_entry import CatalogueEntry
-from mylist.domain.errors import InvalidParameterError
+from mylist.domain.errors import InvalidGenreError
 from mylist.domain.etags import etag_of
 from mylist.domain.filter_and_sort import (
-    GENRE_FORM,
     SLICE_SIZE,
     CursorPosition,
     ListQuery,
@@ -40,6 +41,7 @@ from mylist.lists.ports import Catalogue, Client, ListCache
 
 _MAX_PREFIX_ITEMS = 10_000
 """Above this many items, fetch the whole list: a huge page number must not produce a huge range."""
+_SEED_BYTES = 6
 
 
 class Export(NamedTuple):
@@ -83,7 +85,7 @@ class ListReader:
             client: where it has the page, the body may be empty.
 
         Raises:
-            InvalidParameterError: no movie or show has the genre.
+            InvalidGenreError: no movie or show has a genre.
             InvalidCursorError: the cursor is damaged, or belongs to another user or another query.
         """
         last_item = request.page * request.page_size if isinstance(request, PageRequest) else None
@@ -161,21 +163,28 @@ class ListReader:
         """
         query, (page, page_size) = request.list_query, request.page_request
         title_order = self._catalogue.title_order
-        start = decode_cursor(request.cursor, user_id, query, title_order) if request.cursor else (page - 1) * page_size
+        start: int | CursorPosition = (page - 1) * page_size
+        if request.cursor:
+            query, start = decode_cursor(request.cursor, user_id, query, title_order)
+        elif query.sort == "random" and query.seed is None:
+            query = replace(query, seed=secrets.token_urlsafe(_SEED_BYTES))
         result = await self._select(packed, query, start, page_size, ids_only=request.ids_only)
-        answer = QueryAnswer(user_id, request, result, title_order)
+        answer = QueryAnswer(user_id, replace(request, list_query=query), result, title_order)
         etag = answer.etag
         body = self._pages.body_of(user_id, request, etag)
         if not (body or client.has(etag)):
             body = answer.body
-        return RenderedPage(source, body, etag, result.fresh_until, answer.head)
+        fresh_until = result.fresh_until if request.is_repeatable else -math.inf
+        return RenderedPage(source, body, etag, fresh_until, answer.head, request.text_length)
 
     async def _select(
         self, packed: PackedList, query: ListQuery, start: int | CursorPosition, max_items: int, *, ids_only: bool
     ) -> QueryPage:
-        if query.genre is not None and not await self._catalogue.has_genre(query.genre):
-            raise InvalidParameterError("genre", GENRE_FORM)
-        records = await records_of(packed, query.content_type)
+        for name, genres in (("genre", query.genres), ("notGenre", query.excluded_genres)):
+            for genre in genres:
+                if not await self._catalogue.has_genre(genre):
+                    raise InvalidGenreError(name)
+        records = await records_of(packed, query)
         entries, fresh_until = await self._all_entries(records[3]) if query.needs_catalogue else (None, math.inf)
         selection = await select(query, records, entries)
         total = len(selection.order)

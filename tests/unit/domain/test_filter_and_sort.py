@@ -1,16 +1,20 @@
 """Filtering and sorting lists: a total order, whatever the titles are, from which a position leads on."""
 
 import asyncio
+import math
 import random
-from collections.abc import Sequence
-from dataclasses import replace
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from mylist.catalogue.sort_keys import genres_of, title_of
 from mylist.domain.catalogue_entry import CatalogueEntry
-from mylist.domain.content import ContentType, content_key
+from mylist.domain.content import ContentId, ContentType, content_key
 from mylist.domain.filter_and_sort import (
     SLICE_SIZE,
     SORTS,
@@ -23,6 +27,7 @@ from mylist.domain.filter_and_sort import (
 from mylist.domain.item import Item
 from mylist.domain.packed_list import PackedList
 from mylist.domain.timestamps import join_moment
+from mylist.domain.title_words import searched_words
 from tests.content_ids import content_id, number_of
 
 TITLES = [
@@ -49,7 +54,7 @@ TITLES = [
     None,
 ]
 LONG = 3 * SLICE_SIZE + 7
-DEFAULT = ListQuery(None, None, "addedAt", descending=True)
+DEFAULT = ListQuery(None, (), "addedAt", descending=True)
 
 
 def entry(
@@ -78,22 +83,22 @@ def listing(*kinds: Any) -> PackedList:
 
 async def selection(packed: PackedList, entries: Sequence[CatalogueEntry] | None, **wanted: Any) -> Selection:
     query = replace(DEFAULT, **wanted)
-    return await select(query, await records_of(packed, query.content_type), entries)
+    return await select(query, await records_of(packed, query), entries)
 
 
 async def numbers(packed: PackedList, entries: Sequence[CatalogueEntry] | None, **wanted: Any) -> list[int]:
     """The numbers of what is selected, in order."""
-    _, _, _, keys = await records_of(packed, wanted.get("content_type"))
+    _, _, _, keys = await records_of(packed, replace(DEFAULT, **wanted))
     return [number_of(keys[index]) for index in (await selection(packed, entries, **wanted)).order]
 
 
 async def test_records_are_those_of_a_type() -> None:
     packed = listing("movie", "tvshow", "movie")
 
-    assert list(map(tuple, await records_of(packed, None))) == list(packed.page(1, 3))
+    assert list(map(tuple, await records_of(packed, DEFAULT))) == list(packed.page(1, 3))
     expected_by_type: dict[ContentType, list[int]] = {"movie": [0, 2], "tvshow": [1]}
     for content_type, expected in expected_by_type.items():
-        hours, seconds, milliseconds, keys = await records_of(packed, content_type)
+        hours, seconds, milliseconds, keys = await records_of(packed, replace(DEFAULT, content_type=content_type))
         assert list(map(number_of, keys)) == expected
         assert list(map(join_moment, hours, seconds, milliseconds)) == [1000 - number for number in expected]
 
@@ -135,11 +140,150 @@ async def test_dates_may_be_before_1970_or_none(descending: bool, expected: list
     assert await numbers(listing(*["movie"] * 4), entries, sort="releaseDate", descending=descending) == expected
 
 
+@dataclass(frozen=True)
+class Saved:
+    """An item, and the document of its title; without one it was withdrawn."""
+
+    item: Item
+    title: str | None
+    genres: tuple[str, ...]
+    is_available: bool
+
+    @property
+    def entry(self) -> CatalogueEntry:
+        document = {"title": self.title, "genres": list(self.genres)}
+        return CatalogueEntry(
+            content_key(self.item.content_id, self.item.content_type),
+            b"",
+            b'","content":' + (msgspec.json.encode(document) if self.is_available else b"null") + b"}",
+            refresh_at=0,
+            expires_at=0,
+            exists_until=1 if self.is_available else -math.inf,
+            title=title_of(document, "en") if self.is_available else None,
+            genres=genres_of(document),
+        )
+
+
+WORDS = ["Élan", "elan", "Vital", "S.W.A.T.", "Spider-Man", "l'Été", "Mañana", "man", "X", "Œuvre", "and", "&", "2001:"]
+SEARCHES = ["elan", "vit", "swat", "s w", "man", "spider-man", "spi man x", "ete", "lete", "manana", "oeuv", "20", "q"]
+GENRES = ["drama", "crime", "scifi", "war"]
+
+
+def saved(dice: random.Random, number: int) -> Saved:
+    is_available = dice.random() < 0.9
+    title = " ".join(dice.choices(WORDS, k=dice.randint(1, 4))) if is_available and dice.random() < 0.9 else None
+    genres = tuple(dice.sample(GENRES, dice.randint(0, 2))) if is_available else ()
+    content_type: ContentType = dice.choice(("movie", "tvshow"))
+    return Saved(Item(dice.randint(-300, 300), content_id(number), content_type), title, genres, is_available)
+
+
+def some_query(dice: random.Random) -> ListQuery:
+    genres = dice.sample(GENRES, 4)
+    since, before = sorted(dice.sample(range(-310, 310), 2))
+    is_rare = 0.4
+    return ListQuery(
+        dice.choice((None, None, "movie", "tvshow")),
+        tuple(sorted(genres[: dice.randint(0, 2)])),
+        dice.choice(("addedAt", "title", "random")),
+        descending=dice.random() < 0.5,
+        excluded_genres=tuple(sorted(genres[2 : 2 + dice.randint(0, 2)])),
+        words=searched_words(dice.choice(SEARCHES)) if dice.random() < is_rare else (),
+        added_from=since if dice.random() < is_rare else None,
+        added_before=before if dice.random() < is_rare else None,
+        is_available=dice.choice((None, None, True, False)),
+        seed=dice.choice("ab"),
+    )
+
+
+def is_wanted(query: ListQuery, each: Saved) -> bool:
+    """What a query asks for, as a reader would check it by hand."""
+    return all(
+        (
+            query.content_type in {None, each.item.content_type},
+            not query.genres or set(query.genres) & set(each.genres),
+            not set(query.excluded_genres) & set(each.genres),
+            query.added_from is None or each.item.added_at >= query.added_from,
+            query.added_before is None or each.item.added_at < query.added_before,
+            query.is_available in {None, each.is_available},
+            all(any(each.startswith(word) for each in words_by_hand(each.title or "")) for word in query.words),
+        )
+    )
+
+
+def words_by_hand(title: str) -> list[str]:
+    plain = "".join(
+        each for each in unicodedata.normalize("NFD", title.lower()) if not unicodedata.combining(each)
+    ).replace("œ", "oe")
+    return re.findall(r"\w+", plain) + [re.sub(r"\W", "", each) for each in plain.split()]
+
+
+async def test_what_is_selected_is_what_a_query_wants_of_the_list_and_in_its_order() -> None:
+    dice = random.Random(20)
+    found = 0
+    for length in [*dice.choices(range(60), k=400), LONG, LONG]:
+        everything = {each.item.content_id: each for each in (saved(dice, number) for number in range(length))}
+        packed = PackedList.of(each.item for each in everything.values())
+        query = some_query(dice)
+        records = await records_of(packed, query)
+        entries = [everything[ContentId(key[:-1])].entry for key in records[3]]
+        selected = await select(query, records, entries if query.needs_catalogue else None)
+
+        wanted = [each.content_id for each in packed if is_wanted(query, everything[each.content_id])]
+        selected_ids = [ContentId(records[3][index][:-1]) for index in selected.order]
+        assert sorted(selected_ids) == sorted(wanted), query
+        if query.sort == "addedAt":
+            assert selected_ids == (wanted if query.descending else by_age(everything, wanted))
+        places = [selected.position_of(index) for index in selected.order]
+        assert places == sorted(places), query
+        found += len(wanted)
+    assert found > 1000
+
+
+def by_age(everything: Mapping[ContentId, Saved], ids: Sequence[ContentId]) -> list[ContentId]:
+    return sorted(ids, key=lambda each: (everything[each].item.added_at, each))
+
+
+class TestARandomOrder:
+    async def test_is_the_same_for_a_seed_and_another_for_another(self) -> None:
+        packed = listing(*["movie", "tvshow"] * 100)
+        first = await numbers(packed, None, sort="random", seed="a")
+
+        assert await numbers(packed, None, sort="random", seed="a", descending=False) == first
+        assert sorted(first) == list(range(200))
+        others = [await numbers(packed, None, sort="random", seed=seed) for seed in ("b", "A", "aa")]
+        assert first != list(range(200))
+        assert first not in others
+
+    async def test_is_the_same_in_every_release_and_process(self) -> None:
+        assert await numbers(listing(*["movie"] * 8), None, sort="random", seed="2024-01-20") == [
+            3,
+            6,
+            0,
+            2,
+            1,
+            4,
+            7,
+            5,
+        ]
+
+    async def test_moves_nothing_when_items_come_and_go(self) -> None:
+        packed = listing(*["movie"] * 100)
+        before = await numbers(packed, None, sort="random", seed="a")
+        fewer = PackedList.of(each for each in packed if number_of(each.content_id) % 3)
+
+        assert await numbers(fewer, None, sort="random", seed="a") == [each for each in before if each % 3]
+
+    async def test_is_fair(self) -> None:
+        packed = listing(*["movie"] * 4)
+        firsts = [(await numbers(packed, None, sort="random", seed=str(seed)))[0] for seed in range(400)]
+        assert {number: firsts.count(number) > 60 for number in range(4)} == dict.fromkeys(range(4), True)
+
+
 async def test_genres_are_compared_casefolded() -> None:
     entries = [entry(number, genres=each) for number, each in enumerate((["Drama", "SPASS"], ["Drama"], ["Spaß"]))]
     packed = listing("movie", "movie", "movie")
-    assert await numbers(packed, entries, genre="spass") == [0, 2]
-    assert await numbers(packed, entries, genre="spas") == []
+    assert await numbers(packed, entries, genres=("spass",)) == [0, 2]
+    assert await numbers(packed, entries, genres=("spas",)) == []
 
 
 @pytest.mark.parametrize("sort", SORTS)

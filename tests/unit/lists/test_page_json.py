@@ -1,9 +1,10 @@
 """The bodies of answers."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import msgspec
 import pytest
@@ -13,6 +14,7 @@ from mylist.domain.catalogue_entry import CatalogueEntry
 from mylist.domain.content import content_key
 from mylist.domain.filter_and_sort import CursorPosition, QueryPage
 from mylist.domain.item import Item
+from mylist.domain.limits import MAX_SEARCH_WORDS
 from mylist.domain.packed_list import Columns, PackedList
 from mylist.domain.page_request import ItemsQuery, PageRequest
 from mylist.lists.cursors import decode_cursor
@@ -117,7 +119,7 @@ def test_a_page_of_a_query_has_its_number_and_the_cursor_of_the_next() -> None:
     body, head = answer.body, answer.head
 
     told = data(body)
-    assert decode_cursor(told.pop("nextCursor"), "us:er", query.list_query, "order") == end
+    assert decode_cursor(told.pop("nextCursor"), "us:er", query.list_query, "order") == (query.list_query, end)
     assert told == {"items": [ITEM], "total": 3, "page": 2, "pageSize": 1, "totalPages": 3}
     same = {"sort": "title", "order": "asc", "pageSize": "1"}
     assert links(head) == {
@@ -139,6 +141,42 @@ def test_a_page_from_a_cursor_has_no_number() -> None:
     assert told == {"items": [IDS], "total": 3, "pageSize": 1}
     same = {"type": "movie", "genre": "drama", "sort": "addedAt", "order": "desc", "view": "ids", "pageSize": "1"}
     assert links(head) == {"first": same | {"cursor": ""}, "next": same | {"cursor": cursor}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "genre=drama&genre=b%C3%B6se+%26+co",
+        "notGenre=drama&genre=crime&notGenre=war",
+        "q=The%20M%C3%A4trix%20%E5%8D%83",
+        "addedAfter=2024-01-20T10:30:00%2B01:00&addedBefore=2024-02-01T00:00:00.0005Z",
+        "addedAfter=0001-01-01T00:00:00Z&addedBefore=9999-12-31T23:59:59.999Z",
+        "available=false&view=ids",
+        "available=true&type=tvshow&sort=releaseDate&order=asc",
+        "sort=random&seed=a-B_9",
+    ],
+)
+@pytest.mark.parametrize("paging", ["", "&cursor="])
+def test_links_lead_to_the_same_query(text: str, paging: str) -> None:
+    query = query_of(text + paging)
+    end = CursorPosition(7, content_id(7))
+    head = QueryAnswer("us:er", query, QueryPage(ONE, [ENTRY], total=30, end=end, fresh_until=0), "order").head
+
+    targets = re.findall(r"<\?([^>]*)>", head)
+    assert targets
+    for target in targets:
+        assert query_of(target).list_query == query.list_query
+        assert query_of(target).ids_only == query.ids_only
+
+
+def test_the_longest_search_leaves_headers_in_what_proxies_take() -> None:
+    words = [chr(ord("千") + number) * 7 for number in range(MAX_SEARCH_WORDS)]
+    query = query_of(f"q={quote(' '.join(words))}&page=2")
+    page = QueryPage(ONE, [ENTRY], total=90, end=CursorPosition(7, content_id(7)), fresh_until=0)
+
+    assert len(query.list_query.words) == MAX_SEARCH_WORDS
+    # nginx takes 4 KB of headers unless it is told otherwise; the others are some 900 bytes.
+    assert len(QueryAnswer("us:er", query, page, "order").head) < 3000
 
 
 def test_the_last_page_of_a_query_has_no_next() -> None:

@@ -1,5 +1,6 @@
 """Reading a list: what is asked of the cache and the catalogue, what is reused, and what is answered."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +19,7 @@ from mylist.domain.page_request import ContainsKey, PageRequest
 from mylist.lists.page_cache import PageCache, RenderedPage
 from mylist.lists.page_json import EXPORT_LINES_PER_PART
 from mylist.lists.reader import ListReader
-from tests.content_ids import content_id
+from tests.content_ids import content_id, number_of
 from tests.unit.fakes import FakeCatalogue, FakeClient, FakeListCache, FakeListStore, Title, item
 
 USER = "user"
@@ -216,6 +217,22 @@ class TestAQuery:
             ("sort=releaseDate&order=asc", [2, 1, 3, 4]),
             ("sort=title&page=2&pageSize=3", [4]),
             ("sort=title&page=3&pageSize=3", []),
+            ("genre=scifi&genre=crime", [3, 2, 1]),
+            ("notGenre=crime", [4, 3, 2]),
+            ("notGenre=crime&notGenre=scifi", [4]),
+            ("genre=drama&notGenre=crime", [3]),
+            ("q=AL", [2]),
+            ("q=da+d", [3]),
+            ("q=lien", []),
+            ("available=false", [4]),
+            ("available=true", [3, 2, 1]),
+            ("available=false&notGenre=drama&view=ids", [4]),
+            ("available=false&q=a", []),
+            ("addedAfter=1970-01-01T00:00:00.002Z", [4, 3, 2]),
+            ("addedBefore=1970-01-01T00:00:00.002Z", [1]),
+            ("addedAfter=1970-01-01T00:00:00.002Z&addedBefore=1970-01-01T00:00:00.004Z&order=asc", [2, 3]),
+            ("addedAfter=2970-01-01T00:00:00.002Z", []),
+            ("q=a&available=true&genre=scifi&type=movie&addedAfter=1970-01-01T00:00:00Z&sort=title", [2]),
         ],
     )
     async def test_filters_and_sorts(self, text: str, expected: list[int]) -> None:
@@ -228,7 +245,21 @@ class TestAQuery:
         assert world.cache.prefixes == [None]
 
     @pytest.mark.parametrize(
-        "text", ["type=movie", "order=asc", "sort=title", "sort=releaseDate&order=asc", "view=ids"]
+        "text",
+        [
+            "type=movie",
+            "order=asc",
+            "sort=title",
+            "sort=releaseDate&order=asc",
+            "view=ids",
+            "sort=random&seed=a",
+            "sort=random&seed=b&view=ids",
+            "genre=scifi&genre=crime",
+            "notGenre=crime&order=asc",
+            "available=true&sort=title",
+            "addedAfter=1970-01-01T00:00:00.002Z",
+            "addedBefore=1970-01-01T00:00:00.004Z&sort=title",
+        ],
     )
     @pytest.mark.parametrize("page_size", [1, 3])
     async def test_is_read_to_its_end_by_cursors(self, text: str, page_size: int) -> None:
@@ -242,6 +273,41 @@ class TestAQuery:
             cursor = data(page)["nextCursor"]
 
         assert pages == [expected[start : start + page_size] for start in range(0, len(expected), page_size)]
+
+    async def test_in_a_random_order_without_a_seed_goes_on_by_its_cursor_and_by_its_links(self) -> None:
+        world = World(*map(item, range(1, 101)))
+        page = await world.query("sort=random&view=ids&pageSize=50")
+        by_cursor = await world.query(f"sort=random&view=ids&pageSize=50&cursor={data(page)['nextCursor']}")
+        [following] = re.findall(r'<\?([^>]*)>; rel="next"', page.head)
+        [beginning] = re.findall(r'<\?([^>]*)>; rel="first"', by_cursor.head)
+
+        assert sorted(numbers(page) + numbers(by_cursor)) == list(range(1, 101))
+        assert await world.numbers(following) == numbers(by_cursor)
+        assert await world.numbers(beginning) == numbers(page)
+
+    async def test_in_a_random_order_without_a_seed_is_another_each_time_and_is_not_remembered(self) -> None:
+        world = World(*map(item, range(1, 101)))
+        orders = [
+            await world.numbers(f"sort=random&pageSize=100{cursor}") for cursor in ("", "", "&cursor=", "&cursor=")
+        ]
+
+        assert len(set(map(tuple, orders))) == 4
+        assert (world.pages.size, world.pages.rendered, world.pages.reused) == (0, 4, 0)
+
+    async def test_in_a_random_order_by_a_seed_or_a_cursor_is_remembered(self) -> None:
+        world = World(*map(item, range(1, 101)))
+        page = await world.query("sort=random&seed=a")
+        text = f"sort=random&cursor={data(page)['nextCursor']}"
+
+        assert await world.query("sort=random&seed=a") is page
+        assert await world.query(text) is await world.query(text)
+
+    async def test_refuses_a_cursor_of_another_seed(self) -> None:
+        world = films()
+        cursor = data(await world.query("sort=random&seed=a&pageSize=1"))["nextCursor"]
+
+        with pytest.raises(InvalidCursorError):
+            await world.query(f"sort=random&seed=b&cursor={cursor}")
 
     async def test_goes_on_behind_the_item_of_a_cursor_whatever_has_changed_before_it(self) -> None:
         world = films()
@@ -261,8 +327,10 @@ class TestAQuery:
     async def test_refuses_a_genre_that_no_title_has(self) -> None:
         world = films()
 
-        with pytest.raises(InvalidParameterError, match="genre"):
-            await world.query("genre=western")
+        for name in ("genre", "notGenre"):
+            for query in (f"{name}=western", f"{name}=drama&{name}=western", f"{name}=drama&{name}=western&q=a"):
+                with pytest.raises(InvalidParameterError, match=f"^{name} must .* a genre of a movie or show$"):
+                    await world.query(query)
 
     async def test_of_a_genre_that_no_title_of_the_list_has_is_empty(self) -> None:
         world = films()
@@ -286,11 +354,39 @@ class TestAQuery:
 
         assert world.catalogue.asked == [[content_key(content_id(4), "movie"), content_key(content_id(2), "movie")]]
 
+    @pytest.mark.parametrize(
+        ("text", "asked"),
+        [
+            ("sort=random&seed=a&view=ids", []),
+            ("addedBefore=1970-01-01T00:00:00.002Z", [1]),
+            ("addedBefore=1970-01-01T00:00:00.002Z&q=a&sort=title", [1]),
+            ("addedBefore=1970-01-01T00:00:00.002Z&available=false&view=ids", [1]),
+            ("addedAfter=2970-01-01T00:00:00.002Z&view=ids&type=movie", []),
+        ],
+    )
+    async def test_takes_no_titles_that_do_not_decide(self, text: str, asked: list[int]) -> None:
+        world = films()
+        await world.query(text)
+
+        assert [number_of(key) for keys in world.catalogue.asked for key in keys] == asked
+
     async def test_is_fresh_until_any_title_that_decided_is_due(self) -> None:
         world = films()
 
         assert (await world.query("sort=title&pageSize=1&page=4")).fresh_until == 30
         assert (await world.query("type=tvshow")).fresh_until == 60
+        for text in ("q=heat", "available=false", "notGenre=scifi", "genre=crime&genre=drama&pageSize=1"):
+            assert (await world.query(text)).fresh_until == 30
+        assert (await world.query("q=dark&type=tvshow")).fresh_until == 60
+        assert (await world.query("addedBefore=1970-01-01T00:00:00.002Z&q=heat")).fresh_until == 60
+
+    async def test_counts_what_it_holds_of_the_client_as_memory(self) -> None:
+        world, other = films(), films()
+        await world.query("q=abc&genre=crime")
+        await other.query("q=abcdef&genre=crime")
+
+        # In the key, and in the links to the first and the last page.
+        assert other.pages.size - world.pages.size == 3 * len("def")
 
     async def test_is_rendered_once_for_the_same_whole_list(self) -> None:
         world = films()

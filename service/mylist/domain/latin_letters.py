@@ -1,0 +1,17 @@
+"""Latin letters that Unicode does not take apart, by the transform Latin-ASCII of CLDR; casefolded."""
+
+LATIN_LETTERS = str.maketrans(
+    {
+        "æ": "ae",
+        "ð": "d",
+        "ø": "o",
+        "þ": "th",
+        "đ": "d",
+        "ħ": "h",
+        "\N{LATIN SMALL LETTER DOTLESS I}": "i",
+        "ł": "l",
+        "ŋ": "n",
+        "œ": "oe",
+        "ŧ": "t",
+    }
+)
