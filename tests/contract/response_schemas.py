@@ -29,7 +29,10 @@ _LINES: dict[tuple[str, str], type[Struct]] = {
     ("GET", "/api/mylist/export"): schemas.ExportedItem,
     ("POST", "/api/mylist/import"): schemas.ImportedLine,
 }
-_SELECTING = {"type", "genre", "sort", "order", "cursor", "view"}
+_SELECTING = {
+    *("type", "genre", "notGenre", "q", "addedAfter", "addedBefore", "available"),
+    *("sort", "seed", "order", "cursor", "view"),
+}
 _WITHOUT_BODY = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 _STATUSES = {
     ("POST", "/api/mylist/add"): {HTTPStatus.CREATED},

@@ -39,6 +39,22 @@ CATALOGUE: list[tuple[str | None, list[str] | None, int | None, str]] = [
 ]
 
 
+# Each selects three or more of the list.
+SELECTIONS = (
+    "genre=fruit&genre=pastry",
+    "notGenre=fruit",
+    "notGenre=fruit&sort=title",
+    "q=a",
+    "q=a&sort=releaseDate",
+    "addedAfter=2024-01-01T03:00:00Z",
+    "addedBefore=2024-01-01T03:00:00Z&sort=title",
+    "available=true",
+    "available=true&order=asc",
+    "sort=random&seed=a",
+    "sort=random&seed=b&notGenre=yellow",
+)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def catalogue(database: Documents) -> None:
     for number, (name, genres, year, content_type) in enumerate(CATALOGUE):
@@ -163,6 +179,69 @@ class TestFilters:
         database["movies"].insert_one({"_id": ObjectId(), "title": "new", "genres": ["Freshly Invented"]})
         wait_until(lambda: reader.items("?genre=freshly invented").status_code != 400, within=PATIENCE)
 
+    @pytest.mark.parametrize(
+        ("query", "expected"),
+        [
+            ("genre=yellow&genre=PASTRY", [4, 0]),
+            ("genre=fruit&genre=fruit", [2, 1, 0]),
+            ("genre=fruit&notGenre=yellow", [2, 1]),
+            ("notGenre=fruit", [7, 6, 5, 4, 3]),
+            ("notGenre=fruit&notGenre=Pastry&type=tvshow", [7]),
+        ],
+    )
+    def test_by_several_genres(self, reader: User, query: str, expected: list[int]) -> None:
+        assert numbers(reader, f"?{query}") == expected
+
+    @pytest.mark.parametrize(
+        ("query", "expected"),
+        [
+            ("q=apple", [4, 1]),
+            ("q=APFEL", [6]),
+            ("q=%C3%84p", [6, 4, 1]),
+            ("q=%C3%84pf+apf", [6]),
+            ("q=pi+app", [4]),
+            ("q=pie", [4]),
+            ("q=pple", []),
+            ("q=a&sort=title", [6, 1, 4]),
+            ("q=a&type=tvshow&genre=fruit", [1]),
+        ],
+    )
+    def test_by_words_of_the_title(self, reader: User, query: str, expected: list[int]) -> None:
+        assert numbers(reader, f"?{query}") == expected
+        assert data(reader, f"?{query}")["total"] == len(expected)
+
+    @pytest.mark.parametrize(
+        ("query", "expected"),
+        [
+            ("addedAfter=2024-01-01T05:00:00Z", [7, 6, 5]),
+            ("addedAfter=2024-01-01T05:00:00.001Z", [7, 6]),
+            ("addedBefore=2024-01-01T02:00:00Z", [1, 0]),
+            ("addedBefore=2024-01-01T02:00:00.0001Z", [2, 1, 0]),
+            ("addedAfter=2024-01-01T03:00:00%2B02:00&addedBefore=2023-12-31T22:00:00-05:00", [2, 1]),
+            ("addedAfter=2024-01-01T01:00:00Z&addedBefore=2024-01-01T07:00:00Z&type=tvshow&order=asc", [1, 4]),
+            ("addedAfter=9999-12-31T23:59:59Z", []),
+            ("addedBefore=0001-01-01T00:00:00Z", []),
+        ],
+    )
+    def test_by_the_time_added(self, reader: User, query: str, expected: list[int]) -> None:
+        assert numbers(reader, f"?{query}") == expected
+
+    @pytest.mark.parametrize(
+        ("query", "expected"),
+        [
+            ("available=false", [7]),
+            ("available=true", [6, 5, 4, 3, 2, 1, 0]),
+            ("available=false&type=movie", []),
+            ("available=false&genre=fruit", []),
+            ("available=true&addedAfter=2024-01-01T05:00:00Z", [6, 5]),
+        ],
+    )
+    def test_by_whether_they_were_withdrawn(self, reader: User, query: str, expected: list[int]) -> None:
+        assert numbers(reader, f"?{query}") == expected
+        assert all(
+            (each["content"] is None) == ("available=false" in query) for each in data(reader, f"?{query}")["items"]
+        )
+
 
 class TestOrders:
     def test_without_any_is_the_documented_one(self, long: User) -> None:
@@ -215,6 +294,29 @@ class TestOrders:
         assert data(reader, "?sort=title")["items"][-1]["content"] is None
 
 
+class TestARandomOrder:
+    def test_is_the_same_for_a_seed(self, long: User) -> None:
+        shuffled = long.contents("?sort=random&seed=today&pageSize=100")
+
+        assert sorted(shuffled) == MOVIE_IDS != shuffled
+        assert long.contents("?sort=random&seed=tomorrow&pageSize=100") != shuffled
+        assert long.contents("?sort=random&seed=today&pageSize=15&page=2") == shuffled[15:30]
+
+    def test_without_a_seed_goes_on_by_cursor_and_by_link(self, long: User) -> None:
+        first = long.items("?sort=random&pageSize=25")
+        begun = [item["contentId"] for item in first.json()["data"]["items"]]
+        by_cursor = long.contents(f"?sort=random&pageSize=25&cursor={first.json()['data']['nextCursor']}")
+
+        assert sorted(begun + by_cursor) == MOVIE_IDS
+        assert long.contents(links(first)["next"]) == by_cursor
+        assert long.contents(links(first)["first"]) == begun
+        assert long.contents("?sort=random&pageSize=25") != begun
+
+    def test_with_a_filter_is_the_order_of_what_is_left(self, reader: User) -> None:
+        whole = numbers(reader, "?sort=random&seed=a")
+        assert numbers(reader, "?sort=random&seed=a&type=movie") == [each for each in whole if each not in {1, 4, 7}]
+
+
 class TestIds:
     def test_are_the_list_without_its_contents(self, reader: User) -> None:
         whole = data(reader, "?sort=title")
@@ -222,6 +324,21 @@ class TestIds:
         assert ids == whole | {
             "items": [{name: item[name] for name in ("contentId", "contentType", "addedAt")} for item in whole["items"]]
         }
+
+
+GENRE_FORM = "must be given at most 10 times, as a genre of a movie or show"
+BAD_GENRES = (
+    *("genre=", "genre=no+such+genre", "genre=fruit&genre=no+such+genre", f"genre={'x' * 101}", "genre=%FF"),
+    "&".join(["genre=fruit"] * 11),
+)
+SEARCH_FORM = "q must be given once, as 1 to 8 words of letters or digits, of at most 64 characters"
+BAD_SEARCHES = ("q=", "q=%21", "q=a&q=b", "q=a+b+c+d+e+f+g+h+i", f"q={'x' * 65}", "q=%FF")
+TIME_FORM = "must be given once, as a time with its zone, such as 2024-01-20T10:30:00Z or 2024-01-20T11:30:00%2B01:00"
+BAD_TIMES = ("", "2024-01-20", "2024-01-20T10:30:00", "now", "0001-01-01T00:00:00%2B01:00")
+SEED_FORM = (
+    "seed must be given once, as 1 to 64 of the characters A-Z a-z 0-9 _ -, with sort=random, and from its page 2 on"
+)
+BAD_SEEDS = ("seed=a", "sort=title&seed=a", "sort=random&seed=", "sort=random&seed=%C3%A9", "sort=random&page=2")
 
 
 class TestBadValues:
@@ -232,14 +349,22 @@ class TestBadValues:
             ("type=", 'type must be given once, as "movie" or "tvshow"'),
             ("type=Movie", 'type must be given once, as "movie" or "tvshow"'),
             ("type=movie&type=movie", 'type must be given once, as "movie" or "tvshow"'),
-            ("sort=rating", 'sort must be given once, as "addedAt", "title" or "releaseDate"'),
+            ("sort=rating", 'sort must be given once, as "addedAt", "title", "releaseDate" or "random"'),
             ("order=down", 'order must be given once, as "asc" or "desc"'),
             ("view=full", 'view must be given once, as "ids"'),
-            ("genre=", "genre must be given once, as a genre of a movie or show"),
-            ("genre=fruit&genre=fruit", "genre must be given once, as a genre of a movie or show"),
-            ("genre=no+such+genre", "genre must be given once, as a genre of a movie or show"),
-            (f"genre={'x' * 101}", "genre must be given once, as a genre of a movie or show"),
-            ("genre=%FF", "genre must be given once, as a genre of a movie or show"),
+            *((query, f"genre {GENRE_FORM}") for query in BAD_GENRES),
+            *((query.replace("genre", "notGenre"), f"notGenre {GENRE_FORM}") for query in BAD_GENRES),
+            ("genre=fruit&notGenre=Fruit", f"notGenre {GENRE_FORM} that is not given as genre"),
+            *((query, SEARCH_FORM) for query in BAD_SEARCHES),
+            *((f"{name}={bad}", f"{name} {TIME_FORM}") for name in ("addedAfter", "addedBefore") for bad in BAD_TIMES),
+            (
+                "addedAfter=2024-01-20T10:30:00Z&addedBefore=2024-01-20T10:30:00Z",
+                f"addedAfter {TIME_FORM}, and before addedBefore",
+            ),
+            ("available=no", 'available must be given once, as "true" or "false"'),
+            ("available=true&available=false", 'available must be given once, as "true" or "false"'),
+            ("sort=random&order=asc", 'order must be given once, as "asc" or "desc", and not with sort=random'),
+            *((query, SEED_FORM) for query in BAD_SEEDS),
             (
                 "cursor=&page=1",
                 "cursor must be given once, as the nextCursor of an earlier answer, and without page",
@@ -268,6 +393,19 @@ class TestCursors:
     def test_lead_through_the_whole_list_in_its_order(self, reader: User, sort: str, order: str, size: int) -> None:
         query = f"sort={sort}&order={order}"
         assert walk(reader, f"{query}&pageSize={size}") == reader.contents(f"?{query}&pageSize=100")
+
+    @pytest.mark.parametrize("query", SELECTIONS)
+    @pytest.mark.parametrize("size", [1, 3])
+    def test_lead_through_what_is_selected(self, reader: User, query: str, size: int) -> None:
+        selected = reader.contents(f"?{query}&pageSize=100")
+        assert len(selected) > 2
+        assert walk(reader, f"{query}&pageSize={size}") == selected
+
+    @pytest.mark.parametrize("query", SELECTIONS)
+    def test_are_of_one_selection(self, reader: User, query: str) -> None:
+        cursor = data(reader, f"?{query}&pageSize=1")["nextCursor"]
+        for other in (each for each in SELECTIONS if each != query):
+            assert reader.items(f"?{other}&cursor={cursor}").json()["code"] == "INVALID_CURSOR", other
 
     def test_have_no_pages_and_end_with_null(self, reader: User) -> None:
         got = data(reader, "?type=movie&cursor=&pageSize=5")
@@ -352,11 +490,25 @@ class TestLinks:
             assert answer.status_code == 200
 
     @pytest.mark.parametrize(
-        "query", ["pageSize=2", "sort=title&pageSize=3", "cursor=&pageSize=7", "view=ids&order=asc&pageSize=9"]
+        "query",
+        [
+            "pageSize=2",
+            "sort=title&pageSize=3",
+            "cursor=&pageSize=7",
+            "view=ids&order=asc&pageSize=9",
+            "sort=random&seed=a&pageSize=9",
+            "sort=random&seed=a&cursor=&pageSize=9",
+            "available=true&addedAfter=2024-01-01T03:00:00Z&cursor=&pageSize=9",
+        ],
     )
     def test_lead_to_the_end(self, long: User, query: str) -> None:
         whole = re.sub(r"pageSize=\d", "pageSize=100", query)
         assert self.follow(long, f"?{query}", "next") == long.contents(f"?{whole}")
+
+    @pytest.mark.parametrize("query", SELECTIONS)
+    @pytest.mark.parametrize("paging", ["", "&cursor="])
+    def test_lead_to_the_end_of_what_is_selected(self, reader: User, query: str, paging: str) -> None:
+        assert self.follow(reader, f"?{query}{paging}&pageSize=2", "next") == reader.contents(f"?{query}")
 
     def test_name_the_pages_that_there_are(self, long: User) -> None:
         def pages(query: str) -> dict[str, str]:
@@ -421,7 +573,9 @@ class TestLinks:
 
 
 class TestAsAnyRead:
-    @pytest.mark.parametrize("query", ["?type=movie&sort=title", "?view=ids", "?cursor=&pageSize=3", "?genre=fruit"])
+    @pytest.mark.parametrize(
+        "query", ["?type=movie&sort=title", "?view=ids", "?cursor=&pageSize=3", *(f"?{each}" for each in SELECTIONS)]
+    )
     def test_has_head_etag_and_304(self, reader: User, query: str) -> None:
         answer = reader.items(query)
         head = reader.client.head(ROUTE + query, headers=reader.headers)
@@ -433,7 +587,20 @@ class TestAsAnyRead:
         assert (unchanged.status_code, unchanged.content) == (304, b"")
         assert unchanged.headers["etag"] == answer.headers["etag"]
 
-    @pytest.mark.parametrize("query", ["?type=movie&sort=title", "?view=ids", "?cursor=&pageSize=3"])
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "?type=movie&sort=title",
+            "?view=ids",
+            "?cursor=&pageSize=3",
+            "?genre=fruit&genre=scifi",
+            "?notGenre=fruit",
+            "?q=THE+matr&view=ids",
+            "?addedAfter=2024-01-01T05:00:00Z",
+            "?available=true",
+            "?sort=random&seed=a",
+        ],
+    )
     def test_is_cached_and_shows_every_change(self, changing_reader: User, query: str) -> None:
         first, second = changing_reader.items(query), changing_reader.items(query)
         assert (first.headers["x-cache"], second.headers["x-cache"]) == ("miss", "hit")

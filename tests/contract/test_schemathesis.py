@@ -23,8 +23,11 @@ SCHEMA = schemathesis.openapi.from_dict(json.loads(document(ROUTES)), config=CON
 PAGED = "/api/mylist/items"
 # The document says which pages there are; a page that is none counts as the nearest that is.
 CLAMPED = {"page", "pageSize"}
-# It cannot say which of these there are, nor that a cursor is no page.
-UNFORESEEN = {"genre", "cursor", "since", "unlessRemovedSince"}
+# It cannot say which of these there are, which go together, that a search has letters, nor that a cursor is no page.
+UNFORESEEN = {
+    *("genre", "notGenre", "cursor", "since", "unlessRemovedSince"),
+    *("q", "addedAfter", "addedBefore", "sort", "seed", "order"),
+}
 # Nor of which list an ETag is.
 CONDITIONS = {"if-match", "if-none-match"}
 # Nor that one of two has to be given.
