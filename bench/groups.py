@@ -87,6 +87,8 @@ SELECTIONS = {
     "movies by title": ("movies20", _PAGE_OF_20),
     "by cursor": ("cursor20", _PAGE_OF_20),
     "ids": ("ids20", _PAGE_OF_20),
+    "words of the title": ("words20", _PAGE_OF_20),
+    "in a random order": ("random20", _PAGE_OF_20),
     "export of 200": ("export", _PAGE_OF_20),
     "contains, 100 ids": ("contains100", _PAGE_OF_100),
 }

@@ -19,6 +19,8 @@ READS = {
         (BY_TITLE, ListQuery(None, (), "title", descending=False), False),
         ("movies by release date", ListQuery("movie", (), "releaseDate", descending=True), False),
         ("movies, ids", ListQuery("movie", (), "addedAt", descending=True), True),
+        ("by words of the title", ListQuery(words=("movie",)), False),
+        ("shuffled", ListQuery(sort="random", seed="1"), False),
     )
 }
 _TIMEOUT_S = 60

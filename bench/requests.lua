@@ -30,6 +30,8 @@ local kinds = {
   movies20 = function(user) return get("/api/mylist/items?type=movie&sort=title", user) end,
   cursor20 = function(user) return get("/api/mylist/items?cursor=", user) end,
   ids20 = function(user) return get("/api/mylist/items?view=ids", user) end,
+  words20 = function(user) return get("/api/mylist/items?q=movie", user) end,
+  random20 = function(user) return get("/api/mylist/items?sort=random&seed=1", user) end,
   contains100 = contains,
   export = function(user) return get("/api/mylist/export", user) end,
   unchanged = function(user, etags) return get("/api/mylist/items", user, etags[user]) end,

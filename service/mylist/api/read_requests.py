@@ -186,7 +186,7 @@ def _time(given: _Given, name: str) -> int | None:
         return None
     if len(values) == 1:
         with suppress(ValueError, OverflowError):
-            moment = datetime.fromisoformat(values[0])
+            moment = datetime.fromisoformat(values[0].upper())  # RFC 3339 has small letters as well
             if moment.tzinfo is not None:
                 milliseconds = to_milliseconds(moment + _ALMOST_A_MILLISECOND)
                 to_datetime(milliseconds)  # in UTC, it may lie before the first year

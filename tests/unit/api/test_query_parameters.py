@@ -46,6 +46,7 @@ def test_orders_have_defaults(query: str, list_query: ListQuery) -> None:
     [
         ("1970-01-01T00:00:01Z", 1000),
         ("1970-01-01T00:00:01.5Z", 1500),
+        ("1970-01-01t00:00:01z", 1000),
         ("1970-01-01T01:00:01%2B01:00", 1000),
         ("1969-12-31T23:59:59-00:00", -1000),
         # What was added before the one was added before the other, and what was not was not.
