@@ -168,8 +168,9 @@ class ListReader:
             query, start = decode_cursor(request.cursor, user_id, query, title_order)
         elif query.sort == "random" and query.seed is None:
             query = replace(query, seed=secrets.token_urlsafe(_SEED_BYTES))
+        asked = request if query is request.list_query else replace(request, list_query=query)
         result = await self._select(packed, query, start, page_size, ids_only=request.ids_only)
-        answer = QueryAnswer(user_id, replace(request, list_query=query), result, title_order)
+        answer = QueryAnswer(user_id, asked, result, title_order)
         etag = answer.etag
         body = self._pages.body_of(user_id, request, etag)
         if not (body or client.has(etag)):

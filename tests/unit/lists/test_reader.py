@@ -102,7 +102,7 @@ class TestAPage:
         first = (await world.reader.items(USER, request, FakeClient()))[0]
         world.now = 31  # a title is due, and is the same when it has been fetched
 
-        page = (await world.reader.items(USER, request, FakeClient(first.etag if knows else None)))[0]
+        page = (await world.reader.items(USER, request, FakeClient(*[first.etag] * knows)))[0]
         assert page.body is first.body
         assert world.pages.rendered == 1
 

@@ -30,7 +30,7 @@ route = RouteTable()
 _encode = msgspec.json.Encoder().encode
 _REMOVED = _encode(schemas.RemoveResponse(success=True, message="Item removed from your list"))
 _parse_remembered_query = lru_cache(maxsize=4096)(parse_items_query)
-_MAX_REMEMBERED_LENGTH = 64
+_MAX_REMEMBERED_LENGTH = 128
 """Longer query strings hardly come twice, and would only fill the memory."""
 
 
