@@ -135,6 +135,29 @@ _REQUESTS: Sequence[Request] = (
         ],
     ),
     Request(
+        operation="getItems",
+        name="Search My List",
+        description=(
+            "What has these words in its title; `genre`, `notGenre`, `addedAfter`, `addedBefore` and `available` go "
+            "with it."
+        ),
+        status_test="answers",
+        query={"q": "matr", "view": "ids"},
+        script=[
+            _test(
+                "finds the movie",
+                _equals("data.items[0].contentId", 'pm.collectionVariables.get("movieId")'),
+            )
+        ],
+    ),
+    Request(
+        operation="getItems",
+        name="Shuffle My List",
+        description="Another order for each `seed`. Without one, the service chooses it, and `Link` has it.",
+        status_test="answers",
+        query={"sort": "random", "seed": "today"},
+    ),
+    Request(
         operation="getStats",
         name="Get List Stats",
         description="How many items the list has, in all and by type.",
