@@ -124,11 +124,17 @@ loadtest: $(DEVELOPMENT) ## Load the service as people do, held to thresholds: m
 e2e: $(DEVELOPMENT) ## Try the chart on the cluster of KUBECONFIG: upgrade, kills, drain; its images: make e2e ARGS="--image ..."
 	@exec $(PY) -m tests.e2e $(ARGS)
 
-lint: $(DEVELOPMENT) ## Check style, format, types and the direction of imports
+lint: $(DEVELOPMENT) lint-workflows ## Check style, format, types, the direction of imports and the workflows
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	@exec $(BIN)/lint-imports --no-logo
+
+# GitHub's schema of workflows, and what an attacker could do with one; then the hooks of .pre-commit-config.yaml.
+lint-workflows: $(DEVELOPMENT)
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
+	$(BIN)/zizmor --offline --no-progress --quiet .github
+	$(BIN)/prek validate-config .pre-commit-config.yaml
 
 format: $(DEVELOPMENT) ## Format the code and fix what can be fixed
 	$(PY) -m ruff format .

@@ -1,4 +1,4 @@
-"""What a program writes of the documents: tables in README.md, .env.example, schemas, Postman's collection, the chart.
+"""What a program writes of the documents: tables in docs/, .env.example, schemas, Postman's collection, the chart.
 
 `python -m devtools.documents` writes all of it; the tests compare.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 
-from devtools import chart_documents, postman
+from devtools import chart_documents, decision_index, postman
 from mylist.api.openapi import openapi_path
 from mylist.api.route import Route
 from mylist.api.router import ROUTES
@@ -18,37 +18,70 @@ from mylist.config.settings import explain
 
 ROOT = Path(__file__).parents[1]
 COMMAND = ".venv/bin/python -m devtools.documents"
-README = ROOT / "README.md"
+API = ROOT / "docs" / "api.md"
+CONFIGURATION = ROOT / "docs" / "configuration.md"
 ENV_EXAMPLE = ROOT / ".env.example"
 POSTMAN_COLLECTION = ROOT / "docs" / "postman_collection.json"
 TITLE_SCHEMAS = (ROOT / "service/mylist/catalogue_files" / SCHEMA_FILE, ROOT / "docs" / SCHEMA_FILE)
 
-_HEADING = re.compile(r"^#{2,3} (.+)$", re.MULTILINE)
+_SECTION = re.compile(r"^#{2,3} (.+)$", re.MULTILINE)
+_HEADING = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
+_BLOCK = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 
 
-def readme() -> str:
-    """Return README.md with its tables of routes and settings written anew.
+def api() -> str:
+    """Return docs/api.md with its table of routes written anew.
 
     Raises:
-        ValueError: it has no place for one of them.
+        ValueError: it has no place for the table.
     """
-    text = _replaced(README.read_text(), "routes", "")  # the sections, without the table that links to them
-    text = _replaced(text, "routes", _route_table(text))
-    return _replaced(text, "configuration", _settings_table())
+    text = _replaced(API, "routes", "")  # the sections, without the table that links to them
+    return _replaced(API, "routes", _route_table(text))
 
 
-def headings(text: str) -> dict[str, str]:
-    """Return the headings of the second and third level of a document, by the anchor that a link to them names."""
-    return {_anchor(heading): heading for heading in _HEADING.findall(text)}
+def configuration() -> str:
+    """Return docs/configuration.md with its table of settings written anew.
+
+    Raises:
+        ValueError: it has no place for the table.
+    """
+    return _replaced(CONFIGURATION, "configuration", _settings_table())
 
 
-def _replaced(text: str, name: str, table: str) -> str:
+def decisions() -> str:
+    """Return docs/decisions/README.md with its table written anew.
+
+    Raises:
+        ValueError: it has no place for the table.
+        DecisionError: a file is not a decision.
+    """
+    return _replaced(decision_index.INDEX, "decisions", decision_index.index(decision_index.decisions()))
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors that links to a document may name: one for each heading, as a forge makes them.
+
+    Of headings with the same text, the second ends in `-1`, the third in `-2`.
+    """
+    found: set[str] = set()
+    for heading in _HEADING.findall(_BLOCK.sub("", text)):
+        anchor = first = _anchor(heading)
+        number = 0
+        while anchor in found:
+            number += 1
+            anchor = f"{first}-{number}"
+        found.add(anchor)
+    return found
+
+
+def _replaced(document: Path, name: str, table: str) -> str:
     """Return a document with what stands between two comments replaced."""
     opening, closing = f"<!-- {name}: made by {COMMAND} -->\n", f"<!-- end of {name} -->"
-    before, start, rest = text.partition(opening)
+    before, start, rest = document.read_text().partition(opening)
     _, end, after = rest.partition(closing)
     if not start or not end:
-        raise ValueError(f"{README} lacks {opening.strip()} or {closing}")
+        raise ValueError(f"{document} lacks {opening.strip()} or {closing}")
     return before + start + table + end + after
 
 
@@ -107,13 +140,13 @@ def _section_about(route: Route, text: str) -> str:
 
 def _sections(text: str) -> Iterator[tuple[str, str]]:
     """Yield the heading of each section and the text up to the next heading."""
-    _, *parts = _HEADING.split(text)
+    _, *parts = _SECTION.split(text)
     yield from zip(parts[::2], parts[1::2], strict=True)
 
 
 def _anchor(heading: str) -> str:
     """Return the anchor of a heading, as a forge makes it."""
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+    return re.sub(r"[^\w\- ]", "", _LINK.sub(r"\1", heading).lower()).replace(" ", "-")
 
 
 def _settings_table() -> str:
@@ -127,9 +160,12 @@ def _settings_table() -> str:
 
 def main() -> None:
     """Write all of it."""
-    README.write_text(readme())
+    API.write_text(api())
+    CONFIGURATION.write_text(configuration())
     ENV_EXAMPLE.write_text(env_example())
     POSTMAN_COLLECTION.write_text(postman.collection())
+    decision_index.write()
+    decision_index.INDEX.write_text(decisions())
     chart_documents.write()
     for path in TITLE_SCHEMAS:
         path.write_text(title_schema())

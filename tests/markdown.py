@@ -1,16 +1,17 @@
 """Fenced code blocks of a document, with what the words after their language expect of them.
 
 A forge shows "```bash expect=201" as it shows "```bash": only the first word counts there. Here `expect` has the
-statuses that the commands of the block get from curl, in order. Without it each must be 2xx.
+statuses that the commands of the block get from curl, in order. Without it each must be 2xx. With `expect=output` the
+next block is what the commands print on a terminal.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_BLOCK = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^(?P<indent> *)```(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 _SHELL = {"bash", "sh", "shell", "console", "zsh"}
-_EXPECTATION = re.compile(r"expect=\d{3}(?:,\d{3})*")
+_EXPECTATION = re.compile(r"expect=(?:output|\d{3}(?:,\d{3})*)")
 _CURL = re.compile(r"\bcurl\b")
 _COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
 
@@ -26,6 +27,7 @@ class Block:
     language: str
     text: str
     expected: tuple[int, ...] | None = None
+    shows_output: bool = False
 
     @property
     def is_shell(self) -> bool:
@@ -41,19 +43,25 @@ class Block:
 
 
 def blocks(document: str) -> list[Block]:
-    """Return the fenced blocks of a document.
+    """Return the fenced blocks of a document, those in lists too.
 
     Raises:
         ExpectationError: one has more after its language than what is expected, or is no shell's and expects something.
     """
-    return [_block(found["info"], found["text"]) for found in _BLOCK.finditer(document)]
+    return [_block(found) for found in _BLOCK.finditer(document)]
 
 
-def _block(info: str, text: str) -> Block:
-    language, *words = info.split() or [""]
+def _block(found: re.Match[str]) -> Block:
+    language, *words = found["info"].split() or [""]
+    text = re.sub(rf"^{found['indent']}", "", found["text"], flags=re.MULTILINE)
     block = Block(language, text)
     if not words:
         return block
     if len(words) > 1 or not block.is_shell or not _EXPECTATION.fullmatch(words[0]):
-        raise ExpectationError(f"```{info}: expect=STATUS,STATUS is all that may follow, and only a shell's language")
-    return Block(language, text, tuple(map(int, words[0].partition("=")[2].split(","))))
+        raise ExpectationError(
+            f"```{found['info']}: only expect=STATUS,STATUS or expect=output may follow, and only a shell's language"
+        )
+    expected = words[0].partition("=")[2]
+    if expected == "output":
+        return Block(language, text, shows_output=True)
+    return Block(language, text, tuple(map(int, expected.split(","))))

@@ -35,7 +35,7 @@ from tests.conftest import Serve
 from tests.integration.distribution import DistributionTlsRedis
 
 DECISION = Path(__file__).parents[2] / "docs/decisions/0009-distributed-redis.md"
-README = Path(__file__).parents[2] / "README.md"
+TROUBLESHOOTING = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
 PASSWORD = "p@ss/w:rd?"
 MOVIE = "507f1f77bcf86cd799439012"
 
@@ -220,7 +220,7 @@ async def test_a_certificate_that_the_server_signed_itself_is_accepted_as_docume
 ) -> None:
     if is_strict:
         request.getfixturevalue("strict_python")
-    assert "?ssl_ca_certs=redis.pem&ssl_check_hostname=false" in README.read_text()
+    assert "?ssl_ca_certs=redis.pem&ssl_check_hostname=false" in TROUBLESHOOTING.read_text()
     allow(valkey, "lists", documented_rights("mylist"))
     with TlsFront(valkey.port, own_certificate, asks_clients=False) as front:
         url = tls_url(front.port, "lists", ssl_ca_certs=own_certificate.certificate)

@@ -19,6 +19,18 @@ def test_a_block_has_what_stands_beside_it() -> None:
     ]
 
 
+def test_a_block_in_a_list_is_without_its_indent() -> None:
+    assert blocks(f"1. Ask:\n\n   ```bash\n   {ONE}     -v\n   ```\n") == [Block("bash", f"{ONE}  -v\n")]
+
+
+def test_a_block_may_show_its_output() -> None:
+    [block, output] = blocks("```bash expect=output\nmylist list\n```\n\n```text\nno items\n```\n")
+
+    assert block.shows_output
+    assert block.accepts([])
+    assert output == Block("text", "no items\n")
+
+
 @pytest.mark.parametrize(
     ("info", "statuses", "accepted"),
     [
@@ -42,7 +54,15 @@ def test_statuses_must_be_those_that_are_expected(info: str, statuses: list[int]
 
 @pytest.mark.parametrize(
     "info",
-    ["bash status=201", "bash expect", "bash expect=", "bash expect=2xx", "bash expect=200, 201", "json expect=200"],
+    [
+        "bash status=201",
+        "bash expect",
+        "bash expect=",
+        "bash expect=2xx",
+        "bash expect=200, 201",
+        "json expect=200",
+        "json expect=output",
+    ],
 )
 def test_what_cannot_be_understood_is_refused(info: str) -> None:
     with pytest.raises(ExpectationError, match="expect=STATUS"):

@@ -142,11 +142,12 @@ class TestPythons:
         assert [f"3.{minor}" for minor in range(*map(int, bounds.groups()))] == PYTHONS
         assert f'"mylist needs Python {", ".join(PYTHONS[:-1])} or {PYTHONS[-1]}: ' in makefile
 
-    def test_are_those_that_the_readme_names(self) -> None:
+    def test_are_those_that_the_documents_name(self) -> None:
         readme = (ROOT / "README.md").read_text()
+        troubleshooting = (ROOT / "docs" / "troubleshooting.md").read_text()
 
         assert f"\nPython {PYTHONS[0]} to {PYTHONS[-1]}, " in readme
-        assert f"`mylist needs Python {', '.join(PYTHONS[:-1])} or {PYTHONS[-1]}`" in readme
+        assert f"`mylist needs Python {', '.join(PYTHONS[:-1])} or {PYTHONS[-1]}`" in troubleshooting
 
     def test_come_with_a_mongodb_up_to_where_the_service_says(self) -> None:
         (secantus,) = [each for each in requirements("local") if each.name == "SecantusDB"]

@@ -1,7 +1,7 @@
 """The declaration of a route: made once, beside its handler.
 
 It feeds the router, the way of a request (`mylist.http.dispatch`: which user, which limit, how query and body are
-parsed), the OpenAPI document, the tables of the README, the Postman collection and the labels of the metrics.
+parsed), the OpenAPI document, the table of routes in docs/api.md, the Postman collection and the labels of the metrics.
 """
 
 from collections.abc import Callable, Mapping, Sequence

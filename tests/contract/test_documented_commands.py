@@ -1,19 +1,21 @@
-"""The README works as it stands: every shell block is run, in order, and every answer it shows is compared.
+"""The documents work as they stand: every shell block of `PAGES` is run, in order, and every answer shown is compared.
 
 What curl must get stands beside the block: "```bash expect=201" has the statuses, in order; a block without it expects
 success, 2xx, of every curl in it. A forge shows both alike. The JSON block after a shell block is the answer to its
-last command. See tests/markdown.py.
+last command; the block after "```bash expect=output" is what it prints on a terminal. See tests/markdown.py.
 
-`make run` is run in a folder with a copy of what make reads, so that nobody's `.data` and port 3000 are touched: the
-one thing changed in what is run is the port. The environment there is the one that the tests run in; that make can make
-one from nothing is what every run of the continuous integration shows.
+All pages are run on one `make run`, as somebody reads them one after the other. It runs in a folder with a copy of what
+make reads, so that nobody's `.data` and port 3000 are touched: the one thing changed in what is run is the port. The
+environment there is the one that the tests run in; that make can make one from nothing is what every run of the
+continuous integration shows.
 
-What makes a cluster is no shell block here, for it takes kind and Docker; `make e2e` tries the chart on one. Other
-blocks of make cannot be run inside the tests: tests/unit/test_readme.py looks at them.
+Blocks that begin with `make` cannot be run inside the tests, and those of other pages need a cluster or other servers:
+tests/unit/test_documents.py holds their commands against what there is.
 """
 
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -35,12 +37,19 @@ from tests.markdown import blocks
 pytestmark = pytest.mark.extended  # it runs curl, which no package registry has
 
 ROOT = Path(__file__).parents[2]
-# What is different every time. Everything else that an answer of the README shows must be so.
+PAGES = (
+    "README.md",
+    "docs/api.md",
+    "docs/commands.md",
+    "docs/configuration.md",
+    "docs/operations.md",
+)
+"""In the order in which they are run: what a page does to the sample, the next one meets."""
+# What is different every time. Everything else that an answer shows must be so.
 VARYING = {"addedAt", "changedAt", "timestamp", "requestId", "token"}
 
-
-BLOCKS = blocks((ROOT / "README.md").read_text())
-SHELL = [block for block in BLOCKS if block.is_shell]
+BLOCKS = {page: blocks((ROOT / page).read_text()) for page in PAGES}
+[MAKE_RUN] = [block for block in BLOCKS["README.md"] if block.text == "make run\n"]
 
 
 @dataclass(frozen=True)
@@ -55,13 +64,13 @@ class Place:
         client = {"MYLIST_URL": f"http://localhost:{self.port}", "MYLIST_TOKEN": ""}
         return environment({"PORT": str(self.port), "CURL_HOME": str(self.folder), **client})
 
-    def bash(self, script: str) -> subprocess.Popen[str]:
+    def bash(self, script: str, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
         """Starts a block as it stands, but for the port."""
         return subprocess.Popen(
             ["bash", "-eu", "-c", script.replace("localhost:3000", f"localhost:{self.port}")],
             cwd=self.folder,
             env=self.environment(),
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
@@ -74,10 +83,20 @@ class Place:
         assert process.returncode == 0, told
         return printed, [int(status) for status in told.split()]
 
+    def on_terminal(self, script: str) -> str:
+        """Runs a block on a terminal; gives what it printed there."""
+        ours, its = pty.openpty()
+        with open(ours, "rb") as screen:  # noqa: PTH123 - a descriptor
+            process = self.bash(script, stdout=its)
+            os.close(its)
+            _, told = process.communicate(timeout=30)
+            assert process.returncode == 0, told
+            return screen.read1().decode().replace("\r\n", "\n")
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    folder = tmp_path_factory.mktemp("readme") / "mylist"
+    folder = tmp_path_factory.mktemp("documents") / "mylist"
     folder.mkdir()
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy2(ROOT / name, folder)
@@ -93,7 +112,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 @pytest.fixture(scope="module")
 def served(place: Place) -> Iterator[Place]:
     """The place, while the first block runs in it; ended as Ctrl-C in a terminal does."""
-    process = place.bash(SHELL[0].text)
+    process = place.bash(MAKE_RUN.text)
 
     def is_ready() -> bool:
         assert process.poll() is None, process.communicate()
@@ -112,17 +131,25 @@ def served(place: Place) -> Iterator[Place]:
     assert "Traceback" not in told
 
 
-def test_every_request_is_answered_as_shown(served: Place) -> None:
-    assert SHELL[0].text == "make run\n"
-    for block, after in zip_longest(BLOCKS, BLOCKS[1:]):
-        if not block.is_shell or block.text.startswith("make "):
-            continue
-        printed, got = served.request(block.text)
-        assert block.accepts(got), (block, got, printed)
-        if after and after.language == "json":
-            answer = json.loads(after.text)
-            assert without_varying(json.loads(printed)) == without_varying(answer), block.text
-            assert keys(json.loads(printed)) == keys(answer), block.text
+def test_every_command_is_answered_as_shown(served: Place) -> None:
+    for page, found in BLOCKS.items():
+        for block, after in zip_longest(found, found[1:]):
+            if not block.is_shell or block.text.startswith("make "):
+                continue
+            where = f"{page}: {block.text}"
+            if block.shows_output:
+                assert served.on_terminal(block.text) == after.text, where
+                continue
+            printed, got = served.request(block.text)
+            assert block.accepts(got), (where, got, printed)
+            if after and after.language == "json":
+                answer = json.loads(after.text)
+                assert without_varying(json.loads(printed)) == without_varying(answer), where
+                assert keys(json.loads(printed)) == keys(answer), where
+
+
+def test_every_page_has_commands() -> None:
+    assert [page for page, found in BLOCKS.items() if not any(block.is_shell for block in found)] == []
 
 
 def test_data_stays_in_the_folder(served: Place) -> None:

@@ -1,0 +1,127 @@
+"""What forges, editors and hooks read: it names what there is, and says the same as the Makefile and .ci/run."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yaml"))
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+
+def make_targets() -> set[str]:
+    return set(re.findall(r"^([a-z][a-z0-9-]*):(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def steps(workflow: Path) -> list[dict[str, Any]]:
+    jobs = yaml.safe_load(workflow.read_text())["jobs"]
+    return [step for job in jobs.values() for step in job["steps"]]
+
+
+class TestWorkflows:
+    def test_one_runs_what_every_change_must_pass(self) -> None:
+        assert [path.name for path in WORKFLOWS if any(step.get("run") == ".ci/run" for step in steps(path))] == [
+            "ci.yaml"
+        ]
+
+    def test_others_run_what_needs_real_images(self) -> None:
+        commands = "\n".join(step.get("run", "") for path in WORKFLOWS for step in steps(path))
+
+        assert {"make kind-up", "make e2e", "make test-mongodb"} <= set(commands.split("\n"))
+
+    @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+    def test_targets_of_make_are_there(self, workflow: Path) -> None:
+        named = re.findall(r"\bmake ([a-z][a-z0-9-]*)", "\n".join(step.get("run", "") for step in steps(workflow)))
+
+        assert set(named) <= make_targets()
+
+    @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+    def test_every_job_may_only_read_and_ends(self, workflow: Path) -> None:
+        loaded = yaml.safe_load(workflow.read_text())
+
+        assert loaded["permissions"] == {"contents": "read"}
+        assert all(job["timeout-minutes"] <= 90 for job in loaded["jobs"].values())
+
+    def test_make_lint_checks_them(self) -> None:
+        [lint] = re.findall(r"^lint-workflows: .*\n((?:\t.+\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+        assert ".github/workflows/*.yaml" in lint
+        assert re.search(r"zizmor .*\.github$", lint, re.MULTILINE)
+
+
+class TestDevcontainer:
+    def test_has_what_ci_installs(self) -> None:
+        extras = re.findall(r"(?:basics|extras)\+=\(([^)]+)\)", (ROOT / ".ci" / "run").read_text())
+        dockerfile = (ROOT / ".devcontainer" / "Dockerfile").read_text()
+
+        wanted = {package for each in extras for package in each.split()} - {"python3-venv"}  # the image has a venv
+        assert len(wanted) > 5
+        assert wanted <= set(dockerfile.split())
+
+    def test_is_made_from_the_image_of_the_service(self) -> None:
+        [base] = re.findall(r"^ARG PYTHON_IMAGE=(.+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+
+        assert f"FROM {base}\n" in (ROOT / ".devcontainer" / "Dockerfile").read_text()
+
+    def test_names_what_there_is(self) -> None:
+        container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+
+        assert (ROOT / ".devcontainer" / container["build"]["dockerfile"]).exists()
+        assert container["postCreateCommand"].removeprefix("make ") in make_targets()
+        assert (
+            f"useradd --create-home --shell /bin/bash {container['remoteUser']}"
+            in (ROOT / ".devcontainer" / "Dockerfile").read_text()
+        )
+
+
+class TestHooks:
+    def test_call_what_make_lint_calls(self) -> None:
+        [repository] = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+        entries = " ".join(hook["entry"] for hook in repository["hooks"])
+
+        assert repository["repo"] == "local"  # nothing is fetched from elsewhere
+        for tool in ("ruff check", "ruff format --check", "mypy", "lint-imports --no-logo", "make lint-workflows"):
+            assert tool in entries
+        assert all((ROOT / test).exists() for test in re.findall(r"tests/\S+\.py", entries))
+
+
+def test_editors_write_the_lines_that_ruff_takes() -> None:
+    line_length = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["line-length"]
+
+    assert f"max_line_length = {line_length}\n" in (ROOT / ".editorconfig").read_text()
+
+
+class TestVersion:
+    """A release changes these places; docs/release.md."""
+
+    @pytest.mark.parametrize("folder", ["docs", "k8s", "loadtests"])
+    def test_images_are_of_this_version(self, folder: str) -> None:
+        paths = [
+            path for path in (ROOT / folder).rglob("*") if path.suffix in {".md", ".yaml"} or path.name == "Dockerfile"
+        ]
+        named = {
+            (path.relative_to(ROOT).as_posix(), version)
+            for path in paths
+            if path.name != "release.md"  # it speaks of the next one
+            for version in re.findall(r"\bmylist(?:-loadtest)?:(\d+\.\d+\.\d+)", path.read_text())
+        }
+
+        assert named
+        assert {each for each in named if each[1] != VERSION} == set()
+
+    def test_tags_of_the_load_test_are_of_this_version(self) -> None:
+        images = yaml.safe_load((ROOT / "k8s" / "loadtest" / "kustomization.yaml").read_text())["images"]
+
+        assert {image["newTag"] for image in images if image["name"].startswith("mylist")} == {VERSION}
+
+    def test_changelog_has_it_below_what_is_unreleased(self) -> None:
+        headings = re.findall(r"^## \[(.+?)\](.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+
+        assert headings[0] == ("Unreleased", "")
+        assert headings[1][0] == VERSION
+        assert all(re.fullmatch(r" - \d{4}-\d{2}-\d{2}", date) for _, date in headings[1:])
