@@ -187,7 +187,9 @@ def test_every_page_is_in_the_index() -> None:
     assert pages - set(re.findall(r"\]\(([\w-]+\.md)\)", index)) == set(), "add these pages to docs/README.md"
 
 
-@pytest.mark.parametrize("page", ["api", "commands", "configuration", "design", "kubernetes", "operations", "troubleshooting"])
+@pytest.mark.parametrize(
+    "page", ["api", "commands", "configuration", "design", "kubernetes", "operations", "troubleshooting"]
+)
 def test_long_pages_begin_with_an_index_of_all_their_sections(page: str) -> None:
     beginning, *_ = (DOCS / f"{page}.md").read_text().partition("\n## ")
     sections = re.findall(r"^## (.+)$", without_blocks((DOCS / f"{page}.md").read_text()), re.MULTILINE)
