@@ -113,8 +113,8 @@ def _route_table(text: str) -> str:
     rows = ["| Route | What it does | Kind | Success | Errors |", "| --- | --- | --- | --- | --- |"]
     for route in ROUTES:
         name = f"`{route.method} {openapi_path(route)}`"
-        anchor = _section_about(route, text)
-        link = f"[{name}](#{anchor})" if anchor else name
+        target = _section_about(route, text)
+        link = f"[{name}]({target})" if target else name
         rows.append(
             f"| {link} | {route.summary} | {route.kind} | {_statuses(route, errors=False)} "
             f"| {_statuses(route, errors=True)} |"
@@ -128,13 +128,18 @@ def _statuses(route: Route, *, errors: bool) -> str:
 
 
 def _section_about(route: Route, text: str) -> str:
-    """Return the anchor of the section about a route: whose heading names it, or else the first whose text does."""
+    """Return where the section about a route is: whose heading names it, on any page, or else the first of `text`."""
     path = re.escape(openapi_path(route)) + r"(?![\w/])"
-    sections = list(_sections(text))
-    for pattern, part in ((rf"`{route.method}\b.*{path}", 0), (rf"{route.method} {path}", 1), (path, 1)):
-        for section in sections:
-            if re.search(pattern, section[part]):
-                return _anchor(section[0])
+    named = rf"`{route.method}\b.*{path}"
+    others = sorted({*API.parent.glob("*.md")} - {API})
+    for page, content in (("", text), *((other.name, other.read_text()) for other in others)):
+        for heading, _ in _sections(content):
+            if re.search(named, heading):
+                return f"{page}#{_anchor(heading)}"
+    for pattern in (f"{route.method} {path}", path):
+        for heading, section in _sections(text):
+            if re.search(pattern, section):
+                return f"#{_anchor(heading)}"
     return ""
 
 

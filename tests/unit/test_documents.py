@@ -83,6 +83,14 @@ class TestTables:
         assert rows
         assert [row for row in rows if not re.match(r"\| \[`[A-Z]+ /", row)] == []
 
+    def test_of_routes_leads_to_other_pages_too(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        page = tmp_path / "api.md"
+        page.write_text(documents.API.read_text().replace("## Count the list: `GET /api/mylist/stats`", "## Count"))
+        (tmp_path / "counts.md").write_text("# Counts\n\n## All: `GET /api/mylist/stats`\n")
+        monkeypatch.setattr(documents, "API", page)
+
+        assert "| [`GET /api/mylist/stats`](counts.md#all-get-apimyliststats) |" in documents.api()
+
     def test_of_errors_is_the_one_of_the_code(self) -> None:
         rows = re.findall(r"^\| `([A-Z_]+)` \| (\d{3}) \|", documents.API.read_text(), re.MULTILINE)
         raised = {each.code: int(each.status) for each in errors(ServiceError) if each.code not in NEVER_SENT}
