@@ -15,6 +15,7 @@ from mylist.app import _USER_REQUESTS_AT_ONCE
 from mylist.cli import main
 from mylist.config.settings import explain
 from mylist.domain.errors import ServiceError
+from tests.contract.test_documented_commands import PAGES
 from tests.markdown import blocks
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +43,8 @@ OF_HTTP = {
 }
 # The parent of two others, never sent itself.
 NEVER_SENT = {"NOT_FOUND"}
+ON_A_CLUSTER = {"docs/kubernetes.md"}
+"""Pages whose service is one in a cluster; tests/chart/test_documentation.py looks at them."""
 _NUMBERS = {8: "eight"}
 _MIN_PARAGRAPH = 100
 """Characters from which a paragraph that is in two places counts as a copy."""
@@ -223,6 +226,15 @@ def paragraphs(document: Path) -> Iterator[str]:
 
 class TestCommands:
     """Commands in the blocks of a shell, and in the words of a text."""
+
+    def test_those_that_ask_a_running_service_are_run(self) -> None:
+        asking = {
+            name_of(document)
+            for document in DOCUMENTS
+            for block in blocks(document.read_text())
+            if block.is_shell and "localhost:3000/" in block.text
+        }
+        assert asking - ON_A_CLUSTER == {page for page in PAGES if page in asking}
 
     @each_document
     def test_blocks_are_bash(self, document: Path) -> None:
