@@ -116,7 +116,13 @@ def build_services(settings: Settings) -> Services:
             origins=settings.cors_origins, credentials=settings.cors_credentials, hsts=settings.hsts
         ),
         reader=ListReader(cache, catalogue, pages),
-        writer=ListWriter(store, cache, catalogue, max_items=settings.max_list_size),
+        writer=ListWriter(
+            store,
+            cache,
+            catalogue,
+            max_items=settings.max_list_size,
+            max_account_items=settings.max_items_per_account,
+        ),
         change_feed=ChangeFeed(store, catalogue),
         pages=pages,
         requests=Admission(

@@ -303,11 +303,11 @@ def _config(_: argparse.Namespace) -> None:
 
 
 def _token(arguments: argparse.Namespace) -> None:
-    from mylist.auth.development_token import NoSecretError, development_token  # noqa: PLC0415 - see the docstring
+    from mylist.auth.development_token import NoTokenError, development_token  # noqa: PLC0415 - see the docstring
 
     try:
         _say(development_token(Settings.from_environment(), arguments.user))
-    except NoSecretError as error:
+    except NoTokenError as error:
         raise _CommandError(str(error)) from error
 
 

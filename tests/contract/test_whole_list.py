@@ -762,6 +762,7 @@ class TestCap:
             "success": True,
             "data": {
                 "maxListSize": 3,
+                "maxItemsPerAccount": 0,
                 "defaultPageSize": 20,
                 "maxPageSize": 100,
                 "maxContentIds": 100,

@@ -194,6 +194,22 @@ class TestToken:
         assert printed.count("\n") == 1
         assert tokens_of(Settings.load(settings)).user_of(printed.strip()) == "auth0|4711"
 
+    def test_names_account_and_profile_by_the_claims_of_the_settings(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settings = {"AUTH_MODE": "jwt", "JWT_SECRET": SECRET, "JWT_PROFILE_CLAIM": "profile"}
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        main(["token", "--user", "ada/kids"])
+        assert tokens_of(Settings.load(settings)).user_of(capsys.readouterr().out.strip()) == "ada/kids"
+
+        for user_id in ("ada", "/kids", "ada/", "a/b/c"):
+            with pytest.raises(SystemExit, match="1"):
+                main(["token", "--user", user_id])
+            assert capsys.readouterr().err == (
+                f"mylist: --user is {user_id!r}; with JWT_PROFILE_CLAIM it has to be ACCOUNT/PROFILE\n"
+            )
+
     @pytest.mark.parametrize(
         "settings", [{}, {"AUTH_MODE": "jwt", "JWT_PUBLIC_KEY": pem(RSA_KEY)}], ids=["header", "public key"]
     )

@@ -97,6 +97,17 @@ async def test_a_list_comes_back_newest_first_and_equal_times_by_id(either: port
     assert await either.count(user_id, limit=2) == 2
 
 
+async def test_an_account_is_counted_with_its_profiles(either: ports.ListStore, user_id: str) -> None:
+    for place, own in enumerate((user_id, f"{user_id}/kids", f"{user_id}/a/b", f"{user_id}/")):
+        await either.insert_many(own, [item(place), item(place + 1)])
+    for other in (f"{user_id}0", f"{user_id}.kids", f"{user_id}-", user_id[:-1], f"{user_id[:-1]}/{user_id[-1]}"):
+        await either.insert(other, item(1))
+
+    assert await either.count_account(user_id, limit=100) == 8
+    assert await either.count_account(user_id, limit=5) == 5
+    assert await either.count_account("nobody", limit=100) == 0
+
+
 async def test_an_item_is_on_a_list_once(either: ports.ListStore, user_id: str) -> None:
     await either.insert(user_id, item(1))
 

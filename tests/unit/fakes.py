@@ -24,6 +24,7 @@ from mylist.domain.errors import (
 )
 from mylist.domain.item import Item
 from mylist.domain.packed_list import PackedList
+from mylist.domain.user_id import account_of
 from tests.content_ids import content_id
 
 START_MS = 1_700_000_000_000
@@ -145,6 +146,10 @@ class FakeListStore:
 
     async def finish(self) -> None:
         pass
+
+    async def count_account(self, account: str, *, limit: int) -> int:
+        self._note("count_account")
+        return min(sum(len(items) for user_id, items in self._lists.items() if account_of(user_id) == account), limit)
 
     async def count(self, user_id: str, *, limit: int) -> int:
         self._note("count")

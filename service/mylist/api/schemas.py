@@ -185,6 +185,7 @@ class LimitsData(Struct, rename="camel", forbid_unknown_fields=True):
     """The limits in force."""
 
     max_list_size: Count
+    max_items_per_account: Count
     default_page_size: Count
     max_page_size: Count
     max_content_ids: Count

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 
 from mylist.domain.errors import InvalidTokenError
-from mylist.domain.user_id import USER_ID
+from mylist.domain.user_id import PROFILE_SEPARATOR, USER_ID
 
 MAX_SHOWN_CHARACTERS = 100
 _MAX_SHOWN_AUDIENCES = 5
@@ -24,17 +24,37 @@ _UNPRINTABLE = re.compile(r"[^ !#-\[\]-~]")
 Claims = Mapping[str, object]
 
 
-def user_of(claims: Claims, name: str) -> str:
+def user_of(claims: Claims, name: str, profile_name: str = "") -> str:
     """Return the user that a claim names: its text, or a whole number as decimal digits.
 
+    With `profile_name` the first claim names the account and another one the profile, and the user is
+    `account/profile`. Neither may have a slash then: `a/b` would be an account of one token, and a profile of another.
+
     Raises:
-        InvalidTokenError: it is absent, of another kind, or no user id.
+        InvalidTokenError: a claim is absent, of another kind, or names no user; or there are too many characters.
     """
-    given = claims.get(name)
-    user_id = str(given) if isinstance(given, int) and not isinstance(given, bool) else given
-    if not isinstance(user_id, str) or not USER_ID.fullmatch(user_id):
-        raise InvalidTokenError(f"The token names no valid user: the claim {shown(name)} must be a user id")
+    user_id = _text(claims.get(name))
+    if not profile_name:
+        if not USER_ID.fullmatch(user_id):
+            raise InvalidTokenError(f"The token names no valid user: the claim {shown(name)} must be a user id")
+        return user_id
+    for each, text in ((name, user_id), (profile_name, profile := _text(claims.get(profile_name)))):
+        if not USER_ID.fullmatch(text) or PROFILE_SEPARATOR in text:
+            raise InvalidTokenError(
+                f"The token names no valid profile: the claim {shown(each)} must have the characters of a user id, and "
+                "no slash"
+            )
+    user_id = f"{user_id}{PROFILE_SEPARATOR}{profile}"
+    if not USER_ID.fullmatch(user_id):
+        raise InvalidTokenError("The token names no valid profile: account and profile have too many characters")
     return user_id
+
+
+def _text(given: object) -> str:
+    """Return the text of a claim, or its decimal digits; nothing if it is of another kind."""
+    if isinstance(given, int) and not isinstance(given, bool):
+        return str(given)
+    return given if isinstance(given, str) else ""
 
 
 def expiry_of(claims: Claims, *, now: float, leeway: float) -> float:

@@ -5,28 +5,38 @@ import time
 import jwt
 
 from mylist.config.settings import Settings
+from mylist.domain.user_id import PROFILE_SEPARATOR
 
 LIFETIME_S = 12 * 3600
 
 
-class NoSecretError(Exception):
-    """There is no secret to sign with; the message is one line."""
+class NoTokenError(Exception):
+    """No token can be made that these settings accept; the message is one line."""
 
 
 def development_token(settings: Settings, user_id: str, *, lifetime_s: int = LIFETIME_S) -> str:
     """Return a token that names a user, as these settings accept it.
 
     Raises:
-        NoSecretError: JWT_SECRET is not set.
+        NoTokenError: JWT_SECRET is not set, or JWT_PROFILE_CLAIM is and the user is no `account/profile`.
     """
     if not settings.jwt_secret:
-        raise NoSecretError(
+        raise NoTokenError(
             "JWT_SECRET is not set, so no token can be signed here; set it with AUTH_MODE=jwt, or have the identity "
             "provider issue one"
         )
-    claims: dict[str, object] = {settings.jwt_user_claim: user_id, "exp": int(time.time()) + lifetime_s}
+    claims: dict[str, object] = {"exp": int(time.time()) + lifetime_s, **_user_claims(settings, user_id)}
     if settings.jwt_audiences:
         claims["aud"] = settings.jwt_audiences[0]
     if settings.jwt_issuers:
         claims["iss"] = settings.jwt_issuers[0]
     return jwt.encode(claims, settings.jwt_secret, algorithm="HS256")
+
+
+def _user_claims(settings: Settings, user_id: str) -> dict[str, str]:
+    if not settings.jwt_profile_claim:
+        return {settings.jwt_user_claim: user_id}
+    account, _, profile = user_id.partition(PROFILE_SEPARATOR)
+    if not account or not profile or PROFILE_SEPARATOR in profile:
+        raise NoTokenError(f"--user is {user_id!r}; with JWT_PROFILE_CLAIM it has to be ACCOUNT/PROFILE")
+    return {settings.jwt_user_claim: account, settings.jwt_profile_claim: profile}

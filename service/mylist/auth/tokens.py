@@ -80,7 +80,7 @@ class Tokens:
         expires_at = expiry_of(claims, now=time.time(), leeway=settings.jwt_leeway)
         check_audience(claims, settings.jwt_audiences)
         check_issuer(claims, settings.jwt_issuers)
-        return user_of(claims, settings.jwt_user_claim), expires_at
+        return user_of(claims, settings.jwt_user_claim, settings.jwt_profile_claim), expires_at
 
     def _claims_of(self, token: bytes) -> dict[str, object]:
         """Return the claims of a token, whose signature is verified by this."""

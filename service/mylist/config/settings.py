@@ -156,6 +156,11 @@ class Settings:
     default_page_size: Annotated[int, "Items on a page when the client names no size.", Meta(ge=1, le=1000)] = 20
     max_page_size: Annotated[int, "Maximum of items on a page.", Meta(ge=1, le=1000)] = 100
     max_list_size: Annotated[int, "Maximum of items on one user's list.", Meta(ge=1, le=100_000)] = 5000
+    max_items_per_account: Annotated[
+        int,
+        "Maximum of items on the lists of one account (`ACCOUNT` and `ACCOUNT/…`) together; 0 for none.",
+        Meta(ge=0, le=1_000_000),
+    ] = 0
     freshness_check_every: Annotated[
         int,
         "Compare one in this many cached reads with MongoDB afterwards, at most five a second; 0 for none.",
@@ -208,6 +213,9 @@ class Settings:
     ] = ""
     jwt_leeway: Annotated[float, "Clock skew that is tolerated when a token is verified.", Meta(ge=0, le=300)] = 30.0
     jwt_user_claim: Annotated[str, "Claim of a token that names the user."] = "sub"
+    jwt_profile_claim: Annotated[
+        str, "Claim of a token that names the profile; the user is `account/profile` then, of both claims."
+    ] = ""
 
     cors_origins: Annotated[
         str,

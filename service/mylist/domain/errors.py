@@ -371,6 +371,16 @@ class ListFullError(ServiceError):
         super().__init__(f"Your list is full: it may hold {limit} items")
 
 
+class AccountFullError(ServiceError):
+    """The lists of the user's account have the maximum number of items together."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "ACCOUNT_FULL"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"Your account is full: the lists of its profiles may hold {limit} items together")
+
+
 class TooManyRequestsError(ServiceError):
     """The user has as many requests under way as one user may have, or the turn of this one did not come in time."""
 

@@ -110,6 +110,7 @@ async def replace(
         TotalMismatchError: there are more or fewer items than `total`; nothing was changed.
         ListFullError: the lines name more items than a list may have, or the list would have more than twice as many
             before it shrinks; nothing was changed.
+        AccountFullError: the lists of the account would have more items than they may have; nothing was changed.
         PreconditionFailedError: a condition is false; nothing was changed.
         ConfirmationRequiredError: items would be removed though no line is on the list or could be put there, without a
             confirmation; nothing was changed.
@@ -128,6 +129,7 @@ async def replace(
     # ever more imports that give up.
     if len(before.keys() | named.keys()) > max(2 * max_items, len(before)):
         raise ListFullError(max_items)
+    await writer.require_account_room(user_id, more=len(named) - len(before))
     unnamed = [each for content_id, each in before.items() if content_id not in named]
     if unnamed and not conditions.name_list and not await _has_usable(writer, user_id, parts, before, conditions):
         raise ConfirmationRequiredError(

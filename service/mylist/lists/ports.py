@@ -51,6 +51,9 @@ class ListStore(Protocol):
     async def count(self, user_id: str, *, limit: int) -> int:
         """Return the number of items, counted up to `limit`."""
 
+    async def count_account(self, account: str, *, limit: int) -> int:
+        """Return the number of items on the lists of an account and its profiles, counted up to `limit`."""
+
     async def load(self, user_id: str) -> list[Item]:
         """Return the items of a list, newest first."""
 

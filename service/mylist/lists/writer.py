@@ -12,6 +12,7 @@ from mylist.domain.batch import Batch, BatchResult, Merge, MergeOutcome, batch_r
 from mylist.domain.conditions import UNCONDITIONAL, Conditions
 from mylist.domain.content import ContentId, ContentType, RequestedId, content_key
 from mylist.domain.errors import (
+    AccountFullError,
     ContentNotFoundError,
     DatabaseBusyError,
     ItemAlreadyInListError,
@@ -29,6 +30,7 @@ from mylist.domain.etags import etag_of
 from mylist.domain.item import Item
 from mylist.domain.packed_list import PackedList
 from mylist.domain.timestamps import now_ms
+from mylist.domain.user_id import account_of
 from mylist.lists.change_feed import REMOVALS_KNOWN_MS
 from mylist.lists.ports import Catalogue, ListCache, ListStore
 from mylist.telemetry.metrics import MUTATIONS
@@ -101,10 +103,21 @@ class ListWriter:
         cache: the cached lists.
         catalogue: the movies and shows.
         max_items: maximum of items on a list; concurrent adds may exceed it by a few.
+        max_account_items: maximum of items on the lists of one account together, likewise; 0 for any number, which asks
+            the store for nothing.
     """
 
-    def __init__(self, store: ListStore, cache: ListCache, catalogue: Catalogue, *, max_items: int) -> None:
+    def __init__(
+        self,
+        store: ListStore,
+        cache: ListCache,
+        catalogue: Catalogue,
+        *,
+        max_items: int,
+        max_account_items: int = 0,
+    ) -> None:
         self.max_items = max_items
+        self._max_account_items = max_account_items
         self._store = store
         self._cache = cache
         self._catalogue = catalogue
@@ -169,6 +182,7 @@ class ListWriter:
             ContentNotFoundError: no movie or show of this type has the id.
             ItemAlreadyInListError: the id is on the list.
             ListFullError: the list has as many items as a list may have.
+            AccountFullError: the lists of the account have as many items as they may have together.
             SyncTokenExpiredError: removals that the client does not know of have been forgotten.
             OutcomeUnknownError: the store did not answer; the item may or may not be on the list.
         """
@@ -179,7 +193,7 @@ class ListWriter:
             await self._require(user_id, content_id, conditions)
             try:
                 return await self._insert(user_id, content_id, content_type, conditions)
-            except ListFullError:
+            except (ListFullError, AccountFullError):
                 # A client that repeats the add that filled the list gets the same answer as on any other list.
                 if await self._store.find(user_id, content_id):
                     raise ItemAlreadyInListError from None
@@ -197,6 +211,7 @@ class ListWriter:
         self, user_id: str, content_id: ContentId, content_type: ContentType, conditions: Conditions
     ) -> Item:
         known_removals = await self._known_removals(user_id, [content_id], conditions)
+        await self.require_account_room(user_id, more=1)
         async with self._changing(user_id, max_items=self.max_items) as cached_items:
             await self._require_room(user_id, cached_items, to_insert=1)
             if await self._removed_since(user_id, known_removals):
@@ -271,6 +286,7 @@ class ListWriter:
 
         Raises:
             ListFullError: the list would have more items than a list may have; nothing was changed.
+            AccountFullError: so would the lists of the account; nothing was changed.
             SyncTokenExpiredError: removals that the client does not know of have been forgotten; nothing was changed.
             PartlyAppliedError: the removals were made; the store did not answer the additions.
             OutcomeUnknownError: the store did not answer; any part of the batch may have been done.
@@ -296,6 +312,7 @@ class ListWriter:
             now = now_ms()
             to_insert = [Item(now - place, *each) for place, each in enumerate(new)]
             await self._require_room(user_id, cached_items, to_insert=len(to_insert), to_delete=len(to_delete))
+            await self.require_account_room(user_id, more=len(to_insert) - len(to_delete))
             # What this batch removes is on the list still, so none of it counts as removed.
             removed_since = await self._removed_since(user_id, known_removals)
             to_insert = [item for item in to_insert if item.content_id not in removed_since]
@@ -360,6 +377,9 @@ class ListWriter:
         async with self._changing(user_id) as cached_items:
             if room and room.left is None:
                 room.left = self.max_items - await self._count(user_id, cached_items, limit=self.max_items)
+                if limit := self._max_account_items:
+                    on_account = await self._store.count_account(account_of(user_id), limit=limit)
+                    room.left = min(room.left, limit - on_account)
             existing: dict[ContentId, Item] = {}
             if redated or (room and room.left is not None and room.left < len(wanted)):
                 # Else the store tells what is there when all of them are added.
@@ -491,6 +511,19 @@ class ListWriter:
         max_before = self.max_items + to_delete - to_insert
         if max_before < 0 or await self._count(user_id, cached_items, limit=max_before + 1) > max_before:
             raise ListFullError(self.max_items)
+
+    async def require_account_room(self, user_id: str, *, more: int) -> None:
+        """Check that the lists of a user's account may have so many items more than they have now.
+
+        Raises:
+            AccountFullError: they may not.
+        """
+        limit = self._max_account_items
+        if not limit or more <= 0:
+            return
+        max_before = limit - more
+        if max_before < 0 or await self._store.count_account(account_of(user_id), limit=max_before + 1) > max_before:
+            raise AccountFullError(limit)
 
     async def _count(self, user_id: str, cached_items: int | None, *, limit: int) -> int:
         return cached_items if cached_items is not None else await self._store.count(user_id, limit=limit)

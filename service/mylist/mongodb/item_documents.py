@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from mylist.domain.content import ContentId, is_content_type, parse_content_id
 from mylist.domain.item import Item
 from mylist.domain.timestamps import to_milliseconds
+from mylist.domain.user_id import profiles_of
 from mylist.mongodb.database import Document
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -31,3 +32,12 @@ def in_either_case(content_ids: Iterable[ContentId]) -> list[str]:
     """Return content ids as documents may have them: the original service stored them as clients wrote them."""
     lowercase = [content_id.hex() for content_id in content_ids]
     return lowercase + [upper for each in lowercase if (upper := each.upper()) != each]
+
+
+def of_account(account: str) -> tuple[Document, Document]:
+    """Return the filters for what belongs to an account itself, and to its profiles.
+
+    Each is a range of an index on `userId`. As one filter, with `$or`, the embedded server would read every document.
+    """
+    first, end = profiles_of(account)
+    return {"userId": account}, {"userId": {"$gte": first, "$lt": end}}

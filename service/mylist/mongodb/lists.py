@@ -32,7 +32,7 @@ from mylist.mongodb.change_stamps import Change, ChangeStamps, Contents, Stamp, 
 from mylist.mongodb.collections import LISTS
 from mylist.mongodb.database import DUPLICATE_KEY, Database, Document
 from mylist.mongodb.former_form import FormerForm, removal_of
-from mylist.mongodb.item_documents import ITEM_FIELDS, LISTED, in_either_case, to_item
+from mylist.mongodb.item_documents import ITEM_FIELDS, LISTED, in_either_case, of_account, to_item
 from mylist.telemetry.line_limit import LineLimit
 
 # Upper bound for the time from the stamp of a change, or the whole second of an ObjectId, until the change is readable:
@@ -105,6 +105,14 @@ class ListStore:
         """Return the number of items on a list, counted up to `limit`."""
         async with self._database.operation("count"):
             return await self._collection.count_documents({"userId": user_id, **LISTED}, limit=limit)
+
+    async def count_account(self, account: str, *, limit: int) -> int:
+        """Return the number of items on the lists of an account and its profiles, counted up to `limit`."""
+        async with self._database.operation("count_account"):
+            counts = [
+                await self._collection.count_documents(query | LISTED, limit=limit) for query in of_account(account)
+            ]
+        return min(sum(counts), limit)
 
     async def find(self, user_id: str, content_id: ContentId) -> Item | None:
         """Return the item of a list with this content id; None if there is none."""

@@ -66,6 +66,36 @@ def test_a_user_of_another_kind_is_refused(given: object) -> None:
     assert why == "The token names no valid user: the claim 'uid' must be a user id"
 
 
+class TestProfile:
+    SETTINGS: dict[str, Any] = {"jwt_profile_claim": "profile"}  # noqa: RUF012 - never changed
+
+    @pytest.mark.parametrize(
+        ("account", "profile", "user_id"),
+        [("ada", "kids", "ada/kids"), (42, 7, "42/7"), ("auth0|4711", "=", "auth0|4711/="), ("a" * 63, "b" * 64, None)],
+    )
+    def test_is_keyed_below_its_account(self, account: object, profile: object, user_id: str | None) -> None:
+        claims = {"sub": account, "profile": profile, "exp": LATER}
+        assert user_of(claims, **self.SETTINGS) == (user_id or f"{account}/{profile}")
+
+    @pytest.mark.parametrize("given", [None, "", "a/b", "/", "two words", True, 1.5, ["a"], "x" * 129])
+    @pytest.mark.parametrize("claim", ["sub", "profile"])
+    def test_that_is_none_is_refused(self, claim: str, given: object) -> None:
+        why = refusal({"sub": "ada", "profile": "kids", "exp": LATER, claim: given}, **self.SETTINGS)
+        assert why == (
+            f"The token names no valid profile: the claim '{claim}' must have the characters of a user id, and no slash"
+        )
+
+    def test_and_account_are_no_longer_than_a_user_id(self) -> None:
+        why = refusal({"sub": "a" * 64, "profile": "b" * 64, "exp": LATER}, **self.SETTINGS)
+        assert why == "The token names no valid profile: account and profile have too many characters"
+
+    def test_has_to_be_there(self) -> None:
+        assert "'profile'" in refusal({"sub": "ada", "exp": LATER}, **self.SETTINGS)
+
+    def test_is_part_of_the_user_where_one_claim_names_both(self) -> None:
+        assert user_of({"sub": "ada/kids", "exp": LATER}) == "ada/kids"
+
+
 @pytest.mark.parametrize("exp", [LATER, float(LATER), LATER + 0.5, str(LATER), 10**300, 10**400, 1e300])
 def test_an_end_may_be_written_in_several_ways(exp: object) -> None:
     assert user_of({"sub": "u", "exp": exp}) == "u"

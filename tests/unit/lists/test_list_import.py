@@ -9,6 +9,7 @@ import pytest
 from mylist.domain.change_feed import DeliveredChange, SyncState
 from mylist.domain.conditions import UNCONDITIONAL, Conditions
 from mylist.domain.errors import (
+    AccountFullError,
     ConfirmationRequiredError,
     DatabaseUnavailableError,
     InvalidLineError,
@@ -48,11 +49,17 @@ class Clock:
 
 
 class World:
-    def __init__(self, *items: Item, max_items: int = MAX_ITEMS) -> None:
+    def __init__(self, *items: Item, max_items: int = MAX_ITEMS, max_account_items: int = 0) -> None:
         self.store = FakeListStore()
         self.store.put(USER, *items)
         catalogue = FakeCatalogue.numbered(range(1, KNOWN + 1))
-        self.writer = ListWriter(self.store, FakeListCache(self.store), catalogue, max_items=max_items)
+        self.writer = ListWriter(
+            self.store,
+            FakeListCache(self.store),
+            catalogue,
+            max_items=max_items,
+            max_account_items=max_account_items,
+        )
 
     @property
     def numbers(self) -> list[int]:
@@ -349,6 +356,17 @@ class TestReplacing:
             await all_of(world.replace(map(item, (5, 6, 7))))
         assert world.numbers == [1, 2, 3, 4]
         assert world.writes == []
+
+    async def test_that_an_account_has_no_room_for_changes_nothing(self) -> None:
+        world = World(*map(item, (1, 2)), max_account_items=4)
+        world.store.put(f"{USER}/kids", item(9))
+
+        with pytest.raises(AccountFullError):
+            await all_of(world.replace(map(item, (2, 3, 4, 5))))
+        assert world.numbers == [1, 2]
+        assert world.writes == []
+        await all_of(world.replace(map(item, (2, 3, 4))))
+        assert world.numbers == [2, 3, 4]
 
     async def test_may_be_repeated_after_it_gave_up(self) -> None:
         world = World(*map(item, range(1, 8)), max_items=3)

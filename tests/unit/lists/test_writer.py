@@ -11,6 +11,7 @@ from mylist.domain.change_feed import DeliveredChange, SyncState
 from mylist.domain.conditions import Conditions
 from mylist.domain.content import ContentId, ContentType, RequestedId, content_key
 from mylist.domain.errors import (
+    AccountFullError,
     CacheUnavailableError,
     ContentNotFoundError,
     DatabaseBusyError,
@@ -45,12 +46,14 @@ UNKNOWN = KNOWN + 1
 
 
 class World:
-    def __init__(self, *items: Item, store: FakeListStore | None = None) -> None:
+    def __init__(self, *items: Item, store: FakeListStore | None = None, max_account_items: int = 0) -> None:
         self.store = store or FakeListStore()
         self.store.put(USER, *items)
         self.cache = FakeListCache(self.store)
         self.catalogue = FakeCatalogue.numbered(range(1, KNOWN + 1))
-        self.writer = ListWriter(self.store, self.cache, self.catalogue, max_items=MAX_ITEMS)
+        self.writer = ListWriter(
+            self.store, self.cache, self.catalogue, max_items=MAX_ITEMS, max_account_items=max_account_items
+        )
 
     @property
     def journal(self) -> list[str]:
@@ -911,3 +914,58 @@ async def test_a_batch_stands_in_its_order_the_first_on_top_and_below_what_is_ad
     assert [number_of(each.content_id) for each in others] == order
     assert len({each.added_at for each in others}) == len(order)
     assert newest.added_at >= others[0].added_at
+
+
+class TestAccount:
+    """Of which USER is a part by itself; others are profiles of it, or belong to other accounts."""
+
+    def world(self, *items: Item, limit: int = 4) -> World:
+        world = World(*items, max_account_items=limit)
+        world.store.put(f"{USER}/kids", item(11), item(12))
+        for other in (f"{USER}.kids", f"{USER}0", "another/kids"):
+            world.store.put(other, *map(item, range(1, MAX_ITEMS + 1)))
+        return world
+
+    async def test_takes_as_many_items_as_it_may_hold_on_all_its_lists(self) -> None:
+        world = self.world(item(1))
+        await world.add(2)
+        with pytest.raises(AccountFullError, match="may hold 4 items together"):
+            await world.add(3)
+        assert world.numbers == [1, 2]
+
+    async def test_that_is_full_is_told_of_before_a_fence_drops_the_cached_list(self) -> None:
+        world = self.world(item(1), limit=3)
+        with pytest.raises(AccountFullError):
+            await world.add(2)
+        assert world.journal == ["count_account", "find"]
+
+    async def test_that_is_full_answers_a_repeated_add_as_any_other_list(self) -> None:
+        world = self.world(item(1), limit=3)
+        with pytest.raises(ItemAlreadyInListError):
+            await world.add(1)
+
+    async def test_counts_what_a_batch_removes(self) -> None:
+        world = self.world(item(1), item(2))
+        with pytest.raises(AccountFullError):
+            await world.writer.apply_batch(USER, batch(add=[3, 4], remove=[1]))
+        assert world.numbers == [1, 2]
+        await world.writer.apply_batch(USER, batch(add=[3], remove=[1]))
+        assert world.numbers == [2, 3]
+
+    async def test_may_lose_items_while_it_has_too_many(self) -> None:
+        world = self.world(item(1), item(2), limit=1)
+        await world.writer.apply_batch(USER, batch(remove=[1]))
+        assert world.numbers == [2]
+
+    async def test_leaves_an_import_the_room_that_its_other_lists_leave(self) -> None:
+        world = self.world(item(1))
+        outcomes = await world.writer.merge(USER, [item(2), item(3)], room=Room())
+        assert outcomes == ["added", "full"]
+        assert world.numbers == [1, 2]
+
+    async def test_without_a_limit_costs_nothing(self) -> None:
+        world = self.world(limit=0)
+        await world.add(1)
+        await world.writer.apply_batch(USER, batch(add=[2]))
+        await world.writer.merge(USER, [item(3)], room=Room())
+        assert "count_account" not in world.journal

@@ -26,7 +26,7 @@ from mylist.config.settings import InvalidSettingError, Settings
 
 API = os.environ["API"]
 CONTENT_TYPE = os.environ.get("CONTENT_TYPE") or "movie"
-USER = f"helm-test-{uuid4().hex}"
+USER = f"helm-test-{uuid4().hex}/profile"
 TITLE = "A title of helm test"
 PATIENCE_S = 10.0
 """How long connections may be refused or time out before the first one that counts."""

@@ -37,6 +37,7 @@ async def limits(request: ApiRequest) -> HTTPResponse:
     settings = request.app.ctx.settings
     data = LimitsData(
         max_list_size=settings.max_list_size,
+        max_items_per_account=settings.max_items_per_account,
         default_page_size=settings.default_page_size,
         max_page_size=settings.max_page_size,
         max_content_ids=MAX_IDS_PER_REQUEST,
