@@ -10,9 +10,9 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from mylist import __version__
 from mylist.catalogue_files import arguments as catalogue_parser
@@ -20,10 +20,15 @@ from mylist.client import arguments as client_parser
 from mylist.config.settings import InvalidSettingError, Settings, doubts_about_env_file, explain
 from mylist.domain.user_id import USER_ID
 from mylist.optional_imports import without_unused
+from mylist.support import arguments as support_parser
 
 if TYPE_CHECKING:
+    from pymongo.asynchronous.database import AsyncDatabase
+
+    from mylist.mongodb.database import Document
     from mylist.seeding.sample import Seeded
 
+_T = TypeVar("_T")
 _FAILED = 1
 _USAGE = 2
 _INTERRUPTED = 130
@@ -104,6 +109,7 @@ def _parser() -> _Parser:
         _import_catalogue,
         _export_catalogue,
     )
+    support_parser.define(add, show=_show, erase=_erase, move=_move, withdraw=_withdraw)
     client_parser.define(add, _ask)
     return parser
 
@@ -259,6 +265,71 @@ def _export_catalogue(arguments: argparse.Namespace) -> None:
     sys.stderr.write(f"Wrote {done.titles:,} titles.\n")
     if done.left_out:
         sys.stderr.write(f"Left out {done.left_out:,} documents whose _id is no ObjectId: no list can have them.\n")
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    from mylist.support import show  # noqa: PLC0415 - see the module's docstring
+    from mylist.support.kept_documents import Subject  # noqa: PLC0415
+
+    subject = Subject(user=arguments.user, account=arguments.account)
+    shown = _run_on_lists(lambda database, settings: show.show(database, settings, subject))
+    _say(shown.json)
+    if shown.problem:
+        raise _CommandError(shown.problem)
+
+
+def _erase(arguments: argparse.Namespace) -> None:
+    from mylist.support import erase  # noqa: PLC0415 - see the module's docstring
+    from mylist.support.kept_documents import Subject  # noqa: PLC0415
+
+    subject = Subject(user=arguments.user, account=arguments.account)
+    receipt = _run_on_lists(lambda database, settings: erase.erase(database, settings, subject, dry=arguments.dry_run))
+    _say(receipt.json())
+    if receipt.problem:
+        raise _CommandError(receipt.problem)
+
+
+def _move(arguments: argparse.Namespace) -> None:
+    from mylist.support import move  # noqa: PLC0415 - see the module's docstring
+
+    source, target, merges, dry = arguments.source, arguments.target, arguments.merge, arguments.dry_run
+    if source == target:
+        _fail("--from and --to are the same user", status=_USAGE)
+    try:
+        done = _run_on_lists(lambda _, settings: move.move(settings, source, target, merges=merges, dry=dry))
+    except move.NotMovedError as error:
+        raise _CommandError(str(error)) from error
+    _say(move.told(done, dry=dry))
+    if done.left and not dry:
+        raise _CommandError(f"{done.left:,} items are left on the first list: run it again")
+
+
+def _withdraw(arguments: argparse.Namespace) -> None:
+    from mylist.support import withdraw  # noqa: PLC0415 - see the module's docstring
+
+    content_id, dry = arguments.content, arguments.dry_run
+    done = _run_on_lists(lambda database, settings: withdraw.withdraw(database, settings, content_id, dry=dry))
+    _say(withdraw.told(done, dry=dry))
+    if done.left:
+        raise _CommandError(f"{done.left:,} lists have the title again: run it once more")
+
+
+def _run_on_lists(work: "Callable[[AsyncDatabase[Document], Settings], Awaitable[_T]]") -> _T:
+    """Return what a command does to lists beside the running service."""
+    from mylist.seeding.open_database import DatabaseError, open_database  # noqa: PLC0415 - see the module's docstring
+    from mylist.support.fenced_services import CacheOutOfReachError  # noqa: PLC0415
+
+    settings = Settings.from_environment()
+
+    async def run() -> _T:
+        async with open_database(settings) as database:
+            return await work(database, settings)
+
+    logging.getLogger("mylist").addHandler(logging.NullHandler())  # the errors are printed below
+    try:
+        return asyncio.run(run())
+    except (DatabaseError, CacheOutOfReachError) as error:
+        raise _CommandError(str(error)) from error
 
 
 def _indexes(_: argparse.Namespace) -> None:

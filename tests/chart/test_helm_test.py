@@ -44,7 +44,9 @@ def test_passes_on_a_service_that_works(service: Service, run: Run, database: Do
     assert database["mylist"].count_documents({}) == 0
 
 
-@pytest.mark.parametrize("claims", [{}, {"JWT_AUDIENCE": "a", "JWT_ISSUER": "b", "JWT_USER_CLAIM": "c"}, {"JWT_PROFILE_CLAIM": "p"}], ids=str)
+@pytest.mark.parametrize(
+    "claims", [{}, {"JWT_AUDIENCE": "a", "JWT_ISSUER": "b", "JWT_USER_CLAIM": "c"}, {"JWT_PROFILE_CLAIM": "p"}], ids=str
+)
 def test_signs_a_token_where_it_has_the_secret(serve: Serve, run: Run, claims: dict[str, str]) -> None:
     settings = {"AUTH_MODE": "jwt", "JWT_SECRET": SECRET, **claims}
     ended = run(serve(**settings), **settings)

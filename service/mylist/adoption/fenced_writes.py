@@ -7,7 +7,7 @@ import pymongo
 
 from mylist.adoption.stored_items import STEP_TIMEOUT_S
 from mylist.cache.health import RedisState
-from mylist.domain.errors import OutcomeUnknownError
+from mylist.domain.errors import CacheUnavailableError, OutcomeUnknownError
 from mylist.http.services import Services
 from mylist.mongodb.database import DRIVER_ERRORS
 
@@ -17,18 +17,28 @@ class FencedWrites:
 
     Without Redis at the start of a run there are no fences: lists may be shown as they were until they expire.
 
+    Args:
+        services: have the cache.
+        step_timeout_s: within which each change must end; the fences of `services` must stand for as long.
+        refuses_unfenced: whether a change is refused that may have no fence.
+
     Attributes:
         unfenced: whether a list was changed without a fence.
     """
 
-    def __init__(self, services: Services) -> None:
+    def __init__(
+        self, services: Services, *, step_timeout_s: float = STEP_TIMEOUT_S, refuses_unfenced: bool = False
+    ) -> None:
         self._cache = services.cache
+        self._health = services.health
         self._has_redis = services.health.state is not RedisState.DOWN
+        self._step_timeout_s = step_timeout_s
+        self._refuses_unfenced = refuses_unfenced
         self.unfenced = False
 
     @asynccontextmanager
     async def of(self, user_ids: Iterable[str]) -> AsyncIterator[None]:
-        """Surround a change of these users' lists, which must end within `STEP_TIMEOUT_S`.
+        """Surround a change of these users' lists, which must end within the timeout of a step.
 
         Raises:
             OutcomeUnknownError: the change failed; its fences stand until they expire.
@@ -40,8 +50,10 @@ class FencedWrites:
                     await fences.enter_async_context(self._cache.writing(user_id))
                 else:
                     self.unfenced = True
+            if self._refuses_unfenced and self._health.state is RedisState.DOWN:
+                raise CacheUnavailableError
             try:
-                with pymongo.timeout(STEP_TIMEOUT_S):
+                with pymongo.timeout(self._step_timeout_s):
                     yield
             except DRIVER_ERRORS as error:
                 raise OutcomeUnknownError from error

@@ -42,3 +42,8 @@ def epoch_of(lease: bytes) -> bytes:
 def stamped(packed_list: bytes, epoch: bytes) -> bytes:
     """Return a list as Redis holds it: with the epoch that it was loaded in."""
     return packed_list[:1] + epoch + packed_list[1:]
+
+
+def unstamped(held: bytes) -> bytes:
+    """Return a list without the epoch that it has in Redis."""
+    return held[:1] + held[1 + EPOCH_BYTES :]

@@ -18,7 +18,7 @@ from importlib import resources
 from types import TracebackType
 from typing import Any, TypeVar
 
-from redis.exceptions import AskError, NoScriptError, RedisError
+from redis.exceptions import AskError, NoPermissionError, NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from mylist.background import spawn
@@ -338,6 +338,20 @@ class CacheCommands:
             await asyncio.gather(
                 *(self._run_all(primary, [calls[place] for place in theirs]) for primary, theirs in places.items())
             )
+
+    async def look(self, key: str) -> tuple[bytes | None, int | None]:
+        """Return what a key holds as it stands there, and how many milliseconds it lives.
+
+        The latter is None where the server does not say: the command `PTTL` is none that the service needs otherwise.
+        """
+        with _operation("look"):
+            owner = await self._owner(key)
+            held: bytes | None = await self.router.send(owner, key, "GET", key)
+            try:
+                lifetime_ms = int(await self.router.send(owner, key, "PTTL", key))
+            except NoPermissionError:
+                return held, None
+        return held, max(lifetime_ms, 0)
 
     async def _owner(self, key: str) -> Primary:
         return self.topology.single or await self.router.owner(key)

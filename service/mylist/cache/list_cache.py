@@ -22,9 +22,10 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from typing import Literal, NamedTuple
 
 from mylist.background import spawn
-from mylist.cache.cached_value import NONCE_BYTES
+from mylist.cache.cached_value import FENCE_TAG, LEASE_TAG, NONCE_BYTES, unstamped
 from mylist.cache.commands import CacheCommands
 from mylist.cache.freshness_audit import FreshnessAudit
 from mylist.cache.health import RedisHealth
@@ -38,12 +39,29 @@ from mylist.telemetry import metrics
 from mylist.telemetry.line_limit import LineLimit
 
 _TTL_SPREAD = 0.1
+_HELD: dict[bytes, Literal["list", "lease", "fence"]] = {LIST_TAG: "list", LEASE_TAG: "lease", FENCE_TAG: "fence"}
 MAX_TTL_FACTOR = 1 + _TTL_SPREAD
 """How many times its TTL a cached list lives at most."""
 _FENCE_RETRY_INTERVAL_S = 0.05
 
 _logger = logging.getLogger(__name__)
 _unreadable_lines = LineLimit(1, period_s=60)
+
+
+class CacheEntry(NamedTuple):
+    """What the key of a list holds.
+
+    Attributes:
+        key: the key.
+        holds: a list, also one of another epoch; a lease or a fence; or none of these.
+        items: how many items the list has; None if it is none that this version can read.
+        lifetime_ms: how many milliseconds it lives; None where Redis does not say.
+    """
+
+    key: str
+    holds: Literal["list", "lease", "fence", "something else"]
+    items: int | None
+    lifetime_ms: int | None
 
 
 class ListCache:
@@ -142,6 +160,23 @@ class ListCache:
         if task := self._leased.get(held):
             return await asyncio.shield(task), CacheResult.MISS
         return await self._loads.load(user_id), CacheResult.FENCED
+
+    async def entry(self, user_id: str) -> CacheEntry | None:
+        """Return what Redis holds of a user's list, whether or not it would be served; None for nothing.
+
+        Raises:
+            CacheUnavailableError: Redis does not answer in time, or refuses.
+        """
+        key = _key(user_id)
+        held, lifetime_ms = await self._commands.look(key)
+        if held is None:
+            return None
+        holds = _HELD.get(held[:1])
+        items = None
+        if holds == "list":
+            with suppress(UnreadableListError):
+                items = PackedList(unstamped(held)).total
+        return CacheEntry(key, holds or "something else", items, lifetime_ms)
 
     async def finish(self) -> None:
         """Wait until a freshness check that is running has ended."""

@@ -1,0 +1,82 @@
+"""Erases all that is kept about a user or an account.
+
+The fence of each list stands before anything is deleted, and is lifted after that: what Redis held is gone then, and no
+load that began before can bring it back. Nothing tells of what was erased, the stamps of earlier removals included.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from pymongo.asynchronous.database import AsyncDatabase
+from tqdm import tqdm
+
+from mylist.adoption.fenced_writes import FencedWrites
+from mylist.adoption.stored_items import STEP_TIMEOUT_S
+from mylist.config.settings import Settings
+from mylist.mongodb.collections import ADOPTED, USERS
+from mylist.mongodb.database import Document
+from mylist.mongodb.database import address as address_of
+from mylist.support.fenced_services import fenced_services
+from mylist.support.kept_documents import BY_USER_ID, Subject, count_of, item_ids
+from mylist.support.receipt import Receipt
+
+_ERASED = (ADOPTED, *BY_USER_ID)
+"""In this order: the marks of an adoption are found by the items that they are of."""
+
+
+async def erase(database: AsyncDatabase[Document], settings: Settings, subject: Subject, *, dry: bool) -> Receipt:
+    """Erase what is kept, for good; with several users, show a bar on a terminal.
+
+    Args:
+        database: where it is kept.
+        settings: the settings of the running service.
+        subject: whom it is about.
+        dry: whether to count only.
+
+    Raises:
+        CacheOutOfReachError: lists may be cached where this command cannot reach them; nothing was changed.
+        MongoRefusedError, UnavailableError: MongoDB fails, or Redis has gone away; the next run does what is left.
+    """
+    began = datetime.now(UTC)
+    users = await subject.users(database)
+    erased: Counter[str] = Counter()
+    # A fence has to stand for as long as the deletion of a list may take.
+    async with fenced_services(replace(settings, mongodb_timeout=STEP_TIMEOUT_S)) as services:
+        cached = sum([await services.cache.entry(user_id) is not None for user_id in users])
+        if dry:
+            erased = await _counted(database, users)
+        else:
+            writes = FencedWrites(services, refuses_unfenced=True)
+            with tqdm(users, unit=" lists", disable=None if len(users) > 1 else True) as bar:
+                for user_id in bar:
+                    async with writes.of([user_id]):
+                        erased += await _erase(database, user_id)
+    left = Counter[str]() if dry else await _counted(database, users)
+    return Receipt(
+        subject=subject.described(),
+        dry=dry,
+        users=users,
+        erased={name: erased[name] for name in _ERASED},
+        cached=cached,
+        left={name: left[name] for name in _ERASED},
+        of_platform=sum([await count_of(database, USERS, user_id) for user_id in users]),
+        began=began,
+        ended=datetime.now(UTC),
+        where=address_of(settings),
+    )
+
+
+async def _erase(database: AsyncDatabase[Document], user_id: str) -> Counter[str]:
+    erased: Counter[str] = Counter()
+    async for ids in item_ids(database, user_id):
+        for field in ("_id", "into"):
+            erased[ADOPTED] += (await database[ADOPTED].delete_many({field: {"$in": ids}})).deleted_count
+    for name in BY_USER_ID:
+        erased[name] += (await database[name].delete_many({"userId": user_id})).deleted_count
+    return erased
+
+
+async def _counted(database: AsyncDatabase[Document], users: Sequence[str]) -> Counter[str]:
+    return Counter({name: sum([await count_of(database, name, each) for each in users]) for name in _ERASED})

@@ -1,0 +1,88 @@
+"""The parts of the service for a command that must leave no list cached as it was."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from mylist.cache.health import RedisState
+from mylist.config.redis_timing import FENCE_PATIENCE_S
+from mylist.config.settings import Settings, without_password
+from mylist.domain.errors import CacheUnavailableError
+from mylist.domain.process_registry import BEAT_INTERVAL_S, Entry
+from mylist.http.services import Services
+from mylist.mongodb.process_registry import ProcessRegistry
+from mylist.seeding.running_service import service_parts
+
+_POLL_S = 0.1
+_BEAT_WAIT_S = BEAT_INTERVAL_S + 1.0
+
+
+class CacheOutOfReachError(Exception):
+    """Redis does not answer, or is not the one of the running service; the message is one line. Nothing was changed."""
+
+
+@asynccontextmanager
+async def fenced_services(settings: Settings) -> AsyncIterator[Services]:
+    """Make the parts of the service as `service_parts` does, if the Redis of the running service is in reach.
+
+    Raises:
+        CacheOutOfReachError: it is not.
+        MongoRefusedError, UnavailableError: MongoDB fails.
+    """
+    async with service_parts(settings) as services:
+        if not await answers(services):
+            raise CacheOutOfReachError(
+                f"Redis at {address_of(settings)} does not answer, and may hold what is to be changed: start it, or "
+                "set REDIS_HOST or REDIS_URL as for the service; nothing was changed"
+            )
+        await _require_redis_of_others(services, settings)
+        yield services
+
+
+def address_of(settings: Settings) -> str:
+    """Return what messages call the Redis of the settings."""
+    return without_password(settings.redis_url) or f"{settings.redis_host}:{settings.redis_port}"
+
+
+async def answers(services: Services) -> bool:
+    """Return whether Redis answers; wait for a moment until it does."""
+    deadline = time.monotonic() + FENCE_PATIENCE_S
+    while not services.health.is_current:
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(_POLL_S)
+    return True
+
+
+def require_fences(services: Services) -> None:
+    """Refuse a change that may have no fence, as Redis has gone away since.
+
+    Raises:
+        CacheUnavailableError: it has.
+    """
+    if services.health.state is RedisState.DOWN:
+        raise CacheUnavailableError
+
+
+async def _require_redis_of_others(services: Services, settings: Settings) -> None:
+    """Compare this Redis with what the running processes say of theirs.
+
+    The entry of a process that was killed may say anything; one that lives renews it.
+    """
+    registry = ProcessRegistry(services.database)
+    first = _elsewhere((await registry.read()).entries, services.health.identity)
+    deadline = time.monotonic() + _BEAT_WAIT_S
+    while first and time.monotonic() < deadline:
+        await asyncio.sleep(_POLL_S)
+        now = _elsewhere((await registry.read()).entries, services.health.identity)
+        for process_id, entry in now.items():
+            if process_id not in first or entry.beat != first[process_id].beat:
+                raise CacheOutOfReachError(
+                    f"this command uses Redis at {address_of(settings)}, and the service at {entry.host} the one at "
+                    f"{entry.redis}: set REDIS_HOST or REDIS_URL as for the service; nothing was changed"
+                )
+
+
+def _elsewhere(entries: Mapping[str, Entry], identity: str) -> dict[str, Entry]:
+    return {process_id: entry for process_id, entry in entries.items() if entry.cache not in {"", identity}}
