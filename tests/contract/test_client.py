@@ -1,4 +1,4 @@
-"""`mylist list`, `add`, `remove` and `contains`: the command itself, against a service, on a terminal and in a pipe."""
+"""`mylist list`, `add`, `export` and the like: the command itself, against a service, on a terminal and in a pipe."""
 
 import json
 import os
@@ -20,13 +20,25 @@ from devtools.service_process import Service, answers, environment
 from devtools.waiting import wait_until
 from mylist.cli import main
 from mylist.client import api
+from mylist.domain.change_feed import initial_state
+from mylist.lists.sync_tokens import encode_sync_token
 from tests.conftest import Serve
 from tests.contract.conftest import User
 from tests.contract.titles import MATRIX, MATRIX_ID, MOVIE_IDS, SHOW_ID, UNKNOWN_ID
 from tests.fake_http_server import FakeHttpHandler, fake_http_server
 from tests.identity_provider import SECRET, token
 
-COMMANDS = [("list",), ("add", MATRIX_ID, "--type", "movie"), ("remove", MATRIX_ID), ("contains", MATRIX_ID)]
+COMMANDS = [
+    ("list",),
+    ("add", MATRIX_ID, "--type", "movie"),
+    ("remove", MATRIX_ID),
+    ("contains", MATRIX_ID),
+    ("stats",),
+    ("changes",),
+    ("export",),
+    ("import", os.devnull),
+    ("clear", "--confirm"),
+]
 
 
 class Caller:
@@ -361,6 +373,11 @@ class TestToken:
         asked: list[tuple[str, str | None, str | None]] = []
 
         class Gateway(FakeHttpHandler):
+            def do_GET(self) -> None:  # noqa: N802 - as http.server calls it
+                named = encode_sync_token(self.headers["user-id"], initial_state(0))
+                data = {"changes": [], "token": named, "hasMore": False}
+                self.answer(json.dumps({"success": True, "data": data}).encode(), "application/json")
+
             def do_POST(self) -> None:  # noqa: N802 - as http.server calls it
                 asked.append((self.path, self.headers["authorization"], self.headers["user-id"]))
                 self.answer(b'{"success": true, "data": {"contains": [true]}}', "application/json")
@@ -371,6 +388,133 @@ class TestToken:
             assert Caller(url).json("contains", "--user", user_id, MATRIX_ID)
         path = "/behind/a/gateway/api/mylist/contains"
         assert asked == [(path, "Bearer s3cret", user_id), (path, None, user_id)]
+
+
+class TestGateway:
+    """One that takes the user from the token, whatever `--user` says, before a service that trusts the header."""
+
+    @pytest.mark.parametrize("arguments", [("list",), ("export",), ("clear", "--confirm")], ids=lambda each: each[0])
+    def test_shows_and_changes_no_list_under_the_name_of_another(self, user: User, arguments: tuple[str, ...]) -> None:
+        passed_on: list[str] = []
+
+        class Gateway(FakeHttpHandler):
+            def do_GET(self) -> None:  # noqa: N802 - as http.server calls it
+                passed_on.append(self.path)
+                answer = user.client.get(self.path, headers=user.headers)
+                self.answer(answer.content, answer.headers["content-type"], answer.status_code)
+
+            do_POST = do_DELETE = do_GET  # noqa: N815 - likewise
+
+        with fake_http_server(Gateway) as port:
+            caller = Caller(f"http://127.0.0.1:{port}", MYLIST_TOKEN="s3cret")
+            status, line = caller.fails(*arguments, "--user", "another")
+
+        assert status == 2
+        assert line == (
+            "mylist: --user is 'another', but the service is asked for the list of another user, whom the gateway "
+            "takes from MYLIST_TOKEN; leave --user out"
+        )
+        assert passed_on == ["/api/mylist/limits", "/api/mylist/changes?limit=1"], "nothing else was asked"
+
+
+class TestWholeList:
+    @pytest.fixture
+    def full(self, user: User) -> User:
+        for movie_id in MOVIE_IDS[:5]:
+            assert user.add(movie_id).is_success
+        return user
+
+    def test_stats_are_those_of_the_service(self, caller: Caller, full: User) -> None:
+        assert caller.json("stats", "--user", full.id) == {"total": 5, "byType": {"movie": 5, "tvshow": 0}}
+        assert caller.terminal("stats", "--user", full.id) == ["total   5", "movie   5", "tvshow  0"]
+
+    def test_changes_go_on_from_a_token(self, caller: Caller, full: User) -> None:
+        whole = caller.json("changes", "--user", full.id)
+        assert {each["contentId"] for each in whole["changes"]} == set(MOVIE_IDS[:5])
+        assert full.remove(MOVIE_IDS[0]).is_success
+
+        later = caller.json("changes", "--user", full.id, "--since", whole["token"])
+        removed = [each["contentId"] for each in later["changes"] if each["change"] == "removed"]
+        assert removed == [MOVIE_IDS[0]]
+        shown = caller.terminal("changes", "--user", full.id, "--since", whole["token"], columns=200)
+        assert any(f"removed  movie  {MOVIE_IDS[0]}" in line for line in shown)
+        assert shown[-1].startswith("Next: --since ")
+
+    def test_what_was_exported_and_cleared_is_imported_as_it_was(
+        self, caller: Caller, full: User, tmp_path: Path
+    ) -> None:
+        before = full.items().json()["data"]
+        file = tmp_path / "list.jsonl"
+        assert caller.pipe("export", "--user", full.id, str(file)).stdout == ""
+        assert file.read_text() == caller.pipe("export", "--user", full.id).stdout
+        assert [each.name for each in tmp_path.iterdir()] == ["list.jsonl"]
+
+        assert caller.json("clear", "--user", full.id, "--confirm") == {"removed": 5}
+        assert full.contents() == []
+
+        assert caller.json("import", "--user", full.id, str(file)) == {"outcomes": {"added": 5}, "failed": []}
+        assert full.items().json()["data"] == before
+
+    def test_import_tells_of_lines_that_are_not_on_the_list(self, caller: Caller, full: User, tmp_path: Path) -> None:
+        file = tmp_path / "list.jsonl"
+        ids = (UNKNOWN_ID, MATRIX_ID, MOVIE_IDS[0])
+        file.write_text("".join(f'{{"contentId": "{each}", "contentType": "movie"}}\n' for each in ids) + "nonsense\n")
+
+        ended = caller.pipe("import", "--user", full.id, str(file))
+
+        assert ended.returncode == 1
+        assert ended.stderr == "mylist: 2 of 4 lines are not on the list as the file says\n"
+        told = json.loads(ended.stdout)
+        assert told["outcomes"] == {"not_found": 1, "added": 1, "existing": 1, "invalid": 1}
+        assert [(each["line"], each["outcome"]) for each in told["failed"]] == [(1, "not_found"), (4, "invalid")]
+
+    def test_import_replaces_when_asked_to(self, caller: Caller, full: User, tmp_path: Path) -> None:
+        file = tmp_path / "list.jsonl"
+        file.write_text(f'{{"contentId": "{MOVIE_IDS[0]}", "contentType": "movie"}}\n')
+        caller.json("import", "--user", full.id, "--replace", str(file))
+        assert full.contents() == MOVIE_IDS[:1]
+
+        file.write_text("")
+        status, line = caller.fails("import", "--user", full.id, "--replace", str(file))
+        assert (status, "CONFIRMATION_REQUIRED" in line) == (1, True)
+        caller.json("import", "--user", full.id, "--replace", "--confirm", str(file))
+        assert full.contents() == []
+
+    def test_a_file_that_cannot_be_read_or_written_is_named(self, caller: Caller, full: User, tmp_path: Path) -> None:
+        for command in ("import", "export"):
+            path = str(tmp_path / "none" / "list.jsonl")
+            assert caller.fails(command, "--user", full.id, path) == (1, f"mylist: {path}: No such file or directory")
+
+    def test_an_export_that_was_cut_short_leaves_no_file(self, tmp_path: Path, user_id: str) -> None:
+        class Cut(FakeHttpHandler):
+            def do_GET(self) -> None:  # noqa: N802 - as http.server calls it
+                self.send_response(200)
+                self.send_header("content-type", "application/x-ndjson")
+                self.send_header("x-total-count", "3")
+                self.end_headers()
+                self.wfile.write(b"{}\n{}\n")
+                self.close_connection = True
+
+        file = tmp_path / "list.jsonl"
+        with fake_http_server(Cut) as port:
+            told = Caller(f"http://127.0.0.1:{port}").fails("export", "--user", user_id, str(file))
+        assert told == (1, "mylist: the export was cut short: 2 lines of 3")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_the_type_of_a_file_is_told_by_its_name(self, tmp_path: Path, user_id: str) -> None:
+        given: list[str | None] = []
+
+        class Other(FakeHttpHandler):
+            def do_POST(self) -> None:  # noqa: N802 - as http.server calls it
+                given.append(self.headers["content-type"])
+                self.answer(b'{"line":1,"contentId":null,"outcome":"added"}\n', "application/x-ndjson")
+
+        with fake_http_server(Other) as port:
+            caller = Caller(f"http://127.0.0.1:{port}")
+            for name in ("list.csv", "list.JSON", "list.jsonl", "list"):
+                (tmp_path / name).write_text("x")
+                caller.json("import", "--user", user_id, str(tmp_path / name))
+        assert given == ["text/csv", "application/json", "application/x-ndjson", "application/x-ndjson"]
 
 
 @pytest.fixture(scope="module")

@@ -1,1 +1,1 @@
-"""`mylist list`, `add`, `remove` and `contains`: a client of a running service, for support staff."""
+"""`mylist list`, `add`, `export` and the like: a client of a running service, for support staff."""

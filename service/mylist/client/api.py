@@ -1,7 +1,8 @@
 """The API as a client sees it: a method for each route, and one error for every failure."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Generic, Self, TypedDict, TypeVar
 from urllib.parse import quote
 
@@ -10,13 +11,17 @@ import msgspec
 from msgspec import Struct
 
 from mylist import __version__
+from mylist.auth.claims import user_of
 from mylist.client.arguments import DEFAULT_URL
 from mylist.client.terminal import plain
+from mylist.domain.errors import InvalidSyncTokenError, InvalidTokenError, SyncTokenExpiredError
+from mylist.lists.sync_tokens import decode_sync_token
 
 _T = TypeVar("_T")
 
 _CONNECT_TIMEOUT_S = 5
 _READ_TIMEOUT_S = 15
+_IMPORT_TIMEOUT_S = 60  # longer than the service takes for one before it gives up
 _MAX_IDS = 100  # in one request
 _MAX_PAGE_SIZE = 1000  # that MAX_PAGE_SIZE may allow; a service that allows less returns its own maximum
 
@@ -67,6 +72,37 @@ class Part(TypedDict):
 
     items: list[ListedItem]
     nextCursor: str | None
+
+
+class Stats(TypedDict):
+    """How many items are on the list, and how many of each type."""
+
+    total: int
+    byType: dict[str, int]
+
+
+class Changes(TypedDict):
+    """What was added and removed, oldest first, and the token to ask with for what comes later."""
+
+    changes: list[dict[str, Any]]
+    token: str
+
+
+class _SomeChanges(Changes):
+    hasMore: bool
+
+
+class _Cleared(TypedDict):
+    removed: int
+
+
+class ImportedLine(Struct, rename="camel"):
+    """What became of a line of an import; without a number, of an item that no line names."""
+
+    line: int | None
+    outcome: str
+    content_id: str | None = None
+    error: str | None = None
 
 
 class Presence(TypedDict):
@@ -126,6 +162,18 @@ class Client:
         named = answer.headers.get("vary", "").lower().split(",")
         return "authorization" in map(str.strip, named)
 
+    def asks_for(self, user_id: str) -> bool:
+        """Return whether the service takes this user for the one who asks: a sync token says whom it is for.
+
+        A gateway may put another user into the request, whatever the client sends.
+        """
+        token = self._ask(_Answer[Changes], "GET", "changes", params={"limit": 1}).data["token"]
+        try:
+            decode_sync_token(user_id, token)
+        except (InvalidSyncTokenError, SyncTokenExpiredError):
+            return False
+        return True
+
     def page(self, number: int, size: int | None) -> Page:
         """Return a page of the list, newest first; of the service's default size when `size` is None."""
         parameters = {"page": number} if size is None else {"page": number, "pageSize": size}
@@ -164,6 +212,71 @@ class Client:
             answers += self._ask(_Answer[Presence], "POST", "contains", json=body).data["contains"]
         return {"contains": answers}
 
+    def stats(self) -> Stats:
+        """Return how many items are on the list."""
+        return self._ask(_Answer[Stats], "GET", "stats").data
+
+    def changes(self, since: str | None) -> Changes:
+        """Return what changed since a token was given; what is on the list without one."""
+        changes: list[dict[str, Any]] = []
+        token = since
+        while True:
+            parameters = {} if token is None else {"since": token}
+            part = self._ask(_Answer[_SomeChanges], "GET", "changes", params=parameters).data
+            changes += part["changes"]
+            token = part["token"]
+            if not part["hasMore"]:
+                return {"changes": changes, "token": token}
+
+    def clear(self) -> int:
+        """Remove everything; return how many items that were."""
+        answer = self._ask(_Answer[_Cleared], "DELETE", "items", changes=True, params={"confirm": "true"})
+        return answer.data["removed"]
+
+    @contextmanager
+    def export(self, media_type: str) -> Iterator[Iterator[bytes]]:
+        """Open an export, and yield its body in parts.
+
+        Raises:
+            ClientError: it failed, is of another media type, or was cut short.
+        """
+        with self._telling(), self._http.stream("GET", "/api/mylist/export", headers={"accept": media_type}) as answer:
+            if not answer.is_success:
+                answer.read()
+                self._decode(answer, _Done)
+            given = answer.headers.get("content-type", "").partition(";")[0]
+            if given != media_type:
+                raise ClientError(f"{self._url} gives no {media_type}, but {plain(given) or 'nothing'}")
+            yield self._whole(answer)
+
+    def _whole(self, answer: httpx.Response) -> Iterator[bytes]:
+        lines = 0
+        for part in answer.iter_bytes():
+            lines += part.count(b"\n")
+            yield part
+        total = answer.headers.get("x-total-count", "")
+        if not total.isdecimal() or lines < int(total):
+            raise ClientError(f"the export was cut short: {lines:,} lines of {plain(total) or 'an unknown number'}")
+
+    def import_(self, body: bytes, media_type: str, *, replace: bool, confirm: bool) -> list[ImportedLine]:
+        """Put the items of a file on the list, or in place of it; return what became of each line."""
+        parameters = {"mode": "replace" if replace else "merge"} | ({"confirm": "true"} if confirm else {})
+        answer = self._send(
+            "POST",
+            "import",
+            changes=True,
+            params=parameters,
+            content=body,
+            headers={"content-type": media_type},
+            timeout=httpx.Timeout(_IMPORT_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S),
+        )
+        if not answer.is_success:
+            self._decode(answer, _Done)
+        try:
+            return msgspec.json.Decoder(ImportedLine).decode_lines(answer.content)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise self._of_something_else(answer) from error
+
     def _ask(
         self,
         form: type[_T],
@@ -173,17 +286,20 @@ class Client:
         changes: bool = False,
         **request: Any,  # noqa: ANN401 - as httpx declares it
     ) -> _T:
-        answer = self._send(method, path, changes=changes, **request)
+        return self._decode(self._send(method, path, changes=changes, **request), form)
+
+    def _decode(self, answer: httpx.Response, form: type[_T]) -> _T:
         try:
             if answer.is_success:
                 return msgspec.json.decode(answer.content, type=form)
             failure = msgspec.json.decode(answer.content, type=_Failure)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            status = f"{answer.status_code} {answer.reason_phrase}".rstrip()
-            raise ClientError(
-                f"{self._url} answers {plain(status)}, but not as My List does; is the URL right?"
-            ) from error
+            raise self._of_something_else(answer) from error
         raise _refusal(answer, failure)
+
+    def _of_something_else(self, answer: httpx.Response) -> ClientError:
+        status = f"{answer.status_code} {answer.reason_phrase}".rstrip()
+        return ClientError(f"{self._url} answers {plain(status)}, but not as My List does; is the URL right?")
 
     def _send(
         self,
@@ -193,8 +309,14 @@ class Client:
         changes: bool = False,
         **request: Any,  # noqa: ANN401 - as httpx declares it
     ) -> httpx.Response:
-        try:
+        with self._telling(changes=changes):
             return self._http.request(method, f"/api/mylist/{path}", **request)
+
+    @contextmanager
+    def _telling(self, *, changes: bool = False) -> Iterator[None]:
+        """Surround a request: tell in one line why there is no answer."""
+        try:
+            yield
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             reason = plain(str(error)) or f"no connection within {_CONNECT_TIMEOUT_S} s"
             raise ClientError(f"no service answers at {self._url}: {reason}") from error
@@ -204,17 +326,20 @@ class Client:
             raise ClientError(f"no answer from {self._url}: {plain(reason)}{doubt}") from error
 
 
-def user_of_token(token: str, claim: str) -> str | None:
-    """Return the user that a JSON Web Token names, which is not verified; None if it cannot be read."""
+def user_of_token(token: str, claim: str, profile_claim: str) -> str | None:
+    """Return the user that a JSON Web Token names, which is not verified; None if it cannot be read.
+
+    Args:
+        token: the token.
+        claim: which claim names the user.
+        profile_claim: which one names the profile; empty where there is none.
+    """
     try:
         _, payload, _ = token.split(".")
         claims = msgspec.json.decode(base64.urlsafe_b64decode(f"{payload}=="), type=dict[str, Any])
-    except (ValueError, RecursionError):
+        return user_of(claims, claim, profile_claim)
+    except (ValueError, RecursionError, InvalidTokenError):
         return None
-    named = claims.get(claim)
-    if isinstance(named, bool) or not isinstance(named, str | int):
-        return None
-    return str(named)
 
 
 def _usable(given: str) -> httpx.URL:

@@ -4,9 +4,11 @@ import argparse
 import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 DEFAULT_URL = "http://localhost:3000"
 _ID = re.compile("[ -~]{1,128}")
+_TOKEN = re.compile("[A-Za-z0-9_-]{1,8192}")
 _TYPES = ("movie", "tvshow")
 _EPILOG = """\
 environment:
@@ -46,6 +48,24 @@ def define(add: Callable[[str, str], argparse.ArgumentParser], run: Callable[[ar
     which.add_argument("--all", action="store_true", help="every page")
     pages.add_argument("--page-size", type=_number, metavar="N", help="items on a page (default: the service's)")
 
+    define_one("stats", "count a user's list by type")
+
+    feed = define_one("changes", "print what was added to a user's list and removed from it")
+    feed.add_argument("--since", type=_token, metavar="TOKEN", help="only what changed since this token")
+
+    file = define_one("export", "write a user's list to a file, which an import takes as it is")
+    file.add_argument(
+        "file", nargs="?", type=Path, metavar="FILE", help="where to, CSV if it ends in .csv (or standard output)"
+    )
+
+    file = define_one("import", "put the items of a file on a user's list")
+    file.add_argument("file", metavar="FILE", help="JSON Lines, CSV (.csv) or JSON (.json); - is standard input")
+    file.add_argument("--replace", action="store_true", help="remove what the file does not name")
+    file.add_argument("--confirm", action="store_true", help="replace the list also by nothing that is on it")
+
+    emptied = define_one("clear", "remove everything from a user's list")
+    emptied.add_argument("--confirm", action="store_true", required=True, help="confirms that all of it is meant")
+
     one = define_one("add", "add a movie or show to a user's list")
     one.add_argument("content_id", type=_id, metavar="CONTENT_ID")
     one.add_argument("--type", required=True, choices=_TYPES, dest="content_type", help="of which type it is")
@@ -62,6 +82,14 @@ def _id(text: str) -> str:
     stripped = text.strip()
     if not _ID.fullmatch(stripped):
         raise argparse.ArgumentTypeError(f"{text!a} is no id")
+    return stripped
+
+
+def _token(text: str) -> str:
+    """Return a token without the blanks around it."""
+    stripped = text.strip()
+    if not _TOKEN.fullmatch(stripped):
+        raise argparse.ArgumentTypeError("this is no token")
     return stripped
 
 

@@ -5,10 +5,20 @@ import json
 import os
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from mylist.client.api import Client, ClientError, ListedItem, UnusableError, user_of_token
-from mylist.client.terminal import plain, table
+from mylist.client.terminal import counts_table, plain, table
+
+_STANDARD_INPUT = "-"
+_JSON_LINES = "application/x-ndjson"
+_CSV = "text/csv"
+_MEDIA_TYPES = {".csv": _CSV, ".json": "application/json"}
+"""By the end of a file's name; else it has JSON Lines."""
+_DONE = {"added", "existing", "dated", "removed"}
+"""The outcomes of lines after which the list is what the file says."""
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -28,12 +38,18 @@ def run(arguments: argparse.Namespace) -> None:
 def _refuse_other_user(client: Client, token: str, user_id: str) -> None:
     """Refuse to show or change the list of another user than `--user` names.
 
-    A gateway may want a token of whoever asks and pass `--user` on. A service that verifies tokens itself does not look
-    at `--user`.
+    A gateway may want a token of whoever asks and pass `--user` on, or take the user from the token. A service that
+    verifies tokens itself does not look at `--user`.
     """
     if not client.identifies_by_token():
+        if not client.asks_for(user_id):
+            raise UnusableError(
+                f"--user is {user_id!r}, but the service is asked for the list of another user, whom the gateway takes "
+                "from MYLIST_TOKEN; leave --user out"
+            )
         return
-    named = user_of_token(token, os.environ.get("JWT_USER_CLAIM", "").strip() or "sub")
+    claim, profile_claim = (os.environ.get(name, "").strip() for name in ("JWT_USER_CLAIM", "JWT_PROFILE_CLAIM"))
+    named = user_of_token(token, claim or "sub", profile_claim)
     if named != user_id:
         whose = "cannot be read here" if named is None else f"names {plain(named)!r}"
         raise UnusableError(
@@ -94,6 +110,69 @@ def _contains(client: Client, arguments: argparse.Namespace) -> None:
     _print(arguments, presence, [table(rows)])
 
 
+def _stats(client: Client, arguments: argparse.Namespace) -> None:
+    stats = client.stats()
+    _print(arguments, stats, [counts_table([("total", stats["total"]), *stats["byType"].items()])])
+
+
+def _changes(client: Client, arguments: argparse.Namespace) -> None:
+    found = client.changes(arguments.since)
+    rows = [("CHANGED", "CHANGE", "TYPE", "CONTENT ID")]
+    rows += [
+        (each["changedAt"], each["change"], each.get("contentType", ""), each["contentId"]) for each in found["changes"]
+    ]
+    lines = [table(rows)] if found["changes"] else ["nothing changed"]
+    _print(arguments, found, [*lines, f"Next: --since {plain(found['token'])}"])
+
+
+def _clear(client: Client, arguments: argparse.Namespace) -> None:
+    removed = client.clear()
+    _print(arguments, {"removed": removed}, [f"{_count(removed)} removed"])
+
+
+def _export(client: Client, arguments: argparse.Namespace) -> None:
+    """Write an export; a file appears when it is complete."""
+    file: Path | None = arguments.file
+    with client.export(_CSV if file and file.suffix.lower() == ".csv" else _JSON_LINES) as parts:
+        if file is None:
+            for part in parts:
+                sys.stdout.buffer.write(part)
+            sys.stdout.buffer.flush()
+            return
+        partial = file.with_name(f"{file.name}.part")
+        try:
+            with partial.open("wb") as target:
+                target.writelines(parts)
+            partial.replace(file)
+        except OSError as error:
+            raise ClientError(f"{file}: {error.strerror}") from None
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _import(client: Client, arguments: argparse.Namespace) -> None:
+    name: str = arguments.file
+    try:
+        body = sys.stdin.buffer.read() if name == _STANDARD_INPUT else Path(name).read_bytes()
+    except OSError as error:
+        raise ClientError(f"{name}: {error.strerror}") from None
+    lines = client.import_(body, _media_type(name), replace=arguments.replace, confirm=arguments.confirm)
+    outcomes = Counter(each.outcome for each in lines)
+    failed = [each for each in lines if each.outcome not in _DONE]
+    rows = [("LINE", "OUTCOME", "CONTENT ID", "ERROR")]
+    rows += [(str(each.line or ""), each.outcome, each.content_id or "", each.error or "") for each in failed]
+    told = [{"line": each.line, "outcome": each.outcome, "error": each.error} for each in failed]
+    tables = [counts_table(sorted(outcomes.items()))] if outcomes else []
+    tables += [table(rows)] if failed else []
+    _print(arguments, {"outcomes": dict(outcomes), "failed": told}, tables)
+    if failed:
+        raise ClientError(f"{len(failed):,} of {len(lines):,} lines are not on the list as the file says")
+
+
+def _media_type(name: str) -> str:
+    return _MEDIA_TYPES.get(Path(name).suffix.lower(), _JSON_LINES)
+
+
 def _print(arguments: argparse.Namespace, document: Mapping[str, object], lines: Sequence[str]) -> None:
     if arguments.as_json or (arguments.as_json is None and not sys.stdout.isatty()):
         lines = [json.dumps(document, indent=2)]
@@ -109,4 +188,9 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], None]] = {
     "add": _add,
     "remove": _remove,
     "contains": _contains,
+    "stats": _stats,
+    "changes": _changes,
+    "export": _export,
+    "import": _import,
+    "clear": _clear,
 }
