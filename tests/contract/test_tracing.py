@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from pymongo.database import Database
 
 from devtools.ports import free_port
 from devtools.scrape import Metrics
@@ -26,6 +27,7 @@ from devtools.waiting import wait_until
 from tests.conftest import Serve
 from tests.contract.conftest import PATIENCE, User, connect
 from tests.contract.titles import MATRIX_ID
+from tests.every_route import Caller, call_every_route
 from tests.fake_http_server import FakeHttpHandler, fake_http_server
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -384,3 +386,30 @@ def test_a_variable_that_cannot_be_used_is_named(tmp_path: Path, variable: str, 
     assert done.returncode == 1
     assert done.stderr.startswith(f"mylist: {says}")
     assert done.stderr.count("\n") == 1
+
+
+def test_no_log_line_no_span_and_no_metric_names_a_user(
+    serve: Serve,
+    collector: Collector,
+    titles: None,  # noqa: ARG001 - there before the first call
+    database: Database[dict[str, object]],
+) -> None:
+    """At the level that logs most, where every request counts as slow and every one is traced."""
+    service = serve(
+        LOG_LEVEL="debug",
+        SLOW_REQUEST="0.001",
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
+        OTEL_TRACES_SAMPLER="always_on",
+        OTEL_BSP_SCHEDULE_DELAY="100",
+    )
+    before = len(collector.spans)
+    with connect(service) as client:
+        caller = Caller(client)
+        call_every_route(caller, database)
+        metrics = client.get("/metrics").text
+    wait_until(lambda: len(collector.spans) - before > len(caller.called), within=PATIENCE)
+    logged = service.log.read_text()
+
+    assert '"level":"debug"' in logged
+    for written in (logged, metrics, *map(str, collector.spans[before:])):
+        assert caller.user.id not in written

@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
+import pymongo
 from bson import ObjectId
 from pymongo.asynchronous.database import AsyncDatabase
 
-from mylist.adoption.stored_items import batches
+from mylist.adoption.stored_items import STEP_TIMEOUT_S, batches
 from mylist.mongodb.collections import ADOPTED, CHANGES, LISTS, ORIGINAL_LISTS, USERS
 from mylist.mongodb.database import Document
 from mylist.mongodb.item_documents import of_account
@@ -44,7 +45,8 @@ class Subject:
         found = {self.account}
         for name in BY_USER_ID:
             for each in self.filters:
-                found.update(await database[name].distinct("userId", each))
+                with pymongo.timeout(STEP_TIMEOUT_S):
+                    found.update(await database[name].distinct("userId", each))
         return sorted(found)
 
 
@@ -55,16 +57,17 @@ async def documents_of(database: AsyncDatabase[Document], name: str, user_id: st
     """
     if name == ADOPTED:
         return [mark async for mark in _marks_of(database, user_id)]
+    query: Document = {"userId": user_id}
     if name == USERS:
-        ids: list[object] = [user_id, *([ObjectId(user_id)] if ObjectId.is_valid(user_id) else [])]
-        return await database[USERS].find({"_id": {"$in": ids}}).to_list()
-    return await database[name].find({"userId": user_id}).to_list()
+        query = {"_id": {"$in": [user_id, *([ObjectId(user_id)] if ObjectId.is_valid(user_id) else [])]}}
+    return [document async for some in batches(database[name].find(query)) for document in some]
 
 
 async def count_of(database: AsyncDatabase[Document], name: str, user_id: str) -> int:
     """Return how many documents a collection has about a user, as `documents_of` finds them."""
     if name in BY_USER_ID:
-        return await database[name].count_documents({"userId": user_id})
+        with pymongo.timeout(STEP_TIMEOUT_S):
+            return await database[name].count_documents({"userId": user_id})
     return len(await documents_of(database, name, user_id))
 
 
@@ -79,7 +82,8 @@ async def _marks_of(database: AsyncDatabase[Document], user_id: str) -> AsyncIte
     seen: set[object] = set()
     async for ids in item_ids(database, user_id):
         for field in ("_id", "into"):
-            for mark in await database[ADOPTED].find({field: {"$in": ids}}).to_list():
-                if mark["_id"] not in seen:
-                    seen.add(mark["_id"])
-                    yield mark
+            async for marks in batches(database[ADOPTED].find({field: {"$in": ids}})):
+                for mark in marks:
+                    if mark["_id"] not in seen:
+                        seen.add(mark["_id"])
+                        yield mark
