@@ -20,7 +20,7 @@ from mylist.mongodb.database import Document
 from mylist.mongodb.item_documents import LISTED, in_either_case
 from mylist.support.fenced_services import fenced_services
 
-_LISTS_AT_ONCE = 200
+_LISTS_AT_ONCE = 100
 _BATCH_TIMEOUT_S = 10.0
 """From the stamps of a batch to its removals: less than the 30 seconds for which the change feed waits for these."""
 _MAX_PASSES = 3
