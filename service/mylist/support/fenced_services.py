@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from mylist.cache.health import RedisState
 from mylist.config.redis_timing import FENCE_PATIENCE_S
 from mylist.config.settings import Settings, without_password
-from mylist.domain.errors import CacheUnavailableError
+from mylist.domain.errors import CacheUnavailableError, DatabaseUnavailableError
 from mylist.domain.process_registry import BEAT_INTERVAL_S, Entry
 from mylist.http.services import Services
 from mylist.mongodb.process_registry import ProcessRegistry
@@ -16,6 +16,7 @@ from mylist.seeding.running_service import service_parts
 
 _POLL_S = 0.1
 _BEAT_WAIT_S = BEAT_INTERVAL_S + 1.0
+_READ_PATIENCE_S = 5.0
 
 
 class CacheOutOfReachError(Exception):
@@ -70,12 +71,11 @@ async def _require_redis_of_others(services: Services, settings: Settings) -> No
 
     The entry of a process that was killed may say anything; one that lives renews it.
     """
-    registry = ProcessRegistry(services.database)
-    first = _elsewhere((await registry.read()).entries, services.health.identity)
+    first = await _elsewhere(services)
     deadline = time.monotonic() + _BEAT_WAIT_S
     while first and time.monotonic() < deadline:
         await asyncio.sleep(_POLL_S)
-        now = _elsewhere((await registry.read()).entries, services.health.identity)
+        now = await _elsewhere(services)
         for process_id, entry in now.items():
             if process_id not in first or entry.beat != first[process_id].beat:
                 raise CacheOutOfReachError(
@@ -84,5 +84,17 @@ async def _require_redis_of_others(services: Services, settings: Settings) -> No
                 )
 
 
-def _elsewhere(entries: Mapping[str, Entry], identity: str) -> dict[str, Entry]:
-    return {process_id: entry for process_id, entry in entries.items() if entry.cache not in {"", identity}}
+async def _elsewhere(services: Services) -> dict[str, Entry]:
+    """Return the entries of the processes that name another Redis."""
+    registry = ProcessRegistry(services.database)
+    deadline = time.monotonic() + _READ_PATIENCE_S
+    while True:
+        try:
+            entries = (await registry.read()).entries
+        except DatabaseUnavailableError:
+            # Right at the beginning, or after a heartbeat that came late, it is not known whose reign it is.
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_POLL_S)
+        else:
+            return {each: entry for each, entry in entries.items() if entry.cache not in {"", services.health.identity}}
