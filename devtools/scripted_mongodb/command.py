@@ -77,6 +77,11 @@ class Command:
         return self.name in _READS and not self.is_write
 
     @property
+    def opens_change_stream(self) -> bool:
+        """Whether it asks for what changes from now, or some other moment, on."""
+        return self.name == "aggregate" and any("$changeStream" in step for step in self.document["pipeline"][:1])
+
+    @property
     def reads_majority(self) -> bool:
         """Whether it reads what a majority has."""
         return bool(self.document.get("readConcern", {}).get("level") == "majority")

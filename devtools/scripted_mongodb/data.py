@@ -5,13 +5,14 @@ from collections import OrderedDict
 from contextlib import suppress
 from typing import Any
 
+import bson
 import pymongo
 from bson.binary import Binary
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient, IndexModel
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from devtools.scripted_mongodb.command import Command
 from devtools.scripted_mongodb.connections import ServerConnection
@@ -23,6 +24,12 @@ _RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocumen
 _OF_THE_SERVER = frozenset({"admin", "config", "local"})
 
 
+def place_of(token: Document) -> int:
+    """Return the place of an event in the order of the server's writes, which SecantusDB's resume tokens have."""
+    place: int = bson.decode(bytes.fromhex(token["_data"]))["s"]
+    return place
+
+
 class Data:
     """One history of the data.
 
@@ -32,11 +39,13 @@ class Data:
     Attributes:
         prefix: what its databases' names begin with in the server; nothing for the live data.
         numbered: the retryable writes that it has had, by session and number, and what came of each.
+        place: of a copy, the last write of the live data that it has; see `place_of`.
     """
 
     def __init__(self, prefix: str = "") -> None:
         self.prefix = prefix
         self.numbered: OrderedDict[tuple[Binary, int], asyncio.Task[bytes | None]] = OrderedDict()
+        self.place = 0
 
     def remember_as(self, other: "Data") -> None:
         """Have had the same numbered writes as another history."""
@@ -88,6 +97,7 @@ class Snapshots:
         self._made = 0
         self._free: list[Data] = []
         self._databases: set[str] = set()
+        self._rolled_back: list[tuple[int, int]] = []
 
     def note(self, database: str) -> None:
         """Copy a database from now on."""
@@ -114,6 +124,24 @@ class Snapshots:
         for name in self._databases:
             await _copy_database(self._client[source.prefix + name], self._client[target.prefix + name])
         target.remember_as(source)
+        if target.prefix:
+            target.place = source.place if source.prefix else await self._last_place()
+        else:
+            self._rolled_back.append((source.place, await self._last_place()))
+
+    def is_rolled_back(self, place: int) -> bool:
+        """Return whether an election has undone the write at a place of the live data, or it served to undo some."""
+        return any(after < place <= last for after, last in self._rolled_back)
+
+    async def _last_place(self) -> int:
+        """Return the place of the server's last write; 0 if the server has no change streams."""
+        stream = [{"$changeStream": {"allChangesForCluster": True}}]
+        try:
+            cursor = (await self._client.admin.command("aggregate", 1, pipeline=stream, cursor={}))["cursor"]
+        except OperationFailure:
+            return 0
+        await self._client.admin.command("killCursors", "$cmd.aggregate", cursors=[cursor["id"]])
+        return place_of(cursor["postBatchResumeToken"])
 
     async def close(self) -> None:
         """Drop all copies, if the server is there and they are not to be kept."""

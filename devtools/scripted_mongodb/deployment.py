@@ -8,6 +8,7 @@ from functools import partial
 
 from bson import ObjectId
 
+from devtools.scripted_mongodb.change_streams import ChangeStreams
 from devtools.scripted_mongodb.command import Command
 from devtools.scripted_mongodb.connections import HOST, HangUpError, Listener, ServerConnection
 from devtools.scripted_mongodb.data import Data, Snapshots
@@ -22,6 +23,7 @@ from devtools.scripted_mongodb.wire import Document, Request, encode_reply, pars
 _LOG_LENGTH = 20_000
 _ILLEGAL_OPERATION, _RETRYABLE_WRITES_NOT_SUPPORTED = 20, 301
 _NO_PRIMARY_FOUND = 133
+_NO_CHANGE_STREAMS = 40573
 _NOT_PRIMARY_NO_SECONDARY_OK, _NOT_PRIMARY_OR_SECONDARY = 13435, 13436
 # What servers that are in no set do not say.
 _OF_SETS = ("$clusterTime", "operationTime")
@@ -63,6 +65,7 @@ class Deployment:
         self._gate = Gate()
         self._set = ReplicaSet(topology.members, self._live, has_arbiter=has_arbiter)
         self.elections = Elections(self._set, self._live, self._snapshots, self._gate)
+        self._change_streams = ChangeStreams(self._snapshots, self._gate, self._committed_place)
         self._cursors: dict[int, Data] = {}
         """Where the cursors are that were opened on a snapshot."""
         self.failures = Failures()
@@ -125,6 +128,8 @@ class Deployment:
             reply: Document | bytes | None = refusal
         elif command.is_hello:
             reply = await self._hello(member, site, command)
+        elif self._change_streams.concerns(command) and self._refusal(member, command) is None:
+            reply = await self._change_streams.answer(member, command, request, server)
         else:
             reply = await self._forward(member, command, request, server)
         if failure is not None and failure.closes == "after":
@@ -170,6 +175,9 @@ class Deployment:
             return failed(command, _ILLEGAL_OPERATION, message)
         if command.is_numbered and self.topology is Topology.DOCUMENTDB:
             return failed(command, _RETRYABLE_WRITES_NOT_SUPPORTED, "Retryable writes are not supported")
+        if command.opens_change_stream and self.topology is Topology.STANDALONE:
+            message = "The $changeStream stage is only supported on replica sets"
+            return failed(command, _NO_CHANGE_STREAMS, message)
         code = self._role_forbids(member, command) if command.is_write or command.is_read else None
         return None if code is None else failed(command, code)
 
@@ -223,6 +231,11 @@ class Deployment:
             if term.committed_data is not committed:
                 self._snapshots.release(committed)
             return reply, write
+
+    def _committed_place(self, member: Member) -> int | None:
+        """Return up to which place of the live data a member may tell of changes; None for all of it."""
+        committed = (member.term or self._set.term).committed_data
+        return None if committed is self._live else committed.place
 
     def _data_for(self, command: Command, term: Term) -> Data:
         if command.name == "getMore":

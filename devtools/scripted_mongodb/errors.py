@@ -40,6 +40,7 @@ NAMES = {
     246: "SnapshotUnavailable",
     262: "ExceededTimeLimit",
     276: "IndexBuildAborted",
+    286: "ChangeStreamHistoryLost",
     301: "RetryableWritesNotSupported",
     323: "APIStrictError",
     462: "IngressRequestRateLimitExceeded",

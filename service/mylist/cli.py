@@ -1,7 +1,7 @@
 """The `mylist` command. An expected failure is one line on standard error, never a traceback.
 
-Exit statuses: 0 done, 1 failed, 2 wrong usage, 130 interrupted. A subcommand imports what it needs itself, so that
-the others start fast.
+Exit statuses: 0 done, 1 failed, 2 wrong usage, 130 interrupted, and 3 of `mylist events`. A subcommand imports what it
+needs itself, so that the others start fast.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from mylist.catalogue_files import arguments as catalogue_parser
 from mylist.client import arguments as client_parser
 from mylist.config.settings import InvalidSettingError, Settings, doubts_about_env_file, explain
 from mylist.domain.user_id import USER_ID
+from mylist.events import arguments as events_parser
 from mylist.optional_imports import without_unused
 from mylist.support import arguments as support_parser
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _FAILED = 1
 _USAGE = 2
+_BEGIN_ANEW = 3
 _INTERRUPTED = 130
 _DEFAULT_TITLES = 1000
 _DEFAULT_ITEMS = 25
@@ -110,6 +112,9 @@ def _parser() -> _Parser:
         _export_catalogue,
     )
     support_parser.define(add, show=_show, erase=_erase, move=_move, withdraw=_withdraw)
+    events = add("events", "follow MongoDB's change stream and write one line for each change of a list")
+    events_parser.define(events)
+    events.set_defaults(command=_events)
     client_parser.define(add, _ask)
     return parser
 
@@ -329,6 +334,29 @@ def _run_on_lists(work: "Callable[[AsyncDatabase[Document], Settings], Awaitable
     try:
         return asyncio.run(run())
     except (DatabaseError, CacheOutOfReachError) as error:
+        raise _CommandError(str(error)) from error
+
+
+def _events(arguments: argparse.Namespace) -> None:
+    from mylist.events.event_lines import parse_token  # noqa: PLC0415 - see the module's docstring
+    from mylist.events.follow import Options, follow  # noqa: PLC0415
+    from mylist.events.stream_errors import EventsError, UselessPositionError  # noqa: PLC0415
+    from mylist.telemetry import logging_config  # noqa: PLC0415
+
+    if arguments.after is not None:
+        try:
+            parse_token(arguments.after)
+        except ValueError:
+            _fail("--after names no token, as a line of `mylist events` has one", status=_USAGE)
+    given = vars(arguments)
+    options = Options(**{name: given[name] for name in Options.__slots__})
+    settings = Settings.from_environment()
+    logging_config.configure(settings, lambda: None)
+    try:
+        asyncio.run(follow(settings, options))
+    except UselessPositionError as error:
+        _fail(str(error), status=_BEGIN_ANEW)
+    except EventsError as error:
         raise _CommandError(str(error)) from error
 
 

@@ -1,0 +1,53 @@
+"""The arguments of `mylist events`. Every `mylist` command imports this: it must stay quick."""
+
+import argparse
+import re
+from pathlib import Path
+
+DEFAULT_NAME = "default"
+_MAX_PORT = 65535
+_EPILOG = """\
+Each line on standard output is a JSON object: userId, contentId, contentType, change (added or removed), addedAt, at
+and token. Each change is told at least once, those of a user in their order. Logs go to standard error. With a COMMAND,
+each batch of lines is its standard input instead, and counts as told once it ends with status 0.
+
+It runs until SIGTERM or SIGINT and goes on where it was when it is started again. Exit statuses: 0 ended by a signal,
+1 failed (start it again), 2 wrong usage, 3 the kept position is of no use any more: the consumer has to begin anew.
+docs/events.md has the format and the guarantees.
+"""
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    """Define the arguments of the command."""
+    parser.epilog = _EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    position = parser.add_mutually_exclusive_group()
+    position.add_argument(
+        "--name",
+        type=_name,
+        default=DEFAULT_NAME,
+        help=f"keep the position in MongoDB under this name, one for each consumer (default {DEFAULT_NAME})",
+    )
+    position.add_argument("--position", type=Path, metavar="FILE", help="keep the position in this file instead")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--anew", action="store_true", help="begin as if no position had been kept")
+    start.add_argument("--after", metavar="TOKEN", help="begin after the line with this token, whatever was kept")
+    parser.add_argument(
+        "--snapshot",
+        action="store_true",
+        help="where no position is kept, tell all items of all lists first, as added; else begin with changes from now",
+    )
+    parser.add_argument("--metrics-port", type=_port, metavar="PORT", help="serve metrics for Prometheus on this port")
+    parser.add_argument("consumer", nargs="*", metavar="COMMAND", help="after --: a program, and its arguments")
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!a} is no name: up to 64 of letters, digits, _, . and -")
+    return text
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch(r"\d{1,5}", text, re.ASCII) or not 0 < int(text) <= _MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{text!a} is no port from 1 to {_MAX_PORT}")
+    return int(text)

@@ -1,0 +1,195 @@
+"""Reads the changes of all lists from MongoDB, in their order, and goes on after whatever MongoDB recovers from."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Any, TypeVar
+
+import pymongo
+from bson import ObjectId
+from pymongo.asynchronous.change_stream import AsyncChangeStream
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import OperationFailure, WriteConcernError
+
+from mylist.events.event_lines import NoPreImageError, Told, lines_of, snapshot_line, time_of, token_text
+from mylist.events.stream_errors import final_error, lost, no_pre_images
+from mylist.mongodb.collections import LISTS
+from mylist.mongodb.database import DRIVER_ERRORS, Document, reason
+from mylist.telemetry.line_limit import LineLimit
+
+_T = TypeVar("_T")
+
+_STEP_TIMEOUT_S = 10.0
+"""For one command; a primary that hangs is given up after it."""
+_MAX_AWAIT_MS = 1000
+_MIN_PAUSE_S, _MAX_PAUSE_S = 0.2, 5.0
+_ENDS = frozenset({"drop", "rename", "dropDatabase", "invalidate"})
+_PAGE_SIZE = 1000
+_PRE_IMAGES: Document = {"enabled": True}
+_NAMESPACE_EXISTS = 48
+
+_logger = logging.getLogger(__name__)
+
+
+class ListStream:
+    """One pass through the changes.
+
+    Args:
+        database: the service's database.
+        address: of MongoDB, for messages.
+        restarted: called whenever the stream is opened again after an error.
+    """
+
+    def __init__(self, database: AsyncDatabase[Document], address: str, restarted: Callable[[], object]) -> None:
+        self._database = database
+        self._collection = database[LISTS]
+        self._address = address
+        self._restarted = restarted
+        self._outage_lines = LineLimit(1, period_s=60)
+
+    async def follow(self, load: Callable[[], Awaitable[Document | None]], *, snapshot: bool) -> AsyncIterator[Told]:
+        """Yield what changes, for ever.
+
+        Args:
+            load: returns the token after which to begin; None for now.
+            snapshot: whether all that is on lists comes first where there is no token.
+
+        Raises:
+            EventsError: it cannot go on.
+        """
+        await self._retried(self._require_streams)
+        await self._retried(self._keep_pre_images)
+        token = await self._retried(load)
+        if token is None:
+            # Causally consistent: the lists are read at a later time than that of the token, at whatever primary.
+            async with self._database.client.start_session(causal_consistency=True) as session:
+                token = await self._retried(partial(self._now, session))
+                if snapshot:
+                    async for lines in self._snapshot(session):
+                        yield Told(lines, None, None)
+            yield Told([], token, None)
+        pause_s = _MIN_PAUSE_S
+        while True:
+            try:
+                async for told in self._changes(token):
+                    token, pause_s = told.token or token, _MIN_PAUSE_S
+                    yield told
+            except DRIVER_ERRORS as error:
+                self._tell(error)
+            self._restarted()
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _MAX_PAUSE_S)
+
+    async def _changes(self, token: Document) -> AsyncIterator[Told]:
+        with pymongo.timeout(_STEP_TIMEOUT_S):
+            stream = await self._open(token)
+        async with stream:
+            while stream.alive:
+                asked_at = time.time()
+                with pymongo.timeout(_STEP_TIMEOUT_S):
+                    event = await stream.try_next()
+                if event is None:
+                    yield Told([], dict(stream.resume_token or token), asked_at)
+                    continue
+                if event["operationType"] in _ENDS:
+                    raise lost(f"{LISTS} in MongoDB at {self._address} was dropped or renamed, as a restore does")
+                try:
+                    lines = lines_of(event, token_text(token))
+                except NoPreImageError:
+                    raise lost(
+                        f"MongoDB at {self._address} did not keep what an item of {LISTS} was before it was removed or "
+                        "changed"
+                    ) from None
+                token = event["_id"]
+                yield Told(lines, token, time_of(event).timestamp())
+
+    async def _open(
+        self, token: Document | None, session: AsyncClientSession | None = None
+    ) -> AsyncChangeStream[Document]:
+        return await self._collection.watch(
+            start_after=token,
+            full_document_before_change="whenAvailable",
+            max_await_time_ms=_MAX_AWAIT_MS,
+            session=session,
+        )
+
+    async def _require_streams(self) -> None:
+        await self._now(None)
+
+    async def _now(self, session: AsyncClientSession | None) -> Document:
+        async with await self._open(None, session) as stream:
+            token: Any = stream.resume_token
+            while token is None:  # the server may tell the first one with a batch only
+                await stream.try_next()
+                token = stream.resume_token
+        return dict(token)
+
+    async def _keep_pre_images(self) -> None:
+        """Make MongoDB keep what documents of `mylist` were before they are changed, if it does not."""
+        found = await (await self._database.list_collections(filter={"name": LISTS})).to_list()
+        if found and found[0].get("options", {}).get("changeStreamPreAndPostImages", {}).get("enabled"):
+            return
+        try:
+            if found:
+                await self._database.command({"collMod": LISTS, "changeStreamPreAndPostImages": _PRE_IMAGES})
+            else:  # if a service makes it at the same time, this is tried again
+                await self._database.create_collection(
+                    LISTS, check_exists=False, changeStreamPreAndPostImages=_PRE_IMAGES
+                )
+        except OperationFailure as error:
+            if error.timeout or isinstance(error, WriteConcernError) or error.code == _NAMESPACE_EXISTS:
+                raise
+            raise no_pre_images(error, self._address) from error
+        _logger.warning(
+            "MongoDB at %s keeps pre-images of %s from now on: one small document more for each removal",
+            self._address,
+            LISTS,
+        )
+
+    async def _snapshot(self, session: AsyncClientSession) -> AsyncIterator[list[bytes]]:
+        """Yield the lines of all items, in pages, so that a slow consumer keeps no cursor open."""
+        after: ObjectId | None = None
+        while True:
+            ids = {"$type": "objectId"} if after is None else {"$gt": after, "$type": "objectId"}
+            page = await self._retried(partial(self._page, session, {"_id": ids}))
+            yield [line for line in map(snapshot_line, page) if line]
+            if len(page) < _PAGE_SIZE:
+                break
+            after = page[-1]["_id"]
+        # Others have ids of other types, which no single range holds.
+        others = {"_id": {"$not": {"$type": "objectId"}}}
+        page = await self._retried(partial(self._page, session, others, limit=0))
+        yield [line for line in map(snapshot_line, page) if line]
+
+    async def _page(self, session: AsyncClientSession, query: Document, limit: int = _PAGE_SIZE) -> list[Document]:
+        return await self._collection.find(query, sort=[("_id", 1)], limit=limit, session=session).to_list()
+
+    async def _retried(self, step: Callable[[], Awaitable[_T]]) -> _T:
+        """Take a step, again and again while MongoDB is away."""
+        pause_s = _MIN_PAUSE_S
+        while True:
+            try:
+                with pymongo.timeout(_STEP_TIMEOUT_S):
+                    return await step()
+            except DRIVER_ERRORS as error:
+                self._tell(error)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _MAX_PAUSE_S)
+
+    def _tell(self, error: Exception) -> None:
+        """Log what MongoDB may recover from.
+
+        Raises:
+            EventsError: it will not.
+        """
+        if final := final_error(error, self._address):
+            raise final from error
+        if self._outage_lines.allows():
+            _logger.error(
+                "MongoDB at %s: %s; the changes of lists are read on from the same place once it answers",
+                self._address,
+                reason(error),
+            )

@@ -1,0 +1,99 @@
+"""The position that a run keeps: the resume token of the last change that its consumer has."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+import pymongo
+from pymongo.asynchronous.database import AsyncDatabase
+
+from mylist.events.event_lines import parse_token, token_text
+from mylist.mongodb.collections import EVENT_POSITIONS
+from mylist.mongodb.database import Document
+
+_TIMEOUT_S = 5.0
+
+
+class PositionFileError(Exception):
+    """The file of a position cannot be used; the message is one line."""
+
+
+class Position(Protocol):
+    """Where a run goes on.
+
+    Attributes:
+        name: what it is called in messages.
+    """
+
+    name: str
+
+    async def load(self) -> Document | None:
+        """Return the resume token that was kept; None if none was."""
+
+    async def save(self, token: Document) -> None:
+        """Keep a resume token."""
+
+
+class PositionInMongoDB:
+    """A position in a document of its own, which a majority has; so it needs no volume.
+
+    Its methods raise the driver's errors.
+    """
+
+    def __init__(self, database: AsyncDatabase[Document], name: str) -> None:
+        self.name = f"{name!r} in {EVENT_POSITIONS}"
+        self._collection = database[EVENT_POSITIONS]
+        self._id = name
+
+    async def load(self) -> Document | None:
+        """Return the resume token that was kept; None if none was."""
+        with pymongo.timeout(_TIMEOUT_S):
+            document = await self._collection.find_one({"_id": self._id})
+        return parse_token(document["token"]) if document else None
+
+    async def save(self, token: Document) -> None:
+        """Keep a resume token."""
+        change = {"$set": {"token": token_text(token)}, "$currentDate": {"savedAt": True}}
+        with pymongo.timeout(_TIMEOUT_S):
+            await self._collection.update_one({"_id": self._id}, change, upsert=True)
+
+
+class PositionInFile:
+    """A position in a file, which is replaced as a whole and only once it is on the disk.
+
+    Its methods raise `PositionFileError`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.name = f"in {path}"
+        self._path = path
+
+    async def load(self) -> Document | None:
+        """Return the resume token that was kept; None if none was."""
+        try:
+            return parse_token(self._path.read_text().strip())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise PositionFileError(f"cannot read {self._path}: {error.strerror}") from error
+        except ValueError:
+            raise PositionFileError(f"{self._path} holds no position; delete it to begin anew") from None
+
+    async def save(self, token: Document) -> None:
+        """Keep a resume token."""
+        new = self._path.with_name(f"{self._path.name}.new")
+        try:
+            with new.open("w") as file:
+                file.write(f"{token_text(token)}\n")
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self._path)
+            with suppress(OSError):  # not every file system can
+                folder = os.open(self._path.parent, os.O_RDONLY)
+                try:
+                    os.fsync(folder)
+                finally:
+                    os.close(folder)
+        except OSError as error:
+            raise PositionFileError(f"cannot write {self._path}: {error.strerror}") from error

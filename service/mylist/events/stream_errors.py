@@ -1,0 +1,52 @@
+"""What an error of the change stream means: that it is opened again, or one line for whoever has to see to it."""
+
+from pymongo.errors import OperationFailure
+
+from mylist.mongodb.collections import LISTS
+from mylist.mongodb.database import is_final, reason, refusal
+
+_NO_STREAMS_CODES = frozenset({59, 115, 238, 40324, 40573})
+_USELESS_POSITION_CODES = frozenset({9, 14, 260, 280, 286, 40649, 50811})
+"""Among them the malformed token, and the one whose place is no longer in the oplog."""
+_UNAUTHORIZED = 13
+_ANEW = (
+    "changes may be missing: empty the consumer's copy of the lists, then run it once with --anew --snapshot "
+    "(docs/events.md)"
+)
+
+
+class EventsError(Exception):
+    """The run cannot go on, and a restart would meet the same; the message is one line with the remedy."""
+
+
+class UselessPositionError(EventsError):
+    """No run can go on from the kept position: the consumer has to begin anew."""
+
+
+def lost(why: str) -> UselessPositionError:
+    """Return the error for changes that cannot be told."""
+    return UselessPositionError(f"{why}; {_ANEW}")
+
+
+def final_error(error: Exception, address: str) -> EventsError | None:
+    """Return the error that ends the run; None if it may go on once MongoDB does."""
+    if not isinstance(error, OperationFailure):
+        return EventsError(f"MongoDB at {address}: {reason(error)}") if is_final(error) else None
+    if error.code in _NO_STREAMS_CODES:
+        return EventsError(
+            f"MongoDB at {address} has no change streams: `mylist events` needs a replica set, of one member at least, "
+            "or a sharded cluster (docs/events.md)"
+        )
+    if error.code in _USELESS_POSITION_CODES or error.has_error_label("NonResumableChangeStreamError"):
+        return lost(f"MongoDB at {address} cannot go on from the kept position: {reason(error)}")
+    return EventsError(f"MongoDB at {address} refuses: {refusal(error)}") if is_final(error) else None
+
+
+def no_pre_images(error: OperationFailure, address: str) -> EventsError:
+    """Return the error for a MongoDB that does not let this user make it keep pre-images, or that has none."""
+    why = "its user may not change that" if error.code == _UNAUTHORIZED else reason(error)
+    return EventsError(
+        f"MongoDB at {address} keeps no pre-images of {LISTS}, without which removals cannot be told: {why}; run once, "
+        f"as an administrator of the database: db.runCommand({{collMod: '{LISTS}', changeStreamPreAndPostImages: "
+        "{enabled: true}})"
+    )

@@ -1,0 +1,451 @@
+"""`mylist events`: each change at least once and in order, whatever ends the run, its reader or the stream."""
+
+import array
+import fcntl
+import json
+import os
+import signal
+import sys
+import termios
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from pymongo import MongoClient
+from pymongo.database import Database
+
+from devtools.ports import free_port
+from devtools.scripted_mongodb import ScriptedMongoDB, Topology
+from devtools.service_process import NO_TLS
+from devtools.waiting import wait_until
+from tests.conftest import Serve
+from tests.contract.conftest import User, connect
+from tests.contract.titles import MATRIX_ID, MOVIE_DOCUMENTS
+from tests.events_process import PATIENCE_S, Events
+
+Document = dict[str, Any]
+Stored = Database[Document]
+Follow = Callable[..., Events]
+
+BEGUN = "the position is kept"
+WENT_ON = "are told from the kept position on"
+_NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def stored(own_uri: str) -> Iterator[Stored]:
+    """The lists, to change past the service."""
+    with MongoClient[Document](own_uri, tz_aware=True) as client:
+        yield client.get_default_database()
+
+
+@pytest.fixture
+def follow(own_uri: str) -> Iterator[Follow]:
+    """Start a process and wait until it follows; each is ended at the end."""
+    started: list[Events] = []
+
+    def start(*arguments: str, uri: str = own_uri, until: str = BEGUN, **options: Any) -> Events:
+        events = Events(uri, *arguments, **options)
+        started.append(events)
+        events.until_log(until)
+        return events
+
+    yield start
+    for events in started:
+        if events.process.poll() is None:
+            events.process.kill()
+            events.end()
+
+
+def content(number: int) -> str:
+    return f"{number:024x}"
+
+
+def item(number: int, user: str = "u1") -> Document:
+    added_at = _NOW + timedelta(minutes=number)
+    return {"userId": user, "contentId": content(number), "contentType": "movie", "addedAt": added_at}
+
+
+def add(stored: Stored, *numbers: int, user: str = "u1") -> None:
+    stored["mylist"].insert_many([item(number, user) for number in numbers])
+
+
+def remove(stored: Stored, *numbers: int, user: str = "u1") -> None:
+    for number in numbers:
+        stored["mylist"].delete_one({"userId": user, "contentId": content(number)})
+
+
+def short(lines: list[Document]) -> list[tuple[str, int]]:
+    return [("+" if line["change"] == "added" else "-", int(line["contentId"], 16)) for line in lines]
+
+
+def test_what_the_service_changes_is_told_in_order(serve: Serve, titles: None, mongodb_uri: str) -> None:  # noqa: ARG001
+    other = str(MOVIE_DOCUMENTS[0]["_id"])
+    with connect(serve()) as client:
+        user = User(client, "someone")
+        events = Events(mongodb_uri)
+        events.until_log(BEGUN)
+        try:
+            added = [user.add(each).json()["data"]["addedAt"] for each in (MATRIX_ID, other)]
+            user.remove(MATRIX_ID)
+            user.remove(MATRIX_ID)  # stamped, and nothing to remove
+            dated = [(other, "2020-01-01T00:00:00.000Z"), (MATRIX_ID, "2021-01-01T00:00:00.000Z")]
+            lines = [{"contentId": each, "contentType": "movie", "addedAt": at} for each, at in dated]
+            headers = user.headers | {"content-type": "application/x-ndjson"}
+            body = "".join(f"{json.dumps(line)}\n" for line in lines)
+            client.post("/api/mylist/import?mode=replace", content=body, headers=headers).raise_for_status()
+            client.delete("/api/mylist/items?confirm=true", headers=user.headers).raise_for_status()
+            lines = events.take(7)
+        finally:
+            events.end()
+    assert events.lines == []
+    assert {(line["userId"], line["contentType"]) for line in lines} == {("someone", "movie")}
+    told = [(line["change"], line["contentId"], line.get("addedAt")) for line in lines]
+    assert told[:5] == [
+        ("added", MATRIX_ID, added[0]),
+        ("added", other, added[1]),
+        ("removed", MATRIX_ID, None),
+        ("added", other, "2020-01-01T00:00:00.000Z"),
+        ("added", MATRIX_ID, "2021-01-01T00:00:00.000Z"),
+    ]
+    assert sorted(told[5:]) == sorted([("removed", MATRIX_ID, None), ("removed", other, None)])
+    assert [line["at"] for line in lines] == sorted(line["at"] for line in lines)
+
+
+@pytest.mark.parametrize("kept", ["mongodb", "file"])
+def test_it_goes_on_where_it_was(stored: Stored, follow: Follow, tmp_path: Path, kept: str) -> None:
+    where = [f"--position={tmp_path / 'position'}"] if kept == "file" else ["--name=search"]
+    events = follow(*where)
+    add(stored, 1, 2)
+    assert short(events.take(2)) == [("+", 1), ("+", 2)]
+    assert events.end() == 0
+    remove(stored, 1)
+    add(stored, 3)
+
+    events = follow(*where, until=WENT_ON)
+    assert short(events.take(2)) == [("-", 1), ("+", 3)]
+    remove(stored, 3)
+    assert short(events.take(1)) == [("-", 3)]
+    assert events.end(signal.SIGINT) == 0
+    assert events.lines == []
+    if kept == "file":
+        assert [path.name for path in tmp_path.iterdir()] == ["position"]
+        assert "mylist_events" not in stored.list_collection_names()
+
+
+def test_a_position_is_kept_before_the_first_change(stored: Stored, follow: Follow) -> None:
+    events = follow()
+    wait_until(lambda: stored["mylist_events"].find_one({"_id": "default"}), within=PATIENCE_S)
+    events.end(signal.SIGKILL)
+    add(stored, 1)
+    assert short(follow(until=WENT_ON).take(1)) == [("+", 1)]
+
+
+def test_each_name_has_a_position_of_its_own(stored: Stored, follow: Follow) -> None:
+    first = follow("--name=a")
+    add(stored, 1)
+    first.take(1)
+    first.end()
+    second = follow("--name=b")
+    add(stored, 2)
+    assert short(second.take(1)) == [("+", 2)]
+    assert short(follow("--name=a", until=WENT_ON).take(1)) == [("+", 2)]
+
+
+def test_nothing_is_lost_by_a_process_that_is_killed(stored: Stored, follow: Follow) -> None:
+    told: list[Document] = []
+    events = follow()
+    for number in range(1, 7):
+        add(stored, number)
+        told += events.take(1)
+        events.end(signal.SIGKILL)
+        told += events.lines
+        add(stored, 10 + number)
+        events = follow(until=WENT_ON)
+    wait_until(lambda: len(_distinct(told + events.lines)) == 12, within=PATIENCE_S)
+    expected = [("+", each) for number in range(1, 7) for each in (number, 10 + number)]
+    assert short(_distinct(told + events.lines)) == expected
+
+
+def _distinct(lines: list[Document]) -> list[Document]:
+    """Lines without those that repeat one."""
+    return list({line["token"]: line for line in reversed(lines)}.values())[::-1]
+
+
+def test_it_begins_after_any_line(stored: Stored, follow: Follow) -> None:
+    events = follow()
+    add(stored, 1, 2, 3)
+    lines = events.take(3)
+    events.end()
+    assert follow(f"--after={lines[0]['token']}", until="after the given token").take(2) == lines[1:]
+
+
+def test_a_snapshot_comes_first_and_once(stored: Stored, follow: Follow) -> None:
+    add(stored, *range(1, 1102))
+    stored["mylist"].insert_one({"_id": "by hand", **item(2000, "u2")})
+    stored["mylist"].insert_one({**item(2001), "contentType": "no type"})
+    events = follow("--snapshot")
+    lines = events.take(1102)
+    assert sorted(int(line["contentId"], 16) for line in lines) == [*range(1, 1102), 2000]
+    assert {(line["change"], line["token"]) for line in lines} == {("added", None)}
+    remove(stored, 7)
+    assert short(events.take(1)) == [("-", 7)]
+    assert events.end() == 0
+
+    events = follow("--snapshot", until=WENT_ON)
+    add(stored, 3000)
+    assert short(events.take(1)) == [("+", 3000)]
+    events.end()
+    events = follow("--snapshot", "--anew")
+    assert len(events.take(1102)) == 1102
+
+
+def test_changes_during_a_snapshot_follow_it(stored: Stored, follow: Follow) -> None:
+    add(stored, *range(1, 2501))
+    events = follow("--snapshot", reads=False)
+    first = json.loads(events.pipe.readline())
+    assert first["token"] is None
+    add(stored, 5000)
+    remove(stored, 1, 2500)
+    state: dict[int, bool] = {1: True}
+    for line in events.pipe:
+        [(sign, number)] = short([json.loads(line)])
+        state[number] = sign == "+"
+        if (sign, number) == ("-", 2500):
+            break
+    assert {number for number, on_list in state.items() if on_list} == {*range(2, 2500), 5000}
+
+
+def test_what_a_reader_left_in_the_pipe_comes_again(stored: Stored, follow: Follow) -> None:
+    events = follow(reads=False)
+    add(stored, 1, 2, 3)
+    line = _read_line(events.pipe.fileno())
+    assert short([line]) == [("+", 1)]
+    wait_until(lambda: _unread(events.pipe.fileno()) > 500, within=PATIENCE_S)
+    events.pipe.close()
+    assert events.end(None) == 1
+    assert "nobody reads standard output any more" in events.log
+
+    assert short(follow(until=WENT_ON).take(2)) == [("+", 2), ("+", 3)]
+
+
+def _read_line(descriptor: int) -> Document:
+    """Read one line and nothing behind it."""
+    line = b""
+    while not line.endswith(b"\n"):
+        line += os.read(descriptor, 1)
+    read: Document = json.loads(line)
+    return read
+
+
+def _unread(descriptor: int) -> int:
+    count = array.array("i", [0])
+    fcntl.ioctl(descriptor, termios.FIONREAD, count)
+    return count[0]
+
+
+def test_it_ends_while_nobody_reads(stored: Stored, follow: Follow) -> None:
+    events = follow(reads=False)
+    add(stored, *range(1, 601))  # more than a pipe holds
+    wait_until(lambda: _unread(events.pipe.fileno()) > 30_000, within=PATIENCE_S)
+    events.process.send_signal(signal.SIGTERM)
+    assert events.process.wait(PATIENCE_S) == 0
+    left = events.pipe.read()
+    assert left.endswith(b"\n")
+    whole = short([json.loads(line) for line in left.splitlines()])
+    assert whole == [("+", number) for number in range(1, len(whole) + 1)]
+    events.end()
+
+    again = short(follow(until=WENT_ON).take(600))
+    assert again == [("+", number) for number in range(1, 601)]
+
+
+def test_the_end_of_an_idle_reader_is_noticed(follow: Follow) -> None:
+    events = follow(reads=False)
+    events.pipe.close()
+    assert events.end(None) == 1
+
+
+def test_lines_go_to_a_file_as_well(stored: Stored, follow: Follow, tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    with path.open("wb") as file:
+        events = follow(stdout=file)
+        add(stored, 1, 2)
+        wait_until(lambda: path.read_bytes().count(b"\n") == 2, within=PATIENCE_S)
+        assert events.end() == 0
+    remove(stored, 1)
+    assert short(follow(until=WENT_ON).take(1)) == [("-", 1)]
+    if Path("/dev/full").exists():
+        with Path("/dev/full").open("wb") as full:
+            events = follow("--name=full", stdout=full)
+            add(stored, 3)
+            assert events.end(None) == 1
+        assert "standard output cannot be written: No space left on device" in events.log
+
+
+COMMAND = """
+import pathlib, sys
+tries = pathlib.Path(sys.argv[1])
+count = len(tries.read_text()) if tries.exists() else 0
+tries.write_text("x" * (count + 1))
+lines = sys.stdin.read()
+if count < int(sys.argv[2]):
+    sys.exit(7)
+with open(sys.argv[3], "a") as taken:
+    taken.write(lines)
+"""
+
+
+def test_a_command_gets_lines_until_it_has_them(stored: Stored, follow: Follow, tmp_path: Path) -> None:
+    tries, taken = tmp_path / "tries", tmp_path / "taken"
+    command = ["--", sys.executable, "-c", COMMAND, str(tries), "1", str(taken)]
+    events = follow(*command)
+    add(stored, 1, 2, 3)
+    wait_until(lambda: taken.exists() and taken.read_text().count("\n") >= 3, within=PATIENCE_S)
+    assert "ended with status 7" in events.log
+    assert events.end() == 0
+    remove(stored, 2)
+    events = follow(*command, until=WENT_ON)
+    wait_until(lambda: taken.read_text().count("\n") == 4, within=PATIENCE_S)
+    assert short([json.loads(line) for line in taken.read_text().splitlines()]) == [
+        ("+", 1),
+        ("+", 2),
+        ("+", 3),
+        ("-", 2),
+    ]
+
+
+def test_what_a_command_never_took_comes_again(stored: Stored, follow: Follow) -> None:
+    events = follow("--", sys.executable, "-c", "import sys; sys.exit(9)")
+    add(stored, 1)
+    events.until_log("ended with status 9")
+    assert events.end() == 0
+    assert short(follow(until=WENT_ON).take(1)) == [("+", 1)]
+
+
+def test_a_command_that_is_not_there_is_one_line(stored: Stored, own_uri: str) -> None:
+    events = Events(own_uri, "--", "no-such-program")
+    events.until_log(BEGUN)
+    add(stored, 1)
+    assert events.end(None) == 1
+    assert events.log.splitlines()[-1] == "mylist: cannot start no-such-program: No such file or directory"
+
+
+@pytest.mark.parametrize("how", ["drop", "rename", "drop the database"])
+def test_a_restore_ends_it_for_good(stored: Stored, follow: Follow, how: str) -> None:
+    events = follow()
+    add(stored, 1, 2)
+    if how == "drop":
+        stored["mylist"].drop()
+    elif how == "rename":
+        stored["mylist"].rename("elsewhere")
+    else:
+        stored.client.drop_database(stored.name)
+    assert short(events.take(2)) == [("+", 1), ("+", 2)]
+    assert events.end(None) == 3
+    assert "was dropped or renamed, as a restore does; changes may be missing" in events.log.splitlines()[-1]
+    if how != "drop the database":  # with which its position is gone
+        again = follow(until=WENT_ON)
+        assert again.end(None) == 3
+    add(stored, 5)
+    assert short(follow("--anew", "--snapshot").take(1)) == [("+", 5)]
+
+
+def test_a_change_whose_pre_image_was_not_kept_ends_it(stored: Stored, follow: Follow) -> None:
+    follow().end()
+    stored.command({"collMod": "mylist", "changeStreamPreAndPostImages": {"enabled": False}})
+    add(stored, 1)
+    remove(stored, 1)
+    events = follow(until=WENT_ON)
+    assert short(events.take(1)) == [("+", 1)]
+    assert events.end(None) == 3
+    assert "did not keep what an item of mylist was before" in events.log
+
+
+def test_a_position_that_mongodb_does_not_have_any_more(stored: Stored, follow: Follow, mongodb_server: str) -> None:
+    with ScriptedMongoDB(mongodb_server) as mongodb:
+        uri = mongodb.uri(stored.name)
+        follow(uri=uri).end()
+        mongodb.fail_command("aggregate", code=286, count=None, labels=["NonResumableChangeStreamError"])
+        events = Events(uri)
+        assert events.end(None) == 3
+        assert "cannot go on from the kept position: scripted: ChangeStreamHistoryLost; changes may be" in events.log
+
+
+def test_a_token_of_another_mongodb_is_refused(own_uri: str) -> None:
+    events = Events(own_uri, "--after=82AB")
+    assert events.end(None) == 3
+    assert "cannot go on from the kept position" in events.log
+    events = Events(own_uri, "--after", "a b")
+    assert events.end(None) == 2
+    assert events.log == "mylist: --after names no token, as a line of `mylist events` has one\n"
+
+
+def test_one_server_without_a_replica_set(stored: Stored, mongodb_server: str) -> None:
+    with ScriptedMongoDB(mongodb_server, Topology.STANDALONE) as mongodb:
+        events = Events(mongodb.uri(stored.name))
+        assert events.end(None) == 1
+    [line] = events.log.splitlines()
+    assert "has no change streams: `mylist events` needs a replica set" in line
+
+
+def test_a_user_who_may_not_have_pre_images_kept(stored: Stored, follow: Follow, mongodb_server: str) -> None:
+    add(stored, 1)
+    with ScriptedMongoDB(mongodb_server) as mongodb:
+        mongodb.fail_command("collMod", code=13, count=None)
+        events = Events(mongodb.uri(stored.name))
+        assert events.end(None) == 1
+        assert (
+            "its user may not change that; run once, as an administrator of the database: db.runCommand(" in events.log
+        )
+        stored.command({"collMod": "mylist", "changeStreamPreAndPostImages": {"enabled": True}})
+        follow(uri=mongodb.uri(stored.name))
+
+
+def test_a_file_that_is_no_position_or_cannot_be_one(own_uri: str, tmp_path: Path) -> None:
+    path = tmp_path / "position"
+    path.write_text("{not a position")
+    events = Events(own_uri, f"--position={path}")
+    assert events.end(None) == 1
+    assert events.log.splitlines()[-1] == f"mylist: {path} holds no position; delete it to begin anew"
+    events = Events(own_uri, f"--position={tmp_path / 'missing' / 'position'}")
+    assert events.end(None) == 1
+    assert "cannot write" in events.log
+    assert "No such file or directory" in events.log
+
+
+def test_metrics_say_how_far_it_is(stored: Stored, follow: Follow, own_uri: str) -> None:
+    port = free_port()
+    events = follow(f"--metrics-port={port}")
+    add(stored, 1, 2)
+    events.take(2)
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", verify=NO_TLS, trust_env=False) as client:
+
+        def metrics() -> dict[str, float]:
+            families = text_string_to_metric_families(client.get("/metrics").text)
+            return {sample.name: sample.value for family in families for sample in family.samples}
+
+        wait_until(lambda: metrics()["mylist_events_written_total"] == 2, within=PATIENCE_S)
+        wait_until(lambda: metrics()["mylist_events_lag_seconds"] < 5, within=PATIENCE_S)
+        assert metrics()["mylist_events_stream_restarts_total"] == 0
+    other = Events(own_uri, f"--metrics-port={port}")
+    assert other.end(None) == 1
+    assert f"cannot serve metrics on port {port} of 127.0.0.1: Address already in use" in other.log
+
+
+def test_the_lag_grows_while_nobody_takes_lines(stored: Stored, follow: Follow) -> None:
+    port = free_port()
+    events = follow(f"--metrics-port={port}", reads=False)
+    add(stored, *range(1, 801))
+    wait_until(lambda: _unread(events.pipe.fileno()) > 30_000, within=PATIENCE_S)
+
+    def lag() -> float:
+        answer = httpx.get(f"http://127.0.0.1:{port}/metrics", verify=NO_TLS, trust_env=False).text
+        return next(float(line.split()[1]) for line in answer.splitlines() if line.startswith("mylist_events_lag"))
+
+    before = lag()
+    wait_until(lambda: lag() > before + 1.5, within=PATIENCE_S)
