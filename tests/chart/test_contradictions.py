@@ -205,7 +205,7 @@ CONTRADICTIONS = [
             f"{where} sets app.kubernetes.io/{name}, by which the chart knows its pods; take another name",
             {where: {f"app.kubernetes.io/{name}": "x"}},
         )
-        for where in ("global.podLabels", "podLabels", "seed.podLabels", "tests.podLabels")
+        for where in ("global.podLabels", "podLabels", "seed.podLabels", "events.podLabels", "tests.podLabels")
         for name in ("component", "part-of")
     ),
     *(
@@ -228,6 +228,15 @@ CONTRADICTIONS = [
     Contradiction(
         "seed writes movies, users and lists into externalMongodb; set seed.external=true to say that this is meant",
         {**_EXTERNAL, "seed.enabled": True},
+    ),
+    Contradiction(
+        "events follows a change stream, and the chart's own MongoDB is one server, which has none; set "
+        "mongodb.enabled=false and externalMongodb to a replica set",
+        {"events.enabled": True},
+    ),
+    Contradiction(
+        "events.image has a tag or a digest and no repository; set events.image.repository",
+        {**_EXTERNAL, "events.enabled": True, "events.image.tag": "1.0"},
     ),
     Contradiction(
         "seed.titles and seed.items are sizes of a load-test data set, which seed.users asks for",

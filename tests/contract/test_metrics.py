@@ -25,12 +25,17 @@ from tests.contract.titles import MATRIX_ID, UNKNOWN_ID
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 OF_THE_LIBRARY = ("process_", "python_")
+OF_ANOTHER_PROCESS = "mylist_events_"
 
 
 def documented() -> dict[str, tuple[str, frozenset[str]]]:
-    """Type and labels of each metric of the table."""
+    """Type and labels of each metric of the table of the service."""
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \|([^|]*)\|", DOCUMENT.read_text(), re.MULTILINE)
-    return {name: (kind, frozenset(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
+    return {
+        name: (kind, frozenset(re.findall(r"`(\w+)`", labels)))
+        for name, kind, labels in rows
+        if not name.startswith(OF_ANOTHER_PROCESS)
+    }
 
 
 def exported(metrics: Metrics) -> dict[str, tuple[str, frozenset[str]]]:
