@@ -89,6 +89,9 @@ class Snapshots:
     Args:
         server: host and port.
         keeps: whether they stay at the end.
+
+    Attributes:
+        rolled_back: which writes of the live data were undone, or undid them: after which place, up to which.
     """
 
     def __init__(self, server: tuple[str, int], *, keeps: bool) -> None:
@@ -97,7 +100,7 @@ class Snapshots:
         self._made = 0
         self._free: list[Data] = []
         self._databases: set[str] = set()
-        self._rolled_back: list[tuple[int, int]] = []
+        self.rolled_back: list[tuple[int, int]] = []
 
     def note(self, database: str) -> None:
         """Copy a database from now on."""
@@ -127,11 +130,11 @@ class Snapshots:
         if target.prefix:
             target.place = source.place if source.prefix else await self._last_place()
         else:
-            self._rolled_back.append((source.place, await self._last_place()))
+            self.rolled_back.append((source.place, await self._last_place()))
 
     def is_rolled_back(self, place: int) -> bool:
         """Return whether an election has undone the write at a place of the live data, or it served to undo some."""
-        return any(after < place <= last for after, last in self._rolled_back)
+        return any(after < place <= last for after, last in self.rolled_back)
 
     async def _last_place(self) -> int:
         """Return the place of the server's last write; 0 if the server has no change streams."""

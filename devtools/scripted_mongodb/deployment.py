@@ -101,6 +101,10 @@ class Deployment:
                 await listener.close()
         await self._snapshots.close()
 
+    def rolled_back(self) -> list[tuple[int, int]]:
+        """Return after which place, up to which, of the live data elections have undone writes."""
+        return list(self._snapshots.rolled_back)
+
     async def kill(self, number: int) -> None:
         """End a member's process."""
         for listeners in self.listeners:

@@ -239,6 +239,13 @@ class ScriptedMongoDB:
         self._remembered.append(self._run(self._deployment.elections.remember()))
         return len(self._remembered) - 1
 
+    def rolled_back(self) -> list[tuple[int, int]]:
+        """Return which of the server's writes elections have undone, or undid them: after which place, up to which.
+
+        A place is that of `devtools.scripted_mongodb.data.place_of`.
+        """
+        return self._do(self._deployment.rolled_back)
+
     def _snapshot(self, number: int | None) -> Data | None:
         return None if number is None else self._remembered[number]
 

@@ -83,7 +83,9 @@ class Rendered:
 
     def deployment(self) -> Object:
         """Return the Deployment of the service."""
-        named = ((each, each["metadata"]["labels"]["app.kubernetes.io/component"]) for each in self.of_kind("Deployment"))
+        named = (
+            (each, each["metadata"]["labels"]["app.kubernetes.io/component"]) for each in self.of_kind("Deployment")
+        )
         [found] = [each for each, component in named if component == "api"]
         return found
 

@@ -64,7 +64,10 @@ def test_a_consumer_has_what_it_needs() -> None:
 
 
 def test_more_volumes_stand_beside_those_of_the_service() -> None:
-    mount, volume = {"name": "consumer", "mountPath": "/consumer"}, {"name": "consumer", "configMap": {"name": "consumer"}}
+    mount, volume = (
+        {"name": "consumer", "mountPath": "/consumer"},
+        {"name": "consumer", "configMap": {"name": "consumer"}},
+    )
     own = {"events.enabled": True, "events.extraVolumes": [volume], "events.extraVolumeMounts": [mount]}
     rendered = render({**EXTERNAL, **own, "externalMongodb.tls.enabled": True, "externalMongodb.tls.caConfigMap": "ca"})
     assert container(rendered)["volumeMounts"][-1] == mount

@@ -55,6 +55,10 @@ class MongoDB(ABC):
         """The server that holds the data, past whatever is struck, while it is running."""
         return self._server.uri
 
+    def rolled_back(self) -> list[tuple[int, int]]:
+        """Return which writes elections have undone, or undid them: after which place of the server's, up to which."""
+        return []
+
     @abstractmethod
     def running(self) -> AbstractContextManager[object]:
         """Start it, and end it at the end."""
@@ -126,6 +130,10 @@ class ReplicaSet(MongoDB):
     def uris(self, database: str) -> Sequence[str]:
         """Return the MONGODB_URI of each service process: the members as seen from its site."""
         return [self._set.uri(database, site=site) for site in range(self._processes)]
+
+    def rolled_back(self) -> list[tuple[int, int]]:
+        """Return which writes elections have undone, or undid them: after which place of the server's, up to which."""
+        return self._set.rolled_back()
 
     async def _step_down(self, dice: Random) -> str:
         primary, successor = await self._primary_and_another(dice)

@@ -103,6 +103,12 @@ class Report:
                 kind.value: count for kind, count in self._kinds.items() if kind not in {Kind.STALE, Kind.LOST}
             },
             "waveringReads": len(self._wavering),
+            "events": {
+                "changes": run.events.changes,
+                "duplicates": run.events.duplicates,
+                "kills": run.events.kills,
+                "troubles": len(run.events.troubles),
+            },
             "failures": {
                 cause: {kind: tally.failures[cause, kind] for kind in KINDS if tally.failures[cause, kind]}
                 for cause in sorted({cause for cause, _ in tally.failures})
@@ -131,6 +137,9 @@ class Report:
         if self._wavering:
             seen = f"{len(self._wavering)} reads showed what was before it, after others"
             rows.append(("  during a change", f"{seen}: Redis had lost its fence, or MongoDB another primary"))
+        events = run.events
+        told = f"{events.changes:,} changes told, {events.duplicates:,} again, by {events.kills + 1} processes"
+        rows.append(("mylist events", f"{told}; {len(events.troubles)} troubles"))
         rows += [("undecided", str(run.undecided))] if run.undecided else []
         causes: Counter[str] = Counter()
         for (cause, _), count in tally.failures.items():

@@ -20,6 +20,7 @@ from mylist.domain.timestamps import iso_format
 from tests.faults.freshness.answers import SHOW_EVERY, title_id, title_type
 from tests.faults.freshness.deployment import DATABASE, PROCESSES, Deployment, now
 from tests.faults.freshness.faults import InjectedFault, inject
+from tests.faults.freshness.followed_events import EventFindings, FollowedEvents
 from tests.faults.freshness.history import MONGODB, Add, Operation, as_page, in_order
 from tests.faults.freshness.linearizability import Kind, Violation, check
 from tests.faults.freshness.mongodb import MongoTopology
@@ -82,6 +83,7 @@ class Run:
         checked: how many operations the histories hold.
         violations: what the check found, with whose history it was.
         undecided: answers that had too many explanations to be checked.
+        events: what `mylist events` told of it.
         troubles: what went wrong beside what the histories show, one line each.
     """
 
@@ -92,6 +94,7 @@ class Run:
     checked: int
     violations: list[tuple[User, Violation]]
     undecided: int
+    events: EventFindings
     troubles: list[str]
 
 
@@ -108,7 +111,8 @@ def run(folder: Path, scenario: Scenario, say: Callable[[str], None]) -> Run:
         tally = Tally()
         crowd = Crowd(seed, scenario.users, deployment, tally)
         _fill(deployment.mongodb.uri, crowd.users, Random(f"{seed} lists"))
-        load = _Load(deployment, crowd, tally, say)
+        uri = mongodb.uris(DATABASE)[0]
+        load = _Load(deployment, crowd, tally, say, FollowedEvents(folder, mongodb.uri, uri, seed))
         uvloop.run(load.go(scenario))
     say("checking")
     violations, undecided = _findings(crowd.users)
@@ -120,6 +124,7 @@ def run(folder: Path, scenario: Scenario, say: Callable[[str], None]) -> Run:
         checked=sum(len(user.history) for user in crowd.users),
         violations=violations,
         undecided=undecided,
+        events=load.events,
         troubles=load.troubles,
     )
 
@@ -138,17 +143,27 @@ def _findings(users: Sequence[User]) -> tuple[list[tuple[User, Violation]], int]
 class _Load:
     """The part of a run in which the service runs."""
 
-    def __init__(self, deployment: Deployment, crowd: Crowd, tally: Tally, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        crowd: Crowd,
+        tally: Tally,
+        say: Callable[[str], None],
+        followed: FollowedEvents,
+    ) -> None:
         self._deployment = deployment
         self._crowd = crowd
         self._tally = tally
         self._say = say
+        self._followed = followed
+        self.events = EventFindings(0, 0, 0, [])
         self.injected: list[InjectedFault] = []
         self.troubles: list[str] = []
         self.began = self.ended = 0.0
 
     async def go(self, scenario: Scenario) -> None:
         """Start the service, strike it under load, read all there is at the end, and stop it."""
+        await self._followed.start()
         await self._deployment.start()
         try:
             with _no_collections(), self._noting("under load"):
@@ -162,7 +177,10 @@ class _Load:
                 await self._crowd.read_everything(within=_TIMEOUT_S)
                 await asyncio.to_thread(_read_mongodb, self._deployment.mongodb.uri, self._crowd.users)
                 await self._crowd.read_everything(within=_TIMEOUT_S)
+                self.events = await self._followed.finish(self._deployment.mongodb.rolled_back())
+                self.troubles += self.events.troubles
         finally:
+            self._followed.kill()
             self.troubles += await self._deployment.stop()
         self.troubles += (f"unexpected answer to {each}" for each in self._tally.unexpected)
         for replica in self._deployment.replicas:
