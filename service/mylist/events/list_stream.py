@@ -24,6 +24,8 @@ _T = TypeVar("_T")
 
 _STEP_TIMEOUT_S = 10.0
 """For one command; a primary that hangs is given up after it."""
+_READ_TIMEOUT_S = 5.0
+"""For the next event; so long the driver also looks for a member that is gone with its cursor."""
 _MAX_AWAIT_MS = 1000
 _MIN_PAUSE_S, _MAX_PAUSE_S = 0.2, 5.0
 _ENDS = frozenset({"drop", "rename", "dropDatabase", "invalidate"})
@@ -89,7 +91,7 @@ class ListStream:
         async with stream:
             while stream.alive:
                 asked_at = time.time()
-                with pymongo.timeout(_STEP_TIMEOUT_S):
+                with pymongo.timeout(_READ_TIMEOUT_S):
                     event = await stream.try_next()
                 if event is None:
                     yield Told([], dict(stream.resume_token or token), asked_at)

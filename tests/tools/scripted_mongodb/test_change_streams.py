@@ -2,9 +2,10 @@
 
 import time
 
+import pymongo
 import pytest
 from pymongo.asynchronous.change_stream import AsyncChangeStream
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, PyMongoError
 
 from devtools.scripted_mongodb import ScriptedMongoDB, Topology
 from tests.tools.scripted_mongodb.conftest import PATIENCE_S, Collection, Connect, Deploy, code_of
@@ -67,12 +68,18 @@ async def test_what_is_rolled_back_was_never_told(mongodb: ScriptedMongoDB, coll
         assert len(mongodb.rolled_back()) == 1
 
 
-async def test_they_go_on_after_a_failover(mongodb: ScriptedMongoDB, collection: Collection) -> None:
+async def test_they_go_on_at_another_member(mongodb: ScriptedMongoDB, collection: Collection) -> None:
     async with await collection.watch(max_await_time_ms=100) as stream:
-        mongodb.kill(0)
-        mongodb.elect(2)
         await collection.insert_one({"_id": 1})
         assert await next_of(stream) == ("insert", 1)
+        mongodb.kill(0)
+        mongodb.elect(2)
+        await collection.insert_one({"_id": 2})
+        # The driver looks for the member that had the cursor.
+        with pytest.raises(PyMongoError), pymongo.timeout(0.5):
+            await stream.try_next()
+    async with await collection.watch(max_await_time_ms=100, start_after=stream.resume_token) as stream:
+        assert await next_of(stream) == ("insert", 2)
 
 
 async def test_one_server_has_none(deploy: Deploy, connect: Connect) -> None:

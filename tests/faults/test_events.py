@@ -1,0 +1,118 @@
+"""`mylist events` while MongoDB elects, freezes and loses its majority: a replica set that is played on the wire."""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+from pymongo.collection import Collection
+
+from devtools.scripted_mongodb import ScriptedMongoDB
+from devtools.waiting import wait_until
+from tests.events_process import PATIENCE_S, Events
+
+BEGUN = "the position is kept"
+
+
+@pytest.fixture
+def mongodb(mongodb_server: str) -> Iterator[ScriptedMongoDB]:
+    with ScriptedMongoDB(mongodb_server) as mongodb:
+        yield mongodb
+
+
+@pytest.fixture
+def lists(mongodb: ScriptedMongoDB, user_id: str) -> Iterator[Collection[dict[str, Any]]]:
+    with MongoClient[dict[str, Any]](mongodb.uri(user_id), w="majority", readConcernLevel="majority") as client:
+        yield client[user_id]["mylist"]
+
+
+@pytest.fixture
+def events(mongodb: ScriptedMongoDB, lists: Collection[dict[str, Any]]) -> Iterator[Events]:
+    events = Events(mongodb.uri(lists.database.name))
+    events.until_log(BEGUN)
+    yield events
+    assert events.end() == 0
+
+
+def item(number: int) -> dict[str, Any]:
+    return {"userId": "u", "contentId": f"{number:024x}", "contentType": "movie", "addedAt": datetime.now(UTC)}
+
+
+def numbers(lines: list[dict[str, Any]]) -> list[int]:
+    return [int(line["contentId"], 16) for line in lines]
+
+
+def test_changes_are_told_once_when_members_die_one_after_the_other(
+    mongodb: ScriptedMongoDB, lists: Collection[dict[str, Any]], events: Events
+) -> None:
+    told = []
+    for number, (dead, next_one) in enumerate([(0, 1), (1, 2)]):
+        lists.insert_one(item(2 * number))
+        told += numbers(events.take(1))
+        mongodb.kill(dead)
+        mongodb.elect(next_one)
+        lists.insert_one(item(2 * number + 1))
+        told += numbers(events.take(1))
+        mongodb.revive(dead)
+    assert (told, events.lines) == ([0, 1, 2, 3], [])
+
+
+def test_what_no_majority_has_is_not_told_before_it_is_sure(
+    mongodb: ScriptedMongoDB, lists: Collection[dict[str, Any]], events: Events
+) -> None:
+    lists.insert_one(item(1))
+    assert numbers(events.take(1)) == [1]
+    mongodb.lose_majority()
+    writing = threading.Thread(target=lists.insert_one, args=[item(2)])
+    writing.start()
+    wait_until(lambda: len(mongodb.commands("insert")) == 2, within=PATIENCE_S)
+    lists.database.command("insert", "mylist", documents=[item(3)], writeConcern={"w": 1})
+    mongodb.regain_majority()
+    writing.join()
+    assert sorted(numbers(events.take(2))) == [2, 3]
+
+    mongodb.lose_majority()
+    lists.database.command("insert", "mylist", documents=[item(4)], writeConcern={"w": 1})
+    mongodb.step_down(1)  # it is rolled back
+    lists.insert_one(item(5))
+    assert numbers(events.take(1)) == [5]
+    assert events.lines == []
+
+
+def test_a_frozen_primary_is_given_up(
+    mongodb: ScriptedMongoDB, lists: Collection[dict[str, Any]], events: Events
+) -> None:
+    mongodb.freeze(0)
+    mongodb.elect(1)
+    with MongoClient[dict[str, Any]](mongodb.member_uri(1, lists.database.name)) as client:
+        client[lists.database.name]["mylist"].insert_one(item(1))
+    assert numbers(events.take(1)) == [1]
+    mongodb.thaw(0)
+    mongodb.inform(0)
+
+
+@pytest.mark.parametrize("code", [6, 91, 133, 262, 10107, 11600, 13388, 43])
+def test_errors_that_pass_are_waited_out(
+    mongodb: ScriptedMongoDB, lists: Collection[dict[str, Any]], events: Events, code: int
+) -> None:
+    mongodb.fail_command("getMore", "aggregate", code=code, count=4)
+    lists.insert_one(item(1))
+    assert numbers(events.take(1)) == [1]
+
+
+def test_it_waits_for_a_mongodb_that_is_not_there_yet(
+    mongodb: ScriptedMongoDB, lists: Collection[dict[str, Any]]
+) -> None:
+    for member in range(3):
+        mongodb.kill(member)
+    events = Events(mongodb.uri(lists.database.name))
+    events.until_log("are read on from the same place once it answers")
+    for member in range(3):
+        mongodb.revive(member)
+    mongodb.elect(2)
+    events.until_log(BEGUN)
+    lists.insert_one(item(1))
+    assert numbers(events.take(1)) == [1]
+    assert events.end() == 0
