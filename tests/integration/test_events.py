@@ -206,7 +206,7 @@ def test_a_snapshot_comes_first_and_once(stored: Stored, follow: Follow) -> None
 
 def test_changes_during_a_snapshot_follow_it(stored: Stored, follow: Follow) -> None:
     add(stored, *range(1, 2501))
-    events = follow("--snapshot", reads=False)
+    events = follow("--snapshot", reads=False, until="No position is used")
     first = json.loads(events.pipe.readline())
     assert first["token"] is None
     add(stored, 5000)

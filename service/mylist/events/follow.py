@@ -160,6 +160,8 @@ class _Run:
                     reason(error),
                 )
             return
+        if self._saved is None:
+            _logger.info("From here on the position is kept, %s", self._kept.name)
         self._saved, self._saved_at, self._has_news = token, time.monotonic(), False
 
     async def _load(self) -> Document | None:
@@ -171,9 +173,8 @@ class _Run:
             _logger.info("The changes of lists are told from the kept position on, %s", self._kept.name)
         else:
             _logger.info(
-                "No position is used; %s are told, and the position is kept %s",
-                "all lists and then their changes" if self._options.snapshot else "changes from now on",
-                self._kept.name,
+                "No position is used: %s told",
+                "all lists are" if self._options.snapshot else "changes from now on are",
             )
         return token
 
