@@ -34,6 +34,11 @@ def service(metric: str, *matchers: str) -> str:
     return _select(metric, 'job=~"$job"', 'pod=~"$pod"', *matchers)
 
 
+def events(metric: str) -> str:
+    """Selects a metric of the process that tells other systems of changes."""
+    return _select(metric, 'job="mylist-events"')
+
+
 def objective(name: str, window: str) -> str:
     """Selects the recorded share of bad events of an objective; the worst, where several jobs are chosen."""
     return worst(_select(f"slo:{name}:error_ratio_rate{window}", 'job=~"$job"'))

@@ -1,6 +1,6 @@
 """The dashboard to open first: is the service well, and if not, where to look."""
 
-from observability.dashboards import cache, capacity, requests, stores
+from observability.dashboards import cache, capacity, events, requests, stores
 from observability.dashboards.panels import (
     ANY_IS_BAD,
     Panel,
@@ -156,6 +156,7 @@ DASHBOARD = dashboard(
         requests.ROW,
         cache.ROW,
         Row("Changes and stores", (cache.CHANGES, requests.ACTIVE, stores.BREAKERS, stores.REACHED)),
+        events.ROW,
         capacity.ROW,
         capacity.VERSIONS,
     ),

@@ -84,9 +84,9 @@ class Rendered:
     def deployment(self) -> Object:
         """Return the Deployment of the service."""
         named = (
-            (each, each["metadata"]["labels"]["app.kubernetes.io/component"]) for each in self.of_kind("Deployment")
+            (each, each["metadata"]["labels"].get("app.kubernetes.io/component")) for each in self.of_kind("Deployment")
         )
-        [found] = [each for each, component in named if component == "api"]
+        [found] = [each for each, component in named if component in {"api", None}]
         return found
 
     def copy(self) -> "Rendered":
