@@ -66,6 +66,8 @@ OF_SERVICE = PLACE | {'job=~"$job"', 'pod=~"$pod"'}
 
 def needed(metric: str) -> set[str]:
     """What every selector of a metric has to say, so that it keeps to what the reader has chosen."""
+    if metric.startswith("mylist_events_"):  # of a process of its own, whose pod nobody chooses
+        return PLACE | {'job="mylist-events"'}
     match metric.partition("_")[0]:
         case "kube" | "container":
             return PLACE
