@@ -97,9 +97,12 @@ def test_a_frozen_primary_is_given_up(
 def test_errors_that_pass_are_waited_out(
     mongodb: ScriptedMongoDB, lists: Collection[dict[str, Any]], events: Events, code: int
 ) -> None:
-    mongodb.fail_command("getMore", "aggregate", code=code, count=4)
     lists.insert_one(item(1))
     assert numbers(events.take(1)) == [1]
+    failure = mongodb.fail_command("getMore", "aggregate", code=code, count=4)
+    wait_until(lambda: failure.hits == 4, within=PATIENCE_S)
+    lists.insert_one(item(2))
+    assert numbers(events.take(1)) == [2]
 
 
 def test_it_waits_for_a_mongodb_that_is_not_there_yet(
