@@ -16,17 +16,19 @@ import logging
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol, cast
 
 from mylist.background import spawn
+from mylist.catalogue.known_external_ids import KnownExternalIds
 from mylist.catalogue.rendering import to_json
 from mylist.catalogue.sort_keys import genres_of, released_at, title_of, title_order
 from mylist.domain.articles import Language
 from mylist.domain.catalogue_entry import CatalogueEntry, fold_genre
-from mylist.domain.content import ContentId, ContentType, split_content_key
+from mylist.domain.content import CONTENT_TYPES, ContentId, ContentType, content_key, split_content_key
 from mylist.domain.errors import UnavailableError
+from mylist.domain.external_id import DEFAULT_EXTERNAL_ID_RULES, EXTERNAL_IDS, ExternalId, ExternalIdRules
 from mylist.telemetry import metrics
 
 _ABSENT_TTL_S = 5.0
@@ -47,6 +49,11 @@ class ContentStore(Protocol):
     ) -> Mapping[ContentId, Mapping[str, Any]]:
         """Return the documents of some ids; unknown ids are left out."""
 
+    async def find_by_external_ids(
+        self, external_ids: Collection[ExternalId], content_types: Collection[ContentType]
+    ) -> Mapping[ExternalId, Sequence[tuple[ContentId, ContentType]]]:
+        """Return the titles of some types that have each of some external ids; none for one of no title."""
+
     async def genres(self) -> list[Any]:
         """Return every value in the `genres` fields of movies and shows, at least once each."""
 
@@ -63,24 +70,30 @@ class Catalogue:
             half that age.
         capacity: maximum number of entries.
         language: of the titles, whose leading articles do not count when they are sorted.
+        external_ids: what the platform says of external ids.
         clock: monotonic seconds.
 
     Attributes:
+        external_id_names: the names of external ids that are registered.
         title_order: names the order in which titles are sorted; a position in one order is none in another.
         cached: the entries that are cached, by content key; to be changed by this class only.
         clock: as given.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword arguments, most of them a setting
         self,
         store: ContentStore,
         *,
         max_age: float,
         capacity: int,
         language: Language = "en",
+        external_ids: ExternalIdRules = DEFAULT_EXTERNAL_ID_RULES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.title_order = title_order(language)
+        self.external_id_names = external_ids.names
+        self._unique_names = external_ids.unique_in_collection
+        self._external_ids = KnownExternalIds(max_age=max_age, capacity=capacity)
         self._language: Language = language
         self._store = store
         self._ttl = max_age / 2
@@ -159,6 +172,53 @@ class Catalogue:
             existing |= {key for key, entry in (await asyncio.shield(load)).items() if entry.exists_until > -math.inf}
         return existing
 
+    async def resolve(
+        self, external_ids: Collection[ExternalId], content_types: Collection[ContentType] = CONTENT_TYPES
+    ) -> dict[ExternalId, tuple[bytes, ...]]:
+        """Return the content keys of all titles of some types that have each of some external ids.
+
+        There is none for an external id of no title or with a name that is not registered. Several are a matter for
+        the caller, who must not choose. The store is asked for those that are not known, all at once. What it says is
+        good for the maximum age, unless it is that there is no such title.
+
+        Raises:
+            UnavailableError: the store has to be asked, and cannot answer.
+        """
+        now = self.clock()
+        found: dict[ExternalId, tuple[bytes, ...]] = dict.fromkeys(external_ids, ())
+        to_ask: dict[tuple[ContentType, ...], list[ExternalId]] = {}
+        for each in dict.fromkeys(external_ids):
+            known = {content_type: self._external_ids.find(content_type, each, now) for content_type in content_types}
+            keys = tuple(key for of_type in known.values() for key in of_type or ())
+            found[each] = keys
+            unknown = [content_type for content_type, of_type in known.items() if of_type is None or not keys]
+            if unknown and each.name in self.external_id_names:
+                to_ask.setdefault(tuple(unknown), []).append(each)
+        # Not cancelled with the request: others profit from what they find.
+        loads = [spawn(self._load_external(group, types, found)) for types, group in to_ask.items()]
+        for load in loads:
+            for each, more in (await asyncio.shield(load)).items():
+                found[each] += more
+        return found
+
+    async def _load_external(
+        self,
+        external_ids: Collection[ExternalId],
+        content_types: Collection[ContentType],
+        known: Mapping[ExternalId, tuple[bytes, ...]],
+    ) -> dict[ExternalId, tuple[bytes, ...]]:
+        """Return what the store says, and remember it, also that of one type there is none if there is of another."""
+        asked_at = self.clock()
+        titles = await self._store.find_by_external_ids(external_ids, content_types)
+        loaded = {}
+        for each in external_ids:
+            loaded[each] = tuple(content_key(*title) for title in titles[each])
+            if loaded[each] or known[each]:
+                for content_type in content_types:
+                    keys = tuple(key for key in loaded[each] if split_content_key(key)[1] == content_type)
+                    self._external_ids.keep(content_type, each, keys, asked_at)
+        return loaded
+
     async def has_genre(self, genre: str) -> bool:
         """Return whether a movie or show has a genre, given casefolded.
 
@@ -210,6 +270,7 @@ class Catalogue:
 
     async def _load(self, content_type: ContentType, keys: Sequence[bytes]) -> dict[bytes, CatalogueEntry]:
         """Read one batch from the store and cache it; return its entries."""
+        asked_at = self.clock()
         documents = await self._store.fetch(content_type, [split_content_key(key)[0] for key in keys])
         now = self.clock()
         loaded = {}
@@ -219,9 +280,21 @@ class Catalogue:
             ttl = self._ttl if document else self._absent_ttl
             loaded[key] = self._entries[key] = self._to_entry(key, document, now=now, ttl=ttl)
             self._entries.move_to_end(key)
+            if self._unique_names:
+                self._learn_external(key, content_type, document, asked_at)
         while len(self._entries) > self._capacity:
             self._evict()
         return loaded
+
+    def _learn_external(
+        self, key: bytes, content_type: ContentType, document: Mapping[str, Any], asked_at: float
+    ) -> None:
+        """Remember the external ids of a title, as far as no other title of its type may have the same."""
+        external_ids = document.get(EXTERNAL_IDS)
+        if isinstance(external_ids, Mapping):
+            for name in self._unique_names & external_ids.keys():
+                if isinstance(value := external_ids[name], str):
+                    self._external_ids.keep(content_type, ExternalId(name, value), (key,), asked_at)
 
     def _evict(self) -> None:
         """Let an entry go that was not used since it was fetched or had a second chance; any, if many were."""

@@ -13,9 +13,9 @@ from pymongo import UpdateOne
 from mylist.catalogue.rendering import plain
 from mylist.catalogue_files.record import Record
 from mylist.domain.content import CONTENT_ID_SIZE, ContentType
+from mylist.domain.external_id import EXTERNAL_IDS
 from mylist.mongodb.database import Document
 
-EXTERNAL_IDS = "externalIds"
 _MISSING = object()
 
 

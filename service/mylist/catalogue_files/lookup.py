@@ -11,8 +11,9 @@ from bson import ObjectId
 from pymongo import ASCENDING, IndexModel
 from pymongo.asynchronous.database import AsyncDatabase
 
-from mylist.catalogue_files.change import EXTERNAL_IDS, Change
+from mylist.catalogue_files.change import Change
 from mylist.domain.content import CONTENT_TYPES, ContentType
+from mylist.domain.external_id import EXTERNAL_IDS, MAX_EXTERNAL_NAMES
 from mylist.mongodb.collections import CONTENT_COLLECTIONS
 from mylist.mongodb.database import Document
 from mylist.mongodb.index_build import build_index
@@ -20,8 +21,6 @@ from mylist.mongodb.index_definition import find_equivalent
 
 STEP_TIMEOUT_S = 60
 """For one operation on one batch: far longer than a request may take."""
-MAX_EXTERNAL_NAMES = 16
-"""Each takes an index, of which a collection may have 64."""
 QUERY_SIZE = 100
 """Titles of one query."""
 

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from mylist.domain.content import ContentType
+from mylist.domain.external_id import EXTERNAL_NAME_PATTERN, EXTERNAL_VALUE_PATTERN
 
 SCHEMA_FILE = "title.schema.json"
 MAX_DEPTH = 4
@@ -20,8 +21,8 @@ _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 _END = r"(?![\s\S])"
 """The end of a text; `$` would let a line break pass in some engines."""
 _FIELD_NAME = rf"^[^$._\u0000-\u001f][^.\u0000-\u001f]{{0,99}}{_END}"
-_EXTERNAL_NAME = rf"^[a-z][a-z0-9_-]{{0,31}}{_END}"
-_EXTERNAL_ID = rf"^[!-~]{{1,128}}{_END}"
+_EXTERNAL_NAME = rf"^{EXTERNAL_NAME_PATTERN}{_END}"
+_EXTERNAL_ID = rf"^{EXTERNAL_VALUE_PATTERN}{_END}"
 _DATE = (
     r"^(1[89]|2[01])[0-9]{2}-[0-9]{2}-[0-9]{2}"
     rf"(T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}(\.[0-9]{{1,6}})?(Z|[+-][0-9]{{2}}:[0-9]{{2}}))?{_END}"

@@ -7,10 +7,10 @@ import pymongo
 from bson import ObjectId
 from pymongo.asynchronous.database import AsyncDatabase
 
-from mylist.catalogue_files.change import EXTERNAL_IDS
 from mylist.catalogue_files.lookup import STEP_TIMEOUT_S
 from mylist.catalogue_files.seen_titles import SeenTitles, external_keys, id_key
 from mylist.domain.content import CONTENT_ID_SIZE, ContentType
+from mylist.domain.external_id import EXTERNAL_IDS
 from mylist.mongodb.collections import CONTENT_COLLECTIONS
 from mylist.mongodb.database import Document
 
