@@ -18,20 +18,21 @@ from uuid import uuid4
 import msgspec
 import pymongo
 import uvloop
-from pymongo import ASCENDING, InsertOne
+from pymongo import InsertOne
 from pymongo.asynchronous.database import AsyncDatabase
 
 from bench.catalogue_import import BULK_WRITE, IMPORT, TITLES, VALIDATED
 from bench.samples import Sample
-from mylist.catalogue_files.change import EXTERNAL_IDS, Change
+from mylist.catalogue_files.change import Change
 from mylist.catalogue_files.import_files import import_files
 from mylist.catalogue_files.records import records
 from mylist.catalogue_files.run_options import Options
 from mylist.catalogue_files.seen_titles import SeenTitles, external_keys
 from mylist.config.settings import Settings
+from mylist.domain.external_id import DEFAULT_EXTERNAL_ID_RULES
 from mylist.mongodb.collections import MOVIES
 from mylist.mongodb.database import Document
-from mylist.mongodb.indexes import create_indexes
+from mylist.mongodb.indexes import create_indexes, indexes_of
 from mylist.seeding.open_database import open_database
 
 _BATCH_SIZE = 1000
@@ -111,9 +112,8 @@ async def written(uri: str) -> dict[str, Sample]:
 
 async def _bulk_write(database: AsyncDatabase[Document], name: str) -> float:
     """Return how many seconds the driver takes for the documents, with the indexes that an import makes."""
-    await create_indexes(database)
+    await create_indexes(database, indexes_of(DEFAULT_EXTERNAL_ID_RULES))
     collection = database[MOVIES]
-    await collection.create_index([(f"{EXTERNAL_IDS}.imdb", ASCENDING)], sparse=True)
     changes = [Change.of(record) for record in records(io.BytesIO(Path(name).read_bytes()))]  # noqa: ASYNC240 - unmeasured
     documents = [change.document(change.new_id(), datetime.now(UTC)) for change in changes]
     began = time.perf_counter()

@@ -102,6 +102,7 @@ def build_services(settings: Settings) -> Services:
         max_age=settings.catalogue_ttl,
         capacity=settings.catalogue_size,
         language=settings.catalogue_language,
+        external_ids=settings.external_ids,
     )
     pages = PageCache(settings.page_memory * 1_000_000)
     tokens = None
@@ -115,6 +116,7 @@ def build_services(settings: Settings) -> Services:
         browser_policy=BrowserPolicy.of(
             origins=settings.cors_origins, credentials=settings.cors_credentials, hsts=settings.hsts
         ),
+        catalogue=catalogue,
         reader=ListReader(cache, catalogue, pages),
         writer=ListWriter(
             store,

@@ -227,6 +227,7 @@ def _import_catalogue(arguments: argparse.Namespace) -> None:
         _fail("--checkpoint keeps the position of what is written, and --dry-run writes nothing", status=_USAGE)
     if arguments.files.count(import_files.STANDARD_INPUT) > 1:
         _fail("- is standard input, which can be read only once", status=_USAGE)
+    settings = Settings.from_environment()
     options = Options(
         files=arguments.files,
         dry=arguments.dry_run,
@@ -234,8 +235,8 @@ def _import_catalogue(arguments: argparse.Namespace) -> None:
         checkpoint=arguments.checkpoint,
         withdraws=arguments.withdraw_missing,
         withdraw_up_to=arguments.withdraw_up_to or catalogue_parser.DEFAULT_WITHDRAWN_PERCENT,
+        external_ids=settings.external_ids,
     )
-    settings = Settings.from_environment()
 
     async def run() -> Import:
         async with open_database(settings) as database:
@@ -361,12 +362,14 @@ def _events(arguments: argparse.Namespace) -> None:
 
 
 def _indexes(_: argparse.Namespace) -> None:
-    from mylist.mongodb.indexes import IndexState, create_indexes  # noqa: PLC0415
+    from mylist.mongodb.indexes import IndexState, create_indexes, indexes_of  # noqa: PLC0415
     from mylist.seeding.open_database import DatabaseError, open_database  # noqa: PLC0415 - see the module's docstring
 
+    settings = Settings.from_environment()
+
     async def create() -> list[IndexState]:
-        async with open_database(Settings.from_environment()) as database:
-            return await create_indexes(database)
+        async with open_database(settings) as database:
+            return await create_indexes(database, indexes_of(settings.external_ids))
 
     # A long build is told of as it goes on.
     handler = logging.StreamHandler(sys.stderr)

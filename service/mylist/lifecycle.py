@@ -23,7 +23,7 @@ from mylist.http.services import Services
 from mylist.mongodb.adoption_state import NotAdoptedError, require_adopted
 from mylist.mongodb.collections import PROCESSES
 from mylist.mongodb.database import MongoRefusedError, address
-from mylist.mongodb.indexes import IndexState, create_indexes
+from mylist.mongodb.indexes import IndexState, create_indexes, indexes_of
 from mylist.mongodb.process_registry import ProcessRegistry
 from mylist.telemetry import logging_config, metrics, tracing
 from mylist.telemetry.line_limit import LineLimit
@@ -149,11 +149,12 @@ class Lifecycle:
         """Create what is missing, and go on until nothing is; the checks of MongoDB do not wait for a long build."""
         database, state = self._services.database, self._services.state
         told: set[IndexState] = set()
+        wanted = indexes_of(self._services.settings.external_ids)
         while True:
             if database.available:
                 try:
                     await require_adopted(database.handle, address(self._services.settings))
-                    state.indexes = await create_indexes(database.handle)
+                    state.indexes = await create_indexes(database.handle, wanted)
                     if not state.has_indexes:
                         await database.try_write()
                 except DatabaseUnavailableError:
@@ -168,8 +169,9 @@ class Lifecycle:
                     problems = {index for index in state.indexes if index.problem}
                     for index in sorted(problems - told, key=lambda index: index.full_name):
                         _logger.warning(
-                            "Index %s is not there, and requests may be slow without it: %s",
+                            "Index %s is not there, and %s without it: %s",
                             index.full_name,
+                            "two titles may have the same id" if index.is_unique else "requests may be slow",
                             index.problem,
                         )
                     told = problems

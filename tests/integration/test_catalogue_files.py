@@ -19,14 +19,15 @@ import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
 
 from devtools.waiting import wait_until
 from mylist.catalogue_files.checkpoint import CheckpointError
 from mylist.catalogue_files.export_file import export_file
 from mylist.catalogue_files.import_files import ImportFileError, import_files
-from mylist.catalogue_files.run_options import Import, Options
+from mylist.catalogue_files.run_options import Import, Options, told
 from mylist.config.settings import Settings
-from mylist.mongodb.indexes import INDEXES
+from mylist.domain.external_id import ExternalIdRules
 from mylist.seeding.open_database import open_database
 
 Document = dict[str, Any]
@@ -139,11 +140,11 @@ class TestWhatALineDoes:
         self, stored: Stored, write: Write
     ) -> None:
         await bring(
-            write(movie("Alien", ALIEN, director="R. Scott", genres=["A"], externalIds={"imdb": "tt1", "x": 1}))
+            write(movie("Alien", ALIEN, director="R. Scott", genres=["A"], externalIds={"imdb": "tt1", "tvdb": 1}))
         )
         (before,) = everything(stored)
         done = await bring(
-            write(movie("Alien", ALIEN, genres=["B"], director=None, externalIds={"x": None, "tmdb": "3"}))
+            write(movie("Alien", ALIEN, genres=["B"], director=None, externalIds={"tvdb": None, "tmdb": "3"}))
         )
 
         assert counted(done) == {"read": 1, "updated": 1}
@@ -230,12 +231,66 @@ class TestExternalIds:
         assert counted(await bring(file)) == {"read": 1, "unchanged": 1}
         assert of(stored, "Alien") == {"_id": content_id, "title": "Alien", "externalIds": {"imdb": "tt2"}}
 
-    async def test_names_are_indexed_and_no_more_than_there_can_be_indexes(self, stored: Stored, write: Write) -> None:
-        done = await bring(write(*(movie(f"{n}", externalIds={f"name{n}": 1}) for n in range(17))))
-        assert errors(done) == ["17: the titles have more than 16 names of `externalIds`"]
-        indexes = stored["movies"].index_information()
-        assert {f"externalIds.name{n}_1" for n in range(16)} < set(indexes)
-        assert len(indexes) == 17 + len(INDEXES["movies"])
+    async def test_registered_names_are_indexed(self, stored: Stored, write: Write) -> None:
+        await bring(write(movie("Alien", ALIEN)), external_ids=ExternalIdRules(("imdb", "eidr")))
+        for name in ("movies", "tvshows"):
+            indexes = stored[name].index_information()
+            assert {each for each in indexes if "externalIds" in each} == {
+                "externalIds.imdb_1",
+                "externalIds.eidr_1",
+            }
+
+    async def test_others_are_stored_and_told_of_and_no_title_is_looked_for_by_them(
+        self, stored: Stored, write: Write
+    ) -> None:
+        file = write(movie("Alien", ALIEN, externalIds={"imbd": "tt1"}), movie("Heat", externalIds={"imbd": "tt2"}))
+        done = await bring(file)
+
+        assert of(stored, "Alien")["externalIds"] == {"imbd": "tt1"}
+        assert errors(done) == [
+            "2: it has no `id`, and `externalIds` has only imbd, which EXTERNAL_ID_NAMES has not: imdb, tmdb, tvdb"
+        ]
+        assert (
+            "Fields that neither the schema nor EXTERNAL_ID_NAMES names, stored as they are: externalIds.imbd"
+            in told(done, Options([file]))
+        )
+
+    @pytest.mark.parametrize("dry", [False, True])
+    @pytest.mark.parametrize(
+        ("rules", "expected"),
+        [
+            (ExternalIdRules(), []),
+            (ExternalIdRules(unique_by_type=frozenset({"imdb"})), [2, 4]),
+            (ExternalIdRules(unique=frozenset({"imdb"})), [2, 3, 4, 5]),
+        ],
+    )
+    async def test_an_id_that_two_titles_would_have_is_an_error_where_the_platform_says_so(
+        self, stored: Stored, write: Write, rules: ExternalIdRules, expected: list[int], dry: bool
+    ) -> None:
+        stored["movies"].insert_one({"_id": ObjectId(ALIEN), "title": "Alien", "externalIds": {"imdb": "tt1"}})
+        file = write(
+            movie("Heat", HEAT, externalIds={"imdb": "tt2"}),
+            movie("Theirs", str(ObjectId()), externalIds={"imdb": "tt1"}),
+            show("Theirs", externalIds={"imdb": "tt1"}),
+            movie("Of this file", str(ObjectId()), externalIds={"imdb": "tt2"}),
+            show("Of this file", LOST, externalIds={"imdb": "tt2"}),
+        )
+        done = await bring(file, external_ids=rules, dry=dry)
+
+        assert [each.line for each in done.first_errors] == expected
+        if 4 in expected:
+            messages = {each.line: each.error for each in done.first_errors}
+            assert messages[2] == (
+                f"its `externalIds` have imdb:tt1, which is that of {ALIEN}, and UNIQUE_EXTERNAL_IDS has imdb"
+            )
+            assert messages[4] == "line 1 has the same imdb:tt2, and UNIQUE_EXTERNAL_IDS has imdb"
+
+    async def test_the_index_sees_to_it_whoever_writes(self, stored: Stored, write: Write) -> None:
+        rules = ExternalIdRules(unique_by_type=frozenset({"imdb"}))
+        await bring(write(movie("Alien", ALIEN)), external_ids=rules)
+        stored["movies"].insert_one({"_id": ObjectId(HEAT), "title": "Heat", "externalIds": {"imdb": "tt1"}})
+        with pytest.raises(DuplicateKeyError):
+            stored["movies"].update_one({"_id": ObjectId(ALIEN)}, {"$set": {"externalIds.imdb": "tt1"}})
 
     async def test_the_indexes_of_the_platform_are_used(self, stored: Stored, write: Write) -> None:
         stored["movies"].create_index("externalIds.imdb", unique=True, sparse=True, name="theirs")

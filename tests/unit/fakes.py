@@ -7,13 +7,13 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from mylist.domain.cache_result import CacheResult
 from mylist.domain.catalogue_entry import CatalogueEntry, fold_genre
 from mylist.domain.change_feed import FeedPosition, ListChange
-from mylist.domain.content import ContentId, ContentType, RequestedId, content_key, split_content_key
+from mylist.domain.content import CONTENT_TYPES, ContentId, ContentType, RequestedId, content_key, split_content_key
 from mylist.domain.errors import (
     DatabaseUnavailableError,
     ItemAlreadyInListError,
@@ -22,6 +22,7 @@ from mylist.domain.errors import (
     OutcomeUnknownError,
     ServiceError,
 )
+from mylist.domain.external_id import ExternalId
 from mylist.domain.item import Item
 from mylist.domain.packed_list import PackedList
 from mylist.domain.user_id import account_of
@@ -355,6 +356,7 @@ class Title:
     genres: tuple[str, ...] = ()
     released_at: int | None = None
     refresh_at: float = 60.0
+    external_ids: Mapping[str, str] = field(default_factory=dict)
 
 
 class FakeCatalogue:
@@ -363,12 +365,17 @@ class FakeCatalogue:
     Attributes:
         titles: by content key.
         asked: the keys of each look-up of entries.
-        title_order, cached: as the port has them; nothing is at hand unless a test keeps it.
+        resolved: what was looked up by external ids, and of which types.
+        unavailable: whether external ids cannot be looked up.
+        title_order, external_id_names, cached: as the port has them; nothing is at hand unless a test keeps it.
         now: what the clock says.
     """
 
     def __init__(self, titles: Mapping[bytes, Title]) -> None:
         self.title_order = "of the tests"
+        self.external_id_names: Sequence[str] = ("imdb", "tmdb")
+        self.resolved: list[tuple[set[ExternalId], Collection[ContentType]]] = []
+        self.unavailable = False
         self.now = 0.0
         self.cached: dict[bytes, CatalogueEntry] = {}
         self.titles = dict(titles)
@@ -393,6 +400,25 @@ class FakeCatalogue:
 
     async def existing(self, keys: Iterable[bytes]) -> set[bytes]:
         return set(keys) & self.titles.keys()
+
+    async def resolve(
+        self,
+        external_ids: Collection[ExternalId],
+        content_types: Collection[ContentType] = CONTENT_TYPES,
+        *,
+        even_old: bool = False,
+    ) -> dict[ExternalId, tuple[bytes, ...]]:
+        if self.unavailable and not even_old:
+            raise DatabaseUnavailableError
+        self.resolved.append((set(external_ids), tuple(content_types)))
+        return {
+            each: tuple(
+                key
+                for key, title in self.titles.items()
+                if split_content_key(key)[1] in content_types and title.external_ids.get(each.name) == each.value
+            )
+            for each in external_ids
+        }
 
     async def has_genre(self, genre: str) -> bool:
         return any(genre in map(fold_genre, each.genres) for each in self.titles.values())

@@ -38,6 +38,7 @@ from mylist.domain.item import Item
 from mylist.domain.limits import MAX_CLOCK_SKEW, MAX_IDS_PER_REQUEST
 from mylist.domain.timestamps import UNIX_EPOCH, to_milliseconds
 from mylist.http.request import FORM, ApiRequest
+from mylist.lists.external_lines import ExternalLine
 from mylist.lists.list_import import NumberedLine
 from mylist.lists.sync_tokens import decode_sync_token
 
@@ -239,8 +240,8 @@ def parse_batch_request(body: bytes, media_type: str) -> Batch:
     return batch
 
 
-def parse_import_line(number: int, line: bytes | bytearray, latest: datetime) -> NumberedLine:
-    """Return a line of an import with its item, or with the reason why it has none.
+def parse_import_line(number: int, line: bytes | bytearray, latest: datetime) -> NumberedLine | ExternalLine:
+    """Return a line of an import with its item or external id, or with the reason why it has none.
 
     Args:
         number: the line's, from 1.
@@ -256,19 +257,22 @@ def parse_import_line(number: int, line: bytes | bytearray, latest: datetime) ->
         return NumberedLine(number, _NOT_UTF_8)
     except (msgspec.DecodeError, RecursionError):
         return NumberedLine(number, _NOT_UTF_8 if b"\0" in line else _NOT_JSON)
-    return NumberedLine(number, _listed(given, latest), has_date=given.added_at is not None)
+    return _listed(number, given, latest)
 
 
-def _listed(given: ImportLine, latest: datetime) -> Item | str:
-    """Return the item of a decoded line, or the reason why it has none."""
+def _listed(number: int, given: ImportLine, latest: datetime) -> NumberedLine | ExternalLine:
+    """Return a decoded line with its item or external id, or with the reason why it has none."""
+    has_date = given.added_at is not None
     try:
         added_at = latest if given.added_at is None else _moment(given.added_at)
     except msgspec.ValidationError:
-        return _NOT_A_DATE
+        return NumberedLine(number, _NOT_A_DATE)
     if not UNIX_EPOCH <= added_at <= latest:
-        return "addedAt is before 1970 or in the future"
-    content_id = parse_content_id(given.content_id)  # the pattern alone accepts a line break at the end
-    return Item(to_milliseconds(added_at), content_id, given.content_type) if content_id else "contentId is none"
+        return NumberedLine(number, "addedAt is before 1970 or in the future")
+    content_id = parse_content_id(given.content_id)
+    if content_id is None:  # an external id, or what the pattern accepts beside: a line break at the end
+        return ExternalLine(number, given.content_id, given.content_type, to_milliseconds(added_at), has_date)
+    return NumberedLine(number, Item(to_milliseconds(added_at), content_id, given.content_type), has_date)
 
 
 def _why_invalid(text: str, error: msgspec.ValidationError) -> str:

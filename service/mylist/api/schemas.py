@@ -5,8 +5,13 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from mylist.domain.content import CONTENT_TYPES, ContentType
+from mylist.domain.external_id import EXTERNAL_NAME_PATTERN, EXTERNAL_VALUE_PATTERN
 
 ContentId = Annotated[str, Meta(pattern="^[0-9a-fA-F]{24}$", description="24 hexadecimal digits.")]
+_NAMED_FORM = "A contentId, or an external id such as imdb:tt0133093 or, with its type, movie:tmdb:603."
+_NAMED = rf"^([0-9a-fA-F]{{24}}|((movie|tvshow):)?{EXTERNAL_NAME_PATTERN}:{EXTERNAL_VALUE_PATTERN})$"
+RequestedId = Annotated[str, Meta(description=_NAMED_FORM)]
+RequestedExternalId = Annotated[str, Meta(description="The external id, as in the request.")]
 Timestamp = Annotated[
     str,
     Meta(
@@ -22,7 +27,7 @@ Cursor = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]+$", description="Where to g
 class AddRequest(Struct, rename="camel"):
     """What to add: both fields are required."""
 
-    content_id: Annotated[str | None, Meta(examples=["507f1f77bcf86cd799439012"])] = None
+    content_id: Annotated[RequestedId | None, Meta(examples=["507f1f77bcf86cd799439012"])] = None
     content_type: Annotated[str | None, Meta(examples=list(CONTENT_TYPES))] = None
 
 
@@ -35,20 +40,20 @@ class PutRequest(Struct, rename="camel"):
 class ContainsRequest(Struct, rename="camel"):
     """Which movies and shows to look for."""
 
-    content_ids: Annotated[list[str] | None, Meta(examples=[["507f1f77bcf86cd799439012"]])] = None
+    content_ids: Annotated[list[RequestedId] | None, Meta(examples=[["507f1f77bcf86cd799439012"]])] = None
 
 
 class BatchRequest(Struct, rename="camel"):
     """What to remove and what to add, in this order; up to 100 ids together."""
 
     add: list[AddRequest] = []
-    remove: Annotated[list[str], Meta(examples=[["507f1f77bcf86cd799439013"]])] = []
+    remove: Annotated[list[RequestedId], Meta(examples=[["507f1f77bcf86cd799439013"]])] = []
 
 
 class ImportLine(Struct, rename="camel", forbid_unknown_fields=True):
     """An item to put on a list, as of a moment or, without one, now."""
 
-    content_id: ContentId
+    content_id: Annotated[str, Meta(pattern=_NAMED, description=_NAMED_FORM)]
     content_type: ContentType
     added_at: Annotated[str | None, Meta(description="A date with time and zone (RFC 3339), or a date: UTC.")] = None
 
@@ -79,17 +84,19 @@ class PutResponse(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class AddOutcome(Struct, rename="camel", forbid_unknown_fields=True):
-    """What became of an item to add."""
+    """What became of an item to add: its `contentId` as in the request or, with `externalId`, that of its title."""
 
-    content_id: str
-    outcome: Literal["added", "existing", "not_found", "removed_since"]
+    content_id: Annotated[str | None, Meta(description="null for an external id that is not the id of one title.")]
+    outcome: Literal["added", "existing", "not_found", "removed_since", "ambiguous"]
+    external_id: RequestedExternalId | UnsetType = UNSET
 
 
 class RemoveOutcome(Struct, rename="camel", forbid_unknown_fields=True):
-    """What became of an item to remove."""
+    """What became of an item to remove: its `contentId` as in the request or, with `externalId`, that of its title."""
 
-    content_id: str
-    outcome: Literal["removed", "missing"]
+    content_id: Annotated[str | None, Meta(description="null for an external id that is not the id of one title.")]
+    outcome: Literal["removed", "missing", "ambiguous"]
+    external_id: RequestedExternalId | UnsetType = UNSET
 
 
 class BatchOutcomes(Struct, rename="camel", forbid_unknown_fields=True):
@@ -223,6 +230,10 @@ class Content(Struct, rename="camel"):
     director: str | None = None
     actors: list[str] | None = None
     episodes: list[dict[str, Any]] | None = None
+    external_ids: Annotated[
+        dict[str, str | int] | None,
+        Meta(description="Its ids elsewhere, by name.", examples=[{"imdb": "tt0133093", "tmdb": "603"}]),
+    ] = None
 
 
 class ListedItem(AddedItem, rename="camel", forbid_unknown_fields=True):

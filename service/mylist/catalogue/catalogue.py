@@ -91,7 +91,7 @@ class Catalogue:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.title_order = title_order(language)
-        self.external_id_names = external_ids.names
+        self.external_id_names: Sequence[str] = external_ids.names
         self._unique_names = external_ids.unique_in_collection
         self._external_ids = KnownExternalIds(max_age=max_age, capacity=capacity)
         self._language: Language = language
@@ -164,7 +164,7 @@ class Catalogue:
         unknown: list[bytes] = []
         for key in keys:
             entry = self._entries.get(key)
-            if entry and now < entry.exists_until:
+            if (entry and now < entry.exists_until) or self._external_ids.have_title(key, now):
                 existing.add(key)
             else:
                 unknown.append(key)
@@ -173,13 +173,22 @@ class Catalogue:
         return existing
 
     async def resolve(
-        self, external_ids: Collection[ExternalId], content_types: Collection[ContentType] = CONTENT_TYPES
+        self,
+        external_ids: Collection[ExternalId],
+        content_types: Collection[ContentType] = CONTENT_TYPES,
+        *,
+        even_old: bool = False,
     ) -> dict[ExternalId, tuple[bytes, ...]]:
         """Return the content keys of all titles of some types that have each of some external ids.
 
         There is none for an external id of no title or with a name that is not registered. Several are a matter for
         the caller, who must not choose. The store is asked for those that are not known, all at once. What it says is
         good for the maximum age, unless it is that there is no such title.
+
+        Args:
+            external_ids: what to look for.
+            content_types: of which types the titles may be.
+            even_old: whether an older answer will do if the store cannot give one.
 
         Raises:
             UnavailableError: the store has to be asked, and cannot answer.
@@ -196,9 +205,28 @@ class Catalogue:
                 to_ask.setdefault(tuple(unknown), []).append(each)
         # Not cancelled with the request: others profit from what they find.
         loads = [spawn(self._load_external(group, types, found)) for types, group in to_ask.items()]
-        for load in loads:
-            for each, more in (await asyncio.shield(load)).items():
+        for load, (types, group) in zip(loads, to_ask.items(), strict=True):
+            try:
+                loaded = await asyncio.shield(load)
+            except UnavailableError:
+                loaded = self._old_external(group, types) if even_old else {}
+                if not loaded:
+                    raise
+            for each, more in loaded.items():
                 found[each] += more
+        return found
+
+    def _old_external(
+        self, external_ids: Collection[ExternalId], content_types: Collection[ContentType]
+    ) -> dict[ExternalId, tuple[bytes, ...]]:
+        """Return what was known of some external ids, however old; nothing unless it was known of all of them."""
+        found: dict[ExternalId, tuple[bytes, ...]] = dict.fromkeys(external_ids, ())
+        for each in external_ids:
+            for content_type in content_types:
+                keys = self._external_ids.find(content_type, each, -math.inf, even_old=True)
+                if keys is None:
+                    return {}
+                found[each] += keys
         return found
 
     async def _load_external(

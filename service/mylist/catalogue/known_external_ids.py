@@ -1,10 +1,13 @@
 """Which titles external ids are those of, as far as the process has learned: up to a number, and up to an age."""
 
 from collections import OrderedDict
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from mylist.domain.content import ContentType
 from mylist.domain.external_id import ExternalId
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 
 class _Known(NamedTuple):
@@ -13,7 +16,7 @@ class _Known(NamedTuple):
 
 
 class KnownExternalIds:
-    """Remembers the content keys of external ids, by content type.
+    """Remembers the content keys of external ids, by content type, and that there are their titles.
 
     Args:
         max_age: seconds for which an answer is good.
@@ -24,18 +27,31 @@ class KnownExternalIds:
         self._max_age = max_age
         self._capacity = capacity
         self._known: OrderedDict[tuple[ContentType, ExternalId], _Known] = OrderedDict()
+        self._titles: OrderedDict[bytes, float] = OrderedDict()
 
-    def find(self, content_type: ContentType, external_id: ExternalId, now: float) -> tuple[bytes, ...] | None:
-        """Return the keys of the titles of a type that have an external id; None if that is not known."""
+    def find(
+        self, content_type: ContentType, external_id: ExternalId, now: float, *, even_old: bool = False
+    ) -> tuple[bytes, ...] | None:
+        """Return the keys of the titles of a type that have an external id; None if that is not known, or too old."""
         known = self._known.get((content_type, external_id))
-        return known.keys if known and now < known.until else None
+        return known.keys if known and (now < known.until or even_old) else None
+
+    def have_title(self, key: bytes, now: float) -> bool:
+        """Return whether there is the movie or show of a content key, as it was found by an external id."""
+        return now < self._titles.get(key, float("-inf"))
 
     def keep(
         self, content_type: ContentType, external_id: ExternalId, keys: tuple[bytes, ...], asked_at: float
     ) -> None:
         """Remember the keys of all titles of a type that have an external id, as of a moment."""
-        place = content_type, external_id
-        self._known[place] = _Known(keys, asked_at + self._max_age)
-        self._known.move_to_end(place)
-        if len(self._known) > self._capacity:
-            self._known.popitem(last=False)
+        until = asked_at + self._max_age
+        _put(self._known, (content_type, external_id), _Known(keys, until), self._capacity)
+        for key in keys:
+            _put(self._titles, key, until, self._capacity)
+
+
+def _put(remembered: OrderedDict[_K, _V], key: _K, value: _V, capacity: int) -> None:
+    remembered[key] = value
+    remembered.move_to_end(key)
+    if len(remembered) > capacity:
+        remembered.popitem(last=False)

@@ -30,9 +30,10 @@ from mylist.catalogue_files.title_schema import FIELDS
 from mylist.catalogue_files.withdrawal import TooManyMissingError, find_missing, require_few, withdraw
 from mylist.catalogue_files.writer import CatalogueWriter, PlacedChange
 from mylist.domain.content import CONTENT_TYPES, ContentType
+from mylist.domain.external_id import EXTERNAL_IDS, ExternalId
 from mylist.mongodb.collections import CONTENT_COLLECTIONS
 from mylist.mongodb.database import Document
-from mylist.mongodb.indexes import create_indexes
+from mylist.mongodb.indexes import create_indexes, indexes_of
 
 STANDARD_INPUT = "-"
 _BATCH_TITLES = 1000
@@ -70,7 +71,7 @@ async def import_files(database: AsyncDatabase[Document], options: Options) -> I
         errors = stack.enter_context(_errors_file(options.errors, position))
         seen = stack.enter_context(SeenTitles())
         if not options.dry:
-            await create_indexes(database)
+            await create_indexes(database, indexes_of(options.external_ids))
         with _bar(files) as bar:
             run = _Run(database, options, seen, position, errors, bar)
             try:
@@ -132,7 +133,7 @@ class _Run:
         self._resume = position
         self._errors = errors
         self._bar = bar
-        self._writer = CatalogueWriter(database, seen, dry=options.dry)
+        self._writer = CatalogueWriter(database, seen, options.external_ids, dry=options.dry)
         self._records = 0
         self._digest = xxh3_64()
         self._batch = _Batch()
@@ -193,8 +194,12 @@ class _Run:
             counts.not_taken += 1
         elif first is not None:
             self._repeat(batch, place, record, first)
+        elif taken := self._taken(change, place):
+            self._fail(batch, place, record, taken)
         else:
             counts.count_others(name for name in change.fields if name not in FIELDS)
+            names = self._options.external_ids.names
+            counts.count_others(f"{EXTERNAL_IDS}.{name}" for name in change.external_ids if name not in names)
             batch.changes.append(PlacedChange(change, place))
 
     def _named_first(self, change: Change, place: int) -> int | None:
@@ -206,16 +211,39 @@ class _Run:
             self._seen.add([*own, *keys], place)
         return first
 
+    def _taken(self, change: Change, place: int) -> str:
+        """Return which line has an external id of a title first that no two titles may have; empty if none has."""
+        rules = self._options.external_ids
+        for name in rules.unique_in_collection & change.external_ids.keys():
+            external_id = {name: change.external_ids[name]}
+            types = CONTENT_TYPES if name in rules.unique else (change.content_type,)
+            first = self._seen.first_place(
+                key
+                for each in types
+                for key in external_keys(each, external_id)
+                if self._seen.first_place([key]) != place
+            )
+            if first is not None:
+                return (
+                    f"{self._line_of(first, place)} has the same {ExternalId(name, external_id[name])}, and "
+                    f"UNIQUE_EXTERNAL_IDS has {name}"
+                )
+        return ""
+
     def _fail(self, batch: _Batch, place: int, record: Record, error: str) -> None:
         batch.counts.invalid += 1
         batch.errors.append(self._error(place, record, error))
 
     def _repeat(self, batch: _Batch, place: int, record: Record, first: int) -> None:
         batch.counts.duplicates += 1
-        where = self._name_of(first)
+        told = f"{self._line_of(first, place)} names the same title, and counts"
+        batch.errors.append(self._error(place, record, told))
+
+    def _line_of(self, earlier: int, place: int) -> str:
+        """Return which line an earlier one is, with its file if that is another."""
+        where = self._name_of(earlier)
         of_file = "" if where == self._name_of(place) else f" of {where}"
-        line = first & ((1 << _LINE_BITS) - 1)
-        batch.errors.append(self._error(place, record, f"line {line}{of_file} names the same title, and counts"))
+        return f"line {earlier & ((1 << _LINE_BITS) - 1)}{of_file}"
 
     def _error(self, place: int, record: Record, error: str) -> LineError:
         return LineError(self._name_of(place), record.number, error, record.raw.decode(errors="replace"))

@@ -2,22 +2,19 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pymongo
 from bson import ObjectId
-from pymongo import ASCENDING, IndexModel
 from pymongo.asynchronous.database import AsyncDatabase
 
 from mylist.catalogue_files.change import Change
 from mylist.domain.content import CONTENT_TYPES, ContentType
-from mylist.domain.external_id import EXTERNAL_IDS, MAX_EXTERNAL_NAMES
+from mylist.domain.external_id import EXTERNAL_IDS, ExternalId, ExternalIdRules
 from mylist.mongodb.collections import CONTENT_COLLECTIONS
 from mylist.mongodb.database import Document
-from mylist.mongodb.index_build import build_index
-from mylist.mongodb.index_definition import find_equivalent
 
 STEP_TIMEOUT_S = 60
 """For one operation on one batch: far longer than a request may take."""
@@ -37,18 +34,35 @@ class Found:
         by_id: documents of the same type.
         by_external_id: documents of the same type, by name and id.
         of_other_type: ids that are those of titles of the other type.
+        taken: the ids of titles of the other type, by an external id that no two titles may have.
+        unique: the names of external ids that no two titles of a type may have.
     """
 
     by_id: dict[ObjectId, Document] = field(default_factory=dict)
     by_external_id: dict[tuple[str, str], list[Document]] = field(default_factory=lambda: defaultdict(list))
     of_other_type: set[ObjectId] = field(default_factory=set)
+    taken: dict[tuple[str, str], list[ObjectId]] = field(default_factory=lambda: defaultdict(list))
+    unique: Collection[str] = ()
 
     def match(self, change: Change) -> tuple[ObjectId, Document | None]:
         """Return the id of the title that a change is of, and its document; None for a new one.
 
         Raises:
-            UnmatchedError: the id is of the other type, or the external ids are those of several titles.
+            UnmatchedError: the id is of the other type, or the external ids are those of several titles, or of another
+                that may be the only one.
         """
+        content_id, existing = self._match(change)
+        for key in change.external_ids.items():
+            same_type = [each["_id"] for each in self.by_external_id.get(key, ()) if key[0] in self.unique]
+            for other in [*same_type, *self.taken.get(key, ())]:
+                if other != content_id:
+                    raise UnmatchedError(
+                        f"its `externalIds` have {ExternalId(*key)}, which is that of {other}, and UNIQUE_EXTERNAL_IDS "
+                        f"has {key[0]}"
+                    )
+        return content_id, existing
+
+    def _match(self, change: Change) -> tuple[ObjectId, Document | None]:
         if change.content_id:
             existing = self.by_id.get(change.content_id)
             if existing is None and change.content_id in self.of_other_type:
@@ -70,53 +84,54 @@ class Found:
 
 
 class CatalogueLookup:
-    """Looks up titles, and makes the indexes that this takes.
+    """Looks up titles.
 
     Args:
         database: where the catalogue is.
-        dry: whether to make no index.
+        rules: what the platform says of external ids.
     """
 
-    def __init__(self, database: AsyncDatabase[Document], *, dry: bool) -> None:
+    def __init__(self, database: AsyncDatabase[Document], rules: ExternalIdRules) -> None:
         self._database = database
-        self._dry = dry
-        self._indexed: set[tuple[ContentType, str]] = set()
-        self._names: set[str] = set()
+        self._rules = rules
+        self._names = frozenset(rules.names)
 
-    def require_few_names(self, change: Change) -> None:
-        """Let the catalogue have no more names of external ids than it can have indexes.
+    def require_name(self, change: Change) -> None:
+        """Look for a title only by its id or by external ids with a registered name, of which there are indexes.
 
         Raises:
-            UnmatchedError: this change has one more.
+            UnmatchedError: this change has neither.
         """
-        names = self._names | change.external_ids.keys()
-        if len(names) > MAX_EXTERNAL_NAMES:
-            raise UnmatchedError(f"the titles have more than {MAX_EXTERNAL_NAMES} names of `externalIds`")
-        self._names = names
+        if not change.content_id and self._names.isdisjoint(change.external_ids):
+            raise UnmatchedError(
+                f"it has no `id`, and `externalIds` has only {min(change.external_ids)}, which EXTERNAL_ID_NAMES has "
+                f"not: {', '.join(self._rules.names)}"
+            )
 
     async def find(self, content_type: ContentType, changes: Sequence[Change]) -> list[Found]:
         """Return what the catalogue has of changes of one type, of each `QUERY_SIZE` of them in order."""
-        await self._index(content_type, sorted({name for each in changes for name in each.external_ids}))
         parts = [changes[start : start + QUERY_SIZE] for start in range(0, len(changes), QUERY_SIZE)]
         return await asyncio.gather(*(self._find(content_type, part) for part in parts))
 
     async def _find(self, content_type: ContentType, changes: Sequence[Change]) -> Found:
         collection = self._database[CONTENT_COLLECTIONS[content_type]]
-        by_external_id = [change for change in changes if not change.content_id]
-        names = sorted({name for change in by_external_id for name in change.external_ids})
+        unique = self._rules.unique_in_collection
+        wanted: dict[str, list[Any]] = defaultdict(list)
+        for change in changes:
+            for name, value in change.external_ids.items():
+                if name in (unique if change.content_id else self._names):
+                    wanted[name].append(value)
+        names = sorted(wanted)
         queries: list[tuple[str, list[Any]]] = [("_id", [change.new_id() for change in changes])]
-        queries += [
-            (name, [change.external_ids[name] for change in by_external_id if name in change.external_ids])
-            for name in names
-        ]
-        found = Found()
+        queries += [(name, wanted[name]) for name in names]
+        found = Found(unique=unique)
         with pymongo.timeout(STEP_TIMEOUT_S):
             same_ids, *same_external_ids = await asyncio.gather(
                 *(
                     collection.find(
-                        {path if path == "_id" else f"{EXTERNAL_IDS}.{path}": {"$in": wanted}}, batch_size=1000
+                        {path if path == "_id" else f"{EXTERNAL_IDS}.{path}": {"$in": values}}, batch_size=1000
                     ).to_list()
-                    for path, wanted in queries
+                    for path, values in queries
                 )
             )
             unknown = {change.content_id for change in changes if change.content_id}
@@ -124,6 +139,9 @@ class CatalogueLookup:
             unknown -= found.by_id.keys()
             if unknown:
                 found.of_other_type = await self._of_other_type(content_type, unknown)
+            await self._find_taken(
+                content_type, {name: wanted[name] for name in names if name in self._rules.unique}, found
+            )
         for name, documents in zip(names, same_external_ids, strict=True):
             for document in documents:
                 found.by_external_id[name, document[EXTERNAL_IDS][name]].append(document)
@@ -138,15 +156,12 @@ class CatalogueLookup:
         others = [await self.existing(other, ids) for other in CONTENT_TYPES if other != content_type]
         return set().union(*others)
 
-    async def _index(self, content_type: ContentType, names: Sequence[str]) -> None:
-        """Make an index for each name that has none."""
-        new = [name for name in names if (content_type, name) not in self._indexed]
-        if not new or self._dry:
-            return
-        collection = self._database[CONTENT_COLLECTIONS[content_type]]
-        existing = [dict(index) for index in await (await collection.list_indexes()).to_list()]
-        for name in new:
-            model = IndexModel([(f"{EXTERNAL_IDS}.{name}", ASCENDING)], sparse=True)
-            if not find_equivalent(model, existing):
-                await build_index(self._database, collection.name, model)
-            self._indexed.add((content_type, name))
+    async def _find_taken(self, content_type: ContentType, wanted: Mapping[str, Sequence[str]], found: Found) -> None:
+        """Add which titles of the other type have external ids that no two titles may have."""
+        for name, values in wanted.items():
+            path = f"{EXTERNAL_IDS}.{name}"
+            for other in CONTENT_TYPES:
+                if other != content_type:
+                    cursor = self._database[CONTENT_COLLECTIONS[other]].find({path: {"$in": list(values)}}, {path: 1})
+                    for document in await cursor.to_list():
+                        found.taken[name, document[EXTERNAL_IDS][name]].append(document["_id"])

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mylist.catalogue_files.counts import Counts, LineError
+from mylist.domain.external_id import DEFAULT_EXTERNAL_ID_RULES, ExternalIdRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Options:
         checkpoint: the file that keeps how far the run is.
         withdraws: whether titles that no line names are withdrawn.
         withdraw_up_to: percent of the titles of a type that may be.
+        external_ids: what the platform says of external ids.
     """
 
     files: Sequence[str]
@@ -26,6 +28,7 @@ class Options:
     checkpoint: Path | None = None
     withdraws: bool = False
     withdraw_up_to: float = 0.0
+    external_ids: ExternalIdRules = DEFAULT_EXTERNAL_ID_RULES
 
 
 @dataclass(slots=True)
@@ -65,7 +68,7 @@ def told(done: Import, options: Options) -> str:
         lines.append(f"{done.resumed_after:,} titles of these were read by the run before.")
     if counts.others:
         others = ", ".join(f"{name} ({number:,})" for name, number in counts.others.items())
-        lines.append(f"Fields that the schema does not name, stored as they are: {others}.")
+        lines.append(f"Fields that neither the schema nor EXTERNAL_ID_NAMES names, stored as they are: {others}.")
     if not file:
         lines += [each.told() for each in first]
         if more := counts.failures + counts.cut_files - len(first):

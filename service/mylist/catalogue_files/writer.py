@@ -15,6 +15,7 @@ from mylist.catalogue_files.change import Change
 from mylist.catalogue_files.lookup import QUERY_SIZE, STEP_TIMEOUT_S, CatalogueLookup, Found, UnmatchedError
 from mylist.catalogue_files.seen_titles import SeenTitles, id_key
 from mylist.domain.content import CONTENT_TYPES, ContentType
+from mylist.domain.external_id import ExternalIdRules
 from mylist.mongodb.collections import CONTENT_COLLECTIONS
 from mylist.mongodb.database import DUPLICATE_KEY, Document
 
@@ -61,12 +62,15 @@ class CatalogueWriter:
     Args:
         database: where it is.
         seen: which titles the run has named.
+        rules: what the platform says of external ids.
         dry: whether to change nothing.
     """
 
-    def __init__(self, database: AsyncDatabase[Document], seen: SeenTitles, *, dry: bool) -> None:
+    def __init__(
+        self, database: AsyncDatabase[Document], seen: SeenTitles, rules: ExternalIdRules, *, dry: bool
+    ) -> None:
         self._database = database
-        self._lookup = CatalogueLookup(database, dry=dry)
+        self._lookup = CatalogueLookup(database, rules)
         self._seen = seen
         self._dry = dry
 
@@ -76,7 +80,7 @@ class CatalogueWriter:
         accepted = []
         for each in changes:
             try:
-                self._lookup.require_few_names(each.change)
+                self._lookup.require_name(each.change)
             except UnmatchedError as error:
                 plan.errors.append((each, str(error)))
             else:

@@ -26,10 +26,18 @@ from mylist.config.public_key import read_pem
 from mylist.config.redis_timing import DEFAULT_REDIS_TIMEOUT_S, max_redis_timeout
 from mylist.config.redis_url import SCHEMES, RedisKind, RedisUrlError, parse_redis_url
 from mylist.domain.articles import Language
+from mylist.domain.external_id import (
+    DEFAULT_EXTERNAL_ID_RULES,
+    MAX_EXTERNAL_NAMES,
+    ExternalIdRules,
+    is_external_name,
+)
 
 _MASK = "********"
 _MIN_SECRET_BYTES = 32  # of a secret for HS256 (RFC 7518, section 3.2)
 _HOST_NAME = re.compile(r"[^\W_](?:[\w-]*\w)?(?:\.\w(?:[\w-]*\w)?)*\.?")
+_BY_TYPE = ":type"
+"""After the name of external ids that are unique among movies, and among shows."""
 _TOKEN_KEYS = ("jwt_secret", "jwt_public_key", "jwt_jwks_url")
 
 
@@ -98,6 +106,19 @@ def _full_list(raw: str) -> str:
     if not all(members):
         raise ValueError
     return ",".join(members)
+
+
+def _external_names(raw: str) -> str:
+    names = _listed(raw)
+    if not all(map(is_external_name, names)) or len(set(names)) < len(names) or len(names) > MAX_EXTERNAL_NAMES:
+        raise ValueError
+    return ",".join(names)
+
+
+def _unique_names(raw: str) -> str:
+    names = _listed(raw)
+    _external_names(",".join(each.removesuffix(_BY_TYPE) for each in names))
+    return ",".join(names)
 
 
 def _origins(raw: str) -> str:
@@ -176,6 +197,21 @@ class Settings:
     catalogue_language: Annotated[
         Language, "Language whose leading articles are ignored when lists are sorted by title; `none` for no articles."
     ] = "en"
+
+    external_id_names: Annotated[
+        str,
+        "Names of the external ids that titles may have and requests may use, as in `imdb:tt0133093`.",
+        _Text(accepts=f"up to {MAX_EXTERNAL_NAMES} names separated by commas, such as imdb", parse=_external_names),
+    ] = ",".join(DEFAULT_EXTERNAL_ID_RULES.names)
+    unique_external_ids: Annotated[
+        str,
+        "Those of them of which no two titles have the same id or, as in `tmdb:type`, no two movies and no two shows; "
+        "`mylist indexes` makes the unique indexes.",
+        _Text(
+            accepts="names separated by commas, each of EXTERNAL_ID_NAMES, with or without :type after it",
+            parse=_unique_names,
+        ),
+    ] = ""
 
     page_memory: Annotated[
         int, "Megabytes of rendered pages that one process keeps for unchanged lists; 0 for none.", Meta(ge=0, le=4096)
@@ -283,10 +319,25 @@ class Settings:
         """The issuers of which a token must name one; none for any."""
         return _listed(self.jwt_issuer) if self.jwt_issuer else ()
 
+    @property
+    def external_ids(self) -> ExternalIdRules:
+        """What the platform says of external ids."""
+        unique = _listed(self.unique_external_ids) if self.unique_external_ids else ()
+        return ExternalIdRules(
+            _listed(self.external_id_names),
+            frozenset(each for each in unique if not each.endswith(_BY_TYPE)),
+            frozenset(each.removesuffix(_BY_TYPE) for each in unique if each.endswith(_BY_TYPE)),
+        )
+
     def _refuse_contradictions(self) -> None:
         if self.default_page_size > self.max_page_size:
             raise InvalidSettingError(
                 f"DEFAULT_PAGE_SIZE is {self.default_page_size}; it may be at most MAX_PAGE_SIZE, {self.max_page_size}"
+            )
+        if unknown := self.external_ids.unique_in_collection - set(self.external_ids.names):
+            raise InvalidSettingError(
+                f"UNIQUE_EXTERNAL_IDS has {min(unknown)}; EXTERNAL_ID_NAMES has to have it, and has "
+                f"{self.external_id_names}"
             )
         if self.mongodb_user and not self.mongodb_password:
             raise InvalidSettingError("MONGODB_PASSWORD is empty; MONGODB_USER is set, so it may not be")

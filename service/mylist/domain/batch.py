@@ -1,26 +1,57 @@
 """Batches: many changes of one list at once, and the outcome of each."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mylist.domain.content import ContentId, ContentType, RequestedId, content_key
+from mylist.domain.content import ContentId, ContentType, RequestedId, content_key, split_content_key
 from mylist.domain.item import Item
 
-AddOutcome = Literal["added", "existing", "not_found", "removed_since"]
-RemoveOutcome = Literal["removed", "missing"]
+AddOutcome = Literal["added", "existing", "not_found", "removed_since", "ambiguous"]
+RemoveOutcome = Literal["removed", "missing", "ambiguous"]
 MergeOutcome = Literal["added", "dated", "existing", "not_found", "full", "removed_since"]
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Removals and additions of one request; the removals are made first."""
+    """Removals and additions of one request; the removals are made first.
+
+    Attributes:
+        add: what to add, and its type.
+        remove: what to remove.
+        ambiguous: those external ids of either that several titles have; nothing is done about them.
+    """
 
     add: Sequence[tuple[RequestedId, ContentType]]
     remove: Sequence[RequestedId]
+    ambiguous: Collection[tuple[str, ContentType | None]] = ()
+
+    @property
+    def external_ids(self) -> set[tuple[str, ContentType | None]]:
+        """The external ids, with the types that are given; None for removals."""
+        named: set[tuple[str, ContentType | None]] = {
+            (each.text, content_type) for each, content_type in self.add if each.is_external
+        }
+        return named | {(each.text, None) for each in self.remove if each.is_external}
+
+    def with_titles(self, keys: Mapping[tuple[str, ContentType | None], Sequence[bytes]]) -> "Batch":
+        """Return the batch with the content ids of its external ids, by the content keys of the titles that have each.
+
+        Where there are several, there is none.
+        """
+
+        def found(each: RequestedId, content_type: ContentType | None) -> RequestedId:
+            titles = keys.get((each.text, content_type), ())
+            return each._replace(content_id=split_content_key(titles[0])[0]) if len(titles) == 1 else each
+
+        return Batch(
+            [(found(each, content_type), content_type) for each, content_type in self.add],
+            [found(each, None) for each in self.remove],
+            {named for named, titles in keys.items() if len(titles) > 1},
+        )
 
     def to_add(self) -> dict[ContentId, ContentType]:
-        """Return the well-formed ids to add; the first occurrence of a duplicate wins."""
+        """Return the content ids to add; the first occurrence of a duplicate wins."""
         wanted: dict[ContentId, ContentType] = {}
         for each, content_type in self.add:
             if each.content_id:
@@ -28,7 +59,7 @@ class Batch:
         return wanted
 
     def to_remove(self) -> set[ContentId]:
-        """Return the well-formed ids to remove."""
+        """Return the content ids to remove."""
         return {each.content_id for each in self.remove if each.content_id}
 
 
@@ -36,8 +67,8 @@ class Batch:
 class BatchResult:
     """The outcome of each id of a batch, in the order of the request."""
 
-    add: list[tuple[str, AddOutcome]]
-    remove: list[tuple[str, RemoveOutcome]]
+    add: list[tuple[RequestedId, AddOutcome]]
+    remove: list[tuple[RequestedId, RemoveOutcome]]
 
 
 def batch_result(
@@ -57,22 +88,24 @@ def batch_result(
         removed_since: those of `existing` that were not added because they were removed.
     """
     added, removed = set(added), set(removed)
-    additions: list[tuple[str, AddOutcome]] = []
-    for (text, content_id), _ in batch.add:
-        if content_id in added:
-            added.remove(content_id)
-            additions.append((text, "added"))
-        elif content_id in removed_since:
-            additions.append((text, "removed_since"))
+    additions: list[tuple[RequestedId, AddOutcome]] = []
+    for each, content_type in batch.add:
+        if each.content_id in added:
+            added.remove(each.content_id)
+            additions.append((each, "added"))
+        elif each.content_id in removed_since:
+            additions.append((each, "removed_since"))
+        elif each.content_id in existing:
+            additions.append((each, "existing"))
         else:
-            additions.append((text, "existing" if content_id in existing else "not_found"))
-    removals: list[tuple[str, RemoveOutcome]] = []
-    for text, content_id in batch.remove:
-        if content_id in removed:
-            removed.remove(content_id)
-            removals.append((text, "removed"))
+            additions.append((each, "ambiguous" if (each.text, content_type) in batch.ambiguous else "not_found"))
+    removals: list[tuple[RequestedId, RemoveOutcome]] = []
+    for each in batch.remove:
+        if each.content_id in removed:
+            removed.remove(each.content_id)
+            removals.append((each, "removed"))
         else:
-            removals.append((text, "missing"))
+            removals.append((each, "ambiguous" if (each.text, None) in batch.ambiguous else "missing"))
     return BatchResult(additions, removals)
 
 

@@ -15,6 +15,9 @@ TAG_OF_TYPE: dict[ContentType, bytes] = {"movie": b"m", "tvshow": b"t"}
 """The byte that stands for a content type in a content key."""
 TYPE_OF_TAG: dict[bytes, ContentType] = {tag: name for name, tag in TAG_OF_TYPE.items()}
 
+EXTERNAL_ID_SEPARATOR = ":"
+"""What each external id has (`mylist.domain.external_id`), and no content id."""
+
 _CONTENT_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
 
 
@@ -29,14 +32,23 @@ def parse_content_id(text: str) -> ContentId | None:
 
 
 class RequestedId(NamedTuple):
-    """A content id as the client wrote it, and parsed; None when it is malformed, which is the id of nothing."""
+    """An id as the client wrote it, and the content id that it is.
+
+    The content id is None for what is an external id, as long as that is not looked up, and for what is malformed,
+    which is the id of nothing.
+    """
 
     text: str
     content_id: ContentId | None
 
+    @property
+    def is_external(self) -> bool:
+        """Whether it is an external id, by its form."""
+        return EXTERNAL_ID_SEPARATOR in self.text
+
 
 def requested(text: str) -> RequestedId:
-    """Parse a content id of a request."""
+    """Parse an id of a request, as far as that takes no catalogue."""
     return RequestedId(text, parse_content_id(text))
 
 

@@ -12,6 +12,7 @@ from typing import ClassVar
 from mylist.domain.limits import MAX_GENRES
 
 _MAX_ECHO_LENGTH = 100
+_MAX_TITLES_TOLD = 5
 _CHALLENGE = 'Bearer realm="mylist"'
 
 
@@ -162,6 +163,33 @@ class InvalidGenreError(InvalidParameterError):
 
     def __init__(self, name: str, condition: str = "") -> None:
         super().__init__(name, f"a genre of a movie or show{condition}", times=f"at most {MAX_GENRES} times")
+
+
+class InvalidExternalIdError(BadRequestError):
+    """An external id is malformed, or its name is not registered; nothing was changed."""
+
+    code = "INVALID_EXTERNAL_ID"
+
+    def __init__(self, text: str, names: Sequence[str]) -> None:
+        example = "imdb:tt0133093" if "imdb" in names else f"{names[0]}:1"
+        super().__init__(
+            f"{_echo(text)} is no id: it must be a contentId, or NAME:ID such as {example}, with or without a type as "
+            f"in movie:NAME:ID; the names are {', '.join(names)}"
+        )
+
+
+class AmbiguousExternalIdError(ServiceError):
+    """Several titles have an external id; nothing was changed."""
+
+    status = HTTPStatus.CONFLICT
+    code = "AMBIGUOUS_EXTERNAL_ID"
+
+    def __init__(self, text: str, titles: Sequence[str]) -> None:
+        shown = ", ".join(titles[:_MAX_TITLES_TOLD]) + (", …" if len(titles) > _MAX_TITLES_TOLD else "")
+        super().__init__(
+            f"{_echo(text)} is the id of {len(titles)} titles, {shown}: name one by its contentId or, if their types "
+            "differ, with its type before, as in movie:NAME:ID"
+        )
 
 
 class UnknownParameterError(BadRequestError):

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mylist.domain.content import CONTENT_TYPES, ContentType, is_content_type
+from mylist.domain.content import CONTENT_TYPES, EXTERNAL_ID_SEPARATOR, ContentType, is_content_type
 
 EXTERNAL_IDS = "externalIds"
 """The field of a title that holds them: an object with their names and values."""
@@ -16,8 +16,6 @@ EXTERNAL_NAME_PATTERN = "[a-z][a-z0-9_-]{0,31}"
 EXTERNAL_VALUE_PATTERN = "[!-~]{1,128}"
 MAX_EXTERNAL_NAMES = 16
 """Each takes an index of each collection, of which one may have 64."""
-SEPARATOR = ":"
-"""Between a name and its value; no content id has it."""
 
 _FORM = re.compile(rf"(?:({'|'.join(CONTENT_TYPES)}):)?({EXTERNAL_NAME_PATTERN}):({EXTERNAL_VALUE_PATTERN})")
 _NAME = re.compile(EXTERNAL_NAME_PATTERN)
@@ -31,7 +29,7 @@ class ExternalId(NamedTuple):
 
     def __str__(self) -> str:
         """Write it as clients do."""
-        return f"{self.name}{SEPARATOR}{self.value}"
+        return f"{self.name}{EXTERNAL_ID_SEPARATOR}{self.value}"
 
 
 class TypedExternalId(NamedTuple):

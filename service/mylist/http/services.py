@@ -18,6 +18,7 @@ from mylist.http.body_memory import BodyMemory
 from mylist.http.user_shares import UserShares
 from mylist.lists.change_feed import ChangeFeed
 from mylist.lists.page_cache import PageCache
+from mylist.lists.ports import Catalogue
 from mylist.lists.reader import ListReader
 from mylist.lists.writer import ListWriter
 from mylist.mongodb.database import Database
@@ -111,6 +112,7 @@ class Services:
         settings: the settings in force.
         kept_connection: the header `Connection` of an answer while the connection goes on, and `Keep-Alive`.
         browser_policy: which origins may read the answers, and HSTS.
+        catalogue: the movies and shows.
         reader, writer, change_feed: the use cases.
         pages: the rendered answers, for their metrics.
         requests: the limits of list requests other than imports.
@@ -130,6 +132,7 @@ class Services:
     settings: Settings
     kept_connection: str
     browser_policy: BrowserPolicy
+    catalogue: Catalogue
     reader: ListReader
     writer: ListWriter
     change_feed: ChangeFeed

@@ -7,7 +7,8 @@ from typing import Protocol
 from mylist.domain.cache_result import CacheResult
 from mylist.domain.catalogue_entry import CatalogueEntry
 from mylist.domain.change_feed import FeedPosition, ListChange
-from mylist.domain.content import ContentId
+from mylist.domain.content import CONTENT_TYPES, ContentId, ContentType
+from mylist.domain.external_id import ExternalId
 from mylist.domain.item import Item
 from mylist.domain.packed_list import PackedList
 
@@ -103,9 +104,11 @@ class Catalogue(Protocol):
 
     Attributes:
         title_order: names the order of the entries' titles; a position in one order is none in another.
+        external_id_names: the names of external ids that are registered.
     """
 
     title_order: str
+    external_id_names: Sequence[str]
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -120,6 +123,18 @@ class Catalogue(Protocol):
 
     async def existing(self, keys: Iterable[bytes]) -> set[bytes]:
         """Return those of some content keys that have a movie or show."""
+
+    async def resolve(
+        self,
+        external_ids: Collection[ExternalId],
+        content_types: Collection[ContentType] = CONTENT_TYPES,
+        *,
+        even_old: bool = False,
+    ) -> dict[ExternalId, tuple[bytes, ...]]:
+        """Return the content keys of all titles of some types that have each of some external ids.
+
+        What was known once will do if it can be had `even_old` and no other way.
+        """
 
     async def has_genre(self, genre: str) -> bool:
         """Return whether a movie or show has a genre, given casefolded."""

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from mylist.domain.cache_result import CacheResult
 from mylist.domain.catalogue_entry import CatalogueEntry
+from mylist.domain.content import EXTERNAL_ID_SEPARATOR
 from mylist.domain.errors import InvalidGenreError
 from mylist.domain.etags import etag_of
 from mylist.domain.filter_and_sort import (
@@ -27,6 +28,7 @@ from mylist.domain.filter_and_sort import (
 from mylist.domain.packed_list import PackedList
 from mylist.domain.page_request import ContainsKey, ExportKey, ItemsQuery, PageRequest
 from mylist.lists.cursors import decode_cursor
+from mylist.lists.external_ids import find_titles, the_only
 from mylist.lists.page_cache import PageCache, RenderedPage
 from mylist.lists.page_json import (
     EXPORT_LINES_PER_PART,
@@ -110,15 +112,30 @@ class ListReader:
             user_id: whose list.
             content_ids: the ids.
             key: the request that names them.
+
+        Raises:
+            InvalidExternalIdError: an external id is malformed, or its name is not registered.
+            AmbiguousExternalIdError: several titles have an external id.
         """
         packed, cache = await self._cache.read(user_id)
         page = self._pages.find(user_id, key, packed.data)
         if page is None:
             # What is no id is on no list, so the ids need not be parsed.
             present = packed.written_ids()
+            if EXTERNAL_ID_SEPARATOR in "".join(content_ids):
+                content_ids = await self._titles_of(content_ids)
+                body = contains_json([text in present for text in map(str.lower, content_ids)])
+                return RenderedPage(packed.data, body), cache  # not kept: which titles they are may change
             body = contains_json([text in present for text in map(str.lower, content_ids)])
             page = self._pages.keep(user_id, key, RenderedPage(packed.data, body, key_bytes=len(key.body)))
         return page, cache
+
+    async def _titles_of(self, ids: Sequence[str]) -> list[str]:
+        """Return some ids with the content ids of those that are external; nothing for an external id of no title."""
+        external = {each: (each, None) for each in ids if EXTERNAL_ID_SEPARATOR in each}
+        found = await find_titles(self._catalogue, external.values(), even_old=True)
+        titles = {each: the_only(found[named], each) for each, named in external.items()}
+        return [(titles[each] or b"").hex() if each in titles else each for each in ids]
 
     async def counts(self, user_id: str) -> tuple[int, int, CacheResult]:
         """Return how many movies and how many shows are on a list, and how the cache took part."""

@@ -32,6 +32,7 @@ from mylist.domain.packed_list import PackedList
 from mylist.domain.timestamps import now_ms
 from mylist.domain.user_id import account_of
 from mylist.lists.change_feed import REMOVALS_KNOWN_MS
+from mylist.lists.external_ids import find_title, find_titles
 from mylist.lists.ports import Catalogue, ListCache, ListStore
 from mylist.telemetry.metrics import MUTATIONS
 
@@ -179,6 +180,8 @@ class ListWriter:
         """Put a movie or show on a list.
 
         Raises:
+            InvalidExternalIdError: the id is an external one that is malformed, or whose name is not registered.
+            AmbiguousExternalIdError: the id is an external one that several titles of this type have.
             ContentNotFoundError: no movie or show of this type has the id.
             ItemAlreadyInListError: the id is on the list.
             ListFullError: the list has as many items as a list may have.
@@ -186,7 +189,8 @@ class ListWriter:
             SyncTokenExpiredError: removals that the client does not know of have been forgotten.
             OutcomeUnknownError: the store did not answer; the item may or may not be on the list.
         """
-        text, content_id = requested
+        text = requested.text
+        content_id = requested.content_id or await self._title_of(requested, content_type)
         if content_id is None or not await self._exists(content_key(content_id, content_type)):
             raise ContentNotFoundError(content_type, text)
         async with self._alone_if(user_id, conditions):
@@ -198,6 +202,15 @@ class ListWriter:
                 if await self._store.find(user_id, content_id):
                     raise ItemAlreadyInListError from None
                 raise
+
+    async def _title_of(self, requested: RequestedId, content_type: ContentType | None = None) -> ContentId | None:
+        """Return the content id of the title that an external id means; None if there is none, or for no external id.
+
+        Raises:
+            InvalidExternalIdError: it is malformed, or its name is not registered.
+            AmbiguousExternalIdError: several titles have it.
+        """
+        return await find_title(self._catalogue, requested.text, content_type) if requested.is_external else None
 
     async def _exists(self, key: bytes) -> bool:
         """Return whether there is the movie or show of a content key."""
@@ -230,10 +243,12 @@ class ListWriter:
         """Take an item off a list.
 
         Raises:
+            InvalidExternalIdError: the id is an external one that is malformed, or whose name is not registered.
+            AmbiguousExternalIdError: the id is an external one that several titles have.
             ItemNotInListError: the id is not on the list.
             OutcomeUnknownError: the store did not answer; the item may or may not be on the list.
         """
-        content_id = requested.content_id
+        content_id = requested.content_id or await self._title_of(requested)
         async with self._alone_if(user_id, conditions):
             seen = await self._require(user_id, content_id, conditions)
             if content_id is None:
@@ -262,7 +277,8 @@ class ListWriter:
         for _ in range(_PUT_ATTEMPTS):
             with suppress(ItemAlreadyInListError):
                 return await self.add(user_id, requested, content_type, conditions), True
-            item = requested.content_id and await self._store.find(user_id, requested.content_id)
+            content_id = requested.content_id or await self._title_of(requested, content_type)
+            item = content_id and await self._store.find(user_id, content_id)
             if item and item.content_type == content_type:
                 return item, False
             # Another client has removed it, or its add is not readable yet.
@@ -273,6 +289,8 @@ class ListWriter:
         """Ensure that an item is not on a list.
 
         Raises:
+            InvalidExternalIdError: the id is an external one that is malformed, or whose name is not registered.
+            AmbiguousExternalIdError: the id is an external one that several titles have.
             OutcomeUnknownError: the store did not answer; the item may or may not be on the list.
         """
         with suppress(ItemNotInListError):
@@ -285,12 +303,15 @@ class ListWriter:
         The items that are added stand in the order of the batch, the first on top.
 
         Raises:
+            InvalidExternalIdError: an external id is malformed, or its name is not registered; nothing was changed.
             ListFullError: the list would have more items than a list may have; nothing was changed.
             AccountFullError: so would the lists of the account; nothing was changed.
             SyncTokenExpiredError: removals that the client does not know of have been forgotten; nothing was changed.
             PartlyAppliedError: the removals were made; the store did not answer the additions.
             OutcomeUnknownError: the store did not answer; any part of the batch may have been done.
         """
+        if external_ids := batch.external_ids:
+            batch = batch.with_titles(await find_titles(self._catalogue, external_ids))
         async with self._alone_if(user_id, conditions):
             return await self._apply_batch(user_id, batch, conditions)
 

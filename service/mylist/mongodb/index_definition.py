@@ -5,14 +5,14 @@ Nothing here connects.
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pymongo import IndexModel
 
 _COMPARED = ("expireAfterSeconds", "partialFilterExpression", "hidden")
 """Options that change what an index does for the service. Others, such as `background`, do not, nor does `sparse`: each
-document has the first field of each compound index."""
+document that is looked for has the first field of the index."""
 _SIMPLE_LOCALE = "simple"
 _IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*")
 
@@ -45,10 +45,15 @@ def mending_command(database: str, collection: str, model: IndexModel, existing:
     return f"{drops}{where}.createIndex({_literal(keys)}, {_literal(wanted)})"
 
 
-def duplicates_command(database: str, collection: str, fields: Sequence[str]) -> str:
-    """Return the line for mongosh that lists the documents that have all these fields in common."""
-    stages = [
-        {"$group": {"_id": {field: f"${field}" for field in fields}, "ids": {"$push": "$_id"}, "n": {"$sum": 1}}},
+def duplicates_command(database: str, collection: str, model: IndexModel) -> str:
+    """Return the line for mongosh that lists the documents that have all fields of a unique index in common."""
+    fields: list[str] = list(model.document["key"])
+    parts = {field.rpartition(".")[2]: f"${field}" for field in fields}  # whose names may have no dot
+    stages: list[Mapping[str, Any]] = []
+    if model.document.get("sparse"):
+        stages.append({"$match": {field: {"$exists": True} for field in fields}})
+    stages += [
+        {"$group": {"_id": parts, "ids": {"$push": "$_id"}, "n": {"$sum": 1}}},
         {"$match": {"n": {"$gt": 1}}},
     ]
     return f"{_collection(database, collection)}.aggregate({_literal(stages)}, {{allowDiskUse: true}})"

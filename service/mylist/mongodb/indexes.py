@@ -9,8 +9,9 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import ExecutionTimeout, OperationFailure
 
 from mylist.domain.errors import DatabaseUnavailableError
+from mylist.domain.external_id import EXTERNAL_IDS, ExternalIdRules
 from mylist.domain.limits import CHANGE_RETENTION
-from mylist.mongodb.collections import CHANGES, LISTS, MOVIES, TVSHOWS
+from mylist.mongodb.collections import CHANGES, CONTENT_COLLECTIONS, LISTS, MOVIES, TVSHOWS
 from mylist.mongodb.database import DRIVER_ERRORS, DUPLICATE_KEY, Document, MongoRefusedError, is_final, refusal
 from mylist.mongodb.index_build import build_index
 from mylist.mongodb.index_definition import duplicates_command, find_equivalent, mending_command, name_of
@@ -40,6 +41,26 @@ INDEXES: dict[str, list[IndexModel]] = {
     TVSHOWS: _CONTENT_INDEXES,
 }
 
+
+def indexes_of(rules: ExternalIdRules) -> dict[str, list[IndexModel]]:
+    """Return all indexes that are wanted, with those of the external ids that a platform has registered.
+
+    A name that must be unique has an index that sees to it. If that one cannot be made, as two titles have the same id,
+    the other is made, so that titles are found without a scan; else the first serves as the other.
+    """
+    indexes: dict[str, list[IndexModel]] = dict(INDEXES)
+    for collection in CONTENT_COLLECTIONS.values():
+        models = []
+        for name in rules.names:
+            keys = [(f"{EXTERNAL_IDS}.{name}", ASCENDING)]
+            if name in rules.unique_in_collection:
+                # A name of its own: MongoDB lets it stand beside one that is not unique.
+                models.append(IndexModel(keys, name=f"{EXTERNAL_IDS}.{name}_unique", unique=True, sparse=True))
+            models.append(IndexModel(keys, sparse=True))
+        indexes[collection] = [*INDEXES[collection], *models]
+    return indexes
+
+
 _NAMESPACE_NOT_FOUND = 26
 
 _logger = logging.getLogger(__name__)
@@ -54,12 +75,14 @@ class IndexState:
         collection, name: which one.
         problem: why it is not there, or may not be, and the remedy, in one line; empty if it is there.
         is_missing: whether it is known not to be there.
+        is_unique: whether it keeps two documents from having the same.
     """
 
     collection: str
     name: str
     problem: str = ""
     is_missing: bool = False
+    is_unique: bool = False
 
     @property
     def full_name(self) -> str:
@@ -88,7 +111,10 @@ async def create_indexes(
         for model in models:
             # Nothing else keeps an item from being on a list twice.
             is_needed = collection == LISTS and bool(model.document.get("unique"))
-            states.append(await _create(database, collection, model, existing, is_needed=is_needed))
+            state = await _create(database, collection, model, existing, is_needed=is_needed)
+            states.append(state)
+            if existing is not None and not state.problem:
+                existing.append(dict(model.document))
     return states
 
 
@@ -113,9 +139,9 @@ async def _create(
     *,
     is_needed: bool,
 ) -> IndexState:
-    name = name_of(model)
+    name, is_unique = name_of(model), bool(model.document.get("unique"))
     if existing is not None and find_equivalent(model, existing):
-        return IndexState(collection, name)
+        return IndexState(collection, name, is_unique=is_unique)
     try:
         await build_index(database, collection, model)
     except OperationFailure as error:
@@ -127,17 +153,18 @@ async def _create(
             raise DatabaseUnavailableError from error
         mending = f"in mongosh: {mending_command(database.name, collection, model, existing or [])}"
         if error.code == DUPLICATE_KEY:
-            fields = list(model.document["key"])
-            mending = (
-                "remove all but one of the documents that have these fields in common, which this lists in mongosh: "
-                f"{duplicates_command(database.name, collection, fields)}"
+            mended = (
+                "leave it to one title of those that have the same, which"
+                if collection in CONTENT_COLLECTIONS.values()
+                else "remove all but one of the documents that have these fields in common, which"
             )
+            mending = f"{mended} this lists in mongosh: {duplicates_command(database.name, collection, model)}"
         problem = f"{refusal(error)}; {mending}"
         if is_needed:
             raise MongoRefusedError(
                 f"the unique index {name} of {collection} is needed and cannot be created: {problem}"
             ) from error
-        return IndexState(collection, name, problem, is_missing=existing is not None)
+        return IndexState(collection, name, problem, is_missing=existing is not None, is_unique=is_unique)
     except DRIVER_ERRORS as error:
         raise DatabaseUnavailableError from error
-    return IndexState(collection, name)
+    return IndexState(collection, name, is_unique=is_unique)

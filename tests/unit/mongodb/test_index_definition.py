@@ -72,7 +72,16 @@ def test_the_line_that_mends_takes_another_name_where_its_own_is_taken() -> None
 
 
 def test_the_line_that_lists_duplicates() -> None:
-    assert duplicates_command("lists", "mylist", ["userId", "contentId"]) == (
+    unique = IndexModel([("userId", ASCENDING), ("contentId", ASCENDING)], unique=True)
+    assert duplicates_command("lists", "mylist", unique) == (
         f"{ITEMS}.aggregate([{{$group: {{_id: {{userId: '$userId', contentId: '$contentId'}}, ids: {{$push: '$_id'}}, "
         "n: {$sum: 1}}}, {$match: {n: {$gt: 1}}}], {allowDiskUse: true})"
+    )
+
+
+def test_the_line_that_lists_duplicates_of_a_part_of_a_field_that_not_all_documents_have() -> None:
+    unique = IndexModel([("externalIds.imdb", ASCENDING)], unique=True, sparse=True)
+    assert duplicates_command("lists", "mylist", unique) == (
+        f"{ITEMS}.aggregate([{{$match: {{'externalIds.imdb': {{$exists: true}}}}}}, {{$group: {{_id: {{imdb: "
+        "'$externalIds.imdb'}, ids: {$push: '$_id'}, n: {$sum: 1}}}, {$match: {n: {$gt: 1}}}], {allowDiskUse: true})"
     )

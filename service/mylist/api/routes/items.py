@@ -1,8 +1,10 @@
 """The routes of a list's items."""
 
 from functools import lru_cache
+from typing import TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from sanic import HTTPResponse
 
 from mylist.api import parameters, schemas
@@ -26,6 +28,8 @@ from mylist.http.request import FORM, ApiRequest
 from mylist.http.responses import json_response
 
 route = RouteTable()
+
+_Outcome = TypeVar("_Outcome", bound=str)
 
 _encode = msgspec.json.Encoder().encode
 _REMOVED = _encode(schemas.RemoveResponse(success=True, message="Item removed from your list"))
@@ -65,7 +69,7 @@ async def add(
     parameters=[parameters.LISTED_ID, *parameters.CONDITIONS],
     query=change_conditions,
     answers={200: Answer(schemas.RemoveResponse)},
-    errors=[400, 404, 412, 503],
+    errors=[400, 404, 409, 412, 503],
 )
 async def remove(request: ApiRequest, user_id: str, conditions: Conditions, content_id: str) -> HTTPResponse:
     """Remove an item from the user's list."""
@@ -133,7 +137,7 @@ async def put(
     parameters=[parameters.CONTENT_ID, *parameters.CONDITIONS],
     query=change_conditions,
     answers={204: Answer()},
-    errors=[400, 412, 503],
+    errors=[400, 409, 412, 503],
 )
 async def discard(request: ApiRequest, user_id: str, conditions: Conditions, content_id: str) -> HTTPResponse:
     """Ensure that an item is not on the user's list."""
@@ -157,8 +161,8 @@ async def batch(request: ApiRequest, user_id: str, conditions: Conditions, chang
     """Remove and add many items at once, and return the outcome of each."""
     result = await request.app.ctx.writer.apply_batch(user_id, changes, conditions)
     outcomes = schemas.BatchOutcomes(
-        [schemas.AddOutcome(content_id, outcome) for content_id, outcome in result.add],
-        [schemas.RemoveOutcome(content_id, outcome) for content_id, outcome in result.remove],
+        [schemas.AddOutcome(*_named(each, outcome)) for each, outcome in result.add],
+        [schemas.RemoveOutcome(*_named(each, outcome)) for each, outcome in result.remove],
     )
     return json_response(request, _encode(schemas.BatchResponse(success=True, data=outcomes)))
 
@@ -171,7 +175,7 @@ async def batch(request: ApiRequest, user_id: str, conditions: Conditions, chang
     kind="read",
     body=Body(schemas.ContainsRequest, parse_contains_request),
     answers={200: Answer(schemas.ContainsResponse, headers=parameters.X_CACHE)},
-    errors=[400, 413, 415, 503],
+    errors=[400, 409, 413, 415, 503],
 )
 async def contains(request: ApiRequest, user_id: str, asked: tuple[list[str], ContainsKey]) -> HTTPResponse:
     """Return which of some movies and shows are on the user's list."""
@@ -193,6 +197,13 @@ async def stats(request: ApiRequest, user_id: str) -> HTTPResponse:
     movies, shows, cache = await request.app.ctx.reader.counts(user_id)
     data = schemas.StatsData(movies + shows, schemas.TypeCounts(movies, shows))
     return json_response(request, _encode(schemas.StatsResponse(success=True, data=data)), cache=cache)
+
+
+def _named(requested: RequestedId, outcome: _Outcome) -> tuple[str | None, _Outcome, str | UnsetType]:
+    """Return the outcome of an id of a batch with the ids by which the client knows it."""
+    if not requested.is_external:
+        return requested.text, outcome, UNSET
+    return requested.content_id.hex() if requested.content_id else None, outcome, requested.text
 
 
 def _added_item(user_id: str, item: Item) -> schemas.AddedItem:

@@ -28,6 +28,7 @@ from mylist.http.request import ApiRequest
 from mylist.http.responses import json_response, lines_response
 from mylist.http.services import Services
 from mylist.lists import list_import
+from mylist.lists.external_lines import ExternalLine, with_titles
 from mylist.lists.list_import import LineResult, NumberedLine
 from mylist.lists.writer import ListWriter
 
@@ -143,7 +144,8 @@ async def import_(request: ApiRequest, user_id: str, query: ImportQuery) -> HTTP
             raise PayloadTooLarge("Too many lines")
         with services.import_places.place():
             async with _turn(services.writer, user_id, query):
-                outcomes = await _outcomes(services, _results(services.writer, user_id, body, query))
+                lines = with_titles(services.catalogue, _lines(body))
+                outcomes = await _outcomes(services, _results(services.writer, user_id, lines, query))
     return lines_response(request, outcomes)
 
 
@@ -152,10 +154,12 @@ def _turn(writer: ListWriter, user_id: str, query: ImportQuery) -> AbstractAsync
     return writer.alone(user_id) if depends_on_list else nullcontext()
 
 
-def _results(writer: ListWriter, user_id: str, body: bytearray, query: ImportQuery) -> AsyncIterator[list[LineResult]]:
+def _results(
+    writer: ListWriter, user_id: str, lines: AsyncIterator[NumberedLine], query: ImportQuery
+) -> AsyncIterator[list[LineResult]]:
     if query.mode == "replace":
-        return list_import.replace(writer, user_id, _lines(body), query.conditions, query.total)
-    return list_import.merge(writer, user_id, _lines(body), query.conditions)
+        return list_import.replace(writer, user_id, lines, query.conditions, query.total)
+    return list_import.merge(writer, user_id, lines, query.conditions)
 
 
 async def _outcomes(services: Services, results: AsyncIterator[list[LineResult]]) -> list[bytes]:
@@ -197,7 +201,7 @@ async def _outcomes(services: Services, results: AsyncIterator[list[LineResult]]
         raise PartlyAppliedError(f"the lines up to {lines} took effect, the rest may or may not") from error
 
 
-async def _lines(body: bytearray) -> AsyncIterator[NumberedLine]:
+async def _lines(body: bytearray) -> AsyncIterator[NumberedLine | ExternalLine]:
     latest = datetime.now(UTC) + MAX_CLOCK_SKEW
     for number, line in enumerate(BytesIO(body), start=1):
         # Files that were put together have a mark in front of each.

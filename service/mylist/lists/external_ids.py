@@ -1,0 +1,92 @@
+"""Finding the titles that requests name by external ids, such as `imdb:tt0133093`.
+
+An external id that several titles have is never taken for one of them: the content type of the request decides, or the
+one that precedes the external id; else it is refused.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+
+from mylist.domain.content import CONTENT_TYPES, ContentId, ContentType, split_content_key
+from mylist.domain.errors import AmbiguousExternalIdError, InvalidExternalIdError
+from mylist.domain.external_id import ExternalId, TypedExternalId, parse_typed_external_id
+from mylist.lists.ports import Catalogue
+
+Named = tuple[str, ContentType | None]
+"""An external id as the client wrote it, and the content type that the request gives; None if it gives none."""
+
+
+async def find_title(catalogue: Catalogue, text: str, content_type: ContentType | None = None) -> ContentId | None:
+    """Return the content id of the title that an external id means; None if there is none.
+
+    Raises:
+        InvalidExternalIdError: it is malformed, or its name is not registered.
+        AmbiguousExternalIdError: several titles have it.
+        UnavailableError: the catalogue has to be asked, and cannot answer.
+    """
+    named = text, content_type
+    return the_only((await find_titles(catalogue, [named]))[named], text)
+
+
+async def find_titles(
+    catalogue: Catalogue, named: Collection[Named], *, even_old: bool = False
+) -> dict[Named, tuple[bytes, ...]]:
+    """Return the content keys of all titles that external ids may mean.
+
+    Args:
+        catalogue: the movies and shows.
+        named: the external ids.
+        even_old: whether what was known once will do if the catalogue cannot be asked.
+
+    Raises:
+        InvalidExternalIdError: one is malformed, or its name is not registered.
+        UnavailableError: the catalogue has to be asked, and cannot answer.
+    """
+    parsed = {each: _parsed(each[0], catalogue.external_id_names) for each in named}
+    wanted: dict[tuple[ContentType, ...], set[ExternalId]] = defaultdict(set)
+    for each, typed in parsed.items():
+        wanted[_types(typed, each[1])].add(typed.external_id)
+    groups = {types: external_ids for types, external_ids in wanted.items() if types}
+    answers = await asyncio.gather(
+        *(catalogue.resolve(external_ids, types, even_old=even_old) for types, external_ids in groups.items())
+    )
+    found = dict(zip(groups, answers, strict=True))
+    return {
+        each: found[types][typed.external_id] if (types := _types(typed, each[1])) else ()
+        for each, typed in parsed.items()
+    }
+
+
+def the_only(keys: Collection[bytes], text: str) -> ContentId | None:
+    """Return the content id of the only title that an external id may mean; None if there is none.
+
+    Raises:
+        AmbiguousExternalIdError: there are several.
+    """
+    titles = [split_content_key(key) for key in keys]
+    if len(titles) > 1:
+        raise AmbiguousExternalIdError(text, [f"{kind} {content_id.hex()}" for content_id, kind in titles])
+    return titles[0][0] if titles else None
+
+
+def problem_of(text: str, names: Sequence[str]) -> str:
+    """Return why a text is no external id with one of the registered names, in a line; empty if it is one."""
+    try:
+        _parsed(text, names)
+    except InvalidExternalIdError as error:
+        return error.message
+    return ""
+
+
+def _parsed(text: str, names: Sequence[str]) -> TypedExternalId:
+    typed = parse_typed_external_id(text)
+    if typed is None or typed.external_id.name not in names:
+        raise InvalidExternalIdError(text, names)
+    return typed
+
+
+def _types(typed: TypedExternalId, content_type: ContentType | None) -> tuple[ContentType, ...]:
+    """Return the content types that the title may have; none if two are given that differ."""
+    given = {typed.content_type, content_type} - {None}
+    return tuple(each for each in CONTENT_TYPES if not given or given == {each})
