@@ -263,6 +263,10 @@ CONTRADICTIONS = [
         {"settings.corsCredentials": True},
     ),
     Contradiction(
+        "settings.uniqueExternalIds has eidr:type, which settings.externalIdNames has not",
+        {"settings.uniqueExternalIds": "imdb\\, eidr:type"},
+    ),
+    Contradiction(
         "a key for tokens is set and settings.authMode is header; nothing would be verified: set settings.authMode=jwt",
         {"settings.jwtJwksUrl": "https://a/jwks.json"},
     ),

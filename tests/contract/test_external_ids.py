@@ -1,0 +1,183 @@
+"""External ids: every route that takes a content id takes them, and says what is wrong with one."""
+
+from typing import Any
+
+import httpx
+import pytest
+from bson import ObjectId
+from pymongo.database import Database
+
+from tests.contract.conftest import User
+from tests.contract.titles import MATRIX_ID, MOVIE_IDS, SHOW_ID, UNKNOWN_ID
+
+MATRIX = "imdb:tt0133093"
+BOTH = "tmdb:603"
+TWICE = "imdb:tt1"
+UNKNOWN = "imdb:tt404"
+IDS = {
+    MATRIX_ID: {"imdb": "tt0133093", "tmdb": "603", "eidr": "1"},
+    MOVIE_IDS[0]: {"imdb": "tt1"},
+    MOVIE_IDS[1]: {"imdb": "tt1"},
+    MOVIE_IDS[2]: {"tvdb": "a/b%c"},
+    MOVIE_IDS[3]: {"tmdb": 42},
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def external_ids(titles: None, database: Database[dict[str, object]]) -> None:  # noqa: ARG001 - there before
+    for content_id, ids in IDS.items():
+        database["movies"].update_one({"_id": ObjectId(content_id)}, {"$set": {"externalIds": ids}})
+    database["tvshows"].update_one({"_id": ObjectId(SHOW_ID)}, {"$set": {"externalIds": {"tmdb": "603"}}})
+
+
+def put(user: User, content_id: str, content_type: str = "movie") -> httpx.Response:
+    path = f"/api/mylist/items/{content_id}"
+    return user.client.put(path, json={"contentType": content_type}, headers=user.headers)
+
+
+def discard(user: User, content_id: str) -> httpx.Response:
+    return user.client.delete(f"/api/mylist/items/{content_id}", headers=user.headers)
+
+
+def batch(user: User, add: list[tuple[str, str]], remove: list[str]) -> httpx.Response:
+    body = {"add": [{"contentId": each, "contentType": kind} for each, kind in add], "remove": remove}
+    return user.client.post("/api/mylist/batch", json=body, headers=user.headers)
+
+
+def contains(user: User, *ids: str) -> httpx.Response:
+    return user.client.post("/api/mylist/contains", json={"contentIds": ids}, headers=user.headers)
+
+
+def import_(user: User, *lines: dict[str, str], mode: str = "merge") -> httpx.Response:
+    body = "".join(str(each).replace("'", '"') + "\n" for each in lines)
+    headers = user.headers | {"content-type": "application/x-ndjson"}
+    return user.client.post(f"/api/mylist/import?mode={mode}&confirm=true", content=body, headers=headers)
+
+
+def test_the_content_shows_them_as_they_are_stored(user: User) -> None:
+    user.add(MATRIX)
+    [listed] = user.items().json()["data"]["items"]
+    assert listed["content"]["externalIds"] == IDS[MATRIX_ID]
+
+
+@pytest.mark.parametrize("text", [MATRIX, f"movie:{MATRIX}", "tmdb:603"])
+def test_add_answers_with_the_content_id(user: User, text: str) -> None:
+    answer = user.add(text)
+    assert (answer.status_code, answer.json()["data"]["contentId"]) == (201, MATRIX_ID)
+    assert user.add(MATRIX_ID).json()["code"] == user.add(text).json()["code"] == "ITEM_ALREADY_IN_LIST"
+
+
+def test_an_id_is_found_that_somebody_stored_as_a_number(user: User) -> None:
+    assert user.add("tmdb:42").json()["data"]["contentId"] == MOVIE_IDS[3]
+
+
+@pytest.mark.parametrize("text", [MATRIX, MATRIX.replace(":", "%3A"), f"movie:{BOTH}"])
+def test_put_remove_and_discard_take_one_in_the_path(user: User, text: str) -> None:
+    assert [put(user, text).status_code, put(user, text).status_code] == [201, 200]
+    assert put(user, text).json()["data"]["contentId"] == MATRIX_ID
+    assert user.remove(text).json() == {"success": True, "message": "Item removed from your list"}
+    assert user.remove(text).json()["code"] == "ITEM_NOT_IN_LIST"
+    assert [discard(user, text).status_code, put(user, text).status_code, discard(user, text).status_code] == [
+        204,
+        201,
+        204,
+    ]
+    assert user.contents() == []
+
+
+def test_what_a_path_does_not_allow_is_percent_encoded(user: User) -> None:
+    assert put(user, "tvdb:a%2Fb%25c").json()["data"]["contentId"] == MOVIE_IDS[2]
+
+
+def test_the_type_of_the_request_decides(user: User) -> None:
+    assert user.add(BOTH, "tvshow").json()["data"]["contentId"] == SHOW_ID
+    assert user.add(BOTH, "movie").json()["data"]["contentId"] == MATRIX_ID
+
+
+def test_a_batch_tells_by_which_id_each_was_named(user: User) -> None:
+    user.add(MATRIX_ID)
+    answer = batch(user, [(BOTH, "tvshow"), (TWICE, "movie"), (UNKNOWN, "movie")], [MATRIX, BOTH, UNKNOWN, UNKNOWN_ID])
+
+    assert answer.json()["data"] == {
+        "add": [
+            {"contentId": SHOW_ID, "outcome": "added", "externalId": BOTH},
+            {"contentId": None, "outcome": "ambiguous", "externalId": TWICE},
+            {"contentId": None, "outcome": "not_found", "externalId": UNKNOWN},
+        ],
+        "remove": [
+            {"contentId": MATRIX_ID, "outcome": "removed", "externalId": MATRIX},
+            {"contentId": None, "outcome": "ambiguous", "externalId": BOTH},
+            {"contentId": None, "outcome": "missing", "externalId": UNKNOWN},
+            {"contentId": UNKNOWN_ID, "outcome": "missing"},
+        ],
+    }
+    assert user.contents() == [SHOW_ID]
+
+
+def test_contains_answers_for_each_in_order(user: User) -> None:
+    user.add(MATRIX)
+    for _ in range(2):
+        answer = contains(user, f"movie:{BOTH}", f"tvshow:{BOTH}", MATRIX_ID, UNKNOWN)
+        assert answer.json()["data"]["contains"] == [True, False, True, False]
+    user.remove(MATRIX)
+    assert contains(user, f"movie:{BOTH}").json()["data"]["contains"] == [False]
+
+
+def test_an_import_takes_them_line_by_line(user: User) -> None:
+    lines = [
+        {"contentId": each, "contentType": "movie"} for each in (MATRIX, MOVIE_IDS[5], UNKNOWN, TWICE, "imbd:1", "x")
+    ]
+    results = [httpx.Response(200, content=line).json() for line in import_(user, *lines).content.splitlines()]
+
+    assert [(each["line"], each["contentId"], each["outcome"]) for each in results] == [
+        (1, MATRIX_ID, "added"),
+        (2, MOVIE_IDS[5], "added"),
+        *[(number, None, "invalid") for number in (3, 4, 5, 6)],
+    ]
+    assert user.contents() == [MATRIX_ID, MOVIE_IDS[5]]
+    refused = import_(user, *lines[:3], mode="replace")
+    assert (refused.status_code, refused.json()["code"]) == (400, "INVALID_LINE")
+    assert user.contents() == [MATRIX_ID, MOVIE_IDS[5]]
+
+
+CHANGES: dict[str, Any] = {
+    "add": lambda user, text: user.add(text),
+    "put": put,
+    "remove": lambda user, text: user.remove(text),
+    "discard": discard,
+    "contains": contains,
+}
+
+
+class TestErrors:
+    @pytest.mark.parametrize("text", ["imbd:tt1", "eidr:1", "imdb:", "IMDB:tt0133093", "movie:603"])
+    @pytest.mark.parametrize("change", [*CHANGES, "batch"])
+    def test_one_that_is_none_is_400_and_names_the_form(self, user: User, change: str, text: str) -> None:
+        answer = batch(user, [], [MATRIX, text]) if change == "batch" else CHANGES[change](user, text)
+
+        assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_EXTERNAL_ID")
+        assert answer.json()["error"] == (
+            f"{text} is no id: it must be a contentId, or NAME:ID such as imdb:tt0133093, with or without a type as in "
+            "movie:NAME:ID; the names are imdb, tmdb, tvdb"
+        )
+
+    @pytest.mark.parametrize("change", CHANGES)
+    def test_one_of_several_titles_is_409_and_names_them(self, user: User, change: str) -> None:
+        answer = CHANGES[change](user, TWICE)
+
+        assert (answer.status_code, answer.json()["code"]) == (409, "AMBIGUOUS_EXTERNAL_ID")
+        assert f"movie {MOVIE_IDS[0]}, movie {MOVIE_IDS[1]}" in answer.json()["error"]
+
+    @pytest.mark.parametrize("change", ["add", "put"])
+    @pytest.mark.parametrize("text", [UNKNOWN, UNKNOWN_ID, "tt0133093"])
+    def test_one_of_no_title_is_as_an_unknown_content_id(self, user: User, change: str, text: str) -> None:
+        answer = CHANGES[change](user, text)
+
+        assert (answer.status_code, answer.json()["code"]) == (404, "CONTENT_NOT_FOUND")
+        assert answer.json()["error"] == f"movie with id {text} not found"
+
+    @pytest.mark.parametrize("text", [UNKNOWN, UNKNOWN_ID])
+    def test_one_of_no_title_is_on_no_list(self, user: User, text: str) -> None:
+        assert user.remove(text).json()["code"] == "ITEM_NOT_IN_LIST"
+        assert discard(user, text).status_code == 204
+        assert contains(user, text).json()["data"]["contains"] == [False]
