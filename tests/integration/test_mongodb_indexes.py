@@ -8,15 +8,17 @@ import pytest
 from pymongo import ASCENDING, IndexModel, MongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.database import Database as SyncDatabase
+from pymongo.errors import DuplicateKeyError
 
 from devtools.scripted_mongodb import ScriptedMongoDB, Topology
 from devtools.stores import with_database
 from mylist.cli import main
 from mylist.config.settings import Settings
 from mylist.domain.errors import DatabaseUnavailableError
+from mylist.domain.external_id import ExternalIdRules
 from mylist.mongodb import index_build
 from mylist.mongodb.database import Document, MongoRefusedError, connect, database_of
-from mylist.mongodb.indexes import INDEXES, create_indexes
+from mylist.mongodb.indexes import INDEXES, create_indexes, indexes_of
 from tests.conftest import PATIENT
 
 NEEDED = "mylist.userId_1_contentId_1"
@@ -175,6 +177,68 @@ class TestWishes:
 
         assert [each.full_name for each in await create_indexes(database) if each.is_missing] == ["movies.title_1"]
         assert not [each for each in await create_indexes(database) if each.problem]
+
+
+class TestExternalIds:
+    RULES = ExternalIdRules(("imdb", "tmdb"))
+    UNIQUE = ExternalIdRules(("imdb", "tmdb"), unique=frozenset({"imdb"}))
+
+    async def test_each_registered_name_has_one_of_each_type(self, database: AsyncDatabase[Document]) -> None:
+        assert not [each for each in await create_indexes(database, indexes_of(self.RULES)) if each.problem]
+
+        for collection in ("movies", "tvshows"):
+            found = {each for each in await names(database, collection) if "externalIds" in each}
+            assert found == {"externalIds.imdb_1", "externalIds.tmdb_1"}
+            await database[collection].insert_many([{"externalIds": {"imdb": "tt1"}} for _ in range(2)])
+
+    async def test_a_unique_one_serves_as_the_other_and_leaves_titles_without_the_name_alone(
+        self, database: AsyncDatabase[Document]
+    ) -> None:
+        for _ in range(2):
+            assert not [each for each in await create_indexes(database, indexes_of(self.UNIQUE)) if each.problem]
+
+        found = {each for each in await names(database, "movies") if "externalIds" in each}
+        assert found == {"externalIds.imdb_unique", "externalIds.tmdb_1"}
+        await database["movies"].insert_many([{}, {}, {"externalIds": {"tmdb": "1"}}, {"externalIds": {"imdb": "tt1"}}])
+        await database["tvshows"].insert_one({"externalIds": {"imdb": "tt1"}})
+        with pytest.raises(DuplicateKeyError):
+            await database["movies"].insert_one({"externalIds": {"imdb": "tt1"}})
+
+    async def test_a_name_may_become_unique_later(self, database: AsyncDatabase[Document]) -> None:
+        await create_indexes(database, indexes_of(self.RULES))
+
+        assert not [each for each in await create_indexes(database, indexes_of(self.UNIQUE)) if each.problem]
+        assert {"externalIds.imdb_1", "externalIds.imdb_unique"} < await names(database, "movies")
+
+    async def test_one_that_titles_forbid_is_told_with_the_line_that_lists_them_and_the_other_is_made(
+        self, database: AsyncDatabase[Document]
+    ) -> None:
+        titles = [{"_id": each, "externalIds": {"imdb": "tt1"}} for each in (1, 2)]
+        await database["movies"].insert_many([*titles, {"_id": 3}, {"_id": 4}])
+
+        [missing] = [each for each in await create_indexes(database, indexes_of(self.UNIQUE)) if each.problem]
+
+        assert (missing.full_name, missing.is_missing, missing.is_unique) == (
+            "movies.externalIds.imdb_unique",
+            True,
+            True,
+        )
+        assert "leave it to one title of those that have the same, which this lists in mongosh: " in missing.problem
+        assert "$match: {'externalIds.imdb': {$exists: true}}" in missing.problem
+        assert "externalIds.imdb_1" in await names(database, "movies")
+
+    def test_the_command_makes_those_of_the_settings(
+        self, mongodb: ScriptedMongoDB, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("MONGODB_URI", settings(mongodb).mongodb_uri)
+        monkeypatch.setenv("EXTERNAL_ID_NAMES", "imdb, tmdb")
+        monkeypatch.setenv("UNIQUE_EXTERNAL_IDS", "imdb,tmdb:type")
+        main(["indexes"])
+
+        made = capsys.readouterr().out.splitlines()
+        assert {f"{of}.externalIds.{name}_unique" for of in ("movies", "tvshows") for name in ("imdb", "tmdb")} < {
+            *made
+        }
 
 
 class TestBuild:

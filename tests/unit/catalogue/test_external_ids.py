@@ -117,6 +117,43 @@ async def test_of_which_there_was_none_is_asked_for_each_time(catalogue: Catalog
     assert await catalogue.resolve([MATRIX], ["tvshow"]) == {MATRIX: (other,)}
 
 
+async def test_the_number_of_what_is_known_does_not_grow_by_what_is_not(titles: Titles, clock: Clock) -> None:
+    catalogue = catalogue_of(titles, clock, capacity=2)
+    movie = titles.put(1, MATRIX)
+    await catalogue.resolve([MATRIX])
+    for number in range(9):
+        await catalogue.resolve([ExternalId("imdb", f"tt{number}")])
+    titles.asked.clear()
+
+    assert await catalogue.resolve([MATRIX]) == {MATRIX: (movie,)}
+    assert titles.asked == []
+
+
+async def test_what_was_found_exists_without_another_question(catalogue: Catalogue, titles: Titles) -> None:
+    movie = titles.put(1, MATRIX)
+    await catalogue.resolve([MATRIX])
+    titles.documents.clear()
+
+    assert await catalogue.existing([movie]) == {movie}
+
+
+async def test_an_old_answer_will_do_only_where_it_is_said_and_the_store_is_away(
+    catalogue: Catalogue, titles: Titles, clock: Clock
+) -> None:
+    movie = titles.put(1, MATRIX)
+    await catalogue.resolve([MATRIX])
+    clock.now += MAX_AGE_S
+    titles.unavailable = True
+
+    assert await catalogue.resolve([MATRIX], even_old=True) == {MATRIX: (movie,)}
+    for asked, even_old in (([MATRIX], False), ([MATRIX, LOST], True)):
+        with pytest.raises(DatabaseUnavailableError):
+            await catalogue.resolve(asked, even_old=even_old)
+    titles.unavailable = False
+    titles.documents.clear()
+    assert await catalogue.resolve([MATRIX], even_old=True) == {MATRIX: ()}
+
+
 async def test_all_titles_that_have_it_are_named(catalogue: Catalogue, titles: Titles) -> None:
     movies = titles.put(1, MATRIX), titles.put(2, MATRIX)
 

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from mylist.config.redis_url import SCHEMES
 from mylist.config.settings import InvalidSettingError, Settings, explain
+from mylist.domain.external_id import ExternalIdRules
 from tests.identity_provider import RSA_KEY, SECRET, pem
 
 NO_PEM = (
@@ -137,9 +138,41 @@ def test_a_bad_value_is_one_line_that_names_it_and_what_it_may_be(variable: str,
 
 
 @pytest.mark.parametrize(
+    ("environment", "rules"),
+    [
+        ({}, ExternalIdRules(("imdb", "tmdb", "tvdb"))),
+        ({"EXTERNAL_ID_NAMES": "house-2, imdb"}, ExternalIdRules(("house-2", "imdb"))),
+        (
+            {"UNIQUE_EXTERNAL_IDS": "imdb, tmdb:type"},
+            ExternalIdRules(("imdb", "tmdb", "tvdb"), frozenset({"imdb"}), frozenset({"tmdb"})),
+        ),
+    ],
+)
+def test_external_ids_have_names_and_some_are_unique(environment: dict[str, str], rules: ExternalIdRules) -> None:
+    assert Settings.load(environment).external_ids == rules
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        *(("EXTERNAL_ID_NAMES", each) for each in ("IMDb", "imdb,", "imdb,imdb", "a b", "movie", "imdb:type", "$a")),
+        ("EXTERNAL_ID_NAMES", ",".join(f"name{each}" for each in range(17))),
+        *(("UNIQUE_EXTERNAL_IDS", each) for each in ("imdb:", "imdb:show", "imdb,imdb:type", ",", ":type")),
+    ],
+)
+def test_what_is_no_name_of_external_ids_is_refused(variable: str, value: str) -> None:
+    with pytest.raises(InvalidSettingError, match=f"{variable} is .*; it may be .*names separated by commas"):
+        Settings.load({variable: value})
+
+
+@pytest.mark.parametrize(
     ("environment", "message"),
     [
         ({"DEFAULT_PAGE_SIZE": "200"}, "DEFAULT_PAGE_SIZE is 200; it may be at most MAX_PAGE_SIZE, 100"),
+        (
+            {"EXTERNAL_ID_NAMES": "imdb", "UNIQUE_EXTERNAL_IDS": "imdb,tmdb:type"},
+            "UNIQUE_EXTERNAL_IDS has tmdb; EXTERNAL_ID_NAMES has to have it, and has imdb",
+        ),
         ({"AUTH_MODE": "jwt"}, KEYS),
         ({"AUTH_MODE": "jwt", "JWT_SECRET": SECRET, "JWT_JWKS_URL": "https://a/b"}, KEYS),
         ({"JWT_SECRET": SECRET}, "JWT_SECRET is set; AUTH_MODE is header, it has to be jwt"),
