@@ -15,7 +15,7 @@ from devtools.stores import with_database
 from mylist.cli import main
 from mylist.config.settings import Settings
 from mylist.domain.errors import DatabaseUnavailableError
-from mylist.domain.external_id import ExternalIdRules
+from mylist.domain.external_id import DEFAULT_EXTERNAL_ID_RULES, ExternalIdRules
 from mylist.mongodb import index_build
 from mylist.mongodb.database import Document, MongoRefusedError, connect, database_of
 from mylist.mongodb.indexes import INDEXES, create_indexes, indexes_of
@@ -301,7 +301,7 @@ class TestCommand:
         main(["indexes"])
 
         printed = capsys.readouterr()
-        assert len(printed.out.splitlines()) == sum(map(len, INDEXES.values()))
+        assert len(printed.out.splitlines()) == sum(map(len, indexes_of(DEFAULT_EXTERNAL_ID_RULES).values()))
         assert NEEDED in printed.out.splitlines()
         assert printed.err == ""
         assert "userId_1_contentId_1" in of_command["mylist"].index_information()
