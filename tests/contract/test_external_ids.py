@@ -125,7 +125,8 @@ def test_contains_answers_for_each_in_order(user: User) -> None:
 
 def test_an_import_takes_them_line_by_line(user: User) -> None:
     lines = [
-        {"contentId": each, "contentType": "movie"} for each in (MATRIX, MOVIE_IDS[5], UNKNOWN, TWICE, "imbd:1", "x")
+        {"contentId": each, "contentType": "movie"}
+        for each in (MATRIX, MOVIE_IDS[5], UNKNOWN, TWICE, "imbd:1", "IMDb:1")
     ]
     results = [httpx.Response(200, content=line).json() for line in import_(user, *lines).content.splitlines()]
 

@@ -284,6 +284,8 @@ def _why_invalid(text: str, error: msgspec.ValidationError) -> str:
     if unknown := _UNKNOWN_FIELD.fullmatch(str(error)):
         return unknown_name("field", unknown[1], ImportLine.__struct_encode_fields__)
     field = _FIELD_IN_ERROR.search(str(error))
+    if field and field[1] == "contentId" and "matching regex" in str(error):
+        return "contentId is neither 24 hexadecimal digits nor an external id such as imdb:tt0133093"
     return _NOT_A_DATE if field and field[1] == "addedAt" else str(error)
 
 

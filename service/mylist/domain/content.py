@@ -16,8 +16,9 @@ TAG_OF_TYPE: dict[ContentType, bytes] = {"movie": b"m", "tvshow": b"t"}
 TYPE_OF_TAG: dict[bytes, ContentType] = {tag: name for name, tag in TAG_OF_TYPE.items()}
 
 EXTERNAL_ID_SEPARATOR = ":"
-"""What each external id has (`mylist.domain.external_id`), and no content id."""
+"""What each external id has after its name (`mylist.domain.external_id`), and no content id."""
 
+_NAMED = re.compile(rf"[\w-]+ *{EXTERNAL_ID_SEPARATOR}", re.ASCII)
 _CONTENT_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
 
 
@@ -29,6 +30,11 @@ def is_content_type(text: str) -> TypeGuard[ContentType]:
 def parse_content_id(text: str) -> ContentId | None:
     """Return the content id that is written as 24 hexadecimal digits; None for anything else."""
     return ContentId(bytes.fromhex(text)) if _CONTENT_ID.fullmatch(text) else None
+
+
+def is_external(text: str) -> bool:
+    """Return whether a text is meant as an external id: something like a name is before a colon."""
+    return _NAMED.match(text) is not None
 
 
 class RequestedId(NamedTuple):
@@ -43,8 +49,8 @@ class RequestedId(NamedTuple):
 
     @property
     def is_external(self) -> bool:
-        """Whether it is an external id, by its form."""
-        return EXTERNAL_ID_SEPARATOR in self.text
+        """Whether it is meant as an external id."""
+        return is_external(self.text)
 
 
 def requested(text: str) -> RequestedId:

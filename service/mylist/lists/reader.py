@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from mylist.domain.cache_result import CacheResult
 from mylist.domain.catalogue_entry import CatalogueEntry
-from mylist.domain.content import EXTERNAL_ID_SEPARATOR
+from mylist.domain.content import EXTERNAL_ID_SEPARATOR, is_external
 from mylist.domain.errors import InvalidGenreError
 from mylist.domain.etags import etag_of
 from mylist.domain.filter_and_sort import (
@@ -132,7 +132,7 @@ class ListReader:
 
     async def _titles_of(self, ids: Sequence[str]) -> list[str]:
         """Return some ids with the content ids of those that are external; nothing for an external id of no title."""
-        external = {each: (each, None) for each in ids if EXTERNAL_ID_SEPARATOR in each}
+        external = {each: (each, None) for each in ids if is_external(each)}
         found = await find_titles(self._catalogue, external.values(), even_old=True)
         titles = {each: the_only(found[named], each) for each, named in external.items()}
         return [(titles[each] or b"").hex() if each in titles else each for each in ids]

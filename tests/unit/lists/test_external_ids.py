@@ -39,7 +39,7 @@ INVALID = [
     "IMDb:tt1",
     "imdb:tt 1",
     "a:b:c",
-    ":",
+    "imdb :tt1",
     "movie:603",
     "movie:imbd:1",
     "http://a",
@@ -165,16 +165,15 @@ async def test_of_two_titles_none_is_meant_even_if_one_is_on_the_list(change: Ch
     assert world.numbers == [2, 4]
 
 
-async def test_a_text_without_a_colon_is_not_looked_up() -> None:
+@pytest.mark.parametrize("text", ["tt0133093", ":", ":tt0133093", '{"$ne":null}', "", "é:1"])
+async def test_a_text_without_a_name_before_a_colon_is_a_malformed_content_id(text: str) -> None:
     world = World(item(1))
 
     with pytest.raises(ContentNotFoundError):
-        await world.writer.add(USER, requested("tt0133093"), "movie")
+        await world.writer.add(USER, requested(text), "movie")
     with pytest.raises(ItemNotInListError):
-        await world.writer.remove(USER, requested("tt0133093"))
-    assert await world.contains("tt0133093", content_id(1).hex()) == (
-        b'{"success":true,"data":{"contains":[false,true]}}'
-    )
+        await world.writer.remove(USER, requested(text))
+    assert await world.contains(text, content_id(1).hex()) == (b'{"success":true,"data":{"contains":[false,true]}}')
     assert world.catalogue.resolved == []
 
 
