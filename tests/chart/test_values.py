@@ -27,6 +27,7 @@ TOGETHER = {
     "AUTH_MODE": {"jwt.existingSecret": "a"},
     "CORS_CREDENTIALS": {"settings.corsOrigins": "https://a.example"},
     "JWT_PUBLIC_KEY": {"settings.authMode": "jwt"},
+    "UNIQUE_EXTERNAL_IDS": {"settings.externalIdNames": "other"},
     "JWT_JWKS_URL": {"settings.authMode": "jwt"},
 }
 
