@@ -33,6 +33,7 @@ from mylist.http.request import ApiRequest
 from mylist.http.sanic_overrides import StrictRouter
 from mylist.http.services import Admission, ConcurrencyLimit, Services
 from mylist.http.user_shares import UserShares
+from mylist.list_files.matching import TitleMatcher
 from mylist.lists.change_feed import ChangeFeed
 from mylist.lists.page_cache import PageCache
 from mylist.lists.reader import ListReader
@@ -42,6 +43,7 @@ from mylist.mongodb.content import ContentStore
 from mylist.mongodb.database import MAX_REIGN_WAIT_S, Database
 from mylist.mongodb.lists import ListStore
 from mylist.mongodb.operation_limit import MAX_WAIT_S
+from mylist.mongodb.title_search import TitleSearch
 from mylist.telemetry.state_gauges import State
 
 App = Sanic[Config, Services]
@@ -118,6 +120,7 @@ def build_services(settings: Settings) -> Services:
         ),
         catalogue=catalogue,
         reader=ListReader(cache, catalogue, pages),
+        matcher=TitleMatcher(catalogue, TitleSearch(database), settings.catalogue_language),
         writer=ListWriter(
             store,
             cache,

@@ -127,7 +127,7 @@ def test_items_are_the_list_without_a_filter(execute: Execute) -> None:
 def test_lines_are_those_of_an_export_and_answered_as_shown(execute: Execute, document: Json) -> None:
     _, _, imports = find(document, "importItems")
     _, _, exports = find(document, "getExport")
-    [shown], [exported] = (each["responses"]["200"]["content"].values() for each in (imports, exports))
+    shown, exported = (each["responses"]["200"]["content"][JSON_LINES] for each in (imports, exports))
 
     answer = execute("importItems")
 

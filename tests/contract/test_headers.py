@@ -137,6 +137,7 @@ class TestCors:
                 "Retry-After",
                 "WWW-Authenticate",
                 "X-Cache",
+                "X-List-Format",
                 "X-Page-Size",
                 "X-Request-ID",
                 "X-Total-Count",

@@ -452,7 +452,7 @@ class TestImport:
     def test_goes_by_either_name(self, user: User, content_type: str) -> None:
         assert outcomes(import_(user, line(MATRIX_ID), content_type=content_type)) == ["added"]
 
-    @pytest.mark.parametrize("content_type", ["application/json", "text/plain", ""])
+    @pytest.mark.parametrize("content_type", ["text/plain", "application/xml", ""])
     def test_of_something_else_is_400_and_the_connection_goes_on(self, user: User, content_type: str) -> None:
         assert told(import_(user, line(MATRIX_ID), content_type=content_type)) == (400, "INVALID_JSON")
         assert user.contents() == []

@@ -129,7 +129,9 @@ class TestWishes:
 
         missing = {each.full_name: each.problem for each in await create_indexes(database) if each.is_missing}
 
-        assert set(missing) == {"movies.title_1", "movies.genres_1"}
+        has_collations = code not in {115, 238, 303}
+        collated = {"movies.title_folded", "movies.originalTitle_folded"} if has_collations else set()
+        assert set(missing) == {"movies.title_1", "movies.genres_1"} | collated
         line = "getCollection('movies').createIndex({title: 1}, {name: 'title_1'})"
         assert line in missing["movies.title_1"] or code == 11000
         assert "\n" not in missing["movies.title_1"]
@@ -150,7 +152,8 @@ class TestWishes:
         [missing] = [each for each in await create_indexes(database) if each.problem]
 
         assert missing.full_name == f"{collection}.{key}_1"
-        assert f"dropIndex('{key}_1'); " in missing.problem
+        way_out = "name: 'mylist_title_1'" if "collation" in options else f"dropIndex('{key}_1'); "
+        assert way_out in missing.problem
 
     async def test_a_catalogue_that_may_only_be_read_is_used_as_it_is(
         self, mongodb: ScriptedMongoDB, database: AsyncDatabase[Document]

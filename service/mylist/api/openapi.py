@@ -132,6 +132,7 @@ def _operation(route: Route, method: str, *, by_token: bool) -> Json:
         responses["401"]["headers"] |= WWW_AUTHENTICATE
     if route.body:
         content = _content(route.body.media_types, route.body.example, _reference_to(route.body.struct))
+        content |= route.body.others
         operation["requestBody"] = {"required": True, "content": content}
     return operation
 
@@ -142,7 +143,7 @@ def _response(status: int, answer: Answer | None) -> Json:
     if answer and bodies:
         references = [_reference_to(each) for each in bodies]
         schema = references[0] if len(references) == 1 else {"anyOf": references}
-        response["content"] = _content([answer.content_type], answer.example, schema)
+        response["content"] = _content([answer.content_type], answer.example, schema) | dict(answer.others)
     return response
 
 

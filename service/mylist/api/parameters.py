@@ -240,6 +240,12 @@ PAGING: Json = {
         "schema": {"type": "integer", "minimum": 1},
     },
 }
+X_LIST_FORMAT: Json = {
+    "X-List-Format": {
+        "description": "Whose file the body of an import is, where that was CSV or a JSON array.",
+        "schema": {"type": "string", "enum": ["imdb", "letterboxd", "trakt", "titles"]},
+    }
+}
 X_TOTAL_COUNT: Json = {
     "X-Total-Count": {
         "description": "How many items the list has.",

@@ -29,12 +29,14 @@ class Answer:
         headers: OpenAPI's header objects, by name.
         content_type: of the body.
         example: of the body; empty where the struct has examples, or needs none.
+        others: other media types that the body may have, by OpenAPI's media type objects.
     """
 
     body: type[msgspec.Struct] | tuple[type[msgspec.Struct], ...] | None = None
     headers: Mapping[str, Any] = field(default_factory=dict)
     content_type: str = JSON
     example: str = ""
+    others: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,14 @@ class Body:
         parse: decodes it, given the bytes and the media type; None where the handler reads the body by itself.
         media_types: those that the body may have, the usual one first.
         example: of the body; empty where the struct has examples.
+        others: other media types that it may have, by OpenAPI's media type objects.
     """
 
     struct: type[msgspec.Struct]
     parse: Callable[[bytes, str], Any] | None = None
     media_types: Sequence[str] = (JSON,)
     example: str = ""
+    others: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +106,7 @@ class Route:
             is_import=self.kind == "import",
             parse_query=self.query,
             parse_body=self.body.parse if self.body else None,
-            media_types=frozenset(self.body.media_types if self.body else ()),
+            media_types=frozenset((*self.body.media_types, *self.body.others) if self.body else ()),
         )
 
 

@@ -179,13 +179,38 @@ class ExportedItem(Struct, rename="camel", forbid_unknown_fields=True):
     added_at: Timestamp
 
 
+class Candidate(Struct, rename="camel", forbid_unknown_fields=True):
+    """A movie or show that a line of another service's file may mean."""
+
+    content_id: ContentId
+    content_type: ContentType
+    title: str
+    year: int | None
+
+
 class ImportedLine(Struct, rename="camel", forbid_unknown_fields=True):
     """What became of a line of an import, numbered from 1; without a `line`, an item that no line names."""
 
     line: Annotated[int, Meta(ge=1)] | None
     content_id: ContentId | None
-    outcome: Literal["added", "dated", "existing", "not_found", "full", "invalid", "removed", "removed_since"]
+    outcome: Literal[
+        "added",
+        "dated",
+        "existing",
+        "not_found",
+        "full",
+        "invalid",
+        "removed",
+        "removed_since",
+        "ambiguous",
+        "unmatched",
+    ]
     error: str | UnsetType = UNSET
+    title: (
+        Annotated[str, Meta(description="Of a line that is ambiguous or unmatched, as the file has it.")] | UnsetType
+    ) = UNSET
+    year: int | UnsetType | None = UNSET
+    candidates: Annotated[list[Candidate], Meta(description="What the line may mean; at most 10.")] | UnsetType = UNSET
 
 
 class LimitsData(Struct, rename="camel", forbid_unknown_fields=True):

@@ -10,8 +10,9 @@ from functools import partial
 from typing import Any
 
 from mylist.catalogue_files.record import Record, decoded, not_blank, read
-from mylist.catalogue_files.text_lines import TextLine, UnreadableFileError
+from mylist.catalogue_files.text_lines import UnreadableFileError
 from mylist.catalogue_files.title_schema import InvalidTitleError, validate
+from mylist.csv_rows import TextLine
 from mylist.domain.content import ContentType
 
 COLUMNS = (

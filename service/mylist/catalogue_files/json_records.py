@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from mylist.catalogue_files.record import Record, decoded, not_blank, read
-from mylist.catalogue_files.text_lines import TextLine, UnreadableFileError
+from mylist.catalogue_files.text_lines import UnreadableFileError
 from mylist.catalogue_files.title_schema import InvalidTitleError, validate
+from mylist.csv_rows import TextLine
 
 _TMDB_TITLES = {"original_title": "movie", "original_name": "tvshow"}
 """Where TMDB's exports have the title, and of which type it then is."""

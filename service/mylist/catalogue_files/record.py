@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mylist.catalogue_files.text_lines import MAX_LINE_BYTES, TextLine
+from mylist.catalogue_files.text_lines import MAX_LINE_BYTES
 from mylist.catalogue_files.title_schema import InvalidTitleError
+from mylist.csv_rows import TextLine, encoding_problem
 
 
 @dataclass(slots=True)
@@ -53,9 +54,6 @@ def decoded(raw: bytes) -> str:
     Raises:
         InvalidTitleError: they are not UTF-8.
     """
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidTitleError(
-            f"it is not UTF-8: byte 0x{raw[error.start]:02x} at place {error.start + 1}; save the file as UTF-8"
-        ) from None
+    if problem := encoding_problem(raw):
+        raise InvalidTitleError(problem)
+    return raw.decode()

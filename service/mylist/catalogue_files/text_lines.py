@@ -2,8 +2,9 @@
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
+
+from mylist.csv_rows import TextLine
 
 MAX_LINE_BYTES = 1024 * 1024
 _CHUNK_BYTES = 256 * 1024
@@ -25,21 +26,6 @@ _OTHER_FORMS = {
 
 class UnreadableFileError(Exception):
     """A file cannot be read, or not to its end; the message is one line with what is wrong and the remedy."""
-
-
-@dataclass(frozen=True, slots=True)
-class TextLine:
-    """A line of a file.
-
-    Attributes:
-        number: from 1.
-        raw: its bytes without the line break; the first 200 of a line that is too long.
-        is_too_long: whether it has more than `MAX_LINE_BYTES` bytes.
-    """
-
-    number: int
-    raw: bytes
-    is_too_long: bool = False
 
 
 def lines(file: BinaryIO) -> Iterator[TextLine]:

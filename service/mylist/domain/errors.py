@@ -125,6 +125,15 @@ class NoItemError(BadRequestError):
         super().__init__(f"No line is an item: {reason}")
 
 
+class UnknownListFormatError(BadRequestError):
+    """A file of another service is none that an import reads; nothing was changed."""
+
+    code = "UNKNOWN_LIST_FORMAT"
+
+    def __init__(self, problem: str, accepted: str) -> None:
+        super().__init__(f"The list cannot be read: {problem}. Accepted: {accepted}")
+
+
 class TotalMismatchError(BadRequestError):
     """An import has another number of items than `total` says; nothing was changed."""
 

@@ -34,6 +34,7 @@ USER_IMPORTS = 2
 """Imports that one user may have under way."""
 
 _IMPORT_BYTES_PER_ITEM = 256  # twice what an export takes
+_LIST_FILE_BYTES_PER_ITEM = 1024  # three times what a row of the widest export takes
 _IMPORT_LINES_PER_ITEM = 4
 _IMPORT_MEMORY_BYTES = 32_000_000
 _USERS_AT_LEAST = 10
@@ -45,9 +46,14 @@ def max_import_bytes(max_list_size: int) -> int:
     return _IMPORT_BYTES_PER_ITEM * (max_list_size + 1)
 
 
+def max_list_file_bytes(max_list_size: int) -> int:
+    """Return how many bytes the file of another service may have where a list may have `max_list_size` items."""
+    return _LIST_FILE_BYTES_PER_ITEM * (max_list_size + 1)
+
+
 def import_memory_bytes(max_list_size: int) -> int:
     """Return how many bytes the bodies of all imports may take where a list may have `max_list_size` items."""
-    return max(_IMPORT_MEMORY_BYTES, 4 * max_import_bytes(max_list_size))
+    return max(_IMPORT_MEMORY_BYTES, 2 * max_list_file_bytes(max_list_size))
 
 
 def user_requests(max_concurrent_requests: int) -> int:

@@ -39,12 +39,15 @@ _SECURITY_HEADERS = {
     "X-Permitted-Cross-Domain-Policies": "none",
     "X-XSS-Protection": "0",
 }
-_EXPOSED_HEADERS = "ETag, Link, Retry-After, WWW-Authenticate, X-Cache, X-Page-Size, X-Request-ID, X-Total-Count"
+_EXPOSED_HEADERS = (
+    "ETag, Link, Retry-After, WWW-Authenticate, X-Cache, X-List-Format, X-Page-Size, X-Request-ID, X-Total-Count"
+)
 # A list belongs to one user and may change at any moment: whoever keeps a copy asks before using it.
 _REVALIDATE = "private, no-cache"
 _NO_STORE = "no-store"
 _JSON = "application/json; charset=utf-8"
 _JSON_LINES = "application/x-ndjson"
+CSV = "text/csv; charset=utf-8; header=present"
 # Names that are folded already: a header is found in half the time by them.
 _ACCEPT_ENCODING, _ORIGIN = map(istr, ("accept-encoding", "origin"))
 _ACCEPTS_GZIP = re.compile(r"(?:^|,)\s*gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$)).*)?(?:,|$)", re.IGNORECASE)
@@ -147,15 +150,18 @@ def json_response(  # noqa: PLR0913 - one line per part of a response
     return response
 
 
-def lines_response(
+def lines_response(  # noqa: PLR0913 - one line per part of a response
     request: ApiRequest,
     lines: bytes | Iterable[bytes],
     *,
     etag: str | None = None,
     cache: CacheResult | None = None,
     total: int | None = None,
+    content_type: str = _JSON_LINES,
+    headers: Mapping[str, str] | None = None,
+    is_negotiated: bool = False,
 ) -> HTTPResponse:
-    """Return a response of JSON Lines, or one of status 304 if the client has the body of this ETag.
+    """Return a response of JSON Lines or CSV, or one of status 304 if the client has the body of this ETag.
 
     Args:
         request: what is answered.
@@ -164,25 +170,38 @@ def lines_response(
         cache: how the cache took part; sent as X-Cache.
         total: how many lines there are, if that is known before; sent as X-Total-Count, and after the last chunk as
             well to a client that takes trailers.
+        content_type: of the body.
+        headers: particular to this response; names and values must be ASCII without line breaks.
+        is_negotiated: whether another `Accept` header might have another answer.
     """
-    headers = {"x-request-id": request.id}
+    particular = {"x-request-id": request.id, **(headers or {})}
     trailer = ""
     if total is not None:
-        headers["x-total-count"] = str(total)
+        particular["x-total-count"] = str(total)
     if etag:
-        headers["etag"] = etag
+        particular["etag"] = etag
         if request.has(etag):
-            return _response(request, b"", 304, headers, _REVALIDATE, cache)
+            return _response(request, b"", 304, particular, _REVALIDATE, cache, is_negotiated=is_negotiated)
     if isinstance(lines, bytes):
-        return _response(request, lines, 200, headers, _REVALIDATE, cache, _JSON_LINES)
+        return _response(request, lines, 200, particular, _REVALIDATE, cache, content_type, is_negotiated=is_negotiated)
     if request.version == "1.0":  # has no chunks, so the end of the body is that of the connection
         request.close_connection()
     else:
-        headers["transfer-encoding"] = "chunked"
+        particular["transfer-encoding"] = "chunked"
         if total is not None and _takes_trailers(request):
-            headers["trailer"] = "X-Total-Count"
+            particular["trailer"] = "X-Total-Count"
             trailer = f"x-total-count: {total}\r\n"
-    response = _response(request, b"", 200, headers, _REVALIDATE, cache, _JSON_LINES, kind=LinesResponse)
+    response = _response(
+        request,
+        b"",
+        200,
+        particular,
+        _REVALIDATE,
+        cache,
+        content_type,
+        kind=LinesResponse,
+        is_negotiated=is_negotiated,
+    )
     response.parts = lines
     response.trailer = trailer.encode()
     return response
@@ -249,6 +268,7 @@ def _response(  # noqa: PLR0913 - private, one line per part of a response
     content_type: str = _JSON,
     *,
     kind: type[_R] = ApiResponse,  # type: ignore[assignment]  # a default of its own bound
+    is_negotiated: bool = False,
 ) -> _R:
     if request.app.ctx.state.draining:  # also when the request began before the drain did
         request.close_connection()
@@ -265,6 +285,7 @@ def _response(  # noqa: PLR0913 - private, one line per part of a response
         request.identified_by,
         content_type,
         policy,
+        is_negotiated=is_negotiated,
     )
     return kind(body, status, headers, block, cache)
 
@@ -278,6 +299,8 @@ def _block(  # noqa: PLR0913 - private, one line per part of a head
     identified_by: str,
     content_type: str,
     policy: BrowserPolicy,
+    *,
+    is_negotiated: bool,
 ) -> bytes:
     content_policy = _POLICY_OF_PAGES if content_type.startswith("text/html") else _POLICY
     headers = {"Content-Security-Policy": content_policy, **_SECURITY_HEADERS, "Cache-Control": caching}
@@ -292,5 +315,6 @@ def _block(  # noqa: PLR0913 - private, one line per part of a head
         if policy.credentials:
             headers["Access-Control-Allow-Credentials"] = "true"
         headers["Access-Control-Expose-Headers"] = _EXPOSED_HEADERS
-    headers["Vary"] = identified_by if origin == "*" else f"{identified_by}, Origin"
+    varies = [identified_by, *(["Origin"] if origin != "*" else []), *(["Accept"] if is_negotiated else [])]
+    headers["Vary"] = ", ".join(varies)
     return format_http1_response(status, [(name.encode(), value.encode()) for name, value in headers.items()])[:-2]

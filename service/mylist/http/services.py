@@ -16,6 +16,7 @@ from mylist.domain.errors import OverloadedError
 from mylist.domain.process_registry import CacheAgreement
 from mylist.http.body_memory import BodyMemory
 from mylist.http.user_shares import UserShares
+from mylist.list_files.matching import TitleMatcher
 from mylist.lists.change_feed import ChangeFeed
 from mylist.lists.page_cache import PageCache
 from mylist.lists.ports import Catalogue
@@ -114,6 +115,7 @@ class Services:
         browser_policy: which origins may read the answers, and HSTS.
         catalogue: the movies and shows.
         reader, writer, change_feed: the use cases.
+        matcher: finds what the lines of other services' files name.
         pages: the rendered answers, for their metrics.
         requests: the limits of list requests other than imports.
         imports: the limits of imports from their heads on; only the share of a user has a bound.
@@ -135,6 +137,7 @@ class Services:
     catalogue: Catalogue
     reader: ListReader
     writer: ListWriter
+    matcher: TitleMatcher
     change_feed: ChangeFeed
     pages: PageCache
     requests: Admission

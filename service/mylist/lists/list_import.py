@@ -1,7 +1,7 @@
 """Importing a list line by line: merged into a user's list, or in place of it."""
 
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as replaced
 from typing import Literal
@@ -11,20 +11,43 @@ from mylist.domain.conditions import UNCONDITIONAL, Conditions
 from mylist.domain.content import ContentId
 from mylist.domain.errors import (
     ConfirmationRequiredError,
+    DatabaseBusyError,
     InvalidLineError,
     ListFullError,
     NoItemError,
     OutcomeUnknownError,
     TotalMismatchError,
 )
+from mylist.domain.found_title import FoundTitle
 from mylist.domain.item import Item
 from mylist.domain.limits import IMPORT_TIMEOUT_S
 from mylist.domain.timestamps import now_ms
 from mylist.lists.writer import ListWriter, Room
 
-LineOutcome = MergeOutcome | Literal["invalid", "removed"]
+LineOutcome = MergeOutcome | Literal["invalid", "removed", "ambiguous", "unmatched"]
 
 _LINES_PER_WRITE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """What a line of another service's file names, and which movie or show that is, is not known.
+
+    Attributes:
+        title: its title, or its ids.
+        year: of release; None if the line does not say.
+        candidates: what it may be; not that it is any of them, unless `is_ambiguous`.
+        may_mean: the ids of all that it may be: a replacement leaves them on the list.
+        is_ambiguous: whether several titles fit; otherwise none does.
+        reason: why none fits, where that can be told.
+    """
+
+    title: str
+    year: int | None
+    candidates: Sequence[FoundTitle] = ()
+    may_mean: frozenset[ContentId] = frozenset()
+    is_ambiguous: bool = False
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +56,12 @@ class NumberedLine:
 
     Attributes:
         number: the line's.
-        item: the item, or why the line is not one.
+        item: the item, what names none for certain, or why the line is not one.
         has_date: whether the line has a date; otherwise the item gets one by its place among the lines.
     """
 
     number: int
-    item: Item | str
+    item: Item | Unresolved | str
     has_date: bool = True
 
 
@@ -50,13 +73,15 @@ class LineResult:
         number: the line's, from 1; None for an item that no line names.
         content_id: which movie or show; None for an invalid line.
         outcome: what was done.
-        error: why a line is invalid, or why an item stays that the line names wrongly; None for any other line.
+        error: why a line is invalid, why nothing fits it, or why an item stays that the line names wrongly; else None.
+        unresolved: what a line names that is ambiguous or unmatched; None for any other.
     """
 
     number: int | None
     content_id: ContentId | None
     outcome: LineOutcome
     error: str | None = None
+    unresolved: Unresolved | None = None
 
 
 async def merge(
@@ -66,7 +91,7 @@ async def merge(
 
     Raises:
         PreconditionFailedError: a condition is false; nothing was changed.
-        NoItemError: no line is an item; nothing was changed.
+        NoItemError: every line is invalid; nothing was changed.
         UnavailableError: a store is out of service, or the time is up; the results that were yielded are done.
     """
     give_up = time.monotonic() + IMPORT_TIMEOUT_S
@@ -76,11 +101,11 @@ async def merge(
         if is_first:
             if conditions.are_of_list:
                 await writer.snapshot(user_id, conditions)
-            wrong = f"line {part[0].number}: {part[0].item}"
+            wrong = f"line {part[0].number}: {part[0].item}" if isinstance(part[0].item, str) else ""
             is_first = False
         if time.monotonic() > give_up:
             raise OutcomeUnknownError
-        has_item = has_item or any(isinstance(line.item, Item) for line in part)
+        has_item = has_item or any(not isinstance(line.item, str) for line in part)
         yield await _merge(writer, user_id, part, room=room, conditions=conditions)
     if not has_item:
         raise NoItemError(wrong)
@@ -95,7 +120,8 @@ async def replace(
 ) -> AsyncIterator[list[LineResult]]:
     """Make a list what the lines say: put their items on it with their dates, then remove what else was on it before.
 
-    An item that a line names by its id stays, also if the line names it wrongly. Items that are added meanwhile stay
+    An item that a line names by its id stays, also if the line names it wrongly, and so does one that an ambiguous line
+    may mean. Items that are added meanwhile stay
     as well. The caller must hold `ListWriter.alone`, or of two replacements each removes what the other keeps.
 
     Args:
@@ -118,7 +144,11 @@ async def replace(
     """
     give_up = time.monotonic() + IMPORT_TIMEOUT_S
     max_items = writer.max_items
-    parts = [part async for part in _valid_parts(lines)]
+    parts: list[list[NumberedLine]] = []
+    async for part in _valid_parts(lines):
+        if time.monotonic() > give_up:
+            raise DatabaseBusyError  # nothing was changed
+        parts.append(part)
     named = _first_of_each(parts)
     if len(named) > max_items:
         raise ListFullError(max_items)
@@ -130,7 +160,8 @@ async def replace(
     if len(before.keys() | named.keys()) > max(2 * max_items, len(before)):
         raise ListFullError(max_items)
     await writer.require_account_room(user_id, more=len(named) - len(before))
-    unnamed = [each for content_id, each in before.items() if content_id not in named]
+    staying = named.keys() | _may_be_meant(parts)
+    unnamed = [each for content_id, each in before.items() if content_id not in staying]
     if unnamed and not conditions.name_list and not await _has_usable(writer, user_id, parts, before, conditions):
         raise ConfirmationRequiredError(
             f"No line is on the list or could be put there, and {len(unnamed)} of {len(before)} items would be removed"
@@ -167,6 +198,17 @@ def _first_of_each(parts: Iterable[list[NumberedLine]]) -> dict[ContentId, Item]
             if isinstance(line.item, Item):
                 named.setdefault(line.item.content_id, line.item)
     return named
+
+
+def _may_be_meant(parts: Iterable[list[NumberedLine]]) -> set[ContentId]:
+    """Return the ids of all that lines may mean which are not known to name something."""
+    return {
+        content_id
+        for part in parts
+        for line in part
+        if isinstance(line.item, Unresolved)
+        for content_id in line.item.may_mean
+    }
 
 
 def _dated_items(part: Iterable[NumberedLine]) -> Iterator[Item]:
@@ -237,9 +279,15 @@ async def _merge(  # noqa: PLR0913 - private, one line per choice
     outcomes: Iterator[MergeOutcome] = iter(())
     if items:
         outcomes = iter(await writer.merge(user_id, items, room=room, redated=redated, conditions=conditions))
-    return [
-        LineResult(line.number, line.item.content_id, next(outcomes))
-        if isinstance(line.item, Item)
-        else LineResult(line.number, None, "invalid", line.item)
-        for line in part
-    ]
+    return [_result(line, outcomes) for line in part]
+
+
+def _result(line: NumberedLine, outcomes: Iterator[MergeOutcome]) -> LineResult:
+    """Return the result of a line; that of an item is the next of the outcomes."""
+    match line.item:
+        case Item():
+            return LineResult(line.number, line.item.content_id, next(outcomes))
+        case Unresolved():
+            outcome: LineOutcome = "ambiguous" if line.item.is_ambiguous else "unmatched"
+            return LineResult(line.number, None, outcome, line.item.reason, line.item)
+    return LineResult(line.number, None, "invalid", line.item)

@@ -28,6 +28,7 @@ from mylist.domain.filter_and_sort import (
 from mylist.domain.packed_list import PackedList
 from mylist.domain.page_request import ContainsKey, ExportKey, ItemsQuery, PageRequest
 from mylist.lists.cursors import decode_cursor
+from mylist.lists.export_csv import csv_lines
 from mylist.lists.external_ids import find_titles, the_only
 from mylist.lists.page_cache import PageCache, RenderedPage
 from mylist.lists.page_json import (
@@ -47,7 +48,7 @@ _SEED_BYTES = 6
 
 
 class Export(NamedTuple):
-    """A whole list as JSON Lines: in one piece, or for a long list in parts that are rendered as they are sent.
+    """A whole list as JSON Lines or CSV: in one piece, or for a long list in parts that are rendered as they are sent.
 
     Attributes:
         body: the lines.
@@ -153,6 +154,15 @@ class ListReader:
         if page is None:
             page = self._pages.keep(user_id, key, RenderedPage(packed.data, b"".join(export_lines(packed))))
         return Export(page.body, etag, packed.total, cache)
+
+    async def export_csv(self, user_id: str) -> Export:
+        """Return a whole list as CSV, one row an item, newest first."""
+        packed, cache = await self._cache.read(user_id)
+        records = await records_of(packed, None)
+        entries, _ = await self._all_entries(records[3])
+        etag = etag_of(b"csv\n%b%b" % (packed.data, b"".join([entry.version for entry in entries])))
+        rows = csv_lines(records, entries)
+        return Export(rows if packed.total > EXPORT_LINES_PER_PART else b"".join(rows), etag, packed.total, cache)
 
     async def _page(
         self, user_id: str, request: PageRequest, packed: PackedList, source: bytes, client: Client

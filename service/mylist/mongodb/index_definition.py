@@ -38,7 +38,11 @@ def mending_command(database: str, collection: str, model: IndexModel, existing:
     wanted = {"name": name_of(model)} | model.document
     keys = wanted.pop("key")
     others = list(existing)
-    in_the_way = [str(index["name"]) for index in others if _same_keys(keys, index.get("key", {}))]
+    in_the_way = [
+        str(index["name"])
+        for index in others
+        if _same_keys(keys, index.get("key", {})) and _same_collation(wanted, index)
+    ]
     if not in_the_way and any(index.get("name") == wanted["name"] for index in others):
         wanted["name"] = f"mylist_{wanted['name']}"
     drops = "".join(f"{where}.dropIndex({_literal(name)}); " for name in in_the_way)
@@ -86,10 +90,16 @@ def _is_equivalent(wanted: Mapping[str, Any], index: Mapping[str, Any]) -> bool:
         return False
     if wanted.get("unique") and not index.get("unique"):
         return False
-    collation = index.get("collation") or {}
-    if collation.get("locale", _SIMPLE_LOCALE) != _SIMPLE_LOCALE:
+    if not _same_collation(wanted, index):
         return False
     return all((wanted.get(option) or None) == (index.get(option) or None) for option in _COMPARED)
+
+
+def _same_collation(wanted: Mapping[str, Any], index: Mapping[str, Any]) -> bool:
+    """Return whether both compare texts alike, by what the wanted one says."""
+    given = dict(index.get("collation") or {"locale": _SIMPLE_LOCALE})
+    expected = wanted.get("collation") or {"locale": _SIMPLE_LOCALE}
+    return all(given.get(name) == value for name, value in expected.items())
 
 
 def _same_keys(wanted: Mapping[str, Any], keys: Mapping[str, Any]) -> bool:

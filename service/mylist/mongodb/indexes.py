@@ -16,6 +16,7 @@ from mylist.mongodb.database import DRIVER_ERRORS, DUPLICATE_KEY, Document, Mong
 from mylist.mongodb.index_build import build_index
 from mylist.mongodb.index_definition import duplicates_command, find_equivalent, mending_command, name_of
 from mylist.mongodb.retry_limit import limited_retries
+from mylist.mongodb.title_index import TITLE_INDEXES
 from mylist.telemetry.line_limit import LineLimit
 
 _LIST_INDEXES = [
@@ -32,7 +33,12 @@ _CHANGE_INDEXES = [
     # Deletes what no token needs any more (TTL index).
     IndexModel([("changedAt", ASCENDING)], expireAfterSeconds=int(CHANGE_RETENTION.total_seconds())),
 ]
-_CONTENT_INDEXES = [IndexModel([("title", ASCENDING)]), IndexModel([("genres", ASCENDING)])]
+_CONTENT_INDEXES = [
+    IndexModel([("title", ASCENDING)]),
+    IndexModel([("genres", ASCENDING)]),
+    # Finds what lists from elsewhere name, whatever the case and the accents.
+    *TITLE_INDEXES,
+]
 
 INDEXES: dict[str, list[IndexModel]] = {
     LISTS: _LIST_INDEXES,
@@ -62,6 +68,8 @@ def indexes_of(rules: ExternalIdRules) -> dict[str, list[IndexModel]]:
 
 
 _NAMESPACE_NOT_FOUND = 26
+_NO_COLLATIONS = frozenset({115, 238, 303})
+"""Error codes of stand-ins of MongoDB that have no collations: there the index cannot be wanted."""
 
 _logger = logging.getLogger(__name__)
 _retry_lines = LineLimit(1, period_s=30)
@@ -112,9 +120,10 @@ async def create_indexes(
             # Nothing else keeps an item from being on a list twice.
             is_needed = collection == LISTS and bool(model.document.get("unique"))
             state = await _create(database, collection, model, existing, is_needed=is_needed)
-            states.append(state)
-            if existing is not None and not state.problem:
-                existing.append(dict(model.document))
+            if state:
+                states.append(state)
+                if existing is not None and not state.problem:
+                    existing.append(dict(model.document))
     return states
 
 
@@ -138,13 +147,16 @@ async def _create(
     existing: list[Document] | None,
     *,
     is_needed: bool,
-) -> IndexState:
+) -> IndexState | None:
+    """Create an index unless it is there; return None where MongoDB has no such indexes."""
     name, is_unique = name_of(model), bool(model.document.get("unique"))
     if existing is not None and find_equivalent(model, existing):
         return IndexState(collection, name, is_unique=is_unique)
     try:
         await build_index(database, collection, model)
     except OperationFailure as error:
+        if error.code in _NO_COLLATIONS and "collation" in model.document:
+            return None
         if is_needed and not is_final(error):
             if _retry_lines.allows():
                 _logger.warning(

@@ -26,7 +26,7 @@ from mylist.domain.limits import IMPORT_TIMEOUT_S
 from mylist.domain.packed_list import PackedList
 from mylist.domain.timestamps import now_ms
 from mylist.lists import list_import
-from mylist.lists.list_import import LineResult, NumberedLine
+from mylist.lists.list_import import LineResult, NumberedLine, Unresolved
 from mylist.lists.writer import ListWriter
 from tests.content_ids import content_id, number_of
 from tests.unit.fakes import FakeCatalogue, FakeListCache, FakeListStore, item
@@ -433,3 +433,42 @@ class TestReplacingUnlessRemovedSince:
     async def test_later_than_the_removals_needs_no_other_word(self, world: World) -> None:
         await all_of(world.replace([item(1)], Conditions(unless_removed_since=SyncState(world.store.now))))
         assert world.numbers == [1]
+
+
+class TestUnresolvedLines:
+    """Lines of other services' files of which it is not known what they name."""
+
+    @staticmethod
+    async def lines(*items: Item | Unresolved | str) -> AsyncIterator[NumberedLine]:
+        for number, each in enumerate(items, start=1):
+            yield NumberedLine(number, each)
+
+    async def test_are_told_and_keep_no_other_from_its_place(self) -> None:
+        world = World()
+        several = Unresolved("Dune", None, is_ambiguous=True)
+        lines = self.lines(several, item(1), Unresolved("Nothing", 1999, reason="It is an episode"), item(2))
+        results = [each async for part in list_import.merge(world.writer, USER, lines) for each in part]
+
+        assert [each.outcome for each in results] == ["ambiguous", "added", "unmatched", "added"]
+        assert (results[0].unresolved, results[2].error) == (several, "It is an episode")
+        assert world.numbers == [1, 2]
+
+    async def test_are_lines_of_a_file_that_has_no_others(self) -> None:
+        lines = self.lines(Unresolved("Nothing", None))
+        assert [each.outcome async for part in list_import.merge(World().writer, USER, lines) for each in part] == [
+            "unmatched"
+        ]
+
+    async def test_leave_what_they_may_mean_in_a_replacement(self) -> None:
+        world = World(item(1), item(2), item(3))
+        lines = self.lines(item(4), Unresolved("x", None, may_mean=frozenset({content_id(2)}), is_ambiguous=True))
+        results = [each async for part in list_import.replace(world.writer, USER, lines) for each in part]
+
+        assert [each.outcome for each in results] == ["added", "ambiguous", "removed", "removed"]
+        assert world.numbers == [2, 4]
+
+    async def test_confirm_no_replacement_by_themselves(self) -> None:
+        world = World(item(1), item(2))
+        with pytest.raises(ConfirmationRequiredError):
+            _ = [each async for each in list_import.replace(world.writer, USER, self.lines(Unresolved("x", None)))]
+        assert world.numbers == [1, 2]

@@ -10,23 +10,36 @@ from io import BytesIO
 
 import msgspec
 from msgspec import UNSET
+from multidict import istr
 from sanic import HTTPResponse
 from sanic.exceptions import PayloadTooLarge
 
 from mylist.api import parameters
 from mylist.api.change_requests import ImportQuery, clearing_conditions, import_query, parse_import_line
 from mylist.api.route import JSON_LINES, Answer, Body, RouteTable
-from mylist.api.schemas import ClearData, ClearResponse, ExportedItem, ImportedLine, ImportLine
+from mylist.api.schemas import Candidate, ClearData, ClearResponse, ExportedItem, ImportedLine, ImportLine
 from mylist.domain.conditions import Conditions
 from mylist.domain.errors import (
     InvalidJsonError,
     PartlyAppliedError,
     UnavailableError,
 )
-from mylist.domain.limits import IMPORT_TIMEOUT_S, MAX_CLOCK_SKEW, max_import_bytes, max_import_lines
+from mylist.domain.limits import (
+    IMPORT_TIMEOUT_S,
+    MAX_CLOCK_SKEW,
+    max_import_bytes,
+    max_import_lines,
+    max_list_file_bytes,
+)
+from mylist.domain.timestamps import now_ms, to_milliseconds
+from mylist.http.accept import preferred
 from mylist.http.request import ApiRequest
-from mylist.http.responses import json_response, lines_response
+from mylist.http.responses import CSV, json_response, lines_response
 from mylist.http.services import Services
+from mylist.list_files import reading
+from mylist.list_files.entry import Entry
+from mylist.list_files.matching import ENTRIES_PER_MATCH, TitleMatcher
+from mylist.list_files.reading import ListFile, TooManyLinesError, is_pause
 from mylist.lists import list_import
 from mylist.lists.external_lines import ExternalLine, with_titles
 from mylist.lists.list_import import LineResult, NumberedLine
@@ -44,6 +57,11 @@ IMPORT_TYPES = (
     "application/x-jsonlines",
     "application/json-lines",
 )
+_EXPORT_TYPES = (JSON_LINES, reading.CSV)
+MAX_CANDIDATES_PER_LINE = 10
+MAX_CANDIDATES = 10_000
+"""Of one answer, which waits in memory; later lines are told as ambiguous without what they may mean."""
+_ACCEPT = istr("accept")
 
 # Of the sample: the first is not on its list, the second is.
 _LINES_EXAMPLE = """\
@@ -54,6 +72,16 @@ _OUTCOMES_EXAMPLE = """\
 {"line":1,"contentId":"507f1f77bcf86cd799439012","outcome":"added"}
 {"line":2,"contentId":"507f1f77bcf86cd7994390a1","outcome":"existing"}
 """
+
+_CSV_EXAMPLE = """\
+contentId,contentType,title,year,addedAt,externalIds\r
+507f1f77bcf86cd799439012,movie,The Matrix,1999,2024-01-20T10:30:00.000Z,\r
+"""
+_JSON_EXAMPLE = [{"title": "The Matrix", "year": 1999, "type": "movie", "addedAt": "2024-01-20"}]
+_LIST_FILES = {
+    reading.CSV: {"schema": {"type": "string"}, "example": _CSV_EXAMPLE},
+    reading.JSON: {"schema": {"type": "array", "items": {"type": "object"}}, "example": _JSON_EXAMPLE},
+}
 
 _encode = msgspec.json.Encoder().encode
 _encode_lines = msgspec.json.Encoder().encode_lines
@@ -81,7 +109,7 @@ async def clear(request: ApiRequest, user_id: str, conditions: Conditions) -> HT
     "GET",
     "/api/mylist/export",
     operation="getExport",
-    summary="The whole list as JSON Lines, newest first",
+    summary="The whole list as JSON Lines or CSV, newest first",
     kind="read",
     answers={
         200: Answer(
@@ -89,14 +117,25 @@ async def clear(request: ApiRequest, user_id: str, conditions: Conditions) -> HT
             headers=parameters.X_CACHE | parameters.X_TOTAL_COUNT,
             content_type=JSON_LINES,
             example=_LINES_EXAMPLE,
+            others={reading.CSV: _LIST_FILES[reading.CSV]},
         )
     },
     errors=[400, 503],
 )
 async def export(request: ApiRequest, user_id: str) -> HTTPResponse:
     """Return the user's whole list, one line an item, newest first."""
-    exported = await request.app.ctx.reader.export(user_id)
-    return lines_response(request, exported.body, etag=exported.etag, cache=exported.cache, total=exported.total)
+    reader = request.app.ctx.reader
+    is_csv = preferred(", ".join(request.headers.getall(_ACCEPT, ())), _EXPORT_TYPES) == reading.CSV
+    exported = await (reader.export_csv(user_id) if is_csv else reader.export(user_id))
+    return lines_response(
+        request,
+        exported.body,
+        etag=exported.etag,
+        cache=exported.cache,
+        total=exported.total,
+        content_type=CSV if is_csv else JSON_LINES,
+        is_negotiated=True,
+    )
 
 
 def _import_query(request: ApiRequest) -> ImportQuery:
@@ -105,11 +144,14 @@ def _import_query(request: ApiRequest) -> ImportQuery:
     Raises:
         UnknownParameterError: it has a parameter that is not known.
         InvalidParameterError: a parameter has an invalid value.
-        InvalidJsonError: the body is not JSON Lines by its media type.
+        InvalidJsonError: the body is neither JSON Lines nor a file of a list by its media type.
     """
     query = import_query(request)
-    if request.media_type not in IMPORT_TYPES:
-        raise InvalidJsonError("The body must be JSON Lines, with Content-Type: application/x-ndjson")
+    if request.media_type not in IMPORT_TYPES and request.media_type not in _LIST_FILES:
+        raise InvalidJsonError(
+            "The body must be JSON Lines, with Content-Type: application/x-ndjson; CSV, with text/csv; or an array of "
+            "JSON, with application/json"
+        )
     return query
 
 
@@ -127,8 +169,10 @@ def _import_query(request: ApiRequest) -> ImportQuery:
         *parameters.CONDITIONS,
     ],
     query=_import_query,
-    body=Body(ImportLine, media_types=IMPORT_TYPES, example=_LINES_EXAMPLE),
-    answers={200: Answer(ImportedLine, content_type=JSON_LINES, example=_OUTCOMES_EXAMPLE)},
+    body=Body(ImportLine, media_types=IMPORT_TYPES, example=_LINES_EXAMPLE, others=_LIST_FILES),
+    answers={
+        200: Answer(ImportedLine, headers=parameters.X_LIST_FORMAT, content_type=JSON_LINES, example=_OUTCOMES_EXAMPLE)
+    },
     errors=[400, 410, 412, 413, 415, 422, 428, 503],
 )
 async def import_(request: ApiRequest, user_id: str, query: ImportQuery) -> HTTPResponse:
@@ -138,15 +182,23 @@ async def import_(request: ApiRequest, user_id: str, query: ImportQuery) -> HTTP
     """
     services = request.app.ctx
     max_list_size = services.settings.max_list_size
-    parts = request.parts(max_import_bytes(max_list_size), within=IMPORT_TIMEOUT_S)
-    async with services.import_bodies.receive(parts) as body:
-        if body.count(b"\n") > max_import_lines(max_list_size):
+    media_type = request.media_type
+    is_list_file = media_type in _LIST_FILES
+    max_bytes = max_list_file_bytes(max_list_size) if is_list_file else max_import_bytes(max_list_size)
+    headers: dict[str, str] = {}
+    async with services.import_bodies.receive(request.parts(max_bytes, within=IMPORT_TIMEOUT_S)) as body:
+        if media_type != reading.JSON and body.count(b"\n") > max_import_lines(max_list_size):
             raise PayloadTooLarge("Too many lines")
+        if is_list_file:
+            file = ListFile(body, media_type, now_ms(), max_lines=max_import_lines(max_list_size))
+            headers["x-list-format"] = file.format
+            lines = _matched(file, services.matcher)
+        else:
+            lines = with_titles(services.catalogue, _lines(body))
         with services.import_places.place():
             async with _turn(services.writer, user_id, query):
-                lines = with_titles(services.catalogue, _lines(body))
                 outcomes = await _outcomes(services, _results(services.writer, user_id, lines, query))
-    return lines_response(request, outcomes)
+    return lines_response(request, outcomes, headers=headers)
 
 
 def _turn(writer: ListWriter, user_id: str, query: ImportQuery) -> AbstractAsyncContextManager[None]:
@@ -177,6 +229,7 @@ async def _outcomes(services: Services, results: AsyncIterator[list[LineResult]]
 
     parts: list[bytes] = []
     lines = 0
+    room = MAX_CANDIDATES
     try:
         while True:
             await services.import_turns.acquire()
@@ -190,7 +243,9 @@ async def _outcomes(services: Services, results: AsyncIterator[list[LineResult]]
                 raise
             if part is None:
                 return parts
-            parts.append(_encode_lines([_imported_line(result) for result in part]))
+            told = [_imported_line(result, min(room, MAX_CANDIDATES_PER_LINE)) for result in part]
+            room -= sum(len(each.candidates or ()) for each in told)
+            parts.append(_encode_lines(told))
             lines = part[-1].number or lines
             # Others get the thread for as long as it was in use during this turn, by this import or by them: an import
             # goes on at once while the process is idle, and falls back while it is busy.
@@ -211,6 +266,40 @@ async def _lines(body: bytearray) -> AsyncIterator[NumberedLine | ExternalLine]:
             await asyncio.sleep(0)  # let other requests run
 
 
-def _imported_line(result: LineResult) -> ImportedLine:
+async def _matched(file: ListFile, matcher: TitleMatcher) -> AsyncIterator[NumberedLine]:
+    """Yield the lines of a file, a few queries for each hundred.
+
+    Raises:
+        PayloadTooLarge: it has too many lines.
+        UnavailableError: the catalogue cannot be searched.
+    """
+    latest = to_milliseconds(datetime.now(UTC) + MAX_CLOCK_SKEW)
+    entries: list[Entry] = []
+    try:
+        for entry in file.entries():
+            if is_pause(entry):
+                await asyncio.sleep(0)  # let other requests run
+                continue
+            entries.append(entry)
+            if len(entries) == ENTRIES_PER_MATCH:
+                for line in await matcher.match(entries, latest):
+                    yield line
+                entries.clear()
+    except TooManyLinesError:
+        raise PayloadTooLarge("Too many lines") from None
+    for line in await matcher.match(entries, latest):
+        yield line
+
+
+def _imported_line(result: LineResult, max_candidates: int) -> ImportedLine:
     content_id = result.content_id.hex() if result.content_id else None
-    return ImportedLine(result.number, content_id, result.outcome, result.error or UNSET)
+    line = ImportedLine(result.number, content_id, result.outcome, result.error or UNSET)
+    if (unresolved := result.unresolved) is not None:
+        line.title, line.year = unresolved.title, unresolved.year
+        line.candidates = [
+            Candidate(each.content_id.hex(), each.content_type, each.title, each.year)
+            for each in unresolved.candidates[:max_candidates]
+        ]
+        if len(unresolved.candidates) > max_candidates and line.error is UNSET:
+            line.error = f"{len(unresolved.candidates)} titles fit, of which {max_candidates} are told"
+    return line

@@ -1,0 +1,107 @@
+"""Reads CSV as RFC 4180 has it, row by row, in bounded memory. After a broken row, the next line counts."""
+
+import csv
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+MAX_ROW_LINES = 500
+"""A quote that is open for longer was never meant to be."""
+_OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_NO_CLOSING_QUOTE = "a quotation mark opens a field that does not end; double the marks within a field, or take it out"
+
+
+@dataclass(frozen=True, slots=True)
+class TextLine:
+    """A line of a file.
+
+    Attributes:
+        number: from 1.
+        raw: its bytes without the line break; the first 200 of a line that is too long.
+        is_too_long: whether it has more bytes than a line may have.
+    """
+
+    number: int
+    raw: bytes
+    is_too_long: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CsvRow:
+    """A row: its lines as one, and its cells.
+
+    Attributes:
+        line: its lines, with the number of the first.
+        cells: empty for a row that cannot be read.
+        error: why it cannot be read, in one line; empty if it can.
+    """
+
+    line: TextLine
+    cells: list[str]
+    error: str = ""
+
+
+class _EndlessRowError(Exception):
+    """A row goes on for too long."""
+
+
+def rows(lines: Iterator[TextLine], *, max_bytes: int) -> Iterator[CsvRow]:
+    """Yield the rows of a text, without blank lines.
+
+    Of a row that cannot be read, the first line alone is the error; those after it are read again.
+
+    Args:
+        lines: the lines; none may be longer than `max_bytes`, unless it says so.
+        max_bytes: maximum of bytes of a row of several lines.
+    """
+    waiting: deque[TextLine] = deque()
+    taken: list[TextLine] = []
+
+    def feed() -> Iterator[str]:
+        size = 0
+        while line := (waiting.popleft() if waiting else next(lines, None)):
+            size = size + len(line.raw) if taken else len(line.raw)
+            taken.append(line)
+            if taken[1:] and (len(taken) > MAX_ROW_LINES or size > max_bytes):
+                raise _EndlessRowError
+            # Whether it is UTF-8 is looked at when the row is complete.
+            yield line.raw.decode(errors="surrogateescape") + "\n"
+
+    reader = csv.reader(feed(), strict=True)
+    while True:
+        taken.clear()
+        error = ""
+        cells: list[str] = []
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except (_EndlessRowError, csv.Error) as failure:
+            is_endless = isinstance(failure, _EndlessRowError) or "end of data" in str(failure)
+            error = _NO_CLOSING_QUOTE if is_endless else f"it is no CSV: {failure}; a mark within a field is doubled"
+            waiting.extendleft(reversed(taken[1:]))
+            del taken[1:]
+            reader = csv.reader(feed(), strict=True)
+        if not cells and not error:  # a blank line
+            continue
+        first = taken[0]
+        raw = first.raw if len(taken) == 1 else b"\n".join(line.raw for line in taken)
+        error = error or encoding_problem(raw)
+        yield CsvRow(TextLine(first.number, raw, first.is_too_long), [] if error else cells, error)
+
+
+def encoding_problem(raw: bytes) -> str:
+    """Return why bytes are no text in UTF-8; empty if they are."""
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        return f"it is not UTF-8: byte 0x{raw[error.start]:02x} at place {error.start + 1}; save the file as UTF-8"
+    return ""
+
+
+def delimiter_problem(header: Sequence[str]) -> str:
+    """Return which delimiter a header has in place of commas; empty if it has none of the usual others."""
+    for delimiter, called in _OTHER_DELIMITERS.items():
+        if len(header) == 1 and delimiter in header[0]:
+            return f"its columns are separated by {called}, and must be by commas"
+    return ""

@@ -1,0 +1,62 @@
+"""What titles are compared by: without case, accents, punctuation and leading article."""
+
+import re
+import unicodedata
+from functools import lru_cache
+
+from mylist.domain.latin_letters import LATIN_LETTERS
+from mylist.domain.articles import ARTICLES, Language
+
+_MAX_SPELLINGS = 8
+_OTHER_SPELLINGS = (
+    (re.compile("&"), "and"),
+    (re.compile(r"(?<= )and(?= )", re.IGNORECASE), "&"),
+    (re.compile("\N{RIGHT SINGLE QUOTATION MARK}"), "'"),
+)
+
+
+def exact_key(title: str) -> str:
+    """Return what is the same for titles that are written the same, but for case."""
+    return unicodedata.normalize("NFC", " ".join(title.split()).casefold())
+
+
+def title_key(title: str, language: Language) -> str:
+    """Return what is the same for titles that mean the same."""
+    folded = unicodedata.normalize("NFKC", title).casefold().replace("&", " and ")
+    return next(filter(None, map(_letters, _without_article(folded, language))), exact_key(title))
+
+
+def spellings(title: str, language: Language) -> list[str]:
+    """Return how a catalogue may write a title, in case and accents as given: with and without an article."""
+    *shorter, _ = _without_article(title, language)
+    bare = shorter[-1] if shorter else title
+    articles = [each for each in ARTICLES[language] if not each.endswith("'")][:_MAX_SPELLINGS]
+    found = [title, *shorter, *(f"{article} {bare}" for article in articles)]
+    found += [pattern.sub(other, title) for pattern, other in _OTHER_SPELLINGS]
+    return list(dict.fromkeys(found))
+
+
+def _without_article(title: str, language: Language) -> list[str]:
+    """Return a title without its article, which may stand at its end after a comma; then as it is."""
+    leading, trailing = _articles(language)
+    if match := trailing.search(title):
+        return [title[: match.start()].strip(), title]
+    if match := leading.match(title):
+        return [title[match.end() :], title]
+    return [title]
+
+
+@lru_cache
+def _articles(language: Language) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    words = sorted(ARTICLES[language], key=len, reverse=True)
+    if not words:
+        return re.compile(r"(?!)"), re.compile(r"(?!)")
+    leading = "|".join(re.escape(each) + (r"\s*" if each.endswith("'") else r"\s+") for each in words)
+    trailing = "|".join(map(re.escape, words))
+    return re.compile(rf"(?:{leading})(?=\S)", re.IGNORECASE), re.compile(rf",\s+(?:{trailing})\s*$", re.IGNORECASE)
+
+
+def _letters(text: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", text).translate(LATIN_LETTERS)
+    kept = (each for each in decomposed if each.isalnum())
+    return unicodedata.normalize("NFC", "".join(kept))

@@ -1,0 +1,81 @@
+"""A whole list as CSV (RFC 4180): what a spreadsheet shows, and an import takes back."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from mylist.domain.catalogue_entry import CatalogueEntry
+from mylist.domain.content import split_content_key
+from mylist.domain.packed_list import Columns
+from mylist.domain.timestamps import iso_format_milliseconds, join_moment
+
+COLUMNS = ("contentId", "contentType", "title", "year", "addedAt", "externalIds")
+_LINES_PER_PART = 500
+_GUARDED = re.compile(r"'*[=+\-@\t\r\n\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH COMMERCIAL AT}]")
+"""What a spreadsheet takes for a formula, also after the apostrophes that are put before it."""
+_CONTENT = b'","content":'
+
+
+class _Title(Struct, rename="camel"):
+    title: Any = None
+    release_date: Any = None
+    release_year: Any = None
+    external_ids: Any = None
+
+
+_title = msgspec.json.Decoder(_Title | None)
+
+
+def guarded(cell: str) -> str:
+    """Return a text with an apostrophe before it if a spreadsheet would take it for a formula."""
+    return f"'{cell}" if _GUARDED.match(cell) else cell
+
+
+def unguarded(cell: str) -> str:
+    """Return the text that `guarded` made a cell of."""
+    return cell[1:] if cell.startswith("'") and _GUARDED.match(cell, 1) else cell
+
+
+def csv_lines(records: Columns, entries: Sequence[CatalogueEntry]) -> Iterator[bytes]:
+    """Yield the header and the rows of a list, some at a time."""
+    yield _encoded([COLUMNS])
+    hours, seconds, milliseconds, keys = records
+    for start in range(0, len(keys), _LINES_PER_PART):
+        part = slice(start, start + _LINES_PER_PART)
+        moments = map(join_moment, hours[part], seconds[part], milliseconds[part])
+        yield _encoded([_row(*each) for each in zip(keys[part], moments, entries[part], strict=True)])
+
+
+def _encoded(rows: Sequence[Sequence[str]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode(errors="replace")
+
+
+def _row(key: bytes, moment: int, entry: CatalogueEntry) -> list[str]:
+    content_id, content_type = split_content_key(key)
+    title = _title.decode(entry.after[len(_CONTENT) : -1]) or _Title()
+    ids = title.external_ids if isinstance(title.external_ids, Mapping) else {}
+    return [
+        content_id.hex(),
+        content_type,
+        guarded(title.title) if isinstance(title.title, str) else "",
+        _year(title),
+        iso_format_milliseconds(moment).decode(),
+        guarded(" ".join(f"{name}:{value}" for name, value in ids.items() if isinstance(value, str | int))),
+    ]
+
+
+def _year(title: _Title) -> str:
+    if isinstance(title.release_date, str):
+        try:
+            return str(datetime.fromisoformat(title.release_date).year)
+        except ValueError:
+            pass
+    return str(title.release_year) if isinstance(title.release_year, int) else ""

@@ -1,0 +1,128 @@
+"""Finds titles of the catalogue by their names, whatever the case and the accents, by an index with a collation."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo import ASCENDING, IndexModel
+from pymongo.collation import Collation
+
+from mylist.domain.content import ContentId, ContentType
+from mylist.domain.external_id import EXTERNAL_IDS
+from mylist.domain.found_title import FoundTitle
+from mylist.mongodb.collections import CONTENT_COLLECTIONS
+from mylist.mongodb.database import Database, Document
+from mylist.mongodb.index_definition import find_equivalent
+from mylist.mongodb.title_index import TITLE_COLLATION, TITLE_FIELDS, TITLE_INDEXES
+
+MAX_FOUND = 1000
+"""Titles of one query; if there are more, half of the names are asked for at a time."""
+_PROJECTION = dict.fromkeys((*TITLE_FIELDS, "releaseDate", "releaseYear", EXTERNAL_IDS), 1)
+_SIMPLE_INDEX = IndexModel([("title", ASCENDING)])
+
+
+class TitleSearch:
+    """Finds titles by their names.
+
+    Where MongoDB has no collations, as some stand-ins, or no such index yet, titles are found that are written exactly
+    so; without any index on titles, none: a scan of the whole catalogue would cost others more than it gives.
+
+    Args:
+        database: where the catalogue is.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._collated: set[tuple[ContentType, str]] = set()
+
+    async def named(self, content_type: ContentType, titles: Sequence[str]) -> list[FoundTitle]:
+        """Return the titles of a type that have one of some names, by title or original title.
+
+        Raises:
+            DatabaseUnavailableError: MongoDB is unreachable or did not answer in time.
+            DatabaseBusyError: every connection is in use.
+        """
+        await self._look_for_indexes(content_type)
+        found: dict[ContentId, FoundTitle] = {}
+        for field in TITLE_FIELDS:
+            if (content_type, field) in self._collated:
+                documents = await self._find(content_type, field, titles, TITLE_COLLATION)
+            elif (content_type, "") in self._collated and field == "title":
+                documents = await self._find(content_type, field, titles, None)
+            else:
+                continue
+            for document in documents:
+                each = _found(document, content_type)
+                found.setdefault(each.content_id, each)
+        return list(found.values())
+
+    async def with_ids(self, content_type: ContentType, content_ids: Collection[ContentId]) -> list[FoundTitle]:
+        """Return the titles of a type with some ids.
+
+        Raises:
+            DatabaseUnavailableError: MongoDB is unreachable or did not answer in time.
+            DatabaseBusyError: every connection is in use.
+        """
+        async with self._database.operation("titles"):
+            cursor = self._database.handle[CONTENT_COLLECTIONS[content_type]].find(
+                {"_id": {"$in": [ObjectId(each) for each in content_ids]}}, _PROJECTION
+            )
+            return [_found(document, content_type) for document in await cursor.to_list()]
+
+    async def _find(
+        self, content_type: ContentType, field: str, titles: Sequence[str], collation: Collation | None
+    ) -> list[Document]:
+        async with self._database.operation("title_search"):
+            cursor = self._database.handle[CONTENT_COLLECTIONS[content_type]].find(
+                {field: {"$in": list(titles)}},
+                _PROJECTION,
+                collation=collation,
+                limit=MAX_FOUND + 1,
+                batch_size=MAX_FOUND + 2,
+            )
+            documents = [each for each in await cursor.to_list() if isinstance(each["_id"], ObjectId)]
+        if len(documents) <= MAX_FOUND or len(titles) == 1:
+            return documents
+        half = len(titles) // 2
+        return [
+            each
+            for part in (titles[:half], titles[half:])
+            for each in await self._find(content_type, field, part, collation)
+        ]
+
+    async def _look_for_indexes(self, content_type: ContentType) -> None:
+        """See which indexes there are; until those with a collation are, again at each search."""
+        if all((content_type, field) in self._collated for field in TITLE_FIELDS):
+            return
+        async with self._database.operation("title_search"):
+            collection = self._database.handle[CONTENT_COLLECTIONS[content_type]]
+            existing = [dict(index) for index in await (await collection.list_indexes()).to_list()]
+        for field, model in zip(TITLE_FIELDS, TITLE_INDEXES, strict=True):
+            if find_equivalent(model, existing):
+                self._collated.add((content_type, field))
+        if find_equivalent(_SIMPLE_INDEX, existing):
+            self._collated.add((content_type, ""))
+
+
+def _found(document: Mapping[str, Any], content_type: ContentType) -> FoundTitle:
+    ids = document.get(EXTERNAL_IDS)
+    return FoundTitle(
+        ContentId(document["_id"].binary),
+        content_type,
+        _text(document.get("title")),
+        _text(document.get("originalTitle")),
+        _year(document),
+        {str(name): str(value) for name, value in ids.items()} if isinstance(ids, Mapping) else {},
+    )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _year(document: Mapping[str, Any]) -> int | None:
+    date, year = document.get("releaseDate"), document.get("releaseYear")
+    if isinstance(date, datetime):
+        return date.year
+    return year if isinstance(year, int) and not isinstance(year, bool) else None

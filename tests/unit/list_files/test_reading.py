@@ -1,0 +1,124 @@
+"""The files of other services, as they are read: in which order, how much at a time, and in which memory."""
+
+import json
+import tracemalloc
+from collections.abc import Iterator
+
+import pytest
+
+from mylist.domain.errors import UnknownListFormatError
+from mylist.list_files.entry import Entry
+from mylist.list_files.json_elements import elements
+from mylist.list_files.reading import CSV, JSON, MAX_ROW_BYTES, ListFile, TooManyLinesError, is_pause
+
+NOW = 1_700_000_000_000
+DAY = 86_400_000
+HEADER = "Date,Name,Year,Letterboxd URI\n"
+
+
+def read(body: str | bytes, media_type: str = CSV, *, max_lines: int = 1000) -> list[Entry]:
+    file = ListFile(body.encode() if isinstance(body, str) else body, media_type, NOW, max_lines=max_lines)
+    return [each for each in file.entries() if not is_pause(each)]
+
+
+def moments(body: str) -> list[int]:
+    return [each.added.at for each in read(body) if each.added]
+
+
+@pytest.mark.parametrize(
+    ("days", "order"),
+    [
+        (["2023-01-01", "2023-01-02", "2023-01-02", "2023-01-03"], [0, 1, 2, 3]),
+        (["2023-01-03", "2023-01-02", "2023-01-02", "2023-01-01"], [3, 2, 1, 0]),
+        (["2023-01-02", "2023-01-02", "2023-01-02"], [2, 1, 0]),
+        (["2023-01-01", "2023-01-03", "2023-01-02", "2023-01-03", "2023-01-04"], [0, 2, 1, 3, 4]),
+    ],
+    ids=["oldest first", "newest first", "one day", "mostly oldest first"],
+)
+def test_lines_of_one_day_stay_in_the_order_of_the_file(days: list[str], order: list[int]) -> None:
+    found = moments(HEADER + "".join(f"{day},x,,u\n" for day in days))
+
+    assert sorted(range(len(found)), key=found.__getitem__) == sorted(range(len(found)), key=order.__getitem__)
+    assert len(set(found)) == len(found)
+    assert [moment // DAY for moment in found] == [moment // DAY for moment in moments_of_each(days)]
+
+
+def moments_of_each(days: list[str]) -> list[int]:
+    return [moments(f"{HEADER}{day},x,,u\n")[0] for day in days]
+
+
+def test_an_export_of_this_service_keeps_its_dates_to_the_millisecond() -> None:
+    rows = "".join(f"{number:024x},movie,2023-01-01T00:00:00.007Z\n" for number in range(3))
+    assert len(set(moments("contentId,contentType,addedAt\n" + rows))) == 1
+
+
+@pytest.mark.parametrize("media_type", [CSV, JSON])
+def test_too_many_lines_are_noticed_before_the_first_is_told(media_type: str) -> None:
+    body = "title\n" + "x\n" * 301 if media_type == CSV else json.dumps([{"title": "x"}] * 301)
+    assert len(read(body, media_type, max_lines=301)) == 301
+    file = ListFile(body.encode(), media_type, NOW, max_lines=300)
+    told: list[Entry] = []
+    with pytest.raises(TooManyLinesError):
+        told += (each for each in file.entries() if not is_pause(each))
+    assert not told
+
+
+def test_a_guarded_cell_is_read_without_its_guard() -> None:
+    assert [each.titles for each in read("title\n'=1+1\n''-x\n'Til\n'\n")] == [("=1+1",), ("'-x",), ("'Til",), ("'",)]
+
+
+@pytest.mark.parametrize(
+    "value", ["[" * 30_000, '"' + "x" * 70_000 + '"', "{}," * 30_000], ids=["deep", "long", "many"]
+)
+def test_an_element_is_no_larger_than_its_text(value: str) -> None:
+    body = f'[{{"title":"x"}},{{"title":{value}'.encode()
+    tracemalloc.start()
+    found = read(body, JSON, max_lines=100_000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found[0].titles == ("x",)
+    assert found[-1].problem
+    assert peak < 20 * MAX_ROW_BYTES
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[]", []),
+        ("[1]", ["1"]),
+        (' [ {"a":[1,{"b":2}]} , "x,]" ]\n', ['{"a":[1,{"b":2}]}', '"x,]"']),
+        (r'["\"],[\\", 2]', [r'"\"],[\\"', "2"]),
+        ("[1,]", ["1", ""]),
+    ],
+)
+def test_an_array_is_taken_apart(text: str, expected: list[str]) -> None:
+    assert [(each.decode(), problem) for each, problem in elements(text.encode())] == [(each, "") for each in expected]
+
+
+@pytest.mark.extended
+def test_a_million_lines_take_the_memory_of_one() -> None:
+    rows = b"".join(b"2023-01-01,Title %d,1999,https://boxd.it/%d\n" % (number, number) for number in range(1_000_000))
+    body = HEADER.encode() + rows
+    file = ListFile(body, CSV, NOW, max_lines=1_000_000)
+    tracemalloc.start()
+    count = sum(not is_pause(each) for each in file.entries())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert count == 1_000_000
+    assert peak < 1_000_000, f"{peak:,} bytes beside the body"
+
+
+def test_the_error_names_no_more_of_a_header_than_helps() -> None:
+    with pytest.raises(UnknownListFormatError) as error:
+        read("x" * 1000 + ",y\n")
+    assert len(str(error.value)) < 1000
+
+
+def pauses(file: ListFile) -> Iterator[Entry]:
+    return (each for each in file.entries() if is_pause(each))
+
+
+def test_others_have_their_turn_while_lines_are_counted() -> None:
+    file = ListFile(("title\n" + "x\n" * 450).encode(), CSV, NOW, max_lines=1000)
+    assert len(list(pauses(file))) == 4

@@ -1,0 +1,56 @@
+"""Which titles are the same, and how a catalogue may write one."""
+
+import pytest
+
+from mylist.domain.articles import Language
+from mylist.list_files.title_key import spellings, title_key
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("The Matrix", "matrix"),
+        ("Matrix, The", "The Matrix"),
+        ("Amélie", "AMELIE"),
+        ("Spider-Man: No Way Home", "Spider Man No Way Home"),
+        ("Spider-Man", "Spiderman"),
+        ("WALL·E", "WALL-E"),
+        ("Dark & Light", "Dark and Light"),
+        ("Æon Flux", "Aeon Flux"),
+        ("Straße", "STRASSE"),
+        ("Schindler\N{RIGHT SINGLE QUOTATION MARK}s List", "Schindler's List"),
+        ("\N{LATIN SMALL LETTER E}\N{COMBINING ACUTE ACCENT}t\N{LATIN SMALL LETTER E WITH ACUTE}", "Été"),
+        ("Alien\N{SUPERSCRIPT THREE}", "Alien3"),
+        ("\N{FULLWIDTH LATIN CAPITAL LETTER A}I", "AI"),
+        ("The", "the"),
+    ],
+)
+def test_are_the_same(one: str, other: str) -> None:
+    assert title_key(one, "en") == title_key(other, "en")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Alien", "Aliens"),
+        ("???", "!!!"),
+        ("Toy Story 2", "Toy Story 3"),
+        ("Die Hard", "Hard"),
+        ("A", "The"),
+        ("+1", "-1"),
+    ],
+)
+def test_are_not_the_same(one: str, other: str) -> None:
+    assert title_key(one, "en") != title_key(other, "en")
+
+
+@pytest.mark.parametrize(("language", "is_same"), [("de", True), ("en", False), ("none", False)])
+def test_articles_are_those_of_the_catalogue(language: Language, *, is_same: bool) -> None:
+    assert (title_key("Der Pate", language) == title_key("Pate", language)) == is_same
+
+
+def test_a_title_is_looked_for_with_and_without_an_article() -> None:
+    assert {"The Matrix", "Matrix", "a Matrix"} <= set(spellings("The Matrix", "en"))
+    assert {"Matrix, The", "Matrix", "the Matrix"} <= set(spellings("Matrix, The", "en"))
+    assert {"Dark AND Light", "Dark & Light"} <= set(spellings("Dark AND Light", "en"))
+    assert len(spellings("x & y and z", "it")) < 16
