@@ -148,7 +148,7 @@ def test_letterboxd_list_is_read_past_what_it_says_of_the_list(user: User) -> No
         ),
         (
             IMDB_2012,
-            '"1","tt0078748","Fri Jan  5 00:00:00 2024","","","Alien","Feature Film","","","","","1979","a, b","","","u"\n',
+            '"1","tt0078748","Fri Jan  5 00:00:00 2024","","","Alien","Film","","","","","1979","a, b","","",""\n',
         ),
         (
             IMDB_2024,
