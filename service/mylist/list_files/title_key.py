@@ -4,8 +4,8 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from mylist.domain.latin_letters import LATIN_LETTERS
 from mylist.domain.articles import ARTICLES, Language
+from mylist.domain.latin_letters import LATIN_LETTERS
 
 _MAX_SPELLINGS = 8
 _OTHER_SPELLINGS = (

@@ -158,7 +158,7 @@ class ListReader:
     async def export_csv(self, user_id: str) -> Export:
         """Return a whole list as CSV, one row an item, newest first."""
         packed, cache = await self._cache.read(user_id)
-        records = await records_of(packed, None)
+        records = await records_of(packed, ListQuery())
         entries, _ = await self._all_entries(records[3])
         etag = etag_of(b"csv\n%b%b" % (packed.data, b"".join([entry.version for entry in entries])))
         rows = csv_lines(records, entries)
