@@ -178,7 +178,9 @@ async def _copy_indexes(source: AsyncDatabase[Document], target: AsyncDatabase[D
     for each in old.keys() - new.keys():
         await target[name].drop_index(each)
     missing = [
-        IndexModel(list(index["key"].items()), name=each, unique=index.get("unique", False))
+        IndexModel(
+            list(index["key"].items()), **{key: value for key, value in index.items() if key not in {"key", "v"}}
+        )
         for each, index in new.items()
         if each not in old
     ]

@@ -28,7 +28,7 @@ REFUSED = {
     "no user": (b"POST /api/mylist/add", JSON, 400),
     "no user of an import": (b"POST /api/mylist/import", LINES, 400),
     "wrong type": (b"POST /api/mylist/add", USER + b"Content-Type: text/plain\r\n", 400),
-    "wrong type of an import": (b"POST /api/mylist/import", USER + JSON, 400),
+    "wrong type of an import": (b"POST /api/mylist/import", USER + b"Content-Type: text/plain\r\n", 400),
     "wrong mode of an import": (b"POST /api/mylist/import?mode=no", USER + LINES, 400),
     "unknown encoding": (b"PUT /api/mylist/items/x", USER + JSON + b"Content-Encoding: br\r\n", 415),
     "unknown encoding of an import": (b"POST /api/mylist/import", USER + LINES + b"Content-Encoding: br\r\n", 415),
