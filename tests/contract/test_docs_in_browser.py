@@ -181,8 +181,9 @@ def test_page_fills_in_no_filter(page: Chrome) -> None:
     find = try_out(page, "getItems")
 
     assert find("[data-param-name='user-id'] input").get_attribute("value") == "507f1f77bcf86cd799439011"
-    assert find("[data-param-name='genre'] input").get_attribute("value") == ""
+    assert find("[data-param-name='q'] input").get_attribute("value") == ""
     assert find("[data-param-name='sort'] select").get_attribute("value") == ""
+    assert not find("[data-param-name='genre']").find_elements(By.CSS_SELECTOR, "input")  # one for each that is added
 
 
 def test_page_runs_and_asks_nothing_that_is_not_its_own(page: Chrome) -> None:

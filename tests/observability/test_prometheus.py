@@ -3,6 +3,8 @@
 import math
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +17,8 @@ import pytest
 from pymongo import MongoClient
 from redis import Redis
 
-from devtools.service_process import Service
+from devtools.ports import free_port
+from devtools.service_process import Service, answers, environment
 from devtools.waiting import wait_until
 from mylist.devserver.embedded_servers import MongoServer, ValkeyServer, running
 from tests.contract.titles import MATRIX_DOCUMENT, MATRIX_ID, UNKNOWN_ID
@@ -67,6 +70,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         )
         stack.callback(service.stop)
         service.wait_until_ready()
+        events_port = _follow(folder, mongodb.database(DATABASE), stack)
         exporter = stack.enter_context(redis_exporter(redis.uri))
         elsewhere = stack.enter_context(expositions())
         of_pod = {"namespace": NAMESPACE, "pod": POD, "container": "mylist"}
@@ -74,6 +78,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
             folder,
             {
                 "mylist": (f"127.0.0.1:{service.port}/metrics", of_pod),
+                "mylist-events": (f"127.0.0.1:{events_port}/metrics", {"namespace": NAMESPACE, "pod": "events-0"}),
                 "mylist-redis": (f"{exporter}/metrics", {"namespace": NAMESPACE, "pod": "redis-0"}),
                 "mylist-mongodb": (f"{elsewhere}/mongodb", {"namespace": NAMESPACE, "pod": "mongodb-0"}),
                 "kubernetes": (f"{elsewhere}/kubernetes", {}),
@@ -83,6 +88,22 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         system = System(service, mongodb, redis, prometheus)
         _load(system)
         yield system
+
+
+def _follow(folder: Path, mongodb_uri: str, stack: ExitStack) -> int:
+    """Run `mylist events` until the stack is left; return the port of its metrics."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mylist", "events", "--metrics-port", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
+        env=environment({"MONGODB_URI": mongodb_uri}),
+    )
+    stack.callback(process.wait)
+    stack.callback(process.terminate)
+    wait_until(lambda: answers(f"http://127.0.0.1:{port}/metrics"), within=30)
+    return port
 
 
 def _load(system: System) -> None:
