@@ -29,8 +29,8 @@ class FencedWrites:
     def __init__(
         self, services: Services, *, step_timeout_s: float = STEP_TIMEOUT_S, refuses_unfenced: bool = False
     ) -> None:
+        self._services = services
         self._cache = services.cache
-        self._health = services.health
         self._has_redis = services.health.state is not RedisState.DOWN
         self._step_timeout_s = step_timeout_s
         self._refuses_unfenced = refuses_unfenced
@@ -50,10 +50,20 @@ class FencedWrites:
                     await fences.enter_async_context(self._cache.writing(user_id))
                 else:
                     self.unfenced = True
-            if self._refuses_unfenced and self._health.state is RedisState.DOWN:
-                raise CacheUnavailableError
+            if self._refuses_unfenced:
+                require_fences(self._services)
             try:
                 with pymongo.timeout(self._step_timeout_s):
                     yield
             except DRIVER_ERRORS as error:
                 raise OutcomeUnknownError from error
+
+
+def require_fences(services: Services) -> None:
+    """Refuse a change that may have no fence, as Redis has gone away since.
+
+    Raises:
+        CacheUnavailableError: it has.
+    """
+    if services.health.state is RedisState.DOWN:
+        raise CacheUnavailableError

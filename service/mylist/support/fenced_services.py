@@ -5,10 +5,9 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from mylist.cache.health import RedisState
 from mylist.config.redis_timing import FENCE_PATIENCE_S
 from mylist.config.settings import Settings, without_password
-from mylist.domain.errors import CacheUnavailableError, DatabaseUnavailableError
+from mylist.domain.errors import DatabaseUnavailableError
 from mylist.domain.process_registry import BEAT_INTERVAL_S, Entry
 from mylist.http.services import Services
 from mylist.mongodb.process_registry import ProcessRegistry
@@ -54,16 +53,6 @@ async def answers(services: Services) -> bool:
             return False
         await asyncio.sleep(_POLL_S)
     return True
-
-
-def require_fences(services: Services) -> None:
-    """Refuse a change that may have no fence, as Redis has gone away since.
-
-    Raises:
-        CacheUnavailableError: it has.
-    """
-    if services.health.state is RedisState.DOWN:
-        raise CacheUnavailableError
 
 
 async def _require_redis_of_others(services: Services, settings: Settings) -> None:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 from tqdm import tqdm
 
+from mylist.adoption.fenced_writes import require_fences
 from mylist.client.terminal import counts_table
 from mylist.config.settings import Settings
 from mylist.domain.content import ContentId
 from mylist.domain.item import Item
 from mylist.http.services import Services
 from mylist.mongodb.lists import ListStore
-from mylist.support.fenced_services import fenced_services, require_fences
+from mylist.support.fenced_services import fenced_services
 
 _ITEMS_AT_ONCE = 100
 _ById = Mapping[ContentId, Item]
