@@ -31,7 +31,7 @@ _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 
 
 def api() -> str:
-    """Return docs/api.md with its table of routes written anew.
+    """Return docs/api.md with its table of routes rewritten.
 
     Raises:
         ValueError: it has no place for the table.
@@ -41,7 +41,7 @@ def api() -> str:
 
 
 def configuration() -> str:
-    """Return docs/configuration.md with its table of settings written anew.
+    """Return docs/configuration.md with its table of settings rewritten.
 
     Raises:
         ValueError: it has no place for the table.
@@ -50,7 +50,7 @@ def configuration() -> str:
 
 
 def decisions() -> str:
-    """Return docs/decisions/README.md with its table written anew.
+    """Return docs/decisions/README.md with its table rewritten.
 
     Raises:
         ValueError: it has no place for the table.
