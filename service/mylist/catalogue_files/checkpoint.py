@@ -6,6 +6,7 @@ import msgspec
 from xxhash import xxh3_64
 
 from mylist.catalogue_files.counts import Counts
+from mylist.replaced_file import replace_file
 
 
 class CheckpointError(Exception):
@@ -50,10 +51,8 @@ def save(path: Path, position: Position) -> None:
     Raises:
         CheckpointError: the file cannot be written.
     """
-    partial = path.with_name(f"{path.name}.part")
     try:
-        partial.write_bytes(msgspec.json.encode(position))
-        partial.replace(path)
+        replace_file(path, msgspec.json.encode(position))
     except OSError as error:
         raise CheckpointError(f"--checkpoint: {path}: {error.strerror}") from None
 

@@ -1,7 +1,5 @@
 """The position that a run keeps: the resume token of the last change that its consumer has."""
 
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +9,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from mylist.events.event_lines import parse_token, token_text
 from mylist.mongodb.collections import EVENT_POSITIONS
 from mylist.mongodb.database import Document
+from mylist.replaced_file import replace_file
 
 _TIMEOUT_S = 5.0
 
@@ -82,18 +81,7 @@ class PositionInFile:
 
     async def save(self, token: Document) -> None:
         """Keep a resume token."""
-        new = self._path.with_name(f"{self._path.name}.new")
         try:
-            with new.open("w") as file:
-                file.write(f"{token_text(token)}\n")
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self._path)
-            with suppress(OSError):  # not every file system can
-                folder = os.open(self._path.parent, os.O_RDONLY)
-                try:
-                    os.fsync(folder)
-                finally:
-                    os.close(folder)
+            replace_file(self._path, f"{token_text(token)}\n".encode())
         except OSError as error:
             raise PositionFileError(f"cannot write {self._path}: {error.strerror}") from error
