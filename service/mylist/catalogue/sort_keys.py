@@ -8,14 +8,13 @@ from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from mylist.domain.articles import ARTICLES, Language
+from mylist.domain.articles import Language, leading_article
 from mylist.domain.catalogue_entry import fold_genre
 from mylist.domain.latin_letters import LATIN_LETTERS
 from mylist.domain.timestamps import to_milliseconds
 
 _MAX_TITLE_LENGTH = 100
 """Characters."""
-_APOSTROPHES = "['\N{RIGHT SINGLE QUOTATION MARK}\N{MODIFIER LETTER APOSTROPHE}]"
 
 
 def title_order(language: Language) -> str:
@@ -45,12 +44,7 @@ def _folded(text: object) -> str | None:
 
 @lru_cache
 def _leading_article(language: Language) -> re.Pattern[str]:
-    """Return a pattern for the article that a casefolded title begins with, if more follows."""
-    articles = sorted(ARTICLES[language], key=len, reverse=True)
-    choices = "|".join(
-        each.replace("'", _APOSTROPHES) + (r"\s*" if each.endswith("'") else r"\s+") for each in articles
-    )
-    return re.compile(rf"(?:{choices})(?=\S)" if choices else r"(?!)")
+    return re.compile(leading_article(language))
 
 
 def _collated(text: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The articles that a title may begin with, by language: they do not count when titles are sorted.
+"""The articles that a title may begin with, by language: they do not count when titles are compared.
 
 Source: the Library of Congress' list of initial articles (MARC 21 Bibliographic, appendix F), without dialects and
 without what is written like an article of another language only.
@@ -7,6 +7,8 @@ without what is written like an article of another language only.
 from collections.abc import Mapping
 from typing import Literal
 
+_APOSTROPHES = "['\N{RIGHT SINGLE QUOTATION MARK}\N{MODIFIER LETTER APOSTROPHE}]"
+_NEVER = r"(?!)"
 Language = Literal["none", "da", "de", "en", "es", "fr", "it", "nl", "no", "pt", "sv"]
 """A language of titles, by its code in ISO 639-1; `none` for one without articles."""
 
@@ -24,3 +26,23 @@ ARTICLES: Mapping[Language, tuple[str, ...]] = {
     "sv": ("de", "den", "det", "en", "ett"),
 }
 """In lower case. One that ends in an apostrophe stands before its word without a space."""
+
+
+def leading_article(language: Language) -> str:
+    """Return a regular expression, in lower case, for the article that a title begins with, if more follows."""
+    choices = "|".join(_pattern(each) + (r"\s*" if each.endswith("'") else r"\s+") for each in _longest_first(language))
+    return rf"(?:{choices})(?=\S)" if choices else _NEVER
+
+
+def trailing_article(language: Language) -> str:
+    """Return a regular expression, in lower case, for the article that a title ends with, after a comma."""
+    choices = "|".join(map(_pattern, _longest_first(language)))
+    return rf",\s+(?:{choices})\s*$" if choices else _NEVER
+
+
+def _longest_first(language: Language) -> list[str]:
+    return sorted(ARTICLES[language], key=len, reverse=True)
+
+
+def _pattern(article: str) -> str:
+    return article.replace("'", _APOSTROPHES)

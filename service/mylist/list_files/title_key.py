@@ -4,7 +4,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from mylist.domain.articles import ARTICLES, Language
+from mylist.domain.articles import ARTICLES, Language, leading_article, trailing_article
 from mylist.domain.latin_letters import LATIN_LETTERS
 
 _MAX_SPELLINGS = 8
@@ -48,12 +48,7 @@ def _without_article(title: str, language: Language) -> list[str]:
 
 @lru_cache
 def _articles(language: Language) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    words = sorted(ARTICLES[language], key=len, reverse=True)
-    if not words:
-        return re.compile(r"(?!)"), re.compile(r"(?!)")
-    leading = "|".join(re.escape(each) + (r"\s*" if each.endswith("'") else r"\s+") for each in words)
-    trailing = "|".join(map(re.escape, words))
-    return re.compile(rf"(?:{leading})(?=\S)", re.IGNORECASE), re.compile(rf",\s+(?:{trailing})\s*$", re.IGNORECASE)
+    return re.compile(leading_article(language), re.IGNORECASE), re.compile(trailing_article(language), re.IGNORECASE)
 
 
 def _letters(text: str) -> str:

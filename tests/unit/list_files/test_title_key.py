@@ -48,6 +48,12 @@ def test_articles_are_those_of_the_catalogue(language: Language, *, is_same: boo
     assert (title_key("Der Pate", language) == title_key("Pate", language)) == is_same
 
 
+@pytest.mark.parametrize("apostrophe", ["'", "\N{RIGHT SINGLE QUOTATION MARK}", "\N{MODIFIER LETTER APOSTROPHE}"])
+def test_an_article_may_have_any_apostrophe(apostrophe: str) -> None:
+    for title in (f"L{apostrophe}Atalante", f"Atalante, L{apostrophe}"):
+        assert title_key(title, "fr") == title_key("Atalante", "fr")
+
+
 def test_a_title_is_looked_for_with_and_without_an_article() -> None:
     assert {"The Matrix", "Matrix", "a Matrix"} <= set(spellings("The Matrix", "en"))
     assert {"Matrix, The", "Matrix", "the Matrix"} <= set(spellings("Matrix, The", "en"))
