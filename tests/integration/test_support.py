@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,9 +15,11 @@ import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.database import Database
+from pymongo.uri_parser import parse_uri
 
 from devtools.ports import free_port
 from devtools.service_process import environment
+from devtools.tcp_proxy import TcpProxy
 from devtools.waiting import eventually
 from mylist.adoption.adopt import adopt
 from mylist.cli import main
@@ -448,6 +451,26 @@ async def test_what_a_killed_process_said_of_its_redis_is_not_in_the_way(lists: 
     assert contents(lists, account) == {}
 
 
+@pytest.mark.extended
+async def test_a_mongodb_slower_than_clients_would_wait_for_is_waited_for(
+    lists: Lists, own_uri: str, account: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lists["mylist"].insert_many([item(account, 1), item(account, 2), item(account, 3)])
+    [(host, port)] = parse_uri(own_uri)["nodelist"]
+    with TcpProxy(port, host=host) as proxy:
+        slow = f"mongodb://127.0.0.1:{proxy.ports[0]}/{lists.name}?directConnection=true"
+        monkeypatch.setenv("MONGODB_URI", slow)
+        settings = Settings.from_environment()
+        impatient = replace(settings, mongodb_timeout=0.2)
+        async with open_database(settings) as database:
+            proxy.delay(0, 0.3)
+            await withdrawing.withdraw(database, impatient, content_id(1).hex(), dry=False)
+            await moving.move(impatient, account, f"{account}/main", merges=False, dry=False)
+            assert len(contents(lists, f"{account}/main")) == 2
+            await erasing.erase(database, impatient, Subject(account=account), dry=False)
+    assert lists["mylist"].count_documents({}) == 0
+
+
 # --- Broken off, and run again.
 
 
@@ -459,7 +482,7 @@ async def test_a_run_that_is_killed_is_finished_by_the_next(
 ) -> None:
     target = f"{account}/main"
     users = [account] if name == "move" else [f"{account}/{number}" for number in range(300)]
-    numbers = range(1500 if name == "move" else 4)
+    numbers = range(800 if name == "move" else 4)
     lists["mylist"].insert_many([item(user, number, days=number) for user in users for number in numbers])
     before = {content: date for user in users for content, date in contents(lists, user).items()}
     arguments = {

@@ -6,7 +6,6 @@ load that began before can bring it back. Nothing tells of what was erased, the 
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from pymongo.asynchronous.database import AsyncDatabase
@@ -43,7 +42,7 @@ async def erase(database: AsyncDatabase[Document], settings: Settings, subject: 
     users = await subject.users(database)
     erased: Counter[str] = Counter()
     # A fence has to stand for as long as the deletion of a list may take.
-    async with fenced_services(replace(settings, mongodb_timeout=STEP_TIMEOUT_S)) as services:
+    async with fenced_services(settings, step_timeout_s=STEP_TIMEOUT_S) as services:
         cached = sum([await services.cache.entry(user_id) is not None for user_id in users])
         if dry:
             erased = await _counted(database, users)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from mylist.config.redis_timing import FENCE_PATIENCE_S
 from mylist.config.settings import Settings, without_password
@@ -13,6 +14,9 @@ from mylist.http.services import Services
 from mylist.mongodb.process_registry import ProcessRegistry
 from mylist.seeding.running_service import service_parts
 
+BATCH_TIMEOUT_S = 10.0
+"""For a change of some hundred items, from its stamps to its end: less than the 30 seconds for which the change feed
+waits for these. Nobody waits for an answer, as a client of the service does."""
 _POLL_S = 0.1
 _BEAT_WAIT_S = BEAT_INTERVAL_S + 1.0
 _READ_PATIENCE_S = 5.0
@@ -23,14 +27,18 @@ class CacheOutOfReachError(Exception):
 
 
 @asynccontextmanager
-async def fenced_services(settings: Settings) -> AsyncIterator[Services]:
+async def fenced_services(settings: Settings, *, step_timeout_s: float = BATCH_TIMEOUT_S) -> AsyncIterator[Services]:
     """Make the parts of the service as `service_parts` does, if the Redis of the running service is in reach.
+
+    Args:
+        settings: the settings of the running service.
+        step_timeout_s: within which each operation must end, in place of MONGODB_TIMEOUT; fences stand for as long.
 
     Raises:
         CacheOutOfReachError: it is not.
         MongoRefusedError, UnavailableError: MongoDB fails.
     """
-    async with service_parts(settings) as services:
+    async with service_parts(replace(settings, mongodb_timeout=step_timeout_s)) as services:
         if not await answers(services):
             raise CacheOutOfReachError(
                 f"Redis at {address_of(settings)} does not answer, and may hold what is to be changed: start it, or "

@@ -1,7 +1,7 @@
 """Removes a title from all lists, as their users would: devices that sync are told, and no cached list has it."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from bson import ObjectId
@@ -18,11 +18,9 @@ from mylist.domain.content import ContentId
 from mylist.mongodb.collections import CONTENT_COLLECTIONS, LISTS
 from mylist.mongodb.database import Document
 from mylist.mongodb.item_documents import LISTED, in_either_case
-from mylist.support.fenced_services import fenced_services
+from mylist.support.fenced_services import BATCH_TIMEOUT_S, fenced_services
 
 _LISTS_AT_ONCE = 100
-_BATCH_TIMEOUT_S = 10.0
-"""From the stamps of a batch to its removals: less than the 30 seconds for which the change feed waits for these."""
 _MAX_PASSES = 3
 _UNIQUE_INDEX = [("userId", 1), ("contentId", 1)]
 
@@ -73,8 +71,8 @@ async def withdraw(database: AsyncDatabase[Document], settings: Settings, conten
         MongoRefusedError, UnavailableError: MongoDB fails, or Redis has gone away; the next run does what is left.
     """
     done = Withdrawal(is_in_catalogue=await _is_in_catalogue(database, content_id))
-    async with fenced_services(replace(settings, mongodb_timeout=_BATCH_TIMEOUT_S)) as services:
-        writes = FencedWrites(services, step_timeout_s=_BATCH_TIMEOUT_S, refuses_unfenced=True)
+    async with fenced_services(settings) as services:
+        writes = FencedWrites(services, step_timeout_s=BATCH_TIMEOUT_S, refuses_unfenced=True)
         total = await _count(database, content_id)
         if dry:
             done.lists = total
