@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Self
 
 from devtools.certificates import Certificates
+from devtools.client_connections import ClientConnections
 
 _HOST = "127.0.0.1"
 _READ_BYTES = 65_536
@@ -34,7 +35,7 @@ class TlsFront:
             self._context.verify_mode = ssl.CERT_REQUIRED
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
-        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._connections = ClientConnections(self._forward)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -43,35 +44,24 @@ class TlsFront:
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._connections.close(self._server), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
     async def _open(self) -> asyncio.Server:
-        return await asyncio.start_server(self._accept, _HOST, 0, ssl=self._context, ssl_shutdown_timeout=1)
-
-    async def _close(self) -> None:
-        self._server.close()
-        for client in self._connections.values():
-            client.transport.abort()
-        while self._connections:
-            await asyncio.wait(self._connections)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = asyncio.create_task(self._forward(reader, writer))
-        self._connections[connection] = writer
-        connection.add_done_callback(self._connections.pop)
-        await connection
+        return await asyncio.start_server(self._connections.accept, _HOST, 0, ssl=self._context, ssl_shutdown_timeout=1)
 
     async def _forward(self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         try:
             from_server, to_server = await asyncio.open_connection(_HOST, self._behind)
         except OSError:  # nobody is there
-            to_client.transport.abort()
             return
         # Each closes the other side's connection when its own ends.
-        await asyncio.gather(_copy(from_client, to_server), _copy(from_server, to_client))
+        try:
+            await asyncio.gather(_copy(from_client, to_server), _copy(from_server, to_client))
+        finally:
+            to_server.transport.abort()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from hiredis import Reader
 
+from devtools.client_connections import ClientConnections
 from devtools.ports import free_port
 
 _HOST = "127.0.0.1"
@@ -77,26 +78,20 @@ class RedisFront:
         self._behind = behind
         self._answer = answer
         self._edit = edit
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections = ClientConnections(self._serve)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, [_HOST, OTHER_HOST], self.port)
+        self._server = await asyncio.start_server(self._connections.accept, [_HOST, OTHER_HOST], self.port)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for connection in self._connections:
-            connection.cancel()
-        if self._connections:
-            await asyncio.wait(self._connections)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = asyncio.create_task(self._serve(reader, writer))
-        self._connections.add(connection)
-        connection.add_done_callback(self._connections.discard)
+        await self._connections.close(self._server)
 
     async def _serve(self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
-        from_server, to_server = await asyncio.open_connection(_HOST, self._behind)
+        try:
+            from_server, to_server = await asyncio.open_connection(_HOST, self._behind)
+        except OSError:  # nobody is there
+            return
         commands = Reader(notEnoughData=_INCOMPLETE)
         try:
             with suppress(OSError):
@@ -114,7 +109,6 @@ class RedisFront:
                         to_client.write(own)
                     await to_client.drain()
         finally:
-            to_client.transport.abort()
             to_server.transport.abort()
 
 

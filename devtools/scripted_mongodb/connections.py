@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from devtools.client_connections import ClientConnections
 from devtools.ports import free_port
 from devtools.scripted_mongodb.wire import ProtocolError, Request, parse_request, read_message
 
@@ -74,18 +75,18 @@ class Listener:
         self._server = server
         self._answer = answer
         self._listening: asyncio.Server | None = None
-        self._clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._silenced_by: set[str] = set()
         self._passes = asyncio.Event()
         self._passes.set()
         self.failures: list[BaseException] = []
+        self._clients = ClientConnections(self._serve, self.failures.append)
 
     async def open(self) -> None:
         """Accept connections."""
         while self._listening is None:
             port = self.port or free_port()
             try:
-                self._listening = await asyncio.start_server(self._accept, HOST, port)
+                self._listening = await asyncio.start_server(self._clients.accept, HOST, port)
             except OSError:
                 if self.port:
                     raise
@@ -95,14 +96,8 @@ class Listener:
     async def close(self) -> None:
         """End all connections, and refuse new ones."""
         if self._listening is not None:
-            self._listening.close()
-            self._listening = None
-        clients = dict(self._clients)
-        for client, writer in clients.items():
-            writer.transport.abort()
-            client.cancel()
-        if clients:
-            await asyncio.wait(clients)
+            listening, self._listening = self._listening, None
+            await self._clients.close(listening)
 
     def silence(self, reason: str) -> None:
         """Keep connections open, and take and give nothing, until `resume` is called for every reason given."""
@@ -114,16 +109,6 @@ class Listener:
         self._silenced_by.discard(reason)
         if not self._silenced_by:
             self._passes.set()
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        client = asyncio.create_task(self._serve(reader, writer))
-        self._clients[client] = writer
-        client.add_done_callback(self._forget)
-
-    def _forget(self, client: asyncio.Task[None]) -> None:
-        del self._clients[client]
-        if not client.cancelled() and (failure := client.exception()):
-            self.failures.append(failure)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server = ServerConnection(*self._server)
@@ -139,4 +124,3 @@ class Listener:
                         await writer.drain()
         finally:
             server.close()
-            writer.transport.abort()

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
+from devtools.client_connections import ClientConnections
+
 _HOST = "127.0.0.1"
 _READ_BYTES = 65_536
 _RESET = struct.pack("ii", 1, 0)
@@ -38,39 +40,26 @@ class CuttingProxy:
         self._resets = resets
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections = ClientConnections(self._forward)
 
     def __enter__(self) -> Self:
         self._thread.start()
         self._server = asyncio.run_coroutine_threadsafe(
-            asyncio.start_server(self._accept, _HOST, 0), self._loop
+            asyncio.start_server(self._connections.accept, _HOST, 0), self._loop
         ).result()
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._connections.close(self._server), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-
-    async def _close(self) -> None:
-        self._server.close()
-        for connection in self._connections:
-            connection.cancel()
-        while self._connections:
-            await asyncio.wait(self._connections)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = asyncio.create_task(self._forward(reader, writer))
-        self._connections.add(connection)
-        connection.add_done_callback(self._connections.discard)
 
     async def _forward(self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         try:
             from_server, to_server = await asyncio.open_connection(_HOST, self._behind)
         except OSError:  # nobody is there
-            to_client.transport.abort()
             return
         answers = asyncio.create_task(_copy(from_server, to_client))
         try:
@@ -82,7 +71,6 @@ class CuttingProxy:
             answers.cancel()
             if self._resets:
                 to_client.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            to_client.transport.abort()
             to_server.transport.abort()
 
     def _ends_at(self, data: bytes) -> bool:

@@ -1,0 +1,50 @@
+"""The connections of a server that a test or a proxy runs: none outlives it, whatever ends it."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+_TURNS_OF_AN_ACCEPT = 3
+"""Turns of the event loop from the moment at which a connection is taken until asyncio tells of it."""
+
+
+class ClientConnections:
+    """Serves each connection in a task, and aborts it when the task ends. `accept` is for `asyncio.start_server`.
+
+    Args:
+        serve: serves one connection; returns when it is done with it. It needs not close the connection.
+        failed: told of what `serve` raises; without it asyncio logs that.
+    """
+
+    def __init__(
+        self,
+        serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[object, object, None]],
+        failed: Callable[[BaseException], object] | None = None,
+    ) -> None:
+        self._serve = serve
+        self._failed = failed
+        self._writers: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Begin to serve a connection. It is no coroutine: asyncio would run one later, perhaps never."""
+        connection = asyncio.ensure_future(self._serve(reader, writer))
+        self._writers[connection] = writer
+        connection.add_done_callback(self._end)
+
+    async def close(self, server: asyncio.Server) -> None:
+        """Take no further connections, and end those that are there."""
+        # What asyncio has taken and not told of yet it would leave open if its server were closed in between.
+        for listening in server.sockets:
+            asyncio.get_running_loop().remove_reader(listening.fileno())
+        for _ in range(_TURNS_OF_AN_ACCEPT):
+            await asyncio.sleep(0)
+        server.close()
+        while self._writers:
+            for connection, writer in self._writers.items():
+                writer.transport.abort()
+                connection.cancel()
+            await asyncio.wait(self._writers)
+
+    def _end(self, connection: asyncio.Task[None]) -> None:
+        self._writers.pop(connection).transport.abort()
+        if self._failed and not connection.cancelled() and (failure := connection.exception()):
+            self._failed(failure)

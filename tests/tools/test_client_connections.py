@@ -1,0 +1,59 @@
+"""`ClientConnections`: no connection is left open, whenever it came and however it ended."""
+
+import asyncio
+import socket
+
+import pytest
+
+from devtools.client_connections import ClientConnections
+
+
+def ended(client: socket.socket) -> bool:
+    """Whether the other side has ended a connection; it waits for that."""
+    client.settimeout(5)
+    try:
+        return client.recv(1) == b""
+    except ConnectionResetError:
+        return True
+    except TimeoutError:
+        return False
+
+
+async def forever(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    await asyncio.Event().wait()
+
+
+async def stubborn(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("serve", [forever, stubborn])
+@pytest.mark.parametrize("turns", range(6))
+async def test_close_ends_what_came_any_number_of_turns_before(serve: object, turns: int) -> None:
+    connections = ClientConnections(serve)  # type: ignore[arg-type]
+    server = await asyncio.start_server(connections.accept, "127.0.0.1", 0)
+    with socket.create_connection(server.sockets[0].getsockname()) as client:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await connections.close(server)
+        assert await asyncio.to_thread(ended, client)
+
+
+async def test_one_that_is_served_is_ended_and_one_that_fails_is_told() -> None:
+    failure, failures = "the byte x", list[BaseException]()
+
+    async def serve(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        if await reader.read(1) == b"x":
+            raise RuntimeError(failure)
+
+    connections = ClientConnections(serve, failures.append)
+    server = await asyncio.start_server(connections.accept, "127.0.0.1", 0)
+    for sent in (b"y", b"x"):
+        with socket.create_connection(server.sockets[0].getsockname()) as client:
+            client.sendall(sent)
+            assert await asyncio.to_thread(ended, client)
+    await connections.close(server)
+    assert [str(each) for each in failures] == [failure]
