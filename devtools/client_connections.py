@@ -45,6 +45,7 @@ class ClientConnections:
             await asyncio.wait(self._writers)
 
     def _end(self, connection: asyncio.Task[None]) -> None:
-        self._writers.pop(connection).transport.abort()
+        writer = self._writers.pop(connection)  # held on to: one that is dropped complains before it is aborted
+        writer.transport.abort()
         if self._failed and not connection.cancelled() and (failure := connection.exception()):
             self._failed(failure)

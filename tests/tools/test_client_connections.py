@@ -1,7 +1,9 @@
 """`ClientConnections`: no connection is left open, whenever it came and however it ended."""
 
 import asyncio
+import gc
 import socket
+import warnings
 
 import pytest
 
@@ -57,3 +59,21 @@ async def test_one_that_is_served_is_ended_and_one_that_fails_is_told() -> None:
             assert await asyncio.to_thread(ended, client)
     await connections.close(server)
     assert [str(each) for each in failures] == [failure]
+
+
+async def test_one_that_its_client_ends_is_closed_before_it_is_dropped() -> None:
+    async def serve(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        served.set()
+
+    served = asyncio.Event()
+    connections = ClientConnections(serve)
+    server = await asyncio.start_server(connections.accept, "127.0.0.1", 0)
+    with warnings.catch_warnings(record=True) as complaints:
+        warnings.simplefilter("always")
+        with socket.create_connection(server.sockets[0].getsockname()):
+            pass
+        await served.wait()
+        await connections.close(server)
+        gc.collect()
+    assert [str(each.message) for each in complaints] == []
