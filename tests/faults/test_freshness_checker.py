@@ -38,6 +38,14 @@ def test_without_the_registry_it_finds_stale_reads(tmp_path: Path) -> None:
     assert figures["lostWrites"] == 0, "the registry guards what is read, not what is written"
 
 
+def test_with_a_position_that_is_kept_too_early_it_finds_changes_missing_from_events(tmp_path: Path) -> None:
+    status, figures, printed = check_freshness(tmp_path, "strict", "mongodb-kill", **{"events-fault": "early"})
+
+    assert status == 0, printed
+    assert figures["events"]["lost"] > 0, printed
+    assert f"{figures['events']['lost']} changes missing from events" in printed
+
+
 def test_a_fault_that_there_is_not_is_refused() -> None:
     done = run_checker("--faults=earthquake")
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.faults.freshness.faults import faults_of, usual_faults
+from tests.faults.freshness.followed_events import MUST_FIND
 from tests.faults.freshness.mongodb import MongoTopology
 from tests.faults.freshness.redis import Topology
 from tests.faults.freshness.report import Report
@@ -64,6 +65,7 @@ def main() -> int:
         arguments.duration,
         faults,
         arguments.users,
+        arguments.events_fault,
     )
     with TemporaryDirectory(prefix="mylist-faults-") as folder:
         result = run(Path(folder), scenario, say)
@@ -100,6 +102,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAMES",
         help="some of those below, each of which happens once even if the duration is short; 'all', or empty for none; "
         "default: all, or where MongoDB is a replica set its own alone",
+    )
+    parser.add_argument(
+        "--events-fault",
+        choices=list(MUST_FIND),
+        default="",
+        help="run `mylist events` with this fault, which must be found: else the checker would not notice any",
     )
     parser.add_argument("--users", type=int, default=60, metavar="N", help="how many users, each with three clients")
     parser.add_argument(

@@ -1,176 +1,312 @@
-"""`mylist events` during a run: killed again and again, and held against all that was really written."""
+"""`mylist events` during a run: ended again and again, and held against all that was really written."""
 
 import asyncio
-import json
+import os
+import signal
 import subprocess
 import sys
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import IO, Any
 
 from pymongo import MongoClient
 
 from devtools.scripted_mongodb.data import place_of
 from devtools.service_process import environment
 from devtools.waiting import eventually
-from mylist.events.event_lines import lines_of
-from tests.faults.freshness.deployment import DATABASE
+from mylist.domain.timestamps import iso_format
+from tests.faults.freshness.told_changes import Contents, Line, ToldChanges, compare
 
 _LIFE_S = (3.0, 12.0)
-"""Seconds after which the process is killed."""
+"""Seconds after which the process is ended."""
+_UNREAD_S = (0.0, 3.0)
+"""For so long nobody reads its lines before that: longer than it may wait until it keeps its position."""
+_PIPE_SIZE = 4096
+"""Bytes; a pipe of the usual size would take all lines of such a time, as if they were read."""
 _PATIENCE_S = 120.0
 _MARKER = "the-last-change"
+_REOPENED = "are read on from the same place"
+_LISTS = "mylist"
+_LOST, _DISORDERED, _REPEATED = (
+    ("lost", "changes missing from events"),
+    ("disordered", "lines out of order"),
+    ("repeated", "lines told again by the same process"),
+)
+MUST_FIND = {"early": _LOST, "forgetful": _LOST, "repeating": _REPEATED, "shuffled": _DISORDERED}
+"""The faults of `mylist events`, as faulty_events.py has them, and what each must lead to."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventFindings:
-    """What the lines were, next to the changes.
+    """What was told of a run.
 
     Attributes:
-        changes: how many changes of lists there were that no election rolled back.
-        duplicates: how many lines told one of them again.
-        kills: how often the process was killed.
+        told: the lines, next to the changes.
+        processes: how many there were, one after the other.
+        reopened: how many times one said that it opened its stream again; it says so once a minute.
         troubles: what must not be, one line each.
     """
 
-    changes: int
-    duplicates: int
-    kills: int
+    told: ToldChanges
+    processes: int
+    reopened: int
     troubles: list[str]
 
 
+NOTHING_FOLLOWED = EventFindings(compare([], []), 0, 0, [])
+
+
+def events_program(fault: str) -> Sequence[str]:
+    """Return what Python runs for `mylist` where `mylist events` has a fault; empty for none."""
+    return ("-P", str(Path(__file__).with_name("faulty_events.py")), fault) if fault else ("-m", "mylist")
+
+
 class FollowedEvents:
-    """Follows the lists of a run with one process after the other.
+    """Follows lists with one process after the other.
+
+    Each ends in one of three ways, after nobody has read its lines for a while: it is killed; it is told to stop; or
+    its reader goes away and leaves lines in the pipe.
 
     Args:
-        folder: takes the lines and the logs.
+        folder: takes the log.
         server: the URI of the server that has the data, past whatever is struck.
         uri: the MONGODB_URI of the process.
-        seed: of the moments at which it is killed.
+        database: the name of the database in both.
+        seed: of the moments at which it is ended, and the ways.
+        program: what Python runs for `mylist`.
     """
 
-    def __init__(self, folder: Path, server: str, uri: str, seed: object) -> None:
-        self._lines = folder / "events.jsonl"
+    def __init__(  # noqa: PLR0913 - each is named at the calls
+        self,
+        folder: Path,
+        *,
+        server: str,
+        uri: str,
+        database: str,
+        seed: object,
+        program: Sequence[str],
+    ) -> None:
         self._log = folder / "events.log"
         self._server = server
         self._uri = uri
+        self._database = database
         self._dice = Random(f"{seed} events")
-        self._kills = 0
+        self._program = program
+        self._processes: list[_Process] = []
         self._strange_ends: list[int] = []
         self._over = asyncio.Event()
 
+    @property
+    def processes(self) -> int:
+        """How many there were so far."""
+        return len(self._processes)
+
     async def start(self) -> None:
         """Begin to follow, before the first change."""
-        self._process = self._launch()
+        self._launch()
         await eventually(self._has_begun, within=_PATIENCE_S)
-        with MongoClient[dict[str, Any]](self._server) as client, client[DATABASE]["mylist"].watch() as stream:
-            self._begin = stream.resume_token
-        self._killing = asyncio.create_task(self._keep_killing())
+        await asyncio.to_thread(self._note_beginning)
+        self._ending = asyncio.create_task(self._keep_ending())
 
     async def finish(self, rolled_back: Sequence[tuple[int, int]]) -> EventFindings:
-        """Wait until all is told, end the process, and hold its lines against the changes."""
+        """Wait until all is told, end the process, and hold all lines against the changes."""
         self._over.set()
-        await self._killing
+        await self._ending
         await asyncio.to_thread(self._mark)
         troubles = []
         try:
             await eventually(self._is_told, within=_PATIENCE_S)
         except AssertionError:
             troubles.append(f"events: the last change was not told within {_PATIENCE_S:g} s")
-        self._process.terminate()
-        if status := await asyncio.to_thread(self._process.wait, _PATIENCE_S):
-            self._strange_ends.append(status)
-        return await asyncio.to_thread(self._findings, rolled_back, troubles)
+        await self._stop(self._processes[-1])
+        changes, after = await asyncio.to_thread(self._read_changes, rolled_back)
+        told = compare([bytes(each.lines) for each in self._processes], changes, before=self._before, after=after)
+        log = self._log.read_text()
+        for count, what in (
+            (len(self._strange_ends), f"processes ended with another status: {self._strange_ends}"),
+            (log.count("Traceback"), "tracebacks in the log"),
+        ):
+            if count:
+                troubles.append(f"events: {count} {what}")
+        return EventFindings(told, len(self._processes), log.count(_REOPENED), troubles + told.troubles)
 
     def kill(self) -> None:
         """End the process, if it runs still."""
-        self._killing.cancel()
-        self._process.kill()
-        self._process.wait()
+        self._ending.cancel()
+        self._processes[-1].kill()
 
-    def _launch(self) -> subprocess.Popen[bytes]:
-        with self._lines.open("ab") as lines, self._log.open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "mylist", "events"],
-                stdout=lines,
-                stderr=log,
-                env=environment({"MONGODB_URI": self._uri, "LOG_LEVEL": "info"}),
-            )
+    def _launch(self) -> None:
+        settings = environment({"MONGODB_URI": self._uri, "LOG_LEVEL": "info"})
+        with self._log.open("ab") as log:
+            self._processes.append(_Process([*self._program, "events"], log, settings))
 
     async def _has_begun(self) -> bool:
         return "the position is kept" in self._log.read_text()
 
     async def _is_told(self) -> bool:
-        return _MARKER in self._lines.read_text()
+        return _MARKER.encode() in self._processes[-1].lines
 
-    async def _keep_killing(self) -> None:
+    async def _keep_ending(self) -> None:
+        ways: list[Callable[[_Process], Awaitable[None]]] = [self._kill, self._stop, self._leave]
         while not self._over.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._over.wait(), self._dice.uniform(*_LIFE_S))
-            status = self._process.poll()
-            if status is not None:
-                self._strange_ends.append(status)
+            process = self._processes[-1]
+            if process.status is not None:
+                self._strange_ends.append(process.status)
+                process.read_rest()
             elif self._over.is_set():
                 return
             else:
-                self._process.kill()
-                self._kills += 1
-                await asyncio.to_thread(self._process.wait)
-            self._process = self._launch()
+                process.pause()
+                await asyncio.sleep(self._dice.uniform(*_UNREAD_S))
+                await self._dice.choice(ways)(process)
+            self._launch()
+
+    async def _kill(self, process: "_Process") -> None:
+        await asyncio.to_thread(process.kill)
+        process.read_rest()
+
+    async def _stop(self, process: "_Process") -> None:
+        process.resume()
+        process.send_signal(signal.SIGTERM)
+        await self._expect(process, 0)
+        process.read_rest()
+
+    async def _leave(self, process: "_Process") -> None:
+        process.close()
+        await self._expect(process, 1)
+
+    async def _expect(self, process: "_Process", expected: int) -> None:
+        try:
+            status = await asyncio.to_thread(process.wait, _PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            status = process.wait(_PATIENCE_S)
+        if status != expected:
+            self._strange_ends.append(status)
+
+    def _note_beginning(self) -> None:
+        with self._client() as client:
+            with client[self._database][_LISTS].watch() as stream:
+                self._begin = stream.resume_token
+            self._before = self._contents(client)
 
     def _mark(self) -> None:
         item = {"contentId": "f" * 24, "contentType": "movie", "addedAt": datetime.now(UTC)}
-        with MongoClient[dict[str, Any]](self._server) as client:
-            client[DATABASE]["mylist"].insert_one({"userId": _MARKER, **item})
+        with self._client() as client:
+            client[self._database][_LISTS].insert_one({"userId": _MARKER, **item})
 
-    def _findings(self, rolled_back: Sequence[tuple[int, int]], troubles: list[str]) -> EventFindings:
-        expected = self._expected(rolled_back)
-        # The last line of a process that was killed may be cut; the next one begins in its middle.
-        texts = self._lines.read_bytes().splitlines()
-        lines = []
-        for text in texts:
-            with suppress(ValueError):
-                lines.append(json.loads(text))
-        told = Counter(line["token"] for line in lines)
-        lost = expected.keys() - told.keys()
-        strange = told.keys() - expected.keys()
-        wrong = sum(line["token"] in expected and line != expected[line["token"]] for line in lines)
-        first: dict[str, list[int]] = defaultdict(list)
-        for line in {line["token"]: line for line in reversed(lines)}.values():
-            first[line["userId"]].append(place_of({"_data": line["token"]}))
-        disordered = [user for user, places in first.items() if places[::-1] != sorted(places)]
-        unexplained = len(texts) - len(lines) - self._kills
-        for count, what in (
-            (len(lost), "changes were lost"),
-            (len(strange), "lines tell what an election rolled back, or what never was"),
-            (wrong, "lines say something else than the change"),
-            (len(disordered), "users' changes were told in another order"),
-            (max(unexplained, 0), "lines are cut"),
-            (len(self._strange_ends), f"processes ended by themselves, with {self._strange_ends}"),
-            (self._log.read_text().count("Traceback"), "tracebacks in the log"),
-        ):
-            if count:
-                troubles.append(f"events: {count} {what}")
-        return EventFindings(len(expected), len(lines) - len(told), self._kills, troubles)
-
-    def _expected(self, rolled_back: Sequence[tuple[int, int]]) -> dict[str, Any]:
-        """Return the line of each change that the server itself tells, by its token."""
-        expected: dict[str, Any] = {}
+    def _read_changes(self, rolled_back: Sequence[tuple[int, int]]) -> tuple[list[Line], Contents]:
+        """Return the line of each change that the server itself tells, and what is on the lists."""
+        changes: list[Line] = []
         with (
-            MongoClient[dict[str, Any]](self._server, tz_aware=True) as client,
-            client[DATABASE]["mylist"].watch(
+            self._client() as client,
+            client[self._database][_LISTS].watch(
                 start_after=self._begin, full_document_before_change="whenAvailable"
             ) as stream,
         ):
-            while event := stream.try_next():
+            while not any(change["userId"] == _MARKER for change in changes[-1:]):
+                event = stream.next()
                 place = place_of(event["_id"])
                 if any(after < place <= last for after, last in rolled_back):
                     continue
-                for line in map(json.loads, lines_of(event, "")):
-                    expected[line["token"]] = line
-        return expected
+                changes += _told_by(event)
+            return changes, self._contents(client)
+
+    def _contents(self, client: MongoClient[dict[str, Any]]) -> Contents:
+        documents = client[self._database][_LISTS].find()
+        return {(each["userId"], each["contentId"]): iso_format(each["addedAt"]) for each in documents}
+
+    def _client(self) -> MongoClient[dict[str, Any]]:
+        return MongoClient(self._server, tz_aware=True)
+
+
+class _Process:
+    """A process of `mylist events`, and its reader, who does not always read.
+
+    Attributes:
+        lines: what was read so far.
+    """
+
+    def __init__(self, command: Sequence[str], log: IO[bytes], settings: dict[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, *command], stdout=subprocess.PIPE, pipesize=_PIPE_SIZE, stderr=log, env=settings
+        )
+        assert self._process.stdout is not None
+        self._pipe = self._process.stdout
+        os.set_blocking(self._pipe.fileno(), False)
+        self.lines = bytearray()
+        self.resume()
+
+    @property
+    def status(self) -> int | None:
+        """With which exit status it has ended; None while it runs."""
+        return self._process.poll()
+
+    def wait(self, patience_s: float) -> int:
+        """Wait for its end; return the exit status."""
+        return self._process.wait(patience_s)
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it by SIGKILL, if it runs still."""
+        self._process.kill()
+        self._process.wait()
+
+    def resume(self) -> None:
+        """Read its lines as they come."""
+        asyncio.get_running_loop().add_reader(self._pipe.fileno(), self._read)
+
+    def pause(self) -> None:
+        """Leave its lines in the pipe."""
+        asyncio.get_running_loop().remove_reader(self._pipe.fileno())
+
+    def read_rest(self) -> None:
+        """Read what it has left in the pipe, after its end."""
+        self.pause()
+        while self._read():
+            pass
+        self._pipe.close()
+
+    def close(self) -> None:
+        """Go away, whatever is in the pipe."""
+        self.pause()
+        self._pipe.close()
+
+    def _read(self) -> bool:
+        chunk = os.read(self._pipe.fileno(), _PIPE_SIZE)
+        self.lines += chunk
+        if not chunk:
+            self.pause()
+        return bool(chunk)
+
+
+def _told_by(event: dict[str, Any]) -> list[Line]:
+    """Return the line that an event of the change stream should have; none if it concerns no item.
+
+    This does not ask `mylist`, which is under test.
+    """
+    before, after = event.get("fullDocumentBeforeChange"), event.get("fullDocument")
+    match event["operationType"]:
+        case "insert":
+            before = None
+        case "update":
+            assert before is not None
+            after = before | event["updateDescription"]["updatedFields"]
+        case "delete":
+            after = None
+    item = after or before
+    if item is None or (after and before and after["addedAt"] == before["addedAt"]):
+        return []
+    line = {name: item[name] for name in ("userId", "contentId", "contentType")}
+    line |= {"change": "added", "addedAt": iso_format(item["addedAt"])} if after else {"change": "removed"}
+    at = event.get("wallTime") or event["clusterTime"].as_datetime()
+    return [line | {"at": iso_format(at), "token": event["_id"]["_data"]}]

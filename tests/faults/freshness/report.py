@@ -6,11 +6,12 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
 from tests.faults.freshness.deployment import PROCESSES
+from tests.faults.freshness.followed_events import MUST_FIND
 from tests.faults.freshness.history import (
     MONGODB,
     Add,
@@ -69,12 +70,25 @@ class Report:
             return Verdict(2, f"{run.undecided} answers could not be decided")
         if (hits := run.tally.caches["hit"]) < MIN_HITS:
             return Verdict(2, f"the cache was hardly in use: {hits} reads from it prove nothing")
+        return self._verdict_on_violations()
+
+    def _verdict_on_violations(self) -> Verdict:
         found = len(self.violations)
+        if fault := self._scenario.events_fault:
+            return self._verdict_on_faulty_events(fault)
         if missing := MUST_FAIL.get(self._scenario.mode):
             if found:
                 return Verdict(0, f"{found} violations, as there must be without {missing}")
             return Verdict(1, f"no violation without {missing}: the checker does not notice what it should")
         return Verdict(1, f"{found} violations") if found else Verdict(0, "no violation")
+
+    def _verdict_on_faulty_events(self, fault: str) -> Verdict:
+        if found := len(self.violations):
+            return Verdict(1, f"{found} violations")
+        kind, what = MUST_FIND[fault]
+        if found := getattr(self._run.events.told, kind):
+            return Verdict(0, f"{found} {what}, as there must be where mylist events is {fault}")
+        return Verdict(1, f"no {what} where mylist events is {fault}: the checker does not notice what it should")
 
     def figures(self) -> dict[str, Any]:
         """Return all of it for `faults.json`."""
@@ -104,10 +118,10 @@ class Report:
             },
             "waveringReads": len(self._wavering),
             "events": {
-                "changes": run.events.changes,
-                "duplicates": run.events.duplicates,
-                "kills": run.events.kills,
-                "troubles": len(run.events.troubles),
+                **asdict(run.events.told),
+                "processes": run.events.processes,
+                "reopened": run.events.reopened,
+                "troubles": run.events.troubles,
             },
             "failures": {
                 cause: {kind: tally.failures[cause, kind] for kind in KINDS if tally.failures[cause, kind]}
@@ -137,9 +151,14 @@ class Report:
         if self._wavering:
             seen = f"{len(self._wavering)} reads showed what was before it, after others"
             rows.append(("  during a change", f"{seen}: Redis had lost its fence, or MongoDB another primary"))
-        events = run.events
-        told = f"{events.changes:,} changes told, {events.duplicates:,} again, by {events.kills + 1} processes"
-        rows.append(("mylist events", f"{told}; {len(events.troubles)} troubles"))
+        events, told = run.events, run.events.told
+        followed = f"{told.lines:,} lines of {told.changes:,} changes, by {events.processes} processes"
+        rows += [
+            ("mylist events", followed),
+            ("  duplicates", f"{told.duplicates:,}, of them {told.repeated:,} by the same process"),
+            ("  lost, out of order", f"{told.lost:,}, {told.disordered:,}"),
+            ("  streams opened again", f"{events.reopened:,}"),
+        ]
         rows += [("undecided", str(run.undecided))] if run.undecided else []
         causes: Counter[str] = Counter()
         for (cause, _), count in tally.failures.items():

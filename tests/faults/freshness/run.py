@@ -20,7 +20,7 @@ from mylist.domain.timestamps import iso_format
 from tests.faults.freshness.answers import SHOW_EVERY, title_id, title_type
 from tests.faults.freshness.deployment import DATABASE, PROCESSES, Deployment, now
 from tests.faults.freshness.faults import InjectedFault, inject
-from tests.faults.freshness.followed_events import EventFindings, FollowedEvents
+from tests.faults.freshness.followed_events import NOTHING_FOLLOWED, EventFindings, FollowedEvents, events_program
 from tests.faults.freshness.history import MONGODB, Add, Operation, as_page, in_order
 from tests.faults.freshness.linearizability import Kind, Violation, check
 from tests.faults.freshness.mongodb import MongoTopology
@@ -63,7 +63,10 @@ _PROGRAMS = {
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What a run is to be; faults begin within `duration` seconds, and each happens once at least."""
+    """What a run is to be; faults begin within `duration` seconds, and each happens once at least.
+
+    `events_fault` names what is wrong with `mylist events`; empty for nothing.
+    """
 
     mode: Mode
     redis: Topology
@@ -72,6 +75,7 @@ class Scenario:
     duration: float
     faults: Sequence[str]
     users: int
+    events_fault: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +115,15 @@ def run(folder: Path, scenario: Scenario, say: Callable[[str], None]) -> Run:
         tally = Tally()
         crowd = Crowd(seed, scenario.users, deployment, tally)
         _fill(deployment.mongodb.uri, crowd.users, Random(f"{seed} lists"))
-        uri = mongodb.uris(DATABASE)[0]
-        load = _Load(deployment, crowd, tally, say, FollowedEvents(folder, mongodb.uri, uri, seed))
+        followed = FollowedEvents(
+            folder,
+            server=mongodb.uri,
+            uri=mongodb.uris(DATABASE)[0],
+            database=DATABASE,
+            seed=seed,
+            program=events_program(scenario.events_fault),
+        )
+        load = _Load(deployment, crowd, tally, say, followed)
         uvloop.run(load.go(scenario))
     say("checking")
     violations, undecided = _findings(crowd.users)
@@ -156,7 +167,7 @@ class _Load:
         self._tally = tally
         self._say = say
         self._followed = followed
-        self.events = EventFindings(0, 0, 0, [])
+        self.events = NOTHING_FOLLOWED
         self.injected: list[InjectedFault] = []
         self.troubles: list[str] = []
         self.began = self.ended = 0.0
@@ -178,7 +189,8 @@ class _Load:
                 await asyncio.to_thread(_read_mongodb, self._deployment.mongodb.uri, self._crowd.users)
                 await self._crowd.read_everything(within=_TIMEOUT_S)
                 self.events = await self._followed.finish(self._deployment.mongodb.rolled_back())
-                self.troubles += self.events.troubles
+                if not scenario.events_fault:
+                    self.troubles += self.events.troubles
         finally:
             self._followed.kill()
             self.troubles += await self._deployment.stop()
