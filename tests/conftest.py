@@ -115,28 +115,53 @@ def database(mongodb_uri: str) -> Iterator[Database[dict[str, object]]]:
         yield client.get_default_database()
 
 
+@pytest.fixture(scope="session")
+def running_services() -> list[Service]:
+    """Those that `serve` has started and nothing has stopped yet."""
+    return []
+
+
+@pytest.fixture(autouse=True)
+def _stop_services_of_the_test(running_services: list[Service]) -> Iterator[None]:
+    """Stop what a test, or a fixture of that test alone, has started: a process that does nothing still takes time."""
+    of_the_module = len(running_services)
+    yield
+    _stop(running_services, of_the_module)
+
+
+def _stop(services: list[Service], first: int) -> None:
+    with ExitStack() as each:  # it ends every one, even when one ends badly
+        while len(services) > first:
+            each.callback(services.pop().stop)
+
+
 @pytest.fixture(scope="module")
-def serve(mongodb_uri: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
-    """Start a service process with the settings given; each is stopped, and must stop cleanly, at the end."""
+def serve(
+    mongodb_uri: str, redis_url: str, running_services: list[Service], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Serve]:
+    """Start a service process with the settings given; each is stopped, and must stop cleanly.
+
+    One that a test starts ends with the test, one that a fixture of a module or a class starts with the module.
+    """
     with Redis.from_url(redis_url) as client:
         # Each module has a database of its own, but all have one Redis, and the sample's users are the same in each.
         client.delete(*(f"mylist:{{{user_id}}}" for user_id in _SAMPLE_USERS))
-    with ExitStack() as started:  # it ends every one, even when one ends badly
 
-        def start(**settings: str) -> Service:
-            service = Service(
-                tmp_path_factory.mktemp("service"),
-                {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url, **PATIENT, **settings},
-            )
-            try:
-                service.wait_until_ready()
-            except BaseException:
-                service.kill()
-                raise
-            started.callback(service.stop)
-            return service
+    def start(**settings: str) -> Service:
+        service = Service(
+            tmp_path_factory.mktemp("service"),
+            {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url, **PATIENT, **settings},
+        )
+        try:
+            service.wait_until_ready()
+        except BaseException:
+            service.kill()
+            raise
+        running_services.append(service)
+        return service
 
-        yield start
+    yield start
+    _stop(running_services, 0)
 
 
 @pytest.fixture(scope="module")
