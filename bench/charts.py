@@ -1,18 +1,21 @@
-"""The charts of a run: one for each group."""
+"""The charts of a run: one for each group whose rows are compared."""
 
 from bench import svg_bars
 from bench.driver_comparison import CHANGE, FIND, MOTOR, PYMONGO, TASKS, name
 from bench.groups import CONNECTIONS, EMPTY, GROUPS, ITEMS, Group
 from bench.results import Row, Run
 
-_BY_RATIO = {"reads", "observation", "lengths", "selections", "distance", "others", "neighbours"}
-
 
 def draw(run: Run) -> dict[str, str]:
     """Draw the charts of a run; return each as SVG, by the name of its group."""
-    measured = _BY_RATIO & {result.name for result in run.groups}
-    charts = {group.name: _ratios(run, group) for group in GROUPS if group.name in measured}
-    return charts | {"connections": _connections(run), "changes": _changes(run), "drivers": _drivers(run)}
+    own = {"connections": _connections, "changes": _changes, "drivers": _drivers}
+    measured = {result.name for result in run.groups}
+    groups = [group for group in GROUPS if group.name in measured]
+    return {
+        group.name: own[group.name](run) if group.name in own else _ratios(run, group)
+        for group in groups
+        if any(row.ratio for row in _rows(run, group.name))
+    }
 
 
 def _ratios(run: Run, group: Group) -> str:

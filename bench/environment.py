@@ -123,7 +123,11 @@ class Environment:
 
     def url(self, server: Server) -> str:
         """Return the address of a server that runs; of a service, when every user's list is cached."""
-        return self._baseline() if server.is_baseline else self.service(server).url
+        return self._baseline().url if server.is_baseline else self.service(server).url
+
+    def pid(self, server: Server) -> int:
+        """Return the process of a server that runs."""
+        return self._baseline().pid if server.is_baseline else self.service(server).process.pid
 
     def reads(self, server: Server) -> Reads | None:
         """Return how many reads of lists a service answered from the cache, and at all; None if it does not tell."""
@@ -143,7 +147,7 @@ class Environment:
             "CACHE_TTL": str(_TTL_S),  # what is measured as cached is cached
         }
         if server.sampled:
-            settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = self._baseline()
+            settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = self._baseline().url
             settings["OTEL_TRACES_SAMPLER_ARG"] = str(server.sampled)
         service = Service(self._stores.folder, settings | dict(server.settings))
         try:
@@ -171,12 +175,12 @@ class Environment:
         proxy.delay(0, redis.delay_ms / 1000)
         return f"redis://127.0.0.1:{proxy.ports[0]}/0"
 
-    def _start_baseline(self) -> str:
+    def _start_baseline(self) -> "_Baseline":
         port = free_port()
-        self._run("bench.baseline", str(port), self._stores.redis.uri)
+        process = self._run("bench.baseline", str(port), self._stores.redis.uri)
         url = f"http://127.0.0.1:{port}"
         wait_until(lambda: answers(f"{url}/empty"), within=_TIMEOUT_S)
-        return url
+        return _Baseline(url, process.pid)
 
     def _start_service(self, server: Server) -> Service:
         service = self._stack.enter_context(self.started(server))
@@ -190,12 +194,21 @@ class Environment:
                 client.measure(request("GET", "/api/mylist/items", user=user), status=200)
                 file.write(f"{user} {client.answer.headers['etag']}\n")
 
-    def _run(self, module: str, *words: str) -> None:
+    def _run(self, module: str, *words: str) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             [sys.executable, "-m", module, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         self._stack.callback(process.wait)
         self._stack.callback(process.terminate)
+        return process
+
+
+@dataclass(frozen=True, slots=True)
+class _Baseline:
+    """The baseline that runs."""
+
+    url: str
+    pid: int
 
 
 def _is_trusted(client: Client) -> bool:

@@ -7,10 +7,12 @@ from typing import Protocol
 from bench.catalogue_import import CatalogueImport, CatalogueValidation
 from bench.driver_comparison import DriverComparison
 from bench.environment import BASELINE, Environment, Redis, Server
+from bench.first_read import FirstRead
 from bench.import_latency import SHORT_IMPORT, ImportLatency
 from bench.loop_blocking import LoopBlocking
 from bench.memory import Memory
 from bench.neighbours import Neighbours
+from bench.open_loop import OpenLoop
 from bench.redis_fill import CachedLists
 from bench.samples import Sample
 from bench.service_start import ServiceStart
@@ -102,9 +104,13 @@ UNREMEMBERED_304 = "items, 20, not modified (304), not remembered"
 UNREMEMBERED_CONTAINS = "contains, 100 ids that were not asked for before"
 RENDERED_OF_200 = "items, 20 of 200, rendered each time"
 RENDERED_BY_TITLE = "items, 20 of 200 by title, rendered each time"
+CAPACITY = Case("items, 20, as many as are answered", USUAL, "items20", of=None, connections=256)
+LIVEZ_AT_HALF = Case("`/livez`, at half of that rate", USUAL, "livez", of=None, connections=256)
+ITEMS_AT_HALF = Case("items, 20, at half of that rate", USUAL, "items20", of=LIVEZ_AT_HALF.name, connections=256)
 
 
-def _over(connections: int) -> tuple[Case, Case]:
+def over(connections: int) -> tuple[Case, Case]:
+    """Return the empty route and the page of 20, over so many connections."""
     empty = f"{EMPTY.name}, {connections} {'connection' if connections == 1 else 'connections'}"
     return (
         Case(empty, BASELINE, "empty", of=None, connections=connections),
@@ -248,7 +254,19 @@ GROUPS = (
         "Connections",
         "Each figure with its ratio to the empty route over as many connections.",
         12,
-        (Table(Throughput(tuple(case for connections in CONNECTIONS for case in _over(connections)))),),
+        (Table(Throughput(tuple(case for connections in CONNECTIONS for case in over(connections)))),),
+    ),
+    Group(
+        "pace",
+        "Requests at a pace of their own",
+        "256 connections. First a closed loop, as above: each connection asks again when it is answered. Then an open "
+        "one: requests are due at even intervals, at half of the rate that the closed loop reached in the same round, "
+        "and a connection that is free takes the next; `/livez` of the same process is asked at the same rate. "
+        "Latency is counted from when a request is sent, which is when it is due, to a millisecond, as long as a "
+        "connection is free: as many requests as there are connections feel a stall in full. “sent late” is the "
+        "share that was sent over a millisecond after it was due, of whose wait the latency does not tell.",
+        20,
+        (Table(OpenLoop(CAPACITY, (LIVEZ_AT_HALF, ITEMS_AT_HALF)), compared="p99", reference="x `/livez`"),),
     ),
     Group(
         "distance",
@@ -293,6 +311,15 @@ GROUPS = (
         "of this time.",
         15,
         (Table(WriteLatency({"": USUAL}), compared="p50", reference="x the empty route"),),
+    ),
+    Group(
+        "loads",
+        "What a load takes",
+        "The processor time of the service alone, without that of MongoDB and Redis: of a read of a list in the cache, "
+        "and of the first read after a change, which loads the list from MongoDB and puts it into the cache. "
+        "One connection, one request at a time, with `PAGE_MEMORY=0`, so that each renders its page.",
+        15,
+        (Table(FirstRead(RENDERING), compared="processor", reference="x from the cache"),),
     ),
     Group(
         "imports",

@@ -30,6 +30,7 @@ _FORMS: dict[str, tuple[str, Callable[[Spread], str]]] = {
     "generator": ("generator", lambda spread: f"{spread.middle:.0%}"),
     "cached": ("from the cache", lambda spread: f"{spread.middle:.1%}"),
     "processor": ("processor, µs", lambda spread: f"{spread.middle:.0f}"),
+    "late": ("sent late", lambda spread: f"{spread.middle:.1%}"),
     "lost": ("lost", lambda spread: f"{spread.middle:.2%}"),
     "blocked": ("longest hold, ms", lambda spread: f"{spread.middle:.1f} ({spread.low:.1f} to {spread.high:.1f})"),
     "memory": ("bytes", lambda spread: f"{spread.middle:,.0f}"),
@@ -91,6 +92,7 @@ def _figures(run: Run) -> Iterator[str]:
             ),
         ]
     )
+    drawn = charts.draw(run)
     for group, result in _groups(run):
         yield ""
         yield f"### {group.heading}"
@@ -99,8 +101,9 @@ def _figures(run: Run) -> Iterator[str]:
         for table, rows in zip(group.tables, result.tables, strict=True):
             yield ""
             yield from _markdown(_cells(table, rows))
-        yield ""
-        yield f"![{group.heading}](performance/{group.name}.svg)"
+        if group.name in drawn:
+            yield ""
+            yield f"![{group.heading}](performance/{group.name}.svg)"
 
 
 def _groups(run: Run) -> Iterator[tuple[Group, GroupResult]]:

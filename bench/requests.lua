@@ -1,9 +1,14 @@
--- What wrk asks: wrk … URL -- KIND PREFIX USERS ETAGS
+-- What wrk asks: wrk … URL -- KIND PREFIX USERS ETAGS [RATE]
 -- Each request is made before the run, so that making requests costs the generator next to nothing.
+-- With a rate the loop is open: requests are due at even intervals, however long the answers take, and a connection
+-- that is free takes the next. It is sent when it is due, to the millisecond of wrk's timers; at once if that is over.
 
 local ready = {}
 local count = 0
 local at = 0
+
+local LATE_MS = 1
+sent, late = 0, 0 -- requests of an open loop; how many of them more than LATE_MS after they were due
 
 local function get(path, user, etag)
   return wrk.format("GET", path, { ["user-id"] = user, ["if-none-match"] = etag })
@@ -22,6 +27,7 @@ end
 
 local kinds = {
   empty = function() return get("/empty") end,
+  livez = function() return get("/livez") end,
   fixed = function() return get("/fixed") end,
   redis = function(user) return get("/redis", user) end,
   items20 = function(user) return get("/api/mylist/items", user) end,
@@ -47,6 +53,42 @@ local function read(file)
   return etags
 end
 
+local function clock_ms()
+  local ffi = require("ffi")
+  ffi.cdef("typedef struct { long s; long ns; } moment; int clock_gettime(int clock, moment *now);")
+  local monotonic, now = 1, ffi.new("moment")
+  return function()
+    ffi.C.clock_gettime(monotonic, now)
+    return tonumber(now.s) * 1000 + tonumber(now.ns) / 1e6
+  end
+end
+
+local function open_loop(rate)
+  local now_ms = clock_ms()
+  local first_due, taken
+
+  function delay()
+    local now = now_ms()
+    first_due, taken = first_due or now, (taken or -1) + 1
+    return math.max(0, math.floor(first_due + taken * 1000 / rate - now))
+  end
+
+  function request()
+    if first_due then -- wrk asks for a request before it begins, and throws it away
+      late = late + (now_ms() > first_due + sent * 1000 / rate + LATE_MS and 1 or 0)
+      sent = sent + 1
+    end
+    return following()
+  end
+end
+
+function following()
+  at = at % count + 1
+  return ready[at]
+end
+
+request = following
+
 function init(arguments)
   local kind, prefix, users = arguments[1], arguments[2], tonumber(arguments[3])
   local etags = kind == "unchanged" and read(arguments[4])
@@ -55,9 +97,19 @@ function init(arguments)
     ready[number] = kinds[kind](string.format("%s%08d", prefix, math.random(users)), etags)
   end
   count = #ready
+  if arguments[5] then
+    open_loop(tonumber(arguments[5]))
+  end
 end
 
-function request()
-  at = at % count + 1
-  return ready[at]
+local thread
+
+function setup(only)
+  thread = only
+end
+
+function done()
+  if thread:get("sent") > 0 then
+    print(string.format("Sent late: %d of %d", thread:get("late"), thread:get("sent")))
+  end
 end

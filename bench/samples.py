@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-_MICROSECONDS = 1_000_000
+MICROSECONDS = 1_000_000
+"""In a second."""
 
 
 class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -20,6 +21,7 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
         processor: processor time that an operation took of the process that is measured, in microseconds.
         memory: bytes of memory, Redis' or that of the process that is measured.
         cached: the share of the reads of lists that the cache answered.
+        late: the share of the requests that were sent over a millisecond after they were due.
         lost: the share of the requests that were not answered with success.
         blocked: the longest time that the event loop was blocked, in milliseconds of processor time.
     """
@@ -32,6 +34,7 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
     processor: float | None = None
     memory: float | None = None
     cached: float | None = None
+    late: float | None = None
     lost: float | None = None
     blocked: float | None = None
 
@@ -57,7 +60,7 @@ def of_operations(seconds: Sequence[float], elapsed: float, processor: float) ->
         rate=len(seconds) / elapsed,
         p50=percentile(seconds, 50) * 1000,
         p99=percentile(seconds, 99) * 1000,
-        processor=processor / len(seconds) * _MICROSECONDS,
+        processor=processor / len(seconds) * MICROSECONDS,
     )
 
 

@@ -9,6 +9,8 @@ import msgspec
 
 from bench.catalogue_import import BULK_WRITE, IMPORT, VALIDATED
 from bench.groups import (
+    ITEMS_AT_HALF,
+    LIVEZ_AT_HALF,
     NOT_MODIFIED,
     RENDERED,
     RENDERED_BY_TITLE,
@@ -16,6 +18,7 @@ from bench.groups import (
     SELECTIONS,
     UNREMEMBERED_304,
     UNREMEMBERED_CONTAINS,
+    over,
 )
 from bench.import_latency import LONG_IMPORT, SHORT_IMPORT
 from bench.loop_blocking import READS, UNKNOWN
@@ -113,6 +116,18 @@ _EMPTY = "empty route"
 THRESHOLDS = (
     _minimum("`items` of 20, of the empty route", "reads", "items, 20", _EMPTY, 0.50),
     Threshold("`items` of 20 over 16 connections: p99, in ms", "reads", "items, 20", "p99", 3.0),
+    *(
+        Threshold(f"p99 of {items.name}, of the empty route's", "connections", items.name, "p99", bound, empty.name)
+        for (empty, items), bound in ((over(16), 1.6), (over(256), 1.5))
+    ),
+    Threshold(
+        "p99 of items, 20, over 256 connections at half of capacity, of `/livez`'s at the same rate",
+        "pace",
+        ITEMS_AT_HALF.name,
+        "p99",
+        1.5,
+        LIVEZ_AT_HALF.name,
+    ),
     _minimum("`stats`, of the empty route", "reads", "stats", _EMPTY, 0.60),
     _minimum("304, of the empty route", "reads", "items, 20, not modified (304)", _EMPTY, 0.60),
     *(

@@ -26,6 +26,7 @@ class Case:
         of: the case that it is compared with; None for one that others are compared with.
         connections: how many are open.
         lists: whose lists are asked for, when not those of the load-test data set.
+        rate: how many requests are due each second; None for as many as are answered.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Case:
     of: str | None = "empty route"
     connections: int = USUAL_CONNECTIONS
     lists: CachedLists | None = None
+    rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,16 @@ class Throughput:
         cases = self.cases[first:] + self.cases[:first]
         turns = [cases] if self.at_once else [(case,) for case in cases]
         return {
-            case.name: sample for turn in turns for case, sample in zip(turn, _measure(environment, turn), strict=True)
+            case.name: sample for turn in turns for case, sample in zip(turn, at_once(environment, turn), strict=True)
         }
 
 
-def _measure(environment: Environment, cases: Sequence[Case]) -> list[Sample]:
+def at_once(environment: Environment, cases: Sequence[Case]) -> list[Sample]:
+    """Measure cases at the same time; return a sample for each, in the same order.
+
+    Raises:
+        WrkError: wrk is not installed, or a request failed.
+    """
     loads = [load(environment, case) for case in cases]
     for case in cases:
         if case.lists:
@@ -80,12 +87,16 @@ def _with_share(sample: Sample, before: Reads | None, after: Reads | None) -> Sa
     if before is None or after is None:
         return sample
     hits, reads = (now - then for now, then in zip(after, before, strict=True))
-    return msgspec.structs.replace(sample, cached=hits / reads)
+    return msgspec.structs.replace(sample, cached=hits / reads) if reads else sample
 
 
 def load(environment: Environment, case: Case) -> Load:
     """Return the load of a case; its server runs then."""
     prefix, users = (case.lists.prefix, case.lists.users) if case.lists else (EVERYBODY, USERS)
     return Load(
-        environment.url(case.server), Workload(case.requests, prefix, users, environment.etags), case.connections
+        environment.url(case.server),
+        Workload(case.requests, prefix, users, environment.etags),
+        case.connections,
+        environment.pid(case.server),
+        case.rate,
     )

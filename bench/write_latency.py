@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from http import HTTPStatus
 from itertools import cycle, islice
 
 from bench.client import Client, request
@@ -17,6 +18,42 @@ _USERS_PER_ROUND = 50
 # On nobody's list, and asked for again and again, as a title that has just come out.
 _TITLE = TITLES
 _ADDED = json.dumps({"contentId": title_id(_TITLE), "contentType": title_type(_TITLE)}).encode()
+
+CACHED, FIRST_READ = "items, 20, cached", "items, 20, first read after a change"
+ADD, REMOVE = "add", "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A request of a change, and what is expected of the answer."""
+
+    name: str
+    asked: bytes
+    status: int
+    cache: str | None = None
+
+    def measure(self, client: Client) -> float:
+        """Take the step; return the seconds that took."""
+        return client.measure(self.asked, status=self.status, cache=self.cache)
+
+
+def steps(user: str) -> list[Step]:
+    """Return what adds a title to a user's list and removes it, and the reads before and after."""
+    items = request("GET", "/api/mylist/items", user=user)
+    first_read = Step(FIRST_READ, items, HTTPStatus.OK, "miss")
+    return [
+        Step(CACHED, items, HTTPStatus.OK, "hit"),
+        Step(ADD, request("POST", "/api/mylist/add", user=user, body=_ADDED), HTTPStatus.CREATED),
+        first_read,
+        Step(REMOVE, request("DELETE", f"/api/mylist/remove/{title_id(_TITLE)}", user=user), HTTPStatus.OK),
+        first_read,
+    ]
+
+
+def users_of(number: int) -> list[str]:
+    """Return the users whose turn is in a round."""
+    first = number * _USERS_PER_ROUND % USERS
+    return list(islice(cycle(map(user_id, range(1, USERS + 1))), first, first + _USERS_PER_ROUND))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,37 +69,23 @@ class WriteLatency:
     @property
     def references(self) -> dict[str, str | None]:
         """The rows, each with the one that it is compared with."""
-        steps = ("items, 20, cached", "items, 20, first read after a change", "add", "remove")
-        return {EMPTY: None} | {f"{step}{ending}": EMPTY for step in steps for ending in self.servers}
+        names = (CACHED, FIRST_READ, ADD, REMOVE)
+        return {EMPTY: None} | {f"{name}{ending}": EMPTY for name in names for ending in self.servers}
 
     def measure(self, environment: Environment, number: int) -> dict[str, Sample]:
         """Measure one round."""
         times: dict[str, list[float]] = defaultdict(list)
-        first = number * _USERS_PER_ROUND % USERS
         with ExitStack() as stack:
             empty = stack.enter_context(Client(environment.url(BASELINE)))
             clients = {
                 ending: stack.enter_context(Client(environment.url(server))) for ending, server in self.servers.items()
             }
-            for user in islice(cycle(map(user_id, range(1, USERS + 1))), first, first + _USERS_PER_ROUND):
+            for user in users_of(number):
                 times[EMPTY].append(empty.measure(request("GET", "/empty"), status=200))
                 for ending, client in clients.items():
-                    for step, took in _change(client, user):
-                        times[step + ending].append(took)
+                    for step in steps(user):
+                        times[step.name + ending].append(step.measure(client))
         return {
             name: Sample(p50=percentile(took, 50) * 1000, p99=percentile(took, 99) * 1000)
             for name, took in times.items()
         }
-
-
-def _change(client: Client, user: str) -> list[tuple[str, float]]:
-    items = request("GET", "/api/mylist/items", user=user)
-    add = request("POST", "/api/mylist/add", user=user, body=_ADDED)
-    remove = request("DELETE", f"/api/mylist/remove/{title_id(_TITLE)}", user=user)
-    return [
-        ("items, 20, cached", client.measure(items, status=200, cache="hit")),
-        ("add", client.measure(add, status=201)),
-        ("items, 20, first read after a change", client.measure(items, status=200, cache="miss")),
-        ("remove", client.measure(remove, status=200)),
-        ("items, 20, first read after a change", client.measure(items, status=200, cache="miss")),
-    ]

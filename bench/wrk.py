@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.samples import Sample
+from bench.processor_time import processor_time
+from bench.samples import MICROSECONDS, Sample
 
 DURATION_S = 1
 """How long one run takes; wrk knows whole seconds only."""
@@ -18,6 +19,7 @@ _BYTES = {"B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30}
 _PERCENTILE = re.compile(r"^\s+(50|99)%\s+([\d.]+)(us|ms|s|m)$", re.MULTILINE)
 _TRANSFER = re.compile(r"^\s+(\d+) requests in [\d.]+\w+, ([\d.]+)([KMG]?B) read$", re.MULTILINE)
 _RATE = re.compile(r"^Requests/sec:\s+([\d.]+)$", re.MULTILINE)
+_LATE = re.compile(r"^Sent late: (\d+) of (\d+)$", re.MULTILINE)
 _FAILURES = re.compile(r"^\s+(?:Non-2xx or 3xx responses|Socket errors): (.*)$", re.MULTILINE)
 _SCRIPT = Path(__file__).with_name("requests.lua")
 
@@ -51,11 +53,16 @@ class Load:
         url: of the server, without a path.
         workload: what it asks for.
         connections: open at once.
+        server: the process that answers.
+        rate: how many requests are due each second, at even intervals; None for a closed loop, in which the next one
+            of a connection is due when its last is answered.
     """
 
     url: str
     workload: Workload
     connections: int
+    server: int
+    rate: float | None = None
 
 
 def measure(*loads: Load) -> list[Sample]:
@@ -64,11 +71,12 @@ def measure(*loads: Load) -> list[Sample]:
     Raises:
         WrkError: wrk is not installed, or a request failed.
     """
-    before = _processor_time()
+    before, servers_before = _processor_time(), [processor_time(load.server) for load in loads]
     running = [start(load, seconds=DURATION_S) for load in loads]
     printed = [each.communicate(timeout=DURATION_S + _TIMEOUT_S)[0] for each in running]
     generator = (_processor_time() - before) / DURATION_S / len(loads)
-    return [read(each, generator=generator) for each in printed]
+    servers = [processor_time(load.server) - began for load, began in zip(loads, servers_before, strict=True)]
+    return [read(each, generator=generator, server=server) for each, server in zip(printed, servers, strict=True)]
 
 
 def start(load: Load, *, seconds: int) -> subprocess.Popen[str]:
@@ -79,6 +87,7 @@ def start(load: Load, *, seconds: int) -> subprocess.Popen[str]:
     """
     workload = load.workload
     words = [workload.requests, workload.prefix, str(workload.users), str(workload.etags)]
+    words += [f"{load.rate:.1f}"] if load.rate else []
     asked = command(load.url, _SCRIPT, words, connections=load.connections, seconds=seconds)
     return subprocess.Popen(asked, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -101,8 +110,13 @@ def _processor_time() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def read(printed: str, *, generator: float) -> Sample:
+def read(printed: str, *, generator: float, server: float) -> Sample:
     """Read what wrk printed.
+
+    Args:
+        printed: with `--latency`.
+        generator: the share of a core that wrk took.
+        server: the seconds of processor time that the server took.
 
     Raises:
         WrkError: that is no result, or requests failed.
@@ -114,5 +128,13 @@ def read(printed: str, *, generator: float) -> Sample:
     if failed:
         raise WrkError(f"{failed} requests failed")
     latency = {percent: float(value) * _MILLISECONDS[unit] for percent, value, unit in _PERCENTILE.findall(printed)}
-    size = float(transfer[2]) * _BYTES[transfer[3]] / int(transfer[1])
-    return Sample(rate=float(rate[1]), p50=latency["50"], p99=latency["99"], size=size, generator=generator)
+    requests, late = int(transfer[1]), _LATE.search(printed)
+    return Sample(
+        rate=float(rate[1]),
+        p50=latency["50"],
+        p99=latency["99"],
+        size=float(transfer[2]) * _BYTES[transfer[3]] / requests,
+        generator=generator,
+        processor=server / requests * MICROSECONDS,
+        late=int(late[1]) / int(late[2]) if late else None,
+    )

@@ -13,12 +13,14 @@ from bench import wrk
 from bench.client import Client, UnexpectedAnswerError, request
 from bench.driver_comparison import DriverComparison
 from bench.environment import BASELINE, TITLES, Environment, Stores, stores
+from bench.first_read import CACHED_PAGE, LOADED_PAGE, FirstRead
 from bench.flamegraph import ProfileError, record
-from bench.groups import ITEMS, UNTRACED, USUAL
+from bench.groups import CAPACITY, ITEMS, ITEMS_AT_HALF, LIVEZ_AT_HALF, RENDERING, UNTRACED, USUAL
 from bench.import_latency import LONG_IMPORT, SHORT_IMPORT, ImportLatency
 from bench.loop_blocking import LoopBlocking
 from bench.memory import OF_A_LIST, Memory
 from bench.neighbours import ALONE, BESIDE_IMPORTS, BESIDE_SELECTIONS, Neighbours
+from bench.open_loop import OpenLoop
 from bench.redis_fill import CachedLists, fill, key_of
 from bench.samples import quantity
 from bench.service_start import AT_ITS_START, ServiceStart
@@ -66,6 +68,8 @@ def test_requests_a_second(environment: Environment) -> None:
     assert samples["empty route"].cached is None
     assert 0 < (samples["items, 20"].cached or 0) <= 1
     assert all(0 < (sample.generator or 0) < 1.5 for sample in samples.values())
+    # The baseline's routes and the service have a process each.
+    assert all(1 < quantity(sample, "processor") < 10_000 for sample in samples.values())
 
 
 @pytest.mark.usefixtures("generator")
@@ -103,6 +107,27 @@ def test_changes_and_first_reads(environment: Environment) -> None:
     with Client(environment.url(USUAL)) as client:
         client.measure(request("GET", "/api/mylist/stats", user=user_id(1)), status=200, cache="hit")
         assert b'"total":25' in client.answer.body
+
+
+@pytest.mark.usefixtures("generator")
+def test_half_of_the_capacity(environment: Environment) -> None:
+    samples = OpenLoop(CAPACITY, (LIVEZ_AT_HALF, ITEMS_AT_HALF)).measure(environment, 0)
+
+    rate = {name: quantity(sample, "rate") for name, sample in samples.items()}
+    for paced in (LIVEZ_AT_HALF, ITEMS_AT_HALF):
+        assert 0.1 < rate[paced.name] / rate[CAPACITY.name] < 0.7
+        assert 0 <= quantity(samples[paced.name], "late") <= 1
+    assert quantity(samples[LIVEZ_AT_HALF.name], "size") < 2000 < quantity(samples[ITEMS_AT_HALF.name], "size")
+    assert samples[LIVEZ_AT_HALF.name].cached is None
+    assert samples[ITEMS_AT_HALF.name].cached == 1
+
+
+def test_processor_time_of_a_first_read(environment: Environment) -> None:
+    samples = FirstRead(RENDERING).measure(environment, 0)
+
+    cached, loaded = (quantity(samples[row], "processor") for row in (CACHED_PAGE, LOADED_PAGE))
+    # What a load costs is the service's own, not that of the servers that it asks: less than the read lasts.
+    assert 0 < cached < loaded < quantity(samples[LOADED_PAGE], "p99") * 1000
 
 
 def test_imports(environment: Environment) -> None:

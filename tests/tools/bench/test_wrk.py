@@ -1,5 +1,6 @@
 """Reading what wrk prints."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from bench import wrk
 from bench.samples import Sample
 from bench.wrk import Load, Workload, WrkError
 
-NOWHERE = Load("http://127.0.0.1:9", Workload("empty", "user-", 1, Path("etags")), connections=1)
+NOWHERE = Load("http://127.0.0.1:9", Workload("empty", "user-", 1, Path("etags")), connections=1, server=os.getpid())
 
 PRINTED = """Running 3s test @ http://127.0.0.1:3000
   1 threads and 16 connections
@@ -27,9 +28,16 @@ Transfer/sec:    106.69MB
 
 
 def test_what_wrk_prints_is_read_in_one_unit() -> None:
-    read = wrk.read(PRINTED, generator=0.3)
+    read = wrk.read(PRINTED, generator=0.3, server=1.5)
 
-    assert read == Sample(rate=12630.06, p50=0.98, p99=2.47, size=320 * 2**20 / 40000, generator=0.3)
+    size = 320 * 2**20 / 40000
+    assert read == Sample(rate=12630.06, p50=0.98, p99=2.47, size=size, generator=0.3, processor=37.5)
+
+
+def test_an_open_loop_tells_how_many_requests_were_sent_late() -> None:
+    read = wrk.read(f"{PRINTED}Sent late: 30 of 40000\n", generator=0.3, server=1.5)
+
+    assert read.late == 30 / 40000
 
 
 @pytest.mark.parametrize(
@@ -38,12 +46,12 @@ def test_what_wrk_prints_is_read_in_one_unit() -> None:
 )
 def test_a_run_with_failed_requests_is_no_result(line: str) -> None:
     with pytest.raises(WrkError, match="40 requests failed"):
-        wrk.read(PRINTED.replace("Requests/sec", f"{line}Requests/sec"), generator=0)
+        wrk.read(PRINTED.replace("Requests/sec", f"{line}Requests/sec"), generator=0, server=0)
 
 
 def test_what_is_no_result_is_refused() -> None:
     with pytest.raises(WrkError, match="unable to connect"):
-        wrk.read("unable to connect to 127.0.0.1:9 Connection refused", generator=0)
+        wrk.read("unable to connect to 127.0.0.1:9 Connection refused", generator=0, server=0)
 
 
 def test_without_wrk_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
