@@ -124,7 +124,7 @@ loadtest: $(DEVELOPMENT) ## Load the service as people do, held to thresholds: m
 e2e: $(DEVELOPMENT) ## Try the chart on the cluster of KUBECONFIG: upgrade, kills, drain; its images: make e2e ARGS="--image ..."
 	@exec $(PY) -m tests.e2e $(ARGS)
 
-lint: $(DEVELOPMENT) lint-workflows ## Check style, format, types, the direction of imports and the workflows
+lint: $(DEVELOPMENT) lint-workflows lint-files lint-prose ## Check code, types, imports, prose, links, Markdown, YAML, shell, Dockerfiles, workflows
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
@@ -135,6 +135,17 @@ lint-workflows: $(DEVELOPMENT)
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 	$(BIN)/zizmor --offline --no-progress --quiet .github
 	$(BIN)/prek validate-config .pre-commit-config.yaml
+
+# Each has its exceptions, with their reasons, in a file of its own; rumdl's are in pyproject.toml.
+lint-files: $(DEVELOPMENT)
+	$(BIN)/rumdl check --quiet .
+	$(BIN)/yamllint --strict .
+	$(BIN)/shellcheck $$(git ls-files '*.sh') .ci/run
+	$(BIN)/hadolint $$(git ls-files '*Dockerfile')
+
+# The first time on a machine that cannot download Vale this takes a minute: it is built.
+lint-prose: $(DEVELOPMENT)
+	$(PY) -m devtools.prose
 
 format: $(DEVELOPMENT) ## Format the code and fix what can be fixed
 	$(PY) -m ruff format .
@@ -186,6 +197,7 @@ lock: $(DEVELOPMENT) ## Bring locks/ in line with pyproject.toml; newest version
 	@$(LOWEST) pyproject.toml --extra test --group build --output-file locks/lowest.txt >/dev/null
 	@$(COMPILE) --no-deps tests/chart/tools/helm.in --output-file tests/chart/tools/helm.txt >/dev/null
 	@$(COMPILE) tests/chart/tools/checkov.in --output-file tests/chart/tools/checkov.txt >/dev/null
+	@$(COMPILE) --no-deps devtools/prose/go.in --output-file devtools/prose/go.txt >/dev/null
 
 clean: ## Remove the environment and everything generated; the local data in .data stays
 	rm -rf $(VENV) build dist .coverage .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
