@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# FerretDB acknowledges updates of one document that are lost when others come at the same moment.
+# FerretDB loses acknowledged updates of one document if several clients update it at the same moment.
 #
 # Software:  FerretDB 1.24.2 with its SQLite backend, built by Go 1.24 or later; PyMongo 4.20.0
-# Expected:  an update of one document is atomic: of 400 acknowledged $inc by 1, each counts. findAndModify gives a
-#            document that it removes to one client.
-# Happens:   a third of the increments and more are lost, each with nModified 1. Of 50 documents, more than 50 are
-#            taken. FerretDB reads a document and writes it back whole, without a look at what was written meanwhile.
-# Matters:   counters, locks and queues, which are written as one update because MongoDB makes that safe, are not. A
-#            test suite with one client passes.
+# Expected:  an update of one document is atomic. Of 400 acknowledged $inc by 1, each counts. findAndModify with
+#            remove returns a document to one client only.
+# Happens:   a third of the increments or more are lost, although each was acknowledged with nModified 1. Clients take
+#            more than 50 documents out of a queue of 50. FerretDB reads a document and writes it back whole, without
+#            a check whether another client has written it meanwhile.
+# Matters:   counters, locks and queues are written as one update because MongoDB makes that safe. On FerretDB they
+#            are not safe. A test suite with one client passes.
 set -euo pipefail
 
 folder=$(mktemp -d)

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# `params=` takes the query of the URL away, also when it is an empty dictionary.
+# `params=` removes the query of the URL, even if it is an empty dictionary.
 #
 # Software:  httpx 0.28.1
-# Expected:  params are added to the query that the URL has, as requests does, and an empty dictionary adds nothing.
-# Happens:   the query of the URL is replaced. {} removes it, None keeps it. A next-page link followed with
-#            params={"limit": 2} loses its cursor and gets the first page, with status 200.
+# Expected:  params are added to the query of the URL, as in requests. An empty dictionary adds nothing.
+# Happens:   params replace the query of the URL. {} removes it, None keeps it. A next-page link that is followed with
+#            params={"limit": 2} loses its cursor and returns the first page, with status 200.
 # Matters:   a client that follows Link headers and passes its usual params reads the first page for ever, or exports
-#            only that one. Nothing raises or logs.
+#            only that page. Nothing raises or logs.
 set -euo pipefail
 
 folder=$(mktemp -d)

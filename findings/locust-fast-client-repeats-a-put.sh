@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# A PUT whose connection the server closes is sent again and again, and counted once.
+# FastHttpUser sends a PUT again and again if the server closes its connection, and counts it once.
 #
 # Software:  Locust 2.47.0 (FastHttpUser on geventhttpclient 2.6.1; HttpUser beside it)
 # Expected:  one request of the script is one request on the wire, and a lost connection is one failure.
 # Happens:   FastHttpUser sends the PUT several times over new connections before it reports one failure. A POST is
 #            sent once, and HttpUser sends either once.
-# Matters:   against a service that sheds load by closing connections, the load test multiplies its load exactly then,
-#            and its report says nothing of it. The server's counters and Locust's disagree.
+# Matters:   if a service sheds load by closing connections, the load test multiplies its load exactly then, and its
+#            report does not show it. The server's counters and Locust's disagree.
 set -euo pipefail
 
 folder=$(mktemp -d)

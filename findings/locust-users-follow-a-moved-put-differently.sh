@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# A PUT that is answered by 301 becomes a GET with one kind of user and stays a PUT, without its body, with the other.
+# After a 301, one kind of Locust user turns a PUT into a GET, and the other sends the PUT without its body.
 #
 # Software:  Locust 2.47.0 (FastHttpUser on geventhttpclient 2.6.1; HttpUser on requests)
-# Expected:  both kinds of user follow a redirect in the same way, as FastHttpUser is offered as the faster
+# Expected:  both kinds of user follow a redirect in the same way, because FastHttpUser is offered as the faster
 #            replacement.
-# Happens:   FastHttpUser sends GET to the new place; HttpUser sends PUT there with an empty body. Both are counted as
-#            one successful request, named after the PUT.
-# Matters:   with a trailing slash or http:// too many in the host, a test of writes measures reads, or writes that
-#            are refused as empty; with the other user class it is a different mistake.
+# Happens:   FastHttpUser sends GET to the new URL. HttpUser sends PUT there with an empty body. Both count it as one
+#            successful request with the name of the PUT.
+# Matters:   with a trailing slash in the host, or http:// instead of https://, a test of writes measures reads, or
+#            writes that are refused as empty. The two user classes fail in different ways.
 set -euo pipefail
 
 folder=$(mktemp -d)

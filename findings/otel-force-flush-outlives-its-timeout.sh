@@ -2,12 +2,12 @@
 # force_flush(1000) takes several seconds and returns True, though nothing was delivered.
 #
 # Software:  opentelemetry-sdk and opentelemetry-exporter-otlp-proto-http 1.45.1
-# Expected:  force_flush(timeout_millis=1000) ends after a second, and returns False when the spans could not be
+# Expected:  force_flush(timeout_millis=1000) ends after a second, and returns False if the spans could not be
 #            delivered.
-# Happens:   against a collector that answers 503 it retries until the exporter's own timeout has passed, whatever
-#            force_flush was given, logs the failure, and returns True.
-# Matters:   a shutdown that flushes with a bound overruns it (10 s with the exporter's default) and is killed while
-#            requests drain. The exporter's timeout is the bound that counts.
+# Happens:   against a collector that answers 503, force_flush retries until the exporter's own timeout has passed,
+#            whatever timeout it was given. It logs the failure and returns True.
+# Matters:   a shutdown that flushes with a time limit exceeds it (10 s with the exporter's default) and is killed
+#            while requests drain. Only the exporter's own timeout limits it.
 set -euo pipefail
 
 folder=$(mktemp -d)

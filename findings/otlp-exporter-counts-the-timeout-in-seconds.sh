@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# OTEL_EXPORTER_OTLP_TIMEOUT is in milliseconds by the specification, and in seconds for the exporter.
+# The specification defines OTEL_EXPORTER_OTLP_TIMEOUT in milliseconds, and the Python exporter reads it in seconds.
 #
 # Software:  opentelemetry-exporter-otlp-proto-http 1.45.1
-# Expected:  with OTEL_EXPORTER_OTLP_TIMEOUT=3 an export gives up after three milliseconds, as the specification of the
-#            OTLP exporter says and as the exporters of other languages do.
-# Happens:   it waits for three seconds; for the usual 3000 it would be 50 minutes.
-# Matters:   one variable for all services of a platform means three seconds in some and fifty minutes in Python. While
-#            a collector hangs, nothing is logged, and spans beyond the queue are dropped.
+# Expected:  with OTEL_EXPORTER_OTLP_TIMEOUT=3 an export gives up after three milliseconds, as in the specification of
+#            the OTLP exporter and in the exporters of other languages.
+# Happens:   it waits for three seconds. For the usual 3000 it would wait for 50 minutes.
+# Matters:   if a platform sets one value for all its services, it means three seconds in some languages and fifty
+#            minutes in Python. While a collector hangs, nothing is logged, and spans that do not fit into the queue
+#            are dropped.
 set -euo pipefail
 
 folder=$(mktemp -d)

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The collector says that it rejected every span, and the exporter says nothing, not even in its log.
+# If a collector reports that it rejected every span, the exporter does not report it, not even in its log.
 #
 # Software:  opentelemetry-exporter-otlp-proto-http and opentelemetry-sdk 1.45.1
 # Expected:  an answer with partial_success (rejected_spans, error_message) is logged as a warning, as the OTLP
-#            specification asks of clients.
-# Happens:   the answer is 200, so its body is not read: nothing of "quota exceeded" is logged at any level, and
-#            force_flush() returns True.
-# Matters:   a vendor's quota or a filter that rejects spans looks like a service without traffic. Only the
-#            collector's own metrics tell.
+#            specification requires of clients.
+# Happens:   the status is 200, so the exporter does not read the body. It logs nothing of "quota exceeded" at any
+#            level, and force_flush() returns True.
+# Matters:   if a vendor's quota or a filter rejects spans, the service looks as if it had no traffic. Only the
+#            collector's own metrics show it.
 set -euo pipefail
 
 folder=$(mktemp -d)

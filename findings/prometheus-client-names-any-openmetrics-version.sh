@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The exposition names whatever version of OpenMetrics it is asked for, and writes 1.0.0.
+# An exposition claims to be any version of OpenMetrics that the client asks for, but is always 1.0.0.
 #
 # Software:  prometheus_client 0.26.0
-# Expected:  the Content-Type of an answer names the version that its bytes have.
-# Happens:   a version that does not exist is named back. The bytes are the same as for 1.0.0.
-# Matters:   Prometheus can be told to ask for OpenMetrics 2.0.0 first. It then reads the answer as that, or refuses
-#            it, and the target counts as down.
+# Expected:  the Content-Type of an answer names the version in which its bytes are written.
+# Happens:   the answer names a version that does not exist. Its bytes are the same as for 1.0.0.
+# Matters:   Prometheus can be configured to ask for OpenMetrics 2.0.0 first. It then parses the answer as that
+#            version, or refuses it, and the target counts as down.
 set -euo pipefail
 
 folder=$(mktemp -d)

@@ -2,12 +2,12 @@
 # As decorators of an async function, time(), count_exceptions() and track_inprogress() measure nothing.
 #
 # Software:  prometheus_client 0.26.0
-# Expected:  the decorators take an async function as they take others, or refuse it.
-# Happens:   they wrap the call that makes the coroutine, which takes a microsecond and never fails. A function that
-#            sleeps for 0.3 s is observed as microseconds; its exceptions are not counted; in progress is 0 while it
-#            runs.
-# Matters:   a dashboard of an asyncio service shows perfect latencies and no errors. As context managers (`with
-#            histogram.time():`) inside the function all three are right.
+# Expected:  the decorators support an async function like any other, or refuse it.
+# Happens:   they wrap the call that creates the coroutine, which takes a microsecond and never fails. A function that
+#            sleeps for 0.3 s is observed as microseconds. Its exceptions are not counted. The in-progress gauge is 0
+#            while it runs.
+# Matters:   a dashboard of an asyncio service shows perfect latencies and no errors. Used as context managers (`with
+#            histogram.time():`) inside the function, all three are correct.
 set -euo pipefail
 
 folder=$(mktemp -d)

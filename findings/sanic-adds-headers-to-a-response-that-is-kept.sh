@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# A response object that is returned twice carries the headers of every earlier time as well.
+# A response object that is returned again also carries the headers of every earlier time.
 #
 # Software:  Sanic 25.12.1
-# Expected:  a constant answer, made once and returned by its handler each time, is the same each time.
-# Happens:   on_response middleware that adds a header adds it to the object itself, so the third answer has it three
-#            times. The list grows with every request, until clients or proxies refuse the head.
-# Matters:   keeping ready-made responses is the obvious thing for a service in which an extra object a request is
-#            measurable. The bytes can be kept; the HTTPResponse cannot.
+# Expected:  a constant response, which is made once and returned by its handler each time, is the same each time.
+# Happens:   on_response middleware that adds a header adds it to the object itself, so the third response has the
+#            header three times. The list grows with every request, until clients or proxies refuse the response head.
+# Matters:   in a service where one more object per request is measurable, it is obvious to keep ready-made responses.
+#            Keep their bytes; do not keep the HTTPResponse.
 set -euo pipefail
 
 folder=$(mktemp -d)

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# A body in chunks is refused if the transfer coding is written with a capital, though its name has no case.
+# Sanic refuses a chunked body if the transfer coding has a capital letter, although its name is case-insensitive.
 #
 # Software:  Sanic 25.12.1
-# Expected:  "Transfer-Encoding: Chunked" is read like "chunked": names of transfer codings are case-insensitive
-#            (RFC 9112, section 7).
+# Expected:  "Transfer-Encoding: Chunked" is read like "chunked": names of transfer codings are case-insensitive (RFC
+#            9112, section 7).
 # Happens:   400 Bad Request. The same body after "chunked" is read.
-# Matters:   a client or a proxy that spells the header so cannot send a body. The text of the 400 does not name it.
+# Matters:   a client or a proxy that spells the header in this way cannot send a body. The text of the 400 does not
+#            name the cause.
 set -euo pipefail
 
 folder=$(mktemp -d)

