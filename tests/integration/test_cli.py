@@ -4,7 +4,7 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,9 @@ from mylist.config.settings import Settings, explain
 from tests.identity_provider import RSA_KEY, SECRET, pem
 
 SEE_IMPORT = "see `mylist catalogue import --help`"
+
+
+FailsHere = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +48,22 @@ def fails(*arguments: str) -> tuple[int, str]:
     assert ended.stdout == ""
     assert ended.stderr.count("\n") == 1
     return ended.returncode, ended.stderr.rstrip("\n")
+
+
+@pytest.fixture
+def fails_here(capsys: pytest.CaptureFixture[str]) -> FailsHere:
+    """The same of a command that ends before it opens anything, without a process of its own."""
+
+    def failed(*arguments: str) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        written = capsys.readouterr()
+        assert written.out == ""
+        assert written.err.count("\n") == 1
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, written.err.rstrip("\n")
+
+    return failed
 
 
 def test_version() -> None:
@@ -171,8 +190,12 @@ def test_a_mongodb_uri_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPa
         (("seed", "--items", "4"), "--titles and --items are sizes of a load-test data set, which --users asks for"),
     ],
 )
-def test_wrong_usage_is_explained(arguments: tuple[str, ...], message: str) -> None:
-    assert fails(*arguments) == (2, f"mylist: {message}")
+def test_wrong_usage_is_explained(fails_here: FailsHere, arguments: tuple[str, ...], message: str) -> None:
+    assert fails_here(*arguments) == (2, f"mylist: {message}")
+
+
+def test_wrong_usage_is_the_status_of_the_process() -> None:
+    assert fails("seed", "--users", "0") == (2, "mylist: --users is 0; it must be at least 1")
 
 
 class TestToken:
@@ -213,16 +236,21 @@ class TestToken:
     @pytest.mark.parametrize(
         "settings", [{}, {"AUTH_MODE": "jwt", "JWT_PUBLIC_KEY": pem(RSA_KEY)}], ids=["header", "public key"]
     )
-    def test_takes_the_secret(self, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]) -> None:
+    def test_takes_the_secret(
+        self,
+        fails_here: FailsHere,
+        monkeypatch: pytest.MonkeyPatch,
+        settings: dict[str, str],
+    ) -> None:
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
-        status, line = fails("token", "--user", "u")
+        status, line = fails_here("token", "--user", "u")
         assert status == 1
         assert line.startswith("mylist: JWT_SECRET is not set, so no token can be signed here; ")
 
     @pytest.mark.parametrize("user_id", ["", "two words", "x" * 129])
-    def test_names_a_user_that_can_be(self, user_id: str) -> None:
-        assert fails("token", "--user", user_id) == (
+    def test_names_a_user_that_can_be(self, fails_here: FailsHere, user_id: str) -> None:
+        assert fails_here("token", "--user", user_id) == (
             2,
             f"mylist: argument --user: {user_id!a} is no user id; see `mylist token --help`",
         )
