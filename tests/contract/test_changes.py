@@ -359,6 +359,7 @@ class TestOrder:
         assert device.catch_up() == [("removed", MOVIE_IDS[0])]
         assert device.catch_up() == []
 
+    @pytest.mark.own_logic
     @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.extended) for seed in (1, 2))])
     def test_no_token_skips_a_change_whoever_writes_at_the_same_time(
         self, clients: list[httpx.Client], user_id: str, seed: int

@@ -17,6 +17,8 @@ from mylist.seeding.open_database import open_database
 from tests.conftest import PATIENT, Serve
 
 # To clear a list has to be confirmed, and nothing confirms that by itself.
+pytestmark = pytest.mark.own_logic
+
 STATUSES = {"clearItems": 428}
 
 Json = dict[str, Any]

@@ -21,6 +21,8 @@ from mylist.api.router import ROUTES
 from tests.conftest import Serve
 
 Send = Callable[[Sequence[Any]], None]
+pytestmark = pytest.mark.own_logic
+
 SAMPLE = {
     "baseUrl": "http://localhost:3000",
     "userId": "postman-collection",

@@ -16,6 +16,8 @@ from tests.contract.conftest import PatientTransport, User, connect
 from tests.contract.raw_http import Answer, Connection
 from tests.contract.titles import MATRIX_ID, MOVIE_IDS, SHOW_ID
 
+pytestmark = pytest.mark.own_logic
+
 USERS = 50
 OPERATIONS_OF_EACH = 120
 TITLES = [(content_id, "movie") for content_id in MOVIE_IDS[:15]] + [(SHOW_ID, "tvshow")]

@@ -560,6 +560,7 @@ def outcome(lists: Lists) -> dict[str, list[Document]]:
     return {**kept, "mylist_changes": [each for each in changes if each["change"] == "removed"]}
 
 
+@pytest.mark.own_logic
 @pytest.mark.parametrize("begins_empty", [True, pytest.param(False, marks=pytest.mark.extended)])
 async def test_a_run_that_is_killed_is_continued_by_the_next(
     lists: Lists, own_uri: str, new_database: NewDatabase, *, begins_empty: bool

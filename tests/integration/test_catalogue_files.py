@@ -524,6 +524,7 @@ class TestResuming:
         assert [each["line"] for each in lines_of(errors)] == [1, 1001, 2001, 3001, 4001]
         assert not checkpoint.exists()
 
+    @pytest.mark.own_logic
     async def test_an_interrupted_run_ends_at_once_and_its_lines_are_known_to_those_after_them(
         self, stored: Stored, write: Write, tmp_path: Path
     ) -> None:
@@ -549,6 +550,7 @@ class TestResuming:
                 await bring(write(numbered(1)), checkpoint=tmp_path / "checkpoint")
 
 
+@pytest.mark.own_logic
 class TestAtTheSameTime:
     async def test_two_runs_of_a_file_bring_each_title_in_once(self, stored: Stored, write: Write) -> None:
         file = write(*(numbered(n) for n in range(1500)))

@@ -28,6 +28,8 @@ from mylist.mongodb.lists import ListStore
 from tests.content_ids import content_id
 from tests.unit.fakes import FakeCatalogue
 
+pytestmark = pytest.mark.own_logic
+
 Copy = frozenset[tuple[ContentId, int]]
 Actor = Callable[["Play"], Coroutine[Any, Any, None]]
 

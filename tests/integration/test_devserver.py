@@ -155,6 +155,7 @@ def assert_ends_well(run: Run, number: signal.Signals) -> None:
     assert "Traceback" not in run.output
 
 
+@pytest.mark.own_logic
 def test_every_command_it_prints_works(shared: Run) -> None:
     printed = shared.output.replace("\\\n", " ").splitlines()
     commands = [shlex.split(line)[1:] for line in printed if line.startswith("curl ")]
@@ -174,6 +175,7 @@ def test_every_command_it_prints_works(shared: Run) -> None:
         assert "Redis did not answer" not in ended.stdout
 
 
+@pytest.mark.own_logic
 def test_every_command_it_prints_works_with_tokens_too(dev: Start) -> None:
     run = dev(AUTH_MODE="jwt", JWT_SECRET=SECRET, JWT_AUDIENCE="a,b", JWT_USER_CLAIM="uid").wait_until_ready()
     printed = run.output.replace("\\\n", " ")
@@ -186,6 +188,7 @@ def test_every_command_it_prints_works_with_tokens_too(dev: Start) -> None:
     assert [answer(command) for command in commands] == [200, 200, 201, 200, 200, 200, 200]
 
 
+@pytest.mark.own_logic
 def test_with_a_key_of_others_it_says_whose_token_it_takes(dev: Start) -> None:
     printed = dev(AUTH_MODE="jwt", JWT_PUBLIC_KEY=pem(RSA_KEY)).wait_until_ready().output
 
@@ -210,6 +213,7 @@ def answer(arguments: list[str]) -> int:
     return httpx.request(method, url, headers=headers, content=body, timeout=30, trust_env=False).status_code
 
 
+@pytest.mark.own_logic
 def test_data_survives_a_restart_and_a_removed_item_stays_removed(dev: Start) -> None:
     run = dev().wait_until_ready()
     run.http.post("/api/mylist/add", json={"contentId": MATRIX_ID, "contentType": "movie"}).raise_for_status()
@@ -223,6 +227,7 @@ def test_data_survives_a_restart_and_a_removed_item_stays_removed(dev: Start) ->
     assert after["items"] == [item for item in before["items"] if item["contentId"] != removed]
 
 
+@pytest.mark.own_logic
 def test_a_killed_run_leaves_its_data_and_nothing_in_the_way_of_the_next(dev: Start) -> None:
     run = dev().wait_until_ready()
     run.http.post("/api/mylist/add", json={"contentId": MATRIX_ID, "contentType": "movie"}).raise_for_status()
@@ -234,6 +239,7 @@ def test_a_killed_run_leaves_its_data_and_nothing_in_the_way_of_the_next(dev: St
     wait_until(lambda: not set(left) & set(again.processes()), within=STOP)
 
 
+@pytest.mark.own_logic
 @pytest.mark.parametrize(
     ("sign", "number"),
     [
@@ -262,6 +268,7 @@ cli.main(["dev"])
 """
 
 
+@pytest.mark.own_logic
 def test_it_can_be_ended_between_seeding_and_serving(dev: Start) -> None:
     run = dev(program=["-c", INTERRUPTED])
     assert run.process.wait(START) == 0, run.output
