@@ -7,7 +7,7 @@ pytest-xdist worker has its own. A run says at its top what was chosen.
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from pymongo.errors import PyMongoError
 from redis import Redis
 from redis.exceptions import RedisError
 
+from devtools.unmeasured import unmeasured
 from devtools.waiting import wait_until
 from mylist.devserver.embedded_servers import EmbeddedServer, MongoServer, ValkeyServer, running
 
@@ -82,10 +83,11 @@ def with_database(uri: str, name: str) -> str:
 
 @contextmanager
 def _embedded(kind: Callable[[Path], EmbeddedServer]) -> Iterator[str]:
-    with TemporaryDirectory(prefix="mylist-test-") as folder:
+    with TemporaryDirectory(prefix="mylist-test-") as folder, ExitStack() as stack:
         server = kind(Path(folder))
-        with running(server):
-            yield server.uri
+        with unmeasured():
+            stack.enter_context(running(server))
+        yield server.uri
 
 
 @contextmanager

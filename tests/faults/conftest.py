@@ -1,6 +1,7 @@
 """Servers of these tests' own, to kill and to freeze, and services on them."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,6 +12,7 @@ from pymongo import MongoClient
 from redis import Redis
 
 from devtools.service_process import NO_TLS, Container, Service
+from devtools.unmeasured import unmeasured
 from mylist.devserver.embedded_servers import MongoServer, ValkeyServer, running
 from tests.conftest import PATIENT
 
@@ -102,7 +104,9 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MongoServ
     """The servers of the tests of a module, each of which finds them running and without cached lists."""
     folder = tmp_path_factory.mktemp("stores")
     mongodb, redis = MongoServer(folder / "mongodb"), ValkeyServer(folder / "redis")
-    with running(mongodb, redis):
+    with ExitStack() as stack:
+        with unmeasured():
+            stack.enter_context(running(mongodb, redis))
         fill_catalogue(mongodb)
         yield mongodb, redis
 
