@@ -14,6 +14,7 @@ from tqdm import tqdm
 from mylist.adoption.fenced_writes import FencedWrites
 from mylist.adoption.stored_items import STEP_TIMEOUT_S
 from mylist.config.settings import Settings
+from mylist.http.services import Services
 from mylist.mongodb.collections import ADOPTED, USERS
 from mylist.mongodb.database import Document
 from mylist.mongodb.database import address as address_of
@@ -39,20 +40,22 @@ async def erase(database: AsyncDatabase[Document], settings: Settings, subject: 
         MongoRefusedError, UnavailableError: MongoDB fails, or Redis has gone away; the next run does what is left.
     """
     began = datetime.now(UTC)
-    users = await subject.users(database)
     erased: Counter[str] = Counter()
     # A fence has to stand for as long as the deletion of a list may take.
     async with fenced_services(settings, step_timeout_s=STEP_TIMEOUT_S) as services:
+        # A primary that was replaced, or elected just now, may not show each profile.
+        async with services.database.operation("erase_users"):
+            users = await subject.users(services.database.handle)
         cached = sum([await services.cache.entry(user_id) is not None for user_id in users])
         if dry:
-            erased = await _counted(database, users)
+            erased = await _counted(services, users)
         else:
             writes = FencedWrites(services, refuses_unfenced=True)
             with tqdm(users, unit=" lists", disable=None if len(users) > 1 else True) as bar:
                 for user_id in bar:
                     async with writes.of([user_id]):
                         erased += await _erase(database, user_id)
-    left = Counter[str]() if dry else await _counted(database, users)
+        left = Counter[str]() if dry else await _counted(services, users)
     return Receipt(
         subject=subject.described(),
         dry=dry,
@@ -77,5 +80,7 @@ async def _erase(database: AsyncDatabase[Document], user_id: str) -> Counter[str
     return erased
 
 
-async def _counted(database: AsyncDatabase[Document], users: Sequence[str]) -> Counter[str]:
-    return Counter({name: sum([await count_of(database, name, each) for each in users]) for name in _ERASED})
+async def _counted(services: Services, users: Sequence[str]) -> Counter[str]:
+    database = services.database.handle
+    async with services.database.operation("erase_count"):
+        return Counter({name: sum([await count_of(database, name, each) for each in users]) for name in _ERASED})

@@ -15,6 +15,7 @@ from mylist.adoption.stored_items import batches
 from mylist.client.terminal import counts_table
 from mylist.config.settings import Settings
 from mylist.domain.content import ContentId
+from mylist.http.services import Services
 from mylist.mongodb.collections import CONTENT_COLLECTIONS, LISTS
 from mylist.mongodb.database import Document
 from mylist.mongodb.item_documents import LISTED, in_either_case
@@ -73,7 +74,7 @@ async def withdraw(database: AsyncDatabase[Document], settings: Settings, conten
     done = Withdrawal(is_in_catalogue=await _is_in_catalogue(database, content_id))
     async with fenced_services(settings) as services:
         writes = FencedWrites(services, step_timeout_s=BATCH_TIMEOUT_S, refuses_unfenced=True)
-        total = await _count(database, content_id)
+        total = await _count(services, content_id)
         if dry:
             done.lists = total
             return done
@@ -86,7 +87,7 @@ async def withdraw(database: AsyncDatabase[Document], settings: Settings, conten
                     done.removed += await _remove(database, writes, content_id, holders)
                     done.lists += len(holders)
                     bar.update(len(holders))
-                done.left = await _count(database, content_id)
+                done.left = await _count(services, content_id)
     return done
 
 
@@ -108,8 +109,10 @@ async def _is_in_catalogue(database: AsyncDatabase[Document], content_id: str) -
     return any([await database[name].find_one(wanted, {"_id": 1}) for name in CONTENT_COLLECTIONS.values()])
 
 
-async def _count(database: AsyncDatabase[Document], content_id: str) -> int:
-    return sum([len(holders) async for holders in _holders(database, content_id)])
+async def _count(services: Services, content_id: str) -> int:
+    """Return how many lists have a title, by a primary that shows all that was acknowledged: none decides the end."""
+    async with services.database.operation("withdraw_count"):
+        return sum([len(holders) async for holders in _holders(services.database.handle, content_id)])
 
 
 async def _holders(database: AsyncDatabase[Document], content_id: str) -> AsyncIterator[list[_Holder]]:
