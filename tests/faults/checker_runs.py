@@ -40,6 +40,7 @@ def assert_nothing_is_stale_or_lost(folder: Path, mode: str, *faults: str, **oth
 
     assert status == 0, printed
     assert (figures["staleReads"], figures["lostWrites"], figures["otherViolations"]) == (0, 0, {})
+    assert [kind for kind, of in figures["commands"].items() if not of.get("done")] == []
     assert (figures["events"]["troubles"], figures["events"]["changes"] > 0) == ([], True)
     assert {name: of["times"] > 0 for name, of in figures["faults"].items()} == dict.fromkeys(faults, True)
     assert "PASSED: no violation" in printed

@@ -39,7 +39,9 @@ def test_without_the_registry_it_finds_stale_reads(tmp_path: Path) -> None:
 
 
 def test_with_a_position_that_is_kept_too_early_it_finds_changes_missing_from_events(tmp_path: Path) -> None:
-    status, figures, printed = check_freshness(tmp_path, "strict", "mongodb-kill", **{"events-fault": "early"})
+    status, figures, printed = check_freshness(
+        tmp_path, "strict", "mongodb-kill", duration=20, **{"events-fault": "early"}
+    )
 
     assert status == 0, printed
     assert figures["events"]["lost"] > 0, printed

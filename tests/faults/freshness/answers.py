@@ -25,6 +25,11 @@ def title_of(content_id: str) -> int:
     return int(content_id, 16) - 1
 
 
+def imdb_id(title: int) -> str:
+    """Return the id of a title at IMDb."""
+    return f"tt{title + 1:07}"
+
+
 def title_type(title: int) -> str:
     """Return the content type of a title."""
     return "movie" if (title + 1) % SHOW_EVERY else "tvshow"

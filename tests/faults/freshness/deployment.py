@@ -51,6 +51,11 @@ class Replica:
         return self._services[-1]
 
     @property
+    def settings(self) -> Mapping[str, str]:
+        """Those of the next process."""
+        return self._settings
+
+    @property
     def is_running(self) -> bool:
         """Whether a process has the place now."""
         return bool(self._services) and self.service.process.poll() is None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from typing import IO, Any
+from typing import Any
 
 from pymongo import MongoClient
 
@@ -22,13 +22,16 @@ from mylist.domain.timestamps import iso_format
 from tests.faults.freshness.told_changes import Contents, Line, ToldChanges, compare
 
 _LIFE_S = (3.0, 12.0)
-"""Seconds after which the process is ended."""
+"""Seconds after which the process is ended, from the moment at which it can tell something: on a machine that is busy
+it would not come to that otherwise."""
 _UNREAD_S = (0.0, 3.0)
 """For so long nobody reads its lines before that: longer than it may wait until it keeps its position."""
 _PIPE_SIZE = 4096
 """Bytes; a pipe of the usual size would take all lines of such a time, as if they were read."""
 _PATIENCE_S = 120.0
 _MARKER = "the-last-change"
+_BEGUN = "are told"
+_KEPT = "the position is kept"
 _REOPENED = "are read on from the same place"
 _LISTS = "mylist"
 _LOST, _DISORDERED, _REPEATED = (
@@ -72,7 +75,7 @@ class FollowedEvents:
     its reader goes away and leaves lines in the pipe.
 
     Args:
-        folder: takes the log.
+        folder: takes the logs.
         server: the URI of the server that has the data, past whatever is struck.
         uri: the MONGODB_URI of the process.
         database: the name of the database in both.
@@ -90,7 +93,7 @@ class FollowedEvents:
         seed: object,
         program: Sequence[str],
     ) -> None:
-        self._log = folder / "events.log"
+        self._folder = folder
         self._server = server
         self._uri = uri
         self._database = database
@@ -108,7 +111,7 @@ class FollowedEvents:
     async def start(self) -> None:
         """Begin to follow, before the first change."""
         self._launch()
-        await eventually(self._has_begun, within=_PATIENCE_S)
+        await eventually(self._keeps_its_position, within=_PATIENCE_S)
         await asyncio.to_thread(self._note_beginning)
         self._ending = asyncio.create_task(self._keep_ending())
 
@@ -125,7 +128,7 @@ class FollowedEvents:
         await self._stop(self._processes[-1])
         changes, after = await asyncio.to_thread(self._read_changes, rolled_back)
         told = compare([bytes(each.lines) for each in self._processes], changes, before=self._before, after=after)
-        log = self._log.read_text()
+        log = "".join(each.log for each in self._processes)
         for count, what in (
             (len(self._strange_ends), f"processes ended with another status: {self._strange_ends}"),
             (log.count("Traceback"), "tracebacks in the log"),
@@ -141,11 +144,15 @@ class FollowedEvents:
 
     def _launch(self) -> None:
         settings = environment({"MONGODB_URI": self._uri, "LOG_LEVEL": "info"})
-        with self._log.open("ab") as log:
-            self._processes.append(_Process([*self._program, "events"], log, settings))
+        log = self._folder / f"events-{len(self._processes) + 1}.log"
+        self._processes.append(_Process([*self._program, "events"], log, settings))
+
+    async def _keeps_its_position(self) -> bool:
+        return _KEPT in self._processes[-1].log
 
     async def _has_begun(self) -> bool:
-        return "the position is kept" in self._log.read_text()
+        process = self._processes[-1]
+        return _BEGUN in process.log or process.status is not None or self._over.is_set()
 
     async def _is_told(self) -> bool:
         return _MARKER.encode() in self._processes[-1].lines
@@ -153,6 +160,7 @@ class FollowedEvents:
     async def _keep_ending(self) -> None:
         ways: list[Callable[[_Process], Awaitable[None]]] = [self._kill, self._stop, self._leave]
         while not self._over.is_set():
+            await eventually(self._has_begun, within=_PATIENCE_S)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._over.wait(), self._dice.uniform(*_LIFE_S))
             process = self._processes[-1]
@@ -233,15 +241,22 @@ class _Process:
         lines: what was read so far.
     """
 
-    def __init__(self, command: Sequence[str], log: IO[bytes], settings: dict[str, str]) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, *command], stdout=subprocess.PIPE, pipesize=_PIPE_SIZE, stderr=log, env=settings
-        )
+    def __init__(self, command: Sequence[str], log: Path, settings: dict[str, str]) -> None:
+        self._log = log
+        with log.open("wb") as file:
+            self._process = subprocess.Popen(
+                [sys.executable, *command], stdout=subprocess.PIPE, pipesize=_PIPE_SIZE, stderr=file, env=settings
+            )
         assert self._process.stdout is not None
         self._pipe = self._process.stdout
         os.set_blocking(self._pipe.fileno(), False)
         self.lines = bytearray()
         self.resume()
+
+    @property
+    def log(self) -> str:
+        """What it has logged."""
+        return self._log.read_text()
 
     @property
     def status(self) -> int | None:

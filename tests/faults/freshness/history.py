@@ -17,6 +17,8 @@ LARGEST_PAGE = 100
 ANY_TIME = ("", "~")
 """Before and after every `addedAt`."""
 
+OPERATOR = -2
+"""In place of a service process: a command of an operator."""
 MONGODB = -1
 """In place of a service process: the list was read from MongoDB itself, after everything else."""
 

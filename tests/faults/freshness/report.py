@@ -14,6 +14,7 @@ from tests.faults.freshness.deployment import PROCESSES
 from tests.faults.freshness.followed_events import MUST_FIND
 from tests.faults.freshness.history import (
     MONGODB,
+    OPERATOR,
     Add,
     Change,
     Contains,
@@ -29,7 +30,7 @@ from tests.faults.freshness.list_model import ListState
 from tests.faults.freshness.mongodb import REPLACES_PRIMARY
 from tests.faults.freshness.redis import LOSES_DATA
 from tests.faults.freshness.run import MUST_FAIL, Run, Scenario
-from tests.faults.freshness.tally import ANY, ANY_CHANGE, ANY_READ, KINDS, MIN_HITS
+from tests.faults.freshness.tally import ANY, ANY_CHANGE, ANY_READ, COMMANDS, KINDS, MIN_HITS
 from tests.faults.freshness.workload import User
 
 _TOLD = (ANY, ANY_READ, ANY_CHANGE, *KINDS)
@@ -107,6 +108,10 @@ class Report:
             "seconds": round(run.ended - run.began, 1),
             "operations": tally.requests.total(),
             "operationsByKind": {kind: tally.requests[kind] for kind in KINDS},
+            "commands": {
+                kind: {how: count for (each, how), count in sorted(tally.commands.items()) if each == kind}
+                for kind in COMMANDS
+            },
             "checked": run.checked,
             "undecided": run.undecided,
             "faults": {name: self._figures_of(name) for name in self._scenario.faults},
@@ -152,6 +157,10 @@ class Report:
             seen = f"{len(self._wavering)} reads showed what was before it, after others"
             rows.append(("  during a change", f"{seen}: Redis had lost its fence, or MongoDB another primary"))
         events, told = run.events, run.events.told
+        commands: dict[str, list[str]] = {kind: [] for kind in COMMANDS}
+        for (kind, how), count in sorted(tally.commands.items()):
+            commands[kind].append(f"{count} {how}")
+        rows.append(("commands of operators", "; ".join(f"{kind} {', '.join(of)}" for kind, of in commands.items())))
         followed = f"{told.lines:,} lines of {told.changes:,} changes, by {events.processes} processes"
         rows += [
             ("mylist events", followed),
@@ -214,7 +223,7 @@ class Report:
 
     def _line(self, operation: Operation, is_culprit: bool) -> str:
         start = self._run.began
-        where = "mongodb  " if operation.process == MONGODB else f"process {operation.process}"
+        where = {MONGODB: "mongodb  ", OPERATOR: "operator "}.get(operation.process, f"process {operation.process}")
         return (
             f"   {'>>>' if is_culprit else '   '} {operation.began - start:9.4f} to {operation.ended - start:9.4f}  "
             f"{where}  {operation.request:<9}  {_described(operation)}"

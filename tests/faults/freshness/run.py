@@ -17,7 +17,7 @@ from pymongo import MongoClient
 from devtools.waiting import eventually
 from mylist.devserver.embedded_servers import ServerStartError
 from mylist.domain.timestamps import iso_format
-from tests.faults.freshness.answers import SHOW_EVERY, title_id, title_type
+from tests.faults.freshness.answers import SHOW_EVERY, imdb_id, title_id, title_type
 from tests.faults.freshness.deployment import DATABASE, PROCESSES, Deployment, now
 from tests.faults.freshness.faults import InjectedFault, inject
 from tests.faults.freshness.followed_events import NOTHING_FOLLOWED, EventFindings, FollowedEvents, events_program
@@ -25,6 +25,7 @@ from tests.faults.freshness.history import MONGODB, Add, Operation, as_page, in_
 from tests.faults.freshness.linearizability import Kind, Violation, check
 from tests.faults.freshness.mongodb import MongoTopology
 from tests.faults.freshness.mongodb import make as make_mongodb
+from tests.faults.freshness.operators import Operators
 from tests.faults.freshness.redis import Topology, make
 from tests.faults.freshness.tally import MIN_HITS, Tally
 from tests.faults.freshness.workload import TITLES, Crowd, User
@@ -114,7 +115,7 @@ def run(folder: Path, scenario: Scenario, say: Callable[[str], None]) -> Run:
     with mongodb.running(), redis.running():
         tally = Tally()
         crowd = Crowd(seed, scenario.users, deployment, tally)
-        _fill(deployment.mongodb.uri, crowd.users, Random(f"{seed} lists"))
+        _fill(deployment.mongodb.uri, crowd, Random(f"{seed} lists"))
         followed = FollowedEvents(
             folder,
             server=mongodb.uri,
@@ -123,7 +124,8 @@ def run(folder: Path, scenario: Scenario, say: Callable[[str], None]) -> Run:
             seed=seed,
             program=events_program(scenario.events_fault),
         )
-        load = _Load(deployment, crowd, tally, say, followed)
+        operators = Operators(seed, crowd, deployment, tally, program)
+        load = _Load(deployment, crowd, operators, tally, say, followed)
         uvloop.run(load.go(scenario))
     say("checking")
     violations, undecided = _findings(crowd.users)
@@ -154,16 +156,18 @@ def _findings(users: Sequence[User]) -> tuple[list[tuple[User, Violation]], int]
 class _Load:
     """The part of a run in which the service runs."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - private, and all that runs
         self,
         deployment: Deployment,
         crowd: Crowd,
+        operators: Operators,
         tally: Tally,
         say: Callable[[str], None],
         followed: FollowedEvents,
     ) -> None:
         self._deployment = deployment
         self._crowd = crowd
+        self._operators = operators
         self._tally = tally
         self._say = say
         self._followed = followed
@@ -203,7 +207,7 @@ class _Load:
         over = asyncio.Event()
         began = now()
         self._tally.start()
-        load = asyncio.create_task(self._crowd.live(over.is_set))
+        load = asyncio.gather(self._crowd.live(over.is_set), self._operators.live(over.is_set))
         try:
             await self._deployment.until_caching(within=_TIMEOUT_S)
             self._say("the cache is in use")
@@ -218,6 +222,7 @@ class _Load:
             )
             await asyncio.sleep(max(until - now(), 0))
             await eventually(self._were_enough, within=_TIMEOUT_S)
+            await self._operators.until_each_is_done(within=_TIMEOUT_S)
         finally:
             over.set()
             await load
@@ -252,17 +257,22 @@ def _no_collections() -> Iterator[None]:
         gc.enable()
 
 
-def _fill(uri: str, users: Sequence[User], dice: Random) -> None:
-    """Put the titles into the catalogue and half of them on each list, which is how each history begins."""
+def _fill(uri: str, crowd: Crowd, dice: Random) -> None:
+    """Put the titles into the catalogue and some of them on each list, which is how each history begins."""
     with MongoClient[dict[str, object]](uri) as client:
         database = client[DATABASE]
         for title in range(TITLES):
             database[f"{title_type(title)}s"].insert_one(
-                {"_id": ObjectId(title_id(title)), "title": f"Title {title}", "genres": ["Drama"]}
+                {
+                    "_id": ObjectId(title_id(title)),
+                    "title": f"Title {title}",
+                    "genres": ["Drama"],
+                    "externalIds": {"imdb": imdb_id(title)},
+                }
             )
         began = now()
-        for user in users:
-            for age, title in enumerate(dice.sample(user.titles, k=len(user.titles) // 2)):
+        for user in crowd.users:
+            for age, title in enumerate(dice.sample(user.titles, k=user.first)):
                 added_at = _FIRST_ADDED - timedelta(minutes=age)
                 database["mylist"].insert_one(
                     {
@@ -272,7 +282,8 @@ def _fill(uri: str, users: Sequence[User], dice: Random) -> None:
                         "addedAt": added_at,
                     }
                 )
-                user.history.append(Operation(began, began, MONGODB, Add(title, iso_format(added_at))))
+                user.first_items.append((title, iso_format(added_at)))
+            user.history += (Operation(began, began, MONGODB, Add(*item)) for item in user.first_items)
 
 
 def _read_mongodb(uri: str, users: Sequence[User]) -> None:

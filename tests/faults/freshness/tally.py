@@ -5,8 +5,10 @@ from collections import Counter
 from dataclasses import dataclass
 
 READS = ("items", "stats", "contains", "selection", "export", "changes")
-WRITES = ("add", "put", "remove", "discard", "batch", "merge", "replace", "clear")
+WRITES = ("add", "put", "remove", "discard", "batch", "merge", "foreign", "replace", "clear")
 KINDS = READS + WRITES
+COMMANDS = ("erase", "move", "withdraw")
+"""Those of operators that change lists."""
 ANY, ANY_READ, ANY_CHANGE = "any", "any read", "any change"
 """Groups of kinds, as the times without an answer know them; rare kinds have long times of their own."""
 MIN_HITS = 1000
@@ -40,6 +42,8 @@ class Tally:
         """By cause, an error code or what became of the connection, and kind."""
         self.caches: Counter[str] = Counter()
         """Reads by X-Cache."""
+        self.commands: Counter[tuple[str, str]] = Counter()
+        """By command, and whether it was done, refused, failed or killed."""
         self.unexpected: list[str] = []
         """Answers that the service never gives to such requests."""
         self.gaps: list[Gap] = []

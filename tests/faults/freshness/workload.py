@@ -1,7 +1,9 @@
 """The load: users with several clients each, all at once, through whichever process the round robin gives them."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from random import Random
@@ -25,20 +27,23 @@ from tests.faults.freshness.deployment import Deployment, Replica, now
 from tests.faults.freshness.history import LARGEST_PAGE, Action, Item, Observation, Operation
 from tests.faults.freshness.sync_client import SyncClient
 from tests.faults.freshness.tally import KINDS, READS, Tally
-from tests.faults.freshness.writes import Write, add, batch, clear, discard, merge, put, remove, replace
+from tests.faults.freshness.writes import Write, add, batch, clear, discard, merge, merge_foreign, put, remove, replace
 
 TITLES = 24
 CLIENTS_PER_USER = 3
 
 # In the order of `KINDS`: items, stats, contains, selection, export, changes, then add, put, remove, discard, batch,
-# merge, replace, clear.
-_QUIET = (440, 160, 120, 130, 50, 70, 8, 7, 8, 4, 2, 1, 0, 0)
-_BUSY = (300, 110, 90, 100, 50, 70, 80, 60, 80, 40, 14, 6, 0, 0)
-_FICKLE = (300, 110, 90, 100, 50, 70, 80, 60, 70, 30, 14, 10, 8, 8)
+# merge, foreign, replace, clear.
+_QUIET = (440, 160, 120, 130, 50, 70, 8, 7, 8, 4, 2, 1, 1, 0, 0)
+_BUSY = (300, 110, 90, 100, 50, 70, 80, 60, 80, 40, 14, 6, 6, 0, 0)
+_FICKLE = (300, 110, 90, 100, 50, 70, 80, 60, 70, 30, 14, 8, 8, 8, 8)
+_READING = (440, 160, 120, 130, 50, 70, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 """How often somebody does each kind. Most read, as people do; some change so much that changes and loads collide."""
 _BUSY_EVERY = 6
 _FEW = 4
-"""Titles of those who clear and replace their lists: a longer one has too many ways to come to be empty."""
+"""Titles of those whose whole list may go at once: a longer one has too many ways to come to be empty."""
+_MOVES = 2
+"""Lists that an operator moves to another user id and back."""
 _FORGETTING = 0.02
 """How often a sync client begins again instead of asking for what changed."""
 _MAX_AGE = timedelta(days=30)
@@ -67,6 +72,7 @@ _MAX_THINK_TIME_S = 0.12
 _BACKOFF_S = (0.4, 1.2)
 """Seconds until a client goes on after a failure; Retry-After says one."""
 _KNOWN_BODIES = 64
+_POLL_S = 0.01
 _NOTHING_CHANGED = {
     *("CACHE_UNAVAILABLE", "DATABASE_UNAVAILABLE", "DATABASE_REFUSED", "DATABASE_BUSY", "OVERLOADED"),
     *("TOO_MANY_IMPORTS", "TOO_MANY_REQUESTS"),
@@ -80,18 +86,27 @@ def _is_refusal(answer: Answer) -> bool:
 
 
 class User:
-    """Somebody with a list, and the history of it."""
+    """Somebody with a list, and the history of it.
 
-    def __init__(self, number: int) -> None:
-        self.id = f"user-{number}"
-        self.titles: Sequence[int] = range(TITLES)
-        """Those that may be on the list."""
-        self.weights = _QUIET
-        if number % _BUSY_EVERY == 0:
-            self.weights = _BUSY
-        elif number % _BUSY_EVERY == 1:
-            self.titles, self.weights = range(_FEW), _FICKLE
+    Args:
+        user_id: who it is.
+        titles: those that may be on the list.
+        first: how many are on it at first.
+        weights: how often which of `KINDS` is done.
+    """
+
+    def __init__(self, user_id: str, titles: Sequence[int], first: int, weights: Sequence[int]) -> None:
+        self.id = user_id
+        self.titles = titles
+        self.first = first
+        self.weights = weights
         self.history: list[Operation] = []
+        self.first_items: list[Item] = []
+        """What is on it at first."""
+        self.is_signed_out = False
+        """Whether no device follows the list by its token."""
+        self.following = 0
+        """How many devices are just asking what changed."""
         self._read: dict[tuple[int, int, bytes], Observation] = {}
 
     def observation(self, kind: str, answer: Answer, page: int, size: int) -> Observation:
@@ -120,6 +135,28 @@ class User:
         return read
 
 
+@dataclass(slots=True)
+class Move:
+    """A list that an operator moves to another user id, and back; nobody else changes it.
+
+    Attributes:
+        source: who has it.
+        target: who gets it next.
+        may_be_partly_done: whether a run of the move has failed.
+        rests_until: before which moment it is not moved, as what has failed may still happen.
+    """
+
+    source: User
+    target: User
+    may_be_partly_done: bool = False
+    rests_until: float = 0.0
+
+    @property
+    def items(self) -> Sequence[Item]:
+        """What is on it: what was on it at first, when one of the two had nothing."""
+        return self.source.first_items or self.target.first_items
+
+
 class Client:
     """One device of a user: does one random thing after the other."""
 
@@ -129,6 +166,10 @@ class Client:
         self._deployment = deployment
         self._tally = tally
         self._sync_client = SyncClient()
+
+    def begin_anew(self) -> None:
+        """Drop the copy of the list that it keeps by a token."""
+        self._sync_client.forget()
 
     async def live(self, is_over: Callable[[], bool]) -> None:
         """Go on until it is over."""
@@ -142,6 +183,8 @@ class Client:
                 case "selection":
                     query, size = dice.choice(_SELECTIONS)
                     done = await self._read(kind, ("GET", f"items?{query}&pageSize={size}", b""), size=size)
+                case "changes" if self._user.is_signed_out:
+                    done = False
                 case "changes":
                     if dice.random() < _FORGETTING:
                         self._sync_client.forget()
@@ -161,7 +204,11 @@ class Client:
 
     async def read_changes(self) -> bool:
         """Bring the sync client's copy up to date through any process; return whether that was answered."""
-        return await self._read("changes", ("GET", self._sync_client.path, b""))
+        self._user.following += 1
+        try:
+            return await self._read("changes", ("GET", self._sync_client.path, b""))
+        finally:
+            self._user.following -= 1
 
     async def _read(
         self, kind: str, question: Question, page: int = 0, size: int = 0, replica: Replica | None = None
@@ -183,8 +230,8 @@ class Client:
             case "batch":
                 titles = dice.sample(user.titles, k=4)
                 return batch(titles[:2], titles[2:])
-            case "merge":
-                return merge(self._imported())
+            case "merge" | "foreign":
+                return (merge if kind == "merge" else merge_foreign)(self._imported())
             case "replace":
                 items = self._imported()
                 return replace(items, [title for title in user.titles if title not in dict(items)])
@@ -258,7 +305,17 @@ class Crowd:
     """All users and their clients."""
 
     def __init__(self, seed: int, users: int, deployment: Deployment, tally: Tally) -> None:
-        self.users = [User(number) for number in range(users)]
+        clients = [_user(number) for number in range(users)]
+        self.fickle = [user for user in clients if user.weights is _FICKLE]
+        """Those who change their whole lists at once, and whom an operator erases."""
+        self.moves = [
+            Move(
+                User(f"moved-{number}", range(_FEW), _FEW, _READING),
+                User(f"moved-{number}/to", range(_FEW), 0, _READING),
+            )
+            for number in range(_MOVES)
+        ]
+        self.users = clients + [user for move in self.moves for user in (move.source, move.target)]
         self._deployment = deployment
         self._clients = {
             user: [
@@ -275,6 +332,19 @@ class Crowd:
                 for client in clients:
                     group.create_task(client.live(is_over))
 
+    @asynccontextmanager
+    async def signed_out(self, user: User) -> AsyncIterator[None]:
+        """Have no device of a user follow the list by its token; afterwards each begins anew."""
+        user.is_signed_out = True
+        try:
+            while user.following:
+                await asyncio.sleep(_POLL_S)
+            yield
+        finally:
+            for client in self._clients[user]:
+                client.begin_anew()
+            user.is_signed_out = False
+
     async def read_everything(self, *, within: float) -> None:
         """Read each list through each process, and what changed by each sync client."""
         await asyncio.gather(*(self._read_list(clients, within) for clients in self._clients.values()))
@@ -284,6 +354,15 @@ class Crowd:
             await eventually(partial(clients[0].read_page, 1, LARGEST_PAGE, replica), within=within)
         for client in clients:
             await eventually(client.read_changes, within=within)
+
+
+def _user(number: int) -> User:
+    titles, weights = range(TITLES), _QUIET
+    if number % _BUSY_EVERY == 0:
+        weights = _BUSY
+    elif number % _BUSY_EVERY == 1:
+        titles, weights = range(_FEW), _FICKLE
+    return User(f"user-{number}", titles, len(titles) // 2, weights)
 
 
 def _request(method: str, path: str, user_id: str, body: bytes = b"", content_type: str = "application/json") -> bytes:

@@ -14,11 +14,20 @@ from msgspec import Struct
 
 from devtools.http_client import Answer
 from mylist.domain.timestamps import iso_format
-from tests.faults.freshness.answers import Entry, UnexpectedAnswerError, code_of, title_id, title_of, title_type
+from tests.faults.freshness.answers import (
+    Entry,
+    UnexpectedAnswerError,
+    code_of,
+    imdb_id,
+    title_id,
+    title_of,
+    title_type,
+)
 from tests.faults.freshness.history import Action, Add, Change, Contains, Discard, Item, Remove
 
 _MAX_DELAY = timedelta(minutes=1)
 """No request has an effect so long after it was sent."""
+_TRAKT_TYPES = {"movie": "movie", "tvshow": "show"}
 _T = TypeVar("_T")
 
 
@@ -171,12 +180,33 @@ def merge(items: Sequence[Item]) -> Write:
     return _import("import", items, (), redated=())
 
 
+def merge_foreign(items: Sequence[Item]) -> Write:
+    """Make a request to import a watchlist as Trakt exports it, which names titles by their ids at IMDb."""
+    elements = [
+        {
+            "rank": rank,
+            "listed_at": added_at,
+            "type": (kind := _TRAKT_TYPES[title_type(title)]),
+            kind: {"title": f"Not title {title}", "year": None, "ids": {"trakt": title, "imdb": imdb_id(title)}},
+        }
+        for rank, (title, added_at) in enumerate(items, 1)
+    ]
+    return _import("import", items, (), redated=(), body=_encode(elements), content_type="application/json")
+
+
 def replace(items: Sequence[Item], others: Sequence[int]) -> Write:
     """Make a request to import items in place of what is there, which may be other titles too."""
     return _import("import?mode=replace", items, others, redated=[title for title, _ in items])
 
 
-def _import(path: str, items: Sequence[Item], others: Sequence[int], redated: Sequence[int]) -> Write:
+def _import(  # noqa: PLR0913 - private, and what an import may be
+    path: str,
+    items: Sequence[Item],
+    others: Sequence[int],
+    redated: Sequence[int],
+    body: bytes = b"",
+    content_type: str = "application/x-ndjson",
+) -> Write:
     def told(answer: Answer) -> list[Action]:
         lines = _read(answer, _lines)
         named, unnamed = lines[: len(items)], {title_of(each.content_id) for each in lines[len(items) :]}
@@ -193,9 +223,9 @@ def _import(path: str, items: Sequence[Item], others: Sequence[int], redated: Se
             actions += _removed(title, found=title in unnamed)
         return actions
 
-    body = _encode_lines([{**_asked(title), "addedAt": added_at} for title, added_at in items])
+    body = body or _encode_lines([{**_asked(title), "addedAt": added_at} for title, added_at in items])
     possible: list[Change] = [*(Add(*item) for item in items), *(Remove(title) for title in (*redated, *others))]
-    return Write("POST", path, told, possible, body, "application/x-ndjson")
+    return Write("POST", path, told, possible, body, content_type)
 
 
 def _removed(title: int, *, found: bool) -> list[Action]:
