@@ -19,7 +19,7 @@ cd "$folder"
 module=$(go mod download -json github.com/FerretDB/FerretDB@v1.24.2 | sed -n 's/^.*"Dir": "\(.*\)",$/\1/p')
 cp -R "$module" source
 chmod -R u+w source
-echo v1.24.2 >source/build/version/version.txt # it does not start without, and `go install` cannot write it
+echo v1.24.2 >source/build/version/version.txt # FerretDB needs this file; `go install` cannot write it
 (cd source && go build -o ../ferretdb ./cmd/ferretdb)
 cat >finding.py <<'PYTHON'
 import socket, subprocess

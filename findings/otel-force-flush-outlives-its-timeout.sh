@@ -4,8 +4,8 @@
 # Software:  opentelemetry-sdk and opentelemetry-exporter-otlp-proto-http 1.45.1
 # Expected:  force_flush(timeout_millis=1000) ends after a second, and returns False if the spans could not be
 #            delivered.
-# Happens:   against a collector that answers 503, force_flush retries until the exporter's own timeout has passed,
-#            whatever timeout it was given. It logs the failure and returns True.
+# Happens:   against a collector that answers 503, force_flush ignores its own timeout and retries until the
+#            exporter's timeout has passed. It logs the failure and returns True.
 # Matters:   a shutdown that flushes with a time limit exceeds it (10 s with the exporter's default) and is killed
 #            while requests drain. Only the exporter's own timeout limits it.
 set -euo pipefail

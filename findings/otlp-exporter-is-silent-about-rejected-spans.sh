@@ -2,8 +2,8 @@
 # If a collector reports that it rejected every span, the exporter does not report it, not even in its log.
 #
 # Software:  opentelemetry-exporter-otlp-proto-http and opentelemetry-sdk 1.45.1
-# Expected:  an answer with partial_success (rejected_spans, error_message) is logged as a warning, as the OTLP
-#            specification requires of clients.
+# Expected:  an answer with partial_success (rejected_spans, error_message) is logged as a warning. The OTLP
+#            specification requires this of clients.
 # Happens:   the status is 200, so the exporter does not read the body. It logs nothing of "quota exceeded" at any
 #            level, and force_flush() returns True.
 # Matters:   if a vendor's quota or a filter rejects spans, the service looks as if it had no traffic. Only the

