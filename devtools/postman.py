@@ -32,6 +32,7 @@ VARIABLES = {
 _MOVIE = {"contentId": "{{movieId}}", "contentType": "movie"}
 _SHOW = {"contentId": "507f1f77bcf86cd7994390a1", "contentType": "tvshow"}
 _NO_TITLE = "f" * 24
+_TAKES_EXTERNAL_IDS = "In place of a contentId, an external id does as well, such as imdb:tt0133093 or movie:tmdb:603."
 _SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 _EMPTY: Json = {"string": "", "integer": 0, "number": 0, "boolean": False, "array": [], "object": {}}
 
@@ -395,7 +396,9 @@ def _request(operation: _Operation, request: Request) -> Json:
         if operation.content_type == "application/json":
             made["body"]["options"] = {"raw": {"language": "json"}}
     made["url"] = _url(operation.path, operation.query if request.query is None else request.query)
-    made["description"] = request.description or f"{operation.summary}."
+    description = request.description or f"{operation.summary}."
+    names_title = "{{contentId}}" in operation.path or "contentId" in made.get("body", {}).get("raw", "")
+    made["description"] = f"{description} {_TAKES_EXTERNAL_IDS}" if names_title else description
     return made
 
 

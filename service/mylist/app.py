@@ -106,6 +106,7 @@ def build_services(settings: Settings) -> Services:
         language=settings.catalogue_language,
         external_ids=settings.external_ids,
     )
+    titles = TitleSearch(database)
     pages = PageCache(settings.page_memory * 1_000_000)
     tokens = None
     if settings.auth_mode == "jwt":
@@ -120,7 +121,8 @@ def build_services(settings: Settings) -> Services:
         ),
         catalogue=catalogue,
         reader=ListReader(cache, catalogue, pages),
-        matcher=TitleMatcher(catalogue, TitleSearch(database), settings.catalogue_language),
+        titles=titles,
+        matcher=TitleMatcher(catalogue, titles, settings.catalogue_language),
         writer=ListWriter(
             store,
             cache,

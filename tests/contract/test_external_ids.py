@@ -1,5 +1,6 @@
 """External ids: every route that takes a content id takes them, and says what is wrong with one."""
 
+import json
 from typing import Any
 
 import httpx
@@ -48,10 +49,15 @@ def contains(user: User, *ids: str) -> httpx.Response:
     return user.client.post("/api/mylist/contains", json={"contentIds": ids}, headers=user.headers)
 
 
-def import_(user: User, *lines: dict[str, str], mode: str = "merge") -> httpx.Response:
+def import_(user: User, *lines: dict[str, str], mode: str = "merge", confirm: str = "&confirm=true") -> httpx.Response:
     body = "".join(str(each).replace("'", '"') + "\n" for each in lines)
     headers = user.headers | {"content-type": "application/x-ndjson"}
-    return user.client.post(f"/api/mylist/import?mode={mode}&confirm=true", content=body, headers=headers)
+    return user.client.post(f"/api/mylist/import?mode={mode}{confirm}", content=body, headers=headers)
+
+
+def told(answer: httpx.Response) -> list[dict[str, Any]]:
+    assert answer.status_code == 200, answer.text
+    return [json.loads(line) for line in answer.text.splitlines()]
 
 
 def test_the_content_shows_them_as_they_are_stored(user: User) -> None:
@@ -128,17 +134,60 @@ def test_an_import_takes_them_line_by_line(user: User) -> None:
         {"contentId": each, "contentType": "movie"}
         for each in (MATRIX, MOVIE_IDS[5], UNKNOWN, TWICE, "imbd:1", "IMDb:1")
     ]
-    results = [httpx.Response(200, content=line).json() for line in import_(user, *lines).content.splitlines()]
+    results = told(import_(user, *lines))
 
     assert [(each["line"], each["contentId"], each["outcome"]) for each in results] == [
         (1, MATRIX_ID, "added"),
         (2, MOVIE_IDS[5], "added"),
-        *[(number, None, "invalid") for number in (3, 4, 5, 6)],
+        (3, None, "unmatched"),
+        (4, None, "ambiguous"),
+        *[(number, None, "invalid") for number in (5, 6)],
     ]
+    unmatched, ambiguous = results[2:4]
+    assert unmatched["error"] == f"No movie has the external id {UNKNOWN}"
+    assert (unmatched["title"], unmatched["year"], unmatched["candidates"]) == (UNKNOWN, None, [])
+    assert (ambiguous["title"], ambiguous["year"], ambiguous.get("error")) == (TWICE, None, None)
+    assert sorted(each["contentId"] for each in ambiguous["candidates"]) == sorted(MOVIE_IDS[:2])
+    assert all(each["contentType"] == "movie" and each["title"] for each in ambiguous["candidates"])
     assert user.contents() == [MATRIX_ID, MOVIE_IDS[5]]
-    refused = import_(user, *lines[:3], mode="replace")
+    refused = import_(user, *lines[:5], mode="replace")
     assert (refused.status_code, refused.json()["code"]) == (400, "INVALID_LINE")
     assert user.contents() == [MATRIX_ID, MOVIE_IDS[5]]
+
+
+def test_an_import_of_nothing_that_is_found_tells_each_line_and_replaces_nothing(user: User) -> None:
+    user.add(MOVIE_IDS[0])
+    user.add(MOVIE_IDS[5])
+    lines = [{"contentId": each, "contentType": "movie"} for each in (UNKNOWN, TWICE)]
+
+    assert [each["outcome"] for each in told(import_(user, *lines))] == ["unmatched", "ambiguous"]
+    assert import_(user, *lines, mode="replace", confirm="").json()["code"] == "CONFIRMATION_REQUIRED"
+    assert user.contents() == [MOVIE_IDS[5], MOVIE_IDS[0]]
+    replaced = told(import_(user, *lines, mode="replace"))
+    assert [each["outcome"] for each in replaced] == ["unmatched", "ambiguous", "removed"]
+    assert user.contents() == [MOVIE_IDS[0]], "which an ambiguous line may mean"
+
+
+@pytest.mark.parametrize("media_type", ["text/csv", "application/json"])
+def test_a_list_of_titles_takes_them_as_content_ids(user: User, media_type: str) -> None:
+    ids = [MATRIX, f"tvshow:{BOTH}", MOVIE_IDS[5], UNKNOWN, TWICE, BOTH, f"tvshow:{MATRIX}", f"movie:{BOTH}", "imdb:"]
+    types = ["", "", "movie", "movie", "", "", "", "tvshow", ""]
+    rows = list(zip(ids, types, strict=True))
+    if media_type == "text/csv":
+        body = "contentId,contentType\n" + "".join(f"{content_id},{kind}\n" for content_id, kind in rows)
+    else:
+        body = json.dumps([{"contentId": content_id, "contentType": kind} for content_id, kind in rows])
+    headers = user.headers | {"content-type": media_type}
+    lines = told(user.client.post("/api/mylist/import", content=body, headers=headers))
+
+    assert [each["outcome"] for each in lines] == [
+        *["added"] * 3, "unmatched", "ambiguous", "ambiguous", "unmatched", "invalid", "invalid",
+    ]  # fmt: skip
+    assert [each["contentId"] for each in lines[:3]] == [MATRIX_ID, SHOW_ID, MOVIE_IDS[5]]
+    assert lines[3]["error"] == f"No movie has the external id {UNKNOWN}"
+    assert {each["contentId"] for each in lines[5]["candidates"]} == {MATRIX_ID, SHOW_ID}
+    assert lines[7]["error"] == f"the type is tvshow, and the contentId is 'movie:{BOTH}'"
+    assert "or an external id such as imdb:tt0133093" in lines[8]["error"]
 
 
 CHANGES: dict[str, Any] = {

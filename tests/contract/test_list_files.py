@@ -401,6 +401,23 @@ class TestExportAsCsv:
         assert listed(user) == before
         assert export_csv(user).content == exported.content
 
+    def test_has_the_year_of_any_title_and_is_taken_back(self, user: User, database: Database[dict[str, Any]]) -> None:
+        years = {1874: "1874", 1066: "1066", 5: "0005", 0: "", 10_000: "", True: "", "1999": ""}
+        ids = [ObjectId() for _ in years]
+        database["movies"].insert_many(
+            {"_id": each, "title": "A year", "releaseYear": year} for each, year in zip(ids, years, strict=True)
+        )
+        try:
+            for each in ids:
+                user.add(str(each))
+            before, exported = listed(user), export_csv(user)
+            assert [row.split(",")[3] for row in exported.text.splitlines()[1:]] == list(reversed(years.values()))
+            user.client.delete("/api/mylist/items?confirm=true", headers=user.headers)
+            assert {outcome for _, outcome in outcomes(import_(user, exported.content))} == {"added"}
+            assert listed(user) == before
+        finally:
+            database["movies"].delete_many({"_id": {"$in": ids}})
+
     def test_of_another_catalogue_is_found_by_ids_and_titles(self, user: User) -> None:
         rows = "contentId,contentType,title,year,addedAt,externalIds\r\n" + "".join(
             f"{number:024x},movie,{rest}\r\n"

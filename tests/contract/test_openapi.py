@@ -123,6 +123,23 @@ def test_operations_are_complete(document: Any) -> None:
     assert len(set(ids)) == len(ids)
 
 
+def test_external_ids_are_told_of_wherever_a_request_names_a_title(document: Any) -> None:
+    told = {
+        path: each["description"]
+        for path, _, operation in operations(document)
+        for each in operation["parameters"]
+        if each["name"] == "contentId"
+    }
+    schemas = document["components"]["schemas"]
+    told |= {name: schemas[name]["properties"]["contentId"]["description"] for name in ("AddRequest", "ImportLine")}
+    told["contains"] = schemas["ContainsRequest"]["properties"]["contentIds"]["items"]["description"]
+    told["batch"] = schemas["BatchRequest"]["properties"]["remove"]["items"]["description"]
+
+    assert {"/api/mylist/remove/{contentId}", "/api/mylist/items/{contentId}"} <= told.keys()
+    for place, description in told.items():
+        assert "an external id such as imdb:tt0133093" in description, place
+
+
 def test_the_user_is_required_where_there_is_a_list(document: Any) -> None:
     for path, _, operation in operations(document):
         required = {each["name"] for each in operation["parameters"] if each.get("required") and each["in"] == "header"}

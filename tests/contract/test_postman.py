@@ -88,6 +88,17 @@ def test_has_every_request_with_a_test_of_its_status(collection: Any) -> None:
     assert asked.items() >= DOCUMENTED.items()
 
 
+def test_external_ids_are_told_of_wherever_a_request_names_a_title(collection: Any) -> None:
+    requests = [each["request"] for each in collection["item"]]
+    naming = [
+        each for each in requests if "{{contentId}}" in each["url"]["raw"] or "contentId" in str(each.get("body"))
+    ]
+
+    assert len(naming) == 7
+    for each in requests:
+        assert ("imdb:tt0133093" in each["description"]) == (each in naming), each["url"]["raw"]
+
+
 def test_has_every_route(collection: Any) -> None:
     requested = {
         (item["request"]["method"], re.sub(r"{{(\w+)}}", r"{\1}", "/" + "/".join(item["request"]["url"]["path"])))

@@ -755,6 +755,22 @@ class TestCap:
         assert told(import_(user, iter(parts))) == (413, "BODY_TOO_LARGE")
         assert user.contents() == []
 
+    @pytest.mark.parametrize("media_type", ["text/csv", "application/json"])
+    def test_the_file_of_another_service_may_have_as_many_bytes_as_are_published(
+        self, owner: User, media_type: str
+    ) -> None:
+        size = owner.client.get("/api/mylist/limits").json()["data"]["maxListFileBytes"]
+        file = (
+            b"title,year\nThe Matrix,1999\n" if media_type == "text/csv" else b'[{"title": "The Matrix", "year": 1999}]'
+        )
+        headers = owner.headers | {"content-type": media_type}
+        url = "/api/mylist/import"
+
+        too_long = owner.client.post(url, content=file + b" " * (size + 1 - len(file)), headers=headers)
+        assert told(too_long) == (413, "BODY_TOO_LARGE")
+        assert owner.contents() == []
+        assert outcomes(owner.client.post(url, content=file + b" " * (size - len(file)), headers=headers)) == ["added"]
+
     def test_are_published(self, small: httpx.Client) -> None:
         answer = small.get("/api/mylist/limits")
 
@@ -770,6 +786,7 @@ class TestCap:
                 "changesKnownForDays": 30,
                 "maxBodyBytes": 65536,
                 "maxImportBytes": 1024,
+                "maxListFileBytes": 4096,
                 "maxImportLines": 16,
                 "maxConcurrentRequests": 50,
                 "maxConcurrentImports": 2,

@@ -9,7 +9,7 @@ import msgspec
 from mylist import __version__
 from mylist.api.parameters import ETAG, IF_NONE_MATCH, REQUEST_ID, RETRY_AFTER, USER_ID, WWW_AUTHENTICATE, Json
 from mylist.api.route import Answer, Route
-from mylist.api.schemas import AddRequest, BatchRequest, ContainsRequest, ErrorResponse, PutRequest
+from mylist.api.schemas import NAMED_FORM, AddRequest, BatchRequest, ContainsRequest, ErrorResponse, PutRequest
 from mylist.domain.content import CONTENT_TYPES
 from mylist.domain.limits import MAX_IDS_PER_REQUEST
 
@@ -67,7 +67,7 @@ def _schemas(routes: Iterable[Route]) -> Json:
     contains["required"] = ["contentIds"]
     contains["properties"]["contentIds"] = {
         "type": "array",
-        "items": {"type": "string"},
+        "items": {"type": "string", "description": NAMED_FORM},
         "maxItems": MAX_IDS_PER_REQUEST,
         "examples": [["507f1f77bcf86cd799439012"]],
     }
@@ -84,7 +84,7 @@ def _structs_of(routes: Iterable[Route]) -> Iterator[type[msgspec.Struct]]:
 
 def _required_text(schema: Json) -> Json:
     text = {"type": "string", "minLength": 1}
-    return text | {name: schema[name] for name in ("examples",) if name in schema}
+    return text | {name: schema[name] for name in ("description", "examples") if name in schema}
 
 
 def _paths(routes: Iterable[Route], *, by_token: bool) -> dict[str, Json]:

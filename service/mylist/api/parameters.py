@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+from mylist.api.schemas import NAMED_FORM
 from mylist.domain.cache_result import CacheResult
 from mylist.domain.content import CONTENT_TYPES
 from mylist.domain.errors import InvalidParameterError
@@ -201,7 +202,7 @@ CONTENT_ID: Json = {
     "name": "contentId",
     "in": "path",
     "required": True,
-    "description": "Which movie or show.",
+    "description": f"Which movie or show. {NAMED_FORM} What a path does not allow is percent-encoded: `/` as `%2F`.",
     "schema": {"type": "string"},
     "example": "507f1f77bcf86cd799439012",
 }

@@ -8,9 +8,9 @@ from mylist.domain.content import CONTENT_TYPES, ContentType
 from mylist.domain.external_id import EXTERNAL_NAME_PATTERN, EXTERNAL_VALUE_PATTERN
 
 ContentId = Annotated[str, Meta(pattern="^[0-9a-fA-F]{24}$", description="24 hexadecimal digits.")]
-_NAMED_FORM = "A contentId, or an external id such as imdb:tt0133093 or, with its type, movie:tmdb:603."
+NAMED_FORM = "A contentId, or an external id such as imdb:tt0133093 or, with its type, movie:tmdb:603."
 _NAMED = rf"^([0-9a-fA-F]{{24}}|((movie|tvshow):)?{EXTERNAL_NAME_PATTERN}:{EXTERNAL_VALUE_PATTERN})$"
-RequestedId = Annotated[str, Meta(description=_NAMED_FORM)]
+RequestedId = Annotated[str, Meta(description=NAMED_FORM)]
 RequestedExternalId = Annotated[str, Meta(description="The external id, as in the request.")]
 Timestamp = Annotated[
     str,
@@ -27,7 +27,7 @@ Cursor = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]+$", description="Where to g
 class AddRequest(Struct, rename="camel"):
     """What to add: both fields are required."""
 
-    content_id: Annotated[RequestedId | None, Meta(examples=["507f1f77bcf86cd799439012"])] = None
+    content_id: Annotated[str | None, Meta(description=NAMED_FORM, examples=["507f1f77bcf86cd799439012"])] = None
     content_type: Annotated[str | None, Meta(examples=list(CONTENT_TYPES))] = None
 
 
@@ -53,7 +53,7 @@ class BatchRequest(Struct, rename="camel"):
 class ImportLine(Struct, rename="camel", forbid_unknown_fields=True):
     """An item to put on a list, as of a moment or, without one, now."""
 
-    content_id: Annotated[str, Meta(pattern=_NAMED, description=_NAMED_FORM)]
+    content_id: Annotated[str, Meta(pattern=_NAMED, description=NAMED_FORM)]
     content_type: ContentType
     added_at: Annotated[str | None, Meta(description="A date with time and zone (RFC 3339), or a date: UTC.")] = None
 
@@ -180,7 +180,7 @@ class ExportedItem(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class Candidate(Struct, rename="camel", forbid_unknown_fields=True):
-    """A movie or show that a line of another service's file may mean."""
+    """A movie or show that a line of an import may mean."""
 
     content_id: ContentId
     content_type: ContentType
@@ -207,7 +207,11 @@ class ImportedLine(Struct, rename="camel", forbid_unknown_fields=True):
     ]
     error: str | UnsetType = UNSET
     title: (
-        Annotated[str, Meta(description="Of a line that is ambiguous or unmatched, as the file has it.")] | UnsetType
+        Annotated[
+            str,
+            Meta(description="Of a line that is ambiguous or unmatched: its title, or its external id, as it has it."),
+        ]
+        | UnsetType
     ) = UNSET
     year: int | UnsetType | None = UNSET
     candidates: Annotated[list[Candidate], Meta(description="What the line may mean; at most 10.")] | UnsetType = UNSET
@@ -224,7 +228,10 @@ class LimitsData(Struct, rename="camel", forbid_unknown_fields=True):
     max_changes: Count
     changes_known_for_days: Count
     max_body_bytes: Count
-    max_import_bytes: Count
+    max_import_bytes: Annotated[int, Meta(ge=0, description="Of an import of JSON Lines.")]
+    max_list_file_bytes: Annotated[
+        int, Meta(ge=0, description="Of an import of CSV or a JSON array, such as the file of another service.")
+    ]
     max_import_lines: Count
     max_concurrent_requests: Count
     max_concurrent_imports: Count

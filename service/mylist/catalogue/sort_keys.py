@@ -4,13 +4,13 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterator, Mapping
-from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from functools import lru_cache
 from typing import Any
 
 from mylist.domain.articles import Language, leading_article
 from mylist.domain.catalogue_entry import fold_genre
 from mylist.domain.latin_letters import LATIN_LETTERS
+from mylist.domain.release_date import release_date
 from mylist.domain.timestamps import to_milliseconds
 
 _MAX_TITLE_LENGTH = 100
@@ -74,16 +74,9 @@ def _of_symbol(character: str) -> str:
 
 
 def released_at(document: Mapping[str, Any]) -> int | None:
-    """Return the release date, or else the first of January of the release year, in milliseconds since 1970 UTC.
-
-    None without either.
-    """
-    date, year = document.get("releaseDate"), document.get("releaseYear")
-    if not isinstance(date, datetime):
-        if isinstance(year, bool) or not (isinstance(year, int) and MINYEAR <= year <= MAXYEAR):
-            return None
-        date = datetime(year, 1, 1, tzinfo=UTC)
-    return to_milliseconds(date.replace(tzinfo=UTC))
+    """Return when it was released, in milliseconds since 1970 UTC; None if that is not known."""
+    date = release_date(document)
+    return to_milliseconds(date) if date else None
 
 
 def genres_of(document: Mapping[str, Any]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ DEFAULT_URL = "http://localhost:3000"
 _ID = re.compile("[ -~]{1,128}")
 _TOKEN = re.compile("[A-Za-z0-9_-]{1,8192}")
 _TYPES = ("movie", "tvshow")
+_ID_FORM = "a contentId, or an external id such as imdb:tt0133093 or, with its type, movie:tmdb:603"
 _EPILOG = """\
 environment:
   MYLIST_URL    where the service is, unless --url says so
@@ -67,14 +68,16 @@ def define(add: Callable[[str, str], argparse.ArgumentParser], run: Callable[[ar
     emptied.add_argument("--confirm", action="store_true", required=True, help="confirms that all of it is meant")
 
     one = define_one("add", "add a movie or show to a user's list")
-    one.add_argument("content_id", type=_id, metavar="CONTENT_ID")
+    one.add_argument("content_id", type=_id, metavar="CONTENT_ID", help=f"which movie or show: {_ID_FORM}")
     one.add_argument("--type", required=True, choices=_TYPES, dest="content_type", help="of which type it is")
 
     for name, summary in (
         ("remove", "remove items from a user's list"),
         ("contains", "print which of some items are on a user's list"),
     ):
-        define_one(name, summary).add_argument("content_ids", type=_id, nargs="+", metavar="CONTENT_ID")
+        define_one(name, summary).add_argument(
+            "content_ids", type=_id, nargs="+", metavar="CONTENT_ID", help=f"which movies and shows: {_ID_FORM}"
+        )
 
 
 def _id(text: str) -> str:

@@ -17,6 +17,7 @@ from mylist.domain.process_registry import CacheAgreement
 from mylist.http.body_memory import BodyMemory
 from mylist.http.user_shares import UserShares
 from mylist.list_files.matching import TitleMatcher
+from mylist.lists.candidates import TitlesById
 from mylist.lists.change_feed import ChangeFeed
 from mylist.lists.page_cache import PageCache
 from mylist.lists.ports import Catalogue
@@ -115,6 +116,7 @@ class Services:
         browser_policy: which origins may read the answers, and HSTS.
         catalogue: the movies and shows.
         reader, writer, change_feed: the use cases.
+        titles: tells of titles by their ids.
         matcher: finds what the lines of other services' files name.
         pages: the rendered answers, for their metrics.
         requests: the limits of list requests other than imports.
@@ -137,6 +139,7 @@ class Services:
     catalogue: Catalogue
     reader: ListReader
     writer: ListWriter
+    titles: TitlesById
     matcher: TitleMatcher
     change_feed: ChangeFeed
     pages: PageCache

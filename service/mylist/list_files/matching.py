@@ -6,12 +6,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from mylist.domain.articles import Language
-from mylist.domain.content import CONTENT_TYPES, ContentId, ContentType, content_key, split_content_key
+from mylist.domain.content import CONTENT_TYPES, ContentType, content_key, split_content_key
 from mylist.domain.external_id import ExternalId
 from mylist.domain.found_title import FoundTitle
 from mylist.domain.item import Item
 from mylist.list_files.entry import Entry
 from mylist.list_files.title_key import exact_key, spellings, title_key
+from mylist.lists.candidates import TitlesById, ambiguous, described
 from mylist.lists.list_import import NumberedLine, Unresolved
 
 ENTRIES_PER_MATCH = 100
@@ -30,14 +31,11 @@ class Catalogue(Protocol):
         """Return the content keys of all titles that have each external id."""
 
 
-class TitleSearch(Protocol):
+class TitleSearch(TitlesById, Protocol):
     """The search by titles; `mylist.mongodb.title_search.TitleSearch` is the one on MongoDB."""
 
     async def named(self, content_type: ContentType, titles: Sequence[str]) -> list[FoundTitle]:
         """Return the titles of a type that are written as one of some, whatever the case and the accents."""
-
-    async def with_ids(self, content_type: ContentType, content_ids: Collection[ContentId]) -> list[FoundTitle]:
-        """Return the titles of a type with some ids."""
 
 
 class TitleMatcher:
@@ -73,8 +71,9 @@ class TitleMatcher:
             for each in sound
             if each.number in by_id or each.number in by_title
         }
-        described = await self._described(found.values())
-        return [self._line(each, found.get(each.number), described, latest) for each in entries]
+        unknown = {key for each in found.values() if len(each.keys) > 1 and not each.titles for key in each.keys}
+        candidates = await described(self._search, unknown)
+        return [self._line(each, found.get(each.number), candidates, latest) for each in entries]
 
     async def _by_id(self, entries: Sequence[Entry]) -> "dict[int, _Match]":
         """Return what the ids of entries are of; without those that are of nothing."""
@@ -136,18 +135,8 @@ class TitleMatcher:
             fitting = kept or fitting
         return _Match([content_key(each.content_id, each.content_type) for each in fitting], titles=fitting)
 
-    async def _described(self, matches: Iterable["_Match"]) -> dict[bytes, FoundTitle]:
-        """Return the titles of what several ids of a line are of."""
-        keys = {key for each in matches if len(each.keys) > 1 and not each.titles for key in each.keys}
-        described = {}
-        for content_type in CONTENT_TYPES:
-            ids = [split_content_key(key)[0] for key in keys if split_content_key(key)[1] == content_type]
-            for each in await self._search.with_ids(content_type, ids) if ids else ():
-                described[content_key(each.content_id, content_type)] = each
-        return described
-
     def _line(
-        self, entry: Entry, match: "_Match | None", described: Mapping[bytes, FoundTitle], latest: int
+        self, entry: Entry, match: "_Match | None", candidates: Mapping[bytes, FoundTitle], latest: int
     ) -> NumberedLine:
         added_at = entry.added.at if entry.added else latest
         if entry.problem or added_at > latest:
@@ -159,13 +148,14 @@ class TitleMatcher:
         if match is not None and len(match.keys) == 1:
             return NumberedLine(entry.number, Item(added_at, *split_content_key(match.keys[0])), has_date)
         if match is not None and match.keys:
-            titles = match.titles or [described[key] for key in match.keys if key in described]
-            meant = frozenset(split_content_key(key)[0] for key in match.keys)
-            return NumberedLine(entry.number, Unresolved(title, entry.year, titles, may_mean=meant, is_ambiguous=True))
+            known = {content_key(each.content_id, each.content_type): each for each in match.titles}
+            return NumberedLine(entry.number, ambiguous(title, entry.year, match.keys, known or candidates))
         if entry.content_id and entry.content_type:  # what was withdrawn, or is on the list still
             return NumberedLine(entry.number, Item(added_at, entry.content_id, entry.content_type), has_date)
         near = match.near if match is not None else []
         reason = "The titles of that name have another year" if near else None
+        if not entry.titles:
+            reason = f"No {entry.content_type or 'movie or show'} has the external id {title}"
         return NumberedLine(
             entry.number,
             Unresolved(title, entry.year, near, may_mean=frozenset(each.content_id for each in near), reason=reason),

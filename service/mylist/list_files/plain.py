@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mylist.domain.content import ContentType, is_content_type, parse_content_id
-from mylist.domain.external_id import is_external_name
+from mylist.domain.external_id import ExternalId, is_external_name, parse_typed_external_id
 from mylist.list_files.entry import Entry
 from mylist.list_files.values import InvalidValueError, added_of, external_ids_of, text_of, titles_of, year_of
 from mylist.lists.export_csv import unguarded
@@ -38,12 +38,14 @@ def entry(number: int, fields: Mapping[str, Any]) -> Entry:
         InvalidValueError: a field has a value that cannot be read.
     """
     fields = {name: unguarded(value) if isinstance(value, str) else value for name, value in fields.items()}
+    content_type = _type_of(fields.get("contenttype") or fields.get("type"))
+    external_ids = external_ids_of(_external_ids(fields))
     content_id = None
     if text := text_of(fields.get(CONTENT_ID)):
         content_id = parse_content_id(text)
         if content_id is None:
-            raise InvalidValueError(f"the contentId is {text[:40]!a}, and must be 24 hexadecimal digits")
-    content_type = _type_of(fields.get("contenttype") or fields.get("type"))
+            external_id, content_type = _external_id(text, content_type)
+            external_ids = external_id, *external_ids
     if content_id and content_type is None:
         raise InvalidValueError('the contentType is missing: it must be "movie" or "tvshow"')
     return Entry(
@@ -51,10 +53,27 @@ def entry(number: int, fields: Mapping[str, Any]) -> Entry:
         titles=titles_of(fields.get("title") or fields.get("name"), fields.get("originaltitle")),
         year=year_of(fields.get("year") or fields.get("releaseyear")),
         content_type=content_type,
-        external_ids=external_ids_of(_external_ids(fields)),
+        external_ids=external_ids,
         content_id=content_id,
         added=added_of(fields.get("addedat") or fields.get("date")),
     )
+
+
+def _external_id(text: str, content_type: ContentType | None) -> tuple[ExternalId, ContentType | None]:
+    """Return the external id that stands in place of a content id, and its type: the line's, or the one it begins with.
+
+    Raises:
+        InvalidValueError: it is neither, or of another type than the line.
+    """
+    typed = parse_typed_external_id(text)
+    if typed is None:
+        raise InvalidValueError(
+            f"the contentId is {text[:40]!a}, and must be 24 hexadecimal digits, or an external id such as "
+            "imdb:tt0133093"
+        )
+    if content_type and typed.content_type not in {None, content_type}:
+        raise InvalidValueError(f"the type is {content_type}, and the contentId is {text[:40]!a}")
+    return typed.external_id, content_type or typed.content_type
 
 
 def _type_of(value: object) -> ContentType | None:

@@ -10,7 +10,7 @@ from mylist.list_files.entry import Added
 
 MAX_TITLE_LENGTH = 1000
 """Characters, as in the catalogue."""
-_YEAR = re.compile(r"((?:1[89]|2[01])\d\d)(?:\s*[-\N{EN DASH}]\s*(?:\d{4})?)?", re.ASCII)
+_YEAR = re.compile(r"(\d{4})(?:\s*[-\N{EN DASH}]\s*(?:\d{4})?)?", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _C_TIME = re.compile(r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) +(\d{1,2}) (\d{2}:\d{2}:\d{2}) (\d{4})", re.ASCII)
 """As in "Sat Dec 31 00:00:00 2016", which IMDb wrote until 2017."""
@@ -46,7 +46,7 @@ def year_of(value: object) -> int | None:
         InvalidValueError: it is none.
     """
     text = text_of(value)
-    if text in _NO_ID:
+    if text in _NO_ID or text == "0000":
         return None
     if not (match := _YEAR.fullmatch(text)):
         raise InvalidValueError(f"the year is {text[:40]!a}, and must be as in 1999")

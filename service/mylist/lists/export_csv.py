@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from msgspec import Struct
 from mylist.domain.catalogue_entry import CatalogueEntry
 from mylist.domain.content import split_content_key
 from mylist.domain.packed_list import Columns
+from mylist.domain.release_date import release_date
 from mylist.domain.timestamps import iso_format_milliseconds, join_moment
 
 COLUMNS = ("contentId", "contentType", "title", "year", "addedAt", "externalIds")
@@ -73,9 +75,9 @@ def _row(key: bytes, moment: int, entry: CatalogueEntry) -> list[str]:
 
 
 def _year(title: _Title) -> str:
+    date = None
     if isinstance(title.release_date, str):
-        try:
-            return str(datetime.fromisoformat(title.release_date).year)
-        except ValueError:
-            pass
-    return str(title.release_year) if isinstance(title.release_year, int) else ""
+        with suppress(ValueError):
+            date = datetime.fromisoformat(title.release_date)
+    released = release_date({"releaseDate": date, "releaseYear": title.release_year})
+    return f"{released.year:04}" if released else ""

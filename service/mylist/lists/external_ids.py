@@ -6,7 +6,7 @@ one that precedes the external id; else it is refused.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from mylist.domain.content import CONTENT_TYPES, ContentId, ContentType, split_content_key
 from mylist.domain.errors import AmbiguousExternalIdError, InvalidExternalIdError
@@ -43,7 +43,18 @@ async def find_titles(
         InvalidExternalIdError: one is malformed, or its name is not registered.
         UnavailableError: the catalogue has to be asked, and cannot answer.
     """
-    parsed = {each: _parsed(each[0], catalogue.external_id_names) for each in named}
+    parsed = {each: registered(each[0], catalogue.external_id_names) for each in named}
+    return await titles_of(catalogue, parsed, even_old=even_old)
+
+
+async def titles_of(
+    catalogue: Catalogue, parsed: Mapping[Named, TypedExternalId], *, even_old: bool = False
+) -> dict[Named, tuple[bytes, ...]]:
+    """Return the content keys of all titles that external ids, which were parsed, may mean.
+
+    Raises:
+        UnavailableError: the catalogue has to be asked, and cannot answer.
+    """
     wanted: dict[tuple[ContentType, ...], set[ExternalId]] = defaultdict(set)
     for each, typed in parsed.items():
         wanted[_types(typed, each[1])].add(typed.external_id)
@@ -70,16 +81,12 @@ def the_only(keys: Collection[bytes], text: str) -> ContentId | None:
     return titles[0][0] if titles else None
 
 
-def problem_of(text: str, names: Sequence[str]) -> str:
-    """Return why a text is no external id with one of the registered names, in a line; empty if it is one."""
-    try:
-        _parsed(text, names)
-    except InvalidExternalIdError as error:
-        return error.message
-    return ""
+def registered(text: str, names: Sequence[str]) -> TypedExternalId:
+    """Return the external id that a client wrote, whose name must be one of some.
 
-
-def _parsed(text: str, names: Sequence[str]) -> TypedExternalId:
+    Raises:
+        InvalidExternalIdError: it is malformed, or its name is not registered.
+    """
     typed = parse_typed_external_id(text)
     if typed is None or typed.external_id.name not in names:
         raise InvalidExternalIdError(text, names)

@@ -1,14 +1,18 @@
 """Lines of an import that name their titles by external ids: looked up some at a time, before anything is changed."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from mylist.domain.content import ContentType
-from mylist.domain.errors import AmbiguousExternalIdError
+from mylist.domain.content import ContentType, split_content_key
+from mylist.domain.errors import InvalidExternalIdError
+from mylist.domain.external_id import TypedExternalId
+from mylist.domain.found_title import FoundTitle
 from mylist.domain.item import Item
-from mylist.lists.external_ids import find_titles, problem_of, the_only
-from mylist.lists.list_import import NumberedLine
+from mylist.lists.candidates import TitlesById, ambiguous, described
+from mylist.lists.external_ids import Named, registered, titles_of
+from mylist.lists.list_import import NumberedLine, Unresolved
 from mylist.lists.ports import Catalogue
+from mylist.lists.some_at_a_time import some_at_a_time
 
 _LINES_PER_QUERY = 100
 
@@ -31,48 +35,56 @@ class ExternalLine:
     added_at: int
     has_date: bool
 
+    @property
+    def named(self) -> Named:
+        """What the line names."""
+        return self.external_id, self.content_type
+
 
 async def with_titles(
-    catalogue: Catalogue, lines: AsyncIterable[NumberedLine | ExternalLine]
+    catalogue: Catalogue, titles: TitlesById, lines: AsyncIterable[NumberedLine | ExternalLine]
 ) -> AsyncIterator[NumberedLine]:
-    """Yield lines with the content ids of those that have external ids; one that means no one title is no item.
+    """Yield lines with the content ids of those that have external ids, or with what these may mean.
+
+    Args:
+        catalogue: finds titles by external ids.
+        titles: tells which titles an external id of several may mean.
+        lines: the lines.
 
     Raises:
         UnavailableError: the catalogue has to be asked, and cannot answer.
     """
-    part: list[NumberedLine | ExternalLine] = []
-    async for line in lines:
-        part.append(line)
-        if len(part) == _LINES_PER_QUERY:
-            for each in await _resolved(catalogue, part):
-                yield each
-            part = []
-    for each in await _resolved(catalogue, part):
-        yield each
+    async for part in some_at_a_time(lines, _LINES_PER_QUERY):
+        for line in await _resolved(catalogue, titles, part):
+            yield line
 
 
-async def _resolved(catalogue: Catalogue, part: Sequence[NumberedLine | ExternalLine]) -> list[NumberedLine]:
-    external = [each for each in part if isinstance(each, ExternalLine)]
-    problems = {each.external_id: problem_of(each.external_id, catalogue.external_id_names) for each in external}
-    named = {(each.external_id, each.content_type) for each in external if not problems[each.external_id]}
-    titles = await find_titles(catalogue, named) if named else {}
+async def _resolved(
+    catalogue: Catalogue, titles: TitlesById, part: Sequence[NumberedLine | ExternalLine]
+) -> list[NumberedLine]:
+    parsed: dict[Named, TypedExternalId] = {}
+    problems: dict[Named, str] = {}
+    for named in dict.fromkeys(each.named for each in part if isinstance(each, ExternalLine)):
+        try:
+            parsed[named] = registered(named[0], catalogue.external_id_names)
+        except InvalidExternalIdError as error:
+            problems[named] = error.message
+    keys = await titles_of(catalogue, parsed) if parsed else {}
+    candidates = await described(titles, {key for each in keys.values() if len(each) > 1 for key in each})
     return [
-        NumberedLine(
-            each.number,
-            problems[each.external_id] or _item(each, titles[each.external_id, each.content_type]),
-            each.has_date,
-        )
+        NumberedLine(each.number, problems.get(each.named) or _item(each, keys[each.named], candidates), each.has_date)
         if isinstance(each, ExternalLine)
         else each
         for each in part
     ]
 
 
-def _item(line: ExternalLine, keys: Sequence[bytes]) -> Item | str:
-    try:
-        content_id = the_only(keys, line.external_id)
-    except AmbiguousExternalIdError as error:
-        return error.message
-    if content_id is None:
-        return f"No {line.content_type} has the external id {line.external_id}"
-    return Item(line.added_at, content_id, line.content_type)
+def _item(line: ExternalLine, keys: Sequence[bytes], candidates: Mapping[bytes, FoundTitle]) -> Item | Unresolved:
+    match keys:
+        case []:
+            reason = f"No {line.content_type} has the external id {line.external_id}"
+            return Unresolved(line.external_id, None, reason=reason)
+        case [key]:
+            return Item(line.added_at, *split_content_key(key))
+        case _:
+            return ambiguous(line.external_id, None, keys, candidates)

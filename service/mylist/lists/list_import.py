@@ -22,6 +22,7 @@ from mylist.domain.found_title import FoundTitle
 from mylist.domain.item import Item
 from mylist.domain.limits import IMPORT_TIMEOUT_S
 from mylist.domain.timestamps import now_ms
+from mylist.lists.some_at_a_time import some_at_a_time
 from mylist.lists.writer import ListWriter, Room
 
 LineOutcome = MergeOutcome | Literal["invalid", "removed", "ambiguous", "unmatched"]
@@ -31,10 +32,10 @@ _LINES_PER_WRITE = 100
 
 @dataclass(frozen=True, slots=True)
 class Unresolved:
-    """What a line of another service's file names, and which movie or show that is, is not known.
+    """What a line names, by title or external id, and which movie or show that is, is not known.
 
     Attributes:
-        title: its title, or its ids.
+        title: its title, or its ids elsewhere.
         year: of release; None if the line does not say.
         candidates: what it may be; not that it is any of them, unless `is_ambiguous`.
         may_mean: the ids of all that it may be: a replacement leaves them on the list.
@@ -97,7 +98,7 @@ async def merge(
     give_up = time.monotonic() + IMPORT_TIMEOUT_S
     wrong = "the body is empty"
     is_first, has_item, room = True, False, Room()
-    async for part in _parts(lines):
+    async for part in some_at_a_time(_dated(lines), _LINES_PER_WRITE):
         if is_first:
             if conditions.are_of_list:
                 await writer.snapshot(user_id, conditions)
@@ -183,7 +184,7 @@ async def _valid_parts(lines: AsyncIterable[NumberedLine]) -> AsyncIterator[list
     Raises:
         InvalidLineError: a line is no item.
     """
-    async for part in _parts(lines):
+    async for part in some_at_a_time(_dated(lines), _LINES_PER_WRITE):
         for line in part:
             if isinstance(line.item, str):
                 raise InvalidLineError(line.number, line.item)
@@ -246,24 +247,18 @@ def _with_what_stays(result: LineResult, line: NumberedLine, before: Mapping[Con
     return result
 
 
-async def _parts(lines: AsyncIterable[NumberedLine]) -> AsyncIterator[list[NumberedLine]]:
-    """Yield lines, some at a time. Items without a date get times that keep them in order, the first on top.
+async def _dated(lines: AsyncIterable[NumberedLine]) -> AsyncIterator[NumberedLine]:
+    """Yield lines. Items without a date get times that keep them in order, the first on top.
 
     The times are counted down from now, so that the next item that is added stands above them.
     """
     moment = now_ms()
-    part: list[NumberedLine] = []
-    async for given in lines:
-        line = given
+    async for line in lines:
         if isinstance(line.item, Item) and not line.has_date:
-            line = replaced(line, item=replaced(line.item, added_at=moment))
+            yield replaced(line, item=replaced(line.item, added_at=moment))
             moment -= 1
-        part.append(line)
-        if len(part) == _LINES_PER_WRITE:
-            yield part
-            part = []
-    if part:
-        yield part
+        else:
+            yield line
 
 
 async def _merge(  # noqa: PLR0913 - private, one line per choice

@@ -1,7 +1,6 @@
 """Finds titles of the catalogue by their names, whatever the case and the accents, by an index with a collation."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
@@ -11,6 +10,7 @@ from pymongo.collation import Collation
 from mylist.domain.content import ContentId, ContentType
 from mylist.domain.external_id import EXTERNAL_IDS
 from mylist.domain.found_title import FoundTitle
+from mylist.domain.release_date import release_date
 from mylist.mongodb.collections import CONTENT_COLLECTIONS
 from mylist.mongodb.database import Database, Document
 from mylist.mongodb.index_definition import find_equivalent
@@ -107,22 +107,16 @@ class TitleSearch:
 
 def _found(document: Mapping[str, Any], content_type: ContentType) -> FoundTitle:
     ids = document.get(EXTERNAL_IDS)
+    released = release_date(document)
     return FoundTitle(
         ContentId(document["_id"].binary),
         content_type,
         _text(document.get("title")),
         _text(document.get("originalTitle")),
-        _year(document),
+        released.year if released else None,
         {str(name): str(value) for name, value in ids.items()} if isinstance(ids, Mapping) else {},
     )
 
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _year(document: Mapping[str, Any]) -> int | None:
-    date, year = document.get("releaseDate"), document.get("releaseYear")
-    if isinstance(date, datetime):
-        return date.year
-    return year if isinstance(year, int) and not isinstance(year, bool) else None

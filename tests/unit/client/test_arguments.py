@@ -109,3 +109,10 @@ def test_an_environment_that_cannot_be_used(
     told = misused(capsys, "list", "--user", "u")
     assert told.startswith("mylist: the environment's proxy or certificates cannot be used: ")
     assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["add", "remove", "contains"])
+def test_the_help_says_which_ids_name_a_title(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([command, "--help"])
+    assert "a contentId, or an external id such as imdb:tt0133093" in " ".join(capsys.readouterr().out.split())

@@ -1,11 +1,11 @@
 """External ids in changes and reads of a list: which title they mean, and what is refused."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 
 import pytest
 
 from mylist.domain.batch import Batch
-from mylist.domain.content import ContentType, RequestedId, content_key, requested
+from mylist.domain.content import ContentId, ContentType, RequestedId, content_key, requested
 from mylist.domain.errors import (
     AmbiguousExternalIdError,
     ContentNotFoundError,
@@ -15,10 +15,11 @@ from mylist.domain.errors import (
     ItemNotInListError,
 )
 from mylist.domain.external_id import ExternalId
+from mylist.domain.found_title import FoundTitle
 from mylist.domain.item import Item
 from mylist.domain.page_request import ContainsKey
 from mylist.lists.external_lines import ExternalLine, with_titles
-from mylist.lists.list_import import LineResult, NumberedLine, merge, replace
+from mylist.lists.list_import import LineResult, NumberedLine, Unresolved, merge, replace
 from mylist.lists.page_cache import PageCache
 from mylist.lists.reader import ListReader
 from mylist.lists.writer import ListWriter
@@ -46,6 +47,17 @@ INVALID = [
 ]
 
 
+class FakeTitles:
+    """Knows each title by its id; keeps what was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[ContentType, set[ContentId]]] = []
+
+    async def with_ids(self, content_type: ContentType, content_ids: Collection[ContentId]) -> list[FoundTitle]:
+        self.asked.append((content_type, set(content_ids)))
+        return [FoundTitle(each, content_type, "a title", year=1999) for each in content_ids]
+
+
 class World:
     def __init__(self, *items: Item) -> None:
         self.store = FakeListStore()
@@ -60,12 +72,16 @@ class World:
                 content_key(content_id(5), "movie"): Title("Another copy", external_ids={"imdb": "tt1"}),
             }
         )
+        self.titles = FakeTitles()
         self.writer = ListWriter(self.store, cache, self.catalogue, max_items=10)
         self.reader = ListReader(cache, self.catalogue, PageCache(1_000_000))
 
     @property
     def numbers(self) -> list[int]:
         return sorted(number_of(each.content_id) for each in self.store.items(USER))
+
+    def with_titles(self, lines: AsyncIterator[NumberedLine | ExternalLine]) -> AsyncIterator[NumberedLine]:
+        return with_titles(self.catalogue, self.titles, lines)
 
     async def contains(self, *ids: str) -> bytes:
         page, _ = await self.reader.contains(USER, ids, ContainsKey("".join(ids).encode()))
@@ -233,7 +249,7 @@ class TestAnImport:
     async def test_finds_the_titles_of_a_hundred_lines_at_once(self) -> None:
         world = World()
         given = [self.line(number, MATRIX if number % 2 else BOTH) for number in range(1, 202)]
-        found = [each async for each in with_titles(world.catalogue, self.lines(*given))]
+        found = [each async for each in world.with_titles(self.lines(*given))]
 
         assert found == [
             NumberedLine(number, Item(1000 - number, content_id(1 if number % 2 else 2), "movie"))
@@ -248,8 +264,8 @@ class TestAnImport:
         world = World()
         given = [NumberedLine(1, item(1)), NumberedLine(2, "Not JSON", has_date=False)]
 
-        assert [each async for each in with_titles(world.catalogue, self.lines(*given))] == given
-        assert world.catalogue.resolved == []
+        assert [each async for each in world.with_titles(self.lines(*given))] == given
+        assert (world.catalogue.resolved, world.titles.asked) == ([], [])
 
     async def test_tells_what_became_of_each_line(self) -> None:
         world = World(item(2))
@@ -262,34 +278,50 @@ class TestAnImport:
             self.line(6, MATRIX, "tvshow"),
             NumberedLine(7, item(3, show=True)),
         )
-        results = [
-            each async for part in merge(world.writer, USER, with_titles(world.catalogue, lines)) for each in part
-        ]
+        results = [each async for part in merge(world.writer, USER, world.with_titles(lines)) for each in part]
 
         assert [(each.content_id, each.outcome) for each in results] == [
             (content_id(1), "added"),
             (content_id(2), "existing"),
-            *[(None, "invalid")] * 4,
+            (None, "unmatched"),
+            (None, "ambiguous"),
+            (None, "invalid"),
+            (None, "unmatched"),
             (content_id(3), "added"),
         ]
-        unknown, ambiguous, malformed, other_type = (each.error or "" for each in results if each.outcome == "invalid")
-        assert unknown == "No movie has the external id imdb:tt404"
-        assert ambiguous.startswith(f"imdb:tt1 is the id of 2 titles, movie {content_id(4).hex()}, movie ")
-        assert malformed.startswith("imbd:tt1 is no id: it must be a contentId, or NAME:ID")
-        assert other_type == "No tvshow has the external id imdb:tt0133093"
+        unknown, ambiguous, malformed, other_type = results[2:6]
+        assert unknown.unresolved == Unresolved(UNKNOWN, None, reason="No movie has the external id imdb:tt404")
+        assert ambiguous.unresolved == Unresolved(
+            TWICE,
+            None,
+            [FoundTitle(content_id(number), "movie", "a title", year=1999) for number in (4, 5)],
+            may_mean=frozenset({content_id(4), content_id(5)}),
+            is_ambiguous=True,
+        )
+        assert (malformed.error or "").startswith("imbd:tt1 is no id: it must be a contentId, or NAME:ID")
+        assert other_type.error == "No tvshow has the external id imdb:tt0133093"
+        assert world.titles.asked == [("movie", {content_id(4), content_id(5)})]
 
-    @pytest.mark.parametrize("text", [UNKNOWN, TWICE, "imbd:tt1"])
-    async def test_in_place_of_the_list_changes_nothing_unless_each_line_means_one_title(self, text: str) -> None:
+    @pytest.mark.parametrize("text", ["imbd:tt1", "movie:603"])
+    async def test_in_place_of_the_list_changes_nothing_if_a_line_is_invalid(self, text: str) -> None:
         world = World(item(2), item(4))
-        lines = with_titles(world.catalogue, self.lines(self.line(1, MATRIX), self.line(2, text)))
+        lines = world.with_titles(self.lines(self.line(1, MATRIX), self.line(2, text)))
 
         with pytest.raises(InvalidLineError, match="Line 2: "):
             [each async for each in replace(world.writer, USER, lines)]
         assert world.numbers == [2, 4]
 
+    async def test_in_place_of_the_list_keeps_what_an_ambiguous_line_may_mean(self) -> None:
+        world = World(item(2), item(4))
+        lines = world.with_titles(self.lines(self.line(1, MATRIX), self.line(2, TWICE), self.line(3, UNKNOWN)))
+        results = [each async for part in replace(world.writer, USER, lines) for each in part]
+
+        assert [each.outcome for each in results] == ["added", "ambiguous", "unmatched", "removed"]
+        assert world.numbers == [1, 4]
+
     async def test_in_place_of_the_list_keeps_what_is_named(self) -> None:
         world = World(item(1), item(2))
-        lines = with_titles(world.catalogue, self.lines(self.line(1, MATRIX), self.line(2, BOTH, "tvshow")))
+        lines = world.with_titles(self.lines(self.line(1, MATRIX), self.line(2, BOTH, "tvshow")))
         results: list[LineResult] = [each async for part in replace(world.writer, USER, lines) for each in part]
 
         assert [each.outcome for each in results] == ["dated", "added", "removed"]

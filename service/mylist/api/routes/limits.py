@@ -13,6 +13,7 @@ from mylist.domain.limits import (
     USER_IMPORTS,
     max_import_bytes,
     max_import_lines,
+    max_list_file_bytes,
     user_requests,
 )
 from mylist.http.request import ApiRequest
@@ -45,6 +46,7 @@ async def limits(request: ApiRequest) -> HTTPResponse:
         changes_known_for_days=CHANGE_RETENTION.days,
         max_body_bytes=MAX_BODY_BYTES,
         max_import_bytes=max_import_bytes(settings.max_list_size),
+        max_list_file_bytes=max_list_file_bytes(settings.max_list_size),
         max_import_lines=max_import_lines(settings.max_list_size),
         max_concurrent_requests=user_requests(settings.max_concurrent_requests),
         max_concurrent_imports=USER_IMPORTS,

@@ -43,6 +43,7 @@ from mylist.list_files.reading import ListFile, TooManyLinesError, is_pause
 from mylist.lists import list_import
 from mylist.lists.external_lines import ExternalLine, with_titles
 from mylist.lists.list_import import LineResult, NumberedLine
+from mylist.lists.some_at_a_time import some_at_a_time
 from mylist.lists.writer import ListWriter
 
 route = RouteTable()
@@ -194,7 +195,7 @@ async def import_(request: ApiRequest, user_id: str, query: ImportQuery) -> HTTP
             headers["x-list-format"] = file.format
             lines = _matched(file, services.matcher)
         else:
-            lines = with_titles(services.catalogue, _lines(body))
+            lines = with_titles(services.catalogue, services.titles, _lines(body))
         with services.import_places.place():
             async with _turn(services.writer, user_id, query):
                 outcomes = await _outcomes(services, _results(services.writer, user_id, lines, query))
@@ -274,21 +275,20 @@ async def _matched(file: ListFile, matcher: TitleMatcher) -> AsyncIterator[Numbe
         UnavailableError: the catalogue cannot be searched.
     """
     latest = to_milliseconds(datetime.now(UTC) + MAX_CLOCK_SKEW)
-    entries: list[Entry] = []
+    async for entries in some_at_a_time(_entries(file), ENTRIES_PER_MATCH):
+        for line in await matcher.match(entries, latest):
+            yield line
+
+
+async def _entries(file: ListFile) -> AsyncIterator[Entry]:
     try:
         for entry in file.entries():
             if is_pause(entry):
                 await asyncio.sleep(0)  # let other requests run
-                continue
-            entries.append(entry)
-            if len(entries) == ENTRIES_PER_MATCH:
-                for line in await matcher.match(entries, latest):
-                    yield line
-                entries.clear()
+            else:
+                yield entry
     except TooManyLinesError:
         raise PayloadTooLarge("Too many lines") from None
-    for line in await matcher.match(entries, latest):
-        yield line
 
 
 def _imported_line(result: LineResult, max_candidates: int) -> ImportedLine:
