@@ -16,6 +16,8 @@ from mylist.mongodb.database import Database, Document
 from mylist.mongodb.index_definition import find_equivalent
 from mylist.mongodb.title_index import TITLE_COLLATION, TITLE_FIELDS, TITLE_INDEXES
 
+NAMES_PER_QUERY = 50
+"""The embedded server compares each title that it finds with each of the names: 500 at once take it seconds."""
 MAX_FOUND = 1000
 """Titles of one query; if there are more, half of the names are asked for at a time."""
 _PROJECTION = dict.fromkeys((*TITLE_FIELDS, "releaseDate", "releaseYear", EXTERNAL_IDS), 1)
@@ -47,14 +49,16 @@ class TitleSearch:
         found: dict[ContentId, FoundTitle] = {}
         for field in TITLE_FIELDS:
             if (content_type, field) in self._collated:
-                documents = await self._find(content_type, field, titles, TITLE_COLLATION)
+                collation = TITLE_COLLATION
             elif (content_type, "") in self._collated and field == "title":
-                documents = await self._find(content_type, field, titles, None)
+                collation = None
             else:
                 continue
-            for document in documents:
-                each = _found(document, content_type)
-                found.setdefault(each.content_id, each)
+            for start in range(0, len(titles), NAMES_PER_QUERY):
+                names = titles[start : start + NAMES_PER_QUERY]
+                for document in await self._find(content_type, field, names, collation):
+                    each = _found(document, content_type)
+                    found.setdefault(each.content_id, each)
         return list(found.values())
 
     async def with_ids(self, content_type: ContentType, content_ids: Collection[ContentId]) -> list[FoundTitle]:
