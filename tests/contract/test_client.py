@@ -484,6 +484,39 @@ class TestWholeList:
         assert told["outcomes"] == {"not_found": 1, "added": 1, "existing": 1, "invalid": 1}
         assert [(each["line"], each["outcome"]) for each in told["failed"]] == [(1, "not_found"), (4, "invalid")]
 
+    def test_import_tells_which_titles_it_did_not_find_and_which_a_line_may_mean(
+        self, caller: Caller, full: User, tmp_path: Path, database: Database[dict[str, Any]]
+    ) -> None:
+        twins = [ObjectId("00000000000000000000d0a1"), ObjectId("00000000000000000000d0a2")]
+        database["movies"].insert_many({"_id": each, "title": "Solaris", "releaseYear": 1972} for each in twins)
+        file = tmp_path / "watchlist.csv"
+        file.write_text("title,year\nSolaris,1972\nSolaris,2002\nNo Such Title,\nNo Such Title,MMII\n")
+        try:
+            ended = caller.pipe("import", "--user", full.id, str(file))
+            shown = caller.pipe("import", "--user", full.id, "--table", str(file)).stdout.splitlines()
+        finally:
+            database["movies"].delete_many({"_id": {"$in": twins}})
+
+        ambiguous, other_year, unmatched, invalid = json.loads(ended.stdout)["failed"]
+        candidates = [
+            {"contentId": str(each), "contentType": "movie", "title": "Solaris", "year": 1972} for each in twins
+        ]
+        assert ambiguous == {
+            "line": 2, "outcome": "ambiguous", "contentId": None, "error": None, "title": "Solaris", "year": 1972,
+            "candidates": candidates,
+        }  # fmt: skip
+        assert (other_year["year"], other_year["candidates"]) == (2002, candidates)
+        assert (unmatched["title"], unmatched["year"], unmatched["candidates"]) == ("No Such Title", None, [])
+        assert (invalid["title"], invalid["candidates"]) == (None, [])
+        meant = "it may be movie 00000000000000000000d0a1 Solaris (1972), movie 00000000000000000000d0a2 Solaris (1972)"
+        assert [each.split(maxsplit=2) for each in shown[-5:]] == [
+            ["LINE", "OUTCOME", "TITLE OR ID     WHY"],
+            ["2", "ambiguous", f"Solaris (1972)  {meant}"],
+            ["3", "unmatched", f"Solaris (2002)  The titles of that name have another year; {meant}"],
+            ["4", "unmatched", "No Such Title"],
+            ["5", "invalid", "the year is 'MMII', and must be as in 1999"],
+        ]
+
     def test_import_replaces_when_asked_to(self, caller: Caller, full: User, tmp_path: Path) -> None:
         file = tmp_path / "list.jsonl"
         file.write_text(f'{{"contentId": "{MOVIE_IDS[0]}", "contentType": "movie"}}\n')

@@ -96,6 +96,15 @@ class _Cleared(TypedDict):
     removed: int
 
 
+class Candidate(Struct, rename="camel"):
+    """A movie or show that a line of an import may mean."""
+
+    content_id: str
+    content_type: str
+    title: str = ""
+    year: int | None = None
+
+
 class ImportedLine(Struct, rename="camel"):
     """What became of a line of an import; without a number, of an item that no line names."""
 
@@ -103,6 +112,9 @@ class ImportedLine(Struct, rename="camel"):
     outcome: str
     content_id: str | None = None
     error: str | None = None
+    title: str | None = None
+    year: int | None = None
+    candidates: list[Candidate] = []
 
 
 class Presence(TypedDict):

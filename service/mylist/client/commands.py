@@ -9,7 +9,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from mylist.client.api import Client, ClientError, ListedItem, UnusableError, user_of_token
+import msgspec
+
+from mylist.client.api import Client, ClientError, ImportedLine, ListedItem, UnusableError, user_of_token
 from mylist.client.terminal import counts_table, plain, table
 
 _STANDARD_INPUT = "-"
@@ -159,14 +161,33 @@ def _import(client: Client, arguments: argparse.Namespace) -> None:
     lines = client.import_(body, _media_type(name), replace=arguments.replace, confirm=arguments.confirm)
     outcomes = Counter(each.outcome for each in lines)
     failed = [each for each in lines if each.outcome not in _DONE]
-    rows = [("LINE", "OUTCOME", "CONTENT ID", "ERROR")]
-    rows += [(str(each.line or ""), each.outcome, each.content_id or "", each.error or "") for each in failed]
-    told = [{"line": each.line, "outcome": each.outcome, "error": each.error} for each in failed]
+    rows = [("LINE", "OUTCOME", "TITLE OR ID", "WHY")]
+    rows += [(str(each.line or ""), each.outcome, _named(each), _reason(each)) for each in failed]
+    told = msgspec.to_builtins(failed)
     tables = [counts_table(sorted(outcomes.items()))] if outcomes else []
     tables += [table(rows)] if failed else []
     _print(arguments, {"outcomes": dict(outcomes), "failed": told}, tables)
     if failed:
         raise ClientError(f"{len(failed):,} of {len(lines):,} lines are not on the list as the file says")
+
+
+def _named(line: ImportedLine) -> str:
+    """Return what a line names, as far as the service could read it."""
+    return line.content_id or "" if line.title is None else _with_year(line.title, line.year)
+
+
+def _reason(line: ImportedLine) -> str:
+    """Return why a line is not on the list, with what it may mean."""
+    meant = [
+        f"{each.content_type} {each.content_id} {_with_year(each.title, each.year)}".rstrip()
+        for each in line.candidates
+    ]
+    parts = [line.error or "", f"it may be {', '.join(meant)}" if meant else ""]
+    return "; ".join(filter(None, parts))
+
+
+def _with_year(title: str, year: int | None) -> str:
+    return title if year is None else f"{title} ({year})"
 
 
 def _media_type(name: str) -> str:
