@@ -17,6 +17,7 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, cast
 
@@ -104,8 +105,8 @@ class Catalogue:
         self.cached: Mapping[bytes, CatalogueEntry] = self._entries
         self._fetches: dict[bytes, _Fetch] = {}
         self._batch_lock = asyncio.Lock()
-        self._genres: frozenset[str] = frozenset()
-        self._genres_loaded_at = float("-inf")
+        self._genres: frozenset[str] | None = None
+        self._genres_asked_at = float("-inf")
         self._genres_fetch: asyncio.Task[None] | None = None
 
     async def entries(self, keys: Sequence[bytes]) -> tuple[list[CatalogueEntry], float]:
@@ -250,25 +251,23 @@ class Catalogue:
     async def has_genre(self, genre: str) -> bool:
         """Return whether a movie or show has a genre, given casefolded.
 
-        Every genre is accepted as long as none are known and the store is unavailable.
+        Every genre is accepted as long as the store has not told which there are. A store that did not answer is not
+        asked again for a moment: a request may name many genres.
         """
-        age = self.clock() - self._genres_loaded_at
-        if age >= (self._ttl if genre in self._genres else self._absent_ttl):
+        known = self._genres or frozenset()
+        if self.clock() - self._genres_asked_at >= (self._ttl if genre in known else self._absent_ttl):
             if self._genres_fetch is None:
                 self._genres_fetch = spawn(self._load_genres())
-            try:
+            with suppress(UnavailableError):
                 await asyncio.shield(self._genres_fetch)
-            except UnavailableError:
-                if not self._genres:
-                    return True
-        return genre in self._genres
+        return self._genres is None or genre in self._genres
 
     async def _load_genres(self) -> None:
         try:
             values = await self._store.genres()
             self._genres = frozenset(fold_genre(value) for value in values if isinstance(value, str))
-            self._genres_loaded_at = self.clock()
         finally:
+            self._genres_asked_at = self.clock()
             self._genres_fetch = None
 
     def _fetch(self, keys: Iterable[bytes]) -> dict[bytes, _Fetch]:

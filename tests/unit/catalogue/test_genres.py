@@ -1,0 +1,41 @@
+"""Which genres there are, while the store does not answer."""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from mylist.catalogue.catalogue import Catalogue
+from mylist.domain.content import ContentId, ContentType
+from mylist.domain.errors import DatabaseUnavailableError
+from mylist.domain.external_id import ExternalId
+
+
+class SilentStore:
+    """Tells no genres; counts how often it is asked for them."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def fetch(
+        self, content_type: ContentType, content_ids: Iterable[ContentId]
+    ) -> Mapping[ContentId, Mapping[str, Any]]:
+        raise NotImplementedError
+
+    async def find_by_external_ids(
+        self, external_ids: Collection[ExternalId], content_types: Collection[ContentType]
+    ) -> Mapping[ExternalId, list[tuple[ContentId, ContentType]]]:
+        raise NotImplementedError
+
+    async def genres(self) -> list[Any]:
+        self.asked += 1
+        raise DatabaseUnavailableError
+
+
+async def test_a_store_that_does_not_answer_is_asked_once_for_all_genres_of_a_request() -> None:
+    store, now = SilentStore(), 0.0
+    catalogue = Catalogue(store, max_age=60, capacity=10, clock=lambda: now)
+
+    assert [await catalogue.has_genre(genre) for genre in ("crime", "war", "drama")] == [True] * 3
+    assert store.asked == 1
+    now = 5
+    assert await catalogue.has_genre("crime")
+    assert store.asked == 2
