@@ -3,13 +3,14 @@
 Each server is a process of its own, on the same stores; the rounds take turns, so that whatever else the machine does
 falls on all alike. What counts are the ratios to the empty route of the same round. The load comes from wrk.
 
-exit status: 0 every threshold is kept, 1 one is not, or the run failed
+exit status: 0 every threshold is kept with room to the limit, 1 one is not, or the run failed
 """
 
 import argparse
 import signal
 import sys
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -20,7 +21,9 @@ import msgspec
 from bench.client import UnexpectedAnswerError
 from bench.environment import Environment, Stores, stores
 from bench.flamegraph import ProfileError, record
-from bench.groups import GROUPS, PROFILE, Group
+from bench.groups import GROUPS, ORIGINAL, PROFILE, Group
+from bench.original import OriginalError
+from bench.original import command as original_command
 from bench.report import PROFILE_PICTURE, PublishError, as_plain_text, publish
 from bench.results import Run, sum_up
 from bench.samples import Sample
@@ -31,18 +34,22 @@ _PARTIAL_OUTPUT = Path("build/bench-partial.json")
 _DOCUMENT = Path("docs/performance.md")
 _PICTURES = Path("docs/performance")
 _NAMES = [*(group.name for group in GROUPS), PROFILE]
+_REQUIRED = {*_NAMES} - {ORIGINAL}
+"""The groups of a complete run."""
 
 
 def main() -> int:
     """Run the command line; return the exit status."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers end too
-    arguments = _parser().parse_args()
+    parser = _parser()
+    arguments = parser.parse_args()
     try:
         if arguments.publish:
             publish(_latest(), _DOCUMENT, _PICTURES, _OUTPUT.with_name(PROFILE_PICTURE))
             return 0
-        run = _run(set(arguments.groups), arguments.rounds)
-    except (WrkError, ProfileError, PublishError, UnexpectedAnswerError) as error:
+        original = original_command(arguments.original) if arguments.original else None
+        run = _run(_chosen(parser, arguments), arguments.rounds, original)
+    except (WrkError, ProfileError, PublishError, UnexpectedAnswerError, OriginalError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     return 0 if run.kept else 1
@@ -52,12 +59,24 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--groups", nargs="+", choices=_NAMES, default=_NAMES, metavar="NAME", help=", ".join(_NAMES))
+    parser.add_argument("--groups", nargs="+", choices=_NAMES, metavar="NAME", help=", ".join(_NAMES))
     parser.add_argument(
         "--rounds", type=int, metavar="N", help="how often each case is measured; each group has its own"
     )
+    parser.add_argument(
+        "--original", type=Path, metavar="FOLDER", help=f"in which the original service was built, for {ORIGINAL}"
+    )
     parser.add_argument("--publish", action="store_true", help=f"measure nothing; write {_OUTPUT} into {_DOCUMENT}")
     return parser
+
+
+def _chosen(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> set[str]:
+    """Return the groups that are measured; all, unless told otherwise."""
+    if arguments.groups is None:
+        return {*_REQUIRED, ORIGINAL} if arguments.original else _REQUIRED
+    if ORIGINAL in arguments.groups and not arguments.original:
+        parser.error(f"the group {ORIGINAL} needs --original FOLDER")
+    return set(arguments.groups)
 
 
 def _latest() -> Run:
@@ -67,28 +86,32 @@ def _latest() -> Run:
         raise PublishError(f"{_OUTPUT} holds no run; make bench writes it") from None
 
 
-def _run(names: set[str], rounds: int | None) -> Run:
+def _run(names: set[str], rounds: int | None, original: Sequence[str] | None) -> Run:
     # A run of some groups leaves the figures of a complete one alone.
-    output = _OUTPUT if names == set(_NAMES) else _PARTIAL_OUTPUT
+    output = _OUTPUT if names >= _REQUIRED else _PARTIAL_OUTPUT
     output.parent.mkdir(exist_ok=True)
     measured = {}
+    began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mylist-bench-") as folder, stores(Path(folder)) as opened:
         for group in GROUPS:
             if group.name in names:
-                measured[group.name] = _measure(opened, group, rounds or group.rounds)
+                measured[group.name] = _measure(opened, group, rounds or group.rounds, original)
         if PROFILE in names:
             with ExitStack() as stack:
                 record(Environment(opened, stack), output.with_name(PROFILE_PICTURE))
     run = sum_up(measured)
     output.write_bytes(msgspec.json.encode(run))
     print(as_plain_text(run))
+    print(f"\nmeasured in {(time.monotonic() - began) / 60:.1f} minutes")
     return run
 
 
-def _measure(opened: Stores, group: Group, rounds: int) -> Mapping[str, Sequence[Sample]]:
+def _measure(
+    opened: Stores, group: Group, rounds: int, original: Sequence[str] | None
+) -> Mapping[str, Sequence[Sample]]:
     samples: dict[str, list[Sample]] = defaultdict(list)
     with ExitStack() as stack:
-        environment = Environment(opened, stack)
+        environment = Environment(opened, stack, original)
         for number in range(-1, rounds):  # the first warms up
             print(f"{group.name}: {f'round {number + 1} of {rounds}' if number >= 0 else 'warming up'}", flush=True)
             for table in group.tables:

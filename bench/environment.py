@@ -2,14 +2,16 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
-from bench.client import Client, request
-from bench.redis_fill import CachedLists, fill
+from bench import original
+from bench.client import Client, UnexpectedAnswerError, request
+from bench.redis_fill import CachedLists, fill, put
 from devtools.ports import free_port
 from devtools.scrape import Metrics
 from devtools.service_process import Service, answers, environment
@@ -51,16 +53,25 @@ class Server:
         settings: of the service, beside the defaults.
         sampled: the share of requests that is traced; 0 for no tracing.
         redis: where its lists are cached.
-        is_baseline: whether it is not the service but what that stands on.
+        program: the service; what that stands on, alone; or the original service.
     """
 
     settings: tuple[tuple[str, str], ...] = ()
     sampled: float = 0.0
     redis: Redis = field(default_factory=Redis)
-    is_baseline: bool = False
+    program: Literal["service", "baseline", "original"] = "service"
 
 
-BASELINE = Server(is_baseline=True)
+BASELINE = Server(program="baseline")
+ORIGINAL = Server(program="original")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that answers."""
+
+    url: str
+    pid: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +111,19 @@ class Environment:
     Args:
         stores: what they stand on.
         stack: ends them.
+        original_command: the command line of the original service; None where it is not measured.
     """
 
-    def __init__(self, stores: Stores, stack: ExitStack) -> None:
+    def __init__(self, stores: Stores, stack: ExitStack, original_command: Sequence[str] | None = None) -> None:
         self._stores = stores
         self._stack = stack
+        self._original_command = original_command
         # Each is started once.
         self.redis = cache(self._start_redis)
         self.service = cache(self._start_service)
         self.fill_redis = cache(self._fill_redis)
-        self._baseline = cache(self._start_baseline)
+        self.fill_original = cache(self._fill_original)
+        self._other = cache(lambda server: stack.enter_context(self._started_other(server)))
 
     @property
     def mongodb_uri(self) -> str:
@@ -123,22 +137,31 @@ class Environment:
 
     def url(self, server: Server) -> str:
         """Return the address of a server that runs; of a service, when every user's list is cached."""
-        return self._baseline().url if server.is_baseline else self.service(server).url
+        return self.service(server).url if server.program == "service" else self._other(server).url
 
     def pid(self, server: Server) -> int:
         """Return the process of a server that runs."""
-        return self._baseline().pid if server.is_baseline else self.service(server).process.pid
+        return self.service(server).process.pid if server.program == "service" else self._other(server).pid
 
     def reads(self, server: Server) -> Reads | None:
         """Return how many reads of lists a service answered from the cache, and at all; None if it does not tell."""
-        if server.is_baseline:
+        if server.program != "service":
             return None
         metrics, name = Metrics(self.service(server)), "mylist_cache_requests_total"
         return metrics.value(name, result="hit"), metrics.value(name)
 
     @contextmanager
-    def started(self, server: Server) -> Iterator[Service]:
-        """Start a service that has answered nothing yet, wait until it is ready, and stop it."""
+    def started(self, server: Server) -> Iterator[Running]:
+        """Start a server that has answered nothing yet, wait until it is ready, and stop it."""
+        if server.program == "service":
+            with self._started_service(server) as service:
+                yield Running(service.url, service.process.pid)
+        else:
+            with self._started_other(server) as running:
+                yield running
+
+    @contextmanager
+    def _started_service(self, server: Server) -> Iterator[Service]:
         settings = {
             "MONGODB_URI": self.mongodb_uri,
             "REDIS_URL": self.redis(server.redis),
@@ -147,7 +170,7 @@ class Environment:
             "CACHE_TTL": str(_TTL_S),  # what is measured as cached is cached
         }
         if server.sampled:
-            settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = self._baseline().url
+            settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = self.url(BASELINE)
             settings["OTEL_TRACES_SAMPLER_ARG"] = str(server.sampled)
         service = Service(self._stores.folder, settings | dict(server.settings))
         try:
@@ -163,6 +186,21 @@ class Environment:
             first = request("GET", "/api/mylist/items", user=f"{lists.prefix}{1:08d}")
             client.measure(first, status=200, cache="hit")
 
+    def _fill_original(self, server: Server) -> None:
+        """Give the original every user's page, as a service answers it, and make sure that it answers the same."""
+        users = [user_id(number) for number in range(1, USERS + 1)]
+        pages = {}
+        with Client(self.url(server)) as client:
+            for user in users:
+                client.measure(request("GET", "/api/mylist/items", user=user), status=200, cache="hit")
+                pages[user] = original.cached(client.answer.body)
+        put(self._stores.redis.uri, ((original.key_of(user), page) for user, page in pages.items()))
+        with Client(self.url(ORIGINAL)) as client:
+            for user in users:
+                client.measure(request("GET", "/api/mylist/items", user=user), status=200)
+                if client.answer.body != original.answered(pages[user]):
+                    raise UnexpectedAnswerError(f"the original does not answer the page of {user} that is in Redis")
+
     def _start_redis(self, redis: Redis) -> str:
         if redis.idle_users is not None:
             crowded = ValkeyServer(self._stores.folder / f"redis-{redis.idle_users}")
@@ -175,15 +213,30 @@ class Environment:
         proxy.delay(0, redis.delay_ms / 1000)
         return f"redis://127.0.0.1:{proxy.ports[0]}/0"
 
-    def _start_baseline(self) -> "_Baseline":
+    @contextmanager
+    def _started_other(self, server: Server) -> Iterator[Running]:
         port = free_port()
-        process = self._run("bench.baseline", str(port), self._stores.redis.uri)
-        url = f"http://127.0.0.1:{port}"
-        wait_until(lambda: answers(f"{url}/empty"), within=_TIMEOUT_S)
-        return _Baseline(url, process.pid)
+        if server.program == "baseline":
+            ready, variables = "/empty", {}
+            command = [sys.executable, "-m", "bench.baseline", str(port), self._stores.redis.uri]
+        else:
+            assert self._original_command is not None  # noqa: S101 - without it the group is left out
+            ready, command = "/health", [*self._original_command]
+            # A database of its own: it makes indexes. It has no lists there, so what it answers is from the cache.
+            variables = original.settings(port, self._stores.mongodb.database("original"), self._stores.redis.port)
+        process = subprocess.Popen(
+            command, env=environment(variables), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            wait_until(lambda: answers(f"{url}{ready}"), within=_TIMEOUT_S)
+            yield Running(url, process.pid)
+        finally:
+            process.terminate()
+            process.wait()
 
     def _start_service(self, server: Server) -> Service:
-        service = self._stack.enter_context(self.started(server))
+        service = self._stack.enter_context(self._started_service(server))
         self._warm(service)
         return service
 
@@ -193,22 +246,6 @@ class Environment:
             for user in map(user_id, range(1, USERS + 1)):
                 client.measure(request("GET", "/api/mylist/items", user=user), status=200)
                 file.write(f"{user} {client.answer.headers['etag']}\n")
-
-    def _run(self, module: str, *words: str) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", module, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        self._stack.callback(process.wait)
-        self._stack.callback(process.terminate)
-        return process
-
-
-@dataclass(frozen=True, slots=True)
-class _Baseline:
-    """The baseline that runs."""
-
-    url: str
-    pid: int
 
 
 def _is_trusted(client: Client) -> bool:

@@ -9,32 +9,32 @@ from bench.samples import Sample
 from devtools.http_client import request
 from mylist.seeding.synthetic_data import title_id, title_type
 
-SHORT_IMPORT, LONG_IMPORT = "import of 1,000 lines", "import of 4,000 lines"
+SHORT_IMPORT, LONG_IMPORT, LONGEST_IMPORT = (f"import of {lines} lines" for lines in ("1,000", "4,000", "5,000"))
 
 
 @dataclass(frozen=True, slots=True)
 class ImportLatency:
-    """Imports a short list and a long one, each for another user in each round.
+    """Imports a short list, a long one and the longest, each in one request for another user in each round.
 
     Attributes:
         server: where.
-        lines: how many the two have.
+        lines: how many they have.
     """
 
     server: Server
-    lines: tuple[int, int] = (1000, 4000)
+    lines: tuple[int, int, int] = (1000, 4000, 5000)
 
     @property
     def references(self) -> dict[str, str | None]:
         """The rows, each with the one that it is compared with."""
-        return {SHORT_IMPORT: None, LONG_IMPORT: SHORT_IMPORT}
+        return {SHORT_IMPORT: None, LONG_IMPORT: SHORT_IMPORT, LONGEST_IMPORT: SHORT_IMPORT}
 
     def measure(self, environment: Environment, number: int) -> dict[str, Sample]:
         """Measure one round."""
         with Client(environment.url(self.server), timeout_s=60) as client:
             return {
                 name: _import(client, f"import-{number}-{lines}", lines)
-                for name, lines in zip((SHORT_IMPORT, LONG_IMPORT), self.lines, strict=True)
+                for name, lines in zip(self.references, self.lines, strict=True)
             }
 
 

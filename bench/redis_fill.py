@@ -44,11 +44,17 @@ def fill(redis_url: str, lists: CachedLists, titles: int) -> None:
         values = [
             _value(redis, number, titles, lists.length) for number in range(1, min(lists.users, _DISTINCT_LISTS) + 1)
         ]
-        numbered = ((number, values[number % len(values)]) for number in range(1, lists.users + 1))
-        for batch in _batches(numbered):
+    numbers = range(1, lists.users + 1)
+    put(redis_url, ((key_of(f"{lists.prefix}{number:08d}"), values[number % len(values)]) for number in numbers))
+
+
+def put(redis_url: str, values: Iterable[tuple[str, bytes]]) -> None:
+    """Put values into Redis, each with its key, for longer than any run takes."""
+    with Redis.from_url(redis_url) as redis:
+        for batch in _batches(iter(values)):
             pipeline = redis.pipeline(transaction=False)
-            for number, value in batch:
-                pipeline.set(key_of(f"{lists.prefix}{number:08d}"), value, ex=_TTL_S)
+            for key, value in batch:
+                pipeline.set(key, value, ex=_TTL_S)
             pipeline.execute()
 
 
@@ -79,6 +85,6 @@ def _value(redis: Redis, number: int, titles: int, length: int) -> bytes:
     return stamped(PackedList.of(items).data, epoch)
 
 
-def _batches(numbered: Iterator[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]]:
-    while batch := list(islice(numbered, _BATCH_SIZE)):
+def _batches(values: Iterator[tuple[str, bytes]]) -> Iterator[list[tuple[str, bytes]]]:
+    while batch := list(islice(values, _BATCH_SIZE)):
         yield batch

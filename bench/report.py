@@ -7,7 +7,9 @@ import msgspec
 
 from bench import charts
 from bench.groups import GROUPS, Group, Table
-from bench.results import GroupResult, Row, Run, Spread, published
+from bench.results import GroupResult, Row, Run, published
+from bench.samples import Spread
+from bench.thresholds import Verdict
 
 START = '<!-- figures: made by make bench ARGS="--publish" -->\n'
 END = "<!-- end of figures -->"
@@ -35,6 +37,12 @@ _FORMS: dict[str, tuple[str, Callable[[Spread], str]]] = {
     "blocked": ("longest hold, ms", lambda spread: f"{spread.middle:.1f} ({spread.low:.1f} to {spread.high:.1f})"),
     "memory": ("bytes", lambda spread: f"{spread.middle:,.0f}"),
 }
+_OUTCOMES = {
+    "kept": ("kept   ", "kept"),
+    "narrow": ("NO ROOM", "**kept, without room**"),
+    "missed": ("MISSED ", "**missed**"),
+}
+"""What became of a threshold, on the terminal and in the document."""
 
 
 def publish(run: Run, document: Path, pictures: Path, profile: Path) -> None:
@@ -75,7 +83,7 @@ def as_plain_text(run: Run) -> str:
         for table, rows in zip(group.tables, result.tables, strict=True):
             lines += _aligned(_cells(table, rows))
     lines += [""] + [
-        f"{'kept  ' if each.kept else 'MISSED'}  {each.says}: {each.value:.3g}, {each.bound}" for each in run.verdicts
+        f"{_OUTCOMES[each.outcome][0]}  {each.says}: {_measured(each)}, {each.bound}" for each in run.verdicts
     ]
     return "\n".join(lines)
 
@@ -87,7 +95,7 @@ def _figures(run: Run) -> Iterator[str]:
         [
             ("threshold", "measured", "has to be", "verdict"),
             *(
-                (each.says, f"**{each.value:.3g}**", each.bound, "kept" if each.kept else "**missed**")
+                (each.says, _measured(each, emphasis="**"), each.bound, _OUTCOMES[each.outcome][1])
                 for each in run.verdicts
             ),
         ]
@@ -104,6 +112,11 @@ def _figures(run: Run) -> Iterator[str]:
         if group.name in drawn:
             yield ""
             yield f"![{group.heading}](performance/{group.name}.svg)"
+
+
+def _measured(verdict: Verdict, *, emphasis: str = "") -> str:
+    quartiles = " ({:.3g} to {:.3g})".format(*verdict.quartiles) if verdict.quartiles else ""
+    return f"{emphasis}{verdict.value:.3g}{emphasis}{quartiles}"
 
 
 def _groups(run: Run) -> Iterator[tuple[Group, GroupResult]]:

@@ -2,31 +2,16 @@
 
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median, quantiles
 
 import msgspec
 
-from bench.groups import GROUPS, Group, Table
-from bench.samples import QUANTITIES, Sample, quantity
+from bench.groups import GROUPS, ORIGINAL, Group, Table
+from bench.samples import QUANTITIES, Sample, Spread, quantity
 from bench.thresholds import THRESHOLDS, Samples, Verdict, judge, undisturbed
-
-
-class Spread(msgspec.Struct, frozen=True):
-    """A median and the quartiles around it."""
-
-    middle: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> "Spread":
-        """Sum up values."""
-        low, _, high = quantiles(values, n=4, method="inclusive") if len(values) > 1 else [values[0]] * 3
-        return cls(median(values), low, high)
 
 
 class Row(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -76,14 +61,14 @@ class Run(msgspec.Struct, frozen=True):
 
     @property
     def missing(self) -> list[str]:
-        """The groups that were not measured."""
+        """The groups that were not measured, of those that every complete run has."""
         measured = {result.name for result in self.groups}
-        return [group.name for group in GROUPS if group.name not in measured]
+        return [group.name for group in GROUPS if group.name not in measured | {ORIGINAL}]
 
     @property
     def kept(self) -> bool:
-        """Whether every threshold was."""
-        return all(verdict.kept for verdict in self.verdicts)
+        """Whether every threshold was, with room."""
+        return all(verdict.kept and verdict.has_room for verdict in self.verdicts)
 
 
 def sum_up(measured: Mapping[str, Samples]) -> Run:

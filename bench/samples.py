@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from statistics import median, quantiles
 
 import msgspec
 
@@ -67,3 +68,17 @@ def of_operations(seconds: Sequence[float], elapsed: float, processor: float) ->
 def percentile(values: Sequence[float], percent: float) -> float:
     """Return the least value that so many percent of the values do not exceed."""
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """A median and the quartiles around it."""
+
+    middle: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        """Sum up values."""
+        low, _, high = quantiles(values, n=4, method="inclusive") if len(values) > 1 else [values[0]] * 3
+        return cls(median(values), low, high)

@@ -1,29 +1,39 @@
-"""What the start of a process takes."""
+"""What the start of a process takes (on Linux)."""
 
+import resource
 from dataclasses import dataclass
+from pathlib import Path
 
-from bench.environment import Environment, Server
-from bench.samples import Sample
-from devtools.scrape import Metrics
+from bench.environment import BASELINE, Environment, Server
+from bench.processor_time import processor_time
+from bench.samples import MICROSECONDS, Sample
 
-AT_ITS_START = "mylist serve"
-_MICROSECONDS = 1_000_000
+EMPTY_SERVER, AT_ITS_START = "a server with an empty route", "mylist serve"
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceStart:
-    """Starts a process in each round, waits until it is ready, and asks what it says of itself (on Linux)."""
+    """In each round, starts a process, waits until it is ready, and looks at what it took; and a bare Sanic server."""
 
     server: Server
 
     @property
     def references(self) -> dict[str, str | None]:
-        """The row; it is compared with none."""
-        return {AT_ITS_START: None}
+        """The rows, each with the one that it is compared with."""
+        return {EMPTY_SERVER: None, AT_ITS_START: EMPTY_SERVER}
 
     def measure(self, environment: Environment, number: int) -> dict[str, Sample]:  # noqa: ARG002 - all rounds are alike
         """Measure one round."""
-        with environment.started(self.server) as service:
-            metrics = Metrics(service)
-        seconds, memory = map(metrics.value, ("process_cpu_seconds_total", "process_resident_memory_bytes"))
-        return {AT_ITS_START: Sample(processor=seconds * _MICROSECONDS, memory=memory)}
+        samples = {}
+        for row, server in ((EMPTY_SERVER, BASELINE), (AT_ITS_START, self.server)):
+            with environment.started(server) as running:
+                samples[row] = Sample(
+                    processor=processor_time(running.pid) * MICROSECONDS, memory=_resident_memory(running.pid)
+                )
+        return samples
+
+
+def _resident_memory(pid: int) -> int:
+    """Return the bytes of physical memory that a process has."""
+    _, resident, *_ = Path(f"/proc/{pid}/statm").read_text().split()
+    return int(resident) * resource.getpagesize()

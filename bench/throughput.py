@@ -43,10 +43,14 @@ class Throughput:
     """Cases that take turns, beginning with another one in each round; or are measured at the same time.
 
     At the same time they share whatever else the machine does, which is many times what some of them differ by.
+
+    Attributes:
+        cases: what is measured.
+        at_once_s: for how many seconds all of them are measured at the same time; None for turns.
     """
 
     cases: tuple[Case, ...]
-    at_once: bool = False
+    at_once_s: int | None = None
 
     @property
     def references(self) -> dict[str, str | None]:
@@ -61,13 +65,14 @@ class Throughput:
         """
         first = number % len(self.cases)
         cases = self.cases[first:] + self.cases[:first]
-        turns = [cases] if self.at_once else [(case,) for case in cases]
-        return {
-            case.name: sample for turn in turns for case, sample in zip(turn, at_once(environment, turn), strict=True)
-        }
+        if self.at_once_s is not None:
+            samples = at_once(environment, cases, seconds=self.at_once_s)
+        else:
+            samples = [sample for case in cases for sample in at_once(environment, [case])]
+        return {case.name: sample for case, sample in zip(cases, samples, strict=True)}
 
 
-def at_once(environment: Environment, cases: Sequence[Case]) -> list[Sample]:
+def at_once(environment: Environment, cases: Sequence[Case], *, seconds: int = wrk.DURATION_S) -> list[Sample]:
     """Measure cases at the same time; return a sample for each, in the same order.
 
     Raises:
@@ -78,7 +83,7 @@ def at_once(environment: Environment, cases: Sequence[Case]) -> list[Sample]:
         if case.lists:
             environment.fill_redis(case.lists, case.server)
     before = [environment.reads(case.server) for case in cases]
-    samples = wrk.measure(*loads)
+    samples = wrk.measure(*loads, seconds=seconds)
     after = [environment.reads(case.server) for case in cases]
     return [_with_share(*each) for each in zip(samples, before, after, strict=True)]
 

@@ -12,11 +12,11 @@ from bench.processor_time import processor_time
 from bench.samples import MICROSECONDS, Sample
 
 DURATION_S = 1
-"""How long one run takes; wrk knows whole seconds only."""
+"""How long one run takes unless told otherwise; wrk knows whole seconds only."""
 _TIMEOUT_S = 30
 _MILLISECONDS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 _BYTES = {"B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30}
-_PERCENTILE = re.compile(r"^\s+(50|99)%\s+([\d.]+)(us|ms|s|m)$", re.MULTILINE)
+_PERCENTILE = re.compile(r"^\s+(50|99)%\s+([\d.]+)(us|ms|s|m) ?$", re.MULTILINE)
 _TRANSFER = re.compile(r"^\s+(\d+) requests in [\d.]+\w+, ([\d.]+)([KMG]?B) read$", re.MULTILINE)
 _RATE = re.compile(r"^Requests/sec:\s+([\d.]+)$", re.MULTILINE)
 _LATE = re.compile(r"^Sent late: (\d+) of (\d+)$", re.MULTILINE)
@@ -65,16 +65,16 @@ class Load:
     rate: float | None = None
 
 
-def measure(*loads: Load) -> list[Sample]:
-    """Load servers for `DURATION_S`, all at the same time; return a sample for each, in the same order.
+def measure(*loads: Load, seconds: int = DURATION_S) -> list[Sample]:
+    """Load servers, all at the same time; return a sample for each, in the same order.
 
     Raises:
         WrkError: wrk is not installed, or a request failed.
     """
     before, servers_before = _processor_time(), [processor_time(load.server) for load in loads]
-    running = [start(load, seconds=DURATION_S) for load in loads]
-    printed = [each.communicate(timeout=DURATION_S + _TIMEOUT_S)[0] for each in running]
-    generator = (_processor_time() - before) / DURATION_S / len(loads)
+    running = [start(load, seconds=seconds) for load in loads]
+    printed = [each.communicate(timeout=seconds + _TIMEOUT_S)[0] for each in running]
+    generator = (_processor_time() - before) / seconds / len(loads)
     servers = [processor_time(load.server) - began for load, began in zip(loads, servers_before, strict=True)]
     return [read(each, generator=generator, server=server) for each, server in zip(printed, servers, strict=True)]
 

@@ -30,7 +30,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
     {
         scenario.name: scenario
         for scenario in (
-            Scenario("cached-latency", 150, 60, steady, "open the app and read page 1: the documented promise"),
+            Scenario("cached-latency", 450, 60, steady, "open the app and read page 1: the documented promise"),
             Scenario("browse", 60, 60, steady, "leaf through the list, count it"),
             Scenario("mixed", 60, 60, steady, "what people do: 95 % reads, 5 % writes"),
             Scenario("spike", 250, 60, spike, "everybody opens the app at once, five times as many as before"),

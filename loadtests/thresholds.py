@@ -30,7 +30,7 @@ class Threshold:
 # fmt: off
 THRESHOLDS = (
     #         scenario          kind       p95   p99   errors  rate
-    Threshold("cached-latency", "reads",     8,   10,  0.001,  500),
+    Threshold("cached-latency", "reads",     8,   10,  0.001, 1500),
     Threshold("browse",         "reads",    12,   25,  0.001,  400),
     Threshold("mixed",          "reads",    15,   30,  0.001,  240),
     Threshold("mixed",          "writes",   60,  120,  0.001,   10),

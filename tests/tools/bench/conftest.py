@@ -1,9 +1,11 @@
 """What some of these tests need."""
 
 import shutil
+from collections.abc import Iterator
 
 import pytest
 
+from bench.environment import Stores, stores
 from tests.requirements import skip_or_fail
 
 
@@ -12,3 +14,10 @@ def generator() -> None:
     """The generator of the load."""
     if shutil.which("wrk") is None:
         skip_or_fail("wrk is not installed")
+
+
+@pytest.fixture(scope="session")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
+    """The stores with the load-test data set."""
+    with stores(tmp_path_factory.mktemp("bench")) as opened:
+        yield opened

@@ -35,4 +35,4 @@ def _sample(table: Table, place: int, number: int) -> Sample:
         return Sample(memory=600)
     if isinstance(table.part, LoopBlocking):
         return Sample(blocked=place)
-    return Sample(rate=20_000 / place + number, p50=place, p99=3 * place, processor=100 * place)
+    return Sample(rate=20_000 / place + number, p50=place, p99=3 * place, processor=100 * place, memory=place)

@@ -45,6 +45,16 @@ def test_the_latest_complete_run_is_published(tmp_path: Path) -> None:
     assert (tmp_path / "docs" / "performance" / "reads.svg").exists()
 
 
+def test_the_original_is_measured_where_it_is(tmp_path: Path) -> None:
+    nowhere = run(tmp_path, "--groups", "reads", "original")
+    not_built = run(tmp_path, "--groups", "original", "--original", ".")
+
+    assert nowhere.returncode == 2
+    assert nowhere.stderr.endswith("error: the group original needs --original FOLDER\n")
+    told = "bench: . has no dist/server.js: build the original service there (npm ci && npm run build)\n"
+    assert (not_built.returncode, not_built.stderr) == (1, told)
+
+
 def test_a_group_that_does_not_exist_is_refused_with_those_that_do(tmp_path: Path) -> None:
     done = run(tmp_path, "--groups", "writes")
 

@@ -10,6 +10,7 @@ from bench import charts
 from bench.groups import GROUPS
 from bench.report import END, FIGURES, START, PublishError, as_plain_text, publish, with_figures
 from bench.results import Run
+from bench.thresholds import Verdict
 from tests.tools.bench.runs import complete
 
 ROOT = Path(__file__).parents[3]
@@ -62,8 +63,25 @@ def test_a_row_has_its_ratio_in_the_unit_of_its_table() -> None:
 def test_a_miss_is_named() -> None:
     run = complete()
     assert not run.kept
-    assert re.search(r"^MISSED  `stats`, of the empty route: 0\.111, at least 0\.6$", as_plain_text(run), re.MULTILINE)
-    assert "| `stats`, of the empty route | **0.111** | at least 0.6 | **missed** |" in with_figures(START + END, run)
+    missed = r"^MISSED   `stats`, of the empty route: 0\.111 \(0\.111 to 0\.111\), at least 0\.6$"
+    assert re.search(missed, as_plain_text(run), re.MULTILINE)
+    row = "| `stats`, of the empty route | **0.111** (0.111 to 0.111) | at least 0.6 | **missed** |"
+    assert row in with_figures(START + END, run)
+
+
+def test_a_limit_without_room_is_named_and_fails_the_run() -> None:
+    narrow = Verdict("a", "at least 0.5", 0.51, kept=True, has_room=False, quartiles=(0.4, 0.6))
+    run = msgspec.structs.replace(complete(), verdicts=[narrow])
+
+    assert not run.kept
+    assert "NO ROOM  a: 0.51 (0.4 to 0.6), at least 0.5" in as_plain_text(run)
+    assert "| a | **0.51** (0.4 to 0.6) | at least 0.5 | **kept, without room** |" in with_figures(START + END, run)
+    assert msgspec.structs.replace(run, verdicts=[msgspec.structs.replace(narrow, has_room=True)]).kept
+
+
+def test_a_run_without_the_original_is_complete() -> None:
+    assert complete(without="original").missing == []
+    assert complete(without="reads").missing == ["reads"]
 
 
 def test_publishing_writes_document_figures_and_pictures(tmp_path: Path) -> None:

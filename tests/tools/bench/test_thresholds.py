@@ -37,6 +37,34 @@ def test_what_may_be_at_most(measured: float, kept: bool) -> None:
     assert (verdict.kept, verdict.bound) == (kept, "at most 3")
 
 
+@pytest.mark.parametrize(
+    ("measured", "outcome"), [(0.49, "missed"), (0.50, "narrow"), (0.51, "narrow"), (0.52, "kept"), (0.9, "kept")]
+)
+def test_a_median_at_its_least_needs_room(measured: float, outcome: str) -> None:
+    assert judge(SLOWER, {"cached": rates(measured), "empty": rates(1)}).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("measured", "outcome"), [(0.0, "kept"), (2.9, "kept"), (2.92, "narrow"), (3.0, "narrow"), (3.01, "missed")]
+)
+def test_a_median_at_its_most_needs_room(measured: float, outcome: str) -> None:
+    verdict = judge(Threshold("p99", "reads", "cached", "p99", 3.0), {"cached": [Sample(p99=measured)]})
+
+    assert verdict.outcome == outcome
+
+
+def test_a_quartile_may_have_a_limit_of_its_own() -> None:
+    samples = {"cached": rates(440, 480, 520, 560, 600), "empty": rates(*[1000] * 5)}
+
+    middle, low, high = (judge(replace(SLOWER, statistic=each), samples) for each in ("middle", "low", "high"))
+
+    assert (middle.value, middle.quartiles) == (0.52, (0.48, 0.56))
+    assert (low.value, low.outcome, low.quartiles) == (0.48, "missed", None)
+    assert (high.value, high.outcome) == (0.56, "kept")
+    # Of a quartile the median beside it is the limit that needs room.
+    assert judge(replace(SLOWER, statistic="low", bound=0.48), samples).outcome == "kept"
+
+
 def test_time_is_the_inverse_of_the_rate() -> None:
     threshold = replace(SLOWER, quantity="time", bound=1.3, is_minimum=False)
 
@@ -68,7 +96,8 @@ def test_a_run_on_a_machine_that_was_too_busy_is_told() -> None:
     quiet, busy = [Sample(cached=1.0)] * 3, [Sample(cached=1.0), Sample(cached=0.9), Sample(cached=0.98)]
     uncounted = [Sample(rate=1000)] * 3
 
-    assert [each.kept for each in undisturbed({"reads": {"a": quiet, "b": uncounted}})] == [True]
+    assert [each.outcome for each in undisturbed({"reads": {"a": quiet, "b": uncounted}})] == ["kept"]
     (told,) = undisturbed({"reads": {"a": quiet}, "lengths": {"b": quiet, "c": busy}})
-    assert (told.value, told.kept) == (0.98, False)
+    assert told.value == pytest.approx(0.02)
+    assert told.outcome == "missed"
     assert undisturbed({"drivers": {"b": uncounted}}) == []

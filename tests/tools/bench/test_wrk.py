@@ -34,6 +34,12 @@ def test_what_wrk_prints_is_read_in_one_unit() -> None:
     assert read == Sample(rate=12630.06, p50=0.98, p99=2.47, size=size, generator=0.3, processor=37.5)
 
 
+def test_seconds_are_read_which_wrk_pads_with_a_space() -> None:
+    read = wrk.read(PRINTED.replace("2.47ms", "  1.86s "), generator=0.3, server=1.5)
+
+    assert read.p99 == 1860
+
+
 def test_an_open_loop_tells_how_many_requests_were_sent_late() -> None:
     read = wrk.read(f"{PRINTED}Sent late: 30 of 40000\n", generator=0.3, server=1.5)
 
