@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from redis import Redis
@@ -53,7 +54,9 @@ def elect_one_that_does_not_show(
     mongodb: ScriptedMongoDB, lists: Collection[dict[str, Any]], user_id: str, before: int
 ) -> None:
     """Have a primary that shows what was there before, until a majority has something of its term."""
-    lists.insert_one({"userId": user_id, "contentId": _TITLE, "contentType": "movie", "addedAt": now()})
+    item = {"_id": ObjectId(), "userId": user_id, "contentId": _TITLE, "contentType": "movie", "addedAt": now()}
+    lists.database["mylist_adopted"].insert_one({"_id": item["_id"]})
+    lists.insert_one(item)
     mongodb.step_down(1, reads_from=before)
     mongodb.lose_majority()
 
@@ -67,20 +70,28 @@ async def run(name: str, settings: Settings, user_id: str, *, dry: bool) -> int:
         return (await erase.erase(database, settings, subject, dry=dry)).erased["mylist"]
 
 
-@pytest.mark.parametrize("dry", [True, False])
-async def test_a_title_is_not_withdrawn_by_what_a_new_primary_shows(
-    mongodb: ScriptedMongoDB, lists: Collection[dict[str, Any]], settings: Settings, user_id: str, *, dry: bool
+@pytest.mark.parametrize(("name", "dry"), [("withdraw", True), ("withdraw", False), ("erase", False)])
+async def test_nothing_is_passed_over_that_a_new_primary_does_not_show(  # noqa: PLR0913 - fixtures and parameters
+    mongodb: ScriptedMongoDB,
+    lists: Collection[dict[str, Any]],
+    settings: Settings,
+    user_id: str,
+    name: str,
+    *,
+    dry: bool,
 ) -> None:
     """The first look at the lists is answered by a primary that was elected just before."""
     before = mongodb.remember()
     looking = mongodb.fail_command("find", collection="mylist", delay_s=1)
-    running = asyncio.create_task(run("withdraw", settings, user_id, dry=dry))
+    running = asyncio.create_task(run(name, settings, user_id, dry=dry))
     await eventually_hit(looking)
-    elect_one_that_does_not_show(mongodb, lists, f"{user_id}/kids", before)
+    elect_one_that_does_not_show(mongodb, lists, user_id, before)
     with pytest.raises(DatabaseError):
         await running
     mongodb.regain_majority()
-    assert await run("withdraw", settings, user_id, dry=dry) == 1
+    assert await run(name, settings, user_id, dry=dry) == 1
+    if name == "erase":
+        assert lists.database["mylist_adopted"].find_one() is None
 
 
 @pytest.mark.parametrize("dry", [True, False])

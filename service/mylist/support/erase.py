@@ -54,7 +54,7 @@ async def erase(database: AsyncDatabase[Document], settings: Settings, subject: 
             with tqdm(users, unit=" lists", disable=None if len(users) > 1 else True) as bar:
                 for user_id in bar:
                     async with writes.of([user_id]):
-                        erased += await _erase(database, user_id)
+                        erased += await _erase(services, user_id)
         left = Counter[str]() if dry else await _counted(services, users)
     return Receipt(
         subject=subject.described(),
@@ -70,11 +70,13 @@ async def erase(database: AsyncDatabase[Document], settings: Settings, subject: 
     )
 
 
-async def _erase(database: AsyncDatabase[Document], user_id: str) -> Counter[str]:
+async def _erase(services: Services, user_id: str) -> Counter[str]:
     erased: Counter[str] = Counter()
-    async for ids in item_ids(database, user_id):
-        for field in ("_id", "into"):
-            erased[ADOPTED] += (await database[ADOPTED].delete_many({field: {"$in": ids}})).deleted_count
+    database = services.database.handle
+    async with services.database.operation("erase_marks"):
+        async for ids in item_ids(database, user_id):
+            for field in ("_id", "into"):
+                erased[ADOPTED] += (await database[ADOPTED].delete_many({field: {"$in": ids}})).deleted_count
     for name in BY_USER_ID:
         erased[name] += (await database[name].delete_many({"userId": user_id})).deleted_count
     return erased
