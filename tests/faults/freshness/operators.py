@@ -166,6 +166,8 @@ class Operators:
         done = _Ended(began, now(), printed.decode(), error.decode())
         how = "done" if done.is_done else "refused" if done.is_refused else "failed" if done.error else "killed"
         self._tally.commands[kind, how] += 1
+        if done.error:
+            self._tally.command_errors[kind, done.error.strip().rpartition("\n")[2]] += 1
         if "Traceback" in done.error:
             self._tally.unexpected.append(f"mylist {kind}: {done.error}")
         return done

@@ -112,6 +112,9 @@ class Report:
                 kind: {how: count for (each, how), count in sorted(tally.commands.items()) if each == kind}
                 for kind in COMMANDS
             },
+            "commandErrors": {
+                f"{kind}: {error}": count for (kind, error), count in sorted(tally.command_errors.items())
+            },
             "checked": run.checked,
             "undecided": run.undecided,
             "faults": {name: self._figures_of(name) for name in self._scenario.faults},

@@ -44,6 +44,8 @@ class Tally:
         """Reads by X-Cache."""
         self.commands: Counter[tuple[str, str]] = Counter()
         """By command, and whether it was done, refused, failed or killed."""
+        self.command_errors: Counter[tuple[str, str]] = Counter()
+        """By command, and what it said."""
         self.unexpected: list[str] = []
         """Answers that the service never gives to such requests."""
         self.gaps: list[Gap] = []
