@@ -99,6 +99,14 @@ def encoding_problem(raw: bytes) -> str:
     return ""
 
 
+def width_problem(cells: int, columns: int) -> str:
+    """Return why a row with so many cells does not fit its header; empty if it does."""
+    if cells == columns:
+        return ""
+    reason = "is the file cut?" if cells < columns else "is a field with commas not in quotes?"
+    return f"it has {cells} fields, and the header has {columns}; {reason}"
+
+
 def delimiter_problem(header: Sequence[str]) -> str:
     """Return which delimiter a header has in place of commas; empty if it has none of the usual others."""
     for delimiter, called in _OTHER_DELIMITERS.items():

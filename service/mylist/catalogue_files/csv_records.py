@@ -12,7 +12,7 @@ import msgspec
 from mylist.catalogue_files.record import Record, read
 from mylist.catalogue_files.text_lines import MAX_LINE_BYTES, UnreadableFileError
 from mylist.catalogue_files.title_schema import FIELDS, InvalidTitleError, validate
-from mylist.csv_rows import CsvRow, TextLine, delimiter_problem, rows
+from mylist.csv_rows import CsvRow, TextLine, delimiter_problem, rows, width_problem
 from mylist.domain.content import CONTENT_TYPES
 
 _REQUIRED = ("contentType", "title")
@@ -35,10 +35,8 @@ def records(lines: Iterator[TextLine]) -> Iterator[Record]:
 
     def parse(part: CsvRow) -> dict[str, Any]:
         cells = _cells(part)
-        if len(cells) != len(columns):
-            raise InvalidTitleError(
-                f"it has {len(cells)} fields, and the header has {len(columns)}; is a field with commas not in quotes?"
-            )
+        if problem := width_problem(len(cells), len(columns)):
+            raise InvalidTitleError(problem)
         title: dict[str, Any] = {}
         for (name, external, convert), cell in zip(columns, cells, strict=True):
             if cell:
@@ -72,6 +70,10 @@ def _columns(header: CsvRow) -> list[_Column]:
         names = [name.strip() for name in _cells(header)]
     except InvalidTitleError as error:
         raise UnreadableFileError(f"its header cannot be read: {error}") from None
+    if names[0].startswith("tconst") and "contentType" not in names:
+        raise UnreadableFileError(
+            "it is IMDb's file with other delimiters than tabs: import title.basics.tsv as it was downloaded"
+        )
     if problem := delimiter_problem(names):
         raise UnreadableFileError(problem)
     lacking = [name for name in _REQUIRED if name not in names]

@@ -69,7 +69,8 @@ def records(rows: Iterator[TextLine]) -> Iterator[Record]:
     def parse(raw: bytes) -> dict[str, Any] | None:
         cells = decoded(raw).split("\t")
         if len(cells) != len(names):
-            raise InvalidTitleError(f"it has {len(cells)} fields, and the header has {len(names)}")
+            reason = "; is the file cut?" if len(cells) < len(names) else ""
+            raise InvalidTitleError(f"it has {len(cells)} fields, and the header has {len(names)}{reason}")
         return _title(*(cells[place] for place in places))
 
     return (read(line, partial(parse, line.raw)) for line in not_blank(rows))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from mylist.csv_rows import CsvRow, TextLine, delimiter_problem, rows
+from mylist.csv_rows import CsvRow, TextLine, delimiter_problem, rows, width_problem
 from mylist.domain.errors import UnknownListFormatError
 from mylist.list_files import imdb, letterboxd, plain, trakt
 from mylist.list_files.entry import Added, Entry
@@ -245,9 +245,8 @@ def _read_row(read: _Read, row: CsvRow, columns: Sequence[str]) -> Entry:
     cells = row.cells
     while len(cells) > len(columns) and not cells[-1].strip():
         cells.pop()
-    if len(cells) != len(columns):
-        reason = "is the file cut?" if len(cells) < len(columns) else "is a field with commas not in quotes?"
-        return Entry(number, problem=f"it has {len(cells)} fields, and the header has {len(columns)}; {reason}")
+    if problem := width_problem(len(cells), len(columns)):
+        return Entry(number, problem=problem)
     return _entry(read, number, dict(zip(columns, cells, strict=True)))
 
 

@@ -69,6 +69,15 @@ class TestJsonLines:
             (5, "Aliens"),
         ]
 
+    def test_fields_in_another_language_are_errors_of_their_lines(self) -> None:
+        assert outcomes('{"sorte": "movie", "titre": "Alien"}\n' + one_title("Aliens")) == [
+            (1, "object missing required field `contentType`"),
+            (2, "Aliens"),
+        ]
+
+    def test_quotes_and_line_breaks_within_a_field_are_kept(self) -> None:
+        assert outcomes(one_title('A "title",\nover two lines')) == [(1, 'A "title",\nover two lines')]
+
     def test_a_line_that_is_not_utf8_says_where(self) -> None:
         text = one_title().encode() + '{"title": "Amélie"}\n'.encode("latin-1") + one_title("Aliens").encode()
         assert outcomes(text)[1:] == [
@@ -116,6 +125,9 @@ class TestTmdb:
     )
     def test_its_other_exports_are_refused(self, line: str) -> None:
         assert "movie_ids and tv_series_ids have titles" in outcomes(line)[0][1]
+
+    def test_the_line_in_which_the_file_was_cut_is_an_error(self) -> None:
+        assert outcomes(self.MOVIE + self.SHOW[:30]) == [(1, "Blondie"), (2, "it is no JSON: Input data was truncated")]
 
     def test_an_empty_title_is_an_error_of_its_line(self) -> None:
         assert outcomes(self.MOVIE.replace("Blondie", "") + self.SHOW) == [
@@ -176,7 +188,7 @@ class TestImdb:
     @pytest.mark.parametrize(
         ("line", "error"),
         [
-            ("tt0000001\tmovie\tA\tA\t0\t1894", "it has 6 fields, and the header has 9"),
+            ("tt0000001\tmovie\tA\tA\t0\t1894", "it has 6 fields, and the header has 9; is the file cut?"),
             ("tt0000001\tmovie\tA\tB\tA\t0\t1894\t\\N\t1\tShort", "it has 10 fields, and the header has 9"),
             ("tt0000001\tfilm\tA\tA\t0\t1894\t\\N\t1\tShort", "`titleType` is 'film', which is none of"),
             ("tt0000001\tmovie\tA\tA\t2019\t1894\t\\N\t1\tShort", "`isAdult` expected `bool | null`, got `str`"),
@@ -191,6 +203,12 @@ class TestImdb:
     def test_a_missing_header_is_told(self) -> None:
         line = "tt0000001\tshort\tCarmencita\tCarmencita\t0\t1894\t\\N\t1\tDocumentary,Short\n"
         assert why_unreadable(line).startswith("its header is missing: line 1 must be tconst titleType primaryTitle")
+
+    @pytest.mark.parametrize("delimiter", [",", ";", "|", " "])
+    def test_other_delimiters_are_told_with_the_way_out(self, delimiter: str) -> None:
+        line = "tt0000001\tshort\tCarmencita\tCarmencita\t0\t1894\t\\N\t1\tDocumentary\n"
+        told = why_unreadable((IMDB_HEADER + line).replace("\t", delimiter))
+        assert told == "it is IMDb's file with other delimiters than tabs: import title.basics.tsv as it was downloaded"
 
     @pytest.mark.parametrize(
         "header",
@@ -229,7 +247,7 @@ class TestCsv:
         [
             (f'{ID},movie,"Swing it" magistern,,,,,,', "it is no CSV: ',' expected after '\"'"),
             (f"{ID},movie,One, two,,,,,,", "it has 10 fields, and the header has 9; is a field with commas not in quo"),
-            (f"{ID},movie,Cut", "it has 3 fields, and the header has 9"),
+            (f"{ID},movie,Cut", "it has 3 fields, and the header has 9; is the file cut?"),
             (f"{ID},movie,A,,19x9,,,,", "`releaseYear` expected `int | null`, got `str`"),
             (f"{ID},movie,A,,,maybe,,,", "`isAdult` expected `bool | null`, got `str`"),
             (f"{ID},movie,A,[oops,,,,,", "a field is no JSON: "),
@@ -291,6 +309,24 @@ class TestAnyFile:
 
     def test_an_empty_file_has_no_titles(self) -> None:
         assert read(b"") == read(gzip.compress(b"")) == read(b"\n\n") == read(BYTE_ORDER_MARK) == []
+
+    @pytest.mark.parametrize(
+        ("header", "line"),
+        [
+            (CSV_HEADER, f'{ID},movie,"Title #",,,,,,\n'),
+            (IMDB_HEADER, "tt0#\tmovie\tTitle #\tTitle #\t0\t1940\t\\N\t92\tComedy\n"),
+            ("", TestTmdb.MOVIE.replace("Blondie", "Title #")),
+        ],
+        ids=["CSV", "IMDb", "TMDB"],
+    )
+    def test_what_stands_before_the_cut_is_read_in_any_format(self, header: str, line: str) -> None:
+        text = header + "".join(line.replace("#", str(number)) for number in range(2_000))
+        packed = gzip.compress(text.encode())
+        found: list[Record] = []
+        with pytest.raises(UnreadableFileError, match="its gzip data ends too early, so the file was cut"):
+            found.extend(records(io.BytesIO(packed[: len(packed) // 2])))
+        assert [each.title and each.title["title"] for each in found] == [f"Title {n}" for n in range(len(found))]
+        assert 500 < len(found) < 2_000
 
     @pytest.mark.parametrize("kept", [0.2, 0.7, 0.999])
     def test_what_stands_before_the_cut_of_a_gzip_file_is_read(self, kept: float) -> None:

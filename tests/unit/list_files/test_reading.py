@@ -98,11 +98,12 @@ def test_an_array_is_taken_apart(text: str, expected: list[str]) -> None:
 
 
 _MILLION = """
-import resource
-from mylist.list_files.reading import CSV, ListFile, is_pause
+import resource, sys
+from mylist.list_files.reading import CSV, JSON, ListFile, is_pause
 
-rows = b"".join(b"2023-01-01,Title %d,1999,https://boxd.it/%d\\n" % (number, number) for number in range(1_000_000))
-file = ListFile(b"Date,Name,Year,Letterboxd URI\\n" + rows, CSV, 1_700_000_000_000, max_lines=1_000_000)
+beginning, line, end, media_type = (each.encode() for each in sys.argv[1:])
+body = beginning + b"".join(line.replace(b"#", b"%d" % number) for number in range(1_000_000)) + end
+file = ListFile(body, media_type.decode(), 1_700_000_000_000, max_lines=1_000_001)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 count = sum(not is_pause(each) for each in file.entries())
 print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
@@ -110,12 +111,26 @@ print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
 @pytest.mark.extended
-def test_a_million_lines_take_no_more_memory_than_their_text() -> None:
+@pytest.mark.parametrize(
+    ("beginning", "line", "end", "media_type"),
+    [
+        (HEADER, "2023-01-01,Title #,1999,https://boxd.it/#\n", "", CSV),
+        ("Position,Const,Created,Title,Title Type,Year\n", '#,tt#,2023-01-01,"Title, #",Movie,1999\n', "", CSV),
+        ("rank,listed_at,type,title,year,trakt_id\n", "#,2023-01-01T10:30:00.000Z,movie,Title #,1999,#\n", "", CSV),
+        ("title,year\n", "Title #,1999\n", "", CSV),
+        ("[", '{"listed_at":"2023-01-01T10:30:00Z","movie":{"title":"Title #","year":1999}},', "{}]", JSON),
+    ],
+    ids=["Letterboxd", "IMDb", "Trakt's CSV", "titles", "Trakt's JSON"],
+)
+def test_a_million_lines_take_no_more_memory_than_their_text(
+    beginning: str, line: str, end: str, media_type: str
+) -> None:
     """In a process of its own, whose peak nothing else has raised."""
-    answer = subprocess.run([sys.executable, "-c", _MILLION], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", _MILLION, beginning, line, end, media_type]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
     lines, grown_kib = map(int, answer.stdout.split())
 
-    assert lines == 1_000_000
+    assert lines == 1_000_000 + bool(end)
     assert grown_kib < 4096, f"{grown_kib:,} KiB beside the body"
 
 
