@@ -7,6 +7,7 @@ package registry has.
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -71,8 +72,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     chosen = _chosen(config)
-    left_out = [item for item in items if tier_of(item) not in chosen]
-    items[:] = [item for item in items if tier_of(item) in chosen]
+    left_out: list[pytest.Item] = []
+    kept: list[pytest.Item] = []
+    for item in items:
+        (kept if tier_of(item) in chosen else left_out).append(item)
+    items[:] = kept
     if left_out:
         config.hook.pytest_deselected(items=left_out)
 
@@ -123,7 +127,12 @@ def table(ran: dict[str, int]) -> Iterator[str]:
 
 def tier_of(item: pytest.Item) -> Tier:
     """Return the tier of a test."""
-    return _tier(item.path.relative_to(_HERE).parts[0], item.get_closest_marker("extended") is not None)
+    return _tier(_folder(item.path), item.get_closest_marker("extended") is not None)
+
+
+@cache
+def _folder(path: Path) -> str:
+    return path.relative_to(_HERE).parts[0]
 
 
 def _tier(folder: str, extended: bool) -> Tier:

@@ -30,7 +30,7 @@ _CODE = re.compile(r"`(\w+)`")
 
 def load(path: Path) -> Any:
     """Return what a YAML file holds."""
-    return yaml.safe_load(path.read_text())
+    return yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
 
 
 def rules(kind: str) -> list[dict[str, Any]]:

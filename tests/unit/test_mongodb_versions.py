@@ -49,7 +49,7 @@ def versions_in(path: str, text: str) -> Iterator[str]:
     """Yield each version of MongoDB that a file runs: tags of images, and versions in manifests and charts."""
     yield from _IMAGE.findall(text)
     if path.endswith((".yaml", ".yml")) and "{{" not in text:
-        for document in yaml.safe_load_all(text):
+        for document in yaml.load_all(text, Loader=yaml.CSafeLoader):
             yield from _in_mapping(document)
 
 
