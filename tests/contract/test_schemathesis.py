@@ -45,7 +45,7 @@ def lines(_: schemathesis.SerializationContext, value: Any) -> bytes:
 @pytest.mark.usefixtures("unharmed")
 @SCHEMA.parametrize()
 # The same requests in every run, so that a failure can be repeated.
-@settings(max_examples=150, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=75, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 def test_what_the_document_says_is_so(case: schemathesis.Case[Any], service: Service) -> None:
     given = set(case.query or ())
     is_read = case.method in {"GET", "HEAD"}
