@@ -53,7 +53,7 @@ class Server:
         settings: of the service, beside the defaults.
         sampled: the share of requests that is traced; 0 for no tracing.
         redis: where its lists are cached.
-        program: the service; what that stands on, alone; or the original service.
+        program: the service, the frameworks that it stands on alone, or the original service.
     """
 
     settings: tuple[tuple[str, str], ...] = ()

@@ -25,6 +25,7 @@ redis = Redis(os.environ["REDIS_HOST"], int(os.environ["REDIS_PORT"]))
 
 class Original(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # head and body in one packet, or each answer waits for an acknowledgement
     def do_GET(self):
         page = redis.get("mylist:v2:%s:1:20" % self.headers["user-id"]) if self.path == "/api/mylist/items" else b"{{}}"
         body = SAYS.replace(b"PAGE", page)
