@@ -1,15 +1,15 @@
-"""What the key of a user's list holds in Redis: one of four things, told apart by the first byte.
+"""What the key of a user's list holds in Redis: one of four things, which the first byte tells apart.
 
     nothing
     L<epoch>…         a list (`mylist.domain.packed_list`; the epoch comes after its first byte)
-    R<nonce><epoch>   a read lease: the process that placed it may fill the key if the lease still stands then
+    R<nonce><epoch>   a read lease: the process that placed it may fill the key while the lease is still there
     W<nonce>…         a write fence: one nonce for each write in flight; nobody may fill the key
 
-The epoch is that of the primary (`mylist.cache.topology.base`) and of the registry of processes
-(`mylist.domain.process_registry`) when the lease was placed. A list of another epoch counts as nothing: the primary
-that took over, or restarted from a dump, may have missed the fence that replaced it, and so may one that a process did
-not reach or did not use. The version of the list's form is part of the epoch, so that processes of two versions, as in
-a rollout, replace each other's lists rather than fail to read them.
+The epoch combines the epochs of the primary (`mylist.cache.topology.base`) and of the registry of processes
+(`mylist.domain.process_registry`) at the time when the lease was placed. The service ignores a list of another epoch.
+The fence that replaced that list may be missing on a primary that took over or restarted from a dump, or on a primary
+that a process did not reach or did not use. The version of the list's format is part of the epoch. During a rollout,
+processes of two versions therefore replace each other's lists and do not fail to read them.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ EPOCH_BYTES = 8
 
 
 def new_lease(epoch: bytes) -> bytes:
-    """Draw a read lease of an epoch."""
+    """Return a new read lease of an epoch."""
     return LEASE_TAG + os.urandom(NONCE_BYTES) + epoch
 
 
@@ -40,7 +40,7 @@ def epoch_of(lease: bytes) -> bytes:
 
 
 def stamped(packed_list: bytes, epoch: bytes) -> bytes:
-    """Return a list as Redis holds it: with the epoch that it was loaded in."""
+    """Return a list as Redis holds it: with the epoch in which it was loaded."""
     return packed_list[:1] + epoch + packed_list[1:]
 
 

@@ -1,6 +1,6 @@
 """Clients of Redis as the settings describe it: one server, Sentinel or Cluster, with or without TLS.
 
-Every timeout is set here: the defaults of redis-py are many times longer than what a request may take.
+Every timeout is set here: the defaults of redis-py are many times longer than a request may take.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ _PLACE_BYTES = 8
 
 
 def connect(settings: Settings) -> Topology:
-    """Make the clients; they connect when first used, and belong to the event loop that runs then."""
+    """Create the clients. They connect at their first use and belong to the event loop that runs at that time."""
     if settings.redis_url:
         url = parse_redis_url(settings.redis_url)
     else:
@@ -67,20 +67,20 @@ def _options(settings: Settings, url: RedisUrl) -> dict[str, Any]:
     options: dict[str, Any] = {
         "socket_timeout": settings.redis_timeout,
         "socket_connect_timeout": settings.redis_timeout,
-        # One more try when a pooled connection turns out dead; never after a timeout.
+        # Retry once if a pooled connection turns out to be dead, but never after a timeout.
         "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         "max_connections": _MAX_CONNECTIONS,
         "timeout": settings.redis_timeout,
         "client_name": "mylist",
-        "driver_info": None,  # two commands fewer for each connection, and two fewer that its user must be allowed
-        "maint_notifications_config": MaintNotificationsConfig(enabled=False),  # they would stretch the timeouts
+        "driver_info": None,  # saves two commands per connection, and their ACL permissions
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),  # retries would exceed the timeouts
     }
     if url.form is RedisKind.SOCKET:
         return options | {"connection_class": UnixDomainSocketConnection, "path": url.path}
     if url.tls is None:
         return options | {"connection_class": ServerConnection}
-    # Since Python 3.13 the default rejects an authority without keyUsage, as `openssl req -x509` makes them and as
-    # PyMongo accepts them for MongoDB.
+    # Since Python 3.13 the default rejects a certificate authority without keyUsage. `openssl req -x509` creates such
+    # authorities, and PyMongo accepts them for MongoDB.
     tls = {"connection_class": TlsServerConnection, "ssl_exclude_verify_flags": [ssl.VERIFY_X509_STRICT]}
     return options | tls | dict(url.tls)
 

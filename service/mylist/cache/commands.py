@@ -1,11 +1,11 @@
-"""The commands of the cache protocol that change a key (`mylist.cache.list_cache` says when).
+"""The commands of the cache protocol that change a key. `mylist.cache.list_cache` describes when each is sent.
 
-Each is a Lua script, a file of `cache/lua`, which begins by giving names to KEYS and ARGV, and one typed function that
-calls it. Importing this module fails unless each function has the arguments that its file names, in the same order, and
-unless the constants of the files are those of Python.
+Each command is a Lua script in `cache/lua`, whose first lines name its KEYS and ARGV, and one typed function that calls
+the script. Importing this module fails if a function's arguments differ in name or order from those of its script, or
+if a constant of a script differs from Python's.
 
-Any failure to get an answer is `CacheUnavailableError`. A command that failed this way may still take effect later, and
-the protocol allows for that.
+Every failure to get an answer raises `CacheUnavailableError`. A command that failed this way may still take effect
+later. The protocol allows for that.
 """
 
 import asyncio
@@ -31,9 +31,9 @@ from mylist.domain.packed_list import COUNTS_OFFSET, LIST_TAG
 from mylist.domain.reign import NO_REIGN
 from mylist.telemetry import metrics, tracing
 
-# Of all heartbeats of all processes, one really writes in this time.
+# In this time, only one of all heartbeats of all processes writes the key.
 _PROBE_LIFETIME_MS = 10_000
-# In Lua. None of the tags needs escaping.
+# As Lua literals. No tag needs escaping.
 _CONSTANTS = {
     "LIST_TAG": f"'{LIST_TAG.decode()}'",
     "FENCE_TAG": f"'{FENCE_TAG.decode()}'",
@@ -53,7 +53,7 @@ class Script:
 
     Attributes:
         source: its text.
-        digest: the name that Redis knows it by once it was loaded.
+        digest: the name by which Redis knows it after loading it.
     """
 
     def __init__(self, source: str) -> None:
@@ -61,7 +61,7 @@ class Script:
         self.digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
     def __call__(self, key: str, *arguments: bytes | str | int) -> "ScriptCall":
-        """Return the call of the script for a key."""
+        """Return a call of the script for a key."""
         return ScriptCall(self, key, arguments)
 
 
@@ -78,20 +78,20 @@ class ScriptCall:
         return ("EVALSHA", self.script.digest, 1, self.key, *self.arguments)
 
     def by_source(self) -> tuple[str | bytes | int, ...]:
-        """Return the command for a server that has not; it loads the script."""
+        """Return the command for a server that has not loaded the script; it loads the script."""
         return ("EVAL", self.script.source, 1, self.key, *self.arguments)
 
 
 Call = Callable[..., ScriptCall]
-"""A function that calls a script with its own arguments."""
+"""A function that passes its arguments to a script."""
 _Call = TypeVar("_Call", bound=Call)
 
 
 def check(script: Script, function: Call) -> None:
-    """Check that a function calls a script as the first lines of the script say.
+    """Check that a function's arguments match the first lines of a script.
 
     Raises:
-        ScriptMismatchError: it does not, or the script has a constant that differs from Python's.
+        ScriptMismatchError: they do not match, or a constant of the script differs from Python's.
     """
     name = function.__name__
     declared = _ARGUMENT.findall(script.source)
@@ -105,7 +105,7 @@ def check(script: Script, function: Call) -> None:
     if parameters != names:
         raise ScriptMismatchError(f"{name}.lua takes {names}, and the function {name} takes {parameters}")
     call = function(*names)
-    if call != ScriptCall(script, names[0], tuple(names[1:])):  # names in place of values
+    if call != ScriptCall(script, names[0], tuple(names[1:])):  # the names instead of values
         raise ScriptMismatchError(f"the function {name} must pass its arguments to {name}.lua in order: {call}")
     for constant, value in _CONSTANT.findall(script.source):
         if value != _CONSTANTS.get(constant):
@@ -133,54 +133,55 @@ LIFT_FENCE = _load("lift_fence")
 
 
 class _Calls:
-    """The calls of the scripts, each with its types."""
+    """The calls of the scripts, each with typed arguments."""
 
     @staticmethod
     @_runs(HEARTBEAT)
     def heartbeat(key: str, reign: str, lifetime_ms: int) -> ScriptCall:
         """Announce a reign at `key`, which belongs to no user.
 
-        Returns the reign that was announced there, None for none, and what INFO says of the replication, if anything.
+        Returns the reign that was announced there before (None: none), and the answer to `INFO replication` if the
+        server gave one.
         """
         return HEARTBEAT(key, reign, lifetime_ms)
 
     @staticmethod
     @_runs(PLACE_LEASE)
     def place_lease(key: str, lease: bytes, lifetime_ms: int, epoch: bytes) -> ScriptCall:
-        """Place a lease on a key that holds nothing; returns what it holds otherwise, None if the lease was placed."""
+        """Place a lease on an empty key. Returns None if the lease was placed, else what the key holds."""
         return PLACE_LEASE(key, lease, lifetime_ms, epoch)
 
     @staticmethod
     @_runs(FILL)
     def fill(key: str, lease: bytes, stamped_list: bytes, lifetime_ms: int) -> ScriptCall:
-        """Replace a lease that still stands by a list; returns 1 if it did, else 0."""
+        """Replace a lease that is still there with a list. Returns 1 if it replaced the lease, else 0."""
         return FILL(key, lease, stamped_list, lifetime_ms)
 
     @staticmethod
     @_runs(DROP_LEASE)
     def drop_lease(key: str, lease: bytes) -> ScriptCall:
-        """Delete a lease that still stands."""
+        """Delete a lease that is still there."""
         return DROP_LEASE(key, lease)
 
     @staticmethod
     @_runs(PLACE_FENCE)
     def place_fence(key: str, nonce: bytes, lifetime_ms: int, max_items: int, epoch: bytes) -> ScriptCall:
-        """Fence a key for one write; returns the number of items that were cached, -1 for no list."""
+        """Fence a key for one write. Returns the number of items of the cached list, -1 if no list was cached."""
         return PLACE_FENCE(key, nonce, lifetime_ms, max_items, epoch)
 
     @staticmethod
     @_runs(LIFT_FENCE)
     def lift_fence(key: str, nonce: bytes) -> ScriptCall:
-        """Take the nonce of one write out of a fence, or delete what the key holds without one."""
+        """Remove the nonce of one write from a fence. A key without a fence is deleted."""
         return LIFT_FENCE(key, nonce)
 
 
 class SomePrimariesAwayError(CacheUnavailableError):
-    """Some primaries of a Cluster do not answer, and the others do.
+    """Some primaries of a Cluster do not answer; the others do.
 
     Attributes:
-        failures: why each of them did not.
-        answered: the others.
+        failures: why each silent primary did not answer.
+        answered: the primaries that answered.
     """
 
     def __init__(self, failures: Mapping[Primary, Exception], answered: Sequence[Primary]) -> None:
@@ -214,13 +215,13 @@ class _operation:  # noqa: N801 - used like a function
 
 
 class CacheCommands:
-    """The commands that the protocol is made of, without reads (`mylist.cache.read_batcher`).
+    """The commands of the protocol, except reads (`mylist.cache.read_batcher`).
 
-    Every coroutine raises `CacheUnavailableError` when Redis does not answer in time, or refuses.
+    Every coroutine raises `CacheUnavailableError` if Redis does not answer in time or rejects the command.
 
     Attributes:
         topology: the primaries.
-        router: finds them by key, and follows their redirections.
+        router: finds the primary of a key and follows redirections.
         reign: returns the reign that a heartbeat announces.
     """
 
@@ -233,10 +234,11 @@ class CacheCommands:
         self._silent: set[Primary] = set()
 
     async def ping(self) -> None:
-        """Check that every primary answers, and would take a fence.
+        """Check that every primary answers and would accept a fence.
 
         Raises:
-            SomePrimariesAwayError: not every one does; else as all coroutines here.
+            SomePrimariesAwayError: some primaries do not answer, and others do.
+            CacheUnavailableError: no primary answers.
         """
         with _operation("heartbeat"):
             await self.topology.watch()
@@ -248,15 +250,16 @@ class CacheCommands:
             if len(failures) == len(primaries):
                 await self.topology.suspect()
                 raise first
-            # The others are asked again meanwhile: who does not answer holds up nobody.
+            # The other primaries are asked again meanwhile. A silent primary delays none of them.
             if self._suspecting is None or self._suspecting.done():
                 self._suspecting = spawn(self.topology.suspect())
             raise SomePrimariesAwayError(failures, [each for each in primaries if each not in failures]) from first
 
     async def _ask(self, primaries: Sequence[Primary]) -> dict[Primary, Exception]:
-        """Ask each primary for a heartbeat; return why some of them have not answered.
+        """Send each primary a heartbeat; return why the silent ones have not answered.
 
-        Wait for those that did not time out last, or for all if all did: one that is silent delays nobody's heartbeat.
+        Wait only for the primaries that did not time out last time, or for all if all timed out. A silent primary thus
+        delays no heartbeat of the others.
         """
         late = {primary: asked for primary, asked in self._unanswered.items() if primary in primaries}
         asked = {primary: late.get(primary) or spawn(self._ping(primary)) for primary in primaries}
@@ -269,7 +272,7 @@ class CacheCommands:
                 failures[primary] = RedisTimeoutError(f"{name_of(primary.client)} does not answer")
             elif error := answer.exception():
                 failures[primary] = error if isinstance(error, Exception) else RedisError(repr(error))
-            elif primary in late:  # its answer is to an earlier heartbeat; it is waited for at the next
+            elif primary in late:  # this answer belongs to an earlier heartbeat; wait for it at the next one
                 failures[primary] = RedisTimeoutError(f"{name_of(primary.client)} answers too late")
         self._unanswered = {primary: each for primary, each in asked.items() if not each.done()}
         self._silent = {primary for primary in failures if _is_silent(asked[primary])}
@@ -289,12 +292,12 @@ class CacheCommands:
         primary.reign_answer = announced, None if found is None else found.decode()
 
     def new_lease(self, key: str) -> bytes:
-        """Draw a read lease for a key, of the epoch of its primary."""
+        """Return a new read lease for a key, of its primary's epoch."""
         primary = self.topology.owner(key)
         return cached_value.new_lease(primary.epoch if primary else bytes(EPOCH_BYTES))
 
     async def place_lease(self, key: str, lease: bytes, *, lifetime_ms: int) -> bytes | None:
-        """Place a read lease on a key that holds nothing; return what it holds otherwise, None if it was placed."""
+        """Place a read lease on an empty key. Return None if it was placed, else what the key holds."""
         with _operation("place_lease"):
             primary = await self._owner(key)
             call = _Calls.place_lease(key, lease, lifetime_ms, primary.epoch)
@@ -302,22 +305,22 @@ class CacheCommands:
             return held
 
     async def fill(self, key: str, lease: bytes, packed_list: bytes, *, lifetime_ms: int) -> bool:
-        """Replace a lease that still stands by the list; return whether it did."""
+        """Replace a lease that is still there with the list; return whether it was replaced."""
         with _operation("fill"):
             primary = await self._owner(key)
-            # With the epoch of the lease: whoever trusts the list in this epoch knows of every fence placed since.
+            # With the epoch of the lease: a process that trusts lists of this epoch knows of every fence placed since.
             stamped = cached_value.stamped(packed_list, cached_value.epoch_of(lease))
             return bool(await self._run(primary, _Calls.fill(key, lease, stamped, lifetime_ms)))
 
     async def drop_lease(self, key: str, lease: bytes) -> None:
-        """Delete a lease that will not be used, if it still stands."""
+        """Delete a lease that will not be used, if it is still there."""
         with _operation("drop_lease"):
             await self._run(await self._owner(key), _Calls.drop_lease(key, lease))
 
     async def place_fence(self, key: str, nonce: bytes, *, lifetime_ms: int, max_items: int = 0) -> int | None:
-        """Fence a key for one write; return the number of items that were cached, None if no list was.
+        """Fence a key for one write. Return the number of items of the cached list, None if no list was cached.
 
-        A list that has `max_items` already is not fenced (0: any list is).
+        A list that already has `max_items` items is not fenced (0: every list is fenced).
         """
         with _operation("place_fence"):
             primary = await self._owner(key)
@@ -326,12 +329,12 @@ class CacheCommands:
         return None if cached < 0 else cached
 
     async def lift_fence(self, key: str, nonce: bytes) -> None:
-        """Take one write's nonce out of the fence; leave nothing that could predate the write."""
+        """Remove one write's nonce from the fence; leave nothing in the key that could predate the write."""
         with _operation("lift_fence"):
             await self._run(await self._owner(key), _Calls.lift_fence(key, nonce))
 
     async def lift_fences(self, fences: Sequence[tuple[str, bytes]]) -> None:
-        """Lift the fences of many writes, each a key and a nonce, in one round trip to each primary concerned."""
+        """Lift the fences of many writes in one round trip to each primary concerned. A write is a key and a nonce."""
         with _operation("lift_fences"):
             calls = [_Calls.lift_fence(key, nonce) for key, nonce in fences]
             places = await self.router.places_by_owner(call.key for call in calls)
@@ -340,9 +343,9 @@ class CacheCommands:
             )
 
     async def look(self, key: str) -> tuple[bytes | None, int | None]:
-        """Return what a key holds as it stands there, and how many milliseconds it lives.
+        """Return the raw value of a key, and its remaining lifetime in milliseconds.
 
-        The latter is None where the server does not say: the command `PTTL` is none that the service needs otherwise.
+        The lifetime is None if the server does not allow `PTTL`, a command that the service does not need otherwise.
         """
         with _operation("look"):
             owner = await self._owner(key)
@@ -357,16 +360,16 @@ class CacheCommands:
         return self.topology.single or await self.router.owner(key)
 
     async def _run(self, primary: Primary, call: ScriptCall) -> Any:  # noqa: ANN401 - as Redis answers
-        """Run a script at the primary of its key, or where that one redirects; return the answer."""
+        """Run a script at the primary of its key, or where that primary redirects; return the answer."""
         try:
             return await primary.execute(*call.by_digest())
-        except NoScriptError:  # not loaded yet, or not any more; this loads it
+        except NoScriptError:  # the script is not loaded, or no longer; this call loads it
             return await self.router.send(primary, call.key, *call.by_source())
-        except AskError as redirection:  # where the script may not be loaded
+        except AskError as redirection:  # the script may not be loaded there
             return await self.router.redirect(redirection, primary, call.key, *call.by_source())
 
     async def _run_all(self, primary: Primary, calls: Sequence[ScriptCall]) -> None:
-        """Run scripts at the primary of their keys, in one round trip unless it redirects."""
+        """Run scripts at the primary of their keys, in one round trip unless the primary redirects."""
         pipeline = primary.client.pipeline(transaction=False)
         for call in calls:
             pipeline.execute_command(*call.by_digest())

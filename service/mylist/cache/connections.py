@@ -1,4 +1,4 @@
-"""Connections of redis-py that look the server's name up first, and then connect to its addresses."""
+"""Connections of redis-py that resolve the server's name before they connect to its addresses."""
 
 import asyncio
 from socket import SOCK_STREAM
@@ -8,12 +8,11 @@ from redis.asyncio import Connection, SSLConnection
 
 
 class _ResolvingConnection(Connection):
-    """Looks the name up by itself, within the time that connecting may take.
+    """Resolves the name by itself, within the connect timeout.
 
-    Without it: uvloop looks names up in `create_connection`, and forgets that when a timeout cancels it. A name that is
-    then found to be unknown is logged, as "Future exception was never retrieved".
-    Seen: uvloop 0.22.1. Upstream: https://github.com/MagicStack/uvloop/pull/590 (open). Test:
-    `tests/integration/test_unknown_names.py`.
+    Without it: uvloop resolves names in `create_connection`, and abandons the lookup when a timeout cancels it. If the
+    name then turns out to be unknown, asyncio logs "Future exception was never retrieved". Seen: uvloop 0.22.1.
+    Upstream: https://github.com/MagicStack/uvloop/pull/590 (open). Test: `tests/integration/test_unknown_names.py`.
     """
 
     _resolved = ""
@@ -42,7 +41,7 @@ class ServerConnection(_ResolvingConnection):
 
 
 class TlsServerConnection(_ResolvingConnection, SSLConnection):
-    """A connection with TLS; the certificate is held against the name, not the address."""
+    """A connection with TLS; the certificate must match the name, not the address."""
 
     def _connection_arguments(self) -> dict[str, Any]:
         return {**super()._connection_arguments(), "server_hostname": self.host}

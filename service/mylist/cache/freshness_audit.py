@@ -1,9 +1,10 @@
-"""Freshness measured: a sample of what the cache served is compared with MongoDB, off the request path.
+"""Measures freshness: compares a sample of the served cached lists with MongoDB, outside of the request path.
 
-The sample is bounded: whatever the load, a process makes at most five such comparisons a second, one after the other.
+The sample is bounded: under any load, a process makes at most five comparisons a second, one after the other.
 
-A list that differs may just have been changed. It counts as stale only if Redis holds it both before and after a second
-load that differs as well: a write in between would have left a fence there, or nothing.
+A list may differ because a client has just changed it. It counts as stale only if a second load differs as well and
+Redis holds the same list before and after that load. A write in between would have left a fence, or nothing, in the
+key.
 """
 
 import asyncio
@@ -24,16 +25,16 @@ _logger = logging.getLogger(__name__)
 
 
 class FreshnessAudit:
-    """Checks one hit in `every` on average, as far as the bound allows.
+    """Checks one in `every` hits on average, within the bound.
 
-    The caller counts the hits, so that an ordinary one costs no call.
+    The caller counts the hits, so that a hit without a check costs no call.
 
     Args:
         load: loads a user's list from MongoDB.
         look: returns what Redis holds for a user.
-        every: how many hits there are to a check; 0 for no checks.
-        min_interval: seconds from the start of one check to that of the next.
-        clock: monotonic seconds.
+        every: hits per check; 0 disables the checks.
+        min_interval: minimum seconds from the start of one check to the start of the next.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -54,14 +55,14 @@ class FreshnessAudit:
         self._running: asyncio.Task[None] | None = None
 
     def draw(self) -> float:
-        """Draw after how many hits the next one is to be offered: the mean is `every`, and infinity for 0."""
-        # At random, so that no rhythm of the clients hides anything.
+        """Return a random number of hits until the next check: `every` on average, infinity if `every` is 0."""
+        # At random, so that no regular pattern of the clients can hide stale lists.
         return random.randint(1, 2 * self._every - 1) if self._every else math.inf  # noqa: S311 - a sample
 
     def offer(self, user_id: str, served: bytes) -> float:
-        """Begin to check a list, or its beginning, that a user was served from Redis, unless it is too early.
+        """Start to check a list that was served from Redis, in full or truncated, unless it is too early.
 
-        Return after how many hits the next one is to be offered.
+        Return the number of hits until the caller must offer the next one.
         """
         if (self._running and not self._running.done()) or self._clock() < self._not_before:
             return 1
@@ -70,7 +71,7 @@ class FreshnessAudit:
         return self.draw()
 
     async def finish(self) -> None:
-        """Wait until the running check has ended."""
+        """Wait until the check in flight has ended."""
         if self._running:
             await asyncio.wait([self._running])
 

@@ -1,33 +1,34 @@
-"""Whether Redis may be asked, and whether its answers may be trusted.
+"""Decides whether Redis may be asked, and whether its answers may be trusted.
 
-While Redis is away, a write goes on without a fence, and its invalidation is delivered later. Until then Redis may hold
-a list from before that write. So a process that has lost sight of Redis for a while trusts nothing it holds until every
-process has had the time to deliver. What makes this sound is the order of three delays (`mylist.config.redis_timing`,
-which checks it):
+While Redis is away, a write goes on without a fence, and the process delivers its invalidation later. Until then Redis
+may hold a list from before that write. So a process that has lost Redis for a while trusts no cached list until every
+process has had the time to deliver its invalidations. This is sound because of the order of three delays, which
+`mylist.config.redis_timing` checks:
 
     DOUBT_AFTER   without an answered heartbeat, a process stops trusting the cache
   < DOWN_AFTER    of failing heartbeats, a process writes without a fence
     GRACE         after Redis is back, a process that had stopped trusting it starts again; longer than it takes another
                   process to notice that Redis is back and to deliver its pending invalidations
 
-When one process writes without a fence because Redis is away for all, the others have stopped trusting before. They
-cannot know by themselves of a connection that is cut for one process only, or of a process that uses another Redis. So
-a process that is in doubt declares it in MongoDB, and writes without a fence once all others have heeded that
-(`mylist.domain.process_registry`).
+If Redis is away for all processes, all have stopped trusting it before one of them writes without a fence. But a
+connection may be cut for one process only, or one process may use another Redis; the others cannot detect that by
+themselves. So a process in doubt declares it in MongoDB, and writes without a fence only after all others have heeded
+the declaration (`mylist.domain.process_registry`).
 
-A primary may be replaced while it goes on answering, and processes notice one after the other. The result of a
-heartbeat is valid for a limited time only, and the processes that know of the new primary wait for longer:
+A replaced primary may go on answering, and the processes notice the replacement one after the other. So the result of a
+heartbeat is valid for a limited time only, and processes that know of the new primary wait for longer than that:
 
     DOUBT_AFTER   a process may read at a primary for this long after a heartbeat confirmed it
-  < HANDOVER      after another was found, until a write goes on that was fenced there
+  < HANDOVER      after a new primary was found, until a write that was fenced there goes on
 
     PRIMARY_KNOWN a process may end writes at a primary for this long after a heartbeat confirmed it
-  < GRACE         after another was found, until a list from there is trusted
+  < GRACE         after a new primary was found, until a list from there is trusted
 
-In a Cluster all of this holds for the lists of each primary by itself, as a list is on one of them. So when some are
-away the lists of the others are still cached, if a majority of the primaries answers: a process that is cut off with a
-few of them might be cut off with one that was replaced. A primary that gets a slot is trusted no sooner than the one
-that had it would be: a process may have written there without a fence.
+In a Cluster each list is on one primary, so all of this applies to each primary separately. While some primaries are
+away, lists on the others are still served from Redis, but only if a majority of the primaries answers: a process that
+reaches only a minority may be talking to a primary that was replaced. A primary that receives a slot is trusted no
+sooner than the former owner of the slot would be, because a process may have written to lists of that slot without a
+fence.
 """
 
 import asyncio
@@ -61,28 +62,29 @@ _COVER_POLL_S = 0.02
 _logger = logging.getLogger(__name__)
 
 _DOUBTED_FAILURES = 2
-"""Heartbeats that must fail in a row before others are told: fewer than `MIN_FAILURES`, so that they know in time."""
+"""Heartbeats that must fail in a row before this process warns the others: fewer than `MIN_FAILURES`, to be in time."""
 
 
 class RedisState(Enum):
-    """What the process knows of Redis."""
+    """The state of Redis, as far as the process knows."""
 
     UP = "up"
     RECOVERING = "recovering"
-    """Redis answers, but may still hold lists whose invalidation some process has yet to deliver."""
+    """Redis answers, but may still hold lists that some process has yet to invalidate."""
     DOWN = "down"
 
 
 class _Watch:
-    """What the heartbeats say of one primary, or of all of them together.
+    """What the heartbeats show about one primary, or about all primaries together.
 
     Attributes:
         state: the conclusion.
-        generation: of the topology at the last answer.
-        last_answered: when the last heartbeat was sent that was answered.
-        trusted_from: when the grace ends.
+        generation: the topology's generation at the last answer.
+        last_answered: when the last answered heartbeat was sent.
+        trusted_from: when the grace period ends.
         failures: heartbeats that failed in a row.
-        is_doubted: whether a write may soon go without a fence, or could of late; until it is trusted again.
+        is_doubted: whether a write may soon go on without a fence, or recently could have; false once it is trusted
+            again.
     """
 
     def __init__(self, clock: Callable[[], float], generation: int) -> None:
@@ -93,45 +95,46 @@ class _Watch:
         self.generation = generation
         self.last_answered = -math.inf
         self.trusted_from = math.inf
-        # A process that starts in an outage cannot know what others owe, so it begins like one that saw it.
+        # A process that starts during an outage cannot know which invalidations others owe. So it begins as if it had
+        # seen the outage.
         self.state = RedisState.RECOVERING
 
     def answered_within(self, seconds: float) -> bool:
-        """Return whether a heartbeat was answered that was sent so recently."""
+        """Return whether a heartbeat that was sent within this time was answered."""
         return self._clock() - self.last_answered <= seconds
 
     def note_answer(self, sent: float, generation: int) -> None:
-        """Take note of a heartbeat that was answered."""
+        """Record a heartbeat that was answered."""
         self.failures = 0
-        # A new generation is like an outage that was over before it was noticed: other processes may still talk to the
-        # old primary, and fence there.
+        # A new generation is like an outage that ended before it was noticed: other processes may still talk to the old
+        # primary and place their fences there.
         lost_sight = sent - self.last_answered > DOUBT_AFTER_S or generation != self.generation
         self.generation = generation
         self.last_answered = sent
         if lost_sight:
             self.trusted_from = self._clock() + GRACE_S
-            # From here on writes are fenced again, so that nothing is added to what is pending while it is delivered.
+            # Fence writes again from here on, so that no invalidation is added while the pending ones are delivered.
             self.state = RedisState.RECOVERING
         elif self._clock() >= self.trusted_from:
             self.state = RedisState.UP
             self.is_doubted = False
 
     def distrust_until(self, moment: float) -> None:
-        """Extend the grace, if it ends sooner."""
+        """Extend the grace period to this moment, unless it ends later."""
         if moment > max(self.trusted_from, self._clock()):
             self.trusted_from = moment
             if self.state is RedisState.UP:
                 self.state = RedisState.RECOVERING
 
     def note_failure(self, sent: float) -> None:
-        """Take note of a heartbeat that failed."""
+        """Record a heartbeat that failed."""
         if not self.failures:
             self._failing_since = sent
         self.failures += 1
-        # One alone may be this process's own pause, for which nobody else needs to do without the cache.
+        # A single failure may be a pause of this process. The other processes need not stop using the cache for that.
         if self.failures >= _DOUBTED_FAILURES and not self.answered_within(DOUBT_AFTER_S):
             self.is_doubted = True
-        # By the clock alone, a process that was held up for long would take its own pause for an outage.
+        # By the clock alone, a process that was paused for long would mistake its own pause for an outage.
         if self.failures >= MIN_FAILURES and self._clock() - self._failing_since > DOWN_AFTER_S:
             self.state = RedisState.DOWN
 
@@ -141,22 +144,22 @@ class RedisHealth:
 
     Args:
         commands: sends commands to Redis.
-        forget_after: seconds after which a list that was cached has expired, and its invalidation is pointless.
-        name: what the log calls Redis.
+        forget_after: seconds after which a cached list has expired, so that its invalidation is no longer needed.
+        name: the name of Redis in the log.
         clock: monotonic seconds.
-        reigns: learns the reigns that heartbeats tell, and knows the one to announce; None for no elections.
-        agreement: what the other processes say of their Redis; None for no others.
+        reigns: records the reigns that heartbeats report, and knows the reign to announce; None without elections.
+        agreement: what the other processes declare about their Redis; None without other processes.
 
     Attributes:
-        note_changed: called whenever the agreement may have to be told of something.
-        pending: the invalidations that wait for Redis.
+        note_changed: called whenever something may have changed that the agreement must be told.
+        pending: the invalidations that this process has yet to deliver.
         clock: as given.
-        trusted_until: the moment by `clock` until which any list that Redis holds may be served: each heartbeat that is
-            answered puts it off; an invalidation that has to wait, or a new generation, ends it at once.
-        settled_until: the moment by `clock` until which writes are fenced as usual, whatever their key: Redis
-            `is_available`, nobody has to `wait_for_handover` or to `wait_for_cover`, and this process `knows_primary`.
-            A heartbeat that is answered puts it off; a new generation ends it at once.
-        settled_reign: the reign of MongoDB's primary for which nobody has to `wait_for_reign` until then; None if there
+        trusted_until: the moment by `clock` until which any list in Redis may be served. Each answered heartbeat
+            extends it. A pending invalidation or a new generation ends it at once.
+        settled_until: the moment by `clock` until which the usual fence is enough for writes to all keys: Redis
+            `is_available`, no write must `wait_for_handover` or `wait_for_cover`, and this process `knows_primary`.
+            Each answered heartbeat extends it; a new generation ends it at once.
+        settled_reign: the reign of MongoDB's primary for which no write must `wait_for_reign` until then; None if there
             is none.
         seen_reign: returns the reign of the latest primary that this process's driver saw.
     """
@@ -174,7 +177,7 @@ class RedisHealth:
         self._commands = commands
         self._agreement = agreement or CacheAgreement("", clock=clock, wait_s=DECLARATION_WAIT_S)
         self._reigns = reigns or Reigns(handover_s=HANDOVER_S)
-        self._reigns.is_alone = False  # the first heartbeat is to come
+        self._reigns.is_alone = False  # the first heartbeat has yet to be sent
         commands.reign = self._reigns.announced
         self._topology = commands.topology
         self._topology.note_moved = self._note_moved
@@ -197,18 +200,18 @@ class RedisHealth:
 
     @property
     def state(self) -> RedisState:
-        """What the heartbeats say of all primaries: the worst of any."""
+        """What the heartbeats show about all primaries: the worst state of any."""
         return self._whole.state
 
     @property
     def is_trusted(self) -> bool:
-        """Whether any list that Redis holds may be served."""
+        """Whether all lists in Redis may be served."""
         return self.clock() <= self.trusted_until
 
     def trusts(self, key: str) -> bool:
-        """Return whether the list of a key may be served, if need be though some primaries do not answer: its own does.
+        """Return whether the list of a key may be served. Its own primary must answer; some others may be away.
 
-        While `is_trusted`, a caller need not ask.
+        The caller need not call this while `is_trusted`.
         """
         if self.is_trusted:
             return True
@@ -234,11 +237,11 @@ class RedisHealth:
 
     @property
     def is_current(self) -> bool:
-        """Whether Redis has answered so recently that what it holds is what other processes see."""
+        """Whether Redis has answered so recently that the other processes see the same content."""
         return self._whole.answered_within(DOUBT_AFTER_S)
 
     def knows_primary(self, key: str) -> bool:
-        """Return whether a write may end at the server that this process takes for the primary of a key."""
+        """Return whether a write may end at the server that this process believes to be the primary of a key."""
         if self._whole.answered_within(PRIMARY_KNOWN_S):
             return True
         part = self._part_of(key)
@@ -250,7 +253,7 @@ class RedisHealth:
 
     @property
     def identity(self) -> str:
-        """What tells this Redis from another; empty before it has answered."""
+        """The identity of this Redis; empty before it has answered."""
         return self._topology.identity
 
     @property
@@ -264,11 +267,11 @@ class RedisHealth:
         return frozenset(doubted | self._owed_at)
 
     async def wait_for_cover(self, key: str, *, fenced: bool) -> bool:
-        """Wait until a change may be made or acknowledged, as no other process can be misled by it; return whether.
+        """Wait until a change may be made or acknowledged without misleading another process; return whether it may.
 
         Args:
             key: of the list.
-            fenced: whether it has a fence.
+            fenced: whether the change has a fence.
         """
         if self._is_covered(key, fenced=fenced):
             return True
@@ -286,32 +289,32 @@ class RedisHealth:
         return self._agreement.covers(self._owner_name(key), self._topology.identity, fenced=fenced)
 
     def _owner_name(self, key: str) -> str:
-        """Return the name of the primary of a key; `ALL` if one holds all keys, or none is known."""
+        """Return the name of the primary of a key; `ALL` if one primary holds all keys, or no primary is known."""
         owner = self._topology.owner(key) if self._topology.sharded else None
         return _name(owner) if owner else ALL
 
     @property
     def _blocked(self) -> frozenset[str]:
-        """The names of the primaries that others forbid to trust; `ALL` if any is not known here."""
+        """The names of the primaries that other processes forbid to trust; `ALL` if any name is unknown here."""
         blocked = self._agreement.blocked
         return blocked if blocked <= {_name(each) for each in self._topology.all} else frozenset({ALL})
 
     def heed(self) -> None:
-        """Act by the last reading of the registry: stop trusting, if it demands that, and begin its epoch."""
+        """Apply the last reading of the registry: stop trusting Redis if it demands that, and begin its epoch."""
         self._topology.begin_epoch(self._agreement.epoch)
         self._renew_moments()
 
     async def wait_for_handover(self) -> None:
-        """Wait until no process can still take a server for the primary that this one knows to be replaced."""
+        """Wait until no process can still use a primary that this process knows to be replaced."""
         self._note_failovers()
         left = self._handover_ends - self.clock()
         if left > 0:
             await asyncio.sleep(left)
 
     async def wait_for_reign(self, key: str) -> bool:
-        """Wait until every process that may look at a key knows the reign of MongoDB's primary.
+        """Wait until every process that may read a key knows the reign of MongoDB's primary.
 
-        Return whether it does; false while Redis is away, and where no heartbeat is answered in time.
+        Return whether they all know it; false while Redis is away, or if no heartbeat is answered in time.
         """
         reign = self.seen_reign()
         if reign == NO_REIGN:
@@ -334,9 +337,9 @@ class RedisHealth:
             await asyncio.sleep(HEARTBEAT_INTERVAL_S)
 
     async def heartbeat(self) -> None:
-        """Ask Redis once, conclude its state, and deliver what is pending if it answers.
+        """Send Redis one heartbeat, update its state, and deliver pending invalidations if it answers.
 
-        Whatever fails, Redis then counts as not available, and this process goes on without it.
+        After any failure, Redis counts as unavailable, and this process goes on without it.
         """
         sent = self.clock()
         asked, generation = self._topology.all, self._topology.generation
@@ -345,7 +348,7 @@ class RedisHealth:
         reason: BaseException | None = None
         try:
             await self._commands.ping()
-            # A new generation begins when the primaries are others: then it is not known which of them were asked.
+            # A new generation means that the primaries changed, so it is unknown which of them were asked.
             answered = asked if self._topology.generation == generation else ()
         except SomePrimariesAwayError as error:
             answered, failures, reason = error.answered, error.failures, error.__cause__
@@ -371,15 +374,15 @@ class RedisHealth:
             self._log(reason, failures, still="still ")
         self._renew_moments()
         if not reason or 2 * len(failures) < len(self._topology.all):
-            with suppress(Exception):  # then it stays pending, and nothing is trusted
+            with suppress(Exception):  # the invalidations stay pending, and nothing is trusted
                 await self.pending.deliver(
                     self._commands.lift_fences, of=lambda key: self._topology.owner(key) not in failures
                 )
-            self._renew_moments()  # nothing may be pending any more
+            self._renew_moments()  # perhaps nothing is pending now
         self._tell_of_changes()
 
     def _tell_of_changes(self) -> None:
-        """Tell the registration of another Redis, and of what may be changed without a fence."""
+        """Tell the registration about a new Redis, and about changes that may be made without a fence."""
         if not self.pending.by_key and self._whole.state is RedisState.UP:
             self._owed_at.clear()
         if self._told_last != (told := (self.identity, self.unfenced)):
@@ -395,12 +398,13 @@ class RedisHealth:
         if not self.pending.by_key and agreement.agrees_on(identity) and not agreement.blocked:
             self.trusted_until = whole.last_answered + DOUBT_AFTER_S
         if agreement.covers(None, identity, fenced=True):
-            # It is up no sooner than a grace after another primary was found, when every handover is over.
+            # After a new primary was found, it is up only when a grace period has passed. Every handover has ended by
+            # then.
             self.settled_until = min(whole.last_answered + PRIMARY_KNOWN_S, agreement.standing_until)
             self.settled_reign = self._reign_known_everywhere()
 
     def _reign_known_everywhere(self) -> str | None:
-        """Return the reign that is seen, if every process knows of it by any primary; else None."""
+        """Return the reign that this process sees, if every process knows it through any primary; else None."""
         reign, primaries = self.seen_reign(), self._topology.all
         if reign == NO_REIGN:
             return reign
@@ -408,11 +412,11 @@ class RedisHealth:
         return reign if is_known else None
 
     def _distrust(self) -> None:
-        """Trust nothing until a heartbeat has been answered and nothing is pending."""
+        """Trust nothing until a heartbeat is answered and no invalidation is pending."""
         self.trusted_until = -math.inf
 
     def _note_generation(self) -> None:
-        """Trust nothing, and take nothing for settled, until heartbeats have confirmed a generation for long enough."""
+        """Trust nothing and settle nothing until heartbeats have confirmed the generation for long enough."""
         self.trusted_until = self.settled_until = -math.inf
 
     def _note_owed(self, key: str) -> None:
@@ -439,7 +443,7 @@ class RedisHealth:
                 part.note_answer(sent, generation)
 
     def _part_of(self, key: str) -> _Watch | None:
-        """Return the watch over the primary of a key; None if one primary holds all keys, or none is known."""
+        """Return the watch of a key's primary; None if one primary holds all keys, or no primary is known."""
         owner = self._topology.owner(key) if self._parts else None
         return self._parts.get(owner) if owner else None
 
@@ -447,7 +451,7 @@ class RedisHealth:
         return 2 * sum(part.answered_within(seconds) for part in self._parts.values()) > len(self._parts)
 
     def _note_moved(self, former: Primary | None, owner: Primary) -> None:
-        """Trust the owner of a slot no sooner than its former one would be."""
+        """Trust the new owner of a slot no sooner than the former owner would be trusted."""
         part, was = self._parts.get(owner), self._parts.get(former) if former else None
         if part:
             part.distrust_until(was.trusted_from if was and not was.failures else self.clock() + GRACE_S)
@@ -470,6 +474,6 @@ def _told(reason: BaseException | None) -> str:
 
 
 def _name(primary: Primary) -> str:
-    """Return the name of a primary, which is the same in each process."""
+    """Return the name of a primary, which is the same in every process."""
     host, port = primary.address
     return f"{host}:{port}"

@@ -1,17 +1,17 @@
 """The cache protocol: how lists are read through Redis, and how writes keep them right.
 
-    read    nothing   place a lease; won: load, then fill; lost: proceed by what the key holds instead
+    read    nothing   place a lease; if placed: load, then fill; if not: proceed by what the key holds
             L…        serve
             R…        load, do not fill
             W…        load, do not fill
     write   place a fence, change MongoDB, lift the fence; the change is acknowledged after that
 
-Why no acknowledged write is ever hidden: a list can only be filled over the lease that its loader placed before
-loading. A write replaces any lease or list by its fence before it changes MongoDB, and leaves nothing behind that was
-there before it ended. So a list that stands was loaded after the last acknowledged write took effect. No process has to
-survive any point of this: leases and fences expire, each later than the deadline of what it covers.
+Why no acknowledged write is ever hidden: a process can fill a key only over the lease that it placed before it began to
+load. A write replaces any lease or list with its fence before it changes MongoDB. When the write ends, it leaves
+nothing in the key that was there before. So every cached list was loaded after the last acknowledged write took effect.
+A process may die at any point: leases and fences expire, each later than the deadline of the operation that it covers.
 
-`mylist.cache.cached_value` says what the letters stand for, `mylist.cache.health` what happens while Redis is away.
+`mylist.cache.cached_value` explains the letters. `mylist.cache.health` explains what happens while Redis is away.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ from mylist.telemetry.line_limit import LineLimit
 _TTL_SPREAD = 0.1
 _HELD: dict[bytes, Literal["list", "lease", "fence"]] = {LIST_TAG: "list", LEASE_TAG: "lease", FENCE_TAG: "fence"}
 MAX_TTL_FACTOR = 1 + _TTL_SPREAD
-"""How many times its TTL a cached list lives at most."""
+"""Maximum lifetime of a cached list, as a multiple of its TTL."""
 _FENCE_RETRY_INTERVAL_S = 0.05
 
 _logger = logging.getLogger(__name__)
@@ -49,13 +49,13 @@ _unreadable_lines = LineLimit(1, period_s=60)
 
 
 class CacheEntry(NamedTuple):
-    """What the key of a list holds.
+    """The content of a list's key.
 
     Attributes:
         key: the key.
-        holds: a list, also one of another epoch; a lease or a fence; or none of these.
-        items: how many items the list has; None if it is none that this version can read.
-        lifetime_ms: how many milliseconds it lives; None where Redis does not say.
+        holds: a list (of any epoch), a lease, a fence, or none of these.
+        items: the number of items; None if this version cannot read the list.
+        lifetime_ms: the remaining lifetime in milliseconds; None if Redis does not report it.
     """
 
     key: str
@@ -65,17 +65,17 @@ class CacheEntry(NamedTuple):
 
 
 class ListCache:
-    """Users' lists, in Redis where possible and from `load` where not.
+    """Users' lists: from Redis where possible, else from `load`.
 
     Args:
         commands: sends commands to Redis.
         health: knows whether Redis may be asked and trusted.
         load: loads a user's list from MongoDB.
         ttl: lifetime of a cached list, in seconds.
-        strict: whether a write is refused while it cannot be fenced.
+        strict: whether a write that cannot be fenced is refused.
         load_deadline: maximum duration of `load`, in seconds.
         write_deadline: maximum duration of the body of `writing`, in seconds.
-        check_every: how many hits there are to one that is compared with MongoDB; 0 for no comparison.
+        check_every: hits per comparison with MongoDB; 0 disables the comparison.
     """
 
     def __init__(  # noqa: PLR0913 - the protocol's parameters, each named at the one call
@@ -100,17 +100,17 @@ class ListCache:
         self._leased: dict[bytes, asyncio.Task[PackedList]] = {}
         self._ttl = ttl
         self._strict = strict
-        # A load may have to wait for the one before it.
+        # A load may have to wait for the previous load.
         self._lease_lifetime_ms = int((2 * load_deadline + EXPIRY_MARGIN_S) * 1000)
         self._fence_lifetime_ms = int((write_deadline + EXPIRY_MARGIN_S) * 1000)
 
     async def read(self, user_id: str, *, max_items: int | None = None) -> tuple[PackedList, CacheResult]:
-        """Return a user's list, which shows every write acknowledged before this call.
+        """Return a user's list, with every write that was acknowledged before this call.
 
-        It may be truncated after `max_items` items (None: it is whole), so that a long list costs no more than a short
-        one.
+        The list may be truncated after `max_items` items (None: it is whole), so that a long list costs no more than a
+        short list.
 
-        Raises whatever `load` raises when the list has to be loaded.
+        If the list must be loaded, this raises what `load` raises.
         """
         key = _key(user_id)
         health = self._health
@@ -136,9 +136,9 @@ class ListCache:
         return packed_list, CacheResult.HIT
 
     def _lease(self, user_id: str, key: str) -> Awaitable[bytes]:
-        """Place a lease on a key that holds nothing, and begin to load under it; return what the key holds then.
+        """Place a lease on an empty key and begin to load under it. Return what the key then holds.
 
-        Reads that find nothing at the same time share one lease, which is placed after all of them were asked for.
+        Concurrent reads that find nothing share one lease. The lease is placed after all of these reads arrived.
         """
         if key not in self._leasing:
             self._leasing[key] = spawn(self._place_lease(user_id, key))
@@ -146,7 +146,7 @@ class ListCache:
 
     async def _place_lease(self, user_id: str, key: str) -> bytes:
         del self._leasing[key]
-        if not self._health.trusts(key):  # by now; a list that is cached in an epoch was asked for by one who trusts it
+        if not self._health.trusts(key):  # by now; a process that loads a list in an epoch trusts that epoch
             raise CacheUnavailableError
         lease = self._commands.new_lease(key)
         held = await self._commands.place_lease(key, lease, lifetime_ms=self._lease_lifetime_ms)
@@ -156,16 +156,17 @@ class ListCache:
         return lease
 
     async def _load(self, user_id: str, held: bytes) -> tuple[PackedList, CacheResult]:
-        # The lease still stands, so no write has begun since it was placed: a load under it is as good as a new one.
+        # The lease is still there, so no write has begun since it was placed. A load under it is as fresh as a new
+        # load.
         if task := self._leased.get(held):
             return await asyncio.shield(task), CacheResult.MISS
         return await self._loads.load(user_id), CacheResult.FENCED
 
     async def entry(self, user_id: str) -> CacheEntry | None:
-        """Return what Redis holds of a user's list, whether or not it would be served; None for nothing.
+        """Return what Redis holds for a user, even if it would not be served; None for nothing.
 
         Raises:
-            CacheUnavailableError: Redis does not answer in time, or refuses.
+            CacheUnavailableError: Redis does not answer in time or rejects the command.
         """
         key = _key(user_id)
         held, lifetime_ms = await self._commands.look(key)
@@ -179,7 +180,7 @@ class ListCache:
         return CacheEntry(key, holds or "something else", items, lifetime_ms)
 
     async def finish(self) -> None:
-        """Wait until a freshness check that is running has ended."""
+        """Wait until a freshness check in flight has ended."""
         await self._audit.finish()
 
     async def close(self) -> None:
@@ -193,7 +194,7 @@ class ListCache:
         try:
             packed_list = await self._loads.load(user_id)
         except BaseException:
-            # Otherwise nobody could fill the key before the lease expires.
+            # Otherwise no process could fill the key before the lease expires.
             with suppress(CacheUnavailableError):
                 await self._commands.drop_lease(key, lease)
             raise
@@ -211,14 +212,14 @@ class ListCache:
 
     @asynccontextmanager
     async def writing(self, user_id: str, *, max_items: int = 0) -> AsyncIterator[int | None]:
-        """Surround one change of a user's list in MongoDB; the change may be acknowledged after it.
+        """Surround one change of a user's list in MongoDB. After this block the change may be acknowledged.
 
-        Yield the number of items that were cached, None if no list was.
+        Yield the number of items of the cached list, None if no list was cached.
 
         Raises:
-            ListFullError: the cached list has `max_items` already (0: it may have any number).
+            ListFullError: the cached list already has `max_items` items (0: no maximum).
             CacheUnavailableError: the write cannot be fenced, and must not go on without a fence.
-            OutcomeUnknownError: the write has taken effect, but others may not see it yet, and must.
+            OutcomeUnknownError: the write has taken effect, but other clients might still read an older list.
         """
         key, nonce = _key(user_id), os.urandom(NONCE_BYTES)
         cached = await self._place_fence(key, nonce, max_items)
@@ -227,7 +228,7 @@ class ListCache:
         try:
             yield cached
         except OutcomeUnknownError:
-            # The change may still take effect: its fence stands until it expires, whatever became of the first one.
+            # The change may still take effect. This fence remains until it expires, whatever happened to the first one.
             await self._fence_again(key, nonce)
             raise
         except BaseException:
@@ -235,7 +236,7 @@ class ListCache:
             raise
         else:
             is_lifted, is_reign_known = await self._lift_fence(key, nonce)
-            # Redis may have been replaced, fence and all, by one that this process cannot see.
+            # Another Redis, which this process cannot see, may have replaced this one and the fence on it.
             if self._strict and not (is_lifted and is_reign_known):
                 raise OutcomeUnknownError
             is_settled = is_lifted and self._health.clock() <= self._health.settled_until
@@ -251,8 +252,8 @@ class ListCache:
                     key, nonce, lifetime_ms=self._fence_lifetime_ms, max_items=max_items
                 )
             except CacheUnavailableError:
-                # Redis may be away for this process only, and others may still trust it. So the write goes on without
-                # a fence only after Redis has been down for as long as they need to stop.
+                # Redis may be away for this process only, and other processes may still trust it. So the write goes on
+                # without a fence only after Redis has been down for as long as they need to stop trusting it.
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(_FENCE_RETRY_INTERVAL_S)
@@ -260,7 +261,7 @@ class ListCache:
                 if health.clock() > health.settled_until:
                     await health.wait_for_handover()
                     if not await health.wait_for_cover(key, fenced=True):
-                        raise CacheUnavailableError  # the fence lapses
+                        raise CacheUnavailableError  # the fence expires by itself
                 return cached
         if self._strict or not health.pending.has_room:
             raise CacheUnavailableError
@@ -273,22 +274,23 @@ class ListCache:
         await self._run_or_owe(place, key, nonce)
 
     async def _lift_fence(self, key: str, nonce: bytes) -> tuple[bool, bool]:
-        """Return whether the fence was lifted, not owed, and whether all know of the reign of the change."""
-        # MongoDB's primary may have been replaced meanwhile, and others may still load from the one before.
+        """Return whether the fence was lifted (not owed), and whether all processes know the reign of the change."""
+        # MongoDB's primary may have been replaced meanwhile, and other processes may still load from the former
+        # primary.
         health = self._health
         is_settled = health.clock() <= health.settled_until and health.seen_reign() == health.settled_reign
         is_known = is_settled or await health.wait_for_reign(key)
         return await self._run_or_owe(partial(self._commands.lift_fence, key, nonce), key, nonce), is_known
 
     async def _run_or_owe(self, command: Callable[[], Awaitable[object]], key: str, nonce: bytes) -> bool:
-        """Run a command that ends a write; return whether it certainly ran where everybody looks, else owe it."""
+        """Run a command that ends a write; return whether it certainly ran where all processes read, else owe it."""
         deadline = time.monotonic() + FENCE_PATIENCE_S
         health, topology = self._health, self._commands.topology
         while (health.clock() <= health.settled_until or health.is_available(key)) and time.monotonic() < deadline:
             generation = topology.generation
             with suppress(CacheUnavailableError):
                 await command()
-                # A process that was held up for long may have run it where nobody looks any more.
+                # A process that was paused for long may have run it on a primary that no process reads any more.
                 is_primary_known = health.clock() <= health.settled_until or health.knows_primary(key)
                 if is_primary_known and topology.generation == generation:
                     return True

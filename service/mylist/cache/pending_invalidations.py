@@ -1,25 +1,25 @@
-"""Invalidations that a process owes: writes that ended while their fence could not be lifted."""
+"""Invalidations that a process owes: of writes that ended while their fence could not be lifted."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 
 MAX_PENDING = 20_000
-"""Lists. So many are delivered within a fraction of the grace that every process waits (`mylist.cache.health`)."""
+"""In lists. Delivering so many takes a fraction of the grace period that every process waits."""
 _MAX_KEYS_PER_DELIVERY = 500
 
 
 class PendingInvalidations:
-    """The ends of writes, kept until Redis takes them.
+    """Keeps the ends of writes until Redis accepts them.
 
     Args:
-        forget_after: seconds after which a list that was cached has expired, and its invalidation is pointless.
-        note_added: called with the key whenever one was added.
-        clock: monotonic seconds.
+        forget_after: seconds after which a cached list has expired, so that its invalidation is no longer needed.
+        note_added: called with the key whenever an invalidation was added.
+        clock: returns monotonic seconds.
 
     Attributes:
-        by_key: the nonces that are pending for each key, and when the latest was added; the oldest entry comes first.
-            Empty if nothing is pending; to be changed by this class only.
+        by_key: the pending nonces of each key, and when the latest was added; the oldest entry comes first. Only this
+            class may change it.
     """
 
     def __init__(
@@ -35,16 +35,16 @@ class PendingInvalidations:
         self._clock = clock
 
     def __len__(self) -> int:
-        """Return for how many lists an invalidation is pending."""
+        """Return the number of lists with a pending invalidation."""
         return len(self.by_key)
 
     @property
     def has_room(self) -> bool:
-        """Whether one more could still be delivered within the grace that every process waits."""
+        """Whether one more invalidation could be delivered within the grace period that every process waits."""
         return len(self.by_key) < MAX_PENDING
 
     def add(self, key: str, nonce: bytes) -> None:
-        """Keep the end of a write."""
+        """Keep the end of a write until it is delivered."""
         nonces, _ = self.by_key.pop(key, (set(), 0.0))
         nonces.add(nonce)
         self.by_key[key] = nonces, self._clock()
@@ -56,9 +56,9 @@ class PendingInvalidations:
         *,
         of: Callable[[str], bool] = lambda _: True,
     ) -> None:
-        """Deliver those of some keys, by default all, in batches of many keys.
+        """Deliver the invalidations of some keys, by default of all keys, in batches.
 
-        Raise what `lift_fences` raises, and keep what it was called with.
+        If `lift_fences` raises, keep the invalidations of that batch and raise the same.
         """
         while batch := [
             (key, tuple(nonces))
@@ -69,12 +69,12 @@ class PendingInvalidations:
             await lift_fences([(key, nonce) for key, nonces in batch for nonce in nonces])
             for key, delivered in batch:
                 nonces, _ = self.by_key[key]
-                nonces.difference_update(delivered)  # others may have been added meanwhile
+                nonces.difference_update(delivered)  # more may have been added meanwhile
                 if not nonces:
                     del self.by_key[key]
 
     def forget_expired(self) -> None:
-        """Drop what is pending for lists that have expired by now."""
+        """Drop the invalidations of lists that have expired by now."""
         while self.by_key:
             key, (_, added_at) = next(iter(self.by_key.items()))
             if self._clock() - added_at < self._forget_after:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
 Wanted = tuple[str, int | None]
-"""A key, and how many bytes of a list are wanted at least, of which it may hold fewer; None for all."""
+"""A key, and the minimum number of bytes that are wanted of its list (None: all). The list may be shorter."""
 
 _MAX_KEYS_PER_ROUND_TRIP = 256
 
@@ -26,7 +26,7 @@ _MAX_KEYS_PER_ROUND_TRIP = 256
 class ReadBatcher:
     """Reads keys, with at most one round trip in flight.
 
-    A read is sent after it was asked for, never before, so sharing makes no answer older.
+    A read is sent to Redis after its caller asked, never before. So sharing makes no answer older.
     """
 
     def __init__(self, router: Router) -> None:
@@ -38,25 +38,25 @@ class ReadBatcher:
         self._sender: asyncio.Task[None] | None = None
 
     def get(self, key: str, size: int | None = None) -> "asyncio.Future[bytes | None]":
-        """Return what a key holds, as `get_many` does; of a list `size` bytes are enough (None: all are wanted).
+        """Return what a key holds, as `get_many` does. `size` bytes of a list are enough (None: the whole list).
 
-        Without an answer of Redis the result is a `CacheUnavailableError`.
+        If Redis does not answer, the result of the future is a `CacheUnavailableError`.
         """
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[bytes | None] = loop.create_future()
         self._waiting.append(((key, size), answer, tracing.current() if tracing.in_flight else None))
         if self._sender is None:
-            # In a context of its own: it serves others than the request that begins it.
+            # In a context of its own, because it also serves other requests than the one that starts it.
             self._sender = loop.create_task(self._send(), context=Context())
         return answer
 
     async def get_many(self, wanted: Sequence[Wanted]) -> list[bytes | None]:
-        """Return what each key holds, as much of it as is wanted, in one round trip to each primary concerned.
+        """Return the wanted part of each key's value, in one round trip to each primary concerned.
 
-        A list comes without its epoch, and a list of another epoch is nothing (None).
+        A list is returned without its epoch; a list of another epoch as None.
 
         Raises:
-            CacheUnavailableError: Redis does not answer in time, or refuses.
+            CacheUnavailableError: Redis does not answer in time or rejects the command.
         """
         began = time.perf_counter()
         try:
@@ -117,14 +117,14 @@ class ReadBatcher:
         return [_without_epoch(answer, epoch) for answer in answers]
 
     async def _get_refused(self, primary: Primary, key: str, size: int | None) -> bytes | None:
-        """Return what a key holds that is elsewhere, or is no string; MGET takes the latter for nothing."""
+        """Return the value of a key that is on another node or is not a string. MGET returns nothing for the latter."""
         value: bytes | None
         (value,) = await self._router.send(primary, key, "MGET", key)
         return value if value is None or size is None else value[: size + EPOCH_BYTES]
 
 
 def _without_epoch(value: bytes | None, epoch: bytes) -> bytes | None:
-    """Return a key's value without the epoch of a list; None for nothing and for a list of another epoch."""
+    """Return a key's value, a list without its epoch; None for nothing and for a list of another epoch."""
     if not value:  # GETRANGE returns no bytes for a key that does not exist
         return None
     if value[:1] != LIST_TAG:
@@ -133,7 +133,7 @@ def _without_epoch(value: bytes | None, epoch: bytes) -> bytes | None:
 
 
 def _copy(error: Exception) -> CacheUnavailableError:
-    # An exception collects the traceback of each place that raises it, so none is shared.
+    # Create one exception per caller: an exception collects the traceback of each place that raises it.
     copy = CacheUnavailableError()
     copy.__cause__ = error.__cause__ if isinstance(error, CacheUnavailableError) else error
     return copy

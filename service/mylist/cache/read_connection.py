@@ -1,8 +1,9 @@
-"""The connection that lists are read over.
+"""The connection over which lists are read.
 
-redis-py opens it: address, TLS, login, protocol version, and the commands that must run before it is used. Then it
-hands it over, because a read needs a quarter of what redis-py spends on a command (a pool, locks, streams, events):
-here commands are written as they come, and answers are taken in the same order. All but reads goes through redis-py.
+redis-py opens the connection: address, TLS, login, protocol version, and the commands that must run before its use.
+Then redis-py hands it over, because a read here takes a quarter of the time that redis-py spends on a command (a pool,
+locks, streams, events). This module writes commands as they come and reads the answers in the same order. Everything
+but reads goes through redis-py.
 """
 
 import asyncio
@@ -17,14 +18,14 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 Answer = Any
-"""The answer of Redis to a command; a `Refusal` when it refuses it."""
+"""Redis' answer to a command; a `Refusal` if Redis rejected the command."""
 Refusal = ReplyError
 
 _INCOMPLETE = object()
 
 
 class ReadConnection:
-    """Asks one server, over one connection that is opened when it is first needed.
+    """Asks one server over one connection, which is opened at its first use.
 
     Args:
         make_connection: makes a connection of redis-py, not connected yet.
@@ -39,20 +40,20 @@ class ReadConnection:
         self._closed = False
 
     async def ask(self, commands: Sequence[tuple[str | int, ...]]) -> list[Answer]:
-        """Send commands that change nothing, in one go; return the answer to each, refusals included.
+        """Send read-only commands at once; return the answer to each, including refusals.
 
         Raises:
-            RedisError: there is no connection, or not every answer came in time.
+            RedisError: the server cannot be reached, or some answer did not arrive in time.
         """
         packed = b"".join([pack_command(command) for command in commands])  # type: ignore[arg-type] # declared for a tuple of one
         try:
             return await self._ask(packed, len(commands))
         except RedisConnectionError:
-            # The connection may have died long ago. Asking again changes nothing.
+            # The connection may have died long ago. A retry is safe because the commands change nothing.
             return await self._ask(packed, len(commands))
 
     def close(self) -> None:
-        """End the connection, and every question that has no answer yet, for good."""
+        """Close the connection for good, and fail every command in flight."""
         self._closed = True
         if self._protocol:
             self._protocol.end("closed")
@@ -71,7 +72,7 @@ class ReadConnection:
                 await connection.connect()  # type: ignore[no-untyped-call]
                 self._protocol = _ReadProtocol(connection, self._timeout)
             protocol = self._protocol
-        if self._closed:  # meanwhile
+        if self._closed:  # closed meanwhile
             protocol.end("closed")
         return protocol
 
@@ -81,10 +82,10 @@ class ReadConnection:
 
 
 class _ReadProtocol(asyncio.Protocol):
-    """Questions and answers on one connection, after redis-py has handed it over.
+    """Commands and answers on one connection, after redis-py has handed it over.
 
     Attributes:
-        has_ended: whether nothing can be asked any more.
+        has_ended: whether the connection accepts no more commands.
     """
 
     def __init__(self, connection: AbstractConnection, timeout: float) -> None:
@@ -93,12 +94,12 @@ class _ReadProtocol(asyncio.Protocol):
         self._reader = Reader(notEnoughData=_INCOMPLETE)
         self._answers: list[Answer] = []
         self._asked: deque[tuple[int, asyncio.Future[list[Answer]], asyncio.TimerHandle]] = deque()
-        self._streams = _take_streams(connection)  # they live as long as this
+        self._streams = _take_streams(connection)  # the streams live as long as this object
         self._transport = self._streams[1].transport
         self._transport.set_protocol(self)
 
     def ask(self, packed: bytes, count: int) -> asyncio.Future[list[Answer]]:
-        """Send `count` commands; return their answers, or a `RedisError` if the connection ends before they come."""
+        """Send `count` commands; return their answers, or a `RedisError` if the connection ends before."""
         loop = asyncio.get_running_loop()
         answered: asyncio.Future[list[Answer]] = loop.create_future()
         if self.has_ended:
@@ -110,21 +111,21 @@ class _ReadProtocol(asyncio.Protocol):
         return answered
 
     def end(self, reason: str, kind: type[RedisError] = RedisConnectionError) -> None:
-        """End the connection at once; whoever waits for an answer gets an error of this kind and reason."""
+        """End the connection at once. Every command in flight fails with an error of this type and reason."""
         self.has_ended = True
         self._transport.abort()
         while self._asked:
             _, answered, timer = self._asked.popleft()
             timer.cancel()
-            if not answered.done():  # it may have been cancelled
+            if not answered.done():  # the caller may have been cancelled
                 answered.set_exception(kind(reason))
 
     def _give_up(self) -> None:
-        # An answer that still comes would be taken for that to another command.
+        # A late answer would be mistaken for the answer to another command.
         self.end(f"no answer in {self._timeout:g} s", RedisTimeoutError)
 
     def data_received(self, data: bytes) -> None:
-        """Take the next bytes of the answers."""
+        """Process the next bytes of the answers."""
         try:
             self._reader.feed(data)
             while self._asked and self._has_answers():
@@ -139,7 +140,7 @@ class _ReadProtocol(asyncio.Protocol):
             self.end(f"not an answer: {error}")
 
     def _has_answers(self) -> bool:
-        """Read on; return whether all answers to the oldest question are there."""
+        """Parse more bytes; return whether all answers to the oldest call have arrived."""
         count, _, _ = self._asked[0]
         while len(self._answers) < count:
             answer = self._reader.gets()
@@ -149,20 +150,20 @@ class _ReadProtocol(asyncio.Protocol):
         return True
 
     def connection_lost(self, error: Exception | None) -> None:
-        """End the connection, which the server closed."""
+        """End the connection after the server closed it."""
         self.end(f"connection lost: {error or 'closed by the other side'}")
 
 
 def _take_streams(connection: AbstractConnection) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Take the streams of a connection of redis-py, which has nothing to close then.
+    """Take the streams from a connection of redis-py, which then has nothing to close.
 
-    Without it: redis-py can open a connection, but not hand it over. Its client sends one command at a time on each,
-    after a pool, locks and events, which take four times what a read needs.
-    Seen: redis-py 8.1.0. Upstream: https://github.com/redis/redis-py/issues/3767 (open) asks for commands that share a
-    connection. Test: `tests/integration/test_redis_insides.py`.
+    Without it: redis-py can open a connection, but not hand it over. Its client sends one command at a time on each
+    connection. The pool, locks and events around it take four times as long as a read here. Seen: redis-py 8.1.0.
+    Upstream: https://github.com/redis/redis-py/issues/3767 (open) asks for commands that share a connection. Test:
+    `tests/integration/test_redis_insides.py`.
 
     Raises:
-        RedisConnectionError: it was closed as soon as it was opened.
+        RedisConnectionError: the connection was closed as soon as it was opened.
     """
     reader, writer = connection._reader, connection._writer  # noqa: SLF001 - there is no other way to them
     connection._reader = connection._writer = None  # noqa: SLF001 - likewise

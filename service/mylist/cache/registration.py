@@ -1,4 +1,4 @@
-"""Keeps this process in the registry of processes: reads it, heeds the others, declares what this process does."""
+"""Keeps this process in the registry of processes: reads it, heeds the others, and declares what this process does."""
 
 import asyncio
 import logging
@@ -10,32 +10,32 @@ from mylist.cache.health import RedisHealth
 from mylist.domain.process_registry import CacheAgreement, Registry, RegistryChange
 
 REGISTRY_INTERVAL_S = 0.5
-"""Pause between two readings."""
+"""Pause between two readings of the registry."""
 _UNSETTLED_INTERVAL_S = 0.1
-"""The same while others have yet to heed what this process has declared."""
+"""The same, while other processes have yet to heed a declaration of this process."""
 _SHOWN_HOSTS = 3
 
 _logger = logging.getLogger(__name__)
 
 
 class RegistryStore(Protocol):
-    """Where the registry is: each coroutine raises `DatabaseUnavailableError` if that is away."""
+    """The store of the registry. Each coroutine raises `DatabaseUnavailableError` if the store is away."""
 
     async def read(self) -> Registry:
-        """Return the registry; an empty one if there is none."""
+        """Return the registry; an empty one if the store has none."""
 
     async def change(self, change: RegistryChange) -> Registry | None:
-        """Make a change; return the registry right after it, None if its conditions did not hold."""
+        """Make a change. Return the registry right after it, None if the conditions of the change were false."""
 
 
 class Registration:
     """The entry of this process.
 
     Args:
-        store: where the registry is.
-        agreement: takes what is read, and knows what to change.
-        health: knows Redis, and acts by what the others say.
-        strict: whether this process never writes without a fence.
+        store: the store of the registry.
+        agreement: records each reading, and knows which change is due.
+        health: knows the state of Redis, and acts on the readings.
+        strict: whether this process must never write without a fence.
         clock: monotonic seconds.
     """
 
@@ -59,17 +59,17 @@ class Registration:
         health.note_changed = self._changed.set
 
     async def pause(self) -> None:
-        """Wait until the registry is to be read again: soon while others have yet to heed something."""
+        """Wait until the registry must be read again: a short time while others have yet to heed a declaration."""
         with suppress(TimeoutError):
             await asyncio.wait_for(
                 self._changed.wait(), REGISTRY_INTERVAL_S if self._agreement.is_settled else _UNSETTLED_INTERVAL_S
             )
 
     async def renew(self) -> None:
-        """Change in the registry what is due, and heed what it says then; read it if nothing is due.
+        """Make the change that is due, and heed the registry as it is then. Only read it if no change is due.
 
         Raises:
-            DatabaseUnavailableError: it could not be read, or the change may not have been made.
+            DatabaseUnavailableError: the registry could not be read, or the outcome of the change is unknown.
         """
         self._changed.clear()
         if self._agreement.is_registered and await self._change_what_is_due():
@@ -80,10 +80,10 @@ class Registration:
         await self._change_what_is_due()
 
     async def leave(self) -> None:
-        """Remove the entry of this process, and give up all that is cached if an invalidation is owed.
+        """Remove the entry of this process. If it owes an invalidation, also discard all cached lists.
 
         Raises:
-            DatabaseUnavailableError: it may be there still; others remove it soon.
+            DatabaseUnavailableError: the entry may still be there; the other processes will remove it.
         """
         owes = bool(self._health.pending)
         self._agreement.take(await self._store.read(), self._clock())
@@ -99,7 +99,7 @@ class Registration:
             return False
         sent = self._clock()
         registry = await self._store.change(change)
-        if registry is None:  # another process has changed what this change was about
+        if registry is None:  # another process has changed the same part of the registry
             self._changed.set()
             return False
         self._agreement.take_changed(change, registry, sent)
@@ -112,7 +112,7 @@ class Registration:
 
     def _tell(self) -> None:
         unfenced, elsewhere = self._agreement.unfenced_hosts, self._agreement.elsewhere
-        if self._health.unfenced:  # Redis is away for this process too, which has been told
+        if self._health.unfenced:  # Redis is away for this process too; that has been logged
             unfenced = frozenset()
         if (unfenced, elsewhere) == self._shown:
             return

@@ -1,4 +1,4 @@
-"""Single flight: many callers, one load of a user at a time, and never one that began too early."""
+"""Single flight: many callers share one load of a user's list, but never a load that began too early."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,9 +10,9 @@ from mylist.domain.packed_list import PackedList
 class SingleFlight:
     """Runs at most one load per user.
 
-    A caller gets the result of a load that began after it asked. A load in flight may have read MongoDB before a write
-    that was acknowledged since, so callers that meet one share the load that follows it. Loads outlive the request that
-    began them, because a database operation is never cancelled.
+    A caller gets the result of a load that began after the caller asked. A load in flight may have read MongoDB before
+    a write that was acknowledged since. So callers that find a load in flight share the load after it. A load outlives
+    the request that began it, because a database operation is never cancelled.
     """
 
     def __init__(self, load: Callable[[str], Awaitable[PackedList]]) -> None:
@@ -21,7 +21,7 @@ class SingleFlight:
         self._following: dict[str, asyncio.Task[PackedList]] = {}
 
     async def load(self, user_id: str) -> PackedList:
-        """Return a user's list, by a load that begins from now on; raise what the load raises."""
+        """Return a user's list from a load that begins after this call; raise what the load raises."""
         task = self._following.get(user_id)
         if task is None:
             running = self._running.get(user_id)
@@ -39,6 +39,6 @@ class SingleFlight:
 
     async def _follow(self, running: asyncio.Task[PackedList], user_id: str) -> PackedList:
         await asyncio.wait([running])
-        # From here on it is too late to share this load: a caller that asks now shares the next.
+        # From here on it is too late to share this load. A caller that asks now shares the next load.
         self._running[user_id] = self._following.pop(user_id)
         return await self._run(user_id)

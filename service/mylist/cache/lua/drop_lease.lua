@@ -1,4 +1,4 @@
--- Delete a lease that still stands.
+-- Delete a lease that is still there.
 -- Returns 0.
 local key = KEYS[1]    -- the user's list
 local lease = ARGV[1]  -- as it was placed

@@ -1,5 +1,5 @@
--- Replace a lease that still stands by the list that was loaded under it.
--- Returns 1 if it did, 0 if the lease is gone.
+-- Replace a lease that is still there with the list that was loaded under it.
+-- Returns 1 if the lease was replaced, 0 if it is gone.
 local key = KEYS[1]           -- the user's list
 local lease = ARGV[1]         -- as it was placed
 local stamped_list = ARGV[2]  -- with the epoch of the lease

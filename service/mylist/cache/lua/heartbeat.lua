@@ -1,9 +1,9 @@
--- Write a key that expires, as a fence would be written: it keeps the highest reign that any process announces.
--- Returns the reign that it held before, false if there was no key; and what INFO says of the replication, whether this
--- is a primary and its epoch; nothing of that if no script may ask.
-local key = KEYS[1]          -- one of no user
+-- Write a key that expires, as a fence would be written. It keeps the highest reign that any process announces.
+-- Returns the reign that the key held before (false: no key) and the answer to `INFO replication`, which says whether
+-- this is a primary and gives its epoch; no answer if scripts must not ask.
+local key = KEYS[1]          -- a key that belongs to no user
 local reign = ARGV[1]        -- of MongoDB's primary, as the process knows it
-local lifetime_ms = ARGV[2]  -- of the key; one heartbeat in so many milliseconds really writes
+local lifetime_ms = ARGV[2]  -- of the key; one heartbeat in this time writes it
 
 local found = false
 if not redis.call('SET', key, reign, 'NX', 'PX', lifetime_ms) then

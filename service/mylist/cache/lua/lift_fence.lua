@@ -1,6 +1,6 @@
--- Take the nonce of one write out of the fence; the last one takes the fence with it.
--- Without a fence, whatever the key holds may predate the write, so it goes.
--- Returns how many keys were deleted.
+-- Remove the nonce of one write from the fence. With the last nonce, the fence is deleted.
+-- Without a fence, the content of the key may predate the write, so it is deleted.
+-- Returns the number of deleted keys.
 local key = KEYS[1]    -- the user's list
 local nonce = ARGV[1]  -- of the write
 

@@ -1,14 +1,14 @@
--- Fence a key for one write: add its nonce to the fence, or replace anything else by one. A full list stays as it is.
--- Returns the number of items of the list that was cached, -1 if none was.
+-- Fence a key for one write: add its nonce to the fence, or replace other content with a fence. A full list stays.
+-- Returns the number of items of the cached list, -1 if no list was cached.
 local key = KEYS[1]          -- the user's list
 local nonce = ARGV[1]        -- of the write
 local lifetime_ms = ARGV[2]  -- of the fence
-local max_items = ARGV[3]    -- a list that has as many is full; 0: no list is
+local max_items = ARGV[3]    -- a list with this many is full; 0: no list is full
 local epoch = ARGV[4]        -- of this primary
 
 local LIST_TAG = 'L'
 local FENCE_TAG = 'W'
--- Where a list has its two counts. In Redis its epoch comes before them.
+-- The offset of a list's two counts. In Redis the epoch comes before them.
 local COUNTS_OFFSET = 4
 
 local cached = -1

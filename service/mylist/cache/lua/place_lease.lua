@@ -1,5 +1,5 @@
--- Place a read lease on a key that holds nothing. A list of another epoch counts as nothing.
--- Returns what the key holds if the lease was not placed, a list without its epoch; false if it was placed.
+-- Place a read lease on an empty key. A list of another epoch counts as nothing.
+-- Returns false if the lease was placed, else what the key holds (a list without its epoch).
 local key = KEYS[1]          -- the user's list
 local lease = ARGV[1]        -- its tag, a nonce, the epoch
 local lifetime_ms = ARGV[2]  -- of the lease

@@ -1,11 +1,12 @@
 """The servers that hold the lists: one server, the primary of a Sentinel group, or the primaries of a Redis Cluster.
 
-Everything is read and written at primaries; a replica may be behind. A primary has an epoch: the time from its
-promotion or start until the next, during which it loses nothing. Redis draws a replication id for each. What a
-failover, or a restart from an old dump, brings back has the tag of another epoch (`mylist.cache.cached_value`). To make
-that sound, a connection is used only after it has reported the epoch it was opened in.
+All reads and writes go to primaries; a replica may be behind. A primary has epochs: the time from its promotion or
+start until the next one, during which it loses no data. Redis generates a replication id for each epoch. A list that a
+failover or a restart from an old dump brings back carries the tag of another epoch (`mylist.cache.cached_value`). To
+make that sound, a connection is used only after the server has reported its epoch on it.
 
-Some servers do not tell their replication id, or no client may ask. Every list that they hold is of one epoch.
+Some servers do not report a replication id, or do not allow clients to ask. All lists on such a server have the same
+epoch.
 """
 
 import asyncio
@@ -27,40 +28,41 @@ from mylist.config.redis_url import Address
 from mylist.domain.reign import NO_REIGN
 
 REDIS_ERRORS = (RedisError, OSError, RuntimeError)
-"""What a server that does not answer raises; uvloop raises RuntimeError for a connection that was just closed."""
+"""The errors raised if a server does not answer. uvloop raises RuntimeError for a connection that was just closed."""
 
 OnConnect = Callable[[Any], Awaitable[None]]
 MakeClient = Callable[[Address, OnConnect | None], Redis]
-"""Makes a client of the server at an address, which runs the hook on each connection, or just logs in."""
+"""Creates a client for an address. The client runs the hook on each new connection; without a hook it only logs in."""
 Execute = Callable[..., Awaitable[Any]]
 
 _ONLY_EPOCH = b"untold".ljust(EPOCH_BYTES, b"_")
-"""The epoch of every primary that does not tell its replication id."""
+"""The epoch of every primary that does not report its replication id."""
 _DENIED = re.compile(r"unknown command|unknown subcommand|not allowed|disabled|not supported|permission", re.IGNORECASE)
 
 _logger = logging.getLogger(__name__)
 
 
 class Primary:
-    """A server that is a primary, as far as is known.
+    """A server that is a primary, as far as this process knows.
 
     Args:
         address: its host and port.
-        make_client: makes its client.
-        note_epoch: called whenever its epoch turns out to be another.
-        note_untold: called whenever it does not tell its replication id; may raise `RedisConnectionError`.
+        make_client: creates its client.
+        note_epoch: called whenever its epoch has changed.
+        note_untold: called whenever it does not report its replication id; may raise `RedisConnectionError`.
 
     Attributes:
         address: as given.
         client: its client, for pipelines.
         execute: sends it one command.
         read_connection: asks it for lists.
-        epoch: what the lists that it holds must carry, `EPOCH_BYTES` bytes: it follows from its replication id and from
-            the epoch of the registry (`mylist.domain.process_registry`).
-        probe: a key that it holds, for its heartbeats.
+        epoch: the epoch that its lists must carry, `EPOCH_BYTES` bytes, derived from its replication id and from the
+            epoch of the registry (`mylist.domain.process_registry`).
+        probe: a key on this server, for its heartbeats.
         has_answered: whether it has ever answered.
-        is_asked_apart: whether scripts may not ask it for its epoch, so that `ask` does.
-        reign_answer: the reign that its last heartbeat announced, and the one that it found there, None for none.
+        is_asked_apart: whether scripts must not ask it for its epoch, so that `ask` does.
+        reign_answer: the reign that its last heartbeat announced, and the reign that the heartbeat found there (None:
+            none).
     """
 
     def __init__(
@@ -93,7 +95,7 @@ class Primary:
         self.learn(await self._unless_denied(connection.read_response()))
 
     async def ask(self) -> bytes:
-        """Return `INFO replication`, asked without a script; empty if the server denies it."""
+        """Return the answer to `INFO replication`, asked without a script; empty if the server denies it."""
         self.is_asked_apart = True
         return b"" if self._tells_nobody else await self._unless_denied(self.execute("INFO", "replication"))
 
@@ -103,14 +105,15 @@ class Primary:
         except ResponseError as error:
             if not isinstance(error, NoPermissionError) and not _DENIED.search(str(error)):
                 raise
-            self._tells_nobody = True  # until the next connection: the server may log each attempt
+            self._tells_nobody = True  # do not ask again until the next connection: the server may log each attempt
             return b""
 
     def learn(self, info: bytes) -> None:
-        """Take note of `INFO replication`. A server that denies it passes for a primary: the heartbeat writes.
+        """Record the answer to `INFO replication`. A server that denies it counts as a primary: heartbeats write.
 
         Raises:
-            RedisConnectionError: the server is no primary, or does not tell its replication id where that is needed.
+            RedisConnectionError: the server is not a primary, or does not report its replication id where that is
+                needed.
         """
         self.has_answered = True
         fields = dict(re.findall(rb"^(role|master_replid):(\w+)", info, re.MULTILINE))
@@ -126,11 +129,11 @@ class Primary:
 
     @property
     def replication_epoch(self) -> bytes | None:
-        """The beginning of its replication id; None if it does not tell it, or has not answered."""
+        """The beginning of its replication id; None if it does not report the id or has not answered."""
         return self._own_epoch if self._own_epoch not in {_ONLY_EPOCH, bytes(EPOCH_BYTES)} else None
 
     def begin_epoch(self, registry_epoch: str) -> None:
-        """Take lists of another epoch of the registry for nothing from now on."""
+        """From now on, ignore lists of another epoch of the registry."""
         self._registry_epoch = registry_epoch
         self.epoch = cached_value.epoch_in(registry_epoch, self._own_epoch)
 
@@ -144,19 +147,19 @@ class Topology(ABC):
     """The primaries that hold the lists.
 
     Attributes:
-        all: each of them once; none before they were found.
-        single: the primary of every key; None where keys are sharded, and before it was found.
-        generation: increases whenever it becomes known that a list may be held by another primary or in another epoch.
-        failovers: how often other servers than before were found to be the primaries.
-        needs_epochs: whether a primary that does not tell its replication id is of no use.
-        place: what tells the configured Redis from another one, of the settings without credentials.
-        database: the number of the database.
+        all: each primary once; empty before they were found.
+        single: the primary of every key; None if keys are sharded, and before it was found.
+        generation: increases whenever a list may have moved to another primary or another epoch.
+        failovers: how often the primaries turned out to be other servers than before.
+        needs_epochs: whether a primary must report its replication id.
+        place: identifies the configured Redis: from the settings, without credentials.
+        database: the number of the Redis database.
         note_generation: called whenever `generation` increases.
-        note_moved: called with the former and the present primary of slots that changed hands.
+        note_moved: called with the former and the new primary of slots that moved.
     """
 
     sharded = False
-    """Whether keys are spread over primaries, so that a command may name those of one hash tag only."""
+    """Whether keys are sharded over primaries. A command may then name only keys of one hash tag."""
 
     def __init__(self, make_client: MakeClient) -> None:
         self.all: Sequence[Primary] = ()
@@ -179,29 +182,29 @@ class Topology(ABC):
 
     @abstractmethod
     async def find_owner(self, key: str, former: Primary | None) -> Primary:
-        """Find the primary of a key that is not known, or that its `former` one says it does not hold.
+        """Find the primary of a key, if it is not known or if the `former` primary says that it does not hold the key.
 
         Raises:
-            RedisError: there is none.
+            RedisError: the key has no primary.
         """
 
     @abstractmethod
     async def watch(self) -> None:
-        """Do, before each heartbeat, what it takes to notice another primary while the old one answers."""
+        """Before each heartbeat: look for a new primary while the old one still answers."""
 
     @abstractmethod
     async def suspect(self) -> None:
-        """Do, after a heartbeat that failed, what it takes to find the next primary."""
+        """After a failed heartbeat: look for the next primary."""
 
     def at(self, address: Address) -> Primary:
-        """Return the primary at an address, also one that holds nothing yet."""
+        """Return the primary at an address, even if it holds nothing yet."""
         if address not in self._known:
             self._known[address] = Primary(address, self._make_client, self._begin_generation, self._note_untold)
             self._known[address].begin_epoch(self._registry_epoch)
         return self._known[address]
 
     def begin_epoch(self, registry_epoch: str) -> None:
-        """Take lists of another epoch of the registry for nothing from now on, wherever they are."""
+        """From now on, ignore lists of another epoch of the registry on all primaries."""
         if registry_epoch != self._registry_epoch:
             self._registry_epoch = registry_epoch
             for primary in self._known.values():
@@ -209,10 +212,10 @@ class Topology(ABC):
 
     @property
     def identity(self) -> str:
-        """What tells this Redis from another, whatever it is called; empty before it has answered.
+        """The identity of this Redis, independent of its name; empty before it has answered.
 
-        The settings say nothing about where a name leads, so one server, or the primary of a Sentinel group, goes by
-        its replication id. A Cluster, and a server that does not tell its own, goes by the settings.
+        The settings do not say where a name leads. So one server, or the primary of a Sentinel group, is identified by
+        its replication id. A Cluster, or a server that does not report its id, is identified by the settings.
         """
         if not any(primary.has_answered for primary in self.all):
             return ""
@@ -220,7 +223,7 @@ class Topology(ABC):
         return self.place if replication is None else f"{replication.hex()}/{self.database}"
 
     def importing(self, host: str, port: int, former: Primary) -> Primary:
-        """Return the node that imports a slot from the `former` primary, given its host and port."""
+        """Return the node at this host and port, which imports a slot from the `former` primary."""
         return self.at((host or former.address[0], port))
 
     async def close(self) -> None:
@@ -247,7 +250,7 @@ class Topology(ABC):
 
 
 class DiscoveredTopology(Topology):
-    """Primaries that change, and that other servers name."""
+    """Primaries that may change, and that other servers name."""
 
     def __init__(self, make_client: MakeClient) -> None:
         super().__init__(make_client)
@@ -263,7 +266,7 @@ class DiscoveredTopology(Topology):
             await self._find()
 
     async def find_owner(self, key: str, former: Primary | None) -> Primary:
-        """Find the primary that other servers name; of all callers at once, one asks them."""
+        """Find the primary that other servers name. Only one of several concurrent callers asks them."""
         async with self._finding:
             if self.owner(key) is former:
                 await self._find()
@@ -273,7 +276,7 @@ class DiscoveredTopology(Topology):
         return owner
 
     def _adopt(self, addresses: Iterable[Address]) -> None:
-        """Take the servers at these addresses for the primaries from now on."""
+        """Use the servers at these addresses as the primaries from now on."""
         former, self.all = self.all, tuple(self.at(address) for address in dict.fromkeys(addresses))
         if not self.sharded:
             (self.single,) = self.all
@@ -282,7 +285,7 @@ class DiscoveredTopology(Topology):
             self._begin_generation()
 
     async def _drop_others(self) -> None:
-        """Forget every other server, and end whatever is in flight to it."""
+        """Forget every other server, and end its commands in flight."""
         for address, primary in list(self._known.items()):
             if primary not in self.all:
                 del self._known[address]
@@ -290,27 +293,27 @@ class DiscoveredTopology(Topology):
 
 
 def _as_it_came(response: Any, **_: Any) -> Any:  # noqa: ANN401 - as redis-py declares it
-    """Return an answer that redis-py would parse."""
+    """Return the raw answer, which redis-py would otherwise parse."""
     return response
 
 
 def _epoch_of(replication_id: bytes) -> bytes:
-    """Return the epoch that a replication id stands for."""
+    """Return the epoch of a replication id."""
     try:
         epoch = bytes.fromhex(replication_id[: 2 * EPOCH_BYTES].decode())
     except ValueError:
         return _ONLY_EPOCH
-    # Some managed servers answer zeros.
+    # Some managed servers report only zeros.
     return epoch if len(epoch) == EPOCH_BYTES and any(epoch) else _ONLY_EPOCH
 
 
 def probe_key(number: int) -> str:
-    """Return a key of no user: a user's has the brace right after the first colon."""
+    """Return a key that belongs to no user: a user's key has the brace right after the first colon."""
     return f"mylist:heartbeat:{{{number}}}"
 
 
 def name_of(client: Redis) -> str:
-    """Return the address that a client connects to."""
+    """Return the address to which a client connects."""
     known = client.connection_pool.connection_kwargs
     return f"{known['host']}:{known['port']}" if "host" in known else str(known["path"])
 

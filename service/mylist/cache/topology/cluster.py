@@ -15,9 +15,9 @@ from mylist.cache.topology.base import DiscoveredTopology, Execute, MakeClient, 
 from mylist.config.redis_url import Address
 
 _MAX_ASKED_NODES = 5
-"""Enough for a majority to outvote a node that was cut off, few enough for a cluster of hundreds."""
+"""How many nodes are asked: enough to outvote a node that was cut off, few enough for a cluster of hundreds."""
 _UNKNOWN = b"?"
-"""The host of a node whose preferred endpoint is its name and that has no name."""
+"""The host of a node that prefers its name as endpoint but has no name."""
 
 _logger = logging.getLogger(__name__)
 
@@ -41,12 +41,12 @@ class ClusterTopology(DiscoveredTopology):
         return self._owners[key_slot(key.encode())]
 
     async def watch(self) -> None:
-        """Ask the nodes while slots have no primary; a node that was replaced redirects or refuses by itself."""
+        """Ask the nodes while some slots have no primary. Otherwise a replaced node redirects or refuses by itself."""
         if not self._is_whole:
             await self.find()
 
     async def suspect(self) -> None:
-        """Ask the nodes."""
+        """Ask the nodes which primary has which slots."""
         await self.find()
 
     async def _find(self) -> None:
@@ -56,7 +56,7 @@ class ClusterTopology(DiscoveredTopology):
         if not maps:
             self._nodes = (*dict.fromkeys((*self._nodes, *self._seeds)),)
             raise RedisConnectionError(f"no node of the cluster answered CLUSTER SLOTS: {answers[0]!r}")
-        # A node that was cut off is outvoted.
+        # The other nodes outvote a node that was cut off.
         ((slots, _),) = maps.most_common(1)
         self._adopt(nodes[0] for _, _, nodes in slots)
         self._nodes = (*dict.fromkeys(node for _, _, nodes in slots for node in nodes),)
@@ -89,11 +89,12 @@ class ClusterTopology(DiscoveredTopology):
         )
 
     def _located(self, node: Sequence[Any], asked_host: str) -> Address:
-        """Return the address of a node: its host, else what its metadata says, else the host that was asked."""
+        """Return the address of a node: its host, else the host of its metadata, else the host that was asked."""
         host, port, *more = node
         if host and host != _UNKNOWN:
             return host.decode(), port
-        # Null stands for the host that was asked (as Redis documents it); the metadata may be of another network.
+        # Null means the host that was asked, as Redis documents. The addresses of the metadata may be of another
+        # network.
         found = _metadata(more).get("ip") or _metadata(more).get("hostname") if host is not None else None
         place = found or asked_host, port
         if host == _UNKNOWN and place not in self._unnamed:
@@ -104,7 +105,7 @@ class ClusterTopology(DiscoveredTopology):
         return place
 
     def importing(self, host: str, port: int, former: Primary) -> Primary:
-        """Return the node that imports a slot from the `former` primary, also if the redirection has no host."""
+        """Return the node that imports a slot from the `former` primary, even if the redirection has no host."""
         if host.encode() in {b"", _UNKNOWN}:
             alike = [address for address in self._nodes if address[1] == port]
             host = alike[0][0] if len(alike) == 1 else former.address[0]
@@ -121,7 +122,7 @@ class ClusterTopology(DiscoveredTopology):
 
 
 def _metadata(more: Sequence[Any]) -> dict[str, str]:
-    """Return the metadata of a node in CLUSTER SLOTS, which follows host, port and id; empty from older servers."""
+    """Return the metadata of a node in CLUSTER SLOTS, which follows host, port and id. Older servers send none."""
     fields = more[1] if len(more) > 1 else ()
     pairs = fields.items() if isinstance(fields, Mapping) else zip(fields[::2], fields[1::2], strict=False)
     return {name.decode(): value.decode() for name, value in pairs if value and value != _UNKNOWN}

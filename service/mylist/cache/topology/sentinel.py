@@ -21,13 +21,13 @@ _SHOWN_RUN_ID = 8
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """What a Sentinel says of the primary.
+    """One Sentinel's answer: which server is the primary.
 
     Attributes:
-        address: where it is, as this Sentinel spells it.
-        run_id: the run id of the server; empty while the Sentinel does not know it.
-        epoch: the config-epoch, which is that of the failover that made the server the primary.
-        resolved: the addresses that the host resolves to; empty until it was looked up.
+        address: of the primary, as this Sentinel spells it.
+        run_id: the run id of the primary; empty while the Sentinel does not know it.
+        epoch: the config-epoch: the number of the failover that promoted this server.
+        resolved: the addresses to which the host resolves; empty until it was looked up.
     """
 
     address: Address
@@ -37,29 +37,29 @@ class Vote:
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> "Vote":
-        """Read the answer to SENTINEL MASTER."""
+        """Parse the answer to SENTINEL MASTER."""
         return cls(
             (str(state["ip"]), int(state["port"])), str(state.get("runid") or ""), int(state.get("config-epoch") or 0)
         )
 
     def means(self, other: "Vote") -> bool:
-        """Return whether both mean the same server, however they spell it."""
+        """Return whether both votes mean the same server, even if they spell its address differently."""
         if self.address == other.address or (self.run_id and self.run_id == other.run_id):
             return True
         return self.epoch == other.epoch and not self.resolved.isdisjoint(other.resolved)
 
     def __str__(self) -> str:
-        """Return the answer for people."""
+        """Return the answer as text for the log."""
         host, port = self.address
         return f"{host}:{port}, run id {self.run_id[:_SHOWN_RUN_ID] or 'unknown'}, config-epoch {self.epoch}"
 
 
 class Sentinel:
-    """One Sentinel, asked in the background so that a slow one delays nobody.
+    """One Sentinel, asked in the background, so that a slow Sentinel delays no caller.
 
     Attributes:
-        name: its own address, for people.
-        answer: what it said last time, or why it said nothing.
+        name: its own address, for the log.
+        answer: its last answer, or why it did not answer.
     """
 
     def __init__(self, client: Redis, address: Address, group: str) -> None:
@@ -73,7 +73,7 @@ class Sentinel:
 
     @property
     def is_asked(self) -> bool:
-        """Whether it has yet to answer."""
+        """Whether its answer is still outstanding."""
         return self._asking is not None and not self._asking.done()
 
     def ask(self) -> asyncio.Task[Vote | None]:
@@ -85,7 +85,7 @@ class Sentinel:
         self.answer = None
         try:
             self.answer = vote = Vote.of(await self._execute("SENTINEL MASTER", self._group))
-        except (*REDIS_ERRORS, LookupError, ValueError) as error:  # the latter for an answer that is none
+        except (*REDIS_ERRORS, LookupError, ValueError) as error:  # the last two: a malformed answer
             self.answer = error
             return None
         return vote
@@ -98,11 +98,11 @@ class Sentinel:
 
 
 class SentinelTopology(DiscoveredTopology):
-    """The primary that a majority of the Sentinels of a group means.
+    """The primary that a majority of a group's Sentinels names.
 
-    Once one process has the answer of a majority, no later majority can mean an earlier primary: any two majorities
-    share a Sentinel, and no Sentinel goes back to a primary that was replaced. Sentinels mean the same server when they
-    spell its address alike, know it by the same run id, or tell of the same failover and name hosts that are one here.
+    Once one process has the answer of a majority, no later majority can name an earlier primary: any two majorities
+    share a Sentinel, and no Sentinel goes back to a replaced primary. Two votes mean the same server if they have the
+    same address, the same run id, or the same failover and hosts that resolve to a common address here.
     """
 
     def __init__(
@@ -120,11 +120,11 @@ class SentinelTopology(DiscoveredTopology):
         return self.single
 
     async def watch(self) -> None:
-        """Ask the Sentinels: a primary that was replaced may go on answering for a while as if it were not."""
+        """Ask the Sentinels. A replaced primary may go on answering as a primary for a while."""
         await self.find()
 
     async def suspect(self) -> None:
-        """Try another spelling of the address next, if this one never led to a server.
+        """Next time, try another spelling of the address if this spelling never reached a server.
 
         The Sentinels are asked before the next heartbeat.
         """
@@ -132,7 +132,7 @@ class SentinelTopology(DiscoveredTopology):
             self._unreachable.add(self.single.address)
 
     async def _find(self) -> None:
-        # An answer to an earlier question does not count: it may be from before a failover that others know of.
+        # Ignore answers to an earlier question: they may predate a failover that other processes already know.
         asked = [sentinel.ask() for sentinel in self._sentinels if not sentinel.is_asked]
         deadline = asyncio.get_running_loop().time() + SENTINEL_VOTE_TIMEOUT_S
         votes: list[Vote] = []
@@ -161,7 +161,7 @@ class SentinelTopology(DiscoveredTopology):
         await self._drop_others()
 
     def _majority(self, votes: Sequence[Vote]) -> Sequence[Vote]:
-        """Return the votes of most Sentinels that mean the same server; none if there are not so many."""
+        """Return the votes of a majority of the Sentinels for the same server; empty without a majority."""
         for vote in votes:
             alike = [each for each in votes if vote.means(each)]
             if len(alike) > len(self._sentinels) / 2:
@@ -169,17 +169,17 @@ class SentinelTopology(DiscoveredTopology):
         return []
 
     def _certain(self, votes: Sequence[Vote]) -> Address | None:
-        """Return the address to connect to, if no vote that is still to come can change it."""
+        """Return the address to connect to, if no outstanding vote can change it."""
         spellings = Counter(vote.address for vote in self._majority(votes))
         if self.single and self.single.has_answered and self.single.address in spellings:
             return self.single.address
         return next((address for address, count in spellings.items() if count > len(self._sentinels) / 2), None)
 
     def _spelling(self, majority: Sequence[Vote]) -> Address:
-        """Return the address to connect to: the one of the spellings of a majority that most of it use."""
+        """Return the address to connect to: the spelling that most votes of the majority use."""
         spellings = Counter(vote.address for vote in majority)
         if self.single and self.single.has_answered and self.single.address in spellings:
-            return self.single.address  # another spelling would be taken for another server
+            return self.single.address  # another spelling would count as another server
         if self._unreachable >= set(spellings):
             self._unreachable.clear()
         for address in self._unreachable:
@@ -203,7 +203,7 @@ class SentinelTopology(DiscoveredTopology):
 
 
 async def _resolve(vote: Vote) -> Vote:
-    """Return the vote with the addresses that its host stands for here."""
+    """Return the vote with the addresses to which its host resolves here."""
     if vote.resolved:
         return vote
     host, port = vote.address

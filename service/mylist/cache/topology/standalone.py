@@ -20,16 +20,16 @@ class Standalone(Topology):
         return self.all[0]
 
     async def find_owner(self, *_: object) -> Primary:
-        """Fail: no other server is known."""
+        """Raise an error: there is no other server."""
         self._stray = RedisError(
             f"{name_of(self.all[0].client)} is a node of a Redis Cluster; REDIS_URL must begin with redis+cluster://"
         )
         raise self._stray
 
     async def watch(self) -> None:
-        """Fail once it is known that the server holds only some of the keys."""
+        """Raise an error once it is known that the server holds only some of the keys."""
         if self._stray:
             raise self._stray
 
     async def suspect(self) -> None:
-        """Do nothing: it is this server or none."""
+        """Do nothing: there is no other server."""
