@@ -1,1 +1,1 @@
-"""What the tests, the benchmark and the load test share: the service as a process, servers, proxies, HTTP, ports."""
+"""Helpers of the tests, the benchmark and the load test: the service as a process, servers, proxies, HTTP, ports."""

@@ -18,8 +18,8 @@ class Certificates:
 
     Attributes:
         authority: the certificate of the authority.
-        certificate: what the authority signed.
-        key: the private key of that.
+        certificate: signed by the authority.
+        key: the private key of the certificate.
     """
 
     authority: Path
@@ -39,7 +39,7 @@ def make_certificates(folder: Path, authority: trustme.CA | None = None) -> Cert
 
 
 def self_signed_certificate(folder: Path, *, is_authority: bool) -> Certificates:
-    """Write a certificate for `redis.internal` that nobody else signed, as `openssl req -x509` makes one."""
+    """Write a self-signed certificate for `redis.internal`, as `openssl req -x509` makes one."""
     key = ec.generate_private_key(ec.SECP256R1())
     files = Certificates(folder / "own.pem", folder / "own.pem", folder / "own-key.pem")
     names = x509.SubjectAlternativeName([x509.DNSName("redis.internal")])

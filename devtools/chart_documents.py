@@ -31,7 +31,7 @@ def documented(path: Path) -> list[Value]:
 
 
 def undocumented(path: Path) -> list[str]:
-    """Return the values that no comment covers: neither their own nor that of what they are part of."""
+    """Return the values without a comment, of their own or of a parent."""
     covered = tuple(value.path for value in documented(path))
     return [
         leaf
@@ -41,7 +41,7 @@ def undocumented(path: Path) -> list[str]:
 
 
 def readme() -> str:
-    """Return the README with its tables written anew."""
+    """Return the README with its tables regenerated."""
 
     def table(found: re.Match[str]) -> str:
         rows = ["| Value | Default | Meaning |", "| --- | --- | --- |"]

@@ -1,10 +1,10 @@
-"""The connections of a server that a test or a proxy runs: none outlives it, whatever ends it."""
+"""The connections of a server that a test or a proxy runs. When the server ends, for any reason, they are closed."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
 
 _TURNS_OF_AN_ACCEPT = 3
-"""Turns of the event loop from the moment at which a connection is taken until asyncio tells of it."""
+"""Turns of the event loop between the accept of a connection and asyncio's callback."""
 
 
 class ClientConnections:
@@ -12,7 +12,7 @@ class ClientConnections:
 
     Args:
         serve: serves one connection; returns when it is done with it. It needs not close the connection.
-        failed: told of what `serve` raises; without it asyncio logs that.
+        failed: called with each exception that `serve` raises; without it, asyncio logs the exception.
     """
 
     def __init__(
@@ -25,14 +25,14 @@ class ClientConnections:
         self._writers: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Begin to serve a connection. It is no coroutine: asyncio would run one later, perhaps never."""
+        """Begin to serve a connection. It is not a coroutine: asyncio would run one later, perhaps never."""
         connection = asyncio.ensure_future(self._serve(reader, writer))
         self._writers[connection] = writer
         connection.add_done_callback(self._end)
 
     async def close(self, server: asyncio.Server) -> None:
-        """Take no further connections, and end those that are there."""
-        # What asyncio has taken and not told of yet it would leave open if its server were closed in between.
+        """Accept no further connections, and close the open ones."""
+        # asyncio would leak a connection that it has accepted but not yet reported when its server closes.
         for listening in server.sockets:
             asyncio.get_running_loop().remove_reader(listening.fileno())
         for _ in range(_TURNS_OF_AN_ACCEPT):

@@ -84,7 +84,7 @@ def decisions() -> dict[str, Decision]:
     """Return every decision by its number.
 
     Raises:
-        DecisionError: a file is not a decision, two have one number, or one amends what is not there or is later.
+        DecisionError: a file is not a decision, two have one number, or one amends a missing or later decision.
     """
     found: dict[str, Decision] = {}
     for path in sorted(FOLDER.glob("*.md")):

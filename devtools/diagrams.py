@@ -25,8 +25,8 @@ class Diagram:
     """A Mermaid block.
 
     Attributes:
-        document: the file that has it.
-        heading: that it stands under.
+        document: the file that contains it.
+        heading: the heading above it.
         source: its text.
     """
 

@@ -1,4 +1,4 @@
-"""What a program writes of the documents: tables in docs/, .env.example, schemas, Postman's collection, the chart.
+"""The generated parts of the documents: tables in docs/, .env.example, schemas, Postman's collection, the chart.
 
 `python -m devtools.documents` writes all of it; the tests compare.
 """
@@ -76,7 +76,7 @@ def anchors(text: str) -> set[str]:
 
 
 def _replaced(document: Path, name: str, table: str) -> str:
-    """Return a document with what stands between two comments replaced."""
+    """Return a document with the text between two comments replaced."""
     opening, closing = f"<!-- {name}: made by {COMMAND} -->\n", f"<!-- end of {name} -->"
     before, start, rest = document.read_text().partition(opening)
     _, end, after = rest.partition(closing)
@@ -89,7 +89,7 @@ def env_example() -> str:
     """Return what .env.example must hold."""
     lines = [
         "# Every setting of the service with its default. To change one, copy this file to .env and take the # off",
-        "# the setting's line; what the environment holds goes before .env.",
+        "# the setting's line; environment variables override .env.",
         f"# Made by: {COMMAND}",
     ]
     for each in explain():
@@ -164,7 +164,7 @@ def _settings_table() -> str:
 
 
 def main() -> None:
-    """Write all of it."""
+    """Write every document."""
     API.write_text(api())
     CONFIGURATION.write_text(configuration())
     ENV_EXAMPLE.write_text(env_example())

@@ -1,8 +1,8 @@
 """HTTP as tests and tools speak it: requests are the bytes that are sent, and one parser in C reads the answers.
 
 `Client` sends one request at a time and waits for the answer, `Pool` does so for many at once on an event loop, and
-`exchange` is for bytes that no HTTP library would send. What a client spends counts as latency, or is missing in the
-load that it makes: these take some ten microseconds of a request, one for everyday use takes hundreds.
+`exchange` is for bytes that no HTTP library would send. The client's own time counts as latency and limits the load:
+these spend about 10 µs on a request, an everyday client spends hundreds.
 
 No request may be a HEAD: its answer has no body, but says how long the body would be.
 """
@@ -57,18 +57,18 @@ def request(method: str, target: str, headers: Mapping[str, str] = _NO_HEADERS, 
 
 
 def exchange(url: str, sent: bytes, *, closes_its_side: bool = False, timeout_s: float = 5.0) -> bytes:
-    """Send these very bytes and return all that comes back until the service closes the connection, which it must.
+    """Send exactly these bytes and return the whole reply until the service closes the connection, which it must.
 
     Args:
         url: of the service.
-        sent: what it is sent.
-        closes_its_side: whether the service is told that this is all.
-        timeout_s: seconds that it may say nothing.
+        sent: the bytes.
+        closes_its_side: whether to half-close the connection after the bytes.
+        timeout_s: seconds that the service may stay silent.
     """
     received = b""
     with (
         _connect(url, timeout_s) as connection,
-        # A connection that is closed while bytes are under way to it ends in a reset.
+        # A connection that is closed while bytes are in flight to it ends in a reset.
         suppress(ConnectionResetError, BrokenPipeError),
     ):
         connection.sendall(sent)
@@ -83,7 +83,7 @@ def parse(received: bytes) -> list[Answer]:
     """Return the answers that these bytes are, without interim ones (`100 Continue`).
 
     Raises:
-        NotAnsweredError: they are no answers, or the last one is not whole.
+        NotAnsweredError: the reply is not HTTP, or its last answer is incomplete.
     """
     answers: list[Answer] = []
     parser = _Parser(answers.append)
@@ -140,7 +140,7 @@ class Client:
 
 
 class Pool:
-    """Keep-alive connections to a service, as many as requests are under way.
+    """Keep-alive connections to a service, as many as requests are in flight.
 
     Args:
         url: of the service.
@@ -166,7 +166,7 @@ class Pool:
         return answer
 
     def close(self) -> None:
-        """Close the connections that have no request under way."""
+        """Close the connections that have no request in flight."""
         while self._idle:
             self._idle.pop().close()
 
@@ -216,7 +216,7 @@ class Connection(asyncio.Protocol):
             raise NotAnsweredError("connection lost")
         loop = asyncio.get_running_loop()
         self._waiting = loop.create_future()
-        # A timer by hand: asyncio.timeout() would take a tenth of what a request takes altogether.
+        # A timer by hand: asyncio.timeout() would add 10 % to the time of a request.
         timeout_s = loop.call_later(_TIMEOUT_S, self._fail, "timeout")
         self._transport.write(request)
         try:

@@ -1,4 +1,4 @@
-"""Mutations: faults put in on purpose. Each changes one line of the project, and a test must fail because of it.
+"""Mutations: faults put in on purpose. Each changes one line of the project and must make a test fail.
 
     python -m devtools.mutations [--only NAME …] [--tier TIER …] [--jobs N]
     python -m devtools.mutations --tree OLDER_CLONE --renames OLD=NEW …
@@ -40,7 +40,7 @@ _PYTEST_TIMEOUT_S = 300.0
 # Not copied: what is generated from a tree, or would run in its place.
 _NOT_COPIED = {".git", ".venv", ".data", "build"}
 _TOOLS = Path("build", "tools")
-# The plugin of schemathesis takes longer to load than most of the tests take, and none of them needs it.
+# The plugin of schemathesis takes longer to load than most tests take to run, and these tests do not use it.
 _PYTEST = ("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:schemathesis")
 # pytest shortens the reason of a failure to the width of its terminal.
 _TERMINAL_COLUMNS = "200"
@@ -59,7 +59,7 @@ class Mutation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         name: what `--only` selects it by.
         file: the file to change.
         old: the text to replace, which the file has once: a line, or a part of it, with its neighbours where these are
-            needed to tell which line is meant.
+            needed to identify the line.
         new: the replacement; exactly one line differs.
         test: the test that must fail, as pytest names it.
         tier: the smallest tier that has the test.
@@ -191,7 +191,7 @@ def mutations() -> list[Mutation]:
 
 
 class Trial:
-    """Tries mutations on a tree, as many at once as there are copies of it.
+    """Tries mutations on a tree, one at a time on each copy.
 
     Args:
         renames: the names of files and folders in the tree, by their names in the list.

@@ -4,8 +4,8 @@ Every route gets a request whose method, URL, headers, body and expected status 
 examples of its parameters and its struct. `_REQUESTS` has what the declarations do not know. A route that is not in
 that table gets one plain request at the end of the collection.
 
-The collection can be run any number of times, also after a run that was cut off: its user is nobody else's, it takes
-off the list what it will add, and the list is empty at its end.
+The collection can be run any number of times, even after an aborted run. It has a user of its own, first removes the
+titles that it will add, and leaves the list empty.
 """
 
 import json
@@ -64,7 +64,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class _Operation:
-    """What a declaration says of a request."""
+    """The data of a request that its declaration implies."""
 
     method: str
     path: str
@@ -272,7 +272,7 @@ _REQUESTS: Sequence[Request] = (
 """The requests, in the order in which each of them succeeds, run after run."""
 
 _TOOLS = {"openapi": _Operation("GET", "/openapi.json", [200], "The API as an OpenAPI 3.1 document")}
-"""What the collection has beside the routes of the API."""
+"""The parts of the collection beside the routes of the API."""
 
 
 def collection(routes: Sequence[Route] = ROUTES) -> str:

@@ -26,7 +26,7 @@ PRIMARY_NAME = "mylist-primary"
 TIMEOUT_S = 30.0
 _HOST = "127.0.0.1"
 _DOWN_AFTER_MS = 1000
-"""Milliseconds of silence after which the others hold a server for dead."""
+"""Milliseconds of silence until the other servers consider a server dead."""
 
 
 class DistributedRedis(Protocol):
@@ -92,7 +92,10 @@ class Member(ValkeyServer):
         self.ask("CLIENT KILL", "TYPE", "replica")
 
     def has_copied(self, primary: "Member | None" = None) -> bool:
-        """Return whether it is a replica that has had all of its primary once; of `primary`: that has all of it now."""
+        """Return whether this replica has completed its first copy.
+
+        With `primary`, return whether it follows this primary and has all of its data now.
+        """
         expected = primary.ask("ROLE")[1] if primary else 0
         role = self.ask("ROLE")
         if role[0] != "slave" or role[3] != "connected" or int(role[4]) < int(expected):
@@ -153,7 +156,7 @@ class SentinelGroup:
         self._running.close()
 
     def primary(self, _key: str = "") -> Member:
-        """The primary that the Sentinels tell of."""
+        """The primary that the Sentinels report."""
         return wait_until(self._agreed_primary, within=TIMEOUT_S)
 
     def kill_primary(self, _key: str = "") -> Member:
@@ -163,7 +166,7 @@ class SentinelGroup:
         return primary
 
     def wait_for_failover(self, former: Member, _key: str = "") -> Member:
-        """Wait until every Sentinel tells of another primary than the former, and return it."""
+        """Wait until every Sentinel reports another primary than `former`, and return it."""
 
         def successor() -> Member | None:
             primary = self._agreed_primary()
@@ -190,7 +193,7 @@ class SentinelGroup:
     def _start_failover(self) -> bool:
         try:
             self.sentinels[0].ask("SENTINEL", "FAILOVER", PRIMARY_NAME)
-        except RedisError:  # no replica is good enough yet, or one is under way
+        except RedisError:  # no replica is good enough yet, or a failover is in flight
             return False
         return True
 
@@ -273,7 +276,7 @@ class RedisCluster:
         """Wait until another node than the former primary holds the key, and return it."""
 
         def successor() -> Member | None:
-            # The former one may be frozen, and tell nothing for long.
+            # The former primary may be frozen.
             primary = self._primary(key, [node for node in self._nodes if node is not former])
             return primary if primary and primary is not former and primary.role() == "master" else None
 

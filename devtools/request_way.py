@@ -55,7 +55,7 @@ class Way:
 
     @property
     def walked(self) -> list[str]:
-        """The files that decide or do something about the request: those that a reader has to open to follow it."""
+        """The files that decide or do something about the request: those that a reader must open to follow it."""
         return [file for file in self.files if not file.startswith(VALUES_AND_MEASURES)]
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""What a scraper reads off a service."""
+"""Reading a service's metrics, as a scraper does."""
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families as parse

@@ -25,7 +25,7 @@ _ANSWER_TIMEOUT_S = 5.0
 
 
 class Service:
-    """A `mylist serve` process with these settings; nothing else of the environment reaches it as a setting.
+    """A `mylist serve` process with these settings; no other setting of the environment reaches it.
 
     `program` is what Python runs for `mylist`.
     """
@@ -98,7 +98,7 @@ def answers(url: str) -> bool:
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a process that shall have these settings and none of whoever runs the tests."""
+    """The environment of a process with these settings, and without the settings of the caller's environment."""
     # Nor what a make hands down to the makes below it: the tests may be run by one, with words of its own.
     known = {setting.variable for setting in explain()} | {"MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MFLAGS", "ARGS"}
     return {name: value for name, value in os.environ.items() if name not in known} | dict(settings)

@@ -1,6 +1,6 @@
 """MongoDB and Redis for the tests: embedded servers, unless the environment names others or asks for containers.
 
-`TEST_MONGODB_URI` and `TEST_REDIS_URL` name servers; `TEST_STORES=containers` takes what is not named from a Docker
+`TEST_MONGODB_URI` and `TEST_REDIS_URL` name servers; `TEST_STORES=containers` takes the others from a Docker
 engine, which may pull images. Choosing starts nothing: a store starts when the first test needs it, and each
 pytest-xdist worker has its own. A run says at its top what was chosen.
 """
@@ -125,7 +125,7 @@ def _containers() -> bool:
 
 
 def _of_this_worker(url: str) -> str:
-    """Return the URL with the database of this pytest-xdist worker: the named one, or one after it."""
+    """Return the URL with the database of this pytest-xdist worker, counted from the named one."""
     parts = urlsplit(url)
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     return parts._replace(path=f"/{int(parts.path.strip('/') or 0) + worker}").geturl()

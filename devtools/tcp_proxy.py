@@ -27,7 +27,7 @@ _HOST = "127.0.0.1"
 _TIMEOUT_S = 10.0
 """Seconds in which the program must answer or end."""
 _RESET = struct.pack("ii", 1, 0)
-"""For SO_LINGER: closing drops what is not sent yet, and resets the connection."""
+"""For SO_LINGER: closing drops unsent bytes, and resets the connection."""
 
 
 class TcpProxy:
@@ -146,7 +146,7 @@ class _End(asyncio.Protocol):
         self.link.ends.discard(self)
 
     def settle(self) -> None:
-        """Read or do not read, as the link and the other end require."""
+        """Read or stop reading, depending on the link and the other end."""
         if self.transport is None:
             return
         if self.link.is_stalled or self.other is None:
@@ -212,7 +212,7 @@ class _ServerEnd(_End):
         super().__init__(link)
         self.other = client
         self._held: deque[bytes | None] = deque()
-        """What is due later; None for the end of the connection."""
+        """Bytes that are due later; None for the end of the connection."""
 
     def data_received(self, data: bytes) -> None:
         if self.link.seconds or self._held:
@@ -253,7 +253,7 @@ async def _main(host: str, port: int, count: int) -> None:
 def _exact_loop() -> asyncio.AbstractEventLoop:
     """Return an event loop whose timers are exact: those of epoll and of uvloop are up to a millisecond late.
 
-    It has room for some 500 connections. Nor does uvloop let a transport pause before it first reads.
+    It has room for some 500 connections. uvloop does not let a transport pause before its first read.
     """
     return asyncio.SelectorEventLoop(selectors.SelectSelector())
 

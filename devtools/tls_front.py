@@ -55,7 +55,7 @@ class TlsFront:
     async def _forward(self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         try:
             from_server, to_server = await asyncio.open_connection(_HOST, self._behind)
-        except OSError:  # nobody is there
+        except OSError:  # the server behind is down
             return
         # Each closes the other side's connection when its own ends.
         try:

@@ -53,7 +53,7 @@ def hash_comments(source: str) -> str:
 
 
 def _not_messages(parent: ast.AST) -> Iterator[ast.AST]:
-    """Yield the strings in a node that are no messages: docstrings, and the parts of what is judged as a whole."""
+    """Yield the strings in a node that are not messages: docstrings, and the parts of a formatted string."""
     if isinstance(parent, ast.Expr):
         yield parent.value
     elif isinstance(parent, ast.JoinedStr):

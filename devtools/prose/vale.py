@@ -29,7 +29,7 @@ def path() -> str:
     """Return the path of Vale, in the version of go.mod; download or build it first.
 
     Raises:
-        ValeError: neither is possible.
+        ValeError: Vale can be neither downloaded nor built.
     """
     release = str(Path(sys.executable).with_name("vale"))
     built = _folder() / "vale"

@@ -1,8 +1,8 @@
 """Change streams on the members: those of the live data, as far as a majority has it and without what is rolled back.
 
-The server behind tells what is written to it. A member must not tell what a majority does not have yet, and nobody is
-ever told what an election has rolled back, nor how that was done. So events are held back here, by their places in the
-order of the server's writes, which SecantusDB has in its resume tokens.
+The server behind reports its own writes at once. A member must not report a write that a majority does not have yet.
+A client must never see a write that an election rolled back, nor its undoing. So events are held back here, by their
+places in the order of the server's writes. SecantusDB has these places in its resume tokens.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class ChangeStreams:
     Args:
         snapshots: know what was rolled back.
         gate: what commands pass on their way to the server.
-        committed_place: returns up to which place of the live data a member may tell; None for all of it.
+        committed_place: returns the last place of the live data that a member may report; None without limit.
     """
 
     def __init__(self, snapshots: Snapshots, gate: Gate, committed_place: Callable[[Member], int | None]) -> None:
@@ -83,7 +83,7 @@ class ChangeStreams:
             await asyncio.sleep(_POLL_S)
 
     def _tellable(self, stream: _Stream, member: Member) -> list[Document]:
-        """Take from a stream what the member may tell."""
+        """Take from a stream the events that the member may report."""
         limit = self._committed_place(member)
         told = []
         while stream.held and (limit is None or place_of(stream.held[0]["_id"]) <= limit):

@@ -1,4 +1,4 @@
-"""What a command asks for, as far as a server's topology matters to it."""
+"""The properties of a command that matter to the topology of a deployment."""
 
 import time
 from dataclasses import dataclass
@@ -61,29 +61,29 @@ class Command:
 
     @property
     def is_hello(self) -> bool:
-        """Whether it asks what the server is."""
+        """Return whether it asks for the server's description (`hello`)."""
         return self.name in HELLOS
 
     @property
     def is_write(self) -> bool:
-        """Whether it changes something, and so only a primary may do it."""
+        """Return whether it is a write, which only a primary may execute."""
         return self.name in _WRITES or any(
             stage in step for step in self.document.get("pipeline", ()) for stage in ("$out", "$merge")
         )
 
     @property
     def is_read(self) -> bool:
-        """Whether it begins to read data; a cursor that is open goes on whatever its server becomes."""
+        """Return whether it begins to read data. An open cursor continues even when its server changes state."""
         return self.name in _READS and not self.is_write
 
     @property
     def opens_change_stream(self) -> bool:
-        """Whether it asks for what changes from now, or some other moment, on."""
+        """Return whether it subscribes to changes, from now or from some other moment."""
         return self.name == "aggregate" and any("$changeStream" in step for step in self.document["pipeline"][:1])
 
     @property
     def reads_majority(self) -> bool:
-        """Whether it reads what a majority has."""
+        """Return whether it reads with read concern `majority`."""
         return bool(self.document.get("readConcern", {}).get("level") == "majority")
 
     @property
@@ -98,7 +98,7 @@ class Command:
 
     @property
     def is_numbered(self) -> bool:
-        """Whether it is a retryable write."""
+        """Return whether it is a retryable write."""
         return "txnNumber" in self.document
 
     def limit(self) -> "Limit":

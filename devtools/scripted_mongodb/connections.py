@@ -45,7 +45,7 @@ class ServerConnection:
             self._abort_if_closed()
 
     def close(self) -> None:
-        """End the connection, once what was asked is answered."""
+        """Close the connection after the pending replies."""
         self._is_closed = True
         self._abort_if_closed()
 
@@ -55,7 +55,7 @@ class ServerConnection:
 
 
 Answer = Callable[[Request, ServerConnection], Awaitable[bytes | None]]
-"""What answers one request of a client."""
+"""The handler that answers one request of a client."""
 
 
 class Listener:

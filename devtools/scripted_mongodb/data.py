@@ -1,4 +1,4 @@
-"""What members hold: the live data, and snapshots of it under other names in the same server."""
+"""The data of members: the live data, and snapshots of it under other names in the same server."""
 
 import asyncio
 from collections import OrderedDict
@@ -33,8 +33,9 @@ def place_of(token: Document) -> int:
 class Data:
     """One history of the data.
 
-    The server behind has retryable writes of its own, but takes a repetition for another write when its `maxTimeMS` is
-    another, as drivers with a deadline send it; and what was rolled back must be done again. So numbers stop here.
+    The server behind has retryable writes of its own. But it takes a retry with another `maxTimeMS` for a new write,
+    and drivers with a deadline send such retries. A write that was rolled back must also run again. So the numbers of
+    writes stop here.
 
     Attributes:
         prefix: what its databases' names begin with in the server; nothing for the live data.
@@ -53,7 +54,7 @@ class Data:
         self.numbered = OrderedDict(ended)
 
     async def ask(self, command: Command, request: Request, server: ServerConnection) -> bytes | None:
-        """Have the server do it and return its reply, as the first time if it is a repeated write.
+        """Have the server execute it and return the reply; a repeated write gets its first reply again.
 
         Raises:
             HangUpError: the server is away.
@@ -84,14 +85,14 @@ class Data:
 
 
 class Snapshots:
-    """Copies of the data as it was, in the server itself. Nobody else may use the server while one is made.
+    """Copies of the data at a moment, in the server itself. Nothing else may use the server while one is made.
 
     Args:
         server: host and port.
         keeps: whether they stay at the end.
 
     Attributes:
-        rolled_back: which writes of the live data were undone, or undid them: after which place, up to which.
+        rolled_back: the ranges of the live data's writes that were undone, or that undid others: (after, up to).
     """
 
     def __init__(self, server: tuple[str, int], *, keeps: bool) -> None:
@@ -147,7 +148,7 @@ class Snapshots:
         return place_of(cursor["postBatchResumeToken"])
 
     async def close(self) -> None:
-        """Drop all copies, if the server is there and they are not to be kept."""
+        """Drop all copies, unless they are kept or the server is gone."""
         if not self._keeps:
             with suppress(PyMongoError), pymongo.timeout(_CLOSING_TIMEOUT_S):
                 for number in range(1, self._made + 1):

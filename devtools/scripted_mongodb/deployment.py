@@ -25,7 +25,7 @@ _ILLEGAL_OPERATION, _RETRYABLE_WRITES_NOT_SUPPORTED = 20, 301
 _NO_PRIMARY_FOUND = 133
 _NO_CHANGE_STREAMS = 40573
 _NOT_PRIMARY_NO_SECONDARY_OK, _NOT_PRIMARY_OR_SECONDARY = 13435, 13436
-# What servers that are in no set do not say.
+# The fields that standalone servers leave out.
 _OF_SETS = ("$clusterTime", "operationTime")
 
 
@@ -102,7 +102,7 @@ class Deployment:
         await self._snapshots.close()
 
     def rolled_back(self) -> list[tuple[int, int]]:
-        """Return after which place, up to which, of the live data elections have undone writes."""
+        """Return the ranges of the live data's writes that elections have undone: (after, up to)."""
         return list(self._snapshots.rolled_back)
 
     async def kill(self, number: int) -> None:
@@ -147,7 +147,7 @@ class Deployment:
         return reply if isinstance(reply, bytes) else encode_reply(request, self._dated(reply, member))
 
     def _dated(self, reply: Document, member: Member) -> Document:
-        """Return a reply that tells a driver whether its error is news of the topology."""
+        """Return a reply that shows a driver whether its error changes the topology."""
         codes = {reply.get("code"), reply.get("writeConcernError", {}).get("code")}
         if self._streams and codes & STATE_CHANGES:
             return reply | {"topologyVersion": topology_version(self._set, member)}
@@ -199,8 +199,8 @@ class Deployment:
     ) -> Document | bytes | None:
         """Have the server do it, and wait for the majority that the command asks for."""
         executing = asyncio.create_task(self._execute(member, command, request, server))
-        executing.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody may be there to hear it
-        # What has begun ends, also when the client has gone.
+        executing.add_done_callback(lambda task: task.cancelled() or task.exception())  # its client may be gone
+        # A command that has begun ends, even when the client has gone.
         reply, write = await asyncio.shield(executing)
         if not isinstance(reply, bytes):
             return reply
@@ -215,7 +215,7 @@ class Deployment:
     async def _execute(
         self, member: Member, command: Command, request: Request, server: ServerConnection
     ) -> tuple[Document | bytes | None, "_Write | None"]:
-        """Have the server do it with the data that the member has; return its reply, and what was written."""
+        """Have the server execute it with the member's data; return the reply, and the documents that were written."""
         async with self._gate.shared():
             if (refusal := self._refusal(member, command)) is not None:
                 return refusal, None
@@ -237,7 +237,7 @@ class Deployment:
             return reply, write
 
     def _committed_place(self, member: Member) -> int | None:
-        """Return up to which place of the live data a member may tell of changes; None for all of it."""
+        """Return the last place of the live data that a member may report; None without limit."""
         committed = (member.term or self._set.term).committed_data
         return None if committed is self._live else committed.place
 

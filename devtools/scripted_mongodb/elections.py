@@ -1,6 +1,6 @@
 """Elections and lag: who becomes primary, which data each member goes on with, and what is rolled back.
 
-All of it happens while no command is with the server, so that each command is before or after it.
+Elections and lag begin while the server executes no command, so each command runs entirely before or after them.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ class Elections:
     Args:
         replica_set: the state.
         live: the live data.
-        snapshots: makes copies of it.
+        snapshots: makes copies of the live data.
         gate: what commands pass on their way to the server.
     """
 
@@ -66,7 +66,7 @@ class Elections:
             former = self._set.term
             committed = former.committed_data
             if self._set.primary is not None:
-                # It goes on with copies, as it does not know that it was replaced.
+                # It continues with copies, because it does not know that it was replaced.
                 former.data = await self._snapshots.take(self._live)
                 if committed is self._live:
                     former.committed_data = await self._snapshots.take(self._live)
@@ -78,7 +78,7 @@ class Elections:
             self._set.elect(member, self._live, reads_from or self._live)
 
     async def remember(self) -> Data:
-        """Return a snapshot of what a majority has."""
+        """Return a snapshot of the data that a majority has."""
         async with self._gate.alone():
             return await self._snapshots.take(self._set.term.committed_data)
 
@@ -99,7 +99,7 @@ class Elections:
 
     async def _regain(self, term: Term) -> None:
         async with self._gate.alone():
-            # Nobody copies a primary that is none any more.
+            # Members do not copy a deposed primary.
             if self._set.primary is not None and term is self._set.term:
                 self._snapshots.release(term.committed_data)
                 term.is_copied = True

@@ -1,4 +1,4 @@
-"""Replies that say that something is wrong, as MongoDB words them."""
+"""Error replies in MongoDB's words."""
 
 from collections.abc import Sequence
 
@@ -56,11 +56,11 @@ NAMES = {
     13436: "NotPrimaryOrSecondary",
     14031: "OutOfDiskSpace",
 }
-"""What codes are called; another code has no name in its reply."""
+"""The names of codes; a reply with another code has no name."""
 RETRYABLE = frozenset({6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
-"""The codes after which a server labels a retryable write as one to send again."""
+"""A server labels a retryable write that fails with one of these codes as retryable."""
 STATE_CHANGES = frozenset({91, 189, 10107, 11600, 11602, 13435, 13436})
-"""The codes after which a driver looks anew at who is primary."""
+"""A driver searches for the primary again after one of these codes."""
 
 
 def failed(command: Command, code: int, message: str = "", labels: Sequence[str] | None = None) -> Document:

@@ -1,4 +1,4 @@
-"""Commands that fail as a test wants them to, as the server's own fail point `failCommand` does."""
+"""Commands that fail on a test's order, like the server's own fail point `failCommand`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,14 +9,14 @@ from devtools.scripted_mongodb.command import Command
 
 @dataclass
 class Failure:
-    """What happens to commands of some names.
+    """A failure of the commands of some names.
 
     Attributes:
         names: of the commands.
         count: how many more commands it happens to; None for all until it is lifted.
         code: the error in reply; nothing is done.
         write_error: the error of the first document in reply; nothing is done.
-        write_concern_error: added to the reply; what is not refused otherwise takes effect.
+        write_concern_error: added to the reply; a write that is not refused otherwise takes effect.
         labels: of that reply; None for those that a server gives.
         message: of the error in reply; empty for any.
         closes: the connection ends without a reply: before the command takes effect, or after.

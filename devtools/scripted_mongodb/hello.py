@@ -1,4 +1,4 @@
-"""What the members of a deployment say of themselves in reply to `hello`."""
+"""The members' replies to `hello`."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ SET_NAME = "rs0"
 
 
 class Topology(StrEnum):
-    """What a deployment looks like to a client."""
+    """The deployment as a client sees it."""
 
     REPLICA_SET = "replica-set"
     """MongoDB: three members."""
@@ -39,7 +39,7 @@ class Topology(StrEnum):
 
     @property
     def max_wire_version(self) -> int:
-        """What the servers speak: that of MongoDB 8.0, and of what the others claim to be compatible with."""
+        """The wire versions: those of MongoDB 8.0, and of the products that the other deployments claim to be."""
         return 13 if self is Topology.DOCUMENTDB else 25
 
 
@@ -57,10 +57,10 @@ def hello(  # noqa: PLR0913 - what a reply is made of
     Args:
         topology: the kind of the deployment.
         replica_set: the state of the set.
-        member: who says it.
+        member: the member that replies.
         addresses: of the members, where the client is.
         with_majority: whether a member of a set knows what a majority has.
-        streams: whether it tells its `topologyVersion`, so that drivers learn of a change at once.
+        streams: whether it sends its `topologyVersion`, so that drivers learn of a change at once.
     """
     now = datetime.now(UTC)
     is_primary = not topology.is_set or member.is_primary
@@ -119,7 +119,7 @@ def _of_a_set(replica_set: ReplicaSet, member: Member, addresses: Sequence[str],
 
 
 def _op_time(time: OpTime, name: str, date: str) -> Document:
-    # MongoDB tells whole seconds.
+    # MongoDB reports whole seconds.
     at = datetime.fromtimestamp(time.seconds, UTC)
     return {name: {"ts": Timestamp(time.seconds, time.ordinal), "t": Int64(time.term)}, date: at}
 

@@ -1,4 +1,4 @@
-"""The scripted MongoDB in a process of its own, so that it takes no time from whoever measures or loads.
+"""The scripted MongoDB in a process of its own, so that it takes no time from the process that measures or loads.
 
     with in_process(server.uri, sites=3) as mongodb:
         mongodb.step_down(1, after_s=2)
@@ -36,7 +36,7 @@ _Orders.register("scripted_mongodb", ScriptedMongoDB)
 def in_process(server: str, **options: Any) -> Iterator[ScriptedMongoDB]:
     """Run a `ScriptedMongoDB` with these options in a process of its own.
 
-    What its methods return are copies: the `hits` of a failure stay at zero.
+    Its methods return copies: the `hits` of a failure stay at zero.
     """
     key = secrets.token_hex()
     # In a session of its own the terminal's Ctrl-C does not reach it: it ends when its standard input does.
@@ -68,7 +68,7 @@ def in_process(server: str, **options: Any) -> Iterator[ScriptedMongoDB]:
 
 
 def main() -> None:
-    """Serve whoever has started this process, until its standard input ends."""
+    """Serve the parent process until standard input ends."""
     server = _Orders((_HOST, 0), sys.stdin.readline().strip().encode()).get_server()
     threading.Thread(target=_end_with_input, daemon=True).start()
     print(cast("tuple[str, int]", server.address)[1], flush=True)

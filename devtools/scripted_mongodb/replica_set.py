@@ -1,6 +1,6 @@
-"""The state of a replica set: who is primary in which term, what was written, and what of it a majority has.
+"""The state of a replica set: the primary of each term, the writes, and those that a majority has.
 
-Nothing here reads or writes anything: it is what `hello` tells and what the replies to writes wait for.
+Nothing here reads or writes data: `hello` reports this state, and the replies to writes wait for it.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ class Term:
         number: rises with every election.
         progress: what this primary has written and knows to be with a majority.
         data: what it reads and writes.
-        committed_data: what it reads of what a majority has.
+        committed_data: what it reads with read concern `majority`.
         is_copied: whether secondaries copy what it writes.
     """
 
@@ -79,7 +79,7 @@ class Term:
         self._changes.tell()
 
     def end(self) -> None:
-        """Let everyone who waits for a majority know that this primary has stepped down."""
+        """Wake all writes that wait for a majority: this primary has stepped down."""
         self._is_over = True
         self._changes.tell()
 
@@ -116,7 +116,7 @@ class Member:
 
     @property
     def is_primary(self) -> bool:
-        """Whether it believes to be primary."""
+        """Return whether it believes that it is primary."""
         return self.term is not None
 
 
@@ -126,7 +126,7 @@ class ReplicaSet:
     Attributes:
         members: the servers.
         version: rises whenever a member has something new to say.
-        changes: told of it.
+        changes: notified of each change.
     """
 
     def __init__(self, members: int, data: Data, *, has_arbiter: bool = False) -> None:
@@ -163,7 +163,7 @@ class ReplicaSet:
         self.announce()
 
     def elect(self, member: Member, data: Data, committed_data: Data) -> None:
-        """Make a member the primary of a new term; whoever was primary before does not learn of it.
+        """Make a member the primary of a new term; the previous primary does not learn of the election.
 
         A new primary begins with a note. A majority has it at once, unless what a majority is said to have is older.
         """

@@ -1,4 +1,4 @@
-"""What tests call: the deployment in a thread with an event loop of its own."""
+"""The interface for tests: the deployment in a thread with an event loop of its own."""
 
 import asyncio
 import threading
@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 
 
 class ScriptedMongoDB:
-    """A deployment that does as it is told. Use it as a context manager; all its methods may be called from any thread.
+    """A deployment under a test's control. Use it as a context manager; all its methods may be called from any thread.
 
     Members and sites are numbers from 0. A site is a place in the network where clients are: each has addresses of its
     own for the members, so that it can be cut off from some of them.
@@ -29,8 +29,8 @@ class ScriptedMongoDB:
         topology: what clients see.
         sites: how many.
         has_arbiter: whether the last member of the replica set is one.
-        streams: whether members tell drivers of a change at once; else drivers ask every ten seconds and after errors.
-        keeps_snapshots: whether copies of the data stay in the server at the end. SecantusDB drops some hundred
+        streams: whether members notify drivers of a change at once; else drivers poll every 10 s and after errors.
+        keeps_snapshots: whether copies of the data stay in the server at the end. SecantusDB drops a few hundred
             documents a second, which is a waste of time for a server that is thrown away.
     """
 
@@ -111,7 +111,7 @@ class ScriptedMongoDB:
         return sum(count for name, count in counts.items() if _is_among(name, names))
 
     def forget_commands(self) -> None:
-        """Begin to count anew, with none in `commands`."""
+        """Reset the counts, and empty `commands`."""
         self._do(self._deployment.log.clear)
         self._do(self._deployment.counts.clear)
 
@@ -138,14 +138,14 @@ class ScriptedMongoDB:
             names: of the commands, as `find`, `getMore`, `update`, `createIndexes`, `hello`.
             count: how many; None for all, until `mend`.
             code: the error in reply, instead of doing anything.
-            write_error: likewise, as the error of the first document in `writeErrors`.
+            write_error: the same, but in the error of the first document in `writeErrors`.
             write_concern_error: the code of a `writeConcernError` in a reply that is otherwise what it would be; with
                 `write_error`, or when the server itself refuses a document, the reply has both.
-            labels: the error's; None for what a server gives, as `RetryableWriteError`.
+            labels: the error's; None for the labels that a server gives, as `RetryableWriteError`.
             message: the error's; empty for any.
             closes: end the connection without a reply, before the command takes effect or after.
             delay_s: how long to wait first.
-            collection: of which only; empty for any.
+            collection: fail only its commands; empty for any.
             database: sent to which only; empty for any. A driver's own `hello` is sent to `admin`.
             member: to which only; None for any.
         """
@@ -173,7 +173,7 @@ class ScriptedMongoDB:
     # What `hello` says.
 
     def hide_majority(self, *, hides: bool = True) -> None:
-        """Let members say nothing of what a majority has, as right after a start."""
+        """Let members report no majority data, as right after a start."""
         self._deployment.hides_majority = hides
 
     def say(self, **fields: Any) -> None:
@@ -205,8 +205,8 @@ class ScriptedMongoDB:
     ) -> None:
         """Let the primary step down, and another member be elected after so many seconds.
 
-        Connections stay. The former primary refuses writes with `code`, also 11602 or 189 on real ones. What a majority
-        does not have by the election is rolled back.
+        Connections stay. The former primary refuses writes with `code`, also 11602 or 189 on real ones. The
+        election rolls back the writes that a majority does not have.
 
         Args:
             successor: who is elected.
@@ -217,7 +217,7 @@ class ScriptedMongoDB:
         self._run(self._deployment.elections.step_down(successor, after_s, code, self._snapshot(reads_from)))
 
     def elect(self, successor: int, *, after_s: float = 0.0, reads_from: int | None = None) -> None:
-        """Make a member primary. What a majority does not have is rolled back.
+        """Make a member primary. Writes that a majority does not have are rolled back.
 
         A primary that is alive does not learn of it until `inform`. It goes on with a copy of its data: to it and its
         clients all seems well, but no majority has what it writes from now on.
@@ -240,19 +240,19 @@ class ScriptedMongoDB:
         return len(self._remembered) - 1
 
     def rolled_back(self) -> list[tuple[int, int]]:
-        """Return which of the server's writes elections have undone, or undid them: after which place, up to which.
+        """Return the ranges of the server's writes that elections have undone, or that undid others.
 
-        A place is that of `devtools.scripted_mongodb.data.place_of`.
+        Each range is a pair of places: after the first, up to the second. A place is that of `devtools.scripted_mongodb.data.place_of`.
         """
         return self._do(self._deployment.rolled_back)
 
     def _snapshot(self, number: int | None) -> Data | None:
         return None if number is None else self._remembered[number]
 
-    # What processes and the network do.
+    # Faults of processes and of the network.
 
     def kill(self, member: int) -> None:
-        """End a member's process: its connections end, and new ones are refused. A dead primary is none."""
+        """End a member's process: its connections end, and new ones are refused. A dead member is not primary."""
         self._run(self._deployment.kill(member))
 
     def revive(self, member: int) -> None:

@@ -1,4 +1,4 @@
-"""What the parts of the deployment wait for."""
+"""Synchronisation between the parts of the deployment."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ class Changes:
         self._event = asyncio.Event()
 
     def tell(self) -> None:
-        """Wake everybody who waits."""
+        """Wake all waiters."""
         event, self._event = self._event, asyncio.Event()
         event.set()
 

@@ -1,6 +1,6 @@
 """MongoDB's wire protocol, as far as today's drivers speak it: OP_MSG, and OP_QUERY for the first `hello`.
 
-What passes through unchanged stays the bytes that came.
+A message that passes through unchanged keeps its exact bytes.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ def parse_request(message: bytes) -> Request:
     """Return what a client's message says.
 
     Raises:
-        ProtocolError: it is no command, is compressed, or has a checksum.
+        ProtocolError: it is not a command, is compressed, or has a checksum.
     """
     _, number, _, kind = _HEADER.unpack_from(message)
     if kind == _OP_QUERY:
