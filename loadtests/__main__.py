@@ -48,7 +48,7 @@ def main() -> int:
             service.wait_until_ready()
             host = service.url
         status = _run(_locust(arguments, host, verdict))
-    if not verdict.exists():  # whatever the status, it is no verdict
+    if not verdict.exists():  # possible with any status
         return _UNTESTED
     draw(json.loads(verdict.read_text()), verdict.with_suffix(".svg"))
     print(f"{verdict.with_suffix('')}: .html, .svg, .json")
@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(command: list[str]) -> int:
     """Run a command to its end, which SIGTERM and Ctrl-C bring about; return its exit status."""
-    # In a session of its own the terminal's Ctrl-C does not reach the workers: the master tells them to end.
+    # In a session of its own, so the terminal's Ctrl-C does not reach the workers: the master ends them.
     process = subprocess.Popen(command, start_new_session=True)  # noqa: S603 - our own
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: process.terminate())

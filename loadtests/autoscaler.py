@@ -1,4 +1,4 @@
-"""How many replicas a HorizontalPodAutoscaler has and wants in the course of a run, as the Kubernetes API tells it."""
+"""The current and the desired replicas of a HorizontalPodAutoscaler during a run, from the Kubernetes API."""
 
 import os
 import ssl
@@ -47,7 +47,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """What an autoscaler did in the window.
+    """The changes of an autoscaler during the window.
 
     Attributes:
         name: of the autoscaler.
@@ -65,7 +65,7 @@ class Scaling:
 
     @property
     def changes(self) -> list[Sample]:
-        """Gives the first sample, the last one, and in between those that are not as the one before."""
+        """Return the first sample, the last one, and each sample between them that differs from the one before."""
         found: list[Sample] = []
         for sample in self.samples:
             if not found or (sample.current, sample.desired) != (found[-1].current, found[-1].desired):
@@ -122,7 +122,7 @@ class AutoscalerWatch:
         # The token is read each time: the kubelet renews it.
         token = (self._account / "token").read_text().strip()
         context = ssl.create_default_context(cafile=str(self._account / "ca.crt"))
-        # Certificates of many clusters lack the identifiers without which Python 3.13 would refuse them.
+        # Certificates of many clusters lack the key identifiers that Python 3.13 requires.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
         asked = Request(f"https://{host}:{port}{path}", headers={"authorization": f"Bearer {token}"})

@@ -11,7 +11,7 @@ _DURATIONS = "http_server_request_duration_seconds"
 _STARTED = "process_start_time_seconds"
 
 Route = tuple[str, str]
-"""A method and the template of a path, as the service's metrics name them; Locust's statistics are named alike."""
+"""A method and the template of a path, named as in the service's metrics and in Locust's statistics."""
 
 
 class RestartedError(Exception):
@@ -49,7 +49,7 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """What one process says at a moment: since when it runs, and its histogram of each route."""
+    """The figures of one process at a moment: the time of its start, and its histogram of each route."""
 
     started: float
     routes: Mapping[Route, Histogram]

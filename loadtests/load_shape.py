@@ -15,7 +15,7 @@ _SPAWN_RATE_PER_WORKER = 90
 """Users that each worker starts in a second; Locust warns from 100 on."""
 
 _TICK_S = 1.0
-"""Seconds until Locust asks again."""
+"""Seconds between two calls of `tick` by Locust."""
 _TOLERANCE_S = 0.1
 """Seconds by which a timer may be early."""
 
@@ -23,7 +23,7 @@ _TOLERANCE_S = 0.1
 class LoadShape(LoadTestShape):
     """The load profile of a scenario, after a warm-up whose figures are thrown away.
 
-    Locust asks it about once a second how many users there shall be.
+    Locust calls it about once a second to learn the number of users.
     """
 
     use_common_options = True
@@ -39,7 +39,7 @@ class LoadShape(LoadTestShape):
         """Why the service cannot be tested; empty when it can."""
 
     def prepare(self, environment: Environment) -> None:
-        """Take over what was asked for, in the process that leads the run."""
+        """Read the options, in the process that leads the run."""
         options = options_of(environment)
         self._environment = environment
         self._scenario = SCENARIOS[options.scenario]

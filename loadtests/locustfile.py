@@ -27,7 +27,7 @@ __all__ = ["Browse", "CachedLatency", "LoadShape", "Mixed", "Ramp", "Soak", "Spi
 _UNUSABLE = 2
 _PRINTED = "-"
 _STOP_TIMEOUT_S = 5.0
-"""Seconds for the visits under way when there shall be fewer users."""
+"""Seconds for the visits in flight when the number of users decreases."""
 
 
 def three_digits(milliseconds: float) -> float:
@@ -41,7 +41,7 @@ events.init_command_line_parser.add_listener(add_options)
 
 @events.init.add_listener
 def prepare(environment: Environment, **_: object) -> None:
-    """Get ready to lead the run, or to follow whoever does."""
+    """Prepare to lead the run, or to follow the leader."""
     runner = environment.runner
     assert runner is not None  # noqa: S101 - there is one from here on
     if isinstance(runner, WorkerRunner):
@@ -69,7 +69,7 @@ def finish(environment: Environment, **_: object) -> None:
 
 @events.quitting.add_listener
 def judge_run(environment: Environment, **_: object) -> None:
-    """Make the verdict the exit status, whatever Locust thinks of single failures."""
+    """Set the exit status from the verdict, not from Locust's count of failures."""
     if isinstance(environment.runner, WorkerRunner):
         environment.process_exit_code = 0
         return
@@ -90,7 +90,7 @@ def judge_run(environment: Environment, **_: object) -> None:
 
     @events.quit.add_listener
     def tell(**_: object) -> None:
-        """Tell it last of all, below Locust's own tables."""
+        """Print it last, below Locust's own tables."""
         print(f"\n{report(result, outcomes)}", flush=True)
         if options.figures == _PRINTED:
             print(json.dumps(data), flush=True)

@@ -19,7 +19,7 @@ _ORDER = "loadtest"
 _OPEN = "open"
 _CLOSE = "close"
 _TIMEOUT_S = 10.0
-"""Seconds that a worker has to do as it was told."""
+"""Seconds in which a worker must follow an order."""
 _POLL_INTERVAL_S = 0.002
 
 
@@ -39,7 +39,7 @@ def follow(environment: Environment, runner: WorkerRunner) -> None:
 
 
 class MeasurementWindow:
-    """The window, as the master sees it, or Locust where it runs as one process alone."""
+    """The window in the master, or in Locust's one process where there are no workers."""
 
     def __init__(self, environment: Environment, metrics: Sequence[str], autoscaler: str = "") -> None:
         assert environment.runner is not None  # noqa: S101 - there is one from Locust's `init` on
@@ -53,12 +53,12 @@ class MeasurementWindow:
         self._opened = 0.0
         self._closed = 0.0
         self.silent: set[str] = set()
-        """The workers that did not do as they were told."""
+        """The workers that did not follow an order."""
         self._runner.register_message(_ORDER, self._note)
 
     @property
     def is_open(self) -> bool:
-        """Whether it is open, or has been."""
+        """Return whether the window is open, or has been."""
         return bool(self._opened)
 
     @property

@@ -1,6 +1,7 @@
 """A plot of a run: latency by percentile, as Locust saw it and as the service counted it, and replicas over time.
 
-A run in a cluster prints its verdict: `python -m loadtests.plot FILE` draws what stands in such a file, beside it.
+A run in a cluster prints its verdict. `python -m loadtests.plot FILE` draws such a verdict and saves the plot in the
+same folder.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Who uses the service and what they want: people and titles of a load-test data set, drawn by popularity."""
+"""The users and their choices: people and titles of a load-test data set, drawn by popularity."""
 
 import random
 from collections.abc import Callable, Collection
@@ -9,13 +9,13 @@ from mylist.domain.content import ContentType
 from mylist.seeding.synthetic_data import title_id, title_type, user_id
 
 _EVEN_PEOPLE = 0.01
-"""The share of the people who come about equally often: nobody opens the app ten times a second."""
+"""The share of the people who are about equally active: real users do not open the app ten times a second."""
 
 _DRAWS = 100
 
 
 class Zipf:
-    """Numbers from 1, of which the k-th is drawn nearly as often as 1 / (k + shift).
+    """Numbers from 1; the frequency of the k-th is nearly proportional to 1 / (k + shift).
 
     Without a shift it is Zipf's law, by which the load-test data set draws its lists. With one (Mandelbrot's form of
     it) the first `shift` numbers are about equally frequent.
@@ -51,11 +51,11 @@ class Population:
         self._every_title = titles
 
     def person(self) -> str:
-        """Return the `user-id` of somebody, the more active the more often."""
+        """Return the `user-id` of a person; active people come more often."""
         return user_id(self._people.draw())
 
     def title(self, *, without: Collection[str]) -> Title:
-        """Return a title, the more popular the more often, that is none of these content ids."""
+        """Return a title that is not among these content ids; popular titles come more often."""
         for number in chain((self._titles.draw() for _ in range(_DRAWS)), range(1, self._every_title + 1)):
             if title_id(number) not in without:
                 break

@@ -13,7 +13,7 @@ class WrongAnswerError(Exception):
 
 
 def read_page(body: bytes, person: str) -> ItemsPage:
-    """Read a page of somebody's list and check that it is complete and theirs.
+    """Read a page of a person's list and check that it is complete and theirs.
 
     Raises:
         WrongAnswerError: it is not.

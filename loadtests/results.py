@@ -1,4 +1,4 @@
-"""What a run showed: the requests as Locust saw them, by route."""
+"""The results of a run: the requests as Locust saw them, by route."""
 
 import math
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What there is to run: how many users, for how long, by which load profile. What they do stands in `users`."""
+"""The scenarios: the number of users, the duration, the load profile. Module `users` has the users' actions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ class Scenario:
     """One scenario.
 
     Attributes:
-        name: by which it is chosen.
-        users: how many of Locust's users there are at most, each with a connection of its own.
-        seconds: how long it is measured unless told otherwise.
-        profile: how many of the users there are when.
-        purpose: what it shows.
+        name: the name that selects it.
+        users: the maximum of Locust's concurrent users, each with a connection of its own.
+        seconds: the length of the measured window by default.
+        profile: the share of the users at each moment.
+        purpose: the property that it tests.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What the service's processes say at `/metrics`."""
+"""The figures of the service's processes at `/metrics`."""
 
 import socket
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ _TIMEOUT_S = 5.0
 _MIN_SHARE = 0.9
 """Of the requests that Locust sent: if the service counted fewer, some of its processes were not asked."""
 _DNS_PREFIX = "dns+"
-"""Stands before a URL whose name has an address for each replica, as that of a headless Service has."""
+"""Prefix of a URL whose name has an address for each replica, like that of a headless Service."""
 _opener = build_opener(ProxyHandler({}))
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What the service counted in the window, or, as far as that is not known, a remark that says why."""
+    """The service's counts in the window, or a remark that explains why they are unknown."""
 
     by_route: dict[Route, Histogram]
     remark: str = ""
@@ -72,7 +72,7 @@ class Scrapes:
 
 
 def _pairs_of_many(url: str, before: dict[str, Scrape]) -> list[tuple[Scrape, Scrape]]:
-    """Scrape the replicas that there are by now, each paired with what it had counted before."""
+    """Scrape the current replicas, each paired with its previous counts."""
     pairs = []
     for address in _addresses(url):
         try:

@@ -1,4 +1,4 @@
-"""What each scenario has to hold."""
+"""The thresholds of each scenario."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,15 +8,15 @@ Kind = Literal["reads", "writes"]
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """What the reads or the writes of a scenario have to hold, as Locust sees them.
+    """The thresholds for the reads or the writes of a scenario, as Locust sees them.
 
     Attributes:
-        scenario: by its name.
-        kind: of the requests.
-        p95: that latency, in milliseconds, has to be below this.
-        p99: and that one.
+        scenario: its name.
+        kind: reads or writes.
+        p95: the 95th percentile of latency must be below this, in milliseconds.
+        p99: the 99th percentile of latency must be below this, in milliseconds.
         errors: the largest share of requests that may fail.
-        rate: the least number of answers a second, by as many users as the scenario has.
+        rate: the least number of answers a second, with all users of the scenario.
     """
 
     scenario: str

@@ -1,4 +1,4 @@
-"""What people do, as classes for Locust; one for each of `scenarios`."""
+"""The actions of people, as classes for Locust, one for each of `scenarios`."""
 
 import re
 import time
@@ -37,8 +37,8 @@ class _Request:
     """One request, and what is right for an answer.
 
     Attributes:
-        route: the template of the path, by which statistics and metrics know it.
-        code: of the error that is no failure.
+        route: the template of the path, which names the request in statistics and metrics.
+        code: of the error that does not count as a failure.
     """
 
     method: str
@@ -81,7 +81,7 @@ class Visitor(FastHttpUser):
         return self._due - now
 
     def visitor(self) -> str:
-        """Return whoever comes next."""
+        """Return the `user-id` of the next visitor."""
         if self._reconnect and time.perf_counter() >= self._connected + self._reconnect:
             self.client.client.clientpool.close()  # the next request opens another
             self._connected = time.perf_counter()
@@ -111,7 +111,7 @@ class Visitor(FastHttpUser):
         self._ask(_Request("DELETE", f"{_REMOVE}/{{content_id}}", path, code="ITEM_NOT_IN_LIST"), person)
 
     def _ask(self, request: _Request, person: str, read: Callable[[bytes], _T | None] = lambda _: None) -> _T | None:
-        """Send a request; return what is read out of its answer, or None when that is an error or wrong."""
+        """Send a request; return the parsed answer, or None if it is an error or wrong."""
         with self.client.request(
             request.method,
             request.path,
@@ -146,7 +146,7 @@ def _sampled(read: Callable[[bytes], object]) -> Callable[[bytes], None]:
 
 
 class CachedLatency(Visitor):
-    """Everybody opens the app, which reads the first page."""
+    """All users open the app, which reads the first page."""
 
     @task
     def open_app(self) -> None:
@@ -155,13 +155,13 @@ class CachedLatency(Visitor):
 
 
 class Browse(Visitor):
-    """Everybody leafs through the list."""
+    """All users leaf through the list."""
 
     visits_per_second = 2.0
 
     @task
     def leaf_through(self) -> None:
-        """Read two pages, the first of them in smaller parts, and the statistics."""
+        """Read two pages, the first page in smaller parts, and the statistics."""
         person = self.visitor()
         for query in ("", "?page=2", "?page=1&pageSize=10"):
             self.look(person, query)
@@ -169,7 +169,7 @@ class Browse(Visitor):
 
 
 class Mixed(Visitor):
-    """What people do: of forty requests two change a list."""
+    """Usual behaviour: two of forty requests change a list."""
 
     visits_per_second = 3.0
 
@@ -209,7 +209,7 @@ class Spike(CachedLatency):
 
 
 class Ramp(Mixed):
-    """What people do, in the shape of a ramp."""
+    """Usual behaviour, in the shape of a ramp."""
 
 
 class Soak(Mixed):

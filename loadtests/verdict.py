@@ -51,7 +51,7 @@ def judge(
     Args:
         result: what it showed.
         thresholds: of its scenario.
-        share: how many users there were, as a share of the scenario's; the rate is asked of them in proportion.
+        share: the number of users as a share of the scenario's; the required rate is in proportion.
         leeway: how many times the latencies may be as long.
     """
     outcomes = []

@@ -1,4 +1,4 @@
-"""Before a run: every list is read once, as the promise is about what was read before."""
+"""Before a run, every list is read once: the thresholds are for lists that have been read before."""
 
 import time
 from functools import partial
@@ -21,10 +21,10 @@ class NotReadyError(Exception):
 
 
 def warm(host: str, people: int) -> None:
-    """Read the list of everybody once.
+    """Read the list of each person once.
 
     Raises:
-        NotReadyError: the service is not named, does not answer, does not cache, or is not seeded.
+        NotReadyError: the service is unnamed, does not answer or does not cache, or its data set is missing.
     """
     if not host:
         raise NotReadyError("--host names no service")
