@@ -1,1 +1,1 @@
-"""The Grafana dashboards as code, and the JSON files that are made of it."""
+"""The Grafana dashboards as code, and the JSON files that are built from it."""

@@ -7,12 +7,12 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from observability.dashboards import dependencies, load_test, service
 
-# The chart is packaged alone, so what it installs stands in it.
+# The chart is packaged alone, so the files that it installs are in its own folder.
 _FOLDER = Path(__file__).parents[2] / "charts" / "mylist" / "files" / "dashboards"
 
 
 def files() -> dict[Path, str]:
-    """Return each file with what it must hold."""
+    """Return each file with its expected text."""
     dashboards = {
         "service.json": service.DASHBOARD,
         "dependencies.json": dependencies.DASHBOARD,

@@ -1,4 +1,4 @@
-"""Panels on what the processes use of what they may, how many there are, and in which version."""
+"""Panels on the processes' use of their limits, their number and their versions."""
 
 from observability.dashboards.panels import Query, Row, bars, graph, high_is_bad, table
 from observability.dashboards.promql import (

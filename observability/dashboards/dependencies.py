@@ -1,4 +1,4 @@
-"""The dashboard on MongoDB and Redis: as the service sees them, and as their exporters do."""
+"""The dashboard on MongoDB and Redis, from the service's own metrics and from their exporters."""
 
 from observability.dashboards import cache, capacity, stores
 from observability.dashboards.panels import (

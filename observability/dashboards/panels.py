@@ -46,7 +46,7 @@ def at_least(goal: float) -> Thresholds:
 
 
 class State(NamedTuple):
-    """What a value means, in a word and a colour."""
+    """The text and the colour that a panel shows for a value."""
 
     value: int
     word: str
@@ -179,7 +179,7 @@ def variable(  # noqa: PLR0913 - one argument for each part of it
 ) -> Variable:
     """Return what a reader can choose at the top: by default everything that `query` finds.
 
-    `regex` takes a part of what is found. `everything` stands for all of it where the label may be missing.
+    `regex` takes a part of each value. `everything` is the regex for "All" where series may lack the label.
     """
     return Variable(
         grafana.VariableType.QUERY,

@@ -7,9 +7,9 @@ READS = 'kind="read"'
 WRITES = 'kind="write"'
 FAILED = 'http_response_status_code=~"5.."'
 
-# Whoever runs the service without Kubernetes has neither namespaces nor pods, and most have one cluster, without a
-# label. A job there always is, and nothing may stand for all of them: `process_…` and `up` are of every program that
-# Prometheus knows.
+# Outside Kubernetes there are neither namespaces nor pods, and most installations have one cluster, without a label. So
+# these have a value for everything. A job always exists, and must be chosen: `process_…` and `up` are metrics of every
+# program that Prometheus scrapes.
 CLUSTER = variable("cluster", "Cluster", "label_values(mylist_build_info, cluster)", everything=".*")
 NAMESPACE = variable(
     "namespace", "Namespace", 'label_values(mylist_build_info{cluster=~"$cluster"}, namespace)', everything=".*"
@@ -19,7 +19,7 @@ _IN_PLACE = ",".join(_PLACE)
 JOB = variable("job", "Job", f"label_values(mylist_build_info{{{_IN_PLACE}}}, job)")
 _PODS = f'label_values(mylist_build_info{{{_IN_PLACE},job=~"$job"}}, pod)'
 POD = variable("pod", "Pod", _PODS, everything=".*")
-# A pod is called after its deployment; so is the autoscaler, see `autoscaler`.
+# The names of pods begin with the name of their deployment, and so does the autoscaler's name, see `autoscaler`.
 DEPLOYMENT = variable("deployment", "Deployment", _PODS, regex="/(.+)-[^-]+-[^-]+$/", hidden=True)
 MONGODB_JOB = variable("mongodb_job", "MongoDB exporter", f"label_values(mongodb_up{{{_IN_PLACE}}}, job)")
 REDIS_JOB = variable("redis_job", "Redis exporter", f"label_values(redis_up{{{_IN_PLACE}}}, job)")
@@ -35,7 +35,7 @@ def service(metric: str, *matchers: str) -> str:
 
 
 def events(metric: str) -> str:
-    """Selects a metric of the process that tells other systems of changes."""
+    """Selects a metric of the process that delivers change events to other systems."""
     return _select(metric, 'job="mylist-events"')
 
 
@@ -55,7 +55,7 @@ def autoscaler(metric: str) -> str:
 
 
 def memory_limit() -> str:
-    """Gives the memory limit of each pod: that of its container that may have least."""
+    """Return the memory limit of each pod: the lowest limit of its containers."""
     limits = _select("kube_pod_container_resource_limits", 'pod=~"$pod"', 'resource="memory"')
     return aggregate("min", limits, "namespace", "pod")
 
@@ -76,25 +76,25 @@ def aggregate(operator: str, expression: str, *by: str) -> str:
 
 
 def worst(expression: str, *by: str) -> str:
-    """Gives the highest of the series, in each cluster."""
+    """Return the highest value of the series, in each cluster."""
     return aggregate("max", expression, *by)
 
 
 def rate(selected: str, *by: str) -> str:
-    """Gives how often a second a counter was raised, in each cluster."""
+    """Return the increase of a counter per second, in each cluster."""
     return aggregate("sum", f"rate({selected}[$__rate_interval])", *by)
 
 
 def buckets(selected: str) -> str:
-    """Gives how often a second what a histogram (`…_bucket`) has seen fell into each bucket, in all chosen clusters."""
+    """Return the observations of a histogram (`…_bucket`) per second and bucket, summed over all chosen clusters."""
     return f"sum by (le) (rate({selected}[$__rate_interval]))"
 
 
 def quantile(share: float, selected: str, *by: str) -> str:
-    """Gives the duration within which this share of what a histogram (`…_bucket`) has seen ended."""
+    """Return a quantile of a duration, in seconds, from a histogram (`…_bucket`): for 0.99, 99 % were shorter."""
     return f"histogram_quantile({share:g}, {rate(selected, 'le', *by)})"
 
 
 def share(part: str, whole: str) -> str:
-    """Gives a part of a whole: 0 where there is none of it, nothing where there is nothing at all."""
+    """Return the part's share of the whole: 0 if the part has no series, no series if the whole is 0 or missing."""
     return f"({part} or 0 * {whole}) / ({whole} > 0)"

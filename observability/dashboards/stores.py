@@ -50,12 +50,12 @@ INDEXES_MISSING = graph(
 
 
 def slowest(system: str) -> str:
-    """Gives the duration within which 99 % of all operations of `mongodb` or `redis` end."""
+    """Return the 99th percentile of the durations of all operations of `mongodb` or `redis`, in seconds."""
     return quantile(0.99, service(_BUCKET, f'db_system_name="{system}"'))
 
 
 def operations(system: str, name: str) -> tuple[Panel, Panel, Panel]:
-    """Gives the panels on the operations of `mongodb` or `redis`: how many, how long, how many fail."""
+    """Return the panels on the operations of `mongodb` or `redis`: their rate, their durations, their failures."""
     of_system = f'db_system_name="{system}"'
     count = service(_COUNT, of_system)
     return (
