@@ -1,7 +1,7 @@
 # The image of the service. The last stage, `runtime`, is the one to run; `dev` reloads on change for `skaffold dev`.
 ARG PYTHON_IMAGE=python:3.13-slim
 
-# --- Everything from PyPI, exactly as locked. All of it comes as wheels, so no compiler is needed anywhere.
+# --- Everything from PyPI, exactly as locked. Every package is a wheel, so no compiler is needed.
 FROM ${PYTHON_IMAGE} AS builder
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
@@ -17,7 +17,7 @@ RUN pip --python /opt/mylist/bin/python install --no-compile --only-binary :all:
         --requirement docs.txt \
     && ${COMPILE} /opt/mylist/lib
 
-# The package stands apart from its dependencies, so that a change of code is a layer of some hundred kilobytes.
+# The package is installed separately from its dependencies, so that a code change adds a layer of a few 100 kB.
 FROM builder AS package
 COPY locks/build.txt ./
 RUN pip install --require-hashes --requirement build.txt
@@ -35,7 +35,7 @@ RUN pip --python /opt/mylist/bin/python install --only-binary :all: --require-ha
         --requirement reload.txt
 
 # --- What both images share: Python without pip, its library compiled (the base image ships it as source only, and
-# compiling it on a read-only file system would cost every start anew).
+# compiling it on a read-only file system would cost time at every start).
 FROM ${PYTHON_IMAGE} AS service
 RUN pip uninstall --yes --quiet --root-user-action ignore pip \
     && rm -rf /usr/local/lib/python3.*/ensurepip "$HOME/.cache" \
@@ -50,7 +50,7 @@ COPY --from=package /package /opt/mylist
 USER 10001:10001
 EXPOSE 3000
 STOPSIGNAL SIGTERM
-# Liveness, as an orchestrator would ask: only the event loop has to answer. Sockets alone, for it runs all the time.
+# Liveness, as an orchestrator would check it: only the event loop must answer. It uses plain sockets because it runs often.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s CMD ["python", "-I", "-S", "-c", "\
 import os, socket, sys\n\
 with socket.create_connection(('localhost', int(os.environ.get('PORT') or 3000)), 2) as connection:\n\
@@ -74,5 +74,5 @@ LABEL org.opencontainers.image.title="mylist" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 ENV APP_ENV=production REVISION=${REVISION}
-# The service is PID 1 itself, without an init: it handles SIGTERM and starts no process that it would have to reap.
+# The service is PID 1 itself, without an init: it handles SIGTERM and starts no process that it would need to reap.
 CMD ["mylist", "serve"]

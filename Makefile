@@ -13,7 +13,7 @@ LOCAL := $(VENV)/.local
 TEST := $(VENV)/.test
 DEVELOPMENT := $(VENV)/.development
 
-# The tasks start many Python processes, each of which starts in a third of the time where compiled files are kept.
+# The tasks start many Python processes. With compiled files kept, each starts in a third of the time.
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
@@ -32,7 +32,7 @@ run: $(LOCAL) ## Serve the API on this machine with its own MongoDB and Redis, s
 serve: $(LOCAL) ## Serve the API on the MongoDB and Redis that the environment or .env names
 	@exec $(BIN)/mylist serve $(ARGS)
 
-seed: $(LOCAL) ## Fill that MongoDB with the sample; anew: make seed ARGS=--reset; with load: ARGS="--users 1000"
+seed: $(LOCAL) ## Fill that MongoDB with the sample. Reset first: make seed ARGS=--reset. Add load: ARGS="--users 1000"
 	@exec $(BIN)/mylist seed $(ARGS)
 
 # pytest-xdist workers. Each has stores of its own; they wait more than they compute, hence more of them than cores.
@@ -75,7 +75,7 @@ LOWEST_VENV := build/lowest
 IMAGE_VENV := build/image-python
 OLDEST_PYTHON := $(shell sed -n 's/^requires-python = ">=\([0-9.]*\),.*/\1/p' pyproject.toml)
 IMAGE_PYTHON := $(shell sed -n 's/^ARG PYTHON_IMAGE=python:\([0-9]*\.[0-9]*\).*/\1/p' Dockerfile)
-# What the service and its embedded servers ask for, by the bounds in pyproject.toml.
+# The requirements of the service and its embedded servers, by the bounds in pyproject.toml.
 BOUNDED := $(shell sed -nE '/^(dependencies|tracing|local) = \[/,/^\]/s/^ *"([A-Za-z0-9-]+).*/\1/p' pyproject.toml)
 
 test-lowest: $(LOWEST_VENV)/.installed ## Run contract and integration tests that depend on libraries, on the oldest Python with the lowest versions
@@ -114,7 +114,7 @@ faults: $(DEVELOPMENT) ## Prove freshness while parts fail: make faults DURATION
 		--duration $(or $(DURATION),600) --seed $(or $(SEED),1) --mode $(or $(MODE),strict) \
 		--redis $(or $(REDIS),server) --mongodb $(or $(MONGODB),server) $(ARGS)
 
-bench: $(DEVELOPMENT) ## Measure the service side by side with what it stands on (needs wrk); some: make bench ARGS="--groups reads"
+bench: $(DEVELOPMENT) ## Measure the service side by side with its libraries (needs wrk); some: make bench ARGS="--groups reads"
 	@exec $(PY) -m bench $(ARGS)
 
 loadtest: $(DEVELOPMENT) ## Load the service as people do, held to thresholds: make loadtest SCENARIO=mixed DURATION=60 USERS=60
@@ -155,7 +155,7 @@ image: ## Build the container image, tagged mylist:<version>
 	docker build --target runtime --tag $(IMAGE):$(VERSION) \
 		--build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) .
 
-# With metrics-server, without which nothing is scaled. A cluster that is there gets the images anew.
+# Installs metrics-server too, because nothing scales without it. An existing cluster gets new images.
 KIND := mylist
 
 kind-up: image ## Make a cluster for make e2e on this machine, with kind and Docker, and load the images into it
@@ -179,7 +179,7 @@ RESOLVE = $(BIN)/uv pip compile --quiet --universal --python-version $(OLDEST_PY
 	--generate-hashes --no-header --no-annotate
 COMPILE = $(RESOLVE) $(ARGS)
 CONSTRAINED = $(COMPILE) --constraints locks/development.txt
-# Starts from locks/test.txt and takes the packages of BOUNDED, and what goes with them, to their lowest versions.
+# Starts from locks/test.txt and takes the packages of BOUNDED, and their dependencies, to their lowest versions.
 LOWEST = $(RESOLVE) --resolution lowest-direct $(BOUNDED:%=--upgrade-package %)
 
 lock: $(DEVELOPMENT) ## Bring locks/ in line with pyproject.toml; newest versions: make lock ARGS=--upgrade
