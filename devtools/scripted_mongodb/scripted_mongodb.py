@@ -242,7 +242,8 @@ class ScriptedMongoDB:
     def rolled_back(self) -> list[tuple[int, int]]:
         """Return the ranges of the server's writes that elections have undone, or that undid others.
 
-        Each range is a pair of places: after the first, up to the second. A place is that of `devtools.scripted_mongodb.data.place_of`.
+        Each range is a pair of places: after the first, up to the second. `devtools.scripted_mongodb.data.place_of`
+        returns the place of a write.
         """
         return self._do(self._deployment.rolled_back)
 
