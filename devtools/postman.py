@@ -88,7 +88,7 @@ _REQUESTS: Sequence[Request] = (
     Request(
         operation="getHealth",
         name="Health Check",
-        description="Whether the API answers.",
+        description="Check that the API answers.",
         status_test="answers",
         script=[_test("is ok", _equals("status", '"ok"'))],
     ),
@@ -251,13 +251,13 @@ _REQUESTS: Sequence[Request] = (
     Request(
         operation="getLiveness",
         name="Liveness",
-        description="Whether the process is alive, whatever else is out of service.",
+        description="Check that the process is alive, whatever else is out of service.",
         status_test="is alive",
     ),
     Request(
         operation="getReadiness",
         name="Readiness",
-        description="Whether the process wants traffic; 503 while it starts or stops.",
+        description="Check that the process is ready for traffic; 503 while it starts or stops.",
         status_test="is ready",
         script=[_test("says so", _equals("status", '"ready"'))],
     ),

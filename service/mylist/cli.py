@@ -79,7 +79,7 @@ def _parser() -> _Parser:
     add("dev", "serve with embedded stores and the sample data").set_defaults(command=_dev)
     add("indexes", "create the indexes in MongoDB, as a step before a rollout").set_defaults(command=_indexes)
     add("openapi", "print the OpenAPI document").set_defaults(command=_openapi)
-    add("config", "print every setting, its value and where that comes from").set_defaults(command=_config)
+    add("config", "print every setting, its value and its source").set_defaults(command=_config)
 
     token = add("token", "print a bearer token for development, signed with JWT_SECRET")
     token.set_defaults(command=_token)
@@ -95,17 +95,19 @@ def _parser() -> _Parser:
     seed.add_argument("--users", type=int, metavar="N", help="how many users the synthetic data has")
     seed.add_argument("--titles", type=int, metavar="N", help=f"how many titles (default {_DEFAULT_TITLES})")
     seed.add_argument("--items", type=int, metavar="N", help=f"how many items each list (default {_DEFAULT_ITEMS})")
-    seed.add_argument("--reset", action="store_true", help="make the sample what it was at first, removed items too")
+    seed.add_argument("--reset", action="store_true", help="reset the sample, including removed items")
 
     adopt = add("adopt", "take over the lists of the original service, and those of a former version of this one")
     adopt.epilog = (
-        "It may be broken off at any time and run again, and a run that has nothing to do changes nothing. "
+        "You may stop it at any time and run it again, and a run that has nothing to do changes nothing. "
         "docs/coming-from-express.md has every step, and the way back."
     )
     adopt.set_defaults(command=_adopt)
     adopt.add_argument("--dry-run", action="store_true", help="count what would be done, and change nothing")
     adopt.add_argument("--back", action="store_true", help="carry back to the original service what changed here")
-    adopt.add_argument("--report", type=Path, metavar="FILE", help="write the documents that are no items to this file")
+    adopt.add_argument(
+        "--report", type=Path, metavar="FILE", help="write the documents that are not items to this file"
+    )
     catalogue_parser.define(
         add("catalogue", "bring titles into the catalogue from files, or write it out as one"),
         _import_catalogue,
@@ -224,7 +226,7 @@ def _import_catalogue(arguments: argparse.Namespace) -> None:
     if arguments.withdraw_up_to is not None and not arguments.withdraw_missing:
         _fail("--withdraw-up-to is for --withdraw-missing", status=_USAGE)
     if arguments.dry_run and arguments.checkpoint:
-        _fail("--checkpoint keeps the position of what is written, and --dry-run writes nothing", status=_USAGE)
+        _fail("--checkpoint keeps the position of written titles, but --dry-run writes none", status=_USAGE)
     if arguments.files.count(import_files.STANDARD_INPUT) > 1:
         _fail("- is standard input, which can be read only once", status=_USAGE)
     settings = Settings.from_environment()
@@ -270,7 +272,7 @@ def _export_catalogue(arguments: argparse.Namespace) -> None:
     # Standard output may hold the titles.
     sys.stderr.write(f"Wrote {done.titles:,} titles.\n")
     if done.left_out:
-        sys.stderr.write(f"Left out {done.left_out:,} documents whose _id is no ObjectId: no list can have them.\n")
+        sys.stderr.write(f"Left out {done.left_out:,} documents whose _id is not an ObjectId: no list can have them.\n")
 
 
 def _show(arguments: argparse.Namespace) -> None:
@@ -307,7 +309,7 @@ def _move(arguments: argparse.Namespace) -> None:
         raise _CommandError(str(error)) from error
     _say(move.told(done, dry=dry))
     if done.left and not dry:
-        raise _CommandError(f"{done.left:,} items are left on the first list: run it again")
+        raise _CommandError(f"{done.left:,} items are left on the first list: run the command again")
 
 
 def _withdraw(arguments: argparse.Namespace) -> None:
@@ -317,7 +319,7 @@ def _withdraw(arguments: argparse.Namespace) -> None:
     done = _run_on_lists(lambda database, settings: withdraw.withdraw(database, settings, content_id, dry=dry))
     _say(withdraw.told(done, dry=dry))
     if done.left:
-        raise _CommandError(f"{done.left:,} lists have the title again: run it once more")
+        raise _CommandError(f"{done.left:,} lists have the title again: run the command again")
 
 
 def _run_on_lists(work: "Callable[[AsyncDatabase[Document], Settings], Awaitable[_T]]") -> _T:
@@ -415,7 +417,7 @@ def _token(arguments: argparse.Namespace) -> None:
 
 def _user_id(text: str) -> str:
     if not USER_ID.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!a} is no user id")
+        raise argparse.ArgumentTypeError(f"{text!a} is not a user id")
     return text
 
 

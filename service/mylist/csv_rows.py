@@ -78,7 +78,7 @@ def rows(lines: Iterator[TextLine], *, max_bytes: int) -> Iterator[CsvRow]:
             return
         except (_EndlessRowError, csv.Error) as failure:
             is_endless = isinstance(failure, _EndlessRowError) or "end of data" in str(failure)
-            error = _NO_CLOSING_QUOTE if is_endless else f"it is no CSV: {failure}; a mark within a field is doubled"
+            error = _NO_CLOSING_QUOTE if is_endless else f"it is not CSV: {failure}; a mark within a field is doubled"
             waiting.extendleft(reversed(taken[1:]))
             del taken[1:]
             reader = csv.reader(feed(), strict=True)

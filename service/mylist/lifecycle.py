@@ -119,7 +119,8 @@ class Lifecycle:
             await services.health.heartbeat()
         if services.health.pending:
             _logger.warning(
-                "Redis did not recover before the shutdown; %d lists in it lack changes, all cached lists are given up",
+                "Redis did not recover before the shutdown: %d cached lists lack changes, so all processes "
+                "discard their cached lists",
                 len(services.health.pending),
             )
         if services.database.available:
@@ -169,7 +170,7 @@ class Lifecycle:
                     problems = {index for index in state.indexes if index.problem}
                     for index in sorted(problems - told, key=lambda index: index.full_name):
                         _logger.warning(
-                            "Index %s is not there, and %s without it: %s",
+                            "Index %s is missing, and %s without it: %s",
                             index.full_name,
                             "two titles may have the same id" if index.is_unique else "requests may be slow",
                             index.problem,
@@ -205,7 +206,7 @@ class Lifecycle:
     def _tell_unregistered(self, problem: str) -> None:
         if self._unregistered_lines.allows():
             _logger.error(
-                "MongoDB at %s: %s; until it can, no list is served from the cache and soon no list can be changed",
+                "MongoDB at %s: %s; until this succeeds, every read goes to MongoDB, and soon every change fails",
                 address(self._services.settings),
                 problem,
             )
@@ -217,7 +218,7 @@ class Lifecycle:
             await asyncio.sleep(_SHED_REPORT_INTERVAL_S)
             if new := shed - reported:
                 counts = ", ".join(f"{code} {count}" for code, count in sorted(new.items()))
-                _logger.warning("Turned away in the last %d s: %s", _SHED_REPORT_INTERVAL_S, counts)
+                _logger.warning("Rejected in the last %d s: %s", _SHED_REPORT_INTERVAL_S, counts)
                 reported = shed.copy()
 
     def _fail_for_mongodb(self, error: MongoRefusedError) -> None:

@@ -51,7 +51,7 @@ def check_port(settings: Settings) -> None:
     except OSError as error:
         other_port = settings.port + 1 if settings.port < _MAX_PORT else _DEFAULT_PORT
         of_port = error.errno in {errno.EADDRINUSE, errno.EACCES}
-        remedy = f"choose another, as in PORT={other_port}" if of_port else "HOST may be an address of this machine"
+        remedy = f"choose another, as in PORT={other_port}" if of_port else "HOST must be an address of this machine"
         raise PortTakenError(
             f"cannot listen on port {settings.port} of {settings.host}: {error.strerror}; {remedy}"
         ) from None

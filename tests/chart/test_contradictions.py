@@ -24,20 +24,21 @@ class Contradiction(NamedTuple):
 
 CONTRADICTIONS = [
     Contradiction(
-        "externalMongodb is set and mongodb.enabled is true; there may be one MongoDB: set mongodb.enabled=false",
+        "externalMongodb is set and mongodb.enabled is true, but the service uses only one MongoDB: set "
+        "mongodb.enabled=false",
         {"externalMongodb.uri": "mongodb://a/b"},
     ),
     Contradiction(
-        "externalMongodb is set and mongodb.enabled is true; there may be one MongoDB: set mongodb.enabled=false",
+        "externalMongodb is set and mongodb.enabled is true, but the service uses only one MongoDB: set "
+        "mongodb.enabled=false",
         {"externalMongodb.existingSecret": "a"},
     ),
     Contradiction(
-        "mongodb.enabled is false and externalMongodb says nothing; "
-        "set externalMongodb.uri, or uriKey with existingSecret",
+        "mongodb.enabled is false and externalMongodb is empty; set externalMongodb.uri, or uriKey with existingSecret",
         {"mongodb.enabled": False},
     ),
     Contradiction(
-        "externalMongodb has both uri and uriKey; the connection string may stand in one place",
+        "externalMongodb has both uri and uriKey; set only one of them",
         {**_EXTERNAL, "externalMongodb.uriKey": "uri"},
     ),
     Contradiction(
@@ -45,15 +46,15 @@ CONTRADICTIONS = [
         {"mongodb.enabled": False, "externalMongodb.uriKey": "uri"},
     ),
     Contradiction(
-        "externalMongodb.uriKey is a whole connection string; user and tls belong into it",
+        "externalMongodb.uriKey is a whole connection string; put user and tls into it",
         {"mongodb.enabled": False, "externalMongodb.uriKey": "uri", "externalMongodb.user": "me"},
     ),
     Contradiction(
-        "externalMongodb.uri holds credentials; they belong into externalMongodb.user and existingSecret",
+        "externalMongodb.uri has credentials; move them to externalMongodb.user and existingSecret",
         {**_EXTERNAL, "externalMongodb.uri": "mongodb://me:secret@a/b"},
     ),
     Contradiction(
-        "externalMongodb has both password and existingSecret; the password may stand in one place",
+        "externalMongodb has both password and existingSecret; set only one of them",
         {**_EXTERNAL, "externalMongodb.password": "a", "externalMongodb.existingSecret": "b"},
     ),
     Contradiction(
@@ -65,27 +66,27 @@ CONTRADICTIONS = [
         {**_EXTERNAL, "externalMongodb.password": "a"},
     ),
     Contradiction(
-        "externalMongodb.tls has both caSecret and caConfigMap; the certificate may stand in one place",
+        "externalMongodb.tls has both caSecret and caConfigMap; set only one of them",
         {**_EXTERNAL, "externalMongodb.tls.caSecret": "a", "externalMongodb.tls.caConfigMap": "b"},
     ),
     Contradiction(
-        "externalMongodb.tls has a certificate and is not enabled; set externalMongodb.tls.enabled=true",
+        "externalMongodb.tls has a certificate, but is not enabled; set externalMongodb.tls.enabled=true",
         {**_EXTERNAL, "externalMongodb.tls.caSecret": "a"},
     ),
     Contradiction(
-        "externalMongodb.uriKey hides the ports that the NetworkPolicy has to open; set externalMongodb.ports",
+        "externalMongodb.uriKey hides the ports that the NetworkPolicy must open; set externalMongodb.ports",
         {"mongodb.enabled": False, "externalMongodb.uriKey": "uri", "externalMongodb.existingSecret": "a"},
     ),
     Contradiction(
-        "externalRedis is set and redis.enabled is true; there may be one Redis: set redis.enabled=false",
+        "externalRedis is set and redis.enabled is true, but the service uses only one Redis: set redis.enabled=false",
         {"externalRedis.hosts": ["a:6379"]},
     ),
     Contradiction(
-        "redis.enabled is false and externalRedis says nothing; set externalRedis.hosts, or urlKey with existingSecret",
+        "redis.enabled is false and externalRedis is empty; set externalRedis.hosts, or urlKey with existingSecret",
         {"redis.enabled": False},
     ),
     Contradiction(
-        "externalRedis has both hosts and urlKey; the address may stand in one place",
+        "externalRedis has both hosts and urlKey; set only one of them",
         {**_REDIS, "externalRedis.urlKey": "url"},
     ),
     Contradiction(
@@ -93,20 +94,21 @@ CONTRADICTIONS = [
         {"redis.enabled": False, "externalRedis.urlKey": "url"},
     ),
     Contradiction(
-        "externalRedis has both password and existingSecret; the password may stand in one place",
+        "externalRedis has both password and existingSecret; set only one of them",
         {**_REDIS, "externalRedis.password": "a", "externalRedis.existingSecret": "b"},
     ),
     Contradiction(
-        "externalRedis.hosts are several and its mode is standalone; set externalRedis.mode to sentinel or cluster",
+        "externalRedis.hosts has several addresses, but the mode is standalone; set externalRedis.mode to "
+        "sentinel or cluster",
         {**_REDIS, "externalRedis.hosts": ["a:1", "b:1"]},
     ),
     Contradiction(
-        "externalRedis.mode is sentinel; set externalRedis.sentinelName, by which they know the primary",
+        "externalRedis.mode is sentinel; set externalRedis.sentinelName, the name of the primary in the Sentinels",
         {**_REDIS, "externalRedis.mode": "sentinel"},
     ),
     Contradiction(
-        "settings.redisTimeout may be at most 0.2 with externalRedis.mode sentinel; "
-        "a vote of the Sentinels comes before each answer",
+        "settings.redisTimeout must be at most 0.2 with externalRedis.mode sentinel, "
+        "because a vote of the Sentinels precedes each answer",
         {
             **_REDIS,
             "externalRedis.mode": "sentinel",
@@ -115,7 +117,8 @@ CONTRADICTIONS = [
         },
     ),
     Contradiction(
-        "settings.redisTimeout may be at most 0.22 with externalRedis.mode cluster; a node that fails is asked twice",
+        "settings.redisTimeout must be at most 0.22 with externalRedis.mode cluster, because the service asks a "
+        "failing node twice",
         {
             **_REDIS,
             "externalRedis.mode": "cluster",
@@ -123,23 +126,23 @@ CONTRADICTIONS = [
         },
     ),
     Contradiction(
-        "externalRedis.sentinelName is set; externalRedis.mode has to be sentinel",
+        "externalRedis.sentinelName is set; externalRedis.mode must be sentinel",
         {**_REDIS, "externalRedis.sentinelName": "a"},
     ),
     Contradiction(
-        "externalRedis.database is set; a Redis Cluster has no databases",
+        "externalRedis.database is set, but a Redis Cluster has no databases; remove it",
         {**_REDIS, "externalRedis.mode": "cluster", "externalRedis.database": 1},
     ),
     Contradiction(
-        "externalRedis.tls has both caSecret and caConfigMap; the certificate may stand in one place",
+        "externalRedis.tls has both caSecret and caConfigMap; set only one of them",
         {**_REDIS, "externalRedis.tls.caSecret": "a", "externalRedis.tls.caConfigMap": "b"},
     ),
     Contradiction(
-        "externalRedis.tls has a certificate and is not enabled; set externalRedis.tls.enabled=true",
+        "externalRedis.tls has a certificate, but is not enabled; set externalRedis.tls.enabled=true",
         {**_REDIS, "externalRedis.tls.clientSecret": "a"},
     ),
     Contradiction(
-        "externalRedis.urlKey hides the ports that the NetworkPolicy has to open; set externalRedis.ports",
+        "externalRedis.urlKey hides the ports that the NetworkPolicy must open; set externalRedis.ports",
         {"redis.enabled": False, "externalRedis.urlKey": "url", "externalRedis.existingSecret": "a"},
     ),
     Contradiction(
@@ -148,37 +151,42 @@ CONTRADICTIONS = [
         {"redis.networkPolicy.enabled": False},
     ),
     Contradiction(
-        "autoscaling and keda are both enabled; each would undo what the other does: enable one",
+        "autoscaling and keda are both enabled; each would revert the other's changes: enable only one",
         {"autoscaling.enabled": True, "keda.enabled": True},
     ),
     Contradiction(
-        "autoscaling.minReplicas is 30; it may be at most maxReplicas, 20",
+        "autoscaling.minReplicas is 30; it must be at most maxReplicas, 20",
         {"autoscaling.enabled": True, "autoscaling.minReplicas": 30},
     ),
     Contradiction(
-        "keda is enabled and resources.requests.cpu is not set; the share of the CPU is one of the request",
+        "keda is enabled and resources.requests.cpu is not set; the autoscaler needs it, because its target is "
+        "a share of the CPU request",
         {"keda.enabled": True, "resources.requests.cpu": None},
     ),
     Contradiction(
-        "terminationGracePeriodSeconds is 21; it has to be more than preStopSleepSeconds, settings.shutdownDelay "
+        "terminationGracePeriodSeconds is 21; it must be more than preStopSleepSeconds, settings.shutdownDelay "
         "and settings.shutdownTimeout together, 21",
         {"terminationGracePeriodSeconds": 21},
     ),
     Contradiction(
-        "settings.defaultPageSize is 50; it may be at most settings.maxPageSize, 40",
+        "settings.defaultPageSize is 50; it must be at most settings.maxPageSize, 40",
         {"settings.defaultPageSize": 50, "settings.maxPageSize": 40},
     ),
     Contradiction(
-        "ingress is enabled and ingress.hosts is empty; name the hosts that it is for", {"ingress.enabled": True}
+        "ingress is enabled and ingress.hosts is empty; set the hosts that it serves", {"ingress.enabled": True}
     ),
     Contradiction(
-        "httpRoute is enabled and httpRoute.parentRefs is empty; name the Gateways that it attaches to",
+        "httpRoute is enabled and httpRoute.parentRefs is empty; set the Gateways that it attaches to",
         {"httpRoute.enabled": True},
     ),
-    Contradiction("service.nodePort is set and service.type is ClusterIP, which has none", {"service.nodePort": 30000}),
+    Contradiction(
+        "service.nodePort is set and service.type is ClusterIP, which has no node port; remove it, or set "
+        "service.type to NodePort",
+        {"service.nodePort": 30000},
+    ),
     *(
         Contradiction(
-            f"{prefix}service.ipFamilies are two and {prefix}service.ipFamilyPolicy is SingleStack; "
+            f"{prefix}service.ipFamilies has two families, but {prefix}service.ipFamilyPolicy is SingleStack; "
             "set it to PreferDualStack or RequireDualStack",
             {
                 "settings.host": "::",
@@ -202,7 +210,7 @@ CONTRADICTIONS = [
     ),
     *(
         Contradiction(
-            f"{where} sets app.kubernetes.io/{name}, by which the chart knows its pods; take another name",
+            f"{where} sets app.kubernetes.io/{name}, which the chart uses to select its pods; choose another name",
             {where: {f"app.kubernetes.io/{name}": "x"}},
         )
         for where in ("global.podLabels", "podLabels", "seed.podLabels", "events.podLabels", "tests.podLabels")
@@ -210,7 +218,8 @@ CONTRADICTIONS = [
     ),
     *(
         Contradiction(
-            f"{store}.podLabels sets app.kubernetes.io/{name}, by which the chart knows its pods; take another name",
+            f"{store}.podLabels sets app.kubernetes.io/{name}, which the chart uses to select its pods; choose "
+            f"another name",
             {f"{store}.podLabels": {f"app.kubernetes.io/{name}": "x"}},
         )
         for store in ("mongodb", "redis")
@@ -226,11 +235,11 @@ CONTRADICTIONS = [
         {"global.generatePasswords": False, "mongodb.auth.existingSecret": "a"},
     ),
     Contradiction(
-        "seed writes movies, users and lists into externalMongodb; set seed.external=true to say that this is meant",
+        "seed writes movies, users and lists into externalMongodb; set seed.external=true to confirm",
         {**_EXTERNAL, "seed.enabled": True},
     ),
     Contradiction(
-        "events follows a change stream, and the chart's own MongoDB is one server, which has none; set "
+        "events follows a change stream, which the chart's own MongoDB, a single server, does not have; set "
         "mongodb.enabled=false and externalMongodb to a replica set",
         {"events.enabled": True},
     ),
@@ -239,45 +248,45 @@ CONTRADICTIONS = [
         {**_EXTERNAL, "events.enabled": True, "events.image.tag": "1.0"},
     ),
     Contradiction(
-        "seed.titles and seed.items are sizes of a load-test data set, which seed.users asks for",
+        "seed.titles and seed.items are sizes of a load-test data set; set seed.users as well, or remove them",
         {"seed.enabled": True, "seed.items": 5},
     ),
     Contradiction(
-        "seed.items is 25; it may be at most seed.titles, 10, as no list has a title twice",
+        "seed.items is 25; it must be at most seed.titles, 10, as no list has a title twice",
         {"seed.enabled": True, "seed.users": 5, "seed.titles": 10},
     ),
     Contradiction(
-        "jwt has both secret and existingSecret; the secret may stand in one place",
+        "jwt has both secret and existingSecret; set only one of them",
         {"settings.authMode": "jwt", "jwt.secret": "x" * 32, "jwt.existingSecret": "a"},
     ),
     Contradiction(
-        "settings.authMode is jwt; exactly one of jwt, settings.jwtPublicKey and settings.jwtJwksUrl has to be set",
+        "settings.authMode is jwt; exactly one of jwt, settings.jwtPublicKey and settings.jwtJwksUrl must be set",
         {"settings.authMode": "jwt"},
     ),
     Contradiction(
-        "settings.authMode is jwt; exactly one of jwt, settings.jwtPublicKey and settings.jwtJwksUrl has to be set",
+        "settings.authMode is jwt; exactly one of jwt, settings.jwtPublicKey and settings.jwtJwksUrl must be set",
         {"settings.authMode": "jwt", "jwt.existingSecret": "a", "settings.jwtJwksUrl": "https://a/jwks.json"},
     ),
     Contradiction(
-        "settings.corsCredentials is true and settings.corsOrigins is *, which has to name origins then",
+        "settings.corsCredentials is true and settings.corsOrigins is *, but must name origins then",
         {"settings.corsCredentials": True},
     ),
     Contradiction(
-        "settings.uniqueExternalIds has eidr:type, which settings.externalIdNames has not",
+        "settings.uniqueExternalIds has eidr:type, which is missing in settings.externalIdNames",
         {"settings.uniqueExternalIds": "imdb\\, eidr:type"},
     ),
     Contradiction(
-        "a key for tokens is set and settings.authMode is header; nothing would be verified: set settings.authMode=jwt",
+        "a key for tokens is set and settings.authMode is header; no token would be verified: set "
+        "settings.authMode=jwt",
         {"settings.jwtJwksUrl": "https://a/jwks.json"},
     ),
     Contradiction(
-        "prometheusRule.alerts has MyListUp, which is none of the alerts; "
-        "their names are those of observability/runbooks",
+        "prometheusRule.alerts has MyListUp, which is not the name of an alert; observability/runbooks has all names",
         {"prometheusRule.alerts": {"MyListUp": {"enabled": False}}},
     ),
     *(
         Contradiction(
-            f"prometheusRule.alerts.{name}.threshold is set, and that alert compares with no number; leave it out",
+            f"prometheusRule.alerts.{name}.threshold is set, but that alert has no threshold; remove it",
             {"prometheusRule.alerts": {name: {"threshold": 3}}},
         )
         for name in ("MyListDown", "MyListStaleReads", "MyListFreshnessUnchecked", "MyListReadsBurn")
@@ -291,18 +300,19 @@ CONTRADICTIONS = [
         for of in ("image", "exporter.image")
     ),
     Contradiction(
-        "tracing.existingSecret is set and tracing.endpoint is empty; nothing is traced",
+        "tracing.existingSecret is set and tracing.endpoint is empty, so no request would be traced; set "
+        "tracing.endpoint",
         {"tracing.existingSecret": "a"},
     ),
     *(
         Contradiction(
-            f"extraEnv sets {name}, which the chart sets; change the value that it comes from, or leave it out",
+            f"extraEnv sets {name}, which the chart sets; change the chart's value instead, or remove it",
             {"extraEnv": [{"name": name, "value": "1"}], "tracing.endpoint": "http://a:4318"},
         )
         for name in ("CACHE_TTL", "MONGODB_PASSWORD", "REDIS_HOST", "OTEL_SERVICE_NAME")
     ),
     Contradiction(
-        "extraEnv sets A, which the chart sets; change the value that it comes from, or leave it out",
+        "extraEnv sets A, which the chart sets; change the chart's value instead, or remove it",
         {"extraEnv": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]},
     ),
     Contradiction(
@@ -314,7 +324,7 @@ CONTRADICTIONS = [
         {"mongodb.exporter.serviceMonitor.enabled": True},
     ),
     Contradiction(
-        "redis.auth has both password and existingSecret; the password may stand in one place",
+        "redis.auth has both password and existingSecret; set only one of them",
         {"redis.auth.existingSecret": "a", "redis.auth.password": "b"},
     ),
     Contradiction(
@@ -323,8 +333,7 @@ CONTRADICTIONS = [
     ),
     *(
         Contradiction(
-            f"{store}.extraArgs sets {option}, which the chart sets; "
-            "change the value that it comes from, or leave it out",
+            f"{store}.extraArgs sets {option}, which the chart sets; change the chart's value instead, or remove it",
             {f"{store}.extraArgs": arguments},
         )
         for store, option, arguments in (
@@ -338,7 +347,7 @@ CONTRADICTIONS = [
     ),
     *(
         Contradiction(
-            f"{store}.extraEnv sets {name}, which the chart sets; change the value that it comes from, or leave it out",
+            f"{store}.extraEnv sets {name}, which the chart sets; change the chart's value instead, or remove it",
             {f"{store}.extraEnv": [{"name": name, "value": "1"}] * times},
         )
         for store, name, times in (
@@ -374,7 +383,7 @@ def test_all_are_told_at_once() -> None:
     with pytest.raises(HelmError) as refused:
         render(mongodb__enabled=False, ingress__enabled=True)
 
-    assert "externalMongodb says nothing" in str(refused.value)
+    assert "externalMongodb is empty" in str(refused.value)
     assert "ingress.hosts is empty" in str(refused.value)
 
 

@@ -44,24 +44,24 @@ def test_only_an_empty_mongodb_is_called_empty() -> None:
 def test_data_that_go_with_the_pod_are_warned_of() -> None:
     with_volume, without = installed(), installed("--set", "mongodb.persistence.enabled=false")
 
-    assert "stays when the release goes, as its volume does." in with_volume
+    assert "stays when the release is uninstalled, and so does its volume." in with_volume
     assert "WARNING" not in with_volume
-    assert "stays when the release goes. " in without
-    assert "WARNING: mongodb.persistence.enabled is false: all lists go with MongoDB's pod." in without
+    assert "stays when the release is uninstalled. " in without
+    assert "WARNING: mongodb.persistence.enabled is false: all lists are lost when MongoDB's pod ends." in without
 
 
 def test_data_are_called_what_they_are() -> None:
-    assert "The sample data is added by the Job" in installed("--set", "seed.enabled=true")
-    assert "The load-test data is added by the Job" in installed("--set", "seed.enabled=true,seed.users=9")
+    assert "The sample data comes from a Job." in installed("--set", "seed.enabled=true")
+    assert "The load-test data comes from a Job." in installed("--set", "seed.enabled=true,seed.users=9")
 
 
 def test_a_number_that_is_kept_is_told_with_the_way_to_change_it(cluster: FakeCluster) -> None:
     notes = upgraded(cluster, {"replicas": 2}, 3)
 
     assert (
-        "The Deployment keeps 3 pods, as `kubectl scale` or an autoscaler left it; `replicas` says 2. To change that: "
+        "The Deployment keeps 3 pods, as `kubectl scale` or an autoscaler has set it; `replicas` is 2. To change that: "
         "kubectl -n ott scale deployment/mylist --replicas=2 "
-        "Another number in `replicas` takes `--force-conflicts` once."
+        "To set another number in `replicas`, add `--force-conflicts` once."
     ) in notes
     assert "is empty" not in notes
     assert "seed.enabled" not in notes
@@ -71,18 +71,20 @@ def test_one_pod_by_hand_is_warned_of(cluster: FakeCluster) -> None:
     notes = upgraded(cluster, {"replicas": 2}, 1)
 
     assert "The Deployment keeps 1 pod, " in notes
-    assert "WARNING: one replica" in notes
+    assert "WARNING: there is one replica" in notes
 
 
 def test_no_pods_by_hand_are_warned_of(cluster: FakeCluster) -> None:
-    assert "WARNING: the Deployment is scaled to no pods: nobody is served." in upgraded(cluster, {"replicas": 2}, 0)
+    assert "WARNING: the Deployment is scaled to zero pods: no request is served." in upgraded(
+        cluster, {"replicas": 2}, 0
+    )
 
 
 def test_a_number_that_helm_has_set_is_not_told() -> None:
     notes = installed("--set", "replicas=1")
 
     assert "keeps" not in notes
-    assert "WARNING: one replica" in notes
+    assert "WARNING: there is one replica" in notes
 
 
 def test_a_scaler_is_not_warned_of() -> None:

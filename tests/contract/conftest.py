@@ -19,7 +19,7 @@ PATIENCE = 60.0
 _OF_ANOTHER_MOMENT = (
     '"message":"Redis at',
     '"message":"Lists come from MongoDB, as other processes',
-    '"message":"Turned away in the last',
+    '"message":"Rejected in the last',
 )
 
 

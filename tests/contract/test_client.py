@@ -369,7 +369,7 @@ class TestFailures:
             _, added = caller.fails("add", "--user", user_id, MATRIX_ID, "--type", "movie")
             _, asked = caller.fails("contains", "--user", user_id, MATRIX_ID)
         assert added.startswith(f"mylist: no answer from http://127.0.0.1:{port}: ")
-        assert added.endswith("; the list may have been changed or not, look at it")
+        assert added.endswith("; the change may or may not have been applied, so read the list")
         assert "changed" not in asked
 
     def test_a_service_that_keeps_silent(
@@ -427,8 +427,7 @@ class TestGateway:
 
         assert status == 2
         assert line == (
-            "mylist: --user is 'another', but the service is asked for the list of another user, whom the gateway "
-            "takes from MYLIST_TOKEN; leave --user out"
+            "mylist: --user is 'another', but the gateway takes another user from MYLIST_TOKEN; leave --user out"
         )
         assert passed_on == ["/api/mylist/limits", "/api/mylist/changes?limit=1"], "nothing else was asked"
 

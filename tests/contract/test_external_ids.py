@@ -207,7 +207,8 @@ class TestErrors:
 
         assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_EXTERNAL_ID")
         assert answer.json()["error"] == (
-            f"{text} is no id: it must be a contentId, or NAME:ID such as imdb:tt0133093, with or without a type as in "
+            f"{text} is not an id: it must be a contentId, or NAME:ID such as imdb:tt0133093, with or without a "
+            f"type as in "
             "movie:NAME:ID; the names are imdb, tmdb, tvdb"
         )
 

@@ -292,7 +292,7 @@ class TestFreshnessChecks:
         database["mylist"].delete_one({"userId": reader.id})  # past the service, so nothing fences the cache
 
         self.read_until(reader, lambda: self.checks(checking, "stale") > stale)
-        assert "A cached list is not what MongoDB has" in checking.log.read_text()
+        assert "A cached list differs from MongoDB: see the runbook MyListStaleReads" in checking.log.read_text()
         assert reader.id not in checking.log.read_text()
 
 

@@ -363,13 +363,13 @@ def test_a_collector_that_hangs_is_told_of_after_the_milliseconds_of_the_variabl
         (
             "OTEL_EXPORTER_OTLP_TIMEOUT",
             "3600000",
-            "OTEL_EXPORTER_OTLP_TIMEOUT is '3600000'; it may be a whole number of milliseconds from 1 to 60000",
+            "OTEL_EXPORTER_OTLP_TIMEOUT is '3600000'; it must be a whole number of milliseconds from 1 to 60000",
         ),
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "notaurl", "OTEL_EXPORTER_OTLP_ENDPOINT is 'notaurl'; it may be a URL that "),
-        ("OTEL_BSP_MAX_QUEUE_SIZE", "big", "OTEL_BSP_MAX_QUEUE_SIZE is 'big'; it may be a whole number from 1 to "),
-        ("OTEL_TRACES_SAMPLER", "sometimes", "OTEL_TRACES_SAMPLER is 'sometimes'; it may be always_on, "),
-        ("OTEL_TRACES_SAMPLER_ARG", "1.5", "OTEL_TRACES_SAMPLER_ARG is '1.5'; it may be a number from 0 to 1"),
-        ("OTEL_TRACES_SAMPLER_ARG", "many", "OTEL_TRACES_SAMPLER_ARG is 'many'; it may be a number from 0 to 1"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "notaurl", "OTEL_EXPORTER_OTLP_ENDPOINT is 'notaurl'; it must be a URL that "),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "big", "OTEL_BSP_MAX_QUEUE_SIZE is 'big'; it must be a whole number from 1 to "),
+        ("OTEL_TRACES_SAMPLER", "sometimes", "OTEL_TRACES_SAMPLER is 'sometimes'; it must be always_on, "),
+        ("OTEL_TRACES_SAMPLER_ARG", "1.5", "OTEL_TRACES_SAMPLER_ARG is '1.5'; it must be a number from 0 to 1"),
+        ("OTEL_TRACES_SAMPLER_ARG", "many", "OTEL_TRACES_SAMPLER_ARG is 'many'; it must be a number from 0 to 1"),
     ],
 )
 def test_a_variable_that_cannot_be_used_is_named(tmp_path: Path, variable: str, value: str, says: str) -> None:

@@ -13,7 +13,7 @@ from devtools.scripted_mongodb import ScriptedMongoDB
 from devtools.waiting import wait_until
 from tests.events_process import PATIENCE_S, Events
 
-BEGUN = "the position is kept"
+BEGUN = "The position is saved"
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_it_waits_for_a_mongodb_that_is_not_there_yet(
     for member in range(3):
         mongodb.kill(member)
     events = Events(mongodb.uri(lists.database.name))
-    events.until_log("are read on from the same place once it answers")
+    events.until_log("the process resumes at the same position once MongoDB answers")
     for member in range(3):
         mongodb.revive(member)
     mongodb.elect(2)

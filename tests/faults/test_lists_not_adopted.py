@@ -77,7 +77,7 @@ def test_a_start_and_a_seeding_end_with_the_command(
     before = {name: lists[name].count_documents({}) for name in lists.list_collection_names()}
     line = refusal(settings, tmp_path, *command)
     assert line.endswith(REMEDY)
-    assert ("`mylists`, and none in `mylist`" if state is no_lists_here else "taken over in part") in line
+    assert ("`mylists`, and none in `mylist`" if state is no_lists_here else "taken over only in part") in line
     assert {name: lists[name].count_documents({}) for name in lists.list_collection_names()} == before
 
 

@@ -95,7 +95,7 @@ async def test_when_every_mongodb_connection_hangs_one_more_is_soon_turned_away(
     await assert_normal(system, user)
 
     def told() -> int:
-        lines = re.findall(r"Turned away in the last 10 s: DATABASE_BUSY (\d+)", user.service.log.read_text())
+        lines = re.findall(r"Rejected in the last 10 s: DATABASE_BUSY (\d+)", user.service.log.read_text())
         return sum(map(int, lines))
 
     wait_until(lambda: told() == 16, within=PATIENCE)

@@ -103,7 +103,7 @@ def test_what_a_process_changes_that_alone_has_no_redis_is_shown_by_all(system: 
     assert one.look() == ([1, 0], False)
     assert Metrics(one.service).value("mylist_cache_withheld", cause="unfenced_process") == 1
     log = one.service.log.read_text()
-    assert "Lists come from MongoDB, as other processes change lists and cannot reach Redis: " in log
+    assert "Lists come from MongoDB, because other processes change lists and cannot reach Redis: " in log
     cut.process.send_signal(signal.SIGTERM)
 
     read_until_cached((one,), [1, 0])

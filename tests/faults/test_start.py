@@ -151,9 +151,9 @@ class TestSettings:
     @pytest.mark.parametrize(
         ("changes", "line"),
         [
-            ({"CACHE_TTL": "5m"}, "CACHE_TTL is '5m'; it may be a whole number from 1 to 86400"),
-            ({"DEFAULT_PAGE_SIZE": "200"}, "DEFAULT_PAGE_SIZE is 200; it may be at most MAX_PAGE_SIZE, 100"),
-            ({"MONGODB_PASSWORD": ""}, "MONGODB_PASSWORD is empty; MONGODB_USER is set, so it may not be"),
+            ({"CACHE_TTL": "5m"}, "CACHE_TTL is '5m'; it must be a whole number from 1 to 86400"),
+            ({"DEFAULT_PAGE_SIZE": "200"}, "DEFAULT_PAGE_SIZE is 200; it must be at most MAX_PAGE_SIZE, 100"),
+            ({"MONGODB_PASSWORD": ""}, "MONGODB_PASSWORD is empty; it must be set when MONGODB_USER is set"),
         ],
         ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
     )
@@ -162,7 +162,7 @@ class TestSettings:
 
     def test_redis_url_that_is_none_is_named(self, fail: Fail) -> None:
         line = fail(REDIS_URL=f"redis//:{WRONG}//x@cache")
-        assert line.startswith("REDIS_URL is 'redis//:********@cache'; it may be a URL that starts with ")
+        assert line.startswith("REDIS_URL is 'redis//:********@cache'; it must be a URL that starts with ")
 
     def test_env_file_that_is_no_text_is_named(self, fail: Fail, tmp_path: Path) -> None:
         (tmp_path / ".env").write_bytes(b"MONGODB_PASSWORD=\xff" + SECRET.encode())
@@ -318,7 +318,7 @@ class TestMongodbThatIsNotThere:
             service = launch()
             where = f"MongoDB at 127.0.0.1:{mongodb.port}"
             line = wait_until(lambda: logged(service, f"{where} is not available: "), within=PATIENCE)
-            assert line.endswith("; start it or mend MONGODB_URI, it is tried again")
+            assert line.endswith("; start it or fix MONGODB_URI; the service retries")
             assert readiness(service) == 503
         finally:
             mongodb.restart()
@@ -329,7 +329,7 @@ class TestMongodbThatIsNotThere:
     def test_at_all_is_named_and_asked_for_again(self, launch: Launch, host: str) -> None:
         service = launch(MONGODB_URI=f"mongodb://{host}/{DATABASE}", MONGODB_TIMEOUT="1")
         line = wait_until(lambda: logged(service, f"MongoDB at {host} is not available: "), within=PATIENCE)
-        assert line.endswith("; start it or mend MONGODB_URI, it is tried again")
+        assert line.endswith("; start it or fix MONGODB_URI; the service retries")
         answer = wait_until(lambda: get(service, "/readyz"), within=PATIENCE)
         assert answer.status_code == 503
         reason = answer.json()["mongodbReason"]
@@ -378,7 +378,7 @@ class TestMongodbThatIsNotThere:
             lambda: logged(service, f"MongoDB at 127.0.0.1:{mongodb.port} is not available: "), within=PATIENCE
         )
         assert "No such file or directory" in line
-        assert line.endswith("; it is tried again")
+        assert line.endswith("; the service retries")
         time.sleep(2)  # four more checks
         assert readiness(service) == 503
         assert service.process.poll() is None
@@ -394,7 +394,7 @@ class TestRedis:
         service.wait_until_ready()
         line = wait_until(lambda: logged(service, f"Redis at {redis.uri} is down: "), within=PATIENCE)
         assert "password" in line
-        assert line.endswith("; lists come from MongoDB until it is mended")
+        assert line.endswith("; lists come from MongoDB until it recovers")
         assert cache(service) == "bypassed"
 
         with Redis.from_url(redis.uri, password=RIGHT) as client:
@@ -409,7 +409,7 @@ class TestRedis:
         service = launch(REDIS_URL=f"redis://:{WRONG}@{place}/0", REDIS_PASSWORD="")
         service.wait_until_ready()
         line = wait_until(lambda: logged(service, f"Redis at redis://:********@{place}/0 is down: "), within=PATIENCE)
-        assert line.endswith("; lists come from MongoDB until it is mended")
+        assert line.endswith("; lists come from MongoDB until it recovers")
         assert cache(service) == "bypassed"
 
     def test_that_host_and_port_name_is_named_by_them(self, launch: Launch) -> None:
@@ -429,7 +429,7 @@ class TestPort:
     @pytest.mark.parametrize("host", ["unknown.invalid", "192.0.2.1"])
     def test_of_another_machine_is_a_wrong_host(self, fail: Fail, host: str) -> None:
         line = fail(HOST=host)
-        assert re.fullmatch(rf"cannot listen on port \d+ of {host}: .+; HOST may be an address of this machine", line)
+        assert re.fullmatch(rf"cannot listen on port \d+ of {host}: .+; HOST must be an address of this machine", line)
 
 
 def test_passwords_are_in_no_log_however_much_is_logged(

@@ -160,10 +160,10 @@ async def test_a_duplicate_that_comes_later_gives_an_earlier_date(lists: Lists) 
         (as_mongoose("ada", ObjectId()), "contentId is not 24 hexadecimal digits"),
         (as_mongoose("ada", LOWER, kind="episode"), "contentType is neither movie nor tvshow"),
         (as_mongoose("ada", LOWER, kind=None), "contentType is neither movie nor tvshow"),
-        (as_mongoose("ada", LOWER, "2024-01-15"), "addedAt is no date"),
-        (as_mongoose("ada", LOWER, None), "addedAt is no date"),
-        (as_mongoose("ada lovelace", LOWER), "userId is no user id of this API"),
-        ({"_id": "stray"}, "userId is no user id of this API"),
+        (as_mongoose("ada", LOWER, "2024-01-15"), "addedAt is not a date"),
+        (as_mongoose("ada", LOWER, None), "addedAt is not a date"),
+        (as_mongoose("ada lovelace", LOWER), "userId is not a user id of this API"),
+        ({"_id": "stray"}, "userId is not a user id of this API"),
     ],
 )
 @pytest.mark.parametrize("collection", ["mylist", "mylists"])

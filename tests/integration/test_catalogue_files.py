@@ -546,7 +546,7 @@ class TestResuming:
         assert own_uri
         for content in ("", "oops", "[]", '{"records": 1, "counts": {"read": "many"}}'):
             (tmp_path / "checkpoint").write_text(content)
-            with pytest.raises(CheckpointError, match="is no position of an import: name another file"):
+            with pytest.raises(CheckpointError, match="is not the position of an import: name another file"):
                 await bring(write(numbered(1)), checkpoint=tmp_path / "checkpoint")
 
 
@@ -650,7 +650,7 @@ class TestCommand:
         again = run("import", "-", given="".join(lines) + "{\n" * 12)
         assert again.returncode == 1
         assert again.stderr == "mylist: 12 lines are not in the catalogue\n"
-        assert "-:4: it is no JSON: Input data was truncated\n" in again.stdout
+        assert "-:4: it is not JSON: Input data was truncated\n" in again.stdout
         assert "\n2 more; `--errors FILE` writes all of them to a file.\n" in again.stdout
 
         written = run("export")

@@ -128,7 +128,7 @@ def test_openapi_prints_the_document(capsys: pytest.CaptureFixture[str]) -> None
 @pytest.mark.parametrize("command", ["serve", "dev", "seed", "indexes", "config"])
 def test_a_bad_setting_is_named(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "abc")
-    assert fails(command) == (1, "mylist: PORT is 'abc'; it may be a whole number from 1 to 65535")
+    assert fails(command) == (1, "mylist: PORT is 'abc'; it must be a whole number from 1 to 65535")
 
 
 def test_serve_names_a_taken_port(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +169,7 @@ def test_a_mongodb_uri_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPa
         (("seed", "--users", "0"), "--users is 0; it must be at least 1"),
         (
             ("seed", "--users", "5", "--titles", "3", "--items", "4"),
-            "--items is 4; it may be at most --titles, 3, as no list has a title twice",
+            "--items is 4; it must be at most --titles, 3, as no list has a title twice",
         ),
         (("seed", "--users", "5", "--reset"), "--reset is for the sample, and --users asks for a load-test data set"),
         (("catalogue",), "the following arguments are required: ACTION; see `mylist catalogue --help`"),
@@ -179,13 +179,13 @@ def test_a_mongodb_uri_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPa
         *(
             (
                 ("catalogue", "import", "a", "--withdraw-missing", "--withdraw-up-to", wrong),
-                f"argument --withdraw-up-to: '{wrong}' is no percentage above 0 and up to 100; {SEE_IMPORT}",
+                f"argument --withdraw-up-to: '{wrong}' is not a percentage above 0 and up to 100; {SEE_IMPORT}",
             )
             for wrong in ("0", "100.1", "1e1", "all")
         ),
         (
             ("catalogue", "import", "a", "--dry-run", "--checkpoint", "b"),
-            "--checkpoint keeps the position of what is written, and --dry-run writes nothing",
+            "--checkpoint keeps the position of written titles, but --dry-run writes none",
         ),
         (("seed", "--items", "4"), "--titles and --items are sizes of a load-test data set, which --users asks for"),
     ],
@@ -252,7 +252,7 @@ class TestToken:
     def test_names_a_user_that_can_be(self, fails_here: FailsHere, user_id: str) -> None:
         assert fails_here("token", "--user", user_id) == (
             2,
-            f"mylist: argument --user: {user_id!a} is no user id; see `mylist token --help`",
+            f"mylist: argument --user: {user_id!a} is not a user id; see `mylist token --help`",
         )
 
 
@@ -261,8 +261,8 @@ def test_config_tells_of_a_mistyped_line() -> None:
     ended = run("config")
 
     assert ended.stderr.splitlines() == [
-        "mylist: 'PROT' in line 1 of .env is no setting; PORT is one",
-        "mylist: 'LOGLEVEL' in line 2 of .env is no setting; LOG_LEVEL is one",
+        "mylist: 'PROT' in line 1 of .env is not a setting; did you mean PORT?",
+        "mylist: 'LOGLEVEL' in line 2 of .env is not a setting; did you mean LOG_LEVEL?",
     ]
     assert (ended.returncode, "s3cret" in ended.stdout + ended.stderr) == (0, False)
 
@@ -275,4 +275,4 @@ def test_serve_tells_of_a_mistyped_line(monkeypatch: pytest.MonkeyPatch) -> None
         warning, _ = run("serve").stderr.splitlines()
 
     assert json.loads(warning)["level"] == "warning"
-    assert json.loads(warning)["message"] == "'PROT' in line 1 of .env is no setting; PORT is one"
+    assert json.loads(warning)["message"] == "'PROT' in line 1 of .env is not a setting; did you mean PORT?"

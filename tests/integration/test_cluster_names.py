@@ -115,7 +115,10 @@ async def test_a_node_without_a_name_is_told_of_once(
         await commands.topology.suspect()
 
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == [
-        f"A node of the Cluster has no announced name (cluster-announce-hostname); it is taken for 127.0.0.1:{port}"
+        (
+            f"A node of the Cluster has no announced name (cluster-announce-hostname); "
+            f"the service uses 127.0.0.1:{port} for it"
+        )
     ]
 
 

@@ -192,7 +192,7 @@ def test_every_command_it_prints_works_with_tokens_too(dev: Start) -> None:
 def test_with_a_key_of_others_it_says_whose_token_it_takes(dev: Start) -> None:
     printed = dev(AUTH_MODE="jwt", JWT_PUBLIC_KEY=pem(RSA_KEY)).wait_until_ready().output
 
-    assert "# A token of your identity provider, which says whose list it is\ntoken=...\n" in printed
+    assert "# A token of your identity provider, which names the owner of the list\ntoken=...\n" in printed
     assert '/stats -H "Authorization: Bearer $token"' in printed
 
 

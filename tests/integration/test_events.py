@@ -31,8 +31,8 @@ Document = dict[str, Any]
 Stored = Database[Document]
 Follow = Callable[..., Events]
 
-BEGUN = "the position is kept"
-WENT_ON = "are told from the kept position on"
+BEGUN = "The position is saved"
+WENT_ON = "Reading changes of lists from the saved position"
 _NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
@@ -206,7 +206,7 @@ def test_a_snapshot_comes_first_and_once(stored: Stored, follow: Follow) -> None
 
 def test_changes_during_a_snapshot_follow_it(stored: Stored, follow: Follow) -> None:
     add(stored, *range(1, 2501))
-    events = follow("--snapshot", reads=False, until="No position is used")
+    events = follow("--snapshot", reads=False, until="No saved position")
     first = json.loads(events.pipe.readline())
     assert first["token"] is None
     add(stored, 5000)
@@ -228,7 +228,7 @@ def test_what_a_reader_left_in_the_pipe_comes_again(stored: Stored, follow: Foll
     wait_until(lambda: _unread(events.pipe.fileno()) > 500, within=PATIENCE_S)
     events.pipe.close()
     assert events.end(None) == 1
-    assert "nobody reads standard output any more" in events.log
+    assert "the reader of standard output is gone" in events.log
 
     assert short(follow(until=WENT_ON).take(2)) == [("+", 2), ("+", 3)]
 
@@ -347,7 +347,7 @@ def test_a_restore_ends_it_for_good(stored: Stored, follow: Follow, how: str) ->
         stored.client.drop_database(stored.name)
     assert short(events.take(2)) == [("+", 1), ("+", 2)]
     assert events.end(None) == 3
-    assert "was dropped or renamed, as a restore does; changes may be missing" in events.log.splitlines()[-1]
+    assert "was dropped or renamed, for example by a restore; changes may be missing" in events.log.splitlines()[-1]
     if how != "drop the database":  # with which its position is gone
         again = follow(until=WENT_ON)
         assert again.end(None) == 3
@@ -363,7 +363,7 @@ def test_a_change_whose_pre_image_was_not_kept_ends_it(stored: Stored, follow: F
     events = follow(until=WENT_ON)
     assert short(events.take(1)) == [("+", 1)]
     assert events.end(None) == 3
-    assert "did not keep what an item of mylist was before" in events.log
+    assert "has no pre-image of an item of mylist" in events.log
 
 
 def test_a_position_that_mongodb_does_not_have_any_more(stored: Stored, follow: Follow, mongodb_server: str) -> None:
@@ -373,13 +373,13 @@ def test_a_position_that_mongodb_does_not_have_any_more(stored: Stored, follow: 
         mongodb.fail_command("aggregate", code=286, count=None, labels=["NonResumableChangeStreamError"])
         events = Events(uri)
         assert events.end(None) == 3
-        assert "cannot go on from the kept position: scripted: ChangeStreamHistoryLost; changes may be" in events.log
+        assert "cannot resume from the saved position: scripted: ChangeStreamHistoryLost; changes may be" in events.log
 
 
 def test_a_token_of_another_mongodb_is_refused(own_uri: str) -> None:
     events = Events(own_uri, "--after=82AB")
     assert events.end(None) == 3
-    assert "cannot go on from the kept position" in events.log
+    assert "cannot resume from the saved position" in events.log
     events = Events(own_uri, "--after", "a b")
     assert events.end(None) == 2
     assert events.log == "mylist: --after names no token, as a line of `mylist events` has one\n"
@@ -400,7 +400,8 @@ def test_a_user_who_may_not_have_pre_images_kept(stored: Stored, follow: Follow,
         events = Events(mongodb.uri(stored.name))
         assert events.end(None) == 1
         assert (
-            "its user may not change that; run once, as an administrator of the database: db.runCommand(" in events.log
+            "its user lacks the right to change that; run once, as an administrator of the database: db.runCommand("
+            in events.log
         )
         stored.command({"collMod": "mylist", "changeStreamPreAndPostImages": {"enabled": True}})
         follow(uri=mongodb.uri(stored.name))
@@ -411,7 +412,7 @@ def test_a_file_that_is_no_position_or_cannot_be_one(own_uri: str, tmp_path: Pat
     path.write_text("{not a position")
     events = Events(own_uri, f"--position={path}")
     assert events.end(None) == 1
-    assert events.log.splitlines()[-1] == f"mylist: {path} holds no position; delete it to begin anew"
+    assert events.log.splitlines()[-1] == f"mylist: {path} has no valid position; delete it to start from the beginning"
     events = Events(own_uri, f"--position={tmp_path / 'missing' / 'position'}")
     assert events.end(None) == 1
     assert "cannot write" in events.log

@@ -130,8 +130,8 @@ async def test_it_serves_as_a_cache_and_what_cannot_be_promised_is_told_once(
         await fill(commands)
 
     [line] = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert line.startswith(f"127.0.0.1:{front.port} does not tell its replication id (INFO replication): ")
-    assert line.endswith("may be served until CACHE_TTL")
+    assert line.startswith(f"127.0.0.1:{front.port} does not report its replication id (INFO replication): ")
+    assert line.endswith("lists may be stale for up to CACHE_TTL; grant its user +info")
 
 
 async def test_it_is_not_asked_what_it_refuses_at_every_heartbeat(
@@ -156,8 +156,9 @@ async def test_strictness_cannot_be_kept_without_a_replication_id(server: Member
             await commands.ping()
         await commands.close()
 
-    assert "does not tell its replication id (INFO replication), without which CACHE_STRICT cannot be kept" in str(
-        refused.value.__cause__
+    assert (
+        "does not report its replication id (INFO replication), which CACHE_STRICT=true needs: "
+        "grant its user +info, or use another Redis" in str(refused.value.__cause__)
     )
 
 
@@ -217,4 +218,4 @@ def test_a_service_keeps_lists_in_it(serve: Serve, server: Member, user_id: str)
         return answer.headers["x-cache"] == "hit"
 
     wait_until(cached, within=30)
-    assert service.log.read_text().count("does not tell its replication id") == 1
+    assert service.log.read_text().count("does not report its replication id") == 1

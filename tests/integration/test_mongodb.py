@@ -414,7 +414,7 @@ async def test_documents_that_are_no_items_are_left_out(
     assert await lists.load(user_id) == [item(1)]
     assert await lists.load(user_id) == [item(1)]
     assert [record.getMessage() for record in caplog.records] == [
-        "Left out 1 documents of a list that are no items: check contentId and contentType in mylist"
+        "Left out 1 documents of a list that are not items: check contentId and contentType in mylist"
     ]
     assert user_id not in caplog.text
 

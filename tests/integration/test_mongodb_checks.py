@@ -122,7 +122,7 @@ class TestOperations:
         told = [each.getMessage() for each in caplog.records if each.getMessage().startswith("MongoDB at")]
         assert len(told) == 2
         assert "one operation after the other fails: " in told[0]
-        assert told[1].endswith("carries out operations again")
+        assert told[1].endswith("executes operations again")
 
     async def test_one_shard_that_is_away_takes_nothing_from_the_others(
         self, deployment: ScriptedMongoDB, database: Database
@@ -202,7 +202,7 @@ class TestCheck:
         for message in ("the first reason", "another reason", "another reason"):
             deployment.fail_command("hello", code=91, count=None, database=NAME, message=message)
             await database.check()
-            assert database.problem == f"{message}; start it or mend MONGODB_URI, it is tried again"
+            assert database.problem == f"{message}; start it or fix MONGODB_URI; the service retries"
             deployment.mend()
 
         [first, other] = [line for line in caplog.messages if "available: " in line]
@@ -280,8 +280,8 @@ class TestMajority:
 
         told = [each.getMessage() for each in caplog.records if "majority" in each.getMessage()]
         assert len(told) == 2
-        assert "has no majority for what was written" in told[0]
-        assert "OUTCOME_UNKNOWN; bring back the members" in told[0]
+        assert "has no majority for a write" in told[0]
+        assert "OUTCOME_UNKNOWN; restore the members" in told[0]
         assert "has a majority again, after" in told[1]
 
     async def test_that_is_not_told_makes_changes_since_unavailable_and_nothing_else(

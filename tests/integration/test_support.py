@@ -214,7 +214,7 @@ class TestErase:
         monkeypatch.setattr(erasing, "_counted", add_then_count)
         done = await erase(user=account)
         assert done.problem == (
-            "documents were written meanwhile: 1 of `mylist`; end the user's sessions, then run it again"
+            "documents were written meanwhile: 1 of `mylist`; end the user's sessions, then run the command again"
         )
         assert '"complete": false' in done.json()
 
@@ -334,8 +334,8 @@ class TestWithdraw:
     async def test_says_that_it_may_be_added_again(self, lists: Lists) -> None:
         lists["tvshows"].insert_one({"_id": ObjectId(content_id(1)), "title": "Dark"})
         done = await withdraw(1, dry=True)
-        assert "take it out of there" in withdrawing.told(done, dry=True)
-        assert "take it out of there" not in withdrawing.told(await withdraw(2), dry=False)
+        assert "remove it from there" in withdrawing.told(done, dry=True)
+        assert "remove it from there" not in withdrawing.told(await withdraw(2), dry=False)
 
     async def test_tells_devices(self, lists: Lists, account: str) -> None:
         lists["mylist"].insert_many([item(account, 1), item(account, 2)])
@@ -533,14 +533,14 @@ def started(uri: str, arguments: tuple[str, ...]) -> subprocess.Popen[bytes]:
         (("erase",), "one of the arguments --user --account is required; see `mylist erase --help`"),
         (
             ("show", "--account", "a/b"),
-            "argument --account: 'a/b' is no account, which is a user id without a slash; see `mylist show --help`",
+            "argument --account: 'a/b' is not an account, which is a user id without a slash; see `mylist show --help`",
         ),
-        (("erase", "--user", "two words"), "argument --user: 'two words' is no user id; see `mylist erase --help`"),
+        (("erase", "--user", "two words"), "argument --user: 'two words' is not a user id; see `mylist erase --help`"),
         (("move", "--from", "a", "--to", "a"), "--from and --to are the same user"),
         (
             ("withdraw", "--content", "matrix"),
             (
-                "argument --content: 'matrix' is no id of a title, which has 24 hexadecimal digits; "
+                "argument --content: 'matrix' is not the id of a title, which has 24 hexadecimal digits; "
                 "see `mylist withdraw --help`"
             ),
         ),

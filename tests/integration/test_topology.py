@@ -169,7 +169,7 @@ async def test_a_replica_is_not_taken_for_its_primary(
 
 async def test_sentinels_that_know_no_such_primary_say_so(commands_of: Connect, lone_sentinel: str) -> None:
     commands = commands_of(lone_sentinel.replace(PRIMARY_NAME, "another"))
-    reason = "most Sentinels do not tell, or not the same, where another is: No such master with that name"
+    reason = "no majority of the Sentinels names the same address of another: No such master with that name"
 
     async def say_so() -> bool:  # only of one that answers in time
         return await why_not(commands) == reason
@@ -196,7 +196,7 @@ async def test_without_most_sentinels_nobody_knows_whether_the_primary_is_one(
     await eventually(lambda: answers(commands), within=30)
 
     with frozen(*sentinel_group.sentinels[:2]):
-        assert "most Sentinels do not tell" in await why_not(commands)
+        assert "no majority of the Sentinels names" in await why_not(commands)
     await eventually(lambda: answers(commands), within=30)
 
 

@@ -134,7 +134,7 @@ async def _has_source(database: AsyncDatabase[Document], name: str) -> bool:
     if await database[ADOPTED].find_one({"addedAt": {"$type": "date"}}) is not None:
         raise NothingToCarryError(
             f"`{name}` has no documents, though some were carried over before, and they would be removed here too; "
-            f"if it was dropped on purpose, drop `{ADOPTED}` as well"
+            f"if you dropped it on purpose, drop `{ADOPTED}` as well"
         )
     return False
 
@@ -175,7 +175,7 @@ def told(done: Adoption, settings: Settings, *, back: bool, dry: bool, report: P
     if more := done.counts.left_out - len(done.left_out) if not report else 0:
         lines.append(f"No items: {more:,} more; `--report FILE` writes all of them to a file.")
     if report and done.counts.left_out:
-        lines.append(f"Those that are no items are in {report}.")
+        lines.append(f"The documents that are not items are in {report}.")
     if done.stale_lists:
         lines.append(
             f"Redis did not answer: lists may be shown as they were for up to {settings.cache_ttl} s (CACHE_TTL)."
@@ -188,11 +188,11 @@ def _next(done: Adoption, *, back: bool, dry: bool) -> str:
     if dry:
         return "Nothing was changed. Next: the same command without --dry-run."
     if done.counts.changed_meanwhile:
-        return "Next: run it again, as some documents changed during the run."
+        return "Next: run the command again, because some documents changed during the run."
     if back:
         return "Next: delete what the original service cached in Redis, and start it (docs/coming-from-express.md)."
     if not done.from_original:
-        return "Next: nothing; this service may run on."
+        return "Next: nothing; this service may keep running."
     return (
         f"Next: start this service. `{ORIGINAL_LISTS}` and `{ADOPTED}` stay for the way back; drop both when it is not "
         "needed any more (docs/coming-from-express.md)."

@@ -72,6 +72,6 @@ class Counts:
                 ("removals carried over", self.removed),
                 ("items that stay removed", self.stay_removed),
                 ("changed meanwhile, for the next run", self.changed_meanwhile),
-                ("no items, left where they are", self.left_out),
+                ("not items, left unchanged", self.left_out),
             ]
         )

@@ -65,7 +65,7 @@ def read_item(document: Document) -> StoredItem | str:
     if not (isinstance(content_type, str) and is_content_type(content_type)):
         return "contentType is neither movie nor tvshow"
     if not isinstance(added_at, datetime):
-        return "addedAt is no date"
+        return "addedAt is not a date"
     return StoredItem(document["_id"], *key, content_type, added_at, document["contentId"])
 
 
@@ -73,7 +73,7 @@ def read_key(document: Document) -> Key | str:
     """Return whose document it is, and of which content, else why it is nobody's or of nothing."""
     user_id, content_id = document.get("userId"), document.get("contentId")
     if not (isinstance(user_id, str) and USER_ID.fullmatch(user_id)):
-        return "userId is no user id of this API"
+        return "userId is not a user id of this API"
     if not (isinstance(content_id, str) and parse_content_id(content_id)):
         return "contentId is not 24 hexadecimal digits"
     return user_id, content_id.lower()

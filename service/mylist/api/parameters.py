@@ -32,14 +32,14 @@ USER_ID: Json = {
     "name": "user-id",
     "in": "header",
     "required": True,
-    "description": "Whose list it is.",
+    "description": "The owner of the list.",
     "schema": {"type": "string", "pattern": f"^{USER_ID_PATTERN}$"},
     "example": "507f1f77bcf86cd799439011",
 }
 IF_NONE_MATCH: Json = {
     "name": "If-None-Match",
     "in": "header",
-    "description": "The ETag of the answer that the client has; 304 if nothing has changed.",
+    "description": "The ETag of the client's copy; 304 if the list has not changed.",
     "schema": {"type": "string"},
 }
 PAGE: Json = {
@@ -57,7 +57,7 @@ PAGE_SIZE: Json = {
 SINCE: Json = {
     "name": "since",
     "in": "query",
-    "description": "The token of the last answer; without it, the answer tells the whole list.",
+    "description": "The token of the last answer; without it, the answer has the whole list.",
     "schema": {"type": "string"},
 }
 LIMIT: Json = {
@@ -100,7 +100,8 @@ MODE: Json = {
 TOTAL: Json = {
     "name": "total",
     "in": "query",
-    "description": "With `mode=replace`: the number of items, as the export's `X-Total-Count` says; 400 if not.",
+    "description": "With `mode=replace`: the number of items in the body, equal to `X-Total-Count` of the "
+    "export; 400 otherwise.",
     "schema": {"type": "integer", "minimum": 0},
 }
 _GENRES: Json = {
@@ -129,7 +130,7 @@ SELECTION: list[Json] = [
     {
         "name": "notGenre",
         "in": "query",
-        "description": "Only items of none of these genres; one that no movie or show has is refused.",
+        "description": "Only items without these genres; an unknown genre is refused.",
         "schema": _GENRES,
     },
     {
@@ -163,7 +164,7 @@ SELECTION: list[Json] = [
         "name": "sort",
         "in": "query",
         "description": (
-            "What the items are sorted by; `addedAt` unless given. `title` is the `sortTitle` where there is one, else "
+            "The sort key of the items; `addedAt` by default. `title` is the `sortTitle` where there is one, else "
             "the title without its leading article; accents make no difference. `random` is another order for each "
             "`seed`."
         ),
@@ -188,7 +189,7 @@ SELECTION: list[Json] = [
         "name": "cursor",
         "in": "query",
         "allowEmptyValue": True,
-        "description": "Empty to begin, then the `nextCursor` of the answer before; in place of `page`.",
+        "description": "Empty at first, then `nextCursor` of the previous answer; instead of `page`.",
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]*$", "maxLength": MAX_CURSOR_LENGTH},
     },
     {
@@ -224,14 +225,14 @@ ETAG: Json = {
 }
 X_CACHE: Json = {
     "X-Cache": {
-        "description": "How the cache took part.",
+        "description": "How the cache was used.",
         "required": True,
         "schema": {"type": "string", "enum": [result.value for result in CacheResult]},
     }
 }
 PAGING: Json = {
     "Link": {
-        "description": "The addresses of other pages (RFC 8288), relative to the one that was asked.",
+        "description": "The addresses of other pages (RFC 8288), relative to the requested page.",
         "required": True,
         "schema": {"type": "string"},
     },
@@ -249,14 +250,14 @@ X_LIST_FORMAT: Json = {
 }
 X_TOTAL_COUNT: Json = {
     "X-Total-Count": {
-        "description": "How many items the list has.",
+        "description": "The number of items on the list.",
         "required": True,
         "schema": {"type": "integer", "minimum": 0},
     }
 }
 RETRY_AFTER: Json = {
     "Retry-After": {
-        "description": "Seconds after which trying again makes sense.",
+        "description": "Seconds to wait before a retry.",
         "required": True,
         "schema": {"type": "integer", "minimum": 1},
     }

@@ -214,7 +214,9 @@ class ImportedLine(Struct, rename="camel", forbid_unknown_fields=True):
         | UnsetType
     ) = UNSET
     year: int | UnsetType | None = UNSET
-    candidates: Annotated[list[Candidate], Meta(description="What the line may mean; at most 10.")] | UnsetType = UNSET
+    candidates: (
+        Annotated[list[Candidate], Meta(description="The titles that the line may mean; at most 10.")] | UnsetType
+    ) = UNSET
 
 
 class LimitsData(Struct, rename="camel", forbid_unknown_fields=True):

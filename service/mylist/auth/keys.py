@@ -104,7 +104,7 @@ def keys_of_jwks(body: bytes) -> tuple[Key, ...]:
     try:
         found = msgspec.json.decode(body, type=_JsonWebKeySet).keys
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise UnusableKeyError("the answer is no JSON Web Key Set") from None
+        raise UnusableKeyError("the answer is not a JSON Web Key Set") from None
     keys = tuple(key for each in found if (key := _key_of_jwk(each)))
     if not keys:
         raise UnusableKeyError(f"the answer has no key that can be used{_named(found)}")

@@ -117,7 +117,7 @@ class RemoteKeys(KeySource):
     def _note_failure(self, reason: str) -> None:
         if self.keys and self._clock() - self._fetched_at > MAX_AGE_S:
             self.keys = ()
-            _logger.error("The keys of %s are too old to go on with", without_password(self._url))
+            _logger.error("The keys of %s are too old to use", without_password(self._url))
         if not self.problem:
             self._reasons.note_logged(reason)
             _logger.warning("The keys of %s cannot be fetched: %s", without_password(self._url), reason)

@@ -85,7 +85,7 @@ class FreshnessAudit:
             result = "undecided"
         metrics.FRESHNESS_CHECKS[result].inc()
         if result == "stale":
-            _logger.error("A cached list is not what MongoDB has")
+            _logger.error("A cached list differs from MongoDB: see the runbook MyListStaleReads")
 
     async def _compare(self, user_id: str, served: bytes) -> str:
         if (await self._load(user_id)).data.startswith(served):

@@ -464,7 +464,7 @@ class RedisHealth:
     def _log(self, reason: BaseException | None, failures: Mapping[Primary, Exception], *, still: str = "") -> None:
         state, primaries = self._whole.state, len(self._topology.all)
         which = f"lists of {len(failures)} of its {primaries} primaries" if 0 < len(failures) < primaries else "lists"
-        hint = f": {_told(reason)}; {which} come from MongoDB until it is mended" if reason else ""
+        hint = f": {_told(reason)}; {which} come from MongoDB until it recovers" if reason else ""
         level = logging.WARNING if state is RedisState.DOWN else logging.INFO
         _logger.log(level, "%s is %s%s%s", self._name, still, state.value, hint)
 

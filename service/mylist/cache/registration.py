@@ -119,14 +119,14 @@ class Registration:
         self._shown = unfenced, elsewhere
         if elsewhere:
             _logger.warning(
-                "Lists come from MongoDB, as other processes use another Redis than this one: %s; give all the same "
-                "REDIS_URL, or wait for the rollout to end",
+                "Lists come from MongoDB, because other processes use another Redis than this one: %s; give all "
+                "the same REDIS_URL, or wait for the rollout to end",
                 _some(elsewhere),
             )
         if unfenced:
             _logger.warning(
-                "Lists come from MongoDB, as other processes change lists and cannot reach Redis: %s; mend their link "
-                "to Redis, or delete these pods",
+                "Lists come from MongoDB, because other processes change lists and cannot reach Redis: %s; fix "
+                "their network to Redis, or delete these pods",
                 _some(unfenced),
             )
         if not unfenced and not elsewhere:

@@ -53,7 +53,7 @@ def define(catalogue: argparse.ArgumentParser, import_files: _Run, export_file: 
         "--withdraw-up-to",
         type=_percent,
         metavar="PERCENT",
-        help=f"confirm that share of the titles of a type (without it, at most {DEFAULT_WITHDRAWN_PERCENT:g})",
+        help=f"confirm that share of the titles of a type (default: at most {DEFAULT_WITHDRAWN_PERCENT:g})",
     )
 
     summary = "write all titles as JSON Lines, which an import takes as they are"
@@ -66,5 +66,5 @@ def define(catalogue: argparse.ArgumentParser, import_files: _Run, export_file: 
 
 def _percent(text: str) -> float:
     if not re.fullmatch(r"\d{1,3}(\.\d+)?", text, re.ASCII) or not 0 < float(text) <= _MAX_PERCENT:
-        raise argparse.ArgumentTypeError(f"{text!a} is no percentage above 0 and up to {_MAX_PERCENT}")
+        raise argparse.ArgumentTypeError(f"{text!a} is not a percentage above 0 and up to {_MAX_PERCENT}")
     return float(text)

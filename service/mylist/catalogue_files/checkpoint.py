@@ -40,7 +40,7 @@ def load(path: Path) -> Position:
     except FileNotFoundError:
         return Position()
     except msgspec.DecodeError:
-        raise CheckpointError(f"--checkpoint: {path} is no position of an import: name another file") from None
+        raise CheckpointError(f"--checkpoint: {path} is not the position of an import: name another file") from None
     except OSError as error:
         raise CheckpointError(f"--checkpoint: {path}: {error.strerror}") from None
 

@@ -114,7 +114,7 @@ def _json(cell: str) -> Any:  # noqa: ANN401 - the schema says what it may be
     try:
         return msgspec.json.decode(cell)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidTitleError(f"a field is no JSON: {error}") from None
+        raise InvalidTitleError(f"a field is not JSON: {error}") from None
 
 
 _CONVERSIONS: dict[str, Callable[[str], Any]] = {

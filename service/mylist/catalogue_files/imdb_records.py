@@ -90,7 +90,7 @@ def _title(  # noqa: PLR0913 - the columns of the file
     try:
         content_type = _TYPES[title_type]
     except KeyError:
-        raise InvalidTitleError(f"`titleType` is {title_type[:40]!a}, which is none of {', '.join(_TYPES)}") from None
+        raise InvalidTitleError(f"`titleType` is {title_type[:40]!a}, but must be one of {', '.join(_TYPES)}") from None
     if content_type is None:
         return None
     title: dict[str, Any] = {

@@ -56,7 +56,7 @@ def _value(raw: bytes) -> Any:  # noqa: ANN401 - whatever JSON can say
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         decoded(raw)
-        raise InvalidTitleError(f"it is no JSON: {error}") from None
+        raise InvalidTitleError(f"it is not JSON: {error}") from None
     except RecursionError:
         raise InvalidTitleError("it is nested too deep") from None
 

@@ -80,10 +80,10 @@ class Title(msgspec.Struct, rename="camel"):
     """
 
     content_type: Annotated[ContentType, Meta(description="movie or tvshow.")]
-    title: Annotated[_Text, Meta(description="What clients show.")]
+    title: Annotated[_Text, Meta(description="The title that clients show.")]
     id: _Id | UnsetType = UNSET
     external_ids: _ExternalIds | UnsetType = UNSET
-    sort_title: Annotated[_Text | None, Meta(description="What it is sorted by, in place of the title.")] = None
+    sort_title: Annotated[_Text | None, Meta(description="The sort key, instead of the title.")] = None
     original_title: _Text | None = None
     description: Annotated[str, Meta(max_length=20_000)] | None = None
     genres: Annotated[list[_Name], Meta(max_length=100)] | None = None
@@ -116,7 +116,7 @@ def validate(title: object) -> dict[str, Any]:
         InvalidTitleError: it does not.
     """
     if not isinstance(title, dict):
-        raise InvalidTitleError("it is no JSON object")
+        raise InvalidTitleError("it is not a JSON object")
     _make_whole(title)
     try:
         known = msgspec.convert(title, Title)
@@ -186,7 +186,7 @@ def _check_name(name: str) -> None:
         msgspec.convert(name, Annotated[str, Meta(pattern=_FIELD_NAME)])
     except msgspec.ValidationError:
         raise InvalidTitleError(
-            f"{name[:100]!a} is no name of a field: it must not begin with $ or _, nor have a dot"
+            f"{name[:100]!a} is not the name of a field: it must not begin with $ or _, or have a dot"
         ) from None
 
 

@@ -334,7 +334,7 @@ class Client:
             raise ClientError(f"no service answers at {self._url}: {reason}") from error
         except httpx.HTTPError as error:
             reason = f"nothing within {_READ_TIMEOUT_S} s" if isinstance(error, httpx.TimeoutException) else str(error)
-            doubt = "; the list may have been changed or not, look at it" if changes else ""
+            doubt = "; the change may or may not have been applied, so read the list" if changes else ""
             raise ClientError(f"no answer from {self._url}: {plain(reason)}{doubt}") from error
 
 

@@ -13,9 +13,9 @@ _TYPES = ("movie", "tvshow")
 _ID_FORM = "a contentId, or an external id such as imdb:tt0133093 or, with its type, movie:tmdb:603"
 _EPILOG = """\
 environment:
-  MYLIST_URL    where the service is, unless --url says so
-  MYLIST_TOKEN  sent as Authorization: Bearer, to a service or gateway that asks for one; to a service that takes
-                the user from it, --user may be left out
+  MYLIST_URL    URL of the service, unless --url is given
+  MYLIST_TOKEN  sent as Authorization: Bearer, for a service or gateway that needs one; if the service takes
+                the user from the token, omit --user
 
 On a terminal the answer is a table, elsewhere it is JSON.
 """
@@ -35,9 +35,9 @@ def define(add: Callable[[str, str], argparse.ArgumentParser], run: Callable[[ar
         parser.epilog = _EPILOG
         parser.set_defaults(command=run, ask=name)
         has_token = bool(os.environ.get("MYLIST_TOKEN", "").strip())
-        parser.add_argument("--user", type=_id, required=not has_token, metavar="ID", help="whose list it is")
+        parser.add_argument("--user", type=_id, required=not has_token, metavar="ID", help="the owner of the list")
         default = os.environ.get("MYLIST_URL") or DEFAULT_URL
-        parser.add_argument("--url", default=default, help=f"where the service is (default {DEFAULT_URL})")
+        parser.add_argument("--url", default=default, help=f"URL of the service (default {DEFAULT_URL})")
         form = parser.add_mutually_exclusive_group()
         form.add_argument("--json", dest="as_json", action="store_true", default=None, help="print JSON anywhere")
         form.add_argument("--table", dest="as_json", action="store_false", help="print a table anywhere")
@@ -62,14 +62,14 @@ def define(add: Callable[[str, str], argparse.ArgumentParser], run: Callable[[ar
     file = define_one("import", "put the items of a file on a user's list")
     file.add_argument("file", metavar="FILE", help="JSON Lines, CSV (.csv) or JSON (.json); - is standard input")
     file.add_argument("--replace", action="store_true", help="remove what the file does not name")
-    file.add_argument("--confirm", action="store_true", help="replace the list also by nothing that is on it")
+    file.add_argument("--confirm", action="store_true", help="replace the list even if no line of the file is on it")
 
     emptied = define_one("clear", "remove everything from a user's list")
-    emptied.add_argument("--confirm", action="store_true", required=True, help="confirms that all of it is meant")
+    emptied.add_argument("--confirm", action="store_true", required=True, help="confirm that the whole list is removed")
 
     one = define_one("add", "add a movie or show to a user's list")
     one.add_argument("content_id", type=_id, metavar="CONTENT_ID", help=f"which movie or show: {_ID_FORM}")
-    one.add_argument("--type", required=True, choices=_TYPES, dest="content_type", help="of which type it is")
+    one.add_argument("--type", required=True, choices=_TYPES, dest="content_type", help="its type")
 
     for name, summary in (
         ("remove", "remove items from a user's list"),
@@ -84,7 +84,7 @@ def _id(text: str) -> str:
     """Return an id without the blanks around it, which come from copying; refuse one that no request can carry."""
     stripped = text.strip()
     if not _ID.fullmatch(stripped):
-        raise argparse.ArgumentTypeError(f"{text!a} is no id")
+        raise argparse.ArgumentTypeError(f"{text!a} is not an id")
     return stripped
 
 
@@ -92,11 +92,11 @@ def _token(text: str) -> str:
     """Return a token without the blanks around it."""
     stripped = text.strip()
     if not _TOKEN.fullmatch(stripped):
-        raise argparse.ArgumentTypeError("this is no token")
+        raise argparse.ArgumentTypeError("this is not a token")
     return stripped
 
 
 def _number(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!a} is no whole number from 1")
+        raise argparse.ArgumentTypeError(f"{text!a} is not a whole number from 1")
     return int(text)

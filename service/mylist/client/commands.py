@@ -46,8 +46,7 @@ def _refuse_other_user(client: Client, token: str, user_id: str) -> None:
     if not client.identifies_by_token():
         if not client.asks_for(user_id):
             raise UnusableError(
-                f"--user is {user_id!r}, but the service is asked for the list of another user, whom the gateway takes "
-                "from MYLIST_TOKEN; leave --user out"
+                f"--user is {user_id!r}, but the gateway takes another user from MYLIST_TOKEN; leave --user out"
             )
         return
     claim, profile_claim = (os.environ.get(name, "").strip() for name in ("JWT_USER_CLAIM", "JWT_PROFILE_CLAIM"))

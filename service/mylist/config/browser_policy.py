@@ -101,19 +101,19 @@ def _origin(given: str) -> str:
     if not given:
         raise UnusableOriginError("an origin between the commas is empty")
     if given == "null":
-        raise UnusableOriginError("null is the origin of sandboxed pages of anybody")
+        raise UnusableOriginError("null is the origin of every sandboxed page, so any site could use it")
     lowered = given.lower()
     found = _ORIGIN.fullmatch(lowered)
     if not found:
-        raise UnusableOriginError(f"{_cut(given)} is no origin: {_mistake(lowered)}")
+        raise UnusableOriginError(f"{_cut(given)} is not an origin: {_mistake(lowered)}")
     scheme, wildcard, host, port = found.group("scheme", "wildcard", "host", "port")
     if scheme in _WITHOUT_ORIGIN:
-        raise UnusableOriginError(f"{_cut(given)} is no origin: no page has one that starts with {scheme}://")
+        raise UnusableOriginError(f"{_cut(given)} is not an origin: no page has one that starts with {scheme}://")
     if scheme not in _DEFAULT_PORTS and get_close_matches(scheme, _DEFAULT_PORTS, cutoff=0.7):
-        raise UnusableOriginError(f"{_cut(given)} is no origin: write https:// or http://")
+        raise UnusableOriginError(f"{_cut(given)} is not an origin: write https:// or http://")
     number = int(port) if port else None
     if number is not None and not 1 <= number <= _MAX_PORT:
-        raise UnusableOriginError(f"{_cut(given)} is no origin: a port is a number from 1 to {_MAX_PORT}")
+        raise UnusableOriginError(f"{_cut(given)} is not an origin: a port is a number from 1 to {_MAX_PORT}")
     suffix = "" if number in {None, _DEFAULT_PORTS.get(scheme)} else f":{number}"
     return f"{scheme}://{wildcard or ''}{_host(host, given, is_domain=bool(wildcard))}{suffix}"
 
@@ -128,14 +128,14 @@ def _host(host: str, given: str, *, is_domain: bool) -> str:
         else:
             return host
     except AddressValueError:
-        raise UnusableOriginError(f"{_cut(given)} is no origin: its host is no IP address") from None
+        raise UnusableOriginError(f"{_cut(given)} is not an origin: its host is not an IP address") from None
     if is_domain:
-        raise UnusableOriginError(f"{_cut(given)} is no origin: an IP address has no subdomains")
+        raise UnusableOriginError(f"{_cut(given)} is not an origin: an IP address has no subdomains")
     return host
 
 
 def _mistake(given: str) -> str:
-    """Return why a text is no origin, and what to write instead."""
+    """Return why a text is not an origin, and what to write instead."""
     scheme, colon, rest = given.partition("://")
     mistakes = (
         (re.search(r"[\s;|]", given), "separate origins by commas"),

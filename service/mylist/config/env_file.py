@@ -51,7 +51,7 @@ def doubtful_lines(settings: Sequence[str]) -> list[str]:
             doubts.append(f"{where} has no =; it sets nothing")
         elif binding.key not in settings and binding.key not in _FOREIGN:
             doubts += [
-                f"{binding.key[:_MAX_NAME_LENGTH]!a} in {where} is no setting; {name} is one"
+                f"{binding.key[:_MAX_NAME_LENGTH]!a} in {where} is not a setting; did you mean {name}?"
                 for name in _nearest(binding.key, settings)
             ]
     return doubts

@@ -24,8 +24,8 @@ Address = tuple[str, int]
 _PORT = 6379
 _SENTINEL_PORT = 26379
 _NO_ADDRESS = (
-    "it may have host:port after //, where its form allows several separated by commas; "
-    "what else a user or a password holds than letters, digits and - . _ ~ is percent-encoded"
+    "it must have host:port after //, or several separated by commas where its form allows them; "
+    "in a user or password, percent-encode all characters except letters, digits and - . _ ~"
 )
 _TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
@@ -106,9 +106,9 @@ def parse_redis_url(url: str) -> RedisUrl:
     elif form is RedisKind.SENTINEL:
         name, _, db = path.partition("/")
         if not name:
-            raise RedisUrlError("it has to name the primary, as in redis+sentinel://host:26379,host:26379/name")
+            raise RedisUrlError("it must name the primary, as in redis+sentinel://host:26379,host:26379/name")
     elif form is RedisKind.CLUSTER and path:
-        raise RedisUrlError("it may have nothing after the hosts: a Redis Cluster has no databases")
+        raise RedisUrlError("it must end after the hosts: a Redis Cluster has no databases")
     return RedisUrl(
         form=form,
         addresses=() if form is RedisKind.SOCKET else _addresses(hosts, form),
@@ -141,7 +141,7 @@ def _addresses(hosts: str, form: RedisKind) -> tuple[Address, ...]:
 
 def _database(text: str) -> int:
     if text and not (text.isascii() and text.isdigit()):
-        raise RedisUrlError("its database may be a number")
+        raise RedisUrlError("its database must be a number")
     return int(text or "0")
 
 
@@ -168,5 +168,5 @@ def _tls(query: Mapping[str, str]) -> dict[str, str | bool]:
         raise RedisUrlError("its ssl_certfile and ssl_keyfile go together")
     check = query.get("ssl_check_hostname", "true")
     if check not in {"true", "false"}:
-        raise RedisUrlError("its ssl_check_hostname may be true or false")
+        raise RedisUrlError("its ssl_check_hostname must be true or false")
     return {**files, "ssl_check_hostname": check == "true"}

@@ -133,7 +133,7 @@ class Settings:
     port: Annotated[int, "TCP port to listen on.", Meta(ge=1, le=65535)] = 3000
     app_env: Annotated[
         Literal["development", "test", "staging", "production"],
-        "Names the environment; `production` logs JSON even on a terminal.",
+        "Name of the environment; `production` logs JSON even on a terminal.",
     ] = "development"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], "Lowest level that is logged."] = "info"
 
@@ -189,7 +189,7 @@ class Settings:
     ] = 1000
 
     catalogue_ttl: Annotated[
-        float, "Time after which a change of a movie or show is shown, at the latest.", Meta(ge=1, le=3600)
+        float, "Maximum time until a change of a movie or show is visible.", Meta(ge=1, le=3600)
     ] = 60.0
     catalogue_size: Annotated[int, "Movies and shows that one process keeps rendered.", Meta(ge=100, le=1_000_000)] = (
         20_000
@@ -205,10 +205,10 @@ class Settings:
     ] = ",".join(DEFAULT_EXTERNAL_ID_RULES.names)
     unique_external_ids: Annotated[
         str,
-        "Those of them of which no two titles have the same id or, as in `tmdb:type`, no two movies and no two shows; "
-        "`mylist indexes` makes the unique indexes.",
+        "Names of these whose ids belong to one title each or, as in `tmdb:type`, to one movie and one show each; "
+        "`mylist indexes` creates the unique indexes.",
         _Text(
-            accepts="names separated by commas, each of EXTERNAL_ID_NAMES, with or without :type after it",
+            accepts="names separated by commas, each of EXTERNAL_ID_NAMES, with or without the suffix :type",
             parse=_unique_names,
         ),
     ] = ""
@@ -268,12 +268,12 @@ class Settings:
     ] = "max-age=31536000"
     max_concurrent_requests: Annotated[
         int,
-        "Maximum of concurrent list requests; more get 503. One user may have a tenth of it, at least 4; more get 429.",
+        "Maximum of concurrent list requests; more get 503. One user may have 10 % of them, at least 4; more get 429.",
         Meta(ge=1, le=100_000),
     ] = 500
     keep_alive_timeout: Annotated[
         int,
-        "Seconds that an idle connection is kept; must be longer than the load balancer in front keeps its own.",
+        "Seconds before an idle connection is closed; must be longer than the load balancer's own idle timeout.",
         Meta(ge=1, le=7200),
     ] = 620
     slow_request: Annotated[float, "Duration from which a request is logged as slow.", Meta(ge=0.001, le=60)] = 1.0
@@ -332,28 +332,28 @@ class Settings:
     def _refuse_contradictions(self) -> None:
         if self.default_page_size > self.max_page_size:
             raise InvalidSettingError(
-                f"DEFAULT_PAGE_SIZE is {self.default_page_size}; it may be at most MAX_PAGE_SIZE, {self.max_page_size}"
+                f"DEFAULT_PAGE_SIZE is {self.default_page_size}; it must be at most MAX_PAGE_SIZE, {self.max_page_size}"
             )
         if unknown := self.external_ids.unique_in_collection - set(self.external_ids.names):
             raise InvalidSettingError(
-                f"UNIQUE_EXTERNAL_IDS has {min(unknown)}; EXTERNAL_ID_NAMES has to have it, and has "
+                f"UNIQUE_EXTERNAL_IDS has {min(unknown)}; EXTERNAL_ID_NAMES must have it too, but has "
                 f"{self.external_id_names}"
             )
         if self.mongodb_user and not self.mongodb_password:
-            raise InvalidSettingError("MONGODB_PASSWORD is empty; MONGODB_USER is set, so it may not be")
+            raise InvalidSettingError("MONGODB_PASSWORD is empty; it must be set when MONGODB_USER is set")
         keys = [name.upper() for name in _TOKEN_KEYS if getattr(self, name)]
         if self.auth_mode == "jwt" and len(keys) != 1:
             raise InvalidSettingError(
-                f"AUTH_MODE is jwt; exactly one of {', '.join(map(str.upper, _TOKEN_KEYS))} has to be set"
+                f"AUTH_MODE is jwt; exactly one of {', '.join(map(str.upper, _TOKEN_KEYS))} must be set"
             )
         if self.auth_mode != "jwt" and keys:
-            raise InvalidSettingError(f"{keys[0]} is set; AUTH_MODE is {self.auth_mode}, it has to be jwt")
+            raise InvalidSettingError(f"{keys[0]} is set; AUTH_MODE is {self.auth_mode}, it must be jwt")
         if self.cors_credentials and self.cors_origins == ANY_ORIGIN:
-            raise InvalidSettingError("CORS_CREDENTIALS is true; CORS_ORIGINS is *, it must name origins then")
+            raise InvalidSettingError("CORS_CREDENTIALS is true; CORS_ORIGINS is *, but must name origins then")
         kind = parse_redis_url(self.redis_url).form if self.redis_url else RedisKind.SERVER
         if self.redis_timeout > max_redis_timeout(kind):
             raise InvalidSettingError(
-                f"REDIS_TIMEOUT is {self.redis_timeout:g}; it may be at most {max_redis_timeout(kind)} "
+                f"REDIS_TIMEOUT is {self.redis_timeout:g}; it must be at most {max_redis_timeout(kind)} "
                 f"with a REDIS_URL of {kind.value}://"
             )
 
@@ -407,7 +407,7 @@ class _Setting:
             return self.text.parse(value) if isinstance(value, str) else value
         except ValueError as error:
             explained = isinstance(error, RedisUrlError | UnusableOriginError)
-            reason = error if explained else f"it may be {self.accepts}"
+            reason = error if explained else f"it must be {self.accepts}"
             shown = _MASK if self.text.secret else repr(without_password(raw))
             raise InvalidSettingError(f"{self.variable} is {shown}; {reason}") from None
 

@@ -178,7 +178,7 @@ def _identity(settings: Settings) -> tuple[str, str]:
     """Return what has to be typed first, and how curl says then that the sample user asks."""
     if settings.auth_mode == "header":
         return "", f'-H "user-id: {sample.USER_ID}"'
-    about, token = "# A token of your identity provider, which says whose list it is", "..."
+    about, token = "# A token of your identity provider, which names the owner of the list", "..."
     if settings.jwt_secret and not settings.jwt_profile_claim:  # the sample user is no profile
         hours = LIFETIME_S // 3600
         about = f"# A token of the sample user, good for {hours} hours; `mylist token --user ID` makes others"

@@ -182,7 +182,8 @@ class InvalidExternalIdError(BadRequestError):
     def __init__(self, text: str, names: Sequence[str]) -> None:
         example = "imdb:tt0133093" if "imdb" in names else f"{names[0]}:1"
         super().__init__(
-            f"{_echo(text)} is no id: it must be a contentId, or NAME:ID such as {example}, with or without a type as "
+            f"{_echo(text)} is not an id: it must be a contentId, or NAME:ID such as {example}, with or without "
+            f"a type as "
             f"in movie:NAME:ID; the names are {', '.join(names)}"
         )
 
@@ -285,7 +286,7 @@ class UnsupportedContentEncodingError(ServiceError):
     code = "UNSUPPORTED_CONTENT_ENCODING"
 
     def __init__(self, given: str) -> None:
-        super().__init__(f'Content-Encoding is "{_echo(given)}"; it may be gzip, deflate or identity, once')
+        super().__init__(f'Content-Encoding is "{_echo(given)}"; it must be gzip, deflate or identity, once')
 
     @property
     def headers(self) -> dict[str, str]:
@@ -426,7 +427,7 @@ class TooManyRequestsError(ServiceError):
     retry_after: ClassVar[int] = 1
 
     def __init__(self, what: str = "requests") -> None:
-        super().__init__(f"You have too many {what} under way, please wait for some to end")
+        super().__init__(f"You have too many {what} in flight, please wait for some to end")
 
 
 class TooManyImportsError(TooManyRequestsError):
@@ -462,7 +463,7 @@ class DatabaseRefusedError(UnavailableError):
     retry_after = 30
 
     def __init__(self) -> None:
-        super().__init__("The database rejects this request until its operator mends that; nothing was changed")
+        super().__init__("The database rejects this request until its operator fixes this; nothing was changed")
 
 
 class KeysUnavailableError(UnavailableError):

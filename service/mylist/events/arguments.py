@@ -8,12 +8,12 @@ DEFAULT_NAME = "default"
 _MAX_PORT = 65535
 _EPILOG = """\
 Each line on standard output is a JSON object: userId, contentId, contentType, change (added or removed), addedAt, at
-and token. Each change is told at least once, those of a user in their order. Logs go to standard error. With a COMMAND,
-each batch of lines is its standard input instead, and counts as told once it ends with status 0.
+and token. Each change is written at least once, in order for each user. Logs go to standard error. With a COMMAND, each
+batch of lines is its standard input instead. The batch is delivered once the command exits with status 0.
 
-It runs until SIGTERM or SIGINT and goes on where it was when it is started again. Exit statuses: 0 ended by a signal,
-1 failed (start it again), 2 wrong usage, 3 the kept position is of no use any more: the consumer has to begin anew.
-docs/events.md has the format and the guarantees.
+It runs until SIGTERM or SIGINT, and resumes at its saved position at the next start. Exit statuses: 0 stopped by a
+signal, 1 failed (start it again), 2 wrong usage, 3 the saved position is unusable: the consumer must start from a
+snapshot. docs/events.md has the format and the guarantees.
 """
 
 
@@ -26,16 +26,19 @@ def define(parser: argparse.ArgumentParser) -> None:
         "--name",
         type=_name,
         default=DEFAULT_NAME,
-        help=f"keep the position in MongoDB under this name, one for each consumer (default {DEFAULT_NAME})",
+        help=f"save the position in MongoDB under this name, one for each consumer (default {DEFAULT_NAME})",
     )
-    position.add_argument("--position", type=Path, metavar="FILE", help="keep the position in this file instead")
+    position.add_argument("--position", type=Path, metavar="FILE", help="save the position in this file instead")
     start = parser.add_mutually_exclusive_group()
-    start.add_argument("--anew", action="store_true", help="begin as if no position had been kept")
-    start.add_argument("--after", metavar="TOKEN", help="begin after the line with this token, whatever was kept")
+    start.add_argument("--anew", action="store_true", help="ignore the saved position")
+    start.add_argument(
+        "--after", metavar="TOKEN", help="start after the line with this token, and ignore the saved position"
+    )
     parser.add_argument(
         "--snapshot",
         action="store_true",
-        help="where no position is kept, tell all items of all lists first, as added; else begin with changes from now",
+        help="if there is no saved position, write all items of all lists first, as added; without this option, "
+        "start with new changes",
     )
     parser.add_argument("--metrics-port", type=_port, metavar="PORT", help="serve metrics for Prometheus on this port")
     parser.add_argument("consumer", nargs="*", metavar="COMMAND", help="after --: a program, and its arguments")
@@ -43,11 +46,11 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 def _name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text!a} is no name: up to 64 of letters, digits, _, . and -")
+        raise argparse.ArgumentTypeError(f"{text!a} is not a name: up to 64 of letters, digits, _, . and -")
     return text
 
 
 def _port(text: str) -> int:
     if not re.fullmatch(r"\d{1,5}", text, re.ASCII) or not 0 < int(text) <= _MAX_PORT:
-        raise argparse.ArgumentTypeError(f"{text!a} is no port from 1 to {_MAX_PORT}")
+        raise argparse.ArgumentTypeError(f"{text!a} is not a port from 1 to {_MAX_PORT}")
     return int(text)

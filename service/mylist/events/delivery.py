@@ -17,7 +17,7 @@ from mylist.mongodb.database import Document
 
 _PIPE_WRITE_SIZE = select.PIPE_BUF
 """What a pipe takes as a whole or not at all."""
-_NO_READER = "nobody reads standard output any more"
+_NO_READER = "the reader of standard output is gone"
 _POLL_MS = 200
 _FINAL_POLL_S = 0.02
 _FINAL_WAIT_S = 1.0
@@ -158,7 +158,7 @@ class CommandInput:
         pause_s = 1.0
         while lines and (status := await self._run(b"".join(lines))):
             _logger.error(
-                "%s ended with status %d; the same %d lines are given to it again in %.0f s",
+                "%s ended with status %d; it gets the same %d lines again in %.0f s",
                 self._command[0],
                 status,
                 len(lines),

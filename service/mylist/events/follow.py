@@ -126,7 +126,7 @@ class _Run:
             pass
         except ReaderGoneError as error:
             await self._save(at_end=True)
-            raise EventsError(f"{error}; what was not read comes again after a restart") from error
+            raise EventsError(f"{error}; unread lines are sent again after a restart") from error
         except EventsError:
             await self._finish()
             raise
@@ -155,26 +155,26 @@ class _Run:
         except DRIVER_ERRORS as error:
             if at_end or self._failure_lines.allows():
                 _logger.warning(
-                    "The position %s could not be kept: %s; what was told since comes again after a restart",
+                    "The position %s could not be saved: %s; lines since then are sent again after a restart",
                     self._kept.name,
                     reason(error),
                 )
             return
         if self._saved is None:
-            _logger.info("From here on the position is kept, %s", self._kept.name)
+            _logger.info("The position is saved from now on: %s", self._kept.name)
         self._saved, self._saved_at, self._has_news = token, time.monotonic(), False
 
     async def _load(self) -> Document | None:
         if self._options.after is not None:
-            _logger.info("The changes of lists are told after the given token")
+            _logger.info("Reading changes of lists after the given token")
             return parse_token(self._options.after)
         token = None if self._options.anew else await self._kept.load()
         if token is not None:
-            _logger.info("The changes of lists are told from the kept position on, %s", self._kept.name)
+            _logger.info("Reading changes of lists from the saved position %s", self._kept.name)
         else:
             _logger.info(
-                "No position is used: %s told",
-                "all lists are" if self._options.snapshot else "changes from now on are",
+                "No saved position: %s",
+                "writing all lists first" if self._options.snapshot else "reading changes from now on",
             )
         return token
 

@@ -97,13 +97,14 @@ class ListStream:
                     yield Told([], dict(stream.resume_token or token), asked_at)
                     continue
                 if event["operationType"] in _ENDS:
-                    raise lost(f"{LISTS} in MongoDB at {self._address} was dropped or renamed, as a restore does")
+                    raise lost(
+                        f"{LISTS} in MongoDB at {self._address} was dropped or renamed, for example by a restore"
+                    )
                 try:
                     lines = lines_of(event, token_text(token))
                 except NoPreImageError:
                     raise lost(
-                        f"MongoDB at {self._address} did not keep what an item of {LISTS} was before it was removed or "
-                        "changed"
+                        f"MongoDB at {self._address} has no pre-image of an item of {LISTS} that was removed or changed"
                     ) from None
                 token = event["_id"]
                 yield Told(lines, token, time_of(event).timestamp())
@@ -146,7 +147,7 @@ class ListStream:
                 raise
             raise no_pre_images(error, self._address) from error
         _logger.warning(
-            "MongoDB at %s keeps pre-images of %s from now on: one small document more for each removal",
+            "MongoDB at %s keeps pre-images of %s from now on: each removal stores one more small document",
             self._address,
             LISTS,
         )
@@ -191,7 +192,7 @@ class ListStream:
             raise final from error
         if self._outage_lines.allows():
             _logger.error(
-                "MongoDB at %s: %s; the changes of lists are read on from the same place once it answers",
+                "MongoDB at %s: %s; the process resumes at the same position once MongoDB answers",
                 self._address,
                 reason(error),
             )

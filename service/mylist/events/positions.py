@@ -77,7 +77,9 @@ class PositionInFile:
         except OSError as error:
             raise PositionFileError(f"cannot read {self._path}: {error.strerror}") from error
         except ValueError:
-            raise PositionFileError(f"{self._path} holds no position; delete it to begin anew") from None
+            raise PositionFileError(
+                f"{self._path} has no valid position; delete it to start from the beginning"
+            ) from None
 
     async def save(self, token: Document) -> None:
         """Keep a resume token."""

@@ -10,7 +10,7 @@ _USELESS_POSITION_CODES = frozenset({9, 14, 260, 280, 286, 40649, 50811})
 """Among them the malformed token, and the one whose place is no longer in the oplog."""
 _UNAUTHORIZED = 13
 _ANEW = (
-    "changes may be missing: empty the consumer's copy of the lists, then run it once with --anew --snapshot "
+    "changes may be missing: empty the consumer's copy of the lists, then run the command once with --anew --snapshot "
     "(docs/events.md)"
 )
 
@@ -38,15 +38,16 @@ def final_error(error: Exception, address: str) -> EventsError | None:
             "or a sharded cluster (docs/events.md)"
         )
     if error.code in _USELESS_POSITION_CODES or error.has_error_label("NonResumableChangeStreamError"):
-        return lost(f"MongoDB at {address} cannot go on from the kept position: {reason(error)}")
+        return lost(f"MongoDB at {address} cannot resume from the saved position: {reason(error)}")
     return EventsError(f"MongoDB at {address} refuses: {refusal(error)}") if is_final(error) else None
 
 
 def no_pre_images(error: OperationFailure, address: str) -> EventsError:
     """Return the error for a MongoDB that does not let this user make it keep pre-images, or that has none."""
-    why = "its user may not change that" if error.code == _UNAUTHORIZED else reason(error)
+    why = "its user lacks the right to change that" if error.code == _UNAUTHORIZED else reason(error)
     return EventsError(
-        f"MongoDB at {address} keeps no pre-images of {LISTS}, without which removals cannot be told: {why}; run once, "
+        f"MongoDB at {address} keeps no pre-images of {LISTS}, which `mylist events` needs to report removals: "
+        f"{why}; run once, "
         f"as an administrator of the database: db.runCommand({{collMod: '{LISTS}', changeStreamPreAndPostImages: "
         "{enabled: true}})"
     )

@@ -104,7 +104,7 @@ def _bypassed(app: Sanic[Any, Any]) -> Iterator[str]:
         if getattr(route.extra, "websocket", False):
             yield f"web socket of {route.path!r}"
         elif not inspect.iscoroutinefunction(route.handler):
-            yield f"handler of {route.path!r}, which is no coroutine"
+            yield f"handler of {route.path!r}, which is not a coroutine"
         if route.requirements:
             yield f"host of {route.path!r}"
 

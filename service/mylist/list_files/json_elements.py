@@ -25,7 +25,7 @@ def elements(body: bytes | bytearray) -> Iterator[tuple[bytes, str]]:
             "it is JSON Lines or one object, and must be a JSON array; JSON Lines have "
             "Content-Type: application/x-ndjson"
             if body[start : start + 1] == b"{"
-            else "it is no JSON"
+            else "it is not JSON"
         )
     depth, begin, is_first = 0, start + 1, True
     for match in _TOKEN.finditer(body, start):

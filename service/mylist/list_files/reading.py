@@ -32,7 +32,7 @@ _MAX_PREAMBLE_ROWS = 8
 _DAY_MS = int(timedelta(days=1) / timedelta(milliseconds=1))
 _LATER_DATES = ("watchedat", "lastwatchedat", "ratedat", "collectedat")
 """What Trakt's files of history, ratings and collections have, in place of `listed_at`."""
-_NOT_A_LIST = "it is {}'s file of what somebody has watched or rated, and must be a watchlist or another list"
+_NOT_A_LIST = "it is {}'s file of watched or rated titles, but must be a watchlist or another list"
 
 _TURN = 100
 _PAUSE = Entry(0)
@@ -207,7 +207,7 @@ class ListFile:
                     return _Form("titles", plain.entry, is_exact=plain.CONTENT_ID in fields)
                 if fields:
                     raise self._unknown(f"its first element has the fields {', '.join(fields)[:200]}")
-                raise self._unknown(problem or "its first element is no JSON object")
+                raise self._unknown(problem or "its first element is not a JSON object")
         except NoArrayError as error:
             raise self._unknown(str(error)) from None
         return None
@@ -256,7 +256,7 @@ def _read_element(read: _Read, number: int, text: bytes, problem: str) -> Entry:
     if len(text) > MAX_ROW_BYTES:
         return Entry(number, problem=f"it is longer than {MAX_ROW_BYTES:,} bytes")
     if not (fields := _fields_of(text)):
-        return Entry(number, problem="it is no JSON object")
+        return Entry(number, problem="it is not a JSON object")
     return _entry(read, number, fields)
 
 

@@ -99,6 +99,6 @@ def external_ids_of(pairs: Iterable[tuple[str, object]]) -> tuple[ExternalId, ..
         if text in _NO_ID:
             continue
         if (each := parse_external_id(f"{name}:{text}")) is None:
-            raise InvalidValueError(f"{name[:40]!a} and {text[:40]!a} are no external id")
+            raise InvalidValueError(f"{name[:40]!a} and {text[:40]!a} are not an external id")
         ids.append(each)
     return tuple(ids)

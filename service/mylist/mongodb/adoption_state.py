@@ -38,7 +38,7 @@ async def _require_adopted(database: AsyncDatabase[Document], address: str) -> N
     finished = await is_finished(database)
     if finished is False:
         raise NotAdoptedError(
-            f"MongoDB at {address} has lists that were taken over in part: `mylist adopt` did not end; {_REMEDY}"
+            f"MongoDB at {address} has lists that `mylist adopt` has taken over only in part; {_REMEDY}"
         )
     if finished is None and await is_empty(database):
         raise NotAdoptedError(

@@ -95,8 +95,8 @@ _REIGN_POLL_S = 0.02
 _ANNOUNCED_FOR_S = 10.0
 """A reign is announced for this long after the last check that was answered."""
 _REPLACED = (
-    "another process has seen a later primary; what is not cached is 503 until this process sees that primary too, so "
-    "look at the network between them"
+    "another process has seen a later primary; requests that are not cached get 503 until this process sees it too, so "
+    "check the network between this process and the other members"
 )
 _CLOSING_TIMEOUT_S = 1.0
 _SECOND_ASKING_TIMEOUT_S = 1.0
@@ -164,10 +164,10 @@ def _missing(uri: str) -> str:
 def _unusable(uri: str, error: Exception) -> str:
     problem = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
     if "@" in problem:  # the driver quotes part of a password that contains a slash
-        problem = "user and password have to be percent-encoded"
+        problem = "user and password must be percent-encoded"
     return (
-        f"MONGODB_URI cannot be used: {problem}; it is {without_password(uri)!r}, and may be as in "
-        "mongodb://host:27017/mylist-ott, with MONGODB_USER and MONGODB_PASSWORD beside it"
+        f"MONGODB_URI cannot be used: {problem}; it is {without_password(uri)!r}, and must be like "
+        "mongodb://host:27017/mylist-ott, with MONGODB_USER and MONGODB_PASSWORD set separately"
     )
 
 
@@ -433,11 +433,11 @@ class Database:
 
     def _tell_of_breaker(self, problem: str) -> None:
         if self._breaker.state == "closed":
-            _logger.info("MongoDB at %s carries out operations again", self._address)
+            _logger.info("MongoDB at %s executes operations again", self._address)
             return
         _logger.error(
-            "MongoDB at %s answers, but one operation after the other fails: %s; bring back the shard or member that "
-            "it does not reach; until an operation succeeds, one at a time is tried",
+            "MongoDB at %s answers, but one operation after the other fails: %s; restore the shard or member that "
+            "it cannot reach; the service tries one operation at a time until one succeeds",
             self._address,
             problem,
         )
@@ -464,8 +464,8 @@ class Database:
             if is_final(error):
                 raise MongoRefusedError(refusal(error)) from error
         except Exception as error:
-            remedy = "start it or mend MONGODB_URI, " if isinstance(error, PyMongoError) else ""
-            self._record(available=False, problem=f"{reason(error)}; {remedy}it is tried again")
+            remedy = "start it or fix MONGODB_URI; " if isinstance(error, PyMongoError) else ""
+            self._record(available=False, problem=f"{reason(error)}; {remedy}the service retries")
             if is_final(error):
                 raise MongoRefusedError(reason(error)) from error
         else:
@@ -508,8 +508,8 @@ class Database:
         """Remember what a check learned, and tell of what an operator must know."""
         if self.hello is None and hello.arbiters:
             _logger.warning(
-                "MongoDB at %s has arbiters, %s: without one data-bearing member there is no majority, and each change "
-                "is 503 OUTCOME_UNKNOWN; replace arbiters with members that hold data",
+                "MongoDB at %s has arbiters, %s: if one data-bearing member fails, there is no majority, and "
+                "each change gets 503 OUTCOME_UNKNOWN; replace arbiters with members that hold data",
                 self._address,
                 ", ".join(hello.arbiters),
             )
@@ -523,8 +523,8 @@ class Database:
         is_lost = (self._majority_lag.seconds or 0.0) > _MAJORITY_LOST_AFTER_S
         if is_lost and not self._majority_is_lost:
             _logger.error(
-                "MongoDB at %s has no majority for what was written %.0f s ago: changes are 503 OUTCOME_UNKNOWN; bring "
-                "back the members that are away or lag, which rs.status() in mongosh names",
+                "MongoDB at %s has no majority for a write of %.0f s ago: changes get 503 OUTCOME_UNKNOWN; restore the "
+                "members that are down or lag, which rs.status() in mongosh lists",
                 self._address,
                 self._majority_lag.seconds,
             )

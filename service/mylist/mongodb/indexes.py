@@ -160,7 +160,7 @@ async def _create(
         if is_needed and not is_final(error):
             if _retry_lines.allows():
                 _logger.warning(
-                    "Index %s of %s cannot be created yet: %s; it is tried again", name, collection, refusal(error)
+                    "Index %s of %s cannot be created yet: %s; the service retries", name, collection, refusal(error)
                 )
             raise DatabaseUnavailableError from error
         mending = f"in mongosh: {mending_command(database.name, collection, model, existing or [])}"

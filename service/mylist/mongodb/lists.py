@@ -95,7 +95,7 @@ class ListStore:
         items = [item for item in map(to_item, documents) if item]
         if len(items) != len(documents) and _unreadable_lines.allows():
             _logger.warning(
-                "Left out %d documents of a list that are no items: check contentId and contentType in %s",
+                "Left out %d documents of a list that are not items: check contentId and contentType in %s",
                 len(documents) - len(items),
                 LISTS,
             )

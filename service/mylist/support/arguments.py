@@ -11,7 +11,7 @@ It needs the MongoDB and the Redis of the running service, by the same settings 
 docs/support.md describes it.
 """
 _AGAIN = f"""\
-It may be broken off at any time and run again, and does what is left then. {_ACCESS}"""
+You may stop it at any time and run it again; it then completes the rest. {_ACCESS}"""
 _Run = Callable[[argparse.Namespace], None]
 
 
@@ -34,19 +34,19 @@ def define(
         parser.set_defaults(command=run)
         return parser
 
-    shown = define_one("show", "print all that is kept about a user or an account, as JSON", _ACCESS, show)
-    erased = define_one(
-        "erase", "erase all that is kept about a user or an account, and print a receipt", _AGAIN, erase
-    )
+    shown = define_one("show", "print all data about a user or an account, as JSON", _ACCESS, show)
+    erased = define_one("erase", "erase all data about a user or an account, and print a receipt", _AGAIN, erase)
     for parser in (shown, erased):
         who = parser.add_mutually_exclusive_group(required=True)
         who.add_argument("--user", type=_user_id, metavar="ID", help="the user, who has one list")
         who.add_argument("--account", type=_account, metavar="ID", help="the account, with all of its profiles")
 
     moved = define_one("move", "move a list to another user id", _AGAIN, move)
-    moved.add_argument("--from", dest="source", type=_user_id, required=True, metavar="ID", help="who has the list")
-    moved.add_argument("--to", dest="target", type=_user_id, required=True, metavar="ID", help="who gets it")
-    moved.add_argument("--merge", action="store_true", help="move it also to somebody who has other items")
+    moved.add_argument(
+        "--from", dest="source", type=_user_id, required=True, metavar="ID", help="present owner of the list"
+    )
+    moved.add_argument("--to", dest="target", type=_user_id, required=True, metavar="ID", help="new owner of the list")
+    moved.add_argument("--merge", action="store_true", help="move it even if the new owner has other items")
 
     withdrawn = define_one("withdraw", "remove a title from all lists", _AGAIN, withdraw)
     withdrawn.add_argument("--content", type=_content_id, required=True, metavar="ID", help="the id of the title")
@@ -57,18 +57,18 @@ def define(
 
 def _user_id(text: str) -> str:
     if not USER_ID.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!a} is no user id")
+        raise argparse.ArgumentTypeError(f"{text!a} is not a user id")
     return text
 
 
 def _account(text: str) -> str:
     if not USER_ID.fullmatch(text) or PROFILE_SEPARATOR in text:
-        raise argparse.ArgumentTypeError(f"{text!a} is no account, which is a user id without a slash")
+        raise argparse.ArgumentTypeError(f"{text!a} is not an account, which is a user id without a slash")
     return text
 
 
 def _content_id(text: str) -> str:
     content_id = parse_content_id(text)
     if content_id is None:
-        raise argparse.ArgumentTypeError(f"{text!a} is no id of a title, which has 24 hexadecimal digits")
+        raise argparse.ArgumentTypeError(f"{text!a} is not the id of a title, which has 24 hexadecimal digits")
     return content_id.hex()

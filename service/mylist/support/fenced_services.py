@@ -41,7 +41,7 @@ async def fenced_services(settings: Settings, *, step_timeout_s: float = BATCH_T
     async with service_parts(replace(settings, mongodb_timeout=step_timeout_s)) as services:
         if not await answers(services):
             raise CacheOutOfReachError(
-                f"Redis at {address_of(settings)} does not answer, and may hold what is to be changed: start it, or "
+                f"Redis at {address_of(settings)} does not answer, and may hold a copy of the lists: start it, or "
                 "set REDIS_HOST or REDIS_URL as for the service; nothing was changed"
             )
         await _require_redis_of_others(services, settings)
@@ -76,7 +76,7 @@ async def _require_redis_of_others(services: Services, settings: Settings) -> No
         for process_id, entry in now.items():
             if process_id not in first or entry.beat != first[process_id].beat:
                 raise CacheOutOfReachError(
-                    f"this command uses Redis at {address_of(settings)}, and the service at {entry.host} the one at "
+                    f"this command uses Redis at {address_of(settings)}, but the service at {entry.host} uses "
                     f"{entry.redis}: set REDIS_HOST or REDIS_URL as for the service; nothing was changed"
                 )
 

@@ -45,7 +45,7 @@ class Receipt:
         left = ", ".join(f"{number:,} of `{name}`" for name, number in self.left.items() if number)
         if self.dry or not left:
             return ""
-        return f"documents were written meanwhile: {left}; end the user's sessions, then run it again"
+        return f"documents were written meanwhile: {left}; end the user's sessions, then run the command again"
 
     def json(self) -> str:
         """Return it as JSON over several lines."""

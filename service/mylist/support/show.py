@@ -55,7 +55,7 @@ async def show(database: AsyncDatabase[Document], settings: Settings, subject: S
             documents = {name: await documents_of(database, name, user_id) for name in _SHOWN}
             users.append({"user": user_id, "mongodb": _readable(documents), "redis": cached})
     if not has_redis:
-        problem = f"Redis at {address_of(settings)} does not answer, so it is not shown what is cached"
+        problem = f"Redis at {address_of(settings)} does not answer, so cached lists are not shown"
     shown = {
         **subject.described(),
         "shown": iso_format(datetime.now(UTC)),

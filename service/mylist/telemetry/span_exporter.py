@@ -71,14 +71,14 @@ def refusal_of(status: int, reason: str, headers: Mapping[str, str], body: bytes
     if 300 <= status < 400:  # noqa: PLR2004 - HTTP's own
         target = without_password(_in_one_line(headers.get("location", "")))
         return Refusal(
-            f"{answer} and redirects to {target or 'nowhere'}; OTEL_EXPORTER_OTLP_ENDPOINT has to lead there"
+            f"{answer} and redirects to {target or 'nowhere'}; set OTEL_EXPORTER_OTLP_ENDPOINT to that address"
         )
     if status >= 400:  # noqa: PLR2004 - HTTP's own
         waits = headers.get("retry-after", "")
         retry = f", Retry-After: {_in_one_line(waits)}" if waits else ""
         return Refusal(f"{answer}{retry}{_quoted(_words_of(content_type, body))}")
     if content_type == _HTML:
-        return Refusal(f"{answer} with {_HTML}, which is a page and no collector's answer")
+        return Refusal(f"{answer} with {_HTML}, which is a web page, not the answer of a collector")
     return _partial_refusal(body) if content_type == _PROTOBUF else None
 
 
@@ -145,7 +145,7 @@ class TellingExporter(SpanExporter):
             refusal = self._session.refusal
             if refusal is None and result is SpanExportResult.SUCCESS:
                 return result
-            refusal = refusal or Refusal("was not sent them: they cannot be encoded, or have too many bytes")
+            refusal = refusal or Refusal("did not get them: they cannot be encoded, or are too large")
             self._tell(refusal, len(spans) if refusal.spans is None else refusal.spans)
         return SpanExportResult.FAILURE
 

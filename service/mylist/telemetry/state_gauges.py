@@ -66,12 +66,12 @@ class StateCollector(Collector):
         )
         yield _gauge(
             "mylist_cache_invalidations_pending",
-            "Lists whose invalidation is owed until Redis is back.",
+            "Lists whose invalidation is pending until Redis is back.",
             {(): state.pending_invalidations},
         )
         yield _gauge(
             "mylist_cache_withheld",
-            "Whether lists are not served from Redis, by what the registry of processes says.",
+            "Whether the registry of processes keeps this process from serving lists from Redis.",
             {(cause,): is_so for cause, is_so in state.cache_withheld.items()},
             "cause",
         )
@@ -83,22 +83,22 @@ class StateCollector(Collector):
         )
         yield _gauge(
             "mylist_breaker_state",
-            "The state of the circuit breaker that is in force.",
+            "The current state of the circuit breaker.",
             {(name, each): each == now for name, now in state.breakers.items() for each in BREAKER_STATES},
             *("dependency", "state"),
         )
         yield _gauge(
             "mylist_index_missing",
-            "Whether MongoDB lacks an index that the service wants.",
+            "Whether MongoDB lacks an index that the service needs.",
             {tuple(index): is_missing for index, is_missing in state.index_is_missing.items()},
             *("collection", "index"),
         )
         yield _gauge(
             "mylist_mongodb_majority_lag_seconds",
-            "Time since the oldest write was seen that no majority of MongoDB has.",
+            "Age of the oldest write that a majority of MongoDB does not have.",
             {} if state.majority_lag_s is None else {(): state.majority_lag_s},
         )
-        shed = CounterMetricFamily("mylist_shed", "Requests turned away with 503 or 429.", labels=["cause"])
+        shed = CounterMetricFamily("mylist_shed", "Requests rejected with 503 or 429.", labels=["cause"])
         causes: list[type[ServiceError]] = [
             *_subclasses_of(UnavailableError),
             TooManyRequestsError,
@@ -107,7 +107,7 @@ class StateCollector(Collector):
         for error in causes:
             shed.add_metric([error.code.lower()], state.shed.get(error.code, 0))
         yield shed
-        pages = CounterMetricFamily("mylist_pages", "Rendered answers that were given.", labels=["result"])
+        pages = CounterMetricFamily("mylist_pages", "Rendered answers, by whether they were reused.", labels=["result"])
         pages.add_metric(["reused"], state.pages_reused)
         pages.add_metric(["rendered"], state.pages_rendered)
         yield pages
@@ -116,7 +116,7 @@ class StateCollector(Collector):
         )
         for name, meaning, values in (
             ("mylist_in_use", "How much of the resource is in use.", state.in_use),
-            ("mylist_capacity", "How much of the resource may be in use.", state.capacity),
+            ("mylist_capacity", "The limit of the resource.", state.capacity),
         ):
             yield _gauge(name, meaning, {(resource,): value for resource, value in values.items()}, "resource")
         yield _gauge(

@@ -80,10 +80,10 @@ def read_settings(environment: Mapping[str, str]) -> TracingSettings | None:
         _require_url(given, name)
     for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
         if (protocol := given.get(name, _PROTOCOL)) != _PROTOCOL:
-            raise TracingError(f"{name} is {protocol!r}; it may be {_PROTOCOL}")
+            raise TracingError(f"{name} is {protocol!r}; it must be {_PROTOCOL}")
     for name in (f"OTEL_EXPORTER_OTLP_{infix}{each}" for infix in ("", "TRACES_") for each in _FILES):
         if name in given and not Path(given[name]).is_file():
-            raise TracingError(f"{name} is {given[name]!r}; it may be a file, and there is none")
+            raise TracingError(f"{name} is {given[name]!r}; it must be a file, and this file does not exist")
     _require_propagators(given)
     queue_size = _whole_number(given, "OTEL_BSP_MAX_QUEUE_SIZE", _DEFAULT_QUEUE_SIZE, _MAX_QUEUE_SIZE)
     return TracingSettings(
@@ -114,7 +114,7 @@ def _is_off(given: Mapping[str, str]) -> bool:
 def _choice(given: Mapping[str, str], name: str, default: str, choices: tuple[str, ...]) -> str:
     value = given.get(name, default)
     if value.lower() not in choices:
-        raise TracingError(f"{name} is {value!r}; it may be {' or '.join(choices)}")
+        raise TracingError(f"{name} is {value!r}; it must be {' or '.join(choices)}")
     return value.lower()
 
 
@@ -129,14 +129,14 @@ def _require_url(given: Mapping[str, str], name: str) -> None:
         is_url = False
     if not is_url or any(map(str.isspace, value)):
         shown = without_password(value)
-        raise TracingError(f"{name} is {shown!r}; it may be a URL that starts with http:// or https://")
+        raise TracingError(f"{name} is {shown!r}; it must be a URL that starts with http:// or https://")
 
 
 def _whole_number(given: Mapping[str, str], name: str, default: int, maximum: int, unit: str = "") -> int:
     value = given.get(name, str(default))
     number = int(value) if value.isascii() and value.isdecimal() else 0
     if not 1 <= number <= maximum:
-        raise TracingError(f"{name} is {value!r}; it may be a whole number{unit} from 1 to {maximum}")
+        raise TracingError(f"{name} is {value!r}; it must be a whole number{unit} from 1 to {maximum}")
     return number
 
 
@@ -159,7 +159,7 @@ def _require_propagators(given: Mapping[str, str]) -> None:
     value = given.get("OTEL_PROPAGATORS", "tracecontext")
     named = {each.strip() for each in value.split(",")}
     if "tracecontext" not in named or not named <= _PROPAGATORS:
-        raise TracingError(f"OTEL_PROPAGATORS is {value!r}; it may be tracecontext, with or without baggage")
+        raise TracingError(f"OTEL_PROPAGATORS is {value!r}; it must be tracecontext, with or without baggage")
 
 
 def _sampling(given: Mapping[str, str]) -> Sampling:
@@ -169,12 +169,12 @@ def _sampling(given: Mapping[str, str]) -> Sampling:
         return Sampling(float(kind == "always_on"), name != kind)
     if kind != "traceidratio":
         may = ", ".join((*_SAMPLERS, _DEFAULT_SAMPLER))
-        raise TracingError(f"OTEL_TRACES_SAMPLER is {name!r}; it may be {may}")
+        raise TracingError(f"OTEL_TRACES_SAMPLER is {name!r}; it must be {may}")
     ratio_given = given.get("OTEL_TRACES_SAMPLER_ARG", str(_DEFAULT_RATIO))
     try:
         ratio = float(ratio_given)
     except ValueError:
         ratio = -1
     if not 0 <= ratio <= 1:
-        raise TracingError(f"OTEL_TRACES_SAMPLER_ARG is {ratio_given!r}; it may be a number from 0 to 1")
+        raise TracingError(f"OTEL_TRACES_SAMPLER_ARG is {ratio_given!r}; it must be a number from 0 to 1")
     return Sampling(ratio, name != kind)

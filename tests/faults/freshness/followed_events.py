@@ -30,9 +30,9 @@ _PIPE_SIZE = 4096
 """Bytes; a pipe of the usual size would take all lines of such a time, as if they were read."""
 _PATIENCE_S = 120.0
 _MARKER = "the-last-change"
-_BEGUN = "are told"
-_KEPT = "the position is kept"
-_REOPENED = "are read on from the same place"
+_BEGUN = ("Reading changes of lists", "No saved position")
+_KEPT = "The position is saved"
+_REOPENED = "resumes at the same position"
 _LISTS = "mylist"
 _LOST, _DISORDERED, _REPEATED = (
     ("lost", "changes missing from events"),
@@ -152,7 +152,7 @@ class FollowedEvents:
 
     async def _has_begun(self) -> bool:
         process = self._processes[-1]
-        return _BEGUN in process.log or process.status is not None or self._over.is_set()
+        return any(each in process.log for each in _BEGUN) or process.status is not None or self._over.is_set()
 
     async def _is_told(self) -> bool:
         return _MARKER.encode() in self._processes[-1].lines

@@ -147,11 +147,11 @@ async def test_are_good_for_a_day_without_the_provider(
     [
         (404, None, "the answer is 404"),
         (302, None, "the answer is 302"),  # it is not followed
-        (200, b"<html>", "no JSON Web Key Set"),
-        (200, b"[]", "no JSON Web Key Set"),
-        (200, b'{"keys": {}}', "no JSON Web Key Set"),
-        (200, b"\xff", "no JSON Web Key Set"),
-        (200, b"[" * 100_000, "no JSON Web Key Set"),
+        (200, b"<html>", "not a JSON Web Key Set"),
+        (200, b"[]", "not a JSON Web Key Set"),
+        (200, b'{"keys": {}}', "not a JSON Web Key Set"),
+        (200, b"\xff", "not a JSON Web Key Set"),
+        (200, b"[" * 100_000, "not a JSON Web Key Set"),
         (200, b'{"keys": []}', "no key that can be used"),
         (200, b'{"keys": [{"kty": "oct", "k": "AAAA"}, 1]}', "no key that can be used"),
         (200, b" " * (MAX_JWKS_BYTES + 1), "more than 1000000 bytes"),

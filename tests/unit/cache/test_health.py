@@ -299,7 +299,7 @@ async def test_the_present_reason_is_logged_when_it_is_another(
     process.commands.is_away = False
     await process.heartbeats(40)
 
-    means = "lists come from MongoDB until it is mended"
+    means = "lists come from MongoDB until it recovers"
     assert caplog.messages == [
         f"Redis is down: Name or service not known; {means}",
         f"Redis is still down: 10.0.0.7:6379 refused; {means}",

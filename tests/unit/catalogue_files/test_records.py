@@ -63,9 +63,9 @@ class TestJsonLines:
         text = one_title() + '{"id": "5", \n' + '{"contentType": "movie"}\n' + "3\n" + one_title("Aliens")
         assert outcomes(text) == [
             (1, "Alien"),
-            (2, "it is no JSON: Input data was truncated"),
+            (2, "it is not JSON: Input data was truncated"),
             (3, "object missing required field `title`"),
-            (4, "it is no JSON object"),
+            (4, "it is not a JSON object"),
             (5, "Aliens"),
         ]
 
@@ -190,7 +190,7 @@ class TestImdb:
         [
             ("tt0000001\tmovie\tA\tA\t0\t1894", "it has 6 fields, and the header has 9; is the file cut?"),
             ("tt0000001\tmovie\tA\tB\tA\t0\t1894\t\\N\t1\tShort", "it has 10 fields, and the header has 9"),
-            ("tt0000001\tfilm\tA\tA\t0\t1894\t\\N\t1\tShort", "`titleType` is 'film', which is none of"),
+            ("tt0000001\tfilm\tA\tA\t0\t1894\t\\N\t1\tShort", "`titleType` is 'film', but must be one of"),
             ("tt0000001\tmovie\tA\tA\t2019\t1894\t\\N\t1\tShort", "`isAdult` expected `bool | null`, got `str`"),
             ("tt0000001\tmovie\tA\tA\t0\tsoon\t\\N\t1\tShort", "`releaseYear` expected `int | null`, got `str`"),
         ],
@@ -245,12 +245,12 @@ class TestCsv:
     @pytest.mark.parametrize(
         ("row", "error"),
         [
-            (f'{ID},movie,"Swing it" magistern,,,,,,', "it is no CSV: ',' expected after '\"'"),
+            (f'{ID},movie,"Swing it" magistern,,,,,,', "it is not CSV: ',' expected after '\"'"),
             (f"{ID},movie,One, two,,,,,,", "it has 10 fields, and the header has 9; is a field with commas not in quo"),
             (f"{ID},movie,Cut", "it has 3 fields, and the header has 9; is the file cut?"),
             (f"{ID},movie,A,,19x9,,,,", "`releaseYear` expected `int | null`, got `str`"),
             (f"{ID},movie,A,,,maybe,,,", "`isAdult` expected `bool | null`, got `str`"),
-            (f"{ID},movie,A,[oops,,,,,", "a field is no JSON: "),
+            (f"{ID},movie,A,[oops,,,,,", "a field is not JSON: "),
             (f"{ID},film,A,,,,,,", "`contentType` invalid enum value 'film'"),
         ],
     )

@@ -28,7 +28,7 @@ def misused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 @pytest.mark.parametrize("user_id", ["", " ", "Zoë", "a\nb: c", "\x1b[2J", "x" * 129, os.fsdecode(b"\xff")])
 def test_an_id_that_no_header_can_carry(capsys: pytest.CaptureFixture[str], user_id: str) -> None:
     told = misused(capsys, "list", "--user", user_id)
-    assert told == f"mylist: argument --user: {user_id!a} is no id; see `mylist list --help`\n"
+    assert told == f"mylist: argument --user: {user_id!a} is not an id; see `mylist list --help`\n"
 
 
 @pytest.mark.parametrize(
@@ -36,18 +36,21 @@ def test_an_id_that_no_header_can_carry(capsys: pytest.CaptureFixture[str], user
     [
         (("list",), "the following arguments are required: --user; see `mylist list --help`"),
         (("remove", "--user", "u"), "the following arguments are required: CONTENT_ID; see `mylist remove --help`"),
-        (("contains", "--user", "u", MATRIX_ID, ""), "argument CONTENT_ID: '' is no id; see `mylist contains --help`"),
+        (
+            ("contains", "--user", "u", MATRIX_ID, ""),
+            "argument CONTENT_ID: '' is not an id; see `mylist contains --help`",
+        ),
         (
             ("add", "--user", "u", MATRIX_ID),
             "the following arguments are required: --type; see `mylist add --help`",
         ),
         (
             ("list", "--user", "u", "--page", "0"),
-            "argument --page: '0' is no whole number from 1; see `mylist list --help`",
+            "argument --page: '0' is not a whole number from 1; see `mylist list --help`",
         ),
         (
             ("list", "--user", "u", "--page-size", "²"),
-            "argument --page-size: '\\xb2' is no whole number from 1; see `mylist list --help`",
+            "argument --page-size: '\\xb2' is not a whole number from 1; see `mylist list --help`",
         ),
         (
             ("list", "--user", "u", "--page", "2", "--all"),

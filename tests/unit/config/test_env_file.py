@@ -30,7 +30,7 @@ def test_a_mistyped_name_is_told_with_the_one_that_was_meant(given: str, meant: 
     Path(".env").write_text(f"PORT=4000\n\n{given}=s3cret\n")
 
     [doubt] = doubts_about_env_file()
-    assert doubt == f"{given!a} in line 3 of .env is no setting; {meant} is one"
+    assert doubt == f"{given!a} in line 3 of .env is not a setting; did you mean {meant}?"
 
 
 @pytest.mark.parametrize(

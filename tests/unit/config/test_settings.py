@@ -14,13 +14,13 @@ from tests.identity_provider import RSA_KEY, SECRET, pem
 
 NO_PEM = (
     "JWT_PUBLIC_KEY is ********; "
-    "it may be PEM of an RSA key of 2048 bits or more, or of one on the curve P-256, P-384, P-521 or Ed25519"
+    "it must be PEM of an RSA key of 2048 bits or more, or of one on the curve P-256, P-384, P-521 or Ed25519"
 )
-KEYS = "AUTH_MODE is jwt; exactly one of JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_URL has to be set"
+KEYS = "AUTH_MODE is jwt; exactly one of JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_URL must be set"
 ANY_SCHEME = " or ".join(f"{scheme}://" for scheme in SCHEMES)
 
 
-MONGODB_SCHEMES = "it may be a URL that starts with mongodb:// or mongodb+srv://"
+MONGODB_SCHEMES = "it must be a URL that starts with mongodb:// or mongodb+srv://"
 
 
 @pytest.fixture(autouse=True)
@@ -46,21 +46,21 @@ def test_an_empty_value_counts_as_absent() -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
     [
-        ("PORT", "http", "PORT is 'http'; it may be a whole number from 1 to 65535"),
-        ("PORT", "0", "PORT is '0'; it may be a whole number from 1 to 65535"),
-        ("PORT", "65536", "PORT is '65536'; it may be a whole number from 1 to 65535"),
-        ("MONGODB_TIMEOUT", "nan", "MONGODB_TIMEOUT is 'nan'; it may be seconds from 0.1 to 5"),
-        ("APP_ENV", "prod", "APP_ENV is 'prod'; it may be development | test | staging | production"),
-        ("CACHE_STRICT", "maybe", "CACHE_STRICT is 'maybe'; it may be true | false"),
+        ("PORT", "http", "PORT is 'http'; it must be a whole number from 1 to 65535"),
+        ("PORT", "0", "PORT is '0'; it must be a whole number from 1 to 65535"),
+        ("PORT", "65536", "PORT is '65536'; it must be a whole number from 1 to 65535"),
+        ("MONGODB_TIMEOUT", "nan", "MONGODB_TIMEOUT is 'nan'; it must be seconds from 0.1 to 5"),
+        ("APP_ENV", "prod", "APP_ENV is 'prod'; it must be development | test | staging | production"),
+        ("CACHE_STRICT", "maybe", "CACHE_STRICT is 'maybe'; it must be true | false"),
         (
             "MONGODB_URI",
             "localhost:27017",
-            "MONGODB_URI is 'localhost:27017'; it may be a URL that starts with mongodb:// or mongodb+srv://",
+            "MONGODB_URI is 'localhost:27017'; it must be a URL that starts with mongodb:// or mongodb+srv://",
         ),
         (
             "REDIS_URL",
             "http://:s3cret@cache:6379",
-            f"REDIS_URL is 'http://:********@cache:6379'; it may be a URL that starts with {ANY_SCHEME}",
+            f"REDIS_URL is 'http://:********@cache:6379'; it must be a URL that starts with {ANY_SCHEME}",
         ),
         (
             "REDIS_URL",
@@ -70,15 +70,15 @@ def test_an_empty_value_counts_as_absent() -> None:
         (
             "MONGODB_URI",
             "mongo//root:s3c//r:et@db",
-            "MONGODB_URI is 'mongo//root:********@db'; it may be a URL that starts with mongodb:// or mongodb+srv://",
+            "MONGODB_URI is 'mongo//root:********@db'; it must be a URL that starts with mongodb:// or mongodb+srv://",
         ),
         (
             "MONGODB_URI",
             "mongo//root:s3c/ret@db",
-            "MONGODB_URI is 'mongo//root:********@db'; it may be a URL that starts with mongodb:// or mongodb+srv://",
+            "MONGODB_URI is 'mongo//root:********@db'; it must be a URL that starts with mongodb:// or mongodb+srv://",
         ),
-        ("AUTH_MODE", "basic", "AUTH_MODE is 'basic'; it may be header | jwt"),
-        ("JWT_SECRET", "x" * 31, "JWT_SECRET is ********; it may be text of 32 bytes or more"),
+        ("AUTH_MODE", "basic", "AUTH_MODE is 'basic'; it must be header | jwt"),
+        ("JWT_SECRET", "x" * 31, "JWT_SECRET is ********; it must be text of 32 bytes or more"),
         ("JWT_PUBLIC_KEY", "-----BEGIN PUBLIC KEY-----", NO_PEM),
         ("JWT_PUBLIC_KEY", pem(RSA_KEY)[:-60], NO_PEM),
         ("JWT_PUBLIC_KEY", pem(rsa.generate_private_key(public_exponent=65537, key_size=1024)), NO_PEM),  # noqa: S505
@@ -86,49 +86,49 @@ def test_an_empty_value_counts_as_absent() -> None:
         (
             "JWT_JWKS_URL",
             "login.example/jwks.json",
-            "JWT_JWKS_URL is 'login.example/jwks.json'; it may be a URL that starts with https:// or http://",
+            "JWT_JWKS_URL is 'login.example/jwks.json'; it must be a URL that starts with https:// or http://",
         ),
         (
             "JWT_JWKS_URL",
             "https:///jwks.json",
-            "JWT_JWKS_URL is 'https:///jwks.json'; it may be a URL that starts with https:// or http://",
+            "JWT_JWKS_URL is 'https:///jwks.json'; it must be a URL that starts with https:// or http://",
         ),
         (
             "JWT_JWKS_URL",
             "https://bad host/jwks.json",
-            "JWT_JWKS_URL is 'https://bad host/jwks.json'; it may be a URL that starts with https:// or http://",
+            "JWT_JWKS_URL is 'https://bad host/jwks.json'; it must be a URL that starts with https:// or http://",
         ),
         (
             "JWT_JWKS_URL",
             "https://login.example:99999/jwks.json",
-            "JWT_JWKS_URL is 'https://login.example:99999/jwks.json'; it may be a URL that starts with https:// or http://",
+            "JWT_JWKS_URL is 'https://login.example:99999/jwks.json'; it must be a URL that starts with https:// or http://",
         ),
         (
             "REDIS_URL",
             "redis://bad host:6379",
-            f"REDIS_URL is 'redis://bad host:6379'; it may be a URL that starts with {ANY_SCHEME}",
+            f"REDIS_URL is 'redis://bad host:6379'; it must be a URL that starts with {ANY_SCHEME}",
         ),
         (
             "MONGODB_URI",
             "mongodb://app:pass word@one, two/lists",
             f"MONGODB_URI is 'mongodb://app:********@one, two/lists'; {MONGODB_SCHEMES}",
         ),
-        ("JWT_ISSUER", ",", "JWT_ISSUER is ','; it may be texts separated by commas, none of them empty"),
-        ("JWT_ISSUER", "a, ,b", "JWT_ISSUER is 'a, ,b'; it may be texts separated by commas, none of them empty"),
-        ("JWT_AUDIENCE", "a,", "JWT_AUDIENCE is 'a,'; it may be texts separated by commas, none of them empty"),
-        ("REDIS_HOST", "bad host", "REDIS_HOST is 'bad host'; it may be an IP address or host name"),
-        ("REDIS_HOST", "cache:6379", "REDIS_HOST is 'cache:6379'; it may be an IP address or host name"),
-        ("REDIS_HOST", "redis://cache", "REDIS_HOST is 'redis://cache'; it may be an IP address or host name"),
-        ("REDIS_HOST", "[::1]", "REDIS_HOST is '[::1]'; it may be an IP address or host name"),
-        ("HOST", "http://0.0.0.0", "HOST is 'http://0.0.0.0'; it may be an IP address or host name"),
+        ("JWT_ISSUER", ",", "JWT_ISSUER is ','; it must be texts separated by commas, none of them empty"),
+        ("JWT_ISSUER", "a, ,b", "JWT_ISSUER is 'a, ,b'; it must be texts separated by commas, none of them empty"),
+        ("JWT_AUDIENCE", "a,", "JWT_AUDIENCE is 'a,'; it must be texts separated by commas, none of them empty"),
+        ("REDIS_HOST", "bad host", "REDIS_HOST is 'bad host'; it must be an IP address or host name"),
+        ("REDIS_HOST", "cache:6379", "REDIS_HOST is 'cache:6379'; it must be an IP address or host name"),
+        ("REDIS_HOST", "redis://cache", "REDIS_HOST is 'redis://cache'; it must be an IP address or host name"),
+        ("REDIS_HOST", "[::1]", "REDIS_HOST is '[::1]'; it must be an IP address or host name"),
+        ("HOST", "http://0.0.0.0", "HOST is 'http://0.0.0.0'; it must be an IP address or host name"),
         (
             "CORS_ORIGINS",
             "tv.example",
-            "CORS_ORIGINS is 'tv.example'; 'tv.example' is no origin: write its scheme too, as in https://tv.example",
+            "CORS_ORIGINS is 'tv.example'; 'tv.example' is not an origin: write its scheme too, as in https://tv.example",
         ),
         ("CORS_ORIGINS", ",", "CORS_ORIGINS is ','; an origin between the commas is empty"),
-        ("HSTS", "on", "HSTS is 'on'; it may be off, or max-age=SECONDS with or without ; includeSubDomains"),
-        ("JWT_LEEWAY", "301", "JWT_LEEWAY is '301'; it may be seconds from 0 to 300"),
+        ("HSTS", "on", "HSTS is 'on'; it must be off, or max-age=SECONDS with or without ; includeSubDomains"),
+        ("JWT_LEEWAY", "301", "JWT_LEEWAY is '301'; it must be seconds from 0 to 300"),
     ],
 )
 def test_a_bad_value_is_one_line_that_names_it_and_what_it_may_be(variable: str, value: str, message: str) -> None:
@@ -161,31 +161,31 @@ def test_external_ids_have_names_and_some_are_unique(environment: dict[str, str]
     ],
 )
 def test_what_is_no_name_of_external_ids_is_refused(variable: str, value: str) -> None:
-    with pytest.raises(InvalidSettingError, match=f"{variable} is .*; it may be .*names separated by commas"):
+    with pytest.raises(InvalidSettingError, match=f"{variable} is .*; it must be .*names separated by commas"):
         Settings.load({variable: value})
 
 
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
-        ({"DEFAULT_PAGE_SIZE": "200"}, "DEFAULT_PAGE_SIZE is 200; it may be at most MAX_PAGE_SIZE, 100"),
+        ({"DEFAULT_PAGE_SIZE": "200"}, "DEFAULT_PAGE_SIZE is 200; it must be at most MAX_PAGE_SIZE, 100"),
         (
             {"EXTERNAL_ID_NAMES": "imdb", "UNIQUE_EXTERNAL_IDS": "imdb,tmdb:type"},
-            "UNIQUE_EXTERNAL_IDS has tmdb; EXTERNAL_ID_NAMES has to have it, and has imdb",
+            "UNIQUE_EXTERNAL_IDS has tmdb; EXTERNAL_ID_NAMES must have it too, but has imdb",
         ),
         ({"AUTH_MODE": "jwt"}, KEYS),
         ({"AUTH_MODE": "jwt", "JWT_SECRET": SECRET, "JWT_JWKS_URL": "https://a/b"}, KEYS),
-        ({"JWT_SECRET": SECRET}, "JWT_SECRET is set; AUTH_MODE is header, it has to be jwt"),
-        ({"JWT_JWKS_URL": "https://a/b"}, "JWT_JWKS_URL is set; AUTH_MODE is header, it has to be jwt"),
-        ({"CORS_CREDENTIALS": "true"}, "CORS_CREDENTIALS is true; CORS_ORIGINS is \\*, it must name origins then"),
-        ({"MONGODB_USER": "app"}, "MONGODB_PASSWORD is empty; MONGODB_USER is set, so it may not be"),
+        ({"JWT_SECRET": SECRET}, "JWT_SECRET is set; AUTH_MODE is header, it must be jwt"),
+        ({"JWT_JWKS_URL": "https://a/b"}, "JWT_JWKS_URL is set; AUTH_MODE is header, it must be jwt"),
+        ({"CORS_CREDENTIALS": "true"}, "CORS_CREDENTIALS is true; CORS_ORIGINS is \\*, but must name origins then"),
+        ({"MONGODB_USER": "app"}, "MONGODB_PASSWORD is empty; it must be set when MONGODB_USER is set"),
         (
             {"REDIS_URL": "redis+sentinel://one,two,three/lists", "REDIS_TIMEOUT": "0.21"},
-            "REDIS_TIMEOUT is 0.21; it may be at most 0.2 with a REDIS_URL of redis\\+sentinel://",
+            "REDIS_TIMEOUT is 0.21; it must be at most 0.2 with a REDIS_URL of redis\\+sentinel://",
         ),
         (
             {"REDIS_URL": "rediss+cluster://one", "REDIS_TIMEOUT": "0.23"},
-            "REDIS_TIMEOUT is 0.23; it may be at most 0.22 with a REDIS_URL of redis\\+cluster://",
+            "REDIS_TIMEOUT is 0.23; it must be at most 0.22 with a REDIS_URL of redis\\+cluster://",
         ),
     ],
 )

@@ -35,7 +35,7 @@ BYPASSED: dict[str, Callable[[App], object]] = {
     "signal http.routing.before": lambda app: app.signal("http.routing.before")(nothing),
     "streaming to 'stream'": lambda app: app.post("/stream", stream=True)(handler),
     "web socket of 'socket'": lambda app: app.websocket("/socket")(nothing),
-    "handler of 'handler', which is no coroutine": lambda app: app.get("/handler")(synchronous),
+    "handler of 'handler', which is not a coroutine": lambda app: app.get("/handler")(synchronous),
     "host of 'host'": lambda app: app.get("/host", host="localhost")(handler),
 }
 

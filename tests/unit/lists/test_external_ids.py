@@ -298,7 +298,7 @@ class TestAnImport:
             may_mean=frozenset({content_id(4), content_id(5)}),
             is_ambiguous=True,
         )
-        assert (malformed.error or "").startswith("imbd:tt1 is no id: it must be a contentId, or NAME:ID")
+        assert (malformed.error or "").startswith("imbd:tt1 is not an id: it must be a contentId, or NAME:ID")
         assert other_type.error == "No tvshow has the external id imdb:tt0133093"
         assert world.titles.asked == [("movie", {content_id(4), content_id(5)})]
 

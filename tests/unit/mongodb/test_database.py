@@ -19,8 +19,8 @@ SECRET = "hunter2"
         ("mongodb:///lists", "Empty host"),
         ("mongodb://host/my lists", 'Bad database name "my lists"'),
         ("mongodb+srv://host:27017/lists", "must not include a port number"),
-        (f"mongodb://me:{SECRET}/x@host/lists", "user and password have to be percent-encoded"),
-        (f"mongodb://me:{SECRET}//x@host/lists", "user and password have to be percent-encoded"),
+        (f"mongodb://me:{SECRET}/x@host/lists", "user and password must be percent-encoded"),
+        (f"mongodb://me:{SECRET}//x@host/lists", "user and password must be percent-encoded"),
         (f"mongodb://me:{SECRET}@x@host/lists", "must be escaped"),
         (f"mongodb://me:{SECRET}%@host/lists", "must be escaped"),
         (f"mongodb://:{SECRET}@host/lists", "not valid username"),
@@ -31,7 +31,7 @@ def test_is_named_with_what_is_wrong_and_what_it_may_be(uri: str, words: str) ->
     message = refused(uri)
     assert message.startswith("MONGODB_URI cannot be used: ")
     assert words in message
-    assert message.endswith("mongodb://host:27017/mylist-ott, with MONGODB_USER and MONGODB_PASSWORD beside it")
+    assert message.endswith("mongodb://host:27017/mylist-ott, with MONGODB_USER and MONGODB_PASSWORD set separately")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from mylist.telemetry.span_exporter import Refusal, TellingExporter, refusal_of
 from tests.fake_http_server import FakeHttpHandler, fake_http_server
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
-MOVED = "and redirects to https://c/v1/traces; OTEL_EXPORTER_OTLP_ENDPOINT has to lead there"
+MOVED = "and redirects to https://c/v1/traces; set OTEL_EXPORTER_OTLP_ENDPOINT to that address"
 
 
 def partial(rejected: int, message: str) -> bytes:
@@ -35,7 +35,7 @@ def partial(rejected: int, message: str) -> bytes:
             f"answers 308 Permanent Redirect {MOVED}",
         ),
         (302, "Found", {"location": "https://c/v1/traces"}, b"", f"answers 302 Found {MOVED}"),
-        (307, "", {}, b"", "answers 307 and redirects to nowhere; OTEL_EXPORTER_OTLP_ENDPOINT has to lead there"),
+        (307, "", {}, b"", "answers 307 and redirects to nowhere; set OTEL_EXPORTER_OTLP_ENDPOINT to that address"),
         (
             429,
             "Too Many Requests",
@@ -157,7 +157,7 @@ def test_what_is_lost_is_told_once_a_minute(
     told = [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
     moved = (
         "answers 308 Permanent Redirect and redirects to https://elsewhere/; "
-        "OTEL_EXPORTER_OTLP_ENDPOINT has to lead there"
+        "set OTEL_EXPORTER_OTLP_ENDPOINT to that address"
     )
     assert told == [
         f"Spans lost: 2; the collector at http://collector {moved}",

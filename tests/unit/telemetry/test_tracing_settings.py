@@ -83,7 +83,7 @@ def test_the_others_are_heeded(variables: dict[str, str], field: str, value: Any
     assert getattr(read(**variables), field) == value
 
 
-MILLISECONDS = "it may be a whole number of milliseconds from 1 to 60000"
+MILLISECONDS = "it must be a whole number of milliseconds from 1 to 60000"
 
 
 @pytest.mark.parametrize(
@@ -92,11 +92,11 @@ MILLISECONDS = "it may be a whole number of milliseconds from 1 to 60000"
         *(("OTEL_EXPORTER_OTLP_TIMEOUT", each, MILLISECONDS) for each in ("0", "-1", "60001", "3.5", "3s", "1e3", "٣")),
         ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "3600000", MILLISECONDS),
         ("OTEL_BSP_EXPORT_TIMEOUT", "soon", MILLISECONDS),
-        ("OTEL_BSP_SCHEDULE_DELAY", "0", "it may be a whole number from 1 to 600000"),
-        ("OTEL_BSP_MAX_QUEUE_SIZE", "many", "it may be a whole number from 1 to 1000000"),
-        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "2049", "it may be a whole number from 1 to 2048"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "0", "it must be a whole number from 1 to 600000"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "many", "it must be a whole number from 1 to 1000000"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "2049", "it must be a whole number from 1 to 2048"),
         *(
-            (f"OTEL_EXPORTER_OTLP_{infix}ENDPOINT", each, "it may be a URL that starts with http:// or https://")
+            (f"OTEL_EXPORTER_OTLP_{infix}ENDPOINT", each, "it must be a URL that starts with http:// or https://")
             for infix in ("", "TRACES_")
             for each in (
                 "notaurl",
@@ -108,17 +108,17 @@ MILLISECONDS = "it may be a whole number of milliseconds from 1 to 60000"
                 "http://a b",
             )
         ),
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "it may be http/protobuf"),
-        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere.pem", "it may be a file, and there is none"),
-        ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/nowhere.pem", "it may be a file, and there is none"),
-        ("OTEL_TRACES_EXPORTER", "zipkin", "it may be otlp or none"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "it must be http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere.pem", "it must be a file, and this file does not exist"),
+        ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/nowhere.pem", "it must be a file, and this file does not exist"),
+        ("OTEL_TRACES_EXPORTER", "zipkin", "it must be otlp or none"),
         *(
-            ("OTEL_PROPAGATORS", each, "it may be tracecontext, with or without baggage")
+            ("OTEL_PROPAGATORS", each, "it must be tracecontext, with or without baggage")
             for each in ("b3", "tracecontext,b3", "baggage", "none")
         ),
-        ("OTEL_SDK_DISABLED", "yes", "it may be true or false"),
-        ("OTEL_TRACES_SAMPLER", "jaeger_remote", "it may be always_on, "),
-        ("OTEL_TRACES_SAMPLER_ARG", "nan", "it may be a number from 0 to 1"),
+        ("OTEL_SDK_DISABLED", "yes", "it must be true or false"),
+        ("OTEL_TRACES_SAMPLER", "jaeger_remote", "it must be always_on, "),
+        ("OTEL_TRACES_SAMPLER_ARG", "nan", "it must be a number from 0 to 1"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_line(name: str, value: str, says: str) -> None:
@@ -130,7 +130,7 @@ def test_what_cannot_be_used_is_refused_in_one_line(name: str, value: str, says:
 
 
 def test_a_password_of_an_endpoint_is_not_shown() -> None:
-    with pytest.raises(TracingError, match=r"it may be a URL") as error:
+    with pytest.raises(TracingError, match=r"it must be a URL") as error:
         read(OTEL_EXPORTER_OTLP_ENDPOINT="ftp://me:s3cret@collector/")
 
     assert "s3cret" not in str(error.value)

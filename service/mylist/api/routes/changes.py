@@ -22,7 +22,7 @@ _encode = msgspec.json.Encoder().encode
     "GET",
     "/api/mylist/changes",
     operation="getChanges",
-    summary="What was added and removed since a token, oldest first",
+    summary="Read the changes of the list since a token, oldest first",
     kind="read",
     parameters=[parameters.SINCE, parameters.LIMIT],
     query=sync_query,

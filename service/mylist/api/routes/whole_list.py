@@ -301,5 +301,5 @@ def _imported_line(result: LineResult, max_candidates: int) -> ImportedLine:
             for each in unresolved.candidates[:max_candidates]
         ]
         if len(unresolved.candidates) > max_candidates and line.error is UNSET:
-            line.error = f"{len(unresolved.candidates)} titles fit, of which {max_candidates} are told"
+            line.error = f"{len(unresolved.candidates)} titles fit, of which {max_candidates} are shown"
     return line

@@ -238,13 +238,14 @@ class Topology(ABC):
     def _note_untold(self, name: str) -> None:
         if self.needs_epochs:
             raise RedisConnectionError(
-                f"{name} does not tell its replication id (INFO replication), without which CACHE_STRICT cannot be kept"
+                f"{name} does not report its replication id (INFO replication), which CACHE_STRICT=true needs: "
+                "grant its user +info, or use another Redis"
             )
         if not self._untold:
             self._untold = name
             _logger.warning(
-                "%s does not tell its replication id (INFO replication): what a failover, or a restart from a dump, "
-                "brings back cannot be told apart, and may be served until CACHE_TTL",
+                "%s does not report its replication id (INFO replication): after a failover, or a restart from a dump, "
+                "lists may be stale for up to CACHE_TTL; grant its user +info",
                 name,
             )
 

@@ -100,7 +100,9 @@ class ClusterTopology(DiscoveredTopology):
         if host == _UNKNOWN and place not in self._unnamed:
             self._unnamed.add(place)
             _logger.warning(
-                "A node of the Cluster has no announced name (cluster-announce-hostname); it is taken for %s:%d", *place
+                "A node of the Cluster has no announced name (cluster-announce-hostname); the service uses "
+                "%s:%d for it",
+                *place,
             )
         return place
 

@@ -153,7 +153,7 @@ class SentinelTopology(DiscoveredTopology):
             await self._take(self._spelling(majority))
             return
         raise RedisConnectionError(
-            f"most Sentinels do not tell, or not the same, where {self._name} is: {self._answers()}"
+            f"no majority of the Sentinels names the same address of {self._name}: {self._answers()}"
         )
 
     async def _take(self, address: Address) -> None:
