@@ -100,7 +100,7 @@ class FollowedEvents:
         self._dice = Random(f"{seed} events")
         self._program = program
         self._processes: list[_Process] = []
-        self._strange_ends: list[int] = []
+        self._strange_ends: list[str] = []
         self._over = asyncio.Event()
 
     @property
@@ -130,7 +130,7 @@ class FollowedEvents:
         told = compare([bytes(each.lines) for each in self._processes], changes, before=self._before, after=after)
         log = "".join(each.log for each in self._processes)
         for count, what in (
-            (len(self._strange_ends), f"processes ended with another status: {self._strange_ends}"),
+            (len(self._strange_ends), f"processes ended with another status, the first with {self._strange_ends[:1]}"),
             (log.count("Traceback"), "tracebacks in the log"),
         ):
             if count:
@@ -165,7 +165,7 @@ class FollowedEvents:
                 await asyncio.wait_for(self._over.wait(), self._dice.uniform(*_LIFE_S))
             process = self._processes[-1]
             if process.status is not None:
-                self._strange_ends.append(process.status)
+                self._strange_ends.append(process.last_words())
                 process.read_rest()
             elif self._over.is_set():
                 return
@@ -196,7 +196,7 @@ class FollowedEvents:
             process.kill()
             status = process.wait(_PATIENCE_S)
         if status != expected:
-            self._strange_ends.append(status)
+            self._strange_ends.append(process.last_words())
 
     def _note_beginning(self) -> None:
         with self._client() as client:
@@ -262,6 +262,10 @@ class _Process:
     def status(self) -> int | None:
         """With which exit status it has ended; None while it runs."""
         return self._process.poll()
+
+    def last_words(self) -> str:
+        """Return its exit status, and what it logged last."""
+        return f"{self.status}: {self.log.strip().rpartition(chr(10))[2]}"
 
     def wait(self, patience_s: float) -> int:
         """Wait for its end; return the exit status."""

@@ -85,6 +85,8 @@ class Operators:
         """Go on until it is over."""
         while not is_over():
             kind = next(self._kinds)
+            if self._tally.commands[kind, "done"] and not self._were_done():
+                continue  # first each is done once, which is what a short run waits for
             match kind:
                 case "erase":
                     await self._erase(self._dice.choice(self._crowd.fickle))
@@ -140,6 +142,7 @@ class Operators:
     async def _run(self, kind: str, *arguments: str) -> _Ended:
         settings = self._dice.choice(self._deployment.replicas).settings
         is_broken_off, life_s = self._dice.random() < _BROKEN_OFF, self._dice.uniform(*_LIFE_S)
+        is_broken_off = is_broken_off and self._were_done()
         began = now()
         process = await asyncio.create_subprocess_exec(
             sys.executable,
