@@ -43,6 +43,7 @@ PAGES = (
     "docs/commands.md",
     "docs/configuration.md",
     "docs/operations.md",
+    "docs/lists-from-elsewhere.md",
 )
 """In the order in which they are run: what a page does to the sample, the next one meets."""
 # What is different every time. Everything else that an answer shows must be so.
