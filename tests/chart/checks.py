@@ -1,4 +1,4 @@
-"""What has to be true of whatever the chart renders. test_checks.py shows of each that it can fail."""
+"""The rules for everything that the chart renders. test_checks.py shows for each that it can fail."""
 
 import re
 from collections import Counter
@@ -14,15 +14,15 @@ from tests.chart.rendering import NAMESPACE, RELEASE, Object, Rendered
 _VOLUMES = {
     *("configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"),
 }
-# After its last request: writes and invalidations under way, spans, connections. Each has its own deadline.
+# The time after the last request: for writes and invalidations in flight, spans, connections. Each has a deadline.
 _CLOSING = 9
-# What a reference says that it leads to.
+# The kind of object that each kind of reference names.
 _KINDS = {
     **dict.fromkeys(("configMap", "configMapRef", "configMapKeyRef"), "ConfigMap"),
     **dict.fromkeys(("secret", "secretRef", "secretKeyRef"), "Secret"),
 }
 _IDENTITY = {"app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/component"}
-# Kinds whose selector Kubernetes or the Prometheus operator reads, and where it stands.
+# Kinds whose selector Kubernetes or the Prometheus operator reads, and the path of the selector.
 _SELECTED = {
     "Deployment": ("selector", "matchLabels"),
     "StatefulSet": ("selector", "matchLabels"),
@@ -163,7 +163,7 @@ def check_selectors_match_and_never_change(rendered: Rendered) -> None:
 
 
 def check_network_is_closed_but_for_what_is_needed(rendered: Rendered) -> None:
-    """Every pod has a policy, every declared port somebody who may use it, every dependency a way out."""
+    """Every pod has a policy, every declared port a peer that may use it, every dependency a way out."""
     if not rendered.of_kind("NetworkPolicy"):
         assert rendered.given["networkPolicy"] == {"enabled": False}
         return
@@ -303,7 +303,7 @@ def _promised(given: Any) -> Iterator[str]:
 
 
 def _references(rendered: Rendered) -> Iterator[tuple[str, str, str, str]]:
-    """Where, and which key of which Secret or ConfigMap."""
+    """Yield each reference to a Secret or ConfigMap: the place, and the kind, name and key."""
     for name, container, _ in rendered.containers():
         sources = [*container.get("envFrom", []), *(each.get("valueFrom", {}) for each in container.get("env", []))]
         yield from _named(name, sources)
@@ -353,7 +353,7 @@ def _services_of(rendered: Rendered, monitor: Object) -> list[Object]:
 
 
 def _users(rendered: Rendered, pods: dict[str, Object], pod: Object, port: Port) -> list[Peer]:
-    """Who has to reach a declared port."""
+    """Return the peers that must reach a declared port."""
     component = _component(pod)
     given = rendered.given.get("networkPolicy", {})
     of_metrics: list[Peer] = [f"namespace/{each}" for each in given.get("metricsNamespaces", ["monitoring"])]
@@ -367,7 +367,7 @@ def _users(rendered: Rendered, pods: dict[str, Object], pod: Object, port: Port)
 
 
 def _needs(rendered: Rendered, pods: dict[str, Object], pod: Object) -> Iterator[tuple[str, Peer, Port]]:
-    """What a pod has to reach: its name, who it is, the port."""
+    """Yield the destinations that a pod must reach: a name, the peer, the port."""
     component = _component(pod)
     if component in {"mongodb", "redis"}:
         return

@@ -1,7 +1,7 @@
 """A Kubernetes API that keeps what Helm's `lookup` asks for, by HTTP as a cluster answers it.
 
-`helm template --dry-run=server` renders against it, which shows what templates do with what is there already. Of
-server-side apply it knows what is to be known of `.spec.replicas`: who has set it, and what follows.
+`helm template --dry-run=server` renders against it, so tests see how templates treat existing objects. It implements
+server-side apply for `.spec.replicas` alone: the field's managers, and conflicts between them.
 """
 
 import gzip
@@ -21,7 +21,7 @@ from tests.chart.tools.helm import helm
 from tests.fake_http_server import FakeHttpHandler, fake_http_server
 
 _VERSION = {"major": "1", "minor": KUBERNETES[-1].partition(".")[2], "gitVersion": f"v{KUBERNETES[-1]}.0"}
-# What the chart makes, by group and version.
+# The kinds of the chart, by group and version.
 _KINDS = {
     "v1": ("ConfigMap", "Pod", "Secret", "Service", "ServiceAccount"),
     "apps/v1": ("Deployment", "StatefulSet"),
@@ -37,7 +37,7 @@ _KINDS = {
 
 _KEPT = {"Secret": "secrets", "Deployment": "deployments", "StatefulSet": "statefulsets"}
 _Owner = tuple[str, str, str]
-"""Who has set a field: the manager, the operation, the subresource."""
+"""The owner of a field: the manager, the operation, the subresource."""
 _HELM = ("helm", "Apply", "")
 
 
@@ -62,7 +62,7 @@ def _own(deployment: Object, number: int, owners: set[_Owner]) -> None:
             "fieldsType": "FieldsV1",
             "fieldsV1": {"f:spec": {"f:replicas": {}} if (manager, operation, subresource) in owners else {}},
         }
-        # Helm has applied the rest, whoever has set the number.
+        # Helm has applied the rest, no matter which manager has set the number.
         for manager, operation, subresource in sorted(owners | {_HELM})
     ]
 
@@ -98,7 +98,7 @@ class ConflictError(Exception):
 
 
 class FakeCluster:
-    """What the cluster has, by kind (in the plural), namespace and name, and how to render against it."""
+    """The objects of the cluster, by kind (in the plural), namespace and name, and how to render against it."""
 
     def __init__(self, kubeconfig: Path) -> None:
         self.objects: dict[tuple[str, str, str], Object] = {}
@@ -170,7 +170,7 @@ class FakeCluster:
         metadata = applied["metadata"]
         key = _KEPT[applied["kind"]], metadata["namespace"], metadata["name"]
         kept = deepcopy(applied)
-        # Helm marks what is its own, and refuses what is somebody else's.
+        # Helm marks its own objects, and refuses those of another owner.
         owner = {"meta.helm.sh/release-name": RELEASE, "meta.helm.sh/release-namespace": NAMESPACE}
         kept["metadata"]["annotations"] = metadata.get("annotations", {}) | owner
         if applied["kind"] == "Deployment":
@@ -178,7 +178,7 @@ class FakeCluster:
             number, others = before["spec"]["replicas"] if before else 1, _owners(before) - {_HELM}
             given = applied["spec"].get("replicas")
             if given is None:
-                # What nobody has set any more is what it is by default.
+                # A field without a manager returns to its default.
                 _own(kept, number if others else 1, others)
             elif others and given != number:
                 raise ConflictError(f"conflict with {sorted(others)}: .spec.replicas is {number}, not {given}")

@@ -1,4 +1,4 @@
-"""The fields of an object that an upgrade must not change: Kubernetes refuses it, or what they hold is lost.
+"""The fields of an object that an upgrade must not change: Kubernetes refuses it, or their data is lost.
 
 As a program, `python -m tests.chart.immutable_fields NAME...` writes those of this chart with the values of these cases
 of charts/mylist/ci, as JSON: what tests/chart/released keeps of each released chart. Give it a new file at a release.
@@ -21,7 +21,7 @@ _MUTABLE_OF_JOBS = {
 
 
 def immutable_fields(each: Object) -> Object:
-    """Return them; of a Secret its type and keys, as whoever has the release goes by them."""
+    """Return these fields; of a Secret its type and keys, because users of the release rely on them."""
     spec = each.get("spec", {})
     match each["kind"]:
         case "StatefulSet":
@@ -40,7 +40,7 @@ def immutable_fields(each: Object) -> Object:
 
 
 def is_hook(each: Object) -> bool:
-    """Return whether Helm makes an object anew each time."""
+    """Return whether Helm recreates an object at each upgrade."""
     return "helm.sh/hook" in each["metadata"].get("annotations", {})
 
 

@@ -1,4 +1,4 @@
-"""What `kubectl kustomize` builds of k8s/, and the values there."""
+"""The output of `kubectl kustomize` for k8s/, and the values there."""
 
 import functools
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def built(name: str) -> Rendered:
 
 
 def is_foreign(each: Object) -> bool:
-    """Return whether an object is of an operator's kind, of which Kubernetes has no schema."""
+    """Return whether an object is of an operator's kind, for which Kubernetes has no schema."""
     group = each["apiVersion"].rpartition("/")[0]
     return group in _FOREIGN or ("." in group and not group.endswith(".k8s.io"))
 

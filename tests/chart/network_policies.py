@@ -1,4 +1,4 @@
-"""What network policies let through, as Kubernetes reads them."""
+"""The traffic that network policies allow, by Kubernetes' rules."""
 
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
@@ -7,7 +7,7 @@ from typing import Any
 from tests.chart.rendering import NAMESPACE, Object, Rendered
 
 Peer = Object | str
-"""A pod of the release's namespace, or who else: `namespace/<name>` a pod there, `address/<IP>` whoever has it,
+"""A pod of the release's namespace, or another peer: `namespace/<name>` a pod there, `address/<IP>` the host with it,
 `anywhere` some host outside."""
 
 

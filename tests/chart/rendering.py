@@ -46,7 +46,7 @@ EXTERNAL_CASES = [name for name in CASES if _is_external(values(case(name)) or {
 
 @dataclass
 class Rendered:
-    """What a release would put into the cluster, and the values that it was given."""
+    """The manifests of a release, and the values that it was given."""
 
     objects: list[Object]
     given: dict[str, Any] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class Rendered:
                 yield f"{name}/{container['name']}", container, template["spec"]
 
     def configuration(self) -> dict[str, str]:
-        """Return the variables of the service that are no secrets."""
+        """Return the variables of the service that are not secrets."""
         [container] = self.deployment()["spec"]["template"]["spec"]["containers"][:1]
         name = container["envFrom"][0]["configMapRef"]["name"]
         data: dict[str, str] = self.one("ConfigMap", name)["data"]

@@ -84,7 +84,7 @@ class Kustomize(_Part):
 
 
 class Manifests(_Part):
-    """What is deployed beside Helm's releases."""
+    """The deployments beside Helm's releases."""
 
     kustomize: Kustomize
 
@@ -124,7 +124,7 @@ class Hooks(_Part):
 
 
 class HelmFlags(_Part):
-    """What Helm is told besides."""
+    """Additional flags for Helm."""
 
     install: list[Text]
     upgrade: list[Text]
@@ -247,7 +247,7 @@ def load(*profiles: str) -> Config:
 
 
 def _apply(raw: Any, patch: Patch) -> None:
-    """Change what a path leads to; an index may only be replaced, as it is another's place after another profile."""
+    """Change the value at a path. An index may only be replaced, because another profile may refer to the others."""
     *parents, last = patch.path[1:].split("/")
     for part in parents:
         raw = raw[int(part)] if isinstance(raw, list) else raw[part]

@@ -32,7 +32,7 @@ SAMPLE = [
     *("mongodb.resources", "mongodb.networkPolicy.metricsNamespaces", "mongodb.exporter.serviceMonitor.interval"),
     *("redis.image.digest", "redis.podSecurityContext.fsGroup", "redis.extraArgs"),
 ]
-# What no operator can read, or what no API server would.
+# Texts that operators cannot read, or that an API server would refuse.
 PANICS = re.compile(
     r"nil pointer|wrong type|parse error|error calling|error unmarshaling|executing|<no value>|<nil>|%!|panic"
 )
@@ -99,7 +99,7 @@ def all_set(paths: list[Path_], value: Callable[[Path_], Any]) -> dict[str, Any]
 
 
 def refusal(given: dict[str, Any], folder: Path) -> str:
-    """What Helm says of these values; nothing when it takes them."""
+    """Return Helm's complaint about these values; an empty text when it accepts them."""
     file = folder / "values.yaml"
     file.write_text(yaml.safe_dump(given))
     try:
@@ -142,9 +142,9 @@ def leaves_without_value(value: Any, name: str = "") -> Iterator[str]:
 
 
 def render_each(of: str, paths: list[Path_], folder: Path) -> dict[Path_, str]:
-    """Set each of these paths to null, alone, in one Helm for all, and check what is rendered of it.
+    """Set each of these paths to null, alone, all in one call of Helm, and check each rendered release.
 
-    Returns what was said of those that were refused.
+    Returns the complaints about those that were refused.
     """
     names = {ALIAS.format(number): path for number, path in enumerate(paths)}
     plain = ALIAS.format(len(paths))
@@ -170,7 +170,7 @@ def render_each(of: str, paths: list[Path_], folder: Path) -> dict[Path_, str]:
 
 @pytest.fixture(scope="module")
 def refused_alone(tmp_path_factory: pytest.TempPathFactory) -> set[Path_]:
-    """The paths that the schema refuses to have no value, whatever else is set."""
+    """The paths that the schema always refuses without a value."""
     folder = tmp_path_factory.mktemp("null")
     refused = refused_and_taken([path for path in LEAVES if path[-1] != "tag"], folder)[0]
     for depth in {len(path) for path in GROUPS}:
@@ -231,7 +231,7 @@ class TestNull:
                 assert not PANICS.search(said), f"{path}: {said}"
 
 
-# Of a subchart that is no map Helm itself says so, before it looks at a schema.
+# Helm itself complains about a subchart that is not a map, before it reads a schema.
 OF_CHART = [path for path in GROUPS if len(path) == 1 and path[0] not in {"mongodb", "redis"}]
 
 

@@ -9,7 +9,7 @@ from tests.chart.checks import CHECKS
 from tests.chart.rendering import CASES, CHART, CLUSTERS, KUBERNETES, Rendered, case, rendered_case
 from tests.chart.tools.helm import helm
 
-# Kinds of operators, of which Kubernetes itself has no schema.
+# Kinds of operators, for which Kubernetes itself has no schema.
 FOREIGN = {"ServiceMonitor", "PrometheusRule", "ScaledObject", "HTTPRoute"}
 
 of_cases = pytest.mark.parametrize("name", CASES)
@@ -57,7 +57,7 @@ def test_holds(name: str, kubernetes: str, check: Callable[[Rendered], None]) ->
 
 
 def test_all_kinds_are_rendered() -> None:
-    """Whatever the chart can make, some case makes."""
+    """The cases cover everything that the chart can render."""
     kinds = {each["kind"] for name in CASES for each in rendered_case(name).objects}
 
     assert kinds == FOREIGN | {

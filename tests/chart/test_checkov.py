@@ -57,5 +57,5 @@ def is_explained(finding: Finding) -> bool:
 
 
 def of_expected_object(finding: Finding) -> bool:
-    """Whether it is where the reason holds in every case."""
+    """Return whether the finding is in a place where the reason always holds."""
     return finding.resource.rpartition(".")[2].startswith(ONLY_OF.get(finding.check, ""))

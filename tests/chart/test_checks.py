@@ -1,4 +1,4 @@
-"""Each check can fail: what it is against is done to a case that passes, and it has to notice."""
+"""Each check can fail: the tests break its rule in a case that passes, and the check must notice."""
 
 import ast
 import inspect
@@ -261,7 +261,7 @@ def called(each: Breakage) -> str:
 
 
 def failure(breakage: Breakage) -> int:
-    """Gives the line of the check that notices."""
+    """Return the line of the check that notices."""
     broken = rendered_case(breakage.case).copy()
     breakage.check(broken)
     breakage.do(broken)

@@ -46,12 +46,12 @@ def pods(rendered: Rendered) -> dict[str, Object]:
 
 
 def labels(rendered: Rendered, name: str) -> dict[str, str | None]:
-    """What each component has for a label."""
+    """The value of a label, by component."""
     return {component: pod["metadata"]["labels"].get(name) for component, pod in pods(rendered).items()}
 
 
 def annotations(rendered: Rendered, name: str) -> dict[str, str | None]:
-    """What each component has for an annotation."""
+    """The value of an annotation, by component."""
     return {component: pod["metadata"].get("annotations", {}).get(name) for component, pod in pods(rendered).items()}
 
 
@@ -112,7 +112,7 @@ class TestDns:
                 assert not allows(rendered, pod, "egress", "anywhere", port)
 
     def test_is_where_the_chart_has_it_for_what_is_beside_the_chart(self) -> None:
-        """For the stores, the load test and whatever else k8s/ has."""
+        """For the stores, the load test and everything else in k8s/."""
         [of_chart] = dns_rules(rendered_case("default"), "mylist-test")
         beside = [rule for name in KUSTOMIZATIONS for rule in dns_rules(built(name))]
 
@@ -164,7 +164,7 @@ class TestMeshes:
         assert read(render({**EVERY_POD, **both}), "a/b") == {**dict.fromkeys(COMPONENTS, "all"), component: ""}
 
     def test_a_job_may_stay_outside(self) -> None:
-        """Where sidecars are no native ones, and would not end."""
+        """For clusters without native sidecars, where the sidecar would not end."""
         rendered = render(
             {
                 **EVERY_POD,
@@ -440,7 +440,7 @@ def test_examples_are_accepted() -> None:
 
 
 def quota() -> dict[str, str]:
-    """What the namespace of the case has room for."""
+    """The room in the case's namespace."""
     hard: dict[str, str] = rendered_case("restricted-quota").one("ResourceQuota", "mylist-extra")["spec"]["hard"]
     return hard
 

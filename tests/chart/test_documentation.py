@@ -24,7 +24,7 @@ TEXTS = [
     *CHART.rglob("*.txt"),
     *CHART.rglob("*.md"),
     *CHART.rglob("*.tpl"),
-    *({*ROOT.glob("*.md")} - {ROOT / "CHANGELOG.md"}),  # which tells of former commands
+    *({*ROOT.glob("*.md")} - {ROOT / "CHANGELOG.md"}),  # which has former commands
     ROOT / "skaffold.yaml",
 ]
 NUMBERS = {3: "three", 4: "four", 5: "five"}
@@ -132,7 +132,7 @@ def test_every_upgrade_keeps_what_was_set_and_takes_what_is_new() -> None:
 
 
 def test_no_runbook_takes_from_helm_what_it_upgrades() -> None:
-    """What `kubectl rollout undo`, `set` and `patch` change, the next upgrade is refused over."""
+    """The next upgrade conflicts with changes by `kubectl rollout undo`, `set` and `patch`."""
     for runbook in (ROOT / "observability" / "runbooks").glob("*.md"):
         text = runbook.read_text()
 

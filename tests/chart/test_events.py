@@ -1,4 +1,4 @@
-"""The Deployment that tells other systems of changes of lists."""
+"""The Deployment that delivers events about changes of lists to other systems."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the chart carries as files: rules, dashboards and scripts arrive as they are, also from a package."""
+"""The chart's files: rules, dashboards and scripts arrive unchanged, also from a package."""
 
 import json
 import re

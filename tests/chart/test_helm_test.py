@@ -1,4 +1,4 @@
-"""What `helm test` runs, run on a real service: it passes where lists work, fails where they do not, leaves nothing."""
+"""The script of `helm test` on a real service: it passes where lists work, fails where they do not, leaves no data."""
 
 import os
 import subprocess

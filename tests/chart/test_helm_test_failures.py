@@ -1,4 +1,4 @@
-"""What `helm test` runs, where the network lets its pod in late or never, and where the API answers wrongly."""
+"""The script of `helm test`, where the network admits its pod late or never, and where the API answers wrongly."""
 
 import json
 import socket
@@ -23,12 +23,12 @@ Run = Callable[..., tuple[int, list[str]]]
 
 
 class Api:
-    """A service that works, but for what a test spoils."""
+    """A service that works, except for the answers that a test replaces."""
 
     def __init__(self) -> None:
         self.listed: list[str] = []
         self.spoilt: dict[str, tuple[int, str]] = {}
-        """Other answers, by the path that is asked for."""
+        """Other answers, by the path of the request."""
 
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, str]:
         if path in self.spoilt:

@@ -1,4 +1,4 @@
-"""What Kubernetes lets nobody change is refused before anything is changed, with the commands that do it."""
+"""A change of an immutable field is refused before the upgrade, with the commands that make the change."""
 
 import shlex
 from collections.abc import Iterator

@@ -14,15 +14,15 @@ from tests.chart.rendering import CHART, KUBERNETES, ROOT, Object, Rendered, ren
 from tests.chart.test_kustomizations import with_data
 
 JOB = K8S / "indexes" / "job.yaml"
-# All but the changelog, which tells of former commands.
+# All but the changelog, which has former commands.
 PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")} - {ROOT / "CHANGELOG.md"})
-# What follows the name of the image in a command that runs it.
+# The arguments after the name of the image in a command that runs it.
 RUNS = r'(?:docker run [^`\n]*?(?:"\$IMAGE"|\bmylist:[\d.]+)|kubectl run [^`\n]*? --) ([^`\n]+)'
 RELEASES = {"default": partial(rendered_case, "default"), "prod": partial(rendered_values, "prod")}
 
 
 def beside(rendered: Rendered) -> Rendered:
-    """Return a release with the Job beside it, without its optional volume where nobody promises the Secret."""
+    """Return a release with the Job beside it, without its optional volume where the release names no such Secret."""
     job: Object = values(JOB)
     spec = job["spec"]["template"]["spec"]
     [volume] = spec["volumes"]

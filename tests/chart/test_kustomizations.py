@@ -26,7 +26,7 @@ from tests.chart.rendering import CHART, KUBERNETES, NAMESPACE, ROOT, Object, Re
 from tests.chart.tools.helm import helm
 
 PROD = values(K8S / "values" / "prod.yaml")
-# What production is on, and so differs where the stores are somebody else's.
+# The values that depend on the stores, and so differ for external stores.
 OF_STORES = {"externalMongodb", "externalRedis", "networkPolicy"}
 # Kinds that belong to no namespace.
 CLUSTER_WIDE = {"APIService", "ClusterRole", "ClusterRoleBinding", "GatewayClass", "Namespace", "PriorityClass"}

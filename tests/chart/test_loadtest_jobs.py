@@ -25,7 +25,7 @@ DEFAULT_DENY: Object = {
     "metadata": {"name": "default-deny"},
     "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
 }
-# What Locust makes of a container's arguments and variables, and the variables that it knows.
+# Locust's parser of a container's arguments and variables, and the variables that it knows.
 PARSING = """
 import json, sys
 from locust import events
@@ -45,7 +45,7 @@ def jobs() -> Rendered:
 
 @pytest.fixture(scope="module")
 def together(jobs: Rendered) -> Rendered:
-    """They in the namespace of a release that lets in nobody of its own namespace, and where nothing is let through."""
+    """The Jobs beside a release that admits no pod of its own namespace, and where all other traffic is denied."""
     release = rendered_values("staging").copy()
     chart = release.one("NetworkPolicy")["spec"]["ingress"][0]["from"]
     chart[:] = [each for each in chart if each != {"podSelector": {}}]
@@ -68,7 +68,7 @@ def container(jobs: Rendered, name: str) -> Object:
 
 
 def parsed(jobs: Rendered, name: str) -> Any:
-    """What the process of a container is told."""
+    """The options of a container's process."""
     given = container(jobs, name)
     done = subprocess.run(
         [sys.executable, "-c", PARSING, *given["args"]],

@@ -1,4 +1,4 @@
-"""What Helm tells after an installation and after an upgrade: what is so now, and no more."""
+"""Helm's notes after an installation and after an upgrade: they describe the state at that moment only."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ def cluster(tmp_path: Path) -> Iterator[FakeCluster]:
 
 
 def installed(*arguments: str) -> str:
-    """Return the notes of an installation, as one line without what stands before them."""
+    """Return the notes of an installation in one line, without the text before them."""
     said = helm("install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--dry-run=client", *arguments)
     return " ".join(said.partition("NOTES:")[2].split())
 

@@ -1,4 +1,4 @@
-"""skaffold.yaml: whatever it names is there, and fits what it is for."""
+"""skaffold.yaml: every name in it exists, and fits its purpose."""
 
 import functools
 import re
@@ -24,14 +24,14 @@ COMBINATIONS = [
     PROFILES[::-1],  # skaffold applies them in the order in which they are named
 ]
 IMAGES = {"IMAGE_REPO_mylist": "mylist", "IMAGE_TAG_mylist": "built"}
-# What the chart kube-prometheus-stack makes for the release of this name: its port 80 is Grafana.
+# The Service of the chart kube-prometheus-stack for a release of this name: its port 80 is Grafana.
 GRAFANA = ("kube-prometheus-stack-grafana", "monitoring", 80)
 
 of_combinations = pytest.mark.parametrize("profiles", COMBINATIONS, ids="+".join)
 
 
 def rendered(config: Config) -> Rendered:
-    """What the release of My List puts into the cluster."""
+    """The objects of the release of My List."""
     release = config.release
     arguments = [part for file in release.values_files for part in ("--values", str(ROOT / file))]
     for name, value in sorted(release.set_value_templates.items()):
@@ -50,7 +50,7 @@ def filled(value: Any) -> str:
 
 
 def kustomized(config: Config) -> Rendered:
-    """What comes from kustomizations."""
+    """The objects of the kustomizations."""
     return Rendered([each for path in config.manifests.kustomize.paths for each in built(Path(path).name).objects])
 
 
@@ -197,7 +197,7 @@ class TestDev:
         [(copied, to)] = re.findall(r"^COPY --chown=10001:10001 (\S+) (\S+)$", dev, re.MULTILINE)
 
         assert artifact.docker.target == "dev"
-        # Without `strip` a file goes with its path.
+        # Without `strip` a file keeps its whole path.
         assert {(folder, f"{dest}/{folder}") for (folder, _), dest in rules.items()} == {(copied, to)}
         assert {pattern for _, pattern in rules} == {"**/*.py", "**/*.lua"}
         assert f"PYTHONPATH={to}" in dev

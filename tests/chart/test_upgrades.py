@@ -21,7 +21,7 @@ WITHOUT_DATA = {
 
 
 class Upgrade(NamedTuple):
-    """A release of a released chart, and what this chart makes of it."""
+    """A release of a released chart, and its upgrade to this chart."""
 
     given: dict[str, Any]
     before: list[Object]

@@ -1,4 +1,4 @@
-"""The values: what they may be, what they are unless given, and that the README tells all of it."""
+"""The values: their types and defaults, and that the README lists all of them."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from tests.chart.network_policies import Port, allows
 from tests.chart.rendering import CASES, CHART, RELEASE, ROOT, Object, Rendered, case, render, rendered_case, values
 
 FILES = ["values.yaml", "charts/mongodb/values.yaml", "charts/redis/values.yaml"]
-# What the values on the stores and on secrets say, rather than one of `settings`.
+# Variables that come from the values on the stores and on secrets, rather than from `settings`.
 OF_OTHERS = {
     "JWT_SECRET",
     *("MONGODB_URI", "MONGODB_USER", "MONGODB_PASSWORD"),
@@ -108,7 +108,7 @@ class TestSchema:
     @pytest.mark.parametrize("file", FILES)
     def test_knows_every_value_and_no_other(self, file: str) -> None:
         schema = json.loads((CHART / file).with_name("values.schema.json").read_text())
-        allowed = {"enabled", "global"} if "/" in file else {"enabled"}  # the condition of whatever it is a part of
+        allowed = {"enabled", "global"} if "/" in file else {"enabled"}  # the condition of the parent
 
         assert schema["additionalProperties"] is False
         assert set(schema["properties"]) == values(CHART / file).keys() | allowed

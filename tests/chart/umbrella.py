@@ -1,4 +1,4 @@
-"""An umbrella chart that has this one as a dependency, once or under many names, and what Helm renders of it."""
+"""An umbrella chart that has this one as a dependency, once or under many names, and its rendered manifests."""
 
 import re
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ def umbrella(folder: Path, *dependencies: Mapping[str, Any], values: Mapping[str
 
 
 def template(chart: Path, *arguments: str) -> dict[str, list[str]]:
-    """Return the manifests of each dependency, by the name under which the umbrella has it.
+    """Return the manifests of each dependency, by its name in the umbrella.
 
     Raises:
         HelmError: Helm refuses.

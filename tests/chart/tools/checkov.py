@@ -12,7 +12,7 @@ from tests.requirements import skip_or_fail
 
 
 class Finding(NamedTuple):
-    """What checkov has against an object: its check, the object as `Kind.namespace.name`, the file without `.yaml`."""
+    """A finding of checkov: the check, the object as `Kind.namespace.name`, the file without `.yaml`."""
 
     check: str
     resource: str
@@ -20,7 +20,7 @@ class Finding(NamedTuple):
 
 
 def findings(rendered: Path) -> set[Finding]:
-    """Return what checkov finds in a folder of rendered files; it asks nobody and sends nothing."""
+    """Return checkov's findings in a folder of rendered files; it connects to no server."""
     ended = subprocess.run(
         [
             *(str(_python()), "-m", "checkov.main", "--directory", str(rendered), "--framework", "kubernetes"),

@@ -1,4 +1,4 @@
-"""Where the programs are kept: a folder for each, named after its lock, so that another lock fetches anew."""
+"""The folder of the programs: one for each, named after its lock, so that a changed lock fetches it again."""
 
 import hashlib
 from pathlib import Path
