@@ -11,11 +11,11 @@ import pytest
 from devtools.service_process import NO_TLS, Service
 from tests.contract.response_schemas import check_response
 
-# What clients of the tests keep their accounts with; it may not appear in a log.
+# The secrets of the accounts of the tests' clients; a log must not contain them.
 SECRET = "hunter2"
 PATIENCE = 60.0
 """Seconds for what takes a moment on a machine that has nothing else to do."""
-# A busy machine makes Redis slow, for this process or another. Refusals are counted, and told up to ten seconds later.
+# A busy machine makes Redis slow, for this process or another. The log reports refusals up to ten seconds later.
 _OF_ANOTHER_MOMENT = (
     '"message":"Redis at',
     '"message":"Lists come from MongoDB, as other processes',
@@ -65,9 +65,9 @@ def user(client: httpx.Client, user_id: str) -> User:
 
 
 class PatientTransport(httpx.HTTPTransport):
-    """Asks again while a read is bypassed: a process that has just started, or was held up, does not trust its cache.
+    """Retries while a read is bypassed: a process that has just started, or was held up, does not trust its cache.
 
-    What a test expects of the cache then does not depend on how busy the machine is.
+    A test's expectations of the cache then do not depend on how busy the machine is.
     """
 
     def __init__(self) -> None:
@@ -98,7 +98,7 @@ def connect(service: Service, *, transport: httpx.BaseTransport | None = None) -
 
 @pytest.fixture
 def unharmed(service: Service, client: httpx.Client) -> Iterator[None]:
-    """Whatever a test sends: the service goes on, complains of nothing, and writes none of the secrets down."""
+    """After any request of a test: the service runs, and its log has neither complaints nor secrets."""
     begin = service.log.stat().st_size
     yield
     assert client.get("/health").status_code == 200

@@ -1,4 +1,4 @@
-"""HTTP as it goes over the wire, for what no HTTP library would send and for tests that send a lot."""
+"""HTTP as raw bytes, for messages that no HTTP library would send and for tests that send a lot."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ _TIMEOUT_S = 5.0
 
 
 def send(url: str, sent: bytes, *, timeout_s: float = _TIMEOUT_S) -> Answer:
-    """Send these very bytes on a connection of their own and return the answer."""
+    """Send exactly these bytes on a connection of their own and return the answer."""
     with Client(url, timeout_s=timeout_s) as client:
         return client.ask(sent)
 

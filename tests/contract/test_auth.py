@@ -1,4 +1,4 @@
-"""Who asks, by a bearer token: what is accepted, that everything else is 401, and where the keys come from."""
+"""Authentication by bearer token: which tokens are accepted, that all others get 401, and the sources of keys."""
 
 import base64
 import json
@@ -48,7 +48,7 @@ def ask(client: httpx.Client, bearer: str, **headers: str) -> httpx.Response:
 
 
 def refusal(answer: httpx.Response) -> str:
-    """Why a token was refused, as both the body and the header say."""
+    """Return the reason why a token was refused, which the body and the header must share."""
     body = answer.json()
     assert (answer.status_code, body["code"]) == (401, "INVALID_TOKEN")
     why = f'Bearer realm="mylist", error="invalid_token", error_description="{body["error"]}"'
@@ -68,13 +68,13 @@ def owner(client: httpx.Client, bearer: str) -> str:
 
 
 def signed(**claims: Any) -> str:
-    """What the service with the secret accepts, unless these claims say otherwise."""
+    """The claims that the service with the secret accepts, with these changes."""
     return token(SECRET, "HS256", **{"aud": AUDIENCE, "iss": ISSUER} | claims)
 
 
 @pytest.fixture(scope="module")
 def service(serve: Serve) -> Service:
-    """A service that shares a secret with who signs the tokens, and writes everything into its log."""
+    """A service that shares a secret with the issuer of tokens, and logs everything."""
     return serve(
         AUTH_MODE="jwt",
         JWT_SECRET=SECRET,
@@ -318,7 +318,7 @@ class TestPublicKey:
         ids=["RSA", "P-256", "Ed25519"],
     )
     def test_verifies_what_its_other_half_signed(self, serve: Serve, key: Any, algorithms: list[str]) -> None:
-        # As it stands in an environment file, on one line.
+        # The key in the form of an environment file, on one line.
         with connect(serve(AUTH_MODE="jwt", JWT_PUBLIC_KEY=pem(key).replace("\n", "\\n"))) as client:
             for algorithm in algorithms:
                 assert ask(client, token(key, algorithm)).status_code == 200
@@ -328,7 +328,7 @@ class TestPublicKey:
             refusal(ask(client, token(ec.generate_private_key(ec.SECP384R1()), "ES384")))
 
     def test_is_no_shared_secret(self, serve: Serve) -> None:
-        """Who has the public key, that is everybody, could sign with it otherwise."""
+        """Otherwise anyone with the public key could sign tokens."""
         with connect(serve(AUTH_MODE="jwt", JWT_PUBLIC_KEY=pem(RSA_KEY))) as client:
             for secret in (pem(RSA_KEY), pem(RSA_KEY).strip()):
                 made = jwt.PyJWS().encode(json.dumps(CLAIMS).encode(), "x" * 32, algorithm="HS256")

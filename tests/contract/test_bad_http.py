@@ -1,4 +1,4 @@
-"""What no well-behaved client sends: heads, lengths and protocols that are not quite HTTP/1.1.
+"""HTTP that no well-behaved client sends: heads, lengths and protocols that are almost HTTP/1.1.
 
 Everything that two readers might understand in two ways is refused and the connection closed: a proxy and the service
 never disagree about where one request ends and the next begins.
@@ -15,12 +15,12 @@ from tests.contract.titles import MATRIX_ID
 pytestmark = pytest.mark.usefixtures("unharmed")
 
 BODY = f'{{"contentId": "{MATRIX_ID}", "contentType": "movie"}}'.encode()
-# What a smuggler hides in what he says is the body of another request.
+# A smuggled request, inside the bytes that its sender declares as the body of another request.
 HIDDEN = b"DELETE /api/mylist/remove/x HTTP/1.1\r\nHost: x\r\nuser-id: victim\r\n\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 OF_BODY = b"Content-Length: %d\r\n" % len(BODY)
 
-# What may stand after the size of a chunk, and what may not (RFC 9112, section 7.1.1).
+# Valid and invalid text after the size of a chunk (RFC 9112, section 7.1.1).
 GOOD_EXTENSIONS = (
     b";a",
     b";a=b",
@@ -67,7 +67,7 @@ def told(answer: Answer) -> tuple[int, str]:
 
 
 def assert_refused(service: Service, sent: bytes, status: int = 400, code: str = "BAD_REQUEST") -> None:
-    """The one answer is the error, and whatever follows on the connection is not looked at."""
+    """The one answer is the error, and the service ignores all further bytes on the connection."""
     [answer] = answers(service.url, sent + HIDDEN)
     assert told(answer) == (status, code)
     assert answer.headers["connection"] == "close"

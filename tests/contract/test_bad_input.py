@@ -1,4 +1,4 @@
-"""What a client may write into bodies, paths, queries and the user-id header to see what happens."""
+"""Hostile values in bodies, paths, queries and the user-id header."""
 
 import json
 from typing import Any
@@ -41,7 +41,7 @@ def told(answer: httpx.Response) -> tuple[int, str]:
 
 @pytest.fixture
 def victim(client: httpx.Client) -> User:
-    """Somebody with a list that nobody else may see or change."""
+    """A user with a list that no other user may see or change."""
     victim = User(client, f"victim-{uuid4().hex}")
     for content_id in MOVIE_IDS[:3]:
         victim.add(content_id)

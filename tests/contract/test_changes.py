@@ -1,4 +1,4 @@
-"""What changed since: a second device catches up, and misses nothing, whoever writes at the same time."""
+"""The change feed: a second device catches up, and misses no change, even under concurrent writes."""
 
 import time
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ class Device:
         self.told: list[tuple[str, str]] = []
 
     def catch_up(self) -> list[tuple[str, str]]:
-        """Asks until there is no more; gives what it was told, as kinds and content ids."""
+        """Ask until there is no more; return the changes, as kinds and content ids."""
         self.told = []
         while self.ask()["hasMore"]:
             pass
@@ -78,7 +78,7 @@ def on_the_list(user: User) -> dict[str, str]:
 
 
 def aged(token: str, user: User, by: timedelta) -> str:
-    """Gives the token that would have been given out so much earlier."""
+    """Return the token that the service would have returned that much earlier."""
     progress = decode_sync_token(user.id, token)
     return encode_sync_token(user.id, SyncState(progress.watermark - by // timedelta(milliseconds=1)))
 
@@ -343,7 +343,7 @@ class TestTokens:
 
 class TestOrder:
     def test_a_change_that_is_seen_after_a_later_one_is_told(self, user: User, database: Documents) -> None:
-        """As when MongoDB gave it its stamp before the other, and a majority had it after that."""
+        """As if MongoDB had stamped this change before the other, and a majority had it only afterwards."""
         device = Device(user)
         user.add(MATRIX_ID)
         assert device.catch_up() == [("added", MATRIX_ID)]

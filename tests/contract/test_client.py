@@ -45,7 +45,7 @@ COMMANDS = [
 
 
 class Caller:
-    """Somebody with a shell, in which the variables of the client are set."""
+    """A user at a shell, with the client's variables set."""
 
     def __init__(self, url: str, **variables: str) -> None:
         own = {"MYLIST_URL": url, "MYLIST_TOKEN": "", "NO_PROXY": "*", "COLUMNS": ""}
@@ -92,7 +92,7 @@ class Caller:
             try:
                 while piece := screen.read(4096):
                     shown += piece
-            except OSError:  # how a terminal says that nobody writes any more
+            except OSError:  # how a terminal reports that all writers have closed it
                 pass
         assert process.wait(30) == 0, shown
         return shown.decode().splitlines()
@@ -407,7 +407,7 @@ class TestToken:
 
 
 class TestGateway:
-    """One that takes the user from the token, whatever `--user` says, before a service that trusts the header."""
+    """A gateway that takes the user from the token, regardless of `--user`, before a service that trusts the header."""
 
     @pytest.mark.parametrize("arguments", [("list",), ("export",), ("clear", "--confirm")], ids=lambda each: each[0])
     def test_shows_and_changes_no_list_under_the_name_of_another(self, user: User, arguments: tuple[str, ...]) -> None:
@@ -609,7 +609,7 @@ class TestTokenOfAUser:
         assert "which cannot be read here; leave --user out" in line
 
     def test_is_no_user_to_a_service_that_trusts_the_header(self, service: Service, user: User, user_id: str) -> None:
-        """As behind a gateway, which wants the token of whoever asks."""
+        """Like behind a gateway, which requires the caller's token."""
         bearer = token(SECRET, "HS256", sub="support")
         assert user.add(MATRIX_ID).is_success
         assert Caller(service.url, MYLIST_TOKEN=bearer).json("list", "--user", user_id)["total"] == 1

@@ -1,4 +1,4 @@
-"""The documentation at `/docs`: the files as they are served. What a browser makes of them: test_docs_in_browser.py."""
+"""The documentation at `/docs`: the files as served. test_docs_in_browser.py opens them in a browser."""
 
 import gzip
 import re

@@ -1,4 +1,4 @@
-"""What `/docs` fills in: each operation's request, sent as it stands to a service with the sample, succeeds."""
+"""The examples of `/docs`: each operation's request, sent unchanged to a service with the sample, succeeds."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from mylist.seeding import sample
 from mylist.seeding.open_database import open_database
 from tests.conftest import PATIENT, Serve
 
-# To clear a list has to be confirmed, and nothing confirms that by itself.
+# Clearing a list must be confirmed, and the examples confirm nothing.
 pytestmark = pytest.mark.own_logic
 
 STATUSES = {"clearItems": 428}
@@ -52,7 +52,7 @@ def execute(served: Service, document: Json, mongodb_uri: str, redis_url: str) -
         headers = given["header"]
         content = None
         if "requestBody" in operation:
-            content_type, media = next(iter(operation["requestBody"]["content"].items()))  # the one that is preselected
+            content_type, media = next(iter(operation["requestBody"]["content"].items()))  # the preselected media type
             headers |= {"Content-Type": content_type}
             content = media["example"] if "example" in media else example_of(document, media["schema"])
         for name, value in given["path"].items():

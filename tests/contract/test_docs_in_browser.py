@@ -148,7 +148,7 @@ def add_in(page: Chrome, url: str, user: User) -> None:
 
 
 def try_out(page: Chrome, operation_id: str) -> Any:
-    """Open the form of an operation; returns a function that finds an element of it."""
+    """Open the form of an operation; return a function that finds an element within the form."""
     wait = WebDriverWait(page, PATIENCE)
     operation = page.find_element(By.ID, f"operations-list-{operation_id}")
 
@@ -201,7 +201,7 @@ def test_page_runs_and_asks_nothing_that_is_not_its_own(page: Chrome) -> None:
 
 
 def drain(browser: Chrome) -> tuple[set[str], list[str]]:
-    """What was asked of whom since the last look, and what the browser complained of meanwhile."""
+    """Return the requests since the last call with their hosts, and the browser's complaints."""
     traffic, console = (browser.get_log(name) for name in ("performance", "browser"))  # type: ignore[no-untyped-call]
     events = [json.loads(entry["message"])["message"] for entry in traffic]
     urls = {each["params"]["request"]["url"] for each in events if each["method"] == "Network.requestWillBeSent"}

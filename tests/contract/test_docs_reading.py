@@ -1,4 +1,4 @@
-"""docs/reading.md works as it stands: each of its requests, sent to a service with the sample, gets what it shows."""
+"""docs/reading.md works as written: each request, sent to a service with the sample, gets the documented answer."""
 
 import asyncio
 import json

@@ -1,13 +1,14 @@
-"""The documents work as they stand: every shell block of `PAGES` is run, in order, and every answer shown is compared.
+"""The documents work as written: every shell block of `PAGES` is run, in order, and every answer shown is compared.
 
-What curl must get stands beside the block: "```bash expect=201" has the statuses, in order; a block without it expects
-success, 2xx, of every curl in it. A forge shows both alike. The JSON block after a shell block is the answer to its
-last command; the block after "```bash expect=output" is what it prints on a terminal. See tests/markdown.py.
+The expected statuses of curl are in the block's info string: "```bash expect=201" has the statuses, in order; a block
+without it expects success, 2xx, of every curl in it. A forge renders both the same. The JSON block after a shell block
+is the answer to its last command; the block after "```bash expect=output" is its output on a terminal. See
+tests/markdown.py.
 
-All pages are run on one `make run`, as somebody reads them one after the other. It runs in a folder with a copy of what
-make reads, so that nobody's `.data` and port 3000 are touched: the one thing changed in what is run is the port. The
-environment there is the one that the tests run in; that make can make one from nothing is what every run of the
-continuous integration shows.
+All pages are run on one `make run`, like a reader who goes through them in order. It runs in a copy of the files that
+make reads, so that the tests do not touch `.data` and port 3000 of this folder. Only the port is changed in the
+commands. The environment there is that of the tests; every run of the continuous integration shows that make can build
+one from nothing.
 
 Blocks that begin with `make` cannot be run inside the tests, and those of other pages need a cluster or other servers:
 tests/unit/test_documents.py holds their commands against what there is.
@@ -61,12 +62,12 @@ class Place:
     port: int
 
     def environment(self) -> dict[str, str]:
-        # curl reads .curlrc there; it tells the status of each answer without a change to the command.
+        # curl reads .curlrc there, which prints the status of each answer without a change to the command.
         client = {"MYLIST_URL": f"http://localhost:{self.port}", "MYLIST_TOKEN": ""}
         return environment({"PORT": str(self.port), "CURL_HOME": str(self.folder), **client})
 
     def bash(self, script: str, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
-        """Starts a block as it stands, but for the port."""
+        """Start a block as written, except for the port."""
         return subprocess.Popen(
             ["bash", "-eu", "-c", script.replace("localhost:3000", f"localhost:{self.port}")],
             cwd=self.folder,

@@ -18,7 +18,7 @@ KEYS = ["success", "error", "code", "statusCode", "timestamp", "path", "method",
 
 
 def told(answer: httpx.Response | Answer) -> tuple[int, str, str]:
-    """What a client decides by: status, code and message."""
+    """The parts of an error that clients rely on: status, code and message."""
     status = answer.status_code if isinstance(answer, httpx.Response) else answer.status
     body = answer.json()
     assert list(body) == KEYS
@@ -260,7 +260,7 @@ class TestRemove:
 
 
 class TestOrderOfChecks:
-    """Each request has every fault from some point on, and is told the first."""
+    """Each request has every fault from some point on, and the error names the first."""
 
     def test_user_then_fields_then_type_then_content_then_list(self, user: User) -> None:
         nobody = User(user.client, "")
@@ -362,7 +362,7 @@ class TestRoutes:
 
 
 class TestHttp:
-    """What no well-behaved client sends."""
+    """Requests that no well-behaved client sends."""
 
     def call(self, service: Service, request: bytes, *, timeout_s: float = 5.0) -> Answer:
         answer = send(service.url, request, timeout_s=timeout_s)

@@ -1,4 +1,4 @@
-"""What every answer carries beside its body: caching, CORS, security, request ids, and how the cache took part."""
+"""The headers of every answer: caching, CORS, security, request ids, and the part that the cache took."""
 
 import re
 from functools import partial

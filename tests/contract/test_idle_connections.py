@@ -1,4 +1,4 @@
-"""Connections between two requests: how long they are kept, and that clients are told."""
+"""Connections between two requests: how long they are kept, and that the headers announce it."""
 
 import socket
 import time

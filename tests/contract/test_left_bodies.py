@@ -20,7 +20,7 @@ USER = b"user-id: left\r\n"
 JSON, LINES = b"Content-Type: application/json\r\n", b"Content-Type: application/x-ndjson\r\n"
 NEXT = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-# What is refused by its head: request line, headers, status.
+# Requests that are refused by their head: request line, headers, status.
 REFUSED = {
     "no route": (b"POST /nope", b"", 404),
     "no method": (b"PATCH /health", b"", 405),

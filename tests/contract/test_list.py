@@ -340,7 +340,7 @@ class TestHealth:
 
 
 def insert(database: Documents, user: User, added_at: dict[str, datetime]) -> None:
-    """Puts movies on a list that nobody has read yet."""
+    """Put movies on a list that has not been read yet."""
     database["mylist"].insert_many(
         {"userId": user.id, "contentId": content_id, "contentType": "movie", "addedAt": moment}
         for content_id, moment in added_at.items()

@@ -1,4 +1,4 @@
-"""Lists of other services: their files as they are, what of them is found, and what is told of the rest."""
+"""Lists of other services: their unchanged files, the titles that are found, and the report about the rest."""
 
 import gzip
 import json

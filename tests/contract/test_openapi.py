@@ -14,7 +14,7 @@ from mylist import __version__
 from mylist.app import build_app, build_services
 from mylist.config.settings import Settings
 
-# What is there for others than the API's clients.
+# Routes for other users than the API's clients.
 NOT_OF_THE_API = {
     "/openapi.json",  # this document
     "/metrics",  # for Prometheus, in formats of its own

@@ -143,7 +143,7 @@ def test_urls_are_the_sum_of_their_parts(collection: Any) -> None:
 
 @pytest.fixture
 def send(service_url: str) -> Iterator[Send]:
-    """Sends requests of the collection, each of which must be answered as its test asks for."""
+    """Send requests of the collection, and check that each answer meets the request's own test."""
     with httpx.Client(trust_env=False) as client:
 
         def send(items: Sequence[Any]) -> None:

@@ -80,7 +80,7 @@ def hold_all(user: User, database: Documents) -> User:
 
 
 def hold_many(user: User, database: Documents) -> User:
-    """Puts 40 movies on a list, of which each two were added at the same moment."""
+    """Put 40 movies on a list, in pairs that were added at the same moment."""
     database["mylist"].insert_many(
         {"userId": user.id, "contentId": each, "contentType": "movie", "addedAt": BEGAN + timedelta(hours=number // 2)}
         for number, each in enumerate(MOVIE_IDS)
@@ -90,25 +90,25 @@ def hold_many(user: User, database: Documents) -> User:
 
 @pytest.fixture(scope="module")
 def reader(client: httpx.Client, database: Documents) -> User:
-    """Somebody with all of these, who only reads."""
+    """A user with all of these, who only reads."""
     return hold_all(User(client, "reader"), database)
 
 
 @pytest.fixture(scope="module")
 def long(client: httpx.Client, database: Documents) -> User:
-    """Somebody with many, who only reads."""
+    """A user with many, who only reads."""
     return hold_many(User(client, "long"), database)
 
 
 @pytest.fixture
 def changing_reader(user: User, database: Documents) -> User:
-    """Somebody with all of these."""
+    """A user with all of these."""
     return hold_all(user, database)
 
 
 @pytest.fixture
 def changing_long(user: User, database: Documents) -> User:
-    """Somebody with many."""
+    """A user with many."""
     return hold_many(user, database)
 
 

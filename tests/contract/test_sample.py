@@ -1,4 +1,4 @@
-"""Seeding the sample beside a running service: whatever that has cached, its next answer is about the new lists."""
+"""Seeding the sample beside a running service: its next answers show the new lists, even for lists in the cache."""
 
 import subprocess
 import sys

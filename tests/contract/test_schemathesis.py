@@ -1,4 +1,4 @@
-"""The OpenAPI document against the service, with requests that nobody thought of: good ones, bad ones, on the edge."""
+"""The OpenAPI document against the service, with generated requests: good ones, bad ones, on the edge."""
 
 import json
 from typing import Any
@@ -21,18 +21,19 @@ REFUSALS = [400, 404, 405, 409, 412, 413, 415, 422, "5xx"]
 CONFIG = schemathesis.Config.from_dict({"checks": {"negative_data_rejection": {"expected-statuses": REFUSALS}}})
 SCHEMA = schemathesis.openapi.from_dict(json.loads(document(ROUTES)), config=CONFIG)
 PAGED = "/api/mylist/items"
-# The document says which pages there are; a page that is none counts as the nearest that is.
+# The schema gives the range of pages; the service clamps other numbers into it.
 CLAMPED = {"page", "pageSize"}
-# It cannot say which of these there are, which go together, that a search has letters, nor that a cursor is no page.
+# The schema cannot express which genres and cursors exist, which parameters exclude each other, or that a search
+# needs letters.
 UNFORESEEN = {
     *("genre", "notGenre", "cursor", "since", "unlessRemovedSince"),
     *("q", "addedAfter", "addedBefore", "sort", "seed", "order"),
 }
-# Nor of which list an ETag is.
+# The schema cannot express to which list an ETag belongs.
 CONDITIONS = {"if-match", "if-none-match"}
-# Nor that one of two has to be given.
+# The schema cannot express that one of two parameters is required.
 CLEARED = ("DELETE", PAGED)
-# A line that is none is told of in an answer that is a success, and no schema says what lies in the future.
+# An invalid line is reported in a successful answer, and no schema can express that a date is in the future.
 IMPORTED = "/api/mylist/import"
 
 

@@ -25,7 +25,7 @@ from tests.requirements import skip_or_fail
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 
-# What the service grants a head, a body, or an answer to be taken; it looks every five seconds.
+# The service's time limits for a head, a body, or the reading of an answer; it checks every five seconds.
 TIMEOUT = 10
 LOOKS_EVERY = 5
 # So much later may it see to that on a machine that is busy.
@@ -38,7 +38,7 @@ MOST_OF_AN_IMPORT = IMPORT_TIMEOUT_S + LOOKS_EVERY + LATE
 # A client that is still served then would be for ever.
 GIVES_UP = MOST + LATE
 IDLE = 2_000
-# By so much may the service's own connections to its stores have grown meanwhile.
+# The service's own connections to its stores may have grown by this number meanwhile.
 POOLED = 4
 
 HEAD = b"POST /api/mylist/add HTTP/1.1\r\nHost: x\r\nuser-id: slow\r\nContent-Type: application/json\r\n"
@@ -60,7 +60,7 @@ class Ended:
         self.seconds = seconds
 
     def assert_in_time(self, *statuses: int, most: float) -> None:
-        """It was told these statuses, each with the one error body, and the connection was closed in time."""
+        """The client got these statuses, each with the one error body, and the connection was closed in time."""
         assert self.seconds < most
         answers = parse(self.received)
         for answer in answers:
@@ -89,7 +89,7 @@ async def drip(url: str, at_once: bytes, endless: bytes = b"") -> Ended:
 
 
 async def until_closed(reader: asyncio.StreamReader) -> bytes:
-    """Receives until the service closes; it resets the connection if a byte is under way to it at that moment."""
+    """Receive until the service closes; it resets the connection if a byte is in flight to it at that moment."""
     received = b""
     with suppress(ConnectionError):
         while some := await reader.read(65_536):
@@ -98,7 +98,7 @@ async def until_closed(reader: asyncio.StreamReader) -> bytes:
 
 
 async def never_read(url: str) -> Ended:
-    """Asks for more than fits into all buffers on the way, and reads none of it, not even that it is over."""
+    """Ask for more than fits into all buffers on the way, and read nothing, not even the end of the connection."""
     parts = urlsplit(url)
     began = time.monotonic()
     with socket.socket() as connection:
@@ -146,7 +146,7 @@ SLOW: dict[str, Callable[[str], Coroutine[None, None, Ended]]] = {
     "TLS hello": lambda url: drip(url, b"\x16\x03\x01\x00\xc8\x01\x00\x00\xc4\x03\x03" + bytes(190), b"\x00"),
     "reader": never_read,
 }
-# What each is told before its connection is closed: of a body that nobody asked for, what was told before it.
+# The statuses that each client gets before its connection is closed. An unexpected body adds no status.
 TOLD = {
     "first word": [408],
     "head": [408],
@@ -172,7 +172,7 @@ class TestSlow:
     @pytest.fixture(scope="class")
     @staticmethod
     def ended(service: Service) -> dict[str, Ended]:
-        """All of them at once, while somebody else is served."""
+        """All of them at once, while another client is served."""
 
         async def everybody() -> dict[str, Ended]:
             tasks = {name: asyncio.create_task(client(service.url)) for name, client in SLOW.items()}
@@ -203,7 +203,7 @@ def import_head(user: str, framing: bytes) -> bytes:
 
 
 def imports_seen(service: Service) -> float:
-    """How many imports are under way, or were turned away."""
+    """Return the imports that are in flight, or were turned away."""
     metrics = Metrics(service)
     causes = ("too_many_imports", "overloaded")
     refused = sum(metrics.value("mylist_shed_total", cause=cause) for cause in causes)
@@ -277,7 +277,7 @@ def test_one_user_has_two_imports_under_way_and_no_more(serve: Serve) -> None:
     ids=["nothing", "a word", "most of a head", "most of a body", "most of a chunk", "a request"],
 )
 def test_half_closed_connection_is_closed(service: Service, sent: bytes) -> None:
-    """Even after a whole request: who closes before the answer is there may not hear it."""
+    """Even after a whole request: a client that closes early might not get the answer."""
     before = open_files(service)
     for _ in range(20):
         exchange(service.url, sent, closes_its_side=True)

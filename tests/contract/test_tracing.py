@@ -1,4 +1,4 @@
-"""Traces, as a collector receives them: real OTLP over HTTP, sent by a service that was told where to."""
+"""Traces, as a collector receives them: real OTLP over HTTP, sent by a service with this collector's URL."""
 
 import gzip
 import re

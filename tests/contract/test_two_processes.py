@@ -82,7 +82,7 @@ Listed = list[tuple[str, str, str]]
 class Someone:
     """A user who does one thing after the other, each through a random process, and knows what the list must hold.
 
-    While a change is under way a second device may read: it must see the list as before or as after.
+    While a change is in flight a second device may read: it must see the list as before or as after.
     """
 
     id: str
@@ -157,7 +157,7 @@ class Someone:
     ) -> Answer:
         connection = self.devices[device][process]
         while (answer := await connection.request(method, target, {"user-id": self.id}, body)).status == REFUSED:
-            # On a busy machine. What had no effect may be asked again.
+            # On a busy machine. The client may retry a request that had no effect.
             assert answer.json()["code"] in WITHOUT_EFFECT, answer.body
         self.statuses[answer.status] += 1
         return answer

@@ -511,7 +511,7 @@ def large(serve: Serve, database: Documents) -> Iterator[httpx.Client]:
 
 
 def repeated_while_busy(ask: Callable[[], httpx.Response]) -> httpx.Response:
-    """Repeat a request, as its 503 asks, that a busy machine does not carry out within its time."""
+    """Repeat a request while a busy machine answers 503, after the time that the answer gives."""
     answer = ask()
     for _ in range(30):
         if answer.status_code != 503:

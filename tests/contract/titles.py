@@ -1,4 +1,4 @@
-"""Movies and shows for the contract tests, as MongoDB holds them and as the API must give them."""
+"""Movies and shows for the contract tests, in MongoDB's form and in the API's."""
 
 from datetime import UTC, datetime
 from typing import Any
