@@ -1,7 +1,7 @@
-"""Installs the chart on the cluster of `KUBECONFIG`, treats it roughly, and prints a table of what it saw.
+"""Installs the chart on the cluster of `KUBECONFIG`, treats it roughly, and prints a table of the results.
 
-It makes a namespace of its own, which goes with the end of the run. Of what is not its own it touches one node, which
-is cordoned for as long as the drain lasts. The images have to be where the cluster finds them.
+It makes a namespace of its own, and deletes it at the end of the run. Outside the namespace it touches one node, which
+is cordoned during the drain. The cluster must be able to pull the images.
 
 exit status: 0 every step passed, 1 one failed, 2 there is nothing to run it with
 """
@@ -25,7 +25,7 @@ from tests.e2e.table import passed, table
 _UNUSABLE = 2
 _ROOT = Path(__file__).parents[2]
 _FURNITURE = {("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")}
-"""What the cluster itself puts into each namespace."""
+"""The objects that the cluster itself puts into each namespace."""
 
 
 def main() -> int:

@@ -57,12 +57,12 @@ class Cluster:
         return items
 
     def apply(self, objects: Iterable[Object]) -> None:
-        """Make these objects, whatever namespace they name themselves."""
+        """Create these objects in the run's namespace, even if they name another."""
         here = [each | {"metadata": each["metadata"] | {"namespace": self.namespace}} for each in objects]
         self.kubectl("apply", "--filename", "-", stdin=yaml.safe_dump_all(here))
 
     def make(self) -> None:
-        """Make the namespace; what is in it has to keep to the Pod Security Standard `restricted`."""
+        """Create the namespace; its pods must satisfy the Pod Security Standard `restricted`."""
         metadata = {"name": self.namespace, "labels": RESTRICTED}
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
         run("kubectl", "create", "--filename", "-", stdin=yaml.safe_dump(namespace))
@@ -99,7 +99,7 @@ def eventually(what: str, condition: Callable[[], _T | None], *, within: float) 
     """Ask until the answer is true and return it.
 
     Raises:
-        AssertionError: it is not `what` after that many seconds.
+        AssertionError: the condition `what` does not hold after that many seconds.
     """
     deadline = time.monotonic() + within
     while not (answer := condition()):

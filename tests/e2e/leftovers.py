@@ -1,4 +1,4 @@
-"""What an uninstalled release leaves, and what of it docs/kubernetes.md announces."""
+"""The objects that an uninstalled release leaves behind, and those that docs/kubernetes.md announces."""
 
 from collections.abc import Iterable
 
@@ -14,13 +14,13 @@ def identity(each: Object) -> tuple[str, str]:
 
 
 def left(after: Iterable[Object], before: Iterable[Object]) -> list[Object]:
-    """Return what is there and was not before the release."""
+    """Return the objects that did not exist before the release."""
     known = {identity(each) for each in before}
     return [each for each in after if identity(each) not in known]
 
 
 def undocumented(objects: Iterable[Object], release: str) -> list[str]:
-    """Name what nobody was told would stay: all but what the documented command removes."""
+    """Name the leftovers that are not announced: all but those that the documented command removes."""
     return ["/".join(identity(each)) for each in objects if not _is_documented(each, release)]
 
 

@@ -1,19 +1,18 @@
 """Users on the Service from within the cluster, until SIGTERM: `python load_generator.py`, with these variables.
 
-Each user does one thing after the other on a list of their own, which nobody else changes, so that every answer is
-known beforehand: what was added is in each list that is read from then on. A second device of theirs only reads all
-the while, so that lists get into the cache while they are changed. Nothing is tried twice: whatever a caller would
-notice is counted.
+Each user acts sequentially on a list of their own, which no other user changes. So every answer is predictable: each
+later read contains all earlier additions. Each user's second device only reads, so that lists get into the cache
+while they change. Requests are not retried, so the generator counts every failure that a caller would notice.
 
     HOST, PORT  the Service
-    RUN         a word that the user ids begin with: lists of a run before are not met again
+    RUN         a word that the user ids begin with: so each run has lists of its own
     USERS       how many at once
     TITLES      content ids of movies, as JSON
 
-A network that enforces NetworkPolicies lets a new pod in only after a moment, and each node by itself: nothing counts
-until connections to the Service are answered, which the first line of the output says. The last line is what was seen,
-as JSON, or why nothing was. The standard library is all it needs: it comes as a ConfigMap into an image of which
-nothing is expected but Python.
+A network that enforces NetworkPolicies admits a new pod only after a moment, and each node by itself. So the generator
+counts only from the first answer on a connection to the Service, which the first line of the output reports. The last
+line is the result as JSON, or the reason why there is none. It needs the standard library only: it comes as a ConfigMap
+into an image that needs to have nothing but Python.
 """
 
 import asyncio
@@ -30,8 +29,8 @@ from random import Random
 TIMEOUT_S = 10.0
 """Seconds; longer than every deadline within the service."""
 PAUSE_S = (0.02, 0.12)
-"""Seconds between two requests of a user: well below the service's SHUTDOWN_DELAY, or a caller would find a connection
-closed between two requests that it was never told of."""
+"""Seconds between two requests of a user: well below the service's SHUTDOWN_DELAY. Otherwise the service could close a
+connection between two requests without notice to its client."""
 REQUESTS_PER_CONNECTION = 40
 """A Service chooses a pod for each connection, so new ones find their way to new pods."""
 PATIENCE_S = 10.0
@@ -49,12 +48,12 @@ class NoAnswerError(Exception):
 
 
 class NotLetInError(Exception):
-    """Nobody answers this pod, or not as the service does; the message is one line."""
+    """The service does not answer this pod, or answers wrongly; the message is one line."""
 
 
 @dataclass
 class Seen:
-    """What the users saw; times are in seconds since the load began."""
+    """The requests' outcomes; times are in seconds since the load began."""
 
     seconds: float = 0.0
     requests: int = 0
@@ -66,8 +65,11 @@ class Seen:
     """Answers that contradict what was acknowledged before."""
     stale_count: int = 0
     longest_refusal: float = 0.0
-    """The longest that a user's changes failed in a row: from the first, as it was sent, to the answer to the next that
-    did not fail, or to the end of the load, as for one whose titles have all failed."""
+    """The longest time in which a user's changes failed in a row, in seconds.
+
+    It begins when the first one was sent. It ends with the answer to the next success, or at the end of the load, also
+    for a user whose titles have all failed.
+    """
     latencies: list[float] = field(default_factory=list)
     """In seconds, of the requests that were answered."""
 
@@ -82,7 +84,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked: `status` is that of success, `impossible` that of an answer that what is known rules out."""
+    """A request: `status` is that of success, `impossible` that of an answer that contradicts the known state."""
 
     method: str
     path: str
@@ -146,7 +148,7 @@ class Connection:
 
 
 class User:
-    """Somebody with a list of their own."""
+    """A user with a list of their own."""
 
     def __init__(self, name: str, titles: list[str], address: tuple[str, int], seen: Seen, began: float) -> None:
         self._name = name

@@ -1,6 +1,6 @@
-"""What is done to a release, one after the other, and what has to be seen.
+"""The steps that are taken with a release, and the expected observations.
 
-A step gives what it saw, for the table; an AssertionError or a CommandError says why it failed.
+A step returns its observations for the table; an AssertionError or a CommandError has the reason for a failure.
 """
 
 import time
@@ -15,7 +15,7 @@ from tests.e2e.cluster import Cluster, CommandError, Object, eventually, is_read
 from tests.e2e.leftovers import left, undocumented
 
 RELEASE = "mylist"
-"""The name that k8s/loadtest expects; the namespace is what tells runs apart."""
+"""The name that k8s/loadtest expects; runs differ in their namespaces."""
 CHART = Path(__file__).parents[2] / "charts" / "mylist"
 _VALUES = Path(__file__).with_name("values.yaml")
 _API = {"app.kubernetes.io/instance": RELEASE, "app.kubernetes.io/component": "api"}
@@ -28,7 +28,7 @@ _INSTALL_TIMEOUT_S = 600
 _REACTION_TIMEOUT_S = 300
 """Seconds for the cluster to react: images, probes, the autoscaler's windows."""
 _MAX_OUTAGE_S = 10
-"""Seconds in which requests may fail after a pod was killed without a warning: until nobody sends to it any more."""
+"""Seconds in which requests may fail after a pod was killed without a warning: until all nodes stop using the pod."""
 _LOCUST = {
     "LOADTEST_SCENARIO": "mixed",
     "LOCUST_USERS": "120",
@@ -48,11 +48,11 @@ class Run:
     loadtest_image: str
     values: list[Path]
     before: list[Object] = field(default_factory=list)
-    """What the namespace held before the release."""
+    """The objects of the namespace before the release."""
 
     @property
     def upgrade(self) -> list[str]:
-        """Helm's arguments, but for what is upgraded."""
+        """The common arguments of each `helm upgrade`."""
         return [
             "upgrade",
             RELEASE,
@@ -67,7 +67,7 @@ class Run:
         return self.cluster.all("pods", _API)
 
     def serving(self) -> list[Object]:
-        """Return the pods that get requests, once they are as many as shall be and none besides."""
+        """Wait until exactly the expected number of pods get requests, and return them."""
         return eventually("as many ready pods as shall be", self._settled, within=_REACTION_TIMEOUT_S)
 
     def _settled(self) -> list[Object] | None:
@@ -79,7 +79,7 @@ class Run:
 
 
 def install(run: Run) -> str:
-    """Install the chart; every pod has to become ready at the first try."""
+    """Install the chart; every pod must become ready at the first attempt."""
     repository, _, tag = run.image.rpartition(":")
     values = [word for path in (_VALUES, *run.values) for word in ("--values", str(path))]
     run.cluster.helm(
@@ -115,8 +115,8 @@ def _last_line(cluster: Cluster, pod: str) -> str:
 def scale(run: Run) -> str:
     """Put Locust's users on the service until its autoscaler makes more pods; no request may be lost.
 
-    How much the few pods of the beginning can take, and how fast, is up to the cluster's machines: requests that were
-    refused and Locust's thresholds are told and do not decide.
+    The capacity of the first few pods depends on the cluster's machines: the table shows refused requests and Locust's
+    thresholds, but they do not decide.
     """
     few = len(run.serving())
     made = locust_job.objects(_LOCUST, run.loadtest_image, run.cluster.namespace)
@@ -149,7 +149,7 @@ def upgrade(run: Run) -> str:
 
 
 def kill_pod(run: Run) -> str:
-    """Kill a pod without a warning: what was under way there is lost, and nothing else."""
+    """Kill a pod without a warning: only its requests in flight are lost."""
     victim = run.serving()[0]["metadata"]["name"]
     with background_load(run.cluster, "kill", run.image) as load:
         run.cluster.kubectl("delete", "pod", victim, "--grace-period=0", "--force")

@@ -1,4 +1,4 @@
-"""What the steps saw, as a table."""
+"""The steps' observations, as a table."""
 
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 _WIDTH = 88
-"""Characters of what was seen; what is longer takes more lines."""
+"""Characters of an observation per line; a longer one takes more lines."""
 
 
 class Verdict(StrEnum):
