@@ -278,8 +278,8 @@ def test_a_replacement_leaves_what_an_ambiguous_line_may_mean(user: User) -> Non
         ("Title\tYear\nAlien\t1979\n", CSV, "separated by tabs"),
         ("Titel,Jahr\nAlien,1979\n", CSV, "its first line has the columns Titel, Jahr"),
         ("Alien,1979\nDune,1984\n", CSV, "its first line has the columns Alien, 1979"),
-        ("Const,Your Rating,Date Rated,Title,Year\ntt1,9,2021-04-03,Alien,1979\n", CSV, "IMDb's file of what"),
-        (LETTERBOXD.strip() + ",Rating\n2024-01-04,Alien,1979,u,5\n", CSV, "Letterboxd's file of what"),
+        ("Const,Your Rating,Date Rated,Title,Year\ntt1,9,2021-04-03,Alien,1979\n", CSV, "IMDb's file of watched"),
+        (LETTERBOXD.strip() + ",Rating\n2024-01-04,Alien,1979,u,5\n", CSV, "Letterboxd's file of watched"),
         ('"title,year\nAlien,1979\n', CSV, "line 1: a quotation mark opens a field that does not end"),
         (b"T\xeftre,Title\nx,y\n", CSV, "line 1: it is not UTF-8"),
         ("title,year,Title\nAlien,1979,x\n", CSV, "its header names title twice"),
@@ -288,7 +288,7 @@ def test_a_replacement_leaves_what_an_ambiguous_line_may_mean(user: User) -> Non
         ("title,year\n", JSON, "it is not JSON"),
         ('[{"titel":"Alien"}]', JSON, "its first element has the fields titel"),
         ("[1,2]", JSON, "its first element is not a JSON object"),
-        ('[{"watched_at":"2024-01-01","movie":{"title":"Alien"}}]', JSON, "Trakt's file of what"),
+        ('[{"watched_at":"2024-01-01","movie":{"title":"Alien"}}]', JSON, "Trakt's file of watched"),
     ],
 )  # fmt: skip
 def test_an_unknown_file_is_told_with_what_is_accepted(

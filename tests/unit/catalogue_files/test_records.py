@@ -127,7 +127,10 @@ class TestTmdb:
         assert "movie_ids and tv_series_ids have titles" in outcomes(line)[0][1]
 
     def test_the_line_in_which_the_file_was_cut_is_an_error(self) -> None:
-        assert outcomes(self.MOVIE + self.SHOW[:30]) == [(1, "Blondie"), (2, "it is no JSON: Input data was truncated")]
+        assert outcomes(self.MOVIE + self.SHOW[:30]) == [
+            (1, "Blondie"),
+            (2, "it is not JSON: Input data was truncated"),
+        ]
 
     def test_an_empty_title_is_an_error_of_its_line(self) -> None:
         assert outcomes(self.MOVIE.replace("Blondie", "") + self.SHOW) == [

@@ -162,7 +162,7 @@ class TestCsv:
     def test_with_a_quote_that_does_not_end_loses_its_row_alone(self, form: Format) -> None:
         broken, *others = read(form.header + rows(form, '"Open', *(f"Next {number}" for number in range(600))))
         # In IMDb's rows, the next field in quotes ends it, and more follows.
-        assert re.match("a quotation mark opens a field that does not end|it is no CSV: ',' expected", broken.problem)
+        assert re.match("a quotation mark opens a field that does not end|it is not CSV: ',' expected", broken.problem)
         assert titles_of(others) == [f"Next {number}" for number in range(600)]
 
     def test_with_a_stray_quote_loses_its_row_alone(self, form: Format) -> None:
