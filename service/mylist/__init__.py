@@ -5,5 +5,5 @@ from importlib.metadata import version
 
 __version__ = version("mylist")
 
-# Python 3.14 warns of this when it compiles Sanic 25.12: at each start, where compiled files are not kept.
+# Python 3.14 warns about this when it compiles Sanic 25.12: at every start if compiled files are not kept.
 warnings.filterwarnings("ignore", "'return' in a 'finally' block", SyntaxWarning)

@@ -50,9 +50,9 @@ App = Sanic[Config, Services]
 
 _KEEP_ALIVE_MARGIN_S = 1
 _MAX_ADDRESS_LENGTH = 200
-"""Of what the registry of processes keeps of REDIS_URL, for messages."""
+"""Characters of REDIS_URL that the registry of processes keeps, for messages."""
 _USER_REQUESTS_AT_ONCE = 8
-"""What these cost is what others wait for when one user sends as much as it can."""
+"""Together, these limit how long other users wait when one user sends as much as possible."""
 _IMPORTS_AT_ONCE = 2
 """Imports that use the stores at the same time, each with one or two connections to MongoDB."""
 
@@ -60,7 +60,7 @@ _BREAKER_STATES = {RedisState.UP: "closed", RedisState.RECOVERING: "half_open", 
 
 
 def build_services(settings: Settings) -> Services:
-    """Build the parts of the service; tracing must have been started.
+    """Build the parts of the service. Tracing must be started before.
 
     Raises:
         MongoRefusedError: MONGODB_URI cannot be used.
@@ -209,13 +209,14 @@ def _sanic_config(settings: Settings) -> Config:
             "AUTO_EXTEND": False,
             "ACCESS_LOG": False,
             "MOTD": False,
-            "USE_UVLOOP": True,  # without it one idle connection delays a shutdown by many seconds
+            "USE_UVLOOP": True,  # otherwise one idle connection delays a shutdown by many seconds
             "REQUEST_MAX_SIZE": MAX_BODY_BYTES,
             "REQUEST_MAX_HEADER_SIZE": MAX_HEAD_BYTES,
             "REQUEST_TIMEOUT": 10,
-            # Counts from the first byte. Longer than every deadline inside: a request ends for a reason of its own.
+            # Counts from the first byte of the request. It is longer than every deadline inside the service, so that
+            # those end a request first.
             "RESPONSE_TIMEOUT": 60,
-            # Longer than clients are told: a request that is under way as their time ends still arrives.
+            # Longer than the time announced to clients, so that a request in flight at its end still arrives.
             "KEEP_ALIVE_TIMEOUT": settings.keep_alive_timeout + _KEEP_ALIVE_MARGIN_S,
             "GRACEFUL_SHUTDOWN_TIMEOUT": settings.shutdown_timeout,
         },

@@ -1,4 +1,4 @@
-"""Tasks that go on when the request that started them goes away, and how tasks are ended."""
+"""Tasks that outlive the request that started them, and how tasks are ended."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable
@@ -11,10 +11,10 @@ _CANCEL_INTERVAL_S = 0.5
 
 
 def spawn(work: Coroutine[Any, Any, _T], *, context: Context | None = None) -> asyncio.Task[_T]:
-    """Start a task that ends by itself and that several callers may await through `asyncio.shield`.
+    """Start a task that ends by itself. Several callers may await it through `asyncio.shield`.
 
-    It has the deadline of the request that starts it, and is part of its trace, unless it gets a context of its own.
-    Its failure concerns those who await it. It is not logged when nobody does any more.
+    The task has the deadline of the request that starts it and is part of its trace, unless it gets a context of its
+    own. A failure is raised to its callers. It is not logged if no caller awaits the task any more.
     """
     task = asyncio.create_task(work, context=context)
     task.add_done_callback(_retrieve)
@@ -22,18 +22,18 @@ def spawn(work: Coroutine[Any, Any, _T], *, context: Context | None = None) -> a
 
 
 def spawn_for_process(work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
-    """Start a task as `spawn` does, that belongs to the process and not to the request which gives rise to it.
+    """Start a task as `spawn` does, but one that belongs to the process, not to the request that causes it.
 
-    It must not have the deadline of that request, after which all that it does would fail at once.
+    Such a task must not have the deadline of the request: after it, every operation of the task would fail at once.
     """
     return spawn(work, context=Context())
 
 
 async def cancel_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel tasks, and wait until they have ended, however they do.
+    """Cancel tasks, and wait until they have ended in any way.
 
-    A task is cancelled again while it goes on: `asyncio.wait_for` of Python 3.11, which drivers use, may lose a
-    cancellation that comes as its work ends.
+    A task that goes on is cancelled again: `asyncio.wait_for` of Python 3.11, which drivers use, may lose a
+    cancellation that arrives as its work ends.
     """
     running = {task for task in tasks if not task.done()}
     while running:

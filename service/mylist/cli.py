@@ -1,7 +1,7 @@
 """The `mylist` command. An expected failure is one line on standard error, never a traceback.
 
-Exit statuses: 0 done, 1 failed, 2 wrong usage, 130 interrupted, and 3 of `mylist events`. A subcommand imports what it
-needs itself, so that the others start fast.
+Exit statuses: 0 done, 1 failed, 2 wrong usage, 130 interrupted, and 3 of `mylist events`. Each subcommand does its own
+imports, so that the others start fast.
 """
 
 import argparse
@@ -39,17 +39,17 @@ _DEFAULT_ITEMS = 25
 
 
 class _CommandError(Exception):
-    """The command cannot do its work; the message is for the person who ran it."""
+    """The command cannot do its work. The message is for the person who ran it."""
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """End with one line, as every other failure does; `--help` explains the usage."""
+        """Exit with one line, as for every other failure. `--help` explains the usage."""
         _fail(f"{message}; see `{self.prog} --help`", status=_USAGE)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a command line, by default that of the process."""
+    """Run a command line, by default the process' own."""
     arguments = _parser().parse_args(argv)
     try:
         arguments.command(arguments)
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         _fail(str(error), status=_FAILED)
     except KeyboardInterrupt:
         _fail("interrupted", status=_INTERRUPTED)
-    except BrokenPipeError:  # the reader has enough, as `head` has
+    except BrokenPipeError:  # the reader of the output closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(_FAILED) from None
 
@@ -122,8 +122,8 @@ def _parser() -> _Parser:
 
 
 def _serve(_: argparse.Namespace) -> None:
-    # The first process of a container ignores SIGTERM unless it handles it. Until the server does, there is nothing to
-    # drain.
+    # The first process of a container ignores SIGTERM unless it handles it. Until the server handles it, there is
+    # nothing to drain.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     with without_unused():
         from mylist import server  # noqa: PLC0415 - see the module's docstring
@@ -183,7 +183,7 @@ def _seed(arguments: argparse.Namespace) -> None:
 
 
 def _told(done: "Seeded", settings: Settings, *, reset: bool) -> str:
-    """Return what a run of `seed` says at its end."""
+    """Return the last line of a run of `seed`."""
     counts = f"{done.titles} titles, {done.users} users and {done.items} items"
     if reset:
         told = f"Put {counts} right; the sample is what it was at first."
@@ -269,7 +269,7 @@ def _export_catalogue(arguments: argparse.Namespace) -> None:
         done = asyncio.run(run())
     except (DatabaseError, export_file.ExportFileError) as error:
         raise _CommandError(str(error)) from error
-    # Standard output may hold the titles.
+    # Standard output may be used for the titles.
     sys.stderr.write(f"Wrote {done.titles:,} titles.\n")
     if done.left_out:
         sys.stderr.write(f"Left out {done.left_out:,} documents whose _id is not an ObjectId: no list can have them.\n")
@@ -323,7 +323,7 @@ def _withdraw(arguments: argparse.Namespace) -> None:
 
 
 def _run_on_lists(work: "Callable[[AsyncDatabase[Document], Settings], Awaitable[_T]]") -> _T:
-    """Return what a command does to lists beside the running service."""
+    """Run a command's work on the lists while the service runs; return its result."""
     from mylist.seeding.open_database import DatabaseError, open_database  # noqa: PLC0415 - see the module's docstring
     from mylist.support.fenced_services import CacheOutOfReachError  # noqa: PLC0415
 
@@ -373,7 +373,7 @@ def _indexes(_: argparse.Namespace) -> None:
         async with open_database(settings) as database:
             return await create_indexes(database, indexes_of(settings.external_ids))
 
-    # A long build is told of as it goes on.
+    # A long build reports its progress.
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("mylist: %(message)s"))
     logger = logging.getLogger("mylist")

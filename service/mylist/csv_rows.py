@@ -1,4 +1,4 @@
-"""Reads CSV as RFC 4180 has it, row by row, in bounded memory. After a broken row, the next line counts."""
+"""Reads CSV (RFC 4180) row by row, in bounded memory. After a broken row, reading goes on with the next line."""
 
 import csv
 from collections import deque
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 MAX_ROW_LINES = 500
-"""A quote that is open for longer was never meant to be."""
+"""A quote that stays open for more lines is a stray quote."""
 _OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _NO_CLOSING_QUOTE = "a quotation mark opens a field that does not end; double the marks within a field, or take it out"
 
@@ -18,7 +18,7 @@ class TextLine:
     Attributes:
         number: from 1.
         raw: its bytes without the line break; the first 200 of a line that is too long.
-        is_too_long: whether it has more bytes than a line may have.
+        is_too_long: whether it exceeds the maximum length of a line.
     """
 
     number: int
@@ -28,12 +28,12 @@ class TextLine:
 
 @dataclass(frozen=True, slots=True)
 class CsvRow:
-    """A row: its lines as one, and its cells.
+    """A row: its text, and its cells.
 
     Attributes:
-        line: its lines, with the number of the first.
-        cells: empty for a row that cannot be read.
-        error: why it cannot be read, in one line; empty if it can.
+        line: the row's lines joined, with the number of the first.
+        cells: empty if the row cannot be read.
+        error: why the row cannot be read, in one line; empty if it can be read.
     """
 
     line: TextLine
@@ -42,17 +42,17 @@ class CsvRow:
 
 
 class _EndlessRowError(Exception):
-    """A row goes on for too long."""
+    """A row is too long."""
 
 
 def rows(lines: Iterator[TextLine], *, max_bytes: int) -> Iterator[CsvRow]:
     """Yield the rows of a text, without blank lines.
 
-    Of a row that cannot be read, the first line alone is the error; those after it are read again.
+    If a row cannot be read, only its first line is the error. The following lines are read again as rows.
 
     Args:
-        lines: the lines; none may be longer than `max_bytes`, unless it says so.
-        max_bytes: maximum of bytes of a row of several lines.
+        lines: the lines. A line longer than `max_bytes` must have `is_too_long` set.
+        max_bytes: maximum size of a row of several lines, in bytes.
     """
     waiting: deque[TextLine] = deque()
     taken: list[TextLine] = []
@@ -64,7 +64,7 @@ def rows(lines: Iterator[TextLine], *, max_bytes: int) -> Iterator[CsvRow]:
             taken.append(line)
             if taken[1:] and (len(taken) > MAX_ROW_LINES or size > max_bytes):
                 raise _EndlessRowError
-            # Whether it is UTF-8 is looked at when the row is complete.
+            # UTF-8 is checked once the row is complete.
             yield line.raw.decode(errors="surrogateescape") + "\n"
 
     reader = csv.reader(feed(), strict=True)
@@ -91,7 +91,7 @@ def rows(lines: Iterator[TextLine], *, max_bytes: int) -> Iterator[CsvRow]:
 
 
 def encoding_problem(raw: bytes) -> str:
-    """Return why bytes are no text in UTF-8; empty if they are."""
+    """Return why bytes are not valid UTF-8; empty if they are valid."""
     try:
         raw.decode()
     except UnicodeDecodeError as error:
@@ -108,7 +108,7 @@ def width_problem(cells: int, columns: int) -> str:
 
 
 def delimiter_problem(header: Sequence[str]) -> str:
-    """Return which delimiter a header has in place of commas; empty if it has none of the usual others."""
+    """Return the delimiter that a header uses instead of commas; empty if it uses none of the usual ones."""
     for delimiter, called in _OTHER_DELIMITERS.items():
         if len(header) == 1 and delimiter in header[0]:
             return f"its columns are separated by {called}, and must be by commas"

@@ -1,8 +1,9 @@
-"""The life of the process: start, watch, drain, stop.
+"""The lifecycle of the process: start, watch, drain, stop.
 
-Order of stopping: readiness fails and connections are told to close; a pause, in which requests are still served, lets
-load balancers notice; the port closes and requests in flight end (Sanic does that); then writes in flight end, owed
-invalidations are delivered, the process leaves the registry of processes, and the clients close.
+Order of stopping: readiness fails, and responses ask clients to close their connections. During a pause, requests are
+still served while load balancers notice. Sanic closes the port and waits for requests in flight. Then writes in flight
+end, owed invalidations are delivered, the process leaves the registry of processes, and the clients of the stores
+close.
 """
 
 import asyncio
@@ -44,7 +45,7 @@ class Lifecycle:
 
     Args:
         app: the application.
-        announce: called once it is ready for requests.
+        announce: called once the application is ready for requests.
     """
 
     def __init__(self, app: App, announce: Callable[[], None]) -> None:
@@ -69,7 +70,7 @@ class Lifecycle:
         app.after_server_stop(self.close)
 
     async def start(self, _: App) -> None:
-        """Begin to watch the stores; it is ready with the index that MongoDB needs and keys for its tokens."""
+        """Begin to watch the stores. The process is ready once MongoDB has its index and keys for tokens are loaded."""
         watches = (
             self._services.health.heartbeats(),
             self._watch_mongodb(),
@@ -81,7 +82,8 @@ class Lifecycle:
         )
         self._watchers = [asyncio.create_task(self._keep(watch)) for watch in watches]
         metrics.REGISTRY.register(self._collector)
-        # What there is by now stays. Traversing it at each full collection would block the event loop for 20 ms.
+        # The objects that exist by now stay. Traversing them in each full collection would block the event loop for 20
+        # ms.
         gc.collect()
         gc.freeze()
         asyncio.get_running_loop().add_signal_handler(
@@ -89,10 +91,10 @@ class Lifecycle:
         )
 
     async def drain(self, _: App) -> None:
-        """Make load balancers and clients go elsewhere while requests are still served."""
+        """Make load balancers and clients go elsewhere; requests are still served meanwhile."""
         if self._draining is None:
             self._draining = asyncio.create_task(self._drain())
-        # Sanic calls this again when a signal interrupts it; what has begun goes on.
+        # Sanic calls this again if a signal interrupts it. The drain that has begun goes on.
         await asyncio.shield(self._draining)
 
     async def close(self, _: App) -> None:
@@ -124,12 +126,12 @@ class Lifecycle:
                 len(services.health.pending),
             )
         if services.database.available:
-            with suppress(DatabaseUnavailableError, MongoRefusedError):  # others notice that this process is gone
+            with suppress(DatabaseUnavailableError, MongoRefusedError):  # the others notice that this process is gone
                 await self._registration.leave()
         await services.cache.close()
         await services.database.close()
         await asyncio.to_thread(tracing.stop)
-        with suppress(KeyError):  # it had not started
+        with suppress(KeyError):  # the task had not started
             metrics.REGISTRY.unregister(self._collector)
 
     async def _watch_mongodb(self) -> None:
@@ -147,7 +149,7 @@ class Lifecycle:
             await asyncio.sleep(_CHECK_INTERVAL_S)
 
     async def _create_indexes(self) -> None:
-        """Create what is missing, and go on until nothing is; the checks of MongoDB do not wait for a long build."""
+        """Create missing indexes until none is missing. The checks of MongoDB do not wait for a long build."""
         database, state = self._services.database, self._services.state
         told: set[IndexState] = set()
         wanted = indexes_of(self._services.settings.external_ids)
@@ -159,7 +161,7 @@ class Lifecycle:
                     if not state.has_indexes:
                         await database.try_write()
                 except DatabaseUnavailableError:
-                    pass  # it is tried again, as all that may heal
+                    pass  # it is retried, as every failure here may pass
                 except MongoRefusedError as error:
                     if not state.has_indexes:
                         self._fail_for_mongodb(error)
@@ -181,7 +183,7 @@ class Lifecycle:
             await asyncio.sleep(_INDEX_INTERVAL_S if state.has_indexes else _CHECK_INTERVAL_S)
 
     async def _register(self) -> None:
-        """Keep this process in the registry of processes; not before it is known that the lists are all there."""
+        """Keep this process in the registry of processes, but only once all lists are known to be there."""
         await self._indexed.wait()
         state, database, agreement = self._services.state, self._services.database, self._services.agreement
         failing_since: float | None = None
@@ -194,7 +196,7 @@ class Lifecycle:
                     return
                 self._tell_unregistered(str(error))
             except DatabaseUnavailableError as error:
-                # While MongoDB is away that is no news, nor is one failure any.
+                # Do not log a single failure, or one while MongoDB is away: that is known.
                 failing_since = failing_since or time.monotonic()
                 if database.available and time.monotonic() - failing_since > _UNREGISTERED_AFTER_S:
                     self._tell_unregistered(f"this process cannot register in {PROCESSES}: {error.__cause__ or error}")
@@ -233,7 +235,7 @@ class Lifecycle:
         try:
             await watch
         except Exception:
-            # A process that no longer watches its stores must not go on.
+            # A process that no longer watches its stores must end.
             _logger.exception("A background check failed")
             self._fail("a background check failed")
 

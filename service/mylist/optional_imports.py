@@ -1,7 +1,7 @@
-"""Keeps libraries from importing what this service has no use for.
+"""Keeps libraries from importing packages that this service does not need.
 
-A library may import another only because it is installed, to offer what we do not ask it for. Together these took a
-sixth of the processor time of a start and a fifth of a process' memory.
+A library may import an optional package only because it is installed, for features that the service does not use.
+Together these packages took a sixth of the CPU time of a start and a fifth of a process' memory.
 
     cryptography                    redis-py, to check OCSP responses; PyJWT imports it with `AUTH_MODE=jwt` alone
     opentelemetry.metrics and .sdk  redis-py, for metrics of its own
@@ -17,7 +17,7 @@ _UNUSED = ("cryptography", "opentelemetry.metrics", "opentelemetry.sdk.metrics",
 
 @contextmanager
 def without_unused() -> Iterator[None]:
-    """Surround the first import of the libraries: to them, what they would not be used for is not installed.
+    """Surround the first import of the libraries. Within it, the packages that are not needed seem not to be installed.
 
     After it, everything can be imported again.
     """

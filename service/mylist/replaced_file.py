@@ -1,4 +1,4 @@
-"""Replaces a file as a whole: whatever happens, there is either the former one or the new one."""
+"""Replaces a file atomically: at any time, the path holds either the old file or the new one."""
 
 import os
 from contextlib import suppress
@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Put a file in the place of another, once its content is on the disk.
+    """Replace a file with another, once the new content is on disk.
 
     Raises:
-        OSError: the file cannot be written; the former one is as it was.
+        OSError: the file cannot be written; the old one is unchanged.
     """
     partial = path.with_name(f"{path.name}.part")
     with partial.open("wb") as file:
@@ -17,7 +17,7 @@ def replace_file(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
-    with suppress(OSError):  # not every file system can
+    with suppress(OSError):  # not every file system can do this
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)

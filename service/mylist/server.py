@@ -19,7 +19,7 @@ from mylist.telemetry import logging_config, tracing
 from mylist.telemetry.tracing_settings import TracingError
 
 _MAX_BACKLOG = 2048
-"""Connections that may wait to be accepted: enough for a burst of app starts."""
+"""Connections that may wait to be accepted: enough for many apps that start at once."""
 _DEFAULT_PORT = 3000
 _MAX_PORT = 65535
 
@@ -67,14 +67,14 @@ def run(settings: Settings, *, announce: Callable[[], None] = lambda: None) -> N
     Raises:
         PortTakenError: as `check_port`.
         StartupError: the service cannot start.
-        InvalidSettingError: `.env` cannot be read any more.
+        InvalidSettingError: `.env` can no longer be read.
     """
     logging_config.configure(settings, current_request_id)
     for doubt in doubts_about_env_file():
         _logger.warning("%s", doubt)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until the service handles it
     check_port(settings)
-    os.environ.setdefault("SANIC_IGNORE_PRODUCTION_WARNING", "true")  # Sanic's hint at its own development mode
+    os.environ.setdefault("SANIC_IGNORE_PRODUCTION_WARNING", "true")  # Sanic's hint about its development mode
     try:
         tracing.start()
     except TracingError as error:

@@ -1,4 +1,4 @@
-"""Waiting in order: the one that has waited for longest is next."""
+"""A fair queue: the waiter that has waited longest is next."""
 
 import asyncio
 from collections import deque
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 
 class Turns(deque[asyncio.Future[None]]):
-    """Those that wait for a turn, in order. Whoever has a turn must give it away at its end."""
+    """The waiters for a turn, in order. A waiter that got its turn must give it away at its end."""
 
     __slots__ = ()
 
@@ -16,9 +16,8 @@ class Turns(deque[asyncio.Future[None]]):
         """Wait for a turn; return whether it came.
 
         Args:
-            for_turn: waits for the future of the turn, as long as that makes sense.
-            give_away: gives the turn to another; called if the turn came at the moment at which the waiter was
-                cancelled.
+            for_turn: waits for the future of the turn; it decides for how long.
+            give_away: passes the turn on; called if the turn came at the moment when the waiter was cancelled.
         """
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.append(turn)
@@ -34,5 +33,5 @@ class Turns(deque[asyncio.Future[None]]):
         return turn.done()
 
     def call_next(self) -> None:
-        """Give the turn to the one that has waited for longest; there must be one."""
+        """Give the turn to the waiter that has waited longest. There must be one."""
         self.popleft().set_result(None)

@@ -1,1 +1,1 @@
-"""The use cases: reading a list, changing it, following its changes, importing it. Stores are behind `ports`."""
+"""The use cases: read a list, change it, follow its changes, import it. `ports` has the interfaces of the stores."""

@@ -1,4 +1,4 @@
-"""Following a list: what changed since a device last asked."""
+"""Following a list: what changed since a device's last request."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -9,14 +9,14 @@ from mylist.domain.errors import SyncTokenExpiredError
 from mylist.domain.limits import CHANGE_RETENTION
 from mylist.lists.ports import Catalogue, ListStore
 
-# A client that learns nothing new keeps its state, and so its ETag, for this long.
+# While nothing new happens, a client keeps its state, and so its ETag, for this long.
 _MAX_UNCHANGED_MS = timedelta(hours=1) // timedelta(milliseconds=1)
 REMOVALS_KNOWN_MS = (CHANGE_RETENTION - timedelta(minutes=1)) // timedelta(milliseconds=1)
-"""Removals younger than this are guaranteed to be known; the margin covers the pace of MongoDB's TTL monitor."""
+"""Removals younger than this are certainly in the store. The margin covers the interval of MongoDB's TTL monitor."""
 
 
 class ChangeFeed:
-    """The changes of users' lists. It raises an `UnavailableError` when the store is out of service."""
+    """The changes of users' lists. Raises an `UnavailableError` when the store is out of service."""
 
     def __init__(self, store: ListStore, catalogue: Catalogue) -> None:
         self._store = store
@@ -25,15 +25,15 @@ class ChangeFeed:
     async def changes(
         self, user_id: str, known: SyncState | None, *, max_changes: int
     ) -> tuple[list[ListChange], SyncState]:
-        """Return what changed on a list, and the state of a client that has these changes too.
+        """Return the changes of a list, and the client's state once it has them.
 
         Args:
             user_id: whose list.
-            known: the client's state; None for a client that has nothing, which gets what is on the list.
-            max_changes: most changes to return; the rest comes with the next call.
+            known: the client's state; None for a client without a state, which gets all items of the list.
+            max_changes: maximum number of changes to return; the next call returns the rest.
 
         Raises:
-            SyncTokenExpiredError: removals that the client does not know of have been forgotten.
+            SyncTokenExpiredError: the store has forgotten removals that the client does not know.
         """
         now, watermark = await self._store.clock()
         if known and known.oldest_needed <= now - REMOVALS_KNOWN_MS:
@@ -46,12 +46,12 @@ class ChangeFeed:
         found, resume_at = await self._store.changes(user_id, state.after, max_changes=max_changes)
         new = await self._with_types(state.news(found))
         if known and known.is_complete and not (new or resume_at) and watermark - known.watermark < _MAX_UNCHANGED_MS:
-            # As long as nothing happens the answer is the same, so a client's `If-None-Match` matches.
+            # While nothing happens, the answer stays the same, so that a client's `If-None-Match` matches.
             return [], known
         return new, state.advance(new, resume_at=resume_at)
 
     async def _with_types(self, changes: Sequence[ListChange]) -> list[ListChange]:
-        """Give each change the content type that the catalogue knows, if it has none."""
+        """Return the changes; those without a content type get the catalogue's."""
         unknown = [each.content_id for each in changes if each.content_type is None]
         if not unknown:
             return list(changes)

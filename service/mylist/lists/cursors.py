@@ -1,7 +1,8 @@
-"""Cursors: the position in a query's result where the next page begins, as an opaque token.
+"""Cursors: opaque tokens for the position in a query's result at which the next page begins.
 
-content id (12 bytes), then the sort key (8 bytes for a date or a random number, UTF-8 or its inverse for a title), then
-the seed of a random order; bound to one user and one query, and by title to the order of the titles
+A cursor holds the content id (12 bytes), the sort key (8 bytes for a date or a random number; UTF-8 or its inverse for
+a title) and the seed of a random order. It is bound to one user and one query. If the query sorts by title, it is also
+bound to the order of the titles.
 """
 
 import re
@@ -20,7 +21,7 @@ _SEED = re.compile(SEED_PATTERN.encode())
 
 
 def encode_cursor(position: CursorPosition, user_id: str, query: ListQuery, title_order: str) -> str:
-    """Return the cursor of a position in a query's result; `title_order` names the order in which titles are sorted."""
+    """Return the cursor of a position in a query's result; `title_order` names the sort order of titles."""
     key = position.sort_key if isinstance(position.sort_key, bytes) else _NUMBER.pack(position.sort_key)
     seed = (query.seed or "").encode()
     return encode_token(position.content_id + key + seed, _PURPOSE, user_id, _identity(query, title_order))
@@ -41,7 +42,7 @@ def decode_cursor(cursor: str, user_id: str, query: ListQuery, title_order: str)
     if query.sort == "title":
         return query, CursorPosition(key, content_id)
     number, seed = key[: _NUMBER.size], key[_NUMBER.size :]
-    # Anybody can make a checksum.
+    # The checksum proves nothing: anyone can compute it.
     if len(number) != _NUMBER.size or bool(seed) != (query.sort == "random"):
         raise InvalidCursorError
     position = CursorPosition(_NUMBER.unpack(number)[0], content_id)
@@ -53,14 +54,14 @@ def decode_cursor(cursor: str, user_id: str, query: ListQuery, title_order: str)
 
 
 def _identity(query: ListQuery, title_order: str) -> str:
-    # As earlier releases wrote it, so that their cursors stay valid during an upgrade; but for those by title, whose
-    # sort keys were others.
+    # In the form of earlier releases, so that their cursors stay valid during an upgrade. Cursors by title do not:
+    # their sort keys were different.
     genre = query.genres[0] if len(query.genres) == 1 else query.genres or None
     identity = (
         f"Arrangement(content_type={query.content_type!r}, genre={genre!r}, "
         f"sort={query.sort!r}, descending={query.descending!r})"
     )
-    # What earlier releases did not have is told where it is given.
+    # Filters that earlier releases did not have are added only if the query has them.
     filters = {
         "excluded_genres": query.excluded_genres,
         "words": query.words,

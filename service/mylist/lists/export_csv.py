@@ -1,4 +1,4 @@
-"""A whole list as CSV (RFC 4180): what a spreadsheet shows, and an import takes back."""
+"""A whole list as CSV (RFC 4180), for spreadsheets. An import accepts it as well."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ from mylist.domain.timestamps import iso_format_milliseconds, join_moment
 COLUMNS = ("contentId", "contentType", "title", "year", "addedAt", "externalIds")
 _LINES_PER_PART = 500
 _GUARDED = re.compile(r"'*[=+\-@\t\r\n\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH COMMERCIAL AT}]")
-"""What a spreadsheet takes for a formula, also after the apostrophes that are put before it."""
+"""Text that a spreadsheet would run as a formula, also after leading apostrophes."""
 _CONTENT = b'","content":'
 
 
@@ -35,17 +35,17 @@ _title = msgspec.json.Decoder(_Title | None)
 
 
 def guarded(cell: str) -> str:
-    """Return a text with an apostrophe before it if a spreadsheet would take it for a formula."""
+    """Return a text, with a leading apostrophe if a spreadsheet would run it as a formula."""
     return f"'{cell}" if _GUARDED.match(cell) else cell
 
 
 def unguarded(cell: str) -> str:
-    """Return the text that `guarded` made a cell of."""
+    """Return the text that `guarded` was given for this cell."""
     return cell[1:] if cell.startswith("'") and _GUARDED.match(cell, 1) else cell
 
 
 def csv_lines(records: Columns, entries: Sequence[CatalogueEntry]) -> Iterator[bytes]:
-    """Yield the header and the rows of a list, some at a time."""
+    """Yield the header and the rows of a list, in parts."""
     yield _encoded([COLUMNS])
     hours, seconds, milliseconds, keys = records
     for start in range(0, len(keys), _LINES_PER_PART):

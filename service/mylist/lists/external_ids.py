@@ -1,7 +1,7 @@
-"""Finding the titles that requests name by external ids, such as `imdb:tt0133093`.
+"""Finds the titles that requests name by external ids, such as `imdb:tt0133093`.
 
-An external id that several titles have is never taken for one of them: the content type of the request decides, or the
-one that precedes the external id; else it is refused.
+If several titles have an external id, the service never guesses one of them. The content type of the request, or the
+type before the external id, decides. Otherwise the id is refused.
 """
 
 import asyncio
@@ -14,16 +14,16 @@ from mylist.domain.external_id import ExternalId, TypedExternalId, parse_typed_e
 from mylist.lists.ports import Catalogue
 
 Named = tuple[str, ContentType | None]
-"""An external id as the client wrote it, and the content type that the request gives; None if it gives none."""
+"""An external id as the client wrote it, and the request's content type (None: not given)."""
 
 
 async def find_title(catalogue: Catalogue, text: str, content_type: ContentType | None = None) -> ContentId | None:
-    """Return the content id of the title that an external id means; None if there is none.
+    """Return the content id of the title with an external id; None if no title has it.
 
     Raises:
-        InvalidExternalIdError: it is malformed, or its name is not registered.
-        AmbiguousExternalIdError: several titles have it.
-        UnavailableError: the catalogue has to be asked, and cannot answer.
+        InvalidExternalIdError: the external id is malformed, or its name is not registered.
+        AmbiguousExternalIdError: several titles have the external id.
+        UnavailableError: the catalogue must be asked and does not answer.
     """
     named = text, content_type
     return the_only((await find_titles(catalogue, [named]))[named], text)
@@ -32,16 +32,16 @@ async def find_title(catalogue: Catalogue, text: str, content_type: ContentType 
 async def find_titles(
     catalogue: Catalogue, named: Collection[Named], *, even_old: bool = False
 ) -> dict[Named, tuple[bytes, ...]]:
-    """Return the content keys of all titles that external ids may mean.
+    """Return the content keys of all titles that have each external id.
 
     Args:
         catalogue: the movies and shows.
         named: the external ids.
-        even_old: whether what was known once will do if the catalogue cannot be asked.
+        even_old: whether outdated entries are acceptable if the catalogue does not answer.
 
     Raises:
         InvalidExternalIdError: one is malformed, or its name is not registered.
-        UnavailableError: the catalogue has to be asked, and cannot answer.
+        UnavailableError: the catalogue must be asked and does not answer.
     """
     parsed = {each: registered(each[0], catalogue.external_id_names) for each in named}
     return await titles_of(catalogue, parsed, even_old=even_old)
@@ -70,10 +70,10 @@ async def titles_of(
 
 
 def the_only(keys: Collection[bytes], text: str) -> ContentId | None:
-    """Return the content id of the only title that an external id may mean; None if there is none.
+    """Return the content id of the only title with an external id; None if no title has it.
 
     Raises:
-        AmbiguousExternalIdError: there are several.
+        AmbiguousExternalIdError: several titles have it.
     """
     titles = [split_content_key(key) for key in keys]
     if len(titles) > 1:
@@ -94,6 +94,6 @@ def registered(text: str, names: Sequence[str]) -> TypedExternalId:
 
 
 def _types(typed: TypedExternalId, content_type: ContentType | None) -> tuple[ContentType, ...]:
-    """Return the content types that the title may have; none if two are given that differ."""
+    """Return the content types that the title may have; empty if the two given types differ."""
     given = {typed.content_type, content_type} - {None}
     return tuple(each for each in CONTENT_TYPES if not given or given == {each})

@@ -1,4 +1,4 @@
-"""Lines of an import that name their titles by external ids: looked up some at a time, before anything is changed."""
+"""Lines of an import that name their titles by external ids. All ids are looked up before anything is changed."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ class ExternalLine:
     """A line of an import, numbered from 1, with an external id.
 
     Attributes:
-        number: the line's.
-        external_id: as the line has it.
+        number: the line's number.
+        external_id: as written in the line.
         content_type: of the title.
         added_at: milliseconds since 1970 UTC.
         has_date: whether the line has a date.

@@ -1,4 +1,4 @@
-"""Importing a list line by line: merged into a user's list, or in place of it."""
+"""Imports a list line by line: merges it into a user's list, or replaces that list."""
 
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
@@ -37,10 +37,10 @@ class Unresolved:
     Attributes:
         title: its title, or its ids elsewhere.
         year: of release; None if the line does not say.
-        candidates: what it may be; not that it is any of them, unless `is_ambiguous`.
-        may_mean: the ids of all that it may be: a replacement leaves them on the list.
-        is_ambiguous: whether several titles fit; otherwise none does.
-        reason: why none fits, where that can be told.
+        candidates: movies and shows that it might be. Unless `is_ambiguous`, it may be none of them.
+        may_mean: the ids of all titles that it may be. A replacement leaves these on the list.
+        is_ambiguous: whether several titles match; otherwise no title matches.
+        reason: why no title matches, if known.
     """
 
     title: str
@@ -57,8 +57,8 @@ class NumberedLine:
 
     Attributes:
         number: the line's.
-        item: the item, what names none for certain, or why the line is not one.
-        has_date: whether the line has a date; otherwise the item gets one by its place among the lines.
+        item: the item, a title without a certain match, or why the line is not an item.
+        has_date: whether the line has a date; otherwise the position among the lines determines the item's date.
     """
 
     number: int
@@ -68,14 +68,15 @@ class NumberedLine:
 
 @dataclass(frozen=True, slots=True)
 class LineResult:
-    """The outcome of a line, or of an item that was removed because no line names it.
+    """The outcome of one line, or of one item that was removed because no line names it.
 
     Attributes:
-        number: the line's, from 1; None for an item that no line names.
-        content_id: which movie or show; None for an invalid line.
+        number: the line's number, from 1; None for an item that no line names.
+        content_id: the movie or show; None for an invalid line.
         outcome: what was done.
-        error: why a line is invalid, why nothing fits it, or why an item stays that the line names wrongly; else None.
-        unresolved: what a line names that is ambiguous or unmatched; None for any other.
+        error: why the line is invalid or has no match, or why an item stays although the line names it wrongly; else
+            None.
+        unresolved: the title of an ambiguous or unmatched line; None for any other line.
     """
 
     number: int | None
@@ -88,12 +89,12 @@ class LineResult:
 async def merge(
     writer: ListWriter, user_id: str, lines: AsyncIterable[NumberedLine], conditions: Conditions = UNCONDITIONAL
 ) -> AsyncIterator[list[LineResult]]:
-    """Put the items of lines on a list, some at a time, until it is full; existing items stay as they are.
+    """Put the items of lines on a list, in batches, until it is full. Existing items are unchanged.
 
     Raises:
         PreconditionFailedError: a condition is false; nothing was changed.
         NoItemError: every line is invalid; nothing was changed.
-        UnavailableError: a store is out of service, or the time is up; the results that were yielded are done.
+        UnavailableError: a store is out of service, or the time is up. The changes whose results were yielded are done.
     """
     give_up = time.monotonic() + IMPORT_TIMEOUT_S
     wrong = "the body is empty"
@@ -119,29 +120,29 @@ async def replace(
     conditions: Conditions = UNCONDITIONAL,
     total: int | None = None,
 ) -> AsyncIterator[list[LineResult]]:
-    """Make a list what the lines say: put their items on it with their dates, then remove what else was on it before.
+    """Replace a list: put the items of the lines on it with their dates, then remove its other items.
 
-    An item that a line names by its id stays, also if the line names it wrongly, and so does one that an ambiguous line
-    may mean. Items that are added meanwhile stay
-    as well. The caller must hold `ListWriter.alone`, or of two replacements each removes what the other keeps.
+    An item whose id is in a line stays, even if the line names another type or the title was withdrawn. An item that an
+    ambiguous line may mean stays too. Items that are added meanwhile stay as well. The caller must hold
+    `ListWriter.alone`; otherwise two replacements could remove each other's items.
 
     Args:
         writer: changes the list.
         user_id: whose list.
         lines: the lines.
-        conditions: what must be true of the list.
-        total: how many items the lines have, as the client says; None if it does not say.
+        conditions: the conditions that the list must meet.
+        total: the number of items that the client announced; None if it announced none.
 
     Raises:
         InvalidLineError: a line is invalid; nothing was changed.
         TotalMismatchError: there are more or fewer items than `total`; nothing was changed.
-        ListFullError: the lines name more items than a list may have, or the list would have more than twice as many
-            before it shrinks; nothing was changed.
-        AccountFullError: the lists of the account would have more items than they may have; nothing was changed.
+        ListFullError: the lines name more items than a list may have, or the list would temporarily exceed twice that
+            maximum; nothing was changed.
+        AccountFullError: the lists of the account would together exceed their maximum; nothing was changed.
         PreconditionFailedError: a condition is false; nothing was changed.
-        ConfirmationRequiredError: items would be removed though no line is on the list or could be put there, without a
-            confirmation; nothing was changed.
-        UnavailableError: a store is out of service, or the time is up; the results that were yielded are done.
+        ConfirmationRequiredError: items would be removed although no line matches the list or could be added to it, and
+            the request is not confirmed; nothing was changed.
+        UnavailableError: a store is out of service, or the time is up. The changes whose results were yielded are done.
     """
     give_up = time.monotonic() + IMPORT_TIMEOUT_S
     max_items = writer.max_items
@@ -156,8 +157,8 @@ async def replace(
     if total is not None and (items := sum(map(len, parts))) != total:
         raise TotalMismatchError(items, total)
     before = {each.content_id: each for each in await writer.snapshot(user_id, conditions)}
-    # An import that gave up has added items and removed none. The client may repeat it, but must not add other items by
-    # ever more imports that give up.
+    # An import that was aborted has added items and removed none. The client may repeat it. But repeated aborted
+    # imports must not add ever more items.
     if len(before.keys() | named.keys()) > max(2 * max_items, len(before)):
         raise ListFullError(max_items)
     await writer.require_account_room(user_id, more=len(named) - len(before))
@@ -179,10 +180,10 @@ async def replace(
 
 
 async def _valid_parts(lines: AsyncIterable[NumberedLine]) -> AsyncIterator[list[NumberedLine]]:
-    """Yield lines, some at a time.
+    """Yield lines in batches.
 
     Raises:
-        InvalidLineError: a line is no item.
+        InvalidLineError: a line is not a valid item.
     """
     async for part in some_at_a_time(_dated(lines), _LINES_PER_WRITE):
         for line in part:
@@ -192,7 +193,7 @@ async def _valid_parts(lines: AsyncIterable[NumberedLine]) -> AsyncIterator[list
 
 
 def _first_of_each(parts: Iterable[list[NumberedLine]]) -> dict[ContentId, Item]:
-    """Return the items of lines by their ids; the first of several with one id counts."""
+    """Return the items of lines by id; the first item of each id counts."""
     named: dict[ContentId, Item] = {}
     for part in parts:
         for line in part:
@@ -202,7 +203,7 @@ def _first_of_each(parts: Iterable[list[NumberedLine]]) -> dict[ContentId, Item]
 
 
 def _may_be_meant(parts: Iterable[list[NumberedLine]]) -> set[ContentId]:
-    """Return the ids of all that lines may mean which are not known to name something."""
+    """Return the ids of all titles that lines without a certain match may mean."""
     return {
         content_id
         for part in parts
@@ -223,7 +224,7 @@ async def _has_usable(
     before: Mapping[ContentId, Item],
     conditions: Conditions,
 ) -> bool:
-    """Return whether some line names what is on the list, or could be put there."""
+    """Return whether any line names an item of the list, or one that could be added to it."""
     items = [line.item for part in parts for line in part if isinstance(line.item, Item)]
     if any(_is_named_rightly(each, before) for each in items):
         return True
@@ -236,7 +237,7 @@ def _is_named_rightly(item: Item, before: Mapping[ContentId, Item]) -> bool:
 
 
 def _with_what_stays(result: LineResult, line: NumberedLine, before: Mapping[ContentId, Item]) -> LineResult:
-    """Return the outcome of a line; if the line names an item of the list wrongly, with the reason why that stays."""
+    """Return the outcome of a line; if it names an item of the list wrongly, with the reason why the item stays."""
     existing = before.get(line.item.content_id) if isinstance(line.item, Item) else None
     if existing is None or result.outcome not in {"not_found", "existing"}:
         return result
@@ -250,7 +251,7 @@ def _with_what_stays(result: LineResult, line: NumberedLine, before: Mapping[Con
 async def _dated(lines: AsyncIterable[NumberedLine]) -> AsyncIterator[NumberedLine]:
     """Yield lines. Items without a date get times that keep them in order, the first on top.
 
-    The times are counted down from now, so that the next item that is added stands above them.
+    The times are in descending order from now on, so that the next added item goes on top of them.
     """
     moment = now_ms()
     async for line in lines:
@@ -278,7 +279,7 @@ async def _merge(  # noqa: PLR0913 - private, one line per choice
 
 
 def _result(line: NumberedLine, outcomes: Iterator[MergeOutcome]) -> LineResult:
-    """Return the result of a line; that of an item is the next of the outcomes."""
+    """Return the result of a line. For an item, it takes the next of the outcomes."""
     match line.item:
         case Item():
             return LineResult(line.number, line.item.content_id, next(outcomes))

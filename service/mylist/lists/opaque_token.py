@@ -1,7 +1,7 @@
 """Opaque tokens: state that a client keeps for the service and sends back, such as a cursor.
 
-A token holds nothing secret and grants nothing, so it carries a checksum, not a signature: anybody can make one. The
-checksum covers what the token is for, so a damaged token, or one of another user or another query, is refused.
+A token holds no secret and grants no rights. So it carries a checksum, which anyone can compute, and no signature. The
+checksum also covers the purpose of the token, so that a damaged token, or one of another user or query, is refused.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -13,7 +13,7 @@ _MAX_TOKEN_LENGTH = 8192
 
 
 def encode_token(content: bytes, *bound_to: str) -> str:
-    """Return `content` as text for a URL, bound to what it is for: a purpose, a user, a query."""
+    """Return a token for `content`, as text for a URL, bound to its context: purpose, user, query."""
     return urlsafe_b64encode(_checksum(content, bound_to) + content).rstrip(b"=").decode()
 
 

@@ -1,11 +1,11 @@
-"""Rendered answers, remembered for lists that have not changed.
+"""A cache of rendered answers, for lists that have not changed.
 
-An answer is reused only if the list that was just read equals, byte for byte and as far as the answer goes, the list
-that it was rendered from, and none of its movies and shows is due to be refreshed. So remembering makes no answer
-older; it only saves the work.
+An answer is reused only if two conditions are met. The part of the list that the answer depends on must be, byte for
+byte, what it was rendered from, and none of the answer's movies and shows may be due for a refresh. So this cache makes
+no answer older; it only saves work.
 
-A body outlives that: as an ETag is made of all that decides the body, the body of the same ETag need not be rendered
-again. And an answer that the client has is remembered without its body.
+A body can be reused even after that: an ETag covers everything that determines the body, so a body with the same ETag
+need not be rendered again. An answer that the client already has is kept without its body.
 """
 
 import math
@@ -18,21 +18,21 @@ from mylist.domain.page_request import ContainsKey, ExportKey, ItemsQuery, PageR
 
 PageKey = PageRequest | ItemsQuery | ContainsKey | ExportKey
 
-# What an answer takes beside its bytes: its key and the objects that hold it.
+# Memory of an answer besides its bytes: its key and the objects that hold it.
 _OVERHEAD_BYTES = 600
 
 
 class RenderedPage(NamedTuple):
-    """A rendered answer, and what it was rendered from.
+    """A rendered answer and its source.
 
     Attributes:
-        source: the packed list, up to the last item that decides the answer.
-        body: the body of the response; empty where only clients that have it have asked.
-        etag: its ETag; empty where the response has none.
+        source: the packed list, up to the last item that the answer depends on.
+        body: the body of the response; empty if all clients that asked already had it.
+        etag: its ETag; empty if the response has none.
         fresh_until: monotonic time, in seconds, at which the first of its movies and shows is due to be refreshed; -inf
-            if the next answer to the same request is another in any case.
-        head: the header lines of this answer alone, as they are sent; empty for none.
-        key_bytes: what the key holds of the client's bytes.
+            if the answer must not be reused.
+        head: the header lines that are specific to this answer, as they are sent; may be empty.
+        key_bytes: bytes of the key that come from the client.
     """
 
     source: bytes
@@ -44,7 +44,7 @@ class RenderedPage(NamedTuple):
 
     @property
     def size(self) -> int:
-        """About how many bytes of memory the answer takes."""
+        """The approximate memory of the answer, in bytes."""
         return len(self.source) + len(self.body) + len(self.head) + self.key_bytes + _OVERHEAD_BYTES
 
 
@@ -52,13 +52,13 @@ class PageCache:
     """Rendered answers, least recently used first.
 
     Args:
-        capacity: most bytes that are kept.
-        clock: monotonic seconds; the catalogue must use the same clock.
+        capacity: maximum size of the cache, in bytes.
+        clock: returns monotonic seconds; the catalogue must use the same clock.
 
     Attributes:
-        size: bytes that are kept.
-        reused: how many answers were reused.
-        rendered: how many bodies were rendered.
+        size: size of the cached answers, in bytes.
+        reused: number of answers that were reused.
+        rendered: number of bodies that were rendered.
     """
 
     def __init__(self, capacity: int, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -70,12 +70,12 @@ class PageCache:
         self._pages: OrderedDict[tuple[str, PageKey], RenderedPage] = OrderedDict()
 
     def find(self, user_id: str, key: PageKey, source: bytes) -> RenderedPage | None:
-        """Return the answer that was rendered from exactly this list, if it is kept and may be reused.
+        """Return the answer that was rendered from exactly this list, if it is cached and may be reused.
 
         Args:
             user_id: whose list.
             key: the request.
-            source: the packed list that was just read, up to the last item that decides the answer.
+            source: the packed list that was just read, up to the last item that the answer depends on.
         """
         place = user_id, key
         page = self._pages.get(place)
@@ -86,12 +86,12 @@ class PageCache:
         return page
 
     def body_of(self, user_id: str, key: PageKey, etag: str) -> bytes:
-        """Return the body of an ETag, if the answer that is kept has this one; else an empty one."""
+        """Return the body of the cached answer if it has this ETag; else an empty body."""
         page = self._pages.get((user_id, key))
         return page.body if page and page.etag == etag else b""
 
     def keep(self, user_id: str, key: PageKey, page: RenderedPage) -> RenderedPage:
-        """Keep an answer that was just made, if it can be reused at all, and return it."""
+        """Cache a new answer if it can ever be reused; return the answer."""
         place = user_id, key
         former = self._pages.pop(place, None)
         if former:

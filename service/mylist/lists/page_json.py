@@ -1,7 +1,7 @@
-"""Answers about a list as JSON, joined from ready-made parts, and the links that lead on from them (RFC 8288).
+"""Answers about a list as JSON, joined from ready-made parts, and their links to further pages (RFC 8288).
 
-The movies and shows are JSON already, so a page is joined, not encoded. A user id needs no escaping: its alphabet has
-nothing that JSON escapes.
+The movies and shows are already JSON, so a page is joined, not encoded. A user id needs no escaping: its alphabet has
+no character that JSON escapes.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from mylist.domain.timestamps import iso_columns, iso_format, iso_format_millise
 from mylist.lists.cursors import encode_cursor
 
 EXPORT_LINES_PER_PART = 500
-"""Lines of an export that are rendered before other requests run."""
+"""Lines of an export that are rendered before other requests get a turn."""
 
 
 def page_json(
@@ -30,9 +30,9 @@ def page_json(
 
     Args:
         user_id: whose list.
-        request: which page.
-        total: how many items the list has.
-        records: those of the page.
+        request: the page that the client requested.
+        total: number of items on the list.
+        records: the records of the page.
         entries: the movie or show of each.
     """
     parts = [b'{"success":true,"data":{"items":[', *_items(user_id, records, entries)]
@@ -42,11 +42,11 @@ def page_json(
 
 
 def page_etag(user_id: str, request: PageRequest, window: bytes, entries: Iterable[CatalogueEntry]) -> str:
-    """Return the ETag of a page: of all that decides its body, so that there need not be one.
+    """Return the ETag of a page. It covers everything that determines the body, so that the body need not be rendered.
 
     Args:
         user_id: whose list.
-        request: which page.
+        request: the page that the client requested.
         window: the counts of the list and the records of the page, as the packed list has them.
         entries: the movies and shows of the page.
     """
@@ -56,18 +56,18 @@ def page_etag(user_id: str, request: PageRequest, window: bytes, entries: Iterab
 
 @lru_cache(maxsize=4096)
 def page_head(request: PageRequest, total_pages: int) -> str:
-    """Return the header lines of a page of a list of so many pages: where to go on, and the page's size."""
+    """Return the header lines of a page: the links to other pages, and the page's size."""
     return _head(_page_targets(request.page, total_pages), {}, request.page_size)
 
 
 class QueryAnswer:
-    """One page of a query's result, to be told.
+    """One page of a query's result, ready to be rendered.
 
     Args:
         user_id: whose list.
-        query: what was asked for.
+        query: the query of the client.
         page: the result.
-        title_order: that of the catalogue.
+        title_order: the catalogue's sort order of titles.
     """
 
     def __init__(self, user_id: str, query: ItemsQuery, page: QueryPage, title_order: str) -> None:
@@ -78,7 +78,7 @@ class QueryAnswer:
 
     @property
     def etag(self) -> str:
-        """The ETag: of all that decides the body, so that there need not be one."""
+        """The ETag. It covers everything that determines the body, so that the body need not be rendered."""
         query, page = self._query, self._page
         told = (self._user_id, query.page_request, query.cursor is None, page.total, self._cursor)
         versions = [entry.version for entry in page.entries or ()]
@@ -112,7 +112,7 @@ class QueryAnswer:
 
 
 def contains_json(present: Iterable[bool]) -> bytes:
-    """Return the body of the answer which ids are on a list."""
+    """Return the body of the answer to which ids are on a list."""
     return b'{"success":true,"data":{"contains":[%b]}}' % b",".join([b"true" if each else b"false" for each in present])
 
 
@@ -138,7 +138,7 @@ def _id_json(content_id: str, content_type: str, added_at: int) -> bytes:
 def _items(user_id: str, records: Columns, entries: Sequence[CatalogueEntry]) -> list[bytes]:
     """Return the parts of the items, with commas in between. Every part is ready-made.
 
-    A column at a time: this takes half the time of going item by item.
+    Work a column at a time: this takes half as long as item by item.
     """
     if not entries:
         return []
@@ -164,7 +164,7 @@ def _page_targets(page: int, total_pages: int) -> dict[str, dict[str, str]]:
 
 
 def _head(targets: Mapping[str, dict[str, str]], same: Mapping[str, str | Sequence[str]], page_size: int) -> str:
-    # A query alone is a reference to the same path, whatever a gateway has made of it.
+    # A reference that is only a query keeps the path, even if a gateway has rewritten it.
     start = "".join([urlencode(same, doseq=True), "&"]) if same else ""
     links = (
         f'<?{start}{urlencode(target | {"pageSize": str(page_size)})}>; rel="{relation}"'

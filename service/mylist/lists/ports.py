@@ -1,4 +1,4 @@
-"""What the use cases need of the outside: a list store, a list cache and a catalogue."""
+"""The interfaces that the use cases need: a list store, a list cache and a catalogue."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
@@ -14,40 +14,40 @@ from mylist.domain.packed_list import PackedList
 
 
 class Client(Protocol):
-    """Who asks; `mylist.http.request.ApiRequest` knows what its client has."""
+    """The client of a request. `mylist.http.request.ApiRequest` knows what its client has."""
 
     def has(self, etag: str) -> bool:
-        """Return whether the client has the body of an ETag already, and asked only in case it is another."""
+        """Return whether the client already has the body of this ETag and wants the body only if the ETag changed."""
 
 
 class ListCache(Protocol):
-    """Users' lists, cached where possible; `mylist.cache.list_cache.ListCache` is the one on Redis."""
+    """Users' lists, cached where possible; `mylist.cache.list_cache.ListCache` keeps them in Redis."""
 
     def read(self, user_id: str, *, max_items: int | None = None) -> Awaitable[tuple[PackedList, CacheResult]]:
-        """Return a list that shows every change acknowledged before this call; it may be cut after `max_items`."""
+        """Return a list with every change acknowledged before this call. It may be truncated after `max_items`."""
 
     def writing(self, user_id: str, *, max_items: int = 0) -> AbstractAsyncContextManager[int | None]:
-        """Surround one change in the store; yields how many items were cached, None without a cached list.
+        """Surround one change in the store; yields the number of items of the cached list, None without a cached list.
 
         Raises:
-            ListFullError: the cached list has `max_items` already (0: any number is fine).
+            ListFullError: the cached list already has `max_items` items (0: no maximum).
         """
 
 
 class ListStore(Protocol):
-    """Users' lists in a database; `mylist.mongodb.lists.ListStore` is the one on MongoDB.
+    """Users' lists in a database; `mylist.mongodb.lists.ListStore` keeps them in MongoDB.
 
-    Every method raises an `UnavailableError` when the database cannot serve it.
+    Every method raises an `UnavailableError` if the database cannot do its work.
     """
 
     async def require_available(self) -> None:
-        """Wait for a moment while the database is busy; raise an `UnavailableError` if it stays so or is away."""
+        """Wait for a moment while the database is busy; raise an `UnavailableError` if it stays busy or is away."""
 
     def deadline(self) -> AbstractContextManager[None]:
-        """Surround several operations that share the deadline of one."""
+        """Surround several operations, which share one deadline."""
 
     async def finish(self) -> None:
-        """Wait for a moment until what is to be done after changes has been done."""
+        """Wait for a moment until the work that follows changes is done."""
 
     async def count(self, user_id: str, *, limit: int) -> int:
         """Return the number of items, counted up to `limit`."""
@@ -65,30 +65,30 @@ class ListStore(Protocol):
         """Return the items of a list with these content ids."""
 
     async def find_removals(self, user_id: str, content_ids: Iterable[ContentId]) -> list[ListChange]:
-        """Return the removals of these content ids that are remembered and after which they were not added again."""
+        """Return the remembered removals of these content ids that no later addition has undone."""
 
     async def insert(self, user_id: str, item: Item) -> None:
         """Add an item; raises `ItemAlreadyInListError`."""
 
     async def insert_many(self, user_id: str, items: Sequence[Item]) -> set[ContentId]:
-        """Add items; returns the ids of those that were on the list."""
+        """Add items; returns the ids of those that were already on the list."""
 
     async def redate_many(self, user_id: str, items: Sequence[Item]) -> int:
-        """Give items that are on the list their `added_at`; returns how many are on it."""
+        """Set the `added_at` of items that are on the list; returns how many of them are on it."""
 
     def removing(
         self, user_id: str, content_id: ContentId
     ) -> AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
-        """Prepare the removal of an item; yields what removes it, which raises `ItemNotInListError`."""
+        """Prepare the removal of an item; yields the function that removes it and may raise `ItemNotInListError`."""
 
     async def delete_many(self, user_id: str, items: Collection[Item]) -> int:
-        """Remove items by their content ids; returns how many of them were on the list."""
+        """Remove items by content id; returns how many of them were on the list."""
 
     async def delete_seen(self, user_id: str, items: Collection[Item]) -> int:
-        """Remove items unless they were removed and added again; returns how many were removed."""
+        """Remove items unless they were removed and added again since; returns how many were removed."""
 
     async def listed(self, user_id: str, after: str, *, max_items: int) -> tuple[list[ListChange], str | None]:
-        """Return what is on a list after a content id, in their order, and the last one if more follow."""
+        """Return the items after a content id, ordered by content id, and the last one's id if more follow."""
 
     async def changes(
         self, user_id: str, after: FeedPosition, *, max_changes: int
@@ -100,11 +100,11 @@ class ListStore(Protocol):
 
 
 class Catalogue(Protocol):
-    """Movies and shows; `mylist.catalogue.catalogue.Catalogue` is the one that keeps them in the process.
+    """Movies and shows; `mylist.catalogue.catalogue.Catalogue` keeps them in the process.
 
     Attributes:
-        title_order: names the order of the entries' titles; a position in one order is none in another.
-        external_id_names: the names of external ids that are registered.
+        title_order: names the sort order of titles; a position in one order is invalid in another.
+        external_id_names: the registered names of external ids.
     """
 
     title_order: str
@@ -112,17 +112,17 @@ class Catalogue(Protocol):
 
     @property
     def clock(self) -> Callable[[], float]:
-        """What gives monotonic seconds, as the entries have them."""
+        """The clock of the entries, in monotonic seconds."""
 
     @property
     def cached(self) -> Mapping[bytes, CatalogueEntry]:
-        """Some of the entries, by content key: those that are at hand."""
+        """The entries that are in memory, by content key."""
 
     async def entries(self, keys: Sequence[bytes]) -> tuple[list[CatalogueEntry], float]:
-        """Return the entry of each content key, in order, and when by `clock` the first is due to be fetched again."""
+        """Return the entry of each content key, in order, and when by `clock` the first must be fetched again."""
 
     async def existing(self, keys: Iterable[bytes]) -> set[bytes]:
-        """Return those of some content keys that have a movie or show."""
+        """Return the content keys that have a movie or show."""
 
     async def resolve(
         self,
@@ -131,10 +131,10 @@ class Catalogue(Protocol):
         *,
         even_old: bool = False,
     ) -> dict[ExternalId, tuple[bytes, ...]]:
-        """Return the content keys of all titles of some types that have each of some external ids.
+        """Return, for each external id, the content keys of all titles of its types that have it.
 
-        What was known once will do if it can be had `even_old` and no other way.
+        If the catalogue does not answer, `even_old` accepts outdated entries.
         """
 
     async def has_genre(self, genre: str) -> bool:
-        """Return whether a movie or show has a genre, given casefolded."""
+        """Return whether any movie or show has a genre; the genre must be casefolded."""

@@ -1,7 +1,7 @@
-"""Reading a list: a page, a query, a question about some ids, the counts, or everything.
+"""Reads a list: a page, the result of a query, whether it has some ids, its counts, or the whole list.
 
-Every answer but the counts and long exports takes the same way: read the packed list, reuse the answer that was made
-from the same list, or render it anew.
+All answers except the counts and long exports take the same steps: read the packed list, then reuse the answer that was
+rendered from the same list, or render a new one.
 """
 
 import asyncio
@@ -48,13 +48,13 @@ _SEED_BYTES = 6
 
 
 class Export(NamedTuple):
-    """A whole list as JSON Lines or CSV: in one piece, or for a long list in parts that are rendered as they are sent.
+    """A whole list as JSON Lines or CSV. A long list comes in parts that are rendered while they are sent.
 
     Attributes:
         body: the lines.
         etag: of the list.
-        total: how many items the list has.
-        cache: how the cache took part in the read.
+        total: number of items on the list.
+        cache: the cache's part in the read.
     """
 
     body: bytes | Iterator[bytes]
@@ -64,7 +64,7 @@ class Export(NamedTuple):
 
 
 class ListReader:
-    """Reads users' lists. Every method raises an `UnavailableError` when a store that it needs is out of service.
+    """Reads users' lists. Every method raises an `UnavailableError` if a store that it needs is out of service.
 
     Args:
         cache: the lists.
@@ -80,15 +80,15 @@ class ListReader:
     async def items(
         self, user_id: str, request: PageRequest | ItemsQuery, client: Client
     ) -> tuple[RenderedPage, CacheResult]:
-        """Return one page of a list, or of a query's result, and how the cache took part.
+        """Return one page of a list, or of a query's result, and the cache's part in the read.
 
         Args:
             user_id: whose list.
             request: which page.
-            client: where it has the page, the body may be empty.
+            client: if it already has the page, the body may be empty.
 
         Raises:
-            InvalidGenreError: no movie or show has a genre.
+            InvalidGenreError: a genre of the query belongs to no movie or show.
             InvalidCursorError: the cursor is damaged, or belongs to another user or another query.
         """
         last_item = request.page * request.page_size if isinstance(request, PageRequest) else None
@@ -107,12 +107,12 @@ class ListReader:
     async def contains(
         self, user_id: str, content_ids: Sequence[str], key: ContainsKey
     ) -> tuple[RenderedPage, CacheResult]:
-        """Return which of some ids, as the client wrote them, are on a list, and how the cache took part.
+        """Return which ids, as the client wrote them, are on a list, and the cache's part in the read.
 
         Args:
             user_id: whose list.
             content_ids: the ids.
-            key: the request that names them.
+            key: the request, as the key of its rendered answer.
 
         Raises:
             InvalidExternalIdError: an external id is malformed, or its name is not registered.
@@ -121,25 +121,25 @@ class ListReader:
         packed, cache = await self._cache.read(user_id)
         page = self._pages.find(user_id, key, packed.data)
         if page is None:
-            # What is no id is on no list, so the ids need not be parsed.
+            # A malformed id is on no list, so the ids need not be parsed.
             present = packed.written_ids()
             if EXTERNAL_ID_SEPARATOR in "".join(content_ids):
                 content_ids = await self._titles_of(content_ids)
                 body = contains_json([text in present for text in map(str.lower, content_ids)])
-                return RenderedPage(packed.data, body), cache  # not kept: which titles they are may change
+                return RenderedPage(packed.data, body), cache  # not cached: an external id may move to another title
             body = contains_json([text in present for text in map(str.lower, content_ids)])
             page = self._pages.keep(user_id, key, RenderedPage(packed.data, body, key_bytes=len(key.body)))
         return page, cache
 
     async def _titles_of(self, ids: Sequence[str]) -> list[str]:
-        """Return some ids with the content ids of those that are external; nothing for an external id of no title."""
+        """Return ids with external ones replaced by content ids; empty text for an external id without a title."""
         external = {each: (each, None) for each in ids if is_external(each)}
         found = await find_titles(self._catalogue, external.values(), even_old=True)
         titles = {each: the_only(found[named], each) for each, named in external.items()}
         return [(titles[each] or b"").hex() if each in titles else each for each in ids]
 
     async def counts(self, user_id: str) -> tuple[int, int, CacheResult]:
-        """Return how many movies and how many shows are on a list, and how the cache took part."""
+        """Return how many movies and how many shows are on a list, and the cache's part in the read."""
         packed, cache = await self._cache.read(user_id, max_items=0)
         return packed.movies, packed.shows, cache
 
@@ -167,9 +167,9 @@ class ListReader:
     async def _page(
         self, user_id: str, request: PageRequest, packed: PackedList, source: bytes, client: Client
     ) -> RenderedPage:
-        """Return a page, rendered unless its body is kept or the client has it.
+        """Return a page. It is rendered unless its body is cached or the client has it.
 
-        `source` is what decides it of the list.
+        `source` is the part of the list that it depends on.
         """
         records = packed.page(*request)
         entries, fresh_until = await self._catalogue.entries(records[3])
@@ -184,9 +184,9 @@ class ListReader:
     async def _query(
         self, user_id: str, request: ItemsQuery, packed: PackedList, source: bytes, client: Client
     ) -> RenderedPage:
-        """Return a page of a query's result, rendered unless its body is kept or the client has it.
+        """Return a page of a query's result. It is rendered unless its body is cached or the client has it.
 
-        `source` is what decides it of the list.
+        `source` is the part of the list that it depends on.
         """
         query, (page, page_size) = request.list_query, request.page_request
         title_order = self._catalogue.title_order
@@ -233,7 +233,7 @@ class ListReader:
         )
 
     async def _all_entries(self, keys: Sequence[bytes]) -> tuple[list[CatalogueEntry], float]:
-        """Return the entries of a whole list, and when the first of them is due to be refreshed."""
+        """Return the entries of a whole list, and the time at which the first of them is due to be refreshed."""
         entries: list[CatalogueEntry] = []
         fresh_until = math.inf
         for start in range(0, len(keys), SLICE_SIZE):

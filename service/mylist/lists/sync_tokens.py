@@ -1,4 +1,4 @@
-"""Sync tokens: how much of a list's change feed a device has, as an opaque token of one user."""
+"""Sync tokens: opaque tokens that say how much of one user's change feed a device has."""
 
 from typing import Annotated
 
@@ -39,7 +39,7 @@ def decode_sync_token(user_id: str, token: str) -> SyncState:
 
     Raises:
         InvalidSyncTokenError: the token is damaged or belongs to another user.
-        SyncTokenExpiredError: an earlier version of the service issued the token; the device must begin again.
+        SyncTokenExpiredError: an earlier version of the service issued the token. The device must start over.
     """
     encoded = decode_token(token, _PURPOSE, user_id)
     if encoded is None:
@@ -48,7 +48,7 @@ def decode_sync_token(user_id: str, token: str) -> SyncState:
         raise InvalidSyncTokenError
     try:
         content = _decode(encoded)
-    except msgspec.DecodeError:  # anybody can make a checksum
+    except msgspec.DecodeError:  # the checksum proves nothing: anyone can compute it
         raise InvalidSyncTokenError from None
     resume_at = FeedPosition(*content.resume_at) if content.resume_at else None
     return SyncState(content.watermark, content.list_after, resume_at, frozenset(content.delivered))

@@ -1,4 +1,4 @@
-"""Changing a list. Every change takes the same way: fence the cached list, write to the store, lift the fence."""
+"""Changes lists. Every change takes the same steps: fence the cached list, write to the store, lift the fence."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
@@ -39,15 +39,15 @@ from mylist.telemetry.metrics import MUTATIONS
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-# `put` competes with other clients that remove the same item: how often it tries, and the pause in between.
+# Other clients may remove the item while `put` adds it: the number of attempts, and the pause between them.
 _PUT_ATTEMPTS = 3
 _PUT_PAUSE_S = 0.05
 _LONG_AGO_MS = 0
-"""Every removal is later: none counts as known to the client."""
+"""Before every removal: the client knows of none."""
 _MAX_REMOVED_AT_ONCE = 100
-"""Items: the store removes so many within its deadline, also where it is the embedded server on a busy machine."""
+"""In items. The store can remove so many within its deadline, even the embedded server on a busy machine."""
 _MAX_WAIT_FOR_OTHERS_S = 10.0
-"""How long a change that depends on the whole list waits for others of the same list."""
+"""Maximum wait of a change that depends on the whole list for other changes of the same list."""
 
 
 def _mutation(
@@ -56,9 +56,9 @@ def _mutation(
     [Callable[Concatenate["ListWriter", _P], Coroutine[Any, Any, _T]]],
     Callable[Concatenate["ListWriter", _P], Coroutine[Any, Any, _T]],
 ]:
-    """Make a method a change of a list: it is counted by its outcome, and runs to its end if its client disconnects.
+    """Make a method a change of a list: its outcome is counted, and it runs to its end even if the client disconnects.
 
-    A change that was cancelled between its fence and the store would leave its outcome unknown.
+    If a change were cancelled between the fence and the store, its outcome would be unknown.
     """
 
     def decorate(
@@ -84,28 +84,28 @@ def _mutation(
 
 @dataclass(slots=True)
 class Room:
-    """How many items a list may still get, for an import of many parts: it is counted once.
+    """The number of items that a list may still get. An import of many parts counts it once.
 
     Attributes:
-        left: how many; None before it was counted.
+        left: the number; None before it was counted.
     """
 
     left: int | None = None
 
 
 class ListWriter:
-    """Changes users' lists. Every method raises an `UnavailableError` when a store that it needs is out of service.
+    """Changes users' lists. Every method raises an `UnavailableError` if a store that it needs is out of service.
 
-    A method that takes `conditions` compares them with the list that the store has, before it changes anything, and
-    raises a `PreconditionFailedError` if they are false.
+    A method with `conditions` compares them with the list in the store before it changes anything. It raises a
+    `PreconditionFailedError` if they are false.
 
     Args:
         store: the lists.
         cache: the cached lists.
         catalogue: the movies and shows.
-        max_items: maximum of items on a list; concurrent adds may exceed it by a few.
-        max_account_items: maximum of items on the lists of one account together, likewise; 0 for any number, which asks
-            the store for nothing.
+        max_items: maximum number of items on a list; concurrent adds may exceed it by a few.
+        max_account_items: maximum number of items on all lists of one account, which concurrent adds may exceed
+            likewise; 0 for no maximum and no query for it.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class ListWriter:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def start(self, change: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
-        """Run a change as a task of its own, which `finish` waits for, and the caller through `asyncio.shield`."""
+        """Run a change as a separate task. `finish` waits for it, and so does the caller, through `asyncio.shield`."""
         task = asyncio.create_task(change)
         self._in_flight.add(task)
         task.add_done_callback(self._end)
@@ -135,7 +135,7 @@ class ListWriter:
     def _end(self, task: asyncio.Task[Any]) -> None:
         self._in_flight.discard(task)
         if not task.cancelled():
-            task.exception()  # it concerns those who await it, and is not logged when nobody does any more
+            task.exception()  # its callers handle it; it is not logged if no caller awaits it any more
 
     async def finish(self) -> None:
         """Wait until the changes in flight have ended."""
@@ -145,13 +145,13 @@ class ListWriter:
 
     @asynccontextmanager
     async def alone(self, user_id: str) -> AsyncIterator[None]:
-        """Surround the look at a list and the change that depends on it: one at a time in this process.
+        """Surround a read of a list and the change that depends on it. Only one block per list runs in this process.
 
-        Two clients that compare the list with the same ETag must not both find it unchanged, and of two replacements
-        each must not remove what the other keeps.
+        Of two clients that send the same ETag, only one must find the list unchanged. And two replacements must not
+        remove each other's items.
 
         Raises:
-            DatabaseBusyError: others take too long.
+            DatabaseBusyError: other changes of the list take too long.
         """
         turn = self._turns.get(user_id)
         if turn is None:
@@ -180,13 +180,13 @@ class ListWriter:
         """Put a movie or show on a list.
 
         Raises:
-            InvalidExternalIdError: the id is an external one that is malformed, or whose name is not registered.
-            AmbiguousExternalIdError: the id is an external one that several titles of this type have.
+            InvalidExternalIdError: the id is an external id that is malformed or has an unregistered name.
+            AmbiguousExternalIdError: the id is an external id that several titles of this type have.
             ContentNotFoundError: no movie or show of this type has the id.
             ItemAlreadyInListError: the id is on the list.
-            ListFullError: the list has as many items as a list may have.
-            AccountFullError: the lists of the account have as many items as they may have together.
-            SyncTokenExpiredError: removals that the client does not know of have been forgotten.
+            ListFullError: the list has the maximum number of items.
+            AccountFullError: the lists of the account together have the maximum number of items.
+            SyncTokenExpiredError: the store has forgotten removals that the client does not know.
             OutcomeUnknownError: the store did not answer; the item may or may not be on the list.
         """
         text = requested.text
@@ -198,22 +198,22 @@ class ListWriter:
             try:
                 return await self._insert(user_id, content_id, content_type, conditions)
             except (ListFullError, AccountFullError):
-                # A client that repeats the add that filled the list gets the same answer as on any other list.
+                # If a client repeats the add that filled the list, it gets the same answer as on any other list.
                 if await self._store.find(user_id, content_id):
                     raise ItemAlreadyInListError from None
                 raise
 
     async def _title_of(self, requested: RequestedId, content_type: ContentType | None = None) -> ContentId | None:
-        """Return the content id of the title that an external id means; None if there is none, or for no external id.
+        """Return the content id of the title with an external id; None if no title has it, or without an external id.
 
         Raises:
-            InvalidExternalIdError: it is malformed, or its name is not registered.
+            InvalidExternalIdError: the external id is malformed, or its name is not registered.
             AmbiguousExternalIdError: several titles have it.
         """
         return await find_title(self._catalogue, requested.text, content_type) if requested.is_external else None
 
     async def _exists(self, key: bytes) -> bool:
-        """Return whether there is the movie or show of a content key."""
+        """Return whether the movie or show of a content key exists."""
         catalogue = self._catalogue
         entry = catalogue.cached.get(key)
         if entry and catalogue.clock() < entry.exists_until:
@@ -243,8 +243,8 @@ class ListWriter:
         """Take an item off a list.
 
         Raises:
-            InvalidExternalIdError: the id is an external one that is malformed, or whose name is not registered.
-            AmbiguousExternalIdError: the id is an external one that several titles have.
+            InvalidExternalIdError: the id is an external id that is malformed or has an unregistered name.
+            AmbiguousExternalIdError: the id is an external id that several titles have.
             ItemNotInListError: the id is not on the list.
             OutcomeUnknownError: the store did not answer; the item may or may not be on the list.
         """
@@ -271,8 +271,8 @@ class ListWriter:
     ) -> tuple[Item, bool]:
         """Ensure that a movie or show is on a list; return its item, and whether it is new.
 
-        Raises what `add` raises, `ItemAlreadyInListError` only if the id is on the list
-        with the other type, or other clients removed it as often as it was tried.
+        Raises what `add` raises. `ItemAlreadyInListError` means that the id is on the list with the other type, or that
+        other clients removed the item after every attempt.
         """
         for _ in range(_PUT_ATTEMPTS):
             with suppress(ItemAlreadyInListError):
@@ -281,7 +281,7 @@ class ListWriter:
             item = content_id and await self._store.find(user_id, content_id)
             if item and item.content_type == content_type:
                 return item, False
-            # Another client has removed it, or its add is not readable yet.
+            # Another client has removed the item, or the add of another client is not readable yet.
             await asyncio.sleep(_PUT_PAUSE_S)
         raise ItemAlreadyInListError
 
@@ -289,8 +289,8 @@ class ListWriter:
         """Ensure that an item is not on a list.
 
         Raises:
-            InvalidExternalIdError: the id is an external one that is malformed, or whose name is not registered.
-            AmbiguousExternalIdError: the id is an external one that several titles have.
+            InvalidExternalIdError: the id is an external id that is malformed or has an unregistered name.
+            AmbiguousExternalIdError: the id is an external id that several titles have.
             OutcomeUnknownError: the store did not answer; the item may or may not be on the list.
         """
         with suppress(ItemNotInListError):
@@ -300,15 +300,15 @@ class ListWriter:
     async def apply_batch(self, user_id: str, batch: Batch, conditions: Conditions = UNCONDITIONAL) -> BatchResult:
         """Remove and add many items behind one fence, removals first; return the outcome of each.
 
-        The items that are added stand in the order of the batch, the first on top.
+        The added items are in the order of the batch, the first on top.
 
         Raises:
             InvalidExternalIdError: an external id is malformed, or its name is not registered; nothing was changed.
-            ListFullError: the list would have more items than a list may have; nothing was changed.
-            AccountFullError: so would the lists of the account; nothing was changed.
-            SyncTokenExpiredError: removals that the client does not know of have been forgotten; nothing was changed.
-            PartlyAppliedError: the removals were made; the store did not answer the additions.
-            OutcomeUnknownError: the store did not answer; any part of the batch may have been done.
+            ListFullError: the list would exceed the maximum number of items; nothing was changed.
+            AccountFullError: the lists of the account would together exceed their maximum; nothing was changed.
+            SyncTokenExpiredError: the store has forgotten removals that the client does not know; nothing was changed.
+            PartlyAppliedError: the items were removed, but the store did not answer the additions.
+            OutcomeUnknownError: the store did not answer; any part of the batch may have been applied.
         """
         if external_ids := batch.external_ids:
             batch = batch.with_titles(await find_titles(self._catalogue, external_ids))
@@ -329,12 +329,12 @@ class ListWriter:
             deleted = {each.content_id for each in to_delete}
             remaining = {each.content_id for each in existing} - deleted
             new = [(each, kind) for each, kind in wanted.items() if each not in remaining]
-            # Counted down from now, so that the next item that is added stands above them.
+            # In descending order from now on, so that the next added item goes on top of them.
             now = now_ms()
             to_insert = [Item(now - place, *each) for place, each in enumerate(new)]
             await self._require_room(user_id, cached_items, to_insert=len(to_insert), to_delete=len(to_delete))
             await self.require_account_room(user_id, more=len(to_insert) - len(to_delete))
-            # What this batch removes is on the list still, so none of it counts as removed.
+            # Items that this batch removes are still on the list, so they do not count as removed.
             removed_since = await self._removed_since(user_id, known_removals)
             to_insert = [item for item in to_insert if item.content_id not in removed_since]
             if to_delete:
@@ -348,13 +348,13 @@ class ListWriter:
     async def clear(
         self, user_id: str, only: Collection[Item] | None = None, conditions: Conditions = UNCONDITIONAL
     ) -> int:
-        """Take every item off a list, or only some that were seen on it; return how many items were removed.
+        """Remove all items of a list, or only those that were seen on it; return how many items were removed.
 
         A long list is cleared in parts. Items that are added meanwhile stay.
 
         Raises:
             PartlyAppliedError: some items were removed; the store did not answer the removal of others.
-            OutcomeUnknownError: the store did not answer; any of them may have been removed.
+            OutcomeUnknownError: the store did not answer; any of the items may have been removed.
         """
         if only is not None:
             return await self._remove_seen(user_id, only)
@@ -373,19 +373,19 @@ class ListWriter:
         redated: Collection[ContentId] = (),
         conditions: Conditions = UNCONDITIONAL,
     ) -> list[MergeOutcome]:
-        """Put items on a list behind one fence, each with its own `added_at`; return the outcome of each, in order.
+        """Add items behind one fence, each with its own `added_at`; return the outcome of each, in order.
 
         Args:
             user_id: whose list.
-            items: the items; the first of several with one content id counts.
-            room: how many items the list may still get, as far as that is known; None if it may get any number.
-            redated: the ids of the items that get their `added_at` also if they are on the list.
-            conditions: only `unless_removed_since` and `If-None-Match: *` count here.
+            items: the items; the first item of each content id counts.
+            room: the number of items that the list may still get, as far as known; None for no maximum.
+            redated: the ids of the items that get their `added_at` even if they are already on the list.
+            conditions: only `unless_removed_since` and `If-None-Match: *` are used here.
 
         Raises:
-            SyncTokenExpiredError: removals that the client does not know of have been forgotten; nothing was changed.
+            SyncTokenExpiredError: the store has forgotten removals that the client does not know; nothing was changed.
             PartlyAppliedError: dates were changed; the store did not answer the additions.
-            OutcomeUnknownError: the store did not answer; any of them may have been added.
+            OutcomeUnknownError: the store did not answer; any of the items may have been added.
         """
         known = await self._catalogue.existing({content_key(each.content_id, each.content_type) for each in items})
         wanted: dict[ContentId, Item] = {}
@@ -403,7 +403,7 @@ class ListWriter:
                     room.left = min(room.left, limit - on_account)
             existing: dict[ContentId, Item] = {}
             if redated or (room and room.left is not None and room.left < len(wanted)):
-                # Else the store tells what is there when all of them are added.
+                # Otherwise the store reports the existing items when all are added.
                 existing = {each.content_id: each for each in await self._store.find_many(user_id, wanted)}
             to_redate = [wanted[each] for each in redated if _has_another_date(wanted.get(each), existing.get(each))]
             dated = await self._redate(user_id, to_redate)
@@ -426,12 +426,12 @@ class ListWriter:
         ).outcomes(items)
 
     async def can_add_any(self, user_id: str, items: Collection[Item], conditions: Conditions = UNCONDITIONAL) -> bool:
-        """Return whether some of these items could be put on a list.
+        """Return whether any of these items could be added to a list.
 
-        There has to be the movie or show, and it must not have been removed since `unless_removed_since`.
+        The movie or show must exist, and must not have been removed since `unless_removed_since`.
 
         Raises:
-            SyncTokenExpiredError: removals that the client does not know of have been forgotten.
+            SyncTokenExpiredError: the store has forgotten removals that the client does not know.
         """
         known = await self._catalogue.existing({content_key(each.content_id, each.content_type) for each in items})
         addable = {each.content_id for each in items if content_key(each.content_id, each.content_type) in known}
@@ -439,9 +439,9 @@ class ListWriter:
         return bool(addable - await self._removed_since(user_id, known_removals))
 
     async def snapshot(self, user_id: str, conditions: Conditions = UNCONDITIONAL) -> list[Item]:
-        """Return what is on a list by the store, newest first, if the conditions are true of it.
+        """Return the items of a list from the store, newest first, if the list meets the conditions.
 
-        A cached list would not do: it may lack an item that is to be removed.
+        A cached list is not sufficient: it may lack an item that must be removed.
         """
         items = await self._store.load(user_id)
         if conditions.are_of_list:
@@ -453,8 +453,8 @@ class ListWriter:
     ) -> Sequence[Item] | None:
         """Compare the conditions of a request about an item with the list.
 
-        Return the items that were compared: the whole list if a condition has an ETag, else the item if it is on the
-        list; None without conditions.
+        Return the items that were compared: the whole list if a condition has an ETag, else the one item if it is on
+        the list. Return None without conditions.
 
         Raises:
             PreconditionFailedError: a condition is false.
@@ -477,10 +477,10 @@ class ListWriter:
     async def _known_removals(
         self, user_id: str, content_ids: Iterable[ContentId], conditions: Conditions
     ) -> dict[ContentId, int]:
-        """Return for each id the time of the last removal that the client knows; empty without such a condition.
+        """Return, for each id, the time up to which the client knows its removals; empty without such a condition.
 
         Raises:
-            SyncTokenExpiredError: removals that the client does not know of have been forgotten.
+            SyncTokenExpiredError: the store has forgotten removals that the client does not know.
         """
         if conditions.only_if_absent:
             return dict.fromkeys(content_ids, _LONG_AGO_MS)
@@ -497,9 +497,9 @@ class ListWriter:
         return known
 
     async def _redate(self, user_id: str, items: Sequence[Item]) -> set[ContentId]:
-        """Give items on a list their dates; return the ids of those that have them now.
+        """Set the dates of items on a list; return the ids of the items that now have them.
 
-        Another client may have removed some meanwhile.
+        Another client may have removed some of them meanwhile.
         """
         content_ids = {each.content_id for each in items}
         if not items or await self._store.redate_many(user_id, items) == len(items):
@@ -508,14 +508,14 @@ class ListWriter:
             return {each.content_id for each in await self._store.find_many(user_id, content_ids) if each in items}
 
     async def _removed_since(self, user_id: str, known_removals: Mapping[ContentId, int]) -> set[ContentId]:
-        """Return those of some ids that were removed later than the client knows, and are not on the list."""
+        """Return the ids that were removed after the time that the client knows, and are not on the list."""
         if not known_removals:
             return set()
         removals = await self._store.find_removals(user_id, known_removals)
         return {each.content_id for each in removals if each.changed_at > known_removals[each.content_id]}
 
     async def _remove_seen(self, user_id: str, items: Collection[Item]) -> int:
-        """Remove items as they were seen; an item that was added since stays, also if it has the id of one of them."""
+        """Remove items as they were seen. An item that was added since stays, even if it has the same id."""
         removed, seen = 0, list(items)
         for start in range(0, len(seen), _MAX_REMOVED_AT_ONCE):
             part = seen[start : start + _MAX_REMOVED_AT_ONCE]
@@ -534,10 +534,10 @@ class ListWriter:
             raise ListFullError(self.max_items)
 
     async def require_account_room(self, user_id: str, *, more: int) -> None:
-        """Check that the lists of a user's account may have so many items more than they have now.
+        """Check that the lists of a user's account may get this many more items.
 
         Raises:
-            AccountFullError: they may not.
+            AccountFullError: the lists would exceed their maximum.
         """
         limit = self._max_account_items
         if not limit or more <= 0:
@@ -557,8 +557,8 @@ class ListWriter:
 
     @asynccontextmanager
     async def _changing(self, user_id: str, *, max_items: int = 0) -> AsyncIterator[int | None]:
-        """Surround the change of a list; yields how many items were cached, None without a cached list."""
-        # A fence drops the cached list, so none is placed for a change that cannot be made.
+        """Surround the change of a list; yields the number of items of the cached list, None without a cached list."""
+        # A fence drops the cached list, so do not fence a change that cannot be made.
         await self._store.require_available()
         async with self._cache.writing(user_id, max_items=max_items) as cached_items:
             with self._store.deadline():
@@ -573,7 +573,7 @@ def _has_another_date(wanted: Item | None, existing: Item | None) -> bool:
 
 @contextmanager
 def _partly_applied(what: str, *, when: bool) -> Iterator[None]:
-    """Turn a failure of the store into one that says what took effect before it: `when` something did.
+    """Turn a failure of the store into one that says what took effect before it, `when` something did.
 
     Raises:
         PartlyAppliedError: the store failed within the block.
