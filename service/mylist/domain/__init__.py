@@ -1,1 +1,1 @@
-"""What a list is and what may be asked of it: pure rules, without I/O, frameworks or other packages of ours."""
+"""The rules of a list and of its requests: pure functions, without I/O, frameworks or our other packages."""

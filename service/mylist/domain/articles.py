@@ -1,7 +1,7 @@
-"""The articles that a title may begin with, by language: they do not count when titles are compared.
+"""The leading articles of titles, by language. Comparisons of titles ignore them.
 
 Source: the Library of Congress' list of initial articles (MARC 21 Bibliographic, appendix F), without dialects and
-without what is written like an article of another language only.
+without words that are spelled like an article of another language only.
 """
 
 from collections.abc import Mapping
@@ -25,17 +25,17 @@ ARTICLES: Mapping[Language, tuple[str, ...]] = {
     "pt": ("a", "as", "o", "os", "um", "uma"),
     "sv": ("de", "den", "det", "en", "ett"),
 }
-"""In lower case. One that ends in an apostrophe stands before its word without a space."""
+"""In lower case. No space follows an article that ends in an apostrophe."""
 
 
 def leading_article(language: Language) -> str:
-    """Return a regular expression, in lower case, for the article that a title begins with, if more follows."""
+    """Return a regular expression, in lower case, for a leading article that is followed by more text."""
     choices = "|".join(_pattern(each) + (r"\s*" if each.endswith("'") else r"\s+") for each in _longest_first(language))
     return rf"(?:{choices})(?=\S)" if choices else _NEVER
 
 
 def trailing_article(language: Language) -> str:
-    """Return a regular expression, in lower case, for the article that a title ends with, after a comma."""
+    """Return a regular expression, in lower case, for a trailing article after a comma."""
     choices = "|".join(map(_pattern, _longest_first(language)))
     return rf",\s+(?:{choices})\s*$" if choices else _NEVER
 

@@ -14,12 +14,12 @@ MergeOutcome = Literal["added", "dated", "existing", "not_found", "full", "remov
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Removals and additions of one request; the removals are made first.
+    """Removals and additions of one request. The removals are applied first.
 
     Attributes:
-        add: what to add, and its type.
-        remove: what to remove.
-        ambiguous: those external ids of either that several titles have; nothing is done about them.
+        add: the ids to add, with their types.
+        remove: the ids to remove.
+        ambiguous: the external ids of both that several titles have. They are skipped.
     """
 
     add: Sequence[tuple[RequestedId, ContentType]]
@@ -28,16 +28,16 @@ class Batch:
 
     @property
     def external_ids(self) -> set[tuple[str, ContentType | None]]:
-        """The external ids, with the types that are given; None for removals."""
+        """The external ids, with the types of the request; None for removals."""
         named: set[tuple[str, ContentType | None]] = {
             (each.text, content_type) for each, content_type in self.add if each.is_external
         }
         return named | {(each.text, None) for each in self.remove if each.is_external}
 
     def with_titles(self, keys: Mapping[tuple[str, ContentType | None], Sequence[bytes]]) -> "Batch":
-        """Return the batch with the content ids of its external ids, by the content keys of the titles that have each.
+        """Return the batch with its external ids resolved, given the content keys of the titles that have each.
 
-        Where there are several, there is none.
+        An external id of several titles is not resolved.
         """
 
         def found(each: RequestedId, content_type: ContentType | None) -> RequestedId:
@@ -78,14 +78,14 @@ def batch_result(
     removed: set[ContentId],
     removed_since: Collection[ContentId] = (),
 ) -> BatchResult:
-    """Return the outcome of each id of a batch. A duplicate counts as done by its first occurrence.
+    """Return the outcome of each id of a batch. Duplicates count as done by the first occurrence.
 
     Args:
         batch: the request.
-        existing: the ids to add that are a movie or show.
-        added: those of them that this batch put on the list.
-        removed: the ids that this batch took off the list.
-        removed_since: those of `existing` that were not added because they were removed.
+        existing: the ids to add that belong to a movie or show.
+        added: the ids of `existing` that this batch added to the list.
+        removed: the ids that this batch removed from the list.
+        removed_since: the ids of `existing` that were not added because they had been removed.
     """
     added, removed = set(added), set(removed)
     additions: list[tuple[RequestedId, AddOutcome]] = []
@@ -111,14 +111,14 @@ def batch_result(
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """What a merge did: the ids of each outcome.
+    """The result of a merge: the ids of each outcome.
 
     Attributes:
-        known: the content keys of those that are a movie or show.
-        existing: the ids of those of them that were on the list already.
-        added: the ids of those of them that this merge put on the list.
-        dated: the ids of those of `existing` that this merge gave another date.
-        removed_since: the ids of those of them that were not added because they were removed.
+        known: the content keys that belong to a movie or show.
+        existing: the ids of `known` that were already on the list.
+        added: the ids of `known` that this merge added to the list.
+        dated: the ids of `existing` whose date this merge changed.
+        removed_since: the ids of `known` that were not added because they had been removed.
     """
 
     known: Collection[bytes] = ()
@@ -128,7 +128,7 @@ class Merge:
     removed_since: Collection[ContentId] = ()
 
     def outcomes(self, items: Sequence[Item]) -> list[MergeOutcome]:
-        """Return the outcome of each item of the merge. A duplicate counts as done by its first occurrence."""
+        """Return the outcome of each item of the merge. Duplicates count as done by the first occurrence."""
         new, redated = set(self.added), set(self.dated)
         outcomes: list[MergeOutcome] = []
         for item in items:

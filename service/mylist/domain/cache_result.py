@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class CacheResult(StrEnum):
-    """How the cache took part in a read; the value is that of the `X-Cache` header and of the metrics."""
+    """How the cache took part in a read. The values are those of the `X-Cache` header and of the metrics."""
 
     HIT = "hit"
     """The list came from Redis."""

@@ -1,4 +1,4 @@
-"""A movie or show as lists use it: ready-made JSON, and what lists are sorted and filtered by."""
+"""A movie or show as lists use it: ready-made JSON, and the fields by which lists are sorted and filtered."""
 
 import math
 from dataclasses import dataclass, field
@@ -10,27 +10,27 @@ from xxhash import xxh3_64_digest
 from mylist.domain.title_words import title_words
 
 LAST_TITLE = b"\xff\xff"
-"""What sorts after every title: no title holds such a byte."""
+"""Sorts after every title: no title contains this byte."""
 
 
 @dataclass(slots=True, eq=False)
 class CatalogueEntry:
-    """One movie or show as the parts of a list item's JSON.
+    """One movie or show, as the parts of a list item's JSON.
 
     Attributes:
         key: the content key.
-        before: from the comma after the user id up to the opening quote of `addedAt`.
-        after: from the closing quote of `addedAt` to the end of the item.
-        version: of `before` and `after`, whose checksum it is: 8 bytes.
+        before: the JSON from the comma after the user id to the opening quote of `addedAt`.
+        after: the JSON from the closing quote of `addedAt` to the end of the item.
+        version: checksum of `before` and `after`, 8 bytes.
         refresh_at: monotonic time, in seconds, from which the entry is fetched again in the background.
         expires_at: monotonic time, in seconds, from which the entry is fetched again before it is used.
-        exists_until: monotonic time, in seconds, until which there certainly is such a document; -inf if there is none.
-        is_used: whether it was asked for since the cache last looked for one to let go.
-        title: what the entry sorts by (`mylist.catalogue.sort_keys`); None without a title.
+        exists_until: monotonic time, in seconds, until which the document certainly exists; -inf if it does not exist.
+        is_used: whether the entry was used since the cache last looked for an entry to evict.
+        title: its sort key (`mylist.catalogue.sort_keys`); None without a title.
         released_at: milliseconds since 1970 UTC; None without a date.
         genres: casefolded.
-        title_place: what the entry is sorted by from the first title to the last: its title, a byte that is in no
-            title, and its key, which tells equal titles apart.
+        title_place: the sort key for ascending titles: the title, a byte that no title contains, and the content key,
+            which separates equal titles.
     """
 
     key: bytes
@@ -48,20 +48,20 @@ class CatalogueEntry:
     _words: bytes | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        """Sum up what is told, and join what it is sorted by."""
+        """Compute the version and the sort key."""
         self.version = xxh3_64_digest(self.before + self.after)
         self.title_place = (LAST_TITLE if self.title is None else self.title) + b"\0" + self.key
 
     @property
     def is_available(self) -> bool:
-        """Whether there is such a movie or show; one that is not was withdrawn."""
+        """Whether the movie or show exists; otherwise it was withdrawn."""
         return self.exists_until > -math.inf
 
     @property
     def words(self) -> bytes:
-        """The words of the title, as `title_words` has them; empty without a title.
+        """The words of the title, as `title_words` returns them; empty without a title.
 
-        They are read from the JSON when a search first asks for them: few titles are ever searched.
+        They are parsed from the JSON at the first search, because few titles are ever searched.
         """
         if self._words is None:
             content = _decode_item(b'{"addedAt":"' + self.after).content
@@ -82,5 +82,5 @@ _decode_item = msgspec.json.Decoder(_Item).decode
 
 
 def fold_genre(genre: str) -> str:
-    """Return the form in which genres are compared."""
+    """Return a genre in the form in which genres are compared."""
     return str(genre).casefold()

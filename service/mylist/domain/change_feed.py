@@ -1,11 +1,12 @@
 """The change feed of a list: what changed, for a device that has an older copy.
 
 The first round delivers what is on the list, by content id. Each later round delivers what changed, in the order of
-MongoDB's stamps, and each change as the list is now: an item that is on it is `added`, one that is not is `removed`.
+MongoDB's stamps. A change describes the list as it is now: an item that is on the list is `added`, an item that is not
+is `removed`.
 
-A stamp is made before its change can be read, and of two concurrent changes the later one may become readable first. A
-client therefore resumes from a watermark below which all changes are readable, not from the last change that it got.
-What was delivered above the watermark is remembered in the client's token, to suppress what the client knows.
+MongoDB sets a stamp before the change is readable, and of two concurrent changes the later one may become readable
+first. A client therefore resumes from a watermark below which all changes are readable, not from the last change that
+it got. The client's token remembers what was delivered above the watermark, to suppress duplicates.
 """
 
 from collections.abc import Iterable
@@ -15,11 +16,11 @@ from typing import NamedTuple
 from mylist.domain.content import ContentId, ContentType
 
 LATEST_STAMP_MS = 0xFFFF_FFFF * 1000
-"""The last time that an ObjectId can have, in milliseconds since 1970 UTC."""
+"""The latest time that an ObjectId can hold, in milliseconds since 1970 UTC."""
 LAST_ID = b"\xff" * 12
-"""The id that sorts after all others with the same stamp."""
+"""The id that sorts after all other ids with the same stamp."""
 LIST_START = ""
-"""Where the first round begins; sorts before every content id."""
+"""The beginning of the first round; sorts before every content id."""
 _MAX_DELIVERED = 100
 
 
@@ -28,7 +29,7 @@ class FeedPosition(NamedTuple):
 
     Attributes:
         changed_at: the stamp, in milliseconds since 1970 UTC.
-        entry_id: 12 bytes that order what has the same stamp: of an addition the id of the document, else the content
+        entry_id: 12 bytes that order changes with the same stamp: the document's id for an addition, else the content
             id.
     """
 
@@ -37,13 +38,13 @@ class FeedPosition(NamedTuple):
 
 
 class ListChange(NamedTuple):
-    """An item is on a list, or no longer on it if it has no `added_at` (milliseconds since 1970 UTC).
+    """A change: the item is on the list now, or is no longer on it if `added_at` is None.
 
     Attributes:
-        position: where the change stands in the feed.
-        content_id: which movie or show.
-        content_type: its type; None if an item was removed of which it is not known.
-        added_at: when it was added.
+        position: the position of the change in the feed.
+        content_id: the movie or show.
+        content_type: its type; None for a removed item of unknown type.
+        added_at: when the item was added, in milliseconds since 1970 UTC; None for a removed item.
     """
 
     position: FeedPosition
@@ -53,17 +54,17 @@ class ListChange(NamedTuple):
 
     @property
     def changed_at(self) -> int:
-        """When the change was made, in milliseconds since 1970 UTC; of an addition in whole seconds."""
+        """When the change was made, in milliseconds since 1970 UTC; whole seconds for an addition."""
         return self.position.changed_at
 
     @property
     def delivered(self) -> "DeliveredChange":
-        """What a token remembers of the change."""
+        """The part of the change that a token remembers."""
         return self.changed_at, self.content_id, self.added_at
 
 
 DeliveredChange = tuple[int, bytes, int | None]
-"""What a client got of a content id: the stamp, the id, and when the item was added; None for a removal."""
+"""The last change of a content id that a client got: the stamp, the id, and when the item was added (None: removed)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +72,10 @@ class SyncState:
     """How much of a list's change feed a client has.
 
     Attributes:
-        watermark: milliseconds since 1970 UTC. Once a round is complete, the client has every change up to here.
-        list_after: in the first round, the content id after which it goes on, as the list has it; None later.
-        resume_at: in a later round, where it goes on; None when it is complete.
-        delivered: what the client got above the watermark, or will meet again in this round; one entry an id.
+        watermark: milliseconds since 1970 UTC. After a complete round, the client has every change up to here.
+        list_after: in the first round, the content id after which the round goes on; None in later rounds.
+        resume_at: in a later round, the position where the round goes on; None if it is complete.
+        delivered: what the client got above the watermark, or will get again in this round; one entry per content id.
     """
 
     watermark: int
@@ -84,7 +85,7 @@ class SyncState:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the client has finished its last round."""
+        """Whether the client has completed its last round."""
         return self.list_after is None and self.resume_at is None
 
     @property
@@ -94,33 +95,33 @@ class SyncState:
 
     @property
     def oldest_needed(self) -> int:
-        """The stamp (milliseconds since 1970 UTC) from which on removals must still be known."""
+        """The stamp (milliseconds since 1970 UTC) since which the store must still remember removals."""
         return self.resume_at.changed_at if self.resume_at else self.watermark
 
     def begin_round(self, watermark: int) -> "SyncState":
-        """Return the state at the beginning of a round; the same state while a round is incomplete.
+        """Return the state at the beginning of a round. While a round is incomplete, return the same state.
 
         Args:
-            watermark: all changes up to here are readable now.
+            watermark: the stamp up to which all changes are readable now.
         """
         if not self.is_complete:
             return self
         return SyncState(max(self.watermark, watermark), resume_at=self.after, delivered=self.delivered)
 
     def news(self, changes: Iterable[ListChange]) -> list[ListChange]:
-        """Return those of some changes that are not what the client got last, as far as that is remembered."""
+        """Return the changes that differ from what the client last got, as far as its state remembers that."""
         known = {each[1:] for each in self.delivered}
         return [change for change in changes if change.delivered[1:] not in known]
 
     def advance(
         self, changes: Iterable[ListChange], *, list_after: str | None = None, resume_at: FeedPosition | None = None
     ) -> "SyncState":
-        """Return the state after some changes were delivered.
+        """Return the state after these changes were delivered.
 
         Args:
-            changes: the changes.
-            list_after: where the first round goes on, if it does.
-            resume_at: where a later round goes on, if it does.
+            changes: the delivered changes.
+            list_after: where the first round goes on, if it is incomplete.
+            resume_at: where a later round goes on, if it is incomplete.
         """
         latest = {each[1]: each for each in self.delivered}
         latest |= {change.content_id: change.delivered for change in changes}
@@ -137,5 +138,5 @@ class SyncState:
 
 
 def initial_state(watermark: int) -> SyncState:
-    """Return the state of a client that has nothing, when all changes up to `watermark` are readable."""
+    """Return the state of a client that has nothing yet; all changes up to `watermark` are readable."""
     return SyncState(watermark, list_after=LIST_START)

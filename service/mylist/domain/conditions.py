@@ -1,4 +1,4 @@
-"""The conditions of a change: what must be true of a list for the change to be made, as its client says."""
+"""The conditions of a change: what the client requires of the list for the change to be made."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,14 @@ from mylist.domain.etags import has_star, names_etag
 class Conditions:
     """The conditions of one request that changes a list.
 
-    ETags are those of the whole list. `*` stands for the subject of the request: an item that is on the list, or the
+    ETags are those of the whole list. `*` means the subject of the request: the item, which must be on the list, or the
     list, which always exists.
 
     Attributes:
-        if_match: the `If-Match` headers as one list; None without any.
-        if_none_match: the `If-None-Match` headers as one list; None without any.
-        is_confirmed: whether the request confirms that it may remove more than it names.
-        unless_removed_since: which removals the client knows; an item that was removed later is not added again.
+        if_match: the `If-Match` headers, joined to one list; None without any.
+        if_none_match: the `If-None-Match` headers, joined to one list; None without any.
+        is_confirmed: whether the client confirms that the request may remove items that it does not name.
+        unless_removed_since: the removals that the client knows. An item that was removed later is not added again.
     """
 
     if_match: str | None = None
@@ -28,17 +28,17 @@ class Conditions:
 
     @property
     def are_of_list(self) -> bool:
-        """Whether there is an `If-Match` or `If-None-Match`."""
+        """Whether there is an `If-Match` or `If-None-Match` header."""
         return self.if_match is not None or self.if_none_match is not None
 
     @property
     def name_etags(self) -> bool:
-        """Whether one of them has an ETag, not `*` alone."""
+        """Whether one of these headers has an ETag, not only `*`."""
         return any(each is not None and each.strip() != "*" for each in (self.if_match, self.if_none_match))
 
     @property
     def name_list(self) -> bool:
-        """Whether the request says which list it means to change, or is confirmed; `*` would be any."""
+        """Whether the request names the list by an ETag, or is confirmed. `*` does not count: every list matches it."""
         return self.is_confirmed or (self.if_match is not None and self.if_match.strip() != "*")
 
     @property
@@ -66,15 +66,15 @@ class Conditions:
             raise PreconditionFailedError
 
     def require_consent(self, reason: str) -> None:
-        """Refuse a request that would remove more than it names, unless it has a confirmation or an `If-Match`.
+        """Refuse a request that would remove items that it does not name, unless it is confirmed or has an `If-Match`.
 
-        `*` names no list: clients send it with every removal that is to find something.
+        `*` is not enough: clients send it with every removal that must find its item.
 
         Args:
-            reason: what would happen, for the message.
+            reason: what would happen, for the error message.
 
         Raises:
-            ConfirmationRequiredError: it has neither.
+            ConfirmationRequiredError: the request has neither.
         """
         if not self.name_list:
             raise ConfirmationRequiredError(reason)

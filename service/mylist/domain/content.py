@@ -1,4 +1,4 @@
-"""Movies and shows by name: content ids, content types, and the key that a list stores."""
+"""The names of movies and shows: content ids, content types, and the content keys that lists store."""
 
 import re
 from typing import Literal, NamedTuple, NewType, TypeGuard, get_args
@@ -16,7 +16,7 @@ TAG_OF_TYPE: dict[ContentType, bytes] = {"movie": b"m", "tvshow": b"t"}
 TYPE_OF_TAG: dict[bytes, ContentType] = {tag: name for name, tag in TAG_OF_TYPE.items()}
 
 EXTERNAL_ID_SEPARATOR = ":"
-"""What each external id has after its name (`mylist.domain.external_id`), and no content id."""
+"""Follows the name in each external id (`mylist.domain.external_id`); no content id contains it."""
 
 _NAMED = re.compile(rf"[\w-]+ *{EXTERNAL_ID_SEPARATOR}", re.ASCII)
 _CONTENT_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
@@ -33,15 +33,14 @@ def parse_content_id(text: str) -> ContentId | None:
 
 
 def is_external(text: str) -> bool:
-    """Return whether a text is meant as an external id: something like a name is before a colon."""
+    """Return whether a text is meant as an external id: it has something like a name before a colon."""
     return _NAMED.match(text) is not None
 
 
 class RequestedId(NamedTuple):
-    """An id as the client wrote it, and the content id that it is.
+    """An id as the client wrote it, and its content id.
 
-    The content id is None for what is an external id, as long as that is not looked up, and for what is malformed,
-    which is the id of nothing.
+    The content id is None for an external id that has not been looked up, and for a malformed id, which names nothing.
     """
 
     text: str
@@ -49,17 +48,17 @@ class RequestedId(NamedTuple):
 
     @property
     def is_external(self) -> bool:
-        """Whether it is meant as an external id."""
+        """Whether the id is meant as an external id."""
         return is_external(self.text)
 
 
 def requested(text: str) -> RequestedId:
-    """Parse an id of a request, as far as that takes no catalogue."""
+    """Parse an id of a request, without looking it up in the catalogue."""
     return RequestedId(text, parse_content_id(text))
 
 
 def content_key(content_id: ContentId, content_type: ContentType) -> bytes:
-    """Return the 13 bytes by which a list names a movie or show: its id, then a byte for its type."""
+    """Return the 13 bytes that identify a movie or show in a list: its id, then one byte for its type."""
     return content_id + TAG_OF_TYPE[content_type]
 
 

@@ -1,7 +1,7 @@
 """The errors of the API: each has a stable code, a status and a message.
 
-Any layer raises them; only `mylist.api.error_handler` turns them into responses. Clients should match on `code`. The
-messages that the original API documents must not change either, because its clients may match on them.
+Any layer may raise them; only `mylist.api.error_handler` turns them into responses. Clients should match on `code`. The
+messages that the original API documents must not change either: its clients may match on them.
 """
 
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ _CHALLENGE = 'Bearer realm="mylist"'
 
 
 def _echo(text: str) -> str:
-    """Return a client's text for use in a message, cut to a maximum length."""
+    """Return a client's text for use in a message, truncated to a maximum length."""
     return text if len(text) <= _MAX_ECHO_LENGTH else text[:_MAX_ECHO_LENGTH] + "…"
 
 
 def unknown_name(kind: str, name: str, known: Sequence[str]) -> str:
-    """Return the message about an unknown parameter or field, which names the nearest known one.
+    """Return the message about an unknown parameter or field. It suggests the most similar known name.
 
     Args:
         kind: "parameter" or "field".
-        name: as the client wrote it.
+        name: the unknown name, as the client wrote it.
         known: the known names.
     """
     folded = {each.casefold(): each for each in known}
@@ -52,7 +52,7 @@ class ServiceError(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The response headers that belong to this failure."""
+        """The response headers of this failure."""
         return {} if self.retry_after is None else {"retry-after": str(self.retry_after)}
 
 
@@ -117,7 +117,7 @@ class InvalidJsonError(BadRequestError):
 
 
 class NoItemError(BadRequestError):
-    """No line of an import that merges is an item; nothing was changed."""
+    """An import with `mode=merge` has no valid item; nothing was changed."""
 
     code = "NO_ITEM"
 
@@ -126,7 +126,7 @@ class NoItemError(BadRequestError):
 
 
 class UnknownListFormatError(BadRequestError):
-    """A file of another service is none that an import reads; nothing was changed."""
+    """An import cannot read this kind of file of another service; nothing was changed."""
 
     code = "UNKNOWN_LIST_FORMAT"
 
@@ -135,7 +135,7 @@ class UnknownListFormatError(BadRequestError):
 
 
 class TotalMismatchError(BadRequestError):
-    """An import has another number of items than `total` says; nothing was changed."""
+    """The number of items of an import differs from `total`; nothing was changed."""
 
     code = "TOTAL_MISMATCH"
 
@@ -144,7 +144,7 @@ class TotalMismatchError(BadRequestError):
 
 
 class InvalidLineError(BadRequestError):
-    """A line of an import that replaces the list is not a valid item; nothing was changed."""
+    """A line of an import with `mode=replace` is not a valid item; nothing was changed."""
 
     code = "INVALID_LINE"
 
@@ -153,7 +153,7 @@ class InvalidLineError(BadRequestError):
 
 
 class InvalidFieldError(BadRequestError):
-    """A field of the body has the wrong type, or an unknown name where a list is changed."""
+    """A field of the body has the wrong type, or an unknown name in a request that changes a list."""
 
     code = "INVALID_FIELD"
 
@@ -168,7 +168,7 @@ class InvalidParameterError(BadRequestError):
 
 
 class InvalidGenreError(InvalidParameterError):
-    """A genre is one of no movie or show, or too many are given."""
+    """No movie or show has a given genre, or too many genres are given."""
 
     def __init__(self, name: str, condition: str = "") -> None:
         super().__init__(name, f"a genre of a movie or show{condition}", times=f"at most {MAX_GENRES} times")
@@ -203,7 +203,7 @@ class AmbiguousExternalIdError(ServiceError):
 
 
 class UnknownParameterError(BadRequestError):
-    """A request that changes a list has a query parameter of an unknown name."""
+    """A request that changes a list has an unknown query parameter."""
 
     code = InvalidParameterError.code
 
@@ -212,7 +212,7 @@ class UnknownParameterError(BadRequestError):
 
 
 class InvalidSyncTokenError(BadRequestError):
-    """`since` is damaged, or was issued to another user."""
+    """The token in `since` is damaged, or was issued to another user."""
 
     code = "INVALID_SYNC_TOKEN"
 
@@ -255,7 +255,7 @@ class TokenRequiredError(ServiceError):
 
 
 class InvalidTokenError(ServiceError):
-    """The bearer token is invalid; the message says why and reveals nothing of the token."""
+    """The bearer token is invalid. The message says why, and contains nothing from the token."""
 
     status = HTTPStatus.UNAUTHORIZED
     code = "INVALID_TOKEN"
@@ -267,20 +267,20 @@ class InvalidTokenError(ServiceError):
 
 
 class UnknownKeyError(InvalidTokenError):
-    """No known key verifies the token; a key that was published since may."""
+    """No known key verifies the token. A newly published key may verify it."""
 
     def __init__(self, message: str = "The token is signed with a key that is not known") -> None:
         super().__init__(message)
 
 
 class InvalidContentEncodingError(BadRequestError):
-    """The body is not what `Content-Encoding` says, or is cut short."""
+    """The body does not match its `Content-Encoding`, or is truncated."""
 
     code = "INVALID_CONTENT_ENCODING"
 
 
 class UnsupportedContentEncodingError(ServiceError):
-    """The content coding of the body is unknown, or there are several."""
+    """The content coding of the body is unknown, or the body has several."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     code = "UNSUPPORTED_CONTENT_ENCODING"
@@ -290,12 +290,12 @@ class UnsupportedContentEncodingError(ServiceError):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The encodings that are taken (RFC 9110, section 15.5.16)."""
+        """The accepted encodings (RFC 9110, section 15.5.16)."""
         return {"accept-encoding": "gzip, deflate, identity"}
 
 
 class UnsupportedCharsetError(ServiceError):
-    """The body is text in another encoding than UTF-8."""
+    """The body is text in an encoding other than UTF-8."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     code = "UNSUPPORTED_CHARSET"
@@ -321,7 +321,7 @@ class ContentNotFoundError(NotFoundError):
 
 
 class ContentIdMissingError(NotFoundError):
-    """The path names an item by an empty id."""
+    """The id in the path is empty."""
 
     code = "ROUTE_NOT_FOUND"
 
@@ -349,7 +349,7 @@ class ItemAlreadyInListError(ServiceError):
 
 
 class SyncTokenExpiredError(ServiceError):
-    """A sync token is too old: removals after it may be forgotten, or an earlier version issued it."""
+    """A sync token is too old: removals after it may have been forgotten, or an earlier version issued it."""
 
     status = HTTPStatus.GONE
     code = "SYNC_TOKEN_EXPIRED"
@@ -376,21 +376,21 @@ class PreconditionFailedError(ServiceError):
 
 
 class ItemTakenError(PreconditionFailedError):
-    """`If-None-Match: *` is false: the item is on the list, or was removed from it."""
+    """The condition `If-None-Match: *` is false: the item is on the list, or was removed from it."""
 
     def __init__(self) -> None:
         super().__init__("If-None-Match: * is false: the item is on your list, or was removed from it")
 
 
 class RemovedSinceError(PreconditionFailedError):
-    """`unlessRemovedSince` is false: the item was removed after it."""
+    """The condition `unlessRemovedSince` is false: the item was removed after that time."""
 
     def __init__(self) -> None:
         super().__init__("The item was removed from your list after unlessRemovedSince")
 
 
 class ConfirmationRequiredError(ServiceError):
-    """The request would remove more than it names, without a confirmation; nothing was changed."""
+    """The request would remove items that it does not name, and is not confirmed; nothing was changed."""
 
     status = HTTPStatus.PRECONDITION_REQUIRED
     code = "CONFIRMATION_REQUIRED"
@@ -410,7 +410,7 @@ class ListFullError(ServiceError):
 
 
 class AccountFullError(ServiceError):
-    """The lists of the user's account have the maximum number of items together."""
+    """The lists of the user's account together have the maximum number of items."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     code = "ACCOUNT_FULL"
@@ -420,7 +420,7 @@ class AccountFullError(ServiceError):
 
 
 class TooManyRequestsError(ServiceError):
-    """The user has as many requests under way as one user may have, or the turn of this one did not come in time."""
+    """The user has the maximum number of requests in flight, or this request did not get its turn in time."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
     code = "TOO_MANY_REQUESTS"
@@ -431,7 +431,7 @@ class TooManyRequestsError(ServiceError):
 
 
 class TooManyImportsError(TooManyRequestsError):
-    """The user has as many imports under way as one user may have."""
+    """The user has the maximum number of imports in flight."""
 
     code = "TOO_MANY_IMPORTS"
 
@@ -457,7 +457,7 @@ class DatabaseUnavailableError(UnavailableError):
 
 
 class DatabaseRefusedError(UnavailableError):
-    """MongoDB rejects this operation whenever it is asked, for want of a right or of a feature; nothing was changed."""
+    """MongoDB always rejects this operation, because a permission or a feature is missing; nothing was changed."""
 
     code = "DATABASE_REFUSED"
     retry_after = 30
@@ -467,7 +467,7 @@ class DatabaseRefusedError(UnavailableError):
 
 
 class KeysUnavailableError(UnavailableError):
-    """The process has no key to verify tokens with: the identity provider is away."""
+    """The process has no key to verify tokens, because the identity provider is away."""
 
     code = "KEYS_UNAVAILABLE"
     retry_after = 5
@@ -477,7 +477,7 @@ class KeysUnavailableError(UnavailableError):
 
 
 class OutcomeUnknownError(UnavailableError):
-    """MongoDB did not answer a write in time; it may or may not take effect."""
+    """MongoDB did not answer a write in time; the write may or may not take effect."""
 
     code = "OUTCOME_UNKNOWN"
 
@@ -486,7 +486,7 @@ class OutcomeUnknownError(UnavailableError):
 
 
 class PartlyAppliedError(OutcomeUnknownError):
-    """A part of a request took effect; MongoDB did not answer for the rest, or the time was up."""
+    """A part of the request took effect; for the rest, MongoDB did not answer or the time was up."""
 
     code = "PARTLY_APPLIED"
 
@@ -504,7 +504,7 @@ class CacheUnavailableError(UnavailableError):
 
 
 class DatabaseBusyError(UnavailableError):
-    """Every connection to MongoDB is in use, and none comes free in time."""
+    """Every connection to MongoDB is in use, and none became free in time."""
 
     code = "DATABASE_BUSY"
 
@@ -513,7 +513,7 @@ class DatabaseBusyError(UnavailableError):
 
 
 class OverloadedError(UnavailableError):
-    """The process has the maximum of requests or imports under way, or their bodies take too much memory."""
+    """The process has the maximum number of requests or imports in flight, or their bodies take too much memory."""
 
     code = "OVERLOADED"
 

@@ -4,7 +4,7 @@ import re
 
 from xxhash import xxh3_64_hexdigest
 
-# What a proxy that compresses appends to an ETag, inside of its quotes.
+# The suffix that a compressing proxy appends to an ETag, inside its quotes.
 _CODING = re.compile(r'[-;:.+]{1,2}(?:x-)?(?:gzip|br|zstd|deflate|compress|df)"$', re.IGNORECASE)
 
 
@@ -16,10 +16,10 @@ def etag_of(body: bytes) -> str:
 def names_etag(header: str, etag: str) -> bool:
     """Return whether an `If-Match` or `If-None-Match` header names an ETag.
 
-    Our ETags are of what is told, not of the bytes that a proxy makes of it: weak ones, and those with the name of a
-    coding at their end, are the same.
+    Our ETags identify the content, not the bytes that a proxy makes of it. So weak ETags, and ETags with the name of a
+    content coding as suffix, match as well.
     """
-    if header == etag:  # as most clients send it
+    if header == etag:  # the form that most clients send
         return True
     return any(_CODING.sub('"', each.strip().removeprefix("W/")) == etag for each in header.split(","))
 
@@ -30,5 +30,5 @@ def names_etag_or_star(if_none_match: str, etag: str) -> bool:
 
 
 def has_star(header: str) -> bool:
-    """Return whether a header has `*`, which stands for any ETag."""
+    """Return whether a header contains `*`, which matches any ETag."""
     return any(each.strip() == "*" for each in header.split(","))

@@ -1,7 +1,8 @@
 """External ids: the names that other catalogues give to movies and shows, such as `imdb:tt0133093`.
 
-A title has at most one of each name. Two titles may have the same, unless the platform says otherwise: TMDB, for one,
-counts movies and shows apart, each from 1. So an external id may be preceded by a content type, as in `movie:tmdb:603`.
+A title has at most one external id of each name. Two titles may have the same external id, unless the platform declares
+it unique: TMDB, for example, numbers movies and shows separately, each from 1. So an external id may be preceded by a
+content type, as in `movie:tmdb:603`.
 """
 
 import re
@@ -11,11 +12,11 @@ from typing import NamedTuple
 from mylist.domain.content import CONTENT_TYPES, EXTERNAL_ID_SEPARATOR, ContentType, is_content_type
 
 EXTERNAL_IDS = "externalIds"
-"""The field of a title that holds them: an object with their names and values."""
+"""The field of a title with its external ids: an object of names and values."""
 EXTERNAL_NAME_PATTERN = "[a-z][a-z0-9_-]{0,31}"
 EXTERNAL_VALUE_PATTERN = "[!-~]{1,128}"
 MAX_EXTERNAL_NAMES = 16
-"""Each takes an index of each collection, of which one may have 64."""
+"""Each name needs an index in each collection, and MongoDB allows 64 indexes per collection."""
 
 _FORM = re.compile(rf"(?:({'|'.join(CONTENT_TYPES)}):)?({EXTERNAL_NAME_PATTERN}):({EXTERNAL_VALUE_PATTERN})")
 _NAME = re.compile(EXTERNAL_NAME_PATTERN)
@@ -28,12 +29,12 @@ class ExternalId(NamedTuple):
     value: str
 
     def __str__(self) -> str:
-        """Write it as clients do."""
+        """Return the external id as clients write it."""
         return f"{self.name}{EXTERNAL_ID_SEPARATOR}{self.value}"
 
 
 class TypedExternalId(NamedTuple):
-    """An external id, and the only content type that it may be of; None for either."""
+    """An external id, and its content type (None: either type)."""
 
     external_id: ExternalId
     content_type: ContentType | None
@@ -56,18 +57,18 @@ def parse_external_id(text: str) -> ExternalId | None:
 
 
 def is_external_name(text: str) -> bool:
-    """Return whether a text may be the name of external ids; content types may not, as they may precede one."""
+    """Return whether a text may be the name of external ids. A content type may not: it may precede an external id."""
     return _NAME.fullmatch(text) is not None and not is_content_type(text)
 
 
 @dataclass(frozen=True, slots=True)
 class ExternalIdRules:
-    """What a platform says of external ids.
+    """The platform's rules for external ids.
 
     Attributes:
-        names: those that requests and imports may use.
-        unique: those of them of which no two titles have the same value.
-        unique_by_type: those of them of which no two titles of one content type have the same value.
+        names: the names that requests and imports may use.
+        unique: the names whose values are unique: no two titles share a value.
+        unique_by_type: the names whose values are unique among the titles of one content type.
     """
 
     names: tuple[str, ...] = ("imdb", "tmdb", "tvdb")
@@ -76,7 +77,7 @@ class ExternalIdRules:
 
     @property
     def unique_in_collection(self) -> frozenset[str]:
-        """The names of which no two titles of one content type have the same value, for either reason."""
+        """The names whose values are unique among the titles of one content type, by either rule."""
         return self.unique | self.unique_by_type
 
 

@@ -1,13 +1,13 @@
 """Filtering and sorting of a list.
 
-Filters are applied a column at a time. Each item that is left gets a sort key. Keys are only ever compared in ascending
-order, so a descending order has keys of its own. Items without a title or a date, and withdrawn items, sort last in
-either order; equal keys are ordered by content id. The default, `addedAt` descending, is the order in which a list is
-packed. A random order sorts by a hash of the item's key and the seed: it is the same in every process, and what comes
-or goes does not move the rest.
+Filters are applied a column at a time. Each remaining item gets a sort key. Keys are always compared in ascending
+order, so a descending order has its own keys. Items without a title or a date, and withdrawn items, sort last in both
+orders; equal keys are ordered by content id. The default, `addedAt` descending, is the order in which a list is packed.
+A random order sorts by a hash of the content key and the seed. It is the same in every process, and added or removed
+items do not move the others.
 
-A long list is processed slice by slice, and other requests run in between: sorting 100,000 items in one go would block
-the event loop for 100 ms, also from a thread, because the sort holds the interpreter lock.
+A long list is processed in slices, and other requests run in between. Sorting 100,000 items at once would block the
+event loop for 100 ms, even from a thread, because the sort holds the interpreter lock.
 """
 
 import asyncio
@@ -30,38 +30,38 @@ from mylist.domain.title_words import needle_of
 Sort = Literal["addedAt", "title", "releaseDate", "random"]
 SORTS: tuple[Sort, ...] = get_args(Sort)
 SEED_PATTERN = f"[A-Za-z0-9_-]{{1,{MAX_SEED_LENGTH}}}"
-"""Of the name of a random order."""
+"""Of the seed of a random order."""
 
 SortKey = int | bytes
 Place = bytes | tuple[int, bytes]
-"""What items are sorted by: sort key and content key, in one. A title ends with a byte that is in none."""
+"""The value by which items are sorted: sort key and content key. A title ends with a byte that no title contains."""
 
 SLICE_SIZE = 1000
-"""Items of a long list that are processed before other requests run."""
+"""Items of a long list that are processed before other requests get a turn."""
 _INVERTED = bytes(reversed(range(256)))
 # The key of items without a date: every other key is smaller. `LAST_TITLE` is that of items without a title.
 _LAST_DATE = (1 << 63) - 1
 _TITLE_END = b"\0"
 _TITLE_REST = len(_TITLE_END) + CONTENT_KEY_SIZE
-"""Bytes of a place after the title."""
+"""Bytes of a place that follow the title."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """Which items of a list are wanted, and in which order.
+    """A query of a list: which items, in which order.
 
     Attributes:
         content_type: only items of this type; None for both.
         genres: only items of any of these genres, casefolded, each once and sorted; empty for any.
         sort: what the items are sorted by.
-        descending: whether the newest date, or the last title of the alphabet, comes first.
-        excluded_genres: only items of none of these genres, in the same form.
-        words: only items whose title has, for each of these, a word that begins with it
+        descending: whether the newest date, or the alphabetically last title, comes first.
+        excluded_genres: only items without any of these genres, in the same form.
+        words: only items whose title has a word that begins with each of these
             (`mylist.domain.title_words.searched_words`).
         added_from: only items that were added at this moment or later, in milliseconds since 1970 UTC.
         added_before: only items that were added before this moment.
-        is_available: only items whose movie or show is there (True) or was withdrawn (False); None for both.
-        seed: names a random order; None for one that is yet to be chosen, and for the other orders.
+        is_available: only items whose movie or show exists (True) or was withdrawn (False); None for both.
+        seed: names a random order; None if it has yet to be chosen, and for other orders.
     """
 
     content_type: ContentType | None = None
@@ -78,17 +78,17 @@ class ListQuery:
 
     @property
     def filters_entries(self) -> bool:
-        """Whether the movies and shows decide which items are selected."""
+        """Whether the selection depends on the movies and shows."""
         return bool(self.genres or self.excluded_genres or self.words) or self.is_available is not None
 
     @property
     def needs_catalogue(self) -> bool:
-        """Whether the movies and shows have to be looked up to filter or sort."""
+        """Whether the movies and shows must be looked up to filter or sort."""
         return self.sort in {"title", "releaseDate"} or self.filters_entries
 
 
 class CursorPosition(NamedTuple):
-    """The place of an item in the result of a query: its sort key and its content id."""
+    """The position of an item in the result of a query: its sort key and its content id."""
 
     sort_key: SortKey
     content_id: ContentId
@@ -99,11 +99,11 @@ class QueryPage:
     """One page of the result of a query.
 
     Attributes:
-        items: the records of the page, in order, as `PackedList.page` has them.
-        entries: their movies and shows; None when only ids were asked for.
-        total: how many items the whole result has.
+        items: the records of the page, in order, as `PackedList.page` returns them.
+        entries: their movies and shows; None if the client requested only ids.
+        total: number of items of the whole result.
         end: the position of the last of `items`, if more items follow it.
-        fresh_until: monotonic time, in seconds, at which the first of the entries that decided is due to be refreshed.
+        fresh_until: monotonic time, in seconds, at which the first entry that the result depends on must be refreshed.
     """
 
     items: Columns
@@ -114,7 +114,7 @@ class QueryPage:
 
 
 async def records_of(packed: PackedList, query: ListQuery) -> Columns:
-    """Return the records of a whole list, newest first, that are of the type and of the time that a query wants."""
+    """Return the records of a whole list, newest first, that match the type and the time range of a query."""
     tag = TAG_OF_TYPE[query.content_type] if query.content_type else b""
     first, end = _bounds(packed, query)
     hours: list[int] = []
@@ -138,7 +138,7 @@ async def records_of(packed: PackedList, query: ListQuery) -> Columns:
 
 
 def _bounds(packed: PackedList, query: ListQuery) -> tuple[int, int]:
-    """Return the numbers of the first record that was added in the time of a query, and of the first after it."""
+    """Return the index of the first record in the time range of a query, and of the first record after the range."""
 
     def age(index: int) -> int:
         [hours], [seconds], [milliseconds], _ = packed.page(index + 1, 1)
@@ -153,7 +153,7 @@ def _bounds(packed: PackedList, query: ListQuery) -> tuple[int, int]:
 
 
 def chosen_of(records: Columns, indices: Sequence[int]) -> Columns:
-    """Return some of the records, in the order of the indices."""
+    """Return the records at some indices, in the order of the indices."""
     hours, seconds, milliseconds, keys = records
     return (
         [hours[index] for index in indices],
@@ -167,7 +167,7 @@ class Selection:
     """The items that a query selects, sorted.
 
     Attributes:
-        order: the indices of their records.
+        order: the indices of the items' records, in sort order.
     """
 
     __slots__ = ("_place_of", "order")
@@ -177,16 +177,16 @@ class Selection:
         self._place_of = place_of
 
     def position_of(self, index: int) -> CursorPosition:
-        """Return the position of the item of a record."""
+        """Return the position of a record's item."""
         place = self._place_of(index)
         if isinstance(place, bytes):
             return CursorPosition(place[:-_TITLE_REST], split_content_key(place[-CONTENT_KEY_SIZE:])[0])
         return CursorPosition(place[0], split_content_key(place[1])[0])
 
     def first_after(self, position: CursorPosition) -> int:
-        """Return the place in `order` of the first item that comes after a position."""
+        """Return the index in `order` of the first item after a position."""
         sort_key, content_id = position
-        last = content_id + b"\xff"  # after the item of either type
+        last = content_id + b"\xff"  # after the item, whatever its type
         place = sort_key + _TITLE_END + last if isinstance(sort_key, bytes) else (sort_key, last)
         return bisect_left(self.order, place, key=self._place_of)
 
@@ -195,8 +195,8 @@ async def select(query: ListQuery, records: Columns, entries: Sequence[Catalogue
     """Return the items that a query selects, sorted.
 
     Args:
-        query: which items, and in which order.
-        records: the candidates.
+        query: selects and orders the items.
+        records: the records to select from.
         entries: the movie or show of each record; None unless `query.needs_catalogue`.
     """
     count = len(records[3])
@@ -219,7 +219,7 @@ async def select(query: ListQuery, records: Columns, entries: Sequence[Catalogue
 
 
 async def _slices(count: int) -> AsyncIterator[range]:
-    """Yield the indices of so many records, slice by slice; other requests run in between."""
+    """Yield the indices of `count` records in slices; other requests run in between."""
     for start in range(0, count, SLICE_SIZE):
         if start:
             await asyncio.sleep(0)
@@ -227,7 +227,7 @@ async def _slices(count: int) -> AsyncIterator[range]:
 
 
 def _matching(query: ListQuery, entries: Sequence[CatalogueEntry] | None, indices: range) -> Sequence[int]:
-    """Return those of some indices whose entries a query wants; what is quickly told of an entry comes first."""
+    """Return the indices whose entries match a query. The cheapest checks come first."""
     chosen: Sequence[int] = indices
     if entries is None:
         return chosen
@@ -252,12 +252,12 @@ def _place_by_date(records: Columns, index: int) -> Place:
 def _places(
     query: ListQuery, records: Columns, entries: Sequence[CatalogueEntry] | None, chosen: Sequence[int]
 ) -> Iterable[Place]:
-    """Return the place of each chosen record, a column at a time."""
+    """Return the sort value of each chosen record, computed a column at a time."""
     hours, seconds, milliseconds, keys = records
     descending = query.descending
     if query.sort == "random":
         seed = xxh3_64_intdigest((query.seed or "").encode())
-        # Without its last bit: a cursor holds a signed number.
+        # Drop the last bit, because a cursor holds a signed number.
         dates = [xxh3_64_intdigest(keys[index], seed) >> 1 for index in chosen]
     elif entries is None or query.sort == "addedAt":
         moments = [join_moment(hours[index], seconds[index], milliseconds[index]) for index in chosen]
@@ -280,5 +280,5 @@ def _date_key(milliseconds: int | None, *, descending: bool) -> int:
 def _descending_title(title: bytes | None) -> bytes:
     if title is None:
         return LAST_TITLE
-    # The terminator makes a title sort after the titles that it is a prefix of. No title holds NUL, its inverse.
+    # The terminator makes a title sort after longer titles that begin with it. No title contains NUL, its inverse.
     return title.translate(_INVERTED) + b"\xff"

@@ -8,14 +8,14 @@ from mylist.domain.content import ContentId, ContentType
 
 @dataclass(frozen=True, slots=True)
 class FoundTitle:
-    """What is known of a found title.
+    """The data of a found title.
 
     Attributes:
-        content_id, content_type: which one.
-        title: what clients show; empty without one.
-        original_title: its other name; empty without one.
-        year: of its release; None if that is not known.
-        external_ids: by name.
+        content_id, content_type: identify the movie or show.
+        title: the title that clients show; empty if unknown.
+        original_title: its original title; empty if unknown.
+        year: year of its release; None if unknown.
+        external_ids: its external ids, by name.
     """
 
     content_id: ContentId

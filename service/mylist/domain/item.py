@@ -1,4 +1,4 @@
-"""One entry of a list."""
+"""An item of a list."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,8 @@ class Item:
     """One saved movie or show.
 
     Attributes:
-        added_at: when it was saved, in milliseconds since 1970 UTC.
-        content_id: which movie or show.
+        added_at: when the user saved it, in milliseconds since 1970 UTC.
+        content_id: the movie or show.
         content_type: its type.
     """
 

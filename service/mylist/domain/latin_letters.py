@@ -1,4 +1,4 @@
-"""Latin letters that Unicode does not take apart, by the transform Latin-ASCII of CLDR; casefolded."""
+"""Latin letters that Unicode does not decompose, replaced as in CLDR's transform Latin-ASCII; casefolded."""
 
 LATIN_LETTERS = str.maketrans(
     {

@@ -1,13 +1,13 @@
-"""The binary form of a whole list: what the cache holds and what every read is a slice of.
+"""The binary form of a whole list. The cache stores it, and every read is a slice of it.
 
     header   'L', format version (1 byte), 2 bytes of zero, movies (u32), shows (u32)
     record   added_at: hours since 1970 UTC (i32), seconds (u16) and milliseconds (u16) within the hour;
              content id (12 bytes), type (1 byte: 'm' or 't')
 
-Moments are split as they are written out, so that a page costs no arithmetic. All integers are big-endian. Records are
-sorted newest first, equal times by content id, so a page is a slice and needs no sorting, and the first page of a long
-list needs only its beginning. The last 13 bytes of a record are the content key of a movie or show. The first byte
-tells a list from the lease and the fence that the cache may hold in its place. A Lua script reads the counts too
+Times are split into the parts of their text, so that a page needs no arithmetic. All integers are big-endian. Records
+are sorted newest first, equal times by content id. So a page is a slice and needs no sorting, and the first page of a
+long list needs only its beginning. The last 13 bytes of a record are the content key of a movie or show. The first byte
+distinguishes a list from a lease or a fence, which the cache may hold instead. A Lua script reads the counts too
 (`mylist/cache/lua/place_fence.lua`).
 """
 
@@ -22,18 +22,18 @@ from mylist.domain.timestamps import join_moment, split_moment
 
 LIST_TAG = b"L"
 FORMAT_VERSION = 2
-"""To be raised whenever the form changes: lists of another version count as not cached."""
+"""Must be raised whenever the format changes: a list of another version counts as not cached."""
 _BEFORE_COUNTS = ">cB2x"
 _HEADER = struct.Struct(_BEFORE_COUNTS + "II")
 COUNTS_OFFSET = struct.calcsize(_BEFORE_COUNTS)
-"""Where the numbers of movies and shows are, in bytes."""
+"""Offset of the numbers of movies and shows, in bytes."""
 _RECORD = struct.Struct(">iHH12sc")
 _KEYED_RECORD = struct.Struct(">iHH13s")
 _MAX_AT_ONCE = 100
-"""Records that are unpacked by one call, in half the time that one by one takes."""
+"""Records that one call unpacks, in half the time that single calls take."""
 _DIGITS_BEFORE_ID, _ID_DIGITS, _RECORD_DIGITS = 2 * 8, 2 * CONTENT_ID_SIZE, 2 * _RECORD.size
-"""In a record that is written as hexadecimal digits."""
-# As constants: every cached read computes sizes.
+"""Slice of a record that is written as hexadecimal digits."""
+# Constants, because every cached read computes sizes.
 _HEADER_BYTES, _RECORD_BYTES = _HEADER.size, _RECORD.size
 
 
@@ -42,7 +42,7 @@ Columns = tuple[Sequence[int], Sequence[int], Sequence[int], Sequence[bytes]]
 
 
 def pack_columns(records: Columns) -> bytes:
-    """Return records as bytes, a column after the other."""
+    """Return records as bytes, one column after the other."""
     hours, seconds, milliseconds, keys = records
     count = len(keys)
     return struct.pack(f">{count}i{count}H{count}H", *hours, *seconds, *milliseconds) + b"".join(keys)
@@ -58,7 +58,7 @@ def _records_struct(count: int) -> struct.Struct:
 
 
 def packed_size(items: int) -> int:
-    """Return the bytes of a list of `items` items, which are those of a longer list up to its item `items`."""
+    """Return the size in bytes of a list of `items` items, or of a longer list up to that item."""
     return _HEADER_BYTES + items * _RECORD_BYTES
 
 
@@ -67,8 +67,8 @@ class PackedList:
 
     Attributes:
         data: the bytes, as far as they were read.
-        movies: how many items of the whole list are movies.
-        shows: how many items of the whole list are shows.
+        movies: number of movies on the whole list.
+        shows: number of shows on the whole list.
     """
 
     __slots__ = ("data", "movies", "shows")
@@ -77,7 +77,7 @@ class PackedList:
         """Read the header of `data`, which may be truncated after `max_items` items.
 
         Raises:
-            UnreadableListError: `data` is damaged or was written by another format version.
+            UnreadableListError: `data` is damaged, or another format version wrote it.
         """
         if len(data) < _HEADER_BYTES:
             raise UnreadableListError("shorter than a header")
@@ -105,15 +105,15 @@ class PackedList:
 
     @property
     def total(self) -> int:
-        """How many items the whole list has."""
+        """The number of items on the whole list."""
         return self.movies + self.shows
 
     def prefix(self, items: int | None) -> bytes:
-        """Return the bytes up to item `items`; all of them for None."""
+        """Return the bytes up to item `items` (None: all bytes)."""
         return self.data if items is None else self.data[: _HEADER_BYTES + items * _RECORD_BYTES]
 
     def written_ids(self) -> set[str]:
-        """Return the content ids of the items read as they are written, in small letters."""
+        """Return the content ids of the items read, as hexadecimal digits in lower case."""
         records = self.data[_HEADER_BYTES:].hex()
         return {records[start : start + _ID_DIGITS] for start in range(_DIGITS_BEFORE_ID, len(records), _RECORD_DIGITS)}
 
@@ -138,7 +138,7 @@ class PackedList:
         return hours, seconds, milliseconds, keys
 
     def window(self, page: int, page_size: int) -> bytes:
-        """Return the header and the records of a page, counted from 1: all that a page has of the list."""
+        """Return the header and the records of a page, counted from 1: everything that a page takes from the list."""
         start = (page - 1) * page_size
         return self.data[:_HEADER_BYTES] + self.data[packed_size(start) : packed_size(start + page_size)]
 

@@ -1,26 +1,28 @@
-"""What processes tell each other of the Redis that they use, through MongoDB.
+"""What processes declare to each other, through MongoDB, about the Redis that they use.
 
-A list in Redis is right as long as every process that changes lists fences at that very Redis. A process whose own link
-to Redis is cut, or that was given another REDIS_URL, does not, and Redis cannot tell the others. MongoDB can: nobody
-changes a list without it. So each process has an entry in a registry there. It says which Redis the process fences at,
-and whether the process may write without a fence (it is unfenced). The rules:
+A cached list is correct only if every process that changes lists places its fences at the same Redis. A process that
+has lost its own connection to Redis, or has another REDIS_URL, does not. Redis cannot report that to the others, but
+MongoDB can, because no process changes a list without MongoDB. So each process has an entry in a registry there. The
+entry says at which Redis the process places its fences, and whether the process may write without a fence (it is
+unfenced). The rules:
 
-- A process trusts its Redis only while, by its last reading of the registry, no entry is unfenced, and all name its
-  Redis.
-- A process changes nothing without a fence, or behind fences at another Redis, before it has declared so, and before
-  all others have heeded that: they note in their entries up to which declaration they have read. One that does not,
-  because it is gone or slow, is waited for until it cannot trust by an older reading any more.
-- An unfenced process that can reach Redis again delivers what it owes, then withdraws its declaration. The cache stays.
-- The entry of one that is gone before that is removed by the others, and whatever is cached is given up with it: the
-  same change of the registry begins another epoch, which every cached list carries. So does a process that comes with
-  another Redis than the registry names, as lists there may be from before the others used theirs.
+- A process trusts its Redis only while, by its last reading of the registry, no entry is unfenced, and all entries name
+  its Redis.
+- Before a process changes a list without a fence, or with fences at another Redis, it must declare so, and all others
+  must have heeded the declaration: each notes in its entry up to which declaration it has read. If a process does not,
+  because it is gone or slow, the declaring process waits until that process can no longer trust by an older reading.
+- An unfenced process that reaches Redis again delivers the invalidations that it owes, then withdraws its declaration.
+  The cache stays.
+- If an unfenced process dies before that, the others remove its entry and discard all cached lists: the same change of
+  the registry begins a new epoch, and every cached list carries an epoch. A process whose Redis differs from the
+  registry's also begins a new epoch, as that Redis may hold older lists.
 
-    REGISTRY_KNOWN     a process may trust by a reading that began so long ago; after that only if MongoDB has answered
-                       it nothing since, as then nobody can declare anything
-  < DECLARATION_WAIT   after a declaration, until nobody can trust by a reading from before it
+    REGISTRY_KNOWN     a process may trust by a reading that began this long ago, or longer if MongoDB has answered it
+                       nothing since: then no process can declare anything
+  < DECLARATION_WAIT   after a declaration, until no process can trust by a reading from before it
 
-    an entry is renewed each BEAT_INTERVAL; others remove it GONE_AFTER they first saw its last beat, and a process
-    acknowledges no change later than that after it sent the beat
+    a process renews its entry each BEAT_INTERVAL; others remove it GONE_AFTER they first saw its last beat, and the
+    process acknowledges no change later than that after it sent the beat
 
 Nothing here waits, connects or reads a clock of its own.
 """
@@ -31,26 +33,26 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 ALL = "*"
-"""In the place of a primary's name: every primary."""
+"""Used instead of a primary's name; means every primary."""
 REGISTRY_KNOWN_S = 2.0
 BEAT_INTERVAL_S = 5.0
 GONE_AFTER_S = 15.0
 _STANDING_S = GONE_AFTER_S - 1.0
-"""Less than `GONE_AFTER_S` by what the clocks of two machines may differ in that time."""
+"""Less than `GONE_AFTER_S` by the maximum drift between two machines' clocks in that time."""
 
 _EPOCH_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What a process says of itself.
+    """What a process declares about itself.
 
     Attributes:
         beat: increases with each change of the entry.
-        cache: the identity of the Redis that it fences at; empty while it has not reached any.
+        cache: the identity of the Redis where it places its fences; empty while it has not reached any.
         unfenced: the names of the primaries whose lists it may change without a fence, `ALL` for any.
-        heeds: up to which declaration it has read the registry.
-        host: where it runs, for messages.
+        heeds: the number of the last declaration that it has read.
+        host: the host of the process, for messages.
         redis: the address of its Redis, for messages.
     """
 
@@ -67,10 +69,10 @@ class Registry:
     """The registry at one moment.
 
     Attributes:
-        epoch: lists that were cached in another one are given up; empty for the first.
-        cache: the identity of the Redis that the epoch is about.
-        declarations: how many there have been.
-        entries: by the id of the process.
+        epoch: the current epoch; lists that were cached in another epoch are discarded. Empty for the first.
+        cache: the identity of the Redis to which the epoch applies.
+        declarations: number of declarations so far.
+        entries: the entries by process id.
     """
 
     epoch: str = ""
@@ -81,16 +83,16 @@ class Registry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryChange:
-    """A change of the registry, to be made at once or not at all.
+    """An atomic change of the registry.
 
     Attributes:
         process_id: whose entry changes.
-        beat: that its entry must have; None if there must not be one.
-        entry: what its entry becomes; None to remove it.
-        gone: entries of others to be removed: the beat that each must have, by id.
-        cache: what the registry's becomes; None to leave it.
-        epoch: likewise.
-        declares: whether it counts as a declaration.
+        beat: the beat that its entry must have; None if it must not have an entry.
+        entry: its new entry; None to remove the entry.
+        gone: entries of other processes to remove: the beat that each must have, by process id.
+        cache: the registry's new `cache`; None to keep it.
+        epoch: the registry's new epoch; None to keep it.
+        declares: whether the change is a declaration.
     """
 
     process_id: str
@@ -104,7 +106,7 @@ class RegistryChange:
 
 @dataclass(slots=True)
 class _Declaration:
-    """What the others have to heed: its number, when it was acknowledged, and whether they have."""
+    """A declaration of this process: its number, when it was acknowledged, and whether all others have heeded it."""
 
     number: int
     made_at: float
@@ -112,21 +114,22 @@ class _Declaration:
 
 
 class CacheAgreement:
-    """What this process knows of the others by the registry, and what it has declared itself.
+    """What this process knows about the others from the registry, and what it has declared itself.
 
     Args:
-        process_id: names its entry.
+        process_id: the id of its entry.
         host: as in `Entry`.
         redis: as in `Entry`.
-        wait_s: seconds after which nobody can trust by a reading from before a declaration.
-        last_success: returns when MongoDB last carried out an operation of this process.
-        clock: monotonic seconds.
+        wait_s: seconds after which no process can trust by a reading from before a declaration.
+        last_success: returns when MongoDB last completed an operation of this process.
+        clock: returns monotonic seconds.
 
     Attributes:
         process_id: as given.
-        is_kept: whether this process has an entry, or is about to. Without one it trusts and covers everything.
-        unfenced_hosts: where the others run that may write without a fence.
-        elsewhere: where the others run that use another Redis, with the address of theirs.
+        is_kept: whether this process has an entry or is about to get one. Without an entry, it trusts and covers
+            everything.
+        unfenced_hosts: the hosts of the other processes that may write without a fence.
+        elsewhere: the hosts of the other processes that use another Redis, with its address.
     """
 
     def __init__(  # noqa: PLR0913 - what it is of, each named at the one call
@@ -166,22 +169,22 @@ class CacheAgreement:
 
     @property
     def is_settled(self) -> bool:
-        """Whether all others have heeded what this process has declared."""
+        """Whether all other processes have heeded the declarations of this process."""
         return self._entry is not None and self._of_cache.is_heeded and self._of_unfenced.is_heeded
 
     @property
     def standing_until(self) -> float:
-        """The moment by the clock until which others cannot take this process for gone."""
+        """The moment by the clock until which the others cannot consider this process gone."""
         return self._standing_until if self.is_kept else float("inf")
 
     @property
     def is_registered(self) -> bool:
-        """Whether this process has an entry, by the last reading."""
+        """Whether this process has an entry, according to the last reading."""
         return self._entry is not None
 
     @property
     def withheld(self) -> Mapping[str, bool]:
-        """Whether lists are not served from Redis, by cause: what is so of the processes."""
+        """The reasons why lists are not served from Redis: whether each one applies."""
         return {
             "unfenced_process": bool(self.unfenced_hosts),
             "another_redis": bool(self.elsewhere),
@@ -190,7 +193,7 @@ class CacheAgreement:
 
     @property
     def _is_overdue(self) -> bool:
-        # MongoDB answers this process, so it answers others too, and one of them may have declared something since.
+        # MongoDB answers this process, so it answers others too. One of them may have declared something since.
         return self._last_success() > self._read_began + REGISTRY_KNOWN_S
 
     @property
@@ -201,7 +204,7 @@ class CacheAgreement:
         return frozenset({ALL}) if self._is_overdue else self._blocked
 
     def agrees_on(self, cache: str) -> bool:
-        """Return whether lists of this Redis may be trusted, but for those of blocked primaries."""
+        """Return whether lists of this Redis may be trusted, except those of blocked primaries."""
         return not self.is_kept or (self._entry is not None and self._entry.cache == cache != "")
 
     def covers(self, primary: str | None, cache: str, *, fenced: bool) -> bool:
@@ -221,10 +224,10 @@ class CacheAgreement:
         return self._of_unfenced.is_heeded and (ALL in self._unfenced or primary in self._unfenced)
 
     def take(self, registry: Registry, began: float) -> None:
-        """Take note of a reading of the registry that began at a moment; of two, the later one comes later."""
+        """Record a reading of the registry that began at a moment. Readings must be passed in order."""
         now = self._clock()
         if began - self._read_began > REGISTRY_KNOWN_S:
-            self._seen.clear()  # MongoDB, or this process, was away, so nobody was seen meanwhile
+            self._seen.clear()  # MongoDB or this process was away, so no beat was seen meanwhile
         self._registry, self._read_began = registry, began
         self._entry = me = registry.entries.get(self.process_id)
         others = self._others()
@@ -255,9 +258,9 @@ class CacheAgreement:
             )
 
     def next_change(self, cache: str, unfenced: AbstractSet[str]) -> RegistryChange | None:
-        """Return the change of the registry that is due by the last reading; None if none is.
+        """Return the change of the registry that is due according to the last reading; None if none is due.
 
-        A declaration that is no longer so counts as withdrawn from here on, whether or not the change is made.
+        A declaration that no longer applies counts as withdrawn from here on, even if the change is not made.
 
         Args:
             cache: the identity of the Redis that this process uses; empty if it has not reached it yet.
@@ -269,7 +272,7 @@ class CacheAgreement:
             beat=me.beat if me else 0,
             cache=cache,
             unfenced=frozenset(unfenced),
-            # One that trusts nothing need not say what it heeds.
+            # A process that trusts nothing need not declare what it heeds.
             heeds=me.heeds if me and ALL in unfenced else registry.declarations,
             host=self._host,
             redis=self._redis,
@@ -277,7 +280,7 @@ class CacheAgreement:
         gone = self._gone()
         all_agree = all(each.cache in {"", cache} for each in others.values())
         is_another = bool(cache) and registry.cache != cache and (me is None or me.cache != cache or all_agree)
-        # The outcome of a change may be unknown, and it may be made late; not once the beat is another.
+        # The outcome of a change may be unknown, and it may take effect late, but not once the beat has changed.
         is_certain = me == self._acknowledged and wanted.unfenced == self._unfenced
         is_due = self._clock() - self._beat_at >= BEAT_INTERVAL_S
         if wanted == me and is_certain and not (gone or is_another or is_due):
@@ -300,10 +303,10 @@ class CacheAgreement:
         )
 
     def leaving(self, *, owes: bool) -> RegistryChange | None:
-        """Return the change by which this process leaves; None if it is not there.
+        """Return the change by which this process leaves; None if it has no entry.
 
         Args:
-            owes: whether a list may be cached that a change of this process is missing from.
+            owes: whether a cached list may lack a change of this process.
         """
         if self._entry is None:
             return None
@@ -312,7 +315,7 @@ class CacheAgreement:
         )
 
     def take_changed(self, change: RegistryChange, registry: Registry, sent: float) -> None:
-        """Take note of the registry as it was right after a change of this process, which was sent at a moment."""
+        """Record the registry as it was right after a change of this process that was sent at a moment."""
         now = self._clock()
         is_new, before = self._entry is None, self._acknowledged
         self._acknowledged = entry = registry.entries[self.process_id]

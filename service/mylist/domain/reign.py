@@ -1,19 +1,19 @@
-"""Which of MongoDB's primaries is the latest, as far as this process knows.
+"""Tracks which of MongoDB's primaries is the latest, as far as this process knows.
 
-A reign is the time of one primary. It begins with an election, whose id names it: 24 hex digits, later ones higher as
-text. A primary that was replaced may not know it for a while, and answers reads and `hello` as if nothing had happened.
-So each process announces to the others, with its heartbeats to Redis, the reign that its driver sees, and learns the
-highest that any has announced:
+A reign is the time of one primary. It begins with an election and is named by the id of that election: 24 hex digits,
+where a later id is higher as text. A replaced primary may not know for a while that it was replaced, and then answers
+reads and `hello` as before. So each process announces the reign that its driver sees to the others, with its heartbeats
+to Redis, and learns the highest reign that any process has announced:
 
-- What is loaded under a lower reign than the highest is neither told nor cached.
+- A list that was loaded under a lower reign than the highest is neither returned to a client nor cached.
 - A change is acknowledged, and its fence lifted, once every process has learned of the reign or has stopped trusting
   what it knows.
 
-    DOUBT_AFTER   what the heartbeats have told of reigns counts for this long
+    DOUBT_AFTER   the reigns that heartbeats have reported are valid for this long
   < HANDOVER      after a reign was announced, until a change is acknowledged under it
 
-So whoever reads after a change was acknowledged knows of its reign. Where there are no elections there is no reign, and
-nothing of this applies.
+So every process that reads after a change was acknowledged knows its reign. Without elections there is no reign, and
+none of this applies.
 """
 
 import math
@@ -23,32 +23,32 @@ from typing import Protocol
 from weakref import WeakKeyDictionary
 
 NO_REIGN = ""
-"""The reign where there are no elections; lower than any other."""
+"""The reign of a server without elections; lower than any other."""
 BELIEVED_FOR_S = 30.0
-"""Seconds for which a reign is believed to be the highest after it was last told.
+"""Seconds for which a reign is believed to be the highest after it was last reported.
 
-Longer than a primary that was replaced takes itself for one (`electionTimeoutMillis`, 10 s by default). It ends for the
-members of a restored replica set, whose elections count from the beginning.
+Longer than a replaced primary still believes to be the primary (`electionTimeoutMillis`, 10 s by default). The belief
+must end because a restored replica set counts its elections from the beginning.
 """
 
 
 class Place(Hashable, Protocol):
-    """Where a reign is announced: a primary of Redis."""
+    """The place where a reign is announced: a primary of Redis."""
 
 
 class Reigns:
-    """What a process knows of reigns; nothing here waits.
+    """What a process knows about reigns. Nothing here waits.
 
     Args:
-        handover_s: seconds from the answer to an announcement until every process knows of it.
+        handover_s: seconds from the answer to an announcement until every process knows the reign.
         seen: returns the reign of the latest primary that this process's driver saw.
-        announced: returns the same while MongoDB answers, or did a moment ago; else nothing.
+        announced: returns the same while MongoDB answers or answered a moment ago; else nothing.
         clock: monotonic seconds.
 
     Attributes:
         seen, announced: as given.
         told_until: the moment by `clock` until which the highest reign is known.
-        is_alone: whether nothing is told, as nothing sends heartbeats or Redis is away; nothing is cached then.
+        is_alone: whether no reigns are exchanged, as nothing sends heartbeats or Redis is away. Then nothing is cached.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Reigns:
 
     @property
     def is_told(self) -> bool:
-        """Whether the highest reign is known, or cannot be."""
+        """Whether the highest reign is known, or cannot be known."""
         return self.is_alone or self._clock() <= self.told_until
 
     @property
@@ -80,13 +80,13 @@ class Reigns:
         return self.replaces(self.seen())
 
     def replaces(self, reign: str) -> bool:
-        """Return whether a reign is over, as far as is known."""
+        """Return whether a reign is over, as far as this process knows."""
         return NO_REIGN < reign < self._highest and self._clock() <= self._highest_until
 
     def note_answer(self, place: Place, announced: str, found: str | None) -> None:
-        """Take the answer to a heartbeat: which reign it announced at a place, and which it found there (None: none).
+        """Record the answer to a heartbeat: the reign that it announced at a place, and the one it found (None: none).
 
-        A reign that was found there, and is lower, may have been told to others since the last announcement.
+        If the reign it found is lower, other processes may have learned that one since the last announcement.
         """
         now = self._clock()
         known, _ = self._announced.get(place, (NO_REIGN, now))
@@ -97,7 +97,7 @@ class Reigns:
             self._highest, self._highest_until = highest, now + BELIEVED_FOR_S
 
     def seconds_until_known(self, place: Place, reign: str) -> float:
-        """Return how long it takes until every process that looks at a place knows of a reign; inf: not announced."""
+        """Return the seconds until every process that uses a place knows a reign; inf if it is not announced there."""
         if reign == NO_REIGN:
             return 0.0
         announced, since = self._announced.get(place, (NO_REIGN, 0.0))

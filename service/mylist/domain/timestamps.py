@@ -13,12 +13,12 @@ def now_ms() -> int:
 
 
 def to_milliseconds(moment: datetime) -> int:
-    """Return an aware `datetime` as whole milliseconds since 1970 UTC."""
+    """Return a timezone-aware `datetime` as whole milliseconds since 1970 UTC."""
     return (moment - UNIX_EPOCH) // _MILLISECOND
 
 
 def to_datetime(milliseconds: int) -> datetime:
-    """Return milliseconds since 1970 UTC as an aware `datetime` in UTC."""
+    """Return milliseconds since 1970 UTC as a timezone-aware `datetime` in UTC."""
     return UNIX_EPOCH + milliseconds * _MILLISECOND
 
 
@@ -40,17 +40,17 @@ def split_moment(milliseconds: int) -> tuple[int, int, int]:
 
 
 def join_moment(hours: int, seconds: int, milliseconds: int) -> int:
-    """Return the moment that was split."""
+    """Return the moment of split parts, in milliseconds since 1970 UTC."""
     return (hours * 3600 + seconds) * 1000 + milliseconds
 
 
 def iso_columns(
     hours: Iterable[int], seconds: Iterable[int], milliseconds: Iterable[int]
 ) -> tuple[list[bytes], list[bytes], list[bytes]]:
-    """Return moments as the API writes them, in three columns as they were split.
+    """Return moments as the API writes them, given as the three columns of their split parts.
 
-    All texts are ready-made. A conversion through `datetime` takes thirty times as long, and one that begins with an
-    integer of milliseconds seven times.
+    It only joins ready-made texts. A conversion through `datetime` takes thirty times as long, a conversion from
+    integer milliseconds seven times as long.
     """
     known = _HOURS
     try:
@@ -70,8 +70,8 @@ def _hour(hours: int) -> bytes:
 
 
 _HOURS: dict[int, bytes] = {}
-"""Hours since 1970 as text, made when they are first asked for."""
+"""Hours since 1970 as text, each created at its first use."""
 _MAX_HOURS = 20_000
-"""More than two years. A megabyte and a half."""
+"""Hours: more than two years, in 1.5 MB of memory."""
 _SECONDS = [b"%02d:%02d." % divmod(second, 60) for second in range(3600)]
 _MILLISECONDS = [b"%03dZ" % millisecond for millisecond in range(1000)]

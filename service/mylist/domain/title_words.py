@@ -1,8 +1,9 @@
-"""The words of titles, and those of a search, in the form in which they are compared.
+"""The words of titles and of searches, in the form in which they are compared.
 
 Words are compared without case and accents, from their beginning: `mat` finds “The Matrix”. Punctuation separates
-words, and joins what it stands in: “Spider-Man” has the words `spider`, `man` and `spiderman`, and “S.W.A.T.” is found
-by `swat`. In scripts that are written without spaces, such as Japanese and Thai, a word may stand anywhere.
+words, and the parts also count as one joined word: “Spider-Man” has the words `spider`, `man` and `spiderman`, and
+`swat` finds “S.W.A.T.”. In scripts without spaces between words, such as Japanese and Thai, a search also matches in
+the middle of a text.
 """
 
 import re
@@ -12,7 +13,7 @@ import unicodedata
 from mylist.domain.latin_letters import LATIN_LETTERS
 
 _MAX_TITLE_LENGTH = 200
-"""Characters of a title that are searched."""
+"""Characters of a title that a search looks at."""
 _MARK = "-"
 """Stands for any punctuation or symbol in a folded text."""
 _ASCII = str.maketrans(
@@ -20,14 +21,14 @@ _ASCII = str.maketrans(
     | dict.fromkeys(string.punctuation, _MARK)
     | {chr(code): " " if chr(code).isspace() else None for code in (*range(0x20), 0x7F)}
 )
-# Some of them count as letters: the okina of Hawaiian, and those that stand for letters of Arabic.
+# Unicode counts some of them as letters: the okina of Hawaiian, and apostrophes that represent Arabic letters.
 _APOSTROPHES = frozenset(
     "'`\N{ACUTE ACCENT}\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}\N{PRIME}\N{FULLWIDTH APOSTROPHE}"
 ) | frozenset(map(chr, range(0x2B9, 0x2C0)))
 _DRAWN_AROUND = frozenset(map(chr, (*range(0x20DD, 0x20E5), *range(0xFE00, 0xFE10))))
-"""Marks that are no accents and no vowels: circles and the like, and how a symbol is drawn."""
+"""Marks that are neither accents nor vowels: circles and the like, and variation selectors of symbols."""
 _MAX_CHARACTERS = 10_000
-"""Characters whose folded form is known; a megabyte."""
+"""Characters whose folded form is cached; one megabyte."""
 # Thai and Lao; Burmese; Khmer; Hiragana and Katakana; Han.
 _WITHOUT_SPACES = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
@@ -35,13 +36,13 @@ _WITHOUT_SPACES = re.compile(
 
 
 def searched_words(search: str) -> tuple[str, ...]:
-    """Return the words of a search, each once and sorted; none if it has neither letter nor digit."""
+    """Return the words of a search, each once and sorted; none if the text has neither letters nor digits."""
     folded = _folded("".join([each for each in search if each not in _APOSTROPHES]))
     return tuple(sorted(set(folded.replace(_MARK, " ").split())))
 
 
 def title_words(title: str) -> bytes:
-    """Return the words of a title, each after a space, as UTF-8: what `needle_of` is looked for in."""
+    """Return the words of a title, each after a space, as UTF-8. Searches look in it for the result of `needle_of`."""
     folded = _folded(title[:_MAX_TITLE_LENGTH])
     words = folded.replace(_MARK, " ").split()
     if _MARK in folded:
@@ -50,20 +51,20 @@ def title_words(title: str) -> bytes:
 
 
 def needle_of(word: str) -> bytes:
-    """Return what the words of a title contain if one of them begins with `word`, one of `searched_words`."""
+    """Return the bytes that `title_words` contains if a word of the title begins with `word`, from `searched_words`."""
     return f"{'' if _WITHOUT_SPACES.match(word) else ' '}{word}".encode()
 
 
 def _folded(text: str) -> str:
-    """Return a text of letters and digits, without case and accents, and of spaces and marks."""
+    """Return a text folded to letters and digits without case and accents, spaces, and marks for punctuation."""
     if text.isascii():
         return text.translate(_ASCII)
-    # Composed again: the syllables of Hangul would take three characters each.
+    # Compose again: otherwise each syllable of Hangul would take three characters.
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).translate(_FOLDED))
 
 
 class _Folded(dict[int, str]):
-    """What stands for each character, by its number; found when it is first asked for."""
+    """The replacement of each character, by code point; computed at its first use."""
 
     def __missing__(self, code: int) -> str:
         if len(self) >= _MAX_CHARACTERS:
@@ -83,7 +84,7 @@ def _fold_character(character: str) -> str:
 
 
 def _plain(character: str) -> str:
-    """Return a character, a mark in place of a symbol, or nothing for what is not seen and for an accent."""
+    """Return the character, a mark for a symbol, or nothing for an accent or an invisible character."""
     if character in _APOSTROPHES:
         return _MARK
     match unicodedata.category(character)[0]:

@@ -1,7 +1,7 @@
-"""User ids: opaque text of the clients, from an alphabet that neither JSON, HTTP nor Redis has to escape.
+"""User ids: opaque text from the clients, in an alphabet that JSON, HTTP and Redis need not escape.
 
-Where an account has several profiles, each of them has a list of its own, and its user id is `account/profile`. Only
-what is about accounts looks at that form: the rest of the service takes a user id as a whole.
+If an account has several profiles, each profile has its own list, and its user id is `account/profile`. Only the code
+for accounts parses that form; the rest of the service uses a user id as a whole.
 """
 
 import re
@@ -14,17 +14,17 @@ _AFTER_SEPARATOR = chr(ord(PROFILE_SEPARATOR) + 1)
 
 
 class UserIdRange(NamedTuple):
-    """The user ids from `first` on and before `end`, in the order of their characters' codes, as MongoDB has it."""
+    """The user ids from `first` (inclusive) to `end` (exclusive), ordered by code point, as in MongoDB."""
 
     first: str
     end: str
 
 
 def account_of(user_id: str) -> str:
-    """Return the account that a user id belongs to: what stands before its first slash, else the whole of it."""
+    """Return the account of a user id: the part before the first slash, or the whole id without a slash."""
     return user_id.partition(PROFILE_SEPARATOR)[0] or user_id
 
 
 def profiles_of(account: str) -> UserIdRange:
-    """Return the user ids of an account's profiles, to which the account itself does not belong."""
+    """Return the user ids of an account's profiles, without the account itself."""
     return UserIdRange(f"{account}{PROFILE_SEPARATOR}", f"{account}{_AFTER_SEPARATOR}")
