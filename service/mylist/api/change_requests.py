@@ -1,7 +1,7 @@
-"""What requests that change a list ask for: their conditions, parameters and bodies.
+"""Parses requests that change a list: conditions, parameters and bodies.
 
-Each way in which one can be wrong has its documented error. Unknown parameters and fields are refused: a typing error
-must not change more than was meant.
+Each kind of invalid request has its documented error. Unknown parameters and fields are refused: a typing error must
+not change more than the client intended.
 """
 
 import re
@@ -45,7 +45,7 @@ from mylist.lists.sync_tokens import decode_sync_token
 _T = TypeVar("_T")
 _Given = Mapping[str, Sequence[str]]
 
-# Where msgspec says that the trouble is, as in "Expected `str`, got `int` - at `$.contentId`".
+# The place that msgspec names, as in "Expected `str`, got `int` - at `$.contentId`".
 _FIELD_IN_ERROR = re.compile(r"`\$\.(\w+)")
 _UNKNOWN_FIELD = re.compile("Object contains unknown field `(.*)`", re.DOTALL)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -73,7 +73,7 @@ def change_conditions(request: ApiRequest) -> Conditions:
     """Return the conditions of a request that changes a list and takes no parameters.
 
     Raises:
-        UnknownParameterError: it has parameters.
+        UnknownParameterError: the request has parameters.
     """
     return _conditions(request, _change_parameters(request))
 
@@ -82,7 +82,7 @@ def addition_conditions(request: ApiRequest) -> Conditions:
     """Return the conditions of a request that adds items.
 
     Raises:
-        UnknownParameterError: it has a parameter that is not known.
+        UnknownParameterError: the request has an unknown parameter.
         InvalidParameterError: `unlessRemovedSince` has an invalid value.
     """
     return _conditions(request, _change_parameters(request, "unlessRemovedSince"))
@@ -92,11 +92,11 @@ def clearing_conditions(request: ApiRequest) -> Conditions:
     """Return the conditions of a request to clear a list.
 
     Raises:
-        ContentIdMissingError: the id of the item to remove was left out, and the path has a slash at its end.
-        InvalidFieldError: it has a body, which might name some items.
-        UnknownParameterError: it has a parameter that is not known.
-        InvalidParameterError: `confirm` has another value than true.
-        ConfirmationRequiredError: the request neither is confirmed nor names the list by its ETag.
+        ContentIdMissingError: the path ends with a slash: the id of the item to remove is missing.
+        InvalidFieldError: the request has a body, which might name some items.
+        UnknownParameterError: the request has an unknown parameter.
+        InvalidParameterError: `confirm` has a value other than true.
+        ConfirmationRequiredError: the request is not confirmed and does not name the list by its ETag.
     """
     if request.path.endswith("/"):
         raise ContentIdMissingError
@@ -114,8 +114,8 @@ class ImportQuery(NamedTuple):
 
     Attributes:
         mode: `merge` or `replace`.
-        conditions: what must be true of the list.
-        total: how many items the import has, as the client says; None if it does not say.
+        conditions: the conditions that the list must meet.
+        total: the number of items that the client announced; None if it announced none.
     """
 
     mode: str
@@ -127,7 +127,7 @@ def import_query(request: ApiRequest) -> ImportQuery:
     """Return the parameters and conditions of an import.
 
     Raises:
-        UnknownParameterError: it has a parameter that is not known.
+        UnknownParameterError: the request has an unknown parameter.
         InvalidParameterError: a parameter has an invalid value.
     """
     given = _change_parameters(request, "mode", "confirm", "total", "unlessRemovedSince")
@@ -171,7 +171,7 @@ def _removals_known(request: ApiRequest, given: _Given) -> SyncState | None:
 
 
 def _state_of_date(text: str) -> SyncState | None:
-    """Return the state of a client that knows all changes up to a moment; None if it is no moment, or a future one."""
+    """Return the state of a client that knows all changes up to a moment; None if the text is not a past moment."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -185,9 +185,9 @@ def parse_add_request(body: bytes, media_type: str) -> tuple[RequestedId, Conten
     """Return the content id and the type of a body of the given media type.
 
     Raises:
-        ContentFieldsRequiredError: a field is missing or empty, or there is no body.
+        ContentFieldsRequiredError: a field is missing or empty, or the body is missing.
         InvalidJsonError: the body is not a JSON object.
-        InvalidFieldError: a field is not a string, or is not known.
+        InvalidFieldError: a field is not a string, or is unknown.
         InvalidContentTypeError: the type is unknown.
     """
     if not body:
@@ -201,9 +201,9 @@ def parse_put_request(body: bytes, media_type: str) -> ContentType:
     """Return the type of a body of the given media type.
 
     Raises:
-        ContentTypeRequiredError: the type is missing or empty, or there is no body.
+        ContentTypeRequiredError: the type is missing or empty, or the body is missing.
         InvalidJsonError: the body is not a JSON object.
-        InvalidFieldError: the type is not a string, or there is a field that is not known.
+        InvalidFieldError: the type is not a string, or a field is unknown.
         InvalidContentTypeError: the type is unknown.
     """
     if not body:
@@ -221,10 +221,10 @@ def parse_batch_request(body: bytes, media_type: str) -> Batch:
 
     Raises:
         InvalidJsonError: the body is not a JSON object.
-        InvalidFieldError: a field has another form, or is not known.
+        InvalidFieldError: a field has the wrong type, or is unknown.
         ContentFieldsRequiredError: an item to add lacks a field.
         InvalidContentTypeError: the type of an item is unknown.
-        TooManyIdsError: there are more than `MAX_IDS_PER_REQUEST`.
+        TooManyIdsError: the batch has more than `MAX_IDS_PER_REQUEST` ids.
     """
     request = decode(_batch_request, body, media_type)
     if len(request.add) + len(request.remove) > MAX_IDS_PER_REQUEST:
@@ -241,12 +241,12 @@ def parse_batch_request(body: bytes, media_type: str) -> Batch:
 
 
 def parse_import_line(number: int, line: bytes | bytearray, latest: datetime) -> NumberedLine | ExternalLine:
-    """Return a line of an import with its item or external id, or with the reason why it has none.
+    """Return a line of an import with its item or external id, or with the reason why the line is invalid.
 
     Args:
-        number: the line's, from 1.
+        number: the line's number, from 1.
         line: the line.
-        latest: the moment after which no item can have been added.
+        latest: the latest moment at which an item may have been added.
     """
     try:
         text = line.decode()
@@ -261,7 +261,7 @@ def parse_import_line(number: int, line: bytes | bytearray, latest: datetime) ->
 
 
 def _listed(number: int, given: ImportLine, latest: datetime) -> NumberedLine | ExternalLine:
-    """Return a decoded line with its item or external id, or with the reason why it has none."""
+    """Return a decoded line with its item or external id, or with the reason why the line is invalid."""
     has_date = given.added_at is not None
     try:
         added_at = latest if given.added_at is None else _moment(given.added_at)
@@ -270,13 +270,13 @@ def _listed(number: int, given: ImportLine, latest: datetime) -> NumberedLine | 
     if not UNIX_EPOCH <= added_at <= latest:
         return NumberedLine(number, "addedAt is before 1970 or in the future")
     content_id = parse_content_id(given.content_id)
-    if content_id is None:  # an external id, or what the pattern accepts beside: a line break at the end
+    if content_id is None:  # an external id, or an id with a line break at its end, which the pattern accepts
         return ExternalLine(number, given.content_id, given.content_type, to_milliseconds(added_at), has_date)
     return NumberedLine(number, Item(to_milliseconds(added_at), content_id, given.content_type), has_date)
 
 
 def _why_invalid(text: str, error: msgspec.ValidationError) -> str:
-    """Return why a line is no item; msgspec looks at types before it has seen whether all of it is JSON."""
+    """Return why a line is not an item. msgspec checks types before it knows whether the whole line is JSON."""
     try:
         msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):
@@ -290,17 +290,17 @@ def _why_invalid(text: str, error: msgspec.ValidationError) -> str:
 
 
 def _names_in(body: bytes, media_type: str) -> Iterable[str]:
-    """Return the names of the fields of a body that is known to be an object."""
+    """Return the names of the fields of a body, which must be an object."""
     return _form_fields(body.decode()) if media_type == FORM else _fields.decode(body)
 
 
 def _refuse_unknown_fields(given: Iterable[str], struct: type[msgspec.Struct]) -> None:
-    """Refuse unknown fields of an object that changes a list: a typing error must not go unnoticed.
+    """Refuse unknown fields in the body of a change: a typing error must not go unnoticed.
 
-    What the contract documents comes first, so this is the last that is looked for.
+    The documented errors take precedence, so this is the last check.
 
     Raises:
-        InvalidFieldError: it has others.
+        InvalidFieldError: the object has unknown fields.
     """
     known = struct.__struct_encode_fields__
     for name in given:
@@ -309,10 +309,10 @@ def _refuse_unknown_fields(given: Iterable[str], struct: type[msgspec.Struct]) -
 
 
 def _moment(text: str) -> datetime:
-    """Return the moment that a text names by RFC 3339: a date with time and zone, or a date alone, which begins in UTC.
+    """Return the moment of a text (RFC 3339): a date with time and zone, or a date alone, which means its start in UTC.
 
     Raises:
-        ValidationError: it names none.
+        ValidationError: the text is neither.
     """
     moment: datetime = msgspec.convert(f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text, _Moment)
     return moment
@@ -325,16 +325,16 @@ def _addition(request: AddRequest) -> tuple[RequestedId, ContentType]:
 
 
 def decode(decoder: msgspec.json.Decoder[_T], body: bytes, media_type: str) -> _T:
-    """Return what is in a body of the given media type.
+    """Decode a body of the given media type.
 
     Raises:
-        InvalidJsonError: it is not a JSON object, nor a form.
-        InvalidFieldError: a field has another form.
+        InvalidJsonError: the body is neither a JSON object nor a form.
+        InvalidFieldError: a field has the wrong type.
     """
     if not body:
         raise InvalidJsonError("The body must be JSON, with Content-Type: application/json")
     try:
-        # Decoded to text first: msgspec does not check the encoding of fields that it skips.
+        # Decode to text first: msgspec does not check the encoding of fields that it skips.
         text = body.decode()
         return msgspec.convert(_form_fields(text), decoder.type) if media_type == FORM else decoder.decode(text)
     except msgspec.ValidationError as error:
@@ -348,10 +348,10 @@ def decode(decoder: msgspec.json.Decoder[_T], body: bytes, media_type: str) -> _
 
 
 def _form_fields(form: str) -> dict[str, str | list[str]]:
-    """Return the fields of a form; a field that is given several times is a list, as in the original.
+    """Return the fields of a form. A repeated field becomes a list, as in the original.
 
     Raises:
-        InvalidJsonError: it has too many, or they are not UTF-8.
+        InvalidJsonError: the form has too many fields, or is not UTF-8.
     """
     try:
         given = parse_qs(form, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FORM_FIELDS)

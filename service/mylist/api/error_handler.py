@@ -1,4 +1,4 @@
-"""Turns every failure, the service's own and Sanic's, into the one error body."""
+"""Turns every failure, of the service and of Sanic, into the common error body."""
 
 import logging
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from mylist.http.responses import json_response, preflight_response
 _logger = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 
-# What Sanic raises, in the service's words: its own messages repeat what the client sent.
+# Our messages for Sanic's errors: Sanic's messages repeat what the client sent.
 _OF_SANIC: dict[int, tuple[str, str]] = {
     400: ("BAD_REQUEST", "The request is malformed"),
     404: ("ROUTE_NOT_FOUND", "Route not found"),
@@ -31,15 +31,15 @@ _OF_SANIC: dict[int, tuple[str, str]] = {
     431: ("HEADERS_TOO_LARGE", "The headers are too large"),
     503: ("SERVICE_UNAVAILABLE", "The service is not available, please try again"),
 }
-# What a client sends that has no id to put there: the path is that of the whole list, where there is no PUT.
+# The request of a client whose id is empty: its path is the path of the whole list, which has no PUT.
 _PUT_WITHOUT_ID = ("PUT", "/api/mylist/items/")
-# The method that Sanic makes up for a request it could not parse.
+# The method that Sanic substitutes in a request it could not parse.
 _UNPARSED = "NONE"
 _INTERNAL = ("INTERNAL_ERROR", "Internal server error")
 
 
 def handle(request: ApiRequest, exception: Exception) -> HTTPResponse:
-    """Answers a request that failed. Nothing of an unexpected failure reaches the client but its request id."""
+    """Answers a failed request. Of an unexpected failure, the client learns only the request id."""
     if isinstance(exception, UnavailableError | TooManyRequestsError):
         request.app.ctx.state.shed[exception.code] += 1
     if isinstance(exception, MethodNotAllowed) and (request.method, request.path) == _PUT_WITHOUT_ID:
@@ -69,7 +69,7 @@ def handle(request: ApiRequest, exception: Exception) -> HTTPResponse:
 
 
 def _methods_of(request: ApiRequest) -> Iterator[str]:
-    """Finds the methods that a path has; Sanic does not tell those of a path with a parameter and several methods."""
+    """Finds the methods of a path. Sanic does not report them for a path with a parameter and several methods."""
     for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"):
         with suppress(SanicException):
             request.app.router.get(request.path, method, None)
@@ -77,10 +77,10 @@ def _methods_of(request: ApiRequest) -> Iterator[str]:
 
 
 def _too_large(request: ApiRequest) -> int:
-    """Tells apart what Sanic calls one thing: a body, headers or a URL over its limit."""
+    """Distinguishes three cases that Sanic reports as one: a body, headers or a URL over its limit."""
     if request.route is not None or request.stream is None:
         return 413
-    # A head that did not fit is still in the buffer, unparsed.
+    # A head that was too large is still in the buffer, unparsed.
     request_line_end = request.stream.unparsed.find(b"\r\n")
     return 431 if 0 <= request_line_end < request.app.config.REQUEST_MAX_HEADER_SIZE else 414
 

@@ -17,7 +17,7 @@ _PARAMETER = re.compile(r"<(\w+)(?::\w+)?>")
 
 
 def document(routes: Sequence[Route], auth_mode: str = "header") -> bytes:
-    """Return the document of some routes as indented JSON, as it is with this `AUTH_MODE`."""
+    """Return the document of these routes as indented JSON, for this `AUTH_MODE`."""
     by_token = auth_mode == "jwt"
     components: Json = {"schemas": _schemas(routes)}
     if by_token:
@@ -30,7 +30,7 @@ def document(routes: Sequence[Route], auth_mode: str = "header") -> bytes:
             "description": "Each user's saved movies and TV shows.",
             "license": {"name": "ISC", "identifier": "ISC"},
         },
-        # Relative to this document, so that it is right behind any prefix of a gateway.
+        # Relative to this document, so that it is correct behind any path prefix of a gateway.
         "servers": [{"url": "."}],
         "paths": _paths(routes, by_token=by_token),
         "components": components,
@@ -56,12 +56,13 @@ def _camel_case(name: str) -> str:
 def _schemas(routes: Iterable[Route]) -> Json:
     structs = dict.fromkeys((*_structs_of(routes), ErrorResponse))
     _, schemas = msgspec.json.schema_components(structs, ref_template="#/components/schemas/{name}")
-    # Required in the contract; optional in the structs only so that their absence gets its documented message.
+    # The contract requires these fields. The structs make them optional only so that a missing field gets its
+    # documented message.
     for request in (schemas[AddRequest.__name__], schemas[PutRequest.__name__]):
         request["required"] = list(request["properties"])
         request["properties"] = {name: _required_text(each) for name, each in request["properties"].items()}
         request["properties"]["contentType"]["enum"] = list(CONTENT_TYPES)
-    for struct in (AddRequest, PutRequest, BatchRequest):  # refused once the documented errors have been looked for
+    for struct in (AddRequest, PutRequest, BatchRequest):  # refused after the checks of the documented errors
         schemas[struct.__name__]["additionalProperties"] = False
     contains = schemas[ContainsRequest.__name__]
     contains["required"] = ["contentIds"]
@@ -148,7 +149,7 @@ def _response(status: int, answer: Answer | None) -> Json:
 
 
 def _content(media_types: Sequence[str], example: str, schema: Json) -> Json:
-    # Of JSON Lines it is the schema of a line: OpenAPI 3.1 has no word for a sequence of them.
+    # For JSON Lines this is the schema of one line: OpenAPI 3.1 cannot describe a sequence of lines.
     media = {"schema": schema} | ({"example": example} if example else {})
     return dict.fromkeys(media_types, media)
 

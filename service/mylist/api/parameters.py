@@ -1,4 +1,4 @@
-"""Parameters and headers as the OpenAPI document describes them; routes refer to them. And what some of them may be."""
+"""Parameters and headers as the OpenAPI document describes them, to which routes refer, and the values of some."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -45,13 +45,13 @@ IF_NONE_MATCH: Json = {
 PAGE: Json = {
     "name": "page",
     "in": "query",
-    "description": "Which page, from 1; anything else counts as 1.",
+    "description": "The page, from 1. An invalid value counts as 1.",
     "schema": {"type": "integer", "minimum": 1, "default": 1},
 }
 PAGE_SIZE: Json = {
     "name": "pageSize",
     "in": "query",
-    "description": "Items on a page; brought into the range that the service allows.",
+    "description": "Items per page. A value out of range is clamped to the nearest allowed one.",
     "schema": {"type": "integer", "minimum": 1, "default": 20},
 }
 SINCE: Json = {
@@ -69,7 +69,7 @@ LIMIT: Json = {
 CONFIRM: Json = {
     "name": "confirm",
     "in": "query",
-    "description": "`true` confirms that the request may empty the list; otherwise `If-Match` must have its ETag.",
+    "description": "`true` confirms that the request may empty the list. Otherwise `If-Match` must have its ETag.",
     "schema": {"type": "string", "enum": ["true"]},
 }
 IF_MATCH: Json = {
@@ -81,20 +81,20 @@ IF_MATCH: Json = {
 IF_NONE_MATCH_OF_CHANGE: Json = {
     "name": "If-None-Match",
     "in": "header",
-    "description": "`*`: 412 if the item is on the list or was removed from it. An ETag: 412 if the list has it.",
+    "description": "`*`: 412 if the item is on the list or was removed from it. An ETag: 412 if it is current.",
     "schema": {"type": "string"},
 }
 CONDITIONS: list[Json] = [IF_MATCH, IF_NONE_MATCH_OF_CHANGE]
 UNLESS_REMOVED_SINCE: Json = {
     "name": "unlessRemovedSince",
     "in": "query",
-    "description": "A token of `changes`, or a time: items that were removed after it are not added again.",
+    "description": "A token of `changes`, or a time. Items that were removed after it are not added again.",
     "schema": {"type": "string"},
 }
 MODE: Json = {
     "name": "mode",
     "in": "query",
-    "description": "`merge` adds the items to the list; `replace` makes them the list.",
+    "description": "`merge` adds the items to the list; `replace` replaces the list with them.",
     "schema": {"type": "string", "enum": list(MODES), "default": MODES[0]},
 }
 TOTAL: Json = {
@@ -120,10 +120,10 @@ SELECTION: list[Json] = [
     {
         "name": "genre",
         "in": "query",
-        # Without an example, which the documentation page would fill in, and filter by.
+        # No example: the documentation page would prefill it and so filter by it.
         "description": (
-            "Only items of this genre, such as `SciFi`, or of any of those given, in upper or lower case; one that no "
-            "movie or show has is refused."
+            "Only items of this genre, such as `SciFi`, or of any of several genres. Case does not matter. A genre "
+            "that no movie or show has is refused."
         ),
         "schema": _GENRES,
     },
@@ -137,8 +137,8 @@ SELECTION: list[Json] = [
         "name": "q",
         "in": "query",
         "description": (
-            f"Only items whose title has these words, up to {MAX_SEARCH_WORDS}, or words that begin so; case and "
-            "accents make no difference, and punctuation is left out."
+            f"Only items whose title has these words, up to {MAX_SEARCH_WORDS}, or words that begin with them. Case, "
+            "accents and punctuation do not matter."
         ),
         "schema": {"type": "string", "minLength": 1, "maxLength": MAX_SEARCH_LENGTH},
     },
@@ -157,7 +157,7 @@ SELECTION: list[Json] = [
     {
         "name": "available",
         "in": "query",
-        "description": "`false`: only items whose movie or show was withdrawn; `true`: only the others.",
+        "description": "`false`: only items whose movie or show was withdrawn; `true`: only items that are available.",
         "schema": {"type": "string", "enum": list(AVAILABLE)},
     },
     {
@@ -174,15 +174,15 @@ SELECTION: list[Json] = [
         "name": "seed",
         "in": "query",
         "description": (
-            "Names a random order, which is then the same each time; with `sort=random` only. Without it the service "
-            "chooses one: `Link` and `nextCursor` have it."
+            "Only with `sort=random`: the same seed gives the same order. Without it, the service "
+            "chooses a seed and puts it into `Link` and `nextCursor`."
         ),
         "schema": {"type": "string", "pattern": f"^{SEED_PATTERN}$"},
     },
     {
         "name": "order",
         "in": "query",
-        "description": "`asc` for titles and `desc` for dates unless given; not with `sort=random`.",
+        "description": "Default `asc` for titles and `desc` for dates; not with `sort=random`.",
         "schema": {"type": "string", "enum": list(ORDERS)},
     },
     {
@@ -208,17 +208,17 @@ CONTENT_ID: Json = {
     "example": "507f1f77bcf86cd799439012",
 }
 LISTED_ID: Json = CONTENT_ID | {"example": "507f1f77bcf86cd799439013"}
-"""With an example that is on the list of the sample."""
+"""The example is an item of the sample list."""
 REQUEST_ID: Json = {
     "X-Request-ID": {
-        "description": "The one of the request if it had a usable one, else a new one; log lines have it too.",
+        "description": "The client's request id if it is valid, else a new one. Log lines have the same id.",
         "required": True,
         "schema": {"type": "string", "pattern": f"^{REQUEST_ID_PATTERN}$"},
     }
 }
 ETAG: Json = {
     "ETag": {
-        "description": "Stays as long as the body does.",
+        "description": "Changes only if the body changes.",
         "required": True,
         "schema": {"type": "string", "pattern": '^"[0-9a-f]{16}"$'},
     }
@@ -237,14 +237,14 @@ PAGING: Json = {
         "schema": {"type": "string"},
     },
     "X-Page-Size": {
-        "description": "The maximum of items on a page: `pageSize` as it was applied.",
+        "description": "The `pageSize` that was applied: the maximum number of items on the page.",
         "required": True,
         "schema": {"type": "integer", "minimum": 1},
     },
 }
 X_LIST_FORMAT: Json = {
     "X-List-Format": {
-        "description": "Whose file the body of an import is, where that was CSV or a JSON array.",
+        "description": "The detected format of an import whose body was CSV or a JSON array.",
         "schema": {"type": "string", "enum": ["imdb", "letterboxd", "trakt", "titles"]},
     }
 }
@@ -264,7 +264,7 @@ RETRY_AFTER: Json = {
 }
 WWW_AUTHENTICATE: Json = {
     "WWW-Authenticate": {
-        "description": "`Bearer`, and what is wrong with the token that was sent.",
+        "description": "`Bearer`, and why the token was rejected.",
         "required": True,
         "schema": {"type": "string"},
     }
@@ -274,16 +274,16 @@ WWW_AUTHENTICATE: Json = {
 def one_of(
     given: Mapping[str, Sequence[str]], name: str, allowed: Sequence[_Value], *, form: str = ""
 ) -> _Value | None:
-    """Return the value of a parameter that must be one of some; None when it is absent.
+    """Return the value of a parameter that must be one of a few values; None if it is absent.
 
     Args:
-        given: the parameters of the request.
-        name: the parameter's.
-        allowed: the values that it may have.
-        form: these values as the error names them; quoted unless given.
+        given: all parameters of the request.
+        name: name of the parameter.
+        allowed: its allowed values.
+        form: the allowed values as text for the error; by default the quoted values.
 
     Raises:
-        InvalidParameterError: it has another value, or is given more than once.
+        InvalidParameterError: the parameter has another value, or occurs more than once.
     """
     values = given.get(name)
     if values is None:

@@ -1,7 +1,7 @@
-"""What requests that read a list ask for: their parameters, and the ids in the body of `POST /contains`.
+"""Parses requests that read a list: their parameters, and the ids in the body of `POST /contains`.
 
-`page` and `pageSize` are clamped and never refused, as in the documented API. Every other parameter is refused when its
-value is not valid, and when it contradicts another. Unknown parameters are ignored.
+`page` and `pageSize` are clamped and never refused, as in the documented API. Every other parameter is refused if its
+value is invalid or contradicts another parameter. Unknown parameters are ignored.
 """
 
 import re
@@ -44,10 +44,10 @@ from mylist.lists.sync_tokens import decode_sync_token
 
 _Given = Mapping[str, Sequence[str]]
 
-# A number as JavaScript's parseInt reads it: leading blanks and a sign, and whatever follows the digits is ignored.
+# A number as JavaScript's parseInt reads it: blanks and a sign may precede the digits, and the rest is ignored.
 _INTEGER = re.compile(r"\s*([+-]?[0-9]{1,15})", re.ASCII)
 _LIMIT = re.compile(r"[0-9]{1,4}", re.ASCII)
-# Any of these makes the request a query.
+# A request with any of these parameters is a query.
 _QUERY_PARAMETERS = frozenset(each["name"] for each in SELECTION)
 _DEFAULT_SORT: Sort = "addedAt"
 _SEED = re.compile(SEED_PATTERN)
@@ -63,11 +63,11 @@ def parse_items_query(query: str, default_size: int, max_size: int) -> PageReque
 
     Args:
         query: the query string.
-        default_size: items on a page when the client asks for none.
-        max_size: maximum of items on a page.
+        default_size: items per page if the client does not specify it.
+        max_size: maximum number of items per page.
 
     Raises:
-        InvalidParameterError: a parameter of a query has an invalid value.
+        InvalidParameterError: a parameter has an invalid value.
     """
     given = parse_qs(query, keep_blank_values=True)
     page_request = parse_page_request(given, default_size, max_size)
@@ -81,8 +81,8 @@ def parse_items_query(query: str, default_size: int, max_size: int) -> PageReque
 def parse_page_request(given: _Given, default_size: int, max_size: int) -> PageRequest:
     """Parse `page` and `pageSize`.
 
-    A page that is unparsable or below 1 is 1. A page size that is unparsable or 0 is `default_size`; below 1 it is 1,
-    above `max_size` it is `max_size`. An empty value counts as absent.
+    A page that is invalid or below 1 becomes 1. A page size that is invalid or 0 becomes `default_size`, a negative one
+    becomes 1, and one above `max_size` becomes `max_size`. An empty value counts as absent.
     """
     page = _integer(given.get("page", ()))
     page_size = _integer(given.get("pageSize", ())) or default_size
@@ -90,12 +90,12 @@ def parse_page_request(given: _Given, default_size: int, max_size: int) -> PageR
 
 
 def parse_contains_request(body: bytes, media_type: str) -> tuple[list[str], ContainsKey]:
-    """Return the ids that a body of the given media type names, and the key of the answer.
+    """Return the ids in a body of the given media type, and the key of the answer.
 
     Raises:
         InvalidJsonError: the body is not a JSON object.
         InvalidFieldError: `contentIds` is missing, or not an array of strings.
-        TooManyIdsError: there are more than `MAX_IDS_PER_REQUEST`.
+        TooManyIdsError: the body has more than `MAX_IDS_PER_REQUEST` ids.
     """
     request = decode(_contains_request, body, media_type)
     if request.content_ids is None:
@@ -106,10 +106,10 @@ def parse_contains_request(body: bytes, media_type: str) -> tuple[list[str], Con
 
 
 def sync_query(request: ApiRequest) -> tuple[SyncState | None, int]:
-    """Return the state of the client's token in `since`, if there is one, and the `limit` of changes.
+    """Return the state in the client's token `since` (None: no token), and the `limit` of changes.
 
     Raises:
-        InvalidSyncTokenError: the token is damaged, belongs to another user, or is not the only one.
+        InvalidSyncTokenError: the token is damaged, belongs to another user, or occurs more than once.
         InvalidParameterError: the limit is invalid.
     """
     given = parse_qs(request.query_string, keep_blank_values=True)
@@ -135,7 +135,7 @@ def _limit(values: Sequence[str] | None) -> int:
 
 
 def _list_query(given: _Given, *, needs_seed: bool) -> ListQuery:
-    """Parse which items are wanted, and in which order; `needs_seed` if a random order cannot begin with this page."""
+    """Parse the filters and the order. With `needs_seed`, a random order must have a seed."""
     sort = one_of(given, "sort", SORTS) or _DEFAULT_SORT
     order = one_of(given, "order", ORDERS) or ("asc" if sort == "title" else "desc")
     if sort == "random" and "order" in given:
@@ -173,23 +173,23 @@ def _words(given: _Given) -> tuple[str, ...]:
     if values is None:
         return ()
     words = searched_words(values[0]) if len(values) == 1 and len(values[0]) <= MAX_SEARCH_LENGTH else ()
-    # Without accents they may be longer, and links have them in that form.
+    # Words can be longer without accents, and links contain them in that form.
     if not 1 <= len(words) <= MAX_SEARCH_WORDS or len(" ".join(words)) > MAX_SEARCH_LENGTH:
         raise InvalidParameterError("q", _SEARCH_FORM)
     return words
 
 
 def _time(given: _Given, name: str) -> int | None:
-    """Return a time in milliseconds, rounded up: what was added before it is the same then, and what was not."""
+    """Return a time in milliseconds, rounded up, which does not change which items were added before it."""
     values = given.get(name)
     if values is None:
         return None
     if len(values) == 1:
         with suppress(ValueError, OverflowError):
-            moment = datetime.fromisoformat(values[0].upper())  # RFC 3339 has small letters as well
+            moment = datetime.fromisoformat(values[0].upper())  # RFC 3339 allows lower case as well
             if moment.tzinfo is not None:
                 milliseconds = to_milliseconds(moment + _ALMOST_A_MILLISECOND)
-                to_datetime(milliseconds)  # in UTC, it may lie before the first year
+                to_datetime(milliseconds)  # in UTC, the time may be before year 1
                 return milliseconds
     raise InvalidParameterError(name, _TIME_FORM)
 

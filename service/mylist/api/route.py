@@ -1,7 +1,7 @@
-"""The declaration of a route: made once, beside its handler.
+"""The declaration of a route, next to its handler.
 
-It feeds the router, the way of a request (`mylist.http.dispatch`: which user, which limit, how query and body are
-parsed), the OpenAPI document, the table of routes in docs/api.md, the Postman collection and the labels of the metrics.
+The router, the dispatch of requests (`mylist.http.dispatch`: user, limits, parsing of query and body), the OpenAPI
+document, the table of routes in docs/api.md, the Postman collection and the labels of the metrics all use it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from mylist.http.request import ApiRequest
 from mylist.telemetry.answered_request import RouteLabels, route_template
 
 Kind = Literal["read", "write", "import", "other"]
-"""What a route does: reads a list, changes a list, imports, or none of these."""
+"""What a route does: it reads a list, changes a list, imports, or does none of these."""
 JSON = "application/json"
 JSON_LINES = "application/x-ndjson"
 
@@ -25,11 +25,11 @@ class Answer:
     """One successful answer.
 
     Attributes:
-        body: the struct of the body, several that it may be, or None for an answer without a body.
+        body: the struct of the body; several structs if the body may be one of them; None without a body.
         headers: OpenAPI's header objects, by name.
-        content_type: of the body.
-        example: of the body; empty where the struct has examples, or needs none.
-        others: other media types that the body may have, by OpenAPI's media type objects.
+        content_type: media type of the body.
+        example: example of the body; empty if the struct has examples or needs none.
+        others: other media types of the body, as OpenAPI's media type objects.
     """
 
     body: type[msgspec.Struct] | tuple[type[msgspec.Struct], ...] | None = None
@@ -44,11 +44,11 @@ class Body:
     """The body of a request.
 
     Attributes:
-        struct: what the OpenAPI document says of it.
-        parse: decodes it, given the bytes and the media type; None where the handler reads the body by itself.
-        media_types: those that the body may have, the usual one first.
-        example: of the body; empty where the struct has examples.
-        others: other media types that it may have, by OpenAPI's media type objects.
+        struct: describes the body in the OpenAPI document.
+        parse: decodes the body, given its bytes and media type; None if the handler reads the body itself.
+        media_types: the accepted media types, the usual one first.
+        example: example of the body; empty if the struct has examples.
+        others: other accepted media types, as OpenAPI's media type objects.
     """
 
     struct: type[msgspec.Struct]
@@ -65,17 +65,18 @@ class Route:
     Attributes:
         method: HTTP method; GET is answered for HEAD as well.
         path: in Sanic's notation.
-        operation: the operation's id in the OpenAPI document; a GET's begins with `get`, which becomes `head` for HEAD.
-        summary: one line.
-        kind: what it does.
-        handler: called with the request, then the user id, the parsed query and the parsed body, as far as the route
-            has them; parameters of the path are keyword arguments.
-        answers: the successful answers by status.
-        errors: the statuses of the errors, beside those that every route has.
+        operation: the operation's id in the OpenAPI document. A GET's id begins with `get`, which becomes `head` for
+            HEAD.
+        summary: one line for the documentation.
+        kind: what the route does.
+        handler: called with the request, then the user id, the parsed query and the parsed body, if the route has them.
+            Path parameters are keyword arguments.
+        answers: the successful answers, by status.
+        errors: the statuses of its errors, in addition to those of every route.
         parameters: OpenAPI's parameter objects.
-        query: parses the query string, given the request; None where there is nothing to parse.
+        query: parses the query string of the request; None without parameters.
         body: the body; None for a route without one.
-        has_user: whether the request is a user's.
+        has_user: whether the request must name a user.
     """
 
     method: str
@@ -93,12 +94,12 @@ class Route:
 
     @property
     def methods(self) -> list[str]:
-        """The HTTP methods that it answers."""
+        """The HTTP methods that the route answers."""
         return ["GET", "HEAD"] if self.method == "GET" else [self.method]
 
     @property
     def endpoint(self) -> Endpoint:
-        """What the way of a request has to know of the route."""
+        """The data that dispatch needs about the route."""
         return Endpoint(
             handler=self.handler,
             labels=RouteLabels(route_template(self.path), self.kind),
@@ -111,13 +112,13 @@ class Route:
 
 
 class RouteTable:
-    """The routes of one module; its decorators declare them."""
+    """The routes of one module, declared by decorators."""
 
     def __init__(self) -> None:
         self.routes: list[Route] = []
 
     def __call__(self, method: str, path: str, **declaration: Any) -> Callable[[Handler], Handler]:  # noqa: ANN401 - as `Route`
-        """Declare the route of a handler; see `Route`."""
+        """Declare the route of a handler. The arguments are the attributes of `Route`."""
 
         def declare(handler: Handler) -> Handler:
             self.routes.append(Route(method=method, path=path, handler=handler, **declaration))

@@ -1,4 +1,4 @@
-"""All routes, and how they get into the application's router."""
+"""All routes, and their registration in the application's router."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,11 +20,11 @@ ROUTES: Sequence[Route] = (
     *limits.route.routes,
     *health.route.routes,
 )
-"""Every route of the API, as the OpenAPI document has them."""
+"""Every route of the API, in the order of the OpenAPI document."""
 
 
 def register_routes(app: Sanic[Any, Any], *, auth_mode: str, with_docs: bool) -> None:
-    """Put every route into the router of an application, and those of tools: metrics, OpenAPI and its pages."""
+    """Register all routes of the API, and the routes for tools: metrics, OpenAPI and the documentation."""
     for route in ROUTES:
         _add(
             app,
@@ -38,7 +38,7 @@ def register_routes(app: Sanic[Any, Any], *, auth_mode: str, with_docs: bool) ->
     if with_docs:
         pages = docs.handlers()
         for path, handler in pages.items():
-            # A file has no slash at its end; the page may have one.
+            # The path of a file has no trailing slash; the path of the page may have one.
             _add_tool(app, handler, path, strict_slashes=path != "/docs")
         if pages:
             _add_tool(app, docs.lead_there, "/")

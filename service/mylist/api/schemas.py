@@ -1,4 +1,4 @@
-"""The bodies of the API as structs: requests are decoded and answers encoded by them; OpenAPI documents them."""
+"""The bodies of the API as structs, which decode requests and encode answers. OpenAPI documents them."""
 
 from typing import Annotated, Any, Literal
 
@@ -21,45 +21,45 @@ Timestamp = Annotated[
     ),
 ]
 Count = Annotated[int, Meta(ge=0)]
-Cursor = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]+$", description="Where to go on; null at the end.")]
+Cursor = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]+$", description="Of the next page; null on the last page.")]
 
 
 class AddRequest(Struct, rename="camel"):
-    """What to add: both fields are required."""
+    """The movie or show to add. Both fields are required."""
 
     content_id: Annotated[str | None, Meta(description=NAMED_FORM, examples=["507f1f77bcf86cd799439012"])] = None
     content_type: Annotated[str | None, Meta(examples=list(CONTENT_TYPES))] = None
 
 
 class PutRequest(Struct, rename="camel"):
-    """Of which type it is: required."""
+    """The type of the movie or show. The field is required."""
 
     content_type: Annotated[str | None, Meta(examples=list(CONTENT_TYPES))] = None
 
 
 class ContainsRequest(Struct, rename="camel"):
-    """Which movies and shows to look for."""
+    """The movies and shows to look for."""
 
     content_ids: Annotated[list[RequestedId] | None, Meta(examples=[["507f1f77bcf86cd799439012"]])] = None
 
 
 class BatchRequest(Struct, rename="camel"):
-    """What to remove and what to add, in this order; up to 100 ids together."""
+    """The items to remove and to add, in this order; at most 100 ids together."""
 
     add: list[AddRequest] = []
     remove: Annotated[list[RequestedId], Meta(examples=[["507f1f77bcf86cd799439013"]])] = []
 
 
 class ImportLine(Struct, rename="camel", forbid_unknown_fields=True):
-    """An item to put on a list, as of a moment or, without one, now."""
+    """An item to add, with the moment when it was added; without `addedAt`, now."""
 
     content_id: Annotated[str, Meta(pattern=_NAMED, description=NAMED_FORM)]
     content_type: ContentType
-    added_at: Annotated[str | None, Meta(description="A date with time and zone (RFC 3339), or a date: UTC.")] = None
+    added_at: Annotated[str | None, Meta(description="A date with time and zone (RFC 3339), or a date in UTC.")] = None
 
 
 class AddedItem(Struct, rename="camel", forbid_unknown_fields=True):
-    """An entry of a list."""
+    """An item of a list."""
 
     user_id: str
     content_id: ContentId
@@ -84,7 +84,7 @@ class PutResponse(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class AddOutcome(Struct, rename="camel", forbid_unknown_fields=True):
-    """What became of an item to add: its `contentId` as in the request or, with `externalId`, that of its title."""
+    """The outcome of an addition. `contentId` is as in the request or, with `externalId`, the id of its title."""
 
     content_id: Annotated[str | None, Meta(description="null for an external id that is not the id of one title.")]
     outcome: Literal["added", "existing", "not_found", "removed_since", "ambiguous"]
@@ -92,7 +92,7 @@ class AddOutcome(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class RemoveOutcome(Struct, rename="camel", forbid_unknown_fields=True):
-    """What became of an item to remove: its `contentId` as in the request or, with `externalId`, that of its title."""
+    """The outcome of a removal. `contentId` is as in the request or, with `externalId`, the id of its title."""
 
     content_id: Annotated[str | None, Meta(description="null for an external id that is not the id of one title.")]
     outcome: Literal["removed", "missing", "ambiguous"]
@@ -100,36 +100,36 @@ class RemoveOutcome(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class BatchOutcomes(Struct, rename="camel", forbid_unknown_fields=True):
-    """What became of each, in the order of the request."""
+    """The outcome of each id, in the order of the request."""
 
     add: list[AddOutcome]
     remove: list[RemoveOutcome]
 
 
 class BatchResponse(Struct, rename="camel", forbid_unknown_fields=True):
-    """The batch was done."""
+    """The batch was applied."""
 
     success: Literal[True]
     data: BatchOutcomes
 
 
 class Presence(Struct, rename="camel", forbid_unknown_fields=True):
-    """Whether each is on the list, in the order in which they were asked for."""
+    """Whether each id is on the list, in the order of the request."""
 
     contains: list[bool]
 
 
 class ContainsResponse(Struct, rename="camel", forbid_unknown_fields=True):
-    """What is on the list."""
+    """Which of the ids are on the list."""
 
     success: Literal[True]
     data: Presence
 
 
 class ChangedItem(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """That an item was put on the list, at `addedAt`, or taken off it; `changedAt` is when the service did that.
+    """An item was added to the list, at `addedAt`, or removed. `changedAt` is when the service made the change.
 
-    A removed item has no `contentType` if its title was withdrawn.
+    `contentType` is missing if the item was removed and its title was withdrawn.
     """
 
     change: Literal["added", "removed"]
@@ -140,9 +140,9 @@ class ChangedItem(Struct, rename="camel", forbid_unknown_fields=True, kw_only=Tr
 
 
 class ChangesData(Struct, rename="camel", forbid_unknown_fields=True):
-    """Changes, oldest first but for those of the first round, which is the list by content id.
+    """Changes, oldest first. The first round is different: it is the whole list, by content id.
 
-    `token` is what to ask with next, at once if `hasMore` says that there are more.
+    The client sends `token` as `since` in its next request: at once if `hasMore` is true.
     """
 
     changes: list[ChangedItem]
@@ -151,14 +151,14 @@ class ChangesData(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class ChangesResponse(Struct, rename="camel", forbid_unknown_fields=True):
-    """What changed on the list."""
+    """The changes of the list."""
 
     success: Literal[True]
     data: ChangesData
 
 
 class ClearData(Struct, rename="camel", forbid_unknown_fields=True):
-    """How many items were taken off the list."""
+    """The number of items that were removed from the list."""
 
     removed: Count
 
@@ -189,7 +189,7 @@ class Candidate(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class ImportedLine(Struct, rename="camel", forbid_unknown_fields=True):
-    """What became of a line of an import, numbered from 1; without a `line`, an item that no line names."""
+    """The outcome of a line of an import, numbered from 1. `line` is null for an item that no line names."""
 
     line: Annotated[int, Meta(ge=1)] | None
     content_id: ContentId | None
@@ -247,14 +247,14 @@ class LimitsResponse(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class RemoveResponse(Struct, rename="camel", forbid_unknown_fields=True):
-    """The item is off the list."""
+    """The item is not on the list any more."""
 
     success: Literal[True]
     message: Literal["Item removed from your list"]
 
 
 class Content(Struct, rename="camel"):
-    """A movie or show; beside these, it has the fields of its document."""
+    """A movie or show. It also has the other fields of its document."""
 
     id: ContentId
     title: str | None = None
@@ -266,18 +266,18 @@ class Content(Struct, rename="camel"):
     episodes: list[dict[str, Any]] | None = None
     external_ids: Annotated[
         dict[str, str | int] | None,
-        Meta(description="Its ids elsewhere, by name.", examples=[{"imdb": "tt0133093", "tmdb": "603"}]),
+        Meta(description="Its ids in other catalogues, by name.", examples=[{"imdb": "tt0133093", "tmdb": "603"}]),
     ] = None
 
 
 class ListedItem(AddedItem, rename="camel", forbid_unknown_fields=True):
-    """An entry of a list with its movie or show, which is null when that was withdrawn."""
+    """An item of a list with its movie or show. `content` is null if the movie or show was withdrawn."""
 
     content: Content | None
 
 
 class ItemsPage(Struct, rename="camel", forbid_unknown_fields=True):
-    """One page, newest first; `page` and `pageSize` say what was applied."""
+    """One page, newest first. `page` and `pageSize` are the values that were applied."""
 
     items: list[ListedItem]
     total: Count
@@ -294,7 +294,7 @@ class ItemsResponse(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class Selected(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """A part of what was selected; `page` and `totalPages` are there without a cursor only."""
+    """One page of the selected items. `page` and `totalPages` are missing if the request has a cursor."""
 
     items: list[ListedItem]
     total: Count
@@ -305,14 +305,14 @@ class Selected(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True)
 
 
 class SelectionResponse(Struct, rename="camel", forbid_unknown_fields=True):
-    """A part of the list, filtered and sorted."""
+    """One page of the list, filtered and sorted."""
 
     success: Literal[True]
     data: Selected
 
 
 class ListedId(Struct, rename="camel", forbid_unknown_fields=True):
-    """An entry of a list without its movie or show."""
+    """An item of a list without its movie or show."""
 
     content_id: ContentId
     content_type: ContentType
@@ -320,27 +320,27 @@ class ListedId(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class SelectedIds(Selected, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """The same without the movies and shows."""
+    """One page of the selected items, without the movies and shows."""
 
     items: list[ListedId]  # type: ignore[assignment]  # in the same place, of another form
 
 
 class IdsResponse(Struct, rename="camel", forbid_unknown_fields=True):
-    """A part of the list, filtered and sorted, as ids."""
+    """One page of the list, filtered and sorted, as ids."""
 
     success: Literal[True]
     data: SelectedIds
 
 
 class TypeCounts(Struct, rename="camel", forbid_unknown_fields=True):
-    """How many items of each type."""
+    """The number of items of each type."""
 
     movie: Count
     tvshow: Count
 
 
 class StatsData(Struct, rename="camel", forbid_unknown_fields=True):
-    """How many items, in all and by type."""
+    """The number of items, in total and by type."""
 
     total: Count
     by_type: TypeCounts
@@ -367,9 +367,9 @@ class LivenessResponse(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class ReadinessResponse(Struct, rename="camel", forbid_unknown_fields=True):
-    """Whether the process wants traffic, and what it depends on; `keys` are those of tokens, with `AUTH_MODE=jwt`.
+    """Whether the process accepts traffic, and the state of its dependencies. `keys` needs `AUTH_MODE=jwt`.
 
-    The reasons say why one is not available, for people.
+    The reasons explain to people why a dependency is unavailable.
     """
 
     status: Literal["ready", "starting", "draining"]
@@ -380,7 +380,7 @@ class ReadinessResponse(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class ErrorResponse(Struct, rename="camel", forbid_unknown_fields=True):
-    """Any failure. Decide by `code`; `error` is for people."""
+    """Any failure. Clients should match on `code`; `error` is for people."""
 
     success: Literal[False]
     error: str

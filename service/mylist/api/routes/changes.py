@@ -30,7 +30,7 @@ _encode = msgspec.json.Encoder().encode
     errors=[400, 503, 410],
 )
 async def changes(request: ApiRequest, user_id: str, query: tuple[SyncState | None, int]) -> HTTPResponse:
-    """Return what was added to the user's list and removed from it since a token was issued, oldest first."""
+    """Return the items added to and removed from the user's list since a token was issued, oldest first."""
     known, limit = query
     found, state = await request.app.ctx.change_feed.changes(user_id, known, max_changes=limit)
     token = encode_sync_token(user_id, state)

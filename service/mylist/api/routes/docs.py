@@ -1,4 +1,4 @@
-"""The documentation for a browser: `/docs`, Swagger UI on the document at `/openapi.json`.
+"""The documentation page `/docs`: Swagger UI for the document at `/openapi.json`.
 
 Swagger UI's files come from a package that was made for Flask. It is installed without Flask, so it is never imported.
 """
@@ -19,22 +19,22 @@ _HTML = "text/html; charset=utf-8"
 _JAVASCRIPT = "text/javascript; charset=utf-8"
 
 _LINKS = b'{"docs":"docs","openapi":"openapi.json","health":"health"}'
-"""Relative, as is the redirect: a gateway may serve all of it below a path of its own."""
+"""Relative, like the redirect: a gateway may serve everything below a path of its own."""
 
 _logger = logging.getLogger(__name__)
 
 
 def handlers() -> Mapping[str, Handler]:
-    """Return the handler of the page and of each file that it needs, by path; the files are read now.
+    """Read the files now, and return the handlers of the page and of each file, by path.
 
-    Where Swagger UI's files are not installed there are none, and the log says so.
+    If Swagger UI's files are not installed, return none and log it.
     """
     ours, swagger_ui = files("mylist.api") / "docs_page", _swagger_ui()
     if swagger_ui is None:
         _logger.warning("DOCS is true, but /docs is not served: Swagger UI's files are not installed (locks/docs.txt)")
         return {}
     page = (ours / "page.html").read_bytes()
-    below = page.replace(b'"docs/', b'"')  # the links are relative: from /docs/ they begin a step further down
+    below = page.replace(b'"docs/', b'"')  # the links are relative, and /docs/ is one level deeper
     others = {
         "/docs/start.js": File((ours / "start.js").read_bytes(), _JAVASCRIPT),
         "/docs/swagger-ui-bundle.js": File((swagger_ui / "swagger-ui-bundle.js").read_bytes(), _JAVASCRIPT),
@@ -57,7 +57,7 @@ def _swagger_ui() -> Path | None:
 
 
 def _handler(file: File, with_slash: File | None = None) -> Handler:
-    """Return the handler that gives a file, or another one where the path has a slash at its end."""
+    """Return a handler that serves a file, or a second file if the path has a trailing slash."""
 
     async def give(request: ApiRequest) -> HTTPResponse:
         return file_response(request, with_slash if with_slash and request.path.endswith("/") else file)

@@ -1,4 +1,4 @@
-"""The routes of probes: does the API answer, is the process alive, does it want traffic."""
+"""The routes of probes: whether the API answers, the process is alive, and the process accepts traffic."""
 
 from datetime import UTC, datetime
 from typing import Literal
@@ -29,7 +29,7 @@ _ALIVE = _encode(LivenessResponse(status="ok"))
     has_user=False,
 )
 async def health(request: ApiRequest) -> HTTPResponse:
-    """Return that the API answers."""
+    """Return 200: the API answers."""
     return json_response(request, _encode(HealthResponse(status="ok", timestamp=iso_format(datetime.now(UTC)))))
 
 
@@ -43,7 +43,7 @@ async def health(request: ApiRequest) -> HTTPResponse:
     has_user=False,
 )
 async def livez(request: ApiRequest) -> HTTPResponse:
-    """Return that the event loop answers, whatever else is out of service."""
+    """Return 200: the event loop answers, even if a store is out of service."""
     return json_response(request, _ALIVE)
 
 
@@ -57,10 +57,11 @@ async def livez(request: ApiRequest) -> HTTPResponse:
     has_user=False,
 )
 async def readyz(request: ApiRequest) -> HTTPResponse:
-    """Return whether the process wants traffic: once it has started, until it drains.
+    """Return whether the process accepts traffic: from the end of its start until it drains.
 
-    MongoDB's state is reported and does not decide: cached lists are served without it, and it would be away for all
-    processes at once. So are the keys of tokens, once there were any.
+    MongoDB's state is reported but does not affect readiness: the process serves cached lists without MongoDB, and
+    MongoDB would be away for all processes at once. The same applies to the keys of tokens once the process has had
+    any.
     """
     services = request.app.ctx
     state = services.state

@@ -35,7 +35,7 @@ _encode = msgspec.json.Encoder().encode
 _REMOVED = _encode(schemas.RemoveResponse(success=True, message="Item removed from your list"))
 _parse_remembered_query = lru_cache(maxsize=4096)(parse_items_query)
 _MAX_REMEMBERED_LENGTH = 128
-"""Longer query strings hardly come twice, and would only fill the memory."""
+"""Longer query strings hardly ever recur, and would only use up memory."""
 
 
 @route(
@@ -88,7 +88,7 @@ def _items_query(request: ApiRequest) -> PageRequest | ItemsQuery:
     "GET",
     "/api/mylist/items",
     operation="getItems",
-    summary="Read a page of the list, newest first, or a selection of it",
+    summary="Read a page of the list, newest first, or filter and sort the list",
     kind="read",
     parameters=[parameters.PAGE, parameters.PAGE_SIZE, *parameters.SELECTION],
     query=_items_query,
@@ -121,7 +121,7 @@ async def items(request: ApiRequest, user_id: str, query: PageRequest | ItemsQue
 async def put(
     request: ApiRequest, user_id: str, conditions: Conditions, content_type: ContentType, content_id: str
 ) -> HTTPResponse:
-    """Ensure that a movie or show is on the user's list; the answer is the same however often it is repeated."""
+    """Ensure that a movie or show is on the user's list. Repeating the request returns the same answer."""
     item, is_new = await request.app.ctx.writer.put(user_id, requested(content_id), content_type, conditions)
     data = _added_item(user_id, item)
     body = _encode(schemas.PutResponse(success=True, message="Item is in your list", data=data))
@@ -171,7 +171,7 @@ async def batch(request: ApiRequest, user_id: str, conditions: Conditions, chang
     "POST",
     "/api/mylist/contains",
     operation="containsItems",
-    summary=f"Whether each of up to {MAX_IDS_PER_REQUEST} movies and shows is on the list",
+    summary=f"Check which of up to {MAX_IDS_PER_REQUEST} movies and shows are on the list",
     kind="read",
     body=Body(schemas.ContainsRequest, parse_contains_request),
     answers={200: Answer(schemas.ContainsResponse, headers=parameters.X_CACHE)},
@@ -200,7 +200,7 @@ async def stats(request: ApiRequest, user_id: str) -> HTTPResponse:
 
 
 def _named(requested: RequestedId, outcome: _Outcome) -> tuple[str | None, _Outcome, str | UnsetType]:
-    """Return the outcome of an id of a batch with the ids by which the client knows it."""
+    """Return the outcome of an id of a batch, with the ids by which the client knows the title."""
     if not requested.is_external:
         return requested.text, outcome, UNSET
     return requested.content_id.hex() if requested.content_id else None, outcome, requested.text

@@ -28,7 +28,7 @@ _encode = msgspec.json.Encoder().encode
     "GET",
     "/api/mylist/limits",
     operation="getLimits",
-    summary="The limits of requests",
+    summary="Read the limits of requests and lists",
     kind="read",
     answers={200: Answer(LimitsResponse)},
     has_user=False,

@@ -1,4 +1,4 @@
-"""The route that Prometheus scrapes. It is not part of the API and not in the OpenAPI document."""
+"""The route that Prometheus scrapes. It is neither part of the API nor in the OpenAPI document."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from mylist.domain.etags import etag_of, names_etag_or_star
 from mylist.http.request import ApiRequest
 from mylist.telemetry import metrics
 
-# What is written, whichever version is asked for.
+# The version that is sent, whichever version the scraper requests.
 _OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -33,9 +33,9 @@ async def expose(request: ApiRequest) -> HTTPResponse:
 
 
 def prefers_openmetrics(accept: str) -> bool:
-    """Return whether an `Accept` header names OpenMetrics, with no smaller a weight than that of plain text.
+    """Return whether an `Accept` header names OpenMetrics with at least the weight of plain text.
 
-    The weight of plain text is that of the most specific range that has it in it (RFC 9110, section 12.5.1).
+    The weight of plain text is that of the most specific range that includes it (RFC 9110, section 12.5.1).
     """
     weights: dict[str, float] = {}
     for media_type, weight in _ranges(accept):
@@ -46,7 +46,7 @@ def prefers_openmetrics(accept: str) -> bool:
 
 
 def _ranges(accept: str) -> Iterator[tuple[str, float]]:
-    """Yield the media types of an `Accept` header, each with its weight: 0 for one that is refused or malformed."""
+    """Yield the media types of an `Accept` header, each with its weight: 0 if it is refused or malformed."""
     for media_range in accept.split(","):
         media_type, *parameters = (part.strip().lower() for part in media_range.split(";"))
         weight = next((each.partition("=")[2].strip() for each in parameters if each.startswith("q=")), "1")

@@ -50,7 +50,7 @@ route = RouteTable()
 
 _LINES_PER_TURN = 100
 _MAX_PAUSE_S = 0.05
-"""Between the turns of one import."""
+"""Pause between the turns of one import."""
 IMPORT_TYPES = (
     JSON_LINES,
     "application/ndjson",
@@ -61,10 +61,10 @@ IMPORT_TYPES = (
 _EXPORT_TYPES = (JSON_LINES, reading.CSV)
 MAX_CANDIDATES_PER_LINE = 10
 MAX_CANDIDATES = 10_000
-"""Of one answer, which waits in memory; later lines are told as ambiguous without what they may mean."""
+"""Candidates in one answer, which is kept in memory. Later ambiguous lines are reported without candidates."""
 _ACCEPT = istr("accept")
 
-# Of the sample: the first is not on its list, the second is.
+# Titles of the sample data: the first is not on the sample list, the second is.
 _LINES_EXAMPLE = """\
 {"contentId":"507f1f77bcf86cd799439012","contentType":"movie","addedAt":"2024-01-20T10:30:00.000Z"}
 {"contentId":"507f1f77bcf86cd7994390a1","contentType":"tvshow","addedAt":"2024-01-17T20:01:00.000Z"}
@@ -92,7 +92,7 @@ _encode_lines = msgspec.json.Encoder().encode_lines
     "DELETE",
     "/api/mylist/items",
     operation="clearItems",
-    summary="Remove everything from the list",
+    summary="Remove all items from the list",
     kind="write",
     parameters=[parameters.CONFIRM, *parameters.CONDITIONS],
     query=clearing_conditions,
@@ -100,7 +100,7 @@ _encode_lines = msgspec.json.Encoder().encode_lines
     errors=[400, 412, 428, 503],
 )
 async def clear(request: ApiRequest, user_id: str, conditions: Conditions) -> HTTPResponse:
-    """Remove everything from the user's list; with conditions, only the items that were compared."""
+    """Remove all items from the user's list. With conditions, remove only the items that were compared."""
     removed = await request.app.ctx.writer.clear(user_id, conditions=conditions)
     answer = ClearResponse(success=True, message="Your list was cleared", data=ClearData(removed))
     return json_response(request, _encode(answer))
@@ -110,7 +110,7 @@ async def clear(request: ApiRequest, user_id: str, conditions: Conditions) -> HT
     "GET",
     "/api/mylist/export",
     operation="getExport",
-    summary="The whole list as JSON Lines or CSV, newest first",
+    summary="Export the whole list as JSON Lines or CSV, newest first",
     kind="read",
     answers={
         200: Answer(
@@ -124,7 +124,7 @@ async def clear(request: ApiRequest, user_id: str, conditions: Conditions) -> HT
     errors=[400, 503],
 )
 async def export(request: ApiRequest, user_id: str) -> HTTPResponse:
-    """Return the user's whole list, one line an item, newest first."""
+    """Return the user's whole list, one line per item, newest first."""
     reader = request.app.ctx.reader
     is_csv = preferred(", ".join(request.headers.getall(_ACCEPT, ())), _EXPORT_TYPES) == reading.CSV
     exported = await (reader.export_csv(user_id) if is_csv else reader.export(user_id))
@@ -145,7 +145,7 @@ def _import_query(request: ApiRequest) -> ImportQuery:
     Raises:
         UnknownParameterError: it has a parameter that is not known.
         InvalidParameterError: a parameter has an invalid value.
-        InvalidJsonError: the body is neither JSON Lines nor a file of a list by its media type.
+        InvalidJsonError: the media type is neither JSON Lines nor that of a list file.
     """
     query = import_query(request)
     if request.media_type not in IMPORT_TYPES and request.media_type not in _LIST_FILES:
@@ -160,7 +160,7 @@ def _import_query(request: ApiRequest) -> ImportQuery:
     "POST",
     "/api/mylist/import",
     operation="importItems",
-    summary="Put the items of an export on the list, a line each, or in place of it",
+    summary="Import an export, one item per line: merge it into the list, or replace the list",
     kind="import",
     parameters=[
         parameters.MODE,
@@ -177,9 +177,9 @@ def _import_query(request: ApiRequest) -> ImportQuery:
     errors=[400, 410, 412, 413, 415, 422, 428, 503],
 )
 async def import_(request: ApiRequest, user_id: str, query: ImportQuery) -> HTTPResponse:
-    """Put the items of an export on the user's list, or make them the list; return the outcome of each line.
+    """Merge the items of an export into the user's list, or replace the list with them; return each line's outcome.
 
-    An import takes a place when its body is there, so a slow client holds only its user's share.
+    An import occupies a place only once its body has arrived. So a slow client occupies only its user's share.
     """
     services = request.app.ctx
     max_list_size = services.settings.max_list_size
@@ -216,7 +216,7 @@ def _results(
 
 
 async def _outcomes(services: Services, results: AsyncIterator[list[LineResult]]) -> list[bytes]:
-    """Return the outcome of each line, encoded; take turns with other imports.
+    """Return the encoded outcome of each line. The import takes turns with other imports.
 
     Raises:
         PartlyAppliedError: a store failed, or the time was up, after some lines.
@@ -234,13 +234,13 @@ async def _outcomes(services: Services, results: AsyncIterator[list[LineResult]]
     try:
         while True:
             await services.import_turns.acquire()
-            # If the client goes away, the turn goes on to its end, and the next one waits for that.
+            # If the client disconnects, this turn goes on to its end, and the next import waits for it.
             began = time.thread_time()
             step = services.writer.start(next_results())
             try:
                 part = await asyncio.shield(step)
             except asyncio.CancelledError:
-                await asyncio.wait((step,))  # what it changes must not come in between what others do
+                await asyncio.wait((step,))  # its changes must not interleave with those of others
                 raise
             if part is None:
                 return parts
@@ -248,8 +248,8 @@ async def _outcomes(services: Services, results: AsyncIterator[list[LineResult]]
             room -= sum(len(each.candidates or ()) for each in told)
             parts.append(_encode_lines(told))
             lines = part[-1].number or lines
-            # Others get the thread for as long as it was in use during this turn, by this import or by them: an import
-            # goes on at once while the process is idle, and falls back while it is busy.
+            # Other requests get the event loop for as long as it was busy during this turn, with this import or with
+            # them. So an import goes on at once while the process is idle, and yields while it is busy.
             await asyncio.sleep(min(time.thread_time() - began, _MAX_PAUSE_S))
     except UnavailableError as error:
         if not lines:
@@ -260,18 +260,18 @@ async def _outcomes(services: Services, results: AsyncIterator[list[LineResult]]
 async def _lines(body: bytearray) -> AsyncIterator[NumberedLine | ExternalLine]:
     latest = datetime.now(UTC) + MAX_CLOCK_SKEW
     for number, line in enumerate(BytesIO(body), start=1):
-        # Files that were put together have a mark in front of each.
+        # Concatenated files have a byte order mark in front of each part.
         if text := line.strip().removeprefix(BOM_UTF8):
             yield parse_import_line(number, text, latest)
         if not number % _LINES_PER_TURN:
-            await asyncio.sleep(0)  # let other requests run
+            await asyncio.sleep(0)  # give other requests a turn
 
 
 async def _matched(file: ListFile, matcher: TitleMatcher) -> AsyncIterator[NumberedLine]:
-    """Yield the lines of a file, a few queries for each hundred.
+    """Yield the lines of a file, with a few queries per hundred lines.
 
     Raises:
-        PayloadTooLarge: it has too many lines.
+        PayloadTooLarge: the file has too many lines.
         UnavailableError: the catalogue cannot be searched.
     """
     latest = to_milliseconds(datetime.now(UTC) + MAX_CLOCK_SKEW)
