@@ -59,7 +59,7 @@ def each_redis_url(request: pytest.FixtureRequest, redis_url: str) -> str:
 
 @pytest.fixture
 async def primaries(each_redis_url: str) -> AsyncIterator[Topology]:
-    """What the service would have of each Redis, only more patient: the machine may be slow at the moment."""
+    """The service's settings for each Redis, only more patient: the machine may be slow at the moment."""
     primaries = cache_connection.connect(replace(Settings.load({"REDIS_URL": each_redis_url}), redis_timeout=5.0))
     commands = CacheCommands(primaries)
 

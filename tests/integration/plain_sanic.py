@@ -1,4 +1,4 @@
-"""Sanic itself, without the service: its own HTTP, or the one of a protocol that is to be looked at."""
+"""Sanic itself, without the service: with its own HTTP protocol, or with the protocol under test."""
 
 import asyncio
 import socket

@@ -83,7 +83,7 @@ def former_item(user: str, content: str, added_at: datetime, changed_at: datetim
 
 
 def tombstone(user: str, content: str, removed_at: datetime) -> Document:
-    """What the former version left of an item that was removed."""
+    """The document that the former version left for a removed item."""
     document = former_item(user, content, removed_at, removed_at)
     del document["addedAt"]
     return {**document, "removedAt": removed_at}
@@ -554,7 +554,7 @@ def many(lists: Lists) -> None:
 
 
 def outcome(lists: Lists) -> dict[str, list[Document]]:
-    """What a run leaves, but for the moments of stamps."""
+    """The data that a run leaves, without the times of stamps."""
     kept = {name: documents(lists, name) for name in ("mylist", "mylists", "mylist_adopted")}
     changes = [{**each, "changedAt": None} for each in documents(lists, "mylist_changes")]
     return {**kept, "mylist_changes": [each for each in changes if each["change"] == "removed"]}

@@ -106,7 +106,7 @@ def of(stored: Stored, title: str) -> Document:
 
 
 def counted(done: Import) -> dict[str, int]:
-    """What a run counted, without zeros. Every title that was read is counted once."""
+    """The counts of a run, without zeros. Every title is counted once."""
     counts = asdict(done.counts)
     counts.pop("others")
     became = ("inserted", "updated", "unchanged", "not_taken", "duplicates", "invalid")
@@ -443,7 +443,7 @@ class TestWithdrawing:
         assert counted(done) == {"read": 38, "unchanged": 38, "withdrawn": 2}
         assert {each["title"] for each in everything(catalogue)} == {
             *(f"Title {n}" for n in range(2, 40)),
-            "Show 0",  # of a type of which the file has nothing
+            "Show 0",  # the file has no title of its type
             "Show 1",
         }
 
@@ -486,7 +486,7 @@ class TestResuming:
     LINES = tuple(json.dumps(numbered(n)) + "\n" if n % 1000 else "{oops\n" for n in range(5000))
 
     def break_off(self, number: int, tmp_path: Path) -> tuple[int, str]:
-        """Import the lines but not their end, and send a signal after some thousand: the status, and what was said."""
+        """Import the lines but not their end, and send a signal after a few thousand: the status, and the output."""
         options = ["--checkpoint", str(tmp_path / "checkpoint"), "--errors", str(tmp_path / "errors")]
         command = [sys.executable, "-m", "mylist", "catalogue", "import", "-", *options]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
@@ -511,7 +511,7 @@ class TestResuming:
             with pytest.raises(CheckpointError, match="is of other files than these, or they have changed: remove it"):
                 await bring(write(*lines), checkpoint=checkpoint)
 
-        with errors.open("a") as file:  # what it told of after the checkpoint is told of again
+        with errors.open("a") as file:  # the run repeats its reports from after the checkpoint
             file.write('{"line": 4999}\n')
         stored["movies"].delete_one({"title": "Title 1"})  # to see that its line is not brought in again
         done = await bring(write(*self.LINES), checkpoint=checkpoint, errors=errors)
@@ -690,7 +690,7 @@ class TestCommand:
         assert [each["title"] for each in everything(stored)] == ["Alien"]
 
 
-# What a process is measured by would be that of the tests, had they started it themselves.
+# A process that the tests start themselves inherits their peak memory, so another process starts it.
 _MEASURED = """
 import resource, subprocess, sys
 subprocess.run([sys.executable, "-m", "mylist", *sys.argv[1:]], check=True, stdout=subprocess.DEVNULL)

@@ -45,14 +45,14 @@ def item(number: int, added_at: int = 0) -> Item:
 
 
 class Turns:
-    """What actors wait for; each waits for one turn at most."""
+    """The turns that actors wait for; each waits for one turn at most."""
 
     def __init__(self) -> None:
         self.waiting: dict[int, tuple[str, asyncio.Future[None]]] = {}
         self._has_stopped: dict[int, asyncio.Event] = {}
 
     async def wait(self, name: str) -> None:
-        """Wait for the turn of an operation of the actor that runs this; at once for who is none."""
+        """Wait for the turn of an operation of the current actor; return at once outside actors."""
         if (number := _actor.get(None)) is None:
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -105,7 +105,7 @@ class GatedStore(ListStore):
 
 
 class Device:
-    """A client that keeps a copy of a list by what it is told alone; it has the list at first."""
+    """A client that keeps a copy of a list from its changes alone; it has the list at first."""
 
     def __init__(self, play: "Play") -> None:
         self._play = play
@@ -184,14 +184,13 @@ class Play:
         return name != "time passes" or not self._mid_change
 
     async def step(self, name: str) -> None:
-        """Wait for the turn of what is no operation of the store."""
+        """Wait for the turn of an operation outside the store."""
         await self._database.turns.wait(name)
 
     async def let_time_pass(self) -> None:
         """Let everything that was stamped until now be below the watermark.
 
-        Unless it is `fine`, what was stamped in this very second is not: additions that are still to come have its
-        stamp.
+        Without `fine`, the changes of the current second are not: additions in flight still have its stamp.
         """
         now = (await self._database.ask_hello()).local_time
         assert now is not None
@@ -238,7 +237,7 @@ async def time_passes(play: Play) -> None:
 
 
 def removes_late(number: int, *, stamps_again: bool) -> Actor:
-    """A removal that nobody waits for any more takes effect after any time, such as in a MongoDB that was frozen."""
+    """A removal without a client takes effect after any time, such as in a MongoDB that was frozen."""
 
     async def act(play: Play) -> None:
         stamps = play.lists._stamps  # noqa: SLF001 - the halves of a removal

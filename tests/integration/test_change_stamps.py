@@ -1,4 +1,4 @@
-"""Stamps of changes on a MongoDB that fails, lags and elects: no change goes without one, and no answer is a guess."""
+"""Stamps of changes on a MongoDB that fails, lags and elects: every change has a stamp, and no answer is a guess."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -95,7 +95,7 @@ def write_concerns(mongodb: ScriptedMongoDB) -> list[tuple[str, Any]]:
 
 
 class TestAnAddition:
-    """A duplicate counts only if a majority has what is there."""
+    """A duplicate counts only if a majority has the existing item."""
 
     @pytest.mark.parametrize("code", [64, 91, 11602])
     async def test_of_what_is_there_by_this_member_alone_has_an_unknown_outcome(
@@ -240,7 +240,7 @@ class TestOfTheSameMoment:
 
 
 class TestARemovalInVain:
-    """Another removal of the same title finds it first; its stamp must stay whatever becomes of the other's."""
+    """Another removal of the same title finds it first; its stamp must stay in every outcome of the first removal."""
 
     async def test_whose_stamp_an_election_has_lost_leaves_that_of_the_one_that_found_the_item(
         self, replica_set: ScriptedMongoDB, lists: ListStore, database: Database, user_id: str
@@ -260,7 +260,7 @@ class TestARemovalInVain:
         await lists.insert_many(user_id, [item(1), item(2)])
         primary = replica_set.primary()
         assert primary is not None
-        # Whatever takes the stamp back is sent to the former primary, and repeated after the other removal.
+        # The former primary gets each attempt to revert the stamp, which is repeated after the other removal.
         replica_set.fail_command("delete", closes="before", delay_s=2.0, collection=CHANGES)
         replica_set.lose_majority()
         is_there = stamp_is_there(replica_set)

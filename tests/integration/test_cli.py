@@ -99,7 +99,7 @@ def test_config_does_not_load_what_only_serving_needs() -> None:
 
 
 def loads(begin: str, *, then: str = "") -> set[str]:
-    """What is loaded of what the libraries of the service would not be used for, after a start."""
+    """Return the modules loaded after a start that serve only unused features of the service's libraries."""
     code = f"import sys\n{begin}\n    from mylist import server\n{then}\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(done.stdout.split()) & {"cryptography", "opentelemetry.metrics", "opentelemetry.sdk.metrics", "trustme"}

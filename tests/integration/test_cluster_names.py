@@ -1,4 +1,4 @@
-"""What the nodes of a Cluster call each other, and where that is."""
+"""The names that the nodes of a Cluster use for each other, and their addresses."""
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -49,7 +49,7 @@ def lone_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterNode]
 
 @pytest.fixture
 async def node_of(lone_node: ClusterNode) -> AsyncIterator[NodeOf]:
-    """Gives the port of a node that calls itself so, with this metadata."""
+    """Return the port of a node that announces this name, with this metadata."""
     async with AsyncExitStack() as opened:
 
         async def make(host: str | None, *metadata: object) -> int:
@@ -66,7 +66,7 @@ async def node_of(lone_node: ClusterNode) -> AsyncIterator[NodeOf]:
 
 
 async def exercise(commands: CacheCommands) -> Primary:
-    """Goes through the protocol once; gives the primary of it."""
+    """Go through the protocol once; return the key's primary."""
     key = f"mylist:{{{uuid4().hex}}}"
     await commands.ping()
     lease = commands.new_lease(key)
@@ -172,7 +172,7 @@ async def answers(commands: CacheCommands) -> bool:
 async def test_a_slot_that_moves_to_a_node_without_a_host_is_followed(
     lone_node: ClusterNode, commands_of: Connect, host: str
 ) -> None:
-    """The key is asked for where the map has a node of that port."""
+    """The service uses the address at which the map has a node with that port."""
     moving = f"mylist:{{{uuid4().hex}}}"
     async with RedisFront(lone_node.port, lambda _: None) as target:
 

@@ -1,4 +1,4 @@
-"""What is overridden of PyMongo is still needed, and still fits."""
+"""The overrides of PyMongo are still needed, and still fit."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""`mylist events`: each change at least once and in order, whatever ends the run, its reader or the stream."""
+"""`mylist events`: each change at least once and in order, no matter how the run, its reader or the stream ends."""
 
 import array
 import fcntl
@@ -234,7 +234,7 @@ def test_what_a_reader_left_in_the_pipe_comes_again(stored: Stored, follow: Foll
 
 
 def _read_line(descriptor: int) -> Document:
-    """Read one line and nothing behind it."""
+    """Read one line, and leave the bytes after the line."""
     line = b""
     while not line.endswith(b"\n"):
         line += os.read(descriptor, 1)

@@ -1,11 +1,11 @@
 """Every interleaving of two writers and two readers, crashes, expiries and a failover, through the real scripts.
 
-The search goes through the states that the protocol can reach. What Redis does in a step is not modelled: each step on
-a key is run on the server by the service's own commands, and what the key holds afterwards is read back. (A step's
-result depends on nothing but what the key held, so equal steps are run once.)
+The search goes through the states that the protocol can reach. It does not model Redis: the service's own commands run
+each step of a key on the server, and the search reads the key's new value. (A step's result depends only on the key's
+value before it, so equal steps are run once.)
 
-Two things must hold in every state: a read gives at least what was acknowledged when it began, and no list is cached
-that lacks a change which nobody is left to invalidate.
+Two things must hold in every state. A read returns at least the changes that were acknowledged when it began. A cached
+list that lacks a change has a process that will invalidate it.
 """
 
 import sys
@@ -34,7 +34,7 @@ HIDDEN = "a cached list lacks an acknowledged change"
 UNNOTICED = "a cached list lacks a change that nobody is left to invalidate"
 READER_NONCES = (b"reader-0", b"reader-1")
 EPOCHS = (b"epoch--0", b"epoch--1")
-# The list after the n-th change has n items, so a value tells its version.
+# The list after the n-th change has n items, so a value shows its version.
 VALUES = [
     PackedList.of(Item(n, ContentId(bytes([n] * 12)), "movie") for n in range(version)).data for version in range(3)
 ]
@@ -63,7 +63,7 @@ class State(NamedTuple):
     acknowledged: int = 0
     held: bytes | None = None
     replica: bytes | None = None
-    """What the replica has of the key, which is what the primary held at some moment."""
+    """The replica's value of the key, which the primary held at some moment."""
     epoch: int = 0
     writers: tuple[Writer, Writer] = (Writer(), Writer())
     readers: tuple[Reader, Reader] = (Reader(), Reader())
@@ -239,7 +239,7 @@ async def explore(
     return len(seen), violations
 
 
-# What is searched there is the protocol, which does not depend on where it runs.
+# These tests search the protocol, which does not depend on where it runs.
 on_one_redis = pytest.mark.parametrize("each_redis_url", ["the run's Redis"], indirect=True)
 
 

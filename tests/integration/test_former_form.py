@@ -94,7 +94,7 @@ async def remove(lists: ListStore, user_id: str, number: int) -> None:
 async def told(
     lists: ListStore, user_id: str, after: FeedPosition = FEED_START
 ) -> tuple[dict[int, int | None], FeedPosition]:
-    """What is told after a position, by number, and the last position."""
+    """Return the changes after a position, by number, and the last position."""
     changes, end = await lists.changes(user_id, after, max_changes=100)
     assert end is None
     by_number = {number_of(each.content_id): each.added_at for each in changes}

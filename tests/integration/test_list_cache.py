@@ -26,7 +26,7 @@ from mylist.domain.packed_list import PackedList
 
 
 class Lists:
-    """What MongoDB would hold: one list for everybody, which grows by one item at each change."""
+    """The lists of a MongoDB: one list for all users, which grows by one item at each change."""
 
     def __init__(self) -> None:
         self.items: list[Item] = []
@@ -58,7 +58,7 @@ class Clock:
 
 
 class Cache(ListCache):
-    """A cache as a process has it, with its health at hand."""
+    """A cache as a process has it, with access to its health."""
 
     def __init__(self, primaries: Topology, lists: Lists, *, strict: bool = False, check_every: int = 0) -> None:
         self.clock = Clock()
@@ -86,7 +86,7 @@ class Cache(ListCache):
             setattr(self.commands, name, fail)
 
     async def settle(self) -> "Cache":
-        """Heartbeats until the process has seen Redis for long enough, anew if a busy machine costs one."""
+        """Send heartbeats until the process has seen Redis for long enough, again if a busy machine misses one."""
         for _ in range(10):
             for _ in range(int(GRACE_S / HEARTBEAT_INTERVAL_S) + 3):
                 await self.health.heartbeat()
@@ -511,7 +511,7 @@ async def test_a_process_that_was_stopped_in_a_write_acknowledges_it_only_when_i
     await eventually(lambda: _is_gone(redis_client, user_id), within=30)
     await asyncio.sleep(0.2)
     assert not writing.done()
-    # Meanwhile somebody who knows the primary has cached what was there before the write.
+    # Meanwhile another process that knows the primary has cached the list from before the write.
     await redis_client.set(key(user_id), b"L something", ex=60)
     await cache.health.heartbeat()
     await writing
@@ -706,7 +706,7 @@ async def test_an_answer_that_comes_too_late_is_none(cache: Cache) -> None:
 async def test_a_write_does_not_go_unfenced_while_others_may_still_trust_redis(
     nowhere: Topology, lists: Lists, user_id: str
 ) -> None:
-    """This process cannot reach Redis, but has not been without it for long enough to know that nobody can."""
+    """This process cannot reach Redis, but not for long enough to know that others cannot reach it either."""
     cache = Cache(nowhere, lists)
 
     with pytest.raises(CacheUnavailableError):

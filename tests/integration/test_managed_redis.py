@@ -1,4 +1,4 @@
-"""Servers that do not tell their replication id, or that nobody may ask, as some providers' do."""
+"""Servers that hide their replication id, or refuse the command for it, like those of some providers."""
 
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator

@@ -229,7 +229,7 @@ async def test_stamps_are_by_the_clock_of_mongodb_and_kept_for_thirty_days(
     await lists.delete_many(user_id, [item(1)])
     await lists.delete_many(user_id, [item(2), item(3)])
     await lists.insert_many(user_id, [item(number) for number in range(3)])
-    await lists.delete_seen(user_id, await lists.load(user_id))  # which stamps some anew
+    await lists.delete_seen(user_id, await lists.load(user_id))  # which stamps some again
     after, _ = await lists.clock()
 
     stamps = await documents_of(store_database, "mylist_changes", user_id)
@@ -293,7 +293,7 @@ async def test_changes_come_in_their_order_in_parts_and_the_last_of_each_item_al
 
 
 async def until_the_next_second(store: ports.ListStore) -> None:
-    """Wait until what is added is in another second than what was added before."""
+    """Wait until new additions get another second than the last one."""
     if isinstance(store, FakeListStore):
         store.now += 1000
         return
@@ -520,7 +520,7 @@ async def test_a_silent_mongodb_is_unavailable_within_its_deadline(silent_port: 
 
 
 class Answers:
-    """What the driver's `command` does, one after the other; then it answers."""
+    """Acts as the driver's `command`: raises each failure in turn, then answers."""
 
     def __init__(self, *failures: Exception) -> None:
         self.failures = list(failures)

@@ -1,4 +1,4 @@
-"""What the service notices of a MongoDB that is not well: in its check, and when operations fail."""
+"""The faults of a MongoDB that the service notices: in its check, and when operations fail."""
 
 import asyncio
 import logging
@@ -88,7 +88,7 @@ class TestOperations:
         assert failure.hits == 1
 
     async def test_ends_with_its_deadline_restored(self, deployment: ScriptedMongoDB, database: Database) -> None:
-        """The time that the retries are deprived of is no other operation's."""
+        """The shorter deadline of the retries does not apply to later operations."""
         store = ListStore(database)
         deployment.fail_command("find", code=6, count=2)
         with pytest.raises(DatabaseUnavailableError):

@@ -1,4 +1,4 @@
-"""A Cluster of which some primaries are away: what of it is still trusted, and by whom.
+"""A Cluster whose primaries are partly down: the parts that are still trusted, and by which process.
 
 Three fronts stand for three primaries, each with a third of the slots; one server behind them holds all keys.
 """
@@ -57,7 +57,7 @@ class Primaries:
         return "redis+cluster://" + ",".join(f"127.0.0.1:{front.port}" for front in self.fronts)
 
     def user_of(self, number: int, *, last: bool = False) -> str:
-        """A user whose list that primary has; if `last`, in the last slots of it."""
+        """A user whose list is on that primary; if `last`, in its last slots."""
         low, high = [0, *self.bounds][number], self.bounds[number]
         low = high - 1000 if last else low
         while True:
@@ -82,7 +82,7 @@ def lists() -> Lists:
 
 @pytest.fixture
 async def process(primaries: Primaries, lists: Lists) -> AsyncIterator[Process]:
-    """Gives the cache of one process."""
+    """Return the cache of one process."""
     async with AsyncExitStack() as opened:
 
         async def make(*, strict: bool = False) -> Cache:
@@ -220,7 +220,7 @@ async def test_what_is_owed_to_the_dead_holds_up_nothing_that_is_owed_to_the_liv
 async def test_the_slots_of_a_primary_are_trusted_no_sooner_at_another(
     primaries: Primaries, process: Process, is_away: bool
 ) -> None:
-    """Somebody may have written without a fence while their primary was away."""
+    """Another process may have written without a fence while the user's primary was down."""
     cache = await process()
     moving = primaries.user_of(0, last=True)
     await fill(cache, moving)
@@ -238,7 +238,7 @@ async def test_the_slots_of_a_primary_are_trusted_no_sooner_at_another(
 
 
 async def test_no_heartbeat_waits_for_a_primary_that_was_silent(primaries: Primaries) -> None:
-    """What is known of the others would be too old by the time that it is given up."""
+    """The knowledge of the other primaries would be too old by the time that the silent one is given up."""
     timeout = 5.0
     commands = CacheCommands(connect(replace(Settings.load({"REDIS_URL": primaries.url}), redis_timeout=timeout)))
     loop = asyncio.get_running_loop()

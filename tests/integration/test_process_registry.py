@@ -1,4 +1,4 @@
-"""Processes with one MongoDB that tell each other by its registry which Redis they use, and when they reach none.
+"""Processes with one MongoDB and its registry, in which each declares its Redis, and that it reaches none.
 
 Each has the real parts below HTTP; one clock, which the test moves, is that of all.
 """
@@ -73,7 +73,7 @@ class World:
 
 
 class Process:
-    """What a process has, without HTTP, as far as the cache is concerned."""
+    """The parts of a process that matter to the cache, without HTTP."""
 
     def __init__(self, world: World, settings: Settings, *, strict: bool) -> None:
         self._world = world
@@ -386,7 +386,7 @@ async def test_a_registry_that_cannot_be_changed_says_so(world: World, settings:
 async def test_a_change_whose_end_no_declaration_covers_is_not_acknowledged(
     world: World, reader: Process, writer: Process, user_id: str
 ) -> None:
-    """Redis goes away in the middle of a change, and MongoDB with it, so that nobody can be told."""
+    """Redis fails in the middle of a change, and MongoDB with it, so the process cannot declare its state."""
     await cached(reader, user_id)
 
     async def change() -> None:

@@ -19,14 +19,14 @@ from mylist.cache.topology.base import Primary
 from mylist.config.settings import Settings
 
 TIMEOUT = 1.0
-"""Seconds without an answer after which a server is given up, where a test waits for that."""
+"""Seconds of silence until a server is given up, where a test waits for that."""
 PATIENCE = 30.0
 pytestmark = pytest.mark.usefixtures("raises_nothing")
 Behave = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 async def ready(_: Connection) -> None:
-    """Nothing is asked on a new connection: the server of these tests knows one command only."""
+    """Send nothing on a new connection: the server of these tests knows one command only."""
 
 
 class Peer:

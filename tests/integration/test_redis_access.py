@@ -91,7 +91,7 @@ def redis(
 
 
 def documented_rights(of: str) -> list[str]:
-    """The rights that the decision tells operators to give."""
+    """The rights that the decision requires of operators."""
     found = re.search(rf"^ACL SETUSER {of} on >\S+ (.+)$", DECISION.read_text(), re.MULTILINE)
     assert found
     return found[1].split()
@@ -210,7 +210,7 @@ async def test_an_authority_without_key_usage_is_accepted(valkey: Member, tmp_pa
 
 @pytest.fixture(params=[True, False], ids=["that may sign others", "of a server alone"])
 def own_certificate(request: pytest.FixtureRequest, tmp_path: Path) -> Certificates:
-    """A certificate that a server signed itself, for another host than the one that it is reached by."""
+    """A self-signed certificate of a server, for another host than the address that clients use."""
     return self_signed_certificate(tmp_path, is_authority=request.param)
 
 
@@ -237,7 +237,7 @@ async def test_what_is_wrong_with_a_certificate_is_in_the_log(
         for query, words in (
             ({}, "self.signed certificate"),
             ({"ssl_ca_certs": certificates.authority}, "self.signed certificate"),
-            # Its name is another, as it would be on a managed server that is reached by an address.
+            # The name differs, as on a managed server that clients reach by an address.
             ({"ssl_ca_certs": own_certificate.certificate}, "IP address mismatch|Hostname mismatch"),
         ):
             assert re.search(words, await refusal(tls_url(front.port, "lists", **query)))

@@ -10,7 +10,7 @@ from redis.asyncio.connection import Connection
 
 
 async def ask_nothing(_: Connection) -> None:
-    """What a connection asks before it is used: nothing, as nobody would answer."""
+    """The first commands of a connection: none, because the server does not answer."""
 
 
 @asynccontextmanager

@@ -35,7 +35,7 @@ _OPTIONS = {"MONGODB_TIMEOUT": "3", "REDIS_TIMEOUT": "0.4", "CACHE_STRICT": "tru
 
 
 class Process:
-    """What a service process has, without the HTTP."""
+    """The parts of a service process, without the HTTP."""
 
     def __init__(self, settings: Settings) -> None:
         self.services = build_services(settings)
@@ -110,7 +110,7 @@ class Process:
         return totals[0]
 
     async def changes(self, user: str, known: SyncState | None) -> tuple[list[int], SyncState]:
-        """Return the numbers of the items that were told to have been added, and what a device knows then."""
+        """Return the numbers of the items that the feed reports as added, and the device's new state."""
         found, state = await self.services.change_feed.changes(user, known, max_changes=100)
         return [number_of(each.content_id) for each in found if each.added_at is not None], state
 

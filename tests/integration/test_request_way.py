@@ -1,4 +1,4 @@
-"""How many files a request passes: who follows one through the code has to open no more of them."""
+"""The number of files that a request passes: a reader who follows one through the code must not need to open more."""
 
 import re
 import subprocess

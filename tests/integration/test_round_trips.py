@@ -1,4 +1,4 @@
-"""What a read costs in round trips: as MongoDB's driver reports its commands, and as Redis sees those that arrive."""
+"""The round trips of a read, as reported by MongoDB's driver and by Redis."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterator
@@ -79,7 +79,7 @@ class Arrived:
                     self._seen.append(each["command"])
 
     async def commands(self) -> list[str]:
-        """Gives those since it was asked last."""
+        """Return the commands since the last call."""
         await self._watching.wait()
         text = uuid4().hex
         await self._client.echo(text)
@@ -124,7 +124,7 @@ class World:
         while not self.link.is_trusted:
             self.now += HEARTBEAT_INTERVAL_S
             await self.link.heartbeat()
-        # By which it knows that there are no documents of a former form.
+        # Now it knows that there are no documents of a former form.
         await self.store.changes("nobody", FeedPosition(0, LAST_ID), max_changes=1)
 
     async def titles(self, collection: str, count: int) -> list[ObjectId]:
@@ -155,7 +155,7 @@ class World:
         return (await self.reader.items(user_id, ItemsQuery(query, page, None, ids_only), FakeClient()))[0]
 
     async def round_trips(self) -> tuple[list[str], list[str]]:
-        """Gives what was said to MongoDB and to Redis since it was asked last."""
+        """Return the commands to MongoDB and to Redis since the last call."""
         names, self.sent.names = self.sent.names, []
         return names, [command.split()[0] for command in await self.arrived.commands()]
 
@@ -169,7 +169,7 @@ def decoded(page: RenderedPage) -> Any:
 
 @pytest.fixture(scope="module")
 def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Redis to which nobody else says anything."""
+    """A Redis without other clients."""
     server = ValkeyServer(tmp_path_factory.mktemp("redis"))
     with running(server):
         yield server.uri

@@ -1,7 +1,7 @@
-"""The workarounds of `mylist.http.sanic_overrides`, each looked at twice.
+"""The workarounds of `mylist.http.sanic_overrides`, each with two tests.
 
-The tests named `test_sanic_…` look at Sanic alone. One that fails says that Sanic does by itself what the workaround is
-there for, which can go then, or that it has to be written anew.
+The tests named `test_sanic_…` run Sanic alone, and fail when Sanic no longer has the fault. Then remove the workaround,
+or rewrite it.
 """
 # ruff: noqa: SLF001 - what is looked at is private
 
@@ -36,12 +36,12 @@ SHORT = 0.2
 LONG = 1000.0
 """A timeout that does not pass here."""
 MANY_TIMEOUTS = 1.5
-"""Seconds after which what has not ended by a short timeout never does."""
+"""Seconds after which a short timeout that has not ended a wait never will."""
 
 
 @pytest.fixture
 def failures() -> Iterator[list[str]]:
-    """What Sanic logs of its own failures."""
+    """Sanic's logs of its own failures."""
     logged: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: logged.append(record.getMessage())  # type: ignore[method-assign]
@@ -429,7 +429,7 @@ def _slots(response: HTTPResponse) -> set[str]:
 
 
 class TestInsides:
-    """What is overridden or read is there, and of its kind."""
+    """The overridden and the used attributes exist, and have their types."""
 
     async def test_the_attributes_are_there(self) -> None:
         async with serving() as server, silent_client(server, b"GET /never HTTP/1.1\r\nHost: x\r\n\r\nG"):

@@ -230,7 +230,7 @@ def test_commands_seed_and_index(
 
 
 class GuardedMongoServer(MongoServer):
-    """A MongoDB that asks who is there, once it was told whom to let in."""
+    """A MongoDB that requires authentication once its users exist."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

@@ -1,4 +1,4 @@
-"""What the Sentinels of a group say, and which server that is: told apart by what they mean, not how they spell it."""
+"""The votes of the Sentinels of a group, and the server that they mean: one server may have several spellings."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -21,7 +21,7 @@ RUN_A, RUN_B = "a" * 40, "b" * 40
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Member, Member]]:
-    """Two primaries, as there are after a partition."""
+    """Two primaries, like after a partition."""
     one, other = (Member(tmp_path_factory.mktemp(name)) for name in ("one", "other"))
     with running(one, other):
         yield one, other
@@ -29,7 +29,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Member, 
 
 @dataclass
 class Told:
-    """What a Sentinel tells; nothing if it is away."""
+    """The answer of a Sentinel; none if it is down."""
 
     host: str
     server: Member

@@ -58,7 +58,7 @@ def lists(own_uri: str) -> Iterator[Lists]:
 
 @pytest.fixture
 def account() -> str:
-    """An account nobody else has: each test has lists of its own in the Redis of all."""
+    """An account of the test's own: each test has lists of its own in the Redis of all."""
     return f"account-{random.randbytes(6).hex()}"
 
 
@@ -119,7 +119,7 @@ async def withdraw(number: int, *, dry: bool = False) -> withdrawing.Withdrawal:
 
 
 def somebody(lists: Lists, account: str) -> list[str]:
-    """An account with profiles of whom every collection keeps something, beside others of like names."""
+    """An account whose profiles have documents in every collection, beside others of like names."""
     profiles = [account, f"{account}/kids", f"{account}/a/b"]
     others = [f"{account}0", f"{account}.kids", f"{account}-", account[:-1]]
     for user in (*profiles, *others):
@@ -136,7 +136,7 @@ def somebody(lists: Lists, account: str) -> list[str]:
 
 
 def of(users: list[str], documents: dict[str, list[Document]]) -> dict[str, list[Document]]:
-    """What is kept of others than these users."""
+    """Return the documents of all users but these."""
     kept = [each["_id"] for name in ("mylist", "mylists") for each in documents[name] if each["userId"] in users]
     return {
         name: [
@@ -203,7 +203,7 @@ class TestErase:
     async def test_tells_of_what_was_written_meanwhile(
         self, lists: Lists, account: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The user adds an item right after the last deletion, as one whose sessions go on may."""
+        """The user adds an item right after the last deletion, possible for a session that is still open."""
         lists["mylist"].insert_one(item(account, 1))
         counted = erasing._counted  # noqa: SLF001 - what follows the deletions
 

@@ -1,4 +1,4 @@
-"""Finding the primaries: what moves in a Cluster, and what Sentinels tell or do not."""
+"""Finding the primaries: slots that move in a Cluster, and Sentinels that disagree or stay silent."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ Connect = Callable[[str], CacheCommands]
 
 @pytest.fixture
 async def commands_of() -> AsyncIterator[Connect]:
-    """Gives the commands of a REDIS_URL, with a patience that a slow machine does not exhaust."""
+    """Return the commands of a REDIS_URL, with a patience that a slow machine does not exhaust."""
     opened = []
 
     def open_one(url: str) -> CacheCommands:
@@ -202,7 +202,7 @@ async def test_without_most_sentinels_nobody_knows_whether_the_primary_is_one(
 
 @pytest.mark.extended
 async def test_a_minority_of_the_sentinels_moves_nobody(commands_of: Connect, sentinel_group: SentinelGroup) -> None:
-    """One Sentinel tells of another primary, as one does that led a failover and is cut off from the others."""
+    """One Sentinel reports another primary, like one that led a failover and is cut off from the others."""
     primary = sentinel_group.primary()
     replica = next(server for server in sentinel_group.servers if server is not primary)
     misled = SentinelServer(sentinel_group.sentinels[0].folder.with_name("misled"))

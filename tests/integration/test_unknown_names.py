@@ -1,4 +1,4 @@
-"""Stores and identity providers whose names are not known: nothing is logged but what the service says itself."""
+"""Stores and identity providers whose names are unknown: only the service's own messages are logged."""
 
 import asyncio
 import gc
@@ -18,7 +18,7 @@ from mylist.mongodb import database
 
 NAME = "nohost.invalid"
 STEPS = range(1, 40, 4)
-"""Of the event loop, after which somebody gives up: before the lookup, during it and after it."""
+"""Turns of the event loop until the caller gives up: some before the lookup, some during and some after."""
 Ask = Callable[[], Awaitable[object]]
 Close = Callable[[], Awaitable[None]]
 
@@ -40,7 +40,7 @@ def mongodb() -> tuple[Ask, Close]:
 
 
 def keys() -> tuple[Ask, Close]:
-    """What a fetch waits for, and is cancelled in."""
+    """Return the request for keys, which the test cancels."""
     provider = RemoteKeys(f"https://{NAME}/keys")
     return provider._get, provider.close  # noqa: SLF001 - the fetch itself catches what comes
 
@@ -61,7 +61,7 @@ def keys() -> tuple[Ask, Close]:
 def test_giving_up_while_the_name_is_looked_up_leaves_nothing_behind(
     make: Callable[[], tuple[Ask, Close]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RES_OPTIONS", "timeout:1 attempts:1")  # not every network answers for such a name at once
+    monkeypatch.setenv("RES_OPTIONS", "timeout:1 attempts:1")  # not every network answers at once here
     told: list[dict[str, Any]] = []
 
     async def give_up_at_every_step() -> None:
