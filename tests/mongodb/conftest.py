@@ -1,7 +1,7 @@
-"""A tier of its own: tests that ask what the MongoDB at hand does, whichever it is.
+"""A tier of its own: tests of the MongoDB that is configured, of any product.
 
-A test says by `@pytest.mark.needs(…)` what it cannot do without. One that does not apply to the MongoDB at hand is left
-out before anything runs, and the run ends with a list of those and why.
+A test names its requirements by `@pytest.mark.needs(…)`. Tests that do not apply to this MongoDB are left out before
+anything runs, and the run ends with a list of those and why.
 """
 
 from collections import Counter
@@ -40,7 +40,7 @@ NEEDS: dict[str, tuple[Callable[[Deployment], bool], str]] = {
     ),
     "shards": (lambda each: each.facts.shards > 1, "is no sharded cluster of two shards"),
 }
-"""What a test may need: how to see whether a deployment has it, and what to say of one that has not."""
+"""The requirements of tests: how to see whether a deployment has it, and the reason to report if not."""
 
 _HERE = Path(__file__).parent
 _DEPLOYMENT = pytest.StashKey[Deployment]()
@@ -106,7 +106,7 @@ def recording_client(recording_service: Service) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def clients(serve: Serve, titles: None) -> Iterator[list[httpx.Client]]:  # noqa: ARG001 - there before the first call
-    """Clients of two processes of the service, with the deadlines that they have unless told otherwise."""
+    """Clients of two processes of the service, with the default deadlines."""
     quick = {"MONGODB_TIMEOUT": "2"}
     with ExitStack() as stack:
         yield [stack.enter_context(connect(serve(**quick))) for _ in range(2)]
@@ -114,5 +114,5 @@ def clients(serve: Serve, titles: None) -> Iterator[list[httpx.Client]]:  # noqa
 
 @pytest.fixture
 def users(clients: list[httpx.Client], user_id: str) -> list[User]:
-    """One user nobody else is, as a caller of each process."""
+    """One new user, as a caller of each process."""
     return [User(client, user_id) for client in clients]

@@ -1,4 +1,4 @@
-"""A device that keeps a copy of a list by what it is told of changes."""
+"""A device that keeps a copy of a list from its change feed."""
 
 from http import HTTPStatus
 

@@ -2,7 +2,7 @@
 
 `TEST_MONGODB_URI` names a real one. Its fail points need `mongod --setParameter enableTestCommands=1`; its members are
 killed and paused where `TEST_MONGODB_COMPOSE` names the compose file that runs them. Without a URI it is the embedded
-server, or with `TEST_MONGODB_TOPOLOGY` the scripted MongoDB in front of it.
+server, or with `TEST_MONGODB_TOPOLOGY` the scripted MongoDB in front of that server.
 """
 
 import json
@@ -28,22 +28,22 @@ from mylist.devserver.embedded_servers import MongoServer, running
 Document = dict[str, Any]
 
 _SERVICE = "mylist"
-"""The name that the service gives itself in `connect`; fail points hit nobody else."""
+"""The name that the service gives itself in `connect`; fail points hit no other client."""
 _ELECTION_TIMEOUT_S = 60.0
 _STEP_DOWN_S = 5
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a deployment says of itself.
+    """The properties that a deployment reports.
 
     Attributes:
         version: of the server.
         is_set: whether clients see a replica set.
-        members: how many of its members have data, in the order of `hello`; none for what is no set.
+        members: how many of its members have data, in the order of `hello`; none for a standalone server.
         arbiters: how many vote only.
-        shards: how many there are behind a mongos that tells.
-        explains_plans: whether `explain` tells an index alone from an index and the documents, as MongoDB does.
+        shards: how many there are behind a mongos that lists them.
+        explains_plans: whether `explain` distinguishes a covered query, like MongoDB does.
     """
 
     version: str
@@ -338,7 +338,7 @@ def _stages_of_a_known_plan(client: MongoClient[Document]) -> set[str]:
 
 
 def stages(plan: Any) -> Iterator[Document]:
-    """Yield each stage of a plan, of all shards, whichever engine runs it; plans that were rejected are left out."""
+    """Yield each stage of a plan, of all shards and either engine; rejected plans are left out."""
     if isinstance(plan, Sequence) and not isinstance(plan, str):
         for each in plan:
             yield from stages(each)

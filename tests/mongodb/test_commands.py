@@ -1,6 +1,6 @@
-"""What the service takes for granted of any MongoDB, each in a few lines of the driver and without the service.
+"""The service's assumptions about any MongoDB, each in a few lines of the driver and without the service.
 
-A stand-in of MongoDB that fails one of these fails tests of the service for that reason; the service is not at fault.
+A substitute for MongoDB that fails one of these also fails tests of the service; then the service is not at fault.
 """
 
 from collections import Counter
@@ -30,7 +30,7 @@ def documents(new_database: NewDatabase) -> Iterator[Documents]:
 
 
 def at_once(work: Callable[[int], int]) -> int:
-    """Have clients do the same at the same moment; return the sum of what it returns."""
+    """Have all clients call `work` at the same moment; return the sum of their results."""
     with ThreadPoolExecutor(CLIENTS) as pool:
         return sum(pool.map(work, range(CLIENTS)))
 
@@ -48,7 +48,7 @@ def test_updates_of_one_document_at_once_all_count(documents: Documents) -> None
 def test_of_upserts_at_once_one_inserts_and_the_others_update_or_are_told_of_a_duplicate(documents: Documents) -> None:
     def upsert(number: int) -> str:
         try:
-            # Only a filter by `_id` alone would be tried again by the server.
+            # The server itself retries an upsert only if its filter is `_id` alone.
             done = documents.update_one({"_id": number, "shard": 1}, {"$set": {"n": 1}}, upsert=True)
         except DuplicateKeyError:
             return "refused"

@@ -28,7 +28,7 @@ FIRST_NUMBER = 0xADD_0000
 TITLES = 400
 RECOVERED_WITHIN_S = 90.0
 SETTLED_WITHIN_S = 90.0
-"""A token settles 30 seconds after a change; a copy may be told of one again until then."""
+"""A token settles 30 seconds after a change; a copy may get a change again until then."""
 GONE_ON = 50
 """How many changes must succeed after a failover before it counts as over."""
 
@@ -41,7 +41,7 @@ def many_titles(database: Documents) -> list[str]:
 
 
 class Writer:
-    """Adds and removes titles one after the other, and keeps what it was told."""
+    """Adds and removes titles one after the other, and keeps the answers."""
 
     def __init__(self, user: User, ids: list[str]) -> None:
         self._user = user
@@ -80,7 +80,7 @@ class Writer:
         self._stopped.set()
 
     def check(self, listed: set[str]) -> None:
-        """Hold a list against what was told."""
+        """Compare a list with the acknowledged changes."""
         lost = [each for each, there in self.there.items() if there and each not in listed]
         undone = [each for each, there in self.there.items() if there is False and each in listed]
         assert (lost, undone) == ([], [])
@@ -156,7 +156,7 @@ def test_without_a_majority_nothing_is_claimed(deployment: Deployment, users: li
     assert set(second.contents()) == {SHOW_ID}
     requests: list[Callable[[], httpx.Response]] = [
         lambda: first.add(MATRIX_ID),
-        lambda: first.add(MATRIX_ID),  # 409 would say that it is on the list for certain
+        lambda: first.add(MATRIX_ID),  # 409 would mean that it is certainly on the list
         lambda: second.client.put(
             f"/api/mylist/items/{MATRIX_ID}", json={"contentType": "movie"}, headers=second.headers
         ),

@@ -1,4 +1,4 @@
-"""What clients are told when MongoDB refuses a command, and what is then so."""
+"""The answers to clients when MongoDB refuses a command, and the state afterwards."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.recorded_commands import commands
 pytestmark = pytest.mark.needs("failures")
 
 MOST_COMMANDS = 20
-"""Of one request, whatever MongoDB answers."""
+"""Of one request, for any answer of MongoDB."""
 CODES = (6, 7, 13, 20, 50, 89, 91, 112, 133, 134, 189, 211, 262, 10107, 11602, 13388, 13435)
 """HostUnreachable to NotPrimaryOrSecondary: what clusters answer in failovers, and what is refused for good."""
 RECOVERED_WITHIN_S = 30.0

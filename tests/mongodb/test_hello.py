@@ -1,4 +1,4 @@
-"""What the service makes of what MongoDB says of itself: at its start, and when it asks for the time."""
+"""The service's view of MongoDB's `hello`: at its start, and when it asks for the time."""
 
 from typing import Any
 

@@ -24,7 +24,7 @@ BY_DATE = {"userId": 1, "addedAt": -1, "contentId": 1, "contentType": 1}
 LENGTHS = (0, 1, 25, 5_000)
 CHANGES_OF_LONGEST = 5_000
 _EXPLAINED = {"find", "update", "delete", "aggregate", "distinct", "count", "findAndModify"}
-# What belongs to the connection or the session, which `explain` does not take.
+# Fields of the connection or the session, which `explain` does not take.
 _OF_THE_DRIVER = {"lsid", "txnNumber", "$clusterTime", "$db", "writeConcern", "ordered", "maxTimeMS", "readConcern"}
 
 
@@ -49,7 +49,7 @@ class Plan:
 
 
 class Planner:
-    """Tells the plans of the commands that a service has sent."""
+    """Returns the plans of the commands that a service has sent."""
 
     def __init__(self, database: Documents, file: Path) -> None:
         self._database = database
@@ -90,7 +90,7 @@ def planner(database: Documents, recorded: Path) -> Planner:
 
 @pytest.fixture(scope="module")
 def lists(recording_client: httpx.Client, database: Documents) -> dict[int, User]:
-    """A user with a list of each length; the last one has as many changes behind it."""
+    """A user with a list of each length; the longest list has as many changes."""
     users = {length: User(recording_client, f"user-of-{length}") for length in LENGTHS}
     start = datetime(2024, 1, 1, tzinfo=UTC)
     for length, user in users.items():

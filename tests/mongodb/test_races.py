@@ -39,7 +39,7 @@ def test_of_adds_of_one_item_at_once_one_wins(pool: ThreadPoolExecutor, users: l
 
 
 def served(counted: Counter[int]) -> dict[int, int]:
-    """Return the counts; whoever asked too often at once (429) counts as a loser, and nothing else is forgiven."""
+    """Return the counts; a client that was limited (429) counts as a loser, and all other errors fail the test."""
     loser = next((status for status in counted if status in {404, 409}), 409)
     counted[loser] += counted.pop(429, 0)
     return dict(counted)

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 FOLDER = Path(__file__).parents[2] / "charts" / "mylist" / "files" / "dashboards"
-# What Grafana puts in the place of its own variables, and of the one that it finds in the pods' names. The others are
-# choices of the reader, of which all are taken.
+# Values for Grafana's own variables, and for the hidden one that it derives from the pods' names. The others are
+# choices of the reader, replaced by all values.
 _OF_GRAFANA = {"__rate_interval": "1m", "deployment": "mylist"}
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 
 
 class Expression(NamedTuple):
-    """What a panel asks Prometheus, as Prometheus gets it."""
+    """A query of a panel, in Prometheus' form."""
 
     dashboard: str
     panel: str

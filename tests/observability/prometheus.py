@@ -1,4 +1,4 @@
-"""A real Prometheus that scrapes a running service, with the project's rules, and exporters beside it."""
+"""A real Prometheus that scrapes a running service and exporters, with the project's rules."""
 
 import re
 import shutil
@@ -97,7 +97,7 @@ def _configuration(targets: dict[str, tuple[str, dict[str, str]]]) -> dict[str, 
 
 @contextmanager
 def expositions() -> Iterator[str]:
-    """Serve what exporters told that cannot run here, each file under its name; their counters grow."""
+    """Serve recorded metrics of exporters that cannot run here, each file under its name; their counters grow."""
     began = time.monotonic()
 
     class Handler(FakeHttpHandler):

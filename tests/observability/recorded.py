@@ -1,4 +1,4 @@
-"""What exporters told that cannot run beside the tests, as it was recorded: each file says of what, and how."""
+"""Recorded metrics of exporters that cannot run beside the tests: each file names its source and its recording."""
 
 import re
 from pathlib import Path

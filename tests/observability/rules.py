@@ -86,7 +86,7 @@ def as_rules(queries: list[str], folder: Path) -> Path:
 
 
 def promtool(*arguments: str) -> str:
-    """Run promtool, which has to be content, and return what it says."""
+    """Run promtool, which must succeed, and return its output."""
     if not shutil.which("promtool"):
         skip_or_fail("promtool is not installed; it is in Debian's package prometheus")
     result = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""What watches the service, in Compose and in a cluster: its parts find each other, the rules and the dashboards."""
+"""The monitoring configuration of Compose and of a cluster: its parts find each other, the rules and the dashboards."""
 
 import json
 import re
@@ -21,14 +21,14 @@ JOBS = {"mylist", "mylist-redis", "mylist-mongodb"}
 
 
 def mounts(service: str) -> dict[str, Path]:
-    """What a container finds where, and what that is here."""
+    """Return the files that a container mounts, by their paths in the container."""
     volumes = [volume.split(":") for volume in COMPOSE[service]["volumes"]]
     assert all(mode == "ro" for _, _, mode in volumes)
     return {target: (FOLDER / source).resolve() for source, target, _ in volumes}
 
 
 def here(service: str, path: str) -> Path:
-    """What a path within a container is here."""
+    """Return the file of this repository for a path in a container."""
     [(target, source)] = [each for each in mounts(service).items() if path.startswith(each[0])]
     return source / path.removeprefix(target).removeprefix("/") if path != target else source
 

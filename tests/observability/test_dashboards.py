@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 DASHBOARDS = dashboards()
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
-# What Prometheus adds to every series that it scrapes.
+# Labels that Prometheus adds to every series that it scrapes.
 OF_TARGET = {"cluster", "job", "instance", "namespace", "pod"}
 OBJECTIVE = re.compile(
     r"slo:mylist_(availability|cached_reads|reads|writes):error_ratio_rate(5m|30m|1h|2h|6h|1d|3d|30d)"
@@ -65,8 +65,8 @@ OF_SERVICE = PLACE | {'job=~"$job"', 'pod=~"$pod"'}
 
 
 def needed(metric: str) -> set[str]:
-    """What every selector of a metric has to say, so that it keeps to what the reader has chosen."""
-    if metric.startswith("mylist_events_"):  # of a process of its own, whose pod nobody chooses
+    """Return the matchers that every selector of a metric needs, so that it keeps to the reader's choice."""
+    if metric.startswith("mylist_events_"):  # of a process of its own; readers choose no pod of it
         return PLACE | {'job="mylist-events"'}
     match metric.partition("_")[0]:
         case "kube" | "container":
@@ -90,7 +90,7 @@ def aggregations(expression: str) -> Iterator[tuple[set[str], str, int]]:
 
 
 def labels_of_result(expression: str) -> set[str]:
-    """The labels that tell the series of an expression apart: those that its outermost aggregations keep."""
+    """Return the labels that distinguish the series of an expression: those that its outermost aggregations keep."""
     labels: set[str] = set()
     end = 0
     for kept, argument, ends in aggregations(expression):

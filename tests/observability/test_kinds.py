@@ -1,4 +1,4 @@
-"""Requests are told apart by the `kind` of their route, which the route declares, and by no pattern of its path."""
+"""The `kind` of a route distinguishes requests; the route declares it, and no pattern of its path matters."""
 
 import re
 from itertools import chain

@@ -166,7 +166,7 @@ def is_raised(system: System, *names: str) -> Callable[[], bool]:
 def test_nobody_is_alarmed_by_what_is_usual(system: System) -> None:
     alerts = system.prometheus.alerts()
     assert not {name for name in ALARMS if alerts.get(name) == "firing"}
-    # A busy machine may have kept Redis waiting under load. That ends by itself, before anybody is called.
+    # A busy machine may have kept Redis waiting under load. That ends by itself, before an alert fires.
     wait_until(lambda: not system.prometheus.alerts().keys() & set(ALARMS), within=30)
 
 

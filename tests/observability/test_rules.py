@@ -1,4 +1,4 @@
-"""Recording rules, alerts and runbooks: each alert is shown to fire and to keep quiet, and tells what to do."""
+"""Recording rules, alerts and runbooks: each alert is shown to fire and to keep quiet, and explains the remedy."""
 
 import re
 from pathlib import Path
@@ -32,7 +32,7 @@ LOOKS = alert_tests()
 NAMES = sorted({alert["alert"] for alert in ALERTS})
 METRICS = documented()
 WORDS = documented_words()
-# What a ruler of Mimir or Cortex takes in one group, unless it is told otherwise.
+# The limit of rules in one group in a ruler of Mimir or Cortex, by default.
 MOST_IN_GROUP = 20
 CLUSTERS = ("eu", "us")
 OF_ONE_CLUSTER = [path for path in TEST_FILES if path.name != "clusters.yaml"]
@@ -109,7 +109,7 @@ def double(test: dict[str, Any]) -> None:
         look["exp_alerts"] = [
             {**each, "exp_labels": {**each["exp_labels"], "cluster": cluster}} if cluster else each
             for each in look["exp_alerts"]
-            # Of what was never scraped nobody knows in which cluster or namespace it is.
+            # A target that was never scraped has no cluster or namespace.
             for cluster in (CLUSTERS if "namespace" in each["exp_labels"] else ("",))
         ]
     for look in test.get("promql_expr_test", []):
@@ -163,7 +163,7 @@ class TestRules:
 
 
 class TestSeveralClusters:
-    """One Prometheus may have several, which the label `cluster` tells apart; where there is one, nobody sets it."""
+    """One Prometheus may have several clusters, with different labels `cluster`; with one cluster there is no label."""
 
     @pytest.mark.parametrize("rule", [*rules("record"), *ALERTS], ids=lambda rule: rule.get("record") or called(rule))
     def test_no_rule_mixes_them(self, rule: dict[str, Any]) -> None:
