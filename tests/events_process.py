@@ -20,12 +20,12 @@ class Events:
     Args:
         uri: of MongoDB.
         arguments: of the command.
-        reads: whether its lines are read as they come; else somebody reads `pipe`.
+        reads: whether it reads the lines as they come; else the test reads `pipe`.
         stdout: where they go instead.
 
     Attributes:
         pipe: its standard output.
-        lines: what was read and not yet taken.
+        lines: lines that the test has not taken yet.
     """
 
     def __init__(self, uri: str, *arguments: str, reads: bool = True, stdout: IO[bytes] | None = None) -> None:
@@ -48,7 +48,7 @@ class Events:
 
     @property
     def log(self) -> str:
-        """What it wrote to standard error so far."""
+        """Its standard error so far."""
         return "".join(self._log)
 
     def until_log(self, words: str) -> None:

@@ -87,7 +87,7 @@ def _read(caller: Caller) -> None:
 
 
 def _clear(caller: Caller) -> None:
-    """Clear the list: what was seen of it, and all of it."""
+    """Clear the list: first the items that the client has seen, then all."""
     caller.ask("PUT", f"/api/mylist/items/{MATRIX_ID}", 200, 201, json={"contentType": "movie"})
     etag = caller.ask("GET", "/api/mylist/export", 200).headers["etag"]
     caller.ask("DELETE", "/api/mylist/items", 200, headers={"If-Match": etag})

@@ -1,4 +1,4 @@
-"""HTTP servers that stand in for others, within the tests' own process."""
+"""HTTP servers that replace others, within the tests' own process."""
 
 import ssl
 import sys
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class FakeHttpHandler(BaseHTTPRequestHandler):
-    """A request to such a server, about which nothing is logged."""
+    """A request to such a server, without a log."""
 
     def answer(self, body: bytes, content_type: str, status: int = 200, **headers: str) -> None:
         """Answer it."""
@@ -18,7 +18,7 @@ class FakeHttpHandler(BaseHTTPRequestHandler):
         for name, value in {"content-type": content_type, "content-length": str(len(body)), **headers}.items():
             self.send_header(name, value)
         self.end_headers()
-        with suppress(ConnectionError):  # who asked may not have waited
+        with suppress(ConnectionError):  # the client may have left
             self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:

@@ -29,7 +29,7 @@ def pem(key: PrivateKey) -> str:
 
 
 def token(key: PrivateKey | str | bytes, algorithm: str, key_id: object = None, **claims: Any) -> str:
-    """A token that is valid for an hour unless its claims say otherwise; a claim that is None is left out."""
+    """A token that is valid for an hour unless its claims differ; a claim of None is left out."""
     given = {"sub": "someone", "exp": int(time.time()) + 3600} | claims
     headers = {} if key_id is None else {"kid": key_id}
     payload = {name: value for name, value in given.items() if value is not None}
@@ -37,7 +37,7 @@ def token(key: PrivateKey | str | bytes, algorithm: str, key_id: object = None, 
 
 
 def raw_token(claims: Any, key: Any = SECRET, algorithm: str = "HS256", key_id: str | None = None) -> str:
-    """A token with just these claims, of whatever kind they are."""
+    """A token with just these claims, of any type."""
     headers = {} if key_id is None else {"kid": key_id}
     return jwt.PyJWS().encode(json.dumps(claims).encode(), key, algorithm=algorithm, headers=headers)
 
@@ -63,8 +63,8 @@ class IdentityProvider:
         body: what it answers instead, if anything.
         status: of its answers.
         delay: seconds that each answer takes.
-        answering: answers wait until this is set, as it is at first.
-        asked: how often it was asked.
+        answering: answers wait until this is set; it is set at first.
+        asked: the number of requests.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Fenced code blocks of a document, with what the words after their language expect of them.
+"""Fenced code blocks of a document, with the expectations in their info strings.
 
 A forge shows "```bash expect=201" as it shows "```bash": only the first word counts there. Here `expect` has the
 statuses that the commands of the block get from curl, in order. Without it each must be 2xx. With `expect=output` the
@@ -46,7 +46,7 @@ def blocks(document: str) -> list[Block]:
     """Return the fenced blocks of a document, those in lists too.
 
     Raises:
-        ExpectationError: one has more after its language than what is expected, or is no shell's and expects something.
+        ExpectationError: a block has more after its language than an expectation, or has one and is not a shell block.
     """
     return [_block(found) for found in _BLOCK.finditer(document)]
 

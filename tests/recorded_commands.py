@@ -1,4 +1,4 @@
-"""The commands that a service process sends to MongoDB, as the driver reports them.
+"""The commands that a service process sends to MongoDB, from the driver's reports.
 
     service = Service(folder, settings, program=recording(file))
     commands(file)
@@ -30,7 +30,7 @@ def recording(file: Path) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Command:
-    """One command: its name, the database that it was sent to, and all of it."""
+    """One command: its name, its database, and the whole document."""
 
     name: str
     database: str
@@ -48,7 +48,7 @@ class Command:
         An inserted document is its own filter. A `getMore` goes where its `find` went.
 
         Raises:
-            ValueError: nobody has said where a command of this name has its filter.
+            ValueError: the place of the filter is not known for commands of this name.
         """
         if self.name in _WITHOUT_FILTER or self.name == "getMore":
             return []

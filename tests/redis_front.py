@@ -18,7 +18,7 @@ _GLANCE_S = 0.01
 _INCOMPLETE = object()
 Command = Sequence[bytes]
 Answer = Callable[[Command], bytes | None]
-"""Gives the answer to a command, as `error` and the others write it; None for that of the server behind."""
+"""Returns the answer to a command, in the form of `error` and the others; None for that of the server behind."""
 
 
 def error(text: str) -> bytes:
@@ -67,7 +67,7 @@ class RedisFront:
     Attributes:
         port: where it listens.
         is_away: whether it ends every connection that asks something.
-        is_frozen: whether it answers nobody for now.
+        is_frozen: whether it answers nothing for now.
         seen: the commands that came, from the name on, in capitals.
     """
 
@@ -90,7 +90,7 @@ class RedisFront:
     async def _serve(self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         try:
             from_server, to_server = await asyncio.open_connection(_HOST, self._behind)
-        except OSError:  # nobody is there
+        except OSError:  # the server behind is down
             return
         commands = Reader(notEnoughData=_INCOMPLETE)
         try:
@@ -118,7 +118,7 @@ def _all(reader: Reader) -> Iterator[Any]:
 
 
 async def _ask(command: Command, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-    """Return the answer of the server behind, as it came."""
+    """Return the exact answer of the server behind."""
     writer.write(b"*%d\r\n" % len(command) + b"".join(b"$%d\r\n%b\r\n" % (len(each), each) for each in command))
     answers, came = Reader(notEnoughData=_INCOMPLETE), b""
     while True:

@@ -1,4 +1,4 @@
-"""What a machine lacks that a test needs."""
+"""Features of a machine that tests need."""
 
 import os
 from typing import NoReturn
@@ -7,7 +7,7 @@ import pytest
 
 
 def skip_or_fail(reason: str) -> NoReturn:
-    """Leave a test out where the machine cannot show what it asks; the machine that checks changes has to."""
+    """Leave a test out where the machine lacks what it needs; in CI, fail instead."""
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)

@@ -110,7 +110,7 @@ class _Counter:
             terminalreporter.line(f"{len(self.skipped)} skipped, which fails this run: CI is set", red=True)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Fail a run in CI that skipped a test: what CI does not run, nobody does."""
+        """Fail a run in CI that skipped a test: no other run would catch it."""
         if self._must_not_skip() and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

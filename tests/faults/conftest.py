@@ -32,7 +32,7 @@ class System:
         self._users: list[User] = []
 
     def serve(self, *, image: str = "", **settings: str) -> "User":
-        """Starts a service; gives a new user of it."""
+        """Start a service; return a new user of the service."""
         service = self.launch(image=image, **settings)
         service.wait_until_ready()
         return self.user(service)
@@ -45,13 +45,13 @@ class System:
         return service
 
     def user(self, service: Service, user_id: str = "") -> "User":
-        """Gives a user of a service; a new one unless named."""
+        """Return a user of a service; a new one unless named."""
         user = User(service, user_id or f"user-{uuid4().hex}")
         self._users.append(user)
         return user
 
     def stop(self) -> None:
-        """Stops the services, each of which must stop cleanly."""
+        """Stop the services, and check that each stops cleanly."""
         for user in self._users:
             user.http.close()
         for service in self.services:
@@ -59,7 +59,7 @@ class System:
 
 
 class User:
-    """Somebody with a list."""
+    """A user with a list."""
 
     def __init__(self, service: Service, user_id: str) -> None:
         self.service = service
@@ -101,7 +101,7 @@ def fill_catalogue(mongodb: MongoServer) -> None:
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MongoServer, ValkeyServer]]:
-    """The servers of the tests of a module, each of which finds them running and without cached lists."""
+    """The servers of the tests of a module; each test finds them running and without cached lists."""
     folder = tmp_path_factory.mktemp("stores")
     mongodb, redis = MongoServer(folder / "mongodb"), ValkeyServer(folder / "redis")
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""A way to a server of this machine that closes connections by what is sent over them."""
+"""A proxy to a server of this machine that closes connections at chosen messages."""
 
 import asyncio
 import socket
@@ -13,7 +13,7 @@ from devtools.client_connections import ClientConnections
 _HOST = "127.0.0.1"
 _READ_BYTES = 65_536
 _RESET = struct.pack("ii", 1, 0)
-"""For SO_LINGER: closing drops what is not sent yet, and resets the connection."""
+"""For SO_LINGER: closing drops unsent bytes, and resets the connection."""
 
 
 class CuttingProxy:
@@ -59,7 +59,7 @@ class CuttingProxy:
     async def _forward(self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         try:
             from_server, to_server = await asyncio.open_connection(_HOST, self._behind)
-        except OSError:  # nobody is there
+        except OSError:  # the server behind is down
             return
         answers = asyncio.create_task(_copy(from_server, to_client))
         try:

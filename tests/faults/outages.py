@@ -1,4 +1,4 @@
-"""What the tests of outages ask of a service whose Redis or MongoDB is away."""
+"""Helpers for the tests of outages: the state of a service whose Redis or MongoDB is down."""
 
 from collections.abc import Sequence
 
@@ -34,7 +34,7 @@ def known_to_be_away(user: User, store: str) -> bool:
 
 
 def asked(user: User, store: str) -> float:
-    """How often the service asked a store for what a request needs."""
+    """Return how many operations the service has sent to a store for requests."""
     counted = [
         sample
         for sample in Metrics(user.service).samples

@@ -1,4 +1,4 @@
-"""A long steady load on one service process: its memory, its file descriptors and its latency have to stay flat.
+"""A long steady load on one service process: its memory, its file descriptors and its latency must stay flat.
 
     python -m tests.faults.soak --seconds 600
 
@@ -30,7 +30,7 @@ USERS = 2_000
 TITLES = [f"{number:024x}" for number in range(1, 501)]
 WINDOWS = 20
 
-# What counts as flat: the last quarter against the first quarter after a warm-up of one quarter.
+# Flat means: the last quarter is compared with the first quarter after a warm-up of one quarter.
 MAX_MEMORY_GROWTH = 1.05
 MAX_LATENCY_GROWTH = 1.5
 MAX_NEW_DESCRIPTORS = 4
@@ -106,7 +106,7 @@ async def soak(service: Service, seconds: float) -> list[Window]:
 
 
 def verdict(windows: list[Window]) -> list[str]:
-    """Return what is not flat; an empty list is a pass."""
+    """Return the figures that are not flat; an empty list is a pass."""
     quarter = len(windows) // 4
     first, last = windows[quarter : 2 * quarter], windows[-quarter:]
     memory = median(each.memory for each in last) / median(each.memory for each in first)

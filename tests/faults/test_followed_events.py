@@ -1,4 +1,4 @@
-"""What the freshness checker makes of `mylist events`: with a fault in it the same run must find what is wrong."""
+"""The freshness checker follows `mylist events`: with a fault in the events the same run must find the fault."""
 
 import asyncio
 import threading
@@ -63,7 +63,7 @@ def changing_lists(uri: str, database: str) -> Iterator[None]:
 
 
 def follow(folder: Path, mongodb: ScriptedMongoDB, server: str, database: str, fault: str) -> EventFindings:
-    """Follow lists that change all the time, while processes end and streams have to be opened again."""
+    """Follow lists that change all the time, while processes end and streams must be opened again."""
 
     async def run() -> EventFindings:
         followed = FollowedEvents(

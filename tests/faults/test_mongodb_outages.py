@@ -125,7 +125,7 @@ def test_an_import_in_which_mongodb_goes_away_says_what_was_done_and_can_be_sent
     known, new = [*map(line, range(25))], [*map(line, range(25, 30))]
 
     with ThreadPoolExecutor() as pool:
-        # So much is done in seconds, and it begins with what the fault waits for.
+        # The import takes seconds, and it begins with the known lines, whose items the fault waits for.
         sending = pool.submit(send, user, known * 600 + new)
         wait_until(lambda: watcher.http.get("/api/mylist/stats").json()["data"]["total"] == 25, within=PATIENCE)
         system.mongodb.freeze()

@@ -13,7 +13,7 @@ from devtools.waiting import eventually, wait_until
 from tests.faults.conftest import PATIENCE, System, User
 
 DEADLINE = 5.0
-"""MONGODB_TIMEOUT where requests hang; whoever is turned away before is not made to wait."""
+"""MONGODB_TIMEOUT where requests hang; requests that are turned away do not wait."""
 LATE = 8.0
 """Seconds by which what has a deadline may be late on a machine that is busy."""
 
@@ -39,7 +39,7 @@ def refused_by_share(user: User) -> float:
 
 
 def outcomes(answers: list[httpx.Response]) -> Counter[str]:
-    """Counts `ok` and the codes of the others, which all must tell when to try again."""
+    """Count `ok` and the codes of the errors, which all must have `Retry-After`."""
     counted: Counter[str] = Counter()
     for answer in answers:
         if answer.status_code == 200:

@@ -124,7 +124,7 @@ def test_what_processes_change_on_their_way_to_another_redis_and_back_is_shown_b
 
 
 def test_a_list_is_replaced_as_it_is_and_not_as_it_is_cached(system: System) -> None:
-    """Somebody else has changed it in MongoDB, so that Redis holds what was before."""
+    """Another client has changed it in MongoDB, so Redis holds an older version."""
     one = system.serve()
     assert one.add(0).status_code == 201
     wait_until(one.cached, within=PATIENCE)

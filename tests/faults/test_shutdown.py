@@ -1,4 +1,4 @@
-"""A service is told to stop while clients use it."""
+"""A service shuts down while clients use it."""
 
 import asyncio
 import os
@@ -16,14 +16,14 @@ from tests.faults.conftest import PATIENCE, TITLES, System, User
 
 CLIENTS = 16
 SOON = 10.0
-"""Seconds: less than the service grants requests under way, on a machine that is busy."""
+"""Seconds: less than the service grants requests in flight, on a machine that is busy."""
 IMAGES = ["", *filter(None, [os.environ.get("TEST_IMAGE")])]
 """As what the service is rolled out: a process, and a container of the image that was built, if one is named."""
 
 
 @pytest.mark.parametrize("image", IMAGES, ids=lambda image: image or "process")
 async def test_a_rollout_loses_no_request_and_no_write(system: System, image: str) -> None:
-    """Clients are told to close their connections, and go on with the successor, as behind a load balancer."""
+    """`Connection: close` moves clients to the successor, as behind a load balancer."""
     user = system.serve(image=image, SHUTDOWN_DELAY="2")
     old, new = user.service, system.serve(image=image).service
     answered = {old.url: 0, new.url: 0}

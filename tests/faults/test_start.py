@@ -1,6 +1,6 @@
-"""What keeps a service from starting: one line says what is wrong, where, and what to do.
+"""Faults that keep a service from starting: one line says what is wrong, where, and what to do.
 
-What may heal by itself is waited for; for the rest the process ends with status 1.
+The service waits for faults that may heal by themselves; for the others the process ends with status 1.
 """
 
 import re
@@ -43,7 +43,7 @@ Fail = Callable[..., str]
 
 
 class GuardedMongoServer(MongoServer):
-    """A MongoDB that asks who is there, once it was told whom to let in."""
+    """A MongoDB that requires authentication once its users exist."""
 
     guarded = False
 
@@ -88,7 +88,7 @@ def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedMongoSe
 
 @pytest.fixture
 def scripted(mongodb_server: str) -> Iterator[ScriptedMongoDB]:
-    """A replica set that does as it is told."""
+    """A scripted replica set."""
     with ScriptedMongoDB(mongodb_server) as mongodb:
         yield mongodb
 
@@ -385,7 +385,7 @@ class TestMongodbThatIsNotThere:
 
 
 class TestRedis:
-    """Is never needed to start: whatever is wrong with it is a warning, and is tried again."""
+    """The service starts without Redis: any fault of Redis is a warning, and the service retries."""
 
     def test_that_refuses_the_password_is_named_and_gone_without_until_it_takes_it(
         self, launch: Launch, redis: GuardedValkeyServer
@@ -445,7 +445,7 @@ def test_passwords_are_in_no_log_however_much_is_logged(
 
 
 def scripted_way(scripted: ScriptedMongoDB) -> dict[str, str]:
-    """The settings for a database of its own behind a script, which asks nobody who is there."""
+    """The settings for a database of its own behind a script, which requires no authentication."""
     uri = scripted.uri(f"mylist-test-{uuid4().hex[:12]}")
     return {"MONGODB_URI": uri, "MONGODB_USER": "", "MONGODB_PASSWORD": ""}
 

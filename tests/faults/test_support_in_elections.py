@@ -1,4 +1,4 @@
-"""The commands for operators while MongoDB elects: none says that it is done by what a primary showed that is not."""
+"""The commands for operators during elections: none reports success by the data of a deposed or uncommitted primary."""
 
 import asyncio
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ def now() -> datetime:
 def elect_one_that_does_not_show(
     mongodb: ScriptedMongoDB, lists: Collection[dict[str, Any]], user_id: str, before: int
 ) -> None:
-    """Have a primary that shows what was there before, until a majority has something of its term."""
+    """Elect a primary that shows the data before the write, until a majority has a write of its term."""
     item = {"_id": ObjectId(), "userId": user_id, "contentId": _TITLE, "contentType": "movie", "addedAt": now()}
     lists.database["mylist_adopted"].insert_one({"_id": item["_id"]})
     lists.insert_one(item)
