@@ -166,7 +166,7 @@ class TestSettings:
 
     def test_env_file_that_is_no_text_is_named(self, fail: Fail, tmp_path: Path) -> None:
         (tmp_path / ".env").write_bytes(b"MONGODB_PASSWORD=\xff" + SECRET.encode())
-        assert fail() == f"{tmp_path}/.env cannot be read: it is not UTF-8; mend or remove it"
+        assert fail() == f"{tmp_path}/.env cannot be read: it is not UTF-8; fix or remove it"
 
 
 @pytest.mark.parametrize(

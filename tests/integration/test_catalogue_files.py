@@ -451,8 +451,8 @@ class TestWithdrawing:
         file = write(*(numbered(n) for n in range(3, 40)))
         done = await bring(file, withdraws=True, withdraw_up_to=5.0)
         assert done.not_withdrawn == (
-            "3 of 40 titles of type movie are in none of the files, 7.5 %, and at most 5 % may be withdrawn; if all of "
-            "them are to go, add --withdraw-up-to 7.5"
+            "3 of 40 titles of type movie are not in any file, 7.5 %, and at most 5 % may be withdrawn; to "
+            "withdraw all of them, add --withdraw-up-to 7.5"
         )
         assert (done.counts.withdrawn, catalogue["movies"].count_documents({})) == (0, 40)
         done = await bring(file, withdraws=True, withdraw_up_to=7.5)
@@ -682,8 +682,8 @@ class TestCommand:
         refused = run("import", file, "--withdraw-missing")
         assert refused.returncode == 1
         assert refused.stderr == (
-            "mylist: nothing was withdrawn: 2 of 3 titles of type movie are in none of the files, 66.7 %, and at most "
-            "5 % may be withdrawn; if all of them are to go, add --withdraw-up-to 66.7\n"
+            "mylist: nothing was withdrawn: 2 of 3 titles of type movie are not in any file, 66.7 %, and at most "
+            "5 % may be withdrawn; to withdraw all of them, add --withdraw-up-to 66.7\n"
         )
         confirmed = run("import", file, "--withdraw-missing", "--withdraw-up-to", "66.7")
         assert (confirmed.returncode, confirmed.stderr) == (0, "")

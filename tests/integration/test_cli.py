@@ -230,7 +230,7 @@ class TestToken:
             with pytest.raises(SystemExit, match="1"):
                 main(["token", "--user", user_id])
             assert capsys.readouterr().err == (
-                f"mylist: --user is {user_id!r}; with JWT_PROFILE_CLAIM it has to be ACCOUNT/PROFILE\n"
+                f"mylist: --user is {user_id!r}; with JWT_PROFILE_CLAIM it must be ACCOUNT/PROFILE\n"
             )
 
     @pytest.mark.parametrize(

@@ -197,7 +197,7 @@ class Carrying:
                 self._plan_date(plan, item, mark, by_id.get(item.document_id))
             elif item.document_id in taken or item.key in taken:
                 self._leave_out(
-                    item.document_id, f"a document of `{self._target.name}` that is no item is in its place"
+                    item.document_id, f"a document of `{self._target.name}` that is not an item is in its place"
                 )
             elif twin := by_key.get(item.key):
                 self._plan_merge(plan, item, twin)

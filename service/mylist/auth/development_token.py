@@ -38,5 +38,5 @@ def _user_claims(settings: Settings, user_id: str) -> dict[str, str]:
         return {settings.jwt_user_claim: user_id}
     account, _, profile = user_id.partition(PROFILE_SEPARATOR)
     if not account or not profile or PROFILE_SEPARATOR in profile:
-        raise NoTokenError(f"--user is {user_id!r}; with JWT_PROFILE_CLAIM it has to be ACCOUNT/PROFILE")
+        raise NoTokenError(f"--user is {user_id!r}; with JWT_PROFILE_CLAIM it must be ACCOUNT/PROFILE")
     return {settings.jwt_user_claim: account, settings.jwt_profile_claim: profile}

@@ -135,9 +135,9 @@ def _named(found: Iterable[Any]) -> str:
 def _kind_of(given: object) -> str:
     """Return the kind of a published key by its own words, such as `OKP X25519` or `RSA enc`."""
     if not isinstance(given, dict):
-        return "what is no key"
+        return "an element that is not a key"
     words = [given[name] for name in ("kty", "crv", "alg", "use") if isinstance(given.get(name), str)]
-    return " ".join(word for word in words if _KIND.fullmatch(word)) or "what names no kind"
+    return " ".join(word for word in words if _KIND.fullmatch(word)) or "a key without a kind"
 
 
 def _key_of(material: "PublicKey") -> Key:

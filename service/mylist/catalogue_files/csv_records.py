@@ -83,8 +83,8 @@ def _columns(header: CsvRow) -> list[_Column]:
         lacking = [f"id or {_EXTERNAL}NAME"]
     if lacking:
         raise UnreadableFileError(
-            f"its header lacks {' and '.join(lacking)}; it has {', '.join(names)[:200]}; "
-            "the schema says how they are called"
+            f"its header lacks {' and '.join(lacking)}; it has {', '.join(names)[:200]}. "
+            "The schema has the names of the columns"
         )
     if double := [name for name, count in Counter(names).items() if count > 1]:
         raise UnreadableFileError(f"its header names {', '.join(double)} twice")

@@ -96,8 +96,8 @@ def require_few(missing: Iterable[Missing], confirmed_percent: float) -> None:
     for each in missing:
         if each.share > confirmed_percent:
             raise TooManyMissingError(
-                f"{each.number:,} of {each.total:,} titles of type {each.content_type} are in none of the files, "
-                f"{each.share:.1f} %, and at most {confirmed_percent:g} % may be withdrawn; if all of them are to go, "
+                f"{each.number:,} of {each.total:,} titles of type {each.content_type} are not in any file, "
+                f"{each.share:.1f} %, and at most {confirmed_percent:g} % may be withdrawn; to withdraw all of them, "
                 f"add --withdraw-up-to {_rounded_up(each.share):g}"
             )
 

@@ -85,7 +85,7 @@ def check_delays() -> None:
     Raises:
         ContradictoryDelaysError: something does not hold.
     """
-    _require(DOUBT_AFTER_S < DOWN_AFTER_S, "others must stop trusting the cache before a write goes without a fence")
+    _require(DOUBT_AFTER_S < DOWN_AFTER_S, "others must stop trusting the cache before a write is sent without a fence")
     _require(
         DOUBT_AFTER_S + SENTINEL_VOTE_TIMEOUT_S <= DOWN_AFTER_S + _TOLERANCE_S,
         "that must hold for a heartbeat whose vote was over when Redis went away",
@@ -94,10 +94,10 @@ def check_delays() -> None:
     _require(DOUBT_AFTER_S < HANDOVER_S, "others must stop reading at a replaced primary before a write goes on")
     _require(
         REGISTRY_KNOWN_S + DOUBT_AFTER_S < DECLARATION_WAIT_S,
-        "others must stop trusting the cache by what the registry was before a write goes without a fence",
+        "others must stop trusting the cache by what the registry was before a write is sent without a fence",
     )
     _require(PRIMARY_KNOWN_S < GRACE_S, "writes must stop ending at a replaced primary before the new one is trusted")
-    _require(HANDOVER_S < GRACE_S, "no handover may be under way when a new primary is trusted")
+    _require(HANDOVER_S < GRACE_S, "no handover may be in flight when a new primary is trusted")
     _require(HANDOVER_S < EXPIRY_MARGIN_S, "a fence must outlast the wait for the handover and the write it covers")
     _require(
         HEARTBEAT_INTERVAL_S + DEFAULT_REDIS_TIMEOUT_S <= DOUBT_AFTER_S, "one slow answer must not cost trust in Redis"

@@ -482,7 +482,7 @@ def _readable_env_file() -> Iterator[None]:
         yield
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise InvalidSettingError(f"{env_file.FILE.absolute()} cannot be read: {why}; mend or remove it") from None
+        raise InvalidSettingError(f"{env_file.FILE.absolute()} cannot be read: {why}; fix or remove it") from None
 
 
 def _shown(value: Any, *, secret: bool) -> str:

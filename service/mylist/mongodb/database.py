@@ -437,7 +437,7 @@ class Database:
             return
         _logger.error(
             "MongoDB at %s answers, but one operation after the other fails: %s; restore the shard or member that "
-            "it cannot reach; the service tries one operation at a time until one succeeds",
+            "it cannot reach. The service tries one operation at a time until one succeeds",
             self._address,
             problem,
         )

@@ -98,7 +98,7 @@ def test_a_set_without_a_usable_key_is_refused() -> None:
     [
         ([], "used"),
         ([{"kty": "OKP", "crv": "X25519", "x": "AA"}, jwk(RSA_KEY, None, use="enc")], "only OKP X25519, RSA enc"),
-        ([{"kty": "\x1b[2J" * 9}, "text", None], "only what is no key, what names no kind"),
+        ([{"kty": "\x1b[2J" * 9}, "text", None], "only a key without a kind, an element that is not a key"),
         ([{"kty": f"kind-{number}"} for number in range(9)], "only kind-0, kind-1, kind-2, kind-3, kind-4, and others"),
     ],
 )

@@ -27,11 +27,11 @@ def test_every_kind_supports_the_default(kind: RedisKind) -> None:
 @pytest.mark.parametrize(
     ("delays", "claim"),
     [
-        ({"DOWN_AFTER_S": 0.45}, "before a write goes without a fence"),
+        ({"DOWN_AFTER_S": 0.45}, "before a write is sent without a fence"),
         ({"DOWN_AFTER_S": 0.6}, "whose vote was over"),
         ({"HANDOVER_S": 0.45}, "before a write goes on"),
         ({"GRACE_S": 1.0}, "before the new one is trusted"),
-        ({"HANDOVER_S": 2.5}, "no handover may be under way"),
+        ({"HANDOVER_S": 2.5}, "no handover may be in flight"),
         ({"EXPIRY_MARGIN_S": 0.6}, "must outlast the wait for the handover"),
         ({"HEARTBEAT_INTERVAL_S": 0.26}, "slow answer"),
         ({"HEARTBEAT_INTERVAL_S": 0.2}, "slow vote"),
