@@ -226,12 +226,14 @@ CONTRADICTIONS = [
         for name in ("instance", "part-of")
     ),
     Contradiction(
-        "global.generatePasswords is false and nothing gives mongodb.auth.exporterPassword, mongodb.auth.rootPassword; "
-        "set mongodb.auth.existingSecret, or these",
+        "global.generatePasswords is false and these are empty: mongodb.auth.exporterPassword, "
+        "mongodb.auth.rootPassword; "
+        "set them, or mongodb.auth.existingSecret",
         {"global.generatePasswords": False, "redis.auth.password": "a", "mongodb.auth.password": "b"},
     ),
     Contradiction(
-        "global.generatePasswords is false and nothing gives redis.auth.password; set redis.auth.existingSecret, or it",
+        "global.generatePasswords is false and redis.auth.password is empty; set redis.auth.existingSecret or "
+        "redis.auth.password",
         {"global.generatePasswords": False, "mongodb.auth.existingSecret": "a"},
     ),
     Contradiction(
@@ -293,7 +295,7 @@ CONTRADICTIONS = [
     ),
     *(
         Contradiction(
-            f"{store}.{of} has neither tag nor digest and would be whatever is latest; set one",
+            f"{store}.{of} has neither tag nor digest; set one of them, because the chart never uses latest",
             {f"{store}.{of}.tag": ""},
         )
         for store in ("mongodb", "redis")
@@ -316,11 +318,12 @@ CONTRADICTIONS = [
         {"extraEnv": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]},
     ),
     Contradiction(
-        "mongodb.auth has both a password and existingSecret; passwords may stand in one place",
+        "mongodb.auth has both a password and existingSecret; set only one of them",
         {"mongodb.auth.existingSecret": "a", "mongodb.auth.rootPassword": "b"},
     ),
     Contradiction(
-        "mongodb.exporter.serviceMonitor is enabled and mongodb.exporter is not; there would be nothing to see",
+        "mongodb.exporter.serviceMonitor is enabled and mongodb.exporter is not, so there would be no metrics; "
+        "enable both or none",
         {"mongodb.exporter.serviceMonitor.enabled": True},
     ),
     Contradiction(
@@ -328,7 +331,8 @@ CONTRADICTIONS = [
         {"redis.auth.existingSecret": "a", "redis.auth.password": "b"},
     ),
     Contradiction(
-        "redis.exporter.serviceMonitor is enabled and redis.exporter is not; there would be nothing to see",
+        "redis.exporter.serviceMonitor is enabled and redis.exporter is not, so there would be no metrics; "
+        "enable both or none",
         {"redis.exporter.serviceMonitor.enabled": True},
     ),
     *(

@@ -36,7 +36,7 @@ def test_only_an_empty_mongodb_is_called_empty() -> None:
     with_volume, without = installed(), installed("--set", "mongodb.persistence.enabled=false")
 
     assert (
-        f"MongoDB has what its volume had before; on a new one, nothing. To add the sample data: {SEED}" in with_volume
+        f"MongoDB has the data of its volume; a new volume has none. To add the sample data: {SEED}" in with_volume
     )
     assert f"MongoDB is empty. To add the sample data: {SEED}" in without
 

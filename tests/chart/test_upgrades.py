@@ -105,4 +105,4 @@ def test_the_way_back_is_open(upgrade: Upgrade) -> None:
 def test_notes_say_nothing_of_a_first_installation(upgrade: Upgrade) -> None:
     assert "rollout status deployment/" in upgrade.notes
     assert "is empty" not in upgrade.notes
-    assert "a new volume is empty" not in upgrade.notes
+    assert "a new volume has none" not in upgrade.notes
