@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 from mylist import __version__
 from mylist.catalogue_files import arguments as catalogue_parser
 from mylist.client import arguments as client_parser
-from mylist.config.settings import InvalidSettingError, Settings, doubts_about_env_file, explain
+from mylist.config.settings import InvalidSettingError, Settings, doubts, explain
 from mylist.domain.user_id import USER_ID
 from mylist.events import arguments as events_parser
 from mylist.optional_imports import without_unused
@@ -166,7 +166,7 @@ def _seed(arguments: argparse.Namespace) -> None:
     elif arguments.titles is not None or arguments.items is not None:
         _fail("--titles and --items are sizes of a load-test data set, which --users asks for", status=_USAGE)
 
-    settings = Settings.from_environment()
+    settings = _settings()
 
     async def seed() -> sample.Seeded:
         async with open_database_to_seed(settings) as database:
@@ -201,7 +201,7 @@ def _adopt(arguments: argparse.Namespace) -> None:
     from mylist.adoption import adopt  # noqa: PLC0415 - see the module's docstring
     from mylist.seeding.open_database import DatabaseError, open_database  # noqa: PLC0415
 
-    settings = Settings.from_environment()
+    settings = _settings()
     back, dry, report = arguments.back, arguments.dry_run, arguments.report
 
     async def run() -> adopt.Adoption:
@@ -229,7 +229,7 @@ def _import_catalogue(arguments: argparse.Namespace) -> None:
         _fail("--checkpoint keeps the position of written titles, but --dry-run writes none", status=_USAGE)
     if arguments.files.count(import_files.STANDARD_INPUT) > 1:
         _fail("- is standard input, which can be read only once", status=_USAGE)
-    settings = Settings.from_environment()
+    settings = _settings()
     options = Options(
         files=arguments.files,
         dry=arguments.dry_run,
@@ -258,7 +258,7 @@ def _export_catalogue(arguments: argparse.Namespace) -> None:
     from mylist.catalogue_files import export_file  # noqa: PLC0415 - see the module's docstring
     from mylist.seeding.open_database import DatabaseError, open_database  # noqa: PLC0415
 
-    settings = Settings.from_environment()
+    settings = _settings()
 
     async def run() -> export_file.Export:
         async with open_database(settings) as database:
@@ -327,7 +327,7 @@ def _run_on_lists(work: "Callable[[AsyncDatabase[Document], Settings], Awaitable
     from mylist.seeding.open_database import DatabaseError, open_database  # noqa: PLC0415 - see the module's docstring
     from mylist.support.fenced_services import CacheOutOfReachError  # noqa: PLC0415
 
-    settings = Settings.from_environment()
+    settings = _settings()
 
     async def run() -> _T:
         async with open_database(settings) as database:
@@ -355,6 +355,8 @@ def _events(arguments: argparse.Namespace) -> None:
     options = Options(**{name: given[name] for name in Options.__slots__})
     settings = Settings.from_environment()
     logging_config.configure(settings, lambda: None)
+    for doubt in doubts():
+        logging.getLogger(__name__).warning("%s", doubt)
     try:
         asyncio.run(follow(settings, options))
     except UselessPositionError as error:
@@ -367,7 +369,7 @@ def _indexes(_: argparse.Namespace) -> None:
     from mylist.mongodb.indexes import IndexState, create_indexes, indexes_of  # noqa: PLC0415
     from mylist.seeding.open_database import DatabaseError, open_database  # noqa: PLC0415 - see the module's docstring
 
-    settings = Settings.from_environment()
+    settings = _settings()
 
     async def create() -> list[IndexState]:
         async with open_database(settings) as database:
@@ -394,13 +396,24 @@ def _openapi(_: argparse.Namespace) -> None:
     from mylist.api.openapi import document  # noqa: PLC0415 - see the module's docstring
     from mylist.api.router import ROUTES  # noqa: PLC0415
 
-    _say(document(ROUTES, Settings.from_environment().auth_mode).decode())
+    _say(document(ROUTES, _settings().auth_mode).decode())
+
+
+def _settings() -> Settings:
+    """Return the settings of a command that ends, and tell of variables that were probably mistyped."""
+    settings = Settings.from_environment()
+    _tell_doubts()
+    return settings
+
+
+def _tell_doubts() -> None:
+    sys.stderr.write("".join(f"mylist: {doubt}\n" for doubt in doubts()))
 
 
 def _config(_: argparse.Namespace) -> None:
     rows = [("VARIABLE", "VALUE", "SOURCE")]
     rows += [(each.variable, each.value, each.source) for each in explain()]
-    sys.stderr.write("".join(f"mylist: {doubt}\n" for doubt in doubts_about_env_file()))
+    _tell_doubts()
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
     _say("\n".join(lines))
@@ -410,7 +423,7 @@ def _token(arguments: argparse.Namespace) -> None:
     from mylist.auth.development_token import NoTokenError, development_token  # noqa: PLC0415 - see the docstring
 
     try:
-        _say(development_token(Settings.from_environment(), arguments.user))
+        _say(development_token(_settings(), arguments.user))
     except NoTokenError as error:
         raise _CommandError(str(error)) from error
 

@@ -6,11 +6,12 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 from sanic import Sanic
 
 from mylist.app import build_app, build_services
-from mylist.config.settings import Settings, doubts_about_env_file
+from mylist.config.settings import Settings, doubts
 from mylist.http.dispatch import HttpConnection
 from mylist.http.request import current_request_id
 from mylist.lifecycle import Lifecycle
@@ -22,6 +23,7 @@ _MAX_BACKLOG = 2048
 """Connections that may wait to be accepted: enough for many apps that start at once."""
 _DEFAULT_PORT = 3000
 _MAX_PORT = 65535
+_OTHER_HOST = "HOST must be an address of this machine"
 
 _logger = logging.getLogger(__name__)
 
@@ -41,20 +43,32 @@ def check_port(settings: Settings) -> None:
         PortTakenError: the port is in use or not allowed, or the host is not an address of this machine.
     """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            probe.listen(1)
+        _listen_once(settings.host, settings.port)
     except OSError as error:
-        other_port = settings.port + 1 if settings.port < _MAX_PORT else _DEFAULT_PORT
         of_port = error.errno in {errno.EADDRINUSE, errno.EACCES}
-        remedy = f"choose another, as in PORT={other_port}" if of_port else "HOST must be an address of this machine"
+        remedy = f"choose another, as in PORT={_other_port(settings)}" if of_port else _OTHER_HOST
         raise PortTakenError(
             f"cannot listen on port {settings.port} of {settings.host}: {error.strerror}; {remedy}"
         ) from None
+
+
+def _listen_once(host: str, port: int) -> None:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+        probe.listen(1)
+
+
+def _other_port(settings: Settings) -> int:
+    """Return a port on which the service can listen; the default one if none of those after its own is."""
+    for port in range(max(settings.port, _DEFAULT_PORT - 1) + 1, _MAX_PORT + 1):
+        with suppress(OSError):
+            _listen_once(settings.host, port)
+            return port
+    return _DEFAULT_PORT
 
 
 def run(settings: Settings, *, announce: Callable[[], None] = lambda: None) -> None:
@@ -70,7 +84,7 @@ def run(settings: Settings, *, announce: Callable[[], None] = lambda: None) -> N
         InvalidSettingError: `.env` can no longer be read.
     """
     logging_config.configure(settings, current_request_id)
-    for doubt in doubts_about_env_file():
+    for doubt in doubts():
         _logger.warning("%s", doubt)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until the service handles it
     check_port(settings)

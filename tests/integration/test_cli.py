@@ -150,7 +150,7 @@ def test_a_mongodb_out_of_reach_is_named_without_its_password(
     monkeypatch.setenv("MONGODB_TIMEOUT", "0.5")
     status, line = fails(*command)
     assert status == 1
-    assert line.startswith(f"mylist: MongoDB at 127.0.0.1:{silent_port} cannot be reached; start it or set MONGODB_URI")
+    assert line.startswith(f"mylist: MongoDB at 127.0.0.1:{silent_port} cannot be reached; start it, or set MONGODB_URI")
 
 
 def test_a_mongodb_uri_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,6 +265,16 @@ def test_config_tells_of_a_mistyped_line() -> None:
         "mylist: 'LOGLEVEL' in line 2 of .env is not a setting; did you mean LOG_LEVEL?",
     ]
     assert (ended.returncode, "s3cret" in ended.stdout + ended.stderr) == (0, False)
+
+
+def test_a_command_tells_of_a_mistyped_variable(monkeypatch: pytest.MonkeyPatch, silent_port: int) -> None:
+    monkeypatch.setenv("MONGODB_URI", f"mongodb://127.0.0.1:{silent_port}/x")
+    monkeypatch.setenv("REDIS_PASWORD", "s3cret")
+    ended = run("seed")
+
+    doubt, _ = ended.stderr.splitlines()
+    assert doubt == "mylist: the environment variable 'REDIS_PASWORD' is not a setting; did you mean REDIS_PASSWORD?"
+    assert (ended.returncode, "s3cret" in ended.stdout + ended.stderr) == (1, False)
 
 
 def test_serve_tells_of_a_mistyped_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -296,11 +296,42 @@ def test_a_taken_port_is_named_before_anything_starts(dev: Start) -> None:
     assert not (run.folder / ".data" / "mongodb").exists()
 
 
-def test_a_data_folder_that_cannot_be_is_named(dev: Start, tmp_path: Path) -> None:
-    (tmp_path / ".data").write_text("in the way")
+@pytest.mark.parametrize("file", [".data", ".data/mongodb", ".data/valkey"])
+def test_a_file_in_place_of_a_data_folder_is_named(dev: Start, tmp_path: Path, file: str) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("in the way")
     run = dev()
     assert run.process.wait(START) == 1
-    assert re.fullmatch(r"mylist: the data folder .data cannot be written: .*\n", run.output)
+    assert re.fullmatch(
+        rf"mylist: .* cannot write .*{file}: File exists; .* move it away\n", run.output
+    ) or re.fullmatch(
+        rf"mylist: the data folder {file} cannot be written: File exists; .*, or run in another one\n", run.output
+    )
+
+
+@pytest.mark.parametrize("file", ["WiredTiger.wt", "secantus_indexes.wt"])
+def test_damaged_data_have_a_remedy(dev: Start, tmp_path: Path, file: str) -> None:
+    """The first is read when the server starts, the second by its first operations."""
+    data = tmp_path / ".data" / "mongodb"
+    with running(MongoServer(data)):
+        pass
+    with (data / "data" / file).open("r+b") as damaged:
+        damaged.write(bytes(range(256)) * 16)
+
+    run = dev()
+    assert run.process.wait(START) == 1
+    [line] = [each for each in run.output.splitlines() if each.startswith("mylist: ")]
+    assert line.startswith("mylist: the data in .data/mongodb are damaged (_wiredtiger.WiredTigerError: ")
+    remedy = re.search(r"\((mv [^)]*)\)", line)
+    assert remedy, line
+    subprocess.run(shlex.split(remedy[1]), cwd=tmp_path, check=True)
+    assert not data.exists()
+
+
+def test_a_mongodb_that_is_named_and_away_may_be_left_out(dev: Start) -> None:
+    run = dev(MONGODB_URI=f"mongodb://127.0.0.1:{free_port()}/x", REDIS_HOST="127.0.0.1")
+    assert run.process.wait(START) == 1
+    assert run.output.endswith("; without MONGODB_URI, also in .env, `mylist dev` starts its own\n")
 
 
 def test_stores_that_are_named_are_used_instead(dev: Start, mongodb_uri: str, redis_url: str) -> None:
@@ -390,7 +421,10 @@ def test_a_server_that_does_not_run_has_nothing_to_freeze(valkey: ValkeyServer) 
 def test_a_server_that_ends_at_start_says_why(mongodb: MongoServer) -> None:
     mongodb.folder.mkdir(parents=True)
     (mongodb.folder / "data").write_text("in the way")
-    with pytest.raises(ServerStartError, match=r"(?s)SecantusDB ended at start\n.*FileExistsError"), running(mongodb):
+    with (
+        pytest.raises(ServerStartError, match=r"SecantusDB ended at start: FileExistsError.*; see its log"),
+        running(mongodb),
+    ):
         pass
 
 

@@ -331,7 +331,9 @@ class Client:
             yield
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             reason = plain(str(error)) or f"no connection within {_CONNECT_TIMEOUT_S} s"
-            raise ClientError(f"no service answers at {self._url}: {reason}") from error
+            raise ClientError(
+                f"no service answers at {self._url}: {reason}; start it, or name another by --url or MYLIST_URL"
+            ) from error
         except httpx.HTTPError as error:
             reason = f"nothing within {_READ_TIMEOUT_S} s" if isinstance(error, httpx.TimeoutException) else str(error)
             doubt = "; the change may or may not have been applied, so read the list" if changes else ""

@@ -1,21 +1,14 @@
-"""The `.env` file of the working directory: what it sets, and the lines of it that set nothing.
+"""The `.env` file of the working directory: what it sets, and the lines of it that set nothing."""
 
-Only this file is searched for mistyped names. The environment of a process has many variables of other programs.
-"""
-
-from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
 from pathlib import Path
 
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
+from mylist.config.mistyped_names import MAX_TOLD_LENGTH, meant
+
 FILE = Path(".env")
-_FOREIGN = frozenset({"MONGODB_ROOT_PASSWORD", "MYLIST_TOKEN", "MYLIST_URL"})
-"""Variables of `compose.yaml` and of the client, which the service does not read."""
-_MIN_SIMILARITY = 0.75
-_MAX_LENGTH_DIFFERENCE = 2
-_MAX_NAME_LENGTH = 60
 
 
 def read() -> dict[str, str | None]:
@@ -49,16 +42,6 @@ def doubtful_lines(settings: Sequence[str]) -> list[str]:
             continue  # blank, or what `read` warned of
         if binding.value is None:
             doubts.append(f"{where} has no =; it sets nothing")
-        elif binding.key not in settings and binding.key not in _FOREIGN:
-            doubts += [
-                f"{binding.key[:_MAX_NAME_LENGTH]!a} in {where} is not a setting; did you mean {name}?"
-                for name in _nearest(binding.key, settings)
-            ]
+        elif setting := meant(binding.key, settings):
+            doubts.append(f"{binding.key[:MAX_TOLD_LENGTH]!a} in {where} is not a setting; did you mean {setting}?")
     return doubts
-
-
-def _nearest(name: str, settings: Sequence[str]) -> Iterator[str]:
-    """Yield the setting that was probably meant, if any."""
-    upper = name.upper().replace("-", "_")
-    near = [each for each in settings if abs(len(each) - len(upper)) <= _MAX_LENGTH_DIFFERENCE]
-    yield from get_close_matches(upper, near, n=1, cutoff=_MIN_SIMILARITY)

@@ -22,6 +22,7 @@ from msgspec import Meta
 
 from mylist.config import env_file
 from mylist.config.browser_policy import ANY_ORIGIN, UnusableOriginError, parse_hsts, parse_origins
+from mylist.config.mistyped_names import MAX_TOLD_LENGTH, meant
 from mylist.config.public_key import read_pem
 from mylist.config.redis_timing import DEFAULT_REDIS_TIMEOUT_S, max_redis_timeout
 from mylist.config.redis_url import SCHEMES, RedisKind, RedisUrlError, parse_redis_url
@@ -460,14 +461,22 @@ def explain() -> list[Explanation]:
     ]
 
 
-def doubts_about_env_file() -> list[str]:
-    """Return a sentence about each line of `.env` that sets nothing by mistake, such as one that mistypes a name.
+def doubts() -> list[str]:
+    """Return a sentence, without values, about each variable and each line of `.env` that sets nothing by mistake.
 
     Raises:
         InvalidSettingError: the file cannot be read.
     """
+    settings = [setting.variable for setting in _declared()]
     with _readable_env_file():
-        return env_file.doubtful_lines([setting.variable for setting in _declared()])
+        of_file = env_file.doubtful_lines(settings)
+    given = {name for name, value in _environment() if value}
+    mistyped = {name: meant(name, settings) for name in sorted(os.environ) if name in given}
+    return [
+        f"the environment variable {name[:MAX_TOLD_LENGTH]!a} is not a setting; did you mean {setting}?"
+        for name, setting in mistyped.items()
+        if setting and setting not in given
+    ] + of_file
 
 
 def _environment() -> Iterator[tuple[str, str | None]]:

@@ -17,10 +17,16 @@ from pathlib import Path
 from mylist import server
 from mylist.auth.development_token import LIFETIME_S, development_token
 from mylist.config.settings import Settings, explain
-from mylist.devserver.embedded_servers import MongoServer, StartAbandonedError, ValkeyServer, running
+from mylist.devserver.embedded_servers import (
+    MongoServer,
+    ServerStartError,
+    StartAbandonedError,
+    ValkeyServer,
+    running,
+)
 from mylist.mongodb.database import DEFAULT_DATABASE
 from mylist.seeding import sample
-from mylist.seeding.open_database import open_database_to_seed
+from mylist.seeding.open_database import DatabaseError, open_database_to_seed
 
 _DATA_FOLDER = Path(".data")
 _EMBEDDED_MONGODB_TIMEOUT_S = 5.0
@@ -37,7 +43,7 @@ def run() -> None:
 
     Raises:
         InvalidSettingError: a setting is invalid.
-        DataFolderError: another run uses the data folder, or it cannot be written.
+        DataFolderError: another run uses the data folder, it cannot be written, or what is in it is damaged.
         PortTakenError, StartupError: as `mylist.server.run`.
         ServerMissingError, ServerStartError: as `mylist.devserver.embedded_servers.running`.
         DatabaseError: as `mylist.seeding.open_database.open_database`.
@@ -49,7 +55,7 @@ def run() -> None:
     mongodb = None if "MONGODB_URI" in configured else MongoServer(_DATA_FOLDER / "mongodb")
     valkey = None if configured & {"REDIS_HOST", "REDIS_URL"} else ValkeyServer(_DATA_FOLDER / "valkey")
     signals = _StopSignals()
-    with _locked(_DATA_FOLDER), suppress(StartAbandonedError):
+    with _locked(_DATA_FOLDER), suppress(StartAbandonedError), _remedies(mongodb):
         server.check_port(settings)
         with running(*filter(None, (mongodb, valkey)), abandon=signals.received):
             if mongodb:
@@ -108,13 +114,41 @@ async def _seed(settings: Settings) -> None:
 
 
 @contextmanager
+def _remedies(mongodb: MongoServer | None) -> Iterator[None]:
+    """Say what to do where a start fails because the embedded MongoDB does, or one that was named instead."""
+    try:
+        yield
+    except ServerStartError as error:
+        if mongodb and mongodb.log.exists() and mongodb.finds_damage():
+            raise DataFolderError(_damaged(mongodb)) from error
+        raise
+    except DatabaseError as error:
+        if mongodb is None:
+            raise DatabaseError(f"{error}; without MONGODB_URI, also in .env, `mylist dev` starts its own") from error
+        if mongodb.finds_damage():
+            raise DataFolderError(_damaged(mongodb)) from error
+        raise DatabaseError(f"{error}; see the log {mongodb.log}") from error
+
+
+def _damaged(mongodb: MongoServer) -> str:
+    folder = _DATA_FOLDER / "mongodb"
+    return (
+        f"the data in {folder} are damaged ({mongodb.last_words()}); move them away (mv {folder} {folder}.damaged) and "
+        "start again, with the sample"
+    )
+
+
+@contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Lock the folder against other runs. The lock ends with the process, even if it is killed."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / "lock").open("a+")
     except OSError as error:
-        raise DataFolderError(f"the data folder {folder} cannot be written: {error.strerror}") from error
+        raise DataFolderError(
+            f"the data folder {folder} cannot be written: {error.strerror}; make it a folder that you may write, or "
+            "run in another one"
+        ) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -35,7 +35,7 @@ _START_TIMEOUT_S = 60.0
 _RETRY_INTERVAL_S = 0.2
 _POLL_INTERVAL_S = 0.01
 _PING_TIMEOUT_S = 1.0
-_MAX_LOG_LINES = 8
+_DAMAGE = "WiredTigerError"
 
 
 class ServerMissingError(Exception):
@@ -43,7 +43,7 @@ class ServerMissingError(Exception):
 
 
 class ServerStartError(Exception):
-    """A server does not start; the message holds the last lines of its log."""
+    """A server does not start; the message is one line with the reason, and where its log is."""
 
 
 class StartAbandonedError(Exception):
@@ -91,11 +91,18 @@ class EmbeddedServer(ABC):
 
         Raises:
             ServerMissingError: the server is not installed.
+            ServerStartError: its folder cannot be written.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            log = self.log.open("wb")
+        except OSError as error:
+            raise ServerStartError(
+                f"{self.name} cannot write its folder {self.folder}: {error.strerror}; make it writable or move it away"
+            ) from error
         self.port = self.port or free_port()
         watchdog = [sys.executable, "-P", str(_WATCHDOG), str(self.port), *self.command()]
-        with self.log.open("wb") as log:
+        with log:
             # Its own session keeps the terminal's Ctrl-C from it, so that the service drains first.
             self._watchdog = subprocess.Popen(  # noqa: S603 - our own command
                 watchdog, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True
@@ -117,17 +124,17 @@ class EmbeddedServer(ABC):
             if time.monotonic() >= deadline:
                 self.stop()
                 raise ServerStartError(
-                    f"{self.name} does not answer after {_START_TIMEOUT_S:g} seconds\n{self._log_tail()}"
+                    f"{self.name} does not answer after {_START_TIMEOUT_S:g} seconds; see its log {self.log}"
                 )
             if self._is_running():
                 time.sleep(_POLL_INTERVAL_S)
                 continue
             self.stop()
-            log = self._log_tail()
+            log = self.log.read_text(errors="replace")
             if os.strerror(errno.EADDRINUSE) in log:
                 self.port = self.port if self._was_ready else 0
             elif os.strerror(errno.EBUSY) not in log:  # WiredTiger: another process has the data open
-                raise ServerStartError(f"{self.name} ended at start\n{log}")
+                raise ServerStartError(f"{self.name} ended at start: {self.last_words()}; see its log {self.log}")
             time.sleep(_RETRY_INTERVAL_S)
             self.launch()
         self._was_ready = True
@@ -183,9 +190,9 @@ class EmbeddedServer(ABC):
     def _is_running(self) -> bool:
         return self._watchdog is not None and self._watchdog.poll() is None
 
-    def _log_tail(self) -> str:
-        lines = self.log.read_text(errors="replace").splitlines()[-_MAX_LOG_LINES:]
-        return "\n".join(f"  {line}" for line in lines)
+    def last_words(self) -> str:
+        """Return the last line of the log."""
+        return next((line for line in reversed(self.log.read_text(errors="replace").splitlines()) if line), "no reason")
 
 
 class MongoServer(EmbeddedServer):
@@ -206,6 +213,10 @@ class MongoServer(EmbeddedServer):
         duplicate of its own document.
         """
         return f"{self.uri}{name}?retryWrites=false"
+
+    def finds_damage(self) -> bool:
+        """Return whether the log of the server says that its data cannot be read."""
+        return _DAMAGE in self.log.read_text(errors="replace")
 
     def command(self) -> list[str]:
         """Return the command line.

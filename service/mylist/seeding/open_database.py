@@ -47,7 +47,7 @@ async def open_database(settings: Settings) -> AsyncIterator[AsyncDatabase[Docum
         raise DatabaseError(f"MongoDB at {address} refuses: {error}") from error
     except (ConnectionFailure, DatabaseUnavailableError) as error:
         raise DatabaseError(
-            f"MongoDB at {address} cannot be reached; start it or set MONGODB_URI (`mylist dev` brings its own)"
+            f"MongoDB at {address} cannot be reached; start it, or set MONGODB_URI to one that runs"
         ) from error
     except UnavailableError as error:
         raise DatabaseError(f"MongoDB at {address} or Redis failed during the run: {error.message}") from error
