@@ -3,15 +3,17 @@
 Filling takes a minute, so it is done once for each size, and each run works on a copy.
 """
 
+import asyncio
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from devtools.service_process import environment
+from pymongo import AsyncMongoClient
+
 from mylist.devserver.embedded_servers import MongoServer, ValkeyServer, running
+from mylist.mongodb.database import Document
+from mylist.seeding import synthetic
 from mylist.seeding.synthetic_data import SyntheticData
 
 _DATABASE = "loadtest"
@@ -36,19 +38,17 @@ def stores(load_set: SyntheticData, kept: Path, folder: Path) -> Iterator[dict[s
 
 
 def _fill(load_set: SyntheticData, filled: Path, folder: Path) -> None:
-    print(f"filling MongoDB with {load_set.users:,} users' lists, once ...", flush=True)
+    print(f"filling MongoDB with {load_set.users:,} users' lists, once; it takes a minute ...", flush=True)
     mongodb = MongoServer(folder)
     with running(mongodb):
-        sizes = ["--users", str(load_set.users), "--titles", str(load_set.titles), "--items", str(load_set.items)]
-        subprocess.run(  # noqa: S603 - our own
-            [sys.executable, "-m", "mylist", "seed", *sizes],
-            env=environment({"MONGODB_URI": mongodb.database(_DATABASE)}),
-            cwd=folder,
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+        asyncio.run(_seed(mongodb, load_set))
     filled.parent.mkdir(parents=True, exist_ok=True)
     complete = filled.with_suffix(".new")
     shutil.rmtree(complete, ignore_errors=True)
     shutil.move(folder, complete)  # to another file system, perhaps, which takes a while
     complete.rename(filled)
+
+
+async def _seed(mongodb: MongoServer, load_set: SyntheticData) -> None:
+    async with AsyncMongoClient[Document](mongodb.database(_DATABASE)) as client:
+        await synthetic.seed(client[_DATABASE], load_set, is_new=True)
