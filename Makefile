@@ -151,7 +151,12 @@ format: $(DEVELOPMENT) ## Format the code and fix what can be fixed
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
 
+# A tool that `make` cannot install.
+NEEDS_DOCKER = @docker info >/dev/null 2>&1 || { echo "make $@ needs Docker, and no daemon answers; install or start it. \`make run\` needs neither Docker nor kind." >&2; exit 1; }
+NEEDS_KIND = @command -v kind >/dev/null && command -v kubectl >/dev/null || { echo "make $@ needs kind and kubectl; install both. \`make run\` needs neither Docker nor kind." >&2; exit 1; }
+
 image: ## Build the container image, tagged mylist:<version>
+	$(NEEDS_DOCKER)
 	docker build --target runtime --tag $(IMAGE):$(VERSION) \
 		--build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) .
 
@@ -159,6 +164,7 @@ image: ## Build the container image, tagged mylist:<version>
 KIND := mylist
 
 kind-up: image ## Make a cluster for make e2e on this machine, with kind and Docker, and load the images into it
+	$(NEEDS_KIND)
 	docker build --file loadtests/Dockerfile --tag mylist-loadtest:$(VERSION) .
 	kind get clusters | grep -qx $(KIND) || kind create cluster --name $(KIND) --config k8s/kind.yaml --wait 5m
 	kind load docker-image --name $(KIND) $(IMAGE):$(VERSION) mylist-loadtest:$(VERSION)
@@ -166,12 +172,15 @@ kind-up: image ## Make a cluster for make e2e on this machine, with kind and Doc
 	kubectl --context kind-$(KIND) --namespace kube-system rollout status deployment/metrics-server --timeout 5m
 
 kind-down: ## Remove that cluster and all that is in it
+	$(NEEDS_KIND)
 	kind delete cluster --name $(KIND)
 
 up: ## Start the API, MongoDB and Redis in containers until they are healthy; then: docker compose run --rm seed
+	$(NEEDS_DOCKER)
 	docker compose up --detach --build --wait
 
 down: ## Stop those containers; their data stays (docker compose down --volumes drops it)
+	$(NEEDS_DOCKER)
 	docker compose down
 
 # The development lock is resolved first and constrains the others: one version of everything, everywhere.

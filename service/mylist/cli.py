@@ -155,7 +155,7 @@ def _seed(arguments: argparse.Namespace) -> None:
 
     data = None
     if arguments.reset and arguments.users is not None:
-        _fail("--reset is for the sample, and --users asks for a load-test data set", status=_USAGE)
+        _fail("--reset is for the sample, and --users asks for a load-test data set; leave one out", status=_USAGE)
     if arguments.users is not None:
         titles = _DEFAULT_TITLES if arguments.titles is None else arguments.titles
         items = _DEFAULT_ITEMS if arguments.items is None else arguments.items
@@ -164,7 +164,7 @@ def _seed(arguments: argparse.Namespace) -> None:
         except InvalidSyntheticDataError as error:
             _fail(str(error), status=_USAGE)
     elif arguments.titles is not None or arguments.items is not None:
-        _fail("--titles and --items are sizes of a load-test data set, which --users asks for", status=_USAGE)
+        _fail("--titles and --items are sizes of a load-test data set; add --users", status=_USAGE)
 
     settings = _settings()
 
@@ -224,11 +224,11 @@ def _import_catalogue(arguments: argparse.Namespace) -> None:
     from mylist.seeding.open_database import DatabaseError, open_database  # noqa: PLC0415
 
     if arguments.withdraw_up_to is not None and not arguments.withdraw_missing:
-        _fail("--withdraw-up-to is for --withdraw-missing", status=_USAGE)
+        _fail("--withdraw-up-to is for --withdraw-missing; add it, or leave out both", status=_USAGE)
     if arguments.dry_run and arguments.checkpoint:
         _fail("--checkpoint keeps the position of written titles, but --dry-run writes none", status=_USAGE)
     if arguments.files.count(import_files.STANDARD_INPUT) > 1:
-        _fail("- is standard input, which can be read only once", status=_USAGE)
+        _fail("- is standard input, which can be read only once; name it once", status=_USAGE)
     settings = _settings()
     options = Options(
         files=arguments.files,
@@ -302,7 +302,7 @@ def _move(arguments: argparse.Namespace) -> None:
 
     source, target, merges, dry = arguments.source, arguments.target, arguments.merge, arguments.dry_run
     if source == target:
-        _fail("--from and --to are the same user", status=_USAGE)
+        _fail("--from and --to are the same user; name two", status=_USAGE)
     try:
         done = _run_on_lists(lambda _, settings: move.move(settings, source, target, merges=merges, dry=dry))
     except move.NotMovedError as error:
@@ -350,7 +350,7 @@ def _events(arguments: argparse.Namespace) -> None:
         try:
             parse_token(arguments.after)
         except ValueError:
-            _fail("--after names no token, as a line of `mylist events` has one", status=_USAGE)
+            _fail("--after names no token; take one from a line of `mylist events`", status=_USAGE)
     given = vars(arguments)
     options = Options(**{name: given[name] for name in Options.__slots__})
     settings = Settings.from_environment()

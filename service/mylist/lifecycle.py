@@ -237,7 +237,7 @@ class Lifecycle:
         except Exception:
             # A process that no longer watches its stores must end.
             _logger.exception("A background check failed")
-            self._fail("a background check failed")
+            self._fail("a background check failed; see the error above, and start again")
 
 
 async def _watch_event_loop() -> None:

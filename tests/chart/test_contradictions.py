@@ -323,7 +323,7 @@ CONTRADICTIONS = [
     ),
     Contradiction(
         "mongodb.exporter.serviceMonitor is enabled and mongodb.exporter is not, so there would be no metrics; "
-        "enable both or none",
+        "set mongodb.exporter.enabled=true",
         {"mongodb.exporter.serviceMonitor.enabled": True},
     ),
     Contradiction(
@@ -332,7 +332,7 @@ CONTRADICTIONS = [
     ),
     Contradiction(
         "redis.exporter.serviceMonitor is enabled and redis.exporter is not, so there would be no metrics; "
-        "enable both or none",
+        "set redis.exporter.enabled=true",
         {"redis.exporter.serviceMonitor.enabled": True},
     ),
     *(

@@ -478,7 +478,8 @@ class TestWholeList:
         ended = caller.run("import", "--user", full.id, str(file))
 
         assert ended.returncode == 1
-        assert ended.stderr == "mylist: 2 of 4 lines are not on the list as the file says\n"
+        told = "mylist: 2 of 4 lines are not on the list as the file says; correct them, and import it again\n"
+        assert ended.stderr == told
         told = json.loads(ended.stdout)
         assert told["outcomes"] == {"not_found": 1, "added": 1, "existing": 1, "invalid": 1}
         assert [(each["line"], each["outcome"]) for each in told["failed"]] == [(1, "not_found"), (4, "invalid")]
@@ -546,7 +547,7 @@ class TestWholeList:
         file = tmp_path / "list.jsonl"
         with fake_http_server(Cut) as port:
             told = Caller(f"http://127.0.0.1:{port}").fails("export", "--user", user_id, str(file))
-        assert told == (1, "mylist: the export was cut short: 2 lines of 3")
+        assert told == (1, "mylist: the export was cut short: 2 lines of 3; repeat it")
         assert list(tmp_path.iterdir()) == []
 
     def test_the_type_of_a_file_is_told_by_its_name(self, tmp_path: Path, user_id: str) -> None:

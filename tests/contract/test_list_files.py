@@ -313,7 +313,7 @@ def test_an_unknown_file_is_told_with_what_is_accepted(
         ("2024-01-05,Dune,MMXXI,u\n", CSV, {3: "the year is 'MMXXI', and must be as in 1999"}),
         ("2024-01-05,,2021,u\n", CSV, {3: "it has neither a title nor an id"}),
         (b"2024-01-05,Am\xe9lie,2001,u\n", CSV, {3: "it is not UTF-8: byte 0xe9"}),
-        (f"2024-01-05,{'x' * 1001},2001,u\n", CSV, {3: "the title is longer than 1,000 characters"}),
+        (f"2024-01-05,{'x' * 1001},2001,u\n", CSV, {3: "the title must have at most 1,000 characters"}),
         (f"2024-01-05,{'x' * 70_000},2001,u\n", CSV, {3: "it is longer than 65,536 bytes"}),
         (',{"title":"Du', JSON, {2: "the array does not end, so the file was cut"}),
         (',{"title":"Dune","year":2021},', JSON, {3: "the array does not end, so the file was cut"}),

@@ -150,7 +150,9 @@ def test_a_mongodb_out_of_reach_is_named_without_its_password(
     monkeypatch.setenv("MONGODB_TIMEOUT", "0.5")
     status, line = fails(*command)
     assert status == 1
-    assert line.startswith(f"mylist: MongoDB at 127.0.0.1:{silent_port} cannot be reached; start it, or set MONGODB_URI")
+    assert line.startswith(
+        f"mylist: MongoDB at 127.0.0.1:{silent_port} cannot be reached; start it, or set MONGODB_URI"
+    )
 
 
 def test_a_mongodb_uri_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,11 +173,17 @@ def test_a_mongodb_uri_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPa
             ("seed", "--users", "5", "--titles", "3", "--items", "4"),
             "--items is 4; it must be at most --titles, 3, as no list has a title twice",
         ),
-        (("seed", "--users", "5", "--reset"), "--reset is for the sample, and --users asks for a load-test data set"),
+        (
+            ("seed", "--users", "5", "--reset"),
+            "--reset is for the sample, and --users asks for a load-test data set; leave one out",
+        ),
         (("catalogue",), "the following arguments are required: ACTION; see `mylist catalogue --help`"),
         (("catalogue", "import"), f"the following arguments are required: FILE; {SEE_IMPORT}"),
-        (("catalogue", "import", "-", "a", "-"), "- is standard input, which can be read only once"),
-        (("catalogue", "import", "a", "--withdraw-up-to", "9"), "--withdraw-up-to is for --withdraw-missing"),
+        (("catalogue", "import", "-", "a", "-"), "- is standard input, which can be read only once; name it once"),
+        (
+            ("catalogue", "import", "a", "--withdraw-up-to", "9"),
+            "--withdraw-up-to is for --withdraw-missing; add it, or leave out both",
+        ),
         *(
             (
                 ("catalogue", "import", "a", "--withdraw-missing", "--withdraw-up-to", wrong),
@@ -187,7 +195,7 @@ def test_a_mongodb_uri_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPa
             ("catalogue", "import", "a", "--dry-run", "--checkpoint", "b"),
             "--checkpoint keeps the position of written titles, but --dry-run writes none",
         ),
-        (("seed", "--items", "4"), "--titles and --items are sizes of a load-test data set, which --users asks for"),
+        (("seed", "--items", "4"), "--titles and --items are sizes of a load-test data set; add --users"),
     ],
 )
 def test_wrong_usage_is_explained(fails_here: FailsHere, arguments: tuple[str, ...], message: str) -> None:

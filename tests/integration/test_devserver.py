@@ -331,7 +331,7 @@ def test_damaged_data_have_a_remedy(dev: Start, tmp_path: Path, file: str) -> No
 def test_a_mongodb_that_is_named_and_away_may_be_left_out(dev: Start) -> None:
     run = dev(MONGODB_URI=f"mongodb://127.0.0.1:{free_port()}/x", REDIS_HOST="127.0.0.1")
     assert run.process.wait(START) == 1
-    assert run.output.endswith("; without MONGODB_URI, also in .env, `mylist dev` starts its own\n")
+    assert run.output.endswith("; or remove MONGODB_URI, also from .env: then `mylist dev` starts its own\n")
 
 
 def test_stores_that_are_named_are_used_instead(dev: Start, mongodb_uri: str, redis_url: str) -> None:

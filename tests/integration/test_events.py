@@ -382,7 +382,7 @@ def test_a_token_of_another_mongodb_is_refused(own_uri: str) -> None:
     assert "cannot resume from the saved position" in events.log
     events = Events(own_uri, "--after", "a b")
     assert events.end(None) == 2
-    assert events.log == "mylist: --after names no token, as a line of `mylist events` has one\n"
+    assert events.log == "mylist: --after names no token; take one from a line of `mylist events`\n"
 
 
 def test_one_server_without_a_replica_set(stored: Stored, mongodb_server: str) -> None:

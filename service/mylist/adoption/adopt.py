@@ -119,7 +119,9 @@ async def _run_forth(
 
 async def _run_back(database: AsyncDatabase[Document], writes: FencedWrites, counts: Counts, *, dry: bool) -> list[str]:
     if not await _has_source(database, LISTS):
-        raise NothingToCarryError(f"`{LISTS}` has no documents, so there is nothing to carry back")
+        raise NothingToCarryError(
+            f"`{LISTS}` has no documents, so there is nothing to carry back; look at the database of MONGODB_URI"
+        )
     if not dry:
         await _index_marks(database)
     with await _bar(database[LISTS]) as bar:
@@ -156,7 +158,7 @@ def _opened(report: Path | None) -> Iterator[TextIO | None]:
     try:
         file = report.open("w", encoding="utf-8")
     except OSError as error:
-        raise ReportError(f"--report: {report}: {error.strerror}") from None
+        raise ReportError(f"--report: {report}: {error.strerror}; name another file") from None
     with file:
         yield file
 

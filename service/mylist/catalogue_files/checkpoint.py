@@ -42,7 +42,7 @@ def load(path: Path) -> Position:
     except msgspec.DecodeError:
         raise CheckpointError(f"--checkpoint: {path} is not the position of an import: name another file") from None
     except OSError as error:
-        raise CheckpointError(f"--checkpoint: {path}: {error.strerror}") from None
+        raise CheckpointError(f"--checkpoint: {path}: {error.strerror}; name another file") from None
 
 
 def save(path: Path, position: Position) -> None:
@@ -54,7 +54,7 @@ def save(path: Path, position: Position) -> None:
     try:
         replace_file(path, msgspec.json.encode(position))
     except OSError as error:
-        raise CheckpointError(f"--checkpoint: {path}: {error.strerror}") from None
+        raise CheckpointError(f"--checkpoint: {path}: {error.strerror}; name another file") from None
 
 
 def remove(path: Path) -> None:

@@ -363,7 +363,7 @@ def _errors_file(path: Path | None, position: Position) -> Iterator[BinaryIO | N
         file.truncate(min(position.errors_size, file.seek(0, io.SEEK_END)))
         file.seek(0, io.SEEK_END)
     except OSError as error:
-        raise ImportFileError(f"--errors: {path}: {error.strerror}") from None
+        raise ImportFileError(f"--errors: {path}: {error.strerror}; name another file") from None
     with file:
         yield file
 

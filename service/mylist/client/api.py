@@ -152,14 +152,15 @@ class Client:
             headers["user-id"] = user_id
         if token:
             if not token.isascii() or not token.isprintable():
-                raise UnusableError("MYLIST_TOKEN holds characters that a header cannot carry")
+                raise UnusableError("MYLIST_TOKEN holds characters that a header cannot carry; set it anew")
             headers["authorization"] = f"Bearer {token}"
         timeout = httpx.Timeout(_READ_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
         try:
             self._http = httpx.Client(base_url=self._url, headers=headers, timeout=timeout)
         except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
             raise UnusableError(
-                f"the environment's proxy or certificates cannot be used: {plain(str(error))}"
+                f"the environment's proxy or certificates cannot be used: {plain(str(error))}; "
+                "look at HTTPS_PROXY and SSL_CERT_FILE"
             ) from error
 
     def __enter__(self) -> Self:
@@ -258,7 +259,9 @@ class Client:
                 self._decode(answer, _Done)
             given = answer.headers.get("content-type", "").partition(";")[0]
             if given != media_type:
-                raise ClientError(f"{self._url} gives no {media_type}, but {plain(given) or 'nothing'}")
+                raise ClientError(
+                    f"{self._url} gives no {media_type}, but {plain(given) or 'nothing'}; name a file of another kind"
+                )
             yield self._whole(answer)
 
     def _whole(self, answer: httpx.Response) -> Iterator[bytes]:
@@ -268,7 +271,8 @@ class Client:
             yield part
         total = answer.headers.get("x-total-count", "")
         if not total.isdecimal() or lines < int(total):
-            raise ClientError(f"the export was cut short: {lines:,} lines of {plain(total) or 'an unknown number'}")
+            told = plain(total) or "an unknown number"
+            raise ClientError(f"the export was cut short: {lines:,} lines of {told}; repeat it")
 
     def import_(self, body: bytes, media_type: str, *, replace: bool, confirm: bool) -> list[ImportedLine]:
         """Put the items of a file on the list, or in place of it; return what became of each line."""

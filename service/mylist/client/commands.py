@@ -167,7 +167,10 @@ def _import(client: Client, arguments: argparse.Namespace) -> None:
     tables += [table(rows)] if failed else []
     _print(arguments, {"outcomes": dict(outcomes), "failed": told}, tables)
     if failed:
-        raise ClientError(f"{len(failed):,} of {len(lines):,} lines are not on the list as the file says")
+        raise ClientError(
+            f"{len(failed):,} of {len(lines):,} lines are not on the list as the file says; "
+            "correct them, and import it again"
+        )
 
 
 def _named(line: ImportedLine) -> str:

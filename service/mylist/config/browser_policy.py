@@ -99,7 +99,7 @@ def parse_hsts(text: str) -> str:
 
 def _origin(given: str) -> str:
     if not given:
-        raise UnusableOriginError("an origin between the commas is empty")
+        raise UnusableOriginError("an origin between the commas is empty; remove a comma")
     if given == "null":
         raise UnusableOriginError("null is the origin of every sandboxed page, so any site could use it")
     lowered = given.lower()

@@ -163,9 +163,9 @@ def _tls(query: Mapping[str, str]) -> dict[str, str | bool]:
         try:
             Path(file).read_bytes()
         except OSError as error:
-            raise RedisUrlError(f"its {name} cannot be read: {error.strerror}") from None
+            raise RedisUrlError(f"its {name} cannot be read: {error.strerror}; name a file that can") from None
     if ("ssl_certfile" in files) is not ("ssl_keyfile" in files):
-        raise RedisUrlError("its ssl_certfile and ssl_keyfile go together")
+        raise RedisUrlError("its ssl_certfile and ssl_keyfile go together; give both or none")
     check = query.get("ssl_check_hostname", "true")
     if check not in {"true", "false"}:
         raise RedisUrlError("its ssl_check_hostname must be true or false")

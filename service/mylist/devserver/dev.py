@@ -124,7 +124,9 @@ def _remedies(mongodb: MongoServer | None) -> Iterator[None]:
         raise
     except DatabaseError as error:
         if mongodb is None:
-            raise DatabaseError(f"{error}; without MONGODB_URI, also in .env, `mylist dev` starts its own") from error
+            raise DatabaseError(
+                f"{error}; or remove MONGODB_URI, also from .env: then `mylist dev` starts its own"
+            ) from error
         if mongodb.finds_damage():
             raise DataFolderError(_damaged(mongodb)) from error
         raise DatabaseError(f"{error}; see the log {mongodb.log}") from error

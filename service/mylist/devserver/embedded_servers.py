@@ -364,7 +364,7 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-    raise ServerStartError(f"no free port between {PORTS[0]} and {PORTS[-1]}")
+    raise ServerStartError(f"no free port between {PORTS[0]} and {PORTS[-1]}; stop what listens there")
 
 
 def _accepts(port: int) -> bool:

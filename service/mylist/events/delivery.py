@@ -122,7 +122,9 @@ class StandardOutput:
             except BrokenPipeError as error:
                 raise ReaderGoneError(_NO_READER) from error
             except OSError as error:
-                raise ReaderGoneError(f"standard output cannot be written: {error.strerror}") from error
+                raise ReaderGoneError(
+                    f"standard output cannot be written: {error.strerror}; remove the cause, and start it again"
+                ) from error
             self._written += written
             chunk = chunk[written:]
 
@@ -183,7 +185,9 @@ class CommandInput:
         try:
             process = await asyncio.create_subprocess_exec(*self._command, stdin=asyncio.subprocess.PIPE)
         except OSError as error:
-            raise CommandError(f"cannot start {self._command[0]}: {error.strerror}") from error
+            raise CommandError(
+                f"cannot start {self._command[0]}: {error.strerror}; name a program that is there after --"
+            ) from error
         await process.communicate(lines)
         return process.returncode or 0
 

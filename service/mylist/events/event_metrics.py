@@ -52,5 +52,7 @@ class EventMetrics:
         try:
             server, _ = start_http_server(port, host, self._registry)
         except OSError as error:
-            raise PortTakenError(f"cannot serve metrics on port {port} of {host}: {error.strerror}") from error
+            raise PortTakenError(
+                f"cannot serve metrics on port {port} of {host}: {error.strerror}; choose another by --metrics-port"
+            ) from error
         return server

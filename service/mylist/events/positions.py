@@ -75,7 +75,9 @@ class PositionInFile:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise PositionFileError(f"cannot read {self._path}: {error.strerror}") from error
+            raise PositionFileError(
+                f"cannot read {self._path}: {error.strerror}; name a file that can be read by --position"
+            ) from error
         except ValueError:
             raise PositionFileError(
                 f"{self._path} has no valid position; delete it to start from the beginning"
@@ -86,4 +88,6 @@ class PositionInFile:
         try:
             replace_file(self._path, f"{token_text(token)}\n".encode())
         except OSError as error:
-            raise PositionFileError(f"cannot write {self._path}: {error.strerror}") from error
+            raise PositionFileError(
+                f"cannot write {self._path}: {error.strerror}; name a file that can be written by --position"
+            ) from error

@@ -35,7 +35,7 @@ def titles_of(*values: object) -> tuple[str, ...]:
     """
     titles = tuple(dict.fromkeys(filter(None, map(text_of, values))))
     if any(len(each) > MAX_TITLE_LENGTH for each in titles):
-        raise InvalidValueError(f"the title is longer than {MAX_TITLE_LENGTH:,} characters")
+        raise InvalidValueError(f"the title must have at most {MAX_TITLE_LENGTH:,} characters")
     return titles
 
 
@@ -72,7 +72,7 @@ def added_of(value: object) -> Added | None:
     if moment is None:
         raise InvalidValueError(f"the date is {text[:40]!a}, and must be as in 2024-01-20 or 2024-01-20T10:30:00Z")
     if moment < UNIX_EPOCH:
-        raise InvalidValueError("the date is before 1970")
+        raise InvalidValueError("the date is before 1970, and must be later")
     return Added(to_milliseconds(moment), is_day)
 
 

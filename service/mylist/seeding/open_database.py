@@ -54,7 +54,9 @@ async def open_database(settings: Settings) -> AsyncIterator[AsyncDatabase[Docum
     except OperationFailure as error:
         raise DatabaseError(f"MongoDB at {address} refuses: {refusal(error)}") from error
     except DRIVER_ERRORS as error:
-        raise DatabaseError(f"MongoDB at {address} fails: {reason(error)}") from error
+        raise DatabaseError(
+            f"MongoDB at {address} fails: {reason(error)}; look at its log, and run this again"
+        ) from error
 
 
 @asynccontextmanager

@@ -70,7 +70,9 @@ def start() -> None:
     except ImportError as error:
         raise TracingError(f"OpenTelemetry is not installed ({error}); pip install 'mylist[tracing]'") from None
     except ValueError as error:  # the SDK reads some variables as it is imported
-        raise TracingError(f"a variable of OpenTelemetry (OTEL_…) cannot be used: {error}") from None
+        raise TracingError(
+            f"a variable of OpenTelemetry (OTEL_…) cannot be used: {error}; correct or remove it"
+        ) from None
 
 
 def stop() -> None:

@@ -111,8 +111,8 @@ def test_a_wildcard_stands_for_subdomains_alone(port: str) -> None:
         ("https://tv..example", "it has a scheme, a host and perhaps a port$"),
         ("https:tv.example", "write its scheme too"),
         ("htps://tv.example", "write https:// or http://$"),
-        ("ws://tv.example", "no page has one that starts with ws://$"),
-        ("file://tv.example", "no page has one that starts with file://$"),
+        ("ws://tv.example", "write https:// or http:// in place of ws://$"),
+        ("file://tv.example", "write https:// or http:// in place of file://$"),
         ("https://bücher.example", "write its host in ASCII"),
     ],
 )
