@@ -36,8 +36,8 @@ _MIN_PATTERN = 10
 
 _ACTIONS = (
     "add|change|choose|close|copy|correct|delete|disable|drop|enable|get|give|have|install|leave|look at|make|mend|"
-    "move|name|pip install|put|raise|read|remove|repeat|replace|restart|run|save|say|see|send|set|start|stop|take|try|use|"
-    "wait|write"
+    "move|name|pip install|put|raise|read|remove|repeat|replace|restart|run|save|say|see|send|set|start|stop|take|"
+    "try|use|wait|write"
 )
 _ACTION = re.compile(rf"(?:^|[;:,.(] |\b(?:or|and|then|please) )(?:{_ACTIONS})\b")
 _ACCEPTED = re.compile(
