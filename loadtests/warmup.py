@@ -38,8 +38,11 @@ def warm(host: str, people: int) -> None:
             last = read(people)
             if not read_page(last.content, user_id(people)).total:
                 raise NotReadyError(f"{user_id(people)} has no list; fill the service's MongoDB by `mylist seed`")
-            for _ in Pool(_CONCURRENCY).imap_unordered(read, range(1, people + 1), maxsize=_CONCURRENCY):
-                pass
+            tries = Pool(_CONCURRENCY).imap_unordered(
+                partial(_failure, read), range(1, people + 1), maxsize=_CONCURRENCY
+            )
+            if failure := next(filter(None, tries), None):
+                raise failure
         except (ConnectionError, OSError) as error:
             way = "see that it is there, and in a cluster that a NetworkPolicy lets this pod reach it"
             raise NotReadyError(f"{host} does not answer as it should: {error}; {way}") from error
@@ -49,6 +52,15 @@ def _read(agent: UserAgent, host: str, person: int) -> CompatResponse:
     answer = agent.urlopen(f"{host}/api/mylist/items?pageSize=100", headers={"user-id": user_id(person)})
     answer.content  # noqa: B018 - reading it gives the connection back
     return answer
+
+
+def _failure(read: partial[CompatResponse], person: int) -> ConnectionError | OSError | None:
+    """Read a list; return why it cannot be read: an exception that ends a greenlet is printed with its traceback."""
+    try:
+        read(person)
+    except (ConnectionError, OSError) as error:
+        return error
+    return None
 
 
 def _wait_for_cache(read: partial[CompatResponse]) -> None:

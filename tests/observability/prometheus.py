@@ -54,6 +54,14 @@ class Prometheus:
         result = answer["data"]["result"]
         return result if answer["data"]["resultType"] == "vector" else [{"metric": {}, "value": result}]
 
+    def query_range(self, expression: str, start: float, end: float, step: float) -> list[dict[str, Any]]:
+        """Return the series of an expression between two moments, in seconds since 1970."""
+        parameters = {"query": expression, "start": str(start), "end": str(end), "step": str(step)}
+        answer = self._http.get("/api/v1/query_range", params=parameters).json()
+        assert answer["status"] == "success", f"{expression}: {answer}"
+        series: list[dict[str, Any]] = answer["data"]["result"]
+        return series
+
     def value(self, expression: str) -> float | None:
         """Return the one value of an expression; None when there is none."""
         samples = self.query(expression)

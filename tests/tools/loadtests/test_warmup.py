@@ -7,6 +7,7 @@ import pytest
 
 from devtools.ports import free_port
 from loadtests import warmup
+from mylist.seeding.synthetic_data import user_id
 from tests.fake_http_server import FakeHttpHandler, fake_http_server
 
 
@@ -36,3 +37,24 @@ def test_one_that_never_answers_is_told_in_one_line(monkeypatch: pytest.MonkeyPa
     assert str(raised.value).startswith(f"{host} does not answer as it should: ")
     assert "NetworkPolicy" in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+class Refuses(FakeHttpHandler):
+    """A service that has the list of the first and the last user, and is too busy for the others."""
+
+    def do_GET(self) -> None:  # noqa: N802 - as http.server calls it
+        status = 503 if self.headers["user-id"] == user_id(2) else 200
+        self.answer(b"{}", "application/json", status, **{"x-cache": "hit"})
+
+
+def test_one_that_refuses_some_lists_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(warmup, "read_page", lambda *_: type("Page", (), {"total": 1}))
+
+    with (
+        fake_http_server(Refuses) as port,
+        pytest.raises(warmup.NotReadyError, match=r"does not answer as it should: .*503"),
+    ):
+        warmup.warm(f"http://127.0.0.1:{port}", 3)
+    assert capfd.readouterr() == ("reading 3 lists once ...\n", "")
