@@ -226,7 +226,9 @@ def _import_catalogue(arguments: argparse.Namespace) -> None:
     if arguments.withdraw_up_to is not None and not arguments.withdraw_missing:
         _fail("--withdraw-up-to is for --withdraw-missing; add it, or leave out both", status=_USAGE)
     if arguments.dry_run and arguments.checkpoint:
-        _fail("--checkpoint keeps the position of written titles, but --dry-run writes none", status=_USAGE)
+        _fail(
+            "--checkpoint keeps the position of written titles, but --dry-run writes none; leave one out", status=_USAGE
+        )
     if arguments.files.count(import_files.STANDARD_INPUT) > 1:
         _fail("- is standard input, which can be read only once; name it once", status=_USAGE)
     settings = _settings()

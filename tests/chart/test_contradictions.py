@@ -274,7 +274,7 @@ CONTRADICTIONS = [
         {"settings.corsCredentials": True},
     ),
     Contradiction(
-        "settings.uniqueExternalIds has eidr:type, which is missing in settings.externalIdNames",
+        "settings.uniqueExternalIds has eidr:type, which is missing in settings.externalIdNames; add it there",
         {"settings.uniqueExternalIds": "imdb\\, eidr:type"},
     ),
     Contradiction(

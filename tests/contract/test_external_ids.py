@@ -186,7 +186,7 @@ def test_a_list_of_titles_takes_them_as_content_ids(user: User, media_type: str)
     assert [each["contentId"] for each in lines[:3]] == [MATRIX_ID, SHOW_ID, MOVIE_IDS[5]]
     assert lines[3]["error"] == f"No movie has the external id {UNKNOWN}"
     assert {each["contentId"] for each in lines[5]["candidates"]} == {MATRIX_ID, SHOW_ID}
-    assert lines[7]["error"] == f"the type is tvshow, and the contentId is 'movie:{BOTH}'"
+    assert lines[7]["error"] == f"the type is tvshow, and the contentId is 'movie:{BOTH}'; remove one of them"
     assert "or an external id such as imdb:tt0133093" in lines[8]["error"]
 
 

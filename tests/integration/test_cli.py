@@ -193,7 +193,7 @@ def test_a_mongodb_uri_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPa
         ),
         (
             ("catalogue", "import", "a", "--dry-run", "--checkpoint", "b"),
-            "--checkpoint keeps the position of written titles, but --dry-run writes none",
+            "--checkpoint keeps the position of written titles, but --dry-run writes none; leave one out",
         ),
         (("seed", "--items", "4"), "--titles and --items are sizes of a load-test data set; add --users"),
     ],

@@ -35,13 +35,14 @@ _MIN_PATTERN = 10
 """Characters besides the gaps: a shorter text would be found in any other."""
 
 _ACTIONS = (
-    "add|change|choose|close|copy|correct|delete|disable|drop|enable|get|give|have|install|leave|look at|make|mend|"
-    "move|name|pip install|put|raise|read|remove|repeat|replace|restart|run|save|say|see|send|set|start|stop|take|"
-    "try|use|wait|write"
+    "add|change|choose|close|copy|correct|delete|disable|drop|enable|get|give|have|import|install|leave|"
+    "look at|make|mend|move|name|pip install|put|raise|read|remove|repeat|replace|restart|run|save|say|"
+    "see|send|set|start|stop|take|try|use|wait|write"
 )
 _ACTION = re.compile(rf"(?:^|[;:,.(] |\b(?:or|and|then|please) )(?:{_ACTIONS})\b")
 _ACCEPTED = re.compile(
-    r"\b(?:may|must|has to|have to|can) (?:be|have|hold|name|stand|not)\b|\bnone of\b|\bexactly one of\b|\bexpected\b"
+    r"\b(?:may|must|has to|have to|can) (?:be|end|have|hold|name|stand|not)\b"
+    r"|\bnone of\b|\bexactly one of\b|\bexpected\b"
 )
 _NOT_FOR_PEOPLE = {
     "ArgumentTypeError": "argparse tells it, and `--help` is named after it",

@@ -340,8 +340,8 @@ class Client:
             ) from error
         except httpx.HTTPError as error:
             reason = f"nothing within {_READ_TIMEOUT_S} s" if isinstance(error, httpx.TimeoutException) else str(error)
-            doubt = "; the change may or may not have been applied, so read the list" if changes else ""
-            raise ClientError(f"no answer from {self._url}: {plain(reason)}{doubt}") from error
+            remedy = "the change may or may not have been applied, so read the list" if changes else "try again"
+            raise ClientError(f"no answer from {self._url}: {plain(reason)}; {remedy}") from error
 
 
 def user_of_token(token: str, claim: str, profile_claim: str) -> str | None:

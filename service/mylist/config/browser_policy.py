@@ -101,19 +101,19 @@ def _origin(given: str) -> str:
     if not given:
         raise UnusableOriginError("an origin between the commas is empty; remove a comma")
     if given == "null":
-        raise UnusableOriginError("null is the origin of every sandboxed page, so any site could use it")
+        raise UnusableOriginError("null is the origin of every sandboxed page, so any site could use it; remove it")
     lowered = given.lower()
     found = _ORIGIN.fullmatch(lowered)
     if not found:
         raise UnusableOriginError(f"{_cut(given)} is not an origin: {_mistake(lowered)}")
     scheme, wildcard, host, port = found.group("scheme", "wildcard", "host", "port")
     if scheme in _WITHOUT_ORIGIN:
-        raise UnusableOriginError(f"{_cut(given)} is not an origin: no page has one that starts with {scheme}://")
+        raise UnusableOriginError(f"{_cut(given)} is not an origin: write https:// or http:// in place of {scheme}://")
     if scheme not in _DEFAULT_PORTS and get_close_matches(scheme, _DEFAULT_PORTS, cutoff=0.7):
         raise UnusableOriginError(f"{_cut(given)} is not an origin: write https:// or http://")
     number = int(port) if port else None
     if number is not None and not 1 <= number <= _MAX_PORT:
-        raise UnusableOriginError(f"{_cut(given)} is not an origin: a port is a number from 1 to {_MAX_PORT}")
+        raise UnusableOriginError(f"{_cut(given)} is not an origin: its port must be a number from 1 to {_MAX_PORT}")
     suffix = "" if number in {None, _DEFAULT_PORTS.get(scheme)} else f":{number}"
     return f"{scheme}://{wildcard or ''}{_host(host, given, is_domain=bool(wildcard))}{suffix}"
 
@@ -128,9 +128,9 @@ def _host(host: str, given: str, *, is_domain: bool) -> str:
         else:
             return host
     except AddressValueError:
-        raise UnusableOriginError(f"{_cut(given)} is not an origin: its host is not an IP address") from None
+        raise UnusableOriginError(f"{_cut(given)} is not an origin: its host must be a name or an IP address") from None
     if is_domain:
-        raise UnusableOriginError(f"{_cut(given)} is not an origin: an IP address has no subdomains")
+        raise UnusableOriginError(f"{_cut(given)} is not an origin: an IP address has no subdomains, remove *.")
     return host
 
 

@@ -17,7 +17,7 @@ from mylist.mongodb.database import Document
 
 _PIPE_WRITE_SIZE = select.PIPE_BUF
 """What a pipe takes as a whole or not at all."""
-_NO_READER = "the reader of standard output is gone"
+_NO_READER = "the reader of standard output is gone; start both again"
 _POLL_MS = 200
 _FINAL_POLL_S = 0.02
 _FINAL_WAIT_S = 1.0

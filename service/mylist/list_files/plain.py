@@ -72,7 +72,7 @@ def _external_id(text: str, content_type: ContentType | None) -> tuple[ExternalI
             "imdb:tt0133093"
         )
     if content_type and typed.content_type not in {None, content_type}:
-        raise InvalidValueError(f"the type is {content_type}, and the contentId is {text[:40]!a}")
+        raise InvalidValueError(f"the type is {content_type}, and the contentId is {text[:40]!a}; remove one of them")
     return typed.external_id, content_type or typed.content_type
 
 

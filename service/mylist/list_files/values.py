@@ -99,6 +99,8 @@ def external_ids_of(pairs: Iterable[tuple[str, object]]) -> tuple[ExternalId, ..
         if text in _NO_ID:
             continue
         if (each := parse_external_id(f"{name}:{text}")) is None:
-            raise InvalidValueError(f"{name[:40]!a} and {text[:40]!a} are not an external id")
+            raise InvalidValueError(
+                f"{name[:40]!a} and {text[:40]!a} are not an external id, which must be like imdb and tt0133093"
+            )
         ids.append(each)
     return tuple(ids)

@@ -50,7 +50,9 @@ async def open_database(settings: Settings) -> AsyncIterator[AsyncDatabase[Docum
             f"MongoDB at {address} cannot be reached; start it, or set MONGODB_URI to one that runs"
         ) from error
     except UnavailableError as error:
-        raise DatabaseError(f"MongoDB at {address} or Redis failed during the run: {error.message}") from error
+        raise DatabaseError(
+            f"MongoDB at {address} or Redis failed during the run: {error.message}; run it again"
+        ) from error
     except OperationFailure as error:
         raise DatabaseError(f"MongoDB at {address} refuses: {refusal(error)}") from error
     except DRIVER_ERRORS as error:

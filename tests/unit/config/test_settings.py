@@ -126,7 +126,7 @@ def test_an_empty_value_counts_as_absent() -> None:
             "tv.example",
             "CORS_ORIGINS is 'tv.example'; 'tv.example' is not an origin: write its scheme too, as in https://tv.example",
         ),
-        ("CORS_ORIGINS", ",", "CORS_ORIGINS is ','; an origin between the commas is empty"),
+        ("CORS_ORIGINS", ",", "CORS_ORIGINS is ','; an origin between the commas is empty; remove a comma"),
         ("HSTS", "on", "HSTS is 'on'; it must be off, or max-age=SECONDS with or without ; includeSubDomains"),
         ("JWT_LEEWAY", "301", "JWT_LEEWAY is '301'; it must be seconds from 0 to 300"),
     ],
