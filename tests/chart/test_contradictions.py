@@ -159,7 +159,7 @@ CONTRADICTIONS = [
         {"autoscaling.enabled": True, "autoscaling.minReplicas": 30},
     ),
     Contradiction(
-        "keda is enabled and resources.requests.cpu is not set; the autoscaler needs it, because its target is "
+        "keda is enabled and resources.requests.cpu is not set; set it, because the target is "
         "a share of the CPU request",
         {"keda.enabled": True, "resources.requests.cpu": None},
     ),
@@ -283,7 +283,7 @@ CONTRADICTIONS = [
         {"settings.jwtJwksUrl": "https://a/jwks.json"},
     ),
     Contradiction(
-        "prometheusRule.alerts has MyListUp, which is not the name of an alert; observability/runbooks has all names",
+        "prometheusRule.alerts has MyListUp, which is not the name of an alert; use a name from observability/runbooks",
         {"prometheusRule.alerts": {"MyListUp": {"enabled": False}}},
     ),
     *(

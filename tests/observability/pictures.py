@@ -134,7 +134,7 @@ def dashboards(url: str, valkey: ValkeyServer, folder: Path) -> None:
             pictures = [draw(panels[title], prometheus, began, ended) for title in titles]
             page = folder / f"{name}.html"
             page.write_text(_PAGE + "".join(f"<div>{picture}</div>" for picture in pictures))
-            screenshot(page.as_uri(), FOLDER / f"dashboard-{name}.png", 1000, 924)
+            screenshot(page.as_uri(), FOLDER / f"dashboard-{name}.png", 1000, 940)
     finally:
         prometheus.stop()
 
@@ -185,6 +185,8 @@ def draw(panel: Mapping[str, Any], prometheus: Prometheus, began: float, ended: 
         stroke_style={"width": 2},
         show_dots=False,
         range=(0, None),
+        y_labels_major_count=4,
+        show_minor_y_labels=False,
         legend_at_bottom=True,
         legend_at_bottom_columns=3,
         truncate_legend=26,
