@@ -139,7 +139,7 @@ lint-workflows: $(DEVELOPMENT)
 # Each has its exceptions, with their reasons, in a file of its own; rumdl's are in pyproject.toml.
 lint-files: $(DEVELOPMENT)
 	$(BIN)/rumdl check --quiet .
-	$(BIN)/yamllint --strict .
+	$(BIN)/yamllint --strict $$(git ls-files '*.yaml' '*.yml')
 	$(BIN)/shellcheck $$(git ls-files '*.sh') .ci/run
 	$(BIN)/hadolint $$(git ls-files '*Dockerfile')
 

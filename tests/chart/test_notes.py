@@ -35,9 +35,7 @@ def upgraded(cluster: FakeCluster, given: Object, scaled_to: int, *arguments: st
 def test_only_an_empty_mongodb_is_called_empty() -> None:
     with_volume, without = installed(), installed("--set", "mongodb.persistence.enabled=false")
 
-    assert (
-        f"MongoDB has the data of its volume; a new volume has none. To add the sample data: {SEED}" in with_volume
-    )
+    assert f"MongoDB has the data of its volume; a new volume has none. To add the sample data: {SEED}" in with_volume
     assert f"MongoDB is empty. To add the sample data: {SEED}" in without
 
 
