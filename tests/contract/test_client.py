@@ -381,7 +381,7 @@ class TestFailures:
             url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
             with pytest.raises(SystemExit, match="1"):
                 main(["list", "--user", user_id, "--url", url])
-        assert capsys.readouterr().err == f"mylist: no answer from {url}: nothing within 0.1 s\n"
+        assert capsys.readouterr().err == f"mylist: no answer from {url}: nothing within 0.1 s; try again\n"
 
 
 class TestToken:
