@@ -152,7 +152,7 @@ class Client:
             headers["user-id"] = user_id
         if token:
             if not token.isascii() or not token.isprintable():
-                raise UnusableError("MYLIST_TOKEN holds characters that a header cannot carry; set it again")
+                raise UnusableError("MYLIST_TOKEN holds characters that a header cannot carry; set a valid token")
             headers["authorization"] = f"Bearer {token}"
         timeout = httpx.Timeout(_READ_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
         try:

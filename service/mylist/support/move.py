@@ -132,8 +132,8 @@ def _refuse(  # noqa: PLR0913 - private, one argument for each thing that it com
         )
     if (total := len(mine.keys() | theirs.keys())) > max(max_items, len(theirs)):
         raise NotMovedError(
-            f"the list of {target} would have {total:,} items, more than MAX_LIST_SIZE ({max_items:,}): "
-            "remove some first; nothing was changed"
+            f"the list of {target} would have {total:,} items, but MAX_LIST_SIZE is {max_items:,}; "
+            "remove some first (nothing was changed)"
         )
 
 

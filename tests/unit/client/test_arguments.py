@@ -93,7 +93,7 @@ def test_a_token_that_no_header_can_carry_is_not_repeated(
 ) -> None:
     monkeypatch.setenv("MYLIST_TOKEN", "s3\ncret")
     told = misused(capsys, "list", "--user", "u")
-    assert told == "mylist: MYLIST_TOKEN holds characters that a header cannot carry; set it again\n"
+    assert told == "mylist: MYLIST_TOKEN holds characters that a header cannot carry; set a valid token\n"
 
 
 @pytest.mark.parametrize(
