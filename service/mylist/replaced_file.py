@@ -17,7 +17,7 @@ def replace_file(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
-    with suppress(OSError):  # not every file system can do this
+    with suppress(OSError):  # not every file system can do this do this
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)

@@ -1,1 +1,1 @@
-"""HTTP on Sanic: the one package that touches Sanic's private parts."""
+"""HTTP on Sanic: the only package that touches Sanic's private parts."""

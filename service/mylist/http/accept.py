@@ -1,4 +1,4 @@
-"""Which of several media types a client would rather have (RFC 9110, section 12.5.1)."""
+"""Chooses the media type that a client prefers (RFC 9110, section 12.5.1)."""
 
 import re
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ _WEIGHT = re.compile(r"\s*q\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*", re.ASCII
 def preferred(accept: str, offered: Sequence[str]) -> str:
     """Return the media type that an `Accept` header prefers.
 
-    Of several that it likes as well, one that it names; else the first. A client that accepts none gets the first too:
-    it may be able to read that.
+    Among types of equal weight, one that the header names wins; else the first type. A client that accepts none of the
+    types also gets the first, because it may be able to read it.
 
     Args:
         accept: the header, its lines joined by commas; empty without one.

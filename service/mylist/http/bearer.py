@@ -1,4 +1,4 @@
-"""The request whose user a bearer token names (RFC 6750)."""
+"""Requests whose bearer token names the user (RFC 6750)."""
 
 from multidict import istr
 
@@ -9,7 +9,7 @@ _AUTHORIZATION = istr("authorization")
 
 
 class BearerRequest(ApiRequest):
-    """A request of the user that its token names; the header `user-id` says nothing."""
+    """A request of the user that its token names. The header `user-id` is ignored."""
 
     __slots__ = ()
     identified_by = "Authorization"
@@ -19,9 +19,9 @@ class BearerRequest(ApiRequest):
         """The user that the token names.
 
         Raises:
-            TokenRequiredError: there is no bearer token.
-            InvalidTokenError: it is not valid, or there are several.
-            UnknownKeyError: no key that is known fits it.
+            TokenRequiredError: the request has no bearer token.
+            InvalidTokenError: the token is invalid, or the request has several.
+            UnknownKeyError: no known key verifies the token.
         """
         given = self.headers.getall(_AUTHORIZATION, ())
         if len(given) > 1:

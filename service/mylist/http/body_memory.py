@@ -1,4 +1,4 @@
-"""A bound on the memory for the bodies of imports, which are received before an import takes a place."""
+"""Limits the memory for the bodies of imports, which are received before an import occupies a place."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,11 +10,11 @@ from mylist.domain.errors import OverloadedError
 
 @dataclass(slots=True, eq=False)
 class _Arrival:
-    """A body that arrives, or has arrived.
+    """A body that is arriving or has arrived.
 
     Attributes:
-        patience: ends the receiving when the body has to give way.
-        held_bytes: how many bytes of it are held.
+        patience: the timeout that ends the receiving when the body must give way.
+        held_bytes: bytes of it that are held in memory.
     """
 
     patience: asyncio.Timeout
@@ -22,14 +22,14 @@ class _Arrival:
 
 
 class BodyMemory:
-    """Bounds the bytes of all bodies that are held at once.
+    """Limits the total bytes of all bodies held at once.
 
-    When there is no room, the bodies that began first and still arrive give way: so clients that stop in the middle
-    keep no other client out.
+    If there is no room, the oldest bodies that are still arriving give way. So clients that stop sending cannot keep
+    other clients out.
 
     Attributes:
-        max_bytes: maximum of bytes of all bodies.
-        held_bytes: bytes of the bodies that arrive, and of those that have arrived and are in use.
+        max_bytes: maximum bytes of all bodies together.
+        held_bytes: bytes of all bodies that are arriving or in use.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -39,10 +39,10 @@ class BodyMemory:
 
     @asynccontextmanager
     async def receive(self, parts: AsyncIterator[bytes]) -> AsyncIterator[bytearray]:
-        """Receive a body, and hold it for as long as the block lasts.
+        """Receive a body, and hold it until the end of the block.
 
         Raises:
-            OverloadedError: there is no room for it, or it had to give way to another.
+            OverloadedError: there is no room for the body, or it had to give way to another body.
         """
         arrival = _Arrival(asyncio.timeout(None))
         try:

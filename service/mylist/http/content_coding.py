@@ -1,4 +1,4 @@
-"""Content codings of requests: bodies that clients send compressed (RFC 9110, section 8.4)."""
+"""Content codings of requests: compressed bodies (RFC 9110, section 8.4)."""
 
 import zlib
 from collections.abc import Iterable, Iterator
@@ -12,15 +12,17 @@ _CODINGS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _DEFLATE}
 _WINDOW_BITS = {_GZIP: 16 + zlib.MAX_WBITS, _DEFLATE: zlib.MAX_WBITS}
 _MAX_PIECE_BYTES = 64 * 1024
 _MAX_MEMBERS = 100
-"""Maximum of members of one gzip body. Tools that compress in parallel write several; thousands of empty ones only cost
-time."""
+"""Maximum number of members of one gzip body.
+
+Tools that compress in parallel write several; thousands of empty members only cost time.
+"""
 
 
 def coding_of(fields: Iterable[str]) -> str:
     """Return the coding of a body whose `Content-Encoding` lines are `fields`; empty for none.
 
     Raises:
-        UnsupportedContentEncodingError: it is not known, or there are several.
+        UnsupportedContentEncodingError: the coding is unknown, or there are several.
     """
     names = [each.strip(" \t") for field in fields for each in field.split(",")]
     named = [each for each in names if each and each.lower() != "identity"]
@@ -37,7 +39,7 @@ class Inflater:
 
     Args:
         coding: as `coding_of` returns it.
-        max_bytes: maximum of inflated bytes.
+        max_bytes: maximum size of the inflated body, in bytes.
     """
 
     def __init__(self, coding: str, max_bytes: int) -> None:
@@ -47,7 +49,7 @@ class Inflater:
         self._member: zlib._Decompress | None = None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield what some of the body inflates to, in pieces of a limited size.
+        """Inflate a part of the body; yield the result in pieces of limited size.
 
         Raises:
             InvalidContentEncodingError: the data is corrupt.
@@ -56,7 +58,7 @@ class Inflater:
         while data:
             member = self._member = self._member or self._next_member()
             piece = b""
-            while data or len(piece) == _MAX_PIECE_BYTES:  # after a full piece, zlib may hold more to give out
+            while data or len(piece) == _MAX_PIECE_BYTES:  # after a full piece, zlib may have more output
                 try:
                     piece = member.decompress(data, _MAX_PIECE_BYTES)
                 except zlib.error:
@@ -72,10 +74,10 @@ class Inflater:
                     break
 
     def finish(self) -> None:
-        """Note that the body has ended.
+        """Note the end of the body.
 
         Raises:
-            InvalidContentEncodingError: the data is cut short.
+            InvalidContentEncodingError: the data is truncated.
         """
         if self._member:
             raise self._invalid()

@@ -1,4 +1,4 @@
-"""A log line when the process runs out of file descriptors: the system then resets new connections silently."""
+"""Logs when the process runs out of file descriptors: the system then resets new connections silently."""
 
 import logging
 import resource
@@ -12,9 +12,9 @@ _lines = LineLimit(1, period_s=10)
 
 
 def warn_if_scarce(transport: BaseTransport) -> None:
-    """Log, once in ten seconds, that a connection got one of the last descriptors that the process may have.
+    """Log, at most once in ten seconds, that a connection got one of the last descriptors of the process.
 
-    The system gives out the lowest number that is free, so as many are in use.
+    The system assigns the lowest free number, so a number shows how many descriptors are in use.
     """
     connection = transport.get_extra_info("socket")
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,15 +1,15 @@
-"""The way of a request: from its head to its handler, and from the handler's answer to the client.
+"""Takes a request from its head to its handler, and the handler's answer back to the client.
 
-What makes Sanic's HTTP strict and limits its clients' time is in `mylist.http.sanic_overrides`.
+`mylist.http.sanic_overrides` makes Sanic's HTTP strict and limits the time of its clients.
 
-**Straight to the handler.** Sanic's own way, `Sanic.handle_request`, looks for middleware, for signals and for other
-kinds of handlers at each step. There are none here, and looking costs a twentieth of a cached read. So the following
-would never run, and the application does not start with it (`refuse_bypassed`):
+**Straight to the handler.** Sanic's own dispatch, `Sanic.handle_request`, looks for middleware, signals and other kinds
+of handlers at each step. This service has none, and the lookups cost 5 % of a cached read. So the following would never
+run, and the application refuses to start with it (`refuse_bypassed`):
 
 - middleware of requests and of responses;
-- signals of `http.*`, which tell of the steps of a request;
-- handlers that stream (`stream=True`), that serve web sockets, or that are no coroutines;
-- routes of one host only.
+- signals of `http.*`, which report the steps of a request;
+- handlers that stream (`stream=True`), serve web sockets, or are not coroutines;
+- routes that are limited to one host.
 """
 
 import inspect
@@ -52,18 +52,18 @@ Handler = Callable[..., Coroutine[Any, Any, HTTPResponse]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """What the way of a request has to know of the route that it leads to.
+    """The data that dispatch needs about a route.
 
     Attributes:
-        handler: called with the request, then the user id, the parsed query and the parsed body, as far as the route
-            has them; parameters of the path are keyword arguments.
-        labels: how metrics and logs name the route.
-        has_user: whether the request is a user's, and counts against the limits of concurrent requests.
-        is_import: whether it counts against those of imports instead, as `Services.imports` has them.
-        parse_query: parses the query string; None where there is nothing to parse.
-        parse_body: parses the body, given its bytes and its media type; None for a route without a body, or whose
-            handler reads the body itself.
-        media_types: those that the body may have.
+        handler: called with the request, then the user id, the parsed query and the parsed body, if the route has them.
+            Path parameters are keyword arguments.
+        labels: the labels of the route in metrics and logs.
+        has_user: whether the request must name a user. Such a request counts against the limits of concurrent requests.
+        is_import: whether it counts against the limits of imports instead (`Services.imports`).
+        parse_query: parses the query string; None without parameters.
+        parse_body: parses the body, given its bytes and its media type; None if the route has no body or the handler
+            reads it.
+        media_types: the media types that the body may have.
     """
 
     handler: Handler
@@ -76,14 +76,14 @@ class Endpoint:
 
 
 class BypassedError(Exception):
-    """The application has something that would never run; the message names it."""
+    """The application has something that would never run. The message names it."""
 
 
 def refuse_bypassed(app: Sanic[Any, Any]) -> None:
-    """Make sure that an application has nothing that Sanic runs on its own way to a handler only.
+    """Check that an application has nothing that only Sanic's own dispatch would run.
 
     Raises:
-        BypassedError: it has.
+        BypassedError: it has something of that kind.
     """
     if found := sorted(_bypassed(app)):
         raise BypassedError(f"requests go straight to their handlers, so these would never run: {', '.join(found)}")
@@ -110,7 +110,7 @@ def _bypassed(app: Sanic[Any, Any]) -> Iterator[str]:
 
 
 class _ApiHttp(StrictHttp):
-    """The requests of one connection, each of which is recorded when it is answered."""
+    """The requests of one connection. Each is recorded when it is answered."""
 
     __slots__ = ("_kept",)
     request: ApiRequest  # type: ignore[assignment] # Sanic declares it for a plain context
@@ -120,7 +120,7 @@ class _ApiHttp(StrictHttp):
         self._kept = protocol.app.ctx.kept_connection
 
     async def http1_response_header(self, data: bytes, end_stream: bool) -> None:
-        """Send a response, whatever made it, and record the request."""
+        """Send a response, whatever its source, and record the request."""
         request, response = self.request, self.response
         seconds = self.seconds_since_head
         span = tracing.current() if tracing.in_flight else None
@@ -143,7 +143,7 @@ class _ApiHttp(StrictHttp):
 
 
 class HttpConnection(TimeLimitedProtocol):
-    """One connection, from its first byte to its last."""
+    """One connection, from the first byte to the last."""
 
     __slots__ = ()
     HTTP_CLASS = _ApiHttp
@@ -154,7 +154,7 @@ class HttpConnection(TimeLimitedProtocol):
 
     @property
     def active_request(self) -> tuple[str, str] | None:
-        """Method and route template of the request that is being answered, as metrics label them."""
+        """Method and route template of the request in flight, as in the labels of metrics."""
         if self.http is None or self.http.stage is not Stage.HANDLER:
             return None
         request: ApiRequest = self.http.request
@@ -162,19 +162,19 @@ class HttpConnection(TimeLimitedProtocol):
         return metrics.method_label(request.method), labels.template
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """Note the connection."""
+        """Register the connection."""
         descriptors.warn_if_scarce(transport)
         self.app.ctx.state.connections.add(self)
         super().connection_made(transport)  # type: ignore[no-untyped-call]
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Forget the connection."""
+        """Unregister the connection."""
         self.app.ctx.state.connections.discard(self)
         super().connection_lost(error)  # type: ignore[no-untyped-call]
 
 
 def _answer(app: _App, request: ApiRequest) -> Coroutine[Any, Any, None]:
-    # Probes and scrapes come all the time and tell nothing.
+    # Probes and scrapes are frequent and uninteresting.
     is_traced = tracing.is_on and tracing.is_sampled(request.headers) and request.path.startswith("/api/")
     return _trace(app, request) if is_traced else _handle(app, request)
 
@@ -192,7 +192,7 @@ async def _trace(app: _App, request: ApiRequest) -> None:
 
 
 async def _handle(app: _App, request: ApiRequest) -> None:  # noqa: C901, PLR0912 - a call costs a cached read
-    """Route a request, run its handler and send what that returns; see "Straight to the handler" above."""
+    """Route a request, run its handler and send the result; see "Straight to the handler" above."""
     http = request.stream
     try:
         route, _, path_parameters = app.router.get(request.path, request.method, None)
@@ -200,7 +200,7 @@ async def _handle(app: _App, request: ApiRequest) -> None:  # noqa: C901, PLR091
         endpoint: Endpoint = route.ctx.endpoint
         handler = endpoint.handler
         if endpoint.has_user:
-            # What is not valid raises here, before the request counts against a limit. The body comes last.
+            # An invalid request fails here, before it counts against a limit. The body is parsed last.
             user_id = request.user_id
             arguments: list[Any] = [user_id]
             if endpoint.parse_query:
@@ -211,14 +211,14 @@ async def _handle(app: _App, request: ApiRequest) -> None:  # noqa: C901, PLR091
             limit, shares = app.ctx.imports if endpoint.is_import else app.ctx.requests
             if limit.in_flight >= limit.maximum:
                 raise OverloadedError  # noqa: TRY301 - answered below, as what handlers raise
-            # As `shares.enter` and `leave` do, whose calls would cost a cached read more.
+            # Inlined from `shares.enter` and `leave`: the calls would slow down a cached read.
             held = shares.held
             mine = held.get(user_id, 0)
             if mine < shares.at_once:
                 held[user_id] = mine + 1
             else:
                 await shares.enter(user_id)
-                if limit.in_flight >= limit.maximum:  # others came while it waited
+                if limit.in_flight >= limit.maximum:  # others arrived while this request waited
                     shares.leave(user_id)
                     raise OverloadedError  # noqa: TRY301 - likewise
             limit.in_flight += 1
@@ -226,7 +226,7 @@ async def _handle(app: _App, request: ApiRequest) -> None:  # noqa: C901, PLR091
                 response = await handler(request, *arguments, **path_parameters)
             finally:
                 limit.in_flight -= 1
-                if held[user_id] == 1:  # nobody waits
+                if held[user_id] == 1:  # no request waits
                     del held[user_id]
                 else:
                     shares.leave(user_id)
@@ -235,17 +235,17 @@ async def _handle(app: _App, request: ApiRequest) -> None:  # noqa: C901, PLR091
         http.respond(response)
         await http.http1_response_header(response.body or b"", end_stream=True)
     except (UnknownKeyError, KeysUnavailableError) as error:
-        # The user is identified before the handler is called, so nothing was done yet.
+        # The user is identified before the handler is called, so nothing has been done yet.
         if await app.ctx.keys.renew():
             await _handle(app, request)
         else:
             await app.handle_exception(cast("Request", request), error)
     except Exception as error:  # noqa: BLE001 - the error handler knows them all
-        await app.handle_exception(cast("Request", request), error)  # declared for a plain context
+        await app.handle_exception(cast("Request", request), error)  # Sanic declares it for a plain context
 
 
 def _record(request: ApiRequest, status: int, cache: CacheResult | None, seconds: float, span: "Span | None") -> None:
-    """Record a request that was answered `seconds` after its head was read."""
+    """Record a request; its answer was sent `seconds` after its head was read."""
     route = request.route
     labels: RouteLabels = route.ctx.endpoint.labels if route else UNMATCHED
     request_histogram(request.method, labels, status, cache).observe(

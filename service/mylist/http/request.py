@@ -1,7 +1,7 @@
 """The request as routes see it: its user, its id, and its body, inflated and UTF-8 without a byte order mark.
 
-Everything that the head decides is decided before the first byte of the body is read: a client that waits for
-`100 Continue` gets it only if its body is wanted.
+All checks of the head precede the first byte of the body. So a client that waits for `100 Continue` gets it only if the
+service wants the body.
 """
 
 import asyncio
@@ -33,48 +33,48 @@ from mylist.http.content_coding import Inflater, coding_of
 from mylist.http.sanic_overrides import StrictHttp, normalize_framing
 from mylist.http.services import Services
 
-# Names that are folded already: a header is found in half the time by them.
+# Names in lower case, which halve the time of a header lookup.
 _HOST, _TRANSFER_ENCODING, _GIVEN_ID, _USER, _IF_NONE_MATCH = map(
     istr, ("host", "transfer-encoding", "x-request-id", "user-id", "if-none-match")
 )
 REQUEST_ID_PATTERN = r"[A-Za-z0-9._~:@|/+=-]{1,128}"
-"""A request id of a client that is adopted."""
+"""A client's request id that the service accepts."""
 _REQUEST_ID = re.compile(REQUEST_ID_PATTERN, re.ASCII)
 _ID_PREFIX = os.urandom(6).hex()
 _ids = count(1)
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _TARGET = rb"(?:\*|(?:(?i:https?)://[!-.0->@-~]+)?/[!\"$-~]*+)"
-# What Python takes for a blank, and strips, where HTTP knows space and tab alone.
+# Characters that Python strips as blanks. HTTP knows only space and tab.
 _FOREIGN_BLANK = rb"(?:\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2(?:\x80[\x80-\x8a\xa8\xa9\xaf]|\x81\x9f)|\xe3\x80\x80)"
 _VALUE = rb"[\t -~\x80-\xff]*+"
 _OF_BODY = rb"(?![CcTtEe](?i:ontent-length|ransfer-encoding|xpect):)"
 _PLAIN_HEADER = _OF_BODY + _TOKEN + rb":[\t ]*+(?!" + _FOREIGN_BLANK + rb")" + _VALUE
-# In the lines that say where the body ends, Python would take another script's digits for its own, too.
+# In the headers that determine the end of the body. Python would also accept digits of other scripts.
 _HEADER = (
     rb"(?!(?i:content-length|transfer-encoding):[^\r\n]*[\x80-\xff])"
     rb"(?!(?i:user-id|authorization):[\t ]*+" + _FOREIGN_BLANK + rb")" + _TOKEN + b":" + _VALUE
 )
 _REQUEST_LINE = _TOKEN + b" " + _TARGET + rb" HTTP/1\.[01]"
 _PLAIN_HEAD = re.compile(_REQUEST_LINE + rb"(?:\r\n" + _PLAIN_HEADER + b")*+")
-"""The head of most requests: without a body, and without what has to be looked at more closely."""
+"""The most common head: without a body, and without headers that need closer checks."""
 _HEAD = re.compile(_REQUEST_LINE + rb"(?:\r\n" + _HEADER + b")*+")
 
 FORM = "application/x-www-form-urlencoded"
 _CONTENT_ENCODING = istr("content-encoding")
 _CHARSET = re.compile(r';[ \t]*charset[ \t]*=[ \t]*"?(utf-?16|utf-?32|ucs-?2|ucs-?4)', re.IGNORECASE)
 _MARKS = {
-    codecs.BOM_UTF32_LE: "UTF-32",  # before that of UTF-16, which begins it
+    codecs.BOM_UTF32_LE: "UTF-32",  # checked before the mark of UTF-16, which is a prefix of this one
     codecs.BOM_UTF32_BE: "UTF-32",
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
 }
 _MAX_MARK_BYTES = 4
-# ASCII as UTF-16 or UTF-32 has it. JSON begins with two ASCII characters or is one.
+# ASCII in UTF-16 or UTF-32. JSON begins with two ASCII characters or is a single one.
 _WIDE_ASCII = re.compile(rb"([^\0]\0{3}|\0{3}[^\0])|[^\0]\0(?:[^\0]\0|\Z)|\0[^\0](?:\0[^\0]|\Z)")
 _GZIP_MAGIC = b"\x1f\x8b"
-# A page can send a form to any site without asking. Where a gateway knows users by their cookies, a page of another
-# origin could change their lists with one.
+# A web page can send a form to any site without a preflight. If a gateway identifies users by cookies, a page of
+# another origin could change their lists with a form.
 _OWN_SITE = frozenset({"none", "same-origin"})
 
 if TYPE_CHECKING:
@@ -102,14 +102,14 @@ class ApiRequest(_Request):
         app: Sanic[Config, Services],
         head: bytes = b"",
     ) -> None:
-        """Make the request of a head that arrived, or the empty one of a `head` that could not be parsed.
+        """Create the request of a head that arrived, or an empty request for a `head` that could not be parsed.
 
         Raises:
-            BadRequest: the head departs from the grammar, which Sanic largely trusts it to keep.
+            BadRequest: the head violates the grammar, which Sanic mostly does not check.
         """
         if head:
             hosts = len(headers.getall(_HOST, ()))
-            old = version == "1.0"  # has no chunks, and may name no host
+            old = version == "1.0"  # HTTP/1.0 has no chunks, and need not name a host
             if hosts > 1 or hosts + old == 0:
                 raise BadRequest("Malformed head")
             if not _PLAIN_HEAD.fullmatch(head):
@@ -120,7 +120,7 @@ class ApiRequest(_Request):
 
     @property
     def id(self) -> str:
-        """What ties log lines, traces and answers together: the client's X-Request-ID if usable, else a new one."""
+        """The id of log lines, traces and answers: the client's X-Request-ID if it is valid, else a new one."""
         if self._id is None:
             given = self.headers.getone(_GIVEN_ID, "")
             self._id = given if _REQUEST_ID.fullmatch(given) else f"{_ID_PREFIX}-{next(_ids):x}"
@@ -128,26 +128,26 @@ class ApiRequest(_Request):
 
     @property
     def media_type(self) -> str:
-        """The media type of the body, without its parameters, in small letters."""
+        """The media type of the body, without its parameters, in lower case."""
         return self.content_type.partition(";")[0].strip(" \t").lower()
 
     def has(self, etag: str) -> bool:
-        """Return whether the client has the body of an ETag, by its `If-None-Match`."""
+        """Return whether the client has the body of an ETag, according to its `If-None-Match`."""
         known = self.headers.getone(_IF_NONE_MATCH, None)
-        if known is None or known == etag:  # as most clients send it
+        if known is None or known == etag:  # the form that most clients send
             return known is not None
-        every = ", ".join(self.headers.getall(_IF_NONE_MATCH))  # several lines are one list
+        every = ", ".join(self.headers.getall(_IF_NONE_MATCH))  # several header lines form one list
         return names_etag_or_star(every, etag)
 
     async def receive(self, media_types: Container[str]) -> bytes:
-        """Return the whole body; empty where there is none. It has as much time as the head may take.
+        """Return the whole body, empty without one. It must arrive within the time that a head may take.
 
         Raises:
-            InvalidJsonError: it has another media type than these, or is a form from a page of another origin.
-            UnsupportedContentEncodingError: its content coding is unknown, or there are several.
-            UnsupportedCharsetError: it is text, but not UTF-8.
-            InvalidContentEncodingError: it is not what its encoding says.
-            PayloadTooLarge, RequestTimeout, BadRequest: it is too large, too late, or malformed.
+            InvalidJsonError: the body has a different media type, or is a form from a page of another origin.
+            UnsupportedContentEncodingError: the content coding is unknown, or there are several.
+            UnsupportedCharsetError: the body is text, but not UTF-8.
+            InvalidContentEncodingError: the body does not match its content coding.
+            PayloadTooLarge, RequestTimeout, BadRequest: the body is too large, too late, or malformed.
         """
         if not self.stream.has_body:
             return b""
@@ -170,17 +170,17 @@ class ApiRequest(_Request):
         return _without_mark(body)
 
     async def parts(self, max_bytes: int, *, within: float) -> AsyncIterator[bytes]:
-        """Yield the body as it arrives: each part in as much time as a whole one may take otherwise, all in `within` s.
+        """Yield the body as it arrives. Each part has the usual time of a whole body; all parts have `within` s.
 
         Args:
-            max_bytes: maximum of bytes, as they are sent and as they are inflated.
+            max_bytes: maximum size in bytes, both as sent and after inflating.
             within: seconds for the whole body.
 
         Raises:
-            UnsupportedContentEncodingError: its content coding is unknown, or there are several.
-            UnsupportedCharsetError: it is text, but not UTF-8.
-            InvalidContentEncodingError: it is not what its encoding says.
-            PayloadTooLarge, RequestTimeout, BadRequest: it is too large, too late, or malformed.
+            UnsupportedContentEncodingError: the content coding is unknown, or there are several.
+            UnsupportedCharsetError: the body is text, but not UTF-8.
+            InvalidContentEncodingError: the body does not match its content coding.
+            PayloadTooLarge, RequestTimeout, BadRequest: the body is too large, too late, or malformed.
         """
         if not self.stream.has_body:
             return
@@ -211,18 +211,18 @@ class ApiRequest(_Request):
                 raise self._too_late() from None
             if part:
                 yield part
-                await asyncio.sleep(0)  # others have their turn, also when thousands of small chunks are here already
+                await asyncio.sleep(0)  # give others a turn, even if thousands of small chunks have already arrived
 
     def _too_late(self) -> RequestTimeout:
-        """Return the error of a body that did not arrive in time, after whose answer the connection is closed."""
+        """Return the error for a body that did not arrive in time. The connection is closed after this answer."""
         self.stream.leave_body()
         return RequestTimeout("Request body timeout")
 
     def _coding(self) -> str:
-        """Return the content coding of the body, by its head; empty for none.
+        """Return the content coding of the body, from the head; empty for none.
 
         Raises:
-            UnsupportedCharsetError, UnsupportedContentEncodingError: the service cannot read it.
+            UnsupportedCharsetError, UnsupportedContentEncodingError: the service cannot read such a body.
         """
         if charset := _CHARSET.search(self.content_type):
             raise UnsupportedCharsetError(charset[1].upper())
@@ -238,8 +238,8 @@ class ApiRequest(_Request):
         """The user of the request.
 
         Raises:
-            UserIdRequiredError: the header is missing or empty.
-            InvalidUserIdError: it is malformed, or there are several.
+            UserIdRequiredError: the `user-id` header is missing or empty.
+            InvalidUserIdError: the user id is malformed, or there are several.
         """
         given = self.headers.getall(_USER, ())
         if len(given) > 1:
@@ -253,7 +253,7 @@ class ApiRequest(_Request):
 
 
 def current_request_id() -> str | None:
-    """Return the id of the request that is being served; None if none is."""
+    """Return the id of the request in flight; None without one."""
     try:
         return str(Request.get_current().id)
     except ServerError:
@@ -264,16 +264,17 @@ async def _inflated(received: AsyncIterator[bytes], inflater: Inflater) -> Async
     async for data in received:
         for piece in inflater.feed(data):
             yield piece
-            await asyncio.sleep(0)  # let other requests run: a few bytes may inflate to many
+            await asyncio.sleep(0)  # give other requests a turn: a few bytes may inflate to many
     inflater.finish()
 
 
 def _without_mark(start: bytes) -> bytes:
-    """Return the start of a text without a byte order mark; `start` has four bytes or more, or is the whole text.
+    """Return the start of a text without its byte order mark. `start` has at least four bytes, or is the whole text.
 
     Raises:
-        UnsupportedCharsetError: it is UTF-16 or UTF-32, by its mark or because ASCII in it comes with NULs.
-        InvalidContentEncodingError: it is compressed.
+        UnsupportedCharsetError: the text is UTF-16 or UTF-32: it has such a mark, or its ASCII characters come with
+            NULs.
+        InvalidContentEncodingError: the text is compressed.
     """
     for mark, charset in _MARKS.items():
         if start.startswith(mark):

@@ -1,14 +1,16 @@
-"""Sanic's private insides: everything that this service overrides or reads of Sanic's HTTP/1.1, and why.
+"""Sanic's private parts: everything in Sanic's HTTP/1.1 that this service overrides or reads, and why.
 
-Each method here is one workaround. Its docstring says what goes wrong without it, where that was seen, whether Sanic's
-developers know of it, and which test of `tests/integration/test_sanic_overrides.py` fails once Sanic does without it.
+Each method here is one workaround. Its docstring says what goes wrong without it, in which version, whether Sanic's
+developers know about it, and which test of `tests/integration/test_sanic_overrides.py` fails once Sanic no longer needs
+the workaround.
 
-A request that one reader takes to end where another takes it to go on lets a client smuggle a second one past a proxy.
-So whatever departs from the grammar (RFC 9112) is refused, and the connection is closed. And a client has a limited
-time for a head, for a body and for taking the answer.
+If a proxy and the service disagree on where a request ends, a client can smuggle a second request past the proxy. So
+the service refuses everything that violates the grammar (RFC 9112), and closes the connection. A client has a limited
+time to send a head, to send a body and to take the answer.
 
-An answer may be given before the body was read. What is left of a small body is read then, and the connection goes on;
-otherwise the answer says that the connection is closed, and it is, once the client has had time to read that.
+The service may answer before it has read the body. It then reads the rest of a small body, and the connection goes on.
+Otherwise the answer says that the connection will be closed, and the service closes it once the client has had time to
+read the answer.
 """
 
 import asyncio
@@ -41,33 +43,34 @@ _EXTENSION = rb"[\t ]*+;[\t ]*+" + _TOKEN + rb"(?:[\t ]*+=[\t ]*+(?:" + _TOKEN +
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]++)((?:" + _EXTENSION + b")*)")
 _MAX_CHUNK_LINE_BYTES = 256
 _MAX_EXTENSION_BYTES = 16 * 1024
-"""Of all chunks of a body together."""
+"""Of the framing of all chunks of a body together."""
 _MAX_TRAILERS = 32
 _MAX_TRAILER_BYTES = 4 * 1024
-# What says where a message ends or whom it is for has no place after it (RFC 9110, section 6.5.1).
+# Fields about the framing or routing of a message must not be trailers (RFC 9110, section 6.5.1).
 _TRAILER = rb"(?!(?i:content-length|transfer-encoding|host):)" + _TOKEN + rb":[\t -~\x80-\xff]*+"
 _TRAILERS = re.compile(rb"(?:\r\n" + _TRAILER + rb"){0,%d}+" % _MAX_TRAILERS)
 _EMPTY_LINES = re.compile(rb"(?:\r\n){1,4}+(?!\r\n)")
-"""What may stand before a request line: some old clients send an empty line after a body (RFC 9112, section 2.2)."""
+"""Allowed before a request line: some old clients send an empty line after a body (RFC 9112, section 2.2)."""
 
 MAX_DRAINED_BYTES = 64 * 1024
-"""What may be left of a body that nobody wants and still be read, so that the connection can go on."""
+"""Maximum rest of an unwanted body that is still read, so that the connection can go on."""
 _LINGER_CHECK_S = 1.0
 _LINGER_S = 10.0
-"""Seconds that a client has to read an answer that closes the connection while it still sends."""
+"""Seconds in which a client that is still sending can read an answer that closes the connection."""
 _MAX_LINGER_BYTES = 16 * 1024 * 1024
 
 _EXPECT, _TRANSFER_ENCODING = map(istr, ("expect", "transfer-encoding"))
 
 
 def normalize_framing(headers: Header, version: str) -> None:
-    """Write the headers that say how a body comes as Sanic knows them: in small letters, without blanks after them.
+    """Normalize the headers that frame a body to the form that Sanic knows: lower case, no trailing blanks.
 
-    To be called as the request is made, because Sanic looks at them after that. An `Expect` of HTTP/1.0 is taken out.
+    Must be called when the request is created, because Sanic reads these headers right after. Removes an `Expect` of
+    HTTP/1.0.
 
-    Without it: Sanic refuses `Transfer-Encoding: Chunked`, and both headers with a blank after the value; it sends
-    `100 Continue` to HTTP/1.0, which RFC 9110, section 10.1.1, forbids.
-    Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestFraming.test_sanic_knows_one_spelling`.
+    Without it: Sanic refuses `Transfer-Encoding: Chunked`, and both headers with a blank after the value. It sends `100
+    Continue` to HTTP/1.0, which RFC 9110, section 10.1.1, forbids. Seen: Sanic 25.12.1. Upstream: no issue known. Test:
+    `TestFraming.test_sanic_knows_one_spelling`.
     """
     if _EXPECT in headers:
         if version == "1.0":
@@ -83,14 +86,15 @@ class StrictRouter(Router):
     """Finds the route of a path."""
 
     def _get(self, path: str, method: str, host: str | None) -> Any:  # noqa: ANN401 - as Sanic has it
-        """Return the route of a path, and what goes with it; Sanic remembers it for each path and method.
+        """Return the route of a path and its arguments. Sanic caches them by path and method.
 
-        Without it: Sanic takes the target `*`, which is no path, for `/`: it drops the first character unseen.
-        Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestGrammar.test_sanic_takes_an_asterisk_for_the_root`.
+        Without it: Sanic treats the target `*`, which is not a path, as `/`: it drops the first character without a
+        check. Seen: Sanic 25.12.1. Upstream: no issue known. Test:
+        `TestGrammar.test_sanic_takes_an_asterisk_for_the_root`.
 
         Raises:
-            NotFound: there is no such path.
-            MethodNotAllowed: the path does not have the method.
+            NotFound: no route has this path.
+            MethodNotAllowed: the path has no such method.
         """
         if not path.startswith("/"):
             raise NotFound
@@ -98,16 +102,16 @@ class StrictRouter(Router):
 
 
 class StrictHttp(Http):
-    """The requests of one connection, as they are read and answered: HTTP/1.1 by its grammar."""
+    """Reads and answers the requests of one connection, by the grammar of HTTP/1.1."""
 
     __slots__ = ("_extension_bytes",)
-    # While a request is under way; Sanic declares them as None, or as any protocol.
+    # Set while a request is in flight. Sanic declares them as None, or as any protocol.
     protocol: "TimeLimitedProtocol"
     request_bytes: int
     request_bytes_left: int
 
     def __init__(self, protocol: HttpProtocol) -> None:
-        """Give a connection a body, which is none, from its first moment.
+        """Set the body attribute of a connection from the start, to no body.
 
         Without it: `TimeLimitedProtocol.check_timeouts` fails on a connection that has sent nothing yet, because Sanic
         sets the attribute with the first request.
@@ -119,32 +123,32 @@ class StrictHttp(Http):
 
     @staticmethod
     def _safe_int(value: str, base: int = 10) -> int:
-        """Return a Content-Length or a chunk size; digits only.
+        """Parse a Content-Length or a chunk size; only ASCII digits are valid.
 
-        Without it: Sanic leaves it to `int`, which also takes blanks, `0x` and the digits of every script.
-        Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestGrammar.test_sanic_takes_odd_digits`.
+        Without it: Sanic uses `int`, which also accepts blanks, `0x` and the digits of every script. Seen: Sanic
+        25.12.1. Upstream: no issue known. Test: `TestGrammar.test_sanic_takes_odd_digits`.
 
         Raises:
-            ValueError: it is no number.
+            ValueError: the text is not a number.
         """
         if not (_CHUNK_SIZE if base == _HEXADECIMAL else _CONTENT_LENGTH).fullmatch(value):
             raise ValueError
         return int(value, base)
 
     async def read(self) -> bytes | None:
-        """Return some of the body, or None at its end; the first time, tell a client that waits for it to go on.
+        """Return the next part of the body, None at its end. The first call sends `100 Continue` if needed.
 
-        Without it: Sanic sends `100 Continue` in front of the refusal of a length that is over its limit.
-        Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestContinue.test_sanic_wants_what_it_refuses`.
+        Without it: Sanic sends `100 Continue` before it refuses a length that is over its limit. Seen: Sanic 25.12.1.
+        Upstream: no issue known. Test: `TestContinue.test_sanic_wants_what_it_refuses`.
 
         Raises:
             BadRequest: the body is malformed.
-            PayloadTooLarge: it is over its limit.
+            PayloadTooLarge: the body is over its limit.
         """
         if self.expecting_continue and self.request_bytes <= self.request_max_size:
             self.expecting_continue = False
             await self._send(_CONTINUE)
-        kind: object = self.request_body  # Sanic declares it as bytes
+        kind: object = self.request_body  # Sanic declares this as bytes
         if kind == _CHUNKED and not self.request_bytes_left:
             await self._begin_chunk()
             if not self.request_body:
@@ -155,13 +159,12 @@ class StrictHttp(Http):
         return await super().read()
 
     async def _begin_chunk(self) -> None:
-        """Read the line before a chunk, or what comes after the last one; by the grammar, RFC 9112, section 7.1.
+        """Read the line before a chunk, or the trailers after the last chunk, by the grammar of RFC 9112, section 7.1.
 
-        Without it: Sanic skips two bytes after each chunk, whatever they are, and what follows a semicolon, whatever it
-        is; it refuses trailers, and extensions of some length.
-        Seen: Sanic 25.12.1 (https://github.com/sanic-org/sanic/pull/3164 for trailers). Upstream: no issue known.
-        Tests: `TestGrammar.test_sanic_takes_any_end_of_a_chunk`, `TestGrammar.test_sanic_takes_any_extension`,
-        `TestGrammar.test_sanic_refuses_trailers_and_empty_lines`.
+        Without it: Sanic skips any two bytes after each chunk, and anything after a semicolon. It refuses trailers and
+        long extensions. Seen: Sanic 25.12.1 (https://github.com/sanic-org/sanic/pull/3164 for trailers). Upstream: no
+        issue known. Tests: `TestGrammar.test_sanic_takes_any_end_of_a_chunk`,
+        `TestGrammar.test_sanic_takes_any_extension`, `TestGrammar.test_sanic_refuses_trailers_and_empty_lines`.
 
         Raises:
             BadRequest: the body is malformed.
@@ -188,10 +191,10 @@ class StrictHttp(Http):
         self.request_body = None
 
     async def _find(self, what: bytes, start: int, max_bytes: int) -> int:
-        """Return where some bytes stand in what was received, waiting for them.
+        """Wait until the received data contains some bytes; return their position.
 
         Raises:
-            BadRequest: they are not among the first `max_bytes`.
+            BadRequest: the first `max_bytes` do not contain them.
         """
         while (found := self.unparsed.find(what, start)) < 0:
             if len(self.unparsed) > max_bytes:
@@ -206,14 +209,14 @@ class StrictHttp(Http):
         return BadRequest("Bad chunked encoding")
 
     async def error_response(self, exception: Exception) -> None:
-        """Answer a request that failed outside of its handler, unless it is one or some empty lines before a request.
+        """Answer a request that failed outside of its handler, unless it consists only of empty lines.
 
-        Without it: Sanic refuses a request that an empty line precedes (RFC 9112, section 2.2, asks for the contrary).
+        Without it: Sanic refuses a request after an empty line, which RFC 9112, section 2.2, says should be ignored.
         Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestGrammar.test_sanic_refuses_trailers_and_empty_lines`.
         """
         if self.stage is Stage.REQUEST and (found := _EMPTY_LINES.match(self.recv_buffer)):
             if isinstance(exception, RequestTimeout) and found.end() == len(self.recv_buffer):
-                self.recv_buffer.clear()  # nothing was asked, so there is nothing to answer
+                self.recv_buffer.clear()  # there was no request, so there is nothing to answer
                 return
             if isinstance(exception, BadRequest):
                 del self.recv_buffer[: found.end()]
@@ -222,54 +225,54 @@ class StrictHttp(Http):
         await super().error_response(exception)
 
     def create_empty_request(self) -> None:
-        """Make the request that stands for one that cannot be parsed, without the URL.
+        """Create the request that represents an unparsable one, without the URL.
 
-        Without it: where the URL is what cannot be parsed, Sanic fails once more, and the client gets no answer.
-        Seen: Sanic 25.12.1. Upstream: https://github.com/sanic-org/sanic/issues/2735 (open).
-        Test: `TestGrammar.test_sanic_does_not_answer_a_bad_url`.
+        Without it: if the URL is the unparsable part, Sanic fails a second time, and the client gets no answer. Seen:
+        Sanic 25.12.1. Upstream: https://github.com/sanic-org/sanic/issues/2735 (open). Test:
+        `TestGrammar.test_sanic_does_not_answer_a_bad_url`.
         """
         self.url = None
         super().create_empty_request()
         self._make_current()
 
     def _make_current(self) -> None:
-        """Make the request the one of `Request.get_current`.
+        """Make this the request that `Request.get_current` returns.
 
-        Without it: log lines about a request that cannot be parsed name the request before it on the connection.
-        Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestInsides.test_an_empty_request_is_not_current`.
+        Without it: log lines about an unparsable request name the previous request of the connection. Seen: Sanic
+        25.12.1. Upstream: no issue known. Test: `TestInsides.test_an_empty_request_is_not_current`.
         """
         self.protocol.request_class._current.set(self.request)  # noqa: SLF001 - as Sanic does with any other
 
     @property
     def seconds_since_head(self) -> float:
-        """How long ago the head was read; 0 for a head that cannot be.
+        """Seconds since the head was read; 0 for an unparsable head.
 
-        Without it: nothing else tells when the request began.
-        Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestInsides.test_the_attributes_are_there`.
+        Without it: the start of the request is unknown. Seen: Sanic 25.12.1. Upstream: no issue known. Test:
+        `TestInsides.test_the_attributes_are_there`.
         """
         return perf_counter() - self.perft0 if self.perft0 else 0.0
 
     @property
     def unparsed(self) -> bytearray:
-        """What was received and not parsed yet.
+        """The received data that has not been parsed yet.
 
-        Without it: Sanic raises one error for a URL and for headers that are too long.
-        Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestInsides.test_the_attributes_are_there`.
+        Without it: Sanic raises the same error for a long URL and for long headers. Seen: Sanic 25.12.1. Upstream: no
+        issue known. Test: `TestInsides.test_the_attributes_are_there`.
         """
         return cast("bytearray", self.recv_buffer)
 
     @property
     def has_body(self) -> bool:
-        """Whether the request has a body of which something may be to come.
+        """Whether the request has a body that may not have arrived completely.
 
-        Without it: Sanic says so of `Content-Length: 0`, too.
-        Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestInsides.test_the_attributes_are_there`.
+        Without it: Sanic assumes that for `Content-Length: 0`, too. Seen: Sanic 25.12.1. Upstream: no issue known.
+        Test: `TestInsides.test_the_attributes_are_there`.
         """
         kind: object = self.request_body
         return kind == _CHUNKED or (bool(kind) and bool(self.request_bytes_left))
 
     def leave_body(self) -> None:
-        """Do without what has not arrived of the body, and close the connection after the answer.
+        """Give up the rest of the body, and close the connection after the answer.
 
         Without it: Sanic waits for the rest of the body before it closes the connection.
         Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestTimeouts.test_sanic_waits_for_a_body_without_end`.
@@ -281,13 +284,13 @@ class StrictHttp(Http):
             self.protocol.has_left_body = True
 
     def settle_body(self) -> None:
-        """Decide, before the answer is sent, what becomes of a body that was not read: is it read, or left?
+        """Decide, before the answer is sent, whether the unread rest of the body will be read or left.
 
-        It is read, after the answer, where the connection is to go on and the body is small and under way. The length
-        of chunks is not known; and who asks before sending a body need not send it to whom did not want it.
+        The rest is read after the answer if the connection goes on and the body is small and already being sent. A
+        chunked body has no known length. A client that waits for `100 Continue` need not send an unwanted body.
 
-        Without it: Sanic says `keep-alive`, and closes the connection when more than its limit is left.
-        Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestLeftBodies.test_sanic_promises_to_go_on`.
+        Without it: Sanic sends `keep-alive`, then closes the connection if the rest is over its limit. Seen: Sanic
+        25.12.1. Upstream: no issue known. Test: `TestLeftBodies.test_sanic_promises_to_go_on`.
         """
         kind: object = self.request_body
         is_small = kind != _CHUNKED and self.request_bytes_left <= MAX_DRAINED_BYTES
@@ -295,17 +298,17 @@ class StrictHttp(Http):
             self.leave_body()
 
     async def drain_body(self) -> None:
-        """Read what is left of a body that nobody wants.
+        """Read the rest of an unwanted body.
 
-        Without it: Sanic does so too, and logs an error where the request succeeded.
-        Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestLeftBodies.test_sanic_logs_a_body_that_is_not_read`.
+        Without it: Sanic does this too, but logs an error although the request succeeded. Seen: Sanic 25.12.1.
+        Upstream: no issue known. Test: `TestLeftBodies.test_sanic_logs_a_body_that_is_not_read`.
         """
         self.request_max_size = self.request_bytes
         while self.request_body:
             await self.read()
 
     async def http1_response_header(self, data: bytes, end_stream: bool) -> None:
-        """Send a response, and read or leave what is left of the body."""
+        """Send a response, and read or leave the rest of the body."""
         if self.request_body:
             self.settle_body()
         await super().http1_response_header(data, end_stream)
@@ -313,10 +316,10 @@ class StrictHttp(Http):
             await self.drain_body()
 
     def send_at_once(self, response: bytes) -> bool:
-        """Send a whole response that is formatted already; return False if that must wait, or a body be read after it.
+        """Send a whole preformatted response. Return False if it must wait, or if a body must be read after it.
 
-        Without it: Sanic sanitises and formats each header of each response; one costs a twentieth of an empty request.
-        Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestResponse.test_sanic_formats_each_header`.
+        Without it: Sanic sanitises and formats each header of each response. Each costs 5 % of an empty request. Seen:
+        Sanic 25.12.1. Upstream: no issue known. Test: `TestResponse.test_sanic_formats_each_header`.
         """
         if self.request_body or not self.protocol.send_at_once(response):
             return False
@@ -325,23 +328,23 @@ class StrictHttp(Http):
         return True
 
     async def send_formatted(self, response: bytes, parts: Iterable[bytes] = ()) -> None:
-        """Send a response that is formatted already, then parts of its body as they are made; see `send_at_once`."""
+        """Send a preformatted response, then the parts of its body as they are rendered; see `send_at_once`."""
         self.response_func = None  # type: ignore[assignment] # as Sanic does
         await self._send(response)
         self.stage = Stage.RESPONSE
         for part in parts:
             await self._send(part)
-            await asyncio.sleep(0)  # others have their turn, also while the client takes all that it gets
+            await asyncio.sleep(0)  # give others a turn, even if the client takes everything at once
         self.stage = Stage.IDLE
         if self.request_body:
             await self.drain_body()
 
 
 class TimeLimitedProtocol(HttpProtocol):
-    """One connection, in which no client takes longer than the timeouts of Sanic's configuration.
+    """One connection, which enforces the timeouts of Sanic's configuration.
 
     Attributes:
-        has_left_body: whether a request was answered whose body was not read; the connection is to be closed then.
+        has_left_body: whether a request was answered without reading its body. The connection must then be closed.
     """
 
     __slots__ = ("_arrival", "_linger_ends", "_lingered_bytes", "_max_buffered_bytes", "has_left_body")
@@ -356,11 +359,11 @@ class TimeLimitedProtocol(HttpProtocol):
         self._lingered_bytes = 0
 
     def data_received(self, data: bytes) -> None:
-        """Take what the client sent; count the timeouts from the first byte of a request.
+        """Receive data from the client. The timeouts run from the first byte of a request.
 
-        Without it: Sanic counts them from the last byte, so a client that sends one a second has all the time in the
-        world. Where a body is left over after its response, they count from the response.
-        Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestTimeouts.test_sanic_counts_from_the_last_byte`.
+        Without it: Sanic's timeouts run from the last byte, so a client that sends one byte per second never times out.
+        If a body is left over after its response, they run from the response. Seen: Sanic 25.12.1. Upstream: no issue
+        known. Test: `TestTimeouts.test_sanic_counts_from_the_last_byte`.
         """
         http = self.http
         if http is None:
@@ -373,15 +376,15 @@ class TimeLimitedProtocol(HttpProtocol):
         self.recv_buffer += data
         if len(self.recv_buffer) >= self._max_buffered_bytes and self.transport:
             self.transport.pause_reading()
-        if self._arrival and not self._arrival.done():  # its request may have been cancelled
+        if self._arrival and not self._arrival.done():  # the request may have been cancelled
             self._arrival.set_result(None)
 
     async def receive_more(self) -> None:
-        """Wait for more of a request.
+        """Wait for more data of a request.
 
-        Without it: Sanic fails, and logs that, when the connection was aborted before its task was told. And it waits
-        for an event, which costs a twentieth of an empty request; here it is a future.
-        Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestTimeouts.test_sanic_reads_from_an_aborted_connection`.
+        Without it: Sanic fails, and logs the failure, if the connection was aborted before its task noticed. And Sanic
+        waits for an event, which costs 5 % of an empty request; here it is a future. Seen: Sanic 25.12.1. Upstream: no
+        issue known. Test: `TestTimeouts.test_sanic_reads_from_an_aborted_connection`.
 
         Raises:
             RequestCancelled: the connection was aborted.
@@ -393,7 +396,7 @@ class TimeLimitedProtocol(HttpProtocol):
         await self._arrival
 
     def send_at_once(self, data: bytes) -> bool:
-        """Send a response, unless the client has to take more of what was sent before; return whether it was sent."""
+        """Send a response, unless the client must first take more earlier data; return whether it was sent."""
         transport = self.transport
         if transport is None or transport.is_closing() or not self._can_write.is_set():
             return False
@@ -402,15 +405,15 @@ class TimeLimitedProtocol(HttpProtocol):
         return True
 
     async def send(self, data: bytes) -> None:
-        """Send some of a response, as soon as the client has taken enough of what was sent before.
+        """Send a part of a response, as soon as the client has taken enough of the earlier data.
 
-        Without it: Sanic fails, and logs that, when the connection is aborted while it waits.
-        Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestTimeouts.test_sanic_writes_to_an_aborted_connection`.
+        Without it: Sanic fails, and logs the failure, if the connection is aborted while it waits. Seen: Sanic 25.12.1.
+        Upstream: no issue known. Test: `TestTimeouts.test_sanic_writes_to_an_aborted_connection`.
 
         Raises:
             RequestCancelled: the connection is being closed.
         """
-        # As Sanic does, without waiting for an event that is set.
+        # The same as Sanic, but without waiting for an event that is already set.
         if not self._can_write.is_set():
             await self._can_write.wait()
         if self.transport is None or self.transport.is_closing():
@@ -421,20 +424,20 @@ class TimeLimitedProtocol(HttpProtocol):
     def abort(self) -> None:
         """Close the connection at once.
 
-        Without it: Sanic fails, and logs that, when a head has arrived in part: it notes the method of a request that
-        is not there yet.
-        Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestTimeouts.test_sanic_fails_to_abort_a_head`.
+        Without it: Sanic fails, and logs the failure, if a head has arrived only in part: it reads the method of a
+        request that does not exist yet. Seen: Sanic 25.12.1. Upstream: no issue known. Test:
+        `TestTimeouts.test_sanic_fails_to_abort_a_head`.
         """
         if self.http is not None and self.http.stage is Stage.REQUEST:
             self.http.create_empty_request()
         super().abort()  # type: ignore[no-untyped-call]
 
     def close(self, timeout: float | None = None) -> None:
-        """Close the connection; where the client may still be sending, let it read the answer first.
+        """Close the connection. A client that may still be sending can read the answer first.
 
-        Without it: Sanic closes a socket in which unread bytes stand. The system resets the connection then, and the
-        client may never see the answer (RFC 9112, section 9.6).
-        Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestLeftBodies.test_sanic_loses_an_answer`.
+        Without it: Sanic closes a socket that has unread bytes. The system then resets the connection, and the client
+        may never see the answer (RFC 9112, section 9.6). Seen: Sanic 25.12.1. Upstream: no issue known. Test:
+        `TestLeftBodies.test_sanic_loses_an_answer`.
         """
         transport = self.transport
         if (
@@ -448,7 +451,7 @@ class TimeLimitedProtocol(HttpProtocol):
             super().close(timeout)
 
     def _linger(self, transport: Transport) -> None:
-        """Say that nothing more is sent, and discard what comes, until the client closes or its time is over."""
+        """Send the end of the data, and discard received data until the client closes or its time is up."""
         self._linger_ends = monotonic() + _LINGER_S
         self.recv_buffer.clear()
         transport.write_eof()
@@ -456,7 +459,7 @@ class TimeLimitedProtocol(HttpProtocol):
         self.loop.call_later(_LINGER_CHECK_S, self._check_linger, 0)
 
     def _check_linger(self, bytes_before: int) -> None:
-        """Run every second while a connection lingers: close it when nothing came since, or the time is over."""
+        """Runs every second while a connection lingers: close it if no data has arrived since, or the time is up."""
         if self._lingered_bytes > bytes_before and monotonic() < self._linger_ends:
             self.loop.call_later(_LINGER_CHECK_S, self._check_linger, self._lingered_bytes)
         else:
@@ -468,7 +471,7 @@ class TimeLimitedProtocol(HttpProtocol):
             self.close()
 
     def check_timeouts(self) -> None:
-        """Run every few seconds: end what Sanic would wait for without end."""
+        """Runs every few seconds: end operations for which Sanic would wait forever."""
         if self.http is not None:
             self._ignore_upgrade()
             is_waiting = self._waits_for_leftover_body() or self._waits_for_reader()
@@ -478,34 +481,34 @@ class TimeLimitedProtocol(HttpProtocol):
         super().check_timeouts()  # type: ignore[no-untyped-call]
 
     def _ignore_upgrade(self) -> None:
-        """Forget that the client asked for a web socket; this service has none.
+        """Ignore a client's request for a web socket: this service has none.
 
-        Without it: Sanic stops looking at the timeouts of a connection that asks for one.
-        Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestTimeouts.test_sanic_has_no_timeout_for_an_upgrade`.
+        Without it: Sanic stops checking the timeouts of such a connection. Seen: Sanic 25.12.1. Upstream: no issue
+        known. Test: `TestTimeouts.test_sanic_has_no_timeout_for_an_upgrade`.
         """
         self.http.upgrade_websocket = False
 
     def _waits_for_leftover_body(self) -> bool:
-        """Return whether a request is answered whose body has not arrived.
+        """Return whether a request was answered although its body has not arrived.
 
-        Without it: Sanic waits for the body as long as for a next request (KEEP_ALIVE_TIMEOUT).
-        Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestTimeouts.test_sanic_waits_for_a_body_without_end`.
+        Without it: Sanic waits for the body as long as for the next request (KEEP_ALIVE_TIMEOUT). Seen: Sanic 25.12.1.
+        Upstream: no issue known. Test: `TestTimeouts.test_sanic_waits_for_a_body_without_end`.
         """
         return self.http.stage is Stage.IDLE and bool(self.http.request_body)
 
     def _waits_for_reader(self) -> bool:
-        """Return whether the client does not take what was sent.
+        """Return whether the client does not take the data that was sent.
 
-        Without it: Sanic cancels the response after RESPONSE_TIMEOUT, then waits to send that it did, without end.
-        Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestTimeouts.test_sanic_waits_for_a_reader_without_end`.
+        Without it: Sanic cancels the response after RESPONSE_TIMEOUT, then waits forever to send the error. Seen: Sanic
+        25.12.1. Upstream: no issue known. Test: `TestTimeouts.test_sanic_waits_for_a_reader_without_end`.
         """
         return not self._can_write.is_set()
 
 
 class FormattedResponse(HTTPResponse):
-    """A response whose headers Sanic does not look at.
+    """A response whose headers Sanic does not process.
 
-    Without it: Sanic's constructor makes an object of its own of the headers, which costs as much as formatting them.
+    Without it: Sanic's constructor converts the headers to its own object, which costs as much as formatting them.
     Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestResponse.test_what_sanics_constructor_sets`.
     """
 

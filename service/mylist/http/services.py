@@ -1,4 +1,4 @@
-"""What a running service consists of, as requests find it at `request.app.ctx`."""
+"""The parts of a running service, which requests find at `request.app.ctx`."""
 
 import asyncio
 from collections import Counter
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ConcurrencyLimit:
-    """How many requests may be in flight.
+    """Limits the number of requests in flight.
 
-    An event loop that accepts every request makes all of them wait, and a request whose client gave up still costs its
-    full price. Refusing those above the limit keeps the others fast.
+    An event loop that accepts every request makes all of them wait, and a request whose client has given up still costs
+    its full price. Refusing requests above the limit keeps the others fast.
 
     Attributes:
-        maximum: maximum of requests in flight.
-        in_flight: requests in flight.
+        maximum: maximum number of requests in flight.
+        in_flight: number of requests in flight.
     """
 
     maximum: int
@@ -50,7 +50,7 @@ class ConcurrencyLimit:
         """Surround a request in flight.
 
         Raises:
-            OverloadedError: as many as may be are in flight.
+            OverloadedError: the maximum number is in flight.
         """
         if self.in_flight >= self.maximum:
             raise OverloadedError
@@ -65,8 +65,8 @@ class Admission(NamedTuple):
     """The limits that `mylist.http.dispatch` applies to a request.
 
     Attributes:
-        limit: how many requests of all users may be in flight.
-        shares: how many requests of one user may be under way.
+        limit: limits the requests in flight of all users.
+        shares: limits the requests in flight of each user.
     """
 
     limit: ConcurrencyLimit
@@ -74,7 +74,7 @@ class Admission(NamedTuple):
 
 
 class Connection(Protocol):
-    """A client's connection, as far as the metrics look at it."""
+    """A client's connection, as the metrics see it."""
 
     @property
     def active_request(self) -> tuple[str, str] | None:
@@ -83,16 +83,16 @@ class Connection(Protocol):
 
 @dataclass(slots=True)
 class ServerState:
-    """Where the process is in its life.
+    """The process' position in its lifecycle.
 
     Attributes:
-        has_indexes: whether MongoDB was reached, and has the index that is needed.
-        indexes: those that are wanted, and whether they are there; empty before that is known.
-        is_registered: whether it is in the registry of processes as well, and the others have heeded what it says.
-        started: whether there are the keys of tokens as well, if it takes any.
+        has_indexes: whether MongoDB was reached and has the required index.
+        indexes: the wanted indexes, and whether each exists; empty before that is known.
+        is_registered: whether, in addition, the process is in the registry and the others have heeded its entry.
+        started: whether, in addition, the keys of tokens are loaded, if the service uses tokens.
         draining: whether the process is about to stop.
-        failure: why the process stopped by itself; empty if it did not.
-        shed: how many requests were turned away, by the code of the `UnavailableError` or `TooManyRequestsError`.
+        failure: why the process stopped by itself; empty otherwise.
+        shed: number of refused requests, by the code of the `UnavailableError` or `TooManyRequestsError`.
         connections: the open connections of clients.
     """
 
@@ -112,25 +112,25 @@ class Services:
 
     Attributes:
         settings: the settings in force.
-        kept_connection: the header `Connection` of an answer while the connection goes on, and `Keep-Alive`.
-        browser_policy: which origins may read the answers, and HSTS.
+        kept_connection: the headers `Connection` and `Keep-Alive` of an answer after which the connection goes on.
+        browser_policy: the origins that may read the answers, and HSTS.
         catalogue: the movies and shows.
         reader, writer, change_feed: the use cases.
         titles: tells of titles by their ids.
-        matcher: finds what the lines of other services' files name.
+        matcher: finds the titles that lines of other services' files name.
         pages: the rendered answers, for their metrics.
-        requests: the limits of list requests other than imports.
-        imports: the limits of imports from their heads on; only the share of a user has a bound.
-        import_places: how many imports may be in flight once their bodies are there.
-        import_bodies: the memory for their bodies.
-        import_turns: lets few imports at a time use the stores, in order.
+        requests: the limits of all list requests except imports.
+        imports: the limits of imports from their head on. They bound only the share of each user.
+        import_places: limits the imports in flight whose bodies have arrived.
+        import_bodies: limits the memory for the bodies of imports.
+        import_turns: lets a few imports at a time use the stores, in order.
         cache: the lists in Redis.
         health: whether Redis is available and trusted.
-        agreement: what the processes tell each other of the Redis that they use.
+        agreement: what the processes declare to each other about the Redis that they use.
         database: whether MongoDB is available.
-        keys: where the keys come from that tokens are verified with.
+        keys: the source of the keys that verify tokens.
         tokens: verifies bearer tokens; None unless AUTH_MODE is jwt.
-        state: where the process is in its life.
+        state: the process' position in its lifecycle.
     """
 
     settings: Settings

@@ -1,4 +1,4 @@
-"""How many requests one user may have under way, so that one user does not take all places of a process."""
+"""Limits the requests in flight of each user, so that one user cannot occupy the whole process."""
 
 import asyncio
 import math
@@ -8,27 +8,31 @@ from mylist.domain.errors import TooManyRequestsError
 from mylist.turns import Turns
 
 _MAX_WAIT_S = 10.0
-"""How long a request waits for its turn."""
+"""Maximum wait of a request for its turn."""
 _REFUSED_AFTER_S = (0.4, 0.9)
-"""When a request above the share is refused: between these. A client that repeats at once, on hundreds of connections,
-would keep the event loop busy with refusals alone; so they come late, and spread."""
+"""A request above the share is refused after a random delay in this range.
+
+A client that retries at once, on hundreds of connections, would otherwise keep the event loop busy with refusals alone.
+"""
 _PAUSE_S = 0.005
-"""The pause between the end of a request and the turn of the next one that waits: it bounds how much of the processor a
-user with waiting requests takes. There is no pause while that user is alone."""
+"""The pause between the end of a request and the turn of the next waiting one.
+
+It limits the CPU time of a user with waiting requests. There is no pause while that user is alone.
+"""
 _OTHERS_STAY_S = 1.0
-"""A user counts as alone when no request of another user has been under way for so long."""
+"""A user counts as alone if no other user has had a request in flight for this long."""
 
 
 class UserShares:
-    """Lets each user have `share` requests under way, of which `at_once` are served and the others wait in order.
+    """Lets each user have `share` requests in flight. `at_once` of them are served; the others wait in order.
 
-    Other users wait for the work of the requests that are served, so `at_once` is small. As long as no request has to
-    wait, `mylist.http.dispatch` counts in `held` by itself.
+    Other users wait while these requests are served, so `at_once` is small. While no request must wait,
+    `mylist.http.dispatch` updates `held` by itself.
 
     Attributes:
-        share: maximum of requests of one user under way, those that wait included.
-        at_once: maximum of them that are served at once; two or more.
-        held: how many are served, by user; a user without any is not in it.
+        share: maximum requests in flight of one user, including waiting requests.
+        at_once: maximum requests of one user that are served at once; two or more.
+        held: number of requests being served, by user; users without any are absent.
     """
 
     __slots__ = ("_others_seen_at", "_refusal", "_waiting", "at_once", "held", "share")
@@ -42,10 +46,10 @@ class UserShares:
         self._waiting: dict[str, Turns] = {}
 
     async def enter(self, user_id: str) -> None:
-        """Wait for the turn of a request, which must `leave` at its end.
+        """Wait for the turn of a request. The request must call `leave` at its end.
 
         Raises:
-            TooManyRequestsError: the user has `share` requests under way, or the turn does not come in time.
+            TooManyRequestsError: the user already has `share` requests in flight, or the turn does not come in time.
         """
         held = self.held.get(user_id, 0)
         if held < self.at_once:
@@ -66,9 +70,9 @@ class UserShares:
             raise self._refusal
 
     def leave(self, user_id: str) -> None:
-        """Let the user's request that has waited for longest take the place of one that has ended.
+        """Pass the place of a request that has ended to the user's longest-waiting request.
 
-        Unless the user is alone, that request begins after a pause.
+        Unless the user is alone, the waiting request starts after a pause.
         """
         loop = asyncio.get_running_loop()
         if len(self.held) > 1:

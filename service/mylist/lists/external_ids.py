@@ -53,7 +53,7 @@ async def titles_of(
     """Return the content keys of all titles that external ids, which were parsed, may mean.
 
     Raises:
-        UnavailableError: the catalogue has to be asked, and cannot answer.
+        UnavailableError: the catalogue must be asked and does not answer.
     """
     wanted: dict[tuple[ContentType, ...], set[ExternalId]] = defaultdict(set)
     for each, typed in parsed.items():
@@ -73,7 +73,7 @@ def the_only(keys: Collection[bytes], text: str) -> ContentId | None:
     """Return the content id of the only title with an external id; None if no title has it.
 
     Raises:
-        AmbiguousExternalIdError: several titles have it.
+        AmbiguousExternalIdError: several titles have the external id.
     """
     titles = [split_content_key(key) for key in keys]
     if len(titles) > 1:
@@ -85,7 +85,7 @@ def registered(text: str, names: Sequence[str]) -> TypedExternalId:
     """Return the external id that a client wrote, whose name must be one of some.
 
     Raises:
-        InvalidExternalIdError: it is malformed, or its name is not registered.
+        InvalidExternalIdError: the external id is malformed, or its name is not registered.
     """
     typed = parse_typed_external_id(text)
     if typed is None or typed.external_id.name not in names:

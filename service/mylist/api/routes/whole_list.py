@@ -284,7 +284,7 @@ async def _entries(file: ListFile) -> AsyncIterator[Entry]:
     try:
         for entry in file.entries():
             if is_pause(entry):
-                await asyncio.sleep(0)  # let other requests run
+                await asyncio.sleep(0)  # give other requests a turn
             else:
                 yield entry
     except TooManyLinesError:
