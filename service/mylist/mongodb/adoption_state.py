@@ -1,4 +1,4 @@
-"""Whether the lists of the original service have been taken over, so that no service starts with empty lists."""
+"""Checks that the lists of the original service have been adopted, so that no service starts with empty lists."""
 
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure
@@ -8,27 +8,27 @@ from mylist.mongodb.collections import ADOPTED, LISTS, ORIGINAL_LISTS
 from mylist.mongodb.database import DRIVER_ERRORS, Document, MongoRefusedError
 
 _UNAUTHORIZED = 13
-"""MongoDB's error code for what the user lacks a privilege for."""
+"""MongoDB's error code for a missing privilege."""
 _STATE_ID = "state"
 _REMEDY = "run `mylist adopt`, then start again (docs/coming-from-express.md)"
 
 
 class NotAdoptedError(MongoRefusedError):
-    """The lists of the original service are not all where this service reads them; the message has the remedy."""
+    """Some lists of the original service are not where this service reads them. The message has the remedy."""
 
 
 async def require_adopted(database: AsyncDatabase[Document], address: str) -> None:
     """Raise an error if this service would serve empty lists instead of those of the original service.
 
     Raises:
-        NotAdoptedError: `mylists` has documents and `mylist` has none, or `mylist adopt` was broken off.
+        NotAdoptedError: `mylists` has documents and `mylist` has none, or `mylist adopt` was aborted.
         DatabaseUnavailableError: MongoDB is unreachable or did not answer in time.
     """
     try:
         await _require_adopted(database, address)
     except DRIVER_ERRORS as error:
         if isinstance(error, OperationFailure) and error.code == _UNAUTHORIZED:
-            return  # a user that may only read `mylist` is none of an operator who comes from the original service
+            return  # an operator who migrates from the original would not use a user that may only read `mylist`
         raise DatabaseUnavailableError from error
 
 
@@ -53,11 +53,11 @@ async def is_empty(database: AsyncDatabase[Document]) -> bool:
 
 
 async def is_finished(database: AsyncDatabase[Document]) -> bool | None:
-    """Return whether the adoption ended; None if none began, or one that a service need not wait for."""
+    """Return whether the adoption has ended; None if no adoption began, or if a service need not wait for it."""
     state = await database[ADOPTED].find_one({"_id": _STATE_ID})
     return None if state is None else bool(state["finished"])
 
 
 async def set_finished(database: AsyncDatabase[Document], *, finished: bool) -> None:
-    """Say that the adoption has begun, or has ended."""
+    """Record that the adoption has begun or ended."""
     await database[ADOPTED].replace_one({"_id": _STATE_ID}, {"finished": finished}, upsert=True)

@@ -1,11 +1,11 @@
-"""The stamps of changes, in a collection of their own: when an item was removed or dated anew, by MongoDB's clock.
+"""The stamps of changes, in their own collection: when an item was removed or got a new date, by MongoDB's clock.
 
-A stamp is made before its change, and acknowledged before the change is sent. It says that a content id has to be
-looked at, not what became of it: that is what the list says. Additions need none, as MongoDB makes the `_id` of an item
-in the operation that adds it.
+A stamp is made before its change, and acknowledged before the change is sent. It says only that a content id must be
+looked up; the list says what happened to it. Additions need no stamp, because MongoDB creates the `_id` of an item in
+the operation that adds it.
 
-A document counts its stamps, and those that were made in vain, by removals that found nothing. When all were, it is
-deleted: otherwise a client could fill the database by removing what is on no list.
+A document counts its stamps, and also its unused stamps, of removals that found nothing. When all are unused, the
+document is deleted: otherwise a client could fill the database by removing items that are on no list.
 """
 
 import time
@@ -34,9 +34,9 @@ Contents = Mapping[ContentId, ContentType | None]
 
 _FEED_ORDER = [("changedAt", 1), ("_id", 1)]
 _UPDATE_BATCH_SIZE = 25
-"""Documents that one statement of a bulk updates: the embedded server compares each with each id."""
+"""Documents per statement of a bulk update: the embedded server compares each document with each id."""
 _UPSERT_ATTEMPTS = 10
-"""Of one stamp. Each failure means that another client has just stamped the same content."""
+"""Attempts per stamp. Each failure means that another client has just stamped the same content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,10 @@ class Stamp:
     """A stamp that was made for one removal.
 
     Attributes:
-        user_id, content_id: of what.
-        is_first: whether the document was made for it.
-        made_at: before it was sent, in monotonic seconds.
-        reign: of the primary that acknowledged it alone; None if a majority did.
+        user_id, content_id: the list and the title.
+        is_first: whether this stamp created the document.
+        made_at: monotonic time, in seconds, before the stamp was sent.
+        reign: the reign of the primary that alone acknowledged it; None if a majority acknowledged it.
     """
 
     user_id: str
@@ -67,10 +67,10 @@ class Touch(NamedTuple):
 
 
 class ChangeStamps:
-    """Makes stamps and reads them.
+    """Writes and reads stamps.
 
-    Every method raises `DatabaseUnavailableError` or `DatabaseBusyError` when it cannot do its work. A stamp without
-    its change does no harm, so one of unknown outcome is none that was made.
+    Every method raises `DatabaseUnavailableError` or `DatabaseBusyError` if it cannot do its work. A stamp without a
+    change is harmless, so a stamp of unknown outcome counts as not made.
     """
 
     def __init__(self, database: Database) -> None:
@@ -82,8 +82,8 @@ class ChangeStamps:
     async def make(self, user_id: str, content_id: ContentId) -> Stamp:
         """Stamp a removal.
 
-        The primary alone acknowledges it, where it can be told when another takes over: the change comes after it in
-        the same oplog, so whoever has the change has its stamp.
+        Only the primary acknowledges the stamp, if a change of the primary can be detected. The change follows the
+        stamp in the same oplog, so every member that has the change has the stamp.
         """
         reign = self.reign()
         collection = self._collection if reign is None else self._acknowledged_by_primary
@@ -93,7 +93,7 @@ class ChangeStamps:
         return Stamp(user_id, content_id, result.did_upsert, made_at, reign)
 
     async def make_many(self, user_id: str, contents: Contents, change: Change) -> None:
-        """Stamp changes, which a majority acknowledges."""
+        """Stamp changes; a majority acknowledges the stamps."""
         if not contents:
             return
         async with self._database.operation("stamp_many"):
@@ -107,10 +107,9 @@ class ChangeStamps:
                 missing = await self._insert_or_update(missing)
 
     async def _insert_or_update(self, documents: Sequence[Document]) -> list[Document]:
-        """Make stamps; return those of documents that have expired in between.
+        """Make stamps; return those whose documents expired meanwhile.
 
-        Insertions where there is no document yet, and updates of many where there is, take a fraction of the time of as
-        many upserts.
+        Inserting missing documents and updating existing ones in bulk takes a fraction of the time of as many upserts.
         """
         try:
             await self._collection.bulk_write(list(map(InsertOne, documents)), ordered=False)
@@ -142,7 +141,7 @@ class ChangeStamps:
             raise
 
     def owe(self, user_id: str, contents: Contents, change: Change) -> None:
-        """Stamp changes as soon as MongoDB takes it, because they may take effect long after their stamps."""
+        """Stamp changes again as soon as MongoDB accepts it, because they may take effect long after their stamps."""
         self._owed.add(user_id, contents, change)
 
     async def finish(self) -> None:
@@ -150,21 +149,21 @@ class ChangeStamps:
         await self._owed.finish()
 
     def is_kept(self, stamp: Stamp) -> bool:
-        """Return whether no election can have lost a stamp whose removal MongoDB has just answered.
+        """Return whether a stamp is safe from elections; MongoDB has just answered its removal.
 
-        A majority has acknowledged what the removal found, and so all that its primary had before.
+        A majority has acknowledged the state that the removal found, and so everything that its primary had before.
         """
         return stamp.reign is None or stamp.reign == self.reign()
 
     async def withdraw(self, stamps: Sequence[Stamp], *, is_answered: bool) -> None:
-        """Take back the stamps of a removal that was not made; the document goes if all that it has were in vain.
+        """Revoke the stamps of a removal that was not made. The document is deleted if all its stamps are unused.
 
-        A stamp that an election may have lost is not taken back: in its place that of another removal would be. It
+        A stamp that an election may have lost is not revoked, as that could revoke the stamp of another removal. It
         stays until it expires.
 
         Args:
             stamps: the stamps of the removal.
-            is_answered: whether MongoDB has answered the removal: there was nothing to remove.
+            is_answered: whether MongoDB has answered the removal (with nothing to remove).
         """
         if not all(self.is_kept(each) if is_answered else each.reign is None for each in stamps):
             return
@@ -183,7 +182,7 @@ class ChangeStamps:
                 await self._collection.delete_one({**named, **counts})
 
     async def after(self, user_id: str, position: FeedPosition, limit: int) -> list[Touch]:
-        """Return up to `limit` stamps of a list after a position, in their order."""
+        """Return up to `limit` stamps of a list after a position, in the order of the feed."""
         async with self._database.operation("stamps_after"):
             documents = await find_in_feed_order(self._collection, user_id, _ranges_after(user_id, position), limit)
         return list(map(_to_touch, documents))
@@ -198,10 +197,10 @@ class ChangeStamps:
         return [each for each in map(_to_touch, documents) if each.change == "removed"]
 
     def reign(self) -> object | None:
-        """Return what names the reign of the primary, as far as the driver knows.
+        """Return the reign of the primary, as far as the driver knows.
 
-        Within one reign it loses nothing that it has acknowledged and that was followed by what a majority has. None
-        behind `mongos`, which does not tell, and while there is no primary.
+        Within one reign, the primary loses no acknowledged write that precedes a write of a majority. Return None
+        behind `mongos`, which does not report the reign, and while there is no primary.
         """
         for server in self._database.handle.client.topology_description.server_descriptions().values():
             if server.is_writable and server.server_type_name != "Mongos":
@@ -219,7 +218,7 @@ class ChangeStamps:
 async def find_in_feed_order(
     collection: AsyncCollection[Document], user_id: str, index_ranges: Iterable[Document], limit: int
 ) -> list[Document]:
-    """Return up to `limit` documents of a list, by their stamps; each filter selects a range of the index, in order."""
+    """Return up to `limit` documents of a list, ordered by stamp; each filter selects a range of the index, in order."""
     documents: list[Document] = []
     for index_range in index_ranges:
         rest = limit - len(documents)
@@ -231,16 +230,16 @@ async def find_in_feed_order(
 
 
 async def _upsert(collection: AsyncCollection[Document], query: Document, update: Document) -> UpdateResult:
-    """Update the document of a query, or insert it, also while other clients do the same.
+    """Update the document of a query or insert it, even while other clients do the same.
 
-    Of two upserts that both find no document, MongoDB refuses the second as a duplicate. It repeats that one by itself
-    only if the query has the fields of the unique index and no others; these queries name the shard as well.
+    If two upserts both find no document, MongoDB refuses the second as a duplicate. MongoDB retries it by itself only
+    if the query has exactly the fields of the unique index. These queries also name the shard.
     """
     for _ in range(_UPSERT_ATTEMPTS - 1):
         try:
             return await collection.update_one(query, update, upsert=True)
         except DuplicateKeyError:
-            continue  # the document is there, unless it has been deleted since
+            continue  # the document exists, unless it has been deleted since
     return await collection.update_one(query, update, upsert=True)
 
 

@@ -12,7 +12,7 @@ from mylist.domain.external_id import EXTERNAL_IDS, ExternalId
 from mylist.mongodb.collections import CONTENT_COLLECTIONS
 from mylist.mongodb.database import Database, Document
 
-# The original service's ODM keeps these fields for itself; no client sees them.
+# Internal fields of the original service's ODM; no client sees them.
 _WITHOUT_ODM_FIELDS = {"__v": 0, "createdAt": 0, "updatedAt": 0}
 _MAX_INT64 = 2**63 - 1
 
@@ -40,14 +40,14 @@ class ContentStore:
     async def find_by_external_ids(
         self, external_ids: Collection[ExternalId], content_types: Collection[ContentType] = CONTENT_TYPES
     ) -> dict[ExternalId, list[tuple[ContentId, ContentType]]]:
-        """Return the titles that have each of some external ids, movies first; an empty list for one of no title.
+        """Return, for each external id, the titles that have it, movies first; an empty list if no title has it.
 
-        There is one query for each name and content type, all at the same time. Names without an index take a scan of
-        the collection, so callers ask only for registered ones, and for a hundred external ids or so at once.
+        One query per name and content type runs, all at the same time. A name without an index needs a scan of the
+        collection. So callers must only pass registered names, and about a hundred external ids at once.
 
         Args:
-            external_ids: what to look for.
-            content_types: of which types the titles may be.
+            external_ids: the external ids to look for.
+            content_types: the types that the titles may have.
 
         Raises:
             DatabaseUnavailableError: MongoDB is unreachable or did not answer in time.
@@ -89,7 +89,7 @@ class ContentStore:
 
 
 def _stored_forms(value: str) -> list[str | int]:
-    """Return what a title may have for an external id: the text or, where others write titles, a number."""
+    """Return the values that a title may have for an external id: the text or, from other writers, a number."""
     if value.isdecimal() and str(int(value)) == value and int(value) <= _MAX_INT64:
         return [value, int(value)]
     return [value]

@@ -1,8 +1,8 @@
 """The MongoDB client and `Database`: deadlines, a limit on concurrent operations, and the service's own errors.
 
 Every operation runs inside `Database.operation`, which rejects work while MongoDB is unreachable or has too much to do,
-and translates the driver's errors. Only the driver's deadline (`timeoutMS`) ends an operation:
-the service cancels none, as a cancelled command would leave its connection unusable and its outcome unknown.
+and translates the driver's errors. Only the driver's deadline (`timeoutMS`) ends an operation. The service never
+cancels one: a cancelled command would leave its connection unusable and its outcome unknown.
 """
 
 import asyncio
@@ -74,41 +74,41 @@ _REMEDIES = {
     20: _NO_RETRIES,
     61: "shard the collection by userId, as docs/cost.md says",
     301: _NO_RETRIES,
-    8000: f"{_CREDENTIALS}; {_ROLE}",  # Atlas has this code for missing rights as well
+    8000: f"{_CREDENTIALS}; {_ROLE}",  # Atlas uses this code for missing privileges as well
 }
-"""By error code."""
+"""Remedies by error code."""
 _FINAL_CODES = frozenset({2, 13, 18, 20, 67, 72, 85, 86, 115, 197, 238, 301, 8000, DUPLICATE_KEY})
-"""Error codes that end a start where they concern what it cannot do without; whatever has another is tried again."""
+"""Error codes that abort the start if a required operation fails with one. Other failures are retried."""
 _REFUSAL_CODES = frozenset({13, 20, 61, 72, 301, 323})
-"""Error codes of an operation that MongoDB looks at, does not begin, and would reject again."""
+"""Error codes of an operation that MongoDB rejects without starting it, and would reject again."""
 _MAJORITY_LOST_AFTER_S = 5.0
-"""A fence in Redis does not outlast a change that waits longer for its majority."""
-# What a mechanism of authentication needs beyond the driver: the modules, any of which will do, and the remedy.
+"""Less than the lifetime of a fence in Redis, which must outlast a change that waits for its majority."""
+# What an authentication mechanism needs besides the driver: alternative modules, and the remedy.
 _MODULES = {
     "MONGODB-AWS": (("pymongo_auth_aws",), "install mylist[aws]; docs/kubernetes.md says how in an image"),
     "GSSAPI": (("kerberos", "winkerberos"), "install pymongo[gssapi]"),
 }
 _TRUE = "true"
 MAX_REIGN_WAIT_S = FENCE_PATIENCE_S
-"""How long an operation waits, before its turn, to begin: after an election, or until Redis counts as down."""
+"""How long an operation waits, before its turn, after an election or until Redis counts as down."""
 _REIGN_POLL_S = 0.02
 _ANNOUNCED_FOR_S = 10.0
-"""A reign is announced for this long after the last check that was answered."""
+"""A reign is announced for this long after the last answered check."""
 _REPLACED = (
     "another process has seen a later primary; requests that are not cached get 503 until this process sees it too, so "
     "check the network between this process and the other members"
 )
 _CLOSING_TIMEOUT_S = 1.0
 _SECOND_ASKING_TIMEOUT_S = 1.0
-"""The driver takes up to half a second to look at a server again whose connection it lost."""
+"""The driver takes up to half a second to check a server again after it lost the connection."""
 DRIVER_ERRORS = (PyMongoError, OSError, RuntimeError, ValueError)
-"""What an operation may raise: the driver's own errors, and those of logging in, as for a token file that is gone."""
+"""The errors that an operation may raise: the driver's own, and those of logging in, such as a missing token file."""
 
 _logger = logging.getLogger(__name__)
 
 
 class MongoRefusedError(Exception):
-    """MongoDB answers but rejects this client, for a wrong password or a missing privilege. A retry does not help."""
+    """MongoDB answers but rejects this client, as for a wrong password or a missing privilege. A retry does not help."""
 
 
 def connect(settings: Settings) -> AsyncMongoClient[Document]:
@@ -124,18 +124,19 @@ def connect(settings: Settings) -> AsyncMongoClient[Document]:
     if settings.mongodb_user:
         credentials = {"username": settings.mongodb_user, "password": settings.mongodb_password}
     try:
-        # The driver warns of an option that it then ignores, which could be the one that enables TLS.
+        # The driver only warns about an option that it ignores, and that option could be the one that enables TLS.
         with warnings.catch_warnings(action="error", category=UserWarning):
             return AsyncMongoClient(
                 settings.mongodb_uri,
                 appname=_APP_NAME,
                 tz_aware=True,
                 timeoutMS=int(_driver_timeout(settings) * 1000),
-                # More for the background check and the registry: they must get through when requests use all others.
+                # Extra connections for the background check and the registry: they must get through even if requests
+                # use all others.
                 maxPoolSize=settings.mongodb_pool_size + 2,
                 # An acknowledged write survives a failover, and a list is cached only from such writes.
                 w="majority",
-                journal=True,  # which a majority implies in MongoDB, and not in the embedded server
+                journal=True,  # in MongoDB a majority implies it, in the embedded server it does not
                 readConcernLevel="majority",
                 readPreference="primary",
                 unicode_decode_error_handler="replace",
@@ -148,7 +149,7 @@ def connect(settings: Settings) -> AsyncMongoClient[Document]:
 
 
 def _missing(uri: str) -> str:
-    """Return what the mechanism of authentication lacks, which the driver notices when it logs in; else nothing."""
+    """Return what the authentication mechanism lacks, which the driver would notice only at login; else nothing."""
     options = {name.lower(): value for name, value in parse_qsl(uri.partition("?")[2])}
     mechanism = options.get("authmechanism", "").upper()
     if mechanism == "MONGODB-X509":
@@ -177,7 +178,7 @@ def address(settings: Settings) -> str:
 
 
 async def close(client: AsyncMongoClient[Document]) -> None:
-    """Close a client, soon even if MongoDB is unreachable: the driver alone would look for it for half a minute."""
+    """Close a client quickly, even if MongoDB is unreachable: the driver alone would look for it for half a minute."""
     with pymongo.timeout(_CLOSING_TIMEOUT_S):
         await client.close()
 
@@ -194,15 +195,15 @@ def refusal(error: OperationFailure) -> str:
 
 
 def is_final(error: Exception) -> bool:
-    """Return whether an error of what a start cannot do without ends it, as a retry would meet it again."""
+    """Return whether an error of a required operation aborts the start, because a retry would fail again."""
     if isinstance(error, ConfigurationError):
-        # With another cause it is a host of mongodb+srv:// that could not be looked up.
+        # With another cause, a host of mongodb+srv:// could not be resolved.
         return error.__cause__ is None or isinstance(error.__cause__, ImportError)
     return isinstance(error, OperationFailure) and error.code in _FINAL_CODES
 
 
 def database_of(client: AsyncMongoClient[Document]) -> AsyncDatabase[Document]:
-    """Return the database that the connection string names."""
+    """Return the database in the connection string."""
     return client.get_default_database(DEFAULT_DATABASE)
 
 
@@ -219,16 +220,16 @@ def reason(error: Exception) -> str:
 
 
 class Database:
-    """MongoDB for the rest of the service: knows whether it is available, and limits the concurrent operations.
+    """MongoDB for the rest of the service: tracks whether it is available, and limits concurrent operations.
 
     Attributes:
         handle: the driver's database.
-        limit: how many operations run, and may run at once.
+        limit: counts and limits the operations in flight.
         available: whether MongoDB answered the last check.
-        problem: why it is not available, in one line; empty while it is, and before the first check.
-        hello: what it answered to the last check that it answered; None before the first.
-        reigns: what is known of reigns: none is told before the cache's heartbeats do.
-        last_success: when MongoDB last carried out an operation or answered a check, unless its primary was replaced.
+        problem: why MongoDB is unavailable, in one line; empty while it is available, and before the first check.
+        hello: the answer to the last answered check; None before the first.
+        reigns: what the process knows about reigns. Nothing is known before the cache's heartbeats.
+        last_success: when MongoDB last completed an operation or answered a check, except at a replaced primary.
     """
 
     def __init__(self, client: AsyncMongoClient[Document], settings: Settings) -> None:
@@ -255,17 +256,17 @@ class Database:
 
     @property
     def breaker(self) -> BreakerState:
-        """Whether operations are let through: none while MongoDB is not available."""
+        """Whether operations may run: not while MongoDB is unavailable."""
         return self._breaker.state if self.available else "open"
 
     @property
     def majority_lag_s(self) -> float | None:
-        """Seconds since a check first saw the oldest write that no majority has; None if that is not known."""
+        """Seconds since a check first saw the oldest write that no majority has; None if unknown."""
         return self._majority_lag.seconds if self.available else None
 
     @property
     def election_id(self) -> ObjectId | None:
-        """The highest id of an election that a primary named; None where there are no elections, or before the first.
+        """The highest election id that a primary has reported; None without elections, or before the first report.
 
         A later election has a higher id. The driver learns of a new primary by itself, between two checks.
         """
@@ -277,17 +278,17 @@ class Database:
         return NO_REIGN if election_id is None else str(election_id)
 
     def _announced_reign(self) -> str:
-        # The members of a restored replica set count elections from the beginning. Whoever only remembers a higher one
-        # must not keep the others from them.
+        # The members of a restored replica set count elections from the beginning. A process that only remembers a
+        # higher id must not keep others from using them.
         return self._reign() if time.monotonic() - self._answered_at <= _ANNOUNCED_FOR_S else NO_REIGN
 
     async def require_available(self) -> None:
-        """Wait until an operation could run, for as long as it would wait itself.
+        """Wait until an operation could run, at most as long as an operation would wait itself.
 
         Raises:
-            DatabaseUnavailableError: MongoDB did not answer the last check, or fails one operation after the other, or
-                was replaced by a primary that this process does not see.
-            DatabaseBusyError: every connection is in use, and none comes free in time.
+            DatabaseUnavailableError: MongoDB did not answer the last check, fails one operation after the other, or has
+                a new primary that this process does not see.
+            DatabaseBusyError: every connection is in use, and none became free in time.
         """
         await self._enter()
         self._leave()
@@ -295,7 +296,7 @@ class Database:
     async def _enter(self) -> None:
         self._require_answers()
         limit = self.limit
-        if limit.running < limit.maximum:  # as `limit.enter` does; the limit itself is asked when somebody has to wait
+        if limit.running < limit.maximum:  # inlined from `limit.enter`, which is only called if an operation must wait
             limit.running += 1
             return
         await limit.enter()
@@ -318,10 +319,10 @@ class Database:
             self._breaker.require_closed()
 
     def _is_current(self, reign: str, *, writes: bool) -> bool:
-        """Return whether an operation under a reign meets all that was acknowledged before, in other reigns too.
+        """Return whether an operation under a reign sees everything acknowledged before, also in earlier reigns.
 
-        It does not at a primary that was replaced. At a new one a read does not, until a majority has something of its
-        term; a change does, as it is made in what that primary has itself.
+        At a replaced primary it does not. At a new primary a read does not, until a majority has a write of the new
+        term. A change does, because it works on the data of that primary itself.
         """
         if reign == NO_REIGN:
             return True
@@ -329,10 +330,10 @@ class Database:
         return is_committed and self.reigns.is_told and not self.reigns.replaces(reign)
 
     async def _until_current(self, *, writes: bool) -> None:
-        """Wait until an operation may begin: right after an election, and while it is not known what others see.
+        """Wait until an operation may begin: right after an election, and while the highest reign is unknown.
 
         Raises:
-            DatabaseUnavailableError: it takes too long.
+            DatabaseUnavailableError: the wait takes too long.
         """
         end = time.monotonic() + MAX_REIGN_WAIT_S
         while not self._is_current(reign := self._reign(), writes=writes):
@@ -344,12 +345,12 @@ class Database:
             await asyncio.sleep(_REIGN_POLL_S)
 
     async def _look_for_commit(self) -> None:
-        """Ask what a majority has; the regular check is rarer."""
+        """Ask what a majority has, more often than the regular check does."""
         with suppress(*DRIVER_ERRORS), pymongo.timeout(MAX_REIGN_WAIT_S):
             self._take(await self._ask())
 
     def deadline(self) -> AbstractContextManager[None]:
-        """Surround several operations that must end within the deadline of one."""
+        """Surround several operations, which share the deadline of one."""
         return pymongo.timeout(self._timeout)
 
     @asynccontextmanager
@@ -357,9 +358,9 @@ class Database:
         """Surround one operation, which the metrics report under `name`.
 
         Raises:
-            DatabaseBusyError: every connection is in use, and none comes free in time.
+            DatabaseBusyError: every connection is in use, and none became free in time.
             DatabaseUnavailableError: MongoDB is unreachable, or the operation failed and does not write.
-            DatabaseRefusedError: MongoDB rejected the operation, and would do so again.
+            DatabaseRefusedError: MongoDB rejected the operation, and would reject it again.
             OutcomeUnknownError: the operation `writes` and failed; it may have taken effect.
         """
         await self._until_current(writes=writes)
@@ -378,14 +379,14 @@ class Database:
                 yield
             worked = True
             if not writes and self._reign() != reign:
-                # It may have been answered by a new primary, before a majority had what that one has.
+                # A new primary may have answered, before a majority had the same data.
                 raise DatabaseUnavailableError
             self.last_success = time.monotonic()
         except ServiceError as error:
             worked = None if isinstance(error, UnavailableError) else True
             raise
         except ServerSelectionTimeoutError as error:
-            # Nothing was sent, unless this ends a retry, or the operation has several commands.
+            # Nothing was sent, unless this was a retry or the operation has several commands.
             raise (OutcomeUnknownError if writes and sent_commands() else DatabaseUnavailableError) from error
         except DRIVER_ERRORS as error:
             problem = refusal(error) if isinstance(error, OperationFailure) else reason(error)
@@ -401,14 +402,14 @@ class Database:
 
     @asynccontextmanager
     async def unlimited_operation(self, name: str, *, writes: bool = False) -> AsyncIterator[None]:
-        """Surround an operation of the process itself, which waits for no request; the metrics report it under `name`.
+        """Surround an operation of the process itself, apart from requests; the metrics report it under `name`.
 
-        There is a connection for one of them at a time. What writes needs no look at reigns, as a primary that was
-        replaced finds no majority to acknowledge it.
+        One such operation at a time has its own connection. A write need not check reigns, because a replaced primary
+        finds no majority to acknowledge it.
 
         Raises:
-            MongoRefusedError: MongoDB rejects the operation, and would do so again.
-            DatabaseUnavailableError: it failed otherwise; if it `writes`, it may have taken effect.
+            MongoRefusedError: MongoDB rejects the operation, and would reject it again.
+            DatabaseUnavailableError: the operation failed otherwise. If it `writes`, it may have taken effect.
         """
         reign = self._reign()
         if not writes and not self._is_current(reign, writes=False):
@@ -443,13 +444,13 @@ class Database:
         )
 
     async def ask_hello(self) -> Hello:
-        """Return what MongoDB's primary, or a mongos, says about itself now."""
+        """Return the current answer to `hello` of MongoDB's primary or of a mongos."""
         return Hello.of(await self.handle.command("hello", codec_options=self.handle.codec_options))
 
     async def check(self) -> None:
-        """Ask MongoDB how it is, and update what is known about it.
+        """Check MongoDB, and update its state.
 
-        Whatever fails, MongoDB is not available then: this process may have cached lists to serve.
+        After any failure, MongoDB counts as unavailable, but the process goes on: it may have cached lists to serve.
 
         Raises:
             MongoRefusedError: MongoDB answers but rejects this client, or the driver rejects the settings.
@@ -476,10 +477,10 @@ class Database:
             self._breaker.try_again()
 
     async def try_write(self) -> None:
-        """Send a write that finds nothing to change: MongoDB rejects it if it would reject every change.
+        """Send a write that changes nothing. MongoDB rejects it if it would reject every change.
 
         Raises:
-            MongoRefusedError: it does.
+            MongoRefusedError: MongoDB rejects the write.
         """
         try:
             with self.deadline(), limited_retries():
@@ -488,10 +489,10 @@ class Database:
             if _is_refused(error) and is_final(error):
                 raise MongoRefusedError(f"no list can be changed: {refusal(error)}") from error
         except DRIVER_ERRORS:
-            pass  # the next check tells of it, and lists can be read
+            pass  # the next check will report it, and lists can still be read
 
     async def _ask_up_to_twice(self) -> Hello:
-        """Ask, and once more if that fails without a wait: one lost connection says nothing about the others."""
+        """Ask, and retry once if the attempt fails at once: one lost connection says nothing about the others."""
         try:
             return await self._ask()
         except Exception as error:
@@ -505,7 +506,7 @@ class Database:
             return await self.ask_hello()
 
     def _take(self, hello: Hello) -> None:
-        """Remember what a check learned, and tell of what an operator must know."""
+        """Store the result of a check, and log what an operator must know."""
         if self.hello is None and hello.arbiters:
             _logger.warning(
                 "MongoDB at %s has arbiters, %s: if one data-bearing member fails, there is no majority, and "
@@ -553,7 +554,7 @@ class Database:
 
 
 def _worked(error: Exception) -> bool | None:
-    """Return whether MongoDB could carry out, or reject, an operation that failed; None if the error does not tell."""
+    """Return whether MongoDB was able to run or reject a failed operation; None if the error does not tell."""
     if not isinstance(error, OperationFailure):
         return None
     if _is_refused(error):
@@ -562,14 +563,14 @@ def _worked(error: Exception) -> bool | None:
 
 
 def _is_refused(error: Exception) -> bool:
-    # What a failed write concern follows has been done.
+    # With a failed write concern, the write itself was done.
     is_done = isinstance(error, WriteConcernError)
     return isinstance(error, OperationFailure) and error.code in _REFUSAL_CODES and not is_done
 
 
 def _translated(error: Exception, *, writes: bool) -> UnavailableError:
-    """Return the service's error for a driver's, within the operation."""
-    # After an earlier command, its retry may be rejected for a change that has been made.
+    """Return the service's error for a driver's error, within the operation."""
+    # A retry may be rejected because the first attempt already made the change.
     if _is_refused(error) and sent_commands() <= 1:
         return DatabaseRefusedError()
     return OutcomeUnknownError() if writes else DatabaseUnavailableError()

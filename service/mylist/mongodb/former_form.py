@@ -1,7 +1,8 @@
-"""Documents of `mylist` as earlier versions of this service wrote them, and write them beside it during a rollout.
+"""Documents of `mylist` in the format of earlier versions of this service, which may still run during a rollout.
 
-There a removal left the document of the item, without `addedAt` and with `removedAt`, and every change set `changedAt`.
-An index on `changedAt` says that there may be such documents; `mylist adopt` drops it once it has carried them over.
+In that format, a removal kept the document of the item, without `addedAt` and with `removedAt`, and every change set
+`changedAt`. An index on `changedAt` shows that such documents may exist; `mylist adopt` drops the index once it has
+converted them.
 """
 
 import time
@@ -21,12 +22,12 @@ from mylist.mongodb.database import Database, Document
 
 _INDEX = {"userId": 1, "changedAt": 1, "_id": 1}
 _FRESH_S = 10.0
-"""Less than tokens take to settle: what an earlier version writes once it has made the index is seen in time."""
+"""Less than the settling time of tokens: documents that an earlier version writes after that are seen in time."""
 _STALE_S = 60.0
 
 
 class FormerForm:
-    """Looks for documents of the former form, as long as there may be some."""
+    """Looks for documents in the former format, as long as there may be some."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -35,9 +36,9 @@ class FormerForm:
         self._looked_at = float("-inf")
 
     def may_be_present(self) -> bool:
-        """Return whether there may have been such documents when it looked last; True before that.
+        """Return whether such documents may have existed at the last check; True before the first check.
 
-        It looks again in the background when that was a minute ago.
+        If the last check is a minute old, a new one runs in the background.
         """
         if time.monotonic() - self._looked_at > _STALE_S:
             self._looked_at = time.monotonic()
@@ -45,10 +46,10 @@ class FormerForm:
         return self._is_present
 
     async def changes_after(self, user_id: str, position: FeedPosition, limit: int) -> list[Touch]:
-        """Return up to `limit` changes of a list after a position, in the order of their stamps.
+        """Return up to `limit` changes of a list after a position, ordered by stamp.
 
         Raises:
-            UnavailableError: MongoDB cannot serve it.
+            UnavailableError: MongoDB cannot answer.
         """
         if time.monotonic() - self._looked_at > _FRESH_S:
             await self._look()
@@ -59,7 +60,7 @@ class FormerForm:
         return list(map(_to_touch, documents))
 
     async def make_room(self, user_id: str, content_ids: Iterable[ContentId]) -> bool:
-        """Delete what removals have left of these content ids; return whether there was something."""
+        """Delete the documents that removals of these content ids left; return whether there were any."""
         ids = [each.hex() for each in content_ids]
         query = {"userId": user_id, "contentId": {"$in": ids}, "addedAt": None}
         async with self._database.operation("make_room", writes=True):
@@ -78,7 +79,7 @@ class FormerForm:
 
 
 def removal_of(document: Document) -> Touch | None:
-    """Return the removal that left this document; None if it is an item."""
+    """Return the removal that left this document; None if the document is an item."""
     if "addedAt" in document or "changedAt" not in document:
         return None
     return _to_touch(document)._replace(change="removed")

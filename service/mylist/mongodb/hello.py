@@ -1,4 +1,4 @@
-"""What MongoDB says in its reply to the command `hello`, whatever its topology and make. Nothing here connects."""
+"""MongoDB's reply to the command `hello`, for every topology and every compatible server. Nothing here connects."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,10 +23,11 @@ class Hello:
     Attributes:
         topology: what the server belongs to.
         local_time: the server's time; None if the reply has none.
-        election_id: of the election that made the server primary, higher for a later one; None without elections.
-        last: the last write of the primary; None where that is not told, as by a standalone and by mongos.
-        majority: the last write that a majority has; None if it is not known, as just after a start and in a rollback.
-        majority_time: when that write was made, in whole seconds; None if it is not known.
+        election_id: id of the election that made the server primary, higher for a later election; None without
+            elections.
+        last: the last write of the primary; None if it is not reported, as by a standalone or a mongos.
+        majority: the last write that a majority has; None if unknown, as just after a start and in a rollback.
+        majority_time: when that write was made, in whole seconds; None if unknown.
         arbiters: the members that vote and hold no data.
     """
 
@@ -40,7 +41,7 @@ class Hello:
 
     @classmethod
     def of(cls, reply: Mapping[str, Any]) -> Self:
-        """Return what a reply says; a field that is missing or of an unexpected type is not known."""
+        """Parse a reply. A field that is missing or has an unexpected type is unknown."""
         last_write = reply.get("lastWrite")
         if not isinstance(last_write, Mapping):
             last_write = {}
@@ -57,12 +58,12 @@ class Hello:
 
     @property
     def all_is_replicated(self) -> bool:
-        """Whether a majority has all writes; always so where there are no members to replicate to, or none are told."""
+        """Whether a majority has all writes; always true if the reply names no members to replicate to."""
         return self.topology != "replica set" or (self.last is not None and self.last == self.majority)
 
     @property
     def has_committed_in_term(self) -> bool:
-        """Whether a majority has a write of the primary's own term; always so where there are no elections.
+        """Whether a majority has a write of the primary's own term; always true without elections.
 
         Before that, a read with majority read concern may miss writes that the primary's predecessor acknowledged.
         """
@@ -72,11 +73,11 @@ class Hello:
 
     @property
     def replicated_until(self) -> int | None:
-        """The time up to which a majority has every write; None if it is not known.
+        """The time up to which a majority has every write; None if unknown.
 
-        A replica set tells it by the last write that a majority has, also where that is the last one: a primary that
-        was replaced and does not know it yet has all that it knows of replicated, but none of its later writes. A set
-        that is idle writes something every ten seconds.
+        For a replica set, it is the time of the last write that a majority has, even if that is the primary's last
+        write. A replaced primary that does not know it yet may have replicated all writes that it knows, but it lacks
+        the writes of its successor. An idle set writes something every ten seconds.
         """
         if self.topology != "replica set":
             return self.local_time
@@ -92,7 +93,7 @@ def _topology(reply: Mapping[str, Any]) -> Topology:
 
 
 def _milliseconds(moment: object) -> int | None:
-    """Return a date, or the number that some servers send in its place, as milliseconds since 1970 UTC."""
+    """Return a date, or the number that some servers send instead, as milliseconds since 1970 UTC."""
     if isinstance(moment, datetime):
         return to_milliseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     return int(moment) if isinstance(moment, int) and not isinstance(moment, bool) else None

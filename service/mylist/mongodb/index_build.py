@@ -1,4 +1,4 @@
-"""Creates one index, and tells in the log how far a long build is."""
+"""Creates one index, and logs the progress of a long build."""
 
 import asyncio
 import logging
@@ -19,23 +19,23 @@ _BUILD_TIMEOUT_S = 86_400
 _REPORT_INTERVAL_S = 30.0
 _REPORT_TIMEOUT_S = 5.0
 _COMMIT_QUORUM = "majority"
-"""By default a build ends only when every voting member that holds data is ready, also one that is down."""
+"""By default a build ends only when every voting member that holds data is ready, even if one is down."""
 
 _logger = logging.getLogger(__name__)
 
 
 async def build_index(database: AsyncDatabase[Document], collection: str, model: IndexModel) -> None:
-    """Create an index, and wait until a majority has it; the log tells of a build that takes long.
+    """Create an index, and wait until a majority has it. A long build is logged.
 
     Raises:
-        PyMongoError: as the driver does.
+        PyMongoError: MongoDB cannot create the index.
     """
     async with _reported(database, collection, name_of(model)):
         with pymongo.timeout(_BUILD_TIMEOUT_S):
             try:
                 await database[collection].create_indexes([model], commitQuorum=_COMMIT_QUORUM)
             except OperationFailure as error:
-                # A standalone has no quorum, and stand-ins of MongoDB do not know the option.
+                # A standalone has no quorum, and servers that imitate MongoDB do not know the option.
                 if "commitquorum" not in str(error).lower():
                     raise
                 await database[collection].create_indexes([model])
@@ -60,7 +60,7 @@ async def _report(database: AsyncDatabase[Document], collection: str, name: str)
 
 
 async def _progress(database: AsyncDatabase[Document], collection: str) -> str:
-    """Return how far MongoDB is, for a log line; empty if it does not tell this user."""
+    """Return MongoDB's progress for a log line; empty if this user may not see it."""
     builds: list[Document] = [
         {"$currentOp": {"allUsers": True}},
         {"$match": {"command.createIndexes": collection, "progress.total": {"$gt": 0}}},

@@ -1,4 +1,4 @@
-"""What an index is: compares a wanted one with those that are there, and writes the commands that operators need.
+"""Compares a wanted index with the existing ones, and writes the commands that operators need.
 
 Nothing here connects.
 """
@@ -11,19 +11,22 @@ from typing import Any
 from pymongo import IndexModel
 
 _COMPARED = ("expireAfterSeconds", "partialFilterExpression", "hidden")
-"""Options that change what an index does for the service. Others, such as `background`, do not, nor does `sparse`: each
-document that is looked for has the first field of the index."""
+"""Options that change what an index does for the service.
+
+Others, such as `background` or `sparse`, do not: every document that the service looks for has the first field of the
+index.
+"""
 _SIMPLE_LOCALE = "simple"
 _IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*")
 
 
 def name_of(model: IndexModel) -> str:
-    """Return the name of an index that is wanted."""
+    """Return the name of a wanted index."""
     return str(model.document["name"])
 
 
 def find_equivalent(model: IndexModel, existing: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the index that does what the wanted one would, whatever its name; None if there is none.
+    """Return the existing index that is equivalent to the wanted one, whatever its name; None if there is none.
 
     Args:
         model: the wanted index.
@@ -33,7 +36,7 @@ def find_equivalent(model: IndexModel, existing: Iterable[Mapping[str, Any]]) ->
 
 
 def mending_command(database: str, collection: str, model: IndexModel, existing: Iterable[Mapping[str, Any]]) -> str:
-    """Return the line for mongosh that creates a wanted index, in the place of one that is in its way."""
+    """Return the line for mongosh that creates a wanted index, and first drops an index that is in its way."""
     where = _collection(database, collection)
     wanted = {"name": name_of(model)} | model.document
     keys = wanted.pop("key")
@@ -50,9 +53,9 @@ def mending_command(database: str, collection: str, model: IndexModel, existing:
 
 
 def duplicates_command(database: str, collection: str, model: IndexModel) -> str:
-    """Return the line for mongosh that lists the documents that have all fields of a unique index in common."""
+    """Return the line for mongosh that lists documents with equal values in all fields of a unique index."""
     fields: list[str] = list(model.document["key"])
-    parts = {field.rpartition(".")[2]: f"${field}" for field in fields}  # whose names may have no dot
+    parts = {field.rpartition(".")[2]: f"${field}" for field in fields}  # names of groups must not contain a dot
     stages: list[Mapping[str, Any]] = []
     if model.document.get("sparse"):
         stages.append({"$match": {field: {"$exists": True} for field in fields}})
@@ -96,12 +99,12 @@ def _is_equivalent(wanted: Mapping[str, Any], index: Mapping[str, Any]) -> bool:
 
 
 def _same_collation(wanted: Mapping[str, Any], index: Mapping[str, Any]) -> bool:
-    """Return whether both compare texts alike, by what the wanted one says."""
+    """Return whether both indexes compare text in the same way, as far as the wanted one specifies."""
     given = dict(index.get("collation") or {"locale": _SIMPLE_LOCALE})
     expected = wanted.get("collation") or {"locale": _SIMPLE_LOCALE}
     return all(given.get(name) == value for name, value in expected.items())
 
 
 def _same_keys(wanted: Mapping[str, Any], keys: Mapping[str, Any]) -> bool:
-    """Return whether both name the same fields in the same order and directions; 1 and 1.0 are the same."""
+    """Return whether both have the same fields in the same order and directions; 1 and 1.0 are equal."""
     return list(wanted.items()) == list(dict(keys).items())

@@ -20,23 +20,23 @@ from mylist.mongodb.title_index import TITLE_INDEXES
 from mylist.telemetry.line_limit import LineLimit
 
 _LIST_INDEXES = [
-    # A user has an item at most once, whatever requests race. Could also serve as a shard key.
+    # A list has an item at most once, whichever requests race. Could also be the shard key.
     IndexModel([("userId", ASCENDING), ("contentId", ASCENDING)], unique=True),
     # Covers the load of a list, in the list's order: a load reads no documents and sorts nothing.
     IndexModel([("userId", ASCENDING), ("addedAt", DESCENDING), ("contentId", ASCENDING), ("contentType", ASCENDING)]),
-    # What was added to a list, in the order of the change feed.
+    # The additions to a list, in the order of the change feed.
     IndexModel([("userId", ASCENDING), ("_id", ASCENDING)]),
 ]
 _CHANGE_INDEXES = [
-    # What was removed from a list or got another date, in the order of the change feed.
+    # The removals and new dates of a list, in the order of the change feed.
     IndexModel([("userId", ASCENDING), ("changedAt", ASCENDING), ("_id", ASCENDING)]),
-    # Deletes what no token needs any more (TTL index).
+    # Deletes stamps that no token needs any more (TTL index).
     IndexModel([("changedAt", ASCENDING)], expireAfterSeconds=int(CHANGE_RETENTION.total_seconds())),
 ]
 _CONTENT_INDEXES = [
     IndexModel([("title", ASCENDING)]),
     IndexModel([("genres", ASCENDING)]),
-    # Finds what lists from elsewhere name, whatever the case and the accents.
+    # Finds the titles in lists from other services, ignoring case and accents.
     *TITLE_INDEXES,
 ]
 
@@ -49,10 +49,10 @@ INDEXES: dict[str, list[IndexModel]] = {
 
 
 def indexes_of(rules: ExternalIdRules) -> dict[str, list[IndexModel]]:
-    """Return all indexes that are wanted, with those of the external ids that a platform has registered.
+    """Return all wanted indexes, including those of the registered external ids.
 
-    A name that must be unique has an index that sees to it. If that one cannot be made, as two titles have the same id,
-    the other is made, so that titles are found without a scan; else the first serves as the other.
+    A unique name has a unique index. If that cannot be built, because two titles have the same id, a plain index is
+    built, so that titles are found without a scan. Otherwise the unique index also serves as the plain one.
     """
     indexes: dict[str, list[IndexModel]] = dict(INDEXES)
     for collection in CONTENT_COLLECTIONS.values():
@@ -60,7 +60,7 @@ def indexes_of(rules: ExternalIdRules) -> dict[str, list[IndexModel]]:
         for name in rules.names:
             keys = [(f"{EXTERNAL_IDS}.{name}", ASCENDING)]
             if name in rules.unique_in_collection:
-                # A name of its own: MongoDB lets it stand beside one that is not unique.
+                # It has its own name, so that MongoDB allows it beside a plain index.
                 models.append(IndexModel(keys, name=f"{EXTERNAL_IDS}.{name}_unique", unique=True, sparse=True))
             models.append(IndexModel(keys, sparse=True))
         indexes[collection] = [*INDEXES[collection], *models]
@@ -69,7 +69,7 @@ def indexes_of(rules: ExternalIdRules) -> dict[str, list[IndexModel]]:
 
 _NAMESPACE_NOT_FOUND = 26
 _NO_COLLATIONS = frozenset({115, 238, 303})
-"""Error codes of stand-ins of MongoDB that have no collations: there the index cannot be wanted."""
+"""Error codes of servers that imitate MongoDB without collations. There, the index is not wanted."""
 
 _logger = logging.getLogger(__name__)
 _retry_lines = LineLimit(1, period_s=30)
@@ -77,13 +77,13 @@ _retry_lines = LineLimit(1, period_s=30)
 
 @dataclass(frozen=True, slots=True)
 class IndexState:
-    """Whether there is an index.
+    """Whether an index exists.
 
     Attributes:
-        collection, name: which one.
-        problem: why it is not there, or may not be, and the remedy, in one line; empty if it is there.
-        is_missing: whether it is known not to be there.
-        is_unique: whether it keeps two documents from having the same.
+        collection, name: identify the index.
+        problem: why it is missing, or may be missing, and the remedy, in one line; empty if it exists.
+        is_missing: whether it is known to be missing.
+        is_unique: whether it is a unique index.
     """
 
     collection: str
@@ -94,30 +94,30 @@ class IndexState:
 
     @property
     def full_name(self) -> str:
-        """The name, with that of the collection before it."""
+        """The index's name, prefixed by the collection's."""
         return f"{self.collection}.{self.name}"
 
 
 async def create_indexes(
     database: AsyncDatabase[Document], indexes: Mapping[str, Sequence[IndexModel]] = INDEXES
 ) -> list[IndexState]:
-    """Create the indexes that do not exist yet, under whatever name, and return which there are.
+    """Create the indexes that do not exist yet under any name; return the state of each.
 
-    One is needed. Each other makes requests fast, and going on without it is better than not to start.
+    One index is required. The others make requests fast, and a start without them is better than none.
 
     Args:
-        database: where.
-        indexes: those that are wanted, by collection.
+        database: the database.
+        indexes: the wanted indexes, by collection.
 
     Raises:
-        MongoRefusedError: the index that is needed is not there, and cannot be created.
+        MongoRefusedError: the required index does not exist and cannot be created.
         DatabaseUnavailableError: MongoDB is unreachable or did not answer in time.
     """
     states = []
     for collection, models in indexes.items():
         existing = await _existing(database, collection)
         for model in models:
-            # Nothing else keeps an item from being on a list twice.
+            # Only this index prevents that an item is on a list twice.
             is_needed = collection == LISTS and bool(model.document.get("unique"))
             state = await _create(database, collection, model, existing, is_needed=is_needed)
             if state:
@@ -128,7 +128,7 @@ async def create_indexes(
 
 
 async def _existing(database: AsyncDatabase[Document], collection: str) -> list[Document] | None:
-    """Return the indexes of a collection; None if MongoDB does not say."""
+    """Return the indexes of a collection; None if MongoDB does not return them."""
     try:
         with limited_retries():
             return [dict(index) for index in await (await database[collection].list_indexes()).to_list()]
@@ -148,7 +148,7 @@ async def _create(
     *,
     is_needed: bool,
 ) -> IndexState | None:
-    """Create an index unless it is there; return None where MongoDB has no such indexes."""
+    """Create an index unless it exists; return None if this MongoDB does not support it."""
     name, is_unique = name_of(model), bool(model.document.get("unique"))
     if existing is not None and find_equivalent(model, existing):
         return IndexState(collection, name, is_unique=is_unique)

@@ -1,4 +1,4 @@
-"""The documents of items as they are read: which there may be in `mylist`, and what they say."""
+"""Reads documents of items: which documents `mylist` may contain, and what they mean."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -11,12 +11,12 @@ from mylist.mongodb.database import Document
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 LISTED: Document = {"addedAt": {"$gte": EARLIEST}}
-"""Selects what has a date, as every item has. In the order of the index that covers a list it is a range."""
+"""Selects documents with a date, which every item has: a range of the index that covers a list."""
 ITEM_FIELDS = {"_id": 0, "contentId": 1, "contentType": 1, "addedAt": 1}
 
 
 def to_item(document: Document) -> Item | None:
-    """Return the item of a document; None if it is none, for a foreign id or type or for want of a date."""
+    """Return the item of a document; None if it is not a valid item: a foreign id or type, or no date."""
     try:
         content_id = parse_content_id(document["contentId"])
         content_type = document["contentType"]
@@ -29,15 +29,16 @@ def to_item(document: Document) -> Item | None:
 
 
 def in_either_case(content_ids: Iterable[ContentId]) -> list[str]:
-    """Return content ids as documents may have them: the original service stored them as clients wrote them."""
+    """Return all spellings of content ids in documents: the original service stored them as clients wrote them."""
     lowercase = [content_id.hex() for content_id in content_ids]
     return lowercase + [upper for each in lowercase if (upper := each.upper()) != each]
 
 
 def of_account(account: str) -> tuple[Document, Document]:
-    """Return the filters for what belongs to an account itself, and to its profiles.
+    """Return the filters for the documents of an account itself, and of its profiles.
 
-    Each is a range of an index on `userId`. As one filter, with `$or`, the embedded server would read every document.
+    Each is a range of an index on `userId`. Joined to one filter by `$or`, they would make the embedded server read
+    every document.
     """
     first, end = profiles_of(account)
     return {"userId": account}, {"userId": {"$gte": first, "$lt": end}}

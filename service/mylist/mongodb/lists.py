@@ -1,7 +1,7 @@
-"""The lists in MongoDB: `mylist` holds what is on lists, one document for each item, and nothing else.
+"""The lists in MongoDB: `mylist` has one document per item, and nothing else.
 
-A removal deletes the document. What was removed, or got another date, is stamped in a collection of its own before that
-(`mylist.mongodb.change_stamps`). An addition is stamped by the time in its `_id`, which MongoDB makes.
+A removal deletes the document. Before a removal or a new date, the service writes a stamp to another collection
+(`mylist.mongodb.change_stamps`). The stamp of an addition is the time in its `_id`, which MongoDB creates.
 """
 
 import logging
@@ -37,17 +37,17 @@ from mylist.telemetry.line_limit import LineLimit
 
 # Upper bound for the time from the stamp of a change, or the whole second of an ObjectId, until the change is readable:
 # the deadlines of the change and of its fence, the skew between the clocks of two members, and the time for which a
-# member that was replaced may take itself for the primary, 10 s by default.
+# replaced member may still believe to be the primary (10 s by default).
 _SETTLING_MS = 30_000
 _MAX_STAMP_AGE_S = 5.0
-"""A change that waited longer, for its fence, is stamped again."""
-# The order of an index, so that MongoDB does not sort.
+"""A change that waited longer for its fence is stamped again."""
+# The order of an index, so that MongoDB need not sort.
 _LIST_ORDER = [("addedAt", -1), ("contentId", 1)]
 _LOAD_BATCH_SIZE = 100_000
 _FIND_BATCH_SIZE = 200
 """Content ids in one query. The embedded server compares each document that it finds with each of them."""
 _DELETE_BATCH_SIZE = 25
-"""Documents that one statement of a bulk deletes; for the same reason, and no more fields than an index has."""
+"""Documents per statement of a bulk delete, for the same reason; the filter has only fields of an index."""
 
 _logger = logging.getLogger(__name__)
 _unreadable_lines = LineLimit(1, period_s=60)
@@ -56,7 +56,7 @@ _unreadable_lines = LineLimit(1, period_s=60)
 class ListStore:
     """Loads and changes users' lists.
 
-    Every method that reads or writes raises `DatabaseUnavailableError` or `DatabaseBusyError` when it cannot do so.
+    Every method that reads or writes raises `DatabaseUnavailableError` or `DatabaseBusyError` if it cannot.
     """
 
     def __init__(self, database: Database) -> None:
@@ -79,7 +79,7 @@ class ListStore:
         return self._database.deadline()
 
     async def finish(self) -> None:
-        """Wait for a moment until what is to be done after changes has been done."""
+        """Wait for a moment until the work that follows changes is done."""
         await self._stamps.finish()
 
     async def load(self, user_id: str) -> list[Item]:
@@ -123,10 +123,10 @@ class ListStore:
         return await self._find("find_many", user_id, content_ids)
 
     async def find_removals(self, user_id: str, content_ids: Iterable[ContentId]) -> list[ListChange]:
-        """Return the removals of these content ids that are remembered and after which they were not added again."""
+        """Return the remembered removals of these content ids that no later addition has undone."""
         ids = list(content_ids)
         removals = {each.content_id: each for each in await self._stamps.removals(user_id, ids)}
-        # After the stamps: a removal that is being made is none yet.
+        # Read after the stamps: a removal in flight does not count yet.
         documents = await self._documents("find_many", user_id, ids)
         items = {item.content_id for item in map(to_item, documents) if item}
         removals |= {each.content_id: each for each in map(removal_of, documents) if each}
@@ -147,7 +147,7 @@ class ListStore:
             raise ItemAlreadyInListError
 
     async def insert_many(self, user_id: str, items: Sequence[Item]) -> set[ContentId]:
-        """Add items in one round trip; return the content ids of those that were on the list already.
+        """Add items in one round trip; return the content ids of the items that were already on the list.
 
         Raises:
             OutcomeUnknownError: MongoDB did not answer; any of the items may have been added.
@@ -167,7 +167,7 @@ class ListStore:
                 await self._collection.bulk_write(insertions, ordered=False)
             except BulkWriteError as error:
                 failures = error.details["writeErrors"]
-                # What is there already counts only if a majority has it.
+                # An existing item counts only if a majority has it.
                 if error.details.get("writeConcernErrors") or any(each["code"] != DUPLICATE_KEY for each in failures):
                     raise
                 return {items[each["index"]].content_id for each in failures}
@@ -175,12 +175,12 @@ class ListStore:
 
     @asynccontextmanager
     async def removing(self, user_id: str, content_id: ContentId) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-        """Surround the removal of an item: yield what removes it, to be called once.
+        """Surround the removal of an item: yield the function that removes it, which must be called once.
 
-        The stamp is on its way from the start, so that it takes no time of its own where something else has to be done
-        before the item may be removed. It is taken back at the end unless the item was removed.
+        The stamp is sent at the start, so that it takes no extra time if other work precedes the removal. At the end
+        the stamp is revoked unless the item was removed.
 
-        What is yielded raises:
+        The yielded function raises:
             ItemNotInListError: the list has no item with this content id.
             OutcomeUnknownError: MongoDB did not answer; the item may have been removed.
         """
@@ -193,7 +193,7 @@ class ListStore:
             if time.monotonic() - stamp.made_at > _MAX_STAMP_AGE_S:
                 stamping.append(spawn(self._stamps.make(user_id, content_id)))
                 stamp = await stamping[1]
-            may_be_made = True  # whatever ends the removal, unless it is known to have changed nothing
+            may_be_made = True  # any end of the removal, unless it is known to have changed nothing
             try:
                 may_be_made = await self._delete_one(user_id, content_id)
             except OutcomeUnknownError:
@@ -224,7 +224,7 @@ class ListStore:
         return False
 
     def _of_item(self, user_id: str, content_id: ContentId, case: Callable[[str], str]) -> Document | None:
-        """Return the filter for an item whose id is written so; None for upper case that is the same as lower."""
+        """Return the filter for an item with this spelling of its id; None if its upper case equals its lower case."""
         written = case(content_id.hex())
         if case is str.upper and written == content_id.hex():
             return None
@@ -232,14 +232,14 @@ class ListStore:
 
     @property
     def _listed(self) -> Document:
-        """What tells an item from what an earlier version left of one; nothing unless there may be such documents.
+        """The condition that excludes removals of an earlier version; empty unless there may be such documents.
 
-        Equality alone is answered by the unique index: whatever else is asked costs the embedded server much time.
+        The unique index answers equality alone. Any other condition takes the embedded server much time.
         """
         return LISTED if self._former.may_be_present() else {}
 
     async def _confirm(self, stamp: Stamp) -> None:
-        """Stamp a removal that was made again if another primary made it, which may not have the stamp."""
+        """Stamp a removal again if another primary made it, because that primary may not have the stamp."""
         if self._stamps.is_kept(stamp):
             return
         contents: Contents = {stamp.content_id: None}
@@ -249,10 +249,10 @@ class ListStore:
             self._stamps.owe(stamp.user_id, contents, "removed")
 
     async def redate_many(self, user_id: str, items: Sequence[Item]) -> int:
-        """Give items that are on the list their `added_at`, in one go; return how many are on it.
+        """Set the `added_at` of items that are on the list, all at once; return how many of them are on it.
 
         Raises:
-            OutcomeUnknownError: MongoDB did not answer; any of the items may have another date.
+            OutcomeUnknownError: MongoDB did not answer; the date of any item may have changed.
         """
         async with self._changing(user_id, _contents(items), "dated", "redate_many"):
             redated = await self._redate(user_id, items, str.lower)
@@ -269,7 +269,7 @@ class ListStore:
         return (await self._collection.bulk_write(updates, ordered=False)).matched_count if updates else 0
 
     async def delete_many(self, user_id: str, items: Collection[Item]) -> int:
-        """Remove items that are on the list by their content ids; return how many still were.
+        """Remove items by content id; return how many were still on the list.
 
         Raises:
             OutcomeUnknownError: MongoDB did not answer; any of the items may have been removed.
@@ -281,7 +281,7 @@ class ListStore:
         return await self._delete("delete_many", user_id, items, queries)
 
     async def delete_seen(self, user_id: str, items: Collection[Item]) -> int:
-        """Remove items, but not those that were removed and added again; return how many it were.
+        """Remove items unless they were removed and added again; return how many were removed.
 
         Raises:
             OutcomeUnknownError: MongoDB did not answer; any of the items may have been removed.
@@ -307,20 +307,20 @@ class ListStore:
             yield
 
     async def listed(self, user_id: str, after: str, *, max_items: int) -> tuple[list[ListChange], str | None]:
-        """Return what is on a list by content id, as additions, and where it goes on if more follow.
+        """Return the items of a list by content id, as additions, and the position to go on from if more follow.
 
         Documents that are not valid items are left out.
 
         Args:
             user_id: the owner of the list.
-            after: the content id after which to begin, as the list has it; empty for the start.
-            max_items: how many items may be returned.
+            after: the content id after which to begin, as stored in the list; empty for the start.
+            max_items: maximum number of items to return.
         """
         async with self._database.operation("listed"):
             while True:
                 query = {"userId": user_id, "contentId": {"$gt": after}, **LISTED}
                 fields = ITEM_FIELDS | {"_id": 1}
-                limit = max_items + 1  # one more than asked for shows whether more follow
+                limit = max_items + 1  # one more than requested, to see whether more follow
                 cursor = self._collection.find(query, fields, sort=[("contentId", 1)], limit=limit, batch_size=limit)
                 documents = await cursor.to_list()
                 page = documents[:max_items]
@@ -336,21 +336,22 @@ class ListStore:
     ) -> tuple[list[ListChange], FeedPosition | None]:
         """Return the changes of a list after a position, oldest first, and the last position if more follow.
 
-        Of several changes with one content id in the answer there is the last. Additions of documents whose `_id` is
-        not an ObjectId are left out.
+        Of several changes of one content id, the answer has only the last. Additions of documents whose `_id` is not an
+        ObjectId are left out.
 
         Args:
             user_id: the owner of the list.
             after: the position.
-            max_changes: how many changes may be returned.
+            max_changes: maximum number of changes to return.
         """
-        limit = max_changes + 1  # one more than asked for shows whether more follow
+        limit = max_changes + 1  # one more than requested, to see whether more follow
         bound = _last_id_before(after)
         documents = await self._additions_after(user_id, bound, limit)
         touches = await self._touches_after(user_id, after, limit)
         if touches:
-            # What is told is the list of one moment: the whole of it, read before the stamps, of which each change that
-            # it shows has one by then. A stamp whose change is still to come is told with what is so now, and again.
+            # The answer shows the list at one moment. The list is read before the stamps, so each change that it shows
+            # has its stamp by then. A stamp whose change is yet to come is returned with the current state, and later
+            # again.
             documents = await self._whole_list(user_id)
             touches = await self._touches_after(user_id, after, limit)
         items = {item.content_id: item for item in map(to_item, documents) if item}
@@ -366,7 +367,7 @@ class ListStore:
             if each is None:
                 continue
             item = items.get(each)
-            found.pop(each, None)  # the last of several decides where it stands
+            found.pop(each, None)  # the last of several determines its position
             found[each] = ListChange(
                 position, each, item.content_type if item else kind, item.added_at if item else None
             )
@@ -391,7 +392,7 @@ class ListStore:
         """Return MongoDB's time, and the watermark up to which every change is readable.
 
         Both are milliseconds since 1970 UTC. A change is readable once the replica set's majority commit point has
-        passed it, which may be later than the acknowledgement of its write.
+        passed it. That may be later than the acknowledgement of its write.
         """
         async with self._database.operation("clock"):
             hello = await self._database.ask_hello()
@@ -416,8 +417,8 @@ class ListStore:
 def _to_document(user_id: str, item: Item) -> RawBSONDocument:
     """Return the document of an item, without `_id`.
 
-    The driver gives none to a document that is encoded already, so that MongoDB does, by its own clock: the time in it
-    is the stamp of the addition.
+    The driver adds no `_id` to an encoded document, so MongoDB creates it by its own clock. The time in it is the stamp
+    of the addition.
     """
     return RawBSONDocument(
         bson.encode(
@@ -432,7 +433,7 @@ def _to_document(user_id: str, item: Item) -> RawBSONDocument:
 
 
 def _named(user_id: str, content_ids: Iterable[ContentId]) -> Document:
-    """Return the filter for items by their content ids, which the unique index answers alone."""
+    """Return the filter for items by content id. The unique index alone answers it."""
     return {"userId": user_id, "contentId": {"$in": in_either_case(content_ids)}}
 
 
@@ -445,7 +446,7 @@ def _batches(values: Sequence[Any], size: int) -> list[Sequence[Any]]:
 
 
 def _position(document_id: ObjectId) -> FeedPosition:
-    """Return where an addition stands in the feed: its stamp is the whole second in its `_id`."""
+    """Return the position of an addition in the feed: its stamp is the whole second in its `_id`."""
     return FeedPosition(int.from_bytes(document_id.binary[:4]) * 1000, document_id.binary)
 
 

@@ -1,7 +1,7 @@
-"""For how long MongoDB's primary has writes that no majority has.
+"""Measures for how long MongoDB's primary has had writes that no majority has.
 
-A majority that is lost for good shows in nothing else: the primary answers, and serves reads, while each change waits
-for its deadline.
+Nothing else reveals a permanently lost majority: the primary answers and serves reads, while each change waits until
+its deadline.
 """
 
 from collections import deque
@@ -13,10 +13,10 @@ _MAX_SEEN = 1000
 
 
 class MajorityLag:
-    """Tells from one `hello` after the other how far the majority is behind.
+    """Determines from successive `hello` replies how far the majority is behind.
 
-    It measures by this process's own clock from when a write was first seen: dates in the replies are whole seconds,
-    and say nothing of a set that is idle.
+    It measures by this process' clock, from the time when a write was first seen: dates in the replies are whole
+    seconds, and are not useful for an idle set.
     """
 
     def __init__(self) -> None:
@@ -25,11 +25,11 @@ class MajorityLag:
 
     @property
     def seconds(self) -> float | None:
-        """Seconds since the oldest write was seen that no majority has yet; None without a replica set."""
+        """Seconds since the oldest write that no majority has yet was seen; None without a replica set."""
         return self._lag_s
 
     def observe(self, hello: Hello, now: float) -> None:
-        """Take a reply that came at `now`, in monotonic seconds."""
+        """Record a reply that arrived at `now`, in monotonic seconds."""
         if hello.topology != "replica set":
             self._lag_s = None
             return

@@ -1,6 +1,7 @@
-"""A circuit breaker for a MongoDB that answers its check, and at once that it cannot do what is asked of it.
+"""A circuit breaker for a MongoDB that answers its check but rejects operations at once.
 
-So does a `mongos` whose shard is away. Requests would fail as fast as they come, and each costs it several commands.
+A `mongos` whose shard is away does that. Requests would fail as fast as they arrive, and each would cost it several
+commands.
 """
 
 from typing import Literal
@@ -10,16 +11,16 @@ from mylist.domain.errors import DatabaseUnavailableError
 BreakerState = Literal["closed", "half_open", "open"]
 
 _MAX_FAILURES = 10
-"""Operations that fail in a row, without one that succeeds: as long as a part of MongoDB works, it is asked."""
+"""Operations that must fail in a row. While a part of MongoDB works, operations go on."""
 
 
 class OperationBreaker:
-    """Opens after failures in a row; after each check that MongoDB answered, one operation may try again.
+    """Opens after several failures in a row. After each check that MongoDB answers, one operation may try again.
 
     Attributes:
         state: `closed` lets all operations through, `half_open` one at a time, `open` none.
-        is_clear: whether it is closed and the last operation did not fail. Then an operation that does not fail either
-            need not `begin` and `end`.
+        is_clear: whether it is closed and the last operation did not fail. Then an operation that succeeds need not
+            call `begin` and `end`.
     """
 
     def __init__(self) -> None:
@@ -29,23 +30,23 @@ class OperationBreaker:
         self._is_trying = False
 
     def require_closed(self) -> None:
-        """Return if an operation may begin.
+        """Return normally if an operation may begin.
 
         Raises:
-            DatabaseUnavailableError: it may not.
+            DatabaseUnavailableError: no operation may begin.
         """
         if self.state == "open" or (self.state == "half_open" and self._is_trying):
             raise DatabaseUnavailableError
 
     def begin(self) -> None:
-        """Begin an operation, which must `end`."""
+        """Begin an operation. The caller must `end` it."""
         self._is_trying = self.state == "half_open"
 
     def end(self, *, worked: bool | None) -> bool:
-        """End an operation, and return whether that opened a closed breaker, or closed it.
+        """End an operation; return whether that opened or closed the breaker.
 
         Args:
-            worked: whether MongoDB could carry it out, or reject it; None if its end says nothing about that.
+            worked: whether MongoDB was able to run or reject the operation; None if unknown.
         """
         was_closed = self.state == "closed"
         self._is_trying = False
@@ -61,6 +62,6 @@ class OperationBreaker:
         return was_closed != (self.state == "closed")
 
     def try_again(self) -> None:
-        """Let one operation through, now that MongoDB answered its check."""
+        """Let one operation through, because MongoDB answered its check."""
         if self.state == "open":
             self.state = "half_open"

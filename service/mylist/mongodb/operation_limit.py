@@ -1,4 +1,4 @@
-"""A limit on concurrent operations of MongoDB: operations above it wait in order, a second at most."""
+"""A limit on concurrent operations of MongoDB: operations above the limit wait in order, for at most a second."""
 
 import asyncio
 
@@ -6,23 +6,23 @@ from mylist.domain.errors import DatabaseBusyError
 from mylist.turns import Turns
 
 MAX_WAIT_S = 1.0
-"""How long an operation waits for its turn."""
+"""Maximum wait of an operation for its turn."""
 _MAX_STANDSTILL_S = 0.25
-"""An operation gives up when no other has ended for so long; a busy event loop may notice one that late."""
+"""An operation gives up if no other has ended for this long. A busy event loop may notice an end that late."""
 _WAITING_PER_RUNNING = 2
-"""Maximum of waiting operations, per one that may run."""
+"""Maximum number of waiting operations per running operation."""
 
 
 class OperationLimit:
     """Lets at most `maximum` operations run, and twice as many wait.
 
-    A cold cache may need more operations at one moment than there are connections; a moment later they are done. So an
-    operation waits as long as others end. When none ends, or too many wait, waiting does not help, and it is refused.
+    With a cold cache, more operations than connections may be needed for a moment. So an operation waits while others
+    end. If none ends, or too many wait, waiting does not help and the operation is refused.
 
     Attributes:
-        maximum: how many operations may run at once.
-        running: how many run.
-        waiting: those that wait.
+        maximum: maximum number of running operations.
+        running: number of running operations.
+        waiting: the waiting operations.
     """
 
     def __init__(self, maximum: int) -> None:
@@ -32,10 +32,10 @@ class OperationLimit:
         self.waiting = Turns()
 
     async def enter(self) -> None:
-        """Wait for the turn of an operation, which must `leave` at its end.
+        """Wait for the turn of an operation. It must call `leave` at its end.
 
         Raises:
-            DatabaseBusyError: its turn does not come.
+            DatabaseBusyError: the turn does not come.
         """
         if self.running < self.maximum:
             self.running += 1
@@ -45,7 +45,7 @@ class OperationLimit:
         await self.waiting.wait(self._wait_for, self.leave)
 
     def leave(self) -> None:
-        """Let the operation that has waited for longest take the place of one that has ended."""
+        """Pass the place of an operation that has ended to the longest-waiting one."""
         self._ended += 1
         if self.waiting:
             self.waiting.call_next()

@@ -1,4 +1,4 @@
-"""The stamps that a process owes: of changes whose outcome is unknown, until MongoDB takes them."""
+"""The stamps that a process owes for changes of unknown outcome, until MongoDB accepts them."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from mylist.background import spawn_for_process
 from mylist.domain.errors import UnavailableError
 
 MAX_OWED = 20_000
-"""Content ids. Beyond them the oldest are given up."""
+"""In content ids. Above this number, the oldest are dropped."""
 _RETRY_INTERVAL_S = 0.5
 _FINISH_TIMEOUT_S = 1.0
 
@@ -18,10 +18,10 @@ _logger = logging.getLogger(__name__)
 
 
 class OwedStamps:
-    """Makes stamps in the background, and tries again while MongoDB is away.
+    """Makes stamps in the background, and retries while MongoDB is away.
 
     Args:
-        make: makes the stamps of some contents of a user; raises an `UnavailableError` if it cannot.
+        make: makes the stamps of a user's content ids; raises an `UnavailableError` if it cannot.
     """
 
     def __init__(self, make: Callable[[str, Mapping[Any, Any], Any], Awaitable[None]]) -> None:
@@ -40,7 +40,7 @@ class OwedStamps:
             self._delivery = spawn_for_process(self._deliver())
 
     async def finish(self) -> None:
-        """Wait until nothing is owed, for a moment."""
+        """Wait for a moment until nothing is owed."""
         if self._delivery is None:
             return
         await asyncio.wait({self._delivery}, timeout=_FINISH_TIMEOUT_S)

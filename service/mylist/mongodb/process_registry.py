@@ -1,6 +1,6 @@
 """The registry of the processes (`mylist.domain.process_registry`), as MongoDB holds it: one document.
 
-A single document changes at once or not at all: an epoch and the entry that it ends with, for one.
+Changes of a single document are atomic: for example, a new epoch and the removal of an entry.
 """
 
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ _ID = "registry"
 
 
 class ProcessRegistry:
-    """Reads and changes the registry; both show what a majority has.
+    """Reads and changes the registry. Both return the state that a majority has.
 
-    Every coroutine raises `DatabaseUnavailableError` when MongoDB does not answer in time, or is a primary that was
-    replaced, and `MongoRefusedError` when it would refuse again. A change that failed may have been made, or still be.
+    Every coroutine raises `DatabaseUnavailableError` if MongoDB does not answer in time or is a replaced primary, and
+    `MongoRefusedError` if MongoDB would refuse again. A failed change may have been made, or may still be made.
 
     Args:
-        database: where it is.
+        database: the database of the registry.
     """
 
     def __init__(self, database: Database) -> None:
@@ -39,18 +39,18 @@ class ProcessRegistry:
         return _registry(document or {})
 
     async def change(self, change: RegistryChange) -> Registry | None:
-        """Make a change; return the registry right after it, None if its conditions did not hold."""
+        """Make a change. Return the registry right after it, None if the conditions of the change were false."""
         with _named_in_refusals():
             async with self._database.unlimited_operation("change_registry", writes=True):
                 try:
                     document = await self._collection.find_one_and_update(
                         _condition(change),
                         _update(change),
-                        # Without an entry to be changed, there may be no document either.
+                        # If there is no entry to change, there may be no document either.
                         upsert=change.beat is None and not change.gone,
                         return_document=ReturnDocument.AFTER,
                     )
-                except DuplicateKeyError:  # there is the document, and its conditions do not hold
+                except DuplicateKeyError:  # the document exists, and the conditions are false
                     document = None
         return None if document is None else _registry(document)
 

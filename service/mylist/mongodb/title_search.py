@@ -1,4 +1,4 @@
-"""Finds titles of the catalogue by their names, whatever the case and the accents, by an index with a collation."""
+"""Finds titles of the catalogue by name, regardless of case and accents, through an index with a collation."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ from mylist.mongodb.title_index import TITLE_COLLATION, TITLE_FIELDS, TITLE_INDE
 NAMES_PER_QUERY = 50
 """The embedded server compares each title that it finds with each of the names: 500 at once take it seconds."""
 MAX_FOUND = 1000
-"""Titles of one query; if there are more, half of the names are asked for at a time."""
+"""Titles per query. If there are more, each half of the names is queried separately."""
 _PROJECTION = dict.fromkeys((*TITLE_FIELDS, "releaseDate", "releaseYear", EXTERNAL_IDS), 1)
 _SIMPLE_INDEX = IndexModel([("title", ASCENDING)])
 
@@ -27,11 +27,11 @@ _SIMPLE_INDEX = IndexModel([("title", ASCENDING)])
 class TitleSearch:
     """Finds titles by their names.
 
-    Where MongoDB has no collations, as some stand-ins, or no such index yet, titles are found that are written exactly
-    so; without any index on titles, none: a scan of the whole catalogue would cost others more than it gives.
+    Without collations, as in some servers that imitate MongoDB, or while the index is missing, only exact spellings are
+    found. Without any index on titles, nothing is found: a scan of the whole catalogue would cost other users too much.
 
     Args:
-        database: where the catalogue is.
+        database: the database of the catalogue.
     """
 
     def __init__(self, database: Database) -> None:
@@ -39,7 +39,7 @@ class TitleSearch:
         self._collated: set[tuple[ContentType, str]] = set()
 
     async def named(self, content_type: ContentType, titles: Sequence[str]) -> list[FoundTitle]:
-        """Return the titles of a type that have one of some names, by title or original title.
+        """Return the titles of a type whose title or original title is one of some names.
 
         Raises:
             DatabaseUnavailableError: MongoDB is unreachable or did not answer in time.
@@ -96,7 +96,7 @@ class TitleSearch:
         ]
 
     async def _look_for_indexes(self, content_type: ContentType) -> None:
-        """See which indexes there are; until those with a collation are, again at each search."""
+        """Check which indexes exist. Repeat this at each search until those with a collation exist."""
         if all((content_type, field) in self._collated for field in TITLE_FIELDS):
             return
         async with self._database.operation("title_search"):
