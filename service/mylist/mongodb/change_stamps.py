@@ -218,7 +218,7 @@ class ChangeStamps:
 async def find_in_feed_order(
     collection: AsyncCollection[Document], user_id: str, index_ranges: Iterable[Document], limit: int
 ) -> list[Document]:
-    """Return up to `limit` documents of a list, ordered by stamp; each filter selects a range of the index, in order."""
+    """Return up to `limit` documents of a list, by stamp; each filter selects a range of the index, in order."""
     documents: list[Document] = []
     for index_range in index_ranges:
         rest = limit - len(documents)

@@ -108,7 +108,7 @@ _logger = logging.getLogger(__name__)
 
 
 class MongoRefusedError(Exception):
-    """MongoDB answers but rejects this client, as for a wrong password or a missing privilege. A retry does not help."""
+    """MongoDB answers but rejects this client, for a wrong password or a missing privilege. A retry does not help."""
 
 
 def connect(settings: Settings) -> AsyncMongoClient[Document]:
