@@ -1,4 +1,4 @@
-"""What the use cases need of the outside (`mylist.lists.ports`), in memory; and words for it that tests share.
+"""In-memory implementations of the use cases' ports (`mylist.lists.ports`), and helpers that tests share.
 
 `tests/integration/test_mongodb.py` holds the store against the real one.
 """
@@ -34,7 +34,7 @@ SETTLING_MS = 30_000
 """How far the watermark of a store is behind its clock."""
 
 Journal = list[str]
-"""What was asked of the fakes, in order."""
+"""The calls of the fakes, in order."""
 
 
 def requested(number: int) -> RequestedId:
@@ -365,9 +365,9 @@ class FakeCatalogue:
     Attributes:
         titles: by content key.
         asked: the keys of each look-up of entries.
-        resolved: what was looked up by external ids, and of which types.
+        resolved: the external ids of each look-up, and their types.
         unavailable: whether external ids cannot be looked up.
-        title_order, external_id_names, cached: as the port has them; nothing is at hand unless a test keeps it.
+        title_order, external_id_names, cached: like the port's; nothing is cached unless a test keeps it.
         now: what the clock says.
     """
 
@@ -390,7 +390,7 @@ class FakeCatalogue:
         return self.now
 
     def keep(self, *keys: bytes) -> None:
-        """Have the entries of some keys at hand, whatever becomes of the titles."""
+        """Keep the entries of some keys in the cache, no matter what happens to the titles."""
         self.cached |= {key: self._entry(key) for key in keys}
 
     async def entries(self, keys: Sequence[bytes]) -> tuple[list[CatalogueEntry], float]:

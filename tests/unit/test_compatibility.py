@@ -16,7 +16,7 @@ CHART = ROOT / "charts" / "mylist"
 
 @pytest.fixture(scope="module")
 def supported() -> dict[str, tuple[str, str]]:
-    """What is supported, and what tests it, by what it is about."""
+    """Return the supported versions, and their tests, by product."""
     page = (ROOT / "docs" / "compatibility.md").read_text()
     rows = re.findall(r"^\| (.+?) \| (.+?) \| (.+?) \|$", page, re.MULTILINE)
     return {what: (which, by) for what, which, by in rows}

@@ -1,4 +1,4 @@
-"""What the documents say, held against the code: tables, links, files, commands. And that they say it once."""
+"""The documents against the code: tables, links, files, commands. And each statement is made once."""
 
 import importlib.util
 import re
@@ -27,10 +27,10 @@ DOCUMENTS = sorted(
     [*ROOT.glob("*.md"), *chain.from_iterable((ROOT / folder).rglob("*.md") for folder in _FOLDERS)],
     key=lambda path: path.relative_to(ROOT).as_posix(),
 )
-# What names a page of the documentation: messages, templates, comments, rules.
+# Files that name pages of the documentation: messages, templates, comments, rules.
 _NAMING = (*_FOLDERS, ".ci", "bench", "devtools", "service", "tests")
 _TEXTS = {".py", ".lua", ".sh", ".yaml", ".yml", ".tpl", ".txt", ".json", ".html", ".js", ".md", ""}
-# Statuses that HTTP itself asks for, and codes that are no class in `mylist.domain.errors`.
+# Statuses that HTTP itself defines, and codes without a class in `mylist.domain.errors`.
 OF_HTTP = {
     "ROUTE_NOT_FOUND": 404,
     "METHOD_NOT_ALLOWED": 405,

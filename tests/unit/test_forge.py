@@ -1,4 +1,4 @@
-"""What forges, editors and hooks read: it names what there is, and says the same as the Makefile and .ci/run."""
+"""The files for forges, editors and hooks: their names exist, and they agree with the Makefile and .ci/run."""
 
 import json
 import re

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 FIRST_FIT = {(7, 0): 28, (8, 0): 17, (8, 2): 3}
 """The first patch of each release without that hole. Later releases have never had it."""
 RELEASE = (8, 0)
-"""What the chart, the manifests, compose.yaml and the tests run."""
+"""The versions that the chart, the manifests, compose.yaml and the tests run."""
 _IMAGE = re.compile(r"\b(?:mongo|mongodb-(?:community|enterprise)-server|percona-server-mongodb):(\w[\w.-]*)")
 _OTHERS = {"build", "dist", "findings", "node_modules", "__pycache__"}
 _HIDDEN = {".ci", ".github"}
@@ -31,7 +31,7 @@ NAMED_IN = {
     "tests/mongodb/deployments/sharded.compose.yaml",
     ".github/workflows/mongodb.yaml",
 }
-"""What the search must find at the least."""
+"""The places that the search must find at the least."""
 
 
 def is_fit(tag: str) -> bool:

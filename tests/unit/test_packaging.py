@@ -1,4 +1,4 @@
-"""What the repository ships around the code: locks, Makefile, Dockerfile, compose.yaml, .env.example."""
+"""The files around the code: locks, Makefile, Dockerfile, compose.yaml, .env.example."""
 
 import io
 import json
@@ -41,7 +41,7 @@ PYTHONS = [
 
 
 def requirements(*pieces: str) -> list[Requirement]:
-    """What the extras and groups ask for, or the package itself ("dependencies"); an extra may name others."""
+    """Return the requirements of extras and groups, or of the package ("dependencies"); an extra may name others."""
     tables = PYPROJECT["dependency-groups"] | PROJECT["optional-dependencies"]
     tables["dependencies"] = PROJECT["dependencies"]
     found = []
@@ -55,7 +55,7 @@ def lines_with_pins(lock: str) -> list[re.Match[str]]:
 
 
 def pins(lock: str) -> set[tuple[str, str]]:
-    """The names and versions of a lock; a name has two where markers tell them apart."""
+    """Return the names and versions of a lock; a name has two where markers choose between them."""
     return {(pin["name"], pin["version"]) for pin in lines_with_pins(lock)}
 
 
@@ -117,7 +117,7 @@ class TestLocks:
         locked = pins_on("lowest.txt", PYTHONS[0])[canonicalize_name(requirement.name)]
         (bound,) = [Version(each.version) for each in requirement.specifier if each.operator == ">="]
 
-        # A bound of 6.6 may mean 6.6.2, when that is the first of them.
+        # A bound of 6.6 may mean 6.6.2, when that is the lowest release of 6.6.
         assert locked.release[: len(bound.release)] == bound.release, "make lock"
 
 
@@ -334,7 +334,7 @@ class TestCompose:
 
 
 def variables(example: str) -> dict[str, str | None]:
-    """The variables of an example once they are no comments."""
+    """Return the variables of an example that are comments there."""
     return dotenv_values(stream=io.StringIO(re.sub(r"^#(?=[A-Z_]+=)", "", example, flags=re.MULTILINE)))
 
 

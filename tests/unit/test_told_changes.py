@@ -1,4 +1,4 @@
-"""What the freshness checker says of lines of `mylist events`: it counts each way in which they may be wrong."""
+"""The freshness checker's findings in lines of `mylist events`: it counts each kind of fault."""
 
 import json
 from dataclasses import asdict
@@ -25,7 +25,7 @@ def written(*lines: dict[str, Any]) -> bytes:
 
 
 def findings(*processes: bytes) -> dict[str, int]:
-    """What is wrong with the lines of processes."""
+    """Return the faults in the lines of processes."""
     told = asdict(compare(processes, CHANGES))
     assert told.pop("changes") == len(CHANGES)
     del told["lines"]

@@ -1,4 +1,4 @@
-"""What a run leaves out of its coverage."""
+"""The lines that a run leaves out of its coverage."""
 
 import os
 import subprocess

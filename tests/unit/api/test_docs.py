@@ -18,7 +18,7 @@ def test_are_served_where_they_are_installed(caplog: pytest.LogCaptureFixture) -
 def test_are_missed_in_one_line_where_they_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # Hides the one that is installed.
+    # Hides the installed one.
     (tmp_path / "flask_swagger_ui").mkdir()
     (tmp_path / "flask_swagger_ui" / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)

@@ -17,7 +17,7 @@ FENCE = b"Wa writer"
 
 
 class Stores:
-    """Gives what the test wants, one after the other."""
+    """Returns the test's values, one after the other."""
 
     def __init__(self, loads: list[PackedList | Exception], looks: list[bytes | Exception | None]) -> None:
         self.loads = loads
@@ -49,7 +49,7 @@ class Audit(FreshnessAudit):
 
 @pytest.fixture
 def counted() -> Callable[[], dict[str, float]]:
-    """Gives how often each result was counted since the test began."""
+    """Return how often each result was counted since the test began."""
 
     def now() -> dict[str, float]:
         samples = (sample for family in metrics.REGISTRY.collect() for sample in family.samples)
@@ -65,7 +65,7 @@ def counted() -> Callable[[], dict[str, float]]:
     [
         ([OLD], [], "fresh"),
         ([NEW, NEW], [OLD.data, OLD.data], "stale"),
-        ([NEW, NEW], [NEW.data], "fresh"),  # it was changed since, and cached anew
+        ([NEW, NEW], [NEW.data], "fresh"),  # it has changed since, and is cached again
         ([NEW, OLD], [OLD.data], "fresh"),  # changed, and changed back
         ([NEW, NEW], [FENCE], "undecided"),
         ([NEW, NEW], [None], "undecided"),

@@ -21,7 +21,7 @@ from mylist.domain.reign import NO_REIGN, Reigns
 
 
 class NoServers(Topology):
-    """Primaries of which there are none: what they answer is up to the test."""
+    """A topology without servers: the test decides their answers."""
 
     identity = "a Redis"
 
@@ -81,13 +81,13 @@ class Process:
             await self.health.heartbeat()
 
     def trusts(self) -> bool:
-        """What `ListCache` asks, in its words."""
+        """Return the answer to `ListCache`'s question before a read."""
         is_trusted = self.now <= self.health.trusted_until
         assert is_trusted == self.health.is_trusted == self.health.trusts("a key")
         return is_trusted
 
     def fences_as_usual(self) -> bool:
-        """What `ListCache` asks before a write and after it, in its words."""
+        """Return the answer to `ListCache`'s question before a write and after it."""
         is_settled = self.now <= self.health.settled_until
         assert not is_settled or (self.health.is_available("a key") and self.health.knows_primary("a key"))
         return is_settled
@@ -227,7 +227,7 @@ class Server:
 
 
 class TestAReignOfMongoDB:
-    """A change ends once every process knows of it."""
+    """A change ends once every process knows the reign."""
 
     FIRST, SECOND = "7fffffff0000000000000001", "7fffffff0000000000000002"
 

@@ -1,4 +1,4 @@
-"""Invalidations that wait for Redis: what is kept, delivered and forgotten."""
+"""Invalidations that wait for Redis: those that are kept, delivered and forgotten."""
 
 from collections.abc import Sequence
 

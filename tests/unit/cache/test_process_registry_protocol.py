@@ -1,10 +1,10 @@
-"""Every interleaving of processes that tell each other by the registry which Redis they use, and when they reach none.
+"""Every interleaving of processes that share a registry, in which each declares its Redis, and that it reaches none.
 
-The model has one list and four processes. The reader serves the list from Redis A, and fills it; it may be started
-anew. The writer uses A too, and its link may be cut; it may die at any point, and be taken for gone though it lives.
-The visitor uses Redis B, changes the list and goes. What is in B does not matter: nobody else reads it. The companion
-uses A, and comes while the visitor may be there. Leases and fences are as in `test_fence_protocol`, in short, and A may
-lose what it holds.
+The model has one list and four processes. The reader serves the list from Redis A, and fills it; it may restart. The
+writer uses A too, and its link may be cut. It may die at any point, and may be considered dead although it lives. The
+visitor uses Redis B, changes the list and goes. The content of B does not matter: no other process reads it. The
+companion uses A, and comes while the visitor may be there. Leases and fences are as in `test_fence_protocol`, in short.
+A may lose its content.
 
 How long something takes is not modelled: where a delay guarantees an order (`mylist.domain.process_registry`), the
 model has that order. The search goes through all states that can be reached. In each, a read gives at least what was
@@ -46,7 +46,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Reading:
-    """What the reader knows of the registry.
+    """The reader's knowledge of the registry.
 
     Attributes:
         declarations: how many there had been.
@@ -99,7 +99,7 @@ class State:
 
 
 def have_heeded(state: State, number: int) -> bool:
-    """Whether nobody trusts by a reading from before a declaration: it was read, or the reading lapsed meanwhile."""
+    """Return whether no process trusts by a reading from before a declaration: it was read, or the reading lapsed."""
     return state.known is None or not state.known.trusts or state.known.declarations >= number
 
 
@@ -135,7 +135,7 @@ def reader_steps(state: State, without: Without) -> Iterator[State]:
 
 
 def look(state: State, known: Reading, without: Without) -> State:
-    """The reader looks into Redis: it is told a list, or gets a lease, or goes to MongoDB, which tells all."""
+    """The reader looks into Redis. It gets a list or a lease, or goes to MongoDB, which has all changes."""
     match state.held:
         case ("list", version, epoch) if epoch == known.epoch:
             return replace(state, read="idle", floor=0, is_stale=version < state.floor)  # type: ignore[operator]
@@ -147,7 +147,7 @@ def look(state: State, known: Reading, without: Without) -> State:
 
 
 def registry_steps(state: State, without: Without) -> Iterator[State]:
-    """The reader reads the registry, does not for a while, or starts anew."""
+    """The reader reads the registry, does not for a while, or restarts."""
     known = state.known
     others = [each for each in state.entries[1:] if each]
     agree = all(each.cache == A for each in others)
@@ -207,7 +207,7 @@ def change_steps(state: State, without: Without) -> Iterator[State]:
         case "begun":
             yield replace(state, writer="made", version=state.version + 1)
         case "made" if reaches:
-            # Lifting deletes whatever is there; the fence of nobody else can be there.
+            # Lifting deletes the key with any content; another process' fence cannot be in it.
             yield replace(state, writer="ending", is_fenced=False, held=())
         case "made":
             yield replace(state, writer="owing", owes=True)
@@ -226,7 +226,7 @@ def visitor_steps(state: State, without: Without) -> Iterator[State]:
         case "joined" if have_heeded(state, state.declarations) or without is Without.HEEDED_JOIN:
             yield replace(state, visitor="covered")
         case "covered":
-            # Its fence is in B. Two changes at once would make two versions of one; whoever is first is seen by both.
+            # Its fence is in B. A change beside another would have the same version: readers would take one for both.
             if state.writer not in {"begun", "made", "ending", "owing"}:
                 version = state.version + 1
                 yield replace(state, visitor="done", version=version, acknowledged=version)

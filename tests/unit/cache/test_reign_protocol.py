@@ -1,7 +1,7 @@
 """Every interleaving of a change, a load and an election of MongoDB, with what processes know of reigns.
 
-The model has one process that changes a list and one that loads it, each with a driver that sees the old primary or
-the new one, and a Redis that keeps the highest reign. The fence and the lease are as in `test_fence_protocol`, in
+The model has one process that changes a list and one that loads it. The driver of each sees the old primary or the
+new one. One Redis keeps the highest reign. The fence and the lease are as in `test_fence_protocol`, in
 short. How long something takes is not modelled: where a delay guarantees an order (`mylist.domain.reign`), the model
 has that order. The search goes through all states that can be reached.
 
@@ -40,7 +40,7 @@ class Reader:
     sees: int = OLD
     """The reign of the primary that its driver sees."""
     told: int = OLD
-    """The highest reign that its heartbeats told it of."""
+    """The highest reign that its heartbeats have returned."""
     floor: int = 0
     version: int = -1
     began_under: int = OLD
@@ -60,13 +60,13 @@ class State:
     """The version that the old primary shows: all that was acknowledged before the election."""
     new: int = 1
     stale: int = 0
-    """What the new primary shows before it has committed: less than was acknowledged."""
+    """The version that the new primary shows before it has committed: less than was acknowledged."""
     acknowledged: int = 1
     announced: int = OLD
     writer: str = "idle"
     writer_sees: int = OLD
     held: str = ""
-    """What the key in Redis holds: nothing, a fence, the number of the reader with the lease, or a list's version."""
+    """The key in Redis: nothing, a fence, the number of the reader with the lease, or a list's version."""
     readers: tuple[Reader, ...] = (Reader(),)
 
     def with_reader(self, index: int, **changes: object) -> "State":
@@ -108,7 +108,7 @@ def drivers(state: State) -> Iterator[State]:
 
 
 def heartbeats(state: State) -> Iterator[State]:
-    """A process announces what its driver sees, and is told the highest."""
+    """A process announces the reign that its driver sees, and gets the highest."""
     if state.writer_sees > state.announced:
         yield replace(state, announced=state.writer_sees)
     for index, reader in enumerate(state.readers):

@@ -10,7 +10,7 @@ from mylist.domain.external_id import ExternalId
 
 
 class SilentStore:
-    """Tells no genres; counts how often it is asked for them."""
+    """Has no genres; counts the requests for them."""
 
     def __init__(self) -> None:
         self.asked = 0

@@ -1,4 +1,4 @@
-"""What lists are sorted and filtered by, of documents that may hold anything."""
+"""The keys by which lists are sorted and filtered, from documents with any content."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Filtering and sorting lists: a total order, whatever the titles are, from which a position leads on."""
+"""Filtering and sorting lists: a total order for any titles, in which a position has a successor."""
 
 import asyncio
 import math
@@ -87,7 +87,7 @@ async def selection(packed: PackedList, entries: Sequence[CatalogueEntry] | None
 
 
 async def numbers(packed: PackedList, entries: Sequence[CatalogueEntry] | None, **wanted: Any) -> list[int]:
-    """The numbers of what is selected, in order."""
+    """The numbers of the selected items, in order."""
     _, _, _, keys = await records_of(packed, replace(DEFAULT, **wanted))
     return [number_of(keys[index]) for index in (await selection(packed, entries, **wanted)).order]
 
@@ -196,7 +196,7 @@ def some_query(dice: random.Random) -> ListQuery:
 
 
 def is_wanted(query: ListQuery, each: Saved) -> bool:
-    """What a query asks for, as a reader would check it by hand."""
+    """A query's result, in the way that a reader would check it by hand."""
     return all(
         (
             query.content_type in {None, each.item.content_type},

@@ -1,4 +1,4 @@
-"""What one process concludes from the registry, and what it does when MongoDB does not answer, or answers late."""
+"""The conclusions of one process from the registry, and its behaviour when MongoDB does not answer, or answers late."""
 
 from collections.abc import Set as AbstractSet
 

@@ -1,4 +1,4 @@
-"""What a process makes of the reigns that it sees and is told."""
+"""A process' conclusions from the reigns that it sees and receives."""
 
 import math
 
@@ -15,7 +15,7 @@ class Place:
 
 
 class Process:
-    """What a process knows, and its clock."""
+    """The knowledge of a process, and its clock."""
 
     def __init__(self, sees: str = FIRST) -> None:
         self.now = 1000.0

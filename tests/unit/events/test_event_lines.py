@@ -1,4 +1,4 @@
-"""What a change event says of a list, and the line that tells it."""
+"""Change events of lists, and the lines for them."""
 
 import json
 from datetime import UTC, datetime
@@ -124,7 +124,7 @@ def test_another_user_or_content_is_a_removal_and_then_an_addition(field: Docume
         field.get("userId", "u1"),
         field.get("contentId", CONTENT),
     )
-    # Whoever goes on after the removal must not miss the addition.
+    # A reader that resumes after the removal must not miss the addition.
     assert (removed["token"], added["token"]) == ("82AA", "82AB")
 
 

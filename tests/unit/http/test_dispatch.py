@@ -1,4 +1,4 @@
-"""What a request that goes straight to its handler would pass by does not start."""
+"""The service does not start with handlers or middleware that a request would bypass."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What one user may have under way: some at once, some that wait in order, and no more."""
+"""The requests that one user may have in flight: some at once, some that wait in order, and no more."""
 
 import asyncio
 
@@ -22,7 +22,7 @@ def shares(*, share: int = 5, at_once: int = 2) -> UserShares:
 
 
 async def entering(some: UserShares, user_id: str, count: int) -> list[asyncio.Task[None]]:
-    """Begin requests that have to wait."""
+    """Begin requests that must wait."""
     tasks = [asyncio.create_task(some.enter(user_id)) for _ in range(count)]
     await asyncio.sleep(0)
     return tasks
@@ -84,7 +84,7 @@ async def test_one_who_has_others_waiting_is_served_at_a_pace(monkeypatch: pytes
     await asyncio.sleep(0.02)
     assert not first.done()
     await first
-    some.leave("eve")  # nobody waits now
+    some.leave("eve")  # no request waits now
     assert some.held == {"eve": 1}
 
 
@@ -119,7 +119,7 @@ async def test_nothing_is_kept_of_those_who_left() -> None:
     given_up.cancel()
     await asyncio.wait({given_up})
     some.leave("eve")
-    late.cancel()  # its turn has come, and it has not been told yet
+    late.cancel()  # its turn has come, but it has not run yet
     await patient
     assert late.cancelled()
     assert some.held == {"eve": 2}

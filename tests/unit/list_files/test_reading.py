@@ -1,4 +1,4 @@
-"""The files of other services, as they are read: in which order, how much at a time, and in which memory."""
+"""Reading the files of other services: their order, the amount read at a time, and the memory in use."""
 
 import json
 import subprocess

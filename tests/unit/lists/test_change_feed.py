@@ -1,4 +1,4 @@
-"""Following a list: a device that asks again and again has the list, whatever happens in between."""
+"""Following a list: a device that polls has the list, no matter what happens in between."""
 
 from datetime import timedelta
 
@@ -21,7 +21,7 @@ _MAX_PARTS = 1000
 
 
 class Device:
-    """A client that follows a list by what it is told alone."""
+    """A client that follows a list from its changes alone."""
 
     def __init__(self, store: FakeListStore) -> None:
         self.state: SyncState | None = None
@@ -38,7 +38,7 @@ class Device:
         return changes
 
     async def catch_up(self, *, max_changes: int = 100) -> list[str]:
-        """Ask until a round is complete; return what was told, as `+1` for an addition and `-1` for a removal."""
+        """Poll until a round is complete; return the changes, `+1` for an addition and `-1` for a removal."""
         told = list(await self.ask(max_changes=max_changes))
         for _ in range(_MAX_PARTS):
             if self.state is None or self.state.is_complete:

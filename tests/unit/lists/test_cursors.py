@@ -1,4 +1,4 @@
-"""Cursors: they lead back to the position that they were made of, and only for whom and what they were made for."""
+"""Cursors: they lead back to their position, and only for their user and query."""
 
 from dataclasses import replace
 
@@ -100,7 +100,7 @@ def test_by_date_of_an_earlier_release_still_lead_back_to_their_position() -> No
 
 
 def test_by_title_of_an_earlier_release_are_refused() -> None:
-    cursor = "Z2qZAncxaWAAAQIDBAUGBwgJCgt0aGUgbWF0cml4"  # it stands under T
+    cursor = "Z2qZAncxaWAAAQIDBAUGBwgJCgt0aGUgbWF0cml4"  # its sort title begins with T
 
     with pytest.raises(InvalidCursorError):
         decode_cursor(cursor, "user", BY_TITLE, ORDER)

@@ -48,7 +48,7 @@ INVALID = [
 
 
 class FakeTitles:
-    """Knows each title by its id; keeps what was asked."""
+    """Knows each title by its id; keeps the requested ids."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[ContentType, set[ContentId]]] = []

@@ -39,7 +39,7 @@ UNKNOWN = KNOWN + 1
 
 
 class Clock:
-    """What the import takes for the module `time`."""
+    """Replaces the module `time` in the import."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -436,7 +436,7 @@ class TestReplacingUnlessRemovedSince:
 
 
 class TestUnresolvedLines:
-    """Lines of other services' files of which it is not known what they name."""
+    """Lines of other services' files whose titles are unknown."""
 
     @staticmethod
     async def lines(*items: Item | Unresolved | str) -> AsyncIterator[NumberedLine]:

@@ -1,4 +1,4 @@
-"""Rendered answers: reused for the very same list only, never past their titles' time, within a bound of memory."""
+"""Rendered answers: reused for the same list only, never past their titles' time, within a bound of memory."""
 
 import pytest
 

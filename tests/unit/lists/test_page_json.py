@@ -175,7 +175,7 @@ def test_the_longest_search_leaves_headers_in_what_proxies_take() -> None:
     page = QueryPage(ONE, [ENTRY], total=90, end=CursorPosition(7, content_id(7)), fresh_until=0)
 
     assert len(query.list_query.words) == MAX_SEARCH_WORDS
-    # nginx takes 4 KB of headers unless it is told otherwise; the others are some 900 bytes.
+    # nginx takes 4 KB of headers by default; the others are some 900 bytes.
     assert len(QueryAnswer("us:er", query, page, "order").head) < 3000
 
 
@@ -241,7 +241,7 @@ def test_pages_of_different_bodies_have_different_etags() -> None:
                 assert etag == page_etag(user_id, request, window, [replace(each) for each in entries])
                 assert bodies.setdefault(etag, body) == body
                 pages += 1
-    # Also of a page that has no item of another type, the counts of both types are taken for what is told.
+    # The ETag covers the counts of both types, also on a page whose items all have one type.
     assert pages > len(bodies) >= len(set(bodies.values()))
 
 

@@ -1,4 +1,4 @@
-"""Reading a list: what is asked of the cache and the catalogue, what is reused, and what is answered."""
+"""Reading a list: the requests to the cache and the catalogue, the answers that are reused, and the result."""
 
 import re
 from collections.abc import Iterator

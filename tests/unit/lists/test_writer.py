@@ -1,4 +1,4 @@
-"""Changing a list: what each change asks of the store, behind which fence, and how it ends."""
+"""Changing a list: each change's operations on the store, its fence, and its end."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -233,7 +233,7 @@ class TestDiscard:
 
 
 class HastyRival(FakeListStore):
-    """A store whose other client takes an item off whenever somebody has looked for it."""
+    """A store whose other client takes an item off after each search for it."""
 
     async def find(self, user_id: str, content_id: ContentId) -> Item | None:
         await super().find(user_id, content_id)
@@ -295,7 +295,7 @@ class TestPut:
 
 
 class Racing(FakeListStore):
-    """A store to which another client adds an item after somebody has looked which are there."""
+    """A store to which another client adds an item after each search for existing items."""
 
     def __init__(self, rival: Item) -> None:
         super().__init__()
@@ -921,7 +921,7 @@ async def test_a_batch_stands_in_its_order_the_first_on_top_and_below_what_is_ad
 
 
 class TestAccount:
-    """Of which USER is a part by itself; others are profiles of it, or belong to other accounts."""
+    """USER is one part of the account; others are profiles of it, or belong to other accounts."""
 
     def world(self, *items: Item, limit: int = 4) -> World:
         world = World(*items, max_account_items=limit)

@@ -1,4 +1,4 @@
-"""A MongoDB connection string: what is said about one that cannot be used, and what no other can change."""
+"""A MongoDB connection string: the messages about an unusable one, and the options that it cannot override."""
 
 import importlib.util
 

@@ -1,4 +1,4 @@
-"""What is read from replies to `hello`, of each topology and make, and with fields that are missing or odd."""
+"""Parsing replies to `hello`, of each topology and make, and with fields that are missing or odd."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

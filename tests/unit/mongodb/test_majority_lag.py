@@ -1,4 +1,4 @@
-"""For how long the majority is behind, as one reply after the other tells."""
+"""The time by which the majority is behind, from consecutive replies."""
 
 from mylist.mongodb.hello import Hello, OpTime
 from mylist.mongodb.majority_lag import MajorityLag

@@ -1,4 +1,4 @@
-"""Opens after failures in a row, and lets one operation at a time try again."""
+"""Opens after failures in a row, and then lets one operation at a time through."""
 
 import pytest
 

@@ -17,7 +17,7 @@ async def full(maximum: int) -> OperationLimit:
 
 
 async def waiting(limit: OperationLimit, count: int) -> list[asyncio.Task[None]]:
-    """Begin operations that have to wait."""
+    """Begin operations that must wait."""
     tasks = [asyncio.create_task(limit.enter()) for _ in range(count)]
     await asyncio.sleep(0)
     return tasks
@@ -92,7 +92,7 @@ async def test_the_turn_of_one_that_was_given_up_goes_to_the_next() -> None:
     given_up.cancel()
     await asyncio.wait({given_up})
     limit.leave()
-    late.cancel()  # its turn has come, and it has not been told yet
+    late.cancel()  # its turn has come, but it has not run yet
     await patient
 
     assert late.cancelled()

@@ -1,4 +1,4 @@
-"""What a collector did not take: read off its answers, and told of once a minute."""
+"""Spans that a collector refused: read from its answers, and logged once a minute."""
 
 import logging
 import socket
