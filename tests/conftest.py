@@ -1,4 +1,4 @@
-"""What the tests of every layer share: the stores of the run, and the service as a process."""
+"""Fixtures of every layer's tests: the stores of the run, and the service as a process."""
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -203,5 +203,5 @@ def recording_service(
 
 @pytest.fixture
 def user_id() -> str:
-    """A user nobody else has."""
+    """A new user, whom no other test has."""
     return f"user-{uuid4().hex}"

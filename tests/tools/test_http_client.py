@@ -38,7 +38,7 @@ OF_CLOSING = Answer(204, {"connection": "close"}, b"")
 
 
 class Peer:
-    """A server that answers each request with the same bytes, some at a time, whatever they are."""
+    """A server that sends fixed bytes as the answer to each request, some at a time."""
 
     def __init__(self, sent: bytes, size: int, *, hangs_up: bool) -> None:
         self.url = ""

@@ -1,4 +1,4 @@
-"""The proxy behind which a server is further away, or whose links break."""
+"""The proxy that delays the way to a server, or breaks its links."""
 
 import asyncio
 import socket
@@ -16,7 +16,7 @@ PATIENCE = 10
 
 
 class Echo:
-    """A server that answers with what it is told, and hangs up after `bye`."""
+    """A server that answers with the bytes that it gets, and hangs up after `bye`."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -160,7 +160,7 @@ async def test_a_link_that_is_stalled_passes_nothing_on_until_it_is_healed(echo:
             to_client.write(b"news ")
             async with connected(proxy) as late, connected(proxy, 1) as other:
                 late[1].write(b"me too")
-                for _ in range(20):  # the proxy has had to do with whatever it can read meanwhile
+                for _ in range(20):  # the proxy has read all available bytes meanwhile
                     await ask(other, b".")
                 assert echo.told == b"hello" + b"." * 20
 

@@ -26,7 +26,7 @@ FILES = {
 
 
 def lint(folder: Path) -> list[str]:
-    """Run the recipe of the Makefile in a folder; return the programs that refuse what is there."""
+    """Run the recipe of the Makefile in a folder; return the programs that refuse its files."""
     refusing = []
     for line in RECIPE.splitlines():
         command = line.strip().replace("$(BIN)/", f"{PROGRAMS}/").replace("$$", "$")

@@ -14,7 +14,7 @@ PROGRAMS = Path(sys.executable).parent
 
 
 def lint(folder: Path) -> list[str]:
-    """Runs the recipe of the Makefile in a folder; gives the programs that refuse what is there."""
+    """Run the recipe of the Makefile in a folder; return the programs that refuse its files."""
     refusing = []
     for line in RECIPE.splitlines():
         command = line.strip().replace("$(BIN)/", f"{PROGRAMS}/")

@@ -1,4 +1,4 @@
-"""Beside the original service; in its place a program that answers what it finds in Redis, as the original does."""
+"""Beside the original service; a substitute program answers from Redis, like the original does."""
 
 import sys
 from contextlib import ExitStack

@@ -54,7 +54,7 @@ def test_requests_a_second(environment: Environment) -> None:
 
     assert set(samples) == set(loads.references)
     sizes = {name: sample.size or 0 for name, sample in samples.items()}
-    # What is unchanged has no body, and as many headers as a page.
+    # An unchanged page has no body, and as many headers as a page.
     assert sizes["empty route"] < min(sizes["unchanged"], sizes["stats"])
     assert max(sizes["unchanged"], sizes["stats"]) < 2000 < sizes["items, 20"]
     # Each page of 100 is there, and so are its titles.
@@ -120,7 +120,7 @@ def test_processor_time_of_a_first_read(environment: Environment) -> None:
     samples = FirstRead(RENDERING).measure(environment, 0)
 
     cached, loaded = (quantity(samples[row], "processor") for row in (CACHED_PAGE, LOADED_PAGE))
-    # What a load costs is the service's own, not that of the servers that it asks: less than the read lasts.
+    # The cost of a load is the service's own, without that of its stores: less than the read lasts.
     assert 0 < cached < loaded < quantity(samples[LOADED_PAGE], "p99") * 1000
 
 
@@ -215,6 +215,6 @@ def test_an_answer_that_was_not_expected_ends_the_measurement(environment: Envir
 def test_where_py_spy_may_not_look_it_says_what_it_needs(
     environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(environment.service(USUAL).process, "pid", 2**22 - 1)  # nobody's
+    monkeypatch.setattr(environment.service(USUAL).process, "pid", 2**22 - 1)  # the id of no process
     with pytest.raises(ProfileError, match="the right to trace processes"):
         record(environment, tmp_path / "profile.svg")

@@ -7,7 +7,7 @@ import pytest
 
 from bench.processor_time import processor_time
 
-# Two threads, one of which has ended; then it waits.
+# Two threads; one of them has ended when it waits.
 WORK = """
 import threading, time
 def work():

@@ -93,7 +93,7 @@ def test_publishing_writes_document_figures_and_pictures(tmp_path: Path) -> None
 
     written = {path.name for path in pictures.iterdir()}
     assert written == {FIGURES, "profile.svg", *(f"{name}.svg" for name in charts.draw(complete()))}
-    # What the document shows is there, and whatever is there is shown; the profile has a place of its own in it.
+    # Everything that the document shows exists, and everything is shown; the profile has a place of its own in it.
     shown = re.findall(r"\(performance/(.+)\)", document.read_text())
     assert {*shown, "profile.svg", FIGURES} == written
     assert '"samples"' not in (pictures / FIGURES).read_text()

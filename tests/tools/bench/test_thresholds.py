@@ -61,7 +61,7 @@ def test_a_quartile_may_have_a_limit_of_its_own() -> None:
     assert (middle.value, middle.quartiles) == (0.52, (0.48, 0.56))
     assert (low.value, low.outcome, low.quartiles) == (0.48, "missed", None)
     assert (high.value, high.outcome) == (0.56, "kept")
-    # Of a quartile the median beside it is the limit that needs room.
+    # For a quartile, the room is judged by the median.
     assert judge(replace(SLOWER, statistic="low", bound=0.48), samples).outcome == "kept"
 
 

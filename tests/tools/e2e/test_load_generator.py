@@ -27,7 +27,7 @@ TITLES = [f"{number:024x}" for number in range(1, 9)]
 
 
 class Lists:
-    """A service that keeps its promises, but for what a test spoils."""
+    """A service that keeps its promises, except for those that a test breaks."""
 
     def __init__(self) -> None:
         self.lists: dict[str, list[str]] = {}
@@ -43,7 +43,7 @@ class Lists:
         """Lists that were read while they were changed."""
         self._changing: set[str] = set()
         self.spoil: Callable[[str, str], bytes | None] = lambda method, path: None  # noqa: ARG005
-        """Gives another answer for a request; an empty one ends the connection."""
+        """Return another answer to a request; an empty one ends the connection."""
 
     def answer(self, method: str, path: str, user: str, body: bytes) -> tuple[int, object]:
         listed = self.lists.setdefault(user, [])

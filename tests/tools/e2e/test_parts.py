@@ -1,4 +1,4 @@
-"""What the steps decide by: leftovers, nodes, Locust's verdict, the sums."""
+"""The inputs of the steps' decisions: leftovers, nodes, Locust's verdict, the sums."""
 
 import json
 from typing import Any

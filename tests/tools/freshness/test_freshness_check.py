@@ -436,7 +436,7 @@ def some_slice(items: dict[int, str], seen: Page) -> tuple[Item, ...]:
 
 
 def effects(action: Action, items: dict[int, str], unexplained: set[Item]) -> list[dict[int, str]]:
-    """What a list may be after an operation; nothing when that cannot have happened to it."""
+    """Return the possible lists after an operation; none if it cannot have happened to the list."""
     match action:
         case Remove(title):
             return [without(title, items)] * (title in items)
@@ -486,7 +486,7 @@ class TestDatesOfTheSameMoment:
 
 
 class TestACopyKeptByTokens:
-    """What a device has, by what the feed told it, is held against the list like any read."""
+    """A device's copy, built from the change feed, is checked against the list like any read."""
 
     def test_that_lacks_a_change_was_led_past_it(self) -> None:
         stale, impossible = (
@@ -573,7 +573,7 @@ def test_many_attempts_at_once_are_told_apart() -> None:
 
 
 def test_a_long_history_is_checked_quickly() -> None:
-    """Linear in its length: 20,000 operations, of which each overlaps the next."""
+    """Linear in its length: 20,000 operations, each of which overlaps the next."""
     history: list[Operation] = []
     for turn in range(5000):
         added_at = f"2026-01-01T00:{turn // 60:02}:{turn % 60:02}.000Z"
@@ -591,7 +591,7 @@ OF_ALL = frozenset(range(2, 24, 3))
 
 
 class Simulated:
-    """A right list, and changes of it by the hundred that nobody heard the outcome of."""
+    """A correct list, and hundreds of changes to it with unknown outcomes."""
 
     def __init__(self, seed: int) -> None:
         self._dice = Random(f"simulated {seed}")

@@ -1,4 +1,4 @@
-"""What the freshness checker makes of the service's answers."""
+"""The freshness checker's view of the service's answers."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the freshness checker counts while it runs."""
+"""The counts of the freshness checker while it runs."""
 
 import time
 

@@ -1,6 +1,6 @@
-"""A server that stands in for the Kubernetes API: by HTTPS, and with a HorizontalPodAutoscaler shaped as the API's.
+"""A fake Kubernetes API: by HTTPS, and with a HorizontalPodAutoscaler in the API's form.
 
-It asks for the token, and knows one autoscaler alone. What a cluster does beyond that it does not do.
+It requires the token, and knows one autoscaler alone. It has no other behaviour of a cluster.
 """
 
 import json
@@ -18,7 +18,7 @@ PATH = f"/apis/autoscaling/v2/namespaces/{NAMESPACE}/horizontalpodautoscalers/{N
 
 
 class Kubernetes:
-    """What the autoscaler is, and the folder with which a pod comes to it."""
+    """The state of the autoscaler, and the folder with a pod's credentials."""
 
     def __init__(self, account: Path) -> None:
         self.account = account
@@ -29,7 +29,7 @@ class Kubernetes:
         self.environment: dict[str, str] = {}
 
     def autoscaler(self) -> dict[str, Any]:
-        """The answer as a cluster gives it, but for what nobody here reads."""
+        """The answer in a cluster's form, without fields that the load test does not read."""
         return {
             "kind": "HorizontalPodAutoscaler",
             "apiVersion": "autoscaling/v2",

@@ -1,7 +1,7 @@
-"""The load test for Locust, in surroundings that stand in for a cluster's.
+"""The load test for Locust, in a simulated cluster.
 
-ADDRESSES is what DNS answers for the name replicas.test, in turns, as connections are led to one pod or another; and
-ACCOUNT is the folder that a pod has its token in.
+ADDRESSES has the answers of DNS for the name replicas.test, in turns, because a cluster leads connections to different
+pods. ACCOUNT is the folder that a pod has its token in.
 """
 
 import os

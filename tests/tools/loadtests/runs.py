@@ -1,4 +1,4 @@
-"""Runs of the load test, as somebody would start them."""
+"""Runs of the load test, started like by a user."""
 
 import json
 import subprocess

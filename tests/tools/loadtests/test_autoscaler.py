@@ -1,4 +1,4 @@
-"""What is known of an autoscaler, by a server that stands in for the Kubernetes API."""
+"""The figures of an autoscaler, from a fake Kubernetes API."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -48,7 +48,7 @@ def replicas(
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Kubernetes]:
-    """Its autoscaler wants twice as many replicas as soon as it was asked about."""
+    """Its autoscaler wants twice as many replicas after the first request."""
     with kubernetes(tmp_path) as stand_in:
         answer = stand_in.answer
 
@@ -98,7 +98,7 @@ def run(service: Service, cluster: Kubernetes, **changes: str) -> tuple[subproce
             started.callback(process.kill)
             return process
 
-        # The worker first: in a cluster nobody knows which comes to life before the other.
+        # The worker first: in a cluster either may start before the other.
         worker, master = start(following, {}), start(leading, given | changes)
         reading = threading.Thread(target=worker.communicate)
         reading.start()
@@ -126,7 +126,7 @@ def test_a_run_in_a_cluster_sums_up_the_replicas_and_tells_of_the_autoscaler(
     assert verdict["remark"] == ""
     each = [after - then for after, then in zip(map(counted, replicas), before, strict=True)]
     route = verdict["routes"][ITEMS]
-    # Locust gets to both, and what the two counted is compared with it: neither alone is 90 % of it.
+    # Locust uses both, and its figure is compared with their sum: neither alone has 90 % of the requests.
     assert min(each) > 0.1 * route["requests"]
     [compared] = [line for line in ended.stdout.splitlines() if line.startswith(f"{ITEMS} ") and line.count(".") > 6]
     requests, of_both = (int(number.replace(",", "")) for number in compared.split()[2:4])

@@ -63,7 +63,7 @@ def test_what_is_not_the_services_is_refused() -> None:
         read("# TYPE something gauge\nsomething 1\n")
 
 
-# What Prometheus' histogram_quantile gives for the same buckets.
+# The values of Prometheus' histogram_quantile for the same buckets.
 @pytest.mark.parametrize(
     ("percent", "milliseconds"),
     [(25, 0.5), (50, 1.0), (75, 5.5), (90, 8.2), (95, 9.1), (99, 9.82), (100, 10.0)],

@@ -1,4 +1,4 @@
-"""Who comes, and what they want."""
+"""The users that come, and the titles that they choose."""
 
 import random
 from collections import Counter

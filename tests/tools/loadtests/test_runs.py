@@ -67,7 +67,7 @@ def test_a_service_that_holds_its_promise_passes(service: Service, tmp_path: Pat
     assert ended.status == 0, ended.printed
     assert "cached-latency: every threshold is kept" in ended.printed
     assert route == "GET /api/mylist/items"
-    # The 99th percentile is at the mercy of whatever else runs; the median is below that of the slower service.
+    # The 99th percentile depends on the machine's other load; the median is below that of the slower service.
     assert figures["locust"]["50"] < DELAY * 1000
     assert figures["requests"] == pytest.approx(USERS * 4 * SECONDS, rel=0.15)
     # Both count the same requests, and the client adds to each of them.
@@ -96,12 +96,12 @@ def test_a_service_that_is_20_ms_slower_fails_and_it_says_by_how_much(
         f"MISSED cached-latency, reads: p99 is {p99['measured']:.2f} ms, it has to be below {p99['limit']:.2f} ms; "
         f"missed by {by:.2f} ms"
     ) in ended.printed
-    # It is the service that is slow, and its own histogram says so.
+    # The service is slow, and its own histogram shows it.
     assert data["routes"]["GET /api/mylist/items"]["service"]["50"] > PROMISE
 
 
 def run_locust(*options: str) -> subprocess.CompletedProcess[str]:
-    """Run Locust itself, as one process."""
+    """Run Locust itself, in a single process."""
     return subprocess.run(
         [*LOCUST, *options], check=False, cwd=ROOT, env=environment({}), capture_output=True, text=True, timeout=40
     )
@@ -212,7 +212,7 @@ def test_a_service_that_cannot_be_tested_gets_no_verdict(service: Service, optio
 
 
 def test_every_plan_has_a_scenario_and_locust_finds_it() -> None:
-    # In a process of its own, because Locust patches the one that imports it.
+    # In a process of its own, because Locust patches the process that imports it.
     says = "import loadtests.locustfile as f, loadtests.scenarios as p; print(set(f.USER_CLASSES) == set(p.SCENARIOS),"
     says += " all(c.__name__ in f.__all__ for c in f.USER_CLASSES.values()))"
     done = subprocess.run([sys.executable, "-c", says], cwd=ROOT, check=True, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""What there is to compare with, and why there is not."""
+"""The figures of the service to compare with, and the reasons for their absence."""
 
 import socket
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.tools.loadtests.test_histogram import ITEMS, exposition
 
 
 class Replica:
-    """A server that says at `/metrics` what it is told to, whatever it is asked."""
+    """A server that answers every request with the given metrics."""
 
     def __init__(self) -> None:
         self.says = exposition(5, items={"0.001": 10, "+Inf": 10})
@@ -92,7 +92,7 @@ class Pods:
         """One that the name still has, and that answers no more."""
 
     def resolve(self, host: str, port: int, *_: object, **__: object) -> list[Any]:
-        """Stands in for DNS, as it answers for a headless Service."""
+        """Replaces DNS, with the answers for a headless Service."""
         if host in self.says:
             return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port))]
         if host != "replicas.test":

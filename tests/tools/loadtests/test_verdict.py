@@ -1,4 +1,4 @@
-"""What comes of figures and thresholds."""
+"""From figures and thresholds to a verdict."""
 
 import json
 from dataclasses import replace

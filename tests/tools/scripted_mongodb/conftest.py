@@ -25,7 +25,7 @@ LIMIT_MS = 60_000
 
 
 def code_of(error: PyMongoError) -> int | None:
-    """Return the code of a server's error: only some classes of the driver tell it."""
+    """Return the code of a server's error: only some classes of the driver have it."""
     details = getattr(error, "details", None) or {}
     code: int | None = getattr(error, "code", None) or details.get("code")
     return code
@@ -68,10 +68,10 @@ async def connect() -> AsyncIterator[Connect]:
 
     yield connected
     for client in clients:
-        with pymongo.timeout(1):  # it would look for a primary to tell that its sessions end
+        with pymongo.timeout(1):  # it would look for a primary to end its sessions
             await client.close()
     with warnings.catch_warnings(action="ignore"):
-        gc.collect()  # it leaves sockets behind whose connection was under way
+        gc.collect()  # it leaves sockets behind whose connection was in flight
 
 
 @pytest.fixture

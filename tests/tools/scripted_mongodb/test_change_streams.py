@@ -1,4 +1,4 @@
-"""Change streams tell what a majority has, and never what an election rolls back."""
+"""Change streams deliver the writes that a majority has, and never those that an election rolls back."""
 
 import time
 
@@ -14,7 +14,7 @@ _QUIET_S = 0.5
 
 
 async def next_of(stream: AsyncChangeStream[dict[str, object]]) -> tuple[object, object]:
-    """The kind and the `_id` of what the next event is about."""
+    """Return the kind and the `_id` of the next event."""
     deadline = time.monotonic() + PATIENCE_S
     while (event := await stream.try_next()) is None:
         assert time.monotonic() < deadline, "no event"
@@ -46,7 +46,7 @@ async def test_what_no_majority_has_waits(mongodb: ScriptedMongoDB, collection: 
         mongodb.lose_majority()
         await collection.database.command("insert", collection.name, documents=[{"_id": 3}], writeConcern={"w": 1})
         await nothing_of(stream)
-        # Nor does whoever comes only now.
+        # A new stream does not get it either.
         async with await collection.watch(max_await_time_ms=100, start_after=stream.resume_token) as other:
             await nothing_of(other)
         mongodb.regain_majority()

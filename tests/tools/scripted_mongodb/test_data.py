@@ -1,4 +1,4 @@
-"""What a member makes of a write that is asked for again."""
+"""A member's answer to a write that is repeated."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ from devtools.scripted_mongodb.wire import encode_request, parse_request
 
 
 class SlowServer(ServerConnection):
-    """Answers when it is told to, and counts what it was asked."""
+    """Answers on the test's order, and counts requests."""
 
     def __init__(self) -> None:
         super().__init__("127.0.0.1", 0)

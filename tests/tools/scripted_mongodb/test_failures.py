@@ -1,4 +1,4 @@
-"""Commands fail as they are told to, and are counted."""
+"""Commands fail on order, and are counted."""
 
 import time
 from typing import Literal

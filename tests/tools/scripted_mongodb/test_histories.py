@@ -1,4 +1,4 @@
-"""What is read while members do not hold the same: a majority that lags, two primaries, stale reads, rollbacks."""
+"""Reads while members do not hold the same: a majority that lags, two primaries, stale reads, rollbacks."""
 
 import asyncio
 from typing import Any
@@ -15,12 +15,12 @@ from tests.tools.scripted_mongodb.conftest import PATIENCE_S, Collection, Connec
 
 
 def locally(collection: Collection) -> Collection:
-    """Return the collection as the one member has it that is asked."""
+    """Return the collection with one member's own data."""
     return collection.with_options(read_concern=ReadConcern("local"), write_concern=WriteConcern(1))
 
 
 async def ids(collection: Collection) -> list[int]:
-    """Return what is there, read in every way that the service reads."""
+    """Return the ids of the documents, read in every way that the service reads."""
     found = sorted([each["_id"] for each in await collection.find({}, batch_size=2).to_list()])
     assert await collection.count_documents({}) == len(found)
     assert sorted(await collection.distinct("_id")) == found

@@ -1,4 +1,4 @@
-"""The driver takes each deployment for what it plays."""
+"""The driver recognises each simulated deployment."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
