@@ -706,7 +706,7 @@ async def test_an_answer_that_comes_too_late_is_none(cache: Cache) -> None:
 async def test_a_write_does_not_go_unfenced_while_others_may_still_trust_redis(
     nowhere: Topology, lists: Lists, user_id: str
 ) -> None:
-    """This process cannot reach Redis, but not for long enough to know that others cannot reach it either."""
+    """This process has been without Redis for too short a time to know that all others are without it too."""
     cache = Cache(nowhere, lists)
 
     with pytest.raises(CacheUnavailableError):

@@ -36,7 +36,7 @@ SHORT = 0.2
 LONG = 1000.0
 """A timeout that does not pass here."""
 MANY_TIMEOUTS = 1.5
-"""Seconds after which a short timeout that has not ended a wait never will."""
+"""Seconds; a wait that lasts longer has no working timeout."""
 
 
 @pytest.fixture

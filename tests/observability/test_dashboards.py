@@ -66,7 +66,7 @@ OF_SERVICE = PLACE | {'job=~"$job"', 'pod=~"$pod"'}
 
 def needed(metric: str) -> set[str]:
     """Return the matchers that every selector of a metric needs, so that it keeps to the reader's choice."""
-    if metric.startswith("mylist_events_"):  # of a process of its own; readers choose no pod of it
+    if metric.startswith("mylist_events_"):  # of a process of its own, with one pod
         return PLACE | {'job="mylist-events"'}
     match metric.partition("_")[0]:
         case "kube" | "container":

@@ -573,7 +573,7 @@ def test_many_attempts_at_once_are_told_apart() -> None:
 
 
 def test_a_long_history_is_checked_quickly() -> None:
-    """Linear in its length: 20,000 operations, each of which overlaps the next."""
+    """Linear in its length: 20,000 operations, each overlapping the next."""
     history: list[Operation] = []
     for turn in range(5000):
         added_at = f"2026-01-01T00:{turn // 60:02}:{turn % 60:02}.000Z"

@@ -92,7 +92,7 @@ class Pods:
         """One that the name still has, and that answers no more."""
 
     def resolve(self, host: str, port: int, *_: object, **__: object) -> list[Any]:
-        """Replaces DNS, with the answers for a headless Service."""
+        """Replaces DNS: resolves a name like that of a headless Service."""
         if host in self.says:
             return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port))]
         if host != "replicas.test":

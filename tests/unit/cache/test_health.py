@@ -87,7 +87,7 @@ class Process:
         return is_trusted
 
     def fences_as_usual(self) -> bool:
-        """Return the answer to `ListCache`'s question before a write and after it."""
+        """Return the answer to `ListCache`'s question before and after a write."""
         is_settled = self.now <= self.health.settled_until
         assert not is_settled or (self.health.is_available("a key") and self.health.knows_primary("a key"))
         return is_settled
