@@ -1,1 +1,1 @@
-"""How fast the service is, against the limit of what it stands on."""
+"""The benchmark of the service, beside the limits of the libraries and servers that it uses."""

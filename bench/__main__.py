@@ -1,7 +1,7 @@
-"""Measures the service side by side with what it stands on, in one run on one machine.
+"""Measures the service side by side with its libraries, in one run on one machine.
 
-Each server is a process of its own, on the same stores; the rounds take turns, so that whatever else the machine does
-falls on all alike. What counts are the ratios to the empty route of the same round. The load comes from wrk.
+Each server is a process of its own, on the same stores. The rounds take turns, so that the machine's other load affects
+all servers alike. The figures to compare are the ratios to the empty route of the same round. The load comes from wrk.
 
 exit status: 0 every threshold is kept with room to the limit, 1 one is not, or the run failed
 """
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _chosen(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> set[str]:
-    """Return the groups that are measured; all, unless told otherwise."""
+    """Return the groups to measure; all by default."""
     if arguments.groups is None:
         return {*_REQUIRED, ORIGINAL} if arguments.original else _REQUIRED
     if ORIGINAL in arguments.groups and not arguments.original:

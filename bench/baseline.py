@@ -1,4 +1,4 @@
-"""What the service stands on, alone: routes that do nothing, and one that gets a key from Redis by plain redis-py.
+"""The service's libraries alone: routes that do nothing, and one that gets a key from Redis by plain redis-py.
 
 python -m bench.baseline PORT REDIS_URL
 """

@@ -21,7 +21,7 @@ class BesideOriginal:
 
     @property
     def references(self) -> dict[str, str | None]:
-        """The rows, each with the one that it is compared with."""
+        """The rows, each with its reference row."""
         return self._throughput.references
 
     def measure(self, environment: Environment, number: int) -> dict[str, Sample]:

@@ -28,7 +28,7 @@ class CatalogueImport:
 
     @property
     def references(self) -> dict[str, str | None]:
-        """The rows, each with the one that it is compared with."""
+        """The rows, each with its reference row."""
         return {BULK_WRITE: None, IMPORT: BULK_WRITE}
 
     def measure(self, environment: Environment, number: int) -> dict[str, Sample]:  # noqa: ARG002 - all rounds are alike

@@ -7,7 +7,7 @@ from devtools.http_client import Answer, NotAnsweredError
 
 
 class UnexpectedAnswerError(Exception):
-    """The answer is not the one that the measurement is about."""
+    """The answer is not of the kind that is measured."""
 
 
 def request(method: str, path: str, *, user: str = "", body: bytes = b"") -> bytes:

@@ -26,7 +26,7 @@ class DriverComparison:
 
     @property
     def references(self) -> dict[str, str | None]:
-        """The rows, each with the one that it is compared with."""
+        """The rows, each with its reference row."""
         rows: dict[str, str | None] = {}
         for operation in (FIND, CHANGE):
             for tasks in TASKS:

@@ -1,4 +1,4 @@
-"""What a measurement needs around it: stores with data in them, and servers, each a process of its own."""
+"""The environment of a measurement: stores with data in them, and servers, each a process of its own."""
 
 import subprocess
 import sys
@@ -34,11 +34,11 @@ _TIMEOUT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Redis:
-    """A Valkey server, as it is reached.
+    """A Valkey server, and the way to it.
 
     Attributes:
         delay_ms: milliseconds by which a proxy holds its answers back; None for no proxy.
-        idle_users: how many users it holds lists of who ask for nothing; None for the one that all groups share.
+        idle_users: the number of idle users whose lists it holds; None for the server that all groups share.
     """
 
     delay_ms: float | None = None
@@ -53,7 +53,7 @@ class Server:
         settings: of the service, beside the defaults.
         sampled: the share of requests that is traced; 0 for no tracing.
         redis: where its lists are cached.
-        program: the service, the frameworks that it stands on alone, or the original service.
+        program: the service, its libraries alone, or the original service.
     """
 
     settings: tuple[tuple[str, str], ...] = ()
@@ -109,7 +109,7 @@ class Environment:
     """The servers of one group, each started when it is first asked for.
 
     Args:
-        stores: what they stand on.
+        stores: of the servers.
         stack: ends them.
         original_command: the command line of the original service; None where it is not measured.
     """
@@ -144,7 +144,7 @@ class Environment:
         return self.service(server).process.pid if server.program == "service" else self._other(server).pid
 
     def reads(self, server: Server) -> Reads | None:
-        """Return how many reads of lists a service answered from the cache, and at all; None if it does not tell."""
+        """Return the reads that a service answered from the cache, and all reads; None without such a metric."""
         if server.program != "service":
             return None
         metrics, name = Metrics(self.service(server)), "mylist_cache_requests_total"

@@ -1,4 +1,4 @@
-"""What the first read after a change takes of the service's processor time, without that of MongoDB and Redis."""
+"""The service's processor time for the first read after a change, without that of MongoDB and Redis."""
 
 import time
 from collections import defaultdict
@@ -14,7 +14,7 @@ CACHED_PAGE = "items, 20, cached and rendered each time"
 LOADED_PAGE = "items, 20, loaded and rendered after a change"
 _ROWS = {CACHED: CACHED_PAGE, FIRST_READ: LOADED_PAGE}
 _SETTLING_S = 0.001
-"""Seconds that the service has to finish what it does once it has answered."""
+"""Seconds in which the service finishes its work after an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class FirstRead:
 
     @property
     def references(self) -> dict[str, str | None]:
-        """The rows, each with the one that it is compared with."""
+        """The rows, each with its reference row."""
         return {CACHED_PAGE: None, LOADED_PAGE: CACHED_PAGE}
 
     def measure(self, environment: Environment, number: int) -> dict[str, Sample]:

@@ -15,7 +15,7 @@ _WARM_UP_S = 2
 _SAMPLING_RATE_HZ = 200
 _SVG = "http://www.w3.org/2000/svg"
 _INFERNO = "{http://github.com/jonhoo/inferno}"
-# What only a script would bring to life.
+# Parts of the picture that need a script.
 _CONTROLS = {"details", "search", "unzoom", "matched"}
 
 
@@ -27,7 +27,7 @@ def record(environment: Environment, picture: Path) -> None:
     """Record the service while it serves pages of 20, and write the flame graph.
 
     Raises:
-        ProfileError: py-spy may not look into another process here.
+        ProfileError: py-spy has no permission to read another process here.
         WrkError: wrk is not installed.
     """
     service = environment.service(ITEMS.server)
@@ -42,7 +42,7 @@ def record(environment: Environment, picture: Path) -> None:
 
 def _spy(pid: int, picture: Path) -> None:
     spy = Path(sys.executable).with_name("py-spy")
-    # Whoever waits does not hold the interpreter's lock.
+    # A waiting thread does not hold the interpreter's lock.
     shape = [
         "--gil",
         "--function",

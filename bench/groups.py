@@ -1,4 +1,4 @@
-"""What is measured, group by group."""
+"""The groups of measurements."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ class Part(Protocol):
 
     @property
     def references(self) -> Mapping[str, str | None]:
-        """The rows, each with the one that it is compared with."""
+        """The rows, each with its reference row."""
 
     def measure(self, environment: Environment, number: int) -> Mapping[str, Sample]:
         """Measure one round; the one before the first, which only warms up, has the number -1."""
@@ -42,10 +42,10 @@ class Table:
     """A part as a table.
 
     Attributes:
-        part: what is measured.
-        operations: what its operations are called.
-        compared: the quantity that the ratios are of.
-        reference: what the ratios are of, as the head of a column.
+        part: the measurements.
+        operations: the name of its operations.
+        compared: the quantity whose ratios are shown.
+        reference: the name of the reference, for the head of the column.
     """
 
     part: Part

@@ -26,7 +26,7 @@ class ImportLatency:
 
     @property
     def references(self) -> dict[str, str | None]:
-        """The rows, each with the one that it is compared with."""
+        """The rows, each with its reference row."""
         return {SHORT_IMPORT: None, LONG_IMPORT: SHORT_IMPORT, LONGEST_IMPORT: SHORT_IMPORT}
 
     def measure(self, environment: Environment, number: int) -> dict[str, Sample]:

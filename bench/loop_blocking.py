@@ -28,7 +28,7 @@ _TIMEOUT_S = 60
 
 @dataclass(frozen=True, slots=True)
 class LoopBlocking:
-    """A list of 5,000, of which the whole is worked on at each read (`bench.loop_blocking_process`)."""
+    """A list of 5,000, which each read processes as a whole (`bench.loop_blocking_process`)."""
 
     @property
     def references(self) -> dict[str, str | None]:

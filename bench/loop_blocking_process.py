@@ -1,9 +1,9 @@
-"""Queries of a list of 5,000 beside a task that notes how long it had to wait for its turn.
+"""Queries of a list of 5,000 beside a task that records its waits for the event loop.
 
 python -m bench.loop_blocking_process MONGODB_URI
 
-Prints a JSON object: a sample for each kind of read. What is noted is processor time, so that what else the machine
-does is not counted; the loop waits for nothing but MongoDB, and then it is not held.
+Prints a JSON object: a sample for each kind of read. The waits are in processor time, without that of other processes;
+the loop waits for nothing but MongoDB, and then it is not held.
 """
 
 import asyncio
@@ -67,7 +67,7 @@ class _Turns:
 
 
 class _Reader:
-    """Reads queries as the service does when it has the list and no answer of it."""
+    """Reads queries like a service that has the list, and no cached answer."""
 
     def __init__(self, settings: Settings, database: Database, value: PackedList) -> None:
         commands = CacheCommands(connect_cache(settings))
@@ -89,7 +89,7 @@ class _Reader:
         self._reader = ListReader(cache, catalogue, PageCache(0))
 
     async def longest(self, asked: ItemsQuery, *, reads: int) -> Sample:
-        """Read so many times; return the longest that anybody had to wait for a turn."""
+        """Read so many times; return the longest wait for a turn."""
         turns = _Turns()
         await asyncio.sleep(0)
         for _ in range(reads):

@@ -1,4 +1,4 @@
-"""What a user's list takes of Redis' memory."""
+"""The memory that a user's list takes in Redis."""
 
 from dataclasses import dataclass
 

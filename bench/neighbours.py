@@ -1,4 +1,4 @@
-"""What other users notice of one who takes all that there is: their reads, alone and beside that user's load."""
+"""The effect of a greedy user on others: their reads, alone and beside that user's load."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ _ITEMS_PER_IMPORT = 500
 
 @dataclass(frozen=True, slots=True)
 class _Greedy:
-    """What one user does: requests of a kind of `greedy.lua`, over that many connections, with a list of that size."""
+    """The load of one user: a kind of requests of `greedy.lua`, the number of connections, and the size of the list."""
 
     requests: str
     connections: int
@@ -52,7 +52,7 @@ class Neighbours:
 
     @property
     def references(self) -> dict[str, str | None]:
-        """The rows, each with the one that it is compared with."""
+        """The rows, each with its reference row."""
         return {ALONE: None, BESIDE_SELECTIONS: ALONE, BESIDE_IMPORTS: ALONE}
 
     def measure(self, environment: Environment, number: int) -> dict[str, Sample]:  # noqa: ARG002 - all rounds are alike
@@ -73,7 +73,7 @@ def _read(url: str) -> Sample:
 
 @cache
 def _filled(url: str, greedy: _Greedy, folder: Path) -> Path:
-    """Give the user the list, once; return a file with what was imported for that."""
+    """Fill the user's list, once; return a file with the imported lines."""
     numbers = range(1, greedy.items + 1)
     lines = [{"contentId": title_id(number), "contentType": title_type(number)} for number in numbers]
     encode_lines = msgspec.json.Encoder().encode_lines

@@ -15,7 +15,7 @@ class OpenLoop:
 
     Attributes:
         capacity: the case in a closed loop.
-        paced: the cases whose rate comes of it.
+        paced: the cases at a rate that follows from the capacity.
     """
 
     capacity: Case
@@ -23,7 +23,7 @@ class OpenLoop:
 
     @property
     def references(self) -> dict[str, str | None]:
-        """The rows, each with the one that it is compared with."""
+        """The rows, each with its reference row."""
         return {case.name: case.of for case in (self.capacity, *self.paced)}
 
     def measure(self, environment: Environment, number: int) -> dict[str, Sample]:

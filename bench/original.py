@@ -1,6 +1,6 @@
 """The original service, Express on Node.js: how it is started, and what it keeps in Redis.
 
-It is no part of this repository; `docs/performance.md` says where it is and how it is built.
+It is not a part of this repository; `docs/performance.md` says where it is and how it is built.
 """
 
 import json

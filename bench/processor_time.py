@@ -3,7 +3,7 @@
 import time
 
 _CPUCLOCK_SCHED = 2
-"""What the kernel counts for the scheduler; `utime` and `stime` of `/proc` have ticks of 10 ms."""
+"""The kernel's counts for the scheduler; `utime` and `stime` of `/proc` have ticks of 10 ms."""
 
 
 def processor_time(pid: int) -> float:

@@ -1,4 +1,4 @@
-"""Lists that are put straight into Redis, as the service would have cached them, and what they take of its memory."""
+"""Lists that are put straight into Redis, in the form of the service's cache, and the memory that they take."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ _DISTINCT_LISTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class CachedLists:
-    """Users of whom Redis holds a list that nobody loaded.
+    """Users with a cached list in Redis, without a load by the service.
 
-    The first page of a user's list is the same whatever its length.
+    The first page of a user's list is the same for every length.
 
     Attributes:
         prefix: of their names.

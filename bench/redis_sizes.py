@@ -1,4 +1,4 @@
-"""What cached lists take of Redis' memory, by the allocator of each server at hand: `python -m bench.redis_sizes`.
+"""The memory of cached lists, by the allocator of each installed server: `python -m bench.redis_sizes`.
 
 The embedded Valkey allocates with libc. Redis and Valkey, as distributions and images have them, allocate with
 jemalloc, whose steps are others: the sizes of docs/cost.md are those of `redis-server` on the PATH.

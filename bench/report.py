@@ -14,10 +14,10 @@ from bench.thresholds import Verdict
 START = '<!-- figures: made by make bench ARGS="--publish" -->\n'
 END = "<!-- end of figures -->"
 FIGURES = "figures.json"
-"""What the published figures are made of, beside the pictures."""
+"""The file with the published figures, beside the pictures."""
 PROFILE_PICTURE = "profile.svg"
 _MIN_ROUNDS = 10
-"""Fewer than these are no figures to publish."""
+"""The least number of rounds to publish."""
 
 
 class PublishError(Exception):
@@ -42,11 +42,11 @@ _OUTCOMES = {
     "narrow": ("NO ROOM", "**kept, without room**"),
     "missed": ("MISSED ", "**missed**"),
 }
-"""What became of a threshold, on the terminal and in the document."""
+"""The outcome of a threshold, on the terminal and in the document."""
 
 
 def publish(run: Run, document: Path, pictures: Path, profile: Path) -> None:
-    """Write the figures into the document, and the charts and the profile beside it.
+    """Write the figures into the document, and the charts and the profile into the folder of pictures.
 
     Raises:
         PublishError: groups are missing, the profile is, or there were too few rounds.

@@ -1,4 +1,4 @@
-"""What comes of a run: medians and quartiles of what the rounds showed, and of their ratios."""
+"""The results of a run: medians and quartiles over the rounds, of the quantities and their ratios."""
 
 import os
 import platform
@@ -21,7 +21,7 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
         name: in plain words.
         quantities: what was measured, by its name in `Sample`.
         ratio: to the row that it is compared with, of the table's compared quantity.
-        samples: round by round; left out of what is published.
+        samples: one per round; not in the published figures.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class GroupResult(msgspec.Struct, frozen=True):
-    """What came of a group: the rows of its tables.
+    """The result of a group: the rows of its tables.
 
     Attributes:
         name: of the group.

@@ -1,4 +1,4 @@
-"""What one round of one case showed."""
+"""The figures of one round of one case."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ MICROSECONDS = 1_000_000
 
 
 class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Quantities; None is what was not looked at.
+    """Quantities; None if not measured.
 
     Attributes:
         rate: operations per second.

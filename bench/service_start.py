@@ -1,4 +1,4 @@
-"""What the start of a process takes (on Linux)."""
+"""The processor time and the memory that the start of a process takes (on Linux)."""
 
 import resource
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class ServiceStart:
 
     @property
     def references(self) -> dict[str, str | None]:
-        """The rows, each with the one that it is compared with."""
+        """The rows, each with its reference row."""
         return {EMPTY_SERVER: None, AT_ITS_START: EMPTY_SERVER}
 
     def measure(self, environment: Environment, number: int) -> dict[str, Sample]:  # noqa: ARG002 - all rounds are alike

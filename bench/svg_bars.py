@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pygal  # type: ignore[import-untyped]
 from pygal.style import Style  # type: ignore[import-untyped]
 
-# It looks for pygal's maps, which nobody here has, and makes Python 3.11 warn at each import from then on.
+# It looks for pygal's maps, which are not installed here, and makes Python 3.11 warn at each import from then on.
 sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, pygal.PluginImportFixer)]
 
 _SVG = "http://www.w3.org/2000/svg"

@@ -1,4 +1,4 @@
-"""What has to come of it."""
+"""The limits that the results must keep."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from bench.samples import Sample, Spread, quantity
 from bench.service_start import AT_ITS_START, EMPTY_SERVER
 
 _ROOM = 0.03
-"""The share of a limit that has to lie between it and what is measured, or the next run may miss it by chance."""
+"""The least distance of a result from its limit, as a share of the limit; with less, a run may miss it by chance."""
 _MAX_UNCACHED_SHARE = 0.01
 
 Samples = Mapping[str, Sequence[Sample]]
@@ -44,13 +44,13 @@ class Threshold:
     """A bound of the median of a quantity, or of its ratio to that of another row in the same round; or of a quartile.
 
     Attributes:
-        says: in plain words.
-        group: where.
-        row: of which row.
-        quantity: of a sample; `time` is what an operation takes at the rate.
-        bound: what it has to keep.
+        says: the threshold in plain words.
+        group: the group that it is for.
+        row: the row of the group.
+        quantity: of a sample; `time` is the time of an operation at the rate.
+        bound: the limit.
         of: the other row; None for the quantity itself.
-        is_minimum: whether the bound is the least that it may be, not the most.
+        is_minimum: whether the bound is a minimum, not a maximum.
         statistic: of the rounds: the median, or the quartile below or above it.
     """
 
@@ -64,7 +64,7 @@ class Threshold:
     statistic: Literal["low", "middle", "high"] = "middle"
 
     def measured(self, samples: Samples) -> Spread:
-        """Return what came of it."""
+        """Return the figure to compare with the bound."""
         values = [self._amount(each) for each in samples[self.row]]
         if self.of is None:
             return Spread.of(values)

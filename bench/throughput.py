@@ -21,12 +21,12 @@ class Case:
 
     Attributes:
         name: in plain words.
-        server: who is asked.
+        server: the server under load.
         requests: the kind; see `requests.lua`.
         of: the case that it is compared with; None for one that others are compared with.
-        connections: how many are open.
-        lists: whose lists are asked for, when not those of the load-test data set.
-        rate: how many requests are due each second; None for as many as are answered.
+        connections: the number of open connections.
+        lists: the lists to read, when not those of the load-test data set.
+        rate: the requests that are due each second; None for a closed loop.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Case:
 class Throughput:
     """Cases that take turns, beginning with another one in each round; or are measured at the same time.
 
-    At the same time they share whatever else the machine does, which is many times what some of them differ by.
+    At the same time they share the machine's other load, which is many times as large as some of their differences.
 
     Attributes:
         cases: what is measured.
@@ -54,7 +54,7 @@ class Throughput:
 
     @property
     def references(self) -> dict[str, str | None]:
-        """The rows, each with the one that it is compared with."""
+        """The rows, each with its reference row."""
         return {case.name: case.of for case in self.cases}
 
     def measure(self, environment: Environment, number: int) -> dict[str, Sample]:

@@ -15,7 +15,7 @@ from mylist.seeding.synthetic_data import title_id, title_type, user_id
 
 EMPTY = "empty route, one request at a time"
 _USERS_PER_ROUND = 50
-# On nobody's list, and asked for again and again, as a title that has just come out.
+# On no list so far, and requested over and over, like a title that has just come out.
 _TITLE = TITLES
 _ADDED = json.dumps({"contentId": title_id(_TITLE), "contentType": title_type(_TITLE)}).encode()
 
@@ -61,14 +61,14 @@ class WriteLatency:
     """Takes users in turn: adds a title to each one's list, reads the list, removes the title, reads it again.
 
     Attributes:
-        servers: where, by what the rows' names end in; they take turns request by request.
+        servers: by the endings of their rows' names; they take turns request by request.
     """
 
     servers: Mapping[str, Server]
 
     @property
     def references(self) -> dict[str, str | None]:
-        """The rows, each with the one that it is compared with."""
+        """The rows, each with its reference row."""
         names = (CACHED, FIRST_READ, ADD, REMOVE)
         return {EMPTY: None} | {f"{name}{ending}": EMPTY for name in names for ending in self.servers}
 

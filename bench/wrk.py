@@ -12,7 +12,7 @@ from bench.processor_time import processor_time
 from bench.samples import MICROSECONDS, Sample
 
 DURATION_S = 1
-"""How long one run takes unless told otherwise; wrk knows whole seconds only."""
+"""Seconds of one run by default; wrk knows whole seconds only."""
 _TIMEOUT_S = 30
 _MILLISECONDS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 _BYTES = {"B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30}
@@ -119,7 +119,7 @@ def read(printed: str, *, generator: float, server: float) -> Sample:
         server: the seconds of processor time that the server took.
 
     Raises:
-        WrkError: that is no result, or requests failed.
+        WrkError: the output is not a result, or requests failed.
     """
     rate, transfer = _RATE.search(printed), _TRANSFER.search(printed)
     if rate is None or transfer is None:
