@@ -1,9 +1,9 @@
 """Every message that a person can meet says what to do next.
 
-The messages are read from their sources: what the service and its commands raise, the refusals of the chart, the lines
-of the Makefile. A message passes by a clause that tells a person to do something or names the accepted values, or by a
-row of a table “What you see” in docs/, whose other cell has the remedy. What a message names must be there: a setting,
-an option, a subcommand, a value of the chart.
+The messages are read from their sources: the errors of the service and its commands, the refusals of the chart, the
+lines of the Makefile. A message passes if it instructs its reader or names the accepted values. It also passes if a
+row of a table “What you see” in docs/ has its remedy. Each setting, option, subcommand or value of the chart that a
+message names must exist.
 """
 
 import ast
@@ -30,7 +30,7 @@ from tests.unit.test_documents import DOCS, NEVER_SENT, OF_HTTP, PACKAGE, ROOT, 
 
 CHART = ROOT / "charts" / "mylist"
 _GAP = "…"
-"""Stands for what a message is filled with."""
+"""Replaces the variable parts of a message."""
 _MIN_PATTERN = 10
 """Characters besides the gaps: a shorter text would be found in any other."""
 
@@ -84,7 +84,7 @@ def modules() -> Iterator[tuple[Path, ModuleType]]:
 
 
 def text_of(node: ast.expr, module: ModuleType) -> str:  # noqa: PLR0911 - one for each kind of expression
-    """What an expression says, as far as it is written there or in a constant of its module."""
+    """Return the text of an expression, as far as it is literal or in a constant of its module."""
     match node:
         case ast.Constant(value=str() as text):
             return text
@@ -103,7 +103,7 @@ def text_of(node: ast.expr, module: ModuleType) -> str:  # noqa: PLR0911 - one f
 
 
 def raised() -> Iterator[tuple[str, Message]]:
-    """Each message that is raised, or told by a command at its end, with the name of what is raised."""
+    """Yield each message of an exception, or of a command's failure, with the name of the exception."""
     for path, module in modules():
         for node in ast.walk(ast.parse(path.read_text())):
             match node:
@@ -123,7 +123,7 @@ def raised() -> Iterator[tuple[str, Message]]:
 
 
 def remedies() -> list[str]:
-    """What a person sees, from each row of a table whose other cell has the remedy."""
+    """Return the messages in the tables whose other column has the remedy."""
     seen = []
     for page in DOCS.glob("*.md"):
         for table in re.findall(r"^\| [Ww]hat you see \|.*?(?=^[^|]|\Z)", page.read_text(), re.MULTILINE | re.DOTALL):
@@ -202,7 +202,7 @@ class TestSettings:
 
 
 class TestApi:
-    """What a client does about each code is in one row of a table."""
+    """One row of a table has the client's reaction to each code."""
 
     @staticmethod
     def rows() -> dict[str, list[str]]:
@@ -218,7 +218,7 @@ class TestApi:
     def test_is_to_wait_where_the_answer_says_how_long(self) -> None:
         [waiting] = [set(codes) for action, codes in self.rows().items() if "Retry-After" in action]
         told = {each.code for each in errors(ServiceError) if each.retry_after is not None}
-        unsure = {"OUTCOME_UNKNOWN", "PARTLY_APPLIED"}  # the list has to be read before
+        unsure = {"OUTCOME_UNKNOWN", "PARTLY_APPLIED"}  # the client must read the list first
         for_operators = {"DATABASE_REFUSED"}
         assert waiting == told - unsure - for_operators
 

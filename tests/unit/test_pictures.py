@@ -1,4 +1,4 @@
-"""The pictures in docs/pictures: small, and each shown on a page with what it shows for those who do not see it."""
+"""The pictures in docs/pictures: small, and each shown on a page with a text alternative."""
 
 import re
 from pathlib import Path
