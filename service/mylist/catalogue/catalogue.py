@@ -1,11 +1,11 @@
 """A cache of movies and shows as rendered JSON, in each process.
 
-They are few, shared and hot, so each process keeps those that it needs, up to a number. An entry past half its maximum
-age is still served, and is fetched again in the background. An entry past its maximum age is fetched before it is
-served, and the old one is served only if MongoDB is unavailable.
+They are few, shared and hot, so each process caches those that it needs, up to a maximum number. An entry past half its
+maximum age is still served, and is fetched again in the background. An entry past its maximum age is fetched before it
+is served, and the old one is served only if MongoDB is unavailable.
 
-When there are too many, those go that were fetched the longest ago; one that was used since has a second chance. This
-costs a read less than an LRU does, which is reordered at each.
+When there are too many, the entries that were fetched longest ago are evicted; an entry that was used since then gets a
+second chance. For reads, this is cheaper than an LRU, which every read reorders.
 
 A read goes through three steps: `entries` looks keys up, `_fetch` finds or starts the fetches of those that it did not
 find, and `_load` reads one batch from the store, renders it and caches it.
@@ -33,17 +33,17 @@ from mylist.domain.external_id import DEFAULT_EXTERNAL_ID_RULES, EXTERNAL_IDS, E
 from mylist.telemetry import metrics
 
 _ABSENT_TTL_S = 5.0
-"""How long readers are served "not found" without a query, unless the maximum age is shorter."""
+"""How long "not found" is served without a new query, unless the maximum age is shorter."""
 # Decoding and rendering this many documents blocks the event loop for some milliseconds.
 _FETCH_BATCH_SIZE = 100
 _SECOND_CHANCES = 50
-"""Entries that are passed over for another, so that a fetch does not walk over all of them."""
+"""Maximum number of entries that get a second chance per eviction, so that a fetch does not scan all entries."""
 
 _logger = logging.getLogger(__name__)
 
 
 class ContentStore(Protocol):
-    """The source of movies and shows; `mylist.mongodb.content.ContentStore` is the one on MongoDB."""
+    """The source of movies and shows; `mylist.mongodb.content.ContentStore` reads them from MongoDB."""
 
     async def fetch(
         self, content_type: ContentType, content_ids: Iterable[ContentId]
@@ -53,7 +53,7 @@ class ContentStore(Protocol):
     async def find_by_external_ids(
         self, external_ids: Collection[ExternalId], content_types: Collection[ContentType]
     ) -> Mapping[ExternalId, Sequence[tuple[ContentId, ContentType]]]:
-        """Return the titles of some types that have each of some external ids; none for one of no title."""
+        """Return, for each external id, the titles of some types that have it."""
 
     async def genres(self) -> list[Any]:
         """Return every value in the `genres` fields of movies and shows, at least once each."""
@@ -67,17 +67,16 @@ class Catalogue:
 
     Args:
         store: the source of the documents.
-        max_age: seconds after which a change of a document is served, at the latest; a document is fetched again at
-            half that age.
+        max_age: maximum seconds until a changed document is served. A document is fetched again at half that age.
         capacity: maximum number of entries.
-        language: of the titles, whose leading articles do not count when they are sorted.
-        external_ids: what the platform says of external ids.
-        clock: monotonic seconds.
+        language: language of the titles; sorting ignores its leading articles.
+        external_ids: the platform's rules for external ids.
+        clock: returns monotonic seconds.
 
     Attributes:
-        external_id_names: the names of external ids that are registered.
-        title_order: names the order in which titles are sorted; a position in one order is none in another.
-        cached: the entries that are cached, by content key; to be changed by this class only.
+        external_id_names: the registered names of external ids.
+        title_order: names the sort order of titles; a position in one order is invalid in another.
+        cached: the cached entries, by content key. Only this class may change it.
         clock: as given.
     """
 
@@ -101,7 +100,7 @@ class Catalogue:
         self._absent_ttl = min(_ABSENT_TTL_S, self._ttl)
         self._capacity = capacity
         self.clock = clock
-        self._entries: OrderedDict[bytes, CatalogueEntry] = OrderedDict()  # the next to go first
+        self._entries: OrderedDict[bytes, CatalogueEntry] = OrderedDict()  # the next entry to evict comes first
         self.cached: Mapping[bytes, CatalogueEntry] = self._entries
         self._fetches: dict[bytes, _Fetch] = {}
         self._batch_lock = asyncio.Lock()
@@ -115,7 +114,7 @@ class Catalogue:
         That is a time by `clock`; inf for no keys.
 
         Raises:
-            UnavailableError: an entry has to be fetched, and the store cannot serve it.
+            UnavailableError: an entry must be fetched, and the store cannot provide it.
         """
         cached = self._entries
         try:
@@ -133,7 +132,7 @@ class Catalogue:
         return entries, _first_refresh(entries)
 
     async def _fetched(self, keys: Sequence[bytes]) -> list[CatalogueEntry]:
-        """Return the entry of each key, some of which are not there, or due to be fetched again."""
+        """Return the entry of each key; some are missing or must be fetched again."""
         now = self.clock()
         entries = [self._entries.get(key) for key in keys]
         pairs = list(zip(keys, entries, strict=True))
@@ -152,13 +151,13 @@ class Catalogue:
         return cast("list[CatalogueEntry]", entries)
 
     async def existing(self, keys: Iterable[bytes]) -> set[bytes]:
-        """Return those of some content keys that have a movie or show.
+        """Return the content keys that have a movie or show.
 
-        Only a positive answer comes from the cache: the store is queried for every key that is not known to exist.
-        A caller that finds in `cached` that one exists need not ask.
+        Only a positive answer comes from the cache: the store is queried for every key that is not known to exist. A
+        caller that finds an existing entry in `cached` need not call this.
 
         Raises:
-            UnavailableError: the store has to be queried, and cannot answer.
+            UnavailableError: the store must be queried and does not answer.
         """
         now = self.clock()
         existing: set[bytes] = set()
@@ -180,19 +179,19 @@ class Catalogue:
         *,
         even_old: bool = False,
     ) -> dict[ExternalId, tuple[bytes, ...]]:
-        """Return the content keys of all titles of some types that have each of some external ids.
+        """Return, for each external id, the content keys of all titles of some types that have it.
 
-        There is none for an external id of no title or with a name that is not registered. Several are a matter for
-        the caller, who must not choose. The store is asked for those that are not known, all at once. What it says is
-        good for the maximum age, unless it is that there is no such title.
+        An external id without a title or with an unregistered name has no keys. If there are several, the caller must
+        not choose one. Unknown external ids are queried all at once. An answer is valid for the maximum age, unless no
+        title was found.
 
         Args:
-            external_ids: what to look for.
-            content_types: of which types the titles may be.
-            even_old: whether an older answer will do if the store cannot give one.
+            external_ids: the external ids to look for.
+            content_types: the types that the titles may have.
+            even_old: whether an older answer is acceptable if the store does not answer.
 
         Raises:
-            UnavailableError: the store has to be asked, and cannot answer.
+            UnavailableError: the store must be queried and does not answer.
         """
         now = self.clock()
         found: dict[ExternalId, tuple[bytes, ...]] = dict.fromkeys(external_ids, ())
@@ -204,7 +203,7 @@ class Catalogue:
             unknown = [content_type for content_type, of_type in known.items() if of_type is None or not keys]
             if unknown and each.name in self.external_id_names:
                 to_ask.setdefault(tuple(unknown), []).append(each)
-        # Not cancelled with the request: others profit from what they find.
+        # Not cancelled with the request: other requests use the result, too.
         loads = [spawn(self._load_external(group, types, found)) for types, group in to_ask.items()]
         for load, (types, group) in zip(loads, to_ask.items(), strict=True):
             try:
@@ -220,7 +219,7 @@ class Catalogue:
     def _old_external(
         self, external_ids: Collection[ExternalId], content_types: Collection[ContentType]
     ) -> dict[ExternalId, tuple[bytes, ...]]:
-        """Return what was known of some external ids, however old; nothing unless it was known of all of them."""
+        """Return the cached answers for external ids, however old; nothing unless all of them are cached."""
         found: dict[ExternalId, tuple[bytes, ...]] = dict.fromkeys(external_ids, ())
         for each in external_ids:
             for content_type in content_types:
@@ -236,7 +235,7 @@ class Catalogue:
         content_types: Collection[ContentType],
         known: Mapping[ExternalId, tuple[bytes, ...]],
     ) -> dict[ExternalId, tuple[bytes, ...]]:
-        """Return what the store says, and remember it, also that of one type there is none if there is of another."""
+        """Return the store's answer and cache it. If only one type has titles, also cache that the other has none."""
         asked_at = self.clock()
         titles = await self._store.find_by_external_ids(external_ids, content_types)
         loaded = {}
@@ -249,10 +248,10 @@ class Catalogue:
         return loaded
 
     async def has_genre(self, genre: str) -> bool:
-        """Return whether a movie or show has a genre, given casefolded.
+        """Return whether any movie or show has a genre; the genre must be casefolded.
 
-        Every genre is accepted as long as the store has not told which there are. A store that did not answer is not
-        asked again for a moment: a request may name many genres.
+        Until the store has reported the genres, every genre is accepted. A store that did not answer is not asked again
+        for a moment, because a request may name many genres.
         """
         known = self._genres or frozenset()
         if self.clock() - self._genres_asked_at >= (self._ttl if genre in known else self._absent_ttl):
@@ -316,7 +315,7 @@ class Catalogue:
     def _learn_external(
         self, key: bytes, content_type: ContentType, document: Mapping[str, Any], asked_at: float
     ) -> None:
-        """Remember the external ids of a title, as far as no other title of its type may have the same."""
+        """Cache the external ids of a title that are unique among the titles of its type."""
         external_ids = document.get(EXTERNAL_IDS)
         if isinstance(external_ids, Mapping):
             for name in self._unique_names & external_ids.keys():
@@ -324,7 +323,7 @@ class Catalogue:
                     self._external_ids.keep(content_type, ExternalId(name, value), (key,), asked_at)
 
     def _evict(self) -> None:
-        """Let an entry go that was not used since it was fetched or had a second chance; any, if many were."""
+        """Evict an entry that was not used since its fetch or second chance; any entry, if many were used."""
         for _ in range(_SECOND_CHANCES):
             key, entry = self._entries.popitem(last=False)
             if not entry.is_used:
@@ -334,7 +333,7 @@ class Catalogue:
         self._entries.popitem(last=False)
 
     def _to_entry(self, key: bytes, document: Mapping[str, Any], *, now: float, ttl: float) -> CatalogueEntry:
-        """Render a document; an empty one stands for a movie or show that does not exist."""
+        """Render a document; an empty document means that the movie or show does not exist."""
         content_id, content_type = split_content_key(key)
         return CatalogueEntry(
             key=key,

@@ -1,4 +1,4 @@
-"""Which titles external ids are those of, as far as the process has learned: up to a number, and up to an age."""
+"""A cache of the titles of external ids, with a maximum size and a maximum age."""
 
 from collections import OrderedDict
 from typing import NamedTuple, TypeVar
@@ -16,11 +16,11 @@ class _Known(NamedTuple):
 
 
 class KnownExternalIds:
-    """Remembers the content keys of external ids, by content type, and that there are their titles.
+    """Caches the content keys of external ids, by content type, and that their titles exist.
 
     Args:
-        max_age: seconds for which an answer is good.
-        capacity: maximum number of answers; the oldest goes first.
+        max_age: seconds for which an answer is valid.
+        capacity: maximum number of answers; the oldest is evicted first.
     """
 
     def __init__(self, *, max_age: float, capacity: int) -> None:
@@ -32,18 +32,18 @@ class KnownExternalIds:
     def find(
         self, content_type: ContentType, external_id: ExternalId, now: float, *, even_old: bool = False
     ) -> tuple[bytes, ...] | None:
-        """Return the keys of the titles of a type that have an external id; None if that is not known, or too old."""
+        """Return the keys of the titles of a type that have an external id; None if unknown or too old."""
         known = self._known.get((content_type, external_id))
         return known.keys if known and (now < known.until or even_old) else None
 
     def have_title(self, key: bytes, now: float) -> bool:
-        """Return whether there is the movie or show of a content key, as it was found by an external id."""
+        """Return whether the movie or show of a content key is known to exist, because an external id found it."""
         return now < self._titles.get(key, float("-inf"))
 
     def keep(
         self, content_type: ContentType, external_id: ExternalId, keys: tuple[bytes, ...], asked_at: float
     ) -> None:
-        """Remember the keys of all titles of a type that have an external id, as of a moment."""
+        """Cache the keys of all titles of a type that have an external id, as of a moment."""
         until = asked_at + self._max_age
         _put(self._known, (content_type, external_id), _Known(keys, until), self._capacity)
         for key in keys:

@@ -1,4 +1,4 @@
-"""Renders content documents as JSON: what a client sees of a movie or show."""
+"""Renders content documents as the JSON that clients see."""
 
 import math
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _HIDDEN_FIELDS = frozenset({"_id", "__v", "createdAt", "updatedAt"})
 def to_json(document: Mapping[str, Any]) -> bytes:
     """Return a content document as JSON: `id` first, in place of `_id`, then its own fields in their order.
 
-    Dates become ISO 8601 in UTC with milliseconds. Values that JSON has no type for become null or text, not an error.
+    Dates become ISO 8601 in UTC with milliseconds. Values without a JSON type become null or text, not an error.
     """
     fields = plain(document)
     fields.pop("id", None)  # some imported documents have an `id` of their own, which is not the API's

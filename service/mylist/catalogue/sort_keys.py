@@ -14,19 +14,19 @@ from mylist.domain.release_date import release_date
 from mylist.domain.timestamps import to_milliseconds
 
 _MAX_TITLE_LENGTH = 100
-"""Characters."""
+"""In characters."""
 
 
 def title_order(language: Language) -> str:
-    """Return the name of the order in which `title_of` puts titles. If the keys change, the name must change."""
+    """Return the name of the sort order of `title_of`. If the keys change, the name must change."""
     return f"2-{language}"
 
 
 def title_of(document: Mapping[str, Any], language: Language) -> bytes | None:
-    """Return what a movie or show sorts by, as UTF-8 without NUL; None without a title.
+    """Return the sort key of a title, as UTF-8 without NUL; None without a title.
 
-    This is the first 100 characters of its `sortTitle` or else, without the article that it begins with, its title:
-    casefolded and without accents; spaces come before symbols, these before digits, and these before letters.
+    The key is the first 100 characters of its `sortTitle`, or else of its title without the leading article, casefolded
+    and without accents. Spaces sort before symbols, symbols before digits, and digits before letters.
     """
     if key := _collated(_folded(document.get("sortTitle")) or ""):
         return key
@@ -49,7 +49,7 @@ def _leading_article(language: Language) -> re.Pattern[str]:
 
 def _collated(text: str) -> bytes:
     letters = "".join(_weights(unicodedata.normalize("NFKD", text))).translate(LATIN_LETTERS)
-    # Composed again: the syllables of Hangul would take three characters each.
+    # Compose again: otherwise each syllable of Hangul would take three characters.
     composed = unicodedata.normalize("NFC", " ".join(letters.split()))
     return composed[:_MAX_TITLE_LENGTH].encode()
 
@@ -63,7 +63,7 @@ def _weights(text: str) -> Iterator[str]:
 
 
 def _of_symbol(character: str) -> str:
-    """Return a character, and before a symbol the sign that is less than every digit and letter."""
+    """Return the character; a symbol gets a prefix that sorts before every digit and letter."""
     match unicodedata.category(character)[0]:
         case "P" | "S":
             return f"!{character}"
@@ -74,7 +74,7 @@ def _of_symbol(character: str) -> str:
 
 
 def released_at(document: Mapping[str, Any]) -> int | None:
-    """Return when it was released, in milliseconds since 1970 UTC; None if that is not known."""
+    """Return the release date, in milliseconds since 1970 UTC; None if unknown."""
     date = release_date(document)
     return to_milliseconds(date) if date else None
 

@@ -1,1 +1,1 @@
-"""`mylist catalogue`: brings files of titles into the catalogue, and writes the catalogue out as one."""
+"""`mylist catalogue`: imports files of titles into the catalogue, and exports the catalogue to a file."""

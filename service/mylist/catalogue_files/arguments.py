@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 DEFAULT_WITHDRAWN_PERCENT = 5.0
-"""Of the titles of a type, how many may be withdrawn without a confirmation."""
+"""The share of a type's titles that may be withdrawn without a confirmation."""
 _MAX_PERCENT = 100
 _IMPORT_EPILOG = """\
 FILE may be JSON Lines or CSV in the form that docs/catalogue.md describes, IMDb's title.basics.tsv or one of TMDB's

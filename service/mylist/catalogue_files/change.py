@@ -1,4 +1,4 @@
-"""A title of a file as a change of the catalogue."""
+"""Turns a title of a file into a change of the catalogue."""
 
 import hashlib
 from collections.abc import Mapping
@@ -21,15 +21,15 @@ _MISSING = object()
 
 @dataclass(slots=True)
 class Change:
-    """What a line says of a title.
+    """What a line says about a title.
 
     Attributes:
         record: the line.
         content_type: of the title.
-        content_id: by which it is found; None if that is by its external ids.
-        external_ids: those that it has.
-        fields: those that it has, beside these.
-        removed: the names of fields that it must not have; an external id as `externalIds.name`.
+        content_id: the id that finds the title; None if its external ids find it.
+        external_ids: its external ids.
+        fields: its other fields.
+        removed: the names of fields to remove; an external id as `externalIds.name`.
     """
 
     record: Record
@@ -41,7 +41,7 @@ class Change:
 
     @classmethod
     def of(cls, record: Record) -> "Change":
-        """Return the change that a record with a title asks for."""
+        """Return the change of a record with a title."""
         fields = dict(record.title or {})
         content_id, external_ids = fields.pop("id", None), fields.pop(EXTERNAL_IDS, None) or {}
         content_type = fields.pop("contentType")
@@ -53,7 +53,7 @@ class Change:
         return cls(record, content_type, ObjectId(content_id) if content_id else None, kept, fields, removed)
 
     def new_id(self) -> ObjectId:
-        """Return the id of a new title: its own, or one that is made of its external id, the same in every run."""
+        """Return the id of a new title: its own, or an id derived from its external id, the same in every run."""
         if self.content_id:
             return self.content_id
         name = min(self.external_ids)
@@ -68,7 +68,7 @@ class Change:
         return {**document, "createdAt": now, "updatedAt": now}
 
     def update(self, existing: Document, now: datetime) -> UpdateOne | None:
-        """Return what makes an existing document what the line says; None if it is that."""
+        """Return the update that makes an existing document match the line; None if it already matches."""
         own = existing.get(EXTERNAL_IDS)
         changed = {
             name: value
@@ -92,7 +92,7 @@ class Change:
 
 
 def _is_same(old: object, new: object) -> bool:
-    """Return whether clients see the same: a file has dates and numbers as JSON has them."""
+    """Return whether clients see the same: a file has dates and numbers in their JSON form."""
     if type(old) is type(new) and old == new:
         return True
     return old is not _MISSING and msgspec.json.encode(plain(old)) == msgspec.json.encode(plain(new))

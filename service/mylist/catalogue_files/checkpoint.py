@@ -1,4 +1,4 @@
-"""How far an import is, in a file from which the next run of the same files goes on."""
+"""The progress of an import, kept in a file from which the next run of the same files goes on."""
 
 from pathlib import Path
 
@@ -14,13 +14,13 @@ class CheckpointError(Exception):
 
 
 class Position(msgspec.Struct, frozen=True):
-    """How much of the files is in the catalogue.
+    """How much of the files has been imported.
 
     Attributes:
-        records: how many of their records.
+        records: number of records imported.
         digest: of these records.
-        counts: what the run has counted up to there.
-        errors_size: bytes of the file of errors up to there.
+        counts: the counts of the run up to there.
+        errors_size: size of the file of errors up to there, in bytes.
     """
 
     records: int = 0
@@ -30,7 +30,7 @@ class Position(msgspec.Struct, frozen=True):
 
 
 def load(path: Path) -> Position:
-    """Return the position that a run left behind, or the beginning.
+    """Return the position that an earlier run kept, or the beginning.
 
     Raises:
         CheckpointError: the file cannot be read, or holds something else.
@@ -46,7 +46,7 @@ def load(path: Path) -> Position:
 
 
 def save(path: Path, position: Position) -> None:
-    """Keep a position, so that there is either this one or the one before, whatever happens.
+    """Keep a position. The replacement is atomic: the file always holds the old or the new position.
 
     Raises:
         CheckpointError: the file cannot be written.
@@ -58,5 +58,5 @@ def save(path: Path, position: Position) -> None:
 
 
 def remove(path: Path) -> None:
-    """Forget the position: all is done."""
+    """Delete the position, because everything is done."""
     path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What an import counts, and the errors that it tells of."""
+"""The counts of an import, and the errors that it reports."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
@@ -8,17 +8,17 @@ import msgspec
 from mylist.client.terminal import counts_table
 
 _MAX_OTHERS = 20
-"""Names of fields that are counted one by one."""
+"""Names of fields that are counted individually."""
 
 
 class LineError(msgspec.Struct, frozen=True):
-    """A line that is not in the catalogue now, or a file that could not be read to its end.
+    """A line that was not imported, or a file that could not be read to its end.
 
     Attributes:
         file: the name of the file.
         line: the first line of the record, from 1; None for the file itself.
         error: why, in one line.
-        text: the record as it stands in the file, so that it can be mended and brought in by itself.
+        text: the record as in the file, so that it can be fixed and imported separately.
     """
 
     file: str
@@ -33,7 +33,7 @@ class LineError(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Counts:
-    """How many titles of the files became what; of a dry run: what they would become.
+    """How many titles of the files had which outcome; in a dry run, would have.
 
     Each line that is read counts once more below, up to `invalid`.
 
@@ -42,12 +42,12 @@ class Counts:
         inserted: new in the catalogue.
         updated: changed in the catalogue.
         unchanged: in the catalogue as they were.
-        not_taken: such as episodes, which this catalogue does not have.
-        duplicates: that an earlier line of the same run names.
-        invalid: that are no titles, or that MongoDB refused.
-        withdrawn: titles taken out of the catalogue, because no line names them.
+        not_taken: titles of a kind that this catalogue does not have, such as episodes.
+        duplicates: titles that an earlier line of the same run names.
+        invalid: lines that are not valid titles, or that MongoDB refused.
+        withdrawn: titles removed from the catalogue, because no line names them.
         cut_files: files that could not be read to their end.
-        others: how many titles have which fields that the schema does not name.
+        others: number of titles per field that the schema does not name.
     """
 
     read: int = 0
@@ -62,7 +62,7 @@ class Counts:
     others: dict[str, int] = field(default_factory=dict)
 
     def add(self, more: "Counts") -> None:
-        """Add what another part of the run counted."""
+        """Add the counts of another part of the run."""
         for each in fields(self):
             if each.name != "others":
                 setattr(self, each.name, getattr(self, each.name) + getattr(more, each.name))
@@ -80,7 +80,7 @@ class Counts:
 
     @property
     def failures(self) -> int:
-        """How many lines are not in the catalogue though they should be."""
+        """Number of lines that should have been imported but were not."""
         return self.duplicates + self.invalid
 
     def table(self) -> str:

@@ -1,4 +1,4 @@
-"""CSV with a header, as RFC 4180 has it: commas, fields with commas, quotes or line breaks in double quotes."""
+"""Reads CSV with a header (RFC 4180): fields with commas, quotes or line breaks are in double quotes."""
 
 import csv
 import re
@@ -24,10 +24,10 @@ csv.field_size_limit(MAX_LINE_BYTES)
 
 
 def records(lines: Iterator[TextLine]) -> Iterator[Record]:
-    """Yield the records of lines, the first of which is the header. A broken one is an error, and the next line counts.
+    """Yield the records of lines; the first line is the header. Reading goes on after a broken record.
 
     Raises:
-        UnreadableFileError: the header is missing or none of this catalogue's.
+        UnreadableFileError: the header is missing, or not one of this catalogue.
     """
     parts = rows(lines, max_bytes=MAX_LINE_BYTES)
     header = next(parts)
@@ -51,7 +51,7 @@ def records(lines: Iterator[TextLine]) -> Iterator[Record]:
 
 
 _Column = tuple[str, bool, Callable[[str], Any] | None]
-"""The name of a field, or of an external id; whether it is one; what makes a value of a cell, None for text."""
+"""The name of a field or an external id; whether it is an external id; the parser of its cells (None: text)."""
 
 
 def _cells(row: CsvRow) -> list[str]:
@@ -106,7 +106,7 @@ def _flag(cell: str) -> bool | str:
 
 
 def _names(cell: str) -> Any:  # noqa: ANN401 - the schema says what it may be
-    """Return a list that is written as `Crime|Drama`, or as JSON."""
+    """Parse a list that is written as `Crime|Drama`, or as JSON."""
     return _json(cell) if cell.startswith("[") else cell.split("|")
 
 

@@ -1,4 +1,4 @@
-"""`mylist catalogue export`: writes the catalogue as JSON Lines that `mylist catalogue import` takes as they are."""
+"""`mylist catalogue export`: writes the catalogue as JSON Lines, which `mylist catalogue import` accepts unchanged."""
 
 import gzip
 import sys
@@ -29,11 +29,11 @@ class ExportFileError(Exception):
 
 @dataclass(slots=True)
 class Export:
-    """What an export wrote.
+    """The result of an export.
 
     Attributes:
-        titles: how many.
-        left_out: documents whose `_id` is no ObjectId, so that no list can have them.
+        titles: number of titles written.
+        left_out: documents whose `_id` is not an ObjectId, so that no list can contain them.
     """
 
     titles: int = 0
@@ -44,8 +44,8 @@ async def export_file(database: AsyncDatabase[Document], path: Path | None) -> E
     """Write every title, movies first and by id; show a bar on a terminal.
 
     Args:
-        database: where the catalogue is.
-        path: the file, compressed if its name ends in `.gz`, which appears when it is complete; None for standard
+        database: the database of the catalogue.
+        path: the file, compressed if its name ends in `.gz`. It appears only once it is complete. None for standard
             output.
 
     Raises:
@@ -54,7 +54,7 @@ async def export_file(database: AsyncDatabase[Document], path: Path | None) -> E
     """
     done = Export()
     total = sum([await database[name].estimated_document_count() for name in CONTENT_COLLECTIONS.values()])
-    disable = True if path is None else None  # where the titles themselves may be on the terminal
+    disable = True if path is None else None  # the titles may themselves go to the terminal
     with _opened(path) as file, tqdm(total=total, unit=" titles", disable=disable) as bar:
         for content_type in CONTENT_TYPES:
             cursor = database[CONTENT_COLLECTIONS[content_type]].find({}, sort=[("_id", 1)], batch_size=_BATCH_SIZE)

@@ -1,7 +1,7 @@
-r"""IMDb's title.basics.tsv, as IMDb publishes it.
+r"""Reads IMDb's title.basics.tsv, as IMDb publishes it.
 
-Its columns are separated by tabs and never quoted: a quotation mark is part of a title, also a single one. `\N` stands
-for what is not known.
+Its columns are separated by tabs and never quoted: a quotation mark is part of a title, also a single one. `\N` means
+unknown.
 """
 
 import re
@@ -39,19 +39,19 @@ _TYPES: dict[str, ContentType | None] = {
     "tvPilot": None,
     "videoGame": None,
 }
-"""IMDb's types, and what they are here; None for what is no title of its own here."""
+"""Our content types of IMDb's types; None for types that this catalogue does not keep."""
 _ROW = re.compile(rb"tt\d+\t")
 _FLAGS = {"0": False, "1": True}
 _UNKNOWN = r"\N"
 
 
 def is_imdb(first: bytes) -> bool:
-    """Return whether a file with this first line is one of IMDb's."""
+    """Return whether a file with this first line is from IMDb."""
     return first.startswith((b"tconst\t", b"nconst\t", b"titleId\t")) or bool(_ROW.match(first))
 
 
 def records(rows: Iterator[TextLine]) -> Iterator[Record]:
-    """Yield the records of lines, the first of which is the header.
+    """Yield the records of lines; the first line is the header.
 
     Raises:
         UnreadableFileError: the header is missing, or is that of another file.
@@ -108,5 +108,5 @@ def _title(  # noqa: PLR0913 - the columns of the file
 
 
 def _number(text: str) -> int | str:
-    """Return a whole number; a text that is none as it is, which the schema then refuses."""
+    """Return a whole number; other text unchanged, which the schema then refuses."""
     return int(text) if text.isascii() and text.isdecimal() else text

@@ -1,4 +1,4 @@
-"""One run of `mylist catalogue import`: reads a batch of the files while the batch before is written."""
+"""One run of `mylist catalogue import`: reads a batch of the files while the previous batch is written."""
 
 import asyncio
 import io
@@ -38,14 +38,14 @@ from mylist.mongodb.indexes import create_indexes, indexes_of
 STANDARD_INPUT = "-"
 _BATCH_TITLES = 1000
 _BATCH_RECORDS = 20_000
-"""With those that are not taken."""
+"""Including records that are not imported."""
 _BATCH_BYTES = 8 * 1024 * 1024
 _MAX_BATCHES = 2
-"""That are looked up or written at a time."""
+"""Titles that are looked up or written at a time."""
 _MAX_ERRORS_TOLD = 10
-"""How many errors are told of where no file was named for them."""
+"""Errors that are reported without a file of errors."""
 _LINE_BITS = 40
-"""Of a place: the number of a file, then that of a line."""
+"""The parts of a place: the number of a file, then the number of a line."""
 
 
 class ImportFileError(Exception):
@@ -53,17 +53,17 @@ class ImportFileError(Exception):
 
 
 async def import_files(database: AsyncDatabase[Document], options: Options) -> Import:
-    """Bring the titles of files into the catalogue, with a progress bar on a terminal.
+    """Import the titles of files into the catalogue, with a progress bar on a terminal.
 
     Args:
         database: where the catalogue is.
-        options: what is asked for.
+        options: the options of the run.
 
     Raises:
         ImportFileError: a file cannot be opened; nothing was changed.
-        CheckpointError: the position that a run left cannot be used, or not be kept.
-        NoTemporaryFileError: there is no room for the names of the titles.
-        MongoRefusedError, PyMongoError: MongoDB fails. What was done before stays.
+        CheckpointError: the position of an earlier run cannot be used, or the new one cannot be kept.
+        NoTemporaryFileError: there is no disk space for the names of the titles.
+        MongoRefusedError, PyMongoError: MongoDB fails. Earlier changes stay.
     """
     position = checkpoint.load(options.checkpoint) if options.checkpoint else Position()
     with ExitStack() as stack:
@@ -89,13 +89,13 @@ async def import_files(database: AsyncDatabase[Document], options: Options) -> I
 
 @dataclass(slots=True)
 class _Batch:
-    """Some records, and what is known of them without the catalogue.
+    """A batch of records, and what is known about them without the catalogue.
 
     Attributes:
-        changes: what they say.
-        counts: of them, as far as they are not in `changes`.
-        errors: theirs.
-        size: their bytes.
+        changes: their changes.
+        counts: the counts of the records that are not in `changes`.
+        errors: their errors.
+        size: their size in bytes.
     """
 
     changes: list[PlacedChange] = field(default_factory=list)
@@ -105,16 +105,16 @@ class _Batch:
 
     @property
     def is_full(self) -> bool:
-        """Whether it is to be written."""
+        """Whether the batch must be written."""
         return len(self.changes) >= _BATCH_TITLES or self.counts.read >= _BATCH_RECORDS or self.size >= _BATCH_BYTES
 
 
 class _Run:
-    """What a run knows while it reads.
+    """The state of a run while it reads.
 
     Attributes:
-        result: what it did.
-        types: of which types the files have titles.
+        result: the result so far.
+        types: the content types that occur in the files.
     """
 
     def __init__(  # noqa: PLR0913 - private, one argument for each thing that it holds together
@@ -143,7 +143,7 @@ class _Run:
         self._began = time.monotonic()
 
     async def read(self, number: int, file: BinaryIO) -> None:
-        """Read a file, the so-manieth, to its end."""
+        """Read a file with its number to its end."""
         before = self._bytes
         try:
             async for part in slices(records(file)):
@@ -157,10 +157,10 @@ class _Run:
             self._batch.errors.append(LineError(self._options.files[number], None, str(error)))
 
     async def finish(self) -> None:
-        """Write what is left.
+        """Write the last batch.
 
         Raises:
-            CheckpointError: the files are shorter than those of the run before.
+            CheckpointError: the files are shorter than in the earlier run.
         """
         if self._records < self._resume.records:
             raise self._of_other_files()
@@ -169,11 +169,11 @@ class _Run:
             await self._written()
 
     async def settle(self) -> None:
-        """Wait until nothing is being written, whether that fails or not."""
+        """Wait until no write is in flight, whether it succeeds or fails."""
         await asyncio.gather(*self._writing, return_exceptions=True)
 
     def _take(self, place: int, record: Record) -> None:
-        """Add a record to the batch, unless a run before has done it."""
+        """Add a record to the batch, unless an earlier run has imported it."""
         self._records += 1
         self._digest.update(record.raw)
         if self._records == self._resume.records and self._digest.hexdigest() != self._resume.digest:
@@ -203,7 +203,7 @@ class _Run:
             batch.changes.append(PlacedChange(change, place))
 
     def _named_first(self, change: Change, place: int) -> int | None:
-        """Return the place of the line that has named the title before; None if this one is the first."""
+        """Return the place of the earlier line that names the same title; None if this line is the first."""
         keys = external_keys(change.content_type, change.external_ids)
         own = [id_key(change.content_type, change.content_id.binary)] if change.content_id else []
         first = self._seen.first_place(own or keys)
@@ -212,7 +212,7 @@ class _Run:
         return first
 
     def _taken(self, change: Change, place: int) -> str:
-        """Return which line has an external id of a title first that no two titles may have; empty if none has."""
+        """Return the earlier line that already has a unique external id of this title; empty if there is none."""
         rules = self._options.external_ids
         for name in rules.unique_in_collection & change.external_ids.keys():
             external_id = {name: change.external_ids[name]}
@@ -240,7 +240,7 @@ class _Run:
         batch.errors.append(self._error(place, record, told))
 
     def _line_of(self, earlier: int, place: int) -> str:
-        """Return which line an earlier one is, with its file if that is another."""
+        """Return the number of an earlier line, with the name of its file if it is a different file."""
         where = self._name_of(earlier)
         of_file = "" if where == self._name_of(place) else f" of {where}"
         return f"line {earlier & ((1 << _LINE_BITS) - 1)}{of_file}"
@@ -258,7 +258,7 @@ class _Run:
         )
 
     async def _write_batch(self) -> None:
-        """Have the batch looked up while the one before is written, and written while the next is looked up."""
+        """Look this batch up while the previous one is written, and write it while the next one is looked up."""
         if len(self._writing) == _MAX_BATCHES:
             await self._written()
         position = Position(self._records, self._digest.hexdigest())
@@ -267,7 +267,7 @@ class _Run:
         self._writing.append(asyncio.create_task(self._write(batch, position, before)))
 
     async def _written(self) -> None:
-        """Wait for the batch that is written now. An interruption does not cancel it: the driver may hang then."""
+        """Wait for the write in flight. An interruption does not cancel it, because the driver may then hang."""
         await asyncio.wait({self._writing[0]})
         self._writing.popleft().result()
 
@@ -313,7 +313,7 @@ async def _withdraw_missing(
     content_types: set[ContentType],
     result: Import,
 ) -> None:
-    """Withdraw the titles that no line names, of those types that the files have."""
+    """Withdraw the titles that no line names, of the types that occur in the files."""
     counts = result.counts
     if counts.invalid or counts.cut_files:
         result.not_withdrawn = "some lines could not be read, and may be those of titles that seem to be missing"
@@ -354,7 +354,7 @@ def _opened(name: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _errors_file(path: Path | None, position: Position) -> Iterator[BinaryIO | None]:
-    """Open the file of errors; of a run that goes on, with what stood in it at the position."""
+    """Open the file of errors. If the run goes on from a position, keep the file's content up to there."""
     if path is None:
         yield None
         return
@@ -369,7 +369,7 @@ def _errors_file(path: Path | None, position: Position) -> Iterator[BinaryIO | N
 
 
 def _bar(files: Sequence[BinaryIO]) -> "tqdm[NoReturn]":
-    """Return a bar over the bytes of the files, with the titles beside it; without an end if one is no file."""
+    """Return a progress bar over the bytes of the files, with the number of titles; without an end for a pipe."""
     sizes = [_size(file) for file in files]
     total = sum(size for size in sizes if size is not None) if None not in sizes else None
     shape = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}" if total else "{elapsed}{postfix}"

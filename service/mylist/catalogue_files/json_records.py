@@ -1,7 +1,7 @@
-"""JSON Lines: titles as the schema has them, and TMDB's daily id exports (movie_ids and tv_series_ids).
+"""Reads JSON Lines: titles in the form of the schema, and TMDB's daily id exports (movie_ids and tv_series_ids).
 
-TMDB's lines are told from others by a whole number as `id` beside `original_title` (a movie) or `original_name` (a
-show). Other exports of TMDB, such as person_ids, have `name` there.
+A line is TMDB's if it has a whole number as `id` and `original_title` (a movie) or `original_name` (a show). Other
+exports of TMDB, such as person_ids, have `name` instead.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from mylist.catalogue_files.title_schema import InvalidTitleError, validate
 from mylist.csv_rows import TextLine
 
 _TMDB_TITLES = {"original_title": "movie", "original_name": "tvshow"}
-"""Where TMDB's exports have the title, and of which type it then is."""
+"""The fields of TMDB's exports that have the title, and the type that each implies."""
 
 
 def records(rows: Iterator[TextLine]) -> Iterator[Record]:

@@ -28,14 +28,14 @@ class UnmatchedError(ValueError):
 
 @dataclass(slots=True)
 class Found:
-    """What the catalogue has of some changes.
+    """The existing titles that match some changes.
 
     Attributes:
         by_id: documents of the same type.
         by_external_id: documents of the same type, by name and id.
-        of_other_type: ids that are those of titles of the other type.
-        taken: the ids of titles of the other type, by an external id that no two titles may have.
-        unique: the names of external ids that no two titles of a type may have.
+        of_other_type: ids that belong to titles of the other type.
+        taken: the ids of titles of the other type, by unique external id.
+        unique: the names of external ids that are unique among the titles of a type.
     """
 
     by_id: dict[ObjectId, Document] = field(default_factory=dict)
@@ -45,11 +45,11 @@ class Found:
     unique: Collection[str] = ()
 
     def match(self, change: Change) -> tuple[ObjectId, Document | None]:
-        """Return the id of the title that a change is of, and its document; None for a new one.
+        """Return the id of the title that a change is about, and its document (None: a new title).
 
         Raises:
-            UnmatchedError: the id is of the other type, or the external ids are those of several titles, or of another
-                that may be the only one.
+            UnmatchedError: the id belongs to a title of the other type, the external ids belong to several titles, or a
+                unique one belongs to another title.
         """
         content_id, existing = self._match(change)
         for key in change.external_ids.items():
@@ -79,7 +79,7 @@ class Found:
         for content_id, document in matches.items():
             return content_id, document
         new_id = change.new_id()
-        # A title that was made of this external id has got another one since.
+        # A title that was created for this external id has got a different one since.
         return (ObjectId() if new_id in self.by_id else new_id), None
 
 
@@ -88,7 +88,7 @@ class CatalogueLookup:
 
     Args:
         database: where the catalogue is.
-        rules: what the platform says of external ids.
+        rules: the platform's rules for external ids.
     """
 
     def __init__(self, database: AsyncDatabase[Document], rules: ExternalIdRules) -> None:
@@ -97,10 +97,10 @@ class CatalogueLookup:
         self._names = frozenset(rules.names)
 
     def require_name(self, change: Change) -> None:
-        """Look for a title only by its id or by external ids with a registered name, of which there are indexes.
+        """Check that a title can be found by its id, or by an external id with a registered name, which has an index.
 
         Raises:
-            UnmatchedError: this change has neither.
+            UnmatchedError: the change has neither.
         """
         if not change.content_id and self._names.isdisjoint(change.external_ids):
             raise UnmatchedError(
@@ -109,7 +109,7 @@ class CatalogueLookup:
             )
 
     async def find(self, content_type: ContentType, changes: Sequence[Change]) -> list[Found]:
-        """Return what the catalogue has of changes of one type, of each `QUERY_SIZE` of them in order."""
+        """Return the existing titles for changes of one type, in batches of `QUERY_SIZE`, in order."""
         parts = [changes[start : start + QUERY_SIZE] for start in range(0, len(changes), QUERY_SIZE)]
         return await asyncio.gather(*(self._find(content_type, part) for part in parts))
 
@@ -148,7 +148,7 @@ class CatalogueLookup:
         return found
 
     async def existing(self, content_type: ContentType, ids: Collection[ObjectId]) -> set[ObjectId]:
-        """Return those of some ids that are those of titles of a type."""
+        """Return the ids that belong to titles of a type."""
         cursor = self._database[CONTENT_COLLECTIONS[content_type]].find({"_id": {"$in": list(ids)}}, {"_id": 1})
         return {document["_id"] for document in await cursor.to_list()}
 
@@ -157,7 +157,7 @@ class CatalogueLookup:
         return set().union(*others)
 
     async def _find_taken(self, content_type: ContentType, wanted: Mapping[str, Sequence[str]], found: Found) -> None:
-        """Add which titles of the other type have external ids that no two titles may have."""
+        """Add the titles of the other type that have the same unique external ids."""
         for name, values in wanted.items():
             path = f"{EXTERNAL_IDS}.{name}"
             for other in CONTENT_TYPES:

@@ -1,4 +1,4 @@
-"""Reads records in a thread, as a pipe may have nothing to read for as long as it likes while MongoDB is talked to."""
+"""Reads records in a thread, because a read from a pipe may block for any time while MongoDB must be served."""
 
 import asyncio
 import threading
@@ -14,17 +14,17 @@ _MAX_BYTES = 1024 * 1024
 
 @dataclass(slots=True)
 class _Slice:
-    """Some records, and why there are no more if the file cannot be read on."""
+    """Some records, and the error if the rest of the file cannot be read."""
 
     records: list[Record] = field(default_factory=list)
     error: Exception | None = None
 
 
 async def slices(records: Iterator[Record]) -> AsyncIterator[list[Record]]:
-    """Yield records some at a time. While the caller is busy with some, the next are read.
+    """Yield records in batches. While the caller processes a batch, the next one is read.
 
     Raises:
-        UnreadableFileError: as the iterator; after the records before.
+        UnreadableFileError: the iterator raised it; all records before it were yielded.
     """
     reading = _start(records)
     while (part := await reading).records:
@@ -50,7 +50,7 @@ def _start(records: Iterator[Record]) -> asyncio.Future[_Slice]:
         with suppress(RuntimeError):  # the loop has ended, as the run was interrupted
             loop.call_soon_threadsafe(finish, part)
 
-    # Nobody waits for it at the end: it may be waiting for a pipe.
+    # The thread is not joined at the end: it may be blocked on a pipe.
     threading.Thread(target=read, daemon=True).start()
     return future
 

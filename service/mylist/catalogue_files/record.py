@@ -1,4 +1,4 @@
-"""What a line of a file is: a title, nothing for this catalogue, or an error."""
+"""The content of a line: a title, nothing for this catalogue, or an error."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,11 +14,12 @@ class Record:
     """One title of a file, on one line or, in CSV, on several.
 
     Attributes:
-        number: of its first line, from 1.
+        number: number of its first line, from 1.
         raw: its bytes.
         title: what `title_schema.validate` returned; None without a title.
-        error: why it is no title, in one line; empty if it is one, or is about what this catalogue does not keep.
-        keeps_title: whether `title` is for a new title only, and one that the catalogue has keeps its own.
+        error: why it is not a valid title, in one line; empty if it is valid, or of a kind that this catalogue does not
+            keep.
+        keeps_title: whether `title` applies to new titles only; an existing title keeps its own.
     """
 
     number: int
@@ -33,7 +34,7 @@ def read(line: TextLine, parse: Callable[[], dict[str, Any] | None]) -> Record:
 
     Args:
         line: the line.
-        parse: returns its title, or None for one that is not for this catalogue; raises `InvalidTitleError`.
+        parse: returns the title of the line, or None if it is not for this catalogue; raises `InvalidTitleError`.
     """
     if line.is_too_long:
         return Record(line.number, line.raw, error=f"it is longer than {MAX_LINE_BYTES:,} bytes")
@@ -52,7 +53,7 @@ def decoded(raw: bytes) -> str:
     """Return bytes as text.
 
     Raises:
-        InvalidTitleError: they are not UTF-8.
+        InvalidTitleError: the bytes are not UTF-8.
     """
     if problem := encoding_problem(raw):
         raise InvalidTitleError(problem)

@@ -1,4 +1,4 @@
-"""Reads the records of a file, whichever of the formats it has: JSON Lines, CSV, IMDb's or TMDB's."""
+"""Reads the records of a file in any of the formats: JSON Lines, CSV, IMDb's or TMDB's."""
 
 import re
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ _JSON = re.compile(rb"\s*[\[{]")
 
 
 def records(file: BinaryIO) -> Iterator[Record]:
-    """Yield the records of a file in order; the file says by its first line which format it has.
+    """Yield the records of a file in order; the first line determines the format.
 
     Raises:
-        UnreadableFileError: it has none of them, or cannot be read to its end.
+        UnreadableFileError: the format is unknown, or the file cannot be read to its end.
     """
     rows = lines(file)
     first = next(not_blank(rows), None)

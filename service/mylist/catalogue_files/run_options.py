@@ -1,4 +1,4 @@
-"""What `mylist catalogue import` is asked for, and what it did."""
+"""The options and the result of `mylist catalogue import`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,16 +10,16 @@ from mylist.domain.external_id import DEFAULT_EXTERNAL_ID_RULES, ExternalIdRules
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a run is asked for.
+    """The options of a run.
 
     Attributes:
         files: their names; `-` is standard input.
         dry: whether to count only.
         errors: the file to which the errors are written, as JSON Lines.
-        checkpoint: the file that keeps how far the run is.
+        checkpoint: the file with the progress of the run.
         withdraws: whether titles that no line names are withdrawn.
-        withdraw_up_to: percent of the titles of a type that may be.
-        external_ids: what the platform says of external ids.
+        withdraw_up_to: maximum percentage of a type's titles to withdraw.
+        external_ids: the platform's rules for external ids.
     """
 
     files: Sequence[str]
@@ -33,13 +33,13 @@ class Options:
 
 @dataclass(slots=True)
 class Import:
-    """What a run did.
+    """The result of a run.
 
     Attributes:
-        counts: of titles.
-        first_errors: the first lines that are not in the catalogue.
-        not_withdrawn: why nothing was withdrawn though it was asked for; empty otherwise.
-        resumed_after: records that a run before had done.
+        counts: counts of titles.
+        first_errors: the first lines that were not imported.
+        not_withdrawn: why nothing was withdrawn although the options asked for it; empty otherwise.
+        resumed_after: number of records that an earlier run imported.
     """
 
     counts: Counts = field(default_factory=Counts)
@@ -49,7 +49,7 @@ class Import:
 
     @property
     def problem(self) -> str:
-        """What is not as it was asked for, in a line each; empty if all is."""
+        """What the run could not do, one line each; empty if it did everything."""
         lines = []
         if failures := self.counts.failures:
             lines.append(f"{failures:,} lines are not in the catalogue")
@@ -61,7 +61,7 @@ class Import:
 
 
 def told(done: Import, options: Options) -> str:
-    """Return what a run says at its end: the counts, the errors, and what to do next."""
+    """Return the final report of a run: the counts, the errors, and what to do next."""
     counts, first, file = done.counts, done.first_errors, options.errors
     lines = [counts.table(), ""]
     if done.resumed_after:

@@ -1,4 +1,4 @@
-"""Which titles the lines of a run have named, in memory that does not grow with the file."""
+"""Records which titles the lines of a run have named, in bounded memory."""
 
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ from xxhash import xxh3_128_digest
 from mylist.domain.content import TAG_OF_TYPE, ContentType
 
 _CACHE_KB = 262_144
-"""Memory, enough for five million titles; what is more goes to a temporary file without a name, and is slower."""
+"""Memory for about five million titles. More go to an unnamed temporary file, which is slower."""
 
 
 class NoTemporaryFileError(Exception):
@@ -18,7 +18,7 @@ class NoTemporaryFileError(Exception):
 
 
 class SeenTitles:
-    """Remembers the ids of titles, and where they were named first."""
+    """Records the ids of titles, and the place where each was first named."""
 
     def __init__(self) -> None:
         self._database = sqlite3.connect("", isolation_level=None)
@@ -45,7 +45,7 @@ class SeenTitles:
             ) from error
 
     def first_place(self, keys: Iterable[bytes]) -> int | None:
-        """Return where one of the keys was named first; None if none was."""
+        """Return the place where one of the keys was first named; None if none was."""
         for key in keys:
             row = self._cursor.execute("SELECT place FROM seen WHERE key = ?", (key,)).fetchone()
             if row is not None:
@@ -53,7 +53,7 @@ class SeenTitles:
         return None
 
     def add(self, keys: Iterable[bytes], place: int) -> None:
-        """Remember the keys, those that were named before as they were."""
+        """Record the keys. A key that was named before keeps its place."""
         self._cursor.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", [(key, place) for key in keys])
 
 
@@ -63,5 +63,5 @@ def id_key(content_type: ContentType, content_id: bytes) -> bytes:
 
 
 def external_keys(content_type: ContentType, external_ids: Mapping[str, str]) -> list[bytes]:
-    """Return the keys of a title by its external ids; TMDB, for one, numbers movies and shows apart."""
+    """Return the keys of a title by its external ids; TMDB, for example, numbers movies and shows separately."""
     return [xxh3_128_digest(f"{content_type}\0{name}\0{value}") for name, value in external_ids.items()]

@@ -1,4 +1,4 @@
-"""Reads a file line by line, plain or gzip, in bounded memory; what keeps a file from being read is one clear error."""
+"""Reads a file line by line, plain or gzip, in bounded memory. Each failure becomes one clear error."""
 
 import zlib
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ MAX_LINE_BYTES = 1024 * 1024
 _CHUNK_BYTES = 256 * 1024
 _GZIP = b"\x1f\x8b"
 _MAGIC_BYTES = 8
-"""More than any of the signatures below has."""
+"""Longer than any of the signatures below."""
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _OTHER_FORMS = {
@@ -21,7 +21,7 @@ _OTHER_FORMS = {
     b"\xff\xfe": "UTF-16: save it as UTF-8",
     b"\xfe\xff": "UTF-16: save it as UTF-8",
 }
-"""What files begin with that are no text in UTF-8, and what they are."""
+"""The first bytes of files that are not UTF-8 text, and the kind of each file."""
 
 
 class UnreadableFileError(Exception):
@@ -29,10 +29,10 @@ class UnreadableFileError(Exception):
 
 
 def lines(file: BinaryIO) -> Iterator[TextLine]:
-    """Yield the lines of a file. All lines before the place where a file is cut are yielded.
+    """Yield the lines of a file. If a file is truncated, all lines before that place are yielded.
 
     Raises:
-        UnreadableFileError: it is no text in UTF-8, plain or gzip, or ends too early.
+        UnreadableFileError: the file is not UTF-8 text (plain or gzip), or is truncated.
     """
     number, rest, skipping = 0, b"", False
     for chunk in _text_chunks(file):
@@ -89,7 +89,7 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _first_chunk(file: BinaryIO) -> bytes:
-    """Return the beginning of a file, of which a pipe may give a byte at a time."""
+    """Return the beginning of a file. A pipe may deliver a byte at a time."""
     chunk = b""
     while len(chunk) < _MAGIC_BYTES and (more := file.read(_CHUNK_BYTES)):
         chunk += more
@@ -97,7 +97,7 @@ def _first_chunk(file: BinaryIO) -> bytes:
 
 
 def _unpacked(file: BinaryIO, packed: bytes) -> Iterator[bytes]:
-    """Yield what the members of a gzip file hold, in parts of at most `_CHUNK_BYTES`."""
+    """Yield the inflated members of a gzip file, in parts of at most `_CHUNK_BYTES`."""
     member = zlib.decompressobj(_GZIP_WINDOW)
     while True:
         try:

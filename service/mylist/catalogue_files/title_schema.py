@@ -1,4 +1,4 @@
-"""What a title of a file must look like: a Struct that is enforced, and the JSON Schema that is made from it.
+"""The schema of a title in a file: a Struct that is enforced, and the JSON Schema generated from it.
 
 `title.schema.json` beside this module, and in docs, is what `schema` returns. Besides the fields that it names, a title
 may have others, which are stored as they are.
@@ -19,7 +19,7 @@ MAX_DEPTH = 4
 """How deep values of fields that the schema does not name may be nested."""
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 _END = r"(?![\s\S])"
-"""The end of a text; `$` would let a line break pass in some engines."""
+"""The end of a text; in some engines, `$` would also match before a final line break."""
 _FIELD_NAME = rf"^[^$._\u0000-\u001f][^.\u0000-\u001f]{{0,99}}{_END}"
 _EXTERNAL_NAME = rf"^{EXTERNAL_NAME_PATTERN}{_END}"
 _EXTERNAL_ID = rf"^{EXTERNAL_VALUE_PATTERN}{_END}"
@@ -28,7 +28,7 @@ _DATE = (
     rf"(T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}(\.[0-9]{{1,6}})?(Z|[+-][0-9]{{2}}:[0-9]{{2}}))?{_END}"
 )
 _KEPT_FIELDS = frozenset({"createdAt", "updatedAt"})
-"""Fields that the import keeps by itself."""
+"""Fields that the import maintains itself."""
 
 _Text = Annotated[str, Meta(min_length=1, max_length=1000)]
 _Name = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -106,14 +106,14 @@ _WHOLE_NUMBERS_OF_EPISODE = ("seasonNumber", "episodeNumber", "runtimeMinutes")
 
 
 class InvalidTitleError(ValueError):
-    """Something is no title; the message is one line that says why."""
+    """Something is not a valid title; the message says why, in one line."""
 
 
 def validate(title: object) -> dict[str, Any]:
-    """Return a title, decoded from JSON, if the schema allows it; its dates become `datetime`, 1999.0 becomes 1999.
+    """Validate a title that was decoded from JSON and return it: dates become `datetime`, 1999.0 becomes 1999.
 
     Raises:
-        InvalidTitleError: it does not.
+        InvalidTitleError: the schema does not allow it.
     """
     if not isinstance(title, dict):
         raise InvalidTitleError("it is not a JSON object")
@@ -134,7 +134,7 @@ def validate(title: object) -> dict[str, Any]:
 
 
 def _make_whole(title: dict[str, Any]) -> None:
-    """Make numbers such as 1999.0 whole, as JSON Schema takes them for whole ones."""
+    """Convert numbers such as 1999.0 to integers, which they are in JSON Schema."""
     _make_each_whole(title, _WHOLE_NUMBERS)
     if isinstance(external_ids := title.get("externalIds"), dict):
         _make_each_whole(external_ids, tuple(external_ids))
@@ -215,7 +215,7 @@ def schema() -> dict[str, Any]:
     for each in (title, definitions["Episode"]):
         each["description"] = " ".join(each["description"].split())
         for field in each["properties"].values():
-            field.pop("default", None)  # what is left out stays as it is, whereas null removes it
+            field.pop("default", None)  # a missing field is unchanged, whereas null removes the field
         each |= {"propertyNames": names, "additionalProperties": other}
     has_external_id = {
         "required": ["externalIds"],

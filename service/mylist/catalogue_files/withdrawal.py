@@ -1,4 +1,4 @@
-"""Takes the titles out of the catalogue that no line of a run names, unless they are too many."""
+"""Removes the titles that no line of a run names from the catalogue, unless they are too many."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -37,12 +37,12 @@ class Missing:
 
     @property
     def number(self) -> int:
-        """How many they are."""
+        """The number of these titles."""
         return len(self.ids) // CONTENT_ID_SIZE
 
     @property
     def share(self) -> float:
-        """Percent of the titles of their type."""
+        """Their percentage of the titles of the type."""
         return 100 * self.number / self.total if self.total else 0.0
 
 
@@ -52,13 +52,13 @@ async def find_missing(
     content_types: Iterable[ContentType],
     advance: Callable[[int], object],
 ) -> list[Missing]:
-    """Return the titles of some types that no line names, neither by id nor by an external id.
+    """Return the titles of some types that no line names, by id or by an external id.
 
     Args:
         database: where the catalogue is.
-        seen: what the lines name.
-        content_types: of which types.
-        advance: called with the number of titles that were looked at.
+        seen: the titles that the lines name.
+        content_types: the types to look at.
+        advance: called with the number of titles checked.
     """
     return [await _missing(database, seen, each, advance) for each in content_types]
 
@@ -74,7 +74,7 @@ async def _missing(
         if not documents:
             return Missing(content_type, ids, total)
         for document in documents:
-            if isinstance(content_id := document["_id"], ObjectId):  # no list can have any other
+            if isinstance(content_id := document["_id"], ObjectId):  # no list can contain another kind of id
                 total += 1
                 if seen.first_place(_keys(content_type, content_id, document)) is None:
                     ids += content_id.binary
@@ -88,10 +88,10 @@ def _keys(content_type: ContentType, content_id: ObjectId, document: Document) -
 
 
 def require_few(missing: Iterable[Missing], confirmed_percent: float) -> None:
-    """Let no more titles be withdrawn than a share of those of their type.
+    """Check that the titles to withdraw are at most a given share of their type.
 
     Raises:
-        TooManyMissingError: they are more.
+        TooManyMissingError: the share is exceeded.
     """
     for each in missing:
         if each.share > confirmed_percent:

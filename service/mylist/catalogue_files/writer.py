@@ -1,4 +1,4 @@
-"""Plans what the lines of a batch come to, and inserts or updates titles."""
+"""Plans the operations of a batch, and inserts or updates titles."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -23,14 +23,14 @@ _MAX_TRIES = 3
 
 
 class PlacedChange(NamedTuple):
-    """A change, and the place of its line in the run."""
+    """A change and the place of its line."""
 
     change: Change
     place: int
 
 
 class _Operation(NamedTuple):
-    """What is to be done for one line."""
+    """The operation for one line."""
 
     placed: PlacedChange
     content_id: ObjectId
@@ -39,13 +39,13 @@ class _Operation(NamedTuple):
 
 @dataclass(slots=True)
 class Plan:
-    """What the lines of a batch come to, and have come to.
+    """The plan for the lines of a batch, and its results.
 
     Attributes:
-        operations: what is to be done, by content type.
-        inserted, updated, unchanged: how many titles were.
-        duplicates: lines that name a title which an earlier one names, with the place of that.
-        errors: lines that cannot be brought in, and why.
+        operations: the operations to run, by content type.
+        inserted, updated, unchanged: numbers of titles.
+        duplicates: lines whose title an earlier line names, with the place of the earlier line.
+        errors: lines that cannot be imported, and why.
     """
 
     operations: dict[ContentType, list[_Operation]] = field(default_factory=dict)
@@ -57,11 +57,11 @@ class Plan:
 
 
 class CatalogueWriter:
-    """Brings changes into the catalogue.
+    """Writes changes to the catalogue.
 
     Args:
-        database: where it is.
-        seen: which titles the run has named.
+        database: the database of the catalogue.
+        seen: the titles that the run has named.
         rules: what the platform says of external ids.
         dry: whether to change nothing.
     """
@@ -75,7 +75,7 @@ class CatalogueWriter:
         self._dry = dry
 
     async def plan(self, changes: Iterable[PlacedChange]) -> Plan:
-        """Return what changes come to."""
+        """Return the plan for some changes."""
         plan = Plan()
         accepted = []
         for each in changes:
@@ -89,7 +89,7 @@ class CatalogueWriter:
         return plan
 
     async def write(self, plan: Plan) -> None:
-        """Do what is planned. What another client changes meanwhile is planned again."""
+        """Run the plan. Titles that another client changes meanwhile are planned again."""
         for _ in range(_MAX_TRIES):
             operations, plan.operations = plan.operations, {}
             again: list[PlacedChange] = []
@@ -102,7 +102,7 @@ class CatalogueWriter:
         plan.errors += [(each.placed, reason) for of_type in plan.operations.values() for each in of_type]
 
     async def _add(self, changes: Sequence[PlacedChange], plan: Plan) -> None:
-        """Add to a plan what changes come to."""
+        """Add some changes to a plan."""
         for content_type in CONTENT_TYPES:
             of_type = [each for each in changes if each.change.content_type == content_type]
             found = await self._lookup.find(content_type, [each.change for each in of_type])
@@ -116,7 +116,7 @@ class CatalogueWriter:
         except UnmatchedError as error:
             plan.errors.append((placed, str(error)))
             return
-        if not change.content_id:  # which title that is, is known from here on
+        if not change.content_id:  # from here on, the title of the change is known
             key = id_key(change.content_type, content_id.binary)
             first = self._seen.first_place([key])
             if first is not None and first != placed.place:
