@@ -1,1 +1,1 @@
-"""Bearer tokens that identify users, and the keys that they are verified with."""
+"""Bearer tokens that identify users, and the keys that verify the tokens."""

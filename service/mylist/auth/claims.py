@@ -1,10 +1,10 @@
 """Checks the claims of a token whose signature was verified.
 
-A claim that nothing depends on is ignored, whatever it holds: providers put numbers, lists and null where the
-registered names have text (RFC 7519, section 4.1). A claim that is null counts as absent.
+Claims that the service does not use are ignored, whatever their value: some providers put numbers, lists or null into
+claims that are text by RFC 7519, section 4.1. A claim that is null counts as absent.
 
-A refusal names the claim and what was expected. It goes into a header as well, so the part of a claim that it repeats
-is short and printable ASCII.
+A refusal names the claim and the expected value. It is also sent in a header, so any part of a claim that it quotes is
+short and printable ASCII.
 """
 
 import math
@@ -17,21 +17,21 @@ from mylist.domain.user_id import PROFILE_SEPARATOR, USER_ID
 MAX_SHOWN_CHARACTERS = 100
 _MAX_SHOWN_AUDIENCES = 5
 _MAX_MOMENT_S = 2**53
-"""Up to here a float tells each number of seconds from the next; any later time counts as never."""
+"""Up to here a float represents every whole second exactly; any later time counts as never."""
 _SECONDS = re.compile(r"[0-9]{1,16}", re.ASCII)
-# What a quoted string of the header may hold without an escape (RFC 6750, section 3).
+# Characters that need no escape in a quoted string of the header (RFC 6750, section 3).
 _UNPRINTABLE = re.compile(r"[^ !#-\[\]-~]")
 Claims = Mapping[str, object]
 
 
 def user_of(claims: Claims, name: str, profile_name: str = "") -> str:
-    """Return the user that a claim names: its text, or a whole number as decimal digits.
+    """Return the user in a claim: its text, or a whole number as decimal digits.
 
-    With `profile_name` the first claim names the account and another one the profile, and the user is
-    `account/profile`. Neither may have a slash then: `a/b` would be an account of one token, and a profile of another.
+    With `profile_name`, the first claim names the account and the second the profile; the user is `account/profile`.
+    Then neither may contain a slash: `a/b` would be an account in one token, and an account with a profile in another.
 
     Raises:
-        InvalidTokenError: a claim is absent, of another kind, or names no user; or there are too many characters.
+        InvalidTokenError: a claim is absent, has the wrong type, names no user, or is too long.
     """
     user_id = _text(claims.get(name))
     if not profile_name:
@@ -51,7 +51,7 @@ def user_of(claims: Claims, name: str, profile_name: str = "") -> str:
 
 
 def _text(given: object) -> str:
-    """Return the text of a claim, or its decimal digits; nothing if it is of another kind."""
+    """Return the text of a claim, or its decimal digits; empty if it has another type."""
     if isinstance(given, int) and not isinstance(given, bool):
         return str(given)
     return given if isinstance(given, str) else ""
@@ -83,10 +83,10 @@ def expired() -> str:
 
 
 def check_audience(claims: Claims, accepted: tuple[str, ...]) -> None:
-    """Refuse a token that names none of the accepted audiences, if there are any.
+    """Refuse a token without an accepted audience, if audiences are configured.
 
     Raises:
-        InvalidTokenError: it names others, or none.
+        InvalidTokenError: the token has no audience, or only others.
     """
     given = claims.get("aud")
     named = given if isinstance(given, list) else [given]
@@ -102,10 +102,10 @@ def check_audience(claims: Claims, accepted: tuple[str, ...]) -> None:
 
 
 def check_issuer(claims: Claims, accepted: tuple[str, ...]) -> None:
-    """Refuse a token that is not from one of the accepted issuers, if there are any.
+    """Refuse a token that no accepted issuer issued, if issuers are configured.
 
     Raises:
-        InvalidTokenError: it is from another, or names none.
+        InvalidTokenError: the token has no issuer, or another one.
     """
     given = claims.get("iss")
     if not accepted or given in accepted:
@@ -120,7 +120,7 @@ def check_issuer(claims: Claims, accepted: tuple[str, ...]) -> None:
 
 
 def shown(value: object) -> str:
-    """Return a value as messages show it: a text cut and in quotes, or else the kind of the value."""
+    """Return a value for messages: a truncated text in quotes, or the type of another value."""
     if not isinstance(value, str):
         return {bool: "a boolean", list: "a list", dict: "an object", type(None): "null"}.get(type(value), "a number")
     cut = value if len(value) <= MAX_SHOWN_CHARACTERS else f"{value[:MAX_SHOWN_CHARACTERS]}..."
@@ -140,7 +140,7 @@ def _moment(claims: Claims, name: str) -> float | None:
 
 
 def _seconds(given: object) -> float | None:
-    """Return a time in seconds since 1970; None if it is no time. Some providers send the digits as text."""
+    """Return a time in seconds since 1970; None if the value is not a time. Some providers send the digits as text."""
     if isinstance(given, str) and _SECONDS.fullmatch(given):
         given = int(given)
     if isinstance(given, bool) or not isinstance(given, int | float):

@@ -11,14 +11,14 @@ LIFETIME_S = 12 * 3600
 
 
 class NoTokenError(Exception):
-    """No token can be made that these settings accept; the message is one line."""
+    """These settings accept no token that this command could create; the message is one line."""
 
 
 def development_token(settings: Settings, user_id: str, *, lifetime_s: int = LIFETIME_S) -> str:
-    """Return a token that names a user, as these settings accept it.
+    """Return a token for a user that these settings accept.
 
     Raises:
-        NoTokenError: JWT_SECRET is not set, or JWT_PROFILE_CLAIM is and the user is no `account/profile`.
+        NoTokenError: JWT_SECRET is not set; or JWT_PROFILE_CLAIM is set and the user is not `account/profile`.
     """
     if not settings.jwt_secret:
         raise NoTokenError(

@@ -1,4 +1,4 @@
-"""The source of the keys that tokens are verified with."""
+"""The source of the keys that verify tokens."""
 
 from typing import TYPE_CHECKING
 
@@ -7,11 +7,11 @@ if TYPE_CHECKING:
 
 
 class KeySource:
-    """Keys that never change; none in the mode that has no tokens.
+    """Keys that never change; none in a mode without tokens.
 
     Attributes:
-        keys: the keys in force; another tuple object whenever they change.
-        problem: why the last fetch brought none, in one line; empty if it did.
+        keys: the keys in force; a new tuple object whenever they change.
+        problem: why the last fetch returned no keys, in one line; empty if it returned some.
     """
 
     def __init__(self, keys: "tuple[Key, ...]" = ()) -> None:
@@ -20,14 +20,14 @@ class KeySource:
 
     @property
     def available(self) -> bool:
-        """Whether there is anything to verify tokens with, or no need to."""
+        """Whether tokens can be verified, or need not be."""
         return True
 
     async def keep_fresh(self) -> None:
-        """Renew the keys at intervals until cancelled; return at once where they never change."""
+        """Renew the keys at intervals until cancelled; return at once if they never change."""
 
     async def renew(self) -> bool:
-        """Look for new keys because a token names one that is unknown; return whether there are any."""
+        """Look for new keys because a token names an unknown key; return whether there are any."""
         return False
 
     async def close(self) -> None:

@@ -1,7 +1,7 @@
-"""The keys that tokens are verified with, and the algorithms that each may be used for.
+"""The keys that verify tokens, and the algorithms that each key allows.
 
-The algorithms follow from the key, never from a token. Otherwise anybody who has a public key could sign with it as if
-it were a shared secret.
+The key determines the algorithms, never the token. Otherwise anyone with a public key could sign with it as if it were
+a shared secret.
 """
 
 import re
@@ -27,10 +27,10 @@ _RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _CURVE_ALGORITHMS = {"secp256r1": ("ES256",), "secp384r1": ("ES384",), "secp521r1": ("ES512",)}
 _EDWARDS_ALGORITHMS = ("EdDSA",)
 PUBLIC_KEY_ALGORITHMS = (*_RSA_ALGORITHMS, *chain(*_CURVE_ALGORITHMS.values()), *_EDWARDS_ALGORITHMS)
-"""Every algorithm that some public key may be used for."""
-_KINDS = frozenset({"RSA", "EC", "OKP"})  # a published shared secret is no secret
+"""Every algorithm that any public key allows."""
+_KINDS = frozenset({"RSA", "EC", "OKP"})  # a published shared secret is not secret
 _SIGNING = frozenset({"verify", "sign"})
-"""The operations of a key for signatures; a private key that is published by mistake has the second alone."""
+"""The operations of a signature key. A private key that was published by mistake has only the second."""
 _MAX_NAMED_KINDS = 5
 _KIND = re.compile(r"[A-Za-z0-9+_-]{1,20}", re.ASCII)
 
@@ -41,7 +41,7 @@ class Key:
 
     Attributes:
         material: the key itself.
-        algorithms: those that it may be used for.
+        algorithms: the algorithms that it allows.
         key_id: the name by which tokens refer to it, if it has one.
     """
 
@@ -50,12 +50,12 @@ class Key:
     key_id: str | None = None
 
     def is_named(self, key_id: object) -> bool:
-        """Return whether a token whose header names this key id, or none, may be signed with the key."""
+        """Return whether the key may have signed a token whose header has this key id, or none."""
         return None in (key_id, self.key_id) or key_id == self.key_id
 
 
 def key_of_secret(secret: str) -> Key:
-    """Return the key of a shared secret: its UTF-8."""
+    """Return the key of a shared secret: its bytes in UTF-8."""
     return Key(secret.encode(), ("HS256",))
 
 
@@ -69,7 +69,7 @@ def key_of_pem(pem: str) -> Key:
 
 
 class _JsonWebKey(Struct):
-    """The members of a JSON Web Key that are read; of a private key these are its public part."""
+    """The members of a JSON Web Key that are read. For a private key, these are the public part."""
 
     kty: str
     use: str | None = None
@@ -84,7 +84,7 @@ class _JsonWebKey(Struct):
 
     @property
     def verifies(self) -> bool:
-        """Whether the key is meant for signatures, as far as it says what it is for."""
+        """Whether the key is for signatures, or does not state its use."""
         return self.use in {None, "sig"} and (self.key_ops is None or not _SIGNING.isdisjoint(self.key_ops))
 
 
@@ -95,11 +95,11 @@ class _JsonWebKeySet(Struct):
 def keys_of_jwks(body: bytes) -> tuple[Key, ...]:
     """Return the keys of a JSON Web Key Set (RFC 7517) that verify signatures; all others are left out.
 
-    PyJWT's `PyJWKSet` is not used: one malformed key makes it refuse the whole set, it reads private keys as such, and
-    it does not tell whether a key names its algorithm.
+    PyJWT's `PyJWKSet` is not used: it refuses the whole set for one malformed key, reads private keys as private, and
+    does not report whether a key names its algorithm.
 
     Raises:
-        UnusableKeyError: the body is no set, or none of its keys can be used.
+        UnusableKeyError: the body is not a key set, or has no usable key.
     """
     try:
         found = msgspec.json.decode(body, type=_JsonWebKeySet).keys
@@ -126,14 +126,14 @@ def _key_of_jwk(given: object) -> Key | None:
 
 
 def _named(found: Iterable[Any]) -> str:
-    """Return which kinds of keys there are instead, as the end of a sentence."""
+    """Return the kinds of keys that the set has instead, as the end of a sentence."""
     kinds = sorted({_kind_of(each) for each in found})
     more = ", and others" if len(kinds) > _MAX_NAMED_KINDS else ""
     return f", only {', '.join(kinds[:_MAX_NAMED_KINDS])}{more}" if kinds else ""
 
 
 def _kind_of(given: object) -> str:
-    """Return the kind of a published key by its own words, such as `OKP X25519` or `RSA enc`."""
+    """Return the kind of a published key from its own members, such as `OKP X25519` or `RSA enc`."""
     if not isinstance(given, dict):
         return "an element that is not a key"
     words = [given[name] for name in ("kty", "crv", "alg", "use") if isinstance(given.get(name), str)]

@@ -29,13 +29,13 @@ _logger = logging.getLogger(__name__)
 class RemoteKeys(KeySource):
     """The keys at a URL.
 
-    They are fetched at the start and every `REFRESH_INTERVAL_S`. A token that names an unknown key has them fetched at
-    once, but only once in `MIN_RENEWAL_INTERVAL_S`, as anybody can make up such tokens. While they cannot be fetched,
-    the known ones stay in force for `MAX_AGE_S`; without any, they are asked for more often, as nobody is served. At
+    They are fetched at the start and every `REFRESH_INTERVAL_S`. A token that names an unknown key triggers a fetch at
+    once, but only once in `MIN_RENEWAL_INTERVAL_S`, because anyone can make up such tokens. If a fetch fails, the known
+    keys stay in force for `MAX_AGE_S`. Without any keys, fetches are more frequent, because no client is served. At
     most one fetch is in flight.
 
     Args:
-        url: of a JSON Web Key Set.
+        url: URL of a JSON Web Key Set.
         clock: monotonic seconds.
     """
 

@@ -28,12 +28,12 @@ _jws = PyJWS()
 class Tokens:
     """Verifies tokens.
 
-    Verifying a signature costs more than a cached read, and a client sends the same token for minutes. So a verified
-    token is remembered by its digest until it expires or the keys change.
+    Verifying a signature costs more than a cached read, and a client sends the same token for minutes. So the digest of
+    a verified token is cached until the token expires or the keys change.
 
     Args:
         source: provides the keys.
-        settings: name the claims that a token must have.
+        settings: the settings, which name the required claims.
     """
 
     def __init__(self, source: KeySource, settings: Settings) -> None:
@@ -47,7 +47,7 @@ class Tokens:
 
         Raises:
             InvalidTokenError: the token is not valid.
-            UnknownKeyError: no known key verifies the token; newer keys may.
+            UnknownKeyError: no known key verifies the token; a newer key may.
             KeysUnavailableError: there are no keys.
         """
         try:
@@ -83,7 +83,7 @@ class Tokens:
         return user_of(claims, settings.jwt_user_claim, settings.jwt_profile_claim), expires_at
 
     def _claims_of(self, token: bytes) -> dict[str, object]:
-        """Return the claims of a token, whose signature is verified by this."""
+        """Verify the signature of a token; return its claims."""
         try:
             header = _jws.get_unverified_header(token)
             claims = json.loads(self._verified_payload(token, header.get("kid"), header.get("alg")))
@@ -106,7 +106,7 @@ class Tokens:
         raise UnknownKeyError(_WRONG_SIGNATURE)
 
     def _candidates(self, key_id: object, algorithm: object) -> list[Key]:
-        """Return the keys that a token may be signed with, those of its very name first."""
+        """Return the keys that may have signed a token, keys with its key id first."""
         if not self.source.keys:
             raise KeysUnavailableError
         named = [key for key in self.source.keys if key.is_named(key_id)]

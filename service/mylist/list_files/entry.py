@@ -1,4 +1,4 @@
-"""What a line of a file says: which movie or show, and when it was saved."""
+"""The content of a line: which movie or show, and when it was saved."""
 
 from dataclasses import dataclass, field
 
@@ -8,11 +8,11 @@ from mylist.domain.external_id import ExternalId
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """When something was saved.
+    """The time when something was saved.
 
     Attributes:
         at: milliseconds since 1970 UTC.
-        is_day: whether only the day is known, in the time zone of whoever wrote the file.
+        is_day: whether only the day is known, in the time zone of the file's author.
     """
 
     at: int
@@ -24,16 +24,16 @@ class Entry:
     """A line of a file.
 
     Attributes:
-        number: of its first line, from 1; in JSON, of the element.
-        titles: its title and, where the file has one, the original title.
-        year: of release; None if the file does not say.
-        content_type: None if the file does not say.
-        presumed_type: which one it is most likely, where the file does not say; None if either is.
-        external_ids: its ids elsewhere.
-        content_id: its id here; None if the file has none.
-        added: when it was saved; None if the file does not say.
+        number: number of its first line, from 1; in JSON, of the element.
+        titles: its title and, if the file has one, the original title.
+        year: year of release; None if unknown.
+        content_type: the content type; None if unknown.
+        presumed_type: the more likely type if it is unknown; None if both are equally likely.
+        external_ids: its ids in other catalogues.
+        content_id: its content id; None if the file has none.
+        added: when it was saved; None if unknown.
         problem: why the line cannot be read, in one line; empty if it can.
-        unlisted: what it is in place of a movie or show, such as an episode; empty for these.
+        unlisted: its kind if it is not a movie or show, such as an episode; else empty.
     """
 
     number: int

@@ -13,7 +13,7 @@ _TYPES: dict[str, ContentType] = {
     **dict.fromkeys(_MOVIES.split(), "movie"),
     **dict.fromkeys(_SHOWS.split(), "tvshow"),
 }
-"""By IMDb's word without blanks and hyphens, in small letters: it has been written in three ways."""
+"""By IMDb's name without blanks and hyphens, in lower case: IMDb has used three spellings."""
 _UNLISTED = {
     "tvepisode": "an episode",
     "tvpilot": "a pilot",
@@ -34,7 +34,7 @@ def entry(number: int, fields: Mapping[str, Any]) -> Entry:
     unlisted = _UNLISTED.get(kind, "")
     if const.startswith("nm"):
         unlisted = "a person"
-    # In another language of the account the types are translated, and say nothing here.
+    # For accounts in other languages the types are translated, so they are ignored.
     content_type = _TYPES.get(kind)
     return Entry(
         number,

@@ -1,4 +1,4 @@
-"""Takes a JSON array apart into its elements, one at a time: a short text can stand for a very large value."""
+"""Splits a JSON array into its elements, one at a time, because a short text can represent a very large value."""
 
 import re
 from collections.abc import Iterator
@@ -8,16 +8,16 @@ _BLANK = b" \t\r\n"
 
 
 class NoArrayError(ValueError):
-    """A text is no JSON array; the message is one line that says what it is."""
+    """A text is not a JSON array; the message says what it is, in one line."""
 
 
 def elements(body: bytes | bytearray) -> Iterator[tuple[bytes, str]]:
-    """Yield the text of each element; with a problem if the array ends within it, or does not end after it.
+    """Yield the text of each element, with a problem if the array ends within the element or does not end after it.
 
-    Whether an element is JSON remains to be seen.
+    The caller must check that each element is valid JSON.
 
     Raises:
-        NoArrayError: the text does not begin an array.
+        NoArrayError: the text does not begin with an array.
     """
     start = len(body) - len(body.lstrip(_BLANK))
     if body[start : start + 1] != b"[":

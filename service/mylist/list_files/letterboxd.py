@@ -8,16 +8,16 @@ from mylist.list_files.values import added_of, titles_of, year_of
 
 _BANNER = "letterboxd list export v"
 PREAMBLE = ["date", "name", "tags", "url", "description"]
-"""The columns of what a list's file says of the list, before its films."""
+"""The columns of the list's own data, which precede its films in the file."""
 
 
 def is_banner(cells: Sequence[str]) -> bool:
-    """Return whether a row is the first of the file of a list."""
+    """Return whether a row is the first row of a list's file."""
     return bool(cells) and cells[0].strip().lower().startswith(_BANNER)
 
 
 def entry(number: int, fields: Mapping[str, Any]) -> Entry:
-    """Return the entry of a row: most are films, some are shows, and the file does not say which.
+    """Return the entry of a row. Most are films, some are shows, and the file does not say which.
 
     Raises:
         InvalidValueError: a field has a value that cannot be read.

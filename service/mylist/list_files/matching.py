@@ -1,4 +1,4 @@
-"""Finds the movies and shows that the lines of a file name: by ids, else by title, year and type; never by a guess."""
+"""Finds the movies and shows of a file's lines: by ids, else by title, year and type; never by a guess."""
 
 import asyncio
 from collections import defaultdict
@@ -16,14 +16,14 @@ from mylist.lists.candidates import TitlesById, ambiguous, described
 from mylist.lists.list_import import NumberedLine, Unresolved
 
 ENTRIES_PER_MATCH = 100
-"""Lines that are looked for at once, by a few queries."""
+"""Lines that are looked up together, by a few queries."""
 
 
 class Catalogue(Protocol):
-    """What is known by ids; `mylist.catalogue.catalogue.Catalogue` is the one that keeps them in the process."""
+    """Finds titles by ids; `mylist.catalogue.catalogue.Catalogue` implements it."""
 
     async def existing(self, keys: Iterable[bytes]) -> set[bytes]:
-        """Return those of some content keys that have a movie or show."""
+        """Return the content keys that have a movie or show."""
 
     async def resolve(
         self, external_ids: Collection[ExternalId], content_types: Collection[ContentType] = CONTENT_TYPES
@@ -32,19 +32,19 @@ class Catalogue(Protocol):
 
 
 class TitleSearch(TitlesById, Protocol):
-    """The search by titles; `mylist.mongodb.title_search.TitleSearch` is the one on MongoDB."""
+    """Finds titles by name; `mylist.mongodb.title_search.TitleSearch` implements it on MongoDB."""
 
     async def named(self, content_type: ContentType, titles: Sequence[str]) -> list[FoundTitle]:
-        """Return the titles of a type that are written as one of some, whatever the case and the accents."""
+        """Return the titles of a type that have one of some names, regardless of case and accents."""
 
 
 class TitleMatcher:
-    """Finds what lines name.
+    """Finds the titles that lines name.
 
     Args:
         catalogue: finds titles by ids.
         search: finds titles by their names.
-        language: of the titles, whose leading articles do not count.
+        language: language of the titles; their leading articles are ignored.
     """
 
     def __init__(self, catalogue: Catalogue, search: TitleSearch, language: Language) -> None:
@@ -53,11 +53,11 @@ class TitleMatcher:
         self._language: Language = language
 
     async def match(self, entries: Sequence[Entry], latest: int) -> list[NumberedLine]:
-        """Return the line of each entry: its item, what it may mean, or why it is invalid.
+        """Return the line of each entry: its item, the titles that it may mean, or why it is invalid.
 
         Args:
             entries: at most `ENTRIES_PER_MATCH`.
-            latest: the moment after which nothing can have been saved, in milliseconds since 1970 UTC.
+            latest: the latest possible moment of saving, in milliseconds since 1970 UTC.
 
         Raises:
             UnavailableError: the catalogue cannot be searched.
@@ -76,7 +76,7 @@ class TitleMatcher:
         return [self._line(each, found.get(each.number), candidates, latest) for each in entries]
 
     async def _by_id(self, entries: Sequence[Entry]) -> "dict[int, _Match]":
-        """Return what the ids of entries are of; without those that are of nothing."""
+        """Return the titles of the entries' ids, without ids that have no title."""
         own = {
             each.number: content_key(each.content_id, each.content_type)
             for each in entries
@@ -99,7 +99,7 @@ class TitleMatcher:
         return matches
 
     async def _by_title(self, entries: Sequence[Entry]) -> "dict[int, _Match]":
-        """Return what the titles of entries fit."""
+        """Return the matches of the entries' titles."""
         if not entries:
             return {}
         names: dict[ContentType, dict[str, None]] = {each: {} for each in CONTENT_TYPES}
@@ -150,7 +150,7 @@ class TitleMatcher:
         if match is not None and match.keys:
             known = {content_key(each.content_id, each.content_type): each for each in match.titles}
             return NumberedLine(entry.number, ambiguous(title, entry.year, match.keys, known or candidates))
-        if entry.content_id and entry.content_type:  # what was withdrawn, or is on the list still
+        if entry.content_id and entry.content_type:  # titles that were withdrawn but may still be on the list
             return NumberedLine(entry.number, Item(added_at, entry.content_id, entry.content_type), has_date)
         near = match.near if match is not None else []
         reason = "The titles of that name have another year" if near else None
@@ -163,12 +163,12 @@ class TitleMatcher:
 
 
 class _Match:
-    """What a line fits.
+    """The matches of a line.
 
     Attributes:
-        keys: the content keys of all that fits.
-        titles: these, as far as their titles are known.
-        near: what has the title and does not fit.
+        keys: the content keys of all matching titles.
+        titles: the matching titles, as far as their names are known.
+        near: titles that have the name but do not match otherwise.
     """
 
     __slots__ = ("keys", "near", "titles")
@@ -182,7 +182,7 @@ class _Match:
 
 
 def _has_another_id(entry: Entry, found: FoundTitle) -> bool:
-    """Return whether a title has another id of the same name than a line: then it is another, called the same."""
+    """Return whether an external id of a title contradicts the line's: then it is another title of the same name."""
     return any(found.external_ids.get(each.name, each.value) != each.value for each in entry.external_ids)
 
 

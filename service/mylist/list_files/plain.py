@@ -1,4 +1,4 @@
-"""A list of titles that somebody wrote, or this service exported, in CSV or JSON."""
+"""A list of titles that a person wrote or this service exported, in CSV or JSON."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -24,7 +24,7 @@ _ID_COLUMNS = {f"{name}{suffix}": name for name in ("imdb", "tmdb", "tvdb") for 
 
 
 def names_titles(names: Iterable[str]) -> bool:
-    """Return whether fields of these names say which movie or show it is; in small letters, without blanks."""
+    """Return whether fields with these names identify a movie or show. The names are in lower case, without blanks."""
     return any(
         each in _TITLES or each in {CONTENT_ID, _EXTERNAL_IDS} or each in _ID_COLUMNS or each.startswith(_PREFIX)
         for each in names
@@ -60,10 +60,10 @@ def entry(number: int, fields: Mapping[str, Any]) -> Entry:
 
 
 def _external_id(text: str, content_type: ContentType | None) -> tuple[ExternalId, ContentType | None]:
-    """Return the external id that stands in place of a content id, and its type: the line's, or the one it begins with.
+    """Return the external id in the place of a content id, and its type: from the line, or from its prefix.
 
     Raises:
-        InvalidValueError: it is neither, or of another type than the line.
+        InvalidValueError: the value is neither, or its type differs from the line's.
     """
     typed = parse_typed_external_id(text)
     if typed is None:

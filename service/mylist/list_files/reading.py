@@ -19,7 +19,7 @@ from mylist.list_files.values import InvalidValueError
 MAX_ROW_BYTES = 64 * 1024
 CSV, JSON = "text/csv", "application/json"
 ListFormat = Literal["imdb", "letterboxd", "trakt", "titles"]
-"""Whose file it is; `titles` is a list that somebody wrote, or this service exported."""
+"""The origin of a file; `titles` is a list that a person wrote or this service exported."""
 ACCEPTED = {
     CSV: "IMDb's export of a watchlist or list (columns Position, Const, Created, Title, Year), Letterboxd's "
     "watchlist.csv (Date, Name, Year, Letterboxd URI) or list (Position, Name, Year, URL, Description), Trakt's list "
@@ -31,24 +31,24 @@ ACCEPTED = {
 _MAX_PREAMBLE_ROWS = 8
 _DAY_MS = int(timedelta(days=1) / timedelta(milliseconds=1))
 _LATER_DATES = ("watchedat", "lastwatchedat", "ratedat", "collectedat")
-"""What Trakt's files of history, ratings and collections have, in place of `listed_at`."""
+"""The fields of Trakt's history, ratings and collections that replace `listed_at`."""
 _NOT_A_LIST = "it is {}'s file of watched or rated titles, but must be a watchlist or another list"
 
 _TURN = 100
 _PAUSE = Entry(0)
-"""In place of an entry, while lines are looked at for the first time: others may have their turn."""
+"""Yielded instead of an entry during the first pass over the lines, to give others a turn."""
 
 _Read = Callable[[int, Mapping[str, Any]], Entry]
 
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """A format, as a file has it.
+    """The format of a file.
 
     Attributes:
-        name: whose it is.
-        read: makes an entry of the fields of a line.
-        is_exact: whether lines of one moment have it indeed, as in an export of this service.
+        name: the origin of the file.
+        read: converts the fields of a line to an entry.
+        is_exact: whether equal times are exact, as in an export of this service.
     """
 
     name: ListFormat
@@ -67,13 +67,13 @@ class ListFile:
         body: the file.
         media_type: `CSV` or `JSON`.
         now: milliseconds since 1970 UTC.
-        max_lines: how many it may have.
+        max_lines: maximum number of lines.
 
     Attributes:
-        format: whose it is.
+        format: the origin of the file.
 
     Raises:
-        UnknownListFormatError: it is none that is known.
+        UnknownListFormatError: the format is unknown.
     """
 
     def __init__(self, body: bytes | bytearray, media_type: str, now: int, *, max_lines: int) -> None:
@@ -85,13 +85,13 @@ class ListFile:
         self.format: ListFormat = self._form.name if self._form else "titles"
 
     def entries(self) -> Iterator[Entry]:
-        """Yield what each line says; lines of one moment get times that keep them in order.
+        """Yield the entry of each line. Lines with equal times get times that keep them in order.
 
-        A first look counts them, and sees in which direction the dates go: of a file whose oldest line is the first,
-        the first of one day is the oldest as well. Meanwhile, some entries are pauses (`is_pause`).
+        A first pass counts the lines and detects the direction of the dates: if the first line of a file is the oldest,
+        the first line of each day is the oldest of that day. During this pass, pauses are yielded (`is_pause`).
 
         Raises:
-            TooManyLinesError: there are more than `max_lines`; nothing was yielded but pauses.
+            TooManyLinesError: the file has more than `max_lines` lines; only pauses were yielded.
         """
         if self._form is None:
             return
@@ -120,11 +120,11 @@ class ListFile:
             place = seen[at]
             seen[at] += 1
             later = place if rises > 0 else counts[at] - 1 - place
-            # Of what is dated now, none may be later than that.
+            # No item that gets the current time may be later than now.
             yield replace(entry, added=Added(at + later - (counts[at] - 1 if at == self._now else 0)))
 
     def _moment(self, added: Added) -> int:
-        """Return when something was saved; a day that has begun elsewhere only is now."""
+        """Return when something was saved. A day that has begun only in other time zones counts as now."""
         if added.is_day and self._now < added.at <= self._now + _DAY_MS:
             return self._now
         return added.at
@@ -148,7 +148,7 @@ class ListFile:
         return rows(_lines(self._body), max_bytes=MAX_ROW_BYTES)
 
     def _csv_form(self, all_rows: Iterator[CsvRow]) -> tuple[_Form | None, list[str]]:
-        """Take the header, and what comes before it, from the rows; None for a file without any."""
+        """Consume the header and everything before it from the rows; return None without a header."""
         first = next(all_rows, None)
         if first is None:
             return None, []
@@ -193,7 +193,7 @@ class ListFile:
         return None
 
     def _json_form(self) -> _Form | None:
-        """Return the format by the first element that says something; None for an empty file."""
+        """Return the format, from the first element that reveals it; None for an empty file."""
         if not self._body.strip():
             return None
         try:
@@ -217,7 +217,7 @@ class ListFile:
 
 
 def is_pause(entry: Entry) -> bool:
-    """Return whether an entry is none, but the moment to let others have their turn."""
+    """Return whether an entry is only a pause, at which others get a turn."""
     return entry is _PAUSE
 
 
@@ -230,7 +230,7 @@ def _lines(body: bytes | bytearray) -> Iterator[TextLine]:
 
 
 def _folded(cells: Sequence[str]) -> list[str]:
-    """Return the names of columns or fields in small letters, without blanks and underscores."""
+    """Return the names of columns or fields in lower case, without blanks and underscores."""
     return [
         cell.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}").lower().replace(" ", "").replace("_", "") for cell in cells
     ]
@@ -271,7 +271,7 @@ def _entry(read: _Read, number: int, fields: Mapping[str, Any]) -> Entry:
 
 
 def _fields_of(text: bytes) -> dict[str, Any]:
-    """Return the fields of a JSON object, their names folded; none for anything else."""
+    """Return the fields of a JSON object, with folded names; empty for anything else."""
     try:
         value = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -1,4 +1,4 @@
-"""What titles are compared by: without case, accents, punctuation and leading article."""
+"""The keys by which titles are compared: without case, accents, punctuation and leading article."""
 
 import re
 import unicodedata
@@ -16,18 +16,18 @@ _OTHER_SPELLINGS = (
 
 
 def exact_key(title: str) -> str:
-    """Return what is the same for titles that are written the same, but for case."""
+    """Return a key that is equal for titles that differ only in case."""
     return unicodedata.normalize("NFC", " ".join(title.split()).casefold())
 
 
 def title_key(title: str, language: Language) -> str:
-    """Return what is the same for titles that mean the same."""
+    """Return a key that is equal for titles with the same meaning."""
     folded = unicodedata.normalize("NFKC", title).casefold().replace("&", " and ")
     return next(filter(None, map(_letters, _without_article(folded, language))), exact_key(title))
 
 
 def spellings(title: str, language: Language) -> list[str]:
-    """Return how a catalogue may write a title, in case and accents as given: with and without an article."""
+    """Return the spellings that a catalogue may use for a title, with and without an article, in the same case."""
     *shorter, _ = _without_article(title, language)
     bare = shorter[-1] if shorter else title
     articles = [each for each in ARTICLES[language] if not each.endswith("'")][:_MAX_SPELLINGS]
@@ -37,7 +37,7 @@ def spellings(title: str, language: Language) -> list[str]:
 
 
 def _without_article(title: str, language: Language) -> list[str]:
-    """Return a title without its article, which may stand at its end after a comma; then as it is."""
+    """Return a title without its leading article or its article after a comma, then the unchanged title."""
     leading, trailing = _articles(language)
     if match := trailing.search(title):
         return [title[: match.start()].strip(), title]

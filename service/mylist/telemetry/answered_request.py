@@ -1,4 +1,4 @@
-"""What is recorded of each answered request beside its duration: its span, and its log line if it was slow."""
+"""Records each answered request, apart from its duration: its span, and a log line if it was slow."""
 
 import logging
 import re
@@ -21,7 +21,7 @@ REQUEST_LOGGER = logging.getLogger(__name__)
 
 
 class RouteLabels(NamedTuple):
-    """How metrics, spans and log lines name a route; never in a client's own words.
+    """How metrics, spans and log lines name a route: never by text from a client.
 
     Attributes:
         template: the path, with `{name}` for each parameter.
@@ -37,14 +37,14 @@ UNMATCHED = RouteLabels("unmatched", "other")
 
 
 class AnsweredRequest(NamedTuple):
-    """What is recorded of a request.
+    """The recorded data of a request.
 
     Attributes:
         method: as the client sent it.
         route: its route.
-        status: of the answer.
-        cache: how the cache took part; None where it did not.
-        seconds: from the head of the request to its answer, ready to be sent.
+        status: HTTP status of the answer.
+        cache: how the cache took part; None if it did not.
+        seconds: time from the head of the request until its answer is ready to be sent.
     """
 
     method: str
@@ -65,7 +65,7 @@ def route_template(path: str) -> str:
 
 @lru_cache(maxsize=4096)
 def request_histogram(method: str, route: RouteLabels, status: int, cache: str | None) -> DurationHistogram:
-    """Return the histogram that the duration of such a request belongs to."""
+    """Return the histogram for the duration of such a request."""
     return metrics.REQUESTS.of(metrics.method_label(method), route, status, cache)
 
 
@@ -78,7 +78,7 @@ def log_request(request: AnsweredRequest, *, slow_after: float) -> None:
 
 
 def describe(span: "Span", request: AnsweredRequest) -> None:
-    """Put what is known of a request once it is answered on its span."""
+    """Put the data of an answered request on its span."""
     method = metrics.method_label(request.method)
     template = request.route.template
     span.update_name(method if request.route is UNMATCHED else f"{method} {template}")

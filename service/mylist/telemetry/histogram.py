@@ -1,7 +1,7 @@
-"""Histograms of durations for what happens with every request.
+"""Histograms of durations for events of every request.
 
-prometheus_client's own take a lock, a check and a loop over the buckets for each observation, because any thread may
-observe. Everything here happens on the event loop, so counting is one search and two additions.
+prometheus_client's histograms need a lock, a check and a loop over the buckets for each observation, because any thread
+may observe. Here everything runs on the event loop, so counting is one search and two additions.
 """
 
 import time
@@ -12,7 +12,8 @@ from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
 
-# Finer where this service lives; 0.01, 0.1 and 0.25 are those of its objectives. Each bound is a line of every scrape.
+# Finer in the usual range of this service; 0.01, 0.1 and 0.25 are the bounds of its objectives. Each bound is a line of
+# every scrape.
 _BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _LABELS = [floatToGoString(bound) for bound in (*_BOUNDS_S, float("inf"))]  # type: ignore[no-untyped-call]
 
@@ -22,7 +23,7 @@ class DurationHistogram:
 
     Attributes:
         counts: how many observations fell into each bucket.
-        exemplars: the latest traced observation of each bucket, by the bucket's place.
+        exemplars: the latest traced observation of each bucket, by the bucket's index.
         total: the sum of the observations, in seconds.
     """
 
@@ -34,7 +35,7 @@ class DurationHistogram:
         self.total = 0.0
 
     def observe(self, seconds: float, trace_id: str | None = None) -> None:
-        """Count an observation; its trace, if there is one, becomes the exemplar of its bucket."""
+        """Count an observation. Its trace, if any, becomes the exemplar of its bucket."""
         bucket = bisect_left(_BOUNDS_S, seconds)
         self.counts[bucket] += 1
         self.total += seconds
@@ -42,7 +43,7 @@ class DurationHistogram:
             self.exemplars[bucket] = Exemplar({"trace_id": trace_id}, seconds, time.time())
 
     def expose(self, family: HistogramMetricFamily, labels: Sequence[str]) -> None:
-        """Add the observations to a family, each of whose buckets counts all that is not above its bound."""
+        """Add the observations to a metric family, whose buckets are cumulative."""
         buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
         count = 0
         for place, label in enumerate(_LABELS):
@@ -53,7 +54,7 @@ class DurationHistogram:
 
 
 def merge(observed: Iterable[DurationHistogram]) -> DurationHistogram:
-    """Return the observations of several combinations in one."""
+    """Return the sum of the observations of several combinations."""
     together = DurationHistogram()
     for each in observed:
         together.counts = [count + more for count, more in zip(together.counts, each.counts, strict=True)]

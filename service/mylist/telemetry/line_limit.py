@@ -1,4 +1,4 @@
-"""A limit on log lines: what happens at every request would otherwise fill the log, and slow the process down."""
+"""A limit on log lines: a line for every request would fill the log and slow down the process."""
 
 import math
 import time
@@ -9,9 +9,9 @@ class LineLimit:
     """A number of log lines in each period.
 
     Args:
-        max_lines: how many may be written in a period.
+        max_lines: maximum number of lines in a period.
         period_s: its length, in seconds; a period begins with its first line.
-        clock: monotonic seconds.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, max_lines: int, *, period_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -22,7 +22,7 @@ class LineLimit:
         self._written = 0
 
     def allows(self) -> bool:
-        """Count a line, and return whether it may be written."""
+        """Count a line; return whether it may be written."""
         now = self._clock()
         if now >= self._period_ends_at:
             self._period_ends_at, self._written = now + self._period_s, 0

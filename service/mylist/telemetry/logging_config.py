@@ -21,23 +21,23 @@ def configure(settings: Settings, request_id: Callable[[], str | None]) -> None:
 
     Args:
         settings: the settings in force.
-        request_id: returns the id of the request that is being served, if any is.
+        request_id: returns the id of the request in flight, if any.
     """
     handler = logging.StreamHandler(sys.stderr)
     readable = sys.stderr.isatty() and settings.app_env != "production"
     handler.setFormatter(_text_formatter() if readable else JsonFormatter(request_id))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
-    # Sanic tells of every start and stop of its parts; its errors come through the error handler.
+    # Sanic logs every start and stop of its parts. Its errors come through the error handler.
     logging.getLogger("sanic").setLevel(logging.WARNING)
     # The driver's debug messages quote whole documents.
     logging.getLogger("pymongo").setLevel(logging.INFO)
-    # It tells of every request that it makes.
+    # It logs every request that it sends.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.getLogger("httpcore").setLevel(logging.INFO)
 
 
 def switch_debug(settings: Settings) -> None:
-    """Log everything from now on, every request included, or again from the level of the settings on."""
+    """Log everything from now on, including every request, or return to the level of the settings."""
     usual = logging.getLevelNamesMapping()[settings.log_level.upper()]
     root = logging.getLogger()
     root.setLevel(usual if root.level == logging.DEBUG else logging.DEBUG)
@@ -48,7 +48,7 @@ class JsonFormatter(logging.Formatter):
     """Formats a record as one line of JSON: time, level, logger, message, request and trace id, traceback.
 
     Args:
-        request_id: returns the id of the request that is being served, if any is.
+        request_id: returns the id of the request in flight, if any.
     """
 
     def __init__(self, request_id: Callable[[], str | None]) -> None:

@@ -1,7 +1,7 @@
 """What the service measures; docs/metrics.md is the table of it.
 
-Everything that happens often has its labels bound once: looking them up costs more than counting. What has a present
-value only (gauges) is read when Prometheus asks, in `mylist.telemetry.state_gauges`.
+Frequent events have their labels bound once, because looking them up costs more than counting. Gauges are read when
+Prometheus scrapes, in `mylist.telemetry.state_gauges`.
 """
 
 import time
@@ -117,7 +117,7 @@ class _Operations(Collector):
         return self._ended[system, name, "ok" if succeeded else "error"]
 
     def collect(self) -> Iterable[Metric]:
-        """Return the histograms."""
+        """Return all histograms."""
         family = HistogramMetricFamily(
             "db_client_operation_duration_seconds",
             "Operations of MongoDB and Redis.",
@@ -135,7 +135,7 @@ REGISTRY.register(OPERATIONS)
 
 
 class operation:  # noqa: N801 - used like a function
-    """Measure the operation of `mongodb` or `redis` that the block is."""
+    """Measure the block as an operation of `mongodb` or `redis`."""
 
     __slots__ = ("_began", "_name", "_system")
 
@@ -144,14 +144,14 @@ class operation:  # noqa: N801 - used like a function
         self._name = name
 
     def __enter__(self) -> Self:
-        """Begin to measure."""
+        """Start the measurement."""
         self._began = time.perf_counter()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Count the operation; that an item is there already is an answer like any other."""
+        """Count the operation. That an item already exists counts as a success."""
         answered = error is None or (isinstance(error, ServiceError) and not isinstance(error, UnavailableError))
         histogram = OPERATIONS.of(self._system, self._name, succeeded=answered)
         histogram.observe(time.perf_counter() - self._began)

@@ -1,4 +1,4 @@
-"""Which reasons of an outage deserve a line of the log: the present one, and not a line at each attempt."""
+"""Decides which reasons of an outage are logged: each new reason, but not every attempt."""
 
 import math
 import re
@@ -6,17 +6,17 @@ import time
 from collections.abc import Callable
 
 _CHANGING = re.compile(r"\b[0-9a-f]{8,}\b|\d+")
-"""Ids, ports, addresses, times."""
+"""Ids, ports, addresses and times."""
 
 
 class OutageReasons:
-    """Compares the present reason of an outage with the one that was logged last.
+    """Compares the current reason of an outage with the one that was logged last.
 
-    Two reasons are the same if they differ in numbers alone, or name several servers in another order. Another one is
-    news once `period_s` has passed since the last line, so that two in turn do not fill the log.
+    Two reasons are equal if they differ only in numbers, or in the order of several servers. A different reason is
+    logged only if `period_s` has passed since the last line, so that two alternating reasons do not fill the log.
 
     Args:
-        period_s: seconds between two lines at least.
+        period_s: minimum seconds between two lines.
         clock: monotonic seconds.
     """
 
@@ -27,11 +27,11 @@ class OutageReasons:
         self._logged_at = -math.inf
 
     def note_logged(self, reason: str) -> None:
-        """Take note of a reason that is logged in any case, as an outage begins with it."""
+        """Record a reason that is logged in any case, because an outage begins with it."""
         self._logged, self._logged_at = _essence(reason), self._clock()
 
     def is_news(self, reason: str) -> bool:
-        """Return whether a reason is to be logged, which then counts as done."""
+        """Return whether a reason must be logged; if so, record it as logged."""
         if _essence(reason) == self._logged or self._clock() - self._logged_at < self._period_s:
             return False
         self.note_logged(reason)

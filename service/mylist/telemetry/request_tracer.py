@@ -24,7 +24,7 @@ Attributes = Mapping[str, str | int]
 
 
 class RequestTracer:
-    """Make spans, every one of which is sampled.
+    """Creates spans, all of which are sampled.
 
     Raises:
         ValueError: a variable of OpenTelemetry cannot be used.
@@ -40,16 +40,16 @@ class RequestTracer:
         )
         self._propagator = TraceContextTextMapPropagator()
         self._tracer = self._provider(ALWAYS_ON).get_tracer("mylist", __version__)
-        # Commands of background checks have no request above them, and so become nothing.
+        # Commands of background checks have no parent request, so they create no spans.
         PymongoInstrumentor().instrument(tracer_provider=self._provider(ParentBased(ALWAYS_OFF)))
 
     def shutdown(self) -> None:
-        """Send what is left; blocks for as long as the collector does not answer."""
+        """Send the remaining spans. Blocks until the collector answers."""
         self._processor.shutdown()  # type: ignore[no-untyped-call]
 
     @staticmethod
     def uninstrument() -> None:
-        """Make no more spans of MongoDB's commands."""
+        """Stop creating spans for MongoDB's commands."""
         PymongoInstrumentor().uninstrument()
 
     def _provider(self, sampler: Sampler) -> TracerProvider:
@@ -59,9 +59,9 @@ class RequestTracer:
 
     @contextmanager
     def request(self, headers: Mapping[str, str], attributes: Attributes) -> Iterator[Span]:
-        """Surround a request by a span below the one that W3C's trace context in its headers names.
+        """Surround a request by a span, as a child of the span in its W3C trace context headers.
 
-        It is called by the request's method until its route is known. MongoDB's commands are below it.
+        The span has the request's method as its name until the route is known. MongoDB's commands are its children.
         """
         parent = self._propagator.extract(headers, Context())
         name = str(attributes["http.request.method"])
@@ -71,7 +71,7 @@ class RequestTracer:
 
     @contextmanager
     def operation(self, system: str, name: str, served: Sequence[Span]) -> Iterator[Span]:
-        """Surround an operation for requests by a span: below the first, linked to each if there are several."""
+        """Surround an operation for requests by a span: a child of the first request's, linked to all if there are several."""
         span = self._tracer.start_span(
             f"{system} {name}",
             trace.set_span_in_context(served[0], Context()),
@@ -85,7 +85,7 @@ class RequestTracer:
 
 @contextmanager
 def _ended(span: Span) -> Iterator[None]:
-    """End a span with the block, and mark it if that fails; the SDK does not mark one that is cancelled."""
+    """End a span with the block, and mark it if the block fails; the SDK does not mark cancelled spans."""
     try:
         yield
     except BaseException as error:
@@ -96,6 +96,6 @@ def _ended(span: Span) -> Iterator[None]:
 
 
 def fail(span: Span, kind: str, description: str | None = None) -> None:
-    """Mark that what a span stands for has failed, and how."""
+    """Mark a span as failed, with the reason."""
     span.set_attribute("error.type", kind)
     span.set_status(trace.Status(trace.StatusCode.ERROR, description))

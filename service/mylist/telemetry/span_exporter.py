@@ -1,8 +1,8 @@
-"""Sends spans to a collector, and logs those that it did not take.
+"""Sends spans to a collector, and logs the spans that it did not accept.
 
-OpenTelemetry's exporter takes every status below 400 for success and reads no body: spans vanish without a word when
-the collector redirects, or rejects them in an answer of status 200 (`partial_success`). Of every other failure it logs
-a line for each batch, without the collector's own words.
+OpenTelemetry's exporter treats every status below 400 as success and ignores the body. So spans are lost silently if
+the collector redirects, or rejects spans in an answer of status 200 (`partial_success`). For every other failure it
+logs a line per batch, without the collector's message.
 
 `mylist.telemetry.request_tracer` imports this module once it traces: OpenTelemetry is an extra.
 """
@@ -27,7 +27,7 @@ from mylist.telemetry.line_limit import LineLimit
 
 _REPORT_INTERVAL_S = 60.0
 _MAX_WORDS_LENGTH = 300
-"""Characters."""
+"""In characters."""
 _PROTOBUF = "application/x-protobuf"
 _HTML = "text/html"
 
@@ -36,10 +36,10 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What a collector refused.
+    """A refusal of a collector.
 
     Attributes:
-        words: what it did or said; the log has them after its name.
+        words: the collector's action or message, which the log prints after its name.
         spans: how many spans it rejected; None for the whole batch.
     """
 
@@ -48,7 +48,7 @@ class Refusal:
 
 
 class _Session(requests.Session):
-    """Notes the outcome of the last request. Follows no redirect, after which a POST may become a GET."""
+    """Records the outcome of the last request. Follows no redirects, because a redirected POST may become a GET."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class _Session(requests.Session):
 
 
 def refusal_of(status: int, reason: str, headers: Mapping[str, str], body: bytes) -> Refusal | None:
-    """Return what an answer of a collector refuses; None if it took all. The names of `headers` are in lower case."""
+    """Return the refusal in a collector's answer; None without one. The names of `headers` are in lower case."""
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     answer = f"answers {status} {reason}".rstrip()
     if 300 <= status < 400:  # noqa: PLR2004 - HTTP's own
@@ -94,7 +94,7 @@ def _partial_refusal(body: bytes) -> Refusal | None:
 
 
 def _words_of(content_type: str, body: bytes) -> str:
-    """Return the words of a collector that refused: the message of a `google.rpc.Status`, or the whole of a text."""
+    """Return the message of a refusal: that of a `google.rpc.Status`, or the whole text."""
     if content_type == _PROTOBUF:
         try:
             return str(Status.FromString(body).message)
@@ -120,11 +120,11 @@ def _cause(error: BaseException) -> BaseException:
 
 
 class TellingExporter(SpanExporter):
-    """Exports spans, and logs how many were lost and why: at once, and then once a minute at most.
+    """Exports spans, and logs how many were lost and why: at once, then at most once a minute.
 
     Args:
-        endpoint: where spans go, as the log names it.
-        timeout_s: maximum time for one batch, its repetitions included.
+        endpoint: the destination of the spans, as the log prints it.
+        timeout_s: maximum time for one batch, including retries.
         clock: monotonic seconds.
     """
 
@@ -156,5 +156,5 @@ class TellingExporter(SpanExporter):
             self._lost = 0
 
     def shutdown(self) -> None:
-        """Stop: spans that are being sent are not sent again."""
+        """Stop. Spans in flight are not retried."""
         self._exporter.shutdown()  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""The metrics that are states of the process: read when Prometheus scrapes, not counted as things happen."""
+"""The metrics that show the state of the process. They are read at each scrape, not counted at each event."""
 
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,18 +19,18 @@ class State:
     """A snapshot of the process.
 
     Attributes:
-        active_requests: how many requests are being answered, by method label and route template.
-        pending_invalidations: lists whose invalidation waits until Redis is back.
-        cache_withheld: whether lists are not served from Redis, by what other processes do that forbids it.
+        active_requests: number of requests in flight, by method label and route template.
+        pending_invalidations: number of lists whose invalidation is pending until Redis is back.
+        cache_withheld: whether lists are not served from Redis, by the reason in other processes.
         is_up: whether a dependency answered its last check, by name.
         breakers: the state of a dependency's circuit breaker, one of `BREAKER_STATES`, by name.
-        index_is_missing: whether MongoDB lacks an index, by collection and name of each that is wanted.
-        majority_lag_s: seconds since the oldest write was seen that no majority of MongoDB has; None if not known.
-        shed: how many requests were turned away, by the code of the error.
-        pages_reused, pages_rendered: how many answers were reused and rendered.
-        page_bytes: memory of the rendered answers that are kept.
-        in_use, capacity: what is in use and how much of it may be, by resource.
-        revision: the commit that runs.
+        index_is_missing: whether MongoDB lacks a wanted index, by collection and name.
+        majority_lag_s: seconds since the oldest write that no majority of MongoDB has was seen; None if unknown.
+        shed: number of refused requests, by error code.
+        pages_reused, pages_rendered: numbers of reused and of rendered answers.
+        page_bytes: memory of the cached answers, in bytes.
+        in_use, capacity: current and maximum use, by resource.
+        revision: the commit of the running code.
     """
 
     active_requests: Mapping[tuple[str, ...], int]
@@ -50,7 +50,7 @@ class State:
 
 
 class StateCollector(Collector):
-    """Exposes snapshots of the process, one for each scrape."""
+    """Exposes a new snapshot of the process at each scrape."""
 
     def __init__(self, snapshot: Callable[[], State]) -> None:
         self._snapshot = snapshot

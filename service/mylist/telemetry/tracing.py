@@ -1,8 +1,8 @@
-"""Traces by OpenTelemetry, over OTLP/HTTP; off, and free, unless an endpoint is set (`OTEL_EXPORTER_OTLP_ENDPOINT`).
+"""Traces by OpenTelemetry, over OTLP/HTTP; off, and free, without an endpoint (`OTEL_EXPORTER_OTLP_ENDPOINT`).
 
-The standard `OTEL_*` variables say where to, which share, and what the service is called. Whether a request is sampled
-is decided before anything is created for it: the SDK's sampler would cost each request a microsecond. So the sampler
-that the variables name is worked out here.
+The standard `OTEL_*` variables configure the destination, the sampled share and the name of the service. The decision
+to sample a request is made before anything is created for it: the SDK's sampler would cost each request a microsecond.
+So this module implements the sampler that the variables name.
 """
 
 import os
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mylist.telemetry.request_tracer import RequestTracer
 
 _FLUSH_TIMEOUT_S = 2.0
-# For the thread that encodes spans: it takes turns with the event loop.
+# For the thread that encodes spans and takes turns with the event loop.
 _SWITCH_INTERVAL_S = 0.0005
 _SAMPLED = 1
 _PARENT = istr("traceparent")
@@ -42,15 +42,15 @@ class _Tracing:
 
 _tracing: _Tracing | None = None
 is_on = False
-"""Whether requests may be sampled; a caller that finds it False need not ask."""
+"""Whether requests may be sampled. If False, a caller can skip the check of each request."""
 _NOTHING = nullcontext()
 in_flight: "set[Span]" = set()
-"""The spans of the sampled requests in flight; while there are none, nobody need ask for the current one."""
+"""The spans of the sampled requests in flight. While it is empty, there is no current span to look up."""
 _span: "ContextVar[Span | None]" = ContextVar("mylist_span", default=None)
 
 
 def start() -> None:
-    """Begin to trace if the environment says where to; before the clients of the stores are made.
+    """Start tracing if the environment names an endpoint. Must be called before the clients of the stores are created.
 
     Raises:
         TracingError: a variable cannot be used, or OpenTelemetry is not installed.
@@ -76,11 +76,11 @@ def start() -> None:
 
 
 def stop() -> None:
-    """Send what is left, without much patience; blocks."""
+    """Send the remaining spans with a short timeout. Blocks."""
     global _tracing, is_on
     if _tracing is None:
         return
-    # The SDK would wait for a collector that does not answer, for as long as it has spans for it.
+    # The SDK would wait for an unresponsive collector as long as it has spans to send.
     flushing = threading.Thread(target=_tracing.tracer.shutdown, daemon=True)
     flushing.start()
     flushing.join(_FLUSH_TIMEOUT_S)
@@ -89,7 +89,7 @@ def stop() -> None:
 
 
 def is_sampled(headers: Mapping[str, str]) -> bool:
-    """Return whether a request is traced: as its W3C trace context says, or by chance."""
+    """Return whether a request is traced: by its W3C trace context, or at random."""
     if _tracing is None:
         return False
     if _tracing.heeds_parent and _PARENT in headers and (parent := _TRACEPARENT.fullmatch(headers[_PARENT])):
@@ -99,15 +99,15 @@ def is_sampled(headers: Mapping[str, str]) -> bool:
 
 @contextmanager
 def request_span(headers: Mapping[str, str], attributes: Mapping[str, str | int]) -> "Iterator[Span]":
-    """Surround one request that is sampled by its span, which ends however the request does.
+    """Surround a sampled request by its span. The span ends with the request, however that ends.
 
     Args:
-        headers: those that carry W3C's trace context.
-        attributes: what is known of the request before it is answered.
+        headers: the headers of the W3C trace context.
+        attributes: the data of the request that is known before the answer.
     """
     assert _tracing is not None  # noqa: S101 - else nothing is sampled
     with _tracing.tracer.request(headers, attributes) as span:
-        # Reset, for one task serves a whole connection: the next request would find it.
+        # Reset, because one task serves a whole connection: the next request would find this span.
         token = _span.set(span)
         in_flight.add(span)
         try:
@@ -118,13 +118,13 @@ def request_span(headers: Mapping[str, str], attributes: Mapping[str, str | int]
 
 
 def current() -> "Span | None":
-    """Return the span of the request that is being served, if it is sampled."""
-    # The SDK's own look into the context costs a hundredth of a cached read, and most requests are not sampled.
+    """Return the span of the request in flight, if it is sampled."""
+    # The SDK's own lookup in the context costs 1 % of a cached read, and most requests are not sampled.
     return _span.get() if in_flight else None
 
 
 def trace_id() -> str | None:
-    """Return the trace id of the request that is being served, if it is sampled."""
+    """Return the trace id of the request in flight, if it is sampled."""
     span = current()
     return trace_id_of(span) if span else None
 
@@ -148,7 +148,7 @@ def fail(span: "Span", kind: str) -> None:
 
 
 def operation(system: str, name: str) -> "AbstractContextManager[object]":
-    """Surround one operation of a store, which is a span where the request is sampled.
+    """Surround an operation of a store by a span if the request is sampled.
 
     MongoDB's commands become spans by the driver's own instrumentation.
     """
@@ -157,6 +157,6 @@ def operation(system: str, name: str) -> "AbstractContextManager[object]":
 
 
 def shared_operation(system: str, name: str, served: "Sequence[Span]") -> "AbstractContextManager[object]":
-    """Surround one operation for several requests, of which these are sampled."""
-    # Tracing may have ended meanwhile.
+    """Surround an operation for several requests; `spans` are those of the sampled ones."""
+    # Tracing may have stopped meanwhile.
     return _tracing.tracer.operation(system, name, served) if served and _tracing else _NOTHING

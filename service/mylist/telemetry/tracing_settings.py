@@ -1,7 +1,7 @@
-"""The variables of OpenTelemetry (`OTEL_…`) that the service heeds, read as the standard means them.
+"""The variables of OpenTelemetry (`OTEL_…`) that the service supports, with the meaning of the standard.
 
-The Python SDK reads some in another unit than the standard's, some not at all, and takes its default in place of a
-value that it cannot use. So they are read here, and a value that cannot be used stops the start.
+The Python SDK reads some variables in a different unit than the standard, ignores some, and replaces invalid values by
+its default. So this module reads them, and an invalid value aborts the start.
 """
 
 from collections.abc import Mapping
@@ -23,13 +23,13 @@ _DEFAULT_SCHEDULE_DELAY_MS = 5000
 _MAX_SCHEDULE_DELAY_MS = 600_000
 _DEFAULT_QUEUE_SIZE = 2048
 _MAX_QUEUE_SIZE = 1_000_000
-# A thread encodes spans, and the event loop waits meanwhile: 12 ms for the SDK's batch of 512.
+# A thread encodes spans while the event loop waits: 12 ms for the SDK's batch of 512.
 _DEFAULT_BATCH_SIZE = 128
 _FILES = ("CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE")
 
 
 class TracingError(Exception):
-    """Tracing is asked for and cannot be had; the message is one line that says why and what to do."""
+    """Tracing is configured but cannot be started; the message says why and what to do, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ class Sampling:
     """Which requests are traced.
 
     Attributes:
-        ratio: the share of those whose caller has not decided.
-        heeds_parent: whether a caller decides.
+        ratio: the traced share of requests whose caller has not decided.
+        heeds_parent: whether the caller's decision applies.
     """
 
     ratio: float
@@ -51,11 +51,11 @@ class TracingSettings:
 
     Attributes:
         sampling: which requests are traced.
-        endpoint: where spans go, without a password.
-        export_timeout_s: for one batch, with its repetitions.
-        schedule_delay_ms: between two batches, while there are few spans.
-        queue_size: spans that wait; more are lost.
-        batch_size: maximum of spans in a batch.
+        endpoint: the destination of the spans, without a password.
+        export_timeout_s: maximum time for one batch, including retries.
+        schedule_delay_ms: pause between two batches while there are few spans.
+        queue_size: maximum number of waiting spans; more are lost.
+        batch_size: maximum number of spans in a batch.
     """
 
     sampling: Sampling
@@ -67,7 +67,7 @@ class TracingSettings:
 
 
 def read_settings(environment: Mapping[str, str]) -> TracingSettings | None:
-    """Return what the variables of an environment say; None unless they ask for traces.
+    """Parse the variables of an environment; return None unless they enable traces.
 
     Raises:
         TracingError: a variable cannot be used.
@@ -101,7 +101,7 @@ def read_settings(environment: Mapping[str, str]) -> TracingSettings | None:
 
 
 def _of_traces(given: Mapping[str, str], name: str) -> str:
-    """Return a variable of the exporter; the one for traces alone goes before the one for everything."""
+    """Return a variable of the exporter. The variable for traces overrides the general one."""
     return given.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or given.get(f"OTEL_EXPORTER_OTLP_{name}", "")
 
 
@@ -125,7 +125,7 @@ def _require_url(given: Mapping[str, str], name: str) -> None:
     try:
         parts = urlsplit(value)
         is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # of its port, or of an address in brackets
+    except ValueError:  # the colon belongs to the port, or to an address in brackets
         is_url = False
     if not is_url or any(map(str.isspace, value)):
         shown = without_password(value)
@@ -155,7 +155,7 @@ def _export_timeout_ms(given: Mapping[str, str]) -> int:
 
 
 def _require_propagators(given: Mapping[str, str]) -> None:
-    """Refuse other propagators: the service reads the context of a trace from W3C's headers alone."""
+    """Refuse other propagators: the service reads trace contexts only from W3C's headers."""
     value = given.get("OTEL_PROPAGATORS", "tracecontext")
     named = {each.strip() for each in value.split(",")}
     if "tracecontext" not in named or not named <= _PROPAGATORS:
