@@ -1,1 +1,1 @@
-"""Tells other systems of the changes of lists: `mylist events` follows MongoDB's change stream."""
+"""Reports the changes of lists to other systems: `mylist events` follows MongoDB's change stream."""

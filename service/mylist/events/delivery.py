@@ -1,4 +1,4 @@
-"""Where the lines go: to standard output, or in batches to a command that says by its exit status that it has them."""
+"""Delivers the lines: to standard output, or in batches to a command that confirms them by its exit status."""
 
 import array
 import asyncio
@@ -27,7 +27,7 @@ _logger = logging.getLogger(__name__)
 
 
 class ReaderGoneError(Exception):
-    """Standard output does not take lines any more; the message says why."""
+    """Standard output no longer accepts lines; the message says why."""
 
 
 class CommandError(Exception):
@@ -35,34 +35,34 @@ class CommandError(Exception):
 
 
 class StoppedError(Exception):
-    """The run is to end, and not all of a batch was delivered."""
+    """The run must end, and a batch was not delivered completely."""
 
 
 class Delivery(Protocol):
-    """Hands lines over. What was not taken comes again with the next run."""
+    """Delivers lines. Lines that the consumer did not accept come again in the next run."""
 
     async def deliver(self, batch: Sequence[Told]) -> None:
-        """Hand over what was told.
+        """Deliver the lines of some events.
 
         Raises:
-            StoppedError: the run is to end.
+            StoppedError: the run must end.
         """
 
     def taken(self) -> Document | None:
-        """Return the last token up to which the consumer has taken everything; None before the first."""
+        """Return the last token up to which the consumer has accepted everything; None before the first."""
 
     async def finish(self) -> None:
-        """Leave the consumer a moment to take what it was given."""
+        """Give the consumer a moment to accept the delivered lines."""
 
 
 class StandardOutput:
     """Writes lines to a file descriptor.
 
-    What is in a pipe is lost with its reader. So a line counts as taken when the pipe does not hold it any more.
+    The content of a pipe is lost if its reader dies. So a line counts as accepted once the pipe no longer contains it.
 
     Args:
-        descriptor: of standard output.
-        stopping: set when the run is to end, also while the reader does not read.
+        descriptor: file descriptor of standard output.
+        stopping: set when the run must end, even while the reader does not read.
     """
 
     def __init__(self, descriptor: int, stopping: asyncio.Event) -> None:
@@ -76,11 +76,11 @@ class StandardOutput:
         self._taken: Document | None = None
 
     async def deliver(self, batch: Sequence[Told]) -> None:
-        """Hand over what was told; a reader gets whole lines, whenever the process ends.
+        """Deliver the lines of some events. The reader gets only whole lines, even if the process ends.
 
         Raises:
-            ReaderGoneError: nobody reads any more.
-            StoppedError: the run is to end.
+            ReaderGoneError: the reader has closed the pipe.
+            StoppedError: the run must end.
         """
         if not any(told.lines for told in batch) and self._has_no_reader():
             raise ReaderGoneError(_NO_READER)
@@ -93,14 +93,14 @@ class StandardOutput:
             await self._write(chunk)
 
     def taken(self) -> Document | None:
-        """Return the last token up to which the consumer has taken everything; None before the first."""
+        """Return the last token up to which the consumer has accepted everything; None before the first."""
         taken = self._written - self._unread()
         while self._marks and self._marks[0][0] <= taken:
             self._taken = self._marks.popleft()[1]
         return self._taken
 
     async def finish(self) -> None:
-        """Leave the reader a moment to take what is in the pipe."""
+        """Give the reader a moment to read the content of the pipe."""
         for _ in range(round(_FINAL_WAIT_S / _FINAL_POLL_S)):
             if not self._unread():
                 break
@@ -118,7 +118,7 @@ class StandardOutput:
             try:
                 written = os.write(self._descriptor, chunk)
             except BlockingIOError:
-                continue  # others may have made it one that does not block
+                continue  # other processes may have made the descriptor non-blocking
             except BrokenPipeError as error:
                 raise ReaderGoneError(_NO_READER) from error
             except OSError as error:
@@ -141,7 +141,7 @@ class CommandInput:
 
     Args:
         command: the program and its arguments.
-        stopping: set when the run is to end. A command that runs is waited for.
+        stopping: set when the run must end. A running command is waited for.
     """
 
     def __init__(self, command: Sequence[str], stopping: asyncio.Event) -> None:
@@ -150,11 +150,11 @@ class CommandInput:
         self._taken: Document | None = None
 
     async def deliver(self, batch: Sequence[Told]) -> None:
-        """Hand over what was told.
+        """Deliver the lines of some events.
 
         Raises:
             CommandError: the command cannot be started.
-            StoppedError: the run is to end, and the command failed.
+            StoppedError: the run must end, and the command failed.
         """
         lines = [line for told in batch for line in told.lines]
         pause_s = 1.0
@@ -175,11 +175,11 @@ class CommandInput:
         self._taken = batch[-1].token or self._taken
 
     def taken(self) -> Document | None:
-        """Return the last token up to which the consumer has taken everything; None before the first."""
+        """Return the last token up to which the consumer has accepted everything; None before the first."""
         return self._taken
 
     async def finish(self) -> None:
-        """Do nothing: what was taken is known."""
+        """Do nothing: it is already known what the command accepted."""
 
     async def _run(self, lines: bytes) -> int:
         try:
@@ -193,7 +193,7 @@ class CommandInput:
 
 
 def _whole_lines(lines: Sequence[bytes]) -> Iterator[bytes]:
-    """Yield lines joined to pieces that a pipe takes as a whole."""
+    """Yield lines, joined to pieces that a pipe accepts atomically."""
     chunk = b""
     for line in lines:
         if chunk and len(chunk) + len(line) > _PIPE_WRITE_SIZE:

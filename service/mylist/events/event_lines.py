@@ -1,4 +1,4 @@
-"""The lines that `mylist events` writes: what one change event of MongoDB says of a list."""
+"""The lines that `mylist events` writes: the meaning of one change event of MongoDB for a list."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,17 +19,17 @@ _TOKEN_FIELD = "_data"  # noqa: S105 - the name of a field
 
 
 class NoPreImageError(Exception):
-    """MongoDB has not kept what a document was before it was changed, so nobody can tell whose item it was."""
+    """MongoDB has not kept the document before its change, so the owner of the item is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Something that the stream told.
+    """An event of the stream.
 
     Attributes:
-        lines: for the consumer.
-        token: the place in the stream after it; None while the lists themselves are told.
-        until: everything up to this moment is told by then, in seconds since 1970 UTC; None if that is not known.
+        lines: the lines for the consumer.
+        token: the position in the stream after it; None during the snapshot of the lists.
+        until: everything up to this moment has been delivered then, in seconds since 1970 UTC; None if unknown.
     """
 
     lines: list[bytes]
@@ -38,7 +38,7 @@ class Told:
 
 
 class ListEvent(NamedTuple):
-    """One change of one list; an item that gets another date is added again."""
+    """One change of one list. An item that gets a new date is added again."""
 
     user_id: str
     item: Item
@@ -46,10 +46,10 @@ class ListEvent(NamedTuple):
 
 
 def list_events(event: Document) -> list[ListEvent]:
-    """Return what an event of the change stream of `mylist` says of lists; nothing where it concerns no item.
+    """Return the changes of lists in an event of the change stream of `mylist`; empty if it concerns no item.
 
     Raises:
-        NoPreImageError: it lacks the document as it was before.
+        NoPreImageError: the event lacks the document before the change.
     """
     before, after = _images(event)
     was, now = _listed(before), _listed(after)
@@ -66,8 +66,8 @@ def list_events(event: Document) -> list[ListEvent]:
 def lines_of(event: Document, last_token: str) -> list[bytes]:
     """Return the lines of an event, each with its line feed.
 
-    Whoever goes on after the token of a line has everything up to that line: of several lines of one event only the
-    last has the event's token, and those before it have `last_token`, that of the event before.
+    A consumer that resumes after the token of a line has everything up to that line. If an event has several lines,
+    only the last has the event's token; the others have `last_token`, the token of the previous event.
 
     Raises:
         NoPreImageError: as `list_events`.
@@ -79,9 +79,9 @@ def lines_of(event: Document, last_token: str) -> list[bytes]:
 
 
 def snapshot_line(document: Document) -> bytes | None:
-    """Return the line of an item that is on a list when nobody knows its changes; None if it is no item.
+    """Return the line of an item in the snapshot; None if the document is not an item.
 
-    It has no token: there is no place in the stream at which all items before it are told.
+    The line has no token: no position in the stream corresponds to it.
     """
     listed = _listed(document)
     return _line(ListEvent(*listed, "added"), at=to_datetime(listed[1].added_at), token=None) if listed else None
@@ -95,10 +95,10 @@ def token_text(token: Document) -> str:
 
 
 def parse_token(text: str) -> Document:
-    """Return the resume token that was written as text.
+    """Parse a resume token from its text.
 
     Raises:
-        ValueError: it is none, whatever MongoDB would say of it.
+        ValueError: the text is not a resume token. MongoDB may also refuse a valid one.
     """
     if not text.startswith("{"):
         if not (text.isascii() and text.isalnum()):
@@ -109,7 +109,7 @@ def parse_token(text: str) -> Document:
 
 
 def _images(event: Document) -> tuple[Document | None, Document | None]:
-    """Return the document before and after an event; None where there is none."""
+    """Return the document before and after an event; None if it did not exist."""
     kind = event["operationType"]
     if kind == "insert":
         return None, event["fullDocument"]
@@ -124,7 +124,7 @@ def _images(event: Document) -> tuple[Document | None, Document | None]:
 
 
 def _updated(document: Document, description: Document) -> Document:
-    """Return what an update makes of a document. Items are flat, so a path with a dot is of no concern."""
+    """Return a document after an update. Items are flat, so paths with a dot are ignored."""
     removed = set(description.get("removedFields") or ())
     updated: Document = description["updatedFields"]
     return {name: value for name, value in document.items() if name not in removed} | updated

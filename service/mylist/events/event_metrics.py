@@ -1,4 +1,4 @@
-"""What a process that tells of changes measures; docs/metrics.md has the table."""
+"""The metrics of `mylist events`; docs/metrics.md has the table."""
 
 import time
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ class EventMetrics:
     """The metrics of one run.
 
     Attributes:
-        told_until: up to when all changes were handed to the consumer, in seconds since 1970 UTC.
+        told_until: the time up to which all changes were delivered to the consumer, in seconds since 1970 UTC.
     """
 
     def __init__(self) -> None:
@@ -40,11 +40,11 @@ class EventMetrics:
         self._lines.inc(len(lines))
 
     def restarted(self) -> None:
-        """Count that the stream was opened again."""
+        """Count a reopened stream."""
         self._restarts.inc()
 
     def serve(self, host: str, port: int) -> WSGIServer:
-        """Serve them at any path of a port until the server that is returned is shut down.
+        """Serve the metrics at any path of a port, until the returned server is shut down.
 
         Raises:
             PortTakenError: the port is in use or not allowed.

@@ -31,7 +31,7 @@ from mylist.mongodb.database import (
 from mylist.telemetry.line_limit import LineLimit
 
 _MAX_BATCH = 500
-"""Changes that are handed over at once."""
+"""Changes that are delivered at once."""
 _QUEUE_SIZE = 2 * _MAX_BATCH
 _SAVE_INTERVAL_S = 1.0
 _IDLE_SAVE_INTERVAL_S = 30.0
@@ -41,16 +41,16 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a run was asked for.
+    """The options of a run.
 
     Attributes:
-        name: of the position in MongoDB.
-        position: the file that has it instead, if any.
-        anew: whether to begin as if there were none.
-        after: the token to begin after; None for the position.
-        snapshot: whether what is on lists comes first where there is no position.
-        metrics_port: where metrics are served, if anywhere.
-        consumer: the command that gets the lines; nothing for standard output.
+        name: name of the position in MongoDB.
+        position: the file that holds the position instead, if any.
+        anew: whether to begin as if there were no position.
+        after: the token to resume after; None for the position.
+        snapshot: whether the items of all lists come first if there is no position.
+        metrics_port: the port of the metrics, if any.
+        consumer: the command that gets the lines; empty for standard output.
     """
 
     name: str
@@ -63,10 +63,10 @@ class Options:
 
 
 async def follow(settings: Settings, options: Options) -> None:
-    """Tell of changes until SIGTERM or SIGINT.
+    """Deliver changes until SIGTERM or SIGINT.
 
     Raises:
-        EventsError: it cannot go on; `UselessPositionError` if no run can go on from the position.
+        EventsError: the run cannot go on; `UselessPositionError` if no run can resume from the position.
     """
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -116,7 +116,7 @@ class _Run:
         self._failure_lines = LineLimit(1, period_s=60)
 
     async def tell(self, stream: ListStream) -> None:
-        """Hand over what the stream tells until the run is to end, and keep the position."""
+        """Deliver the events of the stream until the run must end, and keep the position."""
         try:
             async with self._batches(stream) as batches:
                 async for batch in batches:
@@ -145,7 +145,7 @@ class _Run:
         await self._save(at_end=True)
 
     async def _save(self, *, at_end: bool = False) -> None:
-        """Keep the position of what the consumer has, if it has moved and it is time to."""
+        """Keep the position of the consumer, if it has moved and the interval has passed."""
         token = self._delivery.taken()
         interval_s = _SAVE_INTERVAL_S if self._has_news else _IDLE_SAVE_INTERVAL_S
         if token is None or token == self._saved or not (at_end or time.monotonic() - self._saved_at >= interval_s):
@@ -180,7 +180,7 @@ class _Run:
 
     @asynccontextmanager
     async def _batches(self, stream: ListStream) -> AsyncIterator[AsyncIterator[list[Told]]]:
-        """Give what is to be handed over together; reading goes on meanwhile, up to a limit."""
+        """Yield the events to deliver together. Reading goes on meanwhile, up to a limit."""
         queue: asyncio.Queue[Told | Exception] = asyncio.Queue(_QUEUE_SIZE)
 
         async def read() -> None:

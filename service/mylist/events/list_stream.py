@@ -1,4 +1,4 @@
-"""Reads the changes of all lists from MongoDB, in their order, and goes on after whatever MongoDB recovers from."""
+"""Reads the changes of all lists from MongoDB, in order, and goes on after failures from which MongoDB recovers."""
 
 import asyncio
 import logging
@@ -23,9 +23,9 @@ from mylist.telemetry.line_limit import LineLimit
 _T = TypeVar("_T")
 
 _STEP_TIMEOUT_S = 10.0
-"""For one command; a primary that hangs is given up after it."""
+"""Timeout of one command; after it, a hanging primary is given up."""
 _READ_TIMEOUT_S = 5.0
-"""For the next event; so long the driver also looks for a member that is gone with its cursor."""
+"""Timeout of the next event. The driver also searches this long for a lost member that has the cursor."""
 _MAX_AWAIT_MS = 1000
 _MIN_PAUSE_S, _MAX_PAUSE_S = 0.2, 5.0
 _ENDS = frozenset({"drop", "rename", "dropDatabase", "invalidate"})
@@ -41,8 +41,8 @@ class ListStream:
 
     Args:
         database: the service's database.
-        address: of MongoDB, for messages.
-        restarted: called whenever the stream is opened again after an error.
+        address: MongoDB's address, for messages.
+        restarted: called whenever the stream is reopened after an error.
     """
 
     def __init__(self, database: AsyncDatabase[Document], address: str, restarted: Callable[[], object]) -> None:
@@ -53,20 +53,20 @@ class ListStream:
         self._outage_lines = LineLimit(1, period_s=60)
 
     async def follow(self, load: Callable[[], Awaitable[Document | None]], *, snapshot: bool) -> AsyncIterator[Told]:
-        """Yield what changes, for ever.
+        """Yield changes, forever.
 
         Args:
-            load: returns the token after which to begin; None for now.
-            snapshot: whether all that is on lists comes first where there is no token.
+            load: returns the token to resume after; None for now.
+            snapshot: whether the items of all lists come first if there is no token.
 
         Raises:
-            EventsError: it cannot go on.
+            EventsError: the stream cannot go on.
         """
         await self._retried(self._require_streams)
         await self._retried(self._keep_pre_images)
         token = await self._retried(load)
         if token is None:
-            # Causally consistent: the lists are read at a later time than that of the token, at whatever primary.
+            # Causally consistent: the lists are read at a later time than the token's, whichever member is the primary.
             async with self._database.client.start_session(causal_consistency=True) as session:
                 token = await self._retried(partial(self._now, session))
                 if snapshot:
@@ -125,20 +125,20 @@ class ListStream:
     async def _now(self, session: AsyncClientSession | None) -> Document:
         async with await self._open(None, session) as stream:
             token: Any = stream.resume_token
-            while token is None:  # the server may tell the first one with a batch only
+            while token is None:  # the server may report the first token only with a batch
                 await stream.try_next()
                 token = stream.resume_token
         return dict(token)
 
     async def _keep_pre_images(self) -> None:
-        """Make MongoDB keep what documents of `mylist` were before they are changed, if it does not."""
+        """Make MongoDB keep pre-images of the documents of `mylist`, if it does not yet."""
         found = await (await self._database.list_collections(filter={"name": LISTS})).to_list()
         if found and found[0].get("options", {}).get("changeStreamPreAndPostImages", {}).get("enabled"):
             return
         try:
             if found:
                 await self._database.command({"collMod": LISTS, "changeStreamPreAndPostImages": _PRE_IMAGES})
-            else:  # if a service makes it at the same time, this is tried again
+            else:  # if a service creates the collection at the same time, this is retried
                 await self._database.create_collection(
                     LISTS, check_exists=False, changeStreamPreAndPostImages=_PRE_IMAGES
                 )
@@ -162,7 +162,7 @@ class ListStream:
             if len(page) < _PAGE_SIZE:
                 break
             after = page[-1]["_id"]
-        # Others have ids of other types, which no single range holds.
+        # Other documents have ids of other types, which no single range covers.
         others = {"_id": {"$not": {"$type": "objectId"}}}
         page = await self._retried(partial(self._page, session, others, limit=0))
         yield [line for line in map(snapshot_line, page) if line]
@@ -171,7 +171,7 @@ class ListStream:
         return await self._collection.find(query, sort=[("_id", 1)], limit=limit, session=session).to_list()
 
     async def _retried(self, step: Callable[[], Awaitable[_T]]) -> _T:
-        """Take a step, again and again while MongoDB is away."""
+        """Run a step; retry it while MongoDB is away."""
         pause_s = _MIN_PAUSE_S
         while True:
             try:
@@ -183,10 +183,10 @@ class ListStream:
             pause_s = min(2 * pause_s, _MAX_PAUSE_S)
 
     def _tell(self, error: Exception) -> None:
-        """Log what MongoDB may recover from.
+        """Log a failure from which MongoDB may recover.
 
         Raises:
-            EventsError: it will not.
+            EventsError: MongoDB will not recover from it.
         """
         if final := final_error(error, self._address):
             raise final from error

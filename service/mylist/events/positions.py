@@ -19,23 +19,23 @@ class PositionFileError(Exception):
 
 
 class Position(Protocol):
-    """Where a run goes on.
+    """Where a run resumes.
 
     Attributes:
-        name: what it is called in messages.
+        name: name of the position in messages.
     """
 
     name: str
 
     async def load(self) -> Document | None:
-        """Return the resume token that was kept; None if none was."""
+        """Return the kept resume token; None if there is none."""
 
     async def save(self, token: Document) -> None:
         """Keep a resume token."""
 
 
 class PositionInMongoDB:
-    """A position in a document of its own, which a majority has; so it needs no volume.
+    """A position in its own document in MongoDB, acknowledged by a majority. So it needs no volume.
 
     Its methods raise the driver's errors.
     """
@@ -46,7 +46,7 @@ class PositionInMongoDB:
         self._id = name
 
     async def load(self) -> Document | None:
-        """Return the resume token that was kept; None if none was."""
+        """Return the kept resume token; None if there is none."""
         with pymongo.timeout(_TIMEOUT_S):
             document = await self._collection.find_one({"_id": self._id})
         return parse_token(document["token"]) if document else None
@@ -59,7 +59,7 @@ class PositionInMongoDB:
 
 
 class PositionInFile:
-    """A position in a file, which is replaced as a whole and only once it is on the disk.
+    """A position in a file, which is replaced atomically, once the new content is on disk.
 
     Its methods raise `PositionFileError`.
     """
@@ -69,7 +69,7 @@ class PositionInFile:
         self._path = path
 
     async def load(self) -> Document | None:
-        """Return the resume token that was kept; None if none was."""
+        """Return the kept resume token; None if there is none."""
         try:
             return parse_token(self._path.read_text().strip())
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What an error of the change stream means: that it is opened again, or one line for whoever has to see to it."""
+"""Decides what an error of the change stream means: reopen the stream, or end with one line for the operator."""
 
 from pymongo.errors import OperationFailure
 
@@ -7,7 +7,7 @@ from mylist.mongodb.database import is_final, reason, refusal
 
 _NO_STREAMS_CODES = frozenset({59, 115, 238, 40324, 40573})
 _USELESS_POSITION_CODES = frozenset({9, 14, 260, 280, 286, 40649, 50811})
-"""Among them the malformed token, and the one whose place is no longer in the oplog."""
+"""Including a malformed token, and a token whose position is no longer in the oplog."""
 _UNAUTHORIZED = 13
 _ANEW = (
     "changes may be missing: empty the consumer's copy of the lists, then run the command once with --anew --snapshot "
@@ -16,20 +16,20 @@ _ANEW = (
 
 
 class EventsError(Exception):
-    """The run cannot go on, and a restart would meet the same; the message is one line with the remedy."""
+    """The run cannot go on, and a restart would fail again; the message is one line with the remedy."""
 
 
 class UselessPositionError(EventsError):
-    """No run can go on from the kept position: the consumer has to begin anew."""
+    """No run can resume from the kept position: the consumer must start over."""
 
 
 def lost(why: str) -> UselessPositionError:
-    """Return the error for changes that cannot be told."""
+    """Return the error for changes that cannot be reported."""
     return UselessPositionError(f"{why}; {_ANEW}")
 
 
 def final_error(error: Exception, address: str) -> EventsError | None:
-    """Return the error that ends the run; None if it may go on once MongoDB does."""
+    """Return the error that ends the run; None if the run may go on once MongoDB recovers."""
     if not isinstance(error, OperationFailure):
         return EventsError(f"MongoDB at {address}: {reason(error)}") if is_final(error) else None
     if error.code in _NO_STREAMS_CODES:
@@ -43,7 +43,7 @@ def final_error(error: Exception, address: str) -> EventsError | None:
 
 
 def no_pre_images(error: OperationFailure, address: str) -> EventsError:
-    """Return the error for a MongoDB that does not let this user make it keep pre-images, or that has none."""
+    """Return the error for a MongoDB without pre-images, or whose user must not enable them."""
     why = "its user lacks the right to change that" if error.code == _UNAUTHORIZED else reason(error)
     return EventsError(
         f"MongoDB at {address} keeps no pre-images of {LISTS}, which `mylist events` needs to report removals: "

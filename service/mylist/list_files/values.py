@@ -1,4 +1,4 @@
-"""The values in the fields of a line: dates, years, titles and ids, as the services write them."""
+"""Parses the values in the fields of a line: dates, years, titles and ids, in the forms that the services write."""
 
 import re
 from collections.abc import Iterable
@@ -13,13 +13,13 @@ MAX_TITLE_LENGTH = 1000
 _YEAR = re.compile(r"(\d{4})(?:\s*[-\N{EN DASH}]\s*(?:\d{4})?)?", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _C_TIME = re.compile(r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) +(\d{1,2}) (\d{2}:\d{2}:\d{2}) (\d{4})", re.ASCII)
-"""As in "Sat Dec 31 00:00:00 2016", which IMDb wrote until 2017."""
+"""The form of "Sat Dec 31 00:00:00 2016", which IMDb wrote until 2017."""
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _NO_ID = {"", "0", "None", "null"}
 
 
 class InvalidValueError(ValueError):
-    """A field has a value that cannot be read; the message is one line that says which, and what it may be."""
+    """A field has an invalid value; the message says which, and what it may be, in one line."""
 
 
 def text_of(value: object) -> str:
@@ -28,10 +28,10 @@ def text_of(value: object) -> str:
 
 
 def titles_of(*values: object) -> tuple[str, ...]:
-    """Return the titles among some values, each once.
+    """Return the titles in some values, each once.
 
     Raises:
-        InvalidValueError: one is too long.
+        InvalidValueError: a title is too long.
     """
     titles = tuple(dict.fromkeys(filter(None, map(text_of, values))))
     if any(len(each) > MAX_TITLE_LENGTH for each in titles):
@@ -40,10 +40,10 @@ def titles_of(*values: object) -> tuple[str, ...]:
 
 
 def year_of(value: object) -> int | None:
-    """Return a year, the first of a show that is written as 2013-2023; None for an empty value.
+    """Return a year, of 2013-2023 (a show) the first; None for an empty value.
 
     Raises:
-        InvalidValueError: it is none.
+        InvalidValueError: the value is not a year.
     """
     text = text_of(value)
     if text in _NO_ID or text == "0000":
@@ -57,7 +57,7 @@ def added_of(value: object) -> Added | None:
     """Return when something was saved; None for an empty value.
 
     Raises:
-        InvalidValueError: it is no date.
+        InvalidValueError: the value is not a date.
     """
     text = text_of(value)
     if not text:
@@ -77,7 +77,7 @@ def added_of(value: object) -> Added | None:
 
 
 def _moment(text: str, *, is_day: bool) -> datetime | None:
-    """Return the moment that a text names: a day, which begins in UTC, or a time with its zone; None for neither."""
+    """Return the moment of a text: a day, which means its start in UTC, or a time with its zone; None for neither."""
     try:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo:
@@ -88,10 +88,10 @@ def _moment(text: str, *, is_day: bool) -> datetime | None:
 
 
 def external_ids_of(pairs: Iterable[tuple[str, object]]) -> tuple[ExternalId, ...]:
-    """Return the external ids of names and values; an empty value is none.
+    """Return the external ids of names and values, without empty values.
 
     Raises:
-        InvalidValueError: one is malformed.
+        InvalidValueError: an external id is malformed.
     """
     ids = []
     for name, value in pairs:

@@ -1,1 +1,1 @@
-"""`mylist show`, `erase`, `move` and `withdraw`: what operators do to lists, past the service and beside it."""
+"""`mylist show`, `erase`, `move` and `withdraw`: operators' commands, which change lists beside the service."""

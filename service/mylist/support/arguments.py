@@ -22,7 +22,7 @@ def define(
 
     Args:
         add: return the parser of a new subcommand for its name and summary.
-        show: runs the command of that name, as do the others.
+        show: runs the command `show`.
         erase: likewise.
         move: likewise.
         withdraw: likewise.

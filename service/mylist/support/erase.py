@@ -1,7 +1,7 @@
-"""Erases all that is kept about a user or an account.
+"""Erases all data about a user or an account.
 
-The fence of each list stands before anything is deleted, and is lifted after that: what Redis held is gone then, and no
-load that began before can bring it back. Nothing tells of what was erased, the stamps of earlier removals included.
+Each list is fenced before anything is deleted, and the fence is lifted after that. Then the cached list is gone, and no
+earlier load can bring it back. No trace of the erased data stays, not even the stamps of earlier removals.
 """
 
 from collections import Counter
@@ -23,27 +23,27 @@ from mylist.support.kept_documents import BY_USER_ID, Subject, count_of, item_id
 from mylist.support.receipt import Receipt
 
 _ERASED = (ADOPTED, *BY_USER_ID)
-"""In this order: the marks of an adoption are found by the items that they are of."""
+"""In this order, because the items find their marks of an adoption."""
 
 
 async def erase(database: AsyncDatabase[Document], settings: Settings, subject: Subject, *, dry: bool) -> Receipt:
-    """Erase what is kept, for good; with several users, show a bar on a terminal.
+    """Erase the data permanently; with several users, show a progress bar on a terminal.
 
     Args:
-        database: where it is kept.
+        database: the database.
         settings: the settings of the running service.
-        subject: whom it is about.
+        subject: the user or account.
         dry: whether to count only.
 
     Raises:
         CacheOutOfReachError: lists may be cached where this command cannot reach them; nothing was changed.
-        MongoRefusedError, UnavailableError: MongoDB fails, or Redis has gone away; the next run does what is left.
+        MongoRefusedError, UnavailableError: MongoDB fails, or Redis has gone away; the next run does the rest.
     """
     began = datetime.now(UTC)
     erased: Counter[str] = Counter()
-    # A fence has to stand for as long as the deletion of a list may take.
+    # A fence must last as long as the deletion of a list may take.
     async with fenced_services(settings, step_timeout_s=STEP_TIMEOUT_S) as services:
-        # A primary that was replaced, or elected just now, may not show each profile.
+        # A replaced or newly elected primary may not show every profile.
         async with services.database.operation("erase_users"):
             users = await subject.users(services.database.handle)
         cached = sum([await services.cache.entry(user_id) is not None for user_id in users])

@@ -1,4 +1,4 @@
-"""The parts of the service for a command that must leave no list cached as it was."""
+"""The parts of the service for a command after which no outdated list may be cached."""
 
 import asyncio
 import time
@@ -15,27 +15,29 @@ from mylist.mongodb.process_registry import ProcessRegistry
 from mylist.seeding.running_service import service_parts
 
 BATCH_TIMEOUT_S = 10.0
-"""For a change of some hundred items, from its stamps to its end: less than the 30 seconds for which the change feed
-waits for these. Nobody waits for an answer, as a client of the service does."""
+"""For a change of some hundred items, from its stamps to its end.
+
+Less than the 30 seconds that the change feed waits for it. No client waits for an answer here.
+"""
 _POLL_S = 0.1
 _BEAT_WAIT_S = BEAT_INTERVAL_S + 1.0
 _READ_PATIENCE_S = 5.0
 
 
 class CacheOutOfReachError(Exception):
-    """Redis does not answer, or is not the one of the running service; the message is one line. Nothing was changed."""
+    """Redis does not answer, or is not the running service's Redis; the message is one line. Nothing was changed."""
 
 
 @asynccontextmanager
 async def fenced_services(settings: Settings, *, step_timeout_s: float = BATCH_TIMEOUT_S) -> AsyncIterator[Services]:
-    """Make the parts of the service as `service_parts` does, if the Redis of the running service is in reach.
+    """Build the parts of the service as `service_parts` does, if the Redis of the running service can be reached.
 
     Args:
         settings: the settings of the running service.
-        step_timeout_s: within which each operation must end, in place of MONGODB_TIMEOUT; fences stand for as long.
+        step_timeout_s: timeout of each operation instead of MONGODB_TIMEOUT; fences last as long.
 
     Raises:
-        CacheOutOfReachError: it is not.
+        CacheOutOfReachError: it cannot be reached.
         MongoRefusedError, UnavailableError: MongoDB fails.
     """
     async with service_parts(replace(settings, mongodb_timeout=step_timeout_s)) as services:
@@ -49,12 +51,12 @@ async def fenced_services(settings: Settings, *, step_timeout_s: float = BATCH_T
 
 
 def address_of(settings: Settings) -> str:
-    """Return what messages call the Redis of the settings."""
+    """Return the name of the settings' Redis for messages."""
     return without_password(settings.redis_url) or f"{settings.redis_host}:{settings.redis_port}"
 
 
 async def answers(services: Services) -> bool:
-    """Return whether Redis answers; wait for a moment until it does."""
+    """Wait for a moment until Redis answers; return whether it does."""
     deadline = time.monotonic() + FENCE_PATIENCE_S
     while not services.health.is_current:
         if time.monotonic() > deadline:
@@ -64,9 +66,9 @@ async def answers(services: Services) -> bool:
 
 
 async def _require_redis_of_others(services: Services, settings: Settings) -> None:
-    """Compare this Redis with what the running processes say of theirs.
+    """Compare this Redis with the one that the running processes use.
 
-    The entry of a process that was killed may say anything; one that lives renews it.
+    Ignore entries of killed processes: a live process renews its entry.
     """
     first = await _elsewhere(services)
     deadline = time.monotonic() + _BEAT_WAIT_S
@@ -89,7 +91,7 @@ async def _elsewhere(services: Services) -> dict[str, Entry]:
         try:
             entries = (await registry.read()).entries
         except DatabaseUnavailableError:
-            # Right at the beginning, or after a heartbeat that came late, it is not known whose reign it is.
+            # At the very beginning, or after a late heartbeat, the current reign is unknown.
             if time.monotonic() > deadline:
                 raise
             await asyncio.sleep(_POLL_S)

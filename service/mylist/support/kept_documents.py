@@ -1,4 +1,4 @@
-"""What MongoDB keeps about a user, or about an account and its profiles."""
+"""The data in MongoDB about a user, or about an account and its profiles."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _IDS_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whom a command is about: either a user or an account.
+    """The subject of a command: either a user or an account.
 
     Attributes:
         user: the user; None for an account.
@@ -31,15 +31,15 @@ class Subject:
 
     @property
     def filters(self) -> tuple[Document, ...]:
-        """The filters for the documents of one of `BY_USER_ID`, each of which an index on `userId` answers."""
+        """The filters for the documents of a collection in `BY_USER_ID`. An index on `userId` answers each."""
         return of_account(self.account) if self.account is not None else ({"userId": self.user},)
 
     def described(self) -> dict[str, str]:
-        """Return what names it in JSON."""
+        """Return its name in JSON."""
         return {"account": self.account} if self.account is not None else {"user": self.user or ""}
 
     async def users(self, database: AsyncDatabase[Document]) -> list[str]:
-        """Return the users that it is: of an account itself and those of its profiles of whom something is kept."""
+        """Return its users: for an account, the account itself and those of its profiles that have data."""
         if self.account is None:
             return [self.user or ""]
         found = {self.account}
@@ -51,9 +51,9 @@ class Subject:
 
 
 async def documents_of(database: AsyncDatabase[Document], name: str, user_id: str) -> list[Document]:
-    """Return what a collection has about a user.
+    """Return the documents of a collection about a user.
 
-    `mylist_adopted` has it by the `_id` of an item, and `users`, which belongs to the platform, by that of the user.
+    `mylist_adopted` identifies them by the item's `_id`, and `users`, which belongs to the platform, by the user's.
     """
     if name == ADOPTED:
         return [mark async for mark in _marks_of(database, user_id)]
@@ -72,7 +72,7 @@ async def count_of(database: AsyncDatabase[Document], name: str, user_id: str) -
 
 
 async def item_ids(database: AsyncDatabase[Document], user_id: str) -> AsyncIterator[Sequence[object]]:
-    """Yield the `_id` of each item of a user, some at a time: by them `mylist_adopted` knows items."""
+    """Yield the `_id` of each item of a user, in batches: `mylist_adopted` identifies items by it."""
     for name in (ORIGINAL_LISTS, LISTS):
         async for documents in batches(database[name].find({"userId": user_id}, {"_id": 1}), _IDS_AT_ONCE):
             yield [document["_id"] for document in documents]

@@ -1,7 +1,7 @@
 """Moves a list to another user id.
 
-Items are on both lists before they leave the first one, so whatever breaks a run off, nothing is lost, and the next run
-goes on: it finds that one list is a part of the other, as only a run that was broken off leaves it.
+Items are on both lists before they leave the first one. So an aborted run loses nothing, and the next run goes on: it
+finds that one list is a part of the other, a state that only an aborted run leaves.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -28,12 +28,12 @@ class NotMovedError(Exception):
 
 @dataclass(slots=True)
 class Move:
-    """What a run did, or would do.
+    """The result of a run; in a dry run, the expected result.
 
     Attributes:
         moved: items that left the first list.
-        already_there: those of them that the other list had before.
-        redated: those of them of which the other list has an earlier date now.
+        already_there: moved items that the other list had before.
+        redated: moved items that have an earlier date on the other list now.
         left: items on the first list at the end.
     """
 
@@ -55,14 +55,14 @@ class Move:
 
 
 async def move(settings: Settings, source: str, target: str, *, merges: bool, dry: bool) -> Move:
-    """Put the items of one list on another with their dates, then take them off the first; show a bar on a terminal.
+    """Add the items of a list to another with their dates, then remove them from the first; show a progress bar.
 
-    An item of both lists gets the earlier date. One that the other list has with the other content type stays.
+    An item of both lists gets the earlier date. An item that the other list has with the other content type stays.
 
     Args:
         settings: the settings of the running service.
-        source: who has the list.
-        target: who gets it.
+        source: the user who has the list.
+        target: the user who gets it.
         merges: whether the target may have other items.
         dry: whether to count only.
 
@@ -92,7 +92,7 @@ async def move(settings: Settings, source: str, target: str, *, merges: bool, dr
                 for part in _parts(items):
                     await _copy(services, target, part, write)
                     bar.update(len(part))
-            # Their owner may have removed some meanwhile: what is not there stays here.
+            # The target's owner may have removed some meanwhile. Items that are not there stay here.
             there = _by_id(await store.load(target))
             moved = [
                 item
@@ -109,7 +109,7 @@ async def move(settings: Settings, source: str, target: str, *, merges: bool, dr
 
 
 def told(done: Move, *, dry: bool) -> str:
-    """Return what a run says at its end: the counts, and what to do next."""
+    """Return the final report of a run: the counts, and what to do next."""
     return done.table() + ("\n\nNothing was changed. Next: the same command without --dry-run." if dry else "")
 
 

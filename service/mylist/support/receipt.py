@@ -1,4 +1,4 @@
-"""What says that something was erased: what, how much, when and by which version, without what it was."""
+"""The receipt of an erasure: what kind of data, how much, when and by which version, without the data itself."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from mylist.mongodb.collections import USERS
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a run of `mylist erase` did.
+    """The result of a run of `mylist erase`.
 
     Attributes:
         subject: whom it was about.
         dry: whether it only counted.
-        users: the users of whom something was kept, or who were named.
-        erased: how many documents of each collection it erased, or would.
-        cached: how many lists it found in Redis.
-        left: how many documents each collection has of them at the end, as they were written meanwhile.
-        of_platform: how many documents `users` has of them, which are not erased.
-        began, ended: when.
-        where: the address of MongoDB.
+        users: the users that had data or were named.
+        erased: number of documents per collection that it erased, or would erase.
+        cached: number of lists found in Redis.
+        left: number of documents per collection at the end, which were written meanwhile.
+        of_platform: number of their documents in `users`, which are not erased.
+        began, ended: start and end of the run.
+        where: MongoDB's address.
     """
 
     subject: Mapping[str, str]
@@ -41,7 +41,7 @@ class Receipt:
 
     @property
     def problem(self) -> str:
-        """Why the run has to be repeated, in one line; empty if it has not."""
+        """Why the run must be repeated, in one line; empty if it need not be."""
         left = ", ".join(f"{number:,} of `{name}`" for name, number in self.left.items() if number)
         if self.dry or not left:
             return ""

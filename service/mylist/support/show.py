@@ -1,4 +1,4 @@
-"""Shows all that is kept about a user or an account, as JSON."""
+"""Shows all data about a user or an account, as JSON."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,10 +25,10 @@ _SHOWN = (*BY_USER_ID, ADOPTED, USERS)
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What is kept.
+    """The data about a subject.
 
     Attributes:
-        json: all of it, over several lines.
+        json: all data, over several lines.
         problem: why something may be missing, in one line; empty if nothing is.
     """
 
@@ -37,7 +37,7 @@ class Shown:
 
 
 async def show(database: AsyncDatabase[Document], settings: Settings, subject: Subject) -> Shown:
-    """Return what the collections and Redis have about a subject.
+    """Return the data of the collections and Redis about a subject.
 
     Raises:
         MongoRefusedError, UnavailableError: MongoDB fails.
@@ -75,7 +75,7 @@ async def _cached(services: Services, user_id: str) -> dict[str, Any] | None:
 
 
 def _readable(value: Any) -> Any:  # noqa: ANN401 - a document holds whatever BSON can say
-    """Return a value of a document with all of its fields, as JSON can say it."""
+    """Return a value of a document with all its fields, in a form that JSON has."""
     match value:
         case Mapping():
             return {str(name): _readable(each) for name, each in value.items()}

@@ -1,4 +1,4 @@
-"""Removes a title from all lists, as their users would: devices that sync are told, and no cached list has it."""
+"""Removes a title from all lists, as their users would: sync reports the removal, and no cached list has the title."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -33,10 +33,10 @@ class _Holder(NamedTuple):
 
 @dataclass(slots=True)
 class Withdrawal:
-    """What a run did, or would do.
+    """The result of a run; in a dry run, the expected result.
 
     Attributes:
-        lists: how many lists had the title.
+        lists: number of lists that had the title.
         removed: items removed.
         left: lists that had it again at the end.
         is_in_catalogue: whether users may add it again.
@@ -59,17 +59,17 @@ class Withdrawal:
 
 
 async def withdraw(database: AsyncDatabase[Document], settings: Settings, content_id: str, *, dry: bool) -> Withdrawal:
-    """Remove a title from all lists, some at a time; show a bar on a terminal.
+    """Remove a title from all lists, in batches; show a progress bar on a terminal.
 
     Args:
-        database: where the lists are.
+        database: the database of the lists.
         settings: the settings of the running service.
         content_id: the title, in lower case.
         dry: whether to count only.
 
     Raises:
         CacheOutOfReachError: lists may be cached where this command cannot reach them; nothing was changed.
-        MongoRefusedError, UnavailableError: MongoDB fails, or Redis has gone away; the next run does what is left.
+        MongoRefusedError, UnavailableError: MongoDB fails, or Redis has gone away; the next run does the rest.
     """
     done = Withdrawal(is_in_catalogue=await _is_in_catalogue(database, content_id))
     async with fenced_services(settings) as services:
@@ -92,7 +92,7 @@ async def withdraw(database: AsyncDatabase[Document], settings: Settings, conten
 
 
 def told(done: Withdrawal, *, dry: bool) -> str:
-    """Return what a run says at its end: the counts, and what to do next."""
+    """Return the final report of a run: the counts, and what to do next."""
     lines = [done.table(), ""]
     if done.is_in_catalogue:
         lines.append(
@@ -111,15 +111,15 @@ async def _is_in_catalogue(database: AsyncDatabase[Document], content_id: str) -
 
 
 async def _count(services: Services, content_id: str) -> int:
-    """Return how many lists have a title, by a primary that shows all that was acknowledged: none decides the end."""
+    """Return how many lists have a title, from a primary that shows every acknowledged change: 0 ends the run."""
     async with services.database.operation("withdraw_count"):
         return sum([len(holders) async for holders in _holders(services.database.handle, content_id)])
 
 
 async def _holders(database: AsyncDatabase[Document], content_id: str) -> AsyncIterator[list[_Holder]]:
-    """Yield who has a title on a list, some at a time.
+    """Yield the users whose lists have a title, in batches.
 
-    No index begins with the title. In the unique one MongoDB looks once at each user, and not at the other items.
+    No index begins with the title. In the unique index, MongoDB looks once at each user and skips the other items.
     """
     query = {"userId": {"$gt": ""}, "contentId": {"$in": _written(content_id)}, **LISTED}
     fields = {"_id": 0, "userId": 1, "contentType": 1}

@@ -71,7 +71,7 @@ class RequestTracer:
 
     @contextmanager
     def operation(self, system: str, name: str, served: Sequence[Span]) -> Iterator[Span]:
-        """Surround an operation for requests by a span: a child of the first request's, linked to all if there are several."""
+        """Surround an operation by a span: a child of the first request's span, linked to all if there are several."""
         span = self._tracer.start_span(
             f"{system} {name}",
             trace.set_span_in_context(served[0], Context()),
