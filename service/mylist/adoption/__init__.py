@@ -1,1 +1,1 @@
-"""`mylist adopt`: takes over the lists of the original service, and those of this service's former form."""
+"""`mylist adopt`: converts the lists of the original service, and lists in a former format of this service."""

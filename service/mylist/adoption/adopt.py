@@ -1,4 +1,4 @@
-"""One run of `mylist adopt`: what it does in which order, its progress, and what it says at its end."""
+"""One run of `mylist adopt`: its steps, its progress, and its final report."""
 
 import json
 from collections.abc import Iterator
@@ -24,26 +24,26 @@ from mylist.mongodb.indexes import create_indexes
 from mylist.seeding.running_service import service_parts
 
 _MAX_LINES = 10
-"""How many documents that are no items are told of where no file was named for them."""
+"""Invalid documents that are reported without a file for them."""
 
 
 class NothingToCarryError(Exception):
-    """The collection that the run was to read has nothing, and what was carried from it before would be removed."""
+    """The collection to read is empty, so the run would remove everything that was carried from it before."""
 
 
 class ReportError(Exception):
-    """The file for the documents that are no items cannot be written; the message is one line."""
+    """The file for invalid documents cannot be written; the message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """What a run did.
+    """The result of a run.
 
     Attributes:
-        counts: of documents.
+        counts: counts of documents.
         dropped: the names of the indexes of `mylist` that it dropped.
-        stale_lists: whether lists may be served from Redis as they were.
-        left_out: the first documents that are no items.
+        stale_lists: whether Redis may still serve lists as they were before.
+        left_out: the first invalid documents.
         from_original: whether there are lists of the original service.
     """
 
@@ -57,17 +57,17 @@ class Adoption:
 async def adopt(
     database: AsyncDatabase[Document], settings: Settings, *, back: bool, dry: bool, report: Path | None
 ) -> Adoption:
-    """Take over the lists of the original service, or carry back to it what changed since; show a bar on a terminal.
+    """Adopt the lists of the original service, or carry later changes back to it; show a progress bar on a terminal.
 
     Args:
         database: the database of both services.
         settings: the settings.
         back: whether to carry back.
         dry: whether to count only.
-        report: the file to which the documents that are no items are written, as JSON Lines.
+        report: the file for invalid documents, as JSON Lines.
 
     Raises:
-        NothingToCarryError: the lists to read are gone, which would remove them on the other side.
+        NothingToCarryError: the lists to read are gone, and the run would remove them on the other side.
         MongoRefusedError, UnavailableError: MongoDB or Redis fails.
         ReportError: the file cannot be opened.
     """
@@ -81,7 +81,7 @@ async def adopt(
                 file.write(_line(left_out))
 
         counts = Counts(tell=tell)
-        # A fence has to stand for as long as a batch may take.
+        # A fence must last as long as a batch may take.
         async with service_parts(replace(settings, mongodb_timeout=STEP_TIMEOUT_S)) as services:
             writes = FencedWrites(services)
             run = _run_back if back else _run_forth
@@ -107,7 +107,7 @@ async def _run_forth(
         if not dry:
             await _index_marks(database)
         with await _bar(database[ORIGINAL_LISTS]) as bar:
-            # Nobody holds a token before a service could start.
+            # No device has a token before a service could start.
             tells_devices = finished is not False and not was_empty
             await Carrying(database, writes, counts, bar.update, back=False, tells_devices=tells_devices, dry=dry).run()
         if not dry:
@@ -169,7 +169,7 @@ def _line(left_out: LeftOut) -> str:
 
 
 def told(done: Adoption, settings: Settings, *, back: bool, dry: bool, report: Path | None) -> str:
-    """Return what a run says at its end: the counts, and what to do next."""
+    """Return the final report of a run: the counts, and what to do next."""
     lines = [done.counts.table(), ""]
     if done.dropped:
         lines.append(f"Dropped indexes of `{LISTS}`: {', '.join(done.dropped)}.")

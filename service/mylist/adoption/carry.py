@@ -1,9 +1,9 @@
-"""Carries what changed in one collection of lists over to the other: the original service's and this one's.
+"""Carries changes of one collection of lists to the other: between the original service and this one.
 
-`mylist_adopted` has one document for each item that was carried, by the `_id` that both collections have it under. It
-tells what changed since on which side: an item without such a document is new where it is, and such a document
-without the item says that it was removed there. So a run may be broken off and run again, and both services may go on
-writing: what one side removed does not come back from the other.
+`mylist_adopted` has one document for each carried item, with the `_id` of the item in both collections. It shows what
+changed on which side since: an item without such a document is new on its side, and such a document without an item
+means that the item was removed on that side. So a run may be aborted and repeated, and both services may go on writing:
+an item that one side removed does not come back from the other.
 """
 
 import asyncio
@@ -34,18 +34,18 @@ from mylist.mongodb.collections import ADOPTED, LISTS, ORIGINAL_LISTS
 from mylist.mongodb.database import DUPLICATE_KEY, Document
 
 _MAX_TRIES = 5
-"""How often a list is looked at again because its user changes it at the same time."""
+"""Maximum retries for a list that its user changes at the same time."""
 
 
 @dataclass(slots=True)
 class _Plan:
-    """What is to be done for some lists.
+    """The operations for some lists.
 
     Attributes:
         inserted: items to copy.
-        redated: the `_id` of an item of the target, and the date that it gets.
+        redated: the `_id` of an item of the target, and its new date.
         carried: documents of `mylist_adopted` to write.
-        told: items that devices must be told of.
+        told: items whose change devices must learn.
     """
 
     inserted: list[StoredItem] = field(default_factory=list)
@@ -61,9 +61,9 @@ class Carrying:
         database: the database of both services.
         writes: surrounds the changes.
         counts: counts what it does.
-        advance: called with how many documents of the source have been seen to.
-        back: from this service to the original one; else the other way.
-        tells_devices: whether devices may hold sync tokens of the lists that it changes.
+        advance: called with the number of processed documents of the source.
+        back: whether to carry from this service to the original one.
+        tells_devices: whether devices may have sync tokens of the lists that it changes.
         dry: whether it counts only.
     """
 
@@ -99,10 +99,10 @@ class Carrying:
             self._advance(len(documents))
 
     async def _carry_removals(self, carried: Sequence[Document]) -> None:
-        # This service has a duplicate of the original's under the `_id` of the item that it was merged into.
+        # This service has the original's duplicate under the `_id` of the item into which it was merged.
         ids = {each["_id"]: each.get("into", each["_id"]) if self._back else each["_id"] for each in carried}
         with pymongo.timeout(STEP_TIMEOUT_S):
-            # A tombstone of the former form is no item any more.
+            # A tombstone of the former format is not an item.
             found = self._source.find({"_id": {"$in": list(ids.values())}, "addedAt": {"$ne": None}}, {"_id": 1})
             present = {document["_id"] async for document in found}
             gone = [own for own, looked_for in ids.items() if looked_for not in present]
@@ -118,7 +118,7 @@ class Carrying:
                 await stamp(self._database, items, "removed")
             await self._target.delete_many({"_id": {"$in": [item.document_id for item in items]}})
         with pymongo.timeout(STEP_TIMEOUT_S):
-            if not self._back:  # what was merged into it is an item of its own now
+            if not self._back:  # the duplicate that was merged into it is a separate item now
                 await self._adopted.delete_many({"into": {"$in": gone}})
             await self._adopted.delete_many({"_id": {"$in": gone}})
 
@@ -137,7 +137,7 @@ class Carrying:
         self._counts.changed_meanwhile += len(items)
 
     async def _carry_some(self, items: Sequence[StoredItem]) -> list[StoredItem]:
-        """Carry items; return those that somebody added to the target at the same time."""
+        """Carry items; return the items that a user added to the target at the same time."""
         ids, users = [item.document_id for item in items], list({item.user_id for item in items})
         with pymongo.timeout(STEP_TIMEOUT_S):
             adopted, same_lists, same_ids, removed = await asyncio.gather(
@@ -163,7 +163,7 @@ class Carrying:
         self._counts.lowered -= sum(item.written_id != item.content_id for item in lost)
         again = {item.document_id for item in lost}
         again |= {each["_id"] for each in plan.carried if each.get("into") in again}
-        # Last: until then the next run sees to the item once more.
+        # Last: until then, the next run processes the item again.
         await self._mark([each for each in plan.carried if each["_id"] not in again])
         return [item for item in items if item.document_id in again]
 
@@ -225,14 +225,14 @@ class Carrying:
             plan.carried.append(_mark(item))
             return
         self._counts.merged += 1
-        if not self._back:  # of what this service has, the original has an item of its own: nothing was carried
+        if not self._back:  # the original has its own item for this one: nothing was carried
             plan.carried.append({**_mark(item), "into": twin.document_id})
         if item.added_at < twin.added_at:
             plan.redated.append((twin, item.added_at))
             plan.told.append(twin)
 
     async def _insert(self, items: Sequence[StoredItem]) -> list[StoredItem]:
-        """Insert items; return those that violate a unique index, as somebody added the same one meanwhile."""
+        """Insert items; return those that violate a unique index because a user added the same item meanwhile."""
         if not items:
             return []
         try:
@@ -273,7 +273,7 @@ class Carrying:
             "contentType": item.content_type,
             "addedAt": item.added_at,
         }
-        return {**document, "__v": 0} if self._back else document  # as Mongoose writes it
+        return {**document, "__v": 0} if self._back else document  # the form that Mongoose writes
 
     def _leave_out(self, document_id: object, reason: str) -> None:
         self._counts.leave_out(LeftOut(self._source.name, document_id, reason))

@@ -1,4 +1,4 @@
-"""Writes documents of the collection of changes, from which devices with a sync token learn what changed."""
+"""Writes documents of the collection of changes, from which devices with a sync token learn about changes."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ _ONE_OPERATION = timedelta(milliseconds=5)
 
 
 async def stamp(database: AsyncDatabase[Document], items: Sequence[StoredItem], change: Change) -> None:
-    """Say, before it happens, that these items change now, by MongoDB's clock."""
+    """Stamp these items before they change, by MongoDB's clock."""
     if not items:
         return
     hello = await database.command("hello", codec_options=database.codec_options)
@@ -34,9 +34,9 @@ async def stamp(database: AsyncDatabase[Document], items: Sequence[StoredItem], 
 
 
 async def removals(database: AsyncDatabase[Document], keys: Iterable[Key]) -> dict[Key, datetime]:
-    """Return when clients of this service last removed items, as far as it is remembered.
+    """Return when clients of this service last removed items, as far as the stamps are kept.
 
-    A removal that `stamp` told of is none: the original service made it, some time before.
+    A removal stamped by `stamp` does not count: the original service made it, some time before.
     """
     ids = [_change_id(key) for key in keys]
     found = database[CHANGES].find({"_id": {"$in": ids}, "change": "removed"}, batch_size=len(ids) + 1)
@@ -50,7 +50,7 @@ async def removals(database: AsyncDatabase[Document], keys: Iterable[Key]) -> di
 async def carry_over(
     database: AsyncDatabase[Document], known: Iterable[tuple[Key, str | None, Change, datetime]]
 ) -> None:
-    """Write changes that happened at a known time, each a key, content type, change and time; a later one stays."""
+    """Write changes of a known time, each a key, content type, change and time. A later existing change stays."""
     inserts, updates = [], []
     for key, content_type, change, changed_at in known:
         fields = {"contentId": key[1], "change": change, "changedAt": changed_at}
@@ -65,7 +65,7 @@ async def carry_over(
 async def _insert_or_update(
     changes: AsyncCollection[Document], inserts: Sequence[InsertOne[Document]], updates: Sequence[UpdateOne]
 ) -> None:
-    """Insert documents, and update instead those that there are: far faster than upserts where most are new."""
+    """Insert documents, or update existing ones. This is far faster than upserts if most documents are new."""
     if not inserts:
         return
     try:

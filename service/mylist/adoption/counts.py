@@ -1,4 +1,4 @@
-"""What a run of `mylist adopt` counts."""
+"""The counts of a run of `mylist adopt`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,12 +8,12 @@ from mylist.client.terminal import counts_table
 
 
 class LeftOut(NamedTuple):
-    """A document that stays where it is, as it is no item.
+    """A document that is not carried because it is not a valid item.
 
     Attributes:
-        collection: where it is.
+        collection: its collection.
         document_id: its `_id`.
-        reason: why it is no item.
+        reason: why it is not a valid item.
     """
 
     collection: str
@@ -23,21 +23,21 @@ class LeftOut(NamedTuple):
 
 @dataclass(slots=True)
 class Counts:
-    """How many documents a run met, and what became of them; of a dry run: what would become of them.
+    """How many documents a run read, and their outcomes; in a dry run, the expected outcomes.
 
     Attributes:
         read: documents read, of both collections.
         adopted: items copied to the other collection.
-        already_there: items that were there, by an earlier run or by themselves.
+        already_there: items that the other collection already had, from an earlier run or from a user.
         lowered: ids of content put in lower case.
         merged: duplicates merged into the item of the same user and content.
-        tombstones: tombstones of the former form that were carried over to the collection of changes.
-        reformed: items whose fields of a former form were taken off.
-        removed: items removed where they were copied to, because they were removed where they came from.
-        stay_removed: items not copied, because they were removed there after they were added here.
-        left_out: documents that are no items.
-        changed_meanwhile: documents that somebody changed during the run; the next run sees to them.
-        tell: called for each document that is no item.
+        tombstones: tombstones of the former format that were converted to changes.
+        reformed: items whose fields of a former format were removed.
+        removed: copies removed because the originals were removed.
+        stay_removed: items not copied, because the other side removed them after they were added here.
+        left_out: invalid documents.
+        changed_meanwhile: documents that changed during the run; the next run processes them.
+        tell: called for each invalid document.
     """
 
     read: int = 0
@@ -54,7 +54,7 @@ class Counts:
     tell: Callable[[LeftOut], None] = field(default=lambda _: None, repr=False, compare=False)
 
     def leave_out(self, left_out: LeftOut) -> None:
-        """Count a document that is no item, and tell of it."""
+        """Count an invalid document, and report it."""
         self.left_out += 1
         self.tell(left_out)
 

@@ -1,4 +1,4 @@
-"""Changes many users' lists as the running service changes one: no list that is cached outlives the change."""
+"""Changes many users' lists as the running service changes one: no outdated list stays cached."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,12 +15,12 @@ from mylist.mongodb.database import DRIVER_ERRORS
 class FencedWrites:
     """Surrounds changes in MongoDB with the fences of the users whose lists they change.
 
-    Without Redis at the start of a run there are no fences: lists may be shown as they were until they expire.
+    Without Redis at the start of a run there are no fences: outdated lists may be served until they expire.
 
     Args:
-        services: have the cache.
-        step_timeout_s: within which each change must end; the fences of `services` must stand for as long.
-        refuses_unfenced: whether a change is refused that may have no fence.
+        services: the services, with the cache.
+        step_timeout_s: timeout of each change, in seconds; the fences of `services` must last as long.
+        refuses_unfenced: whether a change is refused if it might have no fence.
 
     Attributes:
         unfenced: whether a list was changed without a fence.
@@ -41,7 +41,7 @@ class FencedWrites:
         """Surround a change of these users' lists, which must end within the timeout of a step.
 
         Raises:
-            OutcomeUnknownError: the change failed; its fences stand until they expire.
+            OutcomeUnknownError: the change failed; its fences remain until they expire.
             CacheUnavailableError: Redis went away during the run.
         """
         async with AsyncExitStack() as fences:
@@ -60,10 +60,10 @@ class FencedWrites:
 
 
 def require_fences(services: Services) -> None:
-    """Refuse a change that may have no fence, as Redis has gone away since.
+    """Refuse a change that might have no fence, because Redis has gone away since.
 
     Raises:
-        CacheUnavailableError: it has.
+        CacheUnavailableError: Redis has gone away.
     """
     if services.health.state is RedisState.DOWN:
         raise CacheUnavailableError

@@ -1,8 +1,7 @@
-"""Brings `mylist` into its present form: items alone, and each of them key for key as documented.
+"""Converts `mylist` to its present format: only items, each with exactly the documented fields.
 
-In the former form of this service a removal left a tombstone there, a document with `removedAt` and without `addedAt`,
-and every change set `changedAt`. A collection that was the original service's has its `__v`, and ids of content in
-either case.
+In the former format of this service, a removal left a tombstone, a document with `removedAt` and without `addedAt`, and
+every change set `changedAt`. A collection of the original service has `__v`, and content ids in upper or lower case.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +31,7 @@ from mylist.mongodb.collections import LISTS
 from mylist.mongodb.database import DUPLICATE_KEY, Document
 
 _FORMER_FIELDS = ("changedAt", "removedAt", "__v", "createdAt", "updatedAt")
-"""Fields that documents had in a former form, or by Mongoose."""
+"""Fields of a former format or of Mongoose."""
 _FORMER_KEYS = (
     ("userId", "changedAt", "_id"),
     ("removedAt",),
@@ -41,21 +40,21 @@ _FORMER_KEYS = (
     ("contentType",),
     ("addedAt",),
 )
-"""What indexes were on: two of the former form, and four of the original service that no query here uses."""
+"""The fields of unused indexes: two of the former format, and four of the original service."""
 _STAMP_PRECISION = timedelta(seconds=1)
-"""Of the time in an ObjectId."""
+"""Resolution of the time in an ObjectId."""
 
 
 @dataclass(slots=True)
 class _Steps:
-    """What is to be done for some lists, in this order; each step may be repeated.
+    """The operations for some lists, in this order. Each step may be repeated.
 
     Attributes:
-        known: changes to carry over, each a key, content type, change and time.
-        merged: items that devices must be told of, as they get another date.
-        redates: updates of the date of those.
-        deletes: of tombstones, and of duplicates.
-        reforms: updates to the documented form.
+        known: changes to convert, each a key, content type, change and time.
+        merged: items whose new date devices must learn.
+        redates: updates of these items' dates.
+        deletes: deletions of tombstones and duplicates.
+        reforms: updates to the documented format.
     """
 
     known: list[tuple[Key, str | None, Change, datetime]] = field(default_factory=list)
@@ -73,13 +72,13 @@ async def reform(
     *,
     dry: bool,
 ) -> None:
-    """Bring every document of `mylist` into the present form, but for those that are no items.
+    """Convert every document of `mylist` to the present format, except invalid ones.
 
     Args:
         database: the database.
         writes: surrounds the changes.
         counts: counts what it does.
-        advance: called with how many documents have been seen to.
+        advance: called with the number of processed documents.
         dry: whether it counts only.
     """
     async for documents in lists_of(database[LISTS]):
@@ -91,7 +90,7 @@ async def reform(
 
 
 async def drop_former_indexes(database: AsyncDatabase[Document]) -> list[str]:
-    """Drop the indexes that nothing uses any more; return their names."""
+    """Drop the unused indexes; return their names."""
     names = [
         name
         for name, index in (await database[LISTS].index_information()).items()
@@ -123,7 +122,7 @@ def _plan(documents: Sequence[Document], counts: Counts) -> _Steps:
 
 
 def _plan_item(twins: Sequence[tuple[StoredItem, Document]], counts: Counts, steps: _Steps) -> None:
-    """Plan for the documents of one item, of which the one that has the id in lower case stays, else the earliest."""
+    """Plan for the documents of one item. The one with the id in lower case stays, else the earliest."""
     kept, document = min(twins, key=lambda each: (each[0].written_id != each[0].content_id, each[0].added_at))
     if len(twins) > 1:
         counts.merged += len(twins) - 1
@@ -146,7 +145,7 @@ def _plan_item(twins: Sequence[tuple[StoredItem, Document]], counts: Counts, ste
 
 
 def _changes_after_add(item: StoredItem, document: Document) -> Iterator[tuple[Key, str | None, Change, datetime]]:
-    """Yield the last change of an item, unless the time in its `_id` tells of it."""
+    """Yield the last change of an item, unless the time in its `_id` already shows it."""
     changed_at = document.get("changedAt")
     if not isinstance(changed_at, datetime):
         return
@@ -156,7 +155,7 @@ def _changes_after_add(item: StoredItem, document: Document) -> Iterator[tuple[K
 
 
 def _unchanged(document: Document) -> Document:
-    """Return the filter for a document as long as it is what it was."""
+    """Return the filter for a document that matches only while it is unchanged."""
     return {"_id": document["_id"], **{name: document.get(name) for name in ("contentId", "addedAt", "changedAt")}}
 
 
@@ -177,7 +176,7 @@ async def _take(steps: _Steps, database: AsyncDatabase[Document], writes: Fenced
     try:
         with pymongo.timeout(STEP_TIMEOUT_S):
             matched = (await lists.bulk_write(steps.reforms, ordered=False)).matched_count
-    except BulkWriteError as error:  # somebody added the item in lower case meanwhile
+    except BulkWriteError as error:  # a user added the item in lower case meanwhile
         if any(each["code"] != DUPLICATE_KEY for each in error.details["writeErrors"]):
             raise
         matched = error.details["nMatched"]

@@ -1,6 +1,6 @@
-"""Reads what a collection of lists holds, whoever wrote it: items, tombstones of the former form, and what is neither.
+"""Reads the documents of a collection of lists: items, tombstones of the former format, and invalid ones.
 
-The original service stores the text that the client sent, so an id of content may be in either case.
+The original service stores the text that the client sent, so a content id may be in upper or lower case.
 """
 
 from collections.abc import AsyncIterator
@@ -19,9 +19,9 @@ from mylist.mongodb.database import Document
 STEP_TIMEOUT_S = 60
 """For one operation on one batch: far longer than a request may take."""
 _BATCH_SIZE = 500
-"""Documents, more where one user has more."""
+"""In documents; more if one user has more."""
 _MAX_GROUP_SIZE = 5_000
-"""Documents of what is no user."""
+"""In documents without a user."""
 Key = tuple[str, str]
 """A user id, and a content id in lower case."""
 
@@ -48,17 +48,17 @@ class StoredItem:
 
     @property
     def key(self) -> Key:
-        """What no two items may share."""
+        """The unique key of an item."""
         return self.user_id, self.content_id
 
 
 def is_tombstone(document: Document) -> bool:
-    """Return whether the service's former form has it for a removed item."""
+    """Return whether a document is a tombstone of the service's former format."""
     return document.get("addedAt") is None and isinstance(document.get("removedAt"), datetime)
 
 
 def read_item(document: Document) -> StoredItem | str:
-    """Return the item that a document is, else why it is none."""
+    """Return the item of a document, else why it is not an item."""
     key, content_type, added_at = read_key(document), document.get("contentType"), document.get("addedAt")
     if isinstance(key, str):
         return key
@@ -70,7 +70,7 @@ def read_item(document: Document) -> StoredItem | str:
 
 
 def read_key(document: Document) -> Key | str:
-    """Return whose document it is, and of which content, else why it is nobody's or of nothing."""
+    """Return the user and the content id of a document, else why it has none."""
     user_id, content_id = document.get("userId"), document.get("contentId")
     if not (isinstance(user_id, str) and USER_ID.fullmatch(user_id)):
         return "userId is not a user id of this API"

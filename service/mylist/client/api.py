@@ -21,20 +21,20 @@ _T = TypeVar("_T")
 
 _CONNECT_TIMEOUT_S = 5
 _READ_TIMEOUT_S = 15
-_IMPORT_TIMEOUT_S = 60  # longer than the service takes for one before it gives up
+_IMPORT_TIMEOUT_S = 60  # longer than the service's own timeout
 _MAX_IDS = 100  # in one request
 _MAX_PAGE_SIZE = 1000  # that MAX_PAGE_SIZE may allow; a service that allows less returns its own maximum
 
 
 class UnusableError(Exception):
-    """The URL, the token or the environment cannot be used; the message is one line and repeats no secret."""
+    """The URL, the token or the environment cannot be used. The message is one line and contains no secret."""
 
 
 class ClientError(Exception):
     """A request failed; the message says why in one line.
 
     Attributes:
-        code: of the service's error, empty when it sent none.
+        code: code of the service's error; empty if it sent none.
     """
 
     def __init__(self, message: str, code: str = "") -> None:
@@ -43,7 +43,7 @@ class ClientError(Exception):
 
 
 class AddedItem(TypedDict):
-    """An entry of a list."""
+    """An item of a list."""
 
     userId: str
     contentId: str
@@ -52,7 +52,7 @@ class AddedItem(TypedDict):
 
 
 class ListedItem(AddedItem):
-    """An entry of a list with its movie or show; None when that was withdrawn."""
+    """An item of a list with its movie or show; None if it was withdrawn."""
 
     content: dict[str, Any] | None
 
@@ -75,14 +75,14 @@ class Part(TypedDict):
 
 
 class Stats(TypedDict):
-    """How many items are on the list, and how many of each type."""
+    """The number of items on the list, in total and by type."""
 
     total: int
     byType: dict[str, int]
 
 
 class Changes(TypedDict):
-    """What was added and removed, oldest first, and the token to ask with for what comes later."""
+    """The items added and removed, oldest first, and the token for the next request."""
 
     changes: list[dict[str, Any]]
     token: str
@@ -106,7 +106,7 @@ class Candidate(Struct, rename="camel"):
 
 
 class ImportedLine(Struct, rename="camel"):
-    """What became of a line of an import; without a number, of an item that no line names."""
+    """The outcome of a line of an import; without a number, of an item that no line names."""
 
     line: int | None
     outcome: str
@@ -170,13 +170,13 @@ class Client:
         self._http.close()
 
     def identifies_by_token(self) -> bool:
-        """Return whether the service itself takes the user from the token: then its answers vary with that."""
+        """Return whether the service itself takes the user from the token. Then its answers vary by the token."""
         answer = self._send("GET", "limits")
         named = answer.headers.get("vary", "").lower().split(",")
         return "authorization" in map(str.strip, named)
 
     def asks_for(self, user_id: str) -> bool:
-        """Return whether the service takes this user for the one who asks: a sync token says whom it is for.
+        """Return whether the service identifies the caller as this user: a sync token names its user.
 
         A gateway may put another user into the request, whatever the client sends.
         """
@@ -188,12 +188,12 @@ class Client:
         return True
 
     def page(self, number: int, size: int | None) -> Page:
-        """Return a page of the list, newest first; of the service's default size when `size` is None."""
+        """Return a page of the list, newest first. Without `size`, the service's default size applies."""
         parameters = {"page": number} if size is None else {"page": number, "pageSize": size}
         return self._ask(_Answer[Page], "GET", "items", params=parameters).data
 
     def items(self, size: int | None) -> list[ListedItem]:
-        """Return the whole list, requested in parts of `size`, or of the service's maximum when `size` is None.
+        """Return the whole list, requested in parts of `size`, or of the service's maximum without `size`.
 
         Items that are added meanwhile are left out.
         """
@@ -230,7 +230,7 @@ class Client:
         return self._ask(_Answer[Stats], "GET", "stats").data
 
     def changes(self, since: str | None) -> Changes:
-        """Return what changed since a token was given; what is on the list without one."""
+        """Return the changes since a token was issued; without a token, the whole list."""
         changes: list[dict[str, Any]] = []
         token = since
         while True:
@@ -242,7 +242,7 @@ class Client:
                 return {"changes": changes, "token": token}
 
     def clear(self) -> int:
-        """Remove everything; return how many items that were."""
+        """Remove all items; return their number."""
         answer = self._ask(_Answer[_Cleared], "DELETE", "items", changes=True, params={"confirm": "true"})
         return answer.data["removed"]
 
@@ -251,7 +251,7 @@ class Client:
         """Open an export, and yield its body in parts.
 
         Raises:
-            ClientError: it failed, is of another media type, or was cut short.
+            ClientError: the export failed, has another media type, or was truncated.
         """
         with self._telling(), self._http.stream("GET", "/api/mylist/export", headers={"accept": media_type}) as answer:
             if not answer.is_success:
@@ -275,7 +275,7 @@ class Client:
             raise ClientError(f"the export was cut short: {lines:,} lines of {told}; repeat it")
 
     def import_(self, body: bytes, media_type: str, *, replace: bool, confirm: bool) -> list[ImportedLine]:
-        """Put the items of a file on the list, or in place of it; return what became of each line."""
+        """Merge the items of a file into the list, or replace the list; return the outcome of each line."""
         parameters = {"mode": "replace" if replace else "merge"} | ({"confirm": "true"} if confirm else {})
         answer = self._send(
             "POST",
@@ -330,7 +330,7 @@ class Client:
 
     @contextmanager
     def _telling(self, *, changes: bool = False) -> Iterator[None]:
-        """Surround a request: tell in one line why there is no answer."""
+        """Surround a request: turn each failure into a one-line error."""
         try:
             yield
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -345,12 +345,12 @@ class Client:
 
 
 def user_of_token(token: str, claim: str, profile_claim: str) -> str | None:
-    """Return the user that a JSON Web Token names, which is not verified; None if it cannot be read.
+    """Return the user of a JSON Web Token, without verifying it; None if the token cannot be read.
 
     Args:
         token: the token.
-        claim: which claim names the user.
-        profile_claim: which one names the profile; empty where there is none.
+        claim: the claim with the user.
+        profile_claim: the claim with the profile; empty without one.
     """
     try:
         _, payload, _ = token.split(".")
@@ -363,10 +363,10 @@ def user_of_token(token: str, claim: str, profile_claim: str) -> str | None:
 def _usable(given: str) -> httpx.URL:
     try:
         url = httpx.URL(given)
-        host = url.host.encode("idna")  # as DNS needs it
+        host = url.host.encode("idna")  # the form that DNS needs
     except (ValueError, httpx.InvalidURL):
         url, host = httpx.URL(), b""
-    # Others would see a password in it: in the list of processes, and in the output.
+    # Other people would see a password in the URL: in the list of processes, and in the output.
     unwanted = url.userinfo or url.query or url.fragment
     if url.scheme not in {"http", "https"} or not host or unwanted or (url.port or 0) >= 2**16:
         raise UnusableError(f"the URL must be like {DEFAULT_URL}, with no user and no query")

@@ -81,7 +81,7 @@ def define(add: Callable[[str, str], argparse.ArgumentParser], run: Callable[[ar
 
 
 def _id(text: str) -> str:
-    """Return an id without the blanks around it, which come from copying; refuse one that no request can carry."""
+    """Return an id without surrounding blanks, which come from copying; refuse an id that no request can contain."""
     stripped = text.strip()
     if not _ID.fullmatch(stripped):
         raise argparse.ArgumentTypeError(f"{text!a} is not an id")
@@ -89,7 +89,7 @@ def _id(text: str) -> str:
 
 
 def _token(text: str) -> str:
-    """Return a token without the blanks around it."""
+    """Return a token without surrounding blanks."""
     stripped = text.strip()
     if not _TOKEN.fullmatch(stripped):
         raise argparse.ArgumentTypeError("this is not a token")

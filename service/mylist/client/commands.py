@@ -18,16 +18,16 @@ _STANDARD_INPUT = "-"
 _JSON_LINES = "application/x-ndjson"
 _CSV = "text/csv"
 _MEDIA_TYPES = {".csv": _CSV, ".json": "application/json"}
-"""By the end of a file's name; else it has JSON Lines."""
+"""By the suffix of a file; other files are JSON Lines."""
 _DONE = {"added", "existing", "dated", "removed"}
-"""The outcomes of lines after which the list is what the file says."""
+"""The outcomes after which the list matches the line."""
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the subcommand that `arguments.ask` names.
 
     Raises:
-        UnusableError: as `Client`, or the token names another user than `--user`; nothing was asked or changed.
+        UnusableError: as `Client`, or the token names another user than `--user`; nothing was requested.
         ClientError: a request failed; of several items, the message has a line for each that failed.
     """
     token = os.environ.get("MYLIST_TOKEN", "").strip()
@@ -40,8 +40,8 @@ def run(arguments: argparse.Namespace) -> None:
 def _refuse_other_user(client: Client, token: str, user_id: str) -> None:
     """Refuse to show or change the list of another user than `--user` names.
 
-    A gateway may want a token of whoever asks and pass `--user` on, or take the user from the token. A service that
-    verifies tokens itself does not look at `--user`.
+    A gateway may require a token of the caller and pass `--user` on, or take the user from the token. A service that
+    verifies tokens itself ignores `--user`.
     """
     if not client.identifies_by_token():
         if not client.asks_for(user_id):
@@ -73,7 +73,7 @@ def _titles(items: Sequence[ListedItem]) -> list[str]:
     for item in items:
         title = "(withdrawn)" if item["content"] is None else str(item["content"].get("title") or "")
         rows.append((item["addedAt"], item["contentType"], item["contentId"], title))
-    width = shutil.get_terminal_size((sys.maxsize, 0)).columns  # nothing is cut in a pipe
+    width = shutil.get_terminal_size((sys.maxsize, 0)).columns  # no truncation in a pipe
     return [table(rows, width=width)] if items else []
 
 
@@ -96,7 +96,7 @@ def _remove(client: Client, arguments: argparse.Namespace) -> None:
             removed.append(content_id)
         except ClientError as error:
             failures.append(f"{content_id}: {error}")
-            if error.code != "ITEM_NOT_IN_LIST":  # the others would fail likewise
+            if error.code != "ITEM_NOT_IN_LIST":  # the others would fail in the same way
                 failures += [f"{each}: not tried" for each in arguments.content_ids[number:]]
                 break
     _print(arguments, {"removed": removed}, [table([("REMOVED",), *((each,) for each in removed)])] if removed else [])
@@ -132,7 +132,7 @@ def _clear(client: Client, arguments: argparse.Namespace) -> None:
 
 
 def _export(client: Client, arguments: argparse.Namespace) -> None:
-    """Write an export; a file appears when it is complete."""
+    """Write an export. A file appears only once it is complete."""
     file: Path | None = arguments.file
     with client.export(_CSV if file and file.suffix.lower() == ".csv" else _JSON_LINES) as parts:
         if file is None:
@@ -174,12 +174,12 @@ def _import(client: Client, arguments: argparse.Namespace) -> None:
 
 
 def _named(line: ImportedLine) -> str:
-    """Return what a line names, as far as the service could read it."""
+    """Return the title of a line, as far as the service could read it."""
     return line.content_id or "" if line.title is None else _with_year(line.title, line.year)
 
 
 def _reason(line: ImportedLine) -> str:
-    """Return why a line is not on the list, with what it may mean."""
+    """Return why a line is not on the list, with the titles that it may mean."""
     meant = [
         f"{each.content_type} {each.content_id} {_with_year(each.title, each.year)}".rstrip()
         for each in line.candidates

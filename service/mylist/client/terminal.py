@@ -1,4 +1,4 @@
-"""Text and tables for a terminal, made of words that are not trusted."""
+"""Text and tables for a terminal, from untrusted text."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ def plain(text: str) -> str:
 def table(rows: Sequence[Sequence[str]], *, width: int | None = None) -> str:
     """Return rows of one length as aligned lines; the first row names the columns.
 
-    With `width`, the last column is cut so that a line has at most so many columns of the terminal, though never to
-    fewer than 8.
+    With `width`, the last column is truncated so that a line fits that many terminal columns, but never to fewer than
+    8.
     """
     columns = [[plain(cell) for cell in column] for column in zip(*rows, strict=True)]
     if width is not None:

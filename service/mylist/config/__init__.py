@@ -1,1 +1,1 @@
-"""The settings, and the formats of those that are more than a word or a number."""
+"""The settings, and the formats of complex settings."""

@@ -1,4 +1,4 @@
-"""The headers for browsers: which origins may read the answers, whether with credentials, and HSTS.
+"""The headers for browsers: the origins that may read the answers, with or without credentials, and HSTS.
 
 An origin is a scheme, a host and perhaps a port (RFC 6454). Browsers send it in one form only: in lower case and
 without the scheme's default port. A configured origin is brought into that form; one that no browser could send is
@@ -32,9 +32,9 @@ class UnusableOriginError(ValueError):
     """A configured origin could never match; the message says what to write instead."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # compared by identity: it is a part of the key of a cache
+@dataclass(frozen=True, slots=True, eq=False)  # compared by identity, because it is part of a cache key
 class BrowserPolicy:
-    """What the headers for browsers say.
+    """The content of the headers for browsers.
 
     Attributes:
         any_origin: whether pages of every origin may read the answers.
@@ -86,7 +86,7 @@ def parse_hsts(text: str) -> str:
     """Return the value of `Strict-Transport-Security` in its usual form, or "off".
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the text is neither.
     """
     if text.lower() == HSTS_OFF:
         return HSTS_OFF
@@ -154,7 +154,7 @@ def _host_alone(text: str) -> str:
 
 def _cut(text: str) -> str:
     max_shown = 80
-    text = re.sub(r"//[^/@]*@", "//********@", text)  # may be a password
+    text = re.sub(r"//[^/@]*@", "//********@", text)  # the text may be a password
     return ascii(text if len(text) <= max_shown else f"{text[:max_shown]}...")
 
 

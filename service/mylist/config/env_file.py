@@ -12,17 +12,17 @@ FILE = Path(".env")
 
 
 def read() -> dict[str, str | None]:
-    """Return what the file sets, by name; nothing if there is none. A line that cannot be parsed is logged.
+    """Return the variables of the file, by name; empty without a file. Unparsable lines are logged.
 
     Raises:
-        OSError: it cannot be read.
-        UnicodeDecodeError: it is not UTF-8.
+        OSError: the file cannot be read.
+        UnicodeDecodeError: the file is not UTF-8.
     """
     return dotenv_values(FILE)
 
 
 def doubtful_lines(settings: Sequence[str]) -> list[str]:
-    """Return a sentence, without values, about each line that is there by mistake, given the names of all settings.
+    """Return a sentence, without values, about each line that is a mistake, given the names of all settings.
 
     Raises:
         OSError, UnicodeDecodeError: as `read`.
@@ -35,7 +35,7 @@ def doubtful_lines(settings: Sequence[str]) -> list[str]:
         bindings = list(parse_stream(stream))
     doubts: list[str] = []
     for binding in bindings:
-        text = binding.original.string  # begins with the blank lines before it
+        text = binding.original.string  # its text begins with the blank lines before it
         number = binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
         where = f"line {number} of {FILE}"
         if binding.key is None:

@@ -1,4 +1,4 @@
-"""Public keys that tokens may be verified with: how one is read, and which kinds are accepted.
+"""Public keys that may verify tokens: parsing, and the accepted kinds.
 
 `cryptography` is imported by the functions: it is large, and most processes have no such key.
 """
@@ -22,10 +22,10 @@ class UnusableKeyError(ValueError):
 
 
 def read_pem(pem: str) -> "PublicKey":
-    """Return the public key that a PEM document holds.
+    """Return the public key in a PEM document.
 
     Raises:
-        UnusableKeyError: it holds no public key, one of another kind, or one that is too short.
+        UnusableKeyError: the document has no public key, or the key is of another kind or too short.
     """
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - see the module's docstring
     from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415
@@ -37,10 +37,10 @@ def read_pem(pem: str) -> "PublicKey":
 
 
 def accepted(key: object) -> "PublicKey":
-    """Return a key that is of an accepted kind.
+    """Check that a key is of an accepted kind; return it.
 
     Raises:
-        UnusableKeyError: it is of another kind, or too short.
+        UnusableKeyError: the key is of another kind, or too short.
     """
     from cryptography.hazmat.primitives.asymmetric.ec import (  # noqa: PLC0415 - see the module's docstring
         EllipticCurvePublicKey,

@@ -1,7 +1,7 @@
 """The fixed delays of the cache protocol, and the REDIS_TIMEOUT that they allow.
 
 `mylist.cache.health` explains what the delays are for. They are defined here, below the cache, so that the settings can
-reject a REDIS_TIMEOUT that contradicts them. Importing this module checks how they relate to each other.
+reject a REDIS_TIMEOUT that contradicts them. Importing this module checks the order of the delays.
 """
 
 from mylist.config.redis_url import RedisKind
@@ -12,7 +12,7 @@ HEARTBEAT_INTERVAL_S = 0.1
 DOUBT_AFTER_S = 0.45
 """A process trusts the cache for this long after it sent the last heartbeat that was answered."""
 HANDOVER_S = 0.6
-"""A write that was fenced at a new primary goes on this long after the new primary was found.
+"""A write that was fenced at a new primary waits until this long after the new primary was found.
 
 A write that was made in a new reign of MongoDB ends this long after the reign was announced.
 """
@@ -23,28 +23,28 @@ DOWN_AFTER_S = 0.7
 MIN_FAILURES = 3
 """Heartbeats that must fail in a row before Redis counts as down, however long they took."""
 GRACE_S = 2.0
-"""A process that had lost sight of Redis trusts it again this long after Redis is back."""
+"""A process that had lost Redis trusts it again this long after Redis is back."""
 FENCE_PATIENCE_S = 2.0
 """A write tries for this long to place or lift its fence while Redis does not count as down."""
 DECLARATION_WAIT_S = 2.6
-"""Nobody can trust the cache this long after a process declared that it fences elsewhere or not at all.
+"""This long after a process declared that it fences elsewhere or not at all, no other process can trust the cache.
 
-Mostly all others heed the declaration within half a second; one that was killed a moment ago does not.
+Usually all others heed the declaration within half a second; a process that was just killed does not.
 """
 EXPIRY_MARGIN_S = 3.0
-"""Leases and fences expire this long after the deadline of what they cover."""
+"""Leases and fences expire this long after the deadline of the operation that they cover."""
 SENTINEL_VOTE_TIMEOUT_S = 0.25
 """Time that a majority of the Sentinels has to name the primary, before each heartbeat."""
 DEFAULT_REDIS_TIMEOUT_S = 0.2
 
 _SCHEDULING_DELAY_S = 0.1
-"""What a busy process may add between the freeze of a primary and the refusal of a write."""
+"""The delay that a busy process may add between the freeze of a primary and the refusal of a write."""
 _TOLERANCE_S = 1e-9
 """Covers the rounding of sums of floats."""
 
 
 class ContradictoryDelaysError(Exception):
-    """The delays do not relate to each other as the protocol needs it."""
+    """The delays violate an order that the protocol needs."""
 
 
 def max_redis_timeout(kind: RedisKind) -> float:
@@ -80,10 +80,10 @@ def supports(kind: RedisKind, redis_timeout: float) -> bool:
 
 
 def check_delays() -> None:
-    """Check what the protocol needs of the delays.
+    """Check the order of the delays that the protocol needs.
 
     Raises:
-        ContradictoryDelaysError: something does not hold.
+        ContradictoryDelaysError: a condition is false.
     """
     _require(DOUBT_AFTER_S < DOWN_AFTER_S, "others must stop trusting the cache before a write is sent without a fence")
     _require(
@@ -127,7 +127,7 @@ def _longest_heartbeat(kind: RedisKind, redis_timeout: float) -> float:
 
 
 def _down_after(heartbeat: float) -> float:
-    """Return how long after it froze Redis counts as down at the latest, in seconds, if heartbeats fail so slowly."""
+    """Return the maximum seconds from a freeze until Redis counts as down, if heartbeats fail this slowly."""
     enough_failures = MIN_FAILURES * heartbeat + (MIN_FAILURES - 1) * HEARTBEAT_INTERVAL_S
     long_enough = DOWN_AFTER_S + HEARTBEAT_INTERVAL_S + heartbeat
     return HEARTBEAT_INTERVAL_S + max(enough_failures, long_enough)

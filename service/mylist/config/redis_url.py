@@ -31,11 +31,11 @@ _TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
 
 class RedisUrlError(ValueError):
-    """A URL cannot be used; the message says why without quoting, as any part may belong to a password."""
+    """A URL cannot be used. The message says why without quoting the URL, because any part may belong to a password."""
 
 
 class RedisKind(Enum):
-    """The kind of deployment that a URL names, by its scheme without TLS."""
+    """The kind of deployment, named by the scheme without TLS."""
 
     SERVER = "redis"
     SOCKET = "unix"
@@ -50,11 +50,11 @@ class RedisUrl:
     Attributes:
         form: the kind of deployment.
         addresses: host and port of the server, of the Sentinels, or of some nodes; none for a socket.
-        path: of the socket.
-        name: by which Sentinels know the primary.
+        path: path of the socket.
+        name: the name of the primary at the Sentinels.
         db: number of the database.
-        username, password: for the servers, empty for none.
-        sentinel_username, sentinel_password: for the Sentinels, None for the same.
+        username, password: for the servers; empty for none.
+        sentinel_username, sentinel_password: for the Sentinels; None for those of the servers.
         tls: the options of redis-py for TLS; None without TLS.
     """
 

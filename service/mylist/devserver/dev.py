@@ -211,11 +211,11 @@ curl {url}/openapi.json
 
 
 def _identity(settings: Settings) -> tuple[str, str]:
-    """Return what has to be typed first, and how curl says then that the sample user asks."""
+    """Return the command to type first, and the curl option that then identifies the sample user."""
     if settings.auth_mode == "header":
         return "", f'-H "user-id: {sample.USER_ID}"'
     about, token = "# A token of your identity provider, which names the owner of the list", "..."
-    if settings.jwt_secret and not settings.jwt_profile_claim:  # the sample user is no profile
+    if settings.jwt_secret and not settings.jwt_profile_claim:  # the sample user is not a profile
         hours = LIFETIME_S // 3600
         about = f"# A token of the sample user, good for {hours} hours; `mylist token --user ID` makes others"
         token = development_token(settings, sample.USER_ID)

@@ -302,7 +302,7 @@ class ValkeyServer(EmbeddedServer):
 
 
 def _is_stopped(pid: int) -> bool:
-    """Return whether every thread of a process is suspended; True where the system does not say, and for no process."""
+    """Return whether every thread of a process is suspended; True if the system does not tell, or without a process."""
     states = []
     for status in Path(f"/proc/{pid}/task").glob("*/stat"):
         with suppress(OSError):  # the thread may have ended

@@ -15,7 +15,7 @@ _BATCH_TIMEOUT_S = 60
 
 
 async def missing_ids(collection: AsyncCollection[Document], ids: Sequence[ObjectId]) -> set[ObjectId]:
-    """Return those of the ids that no document has."""
+    """Return the ids that no document has."""
     with pymongo.timeout(_BATCH_TIMEOUT_S):
         existing = {document["_id"] async for document in collection.find({"_id": {"$in": ids}}, {"_id": 1})}
     return set(ids) - existing
@@ -36,7 +36,7 @@ async def insert_new(collection: AsyncCollection[Document], documents: Sequence[
 
 
 async def replace_all(collection: AsyncCollection[Document], documents: Sequence[Document]) -> int:
-    """Make documents what is given, by their ids; return how many were not there or were different."""
+    """Write the given documents by id; return how many were missing or different."""
     replacements = [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in documents]
     with pymongo.timeout(_BATCH_TIMEOUT_S):
         result = await collection.bulk_write(replacements, ordered=False)

@@ -63,10 +63,10 @@ async def open_database(settings: Settings) -> AsyncIterator[AsyncDatabase[Docum
 
 @asynccontextmanager
 async def open_database_to_seed(settings: Settings) -> AsyncIterator[AsyncDatabase[Document]]:
-    """Open the database as `open_database` does, unless the lists of the original service wait there to be taken over.
+    """Open the database as `open_database` does, unless it has lists of the original service that must be adopted.
 
     Raises:
-        DatabaseError: as `open_database`; or the lists have to be taken over first.
+        DatabaseError: as `open_database`; or the lists must be adopted first.
     """
     async with open_database(settings) as database:
         await require_adopted(database, address_of(settings))

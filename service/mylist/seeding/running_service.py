@@ -1,4 +1,4 @@
-"""Changes lists as the running service does, so that what it has cached and its change feeds stay right."""
+"""Changes lists as the running service does, so that its cache and its change feeds stay correct."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,9 +14,9 @@ from mylist.http.services import Services
 
 @asynccontextmanager
 async def service_parts(settings: Settings) -> AsyncIterator[Services]:
-    """Make the parts of the service without serving; the context closes them.
+    """Build the parts of the service without serving; the context closes them.
 
-    Without Redis they change lists all the same, with CACHE_STRICT too: where samples are, there may be no way to it.
+    They change lists even without Redis, and even with CACHE_STRICT: a machine that writes samples may not reach Redis.
     Afterwards `health.pending` has the lists that may still be cached.
 
     Raises:
@@ -33,13 +33,13 @@ async def service_parts(settings: Settings) -> AsyncIterator[Services]:
         await services.writer.finish()
         done.set()
         await watching
-        await services.health.heartbeat()  # delivers what is pending
+        await services.health.heartbeat()  # delivers pending invalidations
         await services.cache.close()
         await services.database.close()
 
 
 async def _watch(health: RedisHealth, done: asyncio.Event) -> None:
-    """Send heartbeats until it is done; none is cancelled, which would leave its connection open."""
+    """Send heartbeats until it is done. No heartbeat is cancelled, because that would leave its connection open."""
     while not done.is_set():
         await health.heartbeat()
         with suppress(TimeoutError):

@@ -34,12 +34,12 @@ _NEWEST = datetime(2024, 1, 19, 20, 15, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Seeded:
-    """What a run did.
+    """The result of a run.
 
     Attributes:
-        titles, users, items: how many documents it added, or put right.
-        removed: how many items of the sample their users have removed.
-        stale_lists: how many lists may be served from Redis as they were, because it did not answer.
+        titles, users, items: number of documents that it added or corrected.
+        removed: number of sample items that their users have removed.
+        stale_lists: number of outdated lists that Redis may still serve, because it did not answer.
     """
 
     titles: int
@@ -99,7 +99,7 @@ LISTS = [
 async def seed(database: AsyncDatabase[Document], settings: Settings) -> Seeded:
     """Add the missing documents of the sample; a list is added only together with its user.
 
-    A user's document marks a list that was complete once, so an item that was removed since then stays removed.
+    A user's document marks a list that was once complete, so an item that was removed since then stays removed.
 
     Raises:
         MongoRefusedError: the user lacks the privileges, or the data violates a unique index.
@@ -114,7 +114,7 @@ async def seed(database: AsyncDatabase[Document], settings: Settings) -> Seeded:
         async with service_parts(settings) as services:
             for user, items_of_user in zip(USERS, LISTS, strict=True):
                 if user["_id"] in new:
-                    # What was read before, when nothing was on it, may be cached.
+                    # The empty list may have been cached before.
                     async with services.cache.writing(str(user["_id"])):
                         items += await _insert_list(database, items_of_user)
                     users += await insert_new(database[collections.USERS], [user])
@@ -123,9 +123,9 @@ async def seed(database: AsyncDatabase[Document], settings: Settings) -> Seeded:
 
 
 async def reset(database: AsyncDatabase[Document], settings: Settings) -> Seeded:
-    """Make the titles, users and lists of the sample what they are in a new database.
+    """Reset the titles, users and lists of the sample to their state in a new database.
 
-    Lists are changed as the service changes them: what is cached of them goes, and their feeds tell of each change.
+    Lists are changed as the service changes them: cached lists are invalidated, and change feeds report each change.
 
     Raises:
         MongoRefusedError, UnavailableError: as `seed`.
@@ -142,7 +142,7 @@ async def reset(database: AsyncDatabase[Document], settings: Settings) -> Seeded
 
 
 async def _reset_list(services: Services, user_id: str, wanted: Sequence[Item]) -> int:
-    """Make a list hold these items and nothing else; return how many it held wrongly or lacked."""
+    """Make a list contain exactly these items; return how many were wrong or missing."""
     listed = await ListStore(services.database).load(user_id)
     missing = [item for item in wanted if item not in listed]
     wrong = [item for item in listed if item not in wanted]
@@ -154,7 +154,7 @@ async def _reset_list(services: Services, user_id: str, wanted: Sequence[Item]) 
 
 
 async def _insert_list(database: AsyncDatabase[Document], items: Sequence[Document]) -> int:
-    # Copies, as the driver adds an `_id` to what it inserts; the oldest first, as if a user had added them.
+    # Copies, because the driver adds an `_id` to inserted documents; the oldest first, as if a user had added them.
     return await insert_new(database[collections.LISTS], [dict(item) for item in reversed(items)])
 
 

@@ -1,10 +1,10 @@
-"""The indexes of the users that seeding adds. The service itself reads no user, and needs none of them."""
+"""The indexes of the users that seeding adds. The service itself reads no users, and needs none of these indexes."""
 
 from pymongo import ASCENDING, IndexModel
 
 from mylist.mongodb.collections import USERS
 
-# Partial, as users of others may lack a name or an address.
+# Partial, because users of other programs may lack a name or an address.
 USER_INDEXES = {
     USERS: [
         IndexModel([(field, ASCENDING)], unique=True, partialFilterExpression={field: {"$type": "string"}})

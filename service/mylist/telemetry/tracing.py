@@ -157,6 +157,6 @@ def operation(system: str, name: str) -> "AbstractContextManager[object]":
 
 
 def shared_operation(system: str, name: str, served: "Sequence[Span]") -> "AbstractContextManager[object]":
-    """Surround an operation for several requests; `spans` are those of the sampled ones."""
+    """Surround an operation for several requests; `served` has the spans of the sampled ones."""
     # Tracing may have stopped meanwhile.
     return _tracing.tracer.operation(system, name, served) if served and _tracing else _NOTHING
