@@ -16,7 +16,7 @@ from mylist.events.event_lines import Told
 from mylist.mongodb.database import Document
 
 _PIPE_WRITE_SIZE = select.PIPE_BUF
-"""What a pipe takes as a whole or not at all."""
+"""Maximum bytes that a pipe accepts atomically."""
 _NO_READER = "the reader of standard output is gone; start both again"
 _POLL_MS = 200
 _FINAL_POLL_S = 0.02
