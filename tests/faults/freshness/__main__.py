@@ -1,16 +1,16 @@
 """Proves, or refutes, that no read is stale and no write is lost: the service under load while its parts fail.
 
-Everything runs on this machine, on loopback, in processes that end with the run: three service processes; MongoDB,
-which is one server, or a replica set whose elections are played on the wire; and Redis, which is one server with a link
-of its own for each of them, a Sentinel group, or a Cluster. The same seed gives the same faults in the same order, and
-the same clients; how the requests meet is up to the machine.
+Everything runs on this machine, on loopback, in processes that end with the run. There are three service processes.
+MongoDB is one server, or a replica set whose elections are simulated on the wire. Redis is one server with a separate
+link for each service process, a Sentinel group, or a Cluster. The same seed gives the same faults in the same order,
+and the same clients. The interleaving of the requests depends on the machine.
 
 modes:
-  strict    CACHE_STRICT=true: no violation, whatever fails
-  default   no violation either
-  no-fence  the fence is switched off, and violations must be found: else the checker would not notice any
-  no-reign  the same with what is known of MongoDB's elections, where it is a replica set
-  no-registry  the same with what processes tell each other of Redis, where links are cut or Redis is another
+  strict       CACHE_STRICT=true. No violation under any fault.
+  default      No violation either.
+  no-fence     The fence is off. The run must find violations; otherwise the checker would be blind.
+  no-reign     The same without the knowledge of MongoDB's elections, with a replica set.
+  no-registry  The same without the registry of processes and their Redis, where links are cut or Redis is replaced.
 
 exit status: 0 the run shows what its mode promises, 1 it shows the contrary, 2 it shows too little
 """

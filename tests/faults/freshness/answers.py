@@ -1,4 +1,4 @@
-"""What the service's answers say, in the terms of the history."""
+"""The service's answers in the terms of the history."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -127,7 +127,7 @@ def read_page(answer: Answer, user_id: str, page: int, size: int) -> Page:
     """Read the answer to a request for a page.
 
     Raises:
-        UnexpectedAnswerError: it is not what was asked for.
+        UnexpectedAnswerError: it is not an answer to this request.
     """
     data = _decoded(answer, _page).data
     if (data.page, data.page_size, data.total_pages) != (page, size, -(-data.total // size)):
@@ -139,7 +139,7 @@ def read_selection(answer: Answer, user_id: str, size: int) -> Page:
     """Read the answer to a request for the first items in some order: the first page, or else the whole list.
 
     Raises:
-        UnexpectedAnswerError: it is not what was asked for.
+        UnexpectedAnswerError: it is not an answer to this request.
     """
     data = _decoded(answer, _selection).data
     is_whole = data.next_cursor is None
@@ -153,7 +153,7 @@ def read_export(answer: Answer, user_id: str) -> Page:
     """Read the answer to a request for the whole list, line by line.
 
     Raises:
-        UnexpectedAnswerError: it is not what was asked for.
+        UnexpectedAnswerError: it is not an answer to this request.
     """
     entries = _decoded(answer, _export)
     return as_page([(entry.title_of(user_id), entry.added_at) for entry in entries])
@@ -175,7 +175,7 @@ def read_contains(answer: Answer, titles: int) -> Marks:
     """Read the answer to the question which of the first so many titles are on the list.
 
     Raises:
-        UnexpectedAnswerError: it is not what was asked for.
+        UnexpectedAnswerError: it is not an answer to this request.
     """
     present = _decoded(answer, _contains).data.contains
     if len(present) != titles:

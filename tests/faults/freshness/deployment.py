@@ -1,4 +1,4 @@
-"""What the faults strike: service processes behind a round robin, Redis and MongoDB."""
+"""The targets of the faults: service processes behind a round robin, Redis and MongoDB."""
 
 import asyncio
 import signal
@@ -36,7 +36,7 @@ class Replica:
         self.ready = False
         """Whether the last probe, or the last attempt to connect, found that it wants requests."""
         self.writing = 0
-        """How many changes it has under way."""
+        """The number of changes in flight."""
         self.hits = 0
         """How many reads it answered from the cache."""
         self._folder = folder

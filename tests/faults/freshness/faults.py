@@ -1,4 +1,4 @@
-"""What goes wrong, and in which order: each fault is injected, lasts and is healed again, all drawn from one seed."""
+"""The faults and their order: each is injected, lasts and is healed again, all drawn from one seed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence

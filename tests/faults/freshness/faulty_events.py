@@ -1,12 +1,12 @@
 """`mylist events` with a fault in it. `python faulty_events.py FAULT events`.
 
-This is how the checker shows that it would notice what a consumer is not told.
+With it the checker shows that it notices changes that a consumer does not get.
 
 faults:
-  early     the position is kept before the lines are written, so those that were not written are lost with a process
-  forgetful a stream that is opened again begins at that moment, so what came before is lost
-  repeating a stream that is opened again begins where the process began
-  shuffled  what is handed over together comes in the reverse order
+  early      The position is kept before the lines are written: a killed process loses the unwritten lines.
+  forgetful  A stream that is opened again begins at that moment: earlier changes are lost.
+  repeating  A stream that is opened again begins where the process began.
+  shuffled   The changes of one batch come in reverse order.
 """
 
 import sys

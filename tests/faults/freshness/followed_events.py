@@ -22,10 +22,10 @@ from mylist.domain.timestamps import iso_format
 from tests.faults.freshness.told_changes import Contents, Line, ToldChanges, compare
 
 _LIFE_S = (3.0, 12.0)
-"""Seconds after which the process is ended, from the moment at which it can tell something: on a machine that is busy
-it would not come to that otherwise."""
+"""Seconds until the process is ended. They begin when the process can deliver events, which takes long on a busy
+machine."""
 _UNREAD_S = (0.0, 3.0)
-"""For so long nobody reads its lines before that: longer than it may wait until it keeps its position."""
+"""Seconds before that in which its lines are not read: longer than it may wait until it keeps its position."""
 _PIPE_SIZE = 4096
 """Bytes; a pipe of the usual size would take all lines of such a time, as if they were read."""
 _PATIENCE_S = 120.0
@@ -45,10 +45,10 @@ MUST_FIND = {"early": _LOST, "forgetful": _LOST, "repeating": _REPEATED, "shuffl
 
 @dataclass(frozen=True, slots=True)
 class EventFindings:
-    """What was told of a run.
+    """The events of a run.
 
     Attributes:
-        told: the lines, next to the changes.
+        told: the comparison of the lines with the changes.
         processes: how many there were, one after the other.
         reopened: how many times one said that it opened its stream again; it says so once a minute.
         troubles: what must not be, one line each.
@@ -71,12 +71,12 @@ def events_program(fault: str) -> Sequence[str]:
 class FollowedEvents:
     """Follows lists with one process after the other.
 
-    Each ends in one of three ways, after nobody has read its lines for a while: it is killed; it is told to stop; or
-    its reader goes away and leaves lines in the pipe.
+    Each ends in one of three ways, after its lines were not read for a while. It is killed, or it is terminated, or its
+    reader goes away and leaves lines in the pipe.
 
     Args:
         folder: takes the logs.
-        server: the URI of the server that has the data, past whatever is struck.
+        server: the URI of the server that has the data, without the faults in between.
         uri: the MONGODB_URI of the process.
         database: the name of the database in both.
         seed: of the moments at which it is ended, and the ways.
@@ -116,7 +116,7 @@ class FollowedEvents:
         self._ending = asyncio.create_task(self._keep_ending())
 
     async def finish(self, rolled_back: Sequence[tuple[int, int]]) -> EventFindings:
-        """Wait until all is told, end the process, and hold all lines against the changes."""
+        """Wait until all changes are delivered, end the process, and compare all lines with the changes."""
         self._over.set()
         await self._ending
         await asyncio.to_thread(self._mark)
@@ -210,7 +210,7 @@ class FollowedEvents:
             client[self._database][_LISTS].insert_one({"userId": _MARKER, **item})
 
     def _read_changes(self, rolled_back: Sequence[tuple[int, int]]) -> tuple[list[Line], Contents]:
-        """Return the line of each change that the server itself tells, and what is on the lists."""
+        """Return the line of each change, from the server's own change stream, and the content of the lists."""
         changes: list[Line] = []
         with (
             self._client() as client,
@@ -238,7 +238,7 @@ class _Process:
     """A process of `mylist events`, and its reader, who does not always read.
 
     Attributes:
-        lines: what was read so far.
+        lines: lines that were read so far.
     """
 
     def __init__(self, command: Sequence[str], log: Path, settings: dict[str, str]) -> None:
@@ -296,7 +296,7 @@ class _Process:
         self._pipe.close()
 
     def close(self) -> None:
-        """Go away, whatever is in the pipe."""
+        """Go away, even with lines left in the pipe."""
         self.pause()
         self._pipe.close()
 

@@ -1,4 +1,4 @@
-"""What was asked about one user's list and what was answered: the material of the check.
+"""The requests about one user's list and their answers: the material of the check.
 
 An observation (a read, which is `Page`, `Stats` or `Marks`, or `Contains`) says something about the list and leaves it
 as it is; a change (`Add`, `Remove`, `Discard`) leaves another. Titles are small numbers here, in the order of their
@@ -25,21 +25,21 @@ MONGODB = -1
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of the list: what was asked for, the total it told, and its items in the order they came."""
+    """A page of the list: the request, the total of the answer, and its items in the answer's order."""
 
     page: int
     size: int
     total: int
     items: tuple[Item, ...]
     flaw: str = field(init=False, compare=False)
-    """What is wrong with it whatever the list holds: `duplicated`, `reordered`, `miscounted`; empty for nothing."""
+    """The fault that no list can explain: `duplicated`, `reordered`, `miscounted`; empty for none."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "flaw", self._flaw())
 
     @property
     def is_whole(self) -> bool:
-        """Whether it shows all there is."""
+        """Return whether it shows the whole list."""
         return self.page == 1 and self.total <= self.size
 
     def _flaw(self) -> str:
@@ -68,7 +68,7 @@ class Marks:
 
 @dataclass(frozen=True, slots=True)
 class Contains:
-    """Whether the list has a title, as a change tells of what it found: 409 and 200 to PUT that it has, 404 not."""
+    """Whether the list has a title, by the status of a change: 409, and 200 to PUT, mean yes, 404 means no."""
 
     title: int
     present: bool
@@ -76,12 +76,12 @@ class Contains:
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """A title was put on the list; `added_at` is None when no answer told it."""
+    """A title was put on the list; `added_at` is `None` if no answer had it."""
 
     title: int
     added_at: str | None
     span: tuple[str, str] = field(default=ANY_TIME, compare=False)
-    """Between which moments `added_at` is, when it was not told."""
+    """The bounds of an unknown `added_at`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Operation:
 
     A request that changes several titles is an operation for each: others may see some of them done and some not.
     A change that was not acknowledged may have happened all the same, and may still happen later, once.
-    `request` is the kind of the request, as `tally.KINDS` names it; empty for what no client asked.
+    `request` is the kind of the request, as `tally.KINDS` names it; empty for reads of MongoDB itself.
     """
 
     began: float

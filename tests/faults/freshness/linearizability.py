@@ -2,14 +2,13 @@
 
 Each operation takes effect at one moment between its request and its answer; a change that was not acknowledged at one
 moment from its request until `LATE_S` after, or never. The history is right if the moments can be chosen so that every
-answer fits (it is linearizable). What this rules out: an acknowledged change that is not seen, a removed item that
-comes back, a change that is seen and then not, a page that no moment's list would have given, a 409 for what is not
-there.
+answer fits (it is linearizable). This rules out a lost or reverted change, a removed item that comes back, a page that
+no moment's list would have given, and a 409 for a missing title.
 
-The search goes through requests and answers in the order of time and keeps every world that fits so far: a state of
-the list, and which of the operations under way have taken effect in it. Two rules keep the worlds few. An observation
-takes effect as soon as a state fits: it changes nothing, so waiting can't help anybody. A change takes effect only when
-an answer calls for it: its own, or one that a world without it does not fit.
+The search goes through requests and answers in the order of time and keeps every world that fits so far. A world is a
+state of the list, and the set of operations in flight that have taken effect in it. Two rules keep the worlds few. An
+observation takes effect as soon as a state fits: it changes nothing, so waiting is pointless. A change takes effect
+only when an answer requires it: its own, or one that a world without it does not fit.
 """
 
 from collections import Counter, deque
@@ -33,8 +32,8 @@ from tests.faults.freshness.history import (
 from tests.faults.freshness.list_model import ListState, ListStates
 
 LATE_S = 30.0
-"""Seconds after which a change that was not acknowledged is known not to happen any more. The longest that one waits
-somewhere is in the socket of a frozen MongoDB, and no freeze lasts a third of this."""
+"""Seconds until an unacknowledged change can no longer happen. The longest wait is in the socket of a frozen MongoDB, and
+each freeze lasts less than a third of this."""
 
 _MAX_WORLDS = 8000
 _MAX_UNNOTICED = 64
@@ -45,25 +44,25 @@ _MAX_WAVERING = 20
 
 
 class Kind(Enum):
-    """What an answer is that no correct list could have given."""
+    """The kinds of answers that no correct list could have given."""
 
     STALE = "stale read"
-    """What the list was before a change that had been acknowledged, or seen, when the read began."""
+    """A state without a change that had been acknowledged, or seen, when the read began."""
     LOST = "lost write"
     """MongoDB, at the end, lacks what was acknowledged, or has what was removed."""
     DUPLICATED = "duplicated item"
     REORDERED = "reordered items"
     MISCOUNTED = "miscounted page"
     IMPOSSIBLE = "impossible read"
-    """What the list never was."""
+    """A state that the list never had."""
     SKIPPED = "skipped by a token"
     """A device's copy that is stale or impossible: its tokens led past a change."""
     REFUSED = "impossible refusal"
-    """A 409 for what was not on the list, or a 404 for what was."""
+    """A 409 for a missing title, or a 404 for an existing one."""
     ACCEPTED = "impossible change"
-    """A 201 for what was on the list, or a 200 for the removal of what was not."""
+    """A 201 for an existing title, or a 200 for the removal of a missing one."""
     WAVERED = "wavering read"
-    """What the list was before a change that was still under way, after another read had shown the change."""
+    """The state before a change that was still in flight, after another read had shown the change."""
     CONTRADICTED = "contradicted read"
     """A change, a refusal or MongoDB's content that is right in itself, but not after what reads had shown."""
 
@@ -87,7 +86,7 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What the check of one user found; `undecided` counts answers that had too many explanations to go through."""
+    """The result of the check of one user; `undecided` counts answers with too many explanations to try."""
 
     violations: list[Violation]
     undecided: int
@@ -106,9 +105,9 @@ def check(
         shows: which titles are shows.
         late: for how many seconds a change that was not acknowledged may still happen.
     """
-    # What MongoDB decides is checked for itself first: a read that is wrong must not make a write look lost. Without
-    # reads nothing tells for long whether a change happened; as nothing there concerns two titles at once, each is
-    # checked alone, or what may have happened would multiply.
+    # MongoDB's decisions are checked first, without the reads: a wrong read must not make a write look lost. Without
+    # reads, the outcome of a change stays open for long, and the possible outcomes would multiply. No operation left
+    # concerns two titles at once, so each title is checked alone.
     decided = [each for each in operations if each.process == MONGODB or not isinstance(each.action, Read)]
     basis: list[Violation] = []
     undecided = 0
@@ -126,7 +125,7 @@ def check(
     )
 
     def wavers(read: Operation) -> bool:
-        """Return whether a read is wrong only because others had shown what was under way."""
+        """Return whether a read is wrong only because others had shown a change in flight."""
         under_way = [each.began for each in operations if _is_change_beside(each, read)]
         if not under_way:
             return False
@@ -184,7 +183,7 @@ _OF_MONGODB = {Kind.LOST, Kind.REFUSED, Kind.ACCEPTED}
 
 
 _World = tuple[ListState, int]
-"""A state, and a bit for each operation under way that has taken effect in it."""
+"""A state, and a bit for each operation in flight that has taken effect in it."""
 
 
 class _Search:
@@ -277,7 +276,7 @@ class _Search:
         return kept
 
     def _let_go(self, bit: int) -> bool:
-        """Close a change that was not acknowledged: until now it may have happened without anybody having noticed."""
+        """Close an unacknowledged change: until now it may have happened unnoticed."""
         unnoticed: set[_World] = set()
         for world in self._worlds:
             if not world[1] & bit:
@@ -292,7 +291,7 @@ class _Search:
     def _undominated(self, worlds: set[_World]) -> set[_World]:
         """Leave out each world in which more has happened than in another that is the same otherwise.
 
-        A change that was not acknowledged may happen later or never, so the other can become whatever this one can.
+        An unacknowledged change may happen later or never, so every future of this world is one of the other's.
         """
         if len(worlds) == 1 or not self._until:
             return worlds
@@ -344,7 +343,7 @@ class _Search:
         self._past += ((state, moment) for state in gone)
 
     def _explanations(self, world: _World, goal: int) -> set[_World] | None:
-        """Return the worlds that follow from one by changes under way and in which the goal has taken effect.
+        """Return the worlds that follow from one by changes in flight and in which the goal has taken effect.
 
         None when there are too many to go through.
         """
@@ -419,7 +418,7 @@ class _Search:
         """
         changing = sum(self._changing)
         kept: list[_World] = []
-        # What a world can become, one with fewer changes that becomes this world can become as well.
+        # If a world with fewer changes can become this world, it can reach all later worlds of this one.
         for world in sorted(worlds, key=lambda each: (each[1] & changing).bit_count()):
             if not any(self._becomes(other, world, changing) for other in kept[:_MAX_COMPARED]):
                 kept.append(world)
@@ -452,7 +451,7 @@ def _without(bit: int, worlds: Iterable[_World]) -> set[_World]:
 
 @dataclass(slots=True)
 class _Value:
-    """An `addedAt` that pages showed and that no answer to an add told."""
+    """An `addedAt` that pages showed, but no answer to an add."""
 
     added_at: str
     first_ended: float
@@ -487,7 +486,7 @@ def _dates(operations: Collection[Operation]) -> dict[int, tuple[str | None, ...
 
 
 def _of_the_same_moment(operation: Operation, told: Iterable[tuple[Operation, Add]]) -> list[str]:
-    """Return the dates, as others that were under way were told them, that an add may have as well."""
+    """Return the dates in the answers to concurrent adds, which an add may have as well."""
     add = operation.action
     assert isinstance(add, Add)
     earliest, latest = add.span

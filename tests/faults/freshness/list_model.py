@@ -106,7 +106,7 @@ class ListState:
             return False
         start = (observed.page - 1) * observed.size
         count = len(observed.items)
-        # Any number of the titles that no page ever showed may stand before this page; none stands in it.
+        # Any number of the titles that no page ever showed may precede this page; none is in it.
         unseen = len(self.items) - len(self.listed)
         return any(
             tuple(self.listed[first : first + count]) == observed.items

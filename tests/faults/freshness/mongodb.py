@@ -20,7 +20,7 @@ Fault = Callable[[Random], Awaitable[str]]
 
 
 REPLACES_PRIMARY = (STEPDOWN, FAILOVER, FROZEN_PRIMARY, CUT_PRIMARY)
-"""The faults after which some may still read at the primary before, until all know of the next one."""
+"""After these faults some processes may still read at the previous primary, until all know of the next one."""
 
 
 class MongoTopology(StrEnum):
@@ -52,11 +52,11 @@ class MongoDB(ABC):
 
     @property
     def uri(self) -> str:
-        """The server that holds the data, past whatever is struck, while it is running."""
+        """The URI of the server that holds the data, without the faults in between, while it is running."""
         return self._server.uri
 
     def rolled_back(self) -> list[tuple[int, int]]:
-        """Return which writes elections have undone, or undid them: after which place of the server's, up to which."""
+        """Return the ranges of the server's writes that elections have undone, or that undid others: (after, up to)."""
         return []
 
     @abstractmethod
@@ -105,7 +105,7 @@ class ReplicaSet(MongoDB):
     """Three members, seen by each service process from a site of its own.
 
     Elections take less than the 10 to 12 seconds of a real set, so that more of them fit into a run. After one,
-    majority reads are as old as what a majority had shortly before, until the new primary has committed (SERVER-53813).
+    majority reads show the majority's data from shortly before, until the new primary has committed (SERVER-53813).
     """
 
     _MEMBERS = 3
@@ -132,7 +132,7 @@ class ReplicaSet(MongoDB):
         return [self._set.uri(database, site=site) for site in range(self._processes)]
 
     def rolled_back(self) -> list[tuple[int, int]]:
-        """Return which writes elections have undone, or undid them: after which place of the server's, up to which."""
+        """Return the ranges of the server's writes that elections have undone, or that undid others: (after, up to)."""
         return self._set.rolled_back()
 
     async def _step_down(self, dice: Random) -> str:

@@ -1,7 +1,7 @@
 """`mylist` with the fence switched off: what the cache would be without it. `python no_fence.py serve`.
 
-A write deletes the key after it has changed MongoDB, as the original service does, and a read that misses fills the key
-whatever happened meanwhile. This is how the checker shows that it would notice.
+A write deletes the key after it has changed MongoDB, like the original service does. A read that misses fills the key,
+even if a write happened meanwhile. With it the checker shows that it notices stale reads.
 """
 
 from mylist import cli
@@ -9,7 +9,7 @@ from mylist.cache import commands
 
 
 async def _no_lease(*_: object, **__: object) -> None:
-    """Tell every reader that misses that the key is its own to fill."""
+    """Let every read that misses fill the key."""
 
 
 commands.PLACE_FENCE = commands.Script("return -1")

@@ -1,6 +1,6 @@
-"""`mylist` as if processes told each other nothing of the Redis that they use. `python no_registry.py serve`.
+"""`mylist` without the registry of processes and their Redis. `python no_registry.py serve`.
 
-This is how the checker shows that it would notice what a process changes that does not reach the others' Redis.
+With it the checker shows that it notices changes that do not reach the Redis of other processes.
 """
 
 from mylist import cli

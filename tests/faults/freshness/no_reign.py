@@ -1,6 +1,6 @@
 """`mylist` as if MongoDB had no elections, so that any primary is believed. `python no_reign.py serve`.
 
-This is how the checker shows that it would notice what a replaced or a new primary does not show.
+With it the checker shows that it notices changes that a deposed or a new primary does not show.
 """
 
 from mylist import cli

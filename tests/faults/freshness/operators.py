@@ -21,7 +21,7 @@ from tests.faults.freshness.workload import TITLES, Crowd, Move, User
 _PAUSE_S = (1.0, 3.0)
 """Seconds between two commands, once each was done."""
 _BROKEN_OFF = 1 / 8
-"""How often a command is killed, as somebody who closes their terminal does."""
+"""The share of commands that are killed, like by an operator who closes the terminal."""
 _LIFE_S = (0.3, 3.0)
 _PATIENCE_S = 120.0
 _WITHDRAWN = range(TITLES - 4, TITLES)
@@ -42,12 +42,12 @@ class _Ended:
 
     @property
     def is_done(self) -> bool:
-        """Whether it did its work; it may say all the same that others have changed lists meanwhile."""
+        """Return whether it did its work; even then it may report concurrent changes of lists by others."""
         return bool(self.printed)
 
     @property
     def is_refused(self) -> bool:
-        """Whether it changed nothing."""
+        """Return whether it changed nothing."""
         return _UNCHANGED in self.error
 
     def note(self, user: User, request: str, certain: Iterable[Action], possible: Iterable[Action]) -> None:
@@ -64,7 +64,7 @@ class Operators:
     """Runs one command after the other, each beside another of the service processes, with its settings.
 
     Args:
-        seed: of the pauses, and of what is changed.
+        seed: of the pauses, and of the choices.
         crowd: whose lists are changed.
         deployment: the service.
         tally: counts the commands.
@@ -99,7 +99,7 @@ class Operators:
                 await asyncio.sleep(0.1)
 
     async def _erase(self, user: User) -> None:
-        """Erase a user, whose devices sign out before: they are told of nothing that was erased."""
+        """Erase a user, whose devices sign out first: their change feeds do not report the erasure."""
         async with self._crowd.signed_out(user):
             done = await self._run("erase", "--user", user.id)
             titles = user.titles

@@ -21,7 +21,7 @@ REPLACED, MOVE = "cut-and-replaced", "redis-move"
 """These concern the service processes as well (`tests.faults.freshness.faults`)."""
 
 LOSES_DATA = (KILL, FLUSH, FAILOVER)
-"""After these a fence may be gone while its change is still under way."""
+"""After these a fence may be gone while its change is still in flight."""
 
 _FLUSHES = 8
 _REPLICATION_TIMEOUT_S = 120.0
@@ -44,7 +44,7 @@ FAULTS = {
     Topology.SENTINEL: (KILL, FREEZE, FLUSH, FAILOVER),
     Topology.CLUSTER: (KILL, FREEZE, FLUSH, FAILOVER),
 }
-"""What can happen to each. A group tells its clients where its servers are, so there no proxy comes in between."""
+"""The faults of each. A group gives its clients the addresses of its servers, so there is no proxy in between."""
 
 
 class Redis(ABC):
@@ -100,7 +100,7 @@ class OneServer(Redis):
         await asyncio.to_thread(self._links.stall if stalled else self._links.cut, link)
 
     async def heal(self, link: int) -> None:
-        """Mend a link."""
+        """Restore a link."""
         await asyncio.to_thread(self._links.heal, link)
 
     async def _kill(self, dice: Random) -> str:

@@ -1,4 +1,4 @@
-"""What a run showed: the verdict, the table, the figures for machines, and the histories behind each violation."""
+"""The report of a run: the verdict, the table, the figures for machines, and the histories behind each violation."""
 
 import platform
 import shlex

@@ -43,13 +43,13 @@ class Mode(StrEnum):
     STRICT = "strict"
     """CACHE_STRICT=true: no violation under any fault."""
     DEFAULT = "default"
-    """No violation either, whatever fails."""
+    """No violation either, under any fault."""
     NO_FENCE = "no-fence"
     """The fence is switched off: there must be violations, or the checker would not notice any."""
     NO_REIGN = "no-reign"
-    """Elections of MongoDB are not looked at: there must be violations where it is a replica set."""
+    """The elections of MongoDB are ignored: there must be violations where it is a replica set."""
     NO_REGISTRY = "no-registry"
-    """Processes tell each other nothing of the Redis that they use: links that are cut must lead to violations."""
+    """Processes do not share the Redis that they use: cut links must lead to violations."""
 
 
 MUST_FAIL = {Mode.NO_FENCE: "the fence", Mode.NO_REIGN: "the reign", Mode.NO_REGISTRY: "the registry"}
@@ -59,14 +59,14 @@ _PROGRAMS = {
     Mode.NO_REIGN: ("-P", str(Path(__file__).with_name("no_reign.py"))),
     Mode.NO_REGISTRY: ("-P", str(Path(__file__).with_name("no_registry.py"))),
 }
-"""What runs in the place of `mylist`."""
+"""The programs that replace `mylist`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What a run is to be; faults begin within `duration` seconds, and each happens once at least.
+    """The parameters of a run; faults begin within `duration` seconds, and each happens once at least.
 
-    `events_fault` names what is wrong with `mylist events`; empty for nothing.
+    `events_fault` names the fault of `mylist events`; empty for none.
     """
 
     mode: Mode
@@ -88,8 +88,8 @@ class Run:
         checked: how many operations the histories hold.
         violations: what the check found, with whose history it was.
         undecided: answers that had too many explanations to be checked.
-        events: what `mylist events` told of it.
-        troubles: what went wrong beside what the histories show, one line each.
+        events: the findings about `mylist events`.
+        troubles: faults beside those that the histories show, one line each.
     """
 
     began: float
@@ -177,7 +177,7 @@ class _Load:
         self.began = self.ended = 0.0
 
     async def go(self, scenario: Scenario) -> None:
-        """Start the service, strike it under load, read all there is at the end, and stop it."""
+        """Start the service, inject faults under load, read every list at the end, and stop it."""
         await self._followed.start()
         await self._deployment.start()
         try:
@@ -188,7 +188,7 @@ class _Load:
                     self._say("no stale read so far, so the faults are repeated")
                     await self._inject_faults(scenario, f"{scenario.seed} {len(self.injected)}")
             with self._noting("at the end"):
-                # Whatever was cached is read, loaded, and read again.
+                # Every list is read from the cache, loaded, and read again.
                 await self._crowd.read_everything(within=_TIMEOUT_S)
                 await asyncio.to_thread(_read_mongodb, self._deployment.mongodb.uri, self._crowd.users)
                 await self._crowd.read_everything(within=_TIMEOUT_S)

@@ -53,7 +53,7 @@ class SyncClient:
         """Apply the changes of an answer; return the whole copy, which is what that answer shows of the list.
 
         Raises:
-            UnexpectedAnswerError: it is not what was asked for; the copy is as before.
+            UnexpectedAnswerError: it is not an answer to this request; the copy is as before.
         """
         try:
             data = _changes(answer.body).data

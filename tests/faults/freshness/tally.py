@@ -1,4 +1,4 @@
-"""What is counted while the load runs."""
+"""The counts of a run under load."""
 
 import time
 from collections import Counter
@@ -10,9 +10,9 @@ KINDS = READS + WRITES
 COMMANDS = ("erase", "move", "withdraw")
 """Those of operators that change lists."""
 ANY, ANY_READ, ANY_CHANGE = "any", "any read", "any change"
-"""Groups of kinds, as the times without an answer know them; rare kinds have long times of their own."""
+"""Groups of kinds for the times without an answer; rare kinds have long times of their own."""
 MIN_HITS = 1000
-"""Reads from the cache without which a run shows nothing; it goes on until there are so many."""
+"""The run continues until it has so many reads from the cache; with fewer it shows nothing."""
 
 _MIN_GAP_S = 0.2
 """Seconds; shorter times without an answer are not kept."""

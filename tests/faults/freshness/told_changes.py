@@ -14,18 +14,18 @@ Contents = dict[tuple[str, str], str]
 
 @dataclass(frozen=True, slots=True)
 class ToldChanges:
-    """How many lines and changes there were, and what is wrong with them.
+    """Counts of lines and changes, and of the faults in them.
 
     Attributes:
         changes: changes of lists that no election rolled back.
-        lines: lines that tell one of them.
-        duplicates: lines that tell again what another line has told.
-        lost: changes that no line tells.
-        unreal: lines that tell what an election rolled back, or what never was.
-        wrong: lines that say something else than the change.
-        disordered: lines that tell a change when a later one of the same user was told: by the same process, or before
-            the change was told at all.
-        repeated: lines that tell again what the same process has told.
+        lines: lines for one of them.
+        duplicates: lines for a change that already has a line.
+        lost: changes without a line.
+        unreal: lines for changes that an election rolled back, or that never were.
+        wrong: lines that differ from their change.
+        disordered: lines for a change after a line for a later one of the same user: by the same process, or before the
+            change had any line.
+        repeated: lines for a change that already has a line of the same process.
         cut: lines that a consumer cannot read.
         misleading: items that a consumer has and MongoDB has not, or the other way round, or with another date.
     """
@@ -43,7 +43,7 @@ class ToldChanges:
 
     @property
     def troubles(self) -> list[str]:
-        """What must not be, one line each."""
+        """The faults, one line each."""
         counts = asdict(self)
         return [f"events: {counts[name]} {what}" for name, what in _TROUBLES.items() if counts[name]]
 
@@ -112,7 +112,7 @@ def compare(
 
 
 def apply(line: Line, contents: Contents) -> None:
-    """Do with a line what docs/events.md tells a consumer to do."""
+    """Apply a line like docs/events.md requires of a consumer."""
     item = line["userId"], line["contentId"]
     if line["change"] == "added":
         contents[item] = line["addedAt"]

@@ -1,4 +1,4 @@
-"""The load: users with several clients each, all at once, through whichever process the round robin gives them."""
+"""The load: users with several clients each, concurrently, through the processes that the round robin selects."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -38,10 +38,10 @@ _QUIET = (440, 160, 120, 130, 50, 70, 8, 7, 8, 4, 2, 1, 1, 0, 0)
 _BUSY = (300, 110, 90, 100, 50, 70, 80, 60, 80, 40, 14, 6, 6, 0, 0)
 _FICKLE = (300, 110, 90, 100, 50, 70, 80, 60, 70, 30, 14, 8, 8, 8, 8)
 _READING = (440, 160, 120, 130, 50, 70, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-"""How often somebody does each kind. Most read, as people do; some change so much that changes and loads collide."""
+"""The weights of each kind. Most users read, like real ones; some change so much that changes and loads collide."""
 _BUSY_EVERY = 6
 _FEW = 4
-"""Titles of those whose whole list may go at once: a longer one has too many ways to come to be empty."""
+"""Titles of users who change whole lists at once: a longer list could become empty in too many ways."""
 _MOVES = 2
 """Lists that an operator moves to another user id and back."""
 _FORGETTING = 0.02
@@ -86,7 +86,7 @@ def _is_refusal(answer: Answer) -> bool:
 
 
 class User:
-    """Somebody with a list, and the history of it.
+    """A user with a list and its history.
 
     Args:
         user_id: who it is.
@@ -110,10 +110,10 @@ class User:
         self._read: dict[tuple[int, int, bytes], Observation] = {}
 
     def observation(self, kind: str, answer: Answer, page: int, size: int) -> Observation:
-        """Read the answer to a read; those that are the same share what was read.
+        """Read the answer to a read; equal answers share the parsed result.
 
         Raises:
-            UnexpectedAnswerError: it is not what was asked for.
+            UnexpectedAnswerError: it is not an answer to this request.
         """
         key = page, size, answer.body
         read = self._read.get(key)
@@ -137,13 +137,13 @@ class User:
 
 @dataclass(slots=True)
 class Move:
-    """A list that an operator moves to another user id, and back; nobody else changes it.
+    """A list that an operator moves to another user id, and back; no other client changes it.
 
     Attributes:
         source: who has it.
         target: who gets it next.
         may_be_partly_done: whether a run of the move has failed.
-        rests_until: before which moment it is not moved, as what has failed may still happen.
+        rests_until: the end of its rest, during which a failed operation may still happen.
     """
 
     source: User
@@ -153,7 +153,7 @@ class Move:
 
     @property
     def items(self) -> Sequence[Item]:
-        """What is on it: what was on it at first, when one of the two had nothing."""
+        """Return its items: the first items of either user, because one of the two had none."""
         return self.source.first_items or self.target.first_items
 
 
@@ -252,7 +252,7 @@ class Client:
         began = now()
         answer, process = await self._ask(kind, asked, None)
         if process is None:
-            return False  # nobody got it
+            return False  # no process got it
         if answer is None or _is_refusal(answer):
             if answer and code_of(answer) in _NOTHING_CHANGED:
                 return False
@@ -266,7 +266,7 @@ class Client:
         return True
 
     async def _ask(self, kind: str, asked: bytes, replica: Replica | None) -> tuple[Answer | None, Replica | None]:
-        """Return the answer if there is one, and the process that was asked if one took the request."""
+        """Return the answer if there is one, and the process that took the request, if one did."""
         for _ in self._deployment.replicas:
             process = replica or self._deployment.next_replica()
             process.writing += kind not in READS
@@ -307,7 +307,7 @@ class Crowd:
     def __init__(self, seed: int, users: int, deployment: Deployment, tally: Tally) -> None:
         clients = [_user(number) for number in range(users)]
         self.fickle = [user for user in clients if user.weights is _FICKLE]
-        """Those who change their whole lists at once, and whom an operator erases."""
+        """Users who change their whole lists at once, and whom an operator erases."""
         self.moves = [
             Move(
                 User(f"moved-{number}", range(_FEW), _FEW, _READING),
@@ -326,7 +326,7 @@ class Crowd:
         }
 
     async def live(self, is_over: Callable[[], bool]) -> None:
-        """Have everybody go on until it is over."""
+        """Run all clients until it is over."""
         async with asyncio.TaskGroup() as group:
             for clients in self._clients.values():
                 for client in clients:
@@ -334,7 +334,7 @@ class Crowd:
 
     @asynccontextmanager
     async def signed_out(self, user: User) -> AsyncIterator[None]:
-        """Have no device of a user follow the list by its token; afterwards each begins anew."""
+        """Keep the user's devices from following the list by its token; afterwards each begins again."""
         user.is_signed_out = True
         try:
             while user.following:

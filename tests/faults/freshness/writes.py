@@ -1,7 +1,7 @@
-"""The requests that change a list: what each asks for, what its answer tells, and what it may have done without one.
+"""The requests that change a list: their forms, the meaning of each answer, and the possible effects without an answer.
 
-A request that changes several titles comes to an operation for each of them, and to another for what it says to have
-found before.
+A request that changes several titles becomes an operation for each of them, and one more for each title that it
+reports to have found.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,8 +37,8 @@ class Write:
 
     Attributes:
         method, path, body, content_type: what is sent.
-        told: gives what an answer tells that is no 5xx; raises `UnexpectedAnswerError` if there is no such answer.
-        possible: what may have happened if there is none.
+        told: returns the actions that an answer reports, except for a 5xx. Raises `UnexpectedAnswerError` for others.
+        possible: the actions that may have happened if there is no answer.
     """
 
     method: str
@@ -143,7 +143,7 @@ def discard(title: int) -> Write:
 
 
 def batch(additions: Sequence[int], removals: Sequence[int]) -> Write:
-    """Make a request to add some titles and to remove others; the answer does not tell `addedAt`."""
+    """Make a request to add some titles and to remove others; its answer has no `addedAt`."""
     earliest = _now()
 
     def told(answer: Answer) -> list[Action]:
@@ -195,7 +195,7 @@ def merge_foreign(items: Sequence[Item]) -> Write:
 
 
 def replace(items: Sequence[Item], others: Sequence[int]) -> Write:
-    """Make a request to import items in place of what is there, which may be other titles too."""
+    """Make a request to import items in place of the list, which may have other titles too."""
     return _import("import?mode=replace", items, others, redated=[title for title, _ in items])
 
 
@@ -229,7 +229,7 @@ def _import(  # noqa: PLR0913 - private, and what an import may be
 
 
 def _removed(title: int, *, found: bool) -> list[Action]:
-    # Whoever removes what they found may be forestalled by another.
+    # Another client may remove a title first, after it was found.
     return [Contains(title, present=True), Discard(title)] if found else [Contains(title, present=False)]
 
 
