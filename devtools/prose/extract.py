@@ -14,6 +14,8 @@ _NO_PROSE = re.compile(r"[!/:]|noqa\b|type:|pragma\b|shellcheck\b|hadolint\b|yam
 _PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[-+ 0#]*\d*(?:\.\d+)?[sdrfgix]|\{\w*\}")
 _ENTRY = re.compile(r"\s*[\w.*, ]{1,40}: \S")
 """A line of the sections Args, Returns and Raises."""
+_NAMES = re.compile(r"^[\w*.]+(?:, [\w*.]+)*(?=: )")
+"""The names that such a line is about: code, and not prose."""
 
 
 def messages(source: str) -> str:
@@ -37,7 +39,7 @@ def docstrings_and_comments(source: str) -> str:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             for number, line in enumerate(node.value.value.splitlines(), node.lineno):
                 is_entry = line.startswith("    ") and _ENTRY.match(line)
-                found[number] = f"- {line.strip()}" if is_entry else line.strip()
+                found[number] = "- " + _NAMES.sub(r"`\g<0>`", line.strip()) if is_entry else line.strip()
     return _lines(found)
 
 

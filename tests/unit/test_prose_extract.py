@@ -19,6 +19,7 @@ def act(name: str) -> str:
 
     Raises:
         KeyError: it is not there.
+        told, shown.*: the changes.
     """
     log.warning("The list of %s is %d items long", name, 3)
     key = f"a-key-{name}"
@@ -39,14 +40,15 @@ def test_docstrings_and_comments_keep_their_lines() -> None:
         9: "of one comment.",
         13: "Act.",
         15: "Raises:",
-        16: "- KeyError: it is not there.",
+        16: "- `KeyError`: it is not there.",
+        17: "- `told, shown.*`: the changes.",
     }
 
 
 def test_messages_keep_their_lines_and_hide_their_placeholders() -> None:
     assert numbered(extract.messages(PYTHON)) == {
-        18: "- The list of `x` is `x` items long",
-        20: "- `x` is not the name of a list: use `x` instead",
+        19: "- The list of `x` is `x` items long",
+        21: "- `x` is not the name of a list: use `x` instead",
     }
 
 
