@@ -32,8 +32,8 @@ from tests.faults.freshness.history import (
 from tests.faults.freshness.list_model import ListState, ListStates
 
 LATE_S = 30.0
-"""Seconds until an unacknowledged change can no longer happen. The longest wait is in the socket of a frozen MongoDB, and
-each freeze lasts less than a third of this."""
+"""Seconds until an unacknowledged change can no longer happen. Its longest wait is in the socket of a frozen MongoDB,
+and each freeze lasts less than a third of this."""
 
 _MAX_WORLDS = 8000
 _MAX_UNNOTICED = 64
