@@ -1,4 +1,4 @@
-"""Where the time goes: a flame graph of the service under load, recorded by py-spy from outside."""
+"""A flame graph of the service under load, recorded by py-spy from outside."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Latency while requests come at a pace of their own, not as fast as they are answered: an open loop."""
+"""Latency in an open loop: requests arrive at a fixed rate, whether or not the earlier ones are answered."""
 
 from dataclasses import dataclass, replace
 

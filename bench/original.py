@@ -1,4 +1,4 @@
-"""The original service, Express on Node.js: how it is started, and what it keeps in Redis.
+"""The original service, Express on Node.js: its start, and its data in Redis.
 
 It is not a part of this repository; `docs/performance.md` says where it is and how it is built.
 """

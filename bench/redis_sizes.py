@@ -1,7 +1,7 @@
 """The memory of cached lists, by the allocator of each installed server: `python -m bench.redis_sizes`.
 
-The embedded Valkey allocates with libc. Redis and Valkey, as distributions and images have them, allocate with
-jemalloc, whose steps are others: the sizes of docs/cost.md are those of `redis-server` on the PATH.
+The embedded Valkey allocates with libc. The Redis and Valkey of distributions and images allocate with
+jemalloc, which has other size classes: the sizes of docs/cost.md are those of `redis-server` on the PATH.
 """
 
 import shutil

@@ -1,4 +1,4 @@
-"""The figures of a run as text: for the terminal, and as the part of `docs/performance.md` that is made of them."""
+"""The figures of a run as text: for the terminal, and as the generated part of `docs/performance.md`."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

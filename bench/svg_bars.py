@@ -1,4 +1,4 @@
-"""Bar charts as still pictures: no script, nothing from elsewhere, the same file for the same figures."""
+"""Bar charts as static pictures: without scripts and external files; equal figures make equal files."""
 
 import sys
 import xml.etree.ElementTree as ET

@@ -1,4 +1,4 @@
-"""wrk, the load generator: C, one thread, so that it is not what is measured."""
+"""wrk, the load generator: written in C, with one thread, so that it does not limit the measurement."""
 
 import re
 import resource

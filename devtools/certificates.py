@@ -1,4 +1,4 @@
-"""Certificates for tests of TLS: an authority, and a certificate of it for 127.0.0.1 that serves either side."""
+"""Certificates for tests of TLS: an authority, and its certificate for 127.0.0.1, for servers and clients."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The tables of charts/mylist/README.md, which are made from the comments of the values."""
+"""The tables of charts/mylist/README.md, generated from the comments of the values."""
 
 import json
 import re

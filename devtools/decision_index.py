@@ -1,4 +1,4 @@
-"""The index of docs/decisions, and what each decision says of those that amend it.
+"""The index of docs/decisions, and the links from each decision to those that amend it.
 
 A decision declares its title, its status, and which earlier ones it amends or supersedes:
 

@@ -1,6 +1,6 @@
 """The generated parts of the documents: tables in docs/, .env.example, schemas, Postman's collection, the chart.
 
-`python -m devtools.documents` writes all of it; the tests compare.
+`python -m devtools.documents` regenerates them; a test fails if one is out of date.
 """
 
 import json

@@ -1,8 +1,8 @@
-"""HTTP as tests and tools speak it: requests are the bytes that are sent, and one parser in C reads the answers.
+"""An HTTP client for tests and tools: it sends prepared bytes, and one parser in C reads the answers.
 
 `Client` sends one request at a time and waits for the answer, `Pool` does so for many at once on an event loop, and
 `exchange` is for bytes that no HTTP library would send. The client's own time counts as latency and limits the load:
-these spend about 10 µs on a request, an everyday client spends hundreds.
+these functions spend about 10 µs on a request, a general-purpose client spends hundreds.
 
 No request may be a HEAD: its answer has no body, but says how long the body would be.
 """

@@ -1,4 +1,4 @@
-"""Ports of this process's own: tests that run side by side must not choose the same one at the same moment."""
+"""Free ports, reserved for this process: parallel tests must not choose the same port."""
 
 import os
 

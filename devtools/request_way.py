@@ -1,7 +1,7 @@
 """The way of a request: the files of the service whose functions run between its bytes and its answer.
 
 `python -m devtools.request_way` prints them for a cached `GET /items` and for `POST /add`, in the order of their first
-call. The interpreter's profile hook counts, so nothing that runs is left out, and nothing else is in.
+call. The interpreter's profile hook records them, so the list is exact.
 
 The service runs in this process, on the stores of the tests, with tracing off, a standalone Redis and everything warm:
 the list is cached, the movie is known, the Lua scripts are loaded. Nothing runs in the background meanwhile.

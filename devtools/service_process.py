@@ -1,4 +1,4 @@
-"""The service as the tests meet it: a process of its own, started and stopped like anywhere else."""
+"""The service in a process of its own, started and stopped like in production."""
 
 import os
 import signal

@@ -2,7 +2,7 @@
 
 `TEST_MONGODB_URI` and `TEST_REDIS_URL` name servers; `TEST_STORES=containers` takes the others from a Docker
 engine, which may pull images. Choosing starts nothing: a store starts when the first test needs it, and each
-pytest-xdist worker has its own. A run says at its top what was chosen.
+pytest-xdist worker has its own. The header of a run names the choice.
 """
 
 import os

@@ -6,9 +6,9 @@
         proxy.cut(1)
         proxy.heal(1)
 
-All links are in one process of their own, so that what they add to a round trip does not depend on what their user
-does. As a program, `tcp_proxy.py HOST PORT LINKS` prints the ports that it listens on, one for each link. Each line of
-its standard input is a verb, the number of a link and, for `delay`, the seconds; it prints `done` when it has obeyed.
+All links are in one separate process, so that the user's own load does not change the time that they add to a round
+trip. As a program, `tcp_proxy.py HOST PORT LINKS` prints the ports that it listens on, one for each link. Each line of
+its standard input is a verb, the number of a link and, for `delay`, the seconds; the program prints `done` after each.
 It ends with its standard input.
 """
 

@@ -1,4 +1,4 @@
-"""Processes that the coverage of a run leaves out, because measuring them takes half as long again."""
+"""Processes that the coverage of a run leaves out, because measuring would make them 50 % slower."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Waiting for what takes its time, without guessing how long."""
+"""Waiting for a condition, instead of sleeping for a guessed time."""
 
 import asyncio
 import time

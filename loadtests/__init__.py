@@ -1,1 +1,1 @@
-"""How the service holds up under load that behaves like people, judged by thresholds."""
+"""The load test: simulated people use the service, and thresholds decide whether it passes."""

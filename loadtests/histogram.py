@@ -1,4 +1,4 @@
-"""The service's own histogram of a window of time, out of what `/metrics` says at its two ends."""
+"""The service's own histogram of a window of time, from `/metrics` at its start and end."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping

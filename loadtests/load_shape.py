@@ -1,4 +1,4 @@
-"""The phases of a run: a warm-up, the window that is measured, the end."""
+"""The phases of a run: a warm-up, the measured window, the end."""
 
 import gevent
 from locust import LoadTestShape

@@ -1,4 +1,4 @@
-"""The window of time that is measured, in which all of Locust's processes and the service's count the same requests."""
+"""The measured window of time, in which all of Locust's processes and the service's count the same requests."""
 
 import time
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Whether an answer is right; for a sample of them, because it costs more than sending the request."""
+"""Checks of answers; only of a sample, because a check costs more than sending the request."""
 
 import msgspec
 

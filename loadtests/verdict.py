@@ -1,4 +1,4 @@
-"""Whether a run holds its thresholds, as tables for people and as data for programs."""
+"""The verdict on the thresholds of a run, as tables for people and as data for programs."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""MongoDB by a script: a proxy in front of a server of this machine that behaves as real deployments do.
+"""MongoDB by a script: a proxy in front of a server of this machine that behaves like real deployments.
 
     with running(server := MongoServer(folder)), ScriptedMongoDB(server.uri) as mongodb:
         Service(folder, {"MONGODB_URI": mongodb.uri("faults"), …})
@@ -6,7 +6,7 @@
         mongodb.lose_majority()
         mongodb.step_down(successor=1, after_s=2)
 
-A process of its own has it by `in_process(server.uri)`, with the same methods.
+`in_process(server.uri)` runs it in a process of its own, with the same methods.
 
 Clients see a replica set of three (or mongos, a standalone, DocumentDB: `Topology`) whose members are all this one
 server, and drivers follow its elections as they follow real ones. `ScriptedMongoDB` has all that can be scripted.

@@ -1,4 +1,4 @@
-"""Elections and lag: who becomes primary, which data each member goes on with, and what is rolled back.
+"""Elections and lag: the new primary, the data that each member continues with, and the writes that are rolled back.
 
 Elections and lag begin while the server executes no command, so each command runs entirely before or after them.
 """

@@ -3,8 +3,8 @@
     with in_process(server.uri, sites=3) as mongodb:
         mongodb.step_down(1, after_s=2)
 
-As a program, `python -m devtools.scripted_mongodb` reads a key from its standard input, prints the port at which it is
-ordered about, and ends with its standard input.
+As a program, `python -m devtools.scripted_mongodb` reads a key from its standard input, prints the port for its
+control, and ends with its standard input.
 """
 
 import os
