@@ -1,4 +1,4 @@
-"""Content ids that tests count instead of spelling them out."""
+"""Content ids by number, so that tests need not spell them out."""
 
 from bson import ObjectId
 

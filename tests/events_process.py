@@ -1,4 +1,4 @@
-"""`mylist events` as a process, with its lines as they come."""
+"""`mylist events` as a process, and its lines."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""Every route of lists, called so that each of its operations on MongoDB is sent."""
+"""Every route of lists, called so that the service sends every kind of operation to MongoDB."""
 
 import json
 from datetime import UTC, datetime

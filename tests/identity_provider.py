@@ -1,4 +1,4 @@
-"""An identity provider as the tests need one: it signs tokens, and publishes its keys on a port of this machine."""
+"""An identity provider for tests: it signs tokens, and publishes its keys on a port of this machine."""
 
 import json
 import threading

@@ -1,6 +1,6 @@
-"""The order in which the workers of a parallel run take the files: those that take longest first.
+"""The order in which the workers of a parallel run take the files: the slowest first.
 
-Each file goes to one worker, because its tests share servers; one of half a minute that began last would run on alone.
+Each file goes to one worker, because its tests share servers; a slow file that began last would run on alone.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A front before a Redis server that answers some commands itself, as other servers and services would."""
+"""A proxy to a Redis server that answers some commands itself, like other servers and services do."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,7 @@
-"""The tiers of tests: what each holds, how it is run, and what a run says of those that it left out.
+"""The tiers of tests: the tests in each, the command that runs it, and the report about tiers that a run left out.
 
-A folder decides; `pytest.mark.extended` moves a test of `standard` up, because it takes minutes or a program that no
-package registry has.
+The folder decides. `pytest.mark.extended` moves a test of `standard` up, because it takes minutes or needs a program
+that no package registry has.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Short runs of the freshness checker, as `make faults` starts it."""
+"""Short runs of the freshness checker, started like by `make faults`."""
 
 import json
 import subprocess

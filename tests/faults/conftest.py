@@ -1,4 +1,4 @@
-"""Servers of these tests' own, to kill and to freeze, and services on them."""
+"""Servers that these tests may kill and freeze, and services on them."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack

@@ -3,7 +3,7 @@
     python -m tests.faults.soak --seconds 600
 
 Prints a line per window and a verdict; the exit status is the verdict, and `build/soak.json` holds the figures. The
-load is light enough for two cores, because what is looked for is drift, not speed. Linux only: it reads `/proc`.
+load is light enough for two cores, because the test looks for drift, not speed. Linux only: it reads `/proc`.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""`mylist events` while MongoDB elects, freezes and loses its majority: a replica set that is played on the wire."""
+"""`mylist events` while MongoDB elects, freezes and loses its majority: a simulated replica set."""
 
 import threading
 from collections.abc import Iterator

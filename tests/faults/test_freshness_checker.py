@@ -1,4 +1,4 @@
-"""The freshness checker finds what it looks for: with a part of the protocol switched off it must find violations."""
+"""The freshness checker is not blind: with a part of the protocol switched off it must find violations."""
 
 from pathlib import Path
 

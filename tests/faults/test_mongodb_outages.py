@@ -1,4 +1,4 @@
-"""MongoDB goes away under a running service, and comes back."""
+"""MongoDB fails under a running service, and recovers."""
 
 import re
 import threading

@@ -1,4 +1,4 @@
-"""More work than the service takes on: what is turned away goes at once, what is accepted ends in time."""
+"""Overload: the service rejects requests at once, and finishes accepted ones in time."""
 
 import asyncio
 import re

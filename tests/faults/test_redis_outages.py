@@ -1,4 +1,4 @@
-"""Redis goes away under a running service, and comes back."""
+"""Redis fails under a running service, and recovers."""
 
 import json
 import signal

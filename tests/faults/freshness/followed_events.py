@@ -1,4 +1,4 @@
-"""`mylist events` during a run: ended again and again, and held against all that was really written."""
+"""`mylist events` during a run: it is ended again and again, and its lines are compared with all real writes."""
 
 import asyncio
 import os

@@ -1,8 +1,8 @@
 """The requests about one user's list and their answers: the material of the check.
 
-An observation (a read, which is `Page`, `Stats` or `Marks`, or `Contains`) says something about the list and leaves it
-as it is; a change (`Add`, `Remove`, `Discard`) leaves another. Titles are small numbers here, in the order of their
-content ids. `addedAt` is kept as the API writes it: those strings sort like the moments they stand for.
+An observation (`Contains`, or a read: `Page`, `Stats`, `Marks`) does not change the list. A change is `Add`, `Remove`
+or `Discard`. Titles are small numbers here, in the order of their content ids. `addedAt` is kept as the string of the
+API, because these strings sort by time.
 """
 
 from collections.abc import Sequence

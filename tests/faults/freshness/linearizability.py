@@ -1,9 +1,9 @@
 """Could a single correct list have given these answers? Decided for one user's history, exactly.
 
-Each operation takes effect at one moment between its request and its answer; a change that was not acknowledged at one
-moment from its request until `LATE_S` after, or never. The history is right if the moments can be chosen so that every
-answer fits (it is linearizable). This rules out a lost or reverted change, a removed item that comes back, a page that
-no moment's list would have given, and a 409 for a missing title.
+Each operation takes effect at one moment between its request and its answer. An unacknowledged change takes effect at
+one moment between its request and `LATE_S` after, or never. The history is right if the moments can be chosen so that
+every answer fits (it is linearizable). This rules out a lost or reverted change, a removed item that comes back, a page
+that no moment's list would have given, and a 409 for a missing title.
 
 The search goes through requests and answers in the order of time and keeps every world that fits so far. A world is a
 state of the list, and the set of operations in flight that have taken effect in it. Two rules keep the worlds few. An

@@ -1,4 +1,4 @@
-"""One state that a user's list may be in, and what the API would answer in it."""
+"""A possible state of a user's list, and the API's answers in that state."""
 
 from collections.abc import Callable, Mapping
 

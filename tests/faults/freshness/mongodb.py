@@ -1,4 +1,4 @@
-"""MongoDB as the faults strike it: one server, or a replica set of three whose elections are played on the wire."""
+"""MongoDB as a target of faults: one server, or a replica set of three with simulated elections."""
 
 import asyncio
 from abc import ABC, abstractmethod

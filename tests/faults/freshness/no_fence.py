@@ -1,4 +1,4 @@
-"""`mylist` with the fence switched off: what the cache would be without it. `python no_fence.py serve`.
+"""`mylist` with the fence switched off. `python no_fence.py serve`.
 
 A write deletes the key after it has changed MongoDB, like the original service does. A read that misses fills the key,
 even if a write happened meanwhile. With it the checker shows that it notices stale reads.

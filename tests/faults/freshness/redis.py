@@ -1,4 +1,4 @@
-"""Redis as the faults strike it: one server with a link for each service process, a Sentinel group, a Cluster."""
+"""Redis as a target of faults: one server with a link for each service process, a Sentinel group, a Cluster."""
 
 import asyncio
 import time

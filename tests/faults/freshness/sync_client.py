@@ -1,4 +1,4 @@
-"""A client with a copy of a list, which it keeps by asking what changed since."""
+"""A client with a copy of a list, which it updates from the change feed."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Are the lines of `mylist events` those that a consumer was promised? Decided from all that its processes wrote."""
+"""Do the lines of `mylist events` keep the promises to consumers? Decided from all lines of its processes."""
 
 import json
 from collections import Counter
