@@ -28,7 +28,7 @@ _LINKED = re.compile(r"\]\((\d{4})-[a-z0-9-]+\.md\)")
 
 
 class DecisionError(Exception):
-    """A file is not a decision; the message is one line that names it and what it lacks."""
+    """A file is not a decision; the message is one line with the file and the missing part."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Decision:
         status: accepted, proposed, superseded or rejected.
         date: month and year.
         relations: the numbers of the decisions that it amends or supersedes, by the verb.
-        note: what else the paragraph of the status says.
+        note: the rest of the paragraph of the status.
         rest: the file after that paragraph.
     """
 
@@ -128,7 +128,7 @@ def index(among: Mapping[str, Decision]) -> str:
 
 
 def write() -> None:
-    """Write what follows from the declarations into the decisions; `documents` writes the index."""
+    """Write the links that follow from the declarations into the decisions; `documents` writes the index."""
     among = decisions()
     for each in among.values():
         (FOLDER / each.file).write_text(text_of(each, among))

@@ -17,7 +17,7 @@ _HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 
 
 class DiagramError(Exception):
-    """Mermaid cannot draw a diagram; the message is one line that names it, and what Mermaid says."""
+    """Mermaid cannot draw a diagram; the message is one line with the diagram and Mermaid's error."""
 
 
 @dataclass(frozen=True)

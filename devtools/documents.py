@@ -86,7 +86,7 @@ def _replaced(document: Path, name: str, table: str) -> str:
 
 
 def env_example() -> str:
-    """Return what .env.example must hold."""
+    """Return the text of .env.example."""
     lines = [
         "# Every setting of the service with its default. To change one, copy this file to .env and take the # off",
         "# the setting's line; environment variables override .env.",
@@ -128,7 +128,7 @@ def _statuses(route: Route, *, errors: bool) -> str:
 
 
 def _section_about(route: Route, text: str) -> str:
-    """Return where the section about a route is: whose heading names it, on any page, or else the first of `text`."""
+    """Return the place of a route's section: its heading names the route, on any page; else the first section of `text`."""
     path = re.escape(openapi_path(route)) + r"(?![\w/])"
     named = rf"`{route.method}\b.*{path}"
     others = sorted({*API.parent.glob("*.md")} - {API})

@@ -44,12 +44,12 @@ class Answer:
     body: bytes
 
     def json(self) -> Any:
-        """Return what the body says."""
+        """Return the parsed body."""
         return json.loads(self.body)
 
 
 def request(method: str, target: str, headers: Mapping[str, str] = _NO_HEADERS, body: bytes = b"") -> bytes:
-    """Return a request as it is sent; it says how long its body is."""
+    """Return the bytes of a request, with its Content-Length."""
     lines = [f"{method} {target} HTTP/1.1", "host: localhost", *(f"{name}: {value}" for name, value in headers.items())]
     if body:
         lines.append(f"content-length: {len(body)}")
@@ -276,7 +276,7 @@ class _Parser:
         self._parser = HttpResponseParser(self)
 
     def feed(self, data: bytes) -> None:
-        """Take what was received next.
+        """Parse the bytes that were received next.
 
         Raises:
             NotAnsweredError: this is not HTTP.

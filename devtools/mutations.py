@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[1]
 _LIST = Path(__file__).with_suffix(".yaml")
 _TIERS = ("fast", "standard", "extended")
 _PYTEST_TIMEOUT_S = 300.0
-# Not copied: what is generated from a tree, or would run in its place.
+# Not copied: generated files, and those that would run in place of the copy.
 _NOT_COPIED = {".git", ".venv", ".data", "build"}
 _TOOLS = Path("build", "tools")
 # The plugin of schemathesis takes longer to load than most tests take to run, and these tests do not use it.
@@ -56,7 +56,7 @@ class Mutation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One fault.
 
     Attributes:
-        name: what `--only` selects it by.
+        name: the argument of `--only` that selects it.
         file: the file to change.
         old: the text to replace, which the file has once: a line, or a part of it, with its neighbours where these are
             needed to identify the line.

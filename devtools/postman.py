@@ -44,7 +44,7 @@ class Request:
     Attributes:
         operation: the operation of the route.
         name: as Postman lists it.
-        description: what Postman shows beside the request; the route's summary by default.
+        description: the text beside the request in Postman; the route's summary by default.
         status_test: the name of the test of the status.
         script: lines of JavaScript that follow that test.
         status: the expected status; by default, the first success status that the route declares.
@@ -344,7 +344,7 @@ def _default_query(route: Route) -> Iterator[tuple[str, str]]:
 
 
 def _example(name: str, schema: Json, schemas: Json) -> Any:
-    """Return an example of a value: its own, or one that is made of those of its parts.
+    """Return an example of a value: its own, or one that is built from the examples of its parts.
 
     Args:
         name: the name of the property that has the value.

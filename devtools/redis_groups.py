@@ -30,10 +30,10 @@ _DOWN_AFTER_MS = 1000
 
 
 class DistributedRedis(Protocol):
-    """What both have in common."""
+    """The common part of both groups."""
 
     url: str
-    """What REDIS_URL may be."""
+    """The kinds of REDIS_URL."""
     servers: Sequence["Member"]
     replicas: int
     """How many of them are replicas when all is well."""
@@ -66,7 +66,7 @@ class Member(ValkeyServer):
         super().__init__(folder)
         self._options = options
         self.primary: Member | None = None
-        """Whom it follows when it starts; None as a primary or in a Cluster."""
+        """The primary that it follows from its start; None for a primary or in a Cluster."""
 
     def command(self) -> list[str]:
         following = ["--replicaof", f"{_HOST} {self.primary.port}"] if self.primary else []
@@ -298,7 +298,7 @@ class RedisCluster:
         return wait_until(found, within=TIMEOUT_S)
 
     def _primary(self, key: str, witnesses: Iterable[Member]) -> Member | None:
-        """The primary of a key as all the witnesses that answer see it; None while they see it differently."""
+        """Return the primary of a key if all witnesses that answer agree, else None."""
         slot = key_slot(key.encode())
         ports = set()
         for node in witnesses:

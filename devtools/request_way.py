@@ -32,7 +32,7 @@ from mylist.http.services import Services
 from mylist.mongodb.indexes import create_indexes
 
 VALUES_AND_MEASURES = ("domain/", "telemetry/")
-"""Where nothing is decided about a request: what a value is, and what is measured. A reader follows the names alone."""
+"""Files without decisions about a request: definitions of values, and metrics. Their names are enough for a reader."""
 
 _PACKAGE = Path(mylist.__file__).parent
 _TRUST_WITHIN_S = 60.0
@@ -60,7 +60,7 @@ class Way:
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Note what runs in this thread."""
+        """Record the functions that run in this thread."""
         sys.setprofile(self._note)
         try:
             yield

@@ -99,6 +99,6 @@ def answers(url: str) -> bool:
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """The environment of a process with these settings, and without the settings of the caller's environment."""
-    # Nor what a make hands down to the makes below it: the tests may be run by one, with words of its own.
+    # Without the variables of an outer make: the tests may run within one, which has options of its own.
     known = {setting.variable for setting in explain()} | {"MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MFLAGS", "ARGS"}
     return {name: value for name, value in os.environ.items() if name not in known} | dict(settings)

@@ -34,14 +34,14 @@ class StoreChoiceError(Exception):
 
 @dataclass(frozen=True)
 class Store:
-    """One store: what it is, how to have its URI for as long as it is needed, and whether it can be had at all."""
+    """One store: its description, a context manager for its URI, and whether it is available."""
 
     source: str
     start: Callable[[], AbstractContextManager[str]]
     check: Callable[[], None] = lambda: None
     """Raise `ServerMissingError` when it cannot start here."""
     outlives_run: bool = False
-    """Whether what a run leaves behind stays there; else to remove it is a waste of time."""
+    """Whether the data of a run outlives it; otherwise removing the data is a waste of time."""
 
 
 def choose_mongodb() -> Store:

@@ -66,7 +66,7 @@ class TcpProxy:
                 process.kill()
 
     def delay(self, link: int, seconds: float) -> None:
-        """Hold back each answer of the server from now on; 0 seconds for not at all."""
+        """Hold back each answer of the server from now on; 0 seconds ends the delay."""
         self._order(f"delay {link} {seconds}")
 
     def cut(self, link: int) -> None:
@@ -78,7 +78,7 @@ class TcpProxy:
         self._order(f"stall {link}")
 
     def heal(self, link: int) -> None:
-        """Let a link that was cut or stalled pass on everything again, what came meanwhile included."""
+        """Let a link that was cut or stalled pass all bytes again, including those that came meanwhile."""
         self._order(f"heal {link}")
 
     def _order(self, line: str) -> None:
@@ -155,7 +155,7 @@ class _End(asyncio.Protocol):
             self.transport.resume_reading()
 
     def write(self, data: bytes) -> None:
-        """Pass on what the other end received."""
+        """Pass on the bytes that the other end received."""
         if self.transport is not None:
             self.transport.write(data)
 

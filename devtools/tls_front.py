@@ -18,7 +18,7 @@ class TlsFront:
 
     Args:
         behind: the port of the server without TLS.
-        certificates: what the front shows, and the authority whose clients it accepts.
+        certificates: the front's own certificate, and the authority of the clients that it accepts.
         asks_clients: whether a client must show a certificate of that authority.
 
     Attributes:

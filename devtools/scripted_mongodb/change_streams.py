@@ -1,4 +1,4 @@
-"""Change streams on the members: those of the live data, as far as a majority has it and without what is rolled back.
+"""Change streams on the members: the live data's events, up to the majority's place and without rolled-back writes.
 
 The server behind reports its own writes at once. A member must not report a write that a majority does not have yet.
 A client must never see a write that an election rolled back, nor its undoing. So events are held back here, by their
@@ -33,8 +33,8 @@ class ChangeStreams:
     """The change streams that clients have open.
 
     Args:
-        snapshots: know what was rolled back.
-        gate: what commands pass on their way to the server.
+        snapshots: know the writes that were rolled back.
+        gate: lets commands through to the server.
         committed_place: returns the last place of the live data that a member may report; None without limit.
     """
 

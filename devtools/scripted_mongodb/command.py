@@ -55,7 +55,7 @@ class Command:
 
     @property
     def collection(self) -> str:
-        """The collection that it is about; empty for none."""
+        """Its collection; empty for none."""
         value = self.document.get("collection") if self.name == "getMore" else self.document[self.name]
         return value if isinstance(value, str) else ""
 
@@ -114,7 +114,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Limit:
-    """How long a reply may wait: seconds, None for ever; and whether the write concern says so."""
+    """Return the seconds that a reply may wait, None for ever, and whether they come from the write concern."""
 
     seconds: Any
     is_wtimeout: bool

@@ -63,11 +63,11 @@ class Listener:
 
     Args:
         server: host and port of the server behind.
-        answer: what answers a request; it raises `HangUpError` for an end of the connection.
+        answer: answers a request, or raises `HangUpError` to close the connection.
 
     Attributes:
         port: where it listens, from the first time that it is opened.
-        failures: what went wrong in the proxy itself.
+        failures: the faults of the proxy itself.
     """
 
     def __init__(self, server: tuple[str, int], answer: Answer) -> None:
@@ -100,12 +100,12 @@ class Listener:
             await self._clients.close(listening)
 
     def silence(self, reason: str) -> None:
-        """Keep connections open, and take and give nothing, until `resume` is called for every reason given."""
+        """Keep connections open, but neither read nor write, until `resume` is called for every reason given."""
         self._silenced_by.add(reason)
         self._passes.clear()
 
     def resume(self, reason: str) -> None:
-        """Take and give everything again, what came meanwhile included, if there is no other reason."""
+        """Read and write again, from the bytes that came meanwhile, unless there is another reason to pause."""
         self._silenced_by.discard(reason)
         if not self._silenced_by:
             self._passes.set()

@@ -38,8 +38,8 @@ class Data:
     writes stop here.
 
     Attributes:
-        prefix: what its databases' names begin with in the server; nothing for the live data.
-        numbered: the retryable writes that it has had, by session and number, and what came of each.
+        prefix: of its databases' names in the server; empty for the live data.
+        numbered: the retryable writes that it has had, by session and number, with their replies.
         place: of a copy, the last write of the live data that it has; see `place_of`.
     """
 
@@ -67,7 +67,7 @@ class Data:
             known = self.numbered[key] = asyncio.create_task(self._do(command, request, server))
             while len(self.numbered) > _MAX_REMEMBERED:
                 self.numbered.popitem(last=False)
-        # A client that goes away must not take with it what another connection may ask for again.
+        # The reply must survive its client, because another connection may retry the command.
         return await asyncio.shield(known)
 
     async def _do(self, command: Command, request: Request, server: ServerConnection) -> bytes | None:
@@ -124,7 +124,7 @@ class Snapshots:
             self._free.append(data)
 
     async def copy(self, source: Data, target: Data) -> None:
-        """Make the target what the source is, by changing what differs."""
+        """Make the target equal to the source, by changing the differences only."""
         for name in self._databases:
             await _copy_database(self._client[source.prefix + name], self._client[target.prefix + name])
         target.remember_as(source)

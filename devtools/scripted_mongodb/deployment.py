@@ -38,15 +38,15 @@ class _Write:
 
 
 class Deployment:
-    """The members, their listeners, and what is scripted; it belongs to one event loop.
+    """The members, their listeners, and the script; it belongs to one event loop.
 
     Attributes:
-        elections: who is primary, and what a majority has.
-        failures: what happens to commands.
+        elections: the primary, and the data of the majority.
+        failures: the scripted failures of commands.
         log: the last commands that came, the oldest first.
         counts: how many commands came, by name.
         hides_majority: whether members say nothing of a majority.
-        hello_fields: what replies to `hello` say otherwise; None for a field that they lack.
+        hello_fields: other values in replies to `hello`; None leaves a field out.
     """
 
     def __init__(  # noqa: PLR0913 - named at the one call
@@ -84,7 +84,7 @@ class Deployment:
         return [f"{HOST}:{listener.port}" for listener in self.listeners[site]]
 
     def own_failures(self) -> list[BaseException]:
-        """Return what went wrong in here, not by any script."""
+        """Return the unscripted faults of the proxy itself."""
         return [each for listeners in self.listeners for listener in listeners for each in listener.failures]
 
     async def open(self) -> None:
@@ -173,7 +173,7 @@ class Deployment:
         return {name: value for name, value in (said | self.hello_fields).items() if value is not None}
 
     def _refusal(self, member: Member, command: Command) -> Document | None:
-        """Return what a member says that cannot do what a command asks for; None if it can."""
+        """Return the reply of a member that cannot execute a command; None if it can."""
         if command.is_numbered and self.topology is Topology.STANDALONE:
             message = "Transaction numbers are only allowed on a replica set member or mongos"
             return failed(command, _ILLEGAL_OPERATION, message)

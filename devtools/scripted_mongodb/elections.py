@@ -21,7 +21,7 @@ class Elections:
         replica_set: the state.
         live: the live data.
         snapshots: makes copies of the live data.
-        gate: what commands pass on their way to the server.
+        gate: lets commands through to the server.
     """
 
     def __init__(self, replica_set: ReplicaSet, live: Data, snapshots: Snapshots, gate: Gate) -> None:
@@ -42,7 +42,7 @@ class Elections:
             task.cancel()
 
     async def step_down(self, successor: int, after_s: float, code: int, reads_from: Data | None) -> None:
-        """Let the primary step down, and another member be elected after so many seconds."""
+        """Let the primary step down, and elect another member after a delay in seconds."""
         async with self._gate.alone():
             assert self._set.primary is not None, "there is no primary to step down"
             self._set.step_down(self._set.primary, code)
@@ -54,7 +54,7 @@ class Elections:
             self._retire(self._set.members[number])
 
     async def elect(self, successor: int, after_s: float = 0.0, reads_from: Data | None = None) -> None:
-        """Make a member primary, at once or after so many seconds."""
+        """Make a member primary, at once or after a delay in seconds."""
         if after_s:
             self._do_later(after_s, partial(self.elect, successor, reads_from=reads_from))
             return
@@ -72,7 +72,7 @@ class Elections:
                     former.committed_data = await self._snapshots.take(self._live)
                 former.is_copied = False
             if committed is not self._live:
-                await self._snapshots.copy(committed, self._live)  # what a majority does not have is rolled back
+                await self._snapshots.copy(committed, self._live)  # rolls back the writes that a majority does not have
                 if self._set.primary is None:
                     self._snapshots.release(committed)
             self._set.elect(member, self._live, reads_from or self._live)
@@ -83,7 +83,7 @@ class Elections:
             return await self._snapshots.take(self._set.term.committed_data)
 
     async def lose_majority(self, for_s: float | None) -> None:
-        """Let no secondary copy the primary's writes, for so many seconds or until `regain_majority`."""
+        """Let no secondary copy the primary's writes, for a time in seconds or until `regain_majority`."""
         async with self._gate.alone():
             term = self._set.term
             if term.committed_data is term.data:

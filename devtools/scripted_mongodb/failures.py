@@ -13,7 +13,7 @@ class Failure:
 
     Attributes:
         names: of the commands.
-        count: how many more commands it happens to; None for all until it is lifted.
+        count: the number of further commands that fail; None for all until it is lifted.
         code: the error in reply; nothing is done.
         write_error: the error of the first document in reply; nothing is done.
         write_concern_error: added to the reply; a write that is not refused otherwise takes effect.
@@ -21,9 +21,9 @@ class Failure:
         message: of the error in reply; empty for any.
         closes: the connection ends without a reply: before the command takes effect, or after.
         delay_s: how long each command waits first.
-        collection: whose commands only; empty for any.
+        collection: fail only its commands; empty for any.
         database: sent to which only; empty for any. A driver's own `hello` is sent to `admin`.
-        member: the number of the member to which only; None for any.
+        member: fail only commands to the member of this number; None for any.
         hits: how many commands it has happened to.
     """
 
@@ -67,7 +67,7 @@ class Failures:
         self._failures.clear()
 
     def take(self, command: Command) -> Failure | None:
-        """Return what happens to a command, and count it; None for nothing."""
+        """Return the failure of a command, and count it; None if there is none."""
         failure = next((each for each in self._failures if each.applies_to(command)), None)
         if failure is not None:
             failure.hits += 1

@@ -52,14 +52,14 @@ def hello(  # noqa: PLR0913 - what a reply is made of
     with_majority: bool,
     streams: bool,
 ) -> Document:
-    """Return what a member says.
+    """Return the reply of a member.
 
     Args:
         topology: the kind of the deployment.
         replica_set: the state of the set.
         member: the member that replies.
         addresses: of the members, where the client is.
-        with_majority: whether a member of a set knows what a majority has.
+        with_majority: whether a member of a set knows the place of the majority.
         streams: whether it sends its `topologyVersion`, so that drivers learn of a change at once.
     """
     now = datetime.now(UTC)
@@ -89,7 +89,7 @@ def hello(  # noqa: PLR0913 - what a reply is made of
 
 
 def topology_version(replica_set: ReplicaSet, member: Member) -> Document:
-    """Return what changes whenever a member has something new to say."""
+    """Return a value that changes with each change of the reply."""
     return {"processId": member.process_id, "counter": Int64(replica_set.version)}
 
 

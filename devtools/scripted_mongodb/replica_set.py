@@ -46,10 +46,10 @@ class Term:
 
     Attributes:
         number: rises with every election.
-        progress: what this primary has written and knows to be with a majority.
-        data: what it reads and writes.
-        committed_data: what it reads with read concern `majority`.
-        is_copied: whether secondaries copy what it writes.
+        progress: the writes of this primary, and those that it knows a majority has.
+        data: the data that it reads and writes.
+        committed_data: the data that it reads with read concern `majority`.
+        is_copied: whether secondaries copy its writes.
     """
 
     def __init__(self, number: int, progress: Progress, data: Data, committed_data: Data) -> None:
@@ -103,7 +103,7 @@ class Member:
     Attributes:
         number: its place in the set, from 0.
         is_arbiter: whether it only votes.
-        term: in which it believes to be primary; None for a secondary.
+        term: the term in which it believes that it is primary; None for a secondary.
         refuses_with: the code of its refusal to write as a secondary.
         process_id: of its process; another one after a restart.
     """
@@ -148,7 +148,7 @@ class ReplicaSet:
         return self._latest
 
     def progress_of(self, member: Member) -> Progress:
-        """Return how far a member is: a secondary has what a majority has."""
+        """Return the place of a member: that of the majority for a secondary."""
         if member.term is not None:
             return member.term.progress
         committed = self._latest.progress.committed

@@ -71,7 +71,7 @@ class ScriptedMongoDB:
         self._run(self._deployment.open())
 
     def close(self) -> None:
-        """End all connections, and drop what was remembered.
+        """End all connections, and drop the remembered snapshots.
 
         Raises:
             AssertionError: something went wrong in here.
@@ -98,7 +98,7 @@ class ScriptedMongoDB:
         """Return host and port of each member, as seen from a site."""
         return self._deployment.addresses(site)
 
-    # What came.
+    # Counts of commands.
 
     def commands(self, *names: str) -> list[Command]:
         """Return the last commands of these names, of 20,000 in all, the oldest first; all but `hello` for no name."""
@@ -115,7 +115,7 @@ class ScriptedMongoDB:
         self._do(self._deployment.log.clear)
         self._do(self._deployment.counts.clear)
 
-    # What fails.
+    # Failures of commands.
 
     def fail_command(  # noqa: PLR0913 - what can be scripted of a command
         self,
@@ -147,7 +147,7 @@ class ScriptedMongoDB:
             delay_s: how long to wait first.
             collection: fail only its commands; empty for any.
             database: sent to which only; empty for any. A driver's own `hello` is sent to `admin`.
-            member: to which only; None for any.
+            member: fail only commands to it; None for any.
         """
         failure = Failure(
             names,
@@ -170,7 +170,7 @@ class ScriptedMongoDB:
         """Let commands succeed again."""
         self._do(self._deployment.failures.clear)
 
-    # What `hello` says.
+    # Replies to `hello`.
 
     def hide_majority(self, *, hides: bool = True) -> None:
         """Let members report no majority data, as right after a start."""
@@ -180,7 +180,7 @@ class ScriptedMongoDB:
         """Let `hello` say something else in these fields, from now on and for these alone; None for nothing."""
         self._deployment.hello_fields = fields
 
-    # What a majority has.
+    # The data of a majority.
 
     def lose_majority(self, for_s: float | None = None) -> None:
         """Let no secondary copy the primary's writes, for so many seconds or until `regain_majority`.
@@ -235,7 +235,7 @@ class ScriptedMongoDB:
         self._run(self._deployment.elections.inform(member))
 
     def remember(self) -> int:
-        """Remember what a majority has now; return a number for one `reads_from`."""
+        """Take a snapshot of the majority's data; return a number for one `reads_from`."""
         self._remembered.append(self._run(self._deployment.elections.remember()))
         return len(self._remembered) - 1
 
@@ -266,7 +266,7 @@ class ScriptedMongoDB:
             self._do(partial(listeners[member].silence, "frozen"))
 
     def thaw(self, member: int) -> None:
-        """Resume a frozen member, which goes on where it was."""
+        """Resume a frozen member, which continues where it stopped."""
         for listeners in self._deployment.listeners:
             self._do(partial(listeners[member].resume, "frozen"))
 
@@ -289,7 +289,7 @@ class ScriptedMongoDB:
 
 
 async def _cancel_all() -> None:
-    """End what waits for a server that does not answer."""
+    """Cancel the requests to a server that does not answer."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()

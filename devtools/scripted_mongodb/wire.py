@@ -59,7 +59,7 @@ async def read_message(stream: asyncio.StreamReader) -> bytes:
 
 
 def parse_request(message: bytes) -> Request:
-    """Return what a client's message says.
+    """Return the content of a client's message.
 
     Raises:
         ProtocolError: it is not a command, is compressed, or has a checksum.
@@ -78,7 +78,7 @@ def parse_request(message: bytes) -> Request:
 
 
 def parse_reply(message: bytes) -> Document:
-    """Return what a server's OP_MSG says."""
+    """Return the content of a server's OP_MSG."""
     return _sections(message)
 
 
