@@ -27,7 +27,7 @@ TITLES_OF_USERS = 500
 TITLES = 5000
 _DATABASE = "bench"
 Reads = tuple[float, float]
-"""Of lists: how many the cache answered, and at all."""
+"""Reads of lists: those from the cache, and all."""
 _TTL_S = 86_400
 _TIMEOUT_S = 30.0
 
@@ -167,7 +167,7 @@ class Environment:
             "REDIS_URL": self.redis(server.redis),
             "LOG_LEVEL": "error",
             "MONGODB_TIMEOUT": "5",  # a machine that is measured is busy
-            "CACHE_TTL": str(_TTL_S),  # what is measured as cached is cached
+            "CACHE_TTL": str(_TTL_S),  # so that cached lists stay cached during the measurement
         }
         if server.sampled:
             settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = self.url(BASELINE)
@@ -249,6 +249,6 @@ class Environment:
 
 
 def _is_trusted(client: Client) -> bool:
-    """Return whether the service trusts what is cached."""
+    """Return whether the service trusts its cache."""
     client.measure(request("GET", "/api/mylist/stats", user=user_id(1)), status=200)
     return client.answer.headers["x-cache"] == "hit"

@@ -63,7 +63,7 @@ def _spy(pid: int, picture: Path) -> None:
 
 
 def tidied(graph: str, title: str) -> str:
-    """Make a still picture of a flame graph: without scripts, and without what only they can use."""
+    """Make a static picture of a flame graph: without scripts and their controls."""
     ET.register_namespace("", _SVG)
     root = ET.fromstring(graph)  # noqa: S314 - what py-spy has just written
     for parent in list(root.iter()):

@@ -56,14 +56,14 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What is measured in one go.
+    """Measurements that run together.
 
     Attributes:
         name: on the command line.
         heading: in the document.
-        about: what there is to know of it; Markdown.
+        about: the explanation, in Markdown.
         rounds: how often each row is measured.
-        tables: what.
+        tables: its parts.
     """
 
     name: str

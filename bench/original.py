@@ -46,7 +46,7 @@ def key_of(user: str) -> str:
 
 
 def cached(page: bytes) -> bytes:
-    """Return what it keeps in Redis of the page that this service answers.
+    """Return its entry in Redis for a page of this service.
 
     A title has `_id` there, as in MongoDB. It would have `createdAt` and `updatedAt`, too: less is easier to answer.
     """
@@ -57,5 +57,5 @@ def cached(page: bytes) -> bytes:
 
 
 def answered(value: bytes) -> bytes:
-    """Return what it answers when it finds that in Redis."""
+    """Return its answer from such an entry."""
     return b'{"success":true,"data":' + value + b"}"

@@ -39,7 +39,7 @@ class CachedLists:
 
 
 def fill(redis_url: str, lists: CachedLists, titles: int) -> None:
-    """Put lists of so many titles into Redis."""
+    """Put lists of the given length into Redis."""
     with Redis.from_url(redis_url) as redis:
         values = [
             _value(redis, number, titles, lists.length) for number in range(1, min(lists.users, _DISTINCT_LISTS) + 1)
@@ -64,13 +64,13 @@ def key_of(user: str) -> str:
 
 
 def memory_of(redis_url: str, users: Iterable[str]) -> list[int]:
-    """Return what the list of each user takes, in bytes, by `MEMORY USAGE`."""
+    """Return the bytes of each user's list, by `MEMORY USAGE`."""
     with Redis.from_url(redis_url) as redis:
         return [cast("int", redis.memory_usage(key_of(user), samples=0)) for user in users]
 
 
 def memory_of_all(redis_url: str) -> float:
-    """Return what all of Redis takes, divided by the number of keys."""
+    """Return the bytes of all of Redis, divided by the number of keys."""
     with Redis.from_url(redis_url) as redis:
         return float(redis.info("memory")["used_memory"]) / cast("int", redis.dbsize())
 

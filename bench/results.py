@@ -19,7 +19,7 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         name: in plain words.
-        quantities: what was measured, by its name in `Sample`.
+        quantities: by their names in `Sample`.
         ratio: to the row that it is compared with, of the table's compared quantity.
         samples: one per round; not in the published figures.
     """
@@ -45,12 +45,12 @@ class GroupResult(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """What came of a run.
+    """The results of a run.
 
     Attributes:
         day: on which it ended, UTC.
-        machine: what it ran on, in plain words.
-        groups: what was measured.
+        machine: its description in plain words.
+        groups: their results.
         verdicts: on the thresholds of these groups.
     """
 

@@ -44,7 +44,7 @@ QUANTITIES = Sample.__struct_fields__
 
 
 def quantity(sample: Sample, name: str) -> float:
-    """Return a quantity that was looked at.
+    """Return a quantity that was measured.
 
     Raises:
         ValueError: it was not.
@@ -66,7 +66,7 @@ def of_operations(seconds: Sequence[float], elapsed: float, processor: float) ->
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Return the least value that so many percent of the values do not exceed."""
+    """Return a percentile: the least value that this percentage of the values does not exceed."""
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 

@@ -76,12 +76,12 @@ class Threshold:
 
 
 class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What came of a threshold.
+    """The result of a threshold.
 
     Attributes:
         says: the threshold, in plain words.
         bound: with its direction.
-        value: what was measured.
+        value: the measured value.
         kept: whether that is within it.
         has_room: whether a median is so by more than a run differs from the next.
         quartiles: around a median.
@@ -96,7 +96,7 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def outcome(self) -> Literal["kept", "narrow", "missed"]:
-        """What became of the threshold."""
+        """The outcome of the threshold."""
         if not self.kept:
             return "missed"
         return "kept" if self.has_room else "narrow"
@@ -119,7 +119,7 @@ def judge(threshold: Threshold, samples: Samples) -> Verdict:
 
 
 def undisturbed(measured: Mapping[str, Samples]) -> list[Verdict]:
-    """Hold what says that the machine was busy with something else against what a run needs.
+    """Check that the machine was not too busy with other work for a valid run.
 
     A service that is held up for long stops trusting the cache, and then it is MongoDB that is measured.
     """

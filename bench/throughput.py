@@ -45,8 +45,8 @@ class Throughput:
     At the same time they share the machine's other load, which is many times as large as some of their differences.
 
     Attributes:
-        cases: what is measured.
-        at_once_s: for how many seconds all of them are measured at the same time; None for turns.
+        cases: the measured cases.
+        at_once_s: seconds in which all of them are measured at the same time; None for turns.
     """
 
     cases: tuple[Case, ...]

@@ -25,7 +25,7 @@ ADD, REMOVE = "add", "remove"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A request of a change, and what is expected of the answer."""
+    """A request for a change, and the expected answer."""
 
     name: str
     asked: bytes
@@ -38,7 +38,7 @@ class Step:
 
 
 def steps(user: str) -> list[Step]:
-    """Return what adds a title to a user's list and removes it, and the reads before and after."""
+    """Return the requests that add a title to a user's list and remove it, and the reads before and after."""
     items = request("GET", "/api/mylist/items", user=user)
     first_read = Step(FIRST_READ, items, HTTPStatus.OK, "miss")
     return [

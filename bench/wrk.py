@@ -25,12 +25,12 @@ _SCRIPT = Path(__file__).with_name("requests.lua")
 
 
 class WrkError(Exception):
-    """wrk is not installed, or what it asked was not answered; the message is one line."""
+    """wrk is not installed, or its requests failed; the message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What wrk asks for.
+    """The requests of wrk.
 
     Attributes:
         requests: their kind; see `requests.lua`.
@@ -51,7 +51,7 @@ class Load:
 
     Attributes:
         url: of the server, without a path.
-        workload: what it asks for.
+        workload: its requests.
         connections: open at once.
         server: the process that answers.
         rate: how many requests are due each second, at even intervals; None for a closed loop, in which the next one
@@ -111,7 +111,7 @@ def _processor_time() -> float:
 
 
 def read(printed: str, *, generator: float, server: float) -> Sample:
-    """Read what wrk printed.
+    """Parse the output of wrk.
 
     Args:
         printed: with `--latency`.

@@ -38,7 +38,7 @@ _decoder = msgspec.json.Decoder(_Autoscaler)
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """How many replicas there were, and how many should have been, so many seconds into the window."""
+    """The current and the desired replicas at a moment, in seconds since the start of the window."""
 
     second: float
     current: int
@@ -52,8 +52,8 @@ class Scaling:
     Attributes:
         name: of the autoscaler.
         min_replicas: as many replicas it keeps.
-        max_replicas: and no more than these.
-        samples: what it was seen to want and have; empty when that is not known.
+        max_replicas: the most replicas that it may want.
+        samples: the observed replicas; empty if unknown.
         remark: why it is not, or not for all of the window.
     """
 
@@ -91,7 +91,7 @@ class AutoscalerWatch:
         self._looking = gevent.spawn(self._look_on)
 
     def end(self) -> Scaling:
-        """Look a last time; return what was seen."""
+        """Take a last sample; return all samples."""
         if self._looking is not None:
             self._looking.kill()
             self._look()

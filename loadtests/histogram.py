@@ -56,7 +56,7 @@ class Scrape:
 
 
 def read(exposition: str) -> Scrape:
-    """Read what `/metrics` says; the statuses of a route are added up.
+    """Read the text of `/metrics`; the statuses of a route are summed.
 
     Raises:
         ValueError: it is not what the service says.

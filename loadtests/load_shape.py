@@ -77,7 +77,7 @@ class LoadShape(LoadTestShape):
         return max(1, round(self.users * self._scenario.profile(moment))), _SPAWN_RATE_PER_WORKER * max(1, workers)
 
     def finish(self) -> RunResult:
-        """End what is measured, as long as the workers are there; return what the run showed."""
+        """End the measured window while the workers still run; return the results."""
         if self._result is None:
             window = self._window
             counted = window.close() if window.is_open else None

@@ -35,7 +35,7 @@ def three_digits(milliseconds: float) -> float:
     return float(f"{milliseconds:.3g}")
 
 
-stats.bucket_response_time = three_digits  # type: ignore[assignment] # that they are whole is what is to change
+stats.bucket_response_time = three_digits  # type: ignore[assignment] # the override returns fractions
 events.init_command_line_parser.add_listener(add_options)
 
 
@@ -62,7 +62,7 @@ def prepare(environment: Environment, **_: object) -> None:
 
 @events.test_stopping.add_listener
 def finish(environment: Environment, **_: object) -> None:
-    """End what is measured before the workers end."""
+    """End the measured window before the workers end."""
     if not isinstance(environment.runner, WorkerRunner):
         _load_shape(environment).finish()
 

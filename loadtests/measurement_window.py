@@ -67,7 +67,7 @@ class MeasurementWindow:
         return (self._closed or time.monotonic()) - self._opened if self._opened else 0.0
 
     def open(self) -> None:
-        """Throw away what was counted until now."""
+        """Reset the counts."""
         if isinstance(self._runner, MasterRunner):
             self._workers = {worker.id for worker in self._runner.clients.all if worker.state != STATE_MISSING}
         self._tell(_OPEN)
@@ -78,7 +78,7 @@ class MeasurementWindow:
         self._opened = time.monotonic()
 
     def close(self) -> Counted:
-        """Collect what the workers counted; return what the service did."""
+        """Collect the workers' counts; return the service's."""
         self._closed = time.monotonic()
         self._tell(_CLOSE)
         counted = self._scrapes.end(self._environment.stats.total.num_requests)
@@ -87,11 +87,11 @@ class MeasurementWindow:
         return counted
 
     def scaling(self) -> Scaling | None:
-        """Return what the autoscaler did, when one was named."""
+        """Return the replicas of the autoscaler, if one was named."""
         return self._scaling
 
     def seen(self) -> dict[Route, RequestStats]:
-        """Return what Locust saw, all processes together."""
+        """Return the counts of all of Locust's processes."""
         return {
             (entry.method, entry.name): RequestStats(entry.num_requests, entry.num_failures, _times(entry))
             for entry in self._environment.stats.entries.values()

@@ -9,7 +9,7 @@ _stats = msgspec.json.Decoder(StatsResponse)
 
 
 class WrongAnswerError(Exception):
-    """An answer is not what it should be; the message says in what."""
+    """An answer is wrong; the message names the difference."""
 
 
 def read_page(body: bytes, person: str) -> ItemsPage:

@@ -56,12 +56,12 @@ class RunResult:
         scenario: its name.
         users: how many there were at most.
         seconds: how long it was measured.
-        seen: what Locust saw.
-        counted: what the service counted meanwhile; empty when that is not known.
+        seen: the requests that Locust counted.
+        counted: the requests that the service counted meanwhile; empty if unknown.
         failures: how often which failure came about.
         remark: why that is not known, or is only a part.
-        scaling: what the service's autoscaler did; None when none was named.
-        defects: what makes the run no measurement at all.
+        scaling: the replicas of the service's autoscaler; None if none was named.
+        defects: the faults that invalidate the whole measurement.
     """
 
     scenario: str

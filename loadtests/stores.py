@@ -24,7 +24,7 @@ def stores(load_set: SyntheticData, kept: Path, folder: Path) -> Iterator[dict[s
     """Run both as long as the context lasts; yield the settings by which a service finds them.
 
     Args:
-        load_set: what MongoDB holds.
+        load_set: the data set in MongoDB.
         kept: the folder in which filled databases wait for the next run.
         folder: where this run's data live.
     """

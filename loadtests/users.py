@@ -29,7 +29,7 @@ _REMOVE = "/api/mylist/remove"
 _WHOLE_LIST = "?pageSize=100"
 
 _CHECKED_SHARE = 0.02
-"""The share of the reads whose bodies are looked into."""
+"""The share of the reads whose bodies are checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Visitor(FastHttpUser):
         self._ask(_Request("GET", _ITEMS, _ITEMS + query), person, _sampled(partial(read_page, person=person)))
 
     def study(self, person: str) -> ItemsPage | None:
-        """Read the whole list and what is on it; None when that failed."""
+        """Read the whole list with its titles; return None if that failed."""
         return self._ask(_Request("GET", _ITEMS, _ITEMS + _WHOLE_LIST), person, partial(read_page, person=person))
 
     def count(self, person: str) -> None:
@@ -136,7 +136,7 @@ class Visitor(FastHttpUser):
 
 
 def _sampled(read: Callable[[bytes], object]) -> Callable[[bytes], None]:
-    """Return what does so with some of the bodies only."""
+    """Return a check that runs for a sample of the bodies only."""
 
     def check(body: bytes) -> None:
         if random() < _CHECKED_SHARE:
@@ -213,7 +213,7 @@ class Ramp(Mixed):
 
 
 class Soak(Mixed):
-    """What people do, for long."""
+    """Usual behaviour, for a long time."""
 
 
 USER_CLASSES: Mapping[str, type[Visitor]] = MappingProxyType(

@@ -46,10 +46,10 @@ class Outcome:
 def judge(
     result: RunResult, thresholds: Iterable[Threshold], *, share: float = 1.0, leeway: float = 1.0
 ) -> list[Outcome]:
-    """Hold what a run showed against its thresholds.
+    """Compare the results of a run with its thresholds.
 
     Args:
-        result: what it showed.
+        result: of the run.
         thresholds: of its scenario.
         share: the number of users as a share of the scenario's; the required rate is in proportion.
         leeway: how many times the latencies may be as long.
@@ -75,7 +75,7 @@ def misses(result: RunResult, outcomes: Iterable[Outcome]) -> list[str]:
 
 
 def report(result: RunResult, outcomes: Iterable[Outcome]) -> str:
-    """Make the tables: the thresholds, and Locust's figures beside the service's own."""
+    """Return the tables: the thresholds, and Locust's figures beside the service's own."""
     outcomes = list(outcomes)
     every = sum(seen.requests for seen in result.seen.values())
     lines = [
