@@ -119,9 +119,9 @@ def judge(threshold: Threshold, samples: Samples) -> Verdict:
 
 
 def undisturbed(measured: Mapping[str, Samples]) -> list[Verdict]:
-    """Check that the machine was not too busy with other work for a valid run.
+    """Return a verdict on whether the machine was idle enough for a valid run.
 
-    A service that is held up for long stops trusting the cache, and then it is MongoDB that is measured.
+    A service that is held up for long stops trusting the cache, and then the run measures MongoDB.
     """
     shares = [
         1 - median(quantity(sample, "cached") for sample in rounds)
