@@ -128,7 +128,7 @@ def _statuses(route: Route, *, errors: bool) -> str:
 
 
 def _section_about(route: Route, text: str) -> str:
-    """Return the place of a route's section: its heading names the route, on any page, or else it is the first of `text`."""
+    """Return the place of a route's section: its heading on any page names the route, or it is the first of `text`."""
     path = re.escape(openapi_path(route)) + r"(?![\w/])"
     named = rf"`{route.method}\b.*{path}"
     others = sorted({*API.parent.glob("*.md")} - {API})
