@@ -39,8 +39,7 @@ class ClientConnections:
             await asyncio.sleep(0)
         server.close()
         while self._writers:
-            for connection, writer in self._writers.items():
-                writer.transport.abort()
+            for connection in self._writers:
                 connection.cancel()
             await asyncio.wait(self._writers)
 

@@ -69,9 +69,9 @@ class CuttingProxy:
                     await to_server.drain()
         finally:
             answers.cancel()
-            if self._resets:
-                to_client.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             to_server.transport.abort()
+            if self._resets and not to_client.is_closing():
+                to_client.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
     def _ends_at(self, data: bytes) -> bool:
         if self._word not in data:

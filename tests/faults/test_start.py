@@ -271,7 +271,7 @@ class TestMongodbThatLacksWhatIsWished:
         odd["movies"].create_index("title", expireAfterSeconds=7)
         service = launch()
         service.wait_until_ready()
-        line = wait_until(lambda: logged(service, "Index movies.title_1 is not there, "), within=PATIENCE)
+        line = wait_until(lambda: logged(service, "Index movies.title_1 is missing, "), within=PATIENCE)
         assert "getCollection('movies').dropIndex('title_1'); " in line
         assert missing(service) == {("movies", "title_1")}
 

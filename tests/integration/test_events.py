@@ -332,7 +332,9 @@ def test_a_command_that_is_not_there_is_one_line(stored: Stored, own_uri: str) -
     events.until_log(BEGUN)
     add(stored, 1)
     assert events.end(None) == 1
-    assert events.log.splitlines()[-1] == "mylist: cannot start no-such-program: No such file or directory"
+    assert events.log.splitlines()[-1] == (
+        "mylist: cannot start no-such-program: No such file or directory; name a program that is there after --"
+    )
 
 
 @pytest.mark.parametrize("how", ["drop", "rename", "drop the database"])

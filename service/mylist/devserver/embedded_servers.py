@@ -100,9 +100,9 @@ class EmbeddedServer(ABC):
             raise ServerStartError(
                 f"{self.name} cannot write its folder {self.folder}: {error.strerror}; make it writable or move it away"
             ) from error
-        self.port = self.port or free_port()
-        watchdog = [sys.executable, "-P", str(_WATCHDOG), str(self.port), *self.command()]
         with log:
+            self.port = self.port or free_port()
+            watchdog = [sys.executable, "-P", str(_WATCHDOG), str(self.port), *self.command()]
             # Its own session keeps the terminal's Ctrl-C from it, so that the service drains first.
             self._watchdog = subprocess.Popen(  # noqa: S603 - our own command
                 watchdog, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True
