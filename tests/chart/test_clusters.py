@@ -314,7 +314,7 @@ class TestRenderedAnew:
         with pytest.raises(HelmError) as refused:
             render(global__generatePasswords=False)
 
-        assert "global.generatePasswords is false and these are empty" in str(refused.value)
+        assert "global.generatePasswords is false and redis.auth.password is empty" in str(refused.value)
         assert "auth.existingSecret" in str(refused.value)
 
     def test_takes_those_of_the_cluster_where_it_must_not(self, empty_cluster: FakeCluster) -> None:

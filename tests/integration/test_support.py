@@ -272,7 +272,7 @@ class TestMove:
         lists["mylist"].insert_many([item(account, 1), item(account, 2), item("other", 2), item("other", 3)])
         before = everything(lists)
         for dry in (True, False):
-            with pytest.raises(moving.NotMovedError, match=r"other has 2 items, of which .* --merge puts"):
+            with pytest.raises(moving.NotMovedError, match=r"other has 2 items, and .* lacks some: add --merge"):
                 await move(account, "other", dry=dry)
         assert everything(lists) == before
 
@@ -434,7 +434,7 @@ async def test_another_redis_than_that_of_the_service_is_refused(lists: Lists, a
             await asyncio.sleep(0.2)
 
     living = asyncio.create_task(live())
-    with pytest.raises(CacheOutOfReachError, match="the service at api-1:3000 the one at redis-b:6379"):
+    with pytest.raises(CacheOutOfReachError, match="but the service at api-1:3000 uses redis-b:6379"):
         await erase(user=account)
     living.cancel()
     with suppress(asyncio.CancelledError):
@@ -536,7 +536,7 @@ def started(uri: str, arguments: tuple[str, ...]) -> subprocess.Popen[bytes]:
             "argument --account: 'a/b' is not an account, which is a user id without a slash; see `mylist show --help`",
         ),
         (("erase", "--user", "two words"), "argument --user: 'two words' is not a user id; see `mylist erase --help`"),
-        (("move", "--from", "a", "--to", "a"), "--from and --to are the same user"),
+        (("move", "--from", "a", "--to", "a"), "--from and --to are the same user; name two"),
         (
             ("withdraw", "--content", "matrix"),
             (
