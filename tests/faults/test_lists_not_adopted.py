@@ -76,7 +76,9 @@ def test_a_start_and_a_seeding_end_with_the_command(
     state(lists)
     before = {name: lists[name].count_documents({}) for name in lists.list_collection_names()}
     line = refusal(settings, tmp_path, *command)
-    other_way = "; or remove MONGODB_URI, also from .env: then `mylist dev` starts its own" if command == ["dev"] else ""
+    other_way = (
+        "; or remove MONGODB_URI, also from .env: then `mylist dev` starts its own" if command == ["dev"] else ""
+    )
     assert line.endswith(f"{REMEDY}{other_way}")
     assert ("`mylists`, and none in `mylist`" if state is no_lists_here else "taken over only in part") in line
     assert {name: lists[name].count_documents({}) for name in lists.list_collection_names()} == before

@@ -262,7 +262,9 @@ def test_an_env_file_that_may_not_be_read_is_named(monkeypatch: pytest.MonkeyPat
         if me == 0:  # who may read everything
             os.seteuid(nobody)
         try:
-            with pytest.raises(InvalidSettingError, match=r"/\.env cannot be read: Permission denied; fix or remove it"):
+            with pytest.raises(
+                InvalidSettingError, match=r"/\.env cannot be read: Permission denied; fix or remove it"
+            ):
                 Settings.from_environment()
         finally:
             os.seteuid(me)
