@@ -134,11 +134,11 @@ GROUPS = (
     Group(
         "reads",
         "Reads of cached lists",
-        "16 connections. The service as it comes, metrics on and all headers, with tracing at 1 %; a page of 20 "
-        "has 10.7 KB. A page is used again while Redis holds the very list that it was rendered from, and the "
-        "pages of these 1,000 users fit into `PAGE_MEMORY`. “rendered each time” "
-        "is the same service with `PAGE_MEMORY=0`: what the first read of a page costs, and every read where the "
-        "users who come back are more than it has room for, with the default some 2,700 pages of 20.",
+        "16 connections. The service has its default settings, with metrics, all headers, and tracing at 1 %. A "
+        "page of 20 has 10.7 KB. The process uses a rendered page again as long as Redis holds the list from "
+        "which it was rendered. The pages of these 1,000 users fit into `PAGE_MEMORY`. “rendered each time” is "
+        "the same service with `PAGE_MEMORY=0`. This is the cost of the first read of a page. It is also the cost "
+        "of each read if more users come back than `PAGE_MEMORY` has room for: by default, some 2,700 pages of 20.",
         12,
         (
             Table(
@@ -185,8 +185,9 @@ GROUPS = (
         "observation",
         "Tracing",
         "16 connections. Spans go to a collector on the same machine that takes them and does nothing with them. "
-        "What tracing costs is less than what the machine does from one second to the next: so below two services "
-        "are under load at the same time for three seconds, over 8 connections each, one with and one without.",
+        "The cost of tracing is smaller than the variation of the machine from one second to the next. So the "
+        "second table compares two services, one with tracing and one without, under load at the same time: three "
+        "seconds, 8 connections each.",
         12,
         (
             Table(
@@ -256,7 +257,7 @@ GROUPS = (
     Group(
         "connections",
         "Connections",
-        "Each figure with its ratio to the empty route over as many connections.",
+        "Each ratio is to the empty route over the same number of connections.",
         10,
         (Table(Throughput(tuple(case for connections in CONNECTIONS for case in over(connections)))),),
     ),
@@ -357,9 +358,9 @@ GROUPS = (
     Group(
         "others",
         "Other users' lists in Redis",
-        "Two services: one on a Redis that holds the lists of 1,000 users who ask for nothing, the other on one "
-        "with 1,000,000 of them; beside them the same 1,000 users who do. Reads over 16 connections; changes as "
-        "above, in turns.",
+        "Two services, each with its own Redis. One Redis holds the lists of 1,000 users who send no requests, "
+        "the other those of 1,000,000. In both, the same 1,000 other users send requests: reads over 16 "
+        "connections, then changes as above, in turns.",
         10,
         (
             Table(

@@ -185,7 +185,7 @@ class Settings:
     ] = 0
     freshness_check_every: Annotated[
         int,
-        "Compare one in this many cached reads with MongoDB afterwards, at most five a second; 0 for none.",
+        "One cached read in this many is compared with MongoDB afterwards, at most five a second; 0 for none.",
         Meta(ge=0, le=1_000_000),
     ] = 1000
 
@@ -206,8 +206,8 @@ class Settings:
     ] = ",".join(DEFAULT_EXTERNAL_ID_RULES.names)
     unique_external_ids: Annotated[
         str,
-        "Names of these whose ids belong to one title each or, as in `tmdb:type`, to one movie and one show each; "
-        "`mylist indexes` creates the unique indexes.",
+        "Names in EXTERNAL_ID_NAMES whose ids must be unique: no two titles may have the same id. With `:type`, "
+        "as in `tmdb:type`, no two titles of one type may. `mylist indexes` creates the unique indexes.",
         _Text(
             accepts="names separated by commas, each of EXTERNAL_ID_NAMES, with or without the suffix :type",
             parse=_unique_names,
@@ -251,7 +251,9 @@ class Settings:
     jwt_leeway: Annotated[float, "Clock skew that is tolerated when a token is verified.", Meta(ge=0, le=300)] = 30.0
     jwt_user_claim: Annotated[str, "Claim of a token that names the user."] = "sub"
     jwt_profile_claim: Annotated[
-        str, "Claim of a token that names the profile; the user is `account/profile` then, of both claims."
+        str,
+        "Claim of a token that names the profile. With it the user is `account/profile`; JWT_USER_CLAIM names the "
+        "account.",
     ] = ""
 
     cors_origins: Annotated[
