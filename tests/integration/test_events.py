@@ -414,7 +414,8 @@ def test_a_file_that_is_no_position_or_cannot_be_one(own_uri: str, tmp_path: Pat
     path.write_text("{not a position")
     events = Events(own_uri, f"--position={path}")
     assert events.end(None) == 1
-    assert events.log.splitlines()[-1] == f"mylist: {path} has no valid position; delete it to start from the beginning"
+    remedy = "delete it, and start over with --snapshot (docs/events.md)"
+    assert events.log.splitlines()[-1] == f"mylist: {path} has no valid position; {remedy}"
     events = Events(own_uri, f"--position={tmp_path / 'missing' / 'position'}")
     assert events.end(None) == 1
     assert "cannot write" in events.log

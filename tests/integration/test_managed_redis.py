@@ -131,7 +131,7 @@ async def test_it_serves_as_a_cache_and_what_cannot_be_promised_is_told_once(
 
     [line] = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert line.startswith(f"127.0.0.1:{front.port} does not report its replication id (INFO replication): ")
-    assert line.endswith("lists may be stale for up to CACHE_TTL; grant its user +info")
+    assert line.endswith("lists may be stale for up to CACHE_TTL; if its user lacks +info, grant it")
 
 
 async def test_it_is_not_asked_what_it_refuses_at_every_heartbeat(

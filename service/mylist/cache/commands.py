@@ -238,7 +238,7 @@ class CacheCommands:
 
         Raises:
             SomePrimariesAwayError: some primaries do not answer, and others do.
-            CacheUnavailableError: no primary answers.
+            CacheUnavailableError: no primary answers, or it is unknown which servers are the primaries.
         """
         with _operation("heartbeat"):
             await self.topology.watch()

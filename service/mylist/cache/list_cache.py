@@ -146,7 +146,7 @@ class ListCache:
 
     async def _place_lease(self, user_id: str, key: str) -> bytes:
         del self._leasing[key]
-        if not self._health.trusts(key):  # by now; a process that loads a list in an epoch trusts that epoch
+        if not self._health.trusts(key):  # by now; only a process that trusts an epoch may cache in it
             raise CacheUnavailableError
         lease = self._commands.new_lease(key)
         held = await self._commands.place_lease(key, lease, lifetime_ms=self._lease_lifetime_ms)

@@ -1,8 +1,9 @@
-"""Names of variables that are no setting, and nearly are.
+"""Finds variables whose names look like mistyped names of settings.
 
-The environment has variables of many other programs. So a name counts as mistyped only if one or two slips of a finger
-make it of the name of a setting: a letter too many, too few, another one, or two in the wrong order. Of a short name
-only the order may differ, or it would be another word. Upper and lower case, `-` and `_` are no difference.
+The environment also has the variables of other programs. So a name counts as mistyped only if it differs from the name
+of a setting by one or two slips: a letter added, left out or replaced, or two neighbouring letters swapped. In a short
+name only the order of the letters may differ, because other slips make it another word. Upper and lower case count as
+equal, and so do `-` and `_`.
 """
 
 from collections.abc import Sequence
@@ -17,10 +18,10 @@ MAX_TOLD_LENGTH = 60
 
 
 def meant(name: str, settings: Sequence[str]) -> str | None:
-    """Return the setting that a name was probably meant for; None for a setting, and for a name of something else.
+    """Return the setting that a mistyped name probably means; None for the name of a setting or of something else.
 
     Args:
-        name: of a variable.
+        name: the name of a variable.
         settings: the names of all settings.
     """
     if name in settings or name in _FOREIGN:
@@ -37,7 +38,7 @@ def meant(name: str, settings: Sequence[str]) -> str | None:
 
 
 def _slips(one: str, other: str) -> int:
-    """Return how many letters have to be added, left out, replaced or swapped with the next to make the other name."""
+    """Return how many letters must be added, left out, replaced or swapped with the next to get the other name."""
     before: list[int] = []
     last = list(range(len(other) + 1))
     for row, letter in enumerate(one, start=1):

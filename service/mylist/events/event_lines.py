@@ -29,7 +29,8 @@ class Told:
     Attributes:
         lines: the lines for the consumer.
         token: the position in the stream after it; None during the snapshot of the lists.
-        until: everything up to this moment has been delivered then, in seconds since 1970 UTC; None if unknown.
+        until: once the lines are delivered, all changes up to this moment are, in seconds since 1970 UTC; None if
+            unknown.
     """
 
     lines: list[bytes]

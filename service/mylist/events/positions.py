@@ -80,7 +80,7 @@ class PositionInFile:
             ) from error
         except ValueError:
             raise PositionFileError(
-                f"{self._path} has no valid position; delete it to start from the beginning"
+                f"{self._path} has no valid position; delete it, and start over with --snapshot (docs/events.md)"
             ) from None
 
     async def save(self, token: Document) -> None:

@@ -43,7 +43,7 @@ _EXTENSION = rb"[\t ]*+;[\t ]*+" + _TOKEN + rb"(?:[\t ]*+=[\t ]*+(?:" + _TOKEN +
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]++)((?:" + _EXTENSION + b")*)")
 _MAX_CHUNK_LINE_BYTES = 256
 _MAX_EXTENSION_BYTES = 16 * 1024
-"""Of the framing of all chunks of a body together."""
+"""Of the extensions of all chunks of a body together."""
 _MAX_TRAILERS = 32
 _MAX_TRAILER_BYTES = 4 * 1024
 # Fields about the framing or routing of a message must not be trailers (RFC 9110, section 6.5.1).
@@ -209,7 +209,7 @@ class StrictHttp(Http):
         return BadRequest("Bad chunked encoding")
 
     async def error_response(self, exception: Exception) -> None:
-        """Answer a request that failed outside of its handler, unless it consists only of empty lines.
+        """Answer a request that failed outside of its handler, but skip empty lines before a request without an answer.
 
         Without it: Sanic refuses a request after an empty line, which RFC 9112, section 2.2, says should be ignored.
         Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestGrammar.test_sanic_refuses_trailers_and_empty_lines`.

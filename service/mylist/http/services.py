@@ -116,7 +116,7 @@ class Services:
         browser_policy: the origins that may read the answers, and HSTS.
         catalogue: the movies and shows.
         reader, writer, change_feed: the use cases.
-        titles: tells of titles by their ids.
+        titles: finds titles by content id.
         matcher: finds the titles that lines of other services' files name.
         pages: the rendered answers, for their metrics.
         requests: the limits of all list requests except imports.

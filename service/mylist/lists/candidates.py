@@ -1,6 +1,6 @@
-"""What a line of an import may mean, where that is more than one title."""
+"""The titles that a line of an import may mean, if there are several."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from mylist.domain.content import CONTENT_TYPES, ContentId, ContentType, content_key, split_content_key
@@ -9,17 +9,17 @@ from mylist.lists.list_import import Unresolved
 
 
 class TitlesById(Protocol):
-    """Tells of titles by their ids; `mylist.mongodb.title_search.TitleSearch` is the one on MongoDB."""
+    """Finds titles by content id; `mylist.mongodb.title_search.TitleSearch` finds them in MongoDB."""
 
     async def with_ids(self, content_type: ContentType, content_ids: Collection[ContentId]) -> list[FoundTitle]:
-        """Return the titles of a type with some ids."""
+        """Return the titles of a type with these content ids."""
 
 
 async def described(titles: TitlesById, keys: Collection[bytes]) -> dict[bytes, FoundTitle]:
-    """Return the titles of content keys; one that is gone is left out. There is a query for each type.
+    """Return the titles of content keys, without those that no longer exist, with one query per content type.
 
     Raises:
-        UnavailableError: the catalogue cannot be asked.
+        UnavailableError: the catalogue does not answer.
     """
     found = {}
     for content_type in CONTENT_TYPES:
@@ -30,17 +30,16 @@ async def described(titles: TitlesById, keys: Collection[bytes]) -> dict[bytes, 
 
 
 def ambiguous(
-    title: str, year: int | None, keys: Iterable[bytes], candidates: Mapping[bytes, FoundTitle]
+    title: str, year: int | None, keys: Sequence[bytes], candidates: Mapping[bytes, FoundTitle]
 ) -> Unresolved:
-    """Return what stands for a line that fits several titles.
+    """Return the result for a line that matches several titles.
 
     Args:
-        title: what the line names.
-        year: of release; None if the line does not say.
-        keys: the content keys of all that it may mean.
-        candidates: what is known of these, by content key.
+        title: the title or the external id in the line.
+        year: the year of release in the line; None if it has none.
+        keys: the content keys of all titles that the line may mean.
+        candidates: these titles by content key, as far as they are known.
     """
-    keys = list(keys)
     return Unresolved(
         title,
         year,

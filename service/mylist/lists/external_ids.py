@@ -50,7 +50,7 @@ async def find_titles(
 async def titles_of(
     catalogue: Catalogue, parsed: Mapping[Named, TypedExternalId], *, even_old: bool = False
 ) -> dict[Named, tuple[bytes, ...]]:
-    """Return the content keys of all titles that external ids, which were parsed, may mean.
+    """Return, for each parsed external id, the content keys of all titles that it may mean.
 
     Raises:
         UnavailableError: the catalogue must be asked and does not answer.
@@ -82,7 +82,7 @@ def the_only(keys: Collection[bytes], text: str) -> ContentId | None:
 
 
 def registered(text: str, names: Sequence[str]) -> TypedExternalId:
-    """Return the external id that a client wrote, whose name must be one of some.
+    """Parse an external id that a client wrote. Its name must be among the registered `names`.
 
     Raises:
         InvalidExternalIdError: the external id is malformed, or its name is not registered.

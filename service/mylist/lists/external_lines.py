@@ -37,22 +37,22 @@ class ExternalLine:
 
     @property
     def named(self) -> Named:
-        """What the line names."""
+        """The external id and the content type of the line."""
         return self.external_id, self.content_type
 
 
 async def with_titles(
     catalogue: Catalogue, titles: TitlesById, lines: AsyncIterable[NumberedLine | ExternalLine]
 ) -> AsyncIterator[NumberedLine]:
-    """Yield lines with the content ids of those that have external ids, or with what these may mean.
+    """Yield lines with external ids replaced by content ids, or by the titles that an external id may mean.
 
     Args:
-        catalogue: finds titles by external ids.
-        titles: tells which titles an external id of several may mean.
+        catalogue: finds titles by external id.
+        titles: describes the titles of an external id that several titles have.
         lines: the lines.
 
     Raises:
-        UnavailableError: the catalogue has to be asked, and cannot answer.
+        UnavailableError: the catalogue must be asked and does not answer.
     """
     async for part in some_at_a_time(lines, _LINES_PER_QUERY):
         for line in await _resolved(catalogue, titles, part):

@@ -251,7 +251,7 @@ def _with_what_stays(result: LineResult, line: NumberedLine, before: Mapping[Con
 async def _dated(lines: AsyncIterable[NumberedLine]) -> AsyncIterator[NumberedLine]:
     """Yield lines. Items without a date get times that keep them in the order of the lines, the first on top.
 
-    The times are in descending order from now on, so that the next added item goes on top of them.
+    The times count down from the present, so that the next added item goes on top of them.
     """
     moment = now_ms()
     async for line in lines:

@@ -1,4 +1,4 @@
-"""Takes the lines of an import some at a time, for queries that answer for several."""
+"""Groups the lines of an import, so that one query answers for several lines."""
 
 from collections.abc import AsyncIterable, AsyncIterator
 from typing import TypeVar
@@ -7,7 +7,7 @@ _T = TypeVar("_T")
 
 
 async def some_at_a_time(lines: AsyncIterable[_T], size: int) -> AsyncIterator[list[_T]]:
-    """Yield what there is in lists of `size`, in order; the last may be shorter, and none is empty."""
+    """Yield the lines in lists of `size`, in order. The last list may be shorter; no list is empty."""
     part: list[_T] = []
     async for line in lines:
         part.append(line)

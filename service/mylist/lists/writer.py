@@ -147,8 +147,8 @@ class ListWriter:
     async def alone(self, user_id: str) -> AsyncIterator[None]:
         """Surround a read of a list and the change that depends on it. Only one block per list runs in this process.
 
-        Of two clients that send the same ETag, only one must find the list unchanged. And two replacements must not
-        remove each other's items.
+        Two clients that send the same ETag must not both find the list unchanged. And two replacements must not remove
+        each other's items.
 
         Raises:
             DatabaseBusyError: other changes of the list take too long.
@@ -329,7 +329,7 @@ class ListWriter:
             deleted = {each.content_id for each in to_delete}
             remaining = {each.content_id for each in existing} - deleted
             new = [(each, kind) for each, kind in wanted.items() if each not in remaining]
-            # In descending order from now on, so that the next added item goes on top of them.
+            # Counted down from the present, so that the next added item goes on top of them.
             now = now_ms()
             to_insert = [Item(now - place, *each) for place, each in enumerate(new)]
             await self._require_room(user_id, cached_items, to_insert=len(to_insert), to_delete=len(to_delete))

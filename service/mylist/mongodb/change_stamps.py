@@ -199,8 +199,8 @@ class ChangeStamps:
     def reign(self) -> object | None:
         """Return the reign of the primary, as far as the driver knows.
 
-        Within one reign, the primary loses no acknowledged write that precedes a write of a majority. Return None
-        behind `mongos`, which does not report the reign, and while there is no primary.
+        Within one reign, the primary loses no acknowledged write that precedes a write which a majority has. Return
+        None behind `mongos`, which does not report the reign, and while there is no primary.
         """
         for server in self._database.handle.client.topology_description.server_descriptions().values():
             if server.is_writable and server.server_type_name != "Mongos":

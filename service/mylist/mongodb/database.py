@@ -82,7 +82,7 @@ _FINAL_CODES = frozenset({2, 13, 18, 20, 67, 72, 85, 86, 115, 197, 238, 301, 800
 _REFUSAL_CODES = frozenset({13, 20, 61, 72, 301, 323})
 """Error codes of an operation that MongoDB rejects without starting it, and would reject again."""
 _MAJORITY_LOST_AFTER_S = 5.0
-"""Less than the lifetime of a fence in Redis, which must outlast a change that waits for its majority."""
+"""If a change waits longer for its majority, its fence in Redis may expire before the change takes effect."""
 # What an authentication mechanism needs besides the driver: alternative modules, and the remedy.
 _MODULES = {
     "MONGODB-AWS": (("pymongo_auth_aws",), "install mylist[aws]; docs/kubernetes.md says how in an image"),

@@ -22,7 +22,7 @@ from mylist.mongodb.database import Database, Document
 
 _INDEX = {"userId": 1, "changedAt": 1, "_id": 1}
 _FRESH_S = 10.0
-"""Less than the settling time of tokens: documents that an earlier version writes after that are seen in time."""
+"""Less than the settling time of tokens: what an earlier version writes after creating the index is seen in time."""
 _STALE_S = 60.0
 
 

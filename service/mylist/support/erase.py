@@ -23,7 +23,7 @@ from mylist.support.kept_documents import BY_USER_ID, Subject, count_of, item_id
 from mylist.support.receipt import Receipt
 
 _ERASED = (ADOPTED, *BY_USER_ID)
-"""In this order, because the items find their marks of an adoption."""
+"""In this order, because the marks of an adoption are found by the `_id` of the items."""
 
 
 async def erase(database: AsyncDatabase[Document], settings: Settings, subject: Subject, *, dry: bool) -> Receipt:

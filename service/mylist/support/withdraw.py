@@ -96,9 +96,8 @@ def told(done: Withdrawal, *, dry: bool) -> str:
     lines = [done.table(), ""]
     if done.is_in_catalogue:
         lines.append(
-            "The title is in the catalogue, so users may add it again: remove it from there, and run this "
-            "command again "
-            "after CATALOGUE_TTL."
+            "The title is in the catalogue, so users may add it again: remove it from there, and run this command "
+            "again after CATALOGUE_TTL."
         )
     if dry:
         lines.append("Nothing was changed. Next: the same command without --dry-run.")

@@ -21,7 +21,7 @@ class State:
     Attributes:
         active_requests: number of requests in flight, by method label and route template.
         pending_invalidations: number of lists whose invalidation is pending until Redis is back.
-        cache_withheld: whether lists are not served from Redis, by the reason in other processes.
+        cache_withheld: whether lists are not served from Redis, by the cause in the registry of processes.
         is_up: whether a dependency answered its last check, by name.
         breakers: the state of a dependency's circuit breaker, one of `BREAKER_STATES`, by name.
         index_is_missing: whether MongoDB lacks a wanted index, by collection and name.
@@ -95,7 +95,7 @@ class StateCollector(Collector):
         )
         yield _gauge(
             "mylist_mongodb_majority_lag_seconds",
-            "Age of the oldest write that a majority of MongoDB does not have.",
+            "Time since the process first saw the oldest write that no majority of MongoDB has.",
             {} if state.majority_lag_s is None else {(): state.majority_lag_s},
         )
         shed = CounterMetricFamily("mylist_shed", "Requests rejected with 503 or 429.", labels=["cause"])

@@ -149,7 +149,7 @@ class Topology(ABC):
     Attributes:
         all: each primary once; empty before they were found.
         single: the primary of every key; None if keys are sharded, and before it was found.
-        generation: increases whenever a list may have moved to another primary or another epoch.
+        generation: increases whenever this process learns that a list may be on another primary or in another epoch.
         failovers: how often the primaries turned out to be other servers than before.
         needs_epochs: whether a primary must report its replication id.
         place: identifies the configured Redis: from the settings, without credentials.
@@ -245,7 +245,7 @@ class Topology(ABC):
             self._untold = name
             _logger.warning(
                 "%s does not report its replication id (INFO replication): after a failover, or a restart from a dump, "
-                "lists may be stale for up to CACHE_TTL; grant its user +info",
+                "lists may be stale for up to CACHE_TTL; if its user lacks +info, grant it",
                 name,
             )
 
