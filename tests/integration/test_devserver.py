@@ -328,6 +328,16 @@ def test_damaged_data_have_a_remedy(dev: Start, tmp_path: Path, file: str) -> No
     assert not data.exists()
 
 
+def test_data_that_the_system_refuses_are_not_called_damaged(dev: Start, tmp_path: Path) -> None:
+    """As on a full disk, or for another user: moving the data away would be the wrong remedy."""
+    data = tmp_path / ".data" / "mongodb" / "data"
+    (data / "WiredTiger.lock").mkdir(parents=True)
+    run = dev()
+    assert run.process.wait(START) == 1
+    [line] = [each for each in run.output.splitlines() if each.startswith("mylist: ")]
+    assert re.fullmatch(r"mylist: SecantusDB ended at start: .*: Is a directory; see its log .*/log\.txt", line)
+
+
 def test_a_mongodb_that_is_named_and_away_may_be_left_out(dev: Start) -> None:
     run = dev(MONGODB_URI=f"mongodb://127.0.0.1:{free_port()}/x", REDIS_HOST="127.0.0.1")
     assert run.process.wait(START) == 1

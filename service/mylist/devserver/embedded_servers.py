@@ -7,6 +7,7 @@ They listen on loopback only, and end with the process that started them, howeve
 import errno
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -35,7 +36,8 @@ _START_TIMEOUT_S = 60.0
 _RETRY_INTERVAL_S = 0.2
 _POLL_INTERVAL_S = 0.01
 _PING_TIMEOUT_S = 1.0
-_DAMAGE = "WiredTigerError"
+_DAMAGE = re.compile(r"WiredTigerError: (?:WT_(?:TRY_SALVAGE|PANIC|ERROR)\b|No such file)")
+"""Other errors of WiredTiger are the system's, such as a full disk or a missing permission: the data may be intact."""
 
 
 class ServerMissingError(Exception):
@@ -215,8 +217,8 @@ class MongoServer(EmbeddedServer):
         return f"{self.uri}{name}?retryWrites=false"
 
     def finds_damage(self) -> bool:
-        """Return whether the log of the server says that its data cannot be read."""
-        return _DAMAGE in self.log.read_text(errors="replace")
+        """Return whether the server's log says that its data is damaged."""
+        return _DAMAGE.search(self.log.read_text(errors="replace")) is not None
 
     def command(self) -> list[str]:
         """Return the command line.
