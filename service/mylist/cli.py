@@ -87,9 +87,9 @@ def _parser() -> _Parser:
 
     seed = add("seed", "add the documented sample to MongoDB or, with --users, synthetic data")
     seed.epilog = (
-        "Running processes show a list of the sample as it is at once, if REDIS_HOST or REDIS_URL name their Redis, "
-        "and else within CACHE_TTL. They show titles within CATALOGUE_TTL, and a list of the synthetic data that "
-        "was read before within CACHE_TTL."
+        "Running processes show the lists of the sample at once if REDIS_HOST or REDIS_URL names their Redis, and "
+        "otherwise within CACHE_TTL. They show the titles within CATALOGUE_TTL. If a list of the synthetic data was "
+        "read before, they show the new one within CACHE_TTL."
     )
     seed.set_defaults(command=_seed)
     seed.add_argument("--users", type=int, metavar="N", help="how many users the synthetic data has")
@@ -109,7 +109,7 @@ def _parser() -> _Parser:
         "--report", type=Path, metavar="FILE", help="write the documents that are not items to this file"
     )
     catalogue_parser.define(
-        add("catalogue", "bring titles into the catalogue from files, or write it out as one"),
+        add("catalogue", "import titles from files into the catalogue, or export the catalogue to a file"),
         _import_catalogue,
         _export_catalogue,
     )
@@ -186,14 +186,14 @@ def _told(done: "Seeded", settings: Settings, *, reset: bool) -> str:
     """Return the last line of a run of `seed`."""
     counts = f"{done.titles} titles, {done.users} users and {done.items} items"
     if reset:
-        told = f"Put {counts} right; the sample is what it was at first."
+        told = f"Reset {counts}; the sample is as it was at first."
     elif done.removed:
         left = f"{done.removed} items were removed by their users and stay removed; --reset brings them back."
         told = f"Added {counts}; {left}"
     else:
         told = f"Added {counts}; the rest was there."
     if done.stale_lists:
-        told += f"\nRedis did not answer: lists may be shown as they were for up to {settings.cache_ttl} s (CACHE_TTL)."
+        told += f"\nRedis did not answer: users may see outdated lists for up to {settings.cache_ttl} s (CACHE_TTL)."
     return told
 
 

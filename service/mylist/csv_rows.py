@@ -78,7 +78,11 @@ def rows(lines: Iterator[TextLine], *, max_bytes: int) -> Iterator[CsvRow]:
             return
         except (_EndlessRowError, csv.Error) as failure:
             is_endless = isinstance(failure, _EndlessRowError) or "end of data" in str(failure)
-            error = _NO_CLOSING_QUOTE if is_endless else f"it is not CSV: {failure}; a mark within a field is doubled"
+            error = (
+                _NO_CLOSING_QUOTE
+                if is_endless
+                else f"it is not CSV: {failure}; a quotation mark within a field must be doubled"
+            )
             waiting.extendleft(reversed(taken[1:]))
             del taken[1:]
             reader = csv.reader(feed(), strict=True)
@@ -111,5 +115,5 @@ def delimiter_problem(header: Sequence[str]) -> str:
     """Return the delimiter that a header uses instead of commas; empty if it uses none of the usual ones."""
     for delimiter, called in _OTHER_DELIMITERS.items():
         if len(header) == 1 and delimiter in header[0]:
-            return f"its columns are separated by {called}, and must be by commas"
+            return f"its columns are separated by {called}, and must be separated by commas"
     return ""

@@ -36,7 +36,7 @@ SAMPLE = [
 PANICS = re.compile(
     r"nil pointer|wrong type|parse error|error calling|error unmarshaling|executing|<no value>|<nil>|%!|panic"
 )
-NO_VALUE = re.compile(r"^  - (\S+) has no value, .*; give it one, or delete the key to have the default$", re.MULTILINE)
+NO_VALUE = re.compile(r"^  - (\S+) has no value, .*; give it one, or delete the key to get the default$", re.MULTILINE)
 SENTENCE = re.compile(r"^  - .+[;:,] .+$", re.MULTILINE)
 OF_SCHEMA = re.compile(r"^ *- at '/(\S*)': (?:got \w+, want [\w ]+|.*value must be .*|'\w+' failed.*)$", re.MULTILINE)
 

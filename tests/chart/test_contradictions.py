@@ -146,8 +146,8 @@ CONTRADICTIONS = [
         {"redis.enabled": False, "externalRedis.urlKey": "url", "externalRedis.existingSecret": "a"},
     ),
     Contradiction(
-        "networkPolicy.enabled denies everything that redis.networkPolicy.enabled=false does not allow; "
-        "disable both or none",
+        "networkPolicy.enabled is true and redis.networkPolicy.enabled is false, so no pod could reach redis; "
+        "enable both or disable both",
         {"redis.networkPolicy.enabled": False},
     ),
     Contradiction(

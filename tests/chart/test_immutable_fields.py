@@ -82,7 +82,7 @@ def test_after_the_commands_it_is_not(cluster: FakeCluster) -> None:
         ("persistence.size=1Gi", "a volume cannot be made smaller; set it back"),
         ("persistence.size=100k", "a volume cannot be made smaller; set it back"),
         ("persistence.storageClass=fast", 'is "fast" and the volume data-mylist-{store}-0 has "", which cannot change'),
-        ("persistence.enabled=false", "has the volume data-mylist-{store}-0: it would start with nothing"),
+        ("persistence.enabled=false", "has the volume data-mylist-{store}-0: it would start without data"),
         ("nameOverride=other,{store}.fullnameOverride=mylist-{store}", "changes the selector of StatefulSet"),
     ],
 )

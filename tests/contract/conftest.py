@@ -18,7 +18,7 @@ PATIENCE = 60.0
 # A busy machine makes Redis slow, for this process or another. The log reports refusals up to ten seconds later.
 _OF_ANOTHER_MOMENT = (
     '"message":"Redis at',
-    '"message":"Lists come from MongoDB, as other processes',
+    '"message":"Lists come from MongoDB, because other processes',
     '"message":"Rejected in the last',
 )
 

@@ -274,7 +274,7 @@ def test_a_replacement_leaves_what_an_ambiguous_line_may_mean(user: User) -> Non
 @pytest.mark.parametrize(
     ("body", "content_type", "error"),
     [
-        (LETTERBOXD.replace(",", ";"), CSV, "separated by semicolons, and must be by commas"),
+        (LETTERBOXD.replace(",", ";"), CSV, "separated by semicolons, and must be separated by commas"),
         ("Title\tYear\nAlien\t1979\n", CSV, "separated by tabs"),
         ("Titel,Jahr\nAlien,1979\n", CSV, "its first line has the columns Titel, Jahr"),
         ("Alien,1979\nDune,1984\n", CSV, "its first line has the columns Alien, 1979"),

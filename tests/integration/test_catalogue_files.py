@@ -248,7 +248,7 @@ class TestExternalIds:
 
         assert of(stored, "Alien")["externalIds"] == {"imbd": "tt1"}
         assert errors(done) == [
-            "2: it has no `id`, and `externalIds` has only imbd, which EXTERNAL_ID_NAMES has not: imdb, tmdb, tvdb"
+            "2: it has no `id`, and `externalIds` has only imbd, which is not in EXTERNAL_ID_NAMES: imdb, tmdb, tvdb"
         ]
         assert (
             "Fields that neither the schema nor EXTERNAL_ID_NAMES names, stored as they are: externalIds.imbd"
@@ -281,7 +281,7 @@ class TestExternalIds:
         if 4 in expected:
             messages = {each.line: each.error for each in done.first_errors}
             assert messages[2] == (
-                f"its `externalIds` have imdb:tt1, which is that of {ALIEN}, and UNIQUE_EXTERNAL_IDS has imdb"
+                f"its `externalIds` have imdb:tt1, which already belongs to {ALIEN}, and UNIQUE_EXTERNAL_IDS has imdb"
             )
             assert messages[4] == "line 1 has the same imdb:tt2, and UNIQUE_EXTERNAL_IDS has imdb"
 
@@ -330,7 +330,7 @@ class TestFormats:
         csv = write("contentType,title,externalIds.imdb\nmovie,Again,tt0078748\nmovie,Heat,tt0113277\n", name="a.csv")
         done = await bring(str(packed), csv)
         assert counted(done) == {"read": 6, "inserted": 4, "not_taken": 1, "duplicates": 1}
-        assert errors(done) == [f"2: line 2 of {packed} names the same title, and counts"]
+        assert errors(done) == [f"2: line 2 of {packed} names the same title, and is used instead"]
         assert of(stored, "Heat")
 
 
@@ -350,7 +350,7 @@ class TestErrors:
             {
                 "file": file,
                 "line": number,
-                "error": f"line {first} names the same title, and counts",
+                "error": f"line {first} names the same title, and is used instead",
                 "text": json.dumps(lines[number - 1]),
             }
             for number, first in ((3, 2), (4, 1))
@@ -508,7 +508,7 @@ class TestResuming:
 
         changed = [json.dumps(numbered(9999)) + "\n", *self.LINES[1:]]
         for lines in (changed, self.LINES[: done_before - 1], []):
-            with pytest.raises(CheckpointError, match="is of other files than these, or they have changed: remove it"):
+            with pytest.raises(CheckpointError, match="belongs to other files, or these files have changed: remove it"):
                 await bring(write(*lines), checkpoint=checkpoint)
 
         with errors.open("a") as file:  # the run repeats its reports from after the checkpoint
@@ -537,7 +537,7 @@ class TestResuming:
         errors.unlink()
         done = await bring(write(*self.LINES, self.LINES[1]), checkpoint=checkpoint, errors=errors)
         assert counted(done)["duplicates"] == 1
-        assert done.first_errors[-1].error == "line 2 names the same title, and counts"
+        assert done.first_errors[-1].error == "line 2 names the same title, and is used instead"
         assert [each["line"] for each in lines_of(errors)] == [
             number for number in (1, 1001, 2001, 3001, 4001, 5001) if number > position["records"]
         ]

@@ -333,7 +333,7 @@ def test_a_command_that_is_not_there_is_one_line(stored: Stored, own_uri: str) -
     add(stored, 1)
     assert events.end(None) == 1
     assert events.log.splitlines()[-1] == (
-        "mylist: cannot start no-such-program: No such file or directory; name a program that is there after --"
+        "mylist: cannot start no-such-program: No such file or directory; name an existing program after --"
     )
 
 

@@ -215,13 +215,13 @@ def test_commands_seed_and_index(
         "--reset brings them back.\n"
     )
     main(["seed", "--reset"])
-    assert capsys.readouterr().out == "Put 0 titles, 0 users and 2 items right; the sample is what it was at first.\n"
+    assert capsys.readouterr().out == "Reset 0 titles, 0 users and 2 items; the sample is as it was at first.\n"
     monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}")
     seeded["mylist"].delete_one(USER)
     main(["seed", "--reset"])
     captured = capsys.readouterr()
     assert captured.out.splitlines()[1:] == [
-        "Redis did not answer: lists may be shown as they were for up to 300 s (CACHE_TTL)."
+        "Redis did not answer: users may see outdated lists for up to 300 s (CACHE_TTL)."
     ]
     assert captured.err == ""
     main(["seed", "--users", "2", "--titles", "3", "--items", "1"])

@@ -67,13 +67,13 @@ What Kubernetes would refuse in the middle of an upgrade, for nothing may change
 {{- $claim := printf "data-%s-0" $name -}}
 {{- $selector := include (printf "%s.selectorLabels" $store) (get $.Subcharts $store) | fromYaml -}}
 {{- if ne (toJson $selector) (dig "spec" "selector" "matchLabels" dict $set | toJson) -}}
-{{- $messages = append $messages (printf "%s.nameOverride changes the selector of StatefulSet %s, which Kubernetes lets nobody change; set it back or, if that is meant, run `%s` and upgrade again" $store $name $delete) -}}
+{{- $messages = append $messages (printf "%s.nameOverride changes the selector of StatefulSet %s, which cannot be changed; set it back or, if the change is intended, run `%s` and upgrade again" $store $name $delete) -}}
 {{- end -}}
 {{- $claims := dig "spec" "volumeClaimTemplates" list $set -}}
 {{- if and $claims (not $values.persistence.enabled) -}}
-{{- $messages = append $messages (printf "%s.persistence.enabled is false and StatefulSet %s has the volume %s: it would start with nothing; set it to true or, if that is meant, run `%s` and upgrade again (the volume stays)" $store $name $claim $delete) -}}
+{{- $messages = append $messages (printf "%s.persistence.enabled is false and StatefulSet %s has the volume %s: it would start without data; set it to true or, if that is intended, run `%s` and upgrade again (the volume stays)" $store $name $claim $delete) -}}
 {{- else if and (not $claims) $values.persistence.enabled -}}
-{{- $messages = append $messages (printf "%s.persistence.enabled is true and StatefulSet %s has no volume: what it holds goes with its pod; set it to false or, if that is meant, save what is needed, run `%s` and upgrade again" $store $name $delete) -}}
+{{- $messages = append $messages (printf "%s.persistence.enabled is true and StatefulSet %s has no volume, so its data is lost with its pod; set it to false or, if a volume is intended, save the data, run `%s` and upgrade again" $store $name $delete) -}}
 {{- else if $claims -}}
 {{- $template := first $claims -}}
 {{- $size := dig "spec" "resources" "requests" "storage" "" $template -}}
@@ -99,7 +99,7 @@ What Kubernetes would refuse in the middle of an upgrade, for nothing may change
 {{- $selector := include "mylist.selectorLabels" . | fromYaml -}}
 {{- $_ := set $selector "app.kubernetes.io/component" "api" -}}
 {{- if ne (toJson $selector) (dig "spec" "selector" "matchLabels" dict $deployment | toJson) -}}
-{{- $messages = append $messages (printf "nameOverride changes the selector of Deployment %s, which Kubernetes lets nobody change; set it back or, if nobody has to be served meanwhile, run `kubectl --namespace %s delete deployment %s` and upgrade again" (include "mylist.fullname" .) $namespace (include "mylist.fullname" .)) -}}
+{{- $messages = append $messages (printf "nameOverride changes the selector of Deployment %s, which cannot be changed; set it back or, if an outage is acceptable, run `kubectl --namespace %s delete deployment %s` and upgrade again" (include "mylist.fullname" .) $namespace (include "mylist.fullname" .)) -}}
 {{- end -}}
 {{- end -}}
 {{- $messages | toJson -}}

@@ -109,7 +109,7 @@ group, by its path; those of the whole by "". Helm takes a key that is null away
 {{- end -}}
 {{- end -}}
 {{- if not $there -}}
-{{- $refuse = append $refuse (printf "%s has no value, as where all entries below a key are commented out; give it one, or delete the key to have the default" (join "." $path)) -}}
+{{- $refuse = append $refuse (printf "%s has no value, for example because all entries below it are commented out; give it one, or delete the key to get the default" (join "." $path)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

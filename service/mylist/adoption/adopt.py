@@ -135,8 +135,8 @@ async def _has_source(database: AsyncDatabase[Document], name: str) -> bool:
         return True
     if await database[ADOPTED].find_one({"addedAt": {"$type": "date"}}) is not None:
         raise NothingToCarryError(
-            f"`{name}` has no documents, though some were carried over before, and they would be removed here too; "
-            f"if you dropped it on purpose, drop `{ADOPTED}` as well"
+            f"`{name}` has no documents, but an earlier run carried some over, and this run would remove them here "
+            f"too; if you dropped it on purpose, drop `{ADOPTED}` as well"
         )
     return False
 
@@ -180,7 +180,7 @@ def told(done: Adoption, settings: Settings, *, back: bool, dry: bool, report: P
         lines.append(f"The documents that are not items are in {report}.")
     if done.stale_lists:
         lines.append(
-            f"Redis did not answer: lists may be shown as they were for up to {settings.cache_ttl} s (CACHE_TTL)."
+            f"Redis did not answer: users may see outdated lists for up to {settings.cache_ttl} s (CACHE_TTL)."
         )
     lines.append(_next(done, back=back, dry=dry))
     return "\n".join(lines)

@@ -102,7 +102,8 @@ def clearing_conditions(request: ApiRequest) -> Conditions:
         raise ContentIdMissingError
     if request.stream.has_body:
         raise InvalidFieldError(
-            "A request to clear the list has no body; POST /api/mylist/batch removes some items. Nothing was changed"
+            "A request to clear the list must not have a body; POST /api/mylist/batch removes some items. Nothing "
+            "was changed"
         )
     conditions = _conditions(request, _change_parameters(request, "confirm"))
     conditions.require_consent("This would clear the list")

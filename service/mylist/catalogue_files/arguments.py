@@ -9,12 +9,12 @@ DEFAULT_WITHDRAWN_PERCENT = 5.0
 """The share of a type's titles that may be withdrawn without a confirmation."""
 _MAX_PERCENT = 100
 _IMPORT_EPILOG = """\
-FILE may be JSON Lines or CSV in the form that docs/catalogue.md describes, IMDb's title.basics.tsv or one of TMDB's
-daily exports movie_ids and tv_series_ids, plain or gzip: its beginning says which.
+FILE may be JSON Lines or CSV as docs/catalogue.md describes, IMDb's title.basics.tsv, or one of TMDB's daily exports
+(movie_ids, tv_series_ids). It may be compressed with gzip. The import recognises the format by the content.
 
-An import may be broken off at any time and run again, and one that has nothing to do changes nothing. Running services
-show the titles within CATALOGUE_TTL. The exit status is 1 if a line is not in the catalogue or a file could not be read
-to its end; all other lines are in the catalogue then.
+You may stop an import at any time and run it again. A run that has nothing to do changes nothing. Running services
+show the titles within CATALOGUE_TTL. The exit status is 1 if a line was rejected or a file could not be read to its
+end; all other lines are in the catalogue even then.
 """
 _Run = Callable[[argparse.Namespace], None]
 
@@ -39,28 +39,38 @@ def define(catalogue: argparse.ArgumentParser, import_files: _Run, export_file: 
         "--errors",
         type=Path,
         metavar="FILE",
-        help="write each line that is not brought in to this file, with its error",
+        help="write each rejected line to this file, with its error",
     )
     parser.add_argument(
-        "--checkpoint", type=Path, metavar="FILE", help="keep the position in this file, and go on from the one in it"
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="save the position in this file, and resume from the position that is in it",
     )
     parser.add_argument(
         "--withdraw-missing",
         action="store_true",
-        help="withdraw the titles that no line names, of those types that the files have",
+        help="withdraw the titles that no line names, but only of the types that the files have",
     )
     parser.add_argument(
         "--withdraw-up-to",
         type=_percent,
         metavar="PERCENT",
-        help=f"confirm that share of the titles of a type (default: at most {DEFAULT_WITHDRAWN_PERCENT:g})",
+        help=(
+            "allow up to this percentage of the titles of a type to be withdrawn (default: at most "
+            f"{DEFAULT_WITHDRAWN_PERCENT:g})"
+        ),
     )
 
-    summary = "write all titles as JSON Lines, which an import takes as they are"
+    summary = "write all titles as JSON Lines, which an import accepts unchanged"
     parser = actions.add_parser("export", help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
     parser.set_defaults(command=export_file)
     parser.add_argument(
-        "file", nargs="?", type=Path, metavar="FILE", help="where to, compressed if it ends in .gz (or standard output)"
+        "file",
+        nargs="?",
+        type=Path,
+        metavar="FILE",
+        help="file to write, compressed if its name ends in .gz (default: standard output)",
     )
 
 

@@ -236,7 +236,7 @@ class _Run:
 
     def _repeat(self, batch: _Batch, place: int, record: Record, first: int) -> None:
         batch.counts.duplicates += 1
-        told = f"{self._line_of(first, place)} names the same title, and counts"
+        told = f"{self._line_of(first, place)} names the same title, and is used instead"
         batch.errors.append(self._error(place, record, told))
 
     def _line_of(self, earlier: int, place: int) -> str:
@@ -253,8 +253,8 @@ class _Run:
 
     def _of_other_files(self) -> CheckpointError:
         return CheckpointError(
-            f"--checkpoint: {self._options.checkpoint} is of other files than these, or they have changed: remove it "
-            "to start over"
+            f"--checkpoint: {self._options.checkpoint} belongs to other files, or these files have changed: remove "
+            "it to start over"
         )
 
     async def _write_batch(self) -> None:
@@ -316,7 +316,7 @@ async def _withdraw_missing(
     """Withdraw the titles that no line names, of the types that occur in the files."""
     counts = result.counts
     if counts.invalid or counts.cut_files:
-        result.not_withdrawn = "some lines could not be read, and may be those of titles that seem to be missing"
+        result.not_withdrawn = "some lines could not be read, and may name the titles that seem to be missing"
         return
     if not content_types:
         result.not_withdrawn = "no line names a title"

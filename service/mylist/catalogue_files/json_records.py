@@ -28,8 +28,8 @@ def records(rows: Iterator[TextLine]) -> Iterator[Record]:
     for line in not_blank(rows):
         if is_first and (line.raw.strip() == b"{" or line.raw.lstrip().startswith(b"[")):
             raise UnreadableFileError(
-                "it is one JSON value, and must be JSON Lines, an object a line: `jq -c '.[]'` makes them of an array, "
-                "`jq -c .` of objects over several lines"
+                "it is one JSON value, and must be JSON Lines, one object per line: convert an array with "
+                "`jq -c '.[]'`, and objects that span several lines with `jq -c .`"
             )
         is_first = False
         yield _read(line)

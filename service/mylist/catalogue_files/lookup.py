@@ -57,8 +57,8 @@ class Found:
             for other in [*same_type, *self.taken.get(key, ())]:
                 if other != content_id:
                     raise UnmatchedError(
-                        f"its `externalIds` have {ExternalId(*key)}, which is that of {other}, and UNIQUE_EXTERNAL_IDS "
-                        f"has {key[0]}"
+                        f"its `externalIds` have {ExternalId(*key)}, which already belongs to {other}, and "
+                        f"UNIQUE_EXTERNAL_IDS has {key[0]}"
                     )
         return content_id, existing
 
@@ -104,8 +104,8 @@ class CatalogueLookup:
         """
         if not change.content_id and self._names.isdisjoint(change.external_ids):
             raise UnmatchedError(
-                f"it has no `id`, and `externalIds` has only {min(change.external_ids)}, which EXTERNAL_ID_NAMES has "
-                f"not: {', '.join(self._rules.names)}"
+                f"it has no `id`, and `externalIds` has only {min(change.external_ids)}, which is not in "
+                f"EXTERNAL_ID_NAMES: {', '.join(self._rules.names)}"
             )
 
     async def find(self, content_type: ContentType, changes: Sequence[Change]) -> list[Found]:

@@ -65,7 +65,7 @@ def told(done: Import, options: Options) -> str:
     counts, first, file = done.counts, done.first_errors, options.errors
     lines = [counts.table(), ""]
     if done.resumed_after:
-        lines.append(f"{done.resumed_after:,} titles of these were read by the run before.")
+        lines.append(f"An earlier run had already read {done.resumed_after:,} of these titles.")
     if counts.others:
         others = ", ".join(f"{name} ({number:,})" for name, number in counts.others.items())
         lines.append(f"Fields that neither the schema nor EXTERNAL_ID_NAMES names, stored as they are: {others}.")

@@ -260,7 +260,8 @@ class Client:
             given = answer.headers.get("content-type", "").partition(";")[0]
             if given != media_type:
                 raise ClientError(
-                    f"{self._url} gives no {media_type}, but {plain(given) or 'nothing'}; name a file of another kind"
+                    f"{self._url} exports no {media_type}, and answered with {plain(given) or 'nothing'}; name a "
+                    "file of another kind"
                 )
             yield self._whole(answer)
 

@@ -54,9 +54,13 @@ def define(add: Callable[[str, str], argparse.ArgumentParser], run: Callable[[ar
     feed = define_one("changes", "print what was added to a user's list and removed from it")
     feed.add_argument("--since", type=_token, metavar="TOKEN", help="only what changed since this token")
 
-    file = define_one("export", "write a user's list to a file, which an import takes as it is")
+    file = define_one("export", "write a user's list to a file, which an import accepts unchanged")
     file.add_argument(
-        "file", nargs="?", type=Path, metavar="FILE", help="where to, CSV if it ends in .csv (or standard output)"
+        "file",
+        nargs="?",
+        type=Path,
+        metavar="FILE",
+        help="file to write, as CSV if its name ends in .csv (default: standard output)",
     )
 
     file = define_one("import", "put the items of a file on a user's list")

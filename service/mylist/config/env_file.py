@@ -28,7 +28,7 @@ def doubtful_lines(settings: Sequence[str]) -> list[str]:
         OSError, UnicodeDecodeError: as `read`.
     """
     if FILE.is_dir():
-        return [f"{FILE} is a folder, so that nothing is read from it"]
+        return [f"{FILE} is a folder, so nothing is read from it"]
     if not FILE.exists():
         return []
     with FILE.open(encoding="utf-8-sig") as stream:

@@ -101,7 +101,7 @@ def parse_redis_url(url: str) -> RedisUrl:
     name, db = "", path
     if form is RedisKind.SOCKET:
         if not path or hosts:
-            raise RedisUrlError("it may name a socket by its path alone, as in unix:///run/redis.sock")
+            raise RedisUrlError("it must name a socket by its path alone, as in unix:///run/redis.sock")
         db = query.get("db", "")
     elif form is RedisKind.SENTINEL:
         name, _, db = path.partition("/")
@@ -135,7 +135,7 @@ def _addresses(hosts: str, form: RedisKind) -> tuple[Address, ...]:
             raise RedisUrlError(_NO_ADDRESS)
         addresses.append((host, port or (_SENTINEL_PORT if form is RedisKind.SENTINEL else _PORT)))
     if form is RedisKind.SERVER and len(addresses) > 1:
-        raise RedisUrlError("it may name one host; several are those of redis+sentinel:// or redis+cluster://")
+        raise RedisUrlError("it may name only one host; for several, begin with redis+sentinel:// or redis+cluster://")
     return tuple(addresses)
 
 

@@ -150,7 +150,8 @@ class Settings:
     )
     mongodb_pool_size: Annotated[
         int,
-        "Maximum of connections to MongoDB and of concurrent operations; more wait for up to a second, then get 503.",
+        "Maximum number of connections to MongoDB, and of concurrent operations; further operations wait for up to a "
+        "second, and then fail with 503.",
         Meta(ge=1, le=1000),
     ] = 100
 
@@ -192,9 +193,11 @@ class Settings:
     catalogue_ttl: Annotated[
         float, "Maximum time until a change of a movie or show is visible.", Meta(ge=1, le=3600)
     ] = 60.0
-    catalogue_size: Annotated[int, "Movies and shows that one process keeps rendered.", Meta(ge=100, le=1_000_000)] = (
-        20_000
-    )
+    catalogue_size: Annotated[
+        int,
+        "Maximum number of movies and shows that one process keeps in memory, rendered.",
+        Meta(ge=100, le=1_000_000),
+    ] = 20_000
     catalogue_language: Annotated[
         Language, "Language whose leading articles are ignored when lists are sorted by title; `none` for no articles."
     ] = "en"
@@ -271,7 +274,8 @@ class Settings:
     ] = "max-age=31536000"
     max_concurrent_requests: Annotated[
         int,
-        "Maximum of concurrent list requests; more get 503. One user may have 10 % of them, at least 4; more get 429.",
+        "Maximum number of concurrent list requests; further ones get 503. One user may have 10 % of that number, "
+        "but at least 4; further ones get 429.",
         Meta(ge=1, le=100_000),
     ] = 500
     keep_alive_timeout: Annotated[

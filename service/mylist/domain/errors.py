@@ -198,7 +198,7 @@ class AmbiguousExternalIdError(ServiceError):
         shown = ", ".join(titles[:_MAX_TITLES_TOLD]) + (", …" if len(titles) > _MAX_TITLES_TOLD else "")
         super().__init__(
             f"{_echo(text)} is the id of {len(titles)} titles, {shown}: name one by its contentId or, if their types "
-            "differ, with its type before, as in movie:NAME:ID"
+            "differ, put the type before it, as in movie:NAME:ID"
         )
 
 
@@ -463,7 +463,7 @@ class DatabaseRefusedError(UnavailableError):
     retry_after = 30
 
     def __init__(self) -> None:
-        super().__init__("The database rejects this request until its operator fixes this; nothing was changed")
+        super().__init__("The database rejects this request until its operator fixes the cause; nothing was changed")
 
 
 class KeysUnavailableError(UnavailableError):

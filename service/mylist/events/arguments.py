@@ -11,9 +11,9 @@ Each line on standard output is a JSON object: userId, contentId, contentType, c
 and token. Each change is written at least once, in order for each user. Logs go to standard error. With a COMMAND, each
 batch of lines is its standard input instead. The batch is delivered once the command exits with status 0.
 
-It runs until SIGTERM or SIGINT, and resumes at its saved position at the next start. Exit statuses: 0 stopped by a
-signal, 1 failed (start it again), 2 wrong usage, 3 the saved position is unusable: the consumer must start from a
-snapshot. docs/events.md has the format and the guarantees.
+`mylist events` runs until SIGTERM or SIGINT, and resumes at its saved position at the next start. Exit statuses: 0
+stopped by a signal, 1 failed (start it again), 2 wrong usage, 3 the saved position is unusable: the consumer must start
+from a snapshot. docs/events.md has the format and the guarantees.
 """
 
 

@@ -186,7 +186,7 @@ class CommandInput:
             process = await asyncio.create_subprocess_exec(*self._command, stdin=asyncio.subprocess.PIPE)
         except OSError as error:
             raise CommandError(
-                f"cannot start {self._command[0]}: {error.strerror}; name a program that is there after --"
+                f"cannot start {self._command[0]}: {error.strerror}; name an existing program after --"
             ) from error
         await process.communicate(lines)
         return process.returncode or 0

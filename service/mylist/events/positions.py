@@ -76,7 +76,7 @@ class PositionInFile:
             return None
         except OSError as error:
             raise PositionFileError(
-                f"cannot read {self._path}: {error.strerror}; name a file that can be read by --position"
+                f"cannot read {self._path}: {error.strerror}; name a readable file with --position"
             ) from error
         except ValueError:
             raise PositionFileError(
@@ -89,5 +89,5 @@ class PositionInFile:
             replace_file(self._path, f"{token_text(token)}\n".encode())
         except OSError as error:
             raise PositionFileError(
-                f"cannot write {self._path}: {error.strerror}; name a file that can be written by --position"
+                f"cannot write {self._path}: {error.strerror}; name a writable file with --position"
             ) from error

@@ -166,11 +166,11 @@ async def _create(
         mending = f"in mongosh: {mending_command(database.name, collection, model, existing or [])}"
         if error.code == DUPLICATE_KEY:
             mended = (
-                "leave it to one title of those that have the same, which"
+                "remove it from all but one of the titles that have the same"
                 if collection in CONTENT_COLLECTIONS.values()
-                else "remove all but one of the documents that have these fields in common, which"
+                else "of the documents that have these fields in common, remove all but one"
             )
-            mending = f"{mended} this lists in mongosh: {duplicates_command(database.name, collection, model)}"
+            mending = f"{mended}; to list them in mongosh: {duplicates_command(database.name, collection, model)}"
         problem = f"{refusal(error)}; {mending}"
         if is_needed:
             raise MongoRefusedError(

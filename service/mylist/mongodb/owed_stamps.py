@@ -47,8 +47,8 @@ class OwedStamps:
         if self._delivery is not None:
             self._delivery.cancel()
             _logger.error(
-                "MongoDB did not recover before the shutdown: devices may miss %d changes of unknown outcome; their "
-                "users see them after they ask for /api/mylist/changes without since",
+                "MongoDB did not recover before the shutdown: devices may miss %d changes of unknown outcome; a "
+                "device sees them once it asks for /api/mylist/changes without since",
                 self._count,
             )
 

@@ -62,7 +62,7 @@ def _named_in_refusals() -> Iterator[None]:
         yield
     except MongoRefusedError as error:
         raise MongoRefusedError(
-            f"this process cannot register in {PROCESSES}, and must not change lists before it has: {error}"
+            f"this process cannot register in {PROCESSES}, and must not change lists until it is registered: {error}"
         ) from error
 
 

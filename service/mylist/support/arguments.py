@@ -7,8 +7,8 @@ from mylist.domain.content import parse_content_id
 from mylist.domain.user_id import PROFILE_SEPARATOR, USER_ID
 
 _ACCESS = """\
-It needs the MongoDB and the Redis of the running service, by the same settings (MONGODB_URI, REDIS_HOST or REDIS_URL).
-docs/support.md describes it.
+It uses the MongoDB and the Redis of the running service, and needs the same settings (MONGODB_URI, REDIS_HOST or
+REDIS_URL). docs/support.md describes it.
 """
 _AGAIN = f"""\
 You may stop it at any time and run it again; it then completes the rest. {_ACCESS}"""

@@ -127,7 +127,7 @@ def _refuse(  # noqa: PLR0913 - private, one argument for each thing that it com
 ) -> None:
     if not merges and not _is_part_of(theirs, mine) and not _is_part_of(mine, theirs):
         raise NotMovedError(
-            f"{target} has {len(theirs):,} items, and {source} lacks some: add --merge to put the items "
+            f"{target} has {len(theirs):,} items, and {source} does not have all of them: add --merge to put the items "
             "of both on one list; nothing was changed"
         )
     if (total := len(mine.keys() | theirs.keys())) > max(max_items, len(theirs)):

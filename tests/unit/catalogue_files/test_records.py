@@ -280,9 +280,9 @@ class TestCsv:
     @pytest.mark.parametrize(
         ("header", "told"),
         [
-            (CSV_HEADER.replace(",", ";"), "its columns are separated by semicolons, and must be by commas"),
-            (CSV_HEADER.replace(",", "\t"), "its columns are separated by tabs, and must be by commas"),
-            (CSV_HEADER.replace(",", "|"), "its columns are separated by vertical bars, and must be by commas"),
+            (CSV_HEADER.replace(",", ";"), "its columns are separated by semicolons, and must be separated by commas"),
+            (CSV_HEADER.replace(",", "\t"), "its columns are separated by tabs, and must be separated by commas"),
+            (CSV_HEADER.replace(",", "|"), "its columns are separated by vertical bars, and must be separated"),
             ("id,type,titre\n", "its header lacks contentType and title; it has id, type, titre. The schema has"),
             ("Kennung,Art,Titel\n", "its header lacks contentType and title; it has Kennung, Art, Titel. The schema"),
             ("contentType,title\n", "its header lacks id or externalIds.NAME; it has contentType, title"),

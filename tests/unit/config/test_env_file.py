@@ -103,7 +103,7 @@ def test_a_line_without_an_equals_sign_is_told(line: str) -> None:
 
 def test_a_file_that_is_a_folder_is_told() -> None:
     Path(".env").mkdir()
-    assert doubts() == [".env is a folder, so that nothing is read from it"]
+    assert doubts() == [".env is a folder, so nothing is read from it"]
 
 
 def test_no_file_is_no_matter() -> None:

@@ -149,7 +149,7 @@ class TestCsv:
     def test_with_other_delimiters_is_refused(self, form: Format) -> None:
         for delimiter, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")):
             is_list = "list export" in form.header  # its first line has no delimiter
-            told = "Position and Name is missing" if is_list else f"separated by {name}, and must be by commas"
+            told = "Position and Name is missing" if is_list else f"separated by {name}, and must be separated"
             with pytest.raises(UnknownListFormatError, match=told):
                 opened((form.header + rows(form, "Alien")).replace(",", delimiter))
 
