@@ -226,7 +226,7 @@ class TestExternalIds:
             True,
             True,
         )
-        assert "remove it from all but one of the titles that have the same; to list them in mongosh:" in missing.problem
+        assert "remove it from all but one of the titles that have the same; to list them in" in missing.problem
         assert "$match: {'externalIds.imdb': {$exists: true}}" in missing.problem
         assert "externalIds.imdb_1" in await names(database, "movies")
 
