@@ -238,7 +238,8 @@ class CacheAgreement:
         mine = me.cache if me else ""
         elsewhere = [entry for entry in others.values() if entry.cache not in {"", mine}]
         self.unfenced_hosts = frozenset(entry.host for entry in others.values() if entry.unfenced)
-        self.elsewhere = frozenset(f"{entry.host} ({entry.redis})" for entry in elsewhere)
+        # Until this process has declared its Redis, it does not know whether the others use another one.
+        self.elsewhere = frozenset(f"{entry.host} ({entry.redis})" for entry in elsewhere if mine)
         self._blocked = frozenset[str]().union(*(entry.unfenced for entry in registry.entries.values()))
         if me is None or elsewhere or registry.cache != mine:
             self._blocked |= {ALL}

@@ -153,6 +153,23 @@ def test_a_fence_covers_only_at_the_redis_that_was_declared() -> None:
     assert one.agreement.blocked == two_.agreement.blocked == {ALL}
 
 
+def test_others_use_another_redis_only_once_the_own_redis_is_declared() -> None:
+    one, two_ = two()
+    newcomer = Process(one.store, "newcomer")
+
+    newcomer.agreement.take(one.store.registry, one.store.now)
+    assert newcomer.agreement.blocked == {ALL}
+    assert not newcomer.agreement.withheld["another_redis"]
+    newcomer.renew(cache="")  # it has not reached Redis yet
+    newcomer.renew(cache="")
+    assert not newcomer.agreement.withheld["another_redis"]
+
+    newcomer.renew(cache="another Redis")
+    for each, cache in ((one, REDIS), (two_, REDIS), (newcomer, "another Redis")):
+        each.renew(cache)
+        assert each.agreement.withheld["another_redis"]
+
+
 def test_an_unfenced_primary_blocks_its_own_lists_alone() -> None:
     one, two_ = two()
 
