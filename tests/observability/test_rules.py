@@ -1,5 +1,6 @@
 """Recording rules, alerts and runbooks: each alert is shown to fire and to keep quiet, and explains the remedy."""
 
+import ast
 import re
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from mylist.cache.health import RedisState
+from mylist.config.settings import explain
 from tests.observability import recorded
 from tests.observability.rules import (
     FOLDER,
@@ -69,6 +72,60 @@ OF_REDIS = {
 OF_OTHERS = recorded.labels("kubernetes") | recorded.labels("mongodb")
 FOREIGN = OF_PROMETHEUS | OF_LIBRARY | OF_REDIS | OF_OTHERS.keys()
 TARGET_LABELS = {"cluster", "job", "namespace", "instance", "pod"}
+
+_BLOCK = re.compile(r"^ *```(?P<language>\w*)\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
+_SPAN = re.compile(r"`([^`]+)`")
+_COMMAND = re.compile(
+    r"(?:kubectl|helm|redis-cli|mongosh|make|mylist|rollout|grep|config set)\b|\w+(?:\.\w+)*\(|sum by "
+)
+_LOG_SEARCH = re.compile(
+    r"(?:kubectl [^|\n]*logs (?!\"\$REPLICA)|mylist config)[^|\n]*\| grep (?:-\w+ )*(\"[^\"]+\"|'[^']+'|\w+)"
+)
+_SHELL_VARIABLE = re.compile(r"\$([A-Z][A-Z_]*)\b")
+_VARIABLE_ROW = re.compile(r"^\| ((?:`[A-Z_]+`(?:, )?)+) \|", re.MULTILINE)
+_GLUED_ITEM = re.compile(r"[.:;)`] (?:-|\d\.) [A-Z`*\"]|[.:;)`] -$", re.MULTILINE)
+# A phrase of a line in the log of another program, and settings, expressions and fields of one.
+OF_OTHER_PROGRAMS = {
+    "too stale",
+    "E11000 duplicate key error",
+    'level":"error',  # the form of a line, not its text
+    "client-output-buffer-limit replica",
+    "votes: 0, priority: 0",
+    "userId, addedAt, contentId, contentType",
+}
+
+
+def prose(text: str) -> str:
+    """Return a runbook without its blocks."""
+    return _BLOCK.sub("", text)
+
+
+def quoted_log_texts(text: str) -> set[str]:
+    """Return what a runbook quotes from the log of the service, or searches for in it."""
+    searched = {
+        part for each in _LOG_SEARCH.findall(text) for part in re.sub(r"\((.*)\)", "", each.strip("\"'")).split("|")
+    }
+    spans = {" ".join(span.split()) for span in _SPAN.findall(prose(text))}
+    quoted = {span for span in spans if " " in span and not _COMMAND.match(span) and "{" not in span}
+    return (searched | quoted) - OF_OTHER_PROGRAMS
+
+
+def service_texts() -> str:
+    """Return all texts in the code of the service, without numbers; the variable parts of each are `…`."""
+    found = [f"is {state.value}" for state in RedisState] + [each.variable for each in explain()]
+    for path in (ROOT / "service" / "mylist").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                found.append(
+                    "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+                )
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return without_numbers("\0".join(found))
+
+
+def without_numbers(text: str) -> str:
+    return re.sub(r"%[sdg]|\d+", "…", text)
 
 
 def called(alert: dict[str, Any]) -> str:
@@ -218,6 +275,11 @@ class TestAlerts:
         assert burns == BURNS
 
 
+@pytest.fixture(scope="module")
+def texts_of_service() -> str:
+    return service_texts()
+
+
 class TestRunbooks:
     def test_there_is_one_for_each_alert_and_no_other(self) -> None:
         assert [path.name for path in RUNBOOKS] == [f"{name}.md" for name in NAMES]
@@ -234,10 +296,32 @@ class TestRunbooks:
     def test_refers_to_what_there_is(self, path: Path) -> None:
         text = path.read_text()
 
-        assert all((path.parent / link).exists() for link in re.findall(r"\]\(([^)]+)\)", text))
+        assert all((path.parent / link).exists() for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text))
         assert all((ROOT / "docs" / name).exists() for name in re.findall(r"docs/([\w/]+\.md)", text))
         for query in promql(path):
             check_expression(query)
+
+    @pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
+    def test_quotes_log_lines_that_the_service_writes(self, path: Path, texts_of_service: str) -> None:
+        for quoted in quoted_log_texts(path.read_text()):
+            parts = [part.strip(" ;:,.'") for part in without_numbers(quoted).split("…")]
+            assert [part for part in parts if part not in texts_of_service] == [], quoted
+
+    @pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
+    def test_says_where_the_variables_of_its_commands_are_explained(self, path: Path) -> None:
+        text, readme = path.read_text(), (FOLDER / "README.md").read_text()
+        used = set(_SHELL_VARIABLE.findall(text))
+
+        assert used <= {name for row in _VARIABLE_ROW.findall(readme) for name in _SPAN.findall(row)}
+        assert ("(../README.md#variables-of-the-runbooks)" in text) is bool(used)
+
+    @pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
+    def test_can_be_read_and_copied_as_plain_text(self, path: Path) -> None:
+        """Each item begins a line, and no line break divides a command."""
+        text = prose(path.read_text())
+
+        assert _GLUED_ITEM.findall(text) == []
+        assert [span for span in _SPAN.findall(text) if "\n" in span] == []
 
     @pytest.mark.extended
     def test_queries_are_promql(self, tmp_path: Path) -> None:
