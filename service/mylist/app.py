@@ -21,7 +21,7 @@ from mylist.cache.pending_invalidations import MAX_PENDING
 from mylist.catalogue.catalogue import Catalogue
 from mylist.config.browser_policy import BrowserPolicy
 from mylist.config.redis_timing import DECLARATION_WAIT_S
-from mylist.config.settings import Settings, without_password
+from mylist.config.settings import Settings
 from mylist.domain.errors import TooManyImportsError, TooManyRequestsError
 from mylist.domain.limits import MAX_BODY_BYTES, MAX_HEAD_BYTES, USER_IMPORTS, import_memory_bytes, user_requests
 from mylist.domain.packed_list import PackedList
@@ -73,7 +73,7 @@ def build_services(settings: Settings) -> Services:
         return PackedList.of(await store.load(user_id))
 
     commands = CacheCommands(redis_clients.connect(settings))
-    redis = without_password(settings.redis_url) or f"{settings.redis_host}:{settings.redis_port}"
+    redis = redis_clients.address(settings)
     agreement = CacheAgreement(
         uuid4().hex,
         clock=time.monotonic,

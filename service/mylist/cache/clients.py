@@ -20,7 +20,7 @@ from mylist.cache.topology.cluster import ClusterTopology
 from mylist.cache.topology.sentinel import SentinelTopology
 from mylist.cache.topology.standalone import Standalone
 from mylist.config.redis_url import Address, RedisKind, RedisUrl, parse_redis_url
-from mylist.config.settings import Settings
+from mylist.config.settings import Settings, without_password
 
 _MAX_CONNECTIONS = 64
 _PLACE_BYTES = 8
@@ -37,6 +37,14 @@ def connect(settings: Settings) -> Topology:
     topology.needs_epochs = settings.cache_strict
     topology.place, topology.database = _place(url), url.db
     return topology
+
+
+def address(settings: Settings) -> str:
+    """Return the address of Redis without a password, for messages. It names the database, unless it is number 0."""
+    if settings.redis_url:
+        return without_password(settings.redis_url)
+    database = f"/{settings.redis_db}" if settings.redis_db else ""
+    return f"{settings.redis_host}:{settings.redis_port}{database}"
 
 
 def _place(url: RedisUrl) -> str:

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from mylist.cache.clients import address as address_of
 from mylist.config.redis_timing import FENCE_PATIENCE_S
-from mylist.config.settings import Settings, without_password
+from mylist.config.settings import Settings
 from mylist.domain.errors import DatabaseUnavailableError
 from mylist.domain.process_registry import BEAT_INTERVAL_S, Entry
 from mylist.http.services import Services
@@ -48,11 +49,6 @@ async def fenced_services(settings: Settings, *, step_timeout_s: float = BATCH_T
             )
         await _require_redis_of_others(services, settings)
         yield services
-
-
-def address_of(settings: Settings) -> str:
-    """Return the name of the settings' Redis for messages."""
-    return without_password(settings.redis_url) or f"{settings.redis_host}:{settings.redis_port}"
 
 
 async def answers(services: Services) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 from pymongo.asynchronous.database import AsyncDatabase
 
 from mylist import __version__
+from mylist.cache.clients import address as address_of
 from mylist.catalogue.rendering import plain
 from mylist.config.settings import Settings
 from mylist.domain.errors import CacheUnavailableError
@@ -17,7 +18,7 @@ from mylist.http.services import Services
 from mylist.mongodb.collections import ADOPTED, USERS
 from mylist.mongodb.database import Document
 from mylist.seeding.running_service import service_parts
-from mylist.support.fenced_services import address_of, answers
+from mylist.support.fenced_services import answers
 from mylist.support.kept_documents import BY_USER_ID, Subject, documents_of
 
 _SHOWN = (*BY_USER_ID, ADOPTED, USERS)
