@@ -136,5 +136,6 @@ def test_no_runbook_takes_from_helm_what_it_upgrades() -> None:
     for runbook in (ROOT / "observability" / "runbooks").glob("*.md"):
         text = runbook.read_text()
 
-        assert not re.search(r"rollout\s+undo|kubectl [^`]*(set (image|env)|patch (deploy|hpa)|edit)", text), runbook.name
+        found = re.search(r"rollout\s+undo|kubectl [^`]*(set (image|env)|patch (deploy|hpa)|edit)", text)
+        assert not found, runbook.name
         assert " scale deploy" not in text or "--force-conflicts" in text, runbook.name
