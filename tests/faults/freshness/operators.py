@@ -18,8 +18,8 @@ from tests.faults.freshness.linearizability import LATE_S
 from tests.faults.freshness.tally import COMMANDS, Tally
 from tests.faults.freshness.workload import TITLES, Crowd, Move, User
 
-_PAUSE_S = (1.0, 3.0)
-"""Seconds between two commands, once each was done."""
+_PAUSE_S = (4.0, 12.0)
+"""Seconds between two commands, once each was done: a command costs about a second of a core."""
 _BROKEN_OFF = 1 / 8
 """The share of commands that are killed, like by an operator who closes the terminal."""
 _LIFE_S = (0.3, 3.0)
