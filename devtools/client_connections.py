@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 
-_TURNS_OF_AN_ACCEPT = 3
-"""Turns of the event loop between the accept of a connection and asyncio's callback."""
+_TURNS = 3
+"""Turns of the event loop between the accept of a connection and asyncio's callback, and within which an abort ends."""
 
 
 class ClientConnections:
@@ -35,13 +35,16 @@ class ClientConnections:
         # asyncio would leak a connection that it has accepted but not yet reported when its server closes.
         for listening in server.sockets:
             asyncio.get_running_loop().remove_reader(listening.fileno())
-        for _ in range(_TURNS_OF_AN_ACCEPT):
+        for _ in range(_TURNS):
             await asyncio.sleep(0)
         server.close()
         while self._writers:
             for connection in self._writers:
                 connection.cancel()
             await asyncio.wait(self._writers)
+        # asyncio closes the socket of an aborted connection in a later turn, which a loop that is stopped now has not.
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
 
     def _end(self, connection: asyncio.Task[None]) -> None:
         writer = self._writers.pop(connection)  # held on to: one that is dropped complains before it is aborted

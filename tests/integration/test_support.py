@@ -507,7 +507,7 @@ async def test_a_run_that_is_killed_is_finished_by_the_next(
         assert both == before, "an item is on neither list"
 
     again = started(own_uri, arguments)
-    _, errors = again.communicate(timeout=120)
+    _, errors = again.communicate(timeout=300)
     assert (again.returncode, errors) == (0, b"")
     if name == "move":
         assert (contents(lists, account), contents(lists, target)) == ({}, before)
