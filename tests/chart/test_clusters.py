@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mylist.mongodb.collections import CHANGES, LISTS
+from mylist.mongodb.collections import CHANGES, LISTS, PROCESSES
 from tests.chart.fake_cluster import FakeCluster, fake_cluster
 from tests.chart.kustomizations import KUSTOMIZATIONS, built
 from tests.chart.network_policies import Peer, Port, allows
@@ -426,9 +426,9 @@ class TestReadOnlyCatalogue:
 
     def test_the_role_may_write_what_the_service_writes(self) -> None:
         [role] = re.findall(r"```javascript\n(.*?)```", PAGE, re.DOTALL)
-        [collections] = re.findall(r"privileges: (\[[^]]+\])\.map", role)
+        [collections] = re.findall(r"collections = (\[[^]]+\])$", role, re.MULTILINE)
 
-        assert json.loads(collections) == [LISTS, CHANGES]
+        assert json.loads(collections) == [LISTS, CHANGES, PROCESSES]
 
 
 def test_examples_are_accepted() -> None:

@@ -54,7 +54,7 @@ def test_is_shown_at_once_and_its_changes_are_told(
         assert "24 items were removed by their users and stay removed" in seed(mongodb_uri, redis_url, tmp_path)
         assert cached_total() == 1
 
-        assert seed(mongodb_uri, redis_url, tmp_path, "--reset").startswith("Put 0 titles, 0 users and 25 items right;")
+        assert seed(mongodb_uri, redis_url, tmp_path, "--reset").startswith("Reset 0 titles, 0 users and 25 items;")
         assert client.get("/api/mylist/export", headers=user.headers).content == at_first
         changes = client.get("/api/mylist/changes", params={"since": token}, headers=user.headers).json()["data"]
         told = {each["contentId"]: each["change"] for each in changes["changes"]}

@@ -272,7 +272,9 @@ class TestMove:
         lists["mylist"].insert_many([item(account, 1), item(account, 2), item("other", 2), item("other", 3)])
         before = everything(lists)
         for dry in (True, False):
-            with pytest.raises(moving.NotMovedError, match=r"other has 2 items, and .* lacks some: add --merge"):
+            with pytest.raises(
+                moving.NotMovedError, match=r"other has 2 items, and .* does not have all of them: add --merge"
+            ):
                 await move(account, "other", dry=dry)
         assert everything(lists) == before
 
