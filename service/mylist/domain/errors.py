@@ -477,7 +477,7 @@ class KeysUnavailableError(UnavailableError):
 
 
 class OutcomeUnknownError(UnavailableError):
-    """MongoDB did not answer a write in time; the write may or may not take effect."""
+    """MongoDB did not answer a write in time; it is unknown whether the write takes effect."""
 
     code = "OUTCOME_UNKNOWN"
 

@@ -57,7 +57,10 @@ def parse_external_id(text: str) -> ExternalId | None:
 
 
 def is_external_name(text: str) -> bool:
-    """Return whether a text may be the name of external ids. A content type may not: it may precede an external id."""
+    """Return whether a text may be the name of external ids.
+
+    The name must not be a content type, because a content type may precede an external id.
+    """
     return _NAME.fullmatch(text) is not None and not is_content_type(text)
 
 
