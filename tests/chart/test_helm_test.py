@@ -63,7 +63,7 @@ def test_sees_that_it_is_refused_where_it_cannot_sign_a_token(serve: Serve, serv
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.splitlines()[-2:] == [
         "GET /api/mylist/items: 401",
-        "passed, as far as it goes without a token",
+        "passed, except the checks that need a token",
     ]
     assert run(service, **settings).returncode == 1
 

@@ -114,7 +114,7 @@ def test_a_port_that_refuses_for_a_moment_is_waited_for(run: Run) -> None:
         later.join()
 
     assert (status, lines[-1]) == (0, "passed")
-    assert lines[0].startswith("connections are taken after ")
+    assert lines[0].startswith("connections are accepted after ")
 
 
 def test_one_pod_of_several_that_refuses_for_a_moment_is_waited_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +140,7 @@ def test_a_port_that_never_serves_fails_in_one_line(run: Run) -> None:
 
     assert status == 1
     assert line == (
-        f"failed: GET http://{HOST}:{port}/health: Connection refused for 0.3 s; see that its pods are ready, and that "
+        f"failed: GET http://{HOST}:{port}/health: Connection refused for 0.3 s; check that its pods are ready, and that "
         "a NetworkPolicy lets this pod reach them"
     )
 
@@ -171,9 +171,9 @@ def test_a_server_that_never_answers_fails_in_one_line(run: Run) -> None:
         ("/api/mylist/items", (200, "<html>"), "200, not JSON: <html>"),
         ("/api/mylist/items", (200, '{"data": {}}'), "there is no list in {'data': {}}"),
         ("/api/mylist/items", (200, '{"data": {"items": [7]}}'), "there is no list in {'data': {'items': [7]}}"),
-        ("/api/mylist/items", (200, '{"data": {"items": []}}'), f"the list holds [], not ['{TITLE}']"),
+        ("/api/mylist/items", (200, '{"data": {"items": []}}'), f"the list has [], not ['{TITLE}']"),
         ("/api/mylist/stats", (200, "[]"), "there is no total in []"),
-        ("/api/mylist/stats", (200, '{"data": {"total": 7}}'), "7 items are counted, not 1"),
+        ("/api/mylist/stats", (200, '{"data": {"total": 7}}'), "the total is 7, not 1"),
         ("/health", (500, "x" * 9999), f"500, not 200: {'x' * 300} ..."),
     ],
     ids=lambda value: str(value)[:40],
@@ -206,7 +206,7 @@ def test_what_does_not_answer_by_http_fails_in_one_line(run: Run) -> None:
         thread.join()
 
     assert status == 1
-    assert line == f"failed: GET http://{HOST}:{port}/health: not an answer by HTTP: SSH-2.0-OpenSSH_9"
+    assert line == f"failed: GET http://{HOST}:{port}/health: not an HTTP answer: SSH-2.0-OpenSSH_9"
 
 
 def test_a_mongodb_that_lets_its_pod_in_late_is_waited_for(run: Run, mongodb_uri: str) -> None:
@@ -231,7 +231,7 @@ def test_a_mongodb_that_never_serves_fails_in_one_line(run: Run) -> None:
     assert status == 1
     assert lines[:-1] == ["GET /health: 200", "GET /readyz: 200"]
     assert lines[-1].startswith(f"failed: ping at MongoDB, {HOST}:{closed}: {HOST}:{closed}: [Errno 111] ")
-    assert lines[-1].endswith("see that it is there, and that a NetworkPolicy lets this pod reach it")
+    assert lines[-1].endswith("check that it is running, and that a NetworkPolicy lets this pod reach it")
     assert "pass%20word" not in lines[-1]
 
 

@@ -1,9 +1,9 @@
-"""Adds, reads and removes an item through the Service, as a user that nobody else is. Run by `helm test`.
+"""Add, read and remove an item through the Service, as a new user. `helm test` runs this.
 
-Where tokens are signed with a key that is not here, no user can be told, and being refused is what there is to see.
+If the tokens are signed with a key that the test does not have, it only checks that a request without a token gets 401.
 
-A network that enforces NetworkPolicies lets a new pod in only after a moment, and each node by itself. So the test
-waits until its connections are taken before it judges an answer. A failure is one line, the last one.
+On a network that enforces NetworkPolicies, a new pod can connect only after a moment, which differs between nodes. So
+the test waits until its connections are accepted before it judges an answer. The last line of the log is the failure.
 """
 
 import json
@@ -29,15 +29,15 @@ CONTENT_TYPE = os.environ.get("CONTENT_TYPE") or "movie"
 USER = f"helm-test-{uuid4().hex}/profile"
 TITLE = "A title of helm test"
 PATIENCE_S = 10.0
-"""How long connections may be refused or time out before the first one that counts."""
+"""Maximum time in which connections may be refused or time out before the test begins."""
 CONNECTIONS_IN_A_ROW = 30
-"""So many are taken one after the other before the test begins: the Service chooses a pod for each."""
+"""Connections that must succeed in a row before the test begins: the Service chooses a pod for each."""
 PAUSE_S = 0.2
 CONNECT_TIMEOUT_S = 3.0
 ANSWER_TIMEOUT_S = 10.0
 MAX_SHOWN = 300
-"""Characters of an answer that a failure shows."""
-NO_WAY = "see that its pods are ready, and that a NetworkPolicy lets this pod reach them"
+"""Maximum number of characters of an answer in a failure."""
+NO_WAY = "check that its pods are ready, and that a NetworkPolicy lets this pod reach them"
 
 
 class FailedError(Exception):
@@ -45,7 +45,7 @@ class FailedError(Exception):
 
 
 def main() -> None:
-    """Walks through the life of one item; the first answer that is not as it should be ends the test."""
+    """Add, read and remove one item. The first wrong answer ends the test."""
     settings = Settings.from_environment()
     wait_until_let_in()
     expect("GET", "/health", 200)
@@ -53,7 +53,7 @@ def main() -> None:
     user = identity(settings)
     if not user:
         expect("GET", "/api/mylist/items", 401)
-        say("passed, as far as it goes without a token")
+        say("passed, except the checks that need a token")
         return
     with content(settings) as content_id:
         item = {"contentId": content_id, "contentType": CONTENT_TYPE}
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def identity(settings: Settings) -> dict[str, str]:
-    """Return the header that says who asks; none where that takes a token that cannot be made here."""
+    """Return the header that names the user; empty if it needs a token that the test cannot sign."""
     if settings.auth_mode == "header":
         return {"user-id": USER}
     if not settings.jwt_secret:
@@ -77,7 +77,7 @@ def identity(settings: Settings) -> dict[str, str]:
 
 
 def wait_until_let_in() -> None:
-    """Waits until connections to the Service are taken; an answer of any kind is one of the service."""
+    """Wait until the Service accepts connections. An answer of any kind comes from the service."""
     began = time.monotonic()
     in_a_row, refused = 0, False
     while in_a_row < CONNECTIONS_IN_A_ROW:
@@ -89,15 +89,15 @@ def wait_until_let_in() -> None:
             in_a_row, refused = 0, True
             time.sleep(PAUSE_S)
         except HTTPException:
-            return  # what it answers is judged by the test
+            return  # the test judges the answers
         else:
             in_a_row += 1
     if refused:
-        say(f"connections are taken after {time.monotonic() - began:.1f} s")
+        say(f"connections are accepted after {time.monotonic() - began:.1f} s")
 
 
 def expect_list(user: dict[str, str], *content_ids: str) -> None:
-    """Reads the list twice, as the second answer may come from the cache, and its statistics."""
+    """Read the list and its statistics. It reads the list twice, because the second answer may come from the cache."""
     for _ in range(2):
         path = "/api/mylist/items"
         answer = expect("GET", path, 200, user)
@@ -105,25 +105,25 @@ def expect_list(user: dict[str, str], *content_ids: str) -> None:
             listed = [each["contentId"] for each in answer["data"]["items"] if each["content"]]
         except (LookupError, TypeError):
             raise FailedError(f"GET {API}{path}: there is no list in {shown(answer)}") from None
-        check(listed == list(content_ids), f"GET {API}{path}: the list holds {listed}, not {list(content_ids)}")
+        check(listed == list(content_ids), f"GET {API}{path}: the list has {listed}, not {list(content_ids)}")
     path = "/api/mylist/stats"
     answer = expect("GET", path, 200, user)
     try:
         total = answer["data"]["total"]
     except (LookupError, TypeError):
         raise FailedError(f"GET {API}{path}: there is no total in {shown(answer)}") from None
-    check(total == len(content_ids), f"GET {API}{path}: {total} items are counted, not {len(content_ids)}")
+    check(total == len(content_ids), f"GET {API}{path}: the total is {total}, not {len(content_ids)}")
 
 
 def expect(method: str, path: str, status: int, user: dict[str, str] | None = None, body: object = None) -> Any:  # noqa: ANN401 - JSON
-    """Sends a request and gives the answer's body; it has to have this status."""
+    """Send a request, and return the body of the answer, which must have this status."""
     asked = f"{method} {API}{path}"
     try:
         answered, text = send(method, path, user or {}, body)
     except OSError as error:
         raise FailedError(f"{asked}: {told(error)}; {NO_WAY}") from None
     except HTTPException as error:
-        raise FailedError(f"{asked}: not an answer by HTTP: {told(error)}") from None
+        raise FailedError(f"{asked}: not an HTTP answer: {told(error)}") from None
     say(f"{method} {path}: {answered}")
     check(answered == status, f"{asked}: {answered}, not {status}: {shown(text)}")
     try:
@@ -133,11 +133,11 @@ def expect(method: str, path: str, status: int, user: dict[str, str] | None = No
 
 
 def send(method: str, path: str, user: dict[str, str], body: object = None) -> tuple[int, str]:
-    """Sends a request over a connection of its own; gives the status and the body of the answer.
+    """Send a request over a new connection, and return the status and the body of the answer.
 
     Raises:
         OSError: there is no connection, or no answer.
-        HTTPException: the answer is none of HTTP.
+        HTTPException: the answer is not HTTP.
     """
     url = urlsplit(API)
     connection = HTTPConnection(url.hostname or "", url.port, timeout=CONNECT_TIMEOUT_S)
@@ -154,7 +154,7 @@ def send(method: str, path: str, user: dict[str, str], body: object = None) -> t
 
 @contextmanager
 def content(settings: Settings) -> Iterator[str]:
-    """Return the id of a title: the one that the values name, or one that is in MongoDB for as long as the test is."""
+    """Yield the id of a title: the one that the values name, or one that is in MongoDB only during the test."""
     if given := os.environ.get("CONTENT_ID"):
         yield given
         return
@@ -171,7 +171,7 @@ def content(settings: Settings) -> Iterator[str]:
 
 @contextmanager
 def mongodb(settings: Settings) -> Iterator[MongoClient[dict[str, Any]]]:
-    """Return a client whose first command was answered: until then a refused connection is tried again."""
+    """Yield a client whose first command was answered. Until then, refused connections are retried."""
     credentials: dict[str, Any] = {}
     if settings.mongodb_user:
         credentials = {"username": settings.mongodb_user, "password": settings.mongodb_password}
@@ -182,12 +182,12 @@ def mongodb(settings: Settings) -> Iterator[MongoClient[dict[str, Any]]]:
 
 
 def connected(uri: str, credentials: dict[str, Any]) -> MongoClient[dict[str, Any]]:
-    """Makes a client and asks MongoDB once, for `PATIENCE_S` if need be; a refusal of MongoDB's is not tried again."""
+    """Return a client that has pinged MongoDB. It retries for `PATIENCE_S`, unless MongoDB itself refuses the command."""
     began = time.monotonic()
     while True:
         client: MongoClient[dict[str, Any]] | None = None
         try:
-            # It looks names up where they come from DNS, by mongodb+srv.
+            # For mongodb+srv, the constructor looks up names in DNS.
             client = MongoClient(uri, timeoutMS=int(PATIENCE_S * 1000), **credentials)
             client.admin.command("ping")
         except PyMongoError as error:
@@ -203,7 +203,7 @@ def connected(uri: str, credentials: dict[str, Any]) -> MongoClient[dict[str, An
 
 @contextmanager
 def explained(settings: Settings, asked: str) -> Iterator[None]:
-    """Has what the driver raises end the test with one line: what was asked, of whom, what came."""
+    """Turn an error of the driver into a failure in one line, with the command, the hosts and the error."""
     hosts = settings.mongodb_uri.partition("//")[2].rpartition("@")[2].partition("/")[0].partition("?")[0]
     try:
         yield
@@ -212,12 +212,12 @@ def explained(settings: Settings, asked: str) -> Iterator[None]:
     except ValueError as error:
         raise FailedError(f"{asked} at MongoDB: the connection string cannot be used: {told(error)}") from None
     except PyMongoError as error:
-        way = "see that it is there, and that a NetworkPolicy lets this pod reach it"
+        way = "check that it is running, and that a NetworkPolicy lets this pod reach it"
         raise FailedError(f"{asked} at MongoDB, {hosts}: {told(error)}; {way}") from None
 
 
 def told(error: Exception) -> str:
-    """Return an error in one line, without the driver's description of what it knows."""
+    """Return an error in one line, without the driver's description of the servers."""
     words = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
     return shown(words.partition(", full error:")[0].partition(", Timeout:")[0]) or type(error).__name__
 
@@ -229,13 +229,13 @@ def shown(answer: object) -> str:
 
 
 def check(is_so: bool, otherwise: str) -> None:
-    """Ends the test unless it is so."""
+    """End the test with a failure unless `is_so`."""
     if not is_so:
         raise FailedError(otherwise)
 
 
 def say(text: str) -> None:
-    """Writes a line of the test's log."""
+    """Write a line to the log of the test."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
