@@ -140,8 +140,8 @@ def test_a_port_that_never_serves_fails_in_one_line(run: Run) -> None:
 
     assert status == 1
     assert line == (
-        f"failed: GET http://{HOST}:{port}/health: Connection refused for 0.3 s; check that its pods are ready, and that "
-        "a NetworkPolicy lets this pod reach them"
+        f"failed: GET http://{HOST}:{port}/health: Connection refused for 0.3 s; check that its pods are ready, and "
+        "that a NetworkPolicy lets this pod reach them"
     )
 
 

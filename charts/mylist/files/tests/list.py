@@ -154,7 +154,7 @@ def send(method: str, path: str, user: dict[str, str], body: object = None) -> t
 
 @contextmanager
 def content(settings: Settings) -> Iterator[str]:
-    """Yield the id of a title: the one that the values name, or one that is in MongoDB only during the test."""
+    """Yield the id of the title in the values; without one, that of a title that is in MongoDB only during the test."""
     if given := os.environ.get("CONTENT_ID"):
         yield given
         return
