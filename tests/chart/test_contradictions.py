@@ -254,7 +254,7 @@ CONTRADICTIONS = [
         {"seed.enabled": True, "seed.items": 5},
     ),
     Contradiction(
-        "seed.items is 25; it must be at most seed.titles, 10, as no list has a title twice",
+        "seed.items is 25; it must be at most seed.titles, 10, because no list has a title twice",
         {"seed.enabled": True, "seed.users": 5, "seed.titles": 10},
     ),
     Contradiction(
@@ -270,7 +270,8 @@ CONTRADICTIONS = [
         {"settings.authMode": "jwt", "jwt.existingSecret": "a", "settings.jwtJwksUrl": "https://a/jwks.json"},
     ),
     Contradiction(
-        "settings.corsCredentials is true and settings.corsOrigins is *, but must name origins then",
+        "settings.corsCredentials is true, but settings.corsOrigins is *; set settings.corsOrigins to the origins that "
+        "may send credentials",
         {"settings.corsCredentials": True},
     ),
     Contradiction(

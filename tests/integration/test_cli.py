@@ -171,7 +171,7 @@ def test_a_mongodb_uri_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPa
         (("seed", "--users", "0"), "--users is 0; it must be at least 1"),
         (
             ("seed", "--users", "5", "--titles", "3", "--items", "4"),
-            "--items is 4; it must be at most --titles, 3, as no list has a title twice",
+            "--items is 4; it must be at most --titles, 3, because no list has a title twice",
         ),
         (
             ("seed", "--users", "5", "--reset"),

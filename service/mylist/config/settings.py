@@ -243,12 +243,12 @@ class Settings:
     jwt_jwks_url: Annotated[str, "URL of the issuer's JSON Web Key Set.", _url("https", "http", check=_with_host)] = ""
     jwt_audience: Annotated[
         str,
-        "Accepted audiences, separated by commas: a token must name one of them; any when empty.",
+        "Accepted audiences, separated by commas: a token must name one of them. If empty, all are accepted.",
         _Text(accepts="texts separated by commas, none of them empty", parse=_full_list),
     ] = ""
     jwt_issuer: Annotated[
         str,
-        "Accepted issuers, separated by commas: a token must name one of them, letter by letter; any when empty.",
+        "Accepted issuers, separated by commas: a token must name one of them exactly. If empty, all are accepted.",
         _Text(accepts="texts separated by commas, none of them empty", parse=_full_list),
     ] = ""
     jwt_leeway: Annotated[float, "Clock skew that is tolerated when a token is verified.", Meta(ge=0, le=300)] = 30.0
@@ -356,7 +356,10 @@ class Settings:
         if self.auth_mode != "jwt" and keys:
             raise InvalidSettingError(f"{keys[0]} is set; AUTH_MODE is {self.auth_mode}, it must be jwt")
         if self.cors_credentials and self.cors_origins == ANY_ORIGIN:
-            raise InvalidSettingError("CORS_CREDENTIALS is true; CORS_ORIGINS is *, but must name origins then")
+            raise InvalidSettingError(
+                "CORS_CREDENTIALS is true, but CORS_ORIGINS is *; set CORS_ORIGINS to the origins that may send "
+                "credentials"
+            )
         kind = parse_redis_url(self.redis_url).form if self.redis_url else RedisKind.SERVER
         if self.redis_timeout > max_redis_timeout(kind):
             raise InvalidSettingError(

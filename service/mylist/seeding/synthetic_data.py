@@ -34,7 +34,8 @@ class SyntheticData:
                 raise InvalidSyntheticDataError(f"--{name} is {size}; it must be at least 1")
         if self.items > self.titles:
             raise InvalidSyntheticDataError(
-                f"--items is {self.items}; it must be at most --titles, {self.titles}, as no list has a title twice"
+                f"--items is {self.items}; it must be at most --titles, {self.titles}, because no list has a title "
+                "twice"
             )
 
     def list_of(self, user: int) -> list[int]:

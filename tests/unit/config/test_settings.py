@@ -177,7 +177,11 @@ def test_what_is_no_name_of_external_ids_is_refused(variable: str, value: str) -
         ({"AUTH_MODE": "jwt", "JWT_SECRET": SECRET, "JWT_JWKS_URL": "https://a/b"}, KEYS),
         ({"JWT_SECRET": SECRET}, "JWT_SECRET is set; AUTH_MODE is header, it must be jwt"),
         ({"JWT_JWKS_URL": "https://a/b"}, "JWT_JWKS_URL is set; AUTH_MODE is header, it must be jwt"),
-        ({"CORS_CREDENTIALS": "true"}, "CORS_CREDENTIALS is true; CORS_ORIGINS is \\*, but must name origins then"),
+        (
+            {"CORS_CREDENTIALS": "true"},
+            "CORS_CREDENTIALS is true, but CORS_ORIGINS is \\*; set CORS_ORIGINS to the origins that may send "
+            "credentials",
+        ),
         ({"MONGODB_USER": "app"}, "MONGODB_PASSWORD is empty; it must be set when MONGODB_USER is set"),
         (
             {"REDIS_URL": "redis+sentinel://one,two,three/lists", "REDIS_TIMEOUT": "0.21"},

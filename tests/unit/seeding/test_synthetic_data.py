@@ -42,7 +42,7 @@ def test_low_numbers_are_popular_and_high_ones_are_not_forgotten() -> None:
         ((0, 10, 5), "--users is 0; it must be at least 1"),
         ((1, -1, 5), "--titles is -1; it must be at least 1"),
         ((1, 10, 0), "--items is 0; it must be at least 1"),
-        ((1, 10, 11), "--items is 11; it must be at most --titles, 10, as no list has a title twice"),
+        ((1, 10, 11), "--items is 11; it must be at most --titles, 10, because no list has a title twice"),
     ],
 )
 def test_synthetic_data_that_cannot_be_says_why(sizes: tuple[int, int, int], message: str) -> None:

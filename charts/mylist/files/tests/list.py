@@ -182,7 +182,7 @@ def mongodb(settings: Settings) -> Iterator[MongoClient[dict[str, Any]]]:
 
 
 def connected(uri: str, credentials: dict[str, Any]) -> MongoClient[dict[str, Any]]:
-    """Return a client that has pinged MongoDB. It retries for `PATIENCE_S`, unless MongoDB itself refuses the command."""
+    """Return a client that has pinged MongoDB. It retries for `PATIENCE_S`, unless MongoDB refuses the command."""
     began = time.monotonic()
     while True:
         client: MongoClient[dict[str, Any]] | None = None
