@@ -47,7 +47,7 @@ USED = graph(
 )
 LAG = graph(
     title="Event loop lag (p99)",
-    description="How much later than asked the event loop wakes a task. Every request in the process waits as long.",
+    description="How late the event loop wakes a task. Every request in the process waits as long.",
     unit="s",
     queries=(Query(quantile(0.99, service("mylist_event_loop_lag_seconds_bucket"), *_PROCESS), _PROCESS_LEGEND),),
     thresholds=high_is_bad(0.025, 0.1),

@@ -8,7 +8,7 @@ ROW = Row(
     (
         graph(
             title="mylist events: behind by",
-            description="Age of the newest moment up to which all changes were handed to the consumer.",
+            description="How far the consumer is behind the changes of lists.",
             unit="s",
             queries=(Query(aggregate("max", events("mylist_events_lag_seconds")), "behind"),),
             width=8,

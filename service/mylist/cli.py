@@ -94,7 +94,7 @@ def _parser() -> _Parser:
     seed.set_defaults(command=_seed)
     seed.add_argument("--users", type=int, metavar="N", help="how many users the synthetic data has")
     seed.add_argument("--titles", type=int, metavar="N", help=f"how many titles (default {_DEFAULT_TITLES})")
-    seed.add_argument("--items", type=int, metavar="N", help=f"how many items each list (default {_DEFAULT_ITEMS})")
+    seed.add_argument("--items", type=int, metavar="N", help=f"how many items each list has (default {_DEFAULT_ITEMS})")
     seed.add_argument("--reset", action="store_true", help="reset the sample, including removed items")
 
     adopt = add("adopt", "take over the lists of the original service, and those of a former version of this one")
@@ -186,12 +186,12 @@ def _told(done: "Seeded", settings: Settings, *, reset: bool) -> str:
     """Return the last line of a run of `seed`."""
     counts = f"{done.titles} titles, {done.users} users and {done.items} items"
     if reset:
-        told = f"Reset {counts}; the sample is as it was at first."
+        told = f"Reset {counts}; the sample is in its original state."
     elif done.removed:
         left = f"{done.removed} items were removed by their users and stay removed; --reset brings them back."
         told = f"Added {counts}; {left}"
     else:
-        told = f"Added {counts}; the rest was there."
+        told = f"Added {counts}; the rest already existed."
     if done.stale_lists:
         told += f"\nRedis did not answer: users may see outdated lists for up to {settings.cache_ttl} s (CACHE_TTL)."
     return told
@@ -304,7 +304,7 @@ def _move(arguments: argparse.Namespace) -> None:
 
     source, target, merges, dry = arguments.source, arguments.target, arguments.merge, arguments.dry_run
     if source == target:
-        _fail("--from and --to are the same user; name two", status=_USAGE)
+        _fail("--from and --to are the same user; name two different users", status=_USAGE)
     try:
         done = _run_on_lists(lambda _, settings: move.move(settings, source, target, merges=merges, dry=dry))
     except move.NotMovedError as error:
@@ -352,7 +352,7 @@ def _events(arguments: argparse.Namespace) -> None:
         try:
             parse_token(arguments.after)
         except ValueError:
-            _fail("--after names no token; take one from a line of `mylist events`", status=_USAGE)
+            _fail("--after is not a token; take one from a line of `mylist events`", status=_USAGE)
     given = vars(arguments)
     options = Options(**{name: given[name] for name in Options.__slots__})
     settings = Settings.from_environment()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 MAX_ROW_LINES = 500
 """A quote that stays open for more lines is a stray quote."""
 _OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-_NO_CLOSING_QUOTE = "a quotation mark opens a field that does not end; double the marks within a field, or take it out"
+_NO_CLOSING_QUOTE = "a quotation mark opens a field that does not end; double marks within a field, or remove the mark"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def encoding_problem(raw: bytes) -> str:
     try:
         raw.decode()
     except UnicodeDecodeError as error:
-        return f"it is not UTF-8: byte 0x{raw[error.start]:02x} at place {error.start + 1}; save the file as UTF-8"
+        return f"it is not UTF-8: byte 0x{raw[error.start]:02x} at position {error.start + 1}; save the file as UTF-8"
     return ""
 
 

@@ -57,8 +57,8 @@ def test_a_number_that_is_kept_is_told_with_the_way_to_change_it(cluster: FakeCl
     notes = upgraded(cluster, {"replicas": 2}, 3)
 
     assert (
-        "The Deployment keeps 3 pods, the number that `kubectl scale` or an autoscaler has set. The value `replicas` is "
-        "2. To scale to this number: kubectl -n ott scale deployment/mylist --replicas=2 "
+        "The Deployment keeps 3 pods, the number that `kubectl scale` or an autoscaler has set. The value `replicas` "
+        "is 2. To scale to this number: kubectl -n ott scale deployment/mylist --replicas=2 "
         "To set another number with the value `replicas`, add `--force-conflicts` to one `helm upgrade`."
     ) in notes
     assert "is empty" not in notes

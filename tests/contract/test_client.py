@@ -478,7 +478,7 @@ class TestWholeList:
         ended = caller.run("import", "--user", full.id, str(file))
 
         assert ended.returncode == 1
-        told = "mylist: 2 of 4 lines are not on the list as the file says; correct them, and import it again\n"
+        told = "mylist: 2 of 4 lines are not on the list as the file says; correct them, and import the file again\n"
         assert ended.stderr == told
         told = json.loads(ended.stdout)
         assert told["outcomes"] == {"not_found": 1, "added": 1, "existing": 1, "invalid": 1}
@@ -512,7 +512,7 @@ class TestWholeList:
         assert [each.split(maxsplit=2) for each in shown[-5:]] == [
             ["LINE", "OUTCOME", "TITLE OR ID     WHY"],
             ["2", "ambiguous", f"Solaris (1972)  {meant}"],
-            ["3", "unmatched", f"Solaris (2002)  The titles of that name have another year; {meant}"],
+            ["3", "unmatched", f"Solaris (2002)  The titles with this name have a different year; {meant}"],
             ["4", "unmatched", "No Such Title"],
             ["5", "invalid", "the year is 'MMII', and must be as in 1999"],
         ]

@@ -253,7 +253,7 @@ def test_what_fits_more_than_one_is_never_guessed(user: User) -> None:
     ]  # fmt: skip
     ids = [{each["contentId"] for each in line["candidates"]} for line in lines]
     assert ids == [{HOME_1, HOME_2}, {DUNE_1984, DUNE_2021}, set(), {DUNE_1984, DUNE_2021}, {ALIEN, EARTH_SHOW}, set()]
-    assert lines[3]["error"] == "The titles of that name have another year"
+    assert lines[3]["error"] == "The titles with this name have a different year"
     assert all(each["contentId"] is None for each in lines)
     assert user.contents() == []
 

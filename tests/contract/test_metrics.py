@@ -328,7 +328,7 @@ class TestLog:
         service.process.send_signal(signal.SIGUSR1)
         wait_until(requests, within=PATIENCE)
         service.process.send_signal(signal.SIGUSR1)
-        back = "Logging from level info on"
+        back = "The log level is now info"
         wait_until(lambda: any(line["message"] == back for line in self.lines(service)), within=PATIENCE)
         logged = requests()
         assert requests() == logged

@@ -243,8 +243,8 @@ class TestMongodbThatRefuses:
             items.drop()
         assert re.fullmatch(
             rf"MongoDB at 127.0.0.1:{mongodb.port} refuses: {NEEDED}"
-            r".*duplicate key.*; of the documents that have these fields in common, remove all but one; to list them "
-            r"in mongosh: db\.getSiblingDB\('lists'\)\.getCollection\('mylist'\)\.aggregate\(.*\)",
+            r".*duplicate key.*; keep only one of the documents that have the same values in these fields; to list "
+            r"them in mongosh: db\.getSiblingDB\('lists'\)\.getCollection\('mylist'\)\.aggregate\(.*\)",
             line,
         )
 

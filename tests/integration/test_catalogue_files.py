@@ -281,9 +281,10 @@ class TestExternalIds:
         if 4 in expected:
             messages = {each.line: each.error for each in done.first_errors}
             assert messages[2] == (
-                f"its `externalIds` have imdb:tt1, which already belongs to {ALIEN}, and UNIQUE_EXTERNAL_IDS has imdb"
+                f"its `externalIds` have imdb:tt1, which already belongs to {ALIEN}, but imdb ids must be unique "
+                "(UNIQUE_EXTERNAL_IDS)"
             )
-            assert messages[4] == "line 1 has the same imdb:tt2, and UNIQUE_EXTERNAL_IDS has imdb"
+            assert messages[4] == "line 1 has the same imdb:tt2, but imdb ids must be unique (UNIQUE_EXTERNAL_IDS)"
 
     async def test_the_index_sees_to_it_whoever_writes(self, stored: Stored, write: Write) -> None:
         rules = ExternalIdRules(unique_by_type=frozenset({"imdb"}))
@@ -644,7 +645,7 @@ class TestCommand:
             "inserted                     3",
             "updated                      0",
         ]
-        assert done.stdout.endswith("Running services show it within CATALOGUE_TTL.\n")
+        assert done.stdout.endswith("Running services show the changes within CATALOGUE_TTL.\n")
         assert stored["movies"].count_documents({}) == 3
 
         again = run("import", "-", given="".join(lines) + "{\n" * 12)

@@ -64,7 +64,7 @@ class Run:
         return self._output.read_text()
 
     def wait_until_ready(self) -> "Run":
-        wait_until(lambda: "Ctrl-C ends it all" in self.output or self.process.poll() is not None, within=START)
+        wait_until(lambda: "Ctrl-C stops everything" in self.output or self.process.poll() is not None, within=START)
         assert self.process.poll() is None, self.output
         return self
 

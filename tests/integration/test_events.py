@@ -228,7 +228,7 @@ def test_what_a_reader_left_in_the_pipe_comes_again(stored: Stored, follow: Foll
     wait_until(lambda: _unread(events.pipe.fileno()) > 500, within=PATIENCE_S)
     events.pipe.close()
     assert events.end(None) == 1
-    assert "the reader of standard output is gone" in events.log
+    assert "the program that reads standard output has closed it" in events.log
 
     assert short(follow(until=WENT_ON).take(2)) == [("+", 2), ("+", 3)]
 
@@ -284,7 +284,7 @@ def test_lines_go_to_a_file_as_well(stored: Stored, follow: Follow, tmp_path: Pa
             events = follow("--name=full", stdout=full)
             add(stored, 3)
             assert events.end(None) == 1
-        assert "standard output cannot be written: No space left on device" in events.log
+        assert "cannot write to standard output: No space left on device" in events.log
 
 
 COMMAND = """
@@ -384,7 +384,7 @@ def test_a_token_of_another_mongodb_is_refused(own_uri: str) -> None:
     assert "cannot resume from the saved position" in events.log
     events = Events(own_uri, "--after", "a b")
     assert events.end(None) == 2
-    assert events.log == "mylist: --after names no token; take one from a line of `mylist events`\n"
+    assert events.log == "mylist: --after is not a token; take one from a line of `mylist events`\n"
 
 
 def test_one_server_without_a_replica_set(stored: Stored, mongodb_server: str) -> None:

@@ -83,7 +83,7 @@ class TestNeeded:
     async def test_duplicates_are_listed_by_the_line_that_is_told(self, database: AsyncDatabase[Document]) -> None:
         await database["mylist"].insert_many([{"userId": "u", "contentId": "c"} for _ in range(2)])
 
-        with pytest.raises(MongoRefusedError, match=r"remove all but one; .* in mongosh: .*\.aggregate\(\[\{\$group"):
+        with pytest.raises(MongoRefusedError, match=r"in these fields; .* in mongosh: .*\.aggregate\(\[\{\$group"):
             await create_indexes(database)
 
     @pytest.mark.parametrize("options", [{"name": "other"}, {"name": "other", "sparse": True, "background": True}])
@@ -226,7 +226,7 @@ class TestExternalIds:
             True,
             True,
         )
-        assert "remove it from all but one of the titles that have the same; to list them in" in missing.problem
+        assert "keep the external id in only one of the titles that share it; to list them in" in missing.problem
         assert "$match: {'externalIds.imdb': {$exists: true}}" in missing.problem
         assert "externalIds.imdb_1" in await names(database, "movies")
 

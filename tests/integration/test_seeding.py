@@ -206,7 +206,7 @@ def test_commands_seed_and_index(
     main(["indexes"])
     assert "mylist.userId_1_contentId_1" in capsys.readouterr().out.splitlines()
     main(["seed"])
-    assert capsys.readouterr().out == "Added 30 titles, 3 users and 29 items; the rest was there.\n"
+    assert capsys.readouterr().out == "Added 30 titles, 3 users and 29 items; the rest already existed.\n"
     for _ in range(2):
         seeded["mylist"].delete_one(USER)
     main(["seed"])
@@ -215,7 +215,7 @@ def test_commands_seed_and_index(
         "--reset brings them back.\n"
     )
     main(["seed", "--reset"])
-    assert capsys.readouterr().out == "Reset 0 titles, 0 users and 2 items; the sample is as it was at first.\n"
+    assert capsys.readouterr().out == "Reset 0 titles, 0 users and 2 items; the sample is in its original state.\n"
     monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}")
     seeded["mylist"].delete_one(USER)
     main(["seed", "--reset"])
@@ -225,7 +225,7 @@ def test_commands_seed_and_index(
     ]
     assert captured.err == ""
     main(["seed", "--users", "2", "--titles", "3", "--items", "1"])
-    assert capsys.readouterr().out == "Added 3 titles, 2 users and 2 items; the rest was there.\n"
+    assert capsys.readouterr().out == "Added 3 titles, 2 users and 2 items; the rest already existed.\n"
     assert seeded["mylist"].count_documents({}) == 31
 
 

@@ -538,7 +538,7 @@ def started(uri: str, arguments: tuple[str, ...]) -> subprocess.Popen[bytes]:
             "argument --account: 'a/b' is not an account, which is a user id without a slash; see `mylist show --help`",
         ),
         (("erase", "--user", "two words"), "argument --user: 'two words' is not a user id; see `mylist erase --help`"),
-        (("move", "--from", "a", "--to", "a"), "--from and --to are the same user; name two"),
+        (("move", "--from", "a", "--to", "a"), "--from and --to are the same user; name two different users"),
         (
             ("withdraw", "--content", "matrix"),
             (

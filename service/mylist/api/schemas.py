@@ -86,7 +86,7 @@ class PutResponse(Struct, rename="camel", forbid_unknown_fields=True):
 class AddOutcome(Struct, rename="camel", forbid_unknown_fields=True):
     """The outcome of an addition. `contentId` is as in the request or, with `externalId`, the id of its title."""
 
-    content_id: Annotated[str | None, Meta(description="null for an external id that is not the id of one title.")]
+    content_id: Annotated[str | None, Meta(description="null if the external id is not that of exactly one title.")]
     outcome: Literal["added", "existing", "not_found", "removed_since", "ambiguous"]
     external_id: RequestedExternalId | UnsetType = UNSET
 
@@ -94,7 +94,7 @@ class AddOutcome(Struct, rename="camel", forbid_unknown_fields=True):
 class RemoveOutcome(Struct, rename="camel", forbid_unknown_fields=True):
     """The outcome of a removal. `contentId` is as in the request or, with `externalId`, the id of its title."""
 
-    content_id: Annotated[str | None, Meta(description="null for an external id that is not the id of one title.")]
+    content_id: Annotated[str | None, Meta(description="null if the external id is not that of exactly one title.")]
     outcome: Literal["removed", "missing", "ambiguous"]
     external_id: RequestedExternalId | UnsetType = UNSET
 
@@ -209,7 +209,7 @@ class ImportedLine(Struct, rename="camel", forbid_unknown_fields=True):
     title: (
         Annotated[
             str,
-            Meta(description="Of a line that is ambiguous or unmatched: its title, or its external id, as it has it."),
+            Meta(description="If the line is ambiguous or unmatched: the title or external id in the line, unchanged."),
         ]
         | UnsetType
     ) = UNSET
@@ -230,9 +230,9 @@ class LimitsData(Struct, rename="camel", forbid_unknown_fields=True):
     max_changes: Count
     changes_known_for_days: Count
     max_body_bytes: Count
-    max_import_bytes: Annotated[int, Meta(ge=0, description="Of an import of JSON Lines.")]
+    max_import_bytes: Annotated[int, Meta(ge=0, description="For an import of JSON Lines.")]
     max_list_file_bytes: Annotated[
-        int, Meta(ge=0, description="Of an import of CSV or a JSON array, such as the file of another service.")
+        int, Meta(ge=0, description="For an import of CSV or a JSON array, such as the file of another service.")
     ]
     max_import_lines: Count
     max_concurrent_requests: Count

@@ -135,9 +135,9 @@ class _ReadProtocol(asyncio.Protocol):
                     answered.set_result(self._answers)
                 self._answers = []
             if not self._asked and self._reader.has_data():
-                self.end("an answer to nothing")
+                self.end("an answer without a command")
         except HiredisError as error:
-            self.end(f"not an answer: {error}")
+            self.end(f"an invalid answer: {error}")
 
     def _has_answers(self) -> bool:
         """Parse more bytes; return whether all answers to the oldest call have arrived."""

@@ -225,8 +225,8 @@ class _Run:
             )
             if first is not None:
                 return (
-                    f"{self._line_of(first, place)} has the same {ExternalId(name, external_id[name])}, and "
-                    f"UNIQUE_EXTERNAL_IDS has {name}"
+                    f"{self._line_of(first, place)} has the same {ExternalId(name, external_id[name])}, but "
+                    f"{name} ids must be unique (UNIQUE_EXTERNAL_IDS)"
                 )
         return ""
 

@@ -57,8 +57,8 @@ class Found:
             for other in [*same_type, *self.taken.get(key, ())]:
                 if other != content_id:
                     raise UnmatchedError(
-                        f"its `externalIds` have {ExternalId(*key)}, which already belongs to {other}, and "
-                        f"UNIQUE_EXTERNAL_IDS has {key[0]}"
+                        f"its `externalIds` have {ExternalId(*key)}, which already belongs to {other}, but "
+                        f"{key[0]} ids must be unique (UNIQUE_EXTERNAL_IDS)"
                     )
         return content_id, existing
 

@@ -78,5 +78,5 @@ def told(done: Import, options: Options) -> str:
     if options.dry:
         lines.append("Nothing was changed. Next: the same command without --dry-run.")
     elif counts.inserted or counts.updated or counts.withdrawn:
-        lines.append("Running services show it within CATALOGUE_TTL.")
+        lines.append("Running services show the changes within CATALOGUE_TTL.")
     return "\n".join(lines).rstrip()

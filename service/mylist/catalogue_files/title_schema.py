@@ -176,7 +176,7 @@ def _check_others(fields: Mapping[str, Any], known: frozenset[str]) -> None:
     for name, value in fields.items():
         if name not in known:
             if name in _KEPT_FIELDS:
-                raise InvalidTitleError(f"`{name}` is kept by the import and must be left out")
+                raise InvalidTitleError(f"`{name}` is set by the import itself and must be left out")
             _check_name(name)
             _check_value(name, value, MAX_DEPTH)
 

@@ -98,7 +98,7 @@ class CatalogueWriter:
             if not again:
                 return
             await self._add(again, plan)
-        reason = "MongoDB refuses it each time, as another title has its id or one of its external ids"
+        reason = "MongoDB refuses it each time, because another title has its id or one of its external ids"
         plan.errors += [(each.placed, reason) for of_type in plan.operations.values() for each in of_type]
 
     async def _add(self, changes: Sequence[PlacedChange], plan: Plan) -> None:

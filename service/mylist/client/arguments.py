@@ -14,8 +14,8 @@ _ID_FORM = "a contentId, or an external id such as imdb:tt0133093 or, with its t
 _EPILOG = """\
 environment:
   MYLIST_URL    URL of the service, unless --url is given
-  MYLIST_TOKEN  sent as Authorization: Bearer, for a service or gateway that needs one; if the service takes
-                the user from the token, omit --user
+  MYLIST_TOKEN  bearer token, for a service or gateway that needs one; if the service takes the user from the
+                token, omit --user
 
 On a terminal the answer is a table, elsewhere it is JSON.
 """
@@ -39,8 +39,10 @@ def define(add: Callable[[str, str], argparse.ArgumentParser], run: Callable[[ar
         default = os.environ.get("MYLIST_URL") or DEFAULT_URL
         parser.add_argument("--url", default=default, help=f"URL of the service (default {DEFAULT_URL})")
         form = parser.add_mutually_exclusive_group()
-        form.add_argument("--json", dest="as_json", action="store_true", default=None, help="print JSON anywhere")
-        form.add_argument("--table", dest="as_json", action="store_false", help="print a table anywhere")
+        form.add_argument(
+            "--json", dest="as_json", action="store_true", default=None, help="print JSON, also to a terminal"
+        )
+        form.add_argument("--table", dest="as_json", action="store_false", help="print a table, also to a file or pipe")
         return parser
 
     pages = define_one("list", "print a user's list, newest first")

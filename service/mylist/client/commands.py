@@ -169,7 +169,7 @@ def _import(client: Client, arguments: argparse.Namespace) -> None:
     if failed:
         raise ClientError(
             f"{len(failed):,} of {len(lines):,} lines are not on the list as the file says; "
-            "correct them, and import it again"
+            "correct them, and import the file again"
         )
 
 

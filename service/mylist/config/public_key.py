@@ -33,7 +33,7 @@ def read_pem(pem: str) -> "PublicKey":
     try:
         return accepted(load_pem_public_key(pem.encode()))
     except (ValueError, UnsupportedAlgorithm):
-        raise UnusableKeyError("no public key of a kind that is accepted") from None
+        raise UnusableKeyError("it is not a public key of an accepted kind") from None
 
 
 def accepted(key: object) -> "PublicKey":
@@ -54,4 +54,4 @@ def accepted(key: object) -> "PublicKey":
         return key
     if isinstance(key, EllipticCurvePublicKey) and key.curve.name in CURVES:
         return key
-    raise UnusableKeyError("a kind of key that is not accepted")
+    raise UnusableKeyError("its kind of key is not accepted")

@@ -88,13 +88,13 @@ def check_delays() -> None:
     _require(DOUBT_AFTER_S < DOWN_AFTER_S, "others must stop trusting the cache before a write is sent without a fence")
     _require(
         DOUBT_AFTER_S + SENTINEL_VOTE_TIMEOUT_S <= DOWN_AFTER_S + _TOLERANCE_S,
-        "that must hold for a heartbeat whose vote was over when Redis went away",
+        "others must stop trusting the cache in time, even if a heartbeat's vote had just ended when Redis failed",
     )
     # Of Redis, and of MongoDB (`mylist.domain.reign`).
-    _require(DOUBT_AFTER_S < HANDOVER_S, "others must stop reading at a replaced primary before a write goes on")
+    _require(DOUBT_AFTER_S < HANDOVER_S, "others must stop reading from a replaced primary before a write continues")
     _require(
         REGISTRY_KNOWN_S + DOUBT_AFTER_S < DECLARATION_WAIT_S,
-        "others must stop trusting the cache by what the registry was before a write is sent without a fence",
+        "others must stop trusting the cache for an old registry before a write is sent without a fence",
     )
     _require(PRIMARY_KNOWN_S < GRACE_S, "writes must stop ending at a replaced primary before the new one is trusted")
     _require(HANDOVER_S < GRACE_S, "no handover may be in flight when a new primary is trusted")

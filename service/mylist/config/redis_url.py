@@ -163,7 +163,7 @@ def _tls(query: Mapping[str, str]) -> dict[str, str | bool]:
         try:
             Path(file).read_bytes()
         except OSError as error:
-            raise RedisUrlError(f"its {name} cannot be read: {error.strerror}; name a file that can") from None
+            raise RedisUrlError(f"its {name} cannot be read: {error.strerror}; name a readable file") from None
     if ("ssl_certfile" in files) is not ("ssl_keyfile" in files):
         raise RedisUrlError("its ssl_certfile and ssl_keyfile go together; give both or none")
     check = query.get("ssl_check_hostname", "true")

@@ -136,7 +136,7 @@ def _damaged(mongodb: MongoServer) -> str:
     folder = _DATA_FOLDER / "mongodb"
     return (
         f"the data in {folder} are damaged ({mongodb.last_words()}); move them away (mv {folder} {folder}.damaged) and "
-        "start again, with the sample"
+        "start again, which adds the sample"
     )
 
 
@@ -178,12 +178,12 @@ def _announcement(settings: Settings, mongodb: MongoServer | None, valkey: Valke
     lines.append(_examples(url, settings))
     if mongodb:
         lines.append(_seeding(mongodb, valkey))
-    return "\n".join([*lines, "Ctrl-C ends it all.\n\n"])
+    return "\n".join([*lines, "Ctrl-C stops everything.\n\n"])
 
 
 def _seeding(mongodb: MongoServer, valkey: ValkeyServer | None) -> str:
     stores = f"MONGODB_URI={mongodb.uri}" + (f" REDIS_URL={valkey.uri}" if valkey else "")
-    return f"""# From another terminal: bring back what was removed of the sample, or add a load-test data set
+    return f"""# From another terminal: restore removed items of the sample, or add a load-test data set
 {stores} make seed ARGS=--reset
 {stores} make seed ARGS="--users 1000"
 """

@@ -366,7 +366,7 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-    raise ServerStartError(f"no free port between {PORTS[0]} and {PORTS[-1]}; stop what listens there")
+    raise ServerStartError(f"no free port between {PORTS[0]} and {PORTS[-1]}; stop a program that uses one")
 
 
 def _accepts(port: int) -> bool:

@@ -140,7 +140,7 @@ class TotalMismatchError(BadRequestError):
     code = "TOTAL_MISMATCH"
 
     def __init__(self, items: int, total: int) -> None:
-        super().__init__(f"The body has {items} items where total says {total}")
+        super().__init__(f"The body has {items} items, but total says {total}")
 
 
 class InvalidLineError(BadRequestError):
@@ -356,8 +356,8 @@ class SyncTokenExpiredError(ServiceError):
 
     def __init__(self) -> None:
         super().__init__(
-            "since or unlessRemovedSince is more than 30 days old, or from before an upgrade: drop what you have, and "
-            "ask without since for the whole list"
+            "since or unlessRemovedSince is more than 30 days old, or from before an upgrade: discard your copy, "
+            "and request the whole list without since"
         )
 
 

@@ -17,7 +17,7 @@ from mylist.mongodb.database import Document
 
 _PIPE_WRITE_SIZE = select.PIPE_BUF
 """Maximum bytes that a pipe accepts atomically."""
-_NO_READER = "the reader of standard output is gone; start both again"
+_NO_READER = "the program that reads standard output has closed it; start both programs again"
 _POLL_MS = 200
 _FINAL_POLL_S = 0.02
 _FINAL_WAIT_S = 1.0
@@ -123,7 +123,7 @@ class StandardOutput:
                 raise ReaderGoneError(_NO_READER) from error
             except OSError as error:
                 raise ReaderGoneError(
-                    f"standard output cannot be written: {error.strerror}; remove the cause, and start it again"
+                    f"cannot write to standard output: {error.strerror}; remove the cause, and start again"
                 ) from error
             self._written += written
             chunk = chunk[written:]

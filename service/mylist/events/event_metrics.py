@@ -29,7 +29,7 @@ class EventMetrics:
         )
         lag = Gauge(
             "mylist_events_lag_seconds",
-            "Age of the newest moment up to which all changes were handed to the consumer.",
+            "How far the consumer is behind the changes of lists.",
             registry=self._registry,
         )
         lag.set_function(lambda: max(time.time() - self.told_until, 0.0))

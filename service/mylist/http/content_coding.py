@@ -83,7 +83,9 @@ class Inflater:
             raise self._invalid()
 
     def _invalid(self) -> InvalidContentEncodingError:
-        return InvalidContentEncodingError(f"The body is not {self._coding}, as Content-Encoding says, or is cut short")
+        return InvalidContentEncodingError(
+            f"Content-Encoding is {self._coding}, but the body has another coding, or is cut short"
+        )
 
     def _next_member(self) -> "zlib._Decompress":
         if self._members == (_MAX_MEMBERS if self._coding == _GZIP else 1):

@@ -153,7 +153,7 @@ class TitleMatcher:
         if entry.content_id and entry.content_type:  # titles that were withdrawn but may still be on the list
             return NumberedLine(entry.number, Item(added_at, entry.content_id, entry.content_type), has_date)
         near = match.near if match is not None else []
-        reason = "The titles of that name have another year" if near else None
+        reason = "The titles with this name have a different year" if near else None
         if not entry.titles:
             reason = f"No {entry.content_type or 'movie or show'} has the external id {title}"
         return NumberedLine(

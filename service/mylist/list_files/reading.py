@@ -162,7 +162,7 @@ class ListFile:
                 if columns[:2] == ["position", "name"]:
                     return _Form("letterboxd", letterboxd.entry), columns
             raise self._unknown(
-                "it begins as Letterboxd's file of a list, and the row with Position and Name is missing"
+                "it begins like Letterboxd's file of a list, but the row with Position and Name is missing"
             )
         if problem := delimiter_problem(first.cells):
             raise self._unknown(problem)

@@ -166,9 +166,9 @@ async def _create(
         mending = f"in mongosh: {mending_command(database.name, collection, model, existing or [])}"
         if error.code == DUPLICATE_KEY:
             mended = (
-                "remove it from all but one of the titles that have the same"
+                "keep the external id in only one of the titles that share it"
                 if collection in CONTENT_COLLECTIONS.values()
-                else "of the documents that have these fields in common, remove all but one"
+                else "keep only one of the documents that have the same values in these fields"
             )
             mending = f"{mended}; to list them in mongosh: {duplicates_command(database.name, collection, model)}"
         problem = f"{refusal(error)}; {mending}"

@@ -41,7 +41,7 @@ def switch_debug(settings: Settings) -> None:
     usual = logging.getLevelNamesMapping()[settings.log_level.upper()]
     root = logging.getLogger()
     root.setLevel(usual if root.level == logging.DEBUG else logging.DEBUG)
-    _logger.warning("Logging from level %s on", logging.getLevelName(root.level).lower())
+    _logger.warning("The log level is now %s", logging.getLevelName(root.level).lower())
 
 
 class JsonFormatter(logging.Formatter):

@@ -47,7 +47,7 @@ _catalogue_requests = Counter("mylist_catalogue_requests", "Movies and shows loo
 
 EVENT_LOOP_LAG = Histogram(
     "mylist_event_loop_lag_seconds",
-    "How much later than asked the event loop wakes a task.",
+    "How late the event loop wakes a task.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1),
     registry=REGISTRY,
 )
@@ -79,7 +79,7 @@ class Requests(Collector):
         """Return the sums over all requests, and over the reads by cache result."""
         requests = HistogramMetricFamily(
             "http_server_request_duration_seconds",
-            "From a request's head to its response, ready to be sent.",
+            "Time from the head of a request until its response is ready.",
             labels=["http_request_method", "http_route", "kind", "http_response_status_code"],
         )
         by_request: dict[_Labels, list[DurationHistogram]] = defaultdict(list)
@@ -92,11 +92,11 @@ class Requests(Collector):
         yield requests
         reads = HistogramMetricFamily(
             "mylist_read_duration_seconds",
-            "Reads of lists that succeeded, by how the cache took part.",
+            "Successful reads of lists, by the part of the cache in them.",
             labels=["result"],
         )
         cache_requests = CounterMetricFamily(
-            "mylist_cache_requests", "Reads of lists by how the cache took part.", labels=["result"]
+            "mylist_cache_requests", "Reads of lists, by the part of the cache in them.", labels=["result"]
         )
         for result in _CACHE_RESULTS:
             of_result = merge(by_cache[result])

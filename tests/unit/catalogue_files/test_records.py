@@ -81,7 +81,7 @@ class TestJsonLines:
     def test_a_line_that_is_not_utf8_says_where(self) -> None:
         text = one_title().encode() + '{"title": "Amélie"}\n'.encode("latin-1") + one_title("Aliens").encode()
         assert outcomes(text)[1:] == [
-            (2, "it is not UTF-8: byte 0xe9 at place 14; save the file as UTF-8"),
+            (2, "it is not UTF-8: byte 0xe9 at position 14; save the file as UTF-8"),
             (3, "Aliens"),
         ]
 
@@ -273,7 +273,7 @@ class TestCsv:
     def test_a_row_that_is_not_utf8_says_where(self) -> None:
         rows = f"{ID},movie,Amélie,,,,,,\n".encode("latin-1") + f"{ID},movie,Next,,,,,,\n".encode()
         assert outcomes(CSV_HEADER.encode() + rows) == [
-            (2, "it is not UTF-8: byte 0xe9 at place 34; save the file as UTF-8"),
+            (2, "it is not UTF-8: byte 0xe9 at position 34; save the file as UTF-8"),
             (3, "Next"),
         ]
 

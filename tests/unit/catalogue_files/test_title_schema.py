@@ -161,7 +161,7 @@ def test_dates_are_moments_in_utc(text: str, moment: datetime) -> None:
         ({"externalIds": {"IMDb": "tt1"}}, "`externalIds` must have names in lower case and ids without blanks"),
         ({"externalIds": {"imdb": "a b"}}, "`externalIds` must have names in lower case and ids without blanks"),
         ({"genres": ["Horror", 3]}, "`genres[1]` expected `str`, got `int`"),
-        ({"createdAt": "2020-01-01"}, "`createdAt` is kept by the import and must be left out"),
+        ({"createdAt": "2020-01-01"}, "`createdAt` is set by the import itself and must be left out"),
         ({"a.b": 1}, "'a.b' is not the name of a field: it must not begin with $ or _, or have a dot"),
         ({"number": 2**70}, "`number` has a number that is too large"),
         ({"deep": nested(9)}, "`deep` is nested more than 4 levels deep"),

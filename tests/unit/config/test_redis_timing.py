@@ -28,8 +28,8 @@ def test_every_kind_supports_the_default(kind: RedisKind) -> None:
     ("delays", "claim"),
     [
         ({"DOWN_AFTER_S": 0.45}, "before a write is sent without a fence"),
-        ({"DOWN_AFTER_S": 0.6}, "whose vote was over"),
-        ({"HANDOVER_S": 0.45}, "before a write goes on"),
+        ({"DOWN_AFTER_S": 0.6}, "vote had just ended"),
+        ({"HANDOVER_S": 0.45}, "before a write continues"),
         ({"GRACE_S": 1.0}, "before the new one is trusted"),
         ({"HANDOVER_S": 2.5}, "no handover may be in flight"),
         ({"EXPIRY_MARGIN_S": 0.6}, "must outlast the wait for the handover"),

@@ -288,7 +288,7 @@ class TestReplacing:
     async def test_of_another_number_of_items_than_was_said_changes_nothing(self, total: int) -> None:
         world = World(item(1), item(2), item(3))
 
-        with pytest.raises(TotalMismatchError, match=f"2 items where total says {total}"):
+        with pytest.raises(TotalMismatchError, match=f"2 items, but total says {total}"):
             await all_of(world.replace([item(1), item(2)], total=total))
         assert world.numbers == [1, 2, 3]
         assert await outcomes(world.replace([item(1), item(2)], total=2)) == ["existing", "existing", "removed"]

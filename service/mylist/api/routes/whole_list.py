@@ -150,8 +150,8 @@ def _import_query(request: ApiRequest) -> ImportQuery:
     query = import_query(request)
     if request.media_type not in IMPORT_TYPES and request.media_type not in _LIST_FILES:
         raise InvalidJsonError(
-            "The body must be JSON Lines, with Content-Type: application/x-ndjson; CSV, with text/csv; or an array of "
-            "JSON, with application/json"
+            "Content-Type must be application/x-ndjson for JSON Lines, text/csv for CSV, or application/json for a JSON "
+            "array"
         )
     return query
 
@@ -301,5 +301,5 @@ def _imported_line(result: LineResult, max_candidates: int) -> ImportedLine:
             for each in unresolved.candidates[:max_candidates]
         ]
         if len(unresolved.candidates) > max_candidates and line.error is UNSET:
-            line.error = f"{len(unresolved.candidates)} titles fit, of which {max_candidates} are shown"
+            line.error = f"{len(unresolved.candidates)} titles fit; only {max_candidates} of them are shown"
     return line
