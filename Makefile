@@ -32,7 +32,7 @@ run: $(LOCAL) ## Serve the API on this machine with its own MongoDB and Redis, s
 serve: $(LOCAL) ## Serve the API on the MongoDB and Redis that the environment or .env names
 	@exec $(BIN)/mylist serve $(ARGS)
 
-seed: $(LOCAL) ## Fill that MongoDB with the sample. Reset first: make seed ARGS=--reset. Add load: ARGS="--users 1000"
+seed: $(LOCAL) ## Fill the MongoDB of `make serve` with the sample; to reset it: ARGS=--reset; with a load-test data set: ARGS="--users 1000"
 	@exec $(BIN)/mylist seed $(ARGS)
 
 # pytest-xdist workers. Each has stores of its own; they wait more than they compute, hence more of them than cores.
@@ -48,10 +48,10 @@ test-fast: $(TEST) ## Run the tests that need no server, in seconds; some: make 
 test: $(TEST) ## Run the tests that prove the product; some: make test ARGS=tests/contract
 	@exec $(PYTEST) --tier fast --tier standard --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
-test-extended: $(DEVELOPMENT) ## Run the tests that `make test` leaves out: they take minutes, or what .ci/run installs
+test-extended: $(DEVELOPMENT) ## Run the tests that `make test` leaves out, because they take minutes or need the tools that .ci/run installs
 	@exec $(PYTEST) --tier extended --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
-test-mongodb: $(TEST) ## Ask a MongoDB of any topology what it does: make test-mongodb TEST_MONGODB_URI=mongodb://...
+test-mongodb: $(TEST) ## Check how a MongoDB of any topology behaves: make test-mongodb TEST_MONGODB_URI=mongodb://...
 	@exec $(PY) -m pytest --tier mongodb tests/mongodb $(ARGS)
 
 test-all: ## Run every test; print the branch coverage of `make test`
@@ -100,7 +100,7 @@ $(IMAGE_VENV)/.installed: locks/test.txt locks/docs.txt locks/install.txt pyproj
 	@devtools/install.sh $(VENV) locks/test.txt $(IMAGE_VENV) $(IMAGE_PYTHON)
 	@touch $@
 
-mutations: $(DEVELOPMENT) ## Put faults in, one at a time, and expect the tests to see each: make mutations ARGS="--tier fast"
+mutations: $(DEVELOPMENT) ## Introduce one fault at a time, and expect a test to fail for each: make mutations ARGS="--tier fast"
 	@exec $(PY) -m devtools.mutations $(ARGS)
 
 soak: $(DEVELOPMENT) ## Load one process for ten minutes (or DURATION seconds): memory, descriptors, latency stay flat
@@ -117,7 +117,7 @@ faults: $(DEVELOPMENT) ## Prove freshness while parts fail: make faults DURATION
 bench: $(DEVELOPMENT) ## Measure the service side by side with its libraries (needs wrk); some: make bench ARGS="--groups reads"
 	@exec $(PY) -m bench $(ARGS)
 
-loadtest: $(DEVELOPMENT) ## Load the service as people do, held to thresholds: make loadtest SCENARIO=mixed DURATION=60 USERS=60
+loadtest: $(DEVELOPMENT) ## Load the service with typical requests, and compare with thresholds: make loadtest SCENARIO=mixed DURATION=60 USERS=60
 	@exec $(PY) -m loadtests $(or $(SCENARIO),cached-latency) \
 		$(if $(DURATION),--duration $(DURATION)) $(if $(USERS),--users $(USERS)) $(ARGS)
 

@@ -3,7 +3,7 @@
 Locust runs as a master and a worker for each core. Beside the tables on the terminal, the folder of --output gets
 Locust's report, the verdict as JSON and a plot of latencies.
 
-exit status: 0 every threshold is kept, 1 one is missed, 2 it could not be tested
+exit status: 0 every threshold is kept, 1 a threshold is missed, 2 the service could not be tested
 """
 
 import argparse
@@ -61,17 +61,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     purposes = "; ".join(f"{scenario.name}: {scenario.purpose.replace('%', '%%')}" for scenario in SCENARIOS.values())
     parser.add_argument("scenario", nargs="?", choices=list(SCENARIOS), default="cached-latency", help=purposes)
-    parser.add_argument("--duration", type=int, metavar="S", help="seconds that are measured (the scenario's own)")
-    parser.add_argument("--users", type=int, metavar="N", help="Locust's users at most (the scenario's own)")
-    parser.add_argument("--host", metavar="URL", help="a service that runs already, with the load-test data set")
-    parser.add_argument("--metrics", action="append", default=[], metavar="URL", help="of each replica (HOST/metrics)")
+    parser.add_argument("--duration", type=int, metavar="S", help="seconds to measure (default: the scenario's)")
+    parser.add_argument("--users", type=int, metavar="N", help="maximum of Locust users (default: the scenario's)")
+    parser.add_argument("--host", metavar="URL", help="a running service that has the load-test data set")
+    parser.add_argument(
+        "--metrics",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="metrics of one replica; repeat the option for each replica (default HOST/metrics)",
+    )
     parser.add_argument("--without-metrics", action="store_true", help="do not compare with the service's metrics")
     parser.add_argument("--people", type=int, default=10_000, metavar="N", help="users of the load-test data set")
     parser.add_argument("--titles", type=int, default=5000, metavar="N", help="titles of the load-test data set")
     parser.add_argument("--items", type=int, default=25, metavar="N", help="items of each of its lists")
-    parser.add_argument("--warm-up", type=float, default=5, metavar="S", help="seconds before it is measured")
-    parser.add_argument("--leeway", type=float, default=1, metavar="F", help="so many times the latencies allowed pass")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="one for each core")
+    parser.add_argument("--warm-up", type=float, default=5, metavar="S", help="seconds of load before the measurement")
+    parser.add_argument("--leeway", type=float, default=1, metavar="F", help="factor for the allowed latencies")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="Locust workers (default: one for each core)"
+    )
     parser.add_argument("--output", type=Path, default=Path("build/loadtest"), metavar="FOLDER")
     return parser
 

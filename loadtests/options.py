@@ -15,24 +15,28 @@ def add_options(parser: LocustArgumentParser) -> None:
         choices=list(SCENARIOS),
         default="cached-latency",
         env_var="LOADTEST_SCENARIO",
-        help="What to run. --users and --run-time are the scenario's own unless they are given.",
+        help="What to run. It sets --users and --run-time, unless you give them.",
     )
     parser.add_argument(
         "--people",
         type=int,
         default=10_000,
         env_var="LOADTEST_PEOPLE",
-        help="How many users the service's MongoDB was filled with.",
+        help="Number of users in the service's MongoDB.",
     )
     parser.add_argument(
-        "--titles", type=int, default=5000, env_var="LOADTEST_TITLES", help="And how many movies and shows."
+        "--titles",
+        type=int,
+        default=5000,
+        env_var="LOADTEST_TITLES",
+        help="Number of movies and shows in the service's MongoDB.",
     )
     parser.add_argument(
         "--warm-up",
         type=float,
         default=5.0,
         env_var="LOADTEST_WARM_UP",
-        help="Seconds of load before the ones that are measured.",
+        help="Seconds of load before the measurement.",
     )
     parser.add_argument(
         "--metrics",
@@ -40,14 +44,14 @@ def add_options(parser: LocustArgumentParser) -> None:
         default=[],
         env_var="LOADTEST_METRICS",
         metavar="URL",
-        help="Metrics of one replica of the service; given for each of them. HOST/metrics unless given. "
-        "dns+URL stands for every address that the name in it has.",
+        help="URL of the metrics of one replica; repeat the option for each replica (default HOST/metrics). "
+        "dns+URL means every address of the host name in that URL.",
     )
     parser.add_argument(
         "--without-metrics",
         action="store_true",
         env_var="LOADTEST_WITHOUT_METRICS",
-        help="Do not compare with what the service measures.",
+        help="Do not compare the results with the metrics of the service.",
     )
     parser.add_argument(
         "--leeway",
@@ -55,14 +59,14 @@ def add_options(parser: LocustArgumentParser) -> None:
         default=1.0,
         env_var="LOADTEST_LEEWAY",
         metavar="FACTOR",
-        help="So many times the latencies of the thresholds may pass, on a machine that does other things, too.",
+        help="Multiply the allowed latencies by this factor, for example on a machine with other load.",
     )
     parser.add_argument(
         "--autoscaler",
         default="",
         env_var="LOADTEST_AUTOSCALER",
         metavar="NAME",
-        help="HorizontalPodAutoscaler whose replicas are told of; read from the Kubernetes API, so in a pod alone.",
+        help="HorizontalPodAutoscaler whose replicas the verdict reports. This works only in a pod of its cluster.",
     )
     parser.add_argument(
         "--reconnect",
@@ -70,7 +74,7 @@ def add_options(parser: LocustArgumentParser) -> None:
         default=0.0,
         env_var="LOADTEST_RECONNECT",
         metavar="S",
-        help="Seconds until a user opens another connection, by which load gets to replicas that are new; 0 for never.",
+        help="Seconds until a user opens a new connection, so that new replicas get load too; 0 for never.",
     )
     parser.add_argument(
         "--figures",

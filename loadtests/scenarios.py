@@ -31,11 +31,11 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
         scenario.name: scenario
         for scenario in (
             Scenario("cached-latency", 450, 60, steady, "open the app and read page 1: the documented promise"),
-            Scenario("browse", 60, 60, steady, "leaf through the list, count it"),
-            Scenario("mixed", 60, 60, steady, "what people do: 95 % reads, 5 % writes"),
-            Scenario("spike", 250, 60, spike, "everybody opens the app at once, five times as many as before"),
-            Scenario("ramp", 100, 100, ramp, "what people do, by more and more of them"),
-            Scenario("soak", 60, 1800, steady, "what people do, for long"),
+            Scenario("browse", 60, 60, steady, "page through the list, and count it"),
+            Scenario("mixed", 60, 60, steady, "typical requests: 95 % reads, 5 % writes"),
+            Scenario("spike", 250, 60, spike, "five times as many users as before open the app at the same time"),
+            Scenario("ramp", 100, 100, ramp, "typical requests of a growing number of users"),
+            Scenario("soak", 60, 1800, steady, "typical requests for a long time"),
         )
     }
 )

@@ -47,7 +47,7 @@ class Scrapes:
     def end(self, requests: int) -> Counted:
         """Scrape at its end, by when Locust has sent so many requests."""
         if not self._urls:
-            return Counted({}, "not compared with the service's own histogram, as was asked for")
+            return Counted({}, "not compared with the service's own histogram, because of --without-metrics")
         pairs: list[tuple[Scrape, Scrape]] = []
         gone = 0
         for url, before in self._before.items():
@@ -90,7 +90,7 @@ def _remark(by_route: dict[Route, Histogram], requests: int, gone: int) -> str:
     counted = sum(histogram.count for (_, route), histogram in by_route.items() if route.startswith("/api/"))
     few = f"the service counted {counted:,.0f} of {requests:,} requests"
     if gone:
-        return f"{few}: replicas that ended meanwhile, {gone}, took along what they had counted"
+        return f"{few}: the counts of replicas that ended meanwhile ({gone}) are lost"
     return f"{few}: name every replica by its own --metrics" if counted < _MIN_SHARE * requests else ""
 
 

@@ -39,7 +39,7 @@ class Outcome:
         share = f" ({abs(self.measured / self.limit - 1):.0%})" if self.limit else ""
         return (
             f"{self.kind}: {self.measure} is {_shown(self.measure, self.measured)}, "
-            f"it has to be {wanted}{_shown(self.measure, self.limit)}; missed by {by}{share}"
+            f"but must be {wanted}{_shown(self.measure, self.limit)}; missed by {by}{share}"
         )
 
 

@@ -44,7 +44,7 @@ def warm(host: str, people: int) -> None:
             if failure := next(filter(None, tries), None):
                 raise failure
         except (ConnectionError, OSError) as error:
-            way = "see that it is there, and in a cluster that a NetworkPolicy lets this pod reach it"
+            way = "check that it is running and, in a cluster, that a NetworkPolicy lets this pod reach it"
             raise NotReadyError(f"{host} does not answer as it should: {error}; {way}") from error
 
 

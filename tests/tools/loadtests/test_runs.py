@@ -93,7 +93,7 @@ def test_a_service_that_is_20_ms_slower_fails_and_it_says_by_how_much(
     assert p99["measured"] > DELAY * 1000
     by = p99["measured"] - p99["limit"]
     assert (
-        f"MISSED cached-latency, reads: p99 is {p99['measured']:.2f} ms, it has to be below {p99['limit']:.2f} ms; "
+        f"MISSED cached-latency, reads: p99 is {p99['measured']:.2f} ms, but must be below {p99['limit']:.2f} ms; "
         f"missed by {by:.2f} ms"
     ) in ended.printed
     # The service is slow, and its own histogram shows it.

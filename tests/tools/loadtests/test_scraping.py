@@ -71,7 +71,7 @@ def test_without_metrics_it_says_that_there_is_no_comparison() -> None:
     scrapes = Scrapes([])
     scrapes.begin()
 
-    assert scrapes.end(100).remark == "not compared with the service's own histogram, as was asked for"
+    assert scrapes.end(100).remark == "not compared with the service's own histogram, because of --without-metrics"
 
 
 def test_metrics_that_are_not_there_end_no_run() -> None:
@@ -161,7 +161,7 @@ def test_a_replica_that_ends_in_the_window_is_remarked(pods: Pods, how: str) -> 
 
     assert counted.by_route[ITEMS].count == (97 if how == "restarted" else 95)
     what = f"the service counted {counted.by_route[ITEMS].count:.0f} of 100 requests"
-    assert counted.remark == f"{what}: replicas that ended meanwhile, 1, took along what they had counted"
+    assert counted.remark == f"{what}: the counts of replicas that ended meanwhile (1) are lost"
 
 
 def test_a_name_that_nobody_knows_ends_no_run(pods: Pods) -> None:

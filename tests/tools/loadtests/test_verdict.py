@@ -46,11 +46,11 @@ def test_what_keeps_every_threshold_misses_none() -> None:
     [
         (
             with_reads(times={1.0: 985, 27.5: 15}),
-            "p99 is 27.50 ms, it has to be below 10.00 ms; missed by 17.50 ms (175%)",
+            "p99 is 27.50 ms, but must be below 10.00 ms; missed by 17.50 ms (175%)",
         ),
-        (with_reads(times={1.0: 900, 5.0: 100}), "p95 is 5.00 ms, it has to be below 5.00 ms; missed by 0.00 ms (0%)"),
-        (with_reads(failures=25), "errors is 2.50%, it has to be at most 1.00%; missed by 1.50% (150%)"),
-        (replace(QUICK, seconds=12.5), "rate is 80.0/s, it has to be at least 90.0/s; missed by 10.0/s (11%)"),
+        (with_reads(times={1.0: 900, 5.0: 100}), "p95 is 5.00 ms, but must be below 5.00 ms; missed by 0.00 ms (0%)"),
+        (with_reads(failures=25), "errors is 2.50%, but must be at most 1.00%; missed by 1.50% (150%)"),
+        (replace(QUICK, seconds=12.5), "rate is 80.0/s, but must be at least 90.0/s; missed by 10.0/s (11%)"),
     ],
     ids=["p99", "p95", "errors", "rate"],
 )
@@ -88,8 +88,8 @@ def test_leeway_is_for_latency_alone() -> None:
 
 def test_no_requests_are_a_miss() -> None:
     assert missed(replace(QUICK, seen={})) == [
-        "MISSED mixed, reads: rate is 0.0/s, it has to be at least 90.0/s; missed by 90.0/s (100%)",
-        "MISSED mixed, writes: rate is 0.0/s, it has to be at least 2.0/s; missed by 2.0/s (100%)",
+        "MISSED mixed, reads: rate is 0.0/s, but must be at least 90.0/s; missed by 90.0/s (100%)",
+        "MISSED mixed, writes: rate is 0.0/s, but must be at least 2.0/s; missed by 2.0/s (100%)",
     ]
 
 
