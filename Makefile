@@ -32,7 +32,7 @@ run: $(LOCAL) ## Serve the API on this machine with its own MongoDB and Redis, s
 serve: $(LOCAL) ## Serve the API on the MongoDB and Redis that the environment or .env names
 	@exec $(BIN)/mylist serve $(ARGS)
 
-seed: $(LOCAL) ## Fill the MongoDB of `make serve` with the sample; to reset it: ARGS=--reset; with a load-test data set: ARGS="--users 1000"
+seed: $(LOCAL) ## Fill the MongoDB of `make serve` with the sample. Reset it: ARGS=--reset. Add load: ARGS="--users 1000"
 	@exec $(BIN)/mylist seed $(ARGS)
 
 # pytest-xdist workers. Each has stores of its own; they wait more than they compute, hence more of them than cores.

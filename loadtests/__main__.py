@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--warm-up", type=float, default=5, metavar="S", help="seconds of load before the measurement")
     parser.add_argument("--leeway", type=float, default=1, metavar="F", help="factor for the allowed latencies")
     parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="Locust workers (default: one for each core)"
+        "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="Locust workers (default: one per core)"
     )
     parser.add_argument("--output", type=Path, default=Path("build/loadtest"), metavar="FOLDER")
     return parser
