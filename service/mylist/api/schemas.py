@@ -86,7 +86,7 @@ class PutResponse(Struct, rename="camel", forbid_unknown_fields=True):
 class AddOutcome(Struct, rename="camel", forbid_unknown_fields=True):
     """The outcome of an addition. `contentId` is as in the request or, with `externalId`, the id of its title."""
 
-    content_id: Annotated[str | None, Meta(description="null if the external id is not that of exactly one title.")]
+    content_id: Annotated[str | None, Meta(description="null unless exactly one title has this external id.")]
     outcome: Literal["added", "existing", "not_found", "removed_since", "ambiguous"]
     external_id: RequestedExternalId | UnsetType = UNSET
 
@@ -94,7 +94,7 @@ class AddOutcome(Struct, rename="camel", forbid_unknown_fields=True):
 class RemoveOutcome(Struct, rename="camel", forbid_unknown_fields=True):
     """The outcome of a removal. `contentId` is as in the request or, with `externalId`, the id of its title."""
 
-    content_id: Annotated[str | None, Meta(description="null if the external id is not that of exactly one title.")]
+    content_id: Annotated[str | None, Meta(description="null unless exactly one title has this external id.")]
     outcome: Literal["removed", "missing", "ambiguous"]
     external_id: RequestedExternalId | UnsetType = UNSET
 

@@ -40,9 +40,9 @@ def define(add: Callable[[str, str], argparse.ArgumentParser], run: Callable[[ar
         parser.add_argument("--url", default=default, help=f"URL of the service (default {DEFAULT_URL})")
         form = parser.add_mutually_exclusive_group()
         form.add_argument(
-            "--json", dest="as_json", action="store_true", default=None, help="print JSON, also to a terminal"
+            "--json", dest="as_json", action="store_true", default=None, help="print JSON, even on a terminal"
         )
-        form.add_argument("--table", dest="as_json", action="store_false", help="print a table, also to a file or pipe")
+        form.add_argument("--table", dest="as_json", action="store_false", help="print a table, even to a file or pipe")
         return parser
 
     pages = define_one("list", "print a user's list, newest first")

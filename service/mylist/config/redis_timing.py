@@ -94,7 +94,8 @@ def check_delays() -> None:
     _require(DOUBT_AFTER_S < HANDOVER_S, "others must stop reading from a replaced primary before a write continues")
     _require(
         REGISTRY_KNOWN_S + DOUBT_AFTER_S < DECLARATION_WAIT_S,
-        "others must stop trusting the cache for an old registry before a write is sent without a fence",
+        "a process with an old reading of the registry must stop trusting the cache before another one sends a write "
+        "without a fence",
     )
     _require(PRIMARY_KNOWN_S < GRACE_S, "writes must stop ending at a replaced primary before the new one is trusted")
     _require(HANDOVER_S < GRACE_S, "no handover may be in flight when a new primary is trusted")

@@ -84,7 +84,7 @@ class Inflater:
 
     def _invalid(self) -> InvalidContentEncodingError:
         return InvalidContentEncodingError(
-            f"Content-Encoding is {self._coding}, but the body has another coding, or is cut short"
+            f"Content-Encoding is {self._coding}, but the body is not valid {self._coding}, or is cut short"
         )
 
     def _next_member(self) -> "zlib._Decompress":

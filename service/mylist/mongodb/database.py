@@ -85,7 +85,7 @@ _MAJORITY_LOST_AFTER_S = 5.0
 """If a change waits longer for its majority, its fence in Redis may expire before the change takes effect."""
 # What an authentication mechanism needs besides the driver: alternative modules, and the remedy.
 _MODULES = {
-    "MONGODB-AWS": (("pymongo_auth_aws",), "install mylist[aws]; docs/kubernetes.md explains how to do so in an image"),
+    "MONGODB-AWS": (("pymongo_auth_aws",), "install mylist[aws]; docs/kubernetes.md has the steps for an image"),
     "GSSAPI": (("kerberos", "winkerberos"), "install pymongo[gssapi]"),
 }
 _TRUE = "true"

@@ -92,11 +92,11 @@ class Requests(Collector):
         yield requests
         reads = HistogramMetricFamily(
             "mylist_read_duration_seconds",
-            "Successful reads of lists, by the part of the cache in them.",
+            "Successful reads of lists, by the cache's result.",
             labels=["result"],
         )
         cache_requests = CounterMetricFamily(
-            "mylist_cache_requests", "Reads of lists, by the part of the cache in them.", labels=["result"]
+            "mylist_cache_requests", "Reads of lists, by the cache's result.", labels=["result"]
         )
         for result in _CACHE_RESULTS:
             of_result = merge(by_cache[result])
