@@ -173,9 +173,10 @@ def told(done: Adoption, settings: Settings, *, back: bool, dry: bool, report: P
     lines = [done.counts.table(), ""]
     if done.dropped:
         lines.append(f"Dropped indexes of `{LISTS}`: {', '.join(done.dropped)}.")
-    lines += [f"No item: {each.collection} {each.document_id}: {each.reason}" for each in done.left_out if not report]
+    if not report:
+        lines += [f"Not an item: {each.collection} {each.document_id}: {each.reason}" for each in done.left_out]
     if more := done.counts.left_out - len(done.left_out) if not report else 0:
-        lines.append(f"No items: {more:,} more; `--report FILE` writes all of them to a file.")
+        lines.append(f"{more:,} more documents are not items; `--report FILE` writes all of them to a file.")
     if report and done.counts.left_out:
         lines.append(f"The documents that are not items are in {report}.")
     if done.stale_lists:
@@ -192,10 +193,10 @@ def _next(done: Adoption, *, back: bool, dry: bool) -> str:
     if done.counts.changed_meanwhile:
         return "Next: run the command again, because some documents changed during the run."
     if back:
-        return "Next: delete what the original service cached in Redis, and start it (docs/coming-from-express.md)."
+        return "Next: delete the cache of the original service, and start that service (docs/coming-from-express.md)."
     if not done.from_original:
         return "Next: nothing; this service may keep running."
     return (
-        f"Next: start this service. `{ORIGINAL_LISTS}` and `{ADOPTED}` stay for the way back; drop both when it is not "
-        "needed any more (docs/coming-from-express.md)."
+        f"Next: start this service. `{ORIGINAL_LISTS}` and `{ADOPTED}` allow you to go back; drop both when you no "
+        "longer need them (docs/coming-from-express.md)."
     )

@@ -54,7 +54,7 @@ class Import:
         if failures := self.counts.failures:
             lines.append(f"{failures:,} lines are not in the catalogue")
         if cut := self.counts.cut_files:
-            lines.append(f"{cut:,} {'file' if cut == 1 else 'files'} could not be read, or not to the end")
+            lines.append(f"{cut:,} {'file' if cut == 1 else 'files'} could not be read completely")
         if self.not_withdrawn:
             lines.append(f"nothing was withdrawn: {self.not_withdrawn}")
         return "\n".join(lines)

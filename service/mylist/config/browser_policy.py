@@ -140,7 +140,7 @@ def _mistake(given: str) -> str:
     mistakes = (
         (re.search(r"[\s;|]", given), "separate origins by commas"),
         (not colon, f"write its scheme too, as in https://{_host_alone(given)}"),
-        (re.search(r"[/?#]", rest), f"write {scheme}://{_host_alone(rest)}, as an origin has no path"),
+        (re.search(r"[/?#]", rest), f"write {scheme}://{_host_alone(rest)}, because an origin has no path"),
         ("@" in rest, "an origin has no user"),
         ("*" in rest, "* may stand only for the first labels of a host, as in https://*.example.com"),
         (not given.isascii(), "write its host in ASCII, as in https://xn--bcher-kva.example"),

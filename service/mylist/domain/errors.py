@@ -34,7 +34,7 @@ def unknown_name(kind: str, name: str, known: Sequence[str]) -> str:
     start = f"{_echo(name)}: unknown {kind}"
     if nearest:
         return f"{start}, did you mean {folded[nearest[0]]}?"
-    return f"{start}, known: {', '.join(known)}" if known else f"{start}, there are none here"
+    return f"{start}, known: {', '.join(known)}" if known else f"{start}, none is allowed here"
 
 
 class ServiceError(Exception):
