@@ -20,7 +20,7 @@
       - {key: {{ .caKey | quote }}, path: ca.crt}
 {{- end }}
 
-{{/* Volumes of the service's pods, of the seed Job's and of the test's: settings name the files, so all three need them. */}}
+{{/* Volumes for the pods of the service, the seed Job and the test: the settings of all three name these files. */}}
 {{- define "mylist.volumes" -}}
 {{- $volumes := .Values.extraVolumes | default list -}}
 {{- if and (not .Values.mongodb.enabled) (include "mylist.mongodbCa" .) -}}

@@ -1,4 +1,4 @@
-{{/* What the service is told: its settings, and where the stores are. */}}
+{{/* The environment of the service: its settings, and the addresses of the stores. */}}
 
 {{/* The environment variable of a setting. */}}
 {{- define "mylist.variable" -}}
@@ -10,7 +10,7 @@
 {{- if and (kindIs "float64" .) (eq . (floor .)) }}{{ int64 . }}{{ else }}{{ . }}{{ end }}
 {{- end }}
 
-{{/* Every variable that is no secret, as YAML. */}}
+{{/* Every variable that is not secret, as YAML. */}}
 {{- define "mylist.configuration" -}}
 {{- $variables := dict -}}
 {{- range $name, $value := .Values.settings -}}
@@ -36,7 +36,7 @@ MONGODB_USER: {{ . | quote }}
 {{- end }}
 {{- end }}
 
-{{/* The connection string with what TLS adds to its query. */}}
+{{/* The connection string, with the TLS options in its query. */}}
 {{- define "mylist.externalMongodbUri" -}}
 {{- $external := .Values.externalMongodb -}}
 {{- if $external.uri -}}
@@ -66,7 +66,7 @@ REDIS_URL: {{ include "mylist.externalRedisUrl" . | quote }}
 {{- end }}
 {{- end }}
 
-{{/* REDIS_URL without the password, which goes in by itself. */}}
+{{/* REDIS_URL without the password, which is another variable. */}}
 {{- define "mylist.externalRedisUrl" -}}
 {{- $external := .Values.externalRedis -}}
 {{- $form := get (dict "standalone" "" "sentinel" "+sentinel" "cluster" "+cluster") $external.mode -}}
@@ -148,12 +148,12 @@ REDIS_URL: {{ include "mylist.externalRedisUrl" . | quote }}
 {{- end }}
 {{- end }}
 
-{{/* What a command other than the server's needs of Secrets. */}}
+{{/* The secret variables that the commands need, except those that only the server needs. */}}
 {{- define "mylist.commandSecrets" -}}
 {{- print (include "mylist.mongodbSecrets" . | trim) "\n" (include "mylist.jwtSecrets" . | trim) | trim }}
 {{- end }}
 
-{{/* Where the pod is, for traces. */}}
+{{/* The variables for traces, with the pod and its node. */}}
 {{- define "mylist.tracingVariables" -}}
 {{- with .Values.tracing }}
 {{- if .endpoint }}
@@ -191,7 +191,7 @@ REDIS_URL: {{ include "mylist.externalRedisUrl" . | quote }}
 {{- end }}
 {{- end }}
 
-{{/* Every variable of the container that stands on the container itself. */}}
+{{/* Every variable of the container that is not in the ConfigMap. */}}
 {{- define "mylist.env" -}}
 {{- $parts := list -}}
 {{- range list "mylist.mongodbSecrets" "mylist.redisSecrets" "mylist.jwtSecrets" "mylist.tracingVariables" -}}

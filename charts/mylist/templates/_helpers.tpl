@@ -4,7 +4,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* 50 characters at most, so that what is put behind still fits into 63. */}}
+{{/* At most 50 characters, so that the name fits into 63 with a suffix too. */}}
 {{- define "mylist.fullname" -}}
 {{- if .Values.fullnameOverride }}
 {{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
@@ -33,7 +33,7 @@ app.kubernetes.io/part-of: mylist
 {{- end }}
 {{- end }}
 
-{{/* What says whose a pod is. Not the chart's version, with which every pod would start anew. */}}
+{{/* The labels that identify a pod. The chart's version is not among them: it would restart every pod at each upgrade. */}}
 {{- define "mylist.podIdentity" -}}
 {{ include "mylist.selectorLabels" .context }}
 app.kubernetes.io/component: {{ .component }}
@@ -78,7 +78,7 @@ annotations:
 {{- include "mylist.imageName" (dict "image" .Values.image "tag" $tag "global" .Values.global) }}
 {{- end }}
 
-{{/* Seconds from the end being decided until a pod is killed: what stops it in order, and 10 to close what is open. */}}
+{{/* The grace period of a pod in seconds: the time of its regular shutdown, and 10 to close its connections. */}}
 {{- define "mylist.gracePeriod" -}}
 {{- $sum := addf .Values.preStopSleepSeconds .Values.settings.shutdownDelay .Values.settings.shutdownTimeout -}}
 {{- .Values.terminationGracePeriodSeconds | default (add (ceil $sum) 10) }}

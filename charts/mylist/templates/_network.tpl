@@ -10,7 +10,7 @@
     {{- end }}
 {{- end }}
 
-{{/* Out to some peers, or to anybody, on these ports: (dict "to" list "ports" list). */}}
+{{/* Egress to some peers, or to any address, on these ports: (dict "to" list "ports" list). */}}
 {{- define "mylist.egressRule" -}}
 - {{ if .to }}to:
     {{- toYaml .to | nindent 4 }}
@@ -47,7 +47,7 @@
 {{- end }}
 {{- end }}
 
-{{/* Out to some peers, or to anybody, on the port of a URL: (dict "to" list "url" string). */}}
+{{/* Egress to some peers, or to any address, on the port of a URL: (dict "to" list "url" string). */}}
 {{- define "mylist.urlRule" -}}
 {{- $url := urlParse .url }}
 {{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (ternary "443" "80" (eq $url.scheme "https")) }}

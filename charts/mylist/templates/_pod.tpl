@@ -1,4 +1,4 @@
-{{/* What the pods of the service, of the seed Job and of the test have in common. */}}
+{{/* The parts that the pods of the service, the seed Job and the test share. */}}
 {{- define "mylist.podSpec" -}}
 serviceAccountName: {{ include "mylist.serviceAccountName" . }}
 automountServiceAccountToken: false
@@ -22,7 +22,7 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- end }}
 
-{{/* The container that the three have in common, as the mongodb part of the settings is. */}}
+{{/* The parts that the containers of these pods share. */}}
 {{- define "mylist.container" -}}
 image: {{ include "mylist.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}

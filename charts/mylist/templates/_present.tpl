@@ -1,15 +1,16 @@
 {{/*
-What an upgrade must not change behind an operator's back, by what the cluster has now. Where nothing can be asked
-(`helm template`, Argo CD), `lookup` finds nothing, and the values alone decide.
+Templates that compare the values with the objects in the cluster, so that an upgrade changes nothing unnoticed. Without access to the
+cluster (`helm template`, Argo CD), `lookup` finds nothing, and only the values decide.
 */}}
 
 {{/*
-How many pods the Deployment is to have, as YAML: `replicas`, none where a scaler decides; `wanted`, what the values say; `kept`, whether
-it is what the cluster has and not that; `live`, what the cluster has, none without a Deployment.
+The number of pods of the Deployment, as YAML. `replicas` is the number to set, null if an autoscaler decides. `wanted` is the number in
+the values. `live` is the number in the cluster, null without a Deployment. `kept` says whether `replicas` is `live` instead of `wanted`.
 
-Kubernetes remembers who set the number. Helm, by server-side apply, must not leave out a number that it has set itself, or it falls
-to one; nor name another than somebody else has set, which ends the upgrade in a conflict. The annotation tells a number of the
-values that an operator has changed since, which goes first, from one that stands there as before.
+Kubernetes records which client has set the number. With server-side apply, Helm must not omit a number that it has set itself, or the
+number falls to one. And Helm must not set a different number than another client has set, because the upgrade would then end in a
+conflict. The annotation has the number of the values at the last upgrade. If an operator has changed it in the values since then, the
+new number takes precedence.
 */}}
 {{- define "mylist.scale" -}}
 {{- $wanted := ternary 1 (int .Values.replicas) (kindIs "invalid" .Values.replicas) -}}
@@ -43,7 +44,7 @@ values that an operator has changed since, which goes first, from one that stand
 {{- end -}}
 {{- end }}
 
-{{/* A quantity of Kubernetes as a whole number of bytes, since the API server writes 8192Mi as 8Gi. */}}
+{{/* A quantity of Kubernetes as a whole number of bytes, because the API server writes 8192Mi as 8Gi. */}}
 {{- define "mylist.bytes" -}}
 {{- $text := ternary (printf "%.0f" .) (toString .) (kindIs "float64" .) -}}
 {{- $number := regexFind "^[0-9.]+" $text -}}
@@ -52,7 +53,7 @@ values that an operator has changed since, which goes first, from one that stand
 {{- end }}
 
 {{/*
-What Kubernetes would refuse in the middle of an upgrade, for nothing may change it, as a JSON list of messages that say what to do.
+Changes of immutable fields, which Kubernetes would refuse in the middle of an upgrade, as a JSON list of messages with the remedy.
 */}}
 {{- define "mylist.immutable" -}}
 {{- $messages := list -}}

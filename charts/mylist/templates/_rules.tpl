@@ -1,11 +1,11 @@
-{{/* The rules of a file as the values want them. Prometheus has templates of its own, which stay as they are. */}}
+{{/* The rules of a file, changed as the values require. The templates of Prometheus in them remain unchanged. */}}
 
-{{/* How an alert's expression ends that has a number to compare with; 0 is no threshold, but whether there is anything at all. */}}
+{{/* The end of an expression that has a threshold. A comparison with 0 has none: it only checks whether there is anything. */}}
 {{- define "mylist.threshold" -}}
 ([<>]=? )(0\.[0-9]*[1-9]|[1-9][0-9.]*)\s*$
 {{- end }}
 
-{{/* Every alert with its expression, as YAML. One that there is several times, for several speeds, has the last. */}}
+{{/* Every alert with its expression, as YAML. If an alert has several rules, for several burn rates, the last one counts. */}}
 {{- define "mylist.alerts" -}}
 {{- $alerts := dict -}}
 {{- range $path, $_ := .Files.Glob "files/rules/*.yaml" -}}

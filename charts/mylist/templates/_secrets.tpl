@@ -1,4 +1,4 @@
-{{/* Passwords of external stores, and the secret of tokens, that stand in the values, as data of a Secret. */}}
+{{/* The data of the chart's Secret: passwords of external stores and the secret of tokens, if the values have them. */}}
 {{- define "mylist.ownSecrets" -}}
 {{- if and (not .Values.mongodb.enabled) .Values.externalMongodb.password }}
 mongodb-password: {{ .Values.externalMongodb.password | b64enc }}
@@ -11,7 +11,7 @@ jwt-secret: {{ .Values.jwt.secret | b64enc }}
 {{- end }}
 {{- end }}
 
-{{/* Every password that the chart knows, for the checksum on the pod: one that changes starts the pods anew. */}}
+{{/* Every password that the chart knows, for the checksum on the pod: a changed password restarts the pods. */}}
 {{- define "mylist.secrets" -}}
 {{- include "mylist.ownSecrets" . }}
 {{- if .Values.mongodb.enabled }}

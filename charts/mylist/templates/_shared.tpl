@@ -1,6 +1,6 @@
-{{/* What the subcharts need as well. Nothing here reads the values of one chart: each gives its own. */}}
+{{/* Templates that the subcharts use too. They do not read the values of one chart: each chart passes its own. */}}
 
-{{/* An image, (dict "image" .Values.image "tag" "1.0.0" "global" .Values.global): `global.imageRegistry` stands in the place of its registry. */}}
+{{/* An image, (dict "image" .Values.image "tag" "1.0.0" "global" .Values.global): `global.imageRegistry` replaces its registry. */}}
 {{- define "mylist.imageName" -}}
 {{- $repository := .image.repository -}}
 {{- with (.global | default dict).imageRegistry -}}
@@ -13,7 +13,7 @@
 {{- $repository }}{{ with .tag }}:{{ . }}{{ end }}{{ with .image.digest }}@{{ . }}{{ end }}
 {{- end }}
 
-{{/* The Secrets to pull a pod's images with, by the values of its chart: those of `global`, then its own. */}}
+{{/* The Secrets for pulling a pod's images: those of `global`, then those of its chart. */}}
 {{- define "mylist.imagePullSecrets" -}}
 {{- $secrets := list -}}
 {{- range concat ((.global | default dict).imagePullSecrets | default list) (.imagePullSecrets | default list) -}}
@@ -25,7 +25,7 @@ imagePullSecrets:
 {{- end -}}
 {{- end }}
 
-{{/* Maps over each other, the later over the earlier; nothing if all are empty. For labels and annotations: of every pod, of one, the chart's own. */}}
+{{/* Merge maps: later ones override earlier ones. Empty if all are empty. It is for labels and annotations: those of every pod, those of one pod, then the chart's own. */}}
 {{- define "mylist.overlaid" -}}
 {{- $all := dict -}}
 {{- range . -}}
@@ -39,8 +39,8 @@ imagePullSecrets:
 {{- end }}
 
 {{/*
-A security context, (dict "context" . "security" map). OpenShift gives every namespace a range of ids of its own and refuses others, so
-none is named there.
+A security context, (dict "context" . "security" map). OpenShift gives every namespace its own range of ids and refuses others, so the
+context has no ids on OpenShift.
 */}}
 {{- define "mylist.securityContext" -}}
 {{- $adapt := ((((.context.Values.global).compatibility).openshift).adaptSecurityContext) | default "auto" -}}
@@ -52,7 +52,7 @@ none is named there.
 {{- end -}}
 {{- end }}
 
-{{/* Requests and limits without those that are empty, which is how an umbrella chart leaves out what is a default here. */}}
+{{/* Requests and limits without empty amounts. With an empty amount, an umbrella chart removes a default of this chart. */}}
 {{- define "mylist.resources" -}}
 {{- $resources := dict -}}
 {{- range $kind, $amounts := . -}}
@@ -91,8 +91,9 @@ metricRelabelings:
 {{- end }}
 
 {{/*
-Refuses values that are null and needed, (dict "values" .Values "needed" map "chart" "mongodb"). `needed` has the keys of each
-group, by its path; those of the whole by "". Helm takes a key that is null away, its default too, before a schema sees it.
+Refuse values that are required and null, (dict "values" .Values "needed" map "chart" "mongodb"). `needed` has the required keys
+of each group, by the path of the group; the path "" is the top level. Helm removes a key that is null, with its default, before it
+applies the schema.
 */}}
 {{- define "mylist.refuseNulls" -}}
 {{- $refuse := list -}}

@@ -35,7 +35,7 @@ mongodb://{{ include "mongodb.fullname" . }}.{{ .Release.Namespace }}:{{ .Values
 {{- .Values.auth.existingSecret | default (include "mongodb.fullname" .) }}
 {{- end }}
 
-{{/* Which key of the Secret has a password, (dict "context" . "key" "mongodb-password"): another one only in a Secret of one's own. */}}
+{{/* The key of a password in the Secret, (dict "context" . "key" "mongodb-password"). Only an existing Secret may have other keys. */}}
 {{- define "mongodb.secretKey" -}}
 {{- $keys := dict "mongodb-root-password" "rootPasswordKey" "mongodb-password" "passwordKey" "mongodb-exporter-password" "exporterPasswordKey" -}}
 {{- $auth := .context.Values.auth -}}
@@ -43,8 +43,8 @@ mongodb://{{ include "mongodb.fullname" . }}.{{ .Release.Namespace }}:{{ .Values
 {{- end }}
 
 {{/*
-A password of the Secret made here, (dict "context" . "key" "mongodb-password"): the one of the values, else the one that the
-cluster has, else one that is made up; empty if none may be. It is remembered, so that all who ask in one rendering get the same.
+A password of the chart's Secret, (dict "context" . "key" "mongodb-password"): from the values, else from the cluster, else generated.
+It is empty if the chart must not generate it. All callers in one rendering get the same password, because the first one stores it.
 */}}
 {{- define "mongodb.password" -}}
 {{- $auth := .context.Values.auth -}}
@@ -62,7 +62,7 @@ cluster has, else one that is made up; empty if none may be. It is remembered, s
 {{/* The options of mongod that values decide; `extraArgs` may have others. */}}
 {{- define "mongodb.options" -}}
 - --quiet
-# With the image's --bind_ip_all, addresses of both families; where there is no IPv6, mongod warns and goes on.
+# With the image's --bind_ip_all, mongod listens on addresses of both families. Without IPv6 it logs a warning and continues.
 - --ipv6
 - --port={{ .Values.service.port }}
 - --wiredTigerCacheSizeGB={{ .Values.cacheSizeGB }}

@@ -35,14 +35,14 @@ labels:
 {{- .Values.auth.existingSecret | default (include "redis.fullname" .) }}
 {{- end }}
 
-{{/* Which key of the Secret has the password: another one only in a Secret of one's own. */}}
+{{/* The key of the password in the Secret. Only an existing Secret may have another key. */}}
 {{- define "redis.secretKey" -}}
 {{- ternary .Values.auth.passwordKey "redis-password" (not (empty .Values.auth.existingSecret)) }}
 {{- end }}
 
 {{/*
-The password of the Secret made here: the one of the values, else the one that the cluster has, else one that is made up; empty if
-none may be. It is remembered, so that all who ask in one rendering get the same.
+The password of the chart's Secret: from the values, else from the cluster, else generated. It is empty if the chart must not generate
+it. All callers in one rendering get the same password, because the first one stores it.
 */}}
 {{- define "redis.password" -}}
 {{- $auth := .Values.auth -}}
@@ -58,7 +58,7 @@ none may be. It is remembered, so that all who ask in one rendering get the same
 
 {{/* The options of redis-server that values decide; `extraArgs` may have others. */}}
 {{- define "redis.options" -}}
-# Nothing but a cache. Any key may go, so the least recently used do: a fence or a lease in force was written just now.
+# Redis is only a cache, so it may evict any key. It evicts the least recently used keys: a current fence or lease was written just now.
 - --port
 - {{ .Values.service.port | quote }}
 - --save
