@@ -51,7 +51,7 @@ class Table:
     part: Part
     operations: str = "requests/s"
     compared: str = "rate"
-    reference: str = "of the empty route"
+    reference: str = "ratio to the empty route"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +105,10 @@ RENDERED = Case("items, 20, rendered each time", RENDERING, "items20")
 RENDERED_100 = Case("items, 100 of 200, rendered each time", RENDERING_UNCHECKED, "items100", lists=_OF_200)
 NOT_MODIFIED = Case("items, 20, not modified (304)", USUAL, "unchanged")
 UNREMEMBERED_304 = "items, 20, not modified (304), not remembered"
-UNREMEMBERED_CONTAINS = "contains, 100 ids that were not asked for before"
+UNREMEMBERED_CONTAINS = "contains, 100 ids, not remembered"
 RENDERED_OF_200 = "items, 20 of 200, rendered each time"
 RENDERED_BY_TITLE = "items, 20 of 200 by title, rendered each time"
-CAPACITY = Case("items, 20, as many as are answered", USUAL, "items20", of=None, connections=256)
+CAPACITY = Case("items, 20, in a closed loop", USUAL, "items20", of=None, connections=256)
 LIVEZ_AT_HALF = Case("`/livez`, at half of that rate", USUAL, "livez", of=None, connections=256)
 ITEMS_AT_HALF = Case("items, 20, at half of that rate", USUAL, "items20", of=LIVEZ_AT_HALF.name, connections=256)
 
@@ -123,7 +123,7 @@ def over(connections: int) -> tuple[Case, Case]:
 
 
 def _at_once(without: Case, with_it: Case) -> Table:
-    return Table(Throughput((without, with_it), at_once_s=3), reference=f"of {without.name}")
+    return Table(Throughput((without, with_it), at_once_s=3), reference=f"ratio to {without.name}")
 
 
 def _half(name: str, server: Server, of: str | None = None) -> Case:
@@ -134,11 +134,12 @@ GROUPS = (
     Group(
         "reads",
         "Reads of cached lists",
-        "16 connections. The service has its default settings, with metrics, all headers, and tracing at 1 %. A "
-        "page of 20 has 10.7 KB. The process uses a rendered page again as long as Redis holds the list from "
-        "which it was rendered. The pages of these 1,000 users fit into `PAGE_MEMORY`. “rendered each time” is "
-        "the same service with `PAGE_MEMORY=0`. This is the cost of the first read of a page. It is also the cost "
-        "of each read if more users come back than `PAGE_MEMORY` has room for: by default, some 2,700 pages of 20.",
+        "16 connections. The service has its default settings, with metrics, all headers, and tracing at 1 %. A page "
+        "of 20 has 10.7 KB. The process reuses a rendered page as long as Redis holds the list from which the page "
+        "was rendered. The pages of these 1,000 users fit into `PAGE_MEMORY`. The rows “rendered each time” measure "
+        "the same service with `PAGE_MEMORY=0`. They show the cost of the first read of a page. If users take turns "
+        "in reading more pages than fit into `PAGE_MEMORY`, every read has this cost. By default, some 2,700 pages "
+        "of 20 fit.",
         12,
         (
             Table(
@@ -161,9 +162,10 @@ GROUPS = (
     Group(
         "unremembered",
         "Answers that are not remembered",
-        "16 connections, with `PAGE_MEMORY=0`: what a read costs whose answer the process has not rendered before. A "
-        "304 needs the ETag of the page, not the page. `contains` is compared with the page of 20, and the page by "
-        "title with the plain one of the same list.",
+        "16 connections. With `PAGE_MEMORY=0` the process remembers no answers. So the rows show the cost of a read "
+        "whose answer the process has not rendered before. For a 304, the process needs only the ETag of the page, "
+        "not the page itself. The reference of `contains` is the page of 20. The reference of the page by title is "
+        "the page of the same list in its usual order.",
         12,
         (
             Table(
@@ -177,17 +179,17 @@ GROUPS = (
                         Case(RENDERED_BY_TITLE, RENDERING_UNCHECKED, "title20", of=RENDERED_OF_200, lists=_OF_200),
                     )
                 ),
-                reference="of the row above",
+                reference="ratio to the row above",
             ),
         ),
     ),
     Group(
         "observation",
         "Tracing",
-        "16 connections. Spans go to a collector on the same machine that takes them and does nothing with them. "
-        "The cost of tracing is smaller than the variation of the machine from one second to the next. So the "
-        "second table compares two services, one with tracing and one without, under load at the same time: three "
-        "seconds, 8 connections each.",
+        "16 connections. Spans go to a collector on the same machine, which discards them. The cost of tracing is "
+        "smaller than the variation of the machine from one second to the next. So the second table compares two "
+        "services, one with tracing and one without, under load at the same time. In each round, each of them gets "
+        "requests over 8 connections for three seconds.",
         12,
         (
             Table(
@@ -206,7 +208,8 @@ GROUPS = (
     Group(
         "lengths",
         "The length of the list",
-        "16 connections; a page of 20 of lists of four lengths, which begin with the same 20 items; 100 users of each.",
+        "16 connections. Each request reads a page of 20. The lists have four lengths, and all of them begin with "
+        "the same 20 items. For each length there are 100 users.",
         10,
         (
             Table(
@@ -230,12 +233,13 @@ GROUPS = (
     Group(
         "selections",
         "Selected parts of a list",
-        "16 connections; lists of 200, of which each answer is about 20 unless it says otherwise, compared with the "
-        "page of as many. They are remembered as pages are, so the difference is mainly that between reading a whole "
-        "list and reading its beginning; `contains` has a body to receive as well, and an export of 200 has twice the "
-        "bytes of the page. Below, "
-        "a list of 5,000 is selected from each time: the longest that a task beside it had to wait for its turn, of "
-        "ten reads, and of one by a process that knows none of the titles.",
+        "16 connections. The lists have 200 items. Each answer has about 20 items unless its row says otherwise. The "
+        "reference is a page of 20; for `contains` it is a page of 100. The process remembers these answers as it "
+        "remembers pages. So the ratio is mainly the cost of reading a whole list instead of its beginning. In "
+        "addition, `contains` has a body that the service must receive, and an export of 200 has twice as many bytes "
+        "as the page of 20. The second table is about a list of 5,000, which each read must sort or filter as a "
+        "whole. It shows the longest time for which another task of the process waits for its turn during ten reads. "
+        "The row “no title in memory” shows one read by a process that has loaded no title yet.",
         10,
         (
             Table(
@@ -249,7 +253,7 @@ GROUPS = (
                         ),
                     )
                 ),
-                reference="of the page",
+                reference="ratio to the page",
             ),
             Table(LoopBlocking(), compared="blocked"),
         ),
@@ -257,28 +261,29 @@ GROUPS = (
     Group(
         "connections",
         "Connections",
-        "Each ratio is to the empty route over the same number of connections.",
+        "Each ratio compares a row with the empty route over the same number of connections.",
         10,
         (Table(Throughput(tuple(case for connections in CONNECTIONS for case in over(connections)))),),
     ),
     Group(
         "pace",
-        "Requests at a pace of their own",
-        "256 connections. First a closed loop, as above: each connection asks again when it is answered. Then an open "
-        "one: requests are due at even intervals, at half of the rate that the closed loop reached in the same round, "
-        "and a connection that is free takes the next; `/livez` of the same process is asked at the same rate. "
-        "Latency is counted from when a request is sent, which is when it is due, to a millisecond, as long as a "
-        "connection is free: as many requests as there are connections feel a stall in full. “sent late” is the "
-        "share that was sent over a millisecond after it was due, of whose wait the latency does not tell.",
+        "Requests at a fixed rate",
+        "256 connections. The first row is a closed loop, as above: each connection sends its next request after the "
+        "answer to the last one. The other rows are open loops: requests are due at even intervals, at half of the "
+        "rate that the closed loop reached in the same round. A free connection takes the next request. The "
+        "reference is `/livez` of the same process, with requests at the same rate. The latency of a request begins "
+        "when it is sent. While a connection is free, each request is sent when it is due, to the millisecond. So up "
+        "to 256 requests show the full length of a stall. “sent late” is the share of the requests that were sent "
+        "more than a millisecond after they were due. The latency does not include their wait until then.",
         12,
-        (Table(OpenLoop(CAPACITY, (LIVEZ_AT_HALF, ITEMS_AT_HALF)), compared="p99", reference="x `/livez`"),),
+        (Table(OpenLoop(CAPACITY, (LIVEZ_AT_HALF, ITEMS_AT_HALF)), compared="p99", reference="ratio to `/livez`"),),
     ),
     Group(
         "distance",
         "The distance to Redis",
-        "A proxy holds back Redis' answers. “by the proxy” is what the proxy itself costs. Reads that arrive "
-        "during one round trip share the next, so with more connections the distance costs latency rather than "
-        "throughput.",
+        "A proxy delays Redis' answers. The rows “through the proxy” show the cost of the proxy itself, without a "
+        "delay. Reads that arrive during one round trip share the next one. So with more connections, the distance "
+        "costs latency rather than throughput.",
         10,
         (
             Table(
@@ -286,7 +291,7 @@ GROUPS = (
                     (
                         EMPTY,
                         ITEMS,
-                        Case("items, 20, by the proxy", NEAR, "items20"),
+                        Case("items, 20, through the proxy", NEAR, "items20"),
                         Case("items, 20, 1 ms away", DISTANT, "items20"),
                         Case("empty route, 64 connections", BASELINE, "empty", of=None, connections=64),
                         *(
@@ -299,7 +304,7 @@ GROUPS = (
                             )
                             for name, server in (
                                 ("items, 20", USUAL),
-                                ("items, 20, by the proxy", NEAR),
+                                ("items, 20, through the proxy", NEAR),
                                 ("items, 20, 1 ms away", DISTANT),
                             )
                         ),
@@ -311,56 +316,57 @@ GROUPS = (
     Group(
         "changes",
         "Changes, and the first read after one",
-        "One connection, one request at a time, by a lean client in Python on the same machine: what counts is "
-        "how long each takes. MongoDB is the embedded SecantusDB, which syncs each write to disk and takes most "
-        "of this time.",
+        "A simple client in Python on the same machine sends one request at a time over one connection, and measures "
+        "how long each takes. MongoDB is the embedded SecantusDB, which syncs each write to disk and takes most of "
+        "this time.",
         10,
-        (Table(WriteLatency({"": USUAL}), compared="p50", reference="x the empty route"),),
+        (Table(WriteLatency({"": USUAL}), compared="p50", reference="ratio to the empty route"),),
     ),
     Group(
         "loads",
-        "What a load takes",
-        "The processor time of the service alone, without that of MongoDB and Redis: of a read of a list in the cache, "
-        "and of the first read after a change, which loads the list from MongoDB and puts it into the cache. "
-        "One connection, one request at a time, with `PAGE_MEMORY=0`, so that each renders its page.",
+        "The cost of loading a list",
+        "The table compares a read of a cached list with the first read after a change. The first read loads the "
+        "list from MongoDB and caches it. The processor time is that of the service alone, without MongoDB and "
+        "Redis. One connection, one request at a time. With `PAGE_MEMORY=0`, each read renders its page.",
         12,
-        (Table(FirstRead(RENDERING), compared="processor", reference="x from the cache"),),
+        (Table(FirstRead(RENDERING), compared="processor", reference="ratio to the cached list"),),
     ),
     Group(
         "imports",
         "Imports",
-        "Lists of 1,000, 4,000 and 5,000 lines, each for a user who has none, in one request by a lean client. "
-        "MongoDB is the embedded SecantusDB, which takes most of this time.",
+        "A simple client imports lists of 1,000, 4,000 and 5,000 lines, each in one request, for a user whose list "
+        "is empty. MongoDB is the embedded SecantusDB, which takes most of this time.",
         10,
-        (Table(ImportLatency(USUAL), compared="p50", reference=f"x {SHORT_IMPORT}"),),
+        (Table(ImportLatency(USUAL), compared="p50", reference=f"ratio to the {SHORT_IMPORT}"),),
     ),
     Group(
         "catalogue",
         "Imports of the catalogue",
-        "10,000 titles of a file of JSON Lines, brought into an empty catalogue: by `bulk_write` alone, which has the "
-        "documents ready and the same indexes before it, and by `mylist catalogue import`, which reads, validates and "
-        "looks up each title first. The embedded SecantusDB takes most of this time. Below, titles that are read, "
-        "validated and looked for twice, without a catalogue.",
+        "10,000 titles of a file of JSON Lines are imported into an empty catalogue. `mylist catalogue import` "
+        "reads, validates and looks up each title before it writes the title. The reference is `bulk_write` alone: "
+        "its documents are ready, and the collection has the same indexes. The embedded SecantusDB takes most of "
+        "this time. The second table shows how many titles per second an import reads and validates, without a "
+        "catalogue. This includes the search for titles that the file has twice.",
         10,
         (
-            Table(CatalogueImport(), operations="titles/s", reference="of bulk_write"),
+            Table(CatalogueImport(), operations="titles/s", reference="ratio to bulk_write"),
             Table(CatalogueValidation(), operations="titles/s"),
         ),
     ),
     Group(
         "start",
         "The start of a process",
-        "`mylist serve`, from its first instruction until `/readyz` says so: its processor time, and its memory then. "
-        "Beside it a Sanic server that has routes which do nothing, and redis-py.",
+        "The processor time of `mylist serve`, from its first instruction until `/readyz` reports that it is ready, "
+        "and its memory at that time. The reference is a Sanic server that has redis-py, and routes that do nothing.",
         10,
-        (Table(ServiceStart(UNTRACED), compared="processor", reference="x the empty server"),),
+        (Table(ServiceStart(UNTRACED), compared="processor", reference="ratio to the empty server"),),
     ),
     Group(
         "others",
         "Other users' lists in Redis",
-        "Two services, each with its own Redis. One Redis holds the lists of 1,000 users who send no requests, "
-        "the other those of 1,000,000. In both, the same 1,000 other users send requests: reads over 16 "
-        "connections, then changes as above, in turns.",
+        "Two services, each with its own Redis. One Redis holds the lists of 1,000 users who send no requests, the "
+        "other those of 1,000,000. In both, the same 1,000 other users send requests: first reads over 16 "
+        "connections, then changes as above. The services take turns.",
         10,
         (
             Table(
@@ -375,36 +381,38 @@ GROUPS = (
             Table(
                 WriteLatency({", 1,000 others": FEW, ", 1,000,000 others": MANY}),
                 compared="p50",
-                reference="x the empty route",
+                reference="ratio to the empty route",
             ),
             Table(Memory(MANY)),
         ),
     ),
     Group(
         "neighbours",
-        "One user who takes all that there is",
-        "Eight users read their cached pages, each a hundred times a second at most: alone; while another user sorts a "
-        "list of 600 by title, over and over on 700 connections; and while another imports a list of 3,000, over and "
-        "over on 8. That load begins a second before. “lost” is what was not answered with 200.",
+        "Reads beside one greedy user",
+        "Eight users read their cached pages, each at most a hundred times a second. In the first row, they are "
+        "alone. In the second row, another user sorts a list of 600 by title, over and over, on 700 connections. In "
+        "the third row, another user imports a list of 3,000, over and over, on 8 connections. This load begins a "
+        "second before the measurement. “lost” is the share of the reads that got another status than 200.",
         10,
-        (Table(Neighbours(UNTRACED), compared="p99", reference="x alone"),),
+        (Table(Neighbours(UNTRACED), compared="p99", reference="ratio to alone"),),
     ),
     Group(
         ORIGINAL,
         "Beside the original",
-        "The Express service that this one takes the place of, as in production, and this one with tracing at 1 %: a "
-        "process each on the same MongoDB and Valkey, 16 connections. Both answer the same page of 20 from the cache: "
-        "the original has each user's page in Redis, and keeps 500 of the 1,000 in its own memory for half a minute.",
+        "The table compares the Express service, which this service replaces, with this service. The Express service "
+        "runs as in production, and this service traces 1 % of its requests. Each runs as one process, on the same "
+        "MongoDB and Valkey. 16 connections. Both answer the same page of 20 from the cache. The Express service has "
+        "each user's page in Redis, and also keeps 500 of the 1,000 pages in its own memory for half a minute.",
         12,
-        (Table(BesideOriginal(USUAL), reference="x the original"),),
+        (Table(BesideOriginal(USUAL), reference="ratio to the original"),),
     ),
     Group(
         "drivers",
         "The driver: PyMongo's asyncio API and Motor",
-        "Both in one process on one event loop (uvloop), in turns, with what the service asks of MongoDB. The "
-        "embedded SecantusDB bounds the operations per second; the processor time is the client's own, all of its "
-        "threads included.",
+        "Both drivers run in one process on one event loop (uvloop), in turns. They make the same queries and "
+        "changes as the service. The embedded SecantusDB limits the operations per second. The processor time is "
+        "that of the client process, including all of its threads.",
         10,
-        (Table(DriverComparison(), operations="operations/s", compared="processor", reference="x PyMongo"),),
+        (Table(DriverComparison(), operations="operations/s", compared="processor", reference="ratio to PyMongo"),),
     ),
 )

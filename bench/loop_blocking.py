@@ -12,7 +12,7 @@ from mylist.domain.filter_and_sort import ListQuery
 from mylist.domain.page_request import ItemsQuery, PageRequest
 
 BY_TITLE = "by title"
-UNKNOWN = "by title, of titles that are not known"
+UNKNOWN = "by title, no title in memory"
 READS = {
     name: ItemsQuery(list_query, PageRequest(1, 20), None, ids_only)
     for name, list_query, ids_only in (

@@ -8,7 +8,7 @@ from bench.samples import Sample, percentile
 from mylist.seeding.synthetic_data import user_id
 
 OF_A_LIST = f"a list of {ITEMS}, by MEMORY USAGE"
-OF_ALL = "all that Valkey takes, by the number of lists"
+OF_ALL = "all memory of Valkey, divided by the number of lists"
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,12 +34,12 @@ _FORMS: dict[str, tuple[str, Callable[[Spread], str]]] = {
     "processor": ("processor, µs", lambda spread: f"{spread.middle:.0f}"),
     "late": ("sent late", lambda spread: f"{spread.middle:.1%}"),
     "lost": ("lost", lambda spread: f"{spread.middle:.2%}"),
-    "blocked": ("longest hold, ms", lambda spread: f"{spread.middle:.1f} ({spread.low:.1f} to {spread.high:.1f})"),
+    "blocked": ("longest wait, ms", lambda spread: f"{spread.middle:.1f} ({spread.low:.1f} to {spread.high:.1f})"),
     "memory": ("bytes", lambda spread: f"{spread.middle:,.0f}"),
 }
 _OUTCOMES = {
     "kept": ("kept   ", "kept"),
-    "narrow": ("NO ROOM", "**kept, without room**"),
+    "narrow": ("NO ROOM", "**kept, too close to the limit**"),
     "missed": ("MISSED ", "**missed**"),
 }
 """The outcome of a threshold, on the terminal and in the document."""
@@ -93,7 +93,7 @@ def _figures(run: Run) -> Iterator[str]:
     yield ""
     yield from _markdown(
         [
-            ("threshold", "measured", "has to be", "verdict"),
+            ("threshold", "measured", "limit", "verdict"),
             *(
                 (each.says, _measured(each, emphasis="**"), each.bound, _OUTCOMES[each.outcome][1])
                 for each in run.verdicts

@@ -131,7 +131,7 @@ def undisturbed(measured: Mapping[str, Samples]) -> list[Verdict]:
     ]
     if not shares:
         return []
-    says = "share of the reads that the cache did not answer, in the worst row; more, and the machine was too busy"
+    says = "in the worst row, the share of reads not answered by the cache; above the limit, the machine was too busy"
     return [Verdict(says, f"at most {_MAX_UNCACHED_SHARE:g}", max(shares), max(shares) <= _MAX_UNCACHED_SHARE)]
 
 
@@ -141,26 +141,40 @@ def _minimum(says: str, group: str, row: str, of: str, bound: float) -> Threshol
 
 _EMPTY = "empty route"
 THRESHOLDS = (
-    _minimum("`items` of 20, of the empty route", "reads", "items, 20", _EMPTY, 0.75),
-    _minimum("`items` of 20, rendered each time, of the empty route", "reads", RENDERED.name, _EMPTY, 0.55),
-    _minimum("`items` of 100, rendered each time, of the empty route", "reads", RENDERED_100.name, _EMPTY, 0.32),
+    _minimum("throughput of `items` of 20, relative to the empty route", "reads", "items, 20", _EMPTY, 0.75),
+    _minimum(
+        "throughput of `items` of 20, rendered each time, relative to the empty route",
+        "reads",
+        RENDERED.name,
+        _EMPTY,
+        0.55,
+    ),
+    _minimum(
+        "throughput of `items` of 100, rendered each time, relative to the empty route",
+        "reads",
+        RENDERED_100.name,
+        _EMPTY,
+        0.32,
+    ),
     Threshold("`items` of 20 over 16 connections: p99, in ms", "reads", "items, 20", "p99", 3.0),
     *(
-        Threshold(f"p99 of {items.name}, of the empty route's", "connections", items.name, "p99", bound, empty.name)
+        Threshold(
+            f"p99 of {items.name}, relative to the empty route", "connections", items.name, "p99", bound, empty.name
+        )
         for (empty, items), bound in ((over(16), 1.6), (over(256), 1.5))
     ),
     Threshold(
-        "p99 of items, 20, over 256 connections at half of capacity, of `/livez`'s at the same rate",
+        "p99 of items, 20, over 256 connections at half of capacity, relative to `/livez` at the same rate",
         "pace",
         ITEMS_AT_HALF.name,
         "p99",
         1.5,
         LIVEZ_AT_HALF.name,
     ),
-    _minimum("`stats`, of the empty route", "reads", "stats", _EMPTY, 0.60),
-    _minimum("304, of the empty route", "reads", "items, 20, not modified (304)", _EMPTY, 0.60),
+    _minimum("throughput of `stats`, relative to the empty route", "reads", "stats", _EMPTY, 0.60),
+    _minimum("throughput of a 304, relative to the empty route", "reads", NOT_MODIFIED.name, _EMPTY, 0.60),
     *(
-        Threshold(f"time of {row}, of {of}", "unremembered", row, "time", bound, of)
+        Threshold(f"time of {row}, relative to {of}", "unremembered", row, "time", bound, of)
         for row, of, bound in (
             (UNREMEMBERED_304, NOT_MODIFIED.name, 1.1),
             (UNREMEMBERED_CONTAINS, RENDERED.name, 1.2),
@@ -168,11 +182,11 @@ THRESHOLDS = (
         )
     ),
     *(
-        Threshold(f"time of an {row}, of one of 1,000", "imports", row, "p50", bound, SHORT_IMPORT)
+        Threshold(f"time of an {row}, relative to one of 1,000", "imports", row, "p50", bound, SHORT_IMPORT)
         for row, bound in ((LONG_IMPORT, 5.0), (LONGEST_IMPORT, 6.0))
     ),
     Threshold(
-        "processor time of a first read after a change, of a read of the cache",
+        "processor time of a first read after a change, relative to a read of a cached list",
         "loads",
         LOADED_PAGE,
         "processor",
@@ -180,7 +194,7 @@ THRESHOLDS = (
         CACHED_PAGE,
     ),
     Threshold(
-        "processor time until a process is ready, of that of an empty server",
+        "processor time until a process is ready, relative to an empty server",
         "start",
         AT_ITS_START,
         "processor",
@@ -188,20 +202,24 @@ THRESHOLDS = (
         EMPTY_SERVER,
     ),
     Threshold(
-        "memory of a process after its start, of that of an empty server",
+        "memory of a process after its start, relative to an empty server",
         "start",
         AT_ITS_START,
         "memory",
         1.1,
         EMPTY_SERVER,
     ),
-    _minimum("`items` of 20, of the original", ORIGINAL, BY_SERVICE, BY_ORIGINAL, 6.0),
-    Threshold("p99 of `items` of 20, of the original's", ORIGINAL, BY_SERVICE, "p99", 0.5, BY_ORIGINAL),
-    _minimum("titles/s of an import of the catalogue, of bulk_write alone", "catalogue", IMPORT, BULK_WRITE, 0.6),
+    _minimum("throughput of `items` of 20, relative to the original", ORIGINAL, BY_SERVICE, BY_ORIGINAL, 6.0),
+    Threshold("p99 of `items` of 20, relative to the original", ORIGINAL, BY_SERVICE, "p99", 0.5, BY_ORIGINAL),
+    _minimum(
+        "titles/s of an import of the catalogue, relative to bulk_write alone", "catalogue", IMPORT, BULK_WRITE, 0.6
+    ),
     *(Threshold(f"titles/s {row}", "catalogue", row, "rate", 20_000, is_minimum=True) for row in VALIDATED.values()),
-    _minimum("tracing at 1 %, of off", "observation", "tracing at 1 %", "tracing off", 0.95),
+    _minimum(
+        "throughput with tracing at 1 %, relative to tracing off", "observation", "tracing at 1 %", "tracing off", 0.95
+    ),
     Threshold(
-        "tracing at 1 %, of off: the lower quartile",
+        "throughput with tracing at 1 %, relative to tracing off: the lower quartile",
         "observation",
         "tracing at 1 %",
         "rate",
@@ -211,7 +229,7 @@ THRESHOLDS = (
         statistic="low",
     ),
     Threshold(
-        "time of a page of 20 of a list of 5,000, of one of 25",
+        "time of a page of 20 of a list of 5,000, relative to a list of 25",
         "lengths",
         "items, 20 of 5,000",
         "time",
@@ -219,18 +237,22 @@ THRESHOLDS = (
         "items, 20 of 25",
     ),
     *(
-        Threshold(f"time of {row}, of a cached page of the same size", "selections", row, "time", 1.5, page)
+        Threshold(f"time of {row}, relative to a cached page of the same size", "selections", row, "time", 1.5, page)
         for row, (_, page) in SELECTIONS.items()
     ),
     *(
         Threshold(
-            f"longest hold of the event loop by a list of 5,000, {row}, in ms", "selections", row, "blocked", 20.0
+            f"longest wait for the event loop during reads of a list of 5,000, {row}, in ms",
+            "selections",
+            row,
+            "blocked",
+            20.0,
         )
         for row in (UNKNOWN, *READS)
     ),
     *(
         Threshold(
-            f"time of `{change}` with 1,000,000 others' lists in Redis, of that with 1,000",
+            f"time of `{change}` with the lists of 1,000,000 others in Redis, relative to 1,000",
             "others",
             f"{change}, 1,000,000 others",
             "p50",
@@ -243,8 +265,8 @@ THRESHOLDS = (
         threshold
         for load in (BESIDE_SELECTIONS, BESIDE_IMPORTS)
         for threshold in (
-            Threshold(f"p99 of others' reads {load}, of that alone", "neighbours", load, "p99", 2.0, ALONE),
-            Threshold(f"share of others' reads that is lost {load}", "neighbours", load, "lost", 0.01),
+            Threshold(f"p99 of others' reads {load}, relative to alone", "neighbours", load, "p99", 2.0, ALONE),
+            Threshold(f"share of others' reads that are lost {load}", "neighbours", load, "lost", 0.01),
         )
     ),
     Threshold("Redis memory of a user with 25 items, in bytes", "others", OF_A_LIST, "memory", 1000),

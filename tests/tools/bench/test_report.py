@@ -53,19 +53,20 @@ def test_every_row_is_in_the_document_and_on_the_terminal() -> None:
 def test_a_row_has_its_ratio_in_the_unit_of_its_table() -> None:
     written = with_figures(START + END, complete())
 
-    assert "| case | requests/s | of the empty route |" in written
+    assert "| case | requests/s | ratio to the empty route |" in written
     # The second row has half the rate of the first.
     assert re.search(r"\| a fixed body as long as a page of 20 \| 10,004 \([^)]+\) \| 0\.50 \(", written)
-    assert "| case | p50, ms | x the empty route |" in written
+    assert "| case | p50, ms | ratio to the empty route |" in written
     assert re.search(r"\| add \| \d\.00 \| \d\.00 \(", written)
 
 
 def test_a_miss_is_named() -> None:
     run = complete()
     assert not run.kept
-    missed = r"^MISSED   `stats`, of the empty route: 0\.111 \(0\.111 to 0\.111\), at least 0\.6$"
+    threshold = "throughput of `stats`, relative to the empty route"
+    missed = rf"^MISSED   {threshold}: 0\.111 \(0\.111 to 0\.111\), at least 0\.6$"
     assert re.search(missed, as_plain_text(run), re.MULTILINE)
-    row = "| `stats`, of the empty route | **0.111** (0.111 to 0.111) | at least 0.6 | **missed** |"
+    row = f"| {threshold} | **0.111** (0.111 to 0.111) | at least 0.6 | **missed** |"
     assert row in with_figures(START + END, run)
 
 
@@ -75,7 +76,8 @@ def test_a_limit_without_room_is_named_and_fails_the_run() -> None:
 
     assert not run.kept
     assert "NO ROOM  a: 0.51 (0.4 to 0.6), at least 0.5" in as_plain_text(run)
-    assert "| a | **0.51** (0.4 to 0.6) | at least 0.5 | **kept, without room** |" in with_figures(START + END, run)
+    row = "| a | **0.51** (0.4 to 0.6) | at least 0.5 | **kept, too close to the limit** |"
+    assert row in with_figures(START + END, run)
     assert msgspec.structs.replace(run, verdicts=[msgspec.structs.replace(narrow, has_room=True)]).kept
 
 
