@@ -420,9 +420,9 @@ class TestRedis:
 
 @contextmanager
 def _two_ports_in_a_row() -> Iterator[int]:
-    """Yield the first of two ports that nobody else can listen on until the end.
+    """Hold two consecutive ports until the end, and yield the first.
 
-    What another process has would not do: it may end before the service looks.
+    A port of another process would not do, because that process may end before the service looks.
     """
     with ExitStack() as held:
         while True:

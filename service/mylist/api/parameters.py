@@ -203,7 +203,7 @@ CONTENT_ID: Json = {
     "name": "contentId",
     "in": "path",
     "required": True,
-    "description": f"Which movie or show. {NAMED_FORM} Percent-encode characters that a path cannot have: `/` as `%2F`.",
+    "description": f"Which movie or show. {NAMED_FORM} Percent-encode other characters: `/` as `%2F`.",
     "schema": {"type": "string"},
     "example": "507f1f77bcf86cd799439012",
 }

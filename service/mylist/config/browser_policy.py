@@ -142,7 +142,7 @@ def _mistake(given: str) -> str:
         (not colon, f"write its scheme too, as in https://{_host_alone(given)}"),
         (re.search(r"[/?#]", rest), f"write {scheme}://{_host_alone(rest)}, because an origin has no path"),
         ("@" in rest, "an origin has no user"),
-        ("*" in rest, "* may stand only for the first labels of a host, as in https://*.example.com"),
+        ("*" in rest, "* may replace only the first labels of a host, as in https://*.example.com"),
         (not given.isascii(), "write its host in ASCII, as in https://xn--bcher-kva.example"),
     )
     return next((remedy for found, remedy in mistakes if found), "it has a scheme, a host and perhaps a port")

@@ -179,8 +179,10 @@ def test_what_is_no_name_of_external_ids_is_refused(variable: str, value: str) -
         ({"JWT_JWKS_URL": "https://a/b"}, "JWT_JWKS_URL is set; AUTH_MODE is header, it must be jwt"),
         (
             {"CORS_CREDENTIALS": "true"},
-            "CORS_CREDENTIALS is true, but CORS_ORIGINS is \\*; set CORS_ORIGINS to the origins that may send "
-            "credentials",
+            (
+                "CORS_CREDENTIALS is true, but CORS_ORIGINS is \\*; set CORS_ORIGINS to the origins that may send "
+                "credentials"
+            ),
         ),
         ({"MONGODB_USER": "app"}, "MONGODB_PASSWORD is empty; it must be set when MONGODB_USER is set"),
         (

@@ -150,8 +150,8 @@ def _import_query(request: ApiRequest) -> ImportQuery:
     query = import_query(request)
     if request.media_type not in IMPORT_TYPES and request.media_type not in _LIST_FILES:
         raise InvalidJsonError(
-            "Content-Type must be application/x-ndjson for JSON Lines, text/csv for CSV, or application/json for a JSON "
-            "array"
+            "Content-Type must be application/x-ndjson for JSON Lines, text/csv for CSV, or application/json for a "
+            "JSON array"
         )
     return query
 
