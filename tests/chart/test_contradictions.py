@@ -108,7 +108,7 @@ CONTRADICTIONS = [
     ),
     Contradiction(
         "settings.redisTimeout must be at most 0.2 with externalRedis.mode sentinel, "
-        "because a vote of the Sentinels precedes each answer",
+        "because the Sentinels vote before each heartbeat",
         {
             **_REDIS,
             "externalRedis.mode": "sentinel",

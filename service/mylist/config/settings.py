@@ -210,7 +210,8 @@ class Settings:
     unique_external_ids: Annotated[
         str,
         "Names in EXTERNAL_ID_NAMES whose ids must be unique: no two titles may have the same id. With `:type`, "
-        "as in `tmdb:type`, no two titles of one type may. `mylist indexes` creates the unique indexes.",
+        "as in `tmdb:type`, ids must be unique only among titles of the same type. `mylist indexes` creates the unique "
+        "indexes.",
         _Text(
             accepts="names separated by commas, each of EXTERNAL_ID_NAMES, with or without the suffix :type",
             parse=_unique_names,

@@ -48,7 +48,7 @@ class OwedStamps:
             self._delivery.cancel()
             _logger.error(
                 "MongoDB did not recover before the shutdown: devices may miss %d changes of unknown outcome; a "
-                "device sees them once it asks for /api/mylist/changes without since",
+                "device sees them once it requests /api/mylist/changes without the parameter `since`",
                 self._count,
             )
 
