@@ -208,7 +208,8 @@ class Lifecycle:
     def _tell_unregistered(self, problem: str) -> None:
         if self._unregistered_lines.allows():
             _logger.error(
-                "MongoDB at %s: %s; until this process can register, every read goes to MongoDB, and soon every change fails",
+                "MongoDB at %s: %s; until this process can register, every read goes to MongoDB, and soon every change "
+                "fails",
                 address(self._services.settings),
                 problem,
             )

@@ -155,8 +155,8 @@ class _Run:
         except DRIVER_ERRORS as error:
             if at_end or self._failure_lines.allows():
                 _logger.warning(
-                    "The position %s could not be saved: %s; after a restart, all lines since the last saved position are "
-                    "sent again",
+                    "The position %s could not be saved: %s; after a restart, all lines since the last saved position "
+                    "are sent again",
                     self._kept.name,
                     reason(error),
                 )
