@@ -365,7 +365,7 @@ GROUPS = (
         "others",
         "Other users' lists in Redis",
         "Two services, each with its own Redis. One Redis holds the lists of 1,000 users who send no requests, the "
-        "other those of 1,000,000. In both, the same 1,000 other users send requests: first reads over 16 "
+        "other those of 1,000,000. In both, the same 1,000 other users send requests: reads over 16 "
         "connections, then changes as above. The services take turns.",
         10,
         (
