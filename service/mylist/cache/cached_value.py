@@ -1,15 +1,15 @@
-"""What the key of a user's list holds in Redis: one of four things, which the first byte tells apart.
+"""The four things that the key of a user's list may hold in Redis. The first byte distinguishes them.
 
-    nothing
-    L<epoch>…         a list (`mylist.domain.packed_list`; the epoch comes after its first byte)
-    R<nonce><epoch>   a read lease: the process that placed it may fill the key while the lease is still there
-    W<nonce>…         a write fence: one nonce for each write in flight; nobody may fill the key
+- nothing
+- `L<epoch>…`: a list (`mylist.domain.packed_list`; the epoch comes after its first byte)
+- `R<nonce><epoch>`: a read lease: the process that placed it may fill the key while the lease is still there
+- `W<nonce>…`: a write fence: one nonce for each write in flight; no process may fill the key
 
 The epoch combines the epochs of the primary (`mylist.cache.topology.base`) and of the registry of processes
 (`mylist.domain.process_registry`) at the time when the lease was placed. The service ignores a list of another epoch.
-The fence that replaced that list may be missing on a primary that took over or restarted from a dump, or on a primary
-that a process did not reach or did not use. The version of the list's format is part of the epoch. During a rollout,
-processes of two versions therefore replace each other's lists and do not fail to read them.
+The fence that replaced that list may be missing on a primary that took over or restarted from a dump. It may also be
+missing on a primary that a process did not reach or did not use. The version of the list's format is part of the epoch.
+During a rollout, processes of two versions therefore replace each other's lists and do not fail to read them.
 """
 
 import hashlib

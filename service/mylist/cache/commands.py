@@ -250,7 +250,7 @@ class CacheCommands:
             if len(failures) == len(primaries):
                 await self.topology.suspect()
                 raise first
-            # The other primaries are asked again meanwhile. A silent primary delays none of them.
+            # Heartbeats to the other primaries go on meanwhile. A silent primary delays none of them.
             if self._suspecting is None or self._suspecting.done():
                 self._suspecting = spawn(self.topology.suspect())
             raise SomePrimariesAwayError(failures, [each for each in primaries if each not in failures]) from first
@@ -345,7 +345,7 @@ class CacheCommands:
     async def look(self, key: str) -> tuple[bytes | None, int | None]:
         """Return the raw value of a key, and its remaining lifetime in milliseconds.
 
-        The lifetime is None if the server does not allow `PTTL`, a command that the service does not need otherwise.
+        The lifetime is unknown (None) if the server forbids `PTTL`. The service does not need this command otherwise.
         """
         with _operation("look"):
             owner = await self._owner(key)
@@ -365,7 +365,7 @@ class CacheCommands:
             return await primary.execute(*call.by_digest())
         except NoScriptError:  # the script is not loaded, or no longer; this call loads it
             return await self.router.send(primary, call.key, *call.by_source())
-        except AskError as redirection:  # the script may not be loaded there
+        except AskError as redirection:  # the script might not be loaded there
             return await self.router.redirect(redirection, primary, call.key, *call.by_source())
 
     async def _run_all(self, primary: Primary, calls: Sequence[ScriptCall]) -> None:

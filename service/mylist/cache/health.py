@@ -5,10 +5,10 @@ may hold a list from before that write. So a process that has lost Redis for a w
 process has had the time to deliver its invalidations. This is sound because of the order of three delays, which
 `mylist.config.redis_timing` checks:
 
-    DOUBT_AFTER   without an answered heartbeat, a process stops trusting the cache
-  < DOWN_AFTER    of failing heartbeats, a process writes without a fence
-    GRACE         after Redis is back, a process that had stopped trusting it starts again; longer than it takes another
-                  process to notice that Redis is back and to deliver its pending invalidations
+- DOUBT_AFTER: without an answered heartbeat for this long, a process stops trusting the cache.
+- DOWN_AFTER, which is longer: after heartbeats have failed for this long, a process writes without a fence.
+- GRACE: this long after Redis is back, a process that had stopped trusting it trusts it again. Another process needs
+  less time to notice that Redis is back and to deliver its pending invalidations.
 
 If Redis is away for all processes, all have stopped trusting it before one of them writes without a fence. But a
 connection may be cut for one process only, or one process may use another Redis; the others cannot detect that by
@@ -18,14 +18,14 @@ the declaration (`mylist.domain.process_registry`).
 A replaced primary may go on answering, and the processes notice the replacement one after the other. So the result of a
 heartbeat is valid for a limited time only, and processes that know of the new primary wait for longer than that:
 
-    DOUBT_AFTER   a process may read at a primary for this long after a heartbeat confirmed it
-  < HANDOVER      after a new primary was found, until a write that was fenced there goes on
+- DOUBT_AFTER: a process may read at a primary for this long after a heartbeat confirmed it.
+- HANDOVER, which is longer: a write that was fenced at a new primary waits until this long after the primary was found.
 
-    PRIMARY_KNOWN a process may end writes at a primary for this long after a heartbeat confirmed it
-  < GRACE         after a new primary was found, until a list from there is trusted
+- PRIMARY_KNOWN: a process may end writes at a primary for this long after a heartbeat confirmed it.
+- GRACE, which is longer: a list from a new primary is trusted only this long after the primary was found.
 
 In a Cluster each list is on one primary, so all of this applies to each primary separately. While some primaries are
-away, lists on the others are still served from Redis, but only if a majority of the primaries answers: a process that
+away, lists on the others are still served from Redis, but only if a majority of the primaries answers. A process that
 reaches only a minority may be talking to a primary that was replaced. A primary that receives a slot is trusted no
 sooner than the former owner of the slot would be, because a process may have written to lists of that slot without a
 fence.
@@ -75,7 +75,7 @@ class RedisState(Enum):
 
 
 class _Watch:
-    """What the heartbeats show about one primary, or about all primaries together.
+    """The results of the heartbeats to one primary, or to all primaries together.
 
     Attributes:
         state: the conclusion.
@@ -144,23 +144,23 @@ class RedisHealth:
 
     Args:
         commands: sends commands to Redis.
-        forget_after: seconds after which a cached list has expired, so that its invalidation is no longer needed.
+        forget_after: maximum lifetime of a cached list, in seconds. An older invalidation is no longer needed.
         name: the name of Redis in the log.
         clock: monotonic seconds.
         reigns: records the reigns that heartbeats report, and knows the reign to announce; None without elections.
         agreement: what the other processes declare about their Redis; None without other processes.
 
     Attributes:
-        note_changed: called whenever something may have changed that the agreement must be told.
+        note_changed: called whenever something may have changed that the agreement must know.
         pending: the invalidations that this process has yet to deliver.
         clock: as given.
-        trusted_until: the moment by `clock` until which any list in Redis may be served. Each answered heartbeat
-            extends it. A pending invalidation or a new generation ends it at once.
-        settled_until: the moment by `clock` until which the usual fence is enough for writes to all keys: Redis
-            `is_available`, no write must `wait_for_handover` or `wait_for_cover`, and this process `knows_primary`.
-            Each answered heartbeat extends it; a new generation ends it at once.
-        settled_reign: the reign of MongoDB's primary for which no write must `wait_for_reign` until then; None if there
-            is none.
+        trusted_until: until this moment by `clock`, any list in Redis may be served. Each answered heartbeat extends
+            the time. A pending invalidation or a new generation ends it at once.
+        settled_until: until this moment by `clock`, the usual fence is enough for writes to all keys: Redis
+            `is_available`, no write needs `wait_for_handover` or `wait_for_cover`, and this process `knows_primary`.
+            Each answered heartbeat extends the time; a new generation ends it at once.
+        settled_reign: the reign of MongoDB's primary for which a write need not `wait_for_reign` until `settled_until`.
+            None if every write must `wait_for_reign`.
         seen_reign: returns the reign of the latest primary that this process's driver saw.
     """
 
@@ -200,7 +200,7 @@ class RedisHealth:
 
     @property
     def state(self) -> RedisState:
-        """What the heartbeats show about all primaries: the worst state of any."""
+        """The state of all primaries together: the worst state of any, by the heartbeats."""
         return self._whole.state
 
     @property
@@ -258,7 +258,7 @@ class RedisHealth:
 
     @property
     def unfenced(self) -> frozenset[str]:
-        """The names of the primaries whose lists this process may have to change without a fence; `ALL` for any."""
+        """The names of the primaries whose lists this process may need to change without a fence; `ALL` for any."""
         doubted = {_name(primary) for primary, part in self._parts.items() if part.is_doubted}
         if not self._parts:
             doubted = {ALL} if self._whole.is_doubted else set()
@@ -348,7 +348,7 @@ class RedisHealth:
         reason: BaseException | None = None
         try:
             await self._commands.ping()
-            # A new generation means that the primaries changed, so it is unknown which of them were asked.
+            # A new generation means that the primaries changed, so it is unknown which of them answered.
             answered = asked if self._topology.generation == generation else ()
         except SomePrimariesAwayError as error:
             answered, failures, reason = error.answered, error.failures, error.__cause__
@@ -382,7 +382,7 @@ class RedisHealth:
         self._tell_of_changes()
 
     def _tell_of_changes(self) -> None:
-        """Tell the registration about a new Redis, and about changes that may be made without a fence."""
+        """Notify the registration of a new Redis, and of changes that may be made without a fence."""
         if not self.pending.by_key and self._whole.state is RedisState.UP:
             self._owed_at.clear()
         if self._told_last != (told := (self.identity, self.unfenced)):

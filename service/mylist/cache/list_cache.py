@@ -1,10 +1,13 @@
 """The cache protocol: how lists are read through Redis, and how writes keep them right.
 
-    read    nothing   place a lease; if placed: load, then fill; if not: proceed by what the key holds
-            L…        serve
-            R…        load, do not fill
-            W…        load, do not fill
-    write   place a fence, change MongoDB, lift the fence; the change is acknowledged after that
+A read depends on the value of the key:
+
+- nothing: place a lease. If this succeeds, load the list, then fill the key. Otherwise go on by the value that the key
+  then holds.
+- `L…`: serve the list.
+- `R…` or `W…`: load the list, do not fill the key.
+
+A write places a fence, changes MongoDB, and lifts the fence. The change is acknowledged after these steps.
 
 Why no acknowledged write is ever hidden: a process can fill a key only over the lease that it placed before it began to
 load. A write replaces any lease or list with its fence before it changes MongoDB. When the write ends, it leaves
@@ -100,7 +103,7 @@ class ListCache:
         self._leased: dict[bytes, asyncio.Task[PackedList]] = {}
         self._ttl = ttl
         self._strict = strict
-        # A load may have to wait for the previous load.
+        # A load sometimes waits for the previous load.
         self._lease_lifetime_ms = int((2 * load_deadline + EXPIRY_MARGIN_S) * 1000)
         self._fence_lifetime_ms = int((write_deadline + EXPIRY_MARGIN_S) * 1000)
 
@@ -218,7 +221,7 @@ class ListCache:
 
         Raises:
             ListFullError: the cached list already has `max_items` items (0: no maximum).
-            CacheUnavailableError: the write cannot be fenced, and must not go on without a fence.
+            CacheUnavailableError: the write cannot be fenced, and must not go on unfenced.
             OutcomeUnknownError: the write has taken effect, but other clients might still read an older list.
         """
         key, nonce = _key(user_id), os.urandom(NONCE_BYTES)
@@ -228,7 +231,7 @@ class ListCache:
         try:
             yield cached
         except OutcomeUnknownError:
-            # The change may still take effect. This fence remains until it expires, whatever happened to the first one.
+            # The change may still take effect. This fence remains until it expires, even if the first one is gone.
             await self._fence_again(key, nonce)
             raise
         except BaseException:
@@ -275,7 +278,7 @@ class ListCache:
 
     async def _lift_fence(self, key: str, nonce: bytes) -> tuple[bool, bool]:
         """Return whether the fence was lifted (not owed), and whether all processes know the reign of the change."""
-        # MongoDB's primary may have been replaced meanwhile, and other processes may still load from the former
+        # MongoDB's primary may have been replaced meanwhile, and other processes may still load from the replaced
         # primary.
         health = self._health
         is_settled = health.clock() <= health.settled_until and health.seen_reign() == health.settled_reign

@@ -13,7 +13,7 @@ class PendingInvalidations:
     """Keeps the ends of writes until Redis accepts them.
 
     Args:
-        forget_after: seconds after which a cached list has expired, so that its invalidation is no longer needed.
+        forget_after: maximum lifetime of a cached list, in seconds. An older invalidation is no longer needed.
         note_added: called with the key whenever an invalidation was added.
         clock: returns monotonic seconds.
 

@@ -46,7 +46,7 @@ class ReadBatcher:
         answer: asyncio.Future[bytes | None] = loop.create_future()
         self._waiting.append(((key, size), answer, tracing.current() if tracing.in_flight else None))
         if self._sender is None:
-            # In a context of its own, because it also serves other requests than the one that starts it.
+            # In a context of its own, because it also serves requests other than the request that starts it.
             self._sender = loop.create_task(self._send(), context=Context())
         return answer
 
@@ -117,7 +117,10 @@ class ReadBatcher:
         return [_without_epoch(answer, epoch) for answer in answers]
 
     async def _get_refused(self, primary: Primary, key: str, size: int | None) -> bytes | None:
-        """Return the value of a key that is on another node or is not a string. MGET returns nothing for the latter."""
+        """Return the value of a key that is on another node or is not a string.
+
+        MGET returns nothing for a key that is not a string.
+        """
         value: bytes | None
         (value,) = await self._router.send(primary, key, "MGET", key)
         return value if value is None or size is None else value[: size + EPOCH_BYTES]

@@ -11,7 +11,7 @@ class SingleFlight:
     """Runs at most one load per user.
 
     A caller gets the result of a load that began after the caller asked. A load in flight may have read MongoDB before
-    a write that was acknowledged since. So callers that find a load in flight share the load after it. A load outlives
+    a write that was acknowledged since. So callers that find a load in flight share the next load. A load outlives
     the request that began it, because a database operation is never cancelled.
     """
 

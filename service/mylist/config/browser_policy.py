@@ -1,8 +1,8 @@
 """The headers for browsers: the origins that may read the answers, with or without credentials, and HSTS.
 
 An origin is a scheme, a host and perhaps a port (RFC 6454). Browsers send it in one form only: in lower case and
-without the scheme's default port. A configured origin is brought into that form; one that no browser could send is
-refused, as it would never match.
+without the scheme's default port. A configured origin is brought into that form. An origin that no browser could send
+is refused, because it would never match.
 """
 
 import re

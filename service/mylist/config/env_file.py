@@ -35,7 +35,7 @@ def doubtful_lines(settings: Sequence[str]) -> list[str]:
         bindings = list(parse_stream(stream))
     doubts: list[str] = []
     for binding in bindings:
-        text = binding.original.string  # its text begins with the blank lines before it
+        text = binding.original.string  # it begins with the blank lines before the binding
         number = binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
         where = f"line {number} of {FILE}"
         if binding.key is None:

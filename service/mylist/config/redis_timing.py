@@ -34,7 +34,7 @@ Usually all others heed the declaration within half a second; a process that was
 EXPIRY_MARGIN_S = 3.0
 """Leases and fences expire this long after the deadline of the operation that they cover."""
 SENTINEL_VOTE_TIMEOUT_S = 0.25
-"""Time that a majority of the Sentinels has to name the primary, before each heartbeat."""
+"""Time within which a majority of the Sentinels must name the primary, before each heartbeat."""
 DEFAULT_REDIS_TIMEOUT_S = 0.2
 
 _SCHEDULING_DELAY_S = 0.1
@@ -60,19 +60,20 @@ def supports(kind: RedisKind, redis_timeout: float) -> bool:
     """Return whether the health watcher works as designed with this REDIS_TIMEOUT, in seconds.
 
     Both conditions are about the longest heartbeat H, in which every answer takes the whole REDIS_TIMEOUT T. One server
-    is asked once: H = T. Sentinels vote before: H = SENTINEL_VOTE_TIMEOUT + T. In a Cluster, one round of CLUSTER SLOTS
+    gets one ping: H = T. Sentinels vote before: H = SENTINEL_VOTE_TIMEOUT + T. In a Cluster, one round of CLUSTER SLOTS
     comes on top, after a ping that failed or before one while slots have no primary: H = 2 T.
 
     1. An answered heartbeat counts: H <= DOUBT_AFTER. Otherwise a slow Redis that answers within T is treated as down.
        This gives T <= 0.45 for one server, 0.2 for Sentinel, 0.225 for Cluster.
     2. A write outlasts the wait for a frozen primary to count as down. The first heartbeat that fails is sent up to
        HEARTBEAT_INTERVAL after the freeze, and MIN_FAILURES must fail: 3 (HEARTBEAT_INTERVAL + H). An attempt to place
-       the fence that began before may take T more. All of it must fit into FENCE_PATIENCE, less 0.1 s for a busy
+       the fence that began before may take T more. The sum must fit into FENCE_PATIENCE, less 0.1 s for a busy
        process. Otherwise the write is refused with CACHE_UNAVAILABLE, although CACHE_STRICT is off. This gives
        T <= 0.4 for one server, 0.2125 for Sentinel, 0.228 for Cluster (with 0.4, Redis would be down after 2.7 s).
 
-    Neither condition is about freshness: without them, a process does without the cache, or refuses writes, more often
-    than it must. H does not include a connection that has to be opened and does not answer, nor a wait for a full pool.
+    Freshness does not depend on these conditions. If one is false, a process does without the cache, or refuses writes,
+    more often than it must. H excludes the wait for a new connection that does not answer, and the wait for a full
+    pool.
     """
     heartbeat = _longest_heartbeat(kind, redis_timeout)
     last_attempt_ends = _down_after(heartbeat) + redis_timeout + _SCHEDULING_DELAY_S

@@ -1,16 +1,16 @@
 """The forms that REDIS_URL may have.
 
-    redis://[user[:password]@]host[:port][/db]                      one server
-    unix://[user[:password]@]/path[?db=n]                           one server, by its socket
-    redis+sentinel://[user[:password]@]host[:port],…/name[/db]      the primary that Sentinels know by this name
-    redis+cluster://[user[:password]@]host[:port],…                 a Redis Cluster, by some of its nodes
+- `redis://[user[:password]@]host[:port][/db]`: one server
+- `unix://[user[:password]@]/path[?db=n]`: one server, by its socket
+- `redis+sentinel://[user[:password]@]host[:port],…/name[/db]`: the primary that Sentinels know by this name
+- `redis+cluster://[user[:password]@]host[:port],…`: a Redis Cluster, by some of its nodes
 
 `rediss` instead of `redis` means TLS, to Sentinels as well. User, password and name may be percent-encoded. The query
 of a TLS URL may name files, `ssl_ca_certs`, `ssl_certfile` and `ssl_keyfile`, and turn `ssl_check_hostname` off. The
 query of a Sentinel URL may hold `sentinel_username` and `sentinel_password`; those of the servers are the default.
 
-redis-py's own parser is not used: it knows one server only, ignores a database that is no number, passes any option on
-to the connection, and its errors quote parts of passwords.
+redis-py's own parser is not used: it knows one server only, ignores a database that is not a number, passes any option
+on to the connection, and its errors quote parts of passwords.
 """
 
 from collections.abc import Mapping

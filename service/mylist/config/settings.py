@@ -48,7 +48,7 @@ class InvalidSettingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """What a setting that is text says beyond its type.
+    """The properties that a text setting has beyond its type.
 
     Attributes:
         accepts: the accepted values, for people.
@@ -319,17 +319,17 @@ class Settings:
 
     @property
     def jwt_audiences(self) -> tuple[str, ...]:
-        """The audiences of which a token must name one; none for any."""
+        """The accepted audiences: a token must name one of them; none for any."""
         return _listed(self.jwt_audience) if self.jwt_audience else ()
 
     @property
     def jwt_issuers(self) -> tuple[str, ...]:
-        """The issuers of which a token must name one; none for any."""
+        """The accepted issuers: a token must name one of them; none for any."""
         return _listed(self.jwt_issuer) if self.jwt_issuer else ()
 
     @property
     def external_ids(self) -> ExternalIdRules:
-        """What the platform says of external ids."""
+        """The platform's rules for external ids."""
         unique = _listed(self.unique_external_ids) if self.unique_external_ids else ()
         return ExternalIdRules(
             _listed(self.external_id_names),
@@ -451,7 +451,7 @@ class Explanation:
 
 
 def explain() -> list[Explanation]:
-    """Return every setting of this process with its value and the source of that.
+    """Return every setting of this process, with its value and the source of the value.
 
     Raises:
         InvalidSettingError: as `Settings.load`.

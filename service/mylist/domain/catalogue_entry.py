@@ -15,7 +15,7 @@ LAST_TITLE = b"\xff\xff"
 
 @dataclass(slots=True, eq=False)
 class CatalogueEntry:
-    """One movie or show, as the parts of a list item's JSON.
+    """One movie or show, in the form of the parts of a list item's JSON.
 
     Attributes:
         key: the content key.
@@ -24,7 +24,7 @@ class CatalogueEntry:
         version: checksum of `before` and `after`, 8 bytes.
         refresh_at: monotonic time, in seconds, from which the entry is fetched again in the background.
         expires_at: monotonic time, in seconds, from which the entry is fetched again before it is used.
-        exists_until: monotonic time, in seconds, until which the document certainly exists; -inf if it does not exist.
+        exists_until: the document certainly exists until this monotonic time, in seconds; -inf if it does not exist.
         is_used: whether the entry was used since the cache last looked for an entry to evict.
         title: its sort key (`mylist.catalogue.sort_keys`); None without a title.
         released_at: milliseconds since 1970 UTC; None without a date.

@@ -38,7 +38,7 @@ class FeedPosition(NamedTuple):
 
 
 class ListChange(NamedTuple):
-    """A change: the item is on the list now, or is no longer on it if `added_at` is None.
+    """A change: the item is on the list now if it has an `added_at`; otherwise it is no longer on the list.
 
     Attributes:
         position: the position of the change in the feed.
@@ -73,7 +73,7 @@ class SyncState:
 
     Attributes:
         watermark: milliseconds since 1970 UTC. After a complete round, the client has every change up to here.
-        list_after: in the first round, the content id after which the round goes on; None in later rounds.
+        list_after: the first round goes on after this content id; None in later rounds.
         resume_at: in a later round, the position where the round goes on; None if it is complete.
         delivered: what the client got above the watermark, or will get again in this round; one entry per content id.
     """
@@ -90,7 +90,7 @@ class SyncState:
 
     @property
     def after(self) -> FeedPosition:
-        """The position after which the next answer of a later round begins."""
+        """The position right before the next answer of a later round."""
         return self.resume_at or FeedPosition(self.watermark, LAST_ID)
 
     @property
@@ -109,7 +109,7 @@ class SyncState:
         return SyncState(max(self.watermark, watermark), resume_at=self.after, delivered=self.delivered)
 
     def news(self, changes: Iterable[ListChange]) -> list[ListChange]:
-        """Return the changes that differ from what the client last got, as far as its state remembers that."""
+        """Return the changes that differ from the item's last delivered change, as far as the state remembers it."""
         known = {each[1:] for each in self.delivered}
         return [change for change in changes if change.delivered[1:] not in known]
 

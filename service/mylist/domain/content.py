@@ -40,7 +40,7 @@ def is_external(text: str) -> bool:
 class RequestedId(NamedTuple):
     """An id as the client wrote it, and its content id.
 
-    The content id is None for an external id that has not been looked up, and for a malformed id, which names nothing.
+    The content id is missing (None) for an external id before its lookup, and for a malformed id, which names nothing.
     """
 
     text: str

@@ -26,7 +26,7 @@ def unknown_name(kind: str, name: str, known: Sequence[str]) -> str:
 
     Args:
         kind: "parameter" or "field".
-        name: the unknown name, as the client wrote it.
+        name: the unknown name, in the client's spelling.
         known: the known names.
     """
     folded = {each.casefold(): each for each in known}
@@ -43,7 +43,7 @@ class ServiceError(Exception):
     status: ClassVar[HTTPStatus]
     code: ClassVar[str]
     retry_after: ClassVar[int | None] = None
-    """Seconds after which the client should retry; None if the same request would fail again."""
+    """The client should retry after this many seconds; None if the same request would fail again."""
 
     @property
     def message(self) -> str:
@@ -390,7 +390,7 @@ class RemovedSinceError(PreconditionFailedError):
 
 
 class ConfirmationRequiredError(ServiceError):
-    """The request would remove items that it does not name, and is not confirmed; nothing was changed."""
+    """The request would remove items that it does not name, and lacks a confirmation; nothing was changed."""
 
     status = HTTPStatus.PRECONDITION_REQUIRED
     code = "CONFIRMATION_REQUIRED"

@@ -16,8 +16,8 @@ def etag_of(body: bytes) -> str:
 def names_etag(header: str, etag: str) -> bool:
     """Return whether an `If-Match` or `If-None-Match` header names an ETag.
 
-    Our ETags identify the content, not the bytes that a proxy makes of it. So weak ETags, and ETags with the name of a
-    content coding as suffix, match as well.
+    Our ETags identify the content, not the bytes into which a proxy encodes it. So weak ETags, and ETags with the name
+    of a content coding as suffix, match as well.
     """
     if header == etag:  # the form that most clients send
         return True

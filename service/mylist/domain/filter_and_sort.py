@@ -186,7 +186,7 @@ class Selection:
     def first_after(self, position: CursorPosition) -> int:
         """Return the index in `order` of the first item after a position."""
         sort_key, content_id = position
-        last = content_id + b"\xff"  # after the item, whatever its type
+        last = content_id + b"\xff"  # after the item, for either type
         place = sort_key + _TITLE_END + last if isinstance(sort_key, bytes) else (sort_key, last)
         return bisect_left(self.order, place, key=self._place_of)
 

@@ -57,7 +57,7 @@ def import_memory_bytes(max_list_size: int) -> int:
 
 
 def user_requests(max_concurrent_requests: int) -> int:
-    """Return the maximum of one user's requests in flight: a tenth of the process' maximum, but at least four."""
+    """Return the maximum of one user's requests in flight: 10 % of the process' maximum, but at least four."""
     return max(max_concurrent_requests // _USERS_AT_LEAST, _MIN_USER_REQUESTS)
 
 

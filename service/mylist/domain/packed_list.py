@@ -1,4 +1,4 @@
-"""The binary form of a whole list. The cache stores it, and every read is a slice of it.
+"""The binary form of a whole list: a packed list. The cache stores packed lists, and every read is a slice of one.
 
     header   'L', format version (1 byte), 2 bytes of zero, movies (u32), shows (u32)
     record   added_at: hours since 1970 UTC (i32), seconds (u16) and milliseconds (u16) within the hour;

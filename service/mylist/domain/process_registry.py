@@ -1,28 +1,31 @@
-"""What processes declare to each other, through MongoDB, about the Redis that they use.
+"""Declarations that processes make to each other, through MongoDB, about the Redis that they use.
 
 A cached list is correct only if every process that changes lists places its fences at the same Redis. A process that
 has lost its own connection to Redis, or has another REDIS_URL, does not. Redis cannot report that to the others, but
-MongoDB can, because no process changes a list without MongoDB. So each process has an entry in a registry there. The
-entry says at which Redis the process places its fences, and whether the process may write without a fence (it is
-unfenced). The rules:
+MongoDB can, because a process needs MongoDB for every change of a list. So each process has an entry in a registry
+there. The entry says at which Redis the process places its fences, and whether the process may write without a fence
+(it is unfenced). The rules:
 
 - A process trusts its Redis only while, by its last reading of the registry, no entry is unfenced, and all entries name
   its Redis.
 - Before a process changes a list without a fence, or with fences at another Redis, it must declare so, and all others
-  must have heeded the declaration: each notes in its entry up to which declaration it has read. If a process does not,
-  because it is gone or slow, the declaring process waits until that process can no longer trust by an older reading.
+  must have heeded the declaration. Each of them notes in its entry the last declaration that it has read. If a process
+  does not, because it is gone or slow, the declaring process waits until that process can no longer trust by an older
+  reading.
 - An unfenced process that reaches Redis again delivers the invalidations that it owes, then withdraws its declaration.
   The cache stays.
 - If an unfenced process dies before that, the others remove its entry and discard all cached lists: the same change of
   the registry begins a new epoch, and every cached list carries an epoch. A process whose Redis differs from the
-  registry's also begins a new epoch, as that Redis may hold older lists.
+  registry's also begins a new epoch, because that Redis may hold older lists.
 
-    REGISTRY_KNOWN     a process may trust by a reading that began this long ago, or longer if MongoDB has answered it
-                       nothing since: then no process can declare anything
-  < DECLARATION_WAIT   after a declaration, until no process can trust by a reading from before it
+The delays:
 
-    a process renews its entry each BEAT_INTERVAL; others remove it GONE_AFTER they first saw its last beat, and the
-    process acknowledges no change later than that after it sent the beat
+- REGISTRY_KNOWN: a process may trust by a reading for this long after the reading began. It may trust for longer while
+  MongoDB answers it nothing, because then no process can declare anything.
+- DECLARATION_WAIT, which is longer: this long after a declaration, no process can trust by an earlier reading.
+- BEAT_INTERVAL: a process renews its entry at this interval.
+- GONE_AFTER: the others remove an entry this long after they first saw its last beat. Its process acknowledges
+  changes only within this time after it sent the beat.
 
 Nothing here waits, connects or reads a clock of its own.
 """
@@ -45,7 +48,7 @@ _EPOCH_BYTES = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What a process declares about itself.
+    """The data that a process declares about itself.
 
     Attributes:
         beat: increases with each change of the entry.
@@ -114,13 +117,13 @@ class _Declaration:
 
 
 class CacheAgreement:
-    """What this process knows about the others from the registry, and what it has declared itself.
+    """This process's knowledge of the others, from the registry, and its own declarations.
 
     Args:
         process_id: the id of its entry.
         host: as in `Entry`.
         redis: as in `Entry`.
-        wait_s: seconds after which no process can trust by a reading from before a declaration.
+        wait_s: seconds from a declaration until no process can trust by an earlier reading.
         last_success: returns when MongoDB last completed an operation of this process.
         clock: returns monotonic seconds.
 
@@ -174,7 +177,7 @@ class CacheAgreement:
 
     @property
     def standing_until(self) -> float:
-        """The moment by the clock until which the others cannot consider this process gone."""
+        """The others cannot consider this process gone before this moment by the clock."""
         return self._standing_until if self.is_kept else float("inf")
 
     @property
@@ -265,7 +268,7 @@ class CacheAgreement:
 
         Args:
             cache: the identity of the Redis that this process uses; empty if it has not reached it yet.
-            unfenced: the primaries whose lists it may have to change without a fence.
+            unfenced: the primaries whose lists it may need to change without a fence.
         """
         registry, me, others = self._registry, self._entry, self._others()
         cache = cache or (me.cache if me else "")
@@ -273,7 +276,7 @@ class CacheAgreement:
             beat=me.beat if me else 0,
             cache=cache,
             unfenced=frozenset(unfenced),
-            # A process that trusts nothing need not declare what it heeds.
+            # If a process trusts nothing, it need not declare what it heeds.
             heeds=me.heeds if me and ALL in unfenced else registry.declarations,
             host=self._host,
             redis=self._redis,

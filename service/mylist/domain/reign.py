@@ -1,9 +1,9 @@
 """Tracks which of MongoDB's primaries is the latest, as far as this process knows.
 
 A reign is the time of one primary. It begins with an election and is named by the id of that election: 24 hex digits,
-where a later id is higher as text. A replaced primary may not know for a while that it was replaced, and then answers
-reads and `hello` as before. So each process announces the reign that its driver sees to the others, with its heartbeats
-to Redis, and learns the highest reign that any process has announced:
+where a later id is higher as text. A replaced primary might not know for a while that it was replaced, and then
+answers reads and `hello` as before. So each process announces the reign that its driver sees to the others, with its
+heartbeats to Redis, and learns the highest reign that any process has announced:
 
 - A list that was loaded under a lower reign than the highest is neither returned to a client nor cached.
 - A change is acknowledged, and its fence lifted, once every process has learned of the reign or has stopped trusting
@@ -12,8 +12,8 @@ to Redis, and learns the highest reign that any process has announced:
     DOUBT_AFTER   the reigns that heartbeats have reported are valid for this long
   < HANDOVER      after a reign was announced, until a change is acknowledged under it
 
-So every process that reads after a change was acknowledged knows its reign. Without elections there is no reign, and
-none of this applies.
+So every process that reads after a change was acknowledged knows its reign. A server without elections has no reigns.
+These rules do not apply there.
 """
 
 import math
@@ -37,7 +37,7 @@ class Place(Hashable, Protocol):
 
 
 class Reigns:
-    """What a process knows about reigns. Nothing here waits.
+    """The knowledge of a process about reigns. Nothing here waits.
 
     Args:
         handover_s: seconds from the answer to an announcement until every process knows the reign.
@@ -47,8 +47,9 @@ class Reigns:
 
     Attributes:
         seen, announced: as given.
-        told_until: the moment by `clock` until which the highest reign is known.
-        is_alone: whether no reigns are exchanged, as nothing sends heartbeats or Redis is away. Then nothing is cached.
+        told_until: the highest reign is known until this moment by `clock`.
+        is_alone: whether no reigns are exchanged, because this process sends no heartbeats or Redis is away. Then
+            nothing is cached.
     """
 
     def __init__(

@@ -29,14 +29,14 @@ _DRAWN_AROUND = frozenset(map(chr, (*range(0x20DD, 0x20E5), *range(0xFE00, 0xFE1
 """Marks that are neither accents nor vowels: circles and the like, and variation selectors of symbols."""
 _MAX_CHARACTERS = 10_000
 """Characters whose folded form is cached; one megabyte."""
-# Thai and Lao; Burmese; Khmer; Hiragana and Katakana; Han.
+# Thai, Lao, Burmese, Khmer, Hiragana, Katakana, Han.
 _WITHOUT_SPACES = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
 
 
 def searched_words(search: str) -> tuple[str, ...]:
-    """Return the words of a search, each once and sorted; none if the text has neither letters nor digits."""
+    """Return the words of a search, each once and sorted; empty if the text has neither letters nor digits."""
     folded = _folded("".join([each for each in search if each not in _APOSTROPHES]))
     return tuple(sorted(set(folded.replace(_MARK, " ").split())))
 

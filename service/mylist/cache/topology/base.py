@@ -105,7 +105,7 @@ class Primary:
         except ResponseError as error:
             if not isinstance(error, NoPermissionError) and not _DENIED.search(str(error)):
                 raise
-            self._tells_nobody = True  # do not ask again until the next connection: the server may log each attempt
+            self._tells_nobody = True  # do not retry before the next connection: the server may log each attempt
             return b""
 
     def learn(self, info: bytes) -> None:
@@ -129,7 +129,7 @@ class Primary:
 
     @property
     def replication_epoch(self) -> bytes | None:
-        """The beginning of its replication id; None if it does not report the id or has not answered."""
+        """The beginning of its replication id; None before it has answered, or if it does not report the id."""
         return self._own_epoch if self._own_epoch not in {_ONLY_EPOCH, bytes(EPOCH_BYTES)} else None
 
     def begin_epoch(self, registry_epoch: str) -> None:
@@ -182,7 +182,7 @@ class Topology(ABC):
 
     @abstractmethod
     async def find_owner(self, key: str, former: Primary | None) -> Primary:
-        """Find the primary of a key, if it is not known or if the `former` primary says that it does not hold the key.
+        """Find the primary of a key, if it is unknown or if the `former` primary says that it does not hold the key.
 
         Raises:
             RedisError: the key has no primary.

@@ -15,7 +15,7 @@ from mylist.cache.topology.base import DiscoveredTopology, Execute, MakeClient, 
 from mylist.config.redis_url import Address
 
 _MAX_ASKED_NODES = 5
-"""How many nodes are asked: enough to outvote a node that was cut off, few enough for a cluster of hundreds."""
+"""The number of nodes to ask: enough to outvote a node that was cut off, few enough for a cluster of hundreds."""
 _UNKNOWN = b"?"
 """The host of a node that prefers its name as endpoint but has no name."""
 
@@ -89,12 +89,12 @@ class ClusterTopology(DiscoveredTopology):
         )
 
     def _located(self, node: Sequence[Any], asked_host: str) -> Address:
-        """Return the address of a node: its host, else the host of its metadata, else the host that was asked."""
+        """Return the address of a node: its host, else the host of its metadata, else `asked_host`."""
         host, port, *more = node
         if host and host != _UNKNOWN:
             return host.decode(), port
-        # Null means the host that was asked, as Redis documents. The addresses of the metadata may be of another
-        # network.
+        # Redis documents that null means the host to which the command was sent. The addresses of the metadata may be
+        # of another network.
         found = _metadata(more).get("ip") or _metadata(more).get("hostname") if host is not None else None
         place = found or asked_host, port
         if host == _UNKNOWN and place not in self._unnamed:

@@ -16,7 +16,7 @@ from mylist.config.redis_timing import SENTINEL_VOTE_TIMEOUT_S
 from mylist.config.redis_url import Address
 
 _SHOWN_RUN_ID = 8
-"""Characters of a run id in the log: enough to tell servers apart."""
+"""Characters of a run id in the log: enough to distinguish servers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Vote:
     """One Sentinel's answer: which server is the primary.
 
     Attributes:
-        address: of the primary, as this Sentinel spells it.
+        address: of the primary, in this Sentinel's spelling.
         run_id: the run id of the primary; empty while the Sentinel does not know it.
         epoch: the config-epoch: the number of the failover that promoted this server.
         resolved: the addresses to which the host resolves; empty until it was looked up.
@@ -77,7 +77,7 @@ class Sentinel:
         return self._asking is not None and not self._asking.done()
 
     def ask(self) -> asyncio.Task[Vote | None]:
-        """Ask it for the primary; the result is None if it does not answer."""
+        """Ask it for the primary; the task returns None if it does not answer."""
         self._asking = asyncio.create_task(self._ask())
         return self._asking
 
@@ -126,7 +126,7 @@ class SentinelTopology(DiscoveredTopology):
     async def suspect(self) -> None:
         """Next time, try another spelling of the address if this spelling never reached a server.
 
-        The Sentinels are asked before the next heartbeat.
+        `watch` asks the Sentinels before the next heartbeat.
         """
         if self.single and not self.single.has_answered:
             self._unreachable.add(self.single.address)
