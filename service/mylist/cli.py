@@ -402,7 +402,7 @@ def _openapi(_: argparse.Namespace) -> None:
 
 
 def _settings() -> Settings:
-    """Return the settings of a command that ends, and tell of variables that were probably mistyped."""
+    """Return the settings of a command that ends, and warn of variables that were probably mistyped."""
     settings = Settings.from_environment()
     _tell_doubts()
     return settings

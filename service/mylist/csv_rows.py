@@ -112,7 +112,7 @@ def width_problem(cells: int, columns: int) -> str:
 
 
 def delimiter_problem(header: Sequence[str]) -> str:
-    """Return the delimiter that a header uses instead of commas; empty if it uses none of the usual ones."""
+    """Return a message if a header uses another usual delimiter instead of commas; empty otherwise."""
     for delimiter, called in _OTHER_DELIMITERS.items():
         if len(header) == 1 and delimiter in header[0]:
             return f"its columns are separated by {called}, and must be separated by commas"

@@ -161,7 +161,7 @@ class Lifecycle:
                     if not state.has_indexes:
                         await database.try_write()
                 except DatabaseUnavailableError:
-                    pass  # it is retried, as every failure here may pass
+                    pass  # it is retried, because every failure here may be temporary
                 except MongoRefusedError as error:
                     if not state.has_indexes:
                         self._fail_for_mongodb(error)

@@ -298,7 +298,7 @@ def _names_in(body: bytes, media_type: str) -> Iterable[str]:
 def _refuse_unknown_fields(given: Iterable[str], struct: type[msgspec.Struct]) -> None:
     """Refuse unknown fields in the body of a change: a typing error must not go unnoticed.
 
-    The documented errors take precedence, so this is the last check.
+    The documented errors come first, so this is the last check.
 
     Raises:
         InvalidFieldError: the object has unknown fields.

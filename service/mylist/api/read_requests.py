@@ -180,7 +180,7 @@ def _words(given: _Given) -> tuple[str, ...]:
 
 
 def _time(given: _Given, name: str) -> int | None:
-    """Return a time in milliseconds, rounded up, which does not change which items were added before it."""
+    """Return a time in milliseconds, rounded up. That does not change which items were added before that time."""
     values = given.get(name)
     if values is None:
         return None

@@ -15,7 +15,7 @@ from mylist.http.request import ApiRequest
 from mylist.telemetry.answered_request import RouteLabels, route_template
 
 Kind = Literal["read", "write", "import", "other"]
-"""What a route does: it reads a list, changes a list, imports, or does none of these."""
+"""The kind of a route: it reads a list, changes a list, imports, or does none of these."""
 JSON = "application/json"
 JSON_LINES = "application/x-ndjson"
 
@@ -25,7 +25,7 @@ class Answer:
     """One successful answer.
 
     Attributes:
-        body: the struct of the body; several structs if the body may be one of them; None without a body.
+        body: the struct of the body, or several structs if the body may be one of them; None without a body.
         headers: OpenAPI's header objects, by name.
         content_type: media type of the body.
         example: example of the body; empty if the struct has examples or needs none.

@@ -1,7 +1,7 @@
 """Checks the claims of a token whose signature was verified.
 
-Claims that the service does not use are ignored, whatever their value: some providers put numbers, lists or null into
-claims that are text by RFC 7519, section 4.1. A claim that is null counts as absent.
+The service ignores claims that it does not use, and accepts any value in them. Some providers put numbers, lists or
+null into claims that are text by RFC 7519, section 4.1. A claim that is null counts as absent.
 
 A refusal names the claim and the expected value. It is also sent in a header, so any part of a claim that it quotes is
 short and printable ASCII.

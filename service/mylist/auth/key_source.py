@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 class KeySource:
-    """Keys that never change; none in a mode without tokens.
+    """Keys that never change, or no keys in a mode without tokens.
 
     Attributes:
         keys: the keys in force; a new tuple object whenever they change.

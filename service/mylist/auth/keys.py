@@ -126,7 +126,7 @@ def _key_of_jwk(given: object) -> Key | None:
 
 
 def _named(found: Iterable[Any]) -> str:
-    """Return the kinds of keys that the set has instead, as the end of a sentence."""
+    """Return the end of a sentence: the kinds of keys that the set has instead."""
     kinds = sorted({_kind_of(each) for each in found})
     more = ", and others" if len(kinds) > _MAX_NAMED_KINDS else ""
     return f", only {', '.join(kinds[:_MAX_NAMED_KINDS])}{more}" if kinds else ""

@@ -1,8 +1,8 @@
 """A cache of movies and shows as rendered JSON, in each process.
 
 They are few, shared and hot, so each process caches those that it needs, up to a maximum number. An entry past half its
-maximum age is still served, and is fetched again in the background. An entry past its maximum age is fetched before it
-is served, and the old one is served only if MongoDB is unavailable.
+maximum age is still served, and is fetched again in the background. An entry past its maximum age is first fetched
+again. The old entry is served only if MongoDB is unavailable.
 
 When there are too many, the entries that were fetched longest ago are evicted; an entry that was used since then gets a
 second chance. For reads, this is cheaper than an LRU, which every read reorders.
@@ -219,7 +219,7 @@ class Catalogue:
     def _old_external(
         self, external_ids: Collection[ExternalId], content_types: Collection[ContentType]
     ) -> dict[ExternalId, tuple[bytes, ...]]:
-        """Return the cached answers for external ids, however old; nothing unless all of them are cached."""
+        """Return the cached results of external ids, however old; nothing unless all of them are cached."""
         found: dict[ExternalId, tuple[bytes, ...]] = dict.fromkeys(external_ids, ())
         for each in external_ids:
             for content_type in content_types:
@@ -250,8 +250,8 @@ class Catalogue:
     async def has_genre(self, genre: str) -> bool:
         """Return whether any movie or show has a genre; the genre must be casefolded.
 
-        Until the store has reported the genres, every genre is accepted. A store that did not answer is not asked again
-        for a moment, because a request may name many genres.
+        Until the store has reported the genres, every genre is accepted. After a failed fetch, the next fetch waits for
+        a moment, because a request may name many genres.
         """
         known = self._genres or frozenset()
         if self.clock() - self._genres_asked_at >= (self._ttl if genre in known else self._absent_ttl):

@@ -23,7 +23,7 @@ def title_order(language: Language) -> str:
 
 
 def title_of(document: Mapping[str, Any], language: Language) -> bytes | None:
-    """Return the sort key of a title, as UTF-8 without NUL; None without a title.
+    """Return the sort key of a title, as UTF-8 without NUL; None if the title is missing.
 
     The key is the first 100 characters of its `sortTitle`, or else of its title without the leading article, casefolded
     and without accents. Spaces sort before symbols, symbols before digits, and digits before letters.

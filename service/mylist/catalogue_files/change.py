@@ -21,7 +21,7 @@ _MISSING = object()
 
 @dataclass(slots=True)
 class Change:
-    """What a line says about a title.
+    """The change of a title that a line describes.
 
     Attributes:
         record: the line.

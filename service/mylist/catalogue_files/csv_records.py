@@ -51,7 +51,7 @@ def records(lines: Iterator[TextLine]) -> Iterator[Record]:
 
 
 _Column = tuple[str, bool, Callable[[str], Any] | None]
-"""The name of a field or an external id; whether it is an external id; the parser of its cells (None: text)."""
+"""The name of a field or an external id, whether it is an external id, and the parser of its cells (None: text)."""
 
 
 def _cells(row: CsvRow) -> list[str]:

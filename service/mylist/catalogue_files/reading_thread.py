@@ -47,7 +47,7 @@ def _start(records: Iterator[Record]) -> asyncio.Future[_Slice]:
 
     def read() -> None:
         part = _read(records)
-        with suppress(RuntimeError):  # the loop has ended, as the run was interrupted
+        with suppress(RuntimeError):  # the loop has ended, because the run was interrupted
             loop.call_soon_threadsafe(finish, part)
 
     # The thread is not joined at the end: it may be blocked on a pipe.

@@ -49,7 +49,7 @@ class Import:
 
     @property
     def problem(self) -> str:
-        """What the run could not do, one line each; empty if it did everything."""
+        """The failures of the run, one line each; empty if it did everything."""
         lines = []
         if failures := self.counts.failures:
             lines.append(f"{failures:,} lines are not in the catalogue")

@@ -25,7 +25,7 @@ _OTHER_FORMS = {
 
 
 class UnreadableFileError(Exception):
-    """A file cannot be read, or not to its end; the message is one line with what is wrong and the remedy."""
+    """A file cannot be read, or not to its end; the message is one line with the problem and the remedy."""
 
 
 def lines(file: BinaryIO) -> Iterator[TextLine]:

@@ -178,7 +178,7 @@ class Client:
     def asks_for(self, user_id: str) -> bool:
         """Return whether the service identifies the caller as this user: a sync token names its user.
 
-        A gateway may put another user into the request, whatever the client sends.
+        A gateway may ignore the user that the client sends, and put another user into the request.
         """
         token = self._ask(_Answer[Changes], "GET", "changes", params={"limit": 1}).data["token"]
         try:

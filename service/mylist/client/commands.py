@@ -20,7 +20,7 @@ _CSV = "text/csv"
 _MEDIA_TYPES = {".csv": _CSV, ".json": "application/json"}
 """By the suffix of a file; other files are JSON Lines."""
 _DONE = {"added", "existing", "dated", "removed"}
-"""The outcomes after which the list matches the line."""
+"""With these outcomes, the list matches the line."""
 
 
 def run(arguments: argparse.Namespace) -> None:

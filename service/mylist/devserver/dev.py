@@ -43,7 +43,7 @@ def run() -> None:
 
     Raises:
         InvalidSettingError: a setting is invalid.
-        DataFolderError: another run uses the data folder, it cannot be written, or what is in it is damaged.
+        DataFolderError: another run uses the data folder, the folder cannot be written, or its content is damaged.
         PortTakenError, StartupError: as `mylist.server.run`.
         ServerMissingError, ServerStartError: as `mylist.devserver.embedded_servers.running`.
         DatabaseError: as `mylist.seeding.open_database.open_database`.

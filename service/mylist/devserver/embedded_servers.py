@@ -32,7 +32,7 @@ FIRST_PYTHON_WITHOUT_SECANTUS = (3, 14)
 _LOOPBACK = "127.0.0.1"
 _WATCHDOG = Path(__file__).with_name("watchdog.py")
 _START_TIMEOUT_S = 60.0
-"""Longer than the watchdog's grace period, as the server of the previous run may still hold the data."""
+"""Longer than the watchdog's grace period, because the server of the previous run may still hold the data."""
 _RETRY_INTERVAL_S = 0.2
 _POLL_INTERVAL_S = 0.01
 _PING_TIMEOUT_S = 1.0
@@ -161,7 +161,7 @@ class EmbeddedServer(ABC):
         self.stop()
 
     def freeze(self) -> None:
-        """Suspend the server: connections stay open, but nothing answers.
+        """Suspend the server: connections stay open, but the server does not answer.
 
         Until its main thread gets the signal, which takes long on a busy machine, the other threads go on answering.
         """
@@ -304,7 +304,7 @@ class ValkeyServer(EmbeddedServer):
 
 
 def _is_stopped(pid: int) -> bool:
-    """Return whether every thread of a process is suspended; True if the system does not tell, or without a process."""
+    """Return whether every thread of a process is suspended; True without a process, or without /proc."""
     states = []
     for status in Path(f"/proc/{pid}/task").glob("*/stat"):
         with suppress(OSError):  # the thread may have ended

@@ -1,4 +1,4 @@
-"""One run of `mylist events`: from the change stream to the consumer, with the position kept behind it."""
+"""One run of `mylist events`: from the change stream to the consumer, whose position is saved after the delivery."""
 
 import asyncio
 import logging

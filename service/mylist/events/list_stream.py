@@ -66,7 +66,7 @@ class ListStream:
         await self._retried(self._keep_pre_images)
         token = await self._retried(load)
         if token is None:
-            # Causally consistent: the lists are read at a later time than the token's, whichever member is the primary.
+            # Causally consistent: the lists are read at a later time than the token's, even from another primary.
             async with self._database.client.start_session(causal_consistency=True) as session:
                 token = await self._retried(partial(self._now, session))
                 if snapshot:

@@ -11,8 +11,8 @@ _WEIGHT = re.compile(r"\s*q\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*", re.ASCII
 def preferred(accept: str, offered: Sequence[str]) -> str:
     """Return the media type that an `Accept` header prefers.
 
-    Among types of equal weight, one that the header names wins; else the first type. A client that accepts none of the
-    types also gets the first, because it may be able to read it.
+    Among types of equal weight, one that the header names wins; else the first type. A client that accepts no offered
+    type also gets the first type, because it may be able to read it.
 
     Args:
         accept: the header, its lines joined by commas; empty without one.

@@ -42,7 +42,7 @@ class BodyMemory:
         """Receive a body, and hold it until the end of the block.
 
         Raises:
-            OverloadedError: there is no room for the body, or it had to give way to another body.
+            OverloadedError: there is no room for the body, or the body gave way to another body.
         """
         arrival = _Arrival(asyncio.timeout(None))
         try:

@@ -120,7 +120,7 @@ class _ApiHttp(StrictHttp):
         self._kept = protocol.app.ctx.kept_connection
 
     async def http1_response_header(self, data: bytes, end_stream: bool) -> None:
-        """Send a response, whatever its source, and record the request."""
+        """Send a response from any source, and record the request."""
         request, response = self.request, self.response
         seconds = self.seconds_since_head
         span = tracing.current() if tracing.in_flight else None

@@ -88,8 +88,8 @@ class StrictRouter(Router):
     def _get(self, path: str, method: str, host: str | None) -> Any:  # noqa: ANN401 - as Sanic has it
         """Return the route of a path and its arguments. Sanic caches them by path and method.
 
-        Without it: Sanic treats the target `*`, which is not a path, as `/`: it drops the first character without a
-        check. Seen: Sanic 25.12.1. Upstream: no issue known. Test:
+        Without it: Sanic drops the first character of a target unchecked. So it treats the target `*`, which is not a
+        path, as `/`. Seen: Sanic 25.12.1. Upstream: no issue known. Test:
         `TestGrammar.test_sanic_takes_an_asterisk_for_the_root`.
 
         Raises:
@@ -263,7 +263,7 @@ class StrictHttp(Http):
 
     @property
     def has_body(self) -> bool:
-        """Whether the request has a body that may not have arrived completely.
+        """Whether the request has a body that might not have arrived completely.
 
         Without it: Sanic assumes that for `Content-Length: 0`, too. Seen: Sanic 25.12.1. Upstream: no issue known.
         Test: `TestInsides.test_the_attributes_are_there`.
@@ -316,7 +316,7 @@ class StrictHttp(Http):
             await self.drain_body()
 
     def send_at_once(self, response: bytes) -> bool:
-        """Send a whole preformatted response. Return False if it must wait, or if a body must be read after it.
+        """Send a whole preformatted response. Return False if it must wait, or if a body must be read afterwards.
 
         Without it: Sanic sanitises and formats each header of each response. Each costs 5 % of an empty request. Seen:
         Sanic 25.12.1. Upstream: no issue known. Test: `TestResponse.test_sanic_formats_each_header`.

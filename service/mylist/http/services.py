@@ -74,7 +74,7 @@ class Admission(NamedTuple):
 
 
 class Connection(Protocol):
-    """A client's connection, as the metrics see it."""
+    """A client's connection, reduced to the data that the metrics use."""
 
     @property
     def active_request(self) -> tuple[str, str] | None:
@@ -112,7 +112,7 @@ class Services:
 
     Attributes:
         settings: the settings in force.
-        kept_connection: the headers `Connection` and `Keep-Alive` of an answer after which the connection goes on.
+        kept_connection: the headers `Connection` and `Keep-Alive` of an answer that keeps the connection open.
         browser_policy: the origins that may read the answers, and HSTS.
         catalogue: the movies and shows.
         reader, writer, change_feed: the use cases.

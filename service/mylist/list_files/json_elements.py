@@ -1,4 +1,4 @@
-"""Splits a JSON array into its elements, one at a time, because a short text can represent a very large value."""
+"""Splits a JSON array into its elements, one at a time, because a short text can represent a large value."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ class NoArrayError(ValueError):
 
 
 def elements(body: bytes | bytearray) -> Iterator[tuple[bytes, str]]:
-    """Yield the text of each element, with a problem if the array ends within the element or does not end after it.
+    """Yield the text of each element. The last one has a problem if the array does not end, or text follows the array.
 
     The caller must check that each element is valid JSON.
 

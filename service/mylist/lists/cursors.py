@@ -1,8 +1,8 @@
 """Cursors: opaque tokens for the position in a query's result at which the next page begins.
 
 A cursor holds the content id (12 bytes), the sort key (8 bytes for a date or a random number; UTF-8 or its inverse for
-a title) and the seed of a random order. It is bound to one user and one query. If the query sorts by title, it is also
-bound to the order of the titles.
+a title) and the seed of a random order. It is tied to one user and one query. If the query sorts by title, it is also
+tied to the order of the titles.
 """
 
 import re

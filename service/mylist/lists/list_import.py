@@ -32,7 +32,7 @@ _LINES_PER_WRITE = 100
 
 @dataclass(frozen=True, slots=True)
 class Unresolved:
-    """What a line names, by title or external id, and which movie or show that is, is not known.
+    """A movie or show that a line names by title or external id, without a certain match.
 
     Attributes:
         title: its title, or its ids elsewhere.
@@ -140,8 +140,8 @@ async def replace(
             maximum; nothing was changed.
         AccountFullError: the lists of the account would together exceed their maximum; nothing was changed.
         PreconditionFailedError: a condition is false; nothing was changed.
-        ConfirmationRequiredError: items would be removed although no line matches the list or could be added to it, and
-            the request is not confirmed; nothing was changed.
+        ConfirmationRequiredError: the request is unconfirmed, and items would be removed although no line matches the
+            list or could be added to it; nothing was changed.
         UnavailableError: a store is out of service, or the time is up. The changes whose results were yielded are done.
     """
     give_up = time.monotonic() + IMPORT_TIMEOUT_S

@@ -1,8 +1,8 @@
 """A cache of rendered answers, for lists that have not changed.
 
-An answer is reused only if two conditions are met. The part of the list that the answer depends on must be, byte for
-byte, what it was rendered from, and none of the answer's movies and shows may be due for a refresh. So this cache makes
-no answer older; it only saves work.
+An answer is reused only if two conditions are met. The part of the list that the answer depends on must be unchanged,
+byte for byte, since the rendering, and the answer must not have a movie or show that is due for a refresh. So this
+cache makes no answer older; it only saves work.
 
 A body can be reused even after that: an ETag covers everything that determines the body, so a body with the same ETag
 need not be rendered again. An answer that the client already has is kept without its body.
@@ -31,7 +31,7 @@ class RenderedPage(NamedTuple):
         etag: its ETag; empty if the response has none.
         fresh_until: monotonic time, in seconds, at which the first of its movies and shows is due to be refreshed; -inf
             if the answer must not be reused.
-        head: the header lines that are specific to this answer, as they are sent; may be empty.
+        head: the header lines that are specific to this answer, ready to send; may be empty.
         key_bytes: bytes of the key that come from the client.
     """
 

@@ -47,7 +47,7 @@ def page_etag(user_id: str, request: PageRequest, window: bytes, entries: Iterab
     Args:
         user_id: whose list.
         request: the page that the client requested.
-        window: the counts of the list and the records of the page, as the packed list has them.
+        window: the counts of the list and the records of the page, as in the packed list.
         entries: the movies and shows of the page.
     """
     versions = [entry.version for entry in entries]

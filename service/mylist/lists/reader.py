@@ -107,12 +107,12 @@ class ListReader:
     async def contains(
         self, user_id: str, content_ids: Sequence[str], key: ContainsKey
     ) -> tuple[RenderedPage, CacheResult]:
-        """Return which ids, as the client wrote them, are on a list, and the cache's part in the read.
+        """Return which ids, in the client's spelling, are on a list, and the cache's part in the read.
 
         Args:
             user_id: whose list.
             content_ids: the ids.
-            key: the request, as the key of its rendered answer.
+            key: the request, used as the key of its rendered answer.
 
         Raises:
             InvalidExternalIdError: an external id is malformed, or its name is not registered.
@@ -233,7 +233,7 @@ class ListReader:
         )
 
     async def _all_entries(self, keys: Sequence[bytes]) -> tuple[list[CatalogueEntry], float]:
-        """Return the entries of a whole list, and the time at which the first of them is due to be refreshed."""
+        """Return the entries of a whole list, and the earliest time at which one is due to be refreshed."""
         entries: list[CatalogueEntry] = []
         fresh_until = math.inf
         for start in range(0, len(keys), SLICE_SIZE):

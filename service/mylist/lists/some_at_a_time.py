@@ -1,4 +1,4 @@
-"""Groups the lines of an import, so that one query answers for several lines."""
+"""Groups the lines of an import, so that one query serves several lines."""
 
 from collections.abc import AsyncIterable, AsyncIterator
 from typing import TypeVar

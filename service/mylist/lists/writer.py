@@ -104,8 +104,8 @@ class ListWriter:
         cache: the cached lists.
         catalogue: the movies and shows.
         max_items: maximum number of items on a list; concurrent adds may exceed it by a few.
-        max_account_items: maximum number of items on all lists of one account, which concurrent adds may exceed
-            likewise; 0 for no maximum and no query for it.
+        max_account_items: maximum number of items on all lists of one account, which concurrent adds may also
+            exceed by a few; 0 for no maximum and no query for it.
     """
 
     def __init__(
@@ -558,7 +558,7 @@ class ListWriter:
     @asynccontextmanager
     async def _changing(self, user_id: str, *, max_items: int = 0) -> AsyncIterator[int | None]:
         """Surround the change of a list; yields the number of items of the cached list, None without a cached list."""
-        # A fence drops the cached list, so do not fence a change that cannot be made.
+        # A fence drops the cached list: fence only a change that can be made.
         await self._store.require_available()
         async with self._cache.writing(user_id, max_items=max_items) as cached_items:
             with self._store.deadline():

@@ -53,7 +53,7 @@ async def is_empty(database: AsyncDatabase[Document]) -> bool:
 
 
 async def is_finished(database: AsyncDatabase[Document]) -> bool | None:
-    """Return whether the adoption has ended; None if no adoption began, or if a service need not wait for it."""
+    """Return whether the adoption has ended; None before any adoption, or if a service need not wait for it."""
     state = await database[ADOPTED].find_one({"_id": _STATE_ID})
     return None if state is None else bool(state["finished"])
 

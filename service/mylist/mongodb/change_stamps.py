@@ -58,7 +58,7 @@ class Stamp:
 
 
 class Touch(NamedTuple):
-    """A stamp as the change feed reads it; `content_id` is None if it cannot be read."""
+    """A stamp as the change feed reads it; an unreadable `content_id` becomes None."""
 
     position: FeedPosition
     content_id: ContentId | None
@@ -107,7 +107,7 @@ class ChangeStamps:
                 missing = await self._insert_or_update(missing)
 
     async def _insert_or_update(self, documents: Sequence[Document]) -> list[Document]:
-        """Make stamps; return those whose documents expired meanwhile.
+        """Make stamps. If existing documents expired meanwhile, return the documents to insert or update again.
 
         Inserting missing documents and updating existing ones in bulk takes a fraction of the time of as many upserts.
         """
@@ -158,8 +158,8 @@ class ChangeStamps:
     async def withdraw(self, stamps: Sequence[Stamp], *, is_answered: bool) -> None:
         """Revoke the stamps of a removal that was not made. The document is deleted if all its stamps are unused.
 
-        A stamp that an election may have lost is not revoked, as that could revoke the stamp of another removal. It
-        stays until it expires.
+        A stamp that an election may have lost is not revoked, because that could revoke the stamp of another removal.
+        It stays until it expires.
 
         Args:
             stamps: the stamps of the removal.
@@ -200,7 +200,7 @@ class ChangeStamps:
         """Return the reign of the primary, as far as the driver knows.
 
         Within one reign, the primary loses no acknowledged write that precedes a write which a majority has. Return
-        None behind `mongos`, which does not report the reign, and while there is no primary.
+        None while there is no primary. Return None behind `mongos`, too, because it does not report the reign.
         """
         for server in self._database.handle.client.topology_description.server_descriptions().values():
             if server.is_writable and server.server_type_name != "Mongos":

@@ -83,7 +83,7 @@ _REFUSAL_CODES = frozenset({13, 20, 61, 72, 301, 323})
 """Error codes of an operation that MongoDB rejects without starting it, and would reject again."""
 _MAJORITY_LOST_AFTER_S = 5.0
 """If a change waits longer for its majority, its fence in Redis may expire before the change takes effect."""
-# What an authentication mechanism needs besides the driver: alternative modules, and the remedy.
+# The needs of an authentication mechanism besides the driver: alternative modules, and the remedy.
 _MODULES = {
     "MONGODB-AWS": (("pymongo_auth_aws",), "install mylist[aws]; docs/kubernetes.md has the steps for an image"),
     "GSSAPI": (("kerberos", "winkerberos"), "install pymongo[gssapi]"),
@@ -124,7 +124,7 @@ def connect(settings: Settings) -> AsyncMongoClient[Document]:
     if settings.mongodb_user:
         credentials = {"username": settings.mongodb_user, "password": settings.mongodb_password}
     try:
-        # The driver only warns about an option that it ignores, and that option could be the one that enables TLS.
+        # The driver only warns about an option that it ignores, even if that option enables TLS.
         with warnings.catch_warnings(action="error", category=UserWarning):
             return AsyncMongoClient(
                 settings.mongodb_uri,
@@ -554,7 +554,7 @@ class Database:
 
 
 def _worked(error: Exception) -> bool | None:
-    """Return whether MongoDB was able to run or reject a failed operation; None if the error does not tell."""
+    """Return whether MongoDB was able to run or reject a failed operation; None if the error does not show this."""
     if not isinstance(error, OperationFailure):
         return None
     if _is_refused(error):

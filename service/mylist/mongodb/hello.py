@@ -75,9 +75,9 @@ class Hello:
     def replicated_until(self) -> int | None:
         """The time up to which a majority has every write; None if unknown.
 
-        For a replica set, it is the time of the last write that a majority has, even if that is the primary's last
-        write. A replaced primary that does not know it yet may have replicated all writes that it knows, but it lacks
-        the writes of its successor. An idle set writes something every ten seconds.
+        For a replica set, the value is the time of the last write that a majority has, even if that is the primary's
+        last write. A replaced primary that does not know it yet may have replicated all writes that it knows, but it
+        lacks the writes of its successor. An idle set writes something every ten seconds.
         """
         if self.topology != "replica set":
             return self.local_time

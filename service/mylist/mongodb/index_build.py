@@ -60,7 +60,7 @@ async def _report(database: AsyncDatabase[Document], collection: str, name: str)
 
 
 async def _progress(database: AsyncDatabase[Document], collection: str) -> str:
-    """Return MongoDB's progress for a log line; empty if this user may not see it."""
+    """Return MongoDB's progress for a log line; empty if this user lacks the privilege to see it."""
     builds: list[Document] = [
         {"$currentOp": {"allUsers": True}},
         {"$match": {"command.createIndexes": collection, "progress.total": {"$gt": 0}}},

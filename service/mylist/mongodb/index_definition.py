@@ -26,7 +26,7 @@ def name_of(model: IndexModel) -> str:
 
 
 def find_equivalent(model: IndexModel, existing: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the existing index that is equivalent to the wanted one, whatever its name; None if there is none.
+    """Return the existing index that is equivalent to the wanted one, even under another name; None if there is none.
 
     Args:
         model: the wanted index.

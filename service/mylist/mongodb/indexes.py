@@ -20,7 +20,7 @@ from mylist.mongodb.title_index import TITLE_INDEXES
 from mylist.telemetry.line_limit import LineLimit
 
 _LIST_INDEXES = [
-    # A list has an item at most once, whichever requests race. Could also be the shard key.
+    # A list has an item at most once, even if requests race. Could also be the shard key.
     IndexModel([("userId", ASCENDING), ("contentId", ASCENDING)], unique=True),
     # Covers the load of a list, in the list's order: a load reads no documents and sorts nothing.
     IndexModel([("userId", ASCENDING), ("addedAt", DESCENDING), ("contentId", ASCENDING), ("contentType", ASCENDING)]),

@@ -35,9 +35,9 @@ from mylist.mongodb.former_form import FormerForm, removal_of
 from mylist.mongodb.item_documents import ITEM_FIELDS, LISTED, in_either_case, of_account, to_item
 from mylist.telemetry.line_limit import LineLimit
 
-# Upper bound for the time from the stamp of a change, or the whole second of an ObjectId, until the change is readable:
-# the deadlines of the change and of its fence, the skew between the clocks of two members, and the time for which a
-# replaced member may still believe to be the primary (10 s by default).
+# Upper bound for the time from the stamp of a change, or the whole second of an ObjectId, until the change is readable.
+# It allows for the deadlines of the change and of its fence, and for the skew between the clocks of two members. It
+# also allows for the time for which a replaced member may still believe that it is the primary (10 s by default).
 _SETTLING_MS = 30_000
 _MAX_STAMP_AGE_S = 5.0
 """A change that waited longer for its fence is stamped again."""
@@ -70,7 +70,7 @@ class ListStore:
 
         Raises:
             DatabaseUnavailableError: MongoDB did not answer the last check.
-            DatabaseBusyError: every connection is in use, and none comes free in time.
+            DatabaseBusyError: every connection is in use, and no connection becomes free in time.
         """
         await self._database.require_available()
 
@@ -239,7 +239,7 @@ class ListStore:
         return LISTED if self._former.may_be_present() else {}
 
     async def _confirm(self, stamp: Stamp) -> None:
-        """Stamp a removal again if another primary made it, because that primary may not have the stamp."""
+        """Stamp a removal again if another primary made it, because that primary might not have the stamp."""
         if self._stamps.is_kept(stamp):
             return
         contents: Contents = {stamp.content_id: None}
@@ -313,7 +313,7 @@ class ListStore:
 
         Args:
             user_id: the owner of the list.
-            after: the content id after which to begin, as stored in the list; empty for the start.
+            after: begin after this content id, as stored in the list; empty for the start.
             max_items: maximum number of items to return.
         """
         async with self._database.operation("listed"):

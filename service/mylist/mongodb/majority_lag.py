@@ -25,7 +25,7 @@ class MajorityLag:
 
     @property
     def seconds(self) -> float | None:
-        """Seconds since the oldest write that no majority has yet was seen; None without a replica set."""
+        """Seconds since this process saw the oldest write that no majority has yet; None outside a replica set."""
         return self._lag_s
 
     def observe(self, hello: Hello, now: float) -> None:

@@ -8,7 +8,7 @@ from mylist.turns import Turns
 MAX_WAIT_S = 1.0
 """Maximum wait of an operation for its turn."""
 _MAX_STANDSTILL_S = 0.25
-"""An operation gives up if no other has ended for this long. A busy event loop may notice an end that late."""
+"""An operation gives up if no operation has ended for this long. A busy event loop may notice an end that late."""
 _WAITING_PER_RUNNING = 2
 """Maximum number of waiting operations per running operation."""
 

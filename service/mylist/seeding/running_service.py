@@ -16,8 +16,8 @@ from mylist.http.services import Services
 async def service_parts(settings: Settings) -> AsyncIterator[Services]:
     """Build the parts of the service without serving; the context closes them.
 
-    They change lists even without Redis, and even with CACHE_STRICT: a machine that writes samples may not reach Redis.
-    Afterwards `health.pending` has the lists that may still be cached.
+    They change lists even without Redis, and even with CACHE_STRICT: a machine that writes samples might not reach
+    Redis. Afterwards `health.pending` has the lists that may still be cached.
 
     Raises:
         MongoRefusedError: MONGODB_URI cannot be used, or MongoDB rejects this client.

@@ -28,8 +28,8 @@ async def seed(database: AsyncDatabase[Document], data: SyntheticData, *, is_new
 
     Args:
         database: where they go.
-        data: how much of it.
-        is_new: the database is empty, and nobody else writes into it: no index is needed before the end.
+        data: the sizes of the data.
+        is_new: the database is empty, and no other client writes into it: no index is needed before the end.
 
     Raises:
         MongoRefusedError: the user lacks the privileges, or the data violates a unique index.
@@ -51,7 +51,7 @@ async def seed(database: AsyncDatabase[Document], data: SyntheticData, *, is_new
             # Last, because a user's document marks that the list is complete.
             users += await insert_new(database[USERS], [_user(number) for number in new_numbers])
             bar.update(len(numbers))
-    # Built at once, they cost less than half of what they add to the inserts.
+    # Indexes that are built at once cost less than half of the time that they would add to the inserts.
     await create_indexes(database, INDEXES | USER_INDEXES)
     return Seeded(titles, users, items)
 

@@ -23,9 +23,9 @@ def define(
     Args:
         add: return the parser of a new subcommand for its name and summary.
         show: runs the command `show`.
-        erase: likewise.
-        move: likewise.
-        withdraw: likewise.
+        erase: runs the command `erase`.
+        move: runs the command `move`.
+        withdraw: runs the command `withdraw`.
     """
 
     def define_one(name: str, summary: str, epilog: str, run: _Run) -> argparse.ArgumentParser:

@@ -1,7 +1,7 @@
 """Erases all data about a user or an account.
 
-Each list is fenced before anything is deleted, and the fence is lifted after that. Then the cached list is gone, and no
-earlier load can bring it back. No trace of the erased data stays, not even the stamps of earlier removals.
+Each list is fenced before anything is deleted, and the fence is lifted after the deletion. Then the cached list is
+gone, and no earlier load can bring it back. No trace of the erased data stays, not even the stamps of earlier removals.
 """
 
 from collections import Counter
@@ -43,7 +43,7 @@ async def erase(database: AsyncDatabase[Document], settings: Settings, subject: 
     erased: Counter[str] = Counter()
     # A fence must last as long as the deletion of a list may take.
     async with fenced_services(settings, step_timeout_s=STEP_TIMEOUT_S) as services:
-        # A replaced or newly elected primary may not show every profile.
+        # A replaced or newly elected primary might not show every profile.
         async with services.database.operation("erase_users"):
             users = await subject.users(services.database.handle)
         cached = sum([await services.cache.entry(user_id) is not None for user_id in users])

@@ -1,4 +1,4 @@
-"""The parts of the service for a command after which no outdated list may be cached."""
+"""The parts of the service for a command that must leave no outdated list in the cache."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ from mylist.mongodb.process_registry import ProcessRegistry
 from mylist.seeding.running_service import service_parts
 
 BATCH_TIMEOUT_S = 10.0
-"""For a change of some hundred items, from its stamps to its end.
+"""For a change of hundreds of items, from its stamps to its end.
 
 Less than the 30 seconds that the change feed waits for it. No client waits for an answer here.
 """
@@ -62,7 +62,7 @@ async def answers(services: Services) -> bool:
 
 
 async def _require_redis_of_others(services: Services, settings: Settings) -> None:
-    """Compare this Redis with the one that the running processes use.
+    """Compare this Redis with the Redis that the running processes use.
 
     Ignore entries of killed processes: a live process renews its entry.
     """
@@ -87,7 +87,7 @@ async def _elsewhere(services: Services) -> dict[str, Entry]:
         try:
             entries = (await registry.read()).entries
         except DatabaseUnavailableError:
-            # At the very beginning, or after a late heartbeat, the current reign is unknown.
+            # At the beginning, or after a late heartbeat, the current reign is unknown.
             if time.monotonic() > deadline:
                 raise
             await asyncio.sleep(_POLL_S)

@@ -69,7 +69,7 @@ async def move(settings: Settings, source: str, target: str, *, merges: bool, dr
     Raises:
         NotMovedError: the target has other items, or would have too many.
         CacheOutOfReachError: lists may be cached where this command cannot reach them; nothing was changed.
-        MongoRefusedError, UnavailableError: MongoDB fails, or Redis has gone away; the next run does what is left.
+        MongoRefusedError, UnavailableError: MongoDB fails, or Redis has gone away; the next run does the rest.
     """
     async with fenced_services(settings) as services:
         store = ListStore(services.database)

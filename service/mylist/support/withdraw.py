@@ -1,4 +1,4 @@
-"""Removes a title from all lists, as their users would: sync reports the removal, and no cached list has the title."""
+"""Removes a title from all lists, like a user's removal: sync reports the removal, and no cached list has the title."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the service measures; docs/metrics.md is the table of it.
+"""The metrics of the service; docs/metrics.md has a table of them.
 
 Frequent events have their labels bound once, because looking them up costs more than counting. Gauges are read when
 Prometheus scrapes, in `mylist.telemetry.state_gauges`.

@@ -10,7 +10,7 @@ _CHANGING = re.compile(r"\b[0-9a-f]{8,}\b|\d+")
 
 
 class OutageReasons:
-    """Compares the current reason of an outage with the one that was logged last.
+    """Compares the current reason of an outage with the last logged reason.
 
     Two reasons are equal if they differ only in numbers, or in the order of several servers. A different reason is
     logged only if `period_s` has passed since the last line, so that two alternating reasons do not fill the log.

@@ -24,7 +24,7 @@ Attributes = Mapping[str, str | int]
 
 
 class RequestTracer:
-    """Creates spans, all of which are sampled.
+    """Creates spans; every span is sampled.
 
     Raises:
         ValueError: a variable of OpenTelemetry cannot be used.

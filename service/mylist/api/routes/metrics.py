@@ -10,7 +10,7 @@ from mylist.domain.etags import etag_of, names_etag_or_star
 from mylist.http.request import ApiRequest
 from mylist.telemetry import metrics
 
-# The version that is sent, whichever version the scraper requests.
+# The version of every answer, even if the scraper requests another version.
 _OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
