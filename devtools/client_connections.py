@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 
 _TURNS = 3
-"""Turns of the event loop between the accept of a connection and asyncio's callback, and within which an abort ends."""
+"""Turns of the event loop from the accept of a connection until asyncio's callback; an abort ends in no more."""
 
 
 class ClientConnections:
@@ -35,19 +35,23 @@ class ClientConnections:
         # asyncio would leak a connection that it has accepted but not yet reported when its server closes.
         for listening in server.sockets:
             asyncio.get_running_loop().remove_reader(listening.fileno())
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
+        await _let_asyncio_finish()
         server.close()
         while self._writers:
             for connection in self._writers:
                 connection.cancel()
             await asyncio.wait(self._writers)
-        # asyncio closes the socket of an aborted connection in a later turn, which a loop that is stopped now has not.
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
+        # asyncio closes the socket of an aborted connection in a later turn, which a loop that stops now never reaches.
+        await _let_asyncio_finish()
 
     def _end(self, connection: asyncio.Task[None]) -> None:
         writer = self._writers.pop(connection)  # held on to: one that is dropped complains before it is aborted
         writer.transport.abort()
         if self._failed and not connection.cancelled() and (failure := connection.exception()):
             self._failed(failure)
+
+
+async def _let_asyncio_finish() -> None:
+    """Give asyncio the turns that it needs to report an accepted connection, or to close an aborted one."""
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
