@@ -10,8 +10,8 @@ _USELESS_POSITION_CODES = frozenset({9, 14, 260, 280, 286, 40649, 50811})
 """Including a malformed token, and a token whose position is no longer in the oplog."""
 _UNAUTHORIZED = 13
 _ANEW = (
-    "changes may be missing: empty the consumer's copy of the lists, then run the command once with "
-    "`--anew --snapshot` (docs/events.md)"
+    "changes may be missing: empty the consumer's copy of the lists, then run `mylist events --anew --snapshot` once "
+    "(docs/events.md)"
 )
 
 
