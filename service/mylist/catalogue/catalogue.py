@@ -4,6 +4,10 @@ They are few, shared and hot, so each process caches those that it needs, up to 
 maximum age is still served, and is fetched again in the background. An entry past its maximum age is first fetched
 again. The old entry is served only if MongoDB is unavailable.
 
+The entries of one answer are due at many different times, up to one for each title of a long list. If the answer became
+invalid each time, it would be rendered again and again. So a lookup that finds an entry due also fetches those that are
+due soon, and the answer is valid until then.
+
 When there are too many, the entries that were fetched longest ago are evicted; an entry that was used since then gets a
 second chance. For reads, this is cheaper than an LRU, which every read reorders.
 
@@ -34,6 +38,8 @@ from mylist.telemetry import metrics
 
 _ABSENT_TTL_S = 5.0
 """How long "not found" is served without a new query, unless the maximum age is shorter."""
+_LOOKUPS_PER_TTL = 8
+"""How often the same answer looks its entries up again in half their maximum age, unless that age is long."""
 # Decoding and rendering this many documents blocks the event loop for some milliseconds.
 _FETCH_BATCH_SIZE = 100
 _SECOND_CHANCES = 50
@@ -98,6 +104,8 @@ class Catalogue:
         self._store = store
         self._ttl = max_age / 2
         self._absent_ttl = min(_ABSENT_TTL_S, self._ttl)
+        # An entry that is not due expires no earlier than this time after now.
+        self._lookup_interval = min(self._ttl / _LOOKUPS_PER_TTL, self._absent_ttl)
         self._capacity = capacity
         self.clock = clock
         self._entries: OrderedDict[bytes, CatalogueEntry] = OrderedDict()  # the next entry to evict comes first
@@ -109,37 +117,40 @@ class Catalogue:
         self._genres_fetch: asyncio.Task[None] | None = None
 
     async def entries(self, keys: Sequence[bytes]) -> tuple[list[CatalogueEntry], float]:
-        """Return the entry of each key, in the order of the keys, and when the first is due to be fetched again.
+        """Return the entry of each key, in the order of the keys, and when the caller must look them up again.
 
-        That is a time by `clock`; inf for no keys.
+        That is a time by `clock`, and no entry exceeds its maximum age before it. It is inf for no keys.
 
         Raises:
             UnavailableError: an entry must be fetched, and the store cannot provide it.
         """
-        cached = self._entries
+        now = self.clock()
+        next_lookup = now + self._lookup_interval
         try:
-            known = list(map(cached.__getitem__, keys))
+            entries = list(map(self._entries.__getitem__, keys))
         except KeyError:
             pass
         else:
-            fresh_until = _first_refresh(known)
-            if self.clock() < fresh_until:
-                for entry in known:
+            first_refresh = _first_refresh(entries)
+            if now < first_refresh:
+                for entry in entries:
                     entry.is_used = True
-                metrics.CATALOGUE_REQUESTS["hit"].inc(len(known))
-                return known, fresh_until
-        entries = await self._fetched(keys)
-        return entries, _first_refresh(entries)
+                metrics.CATALOGUE_REQUESTS["hit"].inc(len(entries))
+                return entries, max(first_refresh, next_lookup)
+        entries = await self._fetched(keys, now, next_lookup)
+        first_expiry = min([entry.expires_at for entry in entries], default=math.inf)
+        return entries, min(max(_first_refresh(entries), next_lookup), first_expiry)
 
-    async def _fetched(self, keys: Sequence[bytes]) -> list[CatalogueEntry]:
-        """Return the entry of each key; some are missing or must be fetched again."""
-        now = self.clock()
+    async def _fetched(self, keys: Sequence[bytes], now: float, next_lookup: float) -> list[CatalogueEntry]:
+        """Return the entry of each key; some are missing or must be fetched again, now or before the next lookup."""
         entries = [self._entries.get(key) for key in keys]
         pairs = list(zip(keys, entries, strict=True))
         to_fetch = [key for key, entry in pairs if entry is None or now >= entry.expires_at]
         for entry in filter(None, entries):
             entry.is_used = True
-        self._fetch([key for key, entry in pairs if entry and entry.refresh_at <= now < entry.expires_at])
+        self._fetch(
+            [key for key, entry in pairs if entry and entry.refresh_at < next_lookup and now < entry.expires_at]
+        )
         metrics.CATALOGUE_REQUESTS["hit"].inc(len(keys) - len(to_fetch))
         if to_fetch:
             fetches = self._fetch(to_fetch)

@@ -119,7 +119,7 @@ class Catalogue(Protocol):
         """The entries that are in memory, by content key."""
 
     async def entries(self, keys: Sequence[bytes]) -> tuple[list[CatalogueEntry], float]:
-        """Return the entry of each content key, in order, and when by `clock` the first must be fetched again."""
+        """Return the entry of each content key, in order, and when by `clock` they must be looked up again."""
 
     async def existing(self, keys: Iterable[bytes]) -> set[bytes]:
         """Return the content keys that have a movie or show."""

@@ -233,7 +233,7 @@ class ListReader:
         )
 
     async def _all_entries(self, keys: Sequence[bytes]) -> tuple[list[CatalogueEntry], float]:
-        """Return the entries of a whole list, and the earliest time at which one is due to be refreshed."""
+        """Return the entries of a whole list, and the time at which they must be looked up again."""
         entries: list[CatalogueEntry] = []
         fresh_until = math.inf
         for start in range(0, len(keys), SLICE_SIZE):

@@ -1,0 +1,141 @@
+"""When an answer must look its movies and shows up again, and which ones that fetches."""
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
+from random import Random
+from typing import Any
+
+import pytest
+
+from mylist.catalogue.catalogue import Catalogue
+from mylist.domain.content import ContentId, ContentType, content_key
+from mylist.domain.errors import DatabaseUnavailableError
+from mylist.domain.external_id import ExternalId
+from tests.content_ids import content_id
+
+MAX_AGE = 120.0
+HALF = MAX_AGE / 2
+INTERVAL = 5.0
+"""Seconds: a title that is missing is looked for again after them, and half the maximum age has twelve."""
+
+
+class Store:
+    """Has every movie that is not in `missing`, unless it is away; notes which were fetched together."""
+
+    def __init__(self) -> None:
+        self.missing: set[bytes] = set()
+        self.fetched: list[list[ContentId]] = []
+        self.is_away = False
+
+    async def fetch(
+        self, content_type: ContentType, content_ids: Iterable[ContentId]
+    ) -> Mapping[ContentId, Mapping[str, Any]]:
+        if self.is_away:
+            raise DatabaseUnavailableError
+        self.fetched.append(list(content_ids))
+        return {
+            each: {"_id": each.hex(), "title": "a title"}
+            for each in self.fetched[-1]
+            if content_key(each, content_type) not in self.missing
+        }
+
+    async def find_by_external_ids(
+        self, external_ids: Collection[ExternalId], content_types: Collection[ContentType]
+    ) -> Mapping[ExternalId, list[tuple[ContentId, ContentType]]]:
+        raise NotImplementedError
+
+    async def genres(self) -> list[Any]:
+        raise NotImplementedError
+
+
+class World:
+    """A catalogue of `count` movies, and its clock. Each movie is first looked up at a moment of its own."""
+
+    def __init__(self, count: int, max_age: float = MAX_AGE) -> None:
+        self.now = 0.0
+        self.store = Store()
+        self.catalogue = Catalogue(self.store, max_age=max_age, capacity=1000, clock=lambda: self.now)
+        self.keys = [content_key(content_id(number), "movie") for number in range(count)]
+
+    async def load(self, number: int, at: float) -> None:
+        """Look one movie up."""
+        self.now = at
+        await self.catalogue.entries([self.keys[number]])
+
+    async def look_up(self) -> float:
+        """Look all of them up; return until when the answer is valid. Fetches in the background end before."""
+        entries, valid_until = await self.catalogue.entries(self.keys)
+        assert valid_until <= min(entry.expires_at for entry in entries), "the answer outlives a movie"
+        while self.catalogue._fetches:
+            await asyncio.sleep(0)
+        return valid_until
+
+
+@pytest.mark.parametrize("count", [2, 20, 200])
+async def test_however_many_titles_an_answer_has_it_looks_them_up_once_in_an_interval(
+    count: int,
+) -> None:
+    world, dice = World(count), Random(count)
+    for at, number in sorted((dice.uniform(0, HALF), number) for number in range(count)):
+        await world.load(number, at)
+    world.now = HALF
+    world.store.fetched.clear()
+
+    lookups = 0
+    while world.now < 11 * HALF:
+        world.now = await world.look_up()
+        lookups += 1
+
+    assert lookups <= 10 * HALF / INTERVAL + 1
+    fetched = sum(map(len, world.store.fetched)) / count
+    assert 10 * HALF / (HALF + INTERVAL) - 1 <= fetched <= 10 * HALF / (HALF - INTERVAL) + 1
+
+
+async def test_a_title_that_is_due_brings_along_those_that_are_due_soon() -> None:
+    world = World(3)
+    for number, at in enumerate((0.0, 4.0, 50.0)):
+        await world.load(number, at)
+    world.store.fetched.clear()
+
+    world.now = HALF
+    assert await world.look_up() == HALF + INTERVAL
+    assert [sorted(each) for each in world.store.fetched] == [[key[:12] for key in world.keys[:2]]]
+
+
+@pytest.mark.parametrize(("now", "valid_until"), [(50.0, HALF), (HALF - 1, HALF - 1 + INTERVAL)])
+async def test_without_a_title_that_is_due_an_answer_is_valid_until_one_is_or_for_an_interval(
+    now: float, valid_until: float
+) -> None:
+    world = World(3)
+    for number, at in enumerate((0.0, 4.0, 50.0)):
+        await world.load(number, at)
+    world.store.fetched.clear()
+
+    world.now = now
+    assert await world.look_up() == valid_until
+    assert world.store.fetched == []
+
+
+@pytest.mark.parametrize("max_age", [1, 2, 9, 10, 60, 3600])
+async def test_no_answer_outlives_a_title_whatever_the_maximum_age_and_even_a_missing_one(max_age: float) -> None:
+    world, dice = World(20, max_age=max_age), Random(max_age)
+    world.store.missing = set(world.keys[::2])
+    for at, number in sorted((dice.uniform(0, max_age / 2), number) for number in range(20)):
+        await world.load(number, at)
+
+    for _ in range(200):  # clients ask for other answers with the same titles at any time
+        world.now += dice.random() * (await world.look_up() - world.now)
+
+
+async def test_while_the_store_is_away_an_answer_is_valid_until_a_title_expires() -> None:
+    world = World(2)
+    await world.load(0, 0)
+    await world.load(1, 1)
+    world.store.is_away = True
+
+    world.now = HALF
+    assert await world.look_up() == HALF + INTERVAL
+    world.now = MAX_AGE - 1
+    assert await world.look_up() == MAX_AGE
+    world.now = MAX_AGE
+    assert await world.look_up() <= MAX_AGE
