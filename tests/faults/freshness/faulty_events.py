@@ -9,6 +9,7 @@ faults:
   shuffled   The changes of one batch come in reverse order.
 """
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
@@ -21,6 +22,8 @@ from mylist.mongodb.database import Document
 
 # It is put in from outside, where it would be in the program.
 # ruff: noqa: SLF001
+_TOO_EARLY_S = 0.5
+"""Seconds from the position to the lines. They are most of a process's time, so that a killed one is killed in them."""
 _hand_over = follow._Run._hand_over
 _changes = ListStream._changes
 _begun: list[Document] = []
@@ -29,6 +32,7 @@ _begun: list[Document] = []
 async def _keep_early(self: follow._Run, batch: Sequence[Told]) -> None:
     if batch[-1].token is not None:
         await self._kept.save(batch[-1].token)
+        await asyncio.sleep(_TOO_EARLY_S)
     await _hand_over(self, batch)
 
 

@@ -72,7 +72,7 @@ class FollowedEvents:
     """Follows lists with one process after the other.
 
     Each ends in one of three ways, after its lines were not read for a while. It is killed, or it is terminated, or its
-    reader goes away and leaves lines in the pipe.
+    reader goes away and leaves lines in the pipe. Of three in a row, each ends in another way.
 
     Args:
         folder: takes the logs.
@@ -100,6 +100,8 @@ class FollowedEvents:
         self._dice = Random(f"{seed} events")
         self._program = program
         self._processes: list[_Process] = []
+        self._ways = (self._kill, self._stop, self._leave)
+        self._ends = 0
         self._strange_ends: list[str] = []
         self._over = asyncio.Event()
 
@@ -107,6 +109,10 @@ class FollowedEvents:
     def processes(self) -> int:
         """How many there were so far."""
         return len(self._processes)
+
+    async def has_ended_in_each_way(self) -> bool:
+        """Whether a process was killed, one terminated, and one left by its reader."""
+        return self._ends >= len(self._ways)
 
     async def start(self) -> None:
         """Begin to follow, before the first change."""
@@ -158,7 +164,7 @@ class FollowedEvents:
         return _MARKER.encode() in self._processes[-1].lines
 
     async def _keep_ending(self) -> None:
-        ways: list[Callable[[_Process], Awaitable[None]]] = [self._kill, self._stop, self._leave]
+        ways: list[Callable[[_Process], Awaitable[None]]] = []
         while not self._over.is_set():
             await eventually(self._has_begun, within=_PATIENCE_S)
             with suppress(TimeoutError):
@@ -172,7 +178,9 @@ class FollowedEvents:
             else:
                 process.pause()
                 await asyncio.sleep(self._dice.uniform(*_UNREAD_S))
-                await self._dice.choice(ways)(process)
+                ways = ways or self._dice.sample(self._ways, len(self._ways))
+                await ways.pop()(process)
+                self._ends += 1
             self._launch()
 
     async def _kill(self, process: "_Process") -> None:

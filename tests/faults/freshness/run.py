@@ -223,6 +223,8 @@ class _Load:
             await asyncio.sleep(max(until - now(), 0))
             await eventually(self._were_enough, within=_TIMEOUT_S)
             await self._operators.until_each_is_done(within=_TIMEOUT_S)
+            if scenario.events_fault:
+                await eventually(self._followed.has_ended_in_each_way, within=_TIMEOUT_S)
         finally:
             over.set()
             await load
