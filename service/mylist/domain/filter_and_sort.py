@@ -103,7 +103,7 @@ class QueryPage:
         entries: their movies and shows; None if the client requested only ids.
         total: number of items of the whole result.
         end: the position of the last of `items`, if more items follow it.
-        fresh_until: monotonic time, in seconds, at which the entries that the result depends on must be looked up again.
+        fresh_until: monotonic time, in seconds, at which the entries behind the result must be looked up again.
     """
 
     items: Columns

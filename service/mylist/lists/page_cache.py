@@ -29,8 +29,8 @@ class RenderedPage(NamedTuple):
         source: the packed list, up to the last item that the answer depends on.
         body: the body of the response; empty if all clients that asked already had it.
         etag: its ETag; empty if the response has none.
-        fresh_until: monotonic time, in seconds, at which its movies and shows must be looked up again; -inf if the answer
-            must not be reused.
+        fresh_until: monotonic time, in seconds, at which its movies and shows must be looked up again; -inf if it must
+            not be reused.
         head: the header lines that are specific to this answer, ready to send; may be empty.
         key_bytes: bytes of the key that come from the client.
     """

@@ -19,6 +19,10 @@ INTERVAL = 5.0
 """Seconds: a title that is missing is looked for again after them, and half the maximum age has twelve."""
 
 
+_TURNS = 10
+"""Turns of the event loop in which a fetch from the store below ends."""
+
+
 class Store:
     """Has every movie that is not in `missing`, unless it is away; notes which were fetched together."""
 
@@ -66,7 +70,7 @@ class World:
         """Look all of them up; return until when the answer is valid. Fetches in the background end before."""
         entries, valid_until = await self.catalogue.entries(self.keys)
         assert valid_until <= min(entry.expires_at for entry in entries), "the answer outlives a movie"
-        while self.catalogue._fetches:
+        for _ in range(_TURNS):
             await asyncio.sleep(0)
         return valid_until
 
