@@ -24,7 +24,6 @@ from mylist.domain.catalogue_entry import LAST_TITLE, CatalogueEntry
 from mylist.domain.content import CONTENT_KEY_SIZE, TAG_OF_TYPE, ContentId, ContentType, split_content_key
 from mylist.domain.limits import MAX_SEED_LENGTH
 from mylist.domain.packed_list import Columns, PackedList
-from mylist.domain.timestamps import join_moment
 from mylist.domain.title_words import needle_of
 
 Sort = Literal["addedAt", "title", "releaseDate", "random"]
@@ -113,53 +112,63 @@ class QueryPage:
     fresh_until: float
 
 
-async def records_of(packed: PackedList, query: ListQuery) -> Columns:
+class Records:
+    """Some records of a packed list, in its order. Only their content keys are unpacked in advance.
+
+    Attributes:
+        keys: content keys.
+    """
+
+    __slots__ = ("_numbers", "_packed", "keys")
+
+    def __init__(self, packed: PackedList, numbers: Sequence[int], keys: Sequence[bytes]) -> None:
+        """Take the records at the indices `numbers` of the list."""
+        self._packed = packed
+        self._numbers = numbers
+        self.keys = keys
+
+    def columns(self, indices: Iterable[int]) -> Columns:
+        """Return the records at some indices, in the order of the indices."""
+        return self._packed.records([self._numbers[index] for index in indices])
+
+    def moment(self, index: int) -> int:
+        """Return when the item of a record was added, in milliseconds since 1970 UTC."""
+        return self._packed.moment(self._numbers[index])
+
+
+async def records_of(packed: PackedList, query: ListQuery) -> Records:
     """Return the records of a whole list, newest first, that match the type and the time range of a query."""
-    tag = TAG_OF_TYPE[query.content_type] if query.content_type else b""
     first, end = _bounds(packed, query)
-    hours: list[int] = []
-    seconds: list[int] = []
-    milliseconds: list[int] = []
+    tag = TAG_OF_TYPE[query.content_type] if query.content_type else None
+    if tag is None and end - first <= SLICE_SIZE:
+        return Records(packed, range(first, end), packed.keys(first, end))
+    numbers: list[int] = []
     keys: list[bytes] = []
-    for number in range(first // SLICE_SIZE, -(-end // SLICE_SIZE)):
-        start = number * SLICE_SIZE
+    for start in range(first, end, SLICE_SIZE):
         if start > first:
             await asyncio.sleep(0)
-        part = packed.page(number + 1, SLICE_SIZE)
-        if start < first or end - start < len(part[3]):
-            part = chosen_of(part, range(max(first - start, 0), min(end - start, len(part[3]))))
-        if tag:
-            part = chosen_of(part, [index for index, key in enumerate(part[3]) if key.endswith(tag)])
-        hours += part[0]
-        seconds += part[1]
-        milliseconds += part[2]
-        keys += part[3]
-    return hours, seconds, milliseconds, keys
+        stop = min(start + SLICE_SIZE, end)
+        part = packed.keys(start, stop)
+        if tag is None:
+            numbers += range(start, stop)
+            keys += part
+        else:
+            numbers += [start + index for index, key in enumerate(part) if key.endswith(tag)]
+            keys += [key for key in part if key.endswith(tag)]
+    return Records(packed, numbers, keys)
 
 
 def _bounds(packed: PackedList, query: ListQuery) -> tuple[int, int]:
     """Return the index of the first record in the time range of a query, and of the first record after the range."""
 
     def age(index: int) -> int:
-        [hours], [seconds], [milliseconds], _ = packed.page(index + 1, 1)
-        return -join_moment(hours, seconds, milliseconds)
+        return -packed.moment(index)
 
     every = range(packed.total)
     before, since = query.added_before, query.added_from
     return (
         0 if before is None else bisect_right(every, -before, key=age),
         packed.total if since is None else bisect_right(every, -since, key=age),
-    )
-
-
-def chosen_of(records: Columns, indices: Sequence[int]) -> Columns:
-    """Return the records at some indices, in the order of the indices."""
-    hours, seconds, milliseconds, keys = records
-    return (
-        [hours[index] for index in indices],
-        [seconds[index] for index in indices],
-        [milliseconds[index] for index in indices],
-        [keys[index] for index in indices],
     )
 
 
@@ -191,7 +200,7 @@ class Selection:
         return bisect_left(self.order, place, key=self._place_of)
 
 
-async def select(query: ListQuery, records: Columns, entries: Sequence[CatalogueEntry] | None) -> Selection:
+async def select(query: ListQuery, records: Records, entries: Sequence[CatalogueEntry] | None) -> Selection:
     """Return the items that a query selects, sorted.
 
     Args:
@@ -199,23 +208,29 @@ async def select(query: ListQuery, records: Columns, entries: Sequence[Catalogue
         records: the records to select from.
         entries: the movie or show of each record; None unless `query.needs_catalogue`.
     """
-    count = len(records[3])
+    count = len(records.keys)
     if query.sort == "addedAt" and query.descending:  # the order in which a list is packed
         order: Sequence[int] = range(count)
         if query.filters_entries:
             order = [index async for part in _slices(count) for index in _matching(query, entries, part)]
         return Selection(order, partial(_place_by_date, records))
-    places: dict[int, Place] = {}
+    every: list[Place] = []  # for all records, in less time than a dictionary takes
+    some: dict[int, Place] = {}
+    place_of = some.__getitem__ if query.filters_entries else every.__getitem__
     runs: deque[list[int]] = deque()
     async for part in _slices(count):
         chosen = _matching(query, entries, part)
-        places.update(zip(chosen, _places(query, records, entries, chosen), strict=True))
-        runs.append(sorted(chosen, key=places.__getitem__))
+        places = _places(query, records, entries, chosen)
+        if query.filters_entries:
+            some.update(zip(chosen, places, strict=True))
+        else:
+            every += places
+        runs.append(sorted(chosen, key=place_of))
     while len(runs) > 1:
         # Timsort finds the two sorted runs and merges them in linear time.
-        runs.append(sorted(runs.popleft() + runs.popleft(), key=places.__getitem__))
+        runs.append(sorted(runs.popleft() + runs.popleft(), key=place_of))
         await asyncio.sleep(0)
-    return Selection(runs[0] if runs else [], places.__getitem__)
+    return Selection(runs[0] if runs else [], place_of)
 
 
 async def _slices(count: int) -> AsyncIterator[range]:
@@ -244,23 +259,21 @@ def _matching(query: ListQuery, entries: Sequence[CatalogueEntry] | None, indice
     return chosen
 
 
-def _place_by_date(records: Columns, index: int) -> Place:
-    hours, seconds, milliseconds, keys = records
-    return -join_moment(hours[index], seconds[index], milliseconds[index]), keys[index]
+def _place_by_date(records: Records, index: int) -> Place:
+    return -records.moment(index), records.keys[index]
 
 
 def _places(
-    query: ListQuery, records: Columns, entries: Sequence[CatalogueEntry] | None, chosen: Sequence[int]
+    query: ListQuery, records: Records, entries: Sequence[CatalogueEntry] | None, chosen: Sequence[int]
 ) -> Iterable[Place]:
     """Return the sort value of each chosen record, computed a column at a time."""
-    hours, seconds, milliseconds, keys = records
-    descending = query.descending
+    keys, descending = records.keys, query.descending
     if query.sort == "random":
         seed = xxh3_64_intdigest((query.seed or "").encode())
         # Drop the last bit, because a cursor holds a signed number.
         dates = [xxh3_64_intdigest(keys[index], seed) >> 1 for index in chosen]
     elif entries is None or query.sort == "addedAt":
-        moments = [join_moment(hours[index], seconds[index], milliseconds[index]) for index in chosen]
+        moments = list(map(records.moment, chosen))
         dates = [-moment for moment in moments] if descending else moments
     elif query.sort == "title":
         if descending:

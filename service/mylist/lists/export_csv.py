@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from mylist.domain.catalogue_entry import CatalogueEntry
 from mylist.domain.content import split_content_key
-from mylist.domain.packed_list import Columns
+from mylist.domain.packed_list import PackedList
 from mylist.domain.release_date import release_date
 from mylist.domain.timestamps import iso_format_milliseconds, join_moment
 
@@ -44,14 +44,13 @@ def unguarded(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and _GUARDED.match(cell, 1) else cell
 
 
-def csv_lines(records: Columns, entries: Sequence[CatalogueEntry]) -> Iterator[bytes]:
+def csv_lines(packed: PackedList, entries: Sequence[CatalogueEntry]) -> Iterator[bytes]:
     """Yield the header and the rows of a list, in parts."""
     yield _encoded([COLUMNS])
-    hours, seconds, milliseconds, keys = records
-    for start in range(0, len(keys), _LINES_PER_PART):
-        part = slice(start, start + _LINES_PER_PART)
-        moments = map(join_moment, hours[part], seconds[part], milliseconds[part])
-        yield _encoded([_row(*each) for each in zip(keys[part], moments, entries[part], strict=True)])
+    for start in range(0, packed.total, _LINES_PER_PART):
+        *moments, keys = packed.page(start // _LINES_PER_PART + 1, _LINES_PER_PART)
+        part = entries[start : start + _LINES_PER_PART]
+        yield _encoded([_row(*each) for each in zip(keys, map(join_moment, *moments), part, strict=True)])
 
 
 def _encoded(rows: Sequence[Sequence[str]]) -> bytes:

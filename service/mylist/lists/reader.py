@@ -21,7 +21,6 @@ from mylist.domain.filter_and_sort import (
     CursorPosition,
     ListQuery,
     QueryPage,
-    chosen_of,
     records_of,
     select,
 )
@@ -158,10 +157,9 @@ class ListReader:
     async def export_csv(self, user_id: str) -> Export:
         """Return a whole list as CSV, one row an item, newest first."""
         packed, cache = await self._cache.read(user_id)
-        records = await records_of(packed, ListQuery())
-        entries, _ = await self._all_entries(records[3])
+        entries, _ = await self._all_entries((await records_of(packed, ListQuery())).keys)
         etag = etag_of(b"csv\n%b%b" % (packed.data, b"".join([entry.version for entry in entries])))
-        rows = csv_lines(records, entries)
+        rows = csv_lines(packed, entries)
         return Export(rows if packed.total > EXPORT_LINES_PER_PART else b"".join(rows), etag, packed.total, cache)
 
     async def _page(
@@ -213,12 +211,12 @@ class ListReader:
                 if not await self._catalogue.has_genre(genre):
                     raise InvalidGenreError(name)
         records = await records_of(packed, query)
-        entries, fresh_until = await self._all_entries(records[3]) if query.needs_catalogue else (None, math.inf)
+        entries, fresh_until = await self._all_entries(records.keys) if query.needs_catalogue else (None, math.inf)
         selection = await select(query, records, entries)
         total = len(selection.order)
         first = selection.first_after(start) if isinstance(start, CursorPosition) else start
         chosen = selection.order[first : first + max_items]
-        items = chosen_of(records, chosen)
+        items = records.columns(chosen)
         page_entries = None
         if entries is not None:
             page_entries = [entries[index] for index in chosen]
@@ -234,11 +232,13 @@ class ListReader:
 
     async def _all_entries(self, keys: Sequence[bytes]) -> tuple[list[CatalogueEntry], float]:
         """Return the entries of a whole list, and the time at which they must be looked up again."""
+        if len(keys) <= SLICE_SIZE:
+            return await self._catalogue.entries(keys)
         entries: list[CatalogueEntry] = []
         fresh_until = math.inf
         for start in range(0, len(keys), SLICE_SIZE):
+            await asyncio.sleep(0)
             part, fresh = await self._catalogue.entries(keys[start : start + SLICE_SIZE])
             entries += part
             fresh_until = min(fresh_until, fresh)
-            await asyncio.sleep(0)
         return entries, fresh_until

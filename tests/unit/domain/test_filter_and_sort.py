@@ -88,19 +88,22 @@ async def selection(packed: PackedList, entries: Sequence[CatalogueEntry] | None
 
 async def numbers(packed: PackedList, entries: Sequence[CatalogueEntry] | None, **wanted: Any) -> list[int]:
     """The numbers of the selected items, in order."""
-    _, _, _, keys = await records_of(packed, replace(DEFAULT, **wanted))
+    keys = (await records_of(packed, replace(DEFAULT, **wanted))).keys
     return [number_of(keys[index]) for index in (await selection(packed, entries, **wanted)).order]
 
 
 async def test_records_are_those_of_a_type() -> None:
     packed = listing("movie", "tvshow", "movie")
 
-    assert list(map(tuple, await records_of(packed, DEFAULT))) == list(packed.page(1, 3))
+    assert list(map(tuple, (await records_of(packed, DEFAULT)).columns(range(3)))) == list(packed.page(1, 3))
     expected_by_type: dict[ContentType, list[int]] = {"movie": [0, 2], "tvshow": [1]}
     for content_type, expected in expected_by_type.items():
-        hours, seconds, milliseconds, keys = await records_of(packed, replace(DEFAULT, content_type=content_type))
-        assert list(map(number_of, keys)) == expected
-        assert list(map(join_moment, hours, seconds, milliseconds)) == [1000 - number for number in expected]
+        records = await records_of(packed, replace(DEFAULT, content_type=content_type))
+        assert list(map(number_of, records.keys)) == expected
+        *moments, keys = records.columns(range(len(expected)))
+        assert list(keys) == list(records.keys)
+        assert list(map(join_moment, *moments)) == [1000 - number for number in expected]
+        assert list(map(records.moment, range(len(expected)))) == [1000 - number for number in expected]
 
 
 async def test_the_default_is_the_order_of_the_list_at_any_length() -> None:
@@ -225,11 +228,11 @@ async def test_what_is_selected_is_what_a_query_wants_of_the_list_and_in_its_ord
         packed = PackedList.of(each.item for each in everything.values())
         query = some_query(dice)
         records = await records_of(packed, query)
-        entries = [everything[ContentId(key[:-1])].entry for key in records[3]]
+        entries = [everything[ContentId(key[:-1])].entry for key in records.keys]
         selected = await select(query, records, entries if query.needs_catalogue else None)
 
         wanted = [each.content_id for each in packed if is_wanted(query, everything[each.content_id])]
-        selected_ids = [ContentId(records[3][index][:-1]) for index in selected.order]
+        selected_ids = [ContentId(records.keys[index][:-1]) for index in selected.order]
         assert sorted(selected_ids) == sorted(wanted), query
         if query.sort == "addedAt":
             assert selected_ids == (wanted if query.descending else by_age(everything, wanted))

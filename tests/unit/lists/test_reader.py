@@ -352,7 +352,8 @@ class TestAQuery:
         world = films()
         await world.query("type=movie&pageSize=2")
 
-        assert world.catalogue.asked == [[content_key(content_id(4), "movie"), content_key(content_id(2), "movie")]]
+        [keys] = world.catalogue.asked
+        assert list(keys) == [content_key(content_id(4), "movie"), content_key(content_id(2), "movie")]
 
     @pytest.mark.parametrize(
         ("text", "asked"),
