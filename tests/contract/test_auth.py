@@ -1,4 +1,4 @@
-"""Authentication by bearer token: which tokens are accepted, that all others get 401, and the sources of keys."""
+"""Authentication by bearer token: which tokens the service accepts, the 401 for all others, and the sources of keys."""
 
 import base64
 import json
@@ -57,7 +57,7 @@ def refusal(answer: httpx.Response) -> str:
 
 
 def owner(client: httpx.Client, bearer: str) -> str:
-    """Whose list a token leads to, as an answer that holds the user says."""
+    """Return the user that a token selects: add an item to the list, and read the user from the answer."""
     answer = client.put(
         "/api/mylist/items/507f1f77bcf86cd799439012",
         json={"contentType": "movie"},
@@ -68,7 +68,7 @@ def owner(client: httpx.Client, bearer: str) -> str:
 
 
 def signed(**claims: Any) -> str:
-    """The claims that the service with the secret accepts, with these changes."""
+    """Return a token with the claims that the service accepts, except for these changes."""
     return token(SECRET, "HS256", **{"aud": AUDIENCE, "iss": ISSUER} | claims)
 
 
@@ -92,10 +92,10 @@ def client(service: Service, titles: None) -> Iterator[httpx.Client]:  # noqa: A
 
 
 class TestUser:
-    def test_is_the_one_that_the_token_names(self, client: httpx.Client) -> None:
+    def test_is_taken_from_the_sub_claim(self, client: httpx.Client) -> None:
         assert owner(client, signed(sub="auth0|5f7c8ec7c33c6c004bbafe82")) == "auth0|5f7c8ec7c33c6c004bbafe82"
 
-    def test_is_not_the_one_of_the_header(self, client: httpx.Client) -> None:
+    def test_is_not_taken_from_the_user_id_header(self, client: httpx.Client) -> None:
         owner(client, signed(sub="with-one-item"))
         answer = ask(client, signed(sub="without-items"), **{"user-id": "with-one-item"})
 
@@ -108,11 +108,11 @@ class TestUser:
         assert [owner(client, each) for each in (one, other, one, other)] == ["one", "other", "one", "other"]
 
     @pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer "])
-    def test_is_found_however_the_scheme_is_written(self, client: httpx.Client, scheme: str) -> None:
+    def test_is_found_for_any_case_and_spacing_of_the_bearer_scheme(self, client: httpx.Client, scheme: str) -> None:
         headers = {"Authorization": f"{scheme} {signed()}"}
         assert client.get("/api/mylist/stats", headers=headers).status_code == 200
 
-    def test_may_stand_in_another_claim(self, serve: Serve, titles: None) -> None:  # noqa: ARG002
+    def test_can_be_taken_from_a_configured_claim(self, serve: Serve, titles: None) -> None:  # noqa: ARG002
         service = serve(AUTH_MODE="jwt", JWT_SECRET=SECRET, JWT_USER_CLAIM="https://login.example/user")
         with connect(service) as client:
             assert owner(client, token(SECRET, "HS256", **{"https://login.example/user": "x", "aud": "any"})) == "x"
@@ -124,7 +124,7 @@ class TestUser:
     @pytest.mark.parametrize(
         "others", [{"sub": None, "jti": 7}, {"sub": 42, "iat": "x"}, {"nbf": None, "iat": None}], ids=str
     )
-    def test_is_all_that_is_wanted_of_a_token_beside_its_end(
+    def test_and_expiry_are_the_only_claims_that_must_be_valid(
         self,
         serve: Serve,
         titles: None,  # noqa: ARG002
@@ -134,7 +134,7 @@ class TestUser:
         with connect(service) as client:
             assert owner(client, raw_token({"uid": "u", "exp": CLAIMS["exp"]} | others)) == "u"
 
-    def test_may_come_by_any_of_several_issuers(self, serve: Serve) -> None:
+    def test_is_accepted_from_any_configured_issuer_for_any_configured_audience(self, serve: Serve) -> None:
         several = {"JWT_ISSUER": "https://a.example, https://b.example/", "JWT_AUDIENCE": "web,tv"}
         with connect(serve(AUTH_MODE="jwt", JWT_SECRET=SECRET, **several)) as client:
             for issuer, audience in (("https://a.example", "tv"), ("https://b.example/", ["other", 5, "web"])):
@@ -142,24 +142,24 @@ class TestUser:
             why = refusal(ask(client, raw_token(CLAIMS | {"iss": "https://a.example,https://b.example/", "aud": "tv"})))
             assert "expected 'https://a.example' or 'https://b.example/'" in why
 
-    def test_is_asked_for_where_there_is_a_list_alone(self, client: httpx.Client) -> None:
+    def test_is_required_on_list_routes_only(self, client: httpx.Client) -> None:
         for path in ("/health", "/livez", "/readyz", "/metrics", "/openapi.json"):
             assert client.get(path).status_code == 200
             assert ask(client, "nonsense").status_code == 401
 
     @pytest.mark.parametrize("headers", [{}, {"Authorization": "Basic YTpi"}, {"Authorization": ""}, {"user-id": "a"}])
-    def test_has_to_be_told(self, client: httpx.Client, headers: dict[str, str]) -> None:
+    def test_without_a_bearer_token_is_401(self, client: httpx.Client, headers: dict[str, str]) -> None:
         answer = client.get("/api/mylist/items", headers=headers)
 
         assert (answer.status_code, answer.json()["code"]) == (401, "TOKEN_REQUIRED")
         assert answer.headers["www-authenticate"] == 'Bearer realm="mylist"'
         assert answer.headers["cache-control"] == "no-store"
 
-    def test_is_what_answers_vary_on(self, client: httpx.Client) -> None:
+    def test_makes_answers_vary_on_the_authorization_header(self, client: httpx.Client) -> None:
         assert ask(client, signed()).headers["vary"] == "Authorization"
         assert client.get("/api/mylist/items").headers["vary"] == "Authorization"
 
-    def test_may_be_told_by_a_browser(self, client: httpx.Client) -> None:
+    def test_preflight_allows_the_authorization_header(self, client: httpx.Client) -> None:
         headers = {
             "Origin": "https://example.com",
             "Access-Control-Request-Method": "GET",
@@ -202,37 +202,37 @@ class TestRefusal:
             ({"sub": "two words"}, NO_USER),
             ({"sub": "x" * 129}, NO_USER),
         ],
-        ids=lambda each: each if isinstance(each, str) else ",".join(each),  # no moments: each worker has its own
+        ids=lambda each: each if isinstance(each, str) else ",".join(each),  # no times: they differ between the workers
     )
     def test_says_which_claim_is_wrong(self, client: httpx.Client, claims: dict[str, Any], why: str) -> None:
         assert refusal(ask(client, signed(**claims))) == why
 
     @pytest.mark.parametrize("sub", [1.5, True, ["someone"], {"a": "b"}])
-    def test_of_a_user_that_is_no_text(self, client: httpx.Client, sub: object) -> None:
+    def test_a_sub_claim_that_is_neither_text_nor_integer_is_refused(self, client: httpx.Client, sub: object) -> None:
         assert refusal(ask(client, raw_token(CLAIMS | {"sub": sub}))) == NO_USER
 
-    def test_leaves_clocks_some_room(self, client: httpx.Client) -> None:
+    def test_tokens_within_the_leeway_or_for_several_audiences_are_accepted(self, client: httpx.Client) -> None:
         now = int(time.time())
         assert ask(client, signed(exp=now - 1)).status_code == 200
         assert ask(client, signed(nbf=now + 3, iat=now + 3)).status_code == 200
         assert ask(client, signed(aud=["another", AUDIENCE])).status_code == 200
 
-    def test_comes_when_a_token_that_was_accepted_expires(self, client: httpx.Client) -> None:
+    def test_an_accepted_token_is_refused_once_it_expires(self, client: httpx.Client) -> None:
         expiring = signed(exp=int(time.time()) - 3)
         assert ask(client, expiring).status_code == 200
         wait_until(lambda: ask(client, expiring).status_code == 401, within=PATIENCE)
         assert refusal(ask(client, expiring)) == "The token has expired: the claim exp is in the past"
 
-    def test_of_another_signature(self, client: httpx.Client) -> None:
+    def test_a_wrong_signature_is_refused(self, client: httpx.Client) -> None:
         assert refusal(ask(client, token("x" * 32, "HS256", aud=AUDIENCE))) == "The signature of the token is wrong"
         body, _, signature = signed().rpartition(".")
         assert "signature" in refusal(ask(client, f"{body}.{'B' if signature[0] == 'A' else 'A'}{signature[1:]}"))
 
-    def test_of_a_signature_that_is_right_by_another_algorithm(self, client: httpx.Client) -> None:
+    def test_a_valid_signature_by_another_algorithm_is_refused(self, client: httpx.Client) -> None:
         refusal(ask(client, jwt.PyJWS().encode(json.dumps(CLAIMS).encode(), SECRET, algorithm="HS384")))
 
     @pytest.mark.parametrize("algorithm", ["none", "None", "HS384", "RS256", "", None, ["HS256"], 1])
-    def test_of_an_algorithm_that_is_not_that_of_the_key(self, client: httpx.Client, algorithm: object) -> None:
+    def test_an_alg_that_does_not_match_the_key_is_refused(self, client: httpx.Client, algorithm: object) -> None:
         refusal(ask(client, unsigned({"alg": algorithm}, CLAIMS, b"x")))
 
     @pytest.mark.parametrize(
@@ -250,27 +250,27 @@ class TestRefusal:
         ],
         ids=lambda given: given[:20],
     )
-    def test_of_what_is_no_token(self, client: httpx.Client, given: str) -> None:
+    def test_a_malformed_or_unsupported_token_is_refused(self, client: httpx.Client, given: str) -> None:
         refusal(ask(client, given))
 
     @pytest.mark.parametrize("credentials", ["{} x", "{},", "{}=", "{}\xe9", "x {}", ""])
-    def test_of_what_stands_around_a_token(self, service: Service, credentials: str) -> None:
+    def test_extra_text_around_the_token_or_no_token_is_refused(self, service: Service, credentials: str) -> None:
         given = f"Authorization: Bearer {credentials.format(signed())}"
         answer = send(service.url, f"GET /api/mylist/stats HTTP/1.1\r\nHost: x\r\n{given}\r\n\r\n".encode())
 
         assert (answer.status, answer.json()["code"]) == (401, "INVALID_TOKEN")
 
-    def test_of_several_headers(self, service: Service) -> None:
+    def test_several_authorization_headers_are_refused(self, service: Service) -> None:
         line = f"Authorization: Bearer {signed()}\r\n"
         answer = send(service.url, f"GET /api/mylist/stats HTTP/1.1\r\nHost: x\r\n{line}{line}\r\n".encode())
 
         assert (answer.status, answer.json()["code"]) == (401, "INVALID_TOKEN")
 
-    def test_comes_before_anything_else_that_is_wrong(self, client: httpx.Client) -> None:
+    def test_takes_precedence_over_an_invalid_body(self, client: httpx.Client) -> None:
         refusal(client.post(PATH, content=b"nonsense", headers={"Authorization": "Bearer nonsense"}))
 
 
-def test_no_token_is_written_into_the_log(service: Service, client: httpx.Client) -> None:
+def test_no_token_is_written_to_the_log(service: Service, client: httpx.Client) -> None:
     good, bad = signed(sub="logged"), signed(exp=1)
     for each in (good, bad, f"{good}x", "half-a-token"):
         ask(client, each)
@@ -283,7 +283,7 @@ def test_no_token_is_written_into_the_log(service: Service, client: httpx.Client
     assert SECRET not in written
 
 
-def test_the_openapi_document_asks_for_a_token(
+def test_the_openapi_document_requires_a_token_on_list_routes(
     client: httpx.Client, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     document = client.get("/openapi.json").json()
@@ -302,7 +302,7 @@ def test_the_openapi_document_asks_for_a_token(
     assert json.loads(capsys.readouterr().out) == document
 
 
-def test_costs_nothing_where_it_is_not_asked_for() -> None:
+def test_importing_the_server_does_not_import_jwt() -> None:
     script = "import sys, mylist.server; sys.exit('jwt' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
@@ -317,8 +317,10 @@ class TestPublicKey:
         ],
         ids=["RSA", "P-256", "Ed25519"],
     )
-    def test_verifies_what_its_other_half_signed(self, serve: Serve, key: Any, algorithms: list[str]) -> None:
-        # The key in the form of an environment file, on one line.
+    def test_verifies_only_tokens_signed_by_its_private_key(
+        self, serve: Serve, key: Any, algorithms: list[str]
+    ) -> None:
+        # The key on one line, as in an environment file.
         with connect(serve(AUTH_MODE="jwt", JWT_PUBLIC_KEY=pem(key).replace("\n", "\\n"))) as client:
             for algorithm in algorithms:
                 assert ask(client, token(key, algorithm)).status_code == 200
@@ -327,7 +329,7 @@ class TestPublicKey:
             refusal(ask(client, token(ec.generate_private_key(ec.SECP256R1()), "ES256")))
             refusal(ask(client, token(ec.generate_private_key(ec.SECP384R1()), "ES384")))
 
-    def test_is_no_shared_secret(self, serve: Serve) -> None:
+    def test_cannot_be_used_as_an_hmac_secret(self, serve: Serve) -> None:
         """Otherwise anyone with the public key could sign tokens."""
         with connect(serve(AUTH_MODE="jwt", JWT_PUBLIC_KEY=pem(RSA_KEY))) as client:
             for secret in (pem(RSA_KEY), pem(RSA_KEY).strip()):
@@ -348,7 +350,7 @@ def provider() -> Iterator[IdentityProvider]:
 
 @pytest.fixture
 def by_provider(serve: Serve, provider: IdentityProvider) -> Iterator[httpx.Client]:
-    """Calls a service that has fetched the keys of the provider."""
+    """A client of a service that has fetched the keys of the provider."""
     service = serve(AUTH_MODE="jwt", JWT_JWKS_URL=provider.url, NO_PROXY="127.0.0.1")
     with connect(service) as client:
         assert ask(client, FIRST).status_code == 200
@@ -361,16 +363,16 @@ class TestKeySet:
         provider.keys = [jwk(ANOTHER_RSA_KEY, "second"), jwk(EC_KEY, "third")]
         asked = by_provider.post(
             PATH, json={"contentIds": ["a"]}, headers={"Authorization": f"Bearer {SECOND}"}
-        )  # with a body, which is there once
+        )  # with a body, which can be read only once
 
         assert asked.json()["data"]["contains"] == [False]
         assert ask(by_provider, token(EC_KEY, "ES256", "third")).status_code == 200
         assert provider.asked == 2
-        # It was accepted before, and its key is gone.
+        # The service accepted this token before, but the provider has removed its key.
         assert "not known" in refusal(ask(by_provider, FIRST))
 
     @pytest.mark.parametrize("names", [("one", "two"), (None, None), ("same", "same")], ids=str)
-    def test_may_have_several_keys_that_fit(
+    def test_may_have_several_keys_that_match_a_token(
         self, by_provider: httpx.Client, provider: IdentityProvider, names: tuple[str | None, str | None]
     ) -> None:
         provider.keys = [jwk(RSA_KEY, names[0]), jwk(ANOTHER_RSA_KEY, names[1]), jwk(EDWARDS_KEY, "third")]
@@ -380,7 +382,7 @@ class TestKeySet:
                 assert ask(by_provider, token(key, algorithm, names[0], sub="again")).status_code == 200
         assert ask(by_provider, token(EDWARDS_KEY, "EdDSA")).status_code == 200
 
-    def test_passes_over_a_key_for_wrapping(self, by_provider: httpx.Client, provider: IdentityProvider) -> None:
+    def test_ignores_a_wrapping_key(self, by_provider: httpx.Client, provider: IdentityProvider) -> None:
         wrapping = jwk(RSA_KEY, "wrapping", key_ops=["wrapKey"])
         del wrapping["use"]
         provider.keys = [wrapping, jwk(ANOTHER_RSA_KEY, "signing")]
@@ -397,7 +399,7 @@ class TestKeySet:
             assert "algorithm that is not accepted, expected RS256 or RS384" in refusal(ask(by_provider, each))
         assert provider.asked == 1
 
-    def test_is_fetched_once_and_not_for_everybody_who_makes_up_a_key(
+    def test_is_fetched_once_and_refetched_for_unknown_keys_at_a_limited_rate(
         self, by_provider: httpx.Client, provider: IdentityProvider
     ) -> None:
         for number in range(20):
@@ -412,7 +414,7 @@ class TestKeySet:
         assert {refusal(each) for each in answers} == {"The token is signed with a key that is not known"}
         assert 2 <= provider.asked <= 2 + (time.monotonic() - began) // MIN_RENEWAL_INTERVAL_S
 
-    def test_goes_on_when_the_provider_is_away(self, serve: Serve, provider: IdentityProvider) -> None:
+    def test_stays_in_use_when_the_provider_fails(self, serve: Serve, provider: IdentityProvider) -> None:
         service = serve(AUTH_MODE="jwt", JWT_JWKS_URL=provider.url, NO_PROXY="127.0.0.1")
         with connect(service) as client:
             assert ask(client, FIRST).status_code == 200
@@ -422,7 +424,7 @@ class TestKeySet:
             assert ask(client, token(RSA_KEY, "RS256", "first", sub="another")).status_code == 200
             assert f"The keys of {provider.url} cannot be fetched: the answer is 500" in service.log.read_text()
 
-    def test_that_comes_slowly_holds_up_nobody_else(
+    def test_that_arrives_slowly_delays_no_other_request(
         self, by_provider: httpx.Client, provider: IdentityProvider
     ) -> None:
         provider.answering.clear()
@@ -436,7 +438,9 @@ class TestKeySet:
 
         assert [each.status_code for each in others] == [200, 200, 401]
 
-    def test_holds_keys_that_verify_nothing(self, by_provider: httpx.Client, provider: IdentityProvider) -> None:
+    def test_ignores_unusable_keys_and_limits_a_key_to_its_algorithm(
+        self, by_provider: httpx.Client, provider: IdentityProvider
+    ) -> None:
         secret = base64.urlsafe_b64encode(SECRET.encode()).rstrip(b"=").decode()
         provider.keys = [
             {"kty": "oct", "kid": "shared", "k": secret, "alg": "HS256"},
@@ -457,7 +461,7 @@ class TestKeySet:
 
 @pytest.fixture
 def launch(mongodb_uri: str, redis_url: str, tmp_path: Path) -> Iterator[Callable[[IdentityProvider], Service]]:
-    """Start a service that takes the keys of a provider, and wait until it answers, ready or not."""
+    """Start a service that fetches its keys from a provider, and wait until it answers, ready or not."""
     with ExitStack() as started:
 
         def start(provider: IdentityProvider) -> Service:
@@ -471,12 +475,12 @@ def launch(mongodb_uri: str, redis_url: str, tmp_path: Path) -> Iterator[Callabl
         yield start
 
 
-class TestProviderThatIsAway:
+class TestUnavailableProvider:
     @pytest.mark.parametrize(
         ("status", "body"),
         [(503, None), (404, None), (200, b"<html>"), (200, b'{"keys": [{"kty": "oct", "k": "AA"}]}')],
     )
-    def test_at_the_start_makes_no_process_ready(
+    def test_at_startup_keeps_the_process_unready_until_it_recovers(
         self,
         launch: Callable[[IdentityProvider], Service],
         provider: IdentityProvider,
@@ -488,7 +492,7 @@ class TestProviderThatIsAway:
         with connect(service) as client:
             wait_until(lambda: client.get("/readyz").json()["mongodb"] == "available", within=PATIENCE)
             wait_until(lambda: "cannot be fetched" in service.log.read_text(), within=PATIENCE)
-            time.sleep(1)  # in which it would become ready, were it for MongoDB alone
+            time.sleep(1)  # enough to become ready, if MongoDB were the only condition
             unready, refused = client.get("/readyz"), ask(client, FIRST)
             no_token, no_jwt = client.get("/api/mylist/stats"), ask(client, "nonsense")
 
@@ -508,7 +512,9 @@ class TestProviderThatIsAway:
             assert ask(client, FIRST).status_code == 200
         assert "can be fetched again" in service.log.read_text()
 
-    def test_later_leaves_a_process_ready(self, by_provider: httpx.Client, provider: IdentityProvider) -> None:
+    def test_after_startup_leaves_the_process_ready(
+        self, by_provider: httpx.Client, provider: IdentityProvider
+    ) -> None:
         provider.status = 503
         refusal(ask(by_provider, SECOND))
 
@@ -516,6 +522,6 @@ class TestProviderThatIsAway:
         assert by_provider.get("/readyz").json() == {"status": "ready", "mongodb": "available", "keys": "available"}
 
 
-def test_a_process_that_takes_no_tokens_has_no_keys_to_tell_of(serve: Serve) -> None:
+def test_readiness_omits_keys_when_the_service_accepts_no_tokens(serve: Serve) -> None:
     with connect(serve()) as client:
         assert client.get("/readyz").json() == {"status": "ready", "mongodb": "available"}

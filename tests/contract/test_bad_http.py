@@ -1,7 +1,7 @@
 """HTTP that no well-behaved client sends: heads, lengths and protocols that are almost HTTP/1.1.
 
-Everything that two readers might understand in two ways is refused and the connection closed: a proxy and the service
-never disagree about where one request ends and the next begins.
+The service refuses every message that a proxy could read differently, and closes the connection. So a proxy and the
+service never disagree about where one request ends and the next begins.
 """
 
 import pytest
@@ -67,7 +67,7 @@ def told(answer: Answer) -> tuple[int, str]:
 
 
 def assert_refused(service: Service, sent: bytes, status: int = 400, code: str = "BAD_REQUEST") -> None:
-    """The one answer is the error, and the service ignores all further bytes on the connection."""
+    """Check that the only answer is this error, and that the service ignores all further bytes on the connection."""
     [answer] = answers(service.url, sent + HIDDEN)
     assert told(answer) == (status, code)
     assert answer.headers["connection"] == "close"
@@ -104,38 +104,38 @@ class TestHead:
 
     @pytest.mark.parametrize("blank", ["\xa0", "\x85", "\u1680", "\u2000", "\u2028", "\u202f", "\u205f", "\u3000"])
     @pytest.mark.parametrize("place", ["{}victim", "victim{}", " {} victim", "{}"])
-    def test_user_id_with_blanks_of_another_script_is_refused(self, service: Service, place: str, blank: str) -> None:
+    def test_user_id_with_non_ascii_whitespace_is_refused(self, service: Service, place: str, blank: str) -> None:
         user = place.format(blank).encode()
         sent = b"GET /api/mylist/items HTTP/1.1\r\nHost: x\r\nConnection: close\r\nuser-id: " + user + b"\r\n\r\n"
         [answer] = answers(service.url, sent)
         assert answer.status == 400
 
     @pytest.mark.parametrize("user", [b" victim", b"\tvictim \t", b"victim "])
-    def test_user_id_with_blanks_of_http_is_the_user(self, service: Service, user: bytes) -> None:
+    def test_user_id_with_spaces_or_tabs_around_it_is_accepted(self, service: Service, user: bytes) -> None:
         sent = b"GET /api/mylist/items HTTP/1.1\r\nHost: x\r\nConnection: close\r\nuser-id:" + user + b"\r\n\r\n"
         [answer] = answers(service.url, sent)
         assert answer.status == 200
 
     @pytest.mark.parametrize("lines", [1, 2, 4])
-    def test_after_empty_lines_is_read(self, service: Service, lines: int) -> None:
+    def test_after_up_to_four_empty_lines_is_accepted(self, service: Service, lines: int) -> None:
         sent = b"\r\n" * lines + request()
         first, second = answers(service.url, sent + b"\r\n" * lines + request(headers=b"Connection: close\r\n"))
         assert (first.status, second.status) == (200, 200)
 
-    def test_after_a_body_and_an_empty_line_is_read(self, service: Service) -> None:
+    def test_after_a_body_and_an_empty_line_is_accepted(self, service: Service) -> None:
         sent = add(OF_BODY, BODY + b"\r\n") + request(headers=b"Connection: close\r\n")
         assert [answer.status for answer in answers(service.url, sent)] in ([201, 200], [409, 200])
 
     @pytest.mark.parametrize("before", [b"\r\n" * 5, b"\n", b"\r", b" \r\n", b"\r\n \r\n", b"\r\n\n"])
-    def test_after_anything_else_is_refused(self, service: Service, before: bytes) -> None:
+    def test_after_too_many_or_malformed_empty_lines_is_refused(self, service: Service, before: bytes) -> None:
         assert_refused(service, before + request())
 
-    def test_user_id_given_twice_is_nobody(self, service: Service) -> None:
+    def test_user_id_sent_twice_is_refused(self, service: Service) -> None:
         twice = request(b"GET /api/mylist/items HTTP/1.1", b"user-id: victim\r\nConnection: close\r\n")
         [answer] = answers(service.url, twice)
         assert told(answer) == (400, "INVALID_USER_ID")
 
-    def test_user_id_that_a_proxy_may_write_differently_is_not_the_user_id(self, service: Service) -> None:
+    def test_user_id_header_written_with_an_underscore_is_ignored(self, service: Service) -> None:
         sent = b"GET /api/mylist/items HTTP/1.1\r\nHost: x\r\nuser_id: victim\r\nConnection: close\r\n\r\n"
         [answer] = answers(service.url, sent)
         assert told(answer) == (400, "USER_ID_REQUIRED")
@@ -167,7 +167,7 @@ class TestHead:
         assert_refused(service, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
 
     @pytest.mark.parametrize("body", [b"", b"{}"], ids=["without a body", "with a body"])
-    def test_upgrade_to_another_protocol_is_not_followed(self, service: Service, body: bytes) -> None:
+    def test_upgrade_to_another_protocol_is_ignored(self, service: Service, body: bytes) -> None:
         for wish in (
             b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n",
             b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
@@ -198,11 +198,11 @@ class TestTarget:
         ],
     )
     @pytest.mark.parametrize("method", [b"GET", b"OPTIONS", b"CONNECT"])
-    def test_that_is_none_is_refused(self, service: Service, method: bytes, target: bytes) -> None:
+    def test_that_is_invalid_is_refused(self, service: Service, method: bytes, target: bytes) -> None:
         assert_refused(service, request(method + b" " + target + b" HTTP/1.1"))
 
     @pytest.mark.parametrize("target", [b"http://x/health", b"HTTP://x:80/health?a=b", b"http://me:hunter2@x/health"])
-    def test_in_absolute_form_is_its_path(self, service: Service, target: bytes) -> None:
+    def test_in_absolute_form_is_routed_by_its_path(self, service: Service, target: bytes) -> None:
         assert send(service.url, request(b"GET " + target + b" HTTP/1.1")).status == 200
 
     @pytest.mark.parametrize(
@@ -231,11 +231,13 @@ class TestTarget:
         ],
     )
     @pytest.mark.parametrize("method", [b"GET", b"OPTIONS", b"CONNECT", b"DELETE"])
-    def test_of_no_route_is_404_and_never_resolved_to_one(self, service: Service, method: bytes, target: bytes) -> None:
+    def test_without_a_route_is_404_and_is_not_normalized_to_one(
+        self, service: Service, method: bytes, target: bytes
+    ) -> None:
         answer = send(service.url, request(method + b" " + target + b" HTTP/1.1"))
         assert told(answer) == (404, "ROUTE_NOT_FOUND")
 
-    def test_of_a_route_with_a_method_that_nobody_has_is_405(self, service: Service) -> None:
+    def test_of_a_route_with_an_unknown_method_is_405(self, service: Service) -> None:
         for method in (b"CONNECT", b"TRACE", b"get", b"M" * 9000):
             assert told(send(service.url, request(method + b" /health HTTP/1.1"))) == (405, "METHOD_NOT_ALLOWED")
 
@@ -261,7 +263,7 @@ class TestLength:
             b"9" * 5000,
         ],
     )
-    def test_that_is_no_number_is_refused(self, service: Service, value: bytes) -> None:
+    def test_that_is_not_a_valid_number_is_refused(self, service: Service, value: bytes) -> None:
         assert_refused(service, add(b"Content-Length: " + value + b"\r\n", BODY))
 
     @pytest.mark.parametrize(
@@ -275,7 +277,7 @@ class TestLength:
             CHUNKED + b"Transfer-Encoding: identity\r\n",
         ],
     )
-    def test_given_twice_is_refused(self, service: Service, headers: bytes) -> None:
+    def test_declared_twice_is_refused(self, service: Service, headers: bytes) -> None:
         assert_refused(service, add(headers, BODY))
 
     @pytest.mark.parametrize("value", [65537, 2**31, 2**32 + 5, 2**63, 10**300])
@@ -298,13 +300,13 @@ class TestLength:
             b"\xc2\xa0chunked",
         ],
     )
-    def test_in_an_encoding_that_is_not_chunks_is_refused(self, service: Service, encoding: bytes) -> None:
+    def test_transfer_encoding_other_than_chunked_is_refused(self, service: Service, encoding: bytes) -> None:
         assert_refused(service, add(b"Transfer-Encoding: " + encoding + b"\r\n", b"0\r\n\r\n"))
 
-    def test_in_chunks_from_an_http_1_0_client_is_refused(self, service: Service) -> None:
+    def test_chunked_encoding_from_an_http_1_0_client_is_refused(self, service: Service) -> None:
         assert_refused(service, request(b"POST /api/mylist/add HTTP/1.0", CHUNKED, b"0\r\n\r\n"))
 
-    def test_shorter_than_the_body_makes_the_rest_a_request_of_its_own(self, service: Service) -> None:
+    def test_shorter_than_the_body_leaves_the_rest_as_a_malformed_request(self, service: Service) -> None:
         first, second = answers(service.url, add(b"Content-Length: 5\r\n", BODY + b"\r\n\r\n"))
         assert told(first) == (400, "INVALID_JSON")
         assert told(second) == (400, "BAD_REQUEST")
@@ -345,14 +347,14 @@ class TestChunks:
             pytest.param((b"1;" + b"a" * 200 + b"\r\n \r\n") * 100 + b"0\r\n\r\n", id="extensions without end"),
         ],
     )
-    def test_malformed_ones_are_refused(self, service: Service, body: bytes) -> None:
+    def test_that_are_malformed_are_refused(self, service: Service, body: bytes) -> None:
         assert_refused(service, add(CHUNKED, body))
 
     @pytest.mark.parametrize("body", [b"ffffffffffffffffff\r\n{}", b"10001\r\n{}"])
     def test_over_the_limit_are_413(self, service: Service, body: bytes) -> None:
         assert_refused(service, add(CHUNKED, body), 413, "BODY_TOO_LARGE")
 
-    def test_well_formed_ones_are_the_body(self, service: Service, user_id: str) -> None:
+    def test_are_joined_into_the_body(self, service: Service, user_id: str) -> None:
         size = b"%x" % (len(BODY) - 1)
         body = b"1;note=ignored\r\n{\r\n00" + size + b"\r\n" + BODY[1:] + b"\r\n0\r\n\r\n"
         sent = add(CHUNKED, body).replace(b"smuggler", user_id.encode())
@@ -367,61 +369,63 @@ class TestChunks:
     @pytest.mark.parametrize(
         "trailers", [b"X-Sum: 1\r\n", b"a:\r\nB:  c \r\n", b"x-amz-checksum-crc32: \xff=\r\n", b"X: y\r\n" * 32]
     )
-    def test_may_have_trailers_which_are_read_and_left_aside(
-        self, service: Service, user_id: str, trailers: bytes
-    ) -> None:
+    def test_may_have_trailers_which_are_ignored(self, service: Service, user_id: str, trailers: bytes) -> None:
         body = b"%x\r\n" % len(BODY) + BODY + b"\r\n0\r\n" + trailers + b"\r\n"
         sent = add(CHUNKED, body).replace(b"smuggler", user_id.encode())
         first, second = answers(service.url, sent + request(headers=b"Connection: close\r\n"))
         assert (first.status, second.status) == (201, 200)
 
     @pytest.mark.parametrize("encoding", [b"Chunked", b"CHUNKED", b"chunked ", b"chunked\t ", b" \tchunkeD"])
-    def test_may_be_named_in_any_case_and_with_blanks(self, service: Service, user_id: str, encoding: bytes) -> None:
+    def test_may_be_declared_in_any_case_and_with_whitespace(
+        self, service: Service, user_id: str, encoding: bytes
+    ) -> None:
         sent = add(b"Transfer-Encoding:" + encoding + b"\r\n", b"%x\r\n" % len(BODY) + BODY + b"\r\n0\r\n\r\n")
         assert send(service.url, sent.replace(b"smuggler", user_id.encode())).status == 201
 
     @pytest.mark.parametrize("method", [b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"PUT"])
-    def test_nobody_asked_for_are_refused_too_when_malformed(self, service: Service, method: bytes) -> None:
+    def test_that_are_malformed_smuggle_no_request_where_no_body_is_expected(
+        self, service: Service, method: bytes
+    ) -> None:
         received = exchange(service.url, request(method + b" /health HTTP/1.1", CHUNKED, b"zz\r\n") + HIDDEN)
         assert b"victim" not in received
         assert received.count(b"HTTP/1.1 ") == 1
 
 
-class TestBodyThatNobodyAskedFor:
-    """Is read and left aside: what follows is the next request."""
+class TestUnexpectedBody:
+    """The service reads and discards such a body. The bytes after it are the next request."""
 
     @pytest.mark.parametrize(
         "line",
         [b"GET /health", b"OPTIONS /health", b"DELETE /api/mylist/remove/x", b"POST /nowhere", b"PUT /health"],
     )
-    def test_is_not_the_next_request(self, service: Service, line: bytes) -> None:
+    def test_is_not_parsed_as_the_next_request(self, service: Service, line: bytes) -> None:
         headers = b"Content-Length: %d\r\n" % len(HIDDEN)
         sent = request(line + b" HTTP/1.1", headers, HIDDEN) + request(headers=b"Connection: close\r\n")
         first, second = answers(service.url, sent)
         assert first.status in {200, 204, 404, 405}
         assert second.json()["status"] == "ok"
 
-    def test_in_chunks_ends_the_connection(self, service: Service) -> None:
+    def test_in_chunks_closes_the_connection(self, service: Service) -> None:
         sent = request(b"OPTIONS /health HTTP/1.1", CHUNKED, b"1\r\n \r\n0\r\n\r\n")
         [answer] = answers(service.url, sent + HIDDEN)
         assert answer.status == 204
         assert answer.headers["connection"] == "close"
 
-    def test_over_the_limit_ends_the_connection(self, service: Service) -> None:
+    def test_over_the_limit_closes_the_connection(self, service: Service) -> None:
         headers = b"Content-Length: 500000000\r\n"
         [answer] = answers(service.url, request(b"POST /nowhere HTTP/1.1", headers, b"x" * 70_000))
         assert answer.status == 404
 
 
 class TestExpect:
-    def test_of_the_known_kind_is_met(self, service: Service) -> None:
+    def test_100_continue_gets_an_interim_response(self, service: Service) -> None:
         received = exchange(
             service.url, add(b"Expect: 100-continue\r\nConnection: close\r\nContent-Length: 2\r\n", b"{}")
         )
         assert received.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400 ")
 
     @pytest.mark.parametrize("value", [b"wonders", b"", b"100", b"100-continue, wonders", b"\xff"])
-    def test_of_any_other_kind_is_refused(self, service: Service, value: bytes) -> None:
+    def test_with_any_other_value_is_refused(self, service: Service, value: bytes) -> None:
         assert_refused(service, add(b"Expect: " + value + b"\r\n" + OF_BODY, BODY), 417, "EXPECTATION_FAILED")
 
 
@@ -438,7 +442,7 @@ class TestPipelining:
         assert first.status == 200
         assert told(second) == (400, "BAD_REQUEST")
 
-    def test_nothing_is_answered_after_a_request_to_close(self, service: Service) -> None:
+    def test_requests_after_connection_close_are_not_answered(self, service: Service) -> None:
         [answer] = answers(service.url, request(headers=b"Connection: close\r\n") + HIDDEN)
         assert answer.status == 200
 
