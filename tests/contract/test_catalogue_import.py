@@ -1,4 +1,4 @@
-"""Titles that an import brings in, changes and withdraws, as a running service shows them."""
+"""A running service shows the titles that `mylist catalogue import` adds, changes and withdraws."""
 
 import json
 import subprocess
@@ -17,7 +17,9 @@ def movie(content_id: str, title: str, **fields: Any) -> dict[str, Any]:
     return {"id": content_id, "contentType": "movie", "title": title, **fields}
 
 
-def test_a_running_service_shows_what_an_import_did(serve: Serve, mongodb_uri: str, user_id: str) -> None:
+def test_a_running_service_shows_the_titles_that_an_import_adds_changes_and_withdraws(
+    serve: Serve, mongodb_uri: str, user_id: str
+) -> None:
     def bring(*titles: dict[str, Any], options: tuple[str, ...] = ()) -> None:
         command = [sys.executable, "-m", "mylist", "catalogue", "import", "-", *options]
         given = "".join(json.dumps(title) + "\n" for title in titles).encode()

@@ -35,7 +35,7 @@ def clients(serve: Serve, client: httpx.Client) -> Iterator[list[httpx.Client]]:
 
 
 class Device:
-    """A copy of a user's list, kept by asking what changed."""
+    """A device's copy of a user's list, which it keeps current with the change feed."""
 
     def __init__(self, user: User, limit: int | None = None) -> None:
         self.user = user
@@ -45,14 +45,14 @@ class Device:
         self.told: list[tuple[str, str]] = []
 
     def catch_up(self) -> list[tuple[str, str]]:
-        """Ask until there is no more; return the changes, as kinds and content ids."""
+        """Request changes until there are no more; return their kinds and content ids."""
         self.told = []
         while self.ask()["hasMore"]:
             pass
         return self.told
 
     def ask(self) -> dict[str, Any]:
-        """Asks once, and applies the answer."""
+        """Request changes once, and apply them to the copy."""
         answer = changes(self.user, since=self.token, limit=self.limit)
         assert answer.status_code == 200, answer.text
         data: dict[str, Any] = answer.json()["data"]
@@ -84,7 +84,7 @@ def aged(token: str, user: User, by: timedelta) -> str:
 
 
 class TestCatchingUp:
-    def test_begins_with_what_is_on_the_list_by_content_id(self, user: User) -> None:
+    def test_without_a_token_returns_the_list_in_order_of_content_ids(self, user: User) -> None:
         for content_id in (MATRIX_ID, MOVIE_IDS[1], MOVIE_IDS[0]):
             user.add(content_id)
         user.remove(MOVIE_IDS[0])
@@ -104,14 +104,14 @@ class TestCatchingUp:
         assert abs(datetime.fromisoformat(show["changedAt"]) - datetime.now(UTC)) < timedelta(minutes=1)
         assert answer["data"]["hasMore"] is False
 
-    def test_does_not_begin_with_what_was_removed(self, user: User) -> None:
+    def test_without_a_token_omits_removed_items(self, user: User) -> None:
         for content_id in (MATRIX_ID, MOVIE_IDS[0]):
             user.add(content_id)
         user.remove(MATRIX_ID)
 
         assert Device(user, 1).catch_up() == [("added", MOVIE_IDS[0])]
 
-    def test_is_told_each_change_once(self, user: User) -> None:
+    def test_returns_each_change_once(self, user: User) -> None:
         device = Device(user)
         assert device.catch_up() == []
         user.add(MATRIX_ID)
@@ -124,7 +124,7 @@ class TestCatchingUp:
         assert device.catch_up() == [("added", MATRIX_ID)]
         assert device.items == on_the_list(user)
 
-    def test_of_what_came_and_went_is_told_that_it_went(self, user: User) -> None:
+    def test_returns_only_the_removal_of_an_item_added_and_removed_since(self, user: User) -> None:
         device = Device(user)
         device.catch_up()
         user.add(MATRIX_ID)
@@ -135,7 +135,7 @@ class TestCatchingUp:
         assert (change["change"], change["contentId"], change["contentType"]) == ("removed", MATRIX_ID, "movie")
         assert abs(datetime.fromisoformat(change["changedAt"]) - datetime.now(UTC)) < timedelta(minutes=1)
 
-    def test_asking_again_with_a_token_gives_the_same(self, user: User) -> None:
+    def test_with_the_same_token_returns_the_same_changes(self, user: User) -> None:
         device = Device(user)
         device.catch_up()
         user.add(MATRIX_ID)
@@ -145,7 +145,7 @@ class TestCatchingUp:
         assert first == second
 
     @pytest.mark.parametrize("limit", [1, 2, 3, 7])
-    def test_many_changes_come_in_pieces(self, user: User, limit: int) -> None:
+    def test_with_a_limit_returns_every_change_in_several_answers(self, user: User, limit: int) -> None:
         device = Device(user, limit)
         for content_id in MOVIE_IDS[:5]:
             user.add(content_id)
@@ -160,14 +160,14 @@ class TestCatchingUp:
         ]
         assert device.items == on_the_list(user)
 
-    def test_changes_come_in_their_order(self, user: User) -> None:
+    def test_returns_changes_in_the_order_of_their_times(self, user: User) -> None:
         device = Device(user)
         for content_id in MOVIE_IDS[:3]:
             user.add(content_id)
         device.catch_up()
         for content_id in (MOVIE_IDS[2], MOVIE_IDS[0], MOVIE_IDS[1]):
             user.remove(content_id)
-        time.sleep(1.001)  # what is added has a stamp in whole seconds
+        time.sleep(1.001)  # the time of an addition is in whole seconds
         for content_id in (MOVIE_IDS[4], MOVIE_IDS[3]):
             user.add(content_id)
         answer = changes(user, since=device.token).json()["data"]
@@ -176,7 +176,7 @@ class TestCatchingUp:
         moments = [each["changedAt"] for each in answer["changes"]]
         assert moments == sorted(moments)
 
-    def test_in_pieces_sees_what_happens_in_between(self, user: User) -> None:
+    def test_in_several_answers_includes_changes_made_in_between(self, user: User) -> None:
         device = Device(user, 2)
         for content_id in MOVIE_IDS[:5]:
             user.add(content_id)
@@ -189,7 +189,9 @@ class TestCatchingUp:
 
         assert device.items == on_the_list(user)
 
-    def test_begins_with_items_of_the_original_and_of_other_hands(self, user: User, database: Documents) -> None:
+    def test_includes_items_that_the_original_service_or_an_operator_wrote(
+        self, user: User, database: Documents
+    ) -> None:
         moments = [datetime(2024, 1, day, tzinfo=UTC) for day in (1, 2, 3)]
         database["mylist"].insert_many(
             {"userId": user.id, "contentId": content_id, "contentType": "movie", "addedAt": moment}
@@ -210,7 +212,7 @@ class TestCatchingUp:
 
         assert sorted(device.catch_up()) == sorted([("removed", MOVIE_IDS[1]), ("removed", MOVIE_IDS[3])])
 
-    def test_of_what_was_withdrawn_is_told_without_a_type(self, user: User, database: Documents) -> None:
+    def test_returns_the_removal_of_a_withdrawn_title_without_a_type(self, user: User, database: Documents) -> None:
         withdrawn = {"userId": user.id, "contentId": "f" * 24, "contentType": "movie", "addedAt": datetime.now(UTC)}
         database["mylist"].insert_one(withdrawn)
         device = Device(user)
@@ -221,7 +223,7 @@ class TestCatchingUp:
         assert set(change) == {"change", "contentId", "changedAt"}
         assert (change["change"], change["contentId"]) == ("removed", "f" * 24)
 
-    def test_a_batch_and_a_clear_are_many_changes(self, user: User) -> None:
+    def test_returns_one_change_per_item_of_a_batch_or_a_clear(self, user: User) -> None:
         device = Device(user)
         add = [{"contentId": each, "contentType": "movie"} for each in MOVIE_IDS[:3]]
         user.client.post("/api/mylist/batch", json={"add": add}, headers=user.headers)
@@ -230,8 +232,8 @@ class TestCatchingUp:
         assert sorted(device.catch_up()) == [("removed", each) for each in sorted(MOVIE_IDS[:3])]
 
 
-class TestTokens:
-    def test_stays_the_same_while_nothing_happens(self, user: User) -> None:
+class TestSyncToken:
+    def test_stays_the_same_without_changes_but_an_old_one_is_renewed(self, user: User) -> None:
         user.add(MATRIX_ID)
         token = changes(user).json()["data"]["token"]
         first = changes(user, since=token)
@@ -249,34 +251,34 @@ class TestTokens:
             > decode_sync_token(user.id, token).watermark - 60_000
         )
 
-    def test_of_29_days_ago_knows_what_was_removed_since(self, user: User, database: Documents) -> None:
+    def test_that_is_29_days_old_still_returns_removals(self, user: User, database: Documents) -> None:
         device = Device(user)
         user.add(MATRIX_ID)
         device.catch_up()
         user.remove(MATRIX_ID)
         assert device.token
         device.token = aged(device.token, user, timedelta(days=29))
-        # The last moment at which it may have been removed, from then.
+        # The item was removed soon after the token was issued.
         long_ago = datetime.now(UTC) - timedelta(days=29) + timedelta(minutes=1)
         database["mylist_changes"].update_one({"userId": user.id}, {"$set": {"changedAt": long_ago}})
 
         assert device.catch_up() == [("removed", MATRIX_ID)]
 
-    def test_of_30_days_ago_is_410_and_says_how_to_go_on(self, user: User) -> None:
+    def test_that_is_30_days_old_is_410_and_the_error_names_the_remedy(self, user: User) -> None:
         token = changes(user).json()["data"]["token"]
         answer = changes(user, since=aged(token, user, timedelta(days=30)))
 
         assert (answer.status_code, answer.json()["code"]) == (410, "SYNC_TOKEN_EXPIRED")
         assert "without since" in answer.json()["error"]
 
-    def test_of_a_piece_long_ago_is_410(self, user: User) -> None:
+    def test_that_resumes_at_an_old_change_is_410(self, user: User) -> None:
         progress = decode_sync_token(user.id, changes(user).json()["data"]["token"])
         long_ago = to_milliseconds(datetime(2024, 1, 1, tzinfo=UTC))
         old = SyncState(progress.watermark, resume_at=progress.after._replace(changed_at=long_ago))
 
         assert changes(user, since=encode_sync_token(user.id, old)).status_code == 410
 
-    def test_of_somebody_else_is_400(self, user: User) -> None:
+    def test_of_another_user_is_400(self, user: User) -> None:
         token = changes(user).json()["data"]["token"]
         answer = changes(User(user.client, "somebody-else"), since=token)
 
@@ -307,7 +309,7 @@ class TestTokens:
         ],
         ids=str,
     )
-    def test_that_is_made_up_is_400(self, user: User, content: dict[str, Any]) -> None:
+    def test_with_invalid_content_is_400(self, user: User, content: dict[str, Any]) -> None:
         now = to_milliseconds(datetime.now(UTC))
         fields = {"watermark": now, "list_after": None, "resume_at": None, "delivered": []} | content
         token = encode_token(msgspec.msgpack.encode(list(fields.values())), "changes, form 2", user.id)
@@ -334,7 +336,7 @@ class TestTokens:
         assert changes(user, since=[token, token]).json()["code"] == "INVALID_SYNC_TOKEN"
 
     @pytest.mark.parametrize("limit", ["0", "-1", "many", "", "1.5", MAX_CHANGES + 1, "9" * 5000, "٣", [1, 2]])
-    def test_with_a_limit_that_is_none_is_400(self, user: User, limit: Any) -> None:
+    def test_an_invalid_limit_is_400(self, user: User, limit: Any) -> None:
         answer = changes(user, limit=limit)
 
         assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_PARAMETER")
@@ -342,8 +344,10 @@ class TestTokens:
 
 
 class TestOrder:
-    def test_a_change_that_is_seen_after_a_later_one_is_told(self, user: User, database: Documents) -> None:
-        """As if MongoDB had stamped this change before the other, and a majority had it only afterwards."""
+    def test_a_change_that_becomes_readable_after_a_later_one_is_returned(
+        self, user: User, database: Documents
+    ) -> None:
+        """Simulates a change that has an earlier time, but reaches a majority of MongoDB's members later."""
         device = Device(user)
         user.add(MATRIX_ID)
         assert device.catch_up() == [("added", MATRIX_ID)]
@@ -361,7 +365,7 @@ class TestOrder:
 
     @pytest.mark.own_logic
     @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.extended) for seed in (1, 2))])
-    def test_no_token_skips_a_change_whoever_writes_at_the_same_time(
+    def test_no_token_skips_a_change_under_concurrent_writes(
         self, clients: list[httpx.Client], user_id: str, seed: int
     ) -> None:
         users = [User(client, user_id) for client in clients]

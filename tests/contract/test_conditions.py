@@ -86,7 +86,7 @@ class TestEveryChange:
             [("if-match", "CURRENT"), ("if-none-match", "CURRENT")],
         ],
     )
-    def test_is_not_made_when_a_condition_is_false(
+    def test_is_refused_when_a_condition_is_false(
         self, filled: User, change: Callable[[User, Headers], httpx.Response], conditions: Headers
     ) -> None:
         etag = etag_of(filled)
@@ -103,7 +103,7 @@ class TestEveryChange:
             [("if-none-match", '"nope"')],
         ],
     )
-    def test_is_made_when_it_is_true(
+    def test_is_made_when_the_condition_is_true(
         self, filled: User, change: Callable[[User, Headers], httpx.Response], conditions: Headers
     ) -> None:
         headers = [(name, value.replace("CURRENT", etag_of(filled))) for name, value in conditions]
@@ -111,7 +111,7 @@ class TestEveryChange:
         assert change(filled, [*filled.headers.items(), *headers]).is_success
 
     @pytest.mark.parametrize("position", [0, 1])
-    def test_is_not_made_with_a_parameter_that_is_not_known(
+    def test_is_refused_with_an_unknown_parameter(
         self, filled: User, change: Callable[[User, Headers], httpx.Response], position: int
     ) -> None:
         def misspell(request: httpx.Request) -> None:
@@ -129,7 +129,7 @@ class TestEveryChange:
 
 class TestSeveralHeaderLines:
     @pytest.mark.parametrize("path", ["items", "items?sort=title", "export", "stats"])
-    def test_of_a_read_are_one_list(self, filled: User, path: str) -> None:
+    def test_of_if_none_match_are_combined_for_reads(self, filled: User, path: str) -> None:
         url = f"/api/mylist/{path}"
         etag = filled.client.get(url, headers=filled.headers).headers["etag"]
         for headers in ([("if-none-match", '"x"'), ("if-none-match", etag)], [("if-none-match", f'"x", {etag}')]):
@@ -141,39 +141,39 @@ class TestSeveralHeaderLines:
 class TestOnlyIfAbsent:
     STAR = {"if-none-match": "*"}  # noqa: RUF012 - not changed
 
-    def test_an_offline_device_does_not_bring_back_what_another_removed(self, filled: User) -> None:
+    def test_an_offline_device_does_not_restore_an_item_removed_elsewhere(self, filled: User) -> None:
         filled.remove(LISTED)
 
         assert told(put(filled, LISTED, **self.STAR)) == (412, "PRECONDITION_FAILED")
         assert LISTED not in filled.contents()
         assert put(filled, LISTED).status_code == 201
 
-    def test_what_is_there_is_412_and_what_never_was_is_added(self, filled: User) -> None:
+    def test_a_present_item_is_412_and_a_never_listed_one_is_added(self, filled: User) -> None:
         assert told(put(filled, LISTED, **self.STAR)) == (412, "PRECONDITION_FAILED")
         assert put(filled, MATRIX_ID, **self.STAR).status_code == 201
 
-    def test_is_as_good_for_add(self, filled: User) -> None:
+    def test_applies_to_add_as_well(self, filled: User) -> None:
         filled.remove(LISTED)
         for content_id, status in ((LISTED, 412), (MOVIE_IDS[1], 412), (MATRIX_ID, 201)):
             body = {"contentId": content_id, "contentType": "movie"}
             answer = filled.client.post("/api/mylist/add", json=body, headers=filled.headers | self.STAR)
             assert answer.status_code == status
 
-    def test_what_is_not_there_cannot_be_removed_if_it_has_to_match(self, filled: User) -> None:
+    def test_removing_an_absent_item_with_if_match_star_is_412(self, filled: User) -> None:
         for path in ("items", "remove"):
             url = f"/api/mylist/{path}/{MATRIX_ID}"
             answer = filled.client.delete(url, headers=filled.headers | {"if-match": "*"})
             assert told(answer) == (412, "PRECONDITION_FAILED")
 
     @pytest.mark.parametrize("change", ["batch", "merge", "replace", "clear"])
-    def test_a_list_is_always_there(self, filled: User, change: str) -> None:
+    def test_a_list_always_exists_so_batch_import_and_clear_are_412(self, filled: User, change: str) -> None:
         headers = [*filled.headers.items(), ("if-none-match", "*")]
         assert told(CHANGES[change](filled, headers)) == (412, "PRECONDITION_FAILED")
         assert len(filled.contents()) == 3
 
 
 class TestUnlessRemovedSince:
-    def test_a_token_tells_which_removals_the_device_does_not_know(self, filled: User) -> None:
+    def test_with_a_token_refuses_items_removed_after_it(self, filled: User) -> None:
         token = token_of(filled)
         filled.remove(LISTED)
 
@@ -184,7 +184,7 @@ class TestUnlessRemovedSince:
         assert put(filled, MOVIE_IDS[1], f"?unlessRemovedSince={token}").status_code == 200
         assert put(filled, LISTED, f"?unlessRemovedSince={token_of(filled, token)}").status_code == 201
 
-    def test_a_time_does_too(self, filled: User) -> None:
+    def test_with_a_time_refuses_items_removed_after_it(self, filled: User) -> None:
         before = (datetime.now(UTC) - timedelta(minutes=1)).isoformat().replace("+00:00", "Z")
         after = (datetime.now(UTC) + timedelta(minutes=1)).isoformat().replace("+00:00", "Z")
         filled.remove(LISTED)
@@ -192,7 +192,7 @@ class TestUnlessRemovedSince:
         assert told(put(filled, LISTED, f"?unlessRemovedSince={before}")) == (412, "PRECONDITION_FAILED")
         assert put(filled, LISTED, f"?unlessRemovedSince={after}").status_code == 201
 
-    def test_of_many_each_is_told(self, filled: User) -> None:
+    def test_in_a_batch_or_import_is_checked_for_each_item(self, filled: User) -> None:
         token = token_of(filled)
         filled.remove(LISTED)
         add = [{"contentId": each, "contentType": "movie"} for each in (LISTED, MATRIX_ID, MOVIE_IDS[1])]
@@ -212,7 +212,7 @@ class TestUnlessRemovedSince:
             assert told(put(filled, content_id, f"?unlessRemovedSince={value}")) == (400, "INVALID_PARAMETER")
 
     @pytest.mark.parametrize("until", ["token", "time"])
-    def test_lets_a_batch_put_back_what_it_takes_off_itself(self, filled: User, until: str) -> None:
+    def test_lets_a_batch_add_an_item_that_it_removes_itself(self, filled: User, until: str) -> None:
         a_minute_ago = (datetime.now(UTC) - timedelta(minutes=1)).isoformat().replace("+00:00", "Z")
         known = token_of(filled) if until == "token" else a_minute_ago
         item = {"contentId": LISTED, "contentType": "movie"}
@@ -228,7 +228,7 @@ class TestUnlessRemovedSince:
         told_of = filled.client.post(url, json=body, headers=filled.headers).json()["data"]
         assert told_of["add"] == [{"contentId": LISTED, "outcome": "removed_since"}]
 
-    def test_replaces_no_list_by_what_was_removed_alone(self, filled: User) -> None:
+    def test_requires_confirmation_if_a_replace_would_empty_the_list(self, filled: User) -> None:
         token = token_of(filled)
         filled.remove(LISTED)
         url = f"/api/mylist/import?mode=replace&unlessRemovedSince={token}"
@@ -239,14 +239,14 @@ class TestUnlessRemovedSince:
         assert set(filled.contents()) == set(MOVIE_IDS[1:3])
 
     @pytest.mark.parametrize("value", ["", "yesterday", "2024-01-01T00:00:00", "TOKENTOKENTOKEN", "1700000000"])
-    def test_of_another_form_is_400(self, filled: User, value: str) -> None:
+    def test_in_an_invalid_format_is_400(self, filled: User, value: str) -> None:
         assert told(put(filled, LISTED, f"?unlessRemovedSince={value}")) == (400, "INVALID_PARAMETER")
 
-    def test_of_another_user_is_400(self, filled: User, client: httpx.Client) -> None:
+    def test_with_the_token_of_another_user_is_400(self, filled: User, client: httpx.Client) -> None:
         token = token_of(User(client, f"other-{filled.id}"))
         assert told(put(filled, LISTED, f"?unlessRemovedSince={token}")) == (400, "INVALID_PARAMETER")
 
-    def test_of_longer_ago_than_removals_are_known_is_410(self, filled: User) -> None:
+    def test_older_than_the_record_of_removals_is_410(self, filled: User) -> None:
         answer = put(filled, MATRIX_ID, "?unlessRemovedSince=2020-01-01T00:00:00Z")
         assert told(answer) == (410, "SYNC_TOKEN_EXPIRED")
         assert MATRIX_ID not in filled.contents()
@@ -281,7 +281,9 @@ class TestTwoClients:
     }
 
     @pytest.mark.parametrize("change", BOTH.values(), ids=list(BOTH))
-    def test_one_wins(self, user: User, change: Callable[[User, int, dict[str, str]], httpx.Response]) -> None:
+    def test_with_the_same_etag_cannot_both_change_the_list(
+        self, user: User, change: Callable[[User, int, dict[str, str]], httpx.Response]
+    ) -> None:
         with ThreadPoolExecutor(2) as pool:
             for _ in range(5):
                 for content_id in MOVIE_IDS[:3]:
@@ -328,14 +330,14 @@ class TestABatch:
         assert answer.json()["error"] == error
         assert len(filled.contents()) == 3
 
-    def test_of_put_is_400_too(self, filled: User) -> None:
+    def test_put_with_an_unknown_field_is_400(self, filled: User) -> None:
         body = {"contentType": "movie", "addedAt": "2001-01-01T00:00:00Z"}
         answer = filled.client.put(f"/api/mylist/items/{MATRIX_ID}", json=body, headers=filled.headers)
 
         assert told(answer) == (400, "INVALID_FIELD")
         assert MATRIX_ID not in filled.contents()
 
-    def test_stands_on_the_list_as_it_was_sent_the_first_on_top(self, filled: User) -> None:
+    def test_keeps_its_order_on_the_list_with_the_first_item_on_top(self, filled: User) -> None:
         order = [MOVIE_IDS[9], SHOW_ID, MOVIE_IDS[4], MATRIX_ID, MOVIE_IDS[7]]
         add = [{"contentId": each, "contentType": "tvshow" if each == SHOW_ID else "movie"} for each in order]
         filled.client.post("/api/mylist/batch", json={"add": add}, headers=filled.headers)

@@ -1,4 +1,4 @@
-"""A process that runs out of file descriptors: connections that it has go on, and the log says why others do not."""
+"""A process that runs out of file descriptors still serves its open connections, and logs why it accepts no others."""
 
 import json
 import resource
@@ -20,7 +20,7 @@ def complaints(service: Service) -> list[str]:
     return [each for each in messages if "file descriptors are in use" in each]
 
 
-def test_running_out_is_logged_once_and_served_connections_go_on(serve: Serve) -> None:
+def test_running_out_of_descriptors_is_logged_once_and_open_connections_are_served(serve: Serve) -> None:
     if not hasattr(resource, "prlimit"):
         skip_or_fail("only Linux limits another process")
     service = serve()
@@ -37,7 +37,7 @@ def test_running_out_is_logged_once_and_served_connections_go_on(serve: Serve) -
     assert f"of {limit} file descriptors" in complaint
 
 
-def test_having_room_is_not_logged(serve: Serve) -> None:
+def test_nothing_is_logged_while_descriptors_are_free(serve: Serve) -> None:
     service = serve()
     limit = 2 * open_files(service)
     resource.prlimit(service.process.pid, resource.RLIMIT_NOFILE, (limit, limit))
