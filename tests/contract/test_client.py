@@ -1,4 +1,4 @@
-"""`mylist list`, `add`, `export` and the like: the command itself, against a service, on a terminal and in a pipe."""
+"""The client commands (`mylist list`, `add`, `export` and others) against a service, on a terminal and in a pipe."""
 
 import io
 import json
@@ -52,13 +52,13 @@ class Caller:
         self.environment = environment(own | variables)
 
     def pipe(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs a command, as a process of its own, whose output is read by another program."""
+        """Run a command in a process of its own, with its output in a pipe."""
         return subprocess.run(
             command(arguments), env=self.environment, capture_output=True, text=True, check=False, timeout=30
         )
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs a command as `pipe` does, but within this process, in a third of the time."""
+        """Run a command as `pipe` does, but within this process, which takes a third of the time."""
         written, told, status = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO(), 0
         with patch.dict(os.environ, self.environment, clear=True), redirect_stdout(written), redirect_stderr(told):
             try:
@@ -69,20 +69,20 @@ class Caller:
         return subprocess.CompletedProcess(arguments, status, written.read(), told.getvalue())
 
     def json(self, *arguments: str) -> Any:
-        """The JSON that a command prints, which must succeed."""
+        """Run a command that must succeed; return the JSON that it prints."""
         ended = self.run(*arguments)
         assert (ended.returncode, ended.stderr) == (0, "")
         return json.loads(ended.stdout)
 
     def fails(self, *arguments: str) -> tuple[int, str]:
-        """Runs a command that must say nothing but one line on standard error; gives the status and the line."""
+        """Run a command that must print only one line, on standard error; return the status and the line."""
         ended = self.run(*arguments)
         assert ended.stdout == ""
         assert ended.stderr.count("\n") == 1, ended.stderr
         return ended.returncode, ended.stderr.rstrip("\n")
 
     def terminal(self, *arguments: str, columns: int = 100) -> list[str]:
-        """The lines that a command, which must succeed, shows on a terminal of this width."""
+        """Run a command that must succeed; return the lines that it shows on a terminal of this width."""
         ours, theirs = pty.openpty()
         termios.tcsetwinsize(theirs, (24, columns))
         process = subprocess.Popen(command(arguments), env=self.environment, stdout=theirs, stderr=theirs)
@@ -109,14 +109,14 @@ def caller(service: Service) -> Caller:
 
 @pytest.fixture
 def silent_url() -> Iterator[str]:
-    """The URL of a port on which nothing listens and nothing else can."""
+    """The URL of a port on which nothing listens. The fixture binds the port, so that no other program can listen."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"
 
 
 class TestInAPipe:
-    def test_list_is_the_page_of_the_service(self, caller: Caller, user: User) -> None:
+    def test_list_prints_the_page_of_the_service_as_json(self, caller: Caller, user: User) -> None:
         for movie_id in MOVIE_IDS[:3]:
             assert user.add(movie_id).is_success
         assert user.add(SHOW_ID, "tvshow").is_success
@@ -128,7 +128,7 @@ class TestInAPipe:
         assert second == user.items("?page=2&pageSize=3").json()["data"]
         assert [item["contentId"] for item in second["items"]] == MOVIE_IDS[:1]
 
-    def test_all_is_every_page(self, caller: Caller, user: User) -> None:
+    def test_list_all_prints_every_page(self, caller: Caller, user: User) -> None:
         for movie_id in MOVIE_IDS[:25]:
             assert user.add(movie_id).is_success
 
@@ -136,20 +136,20 @@ class TestInAPipe:
             whole = caller.json("list", "--user", user.id, "--all", *size)
             assert whole == {"items": user.items("?pageSize=25").json()["data"]["items"], "total": 25}
 
-    def test_add_is_the_new_entry(self, caller: Caller, user: User) -> None:
+    def test_add_prints_the_new_item(self, caller: Caller, user: User) -> None:
         added = caller.json("add", "--user", user.id, MATRIX_ID, "--type", "movie")
 
         [item] = user.items().json()["data"]["items"]
         assert item == {**added, "content": MATRIX}
 
-    def test_remove_is_what_was_removed(self, caller: Caller, user: User) -> None:
+    def test_remove_prints_the_removed_ids(self, caller: Caller, user: User) -> None:
         for movie_id in MOVIE_IDS[:3]:
             assert user.add(movie_id).is_success
 
         assert caller.json("remove", "--user", user.id, *MOVIE_IDS[:2]) == {"removed": MOVIE_IDS[:2]}
         assert user.contents() == MOVIE_IDS[2:3]
 
-    def test_contains_is_in_the_order_asked_for_however_many(self, caller: Caller, user: User) -> None:
+    def test_contains_answers_for_hundreds_of_ids_in_their_order(self, caller: Caller, user: User) -> None:
         assert user.add(MATRIX_ID).is_success
         ids = [f"{number:024x}" for number in range(210)]
         ids[150] = MATRIX_ID
@@ -158,7 +158,7 @@ class TestInAPipe:
 
         assert found == {"contains": [content_id == MATRIX_ID for content_id in ids]}
 
-    def test_a_table_is_written_whole_when_asked_for(
+    def test_the_table_option_prints_titles_in_full(
         self, caller: Caller, user: User, database: Database[dict[str, object]]
     ) -> None:
         content_id = ObjectId()
@@ -170,14 +170,14 @@ class TestInAPipe:
         assert f"  {content_id}  {'Long ' * 50}Title\n" in ended.stdout
         assert ended.stdout.endswith("\n1 item, page 1 of 1\n")
 
-    def test_what_a_character_set_lacks_is_replaced(self, service: Service, user: User) -> None:
+    def test_characters_that_the_encoding_lacks_are_replaced(self, service: Service, user: User) -> None:
         assert user.add(SHOW_ID, "tvshow").is_success
 
         ended = Caller(service.url, PYTHONIOENCODING="latin-1").pipe("list", "--user", user.id, "--table")
 
         assert "  Dark & ?Light?\n" in ended.stdout
 
-    def test_a_reader_who_has_enough_is_no_failure_to_speak_of(self, caller: Caller, user: User) -> None:
+    def test_a_closed_pipe_ends_the_command_without_a_message(self, caller: Caller, user: User) -> None:
         reader, writer = os.pipe()
         os.close(reader)
 
@@ -191,7 +191,7 @@ class TestInAPipe:
 
 
 class TestOnATerminal:
-    def test_list_is_a_table_and_where_it_stands(self, caller: Caller, user: User) -> None:
+    def test_list_prints_a_table_and_the_page_number(self, caller: Caller, user: User) -> None:
         for content_id, content_type in ((MATRIX_ID, "movie"), (SHOW_ID, "tvshow"), (MOVIE_IDS[0], "movie")):
             assert user.add(content_id, content_type).is_success
         added = [item["addedAt"] for item in user.items().json()["data"]["items"]]
@@ -204,7 +204,7 @@ class TestOnATerminal:
         ]
         assert caller.terminal("list", "--user", user.id, "--all", "--page-size", "2")[-1] == "3 items"
 
-    def test_titles_are_cut_to_the_width_and_can_do_nothing_to_the_terminal(
+    def test_titles_are_cut_to_the_width_and_their_control_characters_replaced(
         self, caller: Caller, user: User, database: Database[dict[str, object]]
     ) -> None:
         content_id = ObjectId()
@@ -217,7 +217,7 @@ class TestOnATerminal:
         assert wide.endswith("  �]0;mine� 七人の侍 Seven Samurai�2J")
         assert narrow.endswith(f"  {content_id}  �]0;mine� 七人の…")
 
-    def test_what_was_withdrawn_is_said_to_be(
+    def test_a_withdrawn_title_is_marked(
         self, caller: Caller, user: User, database: Database[dict[str, object]]
     ) -> None:
         added_at = datetime(2024, 1, 20, tzinfo=UTC)
@@ -228,10 +228,10 @@ class TestOnATerminal:
 
         assert row == f"2024-01-20T00:00:00.000Z  movie  {UNKNOWN_ID}  (withdrawn)"
 
-    def test_an_empty_list_is_a_line(self, caller: Caller, user: User) -> None:
+    def test_an_empty_list_prints_one_line(self, caller: Caller, user: User) -> None:
         assert caller.terminal("list", "--user", user.id) == ["0 items, page 1 of 1"]
 
-    def test_changes_and_questions_are_tables_that_are_never_cut(self, caller: Caller, user: User) -> None:
+    def test_add_contains_and_remove_print_tables_that_are_never_cut(self, caller: Caller, user: User) -> None:
         [_, added] = caller.terminal("add", "--user", user.id, SHOW_ID, "--type", "tvshow", columns=20)
         assert added.endswith(f"Z  tvshow  {SHOW_ID}")
         assert caller.terminal("contains", "--user", user.id, SHOW_ID, MATRIX_ID, columns=20) == [
@@ -241,13 +241,13 @@ class TestOnATerminal:
         ]
         assert caller.terminal("remove", "--user", user.id, SHOW_ID, columns=20) == ["REMOVED", SHOW_ID]
 
-    def test_it_is_json_when_asked_for(self, caller: Caller, user: User) -> None:
+    def test_the_json_option_prints_json(self, caller: Caller, user: User) -> None:
         shown = "".join(caller.terminal("contains", "--user", user.id, "--json", MATRIX_ID))
         assert json.loads(shown) == {"contains": [False]}
 
 
 class TestFailures:
-    def test_the_service_is_quoted(self, caller: Caller, user: User) -> None:
+    def test_an_error_of_the_service_is_quoted(self, caller: Caller, user: User) -> None:
         assert user.add(MATRIX_ID).is_success
 
         status, line = caller.fails("add", "--user", user.id, MATRIX_ID, "--type", "movie")
@@ -257,7 +257,7 @@ class TestFailures:
         assert begin == "mylist: This item is already in your list (ITEM_ALREADY_IN_LIST, "
         assert request_id.strip(")-0123456789abcdef") == ""
 
-    def test_of_several_each_that_cannot_be_removed_has_a_line(self, caller: Caller, user: User) -> None:
+    def test_remove_prints_one_line_per_id_that_cannot_be_removed(self, caller: Caller, user: User) -> None:
         assert user.add(MATRIX_ID).is_success
 
         ended = caller.pipe("remove", "--user", user.id, UNKNOWN_ID, MATRIX_ID, SHOW_ID)
@@ -270,7 +270,7 @@ class TestFailures:
             assert line.startswith(f"mylist: {content_id}: Item not found in your list (ITEM_NOT_IN_LIST, request ")
 
     @pytest.mark.parametrize("content_id", ["..", "a/b", "?x=#y", "%2e"])
-    def test_whatever_is_to_be_removed_is_looked_for_on_the_list(
+    def test_remove_treats_special_characters_as_part_of_the_id(
         self, caller: Caller, user: User, content_id: str
     ) -> None:
         ended = caller.run("remove", "--user", user.id, content_id)
@@ -279,16 +279,16 @@ class TestFailures:
         assert ended.stderr.startswith(f"mylist: {content_id}: Item not found in your list (ITEM_NOT_IN_LIST, ")
 
     @pytest.mark.parametrize("user_id", ["a b", "<script>"])
-    def test_a_user_whom_the_service_refuses(self, caller: Caller, user_id: str) -> None:
+    def test_an_invalid_user_id_is_reported(self, caller: Caller, user_id: str) -> None:
         status, line = caller.fails("list", "--user", user_id)
         assert status == 1
         assert "(INVALID_USER_ID, request " in line
 
-    def test_blanks_that_were_copied_with_an_id_are_none_of_it(self, caller: Caller, user: User) -> None:
+    def test_blanks_around_ids_are_stripped(self, caller: Caller, user: User) -> None:
         assert user.add(MATRIX_ID).is_success
         assert caller.json("contains", "--user", f" {user.id}\n", f"{MATRIX_ID} ") == {"contains": [True]}
 
-    def test_a_service_without_its_mongodb_says_when_to_try_again(
+    def test_an_unavailable_database_is_reported_with_the_retry_delay(
         self, tmp_path: Path, silent_url: str, redis_url: str, user_id: str
     ) -> None:
         uri = silent_url.replace("http", "mongodb")
@@ -305,7 +305,9 @@ class TestFailures:
         assert line.endswith("); try again after 1 s")
 
     @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda each: each[0])
-    def test_nothing_listens(self, silent_url: str, user_id: str, arguments: tuple[str, ...]) -> None:
+    def test_a_refused_connection_is_reported_by_every_command(
+        self, silent_url: str, user_id: str, arguments: tuple[str, ...]
+    ) -> None:
         ended = Caller(silent_url).run(*arguments, "--user", user_id)
 
         assert ended.returncode == 1
@@ -313,14 +315,16 @@ class TestFailures:
         assert f"no service answers at {silent_url}: " in line
         assert "Connection refused" in line
 
-    def test_after_a_failure_that_the_next_would_share_nothing_is_tried(self, silent_url: str, user_id: str) -> None:
+    def test_remove_stops_after_a_connection_failure_and_names_the_ids_not_tried(
+        self, silent_url: str, user_id: str
+    ) -> None:
         ended = Caller(silent_url).run("remove", "--user", user_id, MATRIX_ID, SHOW_ID)
 
         [first, second] = ended.stderr.splitlines()
         assert first.startswith(f"mylist: {MATRIX_ID}: no service answers at ")
         assert second == f"mylist: {SHOW_ID}: not tried"
 
-    def test_a_name_that_nobody_has(self, user_id: str) -> None:
+    def test_an_unknown_host_name_is_reported(self, user_id: str) -> None:
         status, line = Caller("http://nobody.invalid").fails("list", "--user", user_id)
         assert status == 1
         assert line.startswith("mylist: no service answers at http://nobody.invalid: ")
@@ -336,7 +340,7 @@ class TestFailures:
             pytest.param(200, b'{"x":' + b"[" * 100_000, id="deep"),
         ],
     )
-    def test_an_answer_of_something_else(self, user_id: str, status: int, body: bytes) -> None:
+    def test_an_answer_from_another_server_is_reported(self, user_id: str, status: int, body: bytes) -> None:
         class Other(FakeHttpHandler):
             def do_GET(self) -> None:  # noqa: N802 - as http.server calls it
                 self.answer(body, "text/html", status)
@@ -347,7 +351,7 @@ class TestFailures:
         assert line.startswith(f"mylist: http://127.0.0.1:{port} answers {status} ")
         assert line.endswith(", but not as My List does; is the URL right?")
 
-    def test_an_answer_that_would_do_something_to_the_terminal(self, user_id: str) -> None:
+    def test_control_characters_in_an_error_are_replaced(self, user_id: str) -> None:
         class Hostile(FakeHttpHandler):
             def do_GET(self) -> None:  # noqa: N802 - as http.server calls it
                 failure = {"error": "\x1b[2J\r\nmylist: done", "code": "\x9b", "requestId": "\u202e"}
@@ -359,7 +363,7 @@ class TestFailures:
                 "mylist: �[2J��mylist: done (�, request )",
             )
 
-    def test_a_connection_that_breaks_leaves_a_change_in_doubt_but_not_a_question(self, user_id: str) -> None:
+    def test_a_broken_connection_reports_that_a_change_may_have_been_applied(self, user_id: str) -> None:
         class Broken(FakeHttpHandler):
             def do_POST(self) -> None:  # noqa: N802 - as http.server calls it
                 self.close_connection = True
@@ -372,7 +376,7 @@ class TestFailures:
         assert added.endswith("; the change may or may not have been applied, so read the list")
         assert "changed" not in asked
 
-    def test_a_service_that_keeps_silent(
+    def test_a_read_timeout_is_reported(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], user_id: str
     ) -> None:
         monkeypatch.setattr(api, "_READ_TIMEOUT_S", 0.1)
@@ -385,7 +389,7 @@ class TestFailures:
 
 
 class TestToken:
-    def test_is_sent_beside_the_user(self, user_id: str) -> None:
+    def test_is_sent_in_addition_to_the_user(self, user_id: str) -> None:
         asked: list[tuple[str, str | None, str | None]] = []
 
         class Gateway(FakeHttpHandler):
@@ -407,10 +411,12 @@ class TestToken:
 
 
 class TestGateway:
-    """A gateway that takes the user from the token, regardless of `--user`, before a service that trusts the header."""
+    """The gateway takes the user from the token and ignores `--user`. The service behind it trusts the header."""
 
     @pytest.mark.parametrize("arguments", [("list",), ("export",), ("clear", "--confirm")], ids=lambda each: each[0])
-    def test_shows_and_changes_no_list_under_the_name_of_another(self, user: User, arguments: tuple[str, ...]) -> None:
+    def test_the_user_option_is_refused_if_the_gateway_takes_another_user(
+        self, user: User, arguments: tuple[str, ...]
+    ) -> None:
         passed_on: list[str] = []
 
         class Gateway(FakeHttpHandler):
@@ -439,11 +445,11 @@ class TestWholeList:
             assert user.add(movie_id).is_success
         return user
 
-    def test_stats_are_those_of_the_service(self, caller: Caller, full: User) -> None:
+    def test_stats_prints_the_counts_by_type(self, caller: Caller, full: User) -> None:
         assert caller.json("stats", "--user", full.id) == {"total": 5, "byType": {"movie": 5, "tvshow": 0}}
         assert caller.terminal("stats", "--user", full.id) == ["total   5", "movie   5", "tvshow  0"]
 
-    def test_changes_go_on_from_a_token(self, caller: Caller, full: User) -> None:
+    def test_changes_continues_from_a_token(self, caller: Caller, full: User) -> None:
         whole = caller.json("changes", "--user", full.id)
         assert {each["contentId"] for each in whole["changes"]} == set(MOVIE_IDS[:5])
         assert full.remove(MOVIE_IDS[0]).is_success
@@ -455,9 +461,7 @@ class TestWholeList:
         assert any(f"removed  movie  {MOVIE_IDS[0]}" in line for line in shown)
         assert shown[-1].startswith("Next: --since ")
 
-    def test_what_was_exported_and_cleared_is_imported_as_it_was(
-        self, caller: Caller, full: User, tmp_path: Path
-    ) -> None:
+    def test_import_restores_an_exported_and_cleared_list(self, caller: Caller, full: User, tmp_path: Path) -> None:
         before = full.items().json()["data"]
         file = tmp_path / "list.jsonl"
         assert caller.run("export", "--user", full.id, str(file)).stdout == ""
@@ -470,7 +474,7 @@ class TestWholeList:
         assert caller.json("import", "--user", full.id, str(file)) == {"outcomes": {"added": 5}, "failed": []}
         assert full.items().json()["data"] == before
 
-    def test_import_tells_of_lines_that_are_not_on_the_list(self, caller: Caller, full: User, tmp_path: Path) -> None:
+    def test_import_reports_lines_that_are_unknown_or_invalid(self, caller: Caller, full: User, tmp_path: Path) -> None:
         file = tmp_path / "list.jsonl"
         ids = (UNKNOWN_ID, MATRIX_ID, MOVIE_IDS[0])
         file.write_text("".join(f'{{"contentId": "{each}", "contentType": "movie"}}\n' for each in ids) + "nonsense\n")
@@ -484,7 +488,7 @@ class TestWholeList:
         assert told["outcomes"] == {"not_found": 1, "added": 1, "existing": 1, "invalid": 1}
         assert [(each["line"], each["outcome"]) for each in told["failed"]] == [(1, "not_found"), (4, "invalid")]
 
-    def test_import_tells_which_titles_it_did_not_find_and_which_a_line_may_mean(
+    def test_import_reports_unmatched_titles_and_the_candidates_of_each_line(
         self, caller: Caller, full: User, tmp_path: Path, database: Database[dict[str, Any]]
     ) -> None:
         twins = [ObjectId("00000000000000000000d0a1"), ObjectId("00000000000000000000d0a2")]
@@ -517,7 +521,9 @@ class TestWholeList:
             ["5", "invalid", "the year is 'MMII', and must be as in 1999"],
         ]
 
-    def test_import_replaces_when_asked_to(self, caller: Caller, full: User, tmp_path: Path) -> None:
+    def test_import_replaces_the_list_and_requires_confirmation_to_empty_it(
+        self, caller: Caller, full: User, tmp_path: Path
+    ) -> None:
         file = tmp_path / "list.jsonl"
         file.write_text(f'{{"contentId": "{MOVIE_IDS[0]}", "contentType": "movie"}}\n')
         caller.json("import", "--user", full.id, "--replace", str(file))
@@ -550,7 +556,7 @@ class TestWholeList:
         assert told == (1, "mylist: the export was cut short: 2 lines of 3; repeat it")
         assert list(tmp_path.iterdir()) == []
 
-    def test_the_type_of_a_file_is_told_by_its_name(self, tmp_path: Path, user_id: str) -> None:
+    def test_import_derives_the_content_type_from_the_file_name(self, tmp_path: Path, user_id: str) -> None:
         given: list[str | None] = []
 
         class Other(FakeHttpHandler):
@@ -581,17 +587,17 @@ class TestTokenOfAUser:
         bearer = token(SECRET, "HS256", sub=None, uid=user_id)
         return Caller(by_token.url, MYLIST_TOKEN=bearer, JWT_USER_CLAIM="uid")
 
-    def test_is_enough(self, caller: Caller, user_id: str) -> None:
+    def test_makes_the_user_option_unnecessary(self, caller: Caller, user_id: str) -> None:
         assert caller.json(*self.ADD)["userId"] == user_id
         assert caller.json("list")["total"] == 1
         assert caller.json("contains", MATRIX_ID) == {"contains": [True]}
         assert caller.json("remove", MATRIX_ID) == {"removed": [MATRIX_ID]}
 
-    def test_may_be_told_beside_it(self, caller: Caller, user_id: str) -> None:
+    def test_is_accepted_with_a_user_option_for_the_same_user(self, caller: Caller, user_id: str) -> None:
         assert caller.json(*self.ADD, "--user", user_id)["userId"] == user_id
 
     @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda each: each[0])
-    def test_shows_and_changes_no_list_under_the_name_of_another(
+    def test_is_refused_if_the_user_option_names_another_user(
         self, caller: Caller, user_id: str, arguments: tuple[str, ...]
     ) -> None:
         status, line = caller.fails(*arguments, "--user", "another")
@@ -602,15 +608,15 @@ class TestTokenOfAUser:
         assert caller.json("list")["total"] == 0
 
     @pytest.mark.parametrize("given", ["opaque", "a.b.c", "e30.bnVsbA.x", "e30.W10.x", token(SECRET, "HS256")])
-    def test_that_cannot_be_read_is_not_taken_for_the_right_one(self, by_token: Service, given: str) -> None:
+    def test_that_is_unreadable_is_refused_with_a_user_option(self, by_token: Service, given: str) -> None:
         caller = Caller(by_token.url, MYLIST_TOKEN=given, JWT_USER_CLAIM="uid")
         status, line = caller.fails("list", "--user", "another")
 
         assert status == 2
         assert "which cannot be read here; leave --user out" in line
 
-    def test_is_no_user_to_a_service_that_trusts_the_header(self, service: Service, user: User, user_id: str) -> None:
-        """Like behind a gateway, which requires the caller's token."""
+    def test_is_ignored_by_a_service_that_trusts_the_header(self, service: Service, user: User, user_id: str) -> None:
+        """The service may be behind a gateway, which requires the token of the caller."""
         bearer = token(SECRET, "HS256", sub="support")
         assert user.add(MATRIX_ID).is_success
         assert Caller(service.url, MYLIST_TOKEN=bearer).json("list", "--user", user_id)["total"] == 1
