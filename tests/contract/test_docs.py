@@ -30,9 +30,7 @@ ENCODINGS = ["gzip", "identity"]
 @pytest.mark.parametrize("path", CONTENT_TYPES)
 class TestFiles:
     @pytest.mark.parametrize("encoding", ENCODINGS)
-    def test_have_the_headers_of_every_answer_and_their_own(
-        self, client: httpx.Client, path: str, encoding: str
-    ) -> None:
+    def test_have_the_common_headers_and_their_own(self, client: httpx.Client, path: str, encoding: str) -> None:
         answer = client.get(path, headers={"Accept-Encoding": encoding})
 
         assert answer.status_code == 200
@@ -44,7 +42,7 @@ class TestFiles:
         assert (test_headers.TestSecurityHeaders.EXPECTED | policy).items() <= dict(answer.headers).items()
 
     @pytest.mark.parametrize("encoding", ENCODINGS)
-    def test_are_answered_without_the_body_to_head_and_to_who_has_them(
+    def test_have_no_body_for_head_and_for_a_matching_etag(
         self, client: httpx.Client, path: str, encoding: str
     ) -> None:
         def ask(method: str, **headers: str) -> httpx.Response:
@@ -68,7 +66,9 @@ class TestFiles:
             *((each, "") for each in ("", "identity", "br", "x-gzip", "gzip;q=0", "gzip; q=0.0, br", "*")),
         ],
     )
-    def test_are_compressed_for_who_can_take_it(self, service: Service, path: str, accepted: str, given: str) -> None:
+    def test_are_compressed_if_the_client_accepts_gzip(
+        self, service: Service, path: str, accepted: str, given: str
+    ) -> None:
         plain = send(service.url, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         head = f"GET {path} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: {accepted}\r\n\r\n"
         answer = send(service.url, head.encode())
@@ -78,7 +78,7 @@ class TestFiles:
         assert (answer.headers["etag"] == plain.headers["etag"]) == (not given)
 
     @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-    def test_are_only_read(self, client: httpx.Client, path: str, method: str) -> None:
+    def test_are_read_only(self, client: httpx.Client, path: str, method: str) -> None:
         answer = client.request(method, path)
         assert answer.status_code == 405
         assert answer.headers["allow"] == "GET, HEAD, OPTIONS"
@@ -97,16 +97,17 @@ class TestFiles:
         "/docs//etc/passwd",
     ],
 )
-def test_nothing_else_is_served(service: Service, path: str) -> None:
+def test_no_other_path_below_docs_is_served(service: Service, path: str) -> None:
     answer = send(service.url, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     assert (answer.status, answer.json()["code"]) == (404, "ROUTE_NOT_FOUND")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_are_where_the_front_door_leads(client: httpx.Client, method: str) -> None:
+def test_the_root_path_redirects_to_the_docs(client: httpx.Client, method: str) -> None:
     answer = client.request(method, "/")
 
-    assert (answer.status_code, answer.headers["location"]) == (307, "docs")  # relative: right below any prefix
+    # The location is relative, so it is correct below any prefix.
+    assert (answer.status_code, answer.headers["location"]) == (307, "docs")
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
     assert client.request(method, "/", follow_redirects=True).headers["content-type"] == CONTENT_TYPES["/docs"]
     for link in client.get("/").json().values():
@@ -114,12 +115,12 @@ def test_are_where_the_front_door_leads(client: httpx.Client, method: str) -> No
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-def test_front_door_is_only_read(client: httpx.Client, method: str) -> None:
+def test_the_root_path_is_read_only(client: httpx.Client, method: str) -> None:
     answer = client.request(method, "/")
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
 
 
-def test_can_be_off(serve: Serve) -> None:
+def test_the_docs_can_be_switched_off(serve: Serve) -> None:
     with connect(serve(DOCS="false")) as client:
         for path in ("/", *CONTENT_TYPES):
             answer = client.get(path)

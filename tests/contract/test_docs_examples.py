@@ -16,9 +16,9 @@ from mylist.seeding import sample
 from mylist.seeding.open_database import open_database
 from tests.conftest import PATIENT, Serve
 
-# Clearing a list must be confirmed, and the examples confirm nothing.
 pytestmark = pytest.mark.own_logic
 
+# Clearing a list needs a confirmation, which the example does not contain.
 STATUSES = {"clearItems": 428}
 
 Json = dict[str, Any]
@@ -39,7 +39,7 @@ def document(served: Service) -> Json:
 
 @pytest.fixture
 def execute(served: Service, document: Json, mongodb_uri: str, redis_url: str) -> Execute:
-    """Send the request of an operation as "Try it out" fills it in, to the sample as it was at first."""
+    """Reset the sample data; return a function that sends an operation's request as "Try it out" fills it in."""
     settings = Settings.load({"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url, **PATIENT})
 
     async def reset() -> None:
@@ -83,7 +83,7 @@ def find(document: Json, operation_id: str) -> tuple[str, str, Json]:
 
 
 def filled_in(document: Json, operation: Json, place: str) -> dict[str, str]:
-    """The parameters of a place that have a value: an example, or else a default."""
+    """Return the parameters in this place that have an example, or else a default, with that value."""
     values = {}
     for parameter in operation["parameters"]:
         schema = resolved(document, parameter["schema"])
@@ -112,21 +112,21 @@ def resolved(document: Json, schema: Mapping[str, Any]) -> Json:
 
 
 @pytest.mark.parametrize("operation_id", [route.operation for route in ROUTES])
-def test_each_succeeds_as_it_stands(execute: Execute, operation_id: str) -> None:
+def test_each_example_succeeds_except_the_unconfirmed_clear(execute: Execute, operation_id: str) -> None:
     answer = execute(operation_id)
 
     assert answer.status_code == STATUSES.get(operation_id, answer.status_code), answer.text
     assert answer.is_success == (operation_id not in STATUSES), answer.text
 
 
-def test_items_are_the_list_without_a_filter(execute: Execute) -> None:
+def test_the_example_of_items_returns_the_list_without_a_filter(execute: Execute) -> None:
     data = execute("getItems").json()["data"]
 
     assert data["total"] == 24
     assert "nextCursor" not in data
 
 
-def test_lines_are_those_of_an_export_and_answered_as_shown(execute: Execute, document: Json) -> None:
+def test_the_example_of_an_import_is_from_an_export_and_is_answered_as_shown(execute: Execute, document: Json) -> None:
     _, _, imports = find(document, "importItems")
     _, _, exports = find(document, "getExport")
     shown, exported = (each["responses"]["200"]["content"][JSON_LINES] for each in (imports, exports))

@@ -36,7 +36,7 @@ def browser() -> Iterator[Chrome]:
     options.binary_location = str(programs[0])
     for argument in (
         "--headless",
-        "--no-sandbox",  # which needs rights that a container and root lack; the only page is the service's own
+        "--no-sandbox",  # a sandbox needs rights that a container and root lack; the only page is the service's own
         "--disable-dev-shm-usage",  # small in a container
         "--no-proxy-server",
         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
@@ -50,14 +50,14 @@ def browser() -> Iterator[Chrome]:
 
 @pytest.fixture
 def page(browser: Chrome, service: Service) -> Chrome:
-    """The browser, with the page as it is once the routes are shown."""
+    """The browser, after the page has shown the routes."""
     drain(browser)
     browser.get(f"{service.url}/docs")
     WebDriverWait(browser, PATIENCE).until(lambda _: browser.find_elements(By.CLASS_NAME, "opblock"))
     return browser
 
 
-def test_page_shows_every_route_but_those_of_head(page: Chrome, service: Service, client: httpx.Client) -> None:
+def test_page_shows_every_route_except_head_routes(page: Chrome, service: Service, client: httpx.Client) -> None:
     paths: Any = client.get("/openapi.json").json()["paths"]
     shown = [
         (
@@ -77,7 +77,7 @@ def test_page_shows_every_route_but_those_of_head(page: Chrome, service: Service
 
 
 class _Gateway(BaseHTTPRequestHandler):
-    """Forwards what begins with a prefix, without the prefix."""
+    """Forwards each path that begins with the prefix, without the prefix."""
 
     prefix = "/v2/lists"
     upstream: str
@@ -101,12 +101,12 @@ class _Gateway(BaseHTTPRequestHandler):
         self.wfile.write(answer.content)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def gateway(service: Service) -> Iterator[str]:
-    """The service's URL behind a gateway that has it under a prefix."""
+    """The URL of the service behind a gateway that serves it below a prefix."""
     handler = type("Gateway", (_Gateway,), {"upstream": service.url})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = Thread(target=server.serve_forever)
@@ -117,7 +117,7 @@ def gateway(service: Service) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", ["/docs", "/docs/"])
-def test_page_adds_an_item_behind_a_prefix(browser: Chrome, gateway: str, user: User, path: str) -> None:
+def test_page_adds_an_item_below_a_path_prefix(browser: Chrome, gateway: str, user: User, path: str) -> None:
     drain(browser)
     browser.get(f"{gateway}{path}")
     WebDriverWait(browser, PATIENCE).until(lambda _: browser.find_elements(By.CLASS_NAME, "opblock"))
@@ -135,7 +135,7 @@ def add_in(page: Chrome, url: str, user: User) -> None:
 
     def fill(selector: str, text: str) -> None:
         find(selector).send_keys(Keys.CONTROL, "a")
-        page.execute_cdp_cmd("Input.insertText", {"text": text})  # as pasted: Swagger UI takes its time for each key
+        page.execute_cdp_cmd("Input.insertText", {"text": text})  # as pasted: Swagger UI is slow to handle each key
 
     fill("[data-param-name='user-id'] input", user.id)
     fill("textarea", json.dumps({"contentId": other_than_the_example, "contentType": "movie"}))
@@ -162,7 +162,7 @@ def try_out(page: Chrome, operation_id: str) -> Any:
     return find
 
 
-def test_page_fills_in_a_list_to_import_in_each_format(page: Chrome, client: httpx.Client) -> None:
+def test_page_prefills_an_example_import_in_each_format(page: Chrome, client: httpx.Client) -> None:
     operation: Any = client.get("/openapi.json").json()["paths"]["/api/mylist/import"]["post"]
     content = operation["requestBody"]["content"]
     find = try_out(page, "importItems")
@@ -179,16 +179,17 @@ def test_page_fills_in_a_list_to_import_in_each_format(page: Chrome, client: htt
             assert len(shown.splitlines()) == 2
 
 
-def test_page_fills_in_no_filter(page: Chrome) -> None:
+def test_page_prefills_no_filter(page: Chrome) -> None:
     find = try_out(page, "getItems")
 
     assert find("[data-param-name='user-id'] input").get_attribute("value") == "507f1f77bcf86cd799439011"
     assert find("[data-param-name='q'] input").get_attribute("value") == ""
     assert find("[data-param-name='sort'] select").get_attribute("value") == ""
-    assert not find("[data-param-name='genre']").find_elements(By.CSS_SELECTOR, "input")  # one for each that is added
+    # The page shows an input only for a genre that its reader adds.
+    assert not find("[data-param-name='genre']").find_elements(By.CSS_SELECTOR, "input")
 
 
-def test_page_runs_and_asks_nothing_that_is_not_its_own(page: Chrome) -> None:
+def test_page_runs_no_inline_script_and_sends_no_request_to_another_host(page: Chrome) -> None:
     page.execute_script("""
         const script = document.createElement("script")
         script.textContent = "window.ran = true"
@@ -203,7 +204,7 @@ def test_page_runs_and_asks_nothing_that_is_not_its_own(page: Chrome) -> None:
 
 
 def drain(browser: Chrome) -> tuple[set[str], list[str]]:
-    """Return the requests since the last call with their hosts, and the browser's complaints."""
+    """Return the URLs that the browser has requested since the last call, and its complaints."""
     traffic, console = (browser.get_log(name) for name in ("performance", "browser"))  # type: ignore[no-untyped-call]
     events = [json.loads(entry["message"])["message"] for entry in traffic]
     urls = {each["params"]["request"]["url"] for each in events if each["method"] == "Network.requestWillBeSent"}

@@ -1,17 +1,16 @@
-"""The documents work as written: every shell block of `PAGES` is run, in order, and every answer shown is compared.
+"""The documents work as written: a test runs every shell block of `PAGES`, in order, and compares every answer shown.
 
-The expected statuses of curl are in the block's info string: "```bash expect=201" has the statuses, in order; a block
-without it expects success, 2xx, of every curl in it. A forge renders both the same. The JSON block after a shell block
-is the answer to its last command; the block after "```bash expect=output" is its output on a terminal. See
-tests/markdown.py.
+The info string of a block has the expected statuses of curl, in order: "```bash expect=201". In a block without it,
+every curl must succeed (2xx). GitHub renders both in the same way. The JSON block after a shell block is the answer to
+its last command; the block after "```bash expect=output" is its output on a terminal. See tests/markdown.py.
 
-All pages are run on one `make run`, like a reader who goes through them in order. It runs in a copy of the files that
-make reads, so that the tests do not touch `.data` and port 3000 of this folder. Only the port is changed in the
-commands. The environment there is that of the tests; every run of the continuous integration shows that make can build
+One `make run` serves all pages, as for a reader who follows them in order. It runs in a copy of the files that make
+reads, so that the tests do not touch `.data` and port 3000 of this folder. The tests change only the port in the
+commands. The copy uses the environment of the tests; every run of the continuous integration shows that make can build
 one from nothing.
 
-Blocks that begin with `make` cannot be run inside the tests, and those of other pages need a cluster or other servers:
-tests/unit/test_documents.py holds their commands against what there is.
+The tests cannot run blocks that begin with `make`, and blocks of other pages need a cluster or other servers.
+tests/unit/test_documents.py checks that these commands exist.
 """
 
 import json
@@ -46,8 +45,8 @@ PAGES = (
     "docs/operations.md",
     "docs/lists-from-elsewhere.md",
 )
-"""In the order in which they are run: what a page does to the sample, the next one meets."""
-# What is different every time. Everything else that an answer shows must be so.
+"""In the order in which they run: each page finds the sample data as the pages before it left them."""
+# The fields whose values differ in every run. All other values must be as the page shows them.
 VARYING = {"addedAt", "changedAt", "timestamp", "requestId", "token"}
 
 BLOCKS = {page: blocks((ROOT / page).read_text()) for page in PAGES}
@@ -62,7 +61,7 @@ class Place:
     port: int
 
     def environment(self) -> dict[str, str]:
-        # curl reads .curlrc there, which prints the status of each answer without a change to the command.
+        # curl reads .curlrc in CURL_HOME, and so prints the status of each answer without a change to the command.
         client = {"MYLIST_URL": f"http://localhost:{self.port}", "MYLIST_TOKEN": ""}
         return environment({"PORT": str(self.port), "CURL_HOME": str(self.folder), **client})
 
@@ -79,14 +78,14 @@ class Place:
         )
 
     def request(self, script: str) -> tuple[str, list[int]]:
-        """Runs a block of commands that ask; gives what it printed and the statuses that curl got."""
+        """Run a block of commands; return its output and the statuses that curl received."""
         process = self.bash(script)
         printed, told = process.communicate(timeout=30)
         assert process.returncode == 0, told
         return printed, [int(status) for status in told.split()]
 
     def on_terminal(self, script: str) -> str:
-        """Runs a block on a terminal; gives what it printed there."""
+        """Run a block on a terminal; return its output."""
         ours, its = pty.openpty()
         with open(ours, "rb") as screen:  # noqa: PTH123 - a descriptor
             process = self.bash(script, stdout=its)
@@ -113,7 +112,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 @pytest.fixture(scope="module")
 def served(place: Place) -> Iterator[Place]:
-    """The place, while the first block runs in it; ended as Ctrl-C in a terminal does."""
+    """The place, while `make run` runs in it. At the end, the fixture interrupts it, as Ctrl-C in a terminal does."""
     process = place.bash(MAKE_RUN.text)
 
     def is_ready() -> bool:
@@ -154,7 +153,7 @@ def test_every_page_has_commands() -> None:
     assert [page for page, found in BLOCKS.items() if not any(block.is_shell for block in found)] == []
 
 
-def test_data_stays_in_the_folder(served: Place) -> None:
+def test_make_run_keeps_its_data_in_the_folder(served: Place) -> None:
     assert (served.folder / ".data").is_dir()
 
 
@@ -165,7 +164,7 @@ def without_varying(answer: Any) -> Any:
 
 
 def keys(answer: Any) -> Any:
-    """The names in an answer, in their order."""
+    """Return the names of the fields of an answer, in their order."""
     if isinstance(answer, dict):
         return [(name, keys(value)) for name, value in answer.items()]
     return [keys(each) for each in answer] if isinstance(answer, list) else None
