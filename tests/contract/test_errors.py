@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a request: its status, its message, its code, and in which order it is found."""
+"""The errors of requests: their status, code and message, and the order in which the service checks a request."""
 
 import re
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ KEYS = ["success", "error", "code", "statusCode", "timestamp", "path", "method",
 
 
 def told(answer: httpx.Response | Answer) -> tuple[int, str, str]:
-    """The parts of an error that clients rely on: status, code and message."""
+    """Return the parts of an error that clients rely on: status, code and message."""
     status = answer.status_code if isinstance(answer, httpx.Response) else answer.status
     body = answer.json()
     assert list(body) == KEYS
@@ -46,7 +46,7 @@ MALFORMED = (400, "BAD_REQUEST", "The request is malformed")
 
 
 class TestEveryError:
-    def test_says_where_it_happened(self, user: User) -> None:
+    def test_names_the_path_and_the_method(self, user: User) -> None:
         answer = user.remove(MATRIX_ID)
         body = answer.json()
 
@@ -55,7 +55,7 @@ class TestEveryError:
         assert body["path"] == f"/api/mylist/remove/{MATRIX_ID}"
         assert body["method"] == "DELETE"
 
-    def test_leaves_the_query_out_of_the_path(self, client: httpx.Client) -> None:
+    def test_omits_the_query_from_the_path(self, client: httpx.Client) -> None:
         assert client.get("/api/mylist/items?page=2&token=secret").json()["path"] == "/api/mylist/items"
 
 
@@ -74,7 +74,7 @@ class TestUserId:
         request = f"{method} {path} HTTP/1.1\r\nHost: x\r\n{header}Content-Length: 0\r\n\r\n"
         assert told(send(service.url, request.encode())) == USER_ID_REQUIRED
 
-    def test_is_not_asked_for_by_the_health_check(self, client: httpx.Client) -> None:
+    def test_is_not_required_by_the_health_check(self, client: httpx.Client) -> None:
         assert client.get("/health").status_code == 200
 
     @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ class TestUserId:
             "x" * 128,
         ],
     )
-    def test_may_be_all_that_identity_providers_make(self, client: httpx.Client, user_id: str) -> None:
+    def test_may_have_any_form_that_identity_providers_use(self, client: httpx.Client, user_id: str) -> None:
         user = User(client, user_id)
         assert user.add(MATRIX_ID).json()["data"]["userId"] == user_id
         [item] = user.items().json()["data"]["items"]
@@ -117,27 +117,27 @@ class TestUserId:
             "a\tb",
         ],
     )
-    def test_may_be_nothing_else(self, client: httpx.Client, user_id: str) -> None:
+    def test_with_a_forbidden_character_or_over_128_characters_is_400(self, client: httpx.Client, user_id: str) -> None:
         message = "user-id header must be given once, as 1 to 128 of the characters A-Z a-z 0-9 . _ ~ : @ | / + = -"
         assert told(User(client, user_id).items()) == (400, "INVALID_USER_ID", message)
 
     @pytest.mark.parametrize("user_id", [b"m\xc3\xbcller", b"a\xff", b"\xe2\x80\xae"])
-    def test_may_not_leave_ascii(self, service: Service, user_id: bytes) -> None:
+    def test_with_non_ascii_characters_is_400(self, service: Service, user_id: bytes) -> None:
         answer = send(service.url, b"GET /api/mylist/items HTTP/1.1\r\nHost: x\r\nuser-id: " + user_id + b"\r\n\r\n")
         assert told(answer)[:2] == (400, "INVALID_USER_ID")
 
-    def test_may_be_given_once_only(self, client: httpx.Client) -> None:
+    def test_sent_twice_is_400(self, client: httpx.Client) -> None:
         twice = [("user-id", "one"), ("user-id", "two")]
         assert told(client.get("/api/mylist/items", headers=twice))[:2] == (400, "INVALID_USER_ID")
         same = [("user-id", "one"), ("User-ID", "one")]
         assert told(client.get("/api/mylist/items", headers=same))[:2] == (400, "INVALID_USER_ID")
 
-    def test_means_the_same_with_blanks_around(self, user: User, service: Service) -> None:
+    def test_is_stripped_of_surrounding_blanks(self, user: User, service: Service) -> None:
         user.add(MATRIX_ID)
         request = f"GET /api/mylist/stats HTTP/1.1\r\nHost: x\r\nuser-id:  \t {user.id} \t \r\n\r\n"
         assert send(service.url, request.encode()).json()["data"]["total"] == 1
 
-    def test_is_case_sensitive_and_its_header_is_not(self, user: User) -> None:
+    def test_is_case_sensitive_but_its_header_name_is_not(self, user: User) -> None:
         user.add(MATRIX_ID)
         assert user.client.get("/api/mylist/stats", headers={"USER-ID": user.id}).json()["data"]["total"] == 1
         assert User(user.client, user.id.upper()).stats().json()["data"]["total"] == 0
@@ -165,7 +165,7 @@ class TestAdd:
         assert told(post(user, b"", {})) == FIELDS_REQUIRED
 
     @pytest.mark.parametrize("content_type", ["film", "Movie", "tv show", "series", "movie ", "*"])
-    def test_knows_two_content_types(self, user: User, content_type: str) -> None:
+    def test_of_an_unknown_content_type_is_400(self, user: User, content_type: str) -> None:
         assert told(user.add(MATRIX_ID, content_type)) == INVALID_CONTENT_TYPE
 
     @pytest.mark.parametrize("content_type", ["movie", "tvshow"])
@@ -184,10 +184,10 @@ class TestAdd:
     def test_of_a_malformed_id_is_404_like_any_unknown_one(self, user: User, content_id: str) -> None:
         assert told(user.add(content_id)) == (404, "CONTENT_NOT_FOUND", f"movie with id {content_id} not found")
 
-    def test_repeats_no_more_than_a_line_of_what_it_was_sent(self, user: User) -> None:
+    def test_truncates_a_long_id_in_the_error(self, user: User) -> None:
         assert told(user.add("9" * 5000)) == (404, "CONTENT_NOT_FOUND", f"movie with id {'9' * 100}… not found")
 
-    def test_of_what_is_on_the_list_is_409(self, user: User) -> None:
+    def test_of_an_item_on_the_list_is_409(self, user: User) -> None:
         user.add(MATRIX_ID)
         assert told(user.add(MATRIX_ID)) == ALREADY_IN_LIST
         assert user.contents() == [MATRIX_ID]
@@ -203,7 +203,7 @@ class TestAdd:
             (b'{"contentId": "\\ud800", "contentType": "movie"}', "The body is not valid JSON"),
         ],
     )
-    def test_of_what_is_not_utf_8_is_400(self, user: User, content: bytes, error: str) -> None:
+    def test_of_text_that_is_not_valid_unicode_is_400(self, user: User, content: bytes, error: str) -> None:
         assert told(post(user, content, JSON)) == (400, "INVALID_JSON", error)
 
     @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ class TestAdd:
             {"Content-Type": ""},
         ],
     )
-    def test_of_a_body_that_is_not_announced_as_json_is_400(self, user: User, headers: dict[str, str]) -> None:
+    def test_of_a_body_without_the_json_content_type_is_400(self, user: User, headers: dict[str, str]) -> None:
         content = f'{{"contentId": "{MATRIX_ID}", "contentType": "movie"}}'.encode()
         assert told(post(user, content, headers)) == NOT_ANNOUNCED_AS_JSON
 
@@ -245,24 +245,24 @@ class TestRemove:
         "content_id",
         [MATRIX_ID, UNKNOWN_ID, "x", MATRIX_ID + "0", "%20", "%2e%2e", "a%2Fb", "%00", "%FF", "*", "$ne", "%E2%80%A6"],
     )
-    def test_of_what_is_not_on_the_list_is_404(self, user: User, content_id: str) -> None:
+    def test_of_an_id_that_is_not_on_the_list_is_404(self, user: User, content_id: str) -> None:
         assert told(user.remove(content_id)) == NOT_IN_LIST
 
-    def test_of_what_was_removed_is_404(self, user: User) -> None:
+    def test_of_a_removed_item_is_404(self, user: User) -> None:
         user.add(MATRIX_ID)
         user.remove(MATRIX_ID)
         assert told(user.remove(MATRIX_ID)) == NOT_IN_LIST
 
-    def test_of_what_another_user_has_is_404(self, user: User, client: httpx.Client) -> None:
+    def test_of_an_item_of_another_user_is_404(self, user: User, client: httpx.Client) -> None:
         user.add(MATRIX_ID)
         assert told(User(client, f"{user.id}-other").remove(MATRIX_ID)) == NOT_IN_LIST
         assert user.contents() == [MATRIX_ID]
 
 
 class TestOrderOfChecks:
-    """Each request has every fault from some point on, and the error names the first."""
+    """If a request has several faults, the error names the fault that the service checks first."""
 
-    def test_user_then_fields_then_type_then_content_then_list(self, user: User) -> None:
+    def test_add_checks_user_fields_type_content_and_list_in_order(self, user: User) -> None:
         nobody = User(user.client, "")
         assert told(nobody.add("", "film")) == USER_ID_REQUIRED
         assert told(post(nobody, b"{", {})) == USER_ID_REQUIRED
@@ -272,11 +272,11 @@ class TestOrderOfChecks:
         assert user.add(MATRIX_ID).status_code == 201
         assert told(user.add(MATRIX_ID)) == ALREADY_IN_LIST
 
-    def test_user_then_list(self, client: httpx.Client) -> None:
+    def test_remove_checks_the_user_before_the_list(self, client: httpx.Client) -> None:
         assert told(User(client, "").remove("malformed")) == USER_ID_REQUIRED
         assert told(User(client, "nobody").remove("malformed")) == NOT_IN_LIST
 
-    def test_route_then_method_then_user(self, client: httpx.Client) -> None:
+    def test_route_and_method_are_checked_before_the_user(self, client: httpx.Client) -> None:
         assert told(client.post("/api/mylist/nothing")) == ROUTE_NOT_FOUND
         assert told(client.put("/api/mylist/add"))[0] == 405
 
@@ -289,7 +289,7 @@ class TestFullList:
             yield client
 
     @pytest.mark.parametrize("reads_before", [True, False], ids=["cached", "uncached"])
-    def test_takes_no_more(self, small: httpx.Client, user_id: str, reads_before: bool) -> None:
+    def test_refuses_another_item(self, small: httpx.Client, user_id: str, reads_before: bool) -> None:
         user = User(small, user_id)
         for content_id in MOVIE_IDS[:3]:
             assert user.add(content_id).status_code == 201
@@ -299,7 +299,7 @@ class TestFullList:
         assert told(user.add(SHOW_ID, "tvshow"))[:2] == (422, "LIST_FULL")
         assert set(user.contents()) == set(MOVIE_IDS[:3])
 
-    def test_tells_whoever_repeats_an_add_that_the_item_is_there(self, small: httpx.Client, user_id: str) -> None:
+    def test_returns_409_for_an_item_that_is_already_on_it(self, small: httpx.Client, user_id: str) -> None:
         user = User(small, user_id)
         for content_id in MOVIE_IDS[:3]:
             user.add(content_id)
@@ -307,13 +307,13 @@ class TestFullList:
         assert user.items().status_code == 200
         assert told(user.add(MOVIE_IDS[2])) == ALREADY_IN_LIST
 
-    def test_still_tells_of_an_unknown_title_first(self, small: httpx.Client, user_id: str) -> None:
+    def test_still_returns_404_for_an_unknown_title(self, small: httpx.Client, user_id: str) -> None:
         user = User(small, user_id)
         for content_id in MOVIE_IDS[:3]:
             user.add(content_id)
         assert told(user.add(UNKNOWN_ID))[1] == "CONTENT_NOT_FOUND"
 
-    def test_takes_another_for_one_that_goes(self, small: httpx.Client, user_id: str) -> None:
+    def test_accepts_another_item_after_a_removal(self, small: httpx.Client, user_id: str) -> None:
         user = User(small, user_id)
         for content_id in MOVIE_IDS[:3]:
             user.add(content_id)
@@ -354,7 +354,7 @@ class TestRoutes:
             ("/openapi.json", "GET, HEAD, OPTIONS"),
         ],
     )
-    def test_say_which_methods_they_have(self, user: User, path: str, allowed: str) -> None:
+    def test_name_the_allowed_methods_in_a_405(self, user: User, path: str, allowed: str) -> None:
         for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "BREW"} - set(allowed.split(", ")):
             answer = user.client.request(method, path, headers=user.headers)
             assert told(answer) == (405, "METHOD_NOT_ALLOWED", "Method not allowed")
@@ -428,5 +428,5 @@ class TestHttp:
         request = b"POST /api/mylist/add HTTP/1.1\r\nHost: x\r\nExpect: wonders\r\nContent-Length: 2\r\n\r\n{}"
         assert told(self.call(service, request))[:2] == (417, "EXPECTATION_FAILED")
 
-    def test_service_goes_on_after_all_that(self, user: User) -> None:
+    def test_service_still_answers_after_these_requests(self, user: User) -> None:
         assert user.add(MATRIX_ID).status_code == 201

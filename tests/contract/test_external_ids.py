@@ -1,4 +1,4 @@
-"""External ids: every route that takes a content id takes them, and says what is wrong with one."""
+"""External ids: every route that accepts a content id accepts them, and says what is wrong with an invalid one."""
 
 import json
 from typing import Any
@@ -60,25 +60,25 @@ def told(answer: httpx.Response) -> list[dict[str, Any]]:
     return [json.loads(line) for line in answer.text.splitlines()]
 
 
-def test_the_content_shows_them_as_they_are_stored(user: User) -> None:
+def test_content_shows_external_ids_as_stored(user: User) -> None:
     user.add(MATRIX)
     [listed] = user.items().json()["data"]["items"]
     assert listed["content"]["externalIds"] == IDS[MATRIX_ID]
 
 
 @pytest.mark.parametrize("text", [MATRIX, f"movie:{MATRIX}", "tmdb:603"])
-def test_add_answers_with_the_content_id(user: User, text: str) -> None:
+def test_add_by_external_id_returns_the_content_id(user: User, text: str) -> None:
     answer = user.add(text)
     assert (answer.status_code, answer.json()["data"]["contentId"]) == (201, MATRIX_ID)
     assert user.add(MATRIX_ID).json()["code"] == user.add(text).json()["code"] == "ITEM_ALREADY_IN_LIST"
 
 
-def test_an_id_is_found_that_somebody_stored_as_a_number(user: User) -> None:
+def test_an_external_id_stored_as_a_number_is_found(user: User) -> None:
     assert user.add("tmdb:42").json()["data"]["contentId"] == MOVIE_IDS[3]
 
 
 @pytest.mark.parametrize("text", [MATRIX, MATRIX.replace(":", "%3A"), f"movie:{BOTH}"])
-def test_put_remove_and_discard_take_one_in_the_path(user: User, text: str) -> None:
+def test_put_remove_and_discard_accept_an_external_id_in_the_path(user: User, text: str) -> None:
     assert [put(user, text).status_code, put(user, text).status_code] == [201, 200]
     assert put(user, text).json()["data"]["contentId"] == MATRIX_ID
     assert user.remove(text).json() == {"success": True, "message": "Item removed from your list"}
@@ -91,16 +91,16 @@ def test_put_remove_and_discard_take_one_in_the_path(user: User, text: str) -> N
     assert user.contents() == []
 
 
-def test_what_a_path_does_not_allow_is_percent_encoded(user: User) -> None:
+def test_an_external_id_in_the_path_may_be_percent_encoded(user: User) -> None:
     assert put(user, "tvdb:a%2Fb%25c").json()["data"]["contentId"] == MOVIE_IDS[2]
 
 
-def test_the_type_of_the_request_decides(user: User) -> None:
+def test_the_type_in_the_request_selects_between_titles_with_one_external_id(user: User) -> None:
     assert user.add(BOTH, "tvshow").json()["data"]["contentId"] == SHOW_ID
     assert user.add(BOTH, "movie").json()["data"]["contentId"] == MATRIX_ID
 
 
-def test_a_batch_tells_by_which_id_each_was_named(user: User) -> None:
+def test_a_batch_returns_each_outcome_with_its_external_id(user: User) -> None:
     user.add(MATRIX_ID)
     answer = batch(user, [(BOTH, "tvshow"), (TWICE, "movie"), (UNKNOWN, "movie")], [MATRIX, BOTH, UNKNOWN, UNKNOWN_ID])
 
@@ -120,7 +120,7 @@ def test_a_batch_tells_by_which_id_each_was_named(user: User) -> None:
     assert user.contents() == [SHOW_ID]
 
 
-def test_contains_answers_for_each_in_order(user: User) -> None:
+def test_contains_answers_for_external_ids_in_order(user: User) -> None:
     user.add(MATRIX)
     for _ in range(2):
         answer = contains(user, f"movie:{BOTH}", f"tvshow:{BOTH}", MATRIX_ID, UNKNOWN)
@@ -129,7 +129,7 @@ def test_contains_answers_for_each_in_order(user: User) -> None:
     assert contains(user, f"movie:{BOTH}").json()["data"]["contains"] == [False]
 
 
-def test_an_import_takes_them_line_by_line(user: User) -> None:
+def test_an_import_resolves_external_ids_line_by_line(user: User) -> None:
     lines = [
         {"contentId": each, "contentType": "movie"}
         for each in (MATRIX, MOVIE_IDS[5], UNKNOWN, TWICE, "imbd:1", "IMDb:1")
@@ -155,7 +155,7 @@ def test_an_import_takes_them_line_by_line(user: User) -> None:
     assert user.contents() == [MATRIX_ID, MOVIE_IDS[5]]
 
 
-def test_an_import_of_nothing_that_is_found_tells_each_line_and_replaces_nothing(user: User) -> None:
+def test_an_import_without_a_match_needs_confirmation_and_keeps_ambiguous_titles(user: User) -> None:
     user.add(MOVIE_IDS[0])
     user.add(MOVIE_IDS[5])
     lines = [{"contentId": each, "contentType": "movie"} for each in (UNKNOWN, TWICE)]
@@ -169,7 +169,7 @@ def test_an_import_of_nothing_that_is_found_tells_each_line_and_replaces_nothing
 
 
 @pytest.mark.parametrize("media_type", ["text/csv", "application/json"])
-def test_a_list_of_titles_takes_them_as_content_ids(user: User, media_type: str) -> None:
+def test_a_csv_or_json_import_accepts_external_ids_as_content_ids(user: User, media_type: str) -> None:
     ids = [MATRIX, f"tvshow:{BOTH}", MOVIE_IDS[5], UNKNOWN, TWICE, BOTH, f"tvshow:{MATRIX}", f"movie:{BOTH}", "imdb:"]
     types = ["", "", "movie", "movie", "", "", "", "tvshow", ""]
     rows = list(zip(ids, types, strict=True))
@@ -202,7 +202,9 @@ CHANGES: dict[str, Any] = {
 class TestErrors:
     @pytest.mark.parametrize("text", ["imbd:tt1", "eidr:1", "imdb:", "IMDB:tt0133093", "movie:603"])
     @pytest.mark.parametrize("change", [*CHANGES, "batch"])
-    def test_one_that_is_none_is_400_and_names_the_form(self, user: User, change: str, text: str) -> None:
+    def test_an_invalid_external_id_is_400_and_the_error_describes_the_format(
+        self, user: User, change: str, text: str
+    ) -> None:
         answer = batch(user, [], [MATRIX, text]) if change == "batch" else CHANGES[change](user, text)
 
         assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_EXTERNAL_ID")
@@ -213,7 +215,7 @@ class TestErrors:
         )
 
     @pytest.mark.parametrize("change", CHANGES)
-    def test_one_of_several_titles_is_409_and_names_them(self, user: User, change: str) -> None:
+    def test_an_external_id_of_several_titles_is_409_and_the_error_names_them(self, user: User, change: str) -> None:
         answer = CHANGES[change](user, TWICE)
 
         assert (answer.status_code, answer.json()["code"]) == (409, "AMBIGUOUS_EXTERNAL_ID")
@@ -221,14 +223,16 @@ class TestErrors:
 
     @pytest.mark.parametrize("change", ["add", "put"])
     @pytest.mark.parametrize("text", [UNKNOWN, UNKNOWN_ID, "tt0133093"])
-    def test_one_of_no_title_is_as_an_unknown_content_id(self, user: User, change: str, text: str) -> None:
+    def test_an_external_id_of_no_title_is_404_like_an_unknown_content_id(
+        self, user: User, change: str, text: str
+    ) -> None:
         answer = CHANGES[change](user, text)
 
         assert (answer.status_code, answer.json()["code"]) == (404, "CONTENT_NOT_FOUND")
         assert answer.json()["error"] == f"movie with id {text} not found"
 
     @pytest.mark.parametrize("text", [UNKNOWN, UNKNOWN_ID])
-    def test_one_of_no_title_is_on_no_list(self, user: User, text: str) -> None:
+    def test_an_external_id_of_no_title_is_not_on_the_list(self, user: User, text: str) -> None:
         assert user.remove(text).json()["code"] == "ITEM_NOT_IN_LIST"
         assert discard(user, text).status_code == 204
         assert contains(user, text).json()["data"]["contains"] == [False]

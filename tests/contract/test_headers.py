@@ -1,4 +1,4 @@
-"""The headers of every answer: caching, CORS, security, request ids, and the part that the cache took."""
+"""The headers of answers: caching, CORS, security, request ids, and whether the list came from Redis."""
 
 import re
 from functools import partial
@@ -21,7 +21,7 @@ ORIGIN = "https://tv.example"
 
 class TestHead:
     @pytest.mark.parametrize("path", READABLE)
-    def test_is_get_without_a_body(self, user: User, path: str) -> None:
+    def test_returns_the_headers_of_get_without_a_body(self, user: User, path: str) -> None:
         user.add(MATRIX_ID)
         user.client.get(path, headers=user.headers)
         of_get = user.client.get(path, headers=user.headers)
@@ -33,14 +33,14 @@ class TestHead:
         differ = {"x-request-id"} | ({"etag"} if path == "/health" else set())
         assert without(of_head, differ) == without(of_get, differ)
 
-    def test_of_metrics_is_get_without_a_body(self, client: httpx.Client) -> None:
+    def test_of_metrics_has_the_content_type_of_get_and_no_body(self, client: httpx.Client) -> None:
         of_get, of_head = client.get("/metrics"), client.head("/metrics")
 
         assert of_head.status_code == 200
         assert of_head.content == b""
         assert of_head.headers["content-type"] == of_get.headers["content-type"]
 
-    def test_of_what_fails_has_the_headers_of_that(self, client: httpx.Client) -> None:
+    def test_of_a_failing_request_has_its_status(self, client: httpx.Client) -> None:
         assert client.head("/nowhere").status_code == 404
         assert client.head("/api/mylist/add").status_code == 405
         assert client.head("/api/mylist/items").status_code == 400
@@ -48,7 +48,7 @@ class TestHead:
 
 class TestETag:
     @pytest.mark.parametrize("path", UNCHANGING)
-    def test_stays_while_the_body_does(self, user: User, path: str) -> None:
+    def test_is_the_same_for_the_same_body(self, user: User, path: str) -> None:
         first, second = (user.client.get(path, headers=user.headers) for _ in range(2))
 
         assert re.fullmatch(r'"[0-9a-f]{16}"', first.headers["etag"])
@@ -58,7 +58,7 @@ class TestETag:
     @pytest.mark.parametrize("path", UNCHANGING)
     @pytest.mark.parametrize("method", ["GET", "HEAD"])
     @pytest.mark.parametrize("form", ["{}", "W/{}", '"other", {}', '{}, "other"', 'W/"other" ,W/{}', "*", '"other", *'])
-    def test_that_is_known_is_304(self, user: User, path: str, method: str, form: str) -> None:
+    def test_that_matches_if_none_match_is_304(self, user: User, path: str, method: str, form: str) -> None:
         user.add(MATRIX_ID)
         etag = user.client.get(path, headers=user.headers).headers["etag"]
         answer = user.client.request(method, path, headers=user.headers | {"If-None-Match": form.format(etag)})
@@ -71,7 +71,7 @@ class TestETag:
         assert "content-type" not in answer.headers
 
     @pytest.mark.parametrize("given", ['"other"', 'W/"other", "another"', "", "nonsense", '"', ",,"])
-    def test_that_is_not_known_is_200(self, user: User, given: str) -> None:
+    def test_that_does_not_match_is_200(self, user: User, given: str) -> None:
         assert user.stats(**{"If-None-Match": given}).status_code == 200
 
     def test_changes_with_every_write(self, user: User) -> None:
@@ -92,16 +92,16 @@ class TestETag:
         ]
         assert len(set(tags)) == 4
 
-    def test_is_not_given_with_errors_and_writes(self, user: User) -> None:
+    def test_is_absent_from_errors_and_writes(self, user: User) -> None:
         for answer in (user.add(UNKNOWN_ID), user.add(MATRIX_ID), user.remove(MATRIX_ID), user.remove(MATRIX_ID)):
             assert "etag" not in answer.headers
 
-    def test_of_an_error_does_not_make_it_304(self, client: httpx.Client) -> None:
+    def test_if_none_match_does_not_turn_an_error_into_a_304(self, client: httpx.Client) -> None:
         assert client.get("/api/mylist/items", headers={"If-None-Match": "*"}).status_code == 400
 
 
 class TestRequestId:
-    def test_is_given_back(self, user: User) -> None:
+    def test_is_returned_in_the_answer(self, user: User) -> None:
         request_id = str(uuid4())
         assert user.stats(**{"X-Request-ID": request_id}).headers["x-request-id"] == request_id
         failed = user.client.get("/nowhere", headers={"X-Request-ID": request_id})
@@ -110,7 +110,7 @@ class TestRequestId:
             user.client.options("/health", headers={"X-Request-ID": request_id}).headers["x-request-id"] == request_id
         )
 
-    def test_is_made_when_there_is_none(self, client: httpx.Client) -> None:
+    def test_is_generated_if_the_client_sends_none(self, client: httpx.Client) -> None:
         made = [client.get("/livez").headers["x-request-id"] for _ in range(3)]
         assert all(made)
         assert len(set(made)) == 3
@@ -121,7 +121,7 @@ class TestRequestId:
         assert answer.status == 200
         assert re.fullmatch(r"[0-9a-f-]+", answer.headers["x-request-id"])
 
-    def test_of_one_request_is_not_seen_in_the_next_on_the_connection(self, client: httpx.Client) -> None:
+    def test_is_not_reused_for_the_next_request_on_the_connection(self, client: httpx.Client) -> None:
         assert client.get("/livez", headers={"X-Request-ID": "first"}).headers["x-request-id"] == "first"
         assert client.get("/livez").headers["x-request-id"] != "first"
 
@@ -177,7 +177,7 @@ class TestCors:
         assert "access-control-allow-methods" not in answer.headers
 
     @pytest.mark.parametrize("wanted", [b"user-id\xff", b"a;b", b"x" * 501, b"<script>"])
-    def test_preflight_does_not_repeat_what_is_no_header_name(self, service: Service, wanted: bytes) -> None:
+    def test_preflight_does_not_repeat_invalid_header_names(self, service: Service, wanted: bytes) -> None:
         answer = send(
             service.url,
             b"OPTIONS /health HTTP/1.1\r\nHost: x\r\nAccess-Control-Request-Method: GET\r\n"
@@ -186,7 +186,7 @@ class TestCors:
         assert answer.status == 204
         assert "access-control-allow-headers" not in answer.headers
 
-    def test_can_be_kept_to_some_origins(self, serve: Serve) -> None:
+    def test_can_be_limited_to_some_origins(self, serve: Serve) -> None:
         with connect(serve(CORS_ORIGINS=f"{ORIGIN}, https://other.example")) as client:
             for origin in (ORIGIN, "https://other.example"):
                 allowed = client.get("/livez", headers={"Origin": origin})
@@ -198,14 +198,14 @@ class TestCors:
                 assert "access-control-allow-origin" not in refused.headers
                 assert refused.headers["vary"] == "user-id, Origin"
 
-    def test_of_origins_that_were_written_otherwise(self, serve: Serve) -> None:
+    def test_normalizes_the_configured_origins(self, serve: Serve) -> None:
         with connect(serve(CORS_ORIGINS="HTTPS://TV.example:443 , http://Localhost:5173")) as client:
             for origin in (ORIGIN, "http://localhost:5173"):
                 answer = client.get("/livez", headers={"Origin": origin})
                 assert answer.headers["access-control-allow-origin"] == origin
                 assert "access-control-allow-credentials" not in answer.headers
 
-    def test_of_subdomains(self, serve: Serve) -> None:
+    def test_allows_subdomains_by_wildcard(self, serve: Serve) -> None:
         with connect(serve(CORS_ORIGINS="https://*.ott.example,https://tv.example")) as client:
             for origin in ("https://web.ott.example", "https://a.b.ott.example", ORIGIN):
                 answer = client.get("/api/mylist/items", headers={"Origin": origin})
@@ -215,7 +215,7 @@ class TestCors:
                 answer = client.get("/api/mylist/items", headers={"Origin": origin})
                 assert "access-control-allow-origin" not in answer.headers
 
-    def test_with_credentials_where_that_is_wanted(self, serve: Serve) -> None:
+    def test_allows_credentials_if_configured(self, serve: Serve) -> None:
         with connect(serve(CORS_ORIGINS=ORIGIN, CORS_CREDENTIALS="true")) as client:
             preflight = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
             for answer in (
@@ -260,7 +260,7 @@ class TestSecurityHeaders:
         for answer in answers:
             assert self.EXPECTED.items() <= dict(answer.headers).items()
 
-    def test_are_on_answers_to_nonsense(self, service: Service) -> None:
+    def test_are_on_answers_to_malformed_requests(self, service: Service) -> None:
         assert self.EXPECTED.items() <= send(service.url, b"NONSENSE\r\n\r\n").headers.items()
 
     @pytest.mark.parametrize(
@@ -271,28 +271,28 @@ class TestSecurityHeaders:
             ("max-age=600;includesubdomains", "max-age=600; includeSubDomains"),
         ],
     )
-    def test_say_of_https_what_the_operator_wants(self, serve: Serve, hsts: str, sent: str | None) -> None:
+    def test_contain_the_configured_hsts_value(self, serve: Serve, hsts: str, sent: str | None) -> None:
         with connect(serve(HSTS=hsts)) as client:
             for path in ("/livez", "/nowhere", "/api/mylist/items"):
                 assert client.get(path).headers.get("strict-transport-security") == sent
 
-    def test_nothing_tells_what_serves(self, client: httpx.Client) -> None:
+    def test_do_not_name_the_server_software(self, client: httpx.Client) -> None:
         for answer in (client.get("/health"), client.get("/nowhere")):
             assert not {"server", "x-powered-by"} & set(answer.headers)
 
 
 class TestCacheControl:
-    def test_answers_about_lists_are_kept_by_their_reader_only(self, user: User) -> None:
+    def test_answers_about_lists_are_private_and_must_be_revalidated(self, user: User) -> None:
         assert user.items().headers["cache-control"] == "private, no-cache"
         assert user.add(MATRIX_ID).headers["cache-control"] == "private, no-cache"
         assert user.items().headers["vary"] == "user-id"
 
-    def test_errors_are_not_kept(self, user: User) -> None:
+    def test_errors_are_not_stored(self, user: User) -> None:
         assert user.remove(MATRIX_ID).headers["cache-control"] == "no-store"
 
 
 class TestXCache:
-    def test_first_read_misses_and_the_next_hit(self, user: User) -> None:
+    def test_first_read_is_a_miss_and_later_reads_are_hits(self, user: User) -> None:
         assert user.items().headers["x-cache"] == "miss"
         assert user.items().headers["x-cache"] == "hit"
         assert user.items("?page=2&pageSize=3").headers["x-cache"] == "hit"
@@ -316,11 +316,11 @@ class TestXCache:
         assert user.items(**{"If-None-Match": "*"}).headers["x-cache"] == "hit"
         assert user.client.head("/api/mylist/stats", headers=user.headers).headers["x-cache"] == "hit"
 
-    def test_is_on_nothing_that_does_not_read_a_list(self, user: User) -> None:
+    def test_is_absent_from_answers_that_read_no_list(self, user: User) -> None:
         for answer in (user.add(MATRIX_ID), user.client.get("/health"), user.client.get("/api/mylist/items")):
             assert "x-cache" not in answer.headers
 
 
 def without(answer: httpx.Response, names: set[str]) -> dict[str, str]:
-    """The headers of an answer but for some."""
+    """Return the headers of an answer, except for these."""
     return {name: value for name, value in answer.headers.items() if name not in names}

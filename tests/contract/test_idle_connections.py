@@ -1,4 +1,4 @@
-"""Connections between two requests: how long they are kept, and that the headers announce it."""
+"""Connections between two requests: how long the service keeps them open, and how the headers announce it."""
 
 import socket
 import time
@@ -15,7 +15,7 @@ from tests.contract.conftest import PATIENCE
 from tests.contract.raw_http import Answer, parse
 
 KEPT_S = 2
-# It looks every second and a half then, and later on a busy machine.
+# With this timeout, the service looks for idle connections every 1.5 s, and later on a busy machine.
 MAX_KEPT_S = 8
 HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 ASKED = {
@@ -47,7 +47,7 @@ def ask(connection: socket.socket, sent: bytes) -> Answer:
 
 
 @pytest.mark.parametrize("sent", ASKED.values(), ids=ASKED)
-def test_is_closed_when_its_time_is_over(hasty: Service, sent: bytes) -> None:
+def test_an_idle_connection_is_closed_after_the_keep_alive_timeout(hasty: Service, sent: bytes) -> None:
     with connected(hasty) as connection:
         if sent:
             answer = ask(connection, sent)
@@ -57,28 +57,28 @@ def test_is_closed_when_its_time_is_over(hasty: Service, sent: bytes) -> None:
         assert KEPT_S <= time.monotonic() - began <= MAX_KEPT_S
 
 
-def test_is_there_when_the_time_that_was_told_is_over(hasty: Service) -> None:
+def test_a_connection_is_still_open_at_the_end_of_the_announced_timeout(hasty: Service) -> None:
     with connected(hasty) as connection:
         for _ in range(2):
             assert ask(connection, HEALTH).status == 200
             time.sleep(KEPT_S)
 
 
-def test_that_is_not_kept_has_no_time(service: Service) -> None:
+def test_an_answer_that_closes_the_connection_has_no_keep_alive_header(service: Service) -> None:
     with connected(service) as connection:
         answer = ask(connection, HEALTH.replace(b"Host", b"Connection: close\r\nHost"))
     assert answer.headers["connection"] == "close"
     assert "keep-alive" not in answer.headers
 
 
-def test_is_kept_longer_than_load_balancers_do(client: httpx.Client) -> None:
+def test_the_default_timeout_is_longer_than_that_of_load_balancers(client: httpx.Client) -> None:
     of_google_s = 600
     assert Settings().keep_alive_timeout > of_google_s
     assert client.get("/health").headers["keep-alive"] == f"timeout={Settings().keep_alive_timeout}"
 
 
 @pytest.mark.extended
-def test_is_open_after_more_than_a_minute(service: Service) -> None:
+def test_an_idle_connection_is_open_after_more_than_a_minute(service: Service) -> None:
     with connected(service) as connection:
         assert ask(connection, HEALTH).status == 200
         connection.settimeout(83)
