@@ -1,4 +1,4 @@
-"""The service with its titles, and users who call it."""
+"""Fixtures: clients of the service and its titles, and users with lists."""
 
 import re
 import time
@@ -11,11 +11,12 @@ import pytest
 from devtools.service_process import NO_TLS, Service
 from tests.contract.response_schemas import check_response
 
-# The secrets of the accounts of the tests' clients; a log must not contain them.
+# A secret that the clients of the tests send; no log may contain it.
 SECRET = "hunter2"
 PATIENCE = 60.0
-"""Seconds for what takes a moment on a machine that has nothing else to do."""
-# A busy machine makes Redis slow, for this process or another. The log reports refusals up to ten seconds later.
+"""A time limit in seconds, for steps that take only a moment on an idle machine."""
+# Log entries that the test itself does not cause. On a busy machine, Redis is slow for this process or another, and the
+# log reports refusals of an earlier test up to ten seconds later.
 _OF_ANOTHER_MOMENT = (
     '"message":"Redis at',
     '"message":"Lists come from MongoDB, because other processes',
@@ -24,7 +25,7 @@ _OF_ANOTHER_MOMENT = (
 
 
 class User:
-    """Someone with a list; every answer is held against its documented shape."""
+    """A user with a list; `check_response` compares every answer with its documented shape."""
 
     def __init__(self, client: httpx.Client, user_id: str) -> None:
         self.client = client
@@ -45,13 +46,13 @@ class User:
         return self.client.get("/api/mylist/stats", headers=self.headers | headers)
 
     def contents(self, query: str = "") -> list[str]:
-        """The ids on the list, in the order the API gives them."""
+        """Return the content ids on the list, in the order in which the API returns them."""
         return [item["contentId"] for item in self.items(query).json()["data"]["items"]]
 
 
 @pytest.fixture(scope="module")
 def client(service: Service, titles: None) -> Iterator[httpx.Client]:  # noqa: ARG001 - there before the first call
-    """Calls the service, which trusts its cache."""
+    """A client of the service, once the service trusts its cache."""
     with connect(service, transport=PatientTransport()) as client:
         caches = [User(client, "first").stats().headers["x-cache"] for _ in range(2)]
         assert caches[1] == "hit"
@@ -60,14 +61,14 @@ def client(service: Service, titles: None) -> Iterator[httpx.Client]:  # noqa: A
 
 @pytest.fixture
 def user(client: httpx.Client, user_id: str) -> User:
-    """Someone with an empty list."""
+    """A user with an empty list."""
     return User(client, user_id)
 
 
 class PatientTransport(httpx.HTTPTransport):
     """Retries while a read is bypassed: a process that has just started, or was held up, does not trust its cache.
 
-    A test's expectations of the cache then do not depend on how busy the machine is.
+    So the expectations of a test do not depend on how busy the machine is.
     """
 
     def __init__(self) -> None:
@@ -85,7 +86,7 @@ class PatientTransport(httpx.HTTPTransport):
 
 
 def connect(service: Service, *, transport: httpx.BaseTransport | None = None) -> httpx.Client:
-    """Make a client that looks at the shape of every answer."""
+    """Make a client that checks the shape of every answer."""
     return httpx.Client(
         base_url=service.url,
         transport=transport,
@@ -98,7 +99,7 @@ def connect(service: Service, *, transport: httpx.BaseTransport | None = None) -
 
 @pytest.fixture
 def unharmed(service: Service, client: httpx.Client) -> Iterator[None]:
-    """After any request of a test: the service runs, and its log has neither complaints nor secrets."""
+    """Check after the test that the service runs, and that its log has neither complaints nor secrets."""
     begin = service.log.stat().st_size
     yield
     assert client.get("/health").status_code == 200

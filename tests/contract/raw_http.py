@@ -20,12 +20,12 @@ def send(url: str, sent: bytes, *, timeout_s: float = _TIMEOUT_S) -> Answer:
 
 
 def answers(url: str, sent: bytes, *, timeout_s: float = _TIMEOUT_S) -> list[Answer]:
-    """Do as `exchange`, and return the answers."""
+    """Send the bytes as `exchange` does, and return the parsed answers."""
     return parse(exchange(url, sent, timeout_s=timeout_s))
 
 
 class Connection(http_client.Connection):
-    """A keep-alive connection: one request at a time, every answer held against its documented shape."""
+    """A keep-alive connection: it sends one request at a time, and checks the shape of every answer."""
 
     async def request(
         self, method: str, target: str, headers: Mapping[str, str], body: Mapping[str, Any] | None = None

@@ -1,4 +1,4 @@
-"""Holds every answer of the contract tests against the documented shapes, unknown fields forbidden."""
+"""Compares every answer of the contract tests with its documented shape, which forbids unknown fields."""
 
 import re
 from http import HTTPStatus
@@ -63,9 +63,9 @@ def check_shape(method: str, target: str, status: int, body: bytes) -> None:
 
 
 def check_response(response: httpx.Response) -> None:
-    """Do as `check_shape`, as an event hook of a client."""
+    """Do as `check_shape`; for use as an event hook of a client."""
     response.read()
     request = response.request
     target = request.url.raw_path.decode("ascii")
-    if not response.headers.get("content-type", "").startswith("text/csv"):  # which has no schema
+    if not response.headers.get("content-type", "").startswith("text/csv"):  # CSV has no schema
         check_shape(request.method, target, response.status_code, response.content)
