@@ -1,4 +1,4 @@
-"""Answers that are given before the body was read: each arrives, and says truly whether the connection goes on."""
+"""Early answers, sent before the body is read: each arrives, and correctly says whether the connection stays open."""
 
 import socket
 import time
@@ -20,7 +20,7 @@ USER = b"user-id: left\r\n"
 JSON, LINES = b"Content-Type: application/json\r\n", b"Content-Type: application/x-ndjson\r\n"
 NEXT = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-# Requests that are refused by their head: request line, headers, status.
+# Requests whose head alone decides the answer: request line, headers, status.
 REFUSED = {
     "no route": (b"POST /nope", b"", 404),
     "no method": (b"PATCH /health", b"", 405),
@@ -53,7 +53,7 @@ def filler(size: int) -> bytes:
 
 
 def exchange(service: Service, sent: bytes) -> bytes:
-    """Send all of this before anything is read, and return all that comes; a reset fails."""
+    """Send everything before reading anything, and return everything received; a reset fails the test."""
     with closing(socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE)) as connection:
         connection.sendall(sent)
         received = b""
@@ -70,7 +70,7 @@ def parsed(received: bytes) -> list[Answer]:
 @of_refused
 @pytest.mark.parametrize("size", [100_000, 3_000_000])
 @pytest.mark.parametrize("framed", [sized, chunked])
-def test_of_a_large_body_arrives_and_closes(  # noqa: PLR0913 - what a request consists of
+def test_an_early_answer_to_a_large_body_arrives_and_closes_the_connection(  # noqa: PLR0913 - the parts of a request
     service: Service, framed: Framed, size: int, line: bytes, headers: bytes, status: int
 ) -> None:
     [answer] = parsed(exchange(service, framed(line, headers, size)))
@@ -80,14 +80,16 @@ def test_of_a_large_body_arrives_and_closes(  # noqa: PLR0913 - what a request c
 
 
 @of_refused
-def test_of_a_small_body_keeps_the_connection(service: Service, line: bytes, headers: bytes, status: int) -> None:
+def test_an_early_answer_to_a_small_body_keeps_the_connection_open(
+    service: Service, line: bytes, headers: bytes, status: int
+) -> None:
     first, second = parsed(exchange(service, sized(line, headers, 60_000) + NEXT))
     assert first.status == status
     assert first.headers["connection"] == "keep-alive"
     assert second.json() == {"status": "ok"}
 
 
-def test_of_a_body_is_kept_up_to_a_bound(service: Service) -> None:
+def test_the_connection_stays_open_for_bodies_up_to_the_drain_limit(service: Service) -> None:
     kept = parsed(exchange(service, sized(b"POST /nope", b"", MAX_DRAINED_BYTES) + NEXT))
     closed = parsed(exchange(service, sized(b"POST /nope", b"", MAX_DRAINED_BYTES + 1) + NEXT))
     assert ([each.status for each in kept], [each.status for each in closed]) == ([404, 200], [404])
@@ -95,7 +97,9 @@ def test_of_a_body_is_kept_up_to_a_bound(service: Service) -> None:
 
 @pytest.mark.parametrize("size", [100_000, 3_000_000])
 @pytest.mark.parametrize("framed", [sized, chunked])
-def test_of_a_body_over_its_limit_arrives_and_closes(service: Service, framed: Framed, size: int) -> None:
+def test_a_413_to_a_body_over_its_limit_arrives_and_closes_the_connection(
+    service: Service, framed: Framed, size: int
+) -> None:
     sent = framed(b"POST /api/mylist/add", USER + JSON, size)
     [answer] = parsed(exchange(service, sent))
     assert (answer.status, answer.headers["connection"]) == (413, "close")
@@ -103,7 +107,7 @@ def test_of_a_body_over_its_limit_arrives_and_closes(service: Service, framed: F
 
 @pytest.fixture
 def full(service: Service) -> Iterator[Service]:
-    """A service at which one user has all the imports that it may have."""
+    """A service at which one user has as many imports in flight as the share allows."""
     head = b"POST /api/mylist/import HTTP/1.1\r\nHost: x\r\n" + USER + LINES + b"Content-Length: 9\r\n"
     with ExitStack() as waiting:
         for _ in range(USER_IMPORTS):
@@ -115,30 +119,30 @@ def full(service: Service) -> Iterator[Service]:
 
 
 @pytest.mark.parametrize("framed", [sized, chunked])
-def test_to_a_user_who_has_no_room_arrives(full: Service, framed: Framed) -> None:
+def test_a_429_to_an_import_above_the_share_arrives_and_closes_the_connection(full: Service, framed: Framed) -> None:
     sent = framed(b"POST /api/mylist/import", USER + LINES, 100_000)
     [answer] = parsed(exchange(full, sent))
     assert (answer.status, answer.headers["connection"]) == (429, "close")
 
 
-def test_to_a_malformed_head_arrives(service: Service) -> None:
+def test_a_400_to_a_malformed_head_arrives_and_closes_the_connection(service: Service) -> None:
     [answer] = parsed(exchange(service, b"POST /health\r\n\r\n" + filler(3_000_000)))
     assert (answer.status, answer.headers["connection"]) == (400, "close")
 
 
-def test_does_not_hold_the_connection_of_a_client_that_sends_no_more(service: Service) -> None:
+def test_the_service_soon_closes_the_connection_of_a_client_that_sends_nothing_more(service: Service) -> None:
     began = time.monotonic()
     exchange(service, sized(b"POST /nope", b"", 100_000))
     assert time.monotonic() - began < PATIENCE / 2
 
 
 class TestContinue:
-    """`100 Continue` comes when the body is wanted, and only then."""
+    """The service sends `100 Continue` if it wants the body, and only then."""
 
     EXPECT = b"Expect: 100-continue\r\n"
 
     @of_refused
-    def test_is_not_said_where_the_head_decides(
+    def test_is_not_sent_if_the_head_decides_the_answer(
         self, service: Service, line: bytes, headers: bytes, status: int
     ) -> None:
         sent = line + b" HTTP/1.1\r\nHost: x\r\n" + headers + self.EXPECT + b"Content-Length: 9\r\n\r\n"
@@ -152,7 +156,7 @@ class TestContinue:
             (b"POST /api/mylist/import", USER + LINES, 50_000_000),
         ],
     )
-    def test_is_not_said_to_a_body_over_its_limit(
+    def test_is_not_sent_for_a_body_over_its_limit(
         self, service: Service, line: bytes, headers: bytes, size: int
     ) -> None:
         head = line + b" HTTP/1.1\r\nHost: x\r\n" + headers + self.EXPECT + b"Content-Length: %d\r\n\r\n" % size
@@ -163,7 +167,7 @@ class TestContinue:
     @pytest.mark.parametrize(
         "expect", [EXPECT, b"Expect: 100-continue \t\r\n", b"Expect:100-Continue\r\n", b"eXPECT:  100-CONTINUE\r\n"]
     )
-    def test_is_said_once_to_whom_waits_for_it(self, service: Service, expect: bytes, framing: bytes) -> None:
+    def test_is_sent_once_to_a_client_that_expects_it(self, service: Service, expect: bytes, framing: bytes) -> None:
         head = b"POST /api/mylist/add HTTP/1.1\r\nHost: x\r\n" + USER + JSON + expect + framing
         body = b"{}" if b"Length" in framing else b"2\r\n{}\r\n0\r\n\r\n"
         with closing(socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE)) as connection:
@@ -174,7 +178,7 @@ class TestContinue:
         assert answer.json()["code"] == "CONTENT_FIELDS_REQUIRED"
 
     @pytest.mark.parametrize("value", [b"100-continue", b"100-continue ", b"wonders"])
-    def test_is_not_said_to_http_1_0(self, service: Service, value: bytes) -> None:
+    def test_is_not_sent_to_an_http_1_0_client(self, service: Service, value: bytes) -> None:
         head = b"POST /api/mylist/add HTTP/1.0\r\n" + USER + JSON + b"Expect: " + value + b"\r\n"
         [answer] = parsed(exchange(service, head + b"Content-Length: 2\r\n\r\n{}"))
         assert answer.json()["code"] == "CONTENT_FIELDS_REQUIRED"

@@ -1,4 +1,4 @@
-"""The documented routes, when all goes well."""
+"""The documented routes, when everything goes well."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,7 @@ class TestAdd:
             "addedAt": "",
         }
 
-    def test_notes_the_moment(self, user: User) -> None:
+    def test_records_the_current_time(self, user: User) -> None:
         before = datetime.now(UTC)
         added_at = user.add(MATRIX_ID).json()["data"]["addedAt"]
         after = datetime.now(UTC)
@@ -43,7 +43,7 @@ class TestAdd:
         assert DATE.fullmatch(added_at)
         assert before - timedelta(milliseconds=1) <= datetime.fromisoformat(added_at) <= after
 
-    def test_takes_a_show(self, user: User) -> None:
+    def test_accepts_a_show(self, user: User) -> None:
         assert user.add(SHOW_ID, "tvshow").json()["data"]["contentType"] == "tvshow"
 
     def test_writes_one_document_of_the_documented_form(self, user: User, database: Documents) -> None:
@@ -67,7 +67,7 @@ class TestAdd:
             ("content_id", "content_id: unknown field, did you mean contentId?"),
         ],
     )
-    def test_of_what_it_does_not_know_is_400_and_names_the_nearest(self, user: User, field: str, error: str) -> None:
+    def test_with_an_unknown_field_is_400_and_suggests_known_fields(self, user: User, field: str, error: str) -> None:
         body = {"contentId": MATRIX_ID, "contentType": "movie", field: "someone-else"}
         answer = user.client.post("/api/mylist/add", json=body, headers=user.headers)
 
@@ -78,7 +78,7 @@ class TestAdd:
     @pytest.mark.parametrize(
         "content_type", ["application/json; charset=utf-8", "APPLICATION/JSON", "application/json ;"]
     )
-    def test_takes_json_however_it_is_announced(self, user: User, content_type: str) -> None:
+    def test_accepts_json_under_any_spelling_of_its_content_type(self, user: User, content_type: str) -> None:
         answer = user.client.post(
             "/api/mylist/add",
             content=f'{{"contentId": "{MATRIX_ID}", "contentType": "movie"}}',
@@ -95,7 +95,7 @@ class TestRemove:
         assert answer.status_code == 200
         assert answer.text == '{"success":true,"message":"Item removed from your list"}'
 
-    def test_takes_the_item_and_no_other_off_the_list(self, user: User) -> None:
+    def test_takes_only_the_named_item_off_the_list(self, user: User) -> None:
         for content_id in MOVIE_IDS[:3]:
             user.add(content_id)
         user.remove(MOVIE_IDS[1])
@@ -111,7 +111,7 @@ class TestRemove:
         assert user.contents() == []
         assert other.contents() == [MATRIX_ID]
 
-    def test_what_was_removed_can_be_added_again(self, user: User) -> None:
+    def test_a_removed_item_can_be_added_again(self, user: User) -> None:
         user.add(MATRIX_ID)
         user.remove(MATRIX_ID)
         assert user.add(MATRIX_ID).status_code == 201
@@ -119,7 +119,7 @@ class TestRemove:
 
 
 class TestItems:
-    def test_give_each_item_with_its_movie_or_show(self, user: User) -> None:
+    def test_each_have_the_documented_fields_and_their_movie_or_show(self, user: User) -> None:
         added_movie = user.add(MATRIX_ID).json()["data"]
         added_show = user.add(SHOW_ID, "tvshow").json()["data"]
         answer = user.items()
@@ -136,19 +136,19 @@ class TestItems:
         assert list(by_type["movie"]["content"]) == list(MATRIX)
         assert list(by_type["tvshow"]["content"]) == list(SHOW)
 
-    def test_hide_what_the_driver_keeps_at_any_depth(self, user: User) -> None:
+    def test_hide_the_fields_of_the_driver_at_any_depth(self, user: User) -> None:
         user.add(MATRIX_ID)
         user.add(SHOW_ID, "tvshow")
 
         for hidden in ("_id", "__v", "createdAt", "updatedAt"):
             assert f'"{hidden}"' not in user.items().text
 
-    def test_hold_a_title_of_few_fields_as_it_is(self, user: User) -> None:
+    def test_omit_the_fields_that_a_title_lacks(self, user: User) -> None:
         user.add(MOVIE_IDS[7])
         [item] = user.items().json()["data"]["items"]
         assert item["content"] == {"id": MOVIE_IDS[7], "title": "Movie 7"}
 
-    def test_have_null_for_a_title_that_is_not_there(self, user: User, database: Documents) -> None:
+    def test_have_null_content_for_an_unknown_title(self, user: User, database: Documents) -> None:
         database["mylist"].insert_one(
             {"userId": user.id, "contentId": UNKNOWN_ID, "contentType": "movie", "addedAt": datetime.now(UTC)}
         )
@@ -156,7 +156,7 @@ class TestItems:
         assert item["contentId"] == UNKNOWN_ID
         assert item["content"] is None
 
-    def test_soon_have_null_for_a_title_that_was_withdrawn(
+    def test_soon_have_null_content_for_a_withdrawn_title(
         self, serve: Serve, user_id: str, database: Documents
     ) -> None:
         withdrawn = ObjectId()
@@ -171,12 +171,12 @@ class TestItems:
             wait_until(lambda: user.items().json()["data"]["items"][0]["content"] is None, within=PATIENCE)
             assert user.stats().json()["data"]["total"] == 1
 
-    def test_of_an_empty_list(self, user: User) -> None:
+    def test_of_an_empty_list_are_an_empty_first_page(self, user: User) -> None:
         answer = user.items()
         assert answer.status_code == 200
         assert answer.text == ('{"success":true,"data":{"items":[],"total":0,"page":1,"pageSize":20,"totalPages":0}}')
 
-    def test_are_given_for_a_user_that_no_document_names(self, user: User, database: Documents) -> None:
+    def test_are_served_for_a_user_without_a_document(self, user: User, database: Documents) -> None:
         assert user.add(MATRIX_ID).status_code == 201
         assert database["users"].count_documents({}) == 0
         assert user.contents() == [MATRIX_ID]
@@ -190,7 +190,7 @@ class TestOrder:
         newest_first = sorted(by_id, key=lambda item: str(item["addedAt"]), reverse=True)
         assert user.contents() == [item["contentId"] for item in newest_first]
 
-    def test_of_items_of_one_moment_is_by_id(self, user: User, database: Documents) -> None:
+    def test_of_items_with_equal_dates_is_by_id(self, user: User, database: Documents) -> None:
         moment = datetime(2024, 1, 20, 10, 30, tzinfo=UTC)
         insert(database, user, dict.fromkeys(reversed(MOVIE_IDS[:10]), moment))
         assert user.contents() == MOVIE_IDS[:10]
@@ -214,7 +214,7 @@ class TestPaging:
     @pytest.fixture(scope="class")
     @staticmethod
     def reader(client: httpx.Client, database: Documents) -> User:
-        """Someone with 25 items."""
+        """A user with 25 items."""
         user = User(client, "paging-reader")
         moment = datetime(2024, 1, 20, tzinfo=UTC)
         insert(
@@ -257,7 +257,7 @@ class TestPaging:
             ("?unknown=1&page=2&pageSize=5", 2, 5),
         ],
     )
-    def test_applies_what_it_can_and_says_what_it_applied(
+    def test_tolerates_bad_values_and_returns_the_applied_page_and_size(
         self, reader: User, query: str, page: int, page_size: int
     ) -> None:
         answer = reader.items(query)
@@ -278,7 +278,7 @@ class TestPaging:
         assert answer.status_code == 200
         assert answer.json()["data"] == {"items": [], "total": 25, "page": page, "pageSize": 20, "totalPages": 2}
 
-    def test_goes_by_the_settings(self, serve: Serve, reader: User) -> None:
+    def test_uses_the_page_sizes_of_the_settings(self, serve: Serve, reader: User) -> None:
         with connect(serve(DEFAULT_PAGE_SIZE="5", MAX_PAGE_SIZE="10")) as client:
             other = User(client, reader.id)
             assert len(other.contents()) == 5

@@ -1,4 +1,4 @@
-"""Lists of other services: their unchanged files, the titles that are found, and the report about the rest."""
+"""Imports of the list files of other services, unchanged: their formats, the matched titles, and the report."""
 
 import gzip
 import json
@@ -77,8 +77,8 @@ LETTERBOXD_ROWS = LETTERBOXD + (
 
 
 @pytest.fixture(scope="module", autouse=True)
-def more_titles(database: Database[dict[str, Any]], titles: None) -> Iterator[None]:  # noqa: ARG001 - after these
-    """Put titles into the catalogue that lists of other services name."""
+def more_titles(database: Database[dict[str, Any]], titles: None) -> Iterator[None]:  # noqa: ARG001 - inserted after these
+    """Put the titles that the files of other services name into the catalogue."""
     for collection, documents in TITLES.items():
         database[collection].insert_many(documents)
     yield
@@ -119,13 +119,13 @@ def test_letterboxd_watchlist_keeps_its_dates_and_its_order(user: User) -> None:
     assert outcomes(answer) == [(line, "added") for line in (2, 3, 4, 5)]
     assert listed(user) == [
         (CHERNOBYL, "2024-03-01T00:00:00.000Z"),
-        (AMELIE, "2024-02-11T00:00:00.001Z"),  # the later line of a day: the file goes from the oldest to the newest
+        (AMELIE, "2024-02-11T00:00:00.001Z"),  # in the file, newer items come later
         (GODFATHER, "2024-02-11T00:00:00.000Z"),
         (ALIEN, "2024-01-04T00:00:00.000Z"),
     ]
 
 
-def test_letterboxd_list_is_read_past_what_it_says_of_the_list(user: User) -> None:
+def test_letterboxd_list_is_imported_without_its_preamble(user: User) -> None:
     answer = import_(
         user, LETTERBOXD_LIST + "1,Alien,1979,https://boxd.it/a,\n2,Dune,1984,https://boxd.it/b,Still holds up\n"
     )
@@ -157,7 +157,7 @@ def test_letterboxd_list_is_read_past_what_it_says_of_the_list(user: User) -> No
     ],
     ids=["2024", "2018", "2012", "another language, more cells than columns, a line break in a field"],
 )
-def test_imdb_of_each_generation(user: User, header: str, row: str) -> None:
+def test_imdb_file_of_each_generation_is_imported(user: User, header: str, row: str) -> None:
     answer = import_(user, "\N{ZERO WIDTH NO-BREAK SPACE}" + header + row.replace("tt0000001", ""))
 
     assert answer.headers["x-list-format"] == "imdb"
@@ -165,7 +165,7 @@ def test_imdb_of_each_generation(user: User, header: str, row: str) -> None:
     assert listed(user) == [(ALIEN, "2024-01-05T00:00:00.000Z")]
 
 
-def test_imdb_title_types_tell_movies_from_shows_and_from_what_is_neither(user: User) -> None:
+def test_imdb_title_types_distinguish_movies_shows_and_episodes(user: User) -> None:
     rows = [
         ("Earth", "TV Series"),
         ("Earth", "tvSeries"),
@@ -185,7 +185,7 @@ def test_imdb_title_types_tell_movies_from_shows_and_from_what_is_neither(user: 
     assert lines[3]["error"] == "It is an episode"
 
 
-def test_trakt_json_and_csv(user: User) -> None:
+def test_trakt_file_in_json_or_csv_is_imported(user: User) -> None:
     elements = [
         {
             "rank": 1, "id": 7, "listed_at": "2024-01-20T10:30:00.000Z", "notes": None, "type": "movie",
@@ -228,7 +228,7 @@ def test_trakt_json_and_csv(user: User) -> None:
         (f'[{{"contentId":"{ALIEN}","contentType":"movie"}}]', JSON, ALIEN),
     ],
 )  # fmt: skip
-def test_a_plain_list(user: User, body: str, content_type: str, expected: str) -> None:
+def test_a_plain_list_of_titles_or_ids_is_imported(user: User, body: str, content_type: str, expected: str) -> None:
     answer = import_(user, body, content_type)
 
     assert answer.headers["x-list-format"] == "titles"
@@ -236,7 +236,7 @@ def test_a_plain_list(user: User, body: str, content_type: str, expected: str) -
     assert user.contents() == [expected]
 
 
-def test_what_fits_more_than_one_is_never_guessed(user: User) -> None:
+def test_an_ambiguous_or_unmatched_line_adds_nothing_and_returns_its_candidates(user: User) -> None:
     lines = told(
         import_(
             user, "title,year,imdb,tmdb\nHome,2009,,\nDune,,,\nNothing,1999,,\nDune,1999,,\n,,,348\nAlien,1979,tt1,\n"
@@ -258,7 +258,7 @@ def test_what_fits_more_than_one_is_never_guessed(user: User) -> None:
     assert user.contents() == []
 
 
-def test_a_replacement_leaves_what_an_ambiguous_line_may_mean(user: User) -> None:
+def test_a_replacement_keeps_the_candidates_of_an_ambiguous_line(user: User) -> None:
     for content_id in (HOME_2, AMELIE):
         user.add(content_id)
     answer = import_(
@@ -291,7 +291,7 @@ def test_a_replacement_leaves_what_an_ambiguous_line_may_mean(user: User) -> Non
         ('[{"watched_at":"2024-01-01","movie":{"title":"Alien"}}]', JSON, "Trakt's file of watched"),
     ],
 )  # fmt: skip
-def test_an_unknown_file_is_told_with_what_is_accepted(
+def test_an_unknown_format_is_400_and_the_error_names_the_accepted_files(
     user: User, body: str | bytes, content_type: str, error: str
 ) -> None:
     answer = import_(user, body, content_type)
@@ -324,7 +324,7 @@ def test_an_unknown_file_is_told_with_what_is_accepted(
         ("][]", JSON, {2: "there is more after the end of the array"}),
     ],
 )  # fmt: skip
-def test_a_broken_line_is_told_and_takes_no_other_with_it(
+def test_a_merge_skips_and_reports_a_broken_line_but_a_replacement_is_refused(
     user: User, body: str | bytes, content_type: str, errors: dict[int, str]
 ) -> None:
     good = LETTERBOXD + "2024-01-04,Alien,1979,u\n" if content_type == CSV else '[{"title":"Alien","year":1979}'
@@ -345,7 +345,7 @@ def test_a_broken_line_is_told_and_takes_no_other_with_it(
     ("body", "content_type"),
     [("", CSV), ("\r\n\r\n", CSV), (LETTERBOXD, CSV), ("", JSON), ("[]", JSON), (" [ ] ", JSON)],
 )
-def test_an_empty_file_is_told_and_replaces_nothing(user: User, body: str, content_type: str) -> None:
+def test_an_empty_file_is_refused_and_changes_nothing(user: User, body: str, content_type: str) -> None:
     user.add(MATRIX_ID)
 
     answer = import_(user, body, content_type)
@@ -354,7 +354,7 @@ def test_an_empty_file_is_told_and_replaces_nothing(user: User, body: str, conte
     assert user.contents() == [MATRIX_ID]
 
 
-def test_duplicates_windows_line_ends_a_mark_and_gzip(user: User) -> None:
+def test_a_gzip_file_with_duplicates_crlf_and_a_byte_order_mark_is_imported(user: User) -> None:
     rows = LETTERBOXD_ROWS + "2024-03-02,Alien,1979,https://boxd.it/aaaa\n\n\n"
     body = b"\xef\xbb\xbf" + rows.replace("\n", "\r\n").encode()
     answer = import_(user, gzip.compress(body), CSV, **{"content-encoding": "gzip"})
@@ -362,7 +362,7 @@ def test_duplicates_windows_line_ends_a_mark_and_gzip(user: User) -> None:
     assert [outcome for _, outcome in outcomes(answer)] == ["added"] * 4 + ["existing"]
 
 
-def test_a_day_that_has_begun_elsewhere_only_is_now(user: User, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+def test_the_date_of_tomorrow_is_imported_as_the_current_time(user: User, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
     now = datetime.now(UTC)
     tomorrow = datetime.fromtimestamp(now.timestamp() + 86_400, UTC).date()
     answer = import_(user, LETTERBOXD + f"{tomorrow},Alien,1979,u\n{tomorrow},Dune,1984,u\n")
@@ -380,7 +380,7 @@ def test_too_many_lines_are_refused_and_nothing_is_changed(user: User) -> None:
 
 
 class TestExportAsCsv:
-    def test_shows_titles_and_comes_back_as_it_was(self, user: User) -> None:
+    def test_contains_titles_and_survives_a_round_trip(self, user: User) -> None:
         import_(user, LETTERBOXD_ROWS)
         for content_id in (ODD, DUNE_2021):
             user.add(content_id)
@@ -401,7 +401,9 @@ class TestExportAsCsv:
         assert listed(user) == before
         assert export_csv(user).content == exported.content
 
-    def test_has_the_year_of_any_title_and_is_taken_back(self, user: User, database: Database[dict[str, Any]]) -> None:
+    def test_contains_only_valid_years_and_can_be_imported_again(
+        self, user: User, database: Database[dict[str, Any]]
+    ) -> None:
         years = {1874: "1874", 1066: "1066", 5: "0005", 0: "", 10_000: "", True: "", "1999": ""}
         ids = [ObjectId() for _ in years]
         database["movies"].insert_many(
@@ -418,7 +420,7 @@ class TestExportAsCsv:
         finally:
             database["movies"].delete_many({"_id": {"$in": ids}})
 
-    def test_of_another_catalogue_is_found_by_ids_and_titles(self, user: User) -> None:
+    def test_of_another_catalogue_is_matched_by_external_ids_and_titles(self, user: User) -> None:
         rows = "contentId,contentType,title,year,addedAt,externalIds\r\n" + "".join(
             f"{number:024x},movie,{rest}\r\n"
             for number, rest in enumerate(["X,1,2024-01-20,imdb:tt0078748", "Dune,1984,,", "No,1984,,"], 0xBAD)
@@ -443,13 +445,13 @@ class TestExportAsCsv:
             ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", False),
         ],
     )
-    def test_is_what_the_client_prefers(self, user: User, accept: str, *, is_csv: bool) -> None:
+    def test_is_sent_only_if_the_client_prefers_it(self, user: User, accept: str, *, is_csv: bool) -> None:
         answer = export_csv(user, accept=accept)
 
         assert answer.headers["content-type"].startswith(CSV if is_csv else "application/x-ndjson")
         assert "Accept" in answer.headers["vary"].split(", ")
 
-    def test_is_another_representation_that_changes_with_the_titles(
+    def test_has_a_different_etag_from_the_json_lines_export(
         self, user: User, database: Database[dict[str, Any]]
     ) -> None:
         database["mylist"].insert_many(

@@ -1,4 +1,4 @@
-"""`/metrics`: what docs/metrics.md says is what there is, and the numbers are right."""
+"""`/metrics`: it has exactly the metrics that docs/metrics.md documents, and their values are right."""
 
 import json
 import re
@@ -29,7 +29,7 @@ OF_ANOTHER_PROCESS = "mylist_events_"
 
 
 def documented() -> dict[str, tuple[str, frozenset[str]]]:
-    """Type and labels of each metric of the table of the service."""
+    """Return the type and labels of each metric in the table, except those of `mylist events`."""
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \|([^|]*)\|", DOCUMENT.read_text(), re.MULTILINE)
     return {
         name: (kind, frozenset(re.findall(r"`(\w+)`", labels)))
@@ -39,7 +39,7 @@ def documented() -> dict[str, tuple[str, frozenset[str]]]:
 
 
 def exported(metrics: Metrics) -> dict[str, tuple[str, frozenset[str]]]:
-    """Type and labels of each metric that is served, but for the library's own."""
+    """Return the type and labels of each metric that is served, except those of the library."""
     return {
         family.name + ("_total" if family.type == "counter" else ""): (
             family.type,
@@ -56,7 +56,7 @@ def before(service: Service) -> Metrics:
 
 
 def in_which(service: Service, client: httpx.Client, act: Callable[[User], None]) -> Callable[..., float]:
-    """Has a new user act until the service trusts its cache all the while; returns what counts what came to pass."""
+    """Let new users act until the cache is trusted during a whole act; return a function that gives the increases."""
 
     def attempt() -> tuple[Metrics, Metrics] | None:
         before = Metrics(service)
@@ -69,14 +69,14 @@ def in_which(service: Service, client: httpx.Client, act: Callable[[User], None]
     return lambda name, **labels: after.value(name, **labels) - before.value(name, **labels)
 
 
-def test_what_is_documented_is_what_there_is(service: Service, user: User) -> None:
+def test_exactly_the_documented_metrics_are_served(service: Service, user: User) -> None:
     user.add(MATRIX_ID)
     user.items()
 
     assert exported(Metrics(service)) == documented()
 
 
-def test_every_cause_of_a_503_is_told_of(service: Service) -> None:
+def test_the_metric_of_shed_requests_has_exactly_the_documented_causes(service: Service) -> None:
     [meaning] = re.findall(r"^\| `mylist_shed_total` .*\|(.*)\|$", DOCUMENT.read_text(), re.MULTILINE)
     told = {sample.labels["cause"] for sample in Metrics(service).families["mylist_shed"].samples}
 
@@ -84,7 +84,7 @@ def test_every_cause_of_a_503_is_told_of(service: Service) -> None:
     assert "partly_applied" in told
 
 
-def test_the_library_tells_of_the_process(service: Service) -> None:
+def test_the_process_metrics_of_the_library_are_served(service: Service) -> None:
     metrics = Metrics(service)
 
     assert metrics.value("process_resident_memory_bytes") > 10_000_000
@@ -92,7 +92,7 @@ def test_the_library_tells_of_the_process(service: Service) -> None:
     assert time.time() - metrics.value("process_start_time_seconds") < 3600
 
 
-def test_openmetrics_is_given_to_those_who_ask(service: Service, user: User) -> None:
+def test_openmetrics_is_served_if_the_client_accepts_it(service: Service, user: User) -> None:
     user.items()
     answer = httpx.get(f"{service.url}/metrics", headers={"accept": OPENMETRICS}, trust_env=False, verify=NO_TLS)
 
@@ -102,7 +102,9 @@ def test_openmetrics_is_given_to_those_who_ask(service: Service, user: User) -> 
 
 
 @pytest.mark.parametrize("version", ["1.0.0", "2.0.0", "7.3.1", "0.0.1", "two"])
-def test_openmetrics_is_named_by_the_version_that_is_written(client: httpx.Client, version: str) -> None:
+def test_openmetrics_is_served_as_version_1_0_0_whichever_version_is_requested(
+    client: httpx.Client, version: str
+) -> None:
     answer = client.get(
         "/metrics", headers={"accept": f"application/openmetrics-text;version={version};q=0.6,*/*;q=0.2"}
     )
@@ -112,7 +114,7 @@ def test_openmetrics_is_named_by_the_version_that_is_written(client: httpx.Clien
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/openmetrics-text;q=0", "text/plain;version=1.0.0", "image/png"])
-def test_text_is_given_to_all_others(client: httpx.Client, accept: str) -> None:
+def test_plain_text_is_served_to_all_other_clients(client: httpx.Client, accept: str) -> None:
     answer = client.get("/metrics", headers={"accept": accept})
 
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -151,7 +153,9 @@ def test_requests_are_counted_by_route_method_and_status(service: Service, user:
     assert counted("GET", "/api/mylist/items", 200) == 1
 
 
-def test_a_duration_is_that_of_the_request(service: Service, user: User, before: Metrics) -> None:
+def test_the_duration_of_a_request_is_at_most_what_the_client_measures(
+    service: Service, user: User, before: Metrics
+) -> None:
     began = time.perf_counter()
     user.items()
     took = time.perf_counter() - began
@@ -161,7 +165,7 @@ def test_a_duration_is_that_of_the_request(service: Service, user: User, before:
     assert 0 < Metrics(service).value(name, **route) - before.value(name, **route) <= took
 
 
-def test_a_page_is_rendered_once_for_one_list(service: Service, client: httpx.Client) -> None:
+def test_a_page_is_rendered_again_only_if_the_list_has_changed(service: Service, client: httpx.Client) -> None:
     def twice(user: User) -> None:
         user.add(MATRIX_ID)
         first, second = user.items(), user.items()
@@ -182,7 +186,7 @@ def test_a_page_is_rendered_once_for_one_list(service: Service, client: httpx.Cl
     assert 0 < Metrics(service).value("mylist_page_memory_bytes") <= 32_000_000
 
 
-def test_clients_make_no_labels(service: Service, user: User) -> None:
+def test_client_input_creates_no_new_label_values(service: Service, user: User) -> None:
     for number in range(5):
         send(service.url, f"BREW{number} /api/mylist/items HTTP/1.1\r\nhost: x\r\n\r\n".encode())
         send(service.url, f"GET /nowhere/{number} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
@@ -200,7 +204,7 @@ def test_clients_make_no_labels(service: Service, user: User) -> None:
     assert "unmatched" in routes
 
 
-def test_reads_are_counted_by_how_the_cache_took_part(service: Service, user: User, before: Metrics) -> None:
+def test_reads_are_counted_by_cache_result(service: Service, user: User, before: Metrics) -> None:
     assert [user.items().headers["x-cache"] for _ in range(3)] == ["miss", "hit", "hit"]
     after = Metrics(service)
 
@@ -244,7 +248,7 @@ def test_operations_of_the_stores_are_measured(service: Service, client: httpx.C
     assert [counted("redis", name) for name in names] == [1] * 5
 
 
-def test_states_and_limits_are_told(service: Service) -> None:
+def test_states_limits_and_usage_are_exported(service: Service) -> None:
     metrics = Metrics(service)
 
     for name in ("mongodb", "redis"):
@@ -258,8 +262,8 @@ def test_states_and_limits_are_told(service: Service) -> None:
 
 
 @pytest.fixture(scope="module")
-def checking(serve: Serve, titles: None) -> Service:  # noqa: ARG001 - there before the first call
-    """A service that checks every cached read, but for the bound of so many a second."""
+def checking(serve: Serve, titles: None) -> Service:  # noqa: ARG001 - inserted before the first call
+    """A service that checks every cached read, up to its limit of checks per second."""
     return serve(FRESHNESS_CHECK_EVERY="1")
 
 
@@ -276,14 +280,14 @@ class TestFreshnessChecks:
     def read_until(self, reader: User, condition: Callable[[], bool]) -> None:
         wait_until(lambda: reader.items().is_success and condition(), within=PATIENCE)
 
-    def test_a_right_list_is_fresh(self, checking: Service, reader: User) -> None:
+    def test_count_a_correct_list_as_fresh(self, checking: Service, reader: User) -> None:
         fresh, stale = self.checks(checking, "fresh"), self.checks(checking, "stale")
         reader.add(MATRIX_ID)
 
         self.read_until(reader, lambda: self.checks(checking, "fresh") > fresh)
         assert self.checks(checking, "stale") == stale
 
-    def test_a_wrong_list_is_stale(
+    def test_count_and_log_a_stale_list_without_its_user(
         self, checking: Service, reader: User, database: Database[dict[str, object]]
     ) -> None:
         stale = self.checks(checking, "stale")

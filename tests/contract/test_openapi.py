@@ -1,4 +1,4 @@
-"""The OpenAPI document: well-formed, and of the routes that are really there."""
+"""The OpenAPI document: it is well-formed, and describes exactly the routes of the API."""
 
 import json
 import re
@@ -14,12 +14,12 @@ from mylist import __version__
 from mylist.app import build_app, build_services
 from mylist.config.settings import Settings
 
-# Routes for other users than the API's clients.
+# Routes that are not for the API's clients.
 NOT_OF_THE_API = {
     "/openapi.json",  # this document
     "/metrics",  # for Prometheus, in formats of its own
-    "/",  # leads there:
-    *("/docs", "/docs/start.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css"),  # a page, for people
+    "/",  # redirects to the page for people:
+    *("/docs", "/docs/start.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css"),  # that page
 }
 METHODS = {"get", "head", "post", "put", "delete"}
 READABLE = (
@@ -54,7 +54,7 @@ def nodes(node: Any) -> Iterator[dict[str, Any]]:
         yield from nodes(each)
 
 
-def test_is_of_this_version(document: Any) -> None:
+def test_the_document_has_the_version_of_the_service(document: Any) -> None:
     assert document["openapi"].startswith("3.1.")
     assert document["info"]["title"] == "My List"
     assert document["info"]["version"] == __version__
@@ -62,7 +62,7 @@ def test_is_of_this_version(document: Any) -> None:
     assert set(document) <= {"openapi", "info", "servers", "paths", "components", "tags"}
 
 
-def test_has_every_route(document: Any) -> None:
+def test_the_document_has_every_route(document: Any) -> None:
     assert {(path, method) for path, method, _ in operations(document)} == {
         ("/api/mylist/add", "post"),
         ("/api/mylist/remove/{contentId}", "delete"),
@@ -77,7 +77,7 @@ def test_has_every_route(document: Any) -> None:
     }
 
 
-def test_leaves_out_what_is_no_part_of_the_api(document: Any) -> None:
+def test_the_document_omits_only_routes_outside_the_api(document: Any) -> None:
     app = build_app(build_services(Settings()))
     try:
         served = {"/" + re.sub(r"<[^>]+>", "{}", route.path) for route in app.router.routes}
@@ -87,7 +87,7 @@ def test_leaves_out_what_is_no_part_of_the_api(document: Any) -> None:
     assert served - {re.sub(r"{\w+}", "{}", path) for path in document["paths"]} == NOT_OF_THE_API
 
 
-def test_references_lead_somewhere(document: Any) -> None:
+def test_every_reference_has_a_target(document: Any) -> None:
     references = {node["$ref"] for node in nodes(document) if "$ref" in node}
     assert references
     for reference in references:
@@ -123,7 +123,7 @@ def test_operations_are_complete(document: Any) -> None:
     assert len(set(ids)) == len(ids)
 
 
-def test_external_ids_are_told_of_wherever_a_request_names_a_title(document: Any) -> None:
+def test_external_ids_are_described_wherever_a_request_names_a_title(document: Any) -> None:
     told = {
         path: each["description"]
         for path, _, operation in operations(document)
@@ -140,13 +140,13 @@ def test_external_ids_are_told_of_wherever_a_request_names_a_title(document: Any
         assert "an external id such as imdb:tt0133093" in description, place
 
 
-def test_the_user_is_required_where_there_is_a_list(document: Any) -> None:
+def test_the_user_id_is_required_on_every_api_route_except_limits(document: Any) -> None:
     for path, _, operation in operations(document):
         required = {each["name"] for each in operation["parameters"] if each.get("required") and each["in"] == "header"}
         assert required == ({"user-id"} if path.startswith("/api/") and path != "/api/mylist/limits" else set())
 
 
-def test_schemas_speak_json_schema(document: Any) -> None:
+def test_schemas_are_objects_with_valid_types_and_patterns(document: Any) -> None:
     types = {"string", "integer", "number", "boolean", "array", "object", "null"}
     for schema in document["components"]["schemas"].values():
         assert schema["type"] == "object"
@@ -158,7 +158,7 @@ def test_schemas_speak_json_schema(document: Any) -> None:
                 assert re.compile(pattern)
 
 
-def test_names_the_fields_in_the_order_of_the_answers(document: Any) -> None:
+def test_schemas_have_the_fields_in_the_order_of_the_answers(document: Any) -> None:
     schemas = document["components"]["schemas"]
     assert list(schemas["ErrorResponse"]["properties"]) == [
         *("success", "error", "code", "statusCode", "timestamp", "path", "method", "requestId")
@@ -167,7 +167,7 @@ def test_names_the_fields_in_the_order_of_the_answers(document: Any) -> None:
     assert schemas["AddRequest"]["required"] == ["contentId", "contentType"]
 
 
-def test_is_the_one_that_the_command_line_prints(document: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_prints_the_same_document(document: Any, capsys: pytest.CaptureFixture[str]) -> None:
     from mylist.cli import main  # noqa: PLC0415 - only here
 
     main(["openapi"])

@@ -1,6 +1,6 @@
-"""The Postman collection: each request, sent in its order to a service with the sample data, succeeds as documented.
+"""The Postman collection: its requests, sent in order to a service with the sample data, succeed as documented.
 
-`devtools.postman` makes it from the declarations of the routes.
+`devtools.postman` generates the collection from the declarations of the routes.
 """
 
 import json
@@ -59,7 +59,7 @@ def collection() -> Any:
 
 @pytest.fixture(scope="module")
 def service_url(serve: Serve, mongodb_uri: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A service on the sample data."""
+    """The URL of a service with the sample data."""
     subprocess.run(
         [sys.executable, "-m", "mylist", "seed"],
         check=True,
@@ -69,26 +69,26 @@ def service_url(serve: Serve, mongodb_uri: str, tmp_path_factory: pytest.TempPat
     return serve().url
 
 
-def test_is_a_collection_of_format_2_1(collection: Any) -> None:
+def test_the_collection_has_format_2_1(collection: Any) -> None:
     assert collection["info"]["name"] == "My List OTT API"
     assert collection["info"]["schema"] == "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 
 
-def test_variables_are_preset_to_the_sample(collection: Any) -> None:
+def test_variables_are_preset_to_the_sample_data(collection: Any) -> None:
     assert {variable["key"]: variable["value"] for variable in collection["variable"]} == SAMPLE
 
 
-def test_is_the_one_that_the_declarations_make() -> None:
+def test_the_committed_collection_is_the_generated_one() -> None:
     assert documents.POSTMAN_COLLECTION.read_text() == postman.collection(), f"run {documents.COMMAND}"
 
 
-def test_has_every_request_with_a_test_of_its_status(collection: Any) -> None:
+def test_the_collection_has_every_request_with_its_expected_status(collection: Any) -> None:
     asked = {item["name"]: status_asked_for(item) for item in collection["item"]}
     assert len(asked) == len(collection["item"])
     assert asked.items() >= DOCUMENTED.items()
 
 
-def test_external_ids_are_told_of_wherever_a_request_names_a_title(collection: Any) -> None:
+def test_external_ids_are_described_exactly_where_a_request_names_a_title(collection: Any) -> None:
     requests = [each["request"] for each in collection["item"]]
     naming = [
         each for each in requests if "{{contentId}}" in each["url"]["raw"] or "contentId" in str(each.get("body"))
@@ -99,7 +99,7 @@ def test_external_ids_are_told_of_wherever_a_request_names_a_title(collection: A
         assert ("imdb:tt0133093" in each["description"]) == (each in naming), each["url"]["raw"]
 
 
-def test_has_every_route(collection: Any) -> None:
+def test_the_collection_requests_every_route(collection: Any) -> None:
     requested = {
         (item["request"]["method"], re.sub(r"{{(\w+)}}", r"{\1}", "/" + "/".join(item["request"]["url"]["path"])))
         for item in collection["item"]
@@ -107,7 +107,7 @@ def test_has_every_route(collection: Any) -> None:
     assert requested == {(route.method, openapi_path(route)) for route in ROUTES} | {("GET", "/openapi.json")}
 
 
-def test_a_route_without_an_entry_gets_a_request_at_the_end() -> None:
+def test_a_route_without_a_request_gets_a_generated_one_at_the_end() -> None:
     [put] = [route for route in ROUTES if route.operation == "putItem"]
     route = replace(put, operation="pinItem", path="/api/mylist/pins/<content_id:str>", summary="Pin an item")
 
@@ -123,18 +123,18 @@ def test_a_route_without_an_entry_gets_a_request_at_the_end() -> None:
     }
 
 
-def test_a_request_of_no_route_is_refused() -> None:
+def test_a_request_of_an_undeclared_route_is_rejected() -> None:
     with pytest.raises(ValueError, match="no route declares getLimits"):
         postman.collection([route for route in ROUTES if route.operation != "getLimits"])
 
 
-def test_a_status_that_is_not_declared_is_refused() -> None:
+def test_a_request_that_expects_an_undeclared_status_is_rejected() -> None:
     routes = [replace(route, answers={204: next(iter(route.answers.values()))}) for route in ROUTES]
     with pytest.raises(ValueError, match=r"PUT .* does not declare 201, which Put Item expects"):
         postman.collection(routes)
 
 
-def test_urls_are_the_sum_of_their_parts(collection: Any) -> None:
+def test_raw_urls_match_their_parts(collection: Any) -> None:
     for item in collection["item"]:
         url = item["request"]["url"]
         query = "&".join(f"{each['key']}={each['value']}" for each in url.get("query", ()))
@@ -143,7 +143,7 @@ def test_urls_are_the_sum_of_their_parts(collection: Any) -> None:
 
 @pytest.fixture
 def send(service_url: str) -> Iterator[Send]:
-    """Send requests of the collection, and check that each answer meets the request's own test."""
+    """Send requests of the collection, and check that each answer has the status that the request's test expects."""
     with httpx.Client(trust_env=False) as client:
 
         def send(items: Sequence[Any]) -> None:
@@ -158,9 +158,7 @@ def exported(service_url: str, user: str) -> str:
     return httpx.get(f"{service_url}/api/mylist/export", headers={"user-id": user}, trust_env=False).text
 
 
-def test_requests_sent_in_their_order_succeed_run_after_run_and_leave_what_they_found(
-    collection: Any, service_url: str, send: Send
-) -> None:
+def test_repeated_runs_succeed_and_leave_the_lists_unchanged(collection: Any, service_url: str, send: Send) -> None:
     sample = exported(service_url, "507f1f77bcf86cd799439011")
     assert len(sample.splitlines()) == 24
     for _ in range(2):
@@ -169,13 +167,15 @@ def test_requests_sent_in_their_order_succeed_run_after_run_and_leave_what_they_
         assert exported(service_url, "507f1f77bcf86cd799439011") == sample
 
 
-def test_a_run_succeeds_after_one_that_was_cut_off_anywhere(collection: Any, send: Send) -> None:
+def test_a_run_succeeds_after_one_that_was_interrupted_at_any_request(collection: Any, send: Send) -> None:
     for end in range(1, len(collection["item"])):
         send(collection["item"][:end])
         send(collection["item"])
 
 
-def test_a_run_succeeds_after_the_requests_of_the_readme(collection: Any, service_url: str, send: Send) -> None:
+def test_a_run_succeeds_after_changes_to_the_list_of_the_sample_user(
+    collection: Any, service_url: str, send: Send
+) -> None:
     user = {"user-id": "507f1f77bcf86cd799439011"}
     item = {"contentId": SAMPLE["movieId"], "contentType": "movie"}
     with httpx.Client(base_url=f"{service_url}/api/mylist", headers=user, trust_env=False) as client:
@@ -186,7 +186,7 @@ def test_a_run_succeeds_after_the_requests_of_the_readme(collection: Any, servic
     send(collection["item"])
 
 
-def test_the_walk_leads_on(collection: Any, service_url: str, send: Send) -> None:
+def test_the_walk_by_cursor_returns_a_next_cursor(collection: Any, service_url: str, send: Send) -> None:
     names = [item["name"] for item in collection["item"]]
     at = names.index("Walk My List by Cursor")
     send(collection["item"][:at])
@@ -197,7 +197,7 @@ def test_the_walk_leads_on(collection: Any, service_url: str, send: Send) -> Non
 
 
 def request(item: Any, variables: dict[str, str]) -> dict[str, Any]:
-    """A request of the collection as Postman would send it."""
+    """Return a request of the collection as Postman would send it."""
 
     def filled(text: str) -> str:
         return re.sub(r"{{(\w+)}}", lambda match: variables[match[1]], text)
@@ -212,7 +212,7 @@ def request(item: Any, variables: dict[str, str]) -> dict[str, Any]:
 
 
 def status_asked_for(item: Any) -> int:
-    """The status that the request's own test script asks for."""
+    """Return the status that the request's own test script expects."""
     [event] = item["event"]
     assert event["listen"] == "test"
     [status] = re.findall(r"to\.have\.status\((\d+)\)", "\n".join(event["script"]["exec"]))

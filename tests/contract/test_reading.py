@@ -1,4 +1,4 @@
-"""Reading a list by more than the page: filters, orders, cursors, ids, and the links that lead on."""
+"""Reading a list by more than pages: filters, orders, cursors, ids, and links to the next pages."""
 
 import re
 import string
@@ -27,7 +27,7 @@ def title(number: int) -> str:
     return f"{0xDEF00000 + number:024x}"
 
 
-# Title, genres, year of release, type; the list of `reader` begins with the last of them.
+# Title, genres, year of release, type. The list of `reader` has the last of them first, after a withdrawn title.
 CATALOGUE: list[tuple[str | None, list[str] | None, int | None, str]] = [
     ("banana", ["Fruit", "Yellow"], 2001, "movie"),
     ("Apple", ["fruit"], 1999, "tvshow"),
@@ -39,7 +39,7 @@ CATALOGUE: list[tuple[str | None, list[str] | None, int | None, str]] = [
 ]
 
 
-# Each selects three or more of the list.
+# Each selects at least three items of the list of `reader`.
 SELECTIONS = (
     "genre=fruit&genre=pastry",
     "notGenre=fruit",
@@ -65,7 +65,7 @@ def catalogue(database: Documents) -> None:
 
 
 def hold_all(user: User, database: Documents) -> User:
-    """Puts all of these on a list, and one more that was withdrawn, each an hour newer than that before."""
+    """Put all of `CATALOGUE` and one withdrawn title on a list, each an hour newer than the one before."""
     types = [content_type for *_, content_type in CATALOGUE] + ["tvshow"]
     database["mylist"].insert_many(
         {
@@ -90,25 +90,25 @@ def hold_many(user: User, database: Documents) -> User:
 
 @pytest.fixture(scope="module")
 def reader(client: httpx.Client, database: Documents) -> User:
-    """A user with all of these, who only reads."""
+    """A user with all of `CATALOGUE`, whose list no test changes."""
     return hold_all(User(client, "reader"), database)
 
 
 @pytest.fixture(scope="module")
 def long(client: httpx.Client, database: Documents) -> User:
-    """A user with many, who only reads."""
+    """A user with 40 movies, whose list no test changes."""
     return hold_many(User(client, "long"), database)
 
 
 @pytest.fixture
 def changing_reader(user: User, database: Documents) -> User:
-    """A user with all of these."""
+    """A user with all of `CATALOGUE`, whose list the test may change."""
     return hold_all(user, database)
 
 
 @pytest.fixture
 def changing_long(user: User, database: Documents) -> User:
-    """A user with many."""
+    """A user with 40 movies, whose list the test may change."""
     return hold_many(user, database)
 
 
@@ -127,7 +127,7 @@ def links(answer: httpx.Response) -> dict[str, str]:
 
 
 def walk(user: User, query: str, *, between: Iterable[None] = ()) -> list[str]:
-    """Reads by cursor from the beginning to the end; a step of `between` is taken after each answer."""
+    """Read by cursor from the beginning to the end, and take a step of `between` after each answer."""
     seen: list[str] = []
     steps = iter(between)
     cursor = ""
@@ -164,7 +164,7 @@ class TestFilters:
         assert "genre=b%C3%B6se+%26+co" in links(answer)["first"]
         assert reader.items(links(answer)["first"]).content == answer.content
 
-    def test_by_a_genre_that_is_on_no_list_item_gives_nothing(self, user: User) -> None:
+    def test_by_a_genre_that_no_item_has_return_an_empty_page(self, user: User) -> None:
         assert data(user, "?genre=fruit") == {
             "items": [],
             "total": 0,
@@ -174,8 +174,8 @@ class TestFilters:
             "nextCursor": None,
         }
 
-    def test_by_a_genre_that_has_just_come_up(self, reader: User, database: Documents) -> None:
-        reader.items("?genre=fruit")  # from here on the genres are known
+    def test_soon_accept_a_genre_that_is_new_in_the_catalogue(self, reader: User, database: Documents) -> None:
+        reader.items("?genre=fruit")  # now the process knows the genres
         database["movies"].insert_one({"_id": ObjectId(), "title": "new", "genres": ["Freshly Invented"]})
         wait_until(lambda: reader.items("?genre=freshly invented").status_code != 400, within=PATIENCE)
 
@@ -236,7 +236,7 @@ class TestFilters:
             ("available=true&addedAfter=2024-01-01T05:00:00Z", [6, 5]),
         ],
     )
-    def test_by_whether_they_were_withdrawn(self, reader: User, query: str, expected: list[int]) -> None:
+    def test_by_whether_titles_are_available(self, reader: User, query: str, expected: list[int]) -> None:
         assert numbers(reader, f"?{query}") == expected
         assert all(
             (each["content"] is None) == ("available=false" in query) for each in data(reader, f"?{query}")["items"]
@@ -244,22 +244,22 @@ class TestFilters:
 
 
 class TestOrders:
-    def test_without_any_is_the_documented_one(self, long: User) -> None:
+    def test_default_to_newest_first(self, long: User) -> None:
         documented = long.contents("?pageSize=100")
         assert len(documented) == 40
         for query in ("sort=addedAt", "order=desc", "sort=addedAt&order=desc", "cursor="):
             assert long.contents(f"?pageSize=100&{query}") == documented
 
-    def test_oldest_first_has_equal_times_by_id_as_well(self, long: User) -> None:
+    def test_oldest_first_also_sort_equal_dates_by_id(self, long: User) -> None:
         assert long.contents("?order=asc&pageSize=100") == MOVIE_IDS
 
-    def test_by_title_from_a_to_z_or_back_with_those_without_at_the_end(self, reader: User) -> None:
+    def test_by_title_put_items_without_a_title_last_in_both_directions(self, reader: User) -> None:
         assert numbers(reader, "?sort=title") == [6, 1, 4, 0, 2, 3, 5, 7]
         assert numbers(reader, "?sort=title&order=asc") == [6, 1, 4, 0, 2, 3, 5, 7]
         assert numbers(reader, "?sort=title&order=desc") == [2, 0, 4, 1, 6, 3, 5, 7]
 
     @pytest.mark.parametrize(("language", "expected"), [("en", [6, 0, 2, 3, 1, 4, 5]), ("de", [6, 0, 3, 2, 1, 4, 5])])
-    def test_by_title_without_accents_and_articles(
+    def test_by_title_ignore_accents_and_the_articles_of_the_language(
         self, serve: Serve, database: Documents, user_id: str, language: str, expected: list[int]
     ) -> None:
         titles = ["Ángel", "The Matrix", "Die Lüge", "Karl", "Übermut", {"title": "Alien", "sortTitle": "ZZ"}, ""]
@@ -281,28 +281,28 @@ class TestOrders:
 
         assert walked == [str(ids[number]) for number in expected]
 
-    def test_by_release_newest_first_or_last_with_those_without_at_the_end(self, reader: User) -> None:
+    def test_by_release_put_items_without_a_date_last_in_both_directions(self, reader: User) -> None:
         assert numbers(reader, "?sort=releaseDate") == [3, 4, 0, 5, 6, 1, 2, 7]
         assert numbers(reader, "?sort=releaseDate&order=asc") == [1, 6, 0, 5, 4, 3, 2, 7]
 
-    def test_with_filters_and_pages(self, reader: User) -> None:
+    def test_combine_with_filters_and_pages(self, reader: User) -> None:
         got = data(reader, "?sort=title&type=movie&page=2&pageSize=2")
         assert [item["contentId"] for item in got["items"]] == [title(2), title(3)]
         assert (got["total"], got["page"], got["totalPages"]) == (5, 2, 3)
 
-    def test_of_a_withdrawn_one_tells_null(self, reader: User) -> None:
+    def test_by_title_include_a_withdrawn_title_with_null_content(self, reader: User) -> None:
         assert data(reader, "?sort=title")["items"][-1]["content"] is None
 
 
 class TestARandomOrder:
-    def test_is_the_same_for_a_seed(self, long: User) -> None:
+    def test_is_the_same_for_the_same_seed(self, long: User) -> None:
         shuffled = long.contents("?sort=random&seed=today&pageSize=100")
 
         assert sorted(shuffled) == MOVIE_IDS != shuffled
         assert long.contents("?sort=random&seed=tomorrow&pageSize=100") != shuffled
         assert long.contents("?sort=random&seed=today&pageSize=15&page=2") == shuffled[15:30]
 
-    def test_without_a_seed_goes_on_by_cursor_and_by_link(self, long: User) -> None:
+    def test_without_a_seed_continues_by_cursor_and_by_link(self, long: User) -> None:
         first = long.items("?sort=random&pageSize=25")
         begun = [item["contentId"] for item in first.json()["data"]["items"]]
         by_cursor = long.contents(f"?sort=random&pageSize=25&cursor={first.json()['data']['nextCursor']}")
@@ -312,13 +312,13 @@ class TestARandomOrder:
         assert long.contents(links(first)["first"]) == begun
         assert long.contents("?sort=random&pageSize=25") != begun
 
-    def test_with_a_filter_is_the_order_of_what_is_left(self, reader: User) -> None:
+    def test_with_a_filter_keeps_the_order_of_the_remaining_items(self, reader: User) -> None:
         whole = numbers(reader, "?sort=random&seed=a")
         assert numbers(reader, "?sort=random&seed=a&type=movie") == [each for each in whole if each not in {1, 4, 7}]
 
 
 class TestIds:
-    def test_are_the_list_without_its_contents(self, reader: User) -> None:
+    def test_view_returns_the_items_without_their_content(self, reader: User) -> None:
         whole = data(reader, "?sort=title")
         ids = data(reader, "?sort=title&view=ids")
         assert ids == whole | {
@@ -375,12 +375,12 @@ class TestBadValues:
             ),
         ],
     )
-    def test_are_400_and_say_what_may_be(self, reader: User, query: str, says: str) -> None:
+    def test_are_400_and_the_error_says_what_is_accepted(self, reader: User, query: str, says: str) -> None:
         answer = reader.items(f"?{query}")
         assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_PARAMETER")
         assert answer.json()["error"] == says
 
-    def test_of_unknown_names_are_ignored_and_pages_clamp(self, reader: User) -> None:
+    def test_of_unknown_parameters_are_ignored_and_those_of_paging_are_clamped(self, reader: User) -> None:
         got = data(reader, "?type=movie&colour=red&page=-1&pageSize=9999")
         assert (got["page"], got["pageSize"], got["total"]) == (1, 100, 5)
         assert data(reader, "?type=movie&page=99")["items"] == []
@@ -396,37 +396,39 @@ class TestCursors:
 
     @pytest.mark.parametrize("query", SELECTIONS)
     @pytest.mark.parametrize("size", [1, 3])
-    def test_lead_through_what_is_selected(self, reader: User, query: str, size: int) -> None:
+    def test_lead_through_the_whole_selection(self, reader: User, query: str, size: int) -> None:
         selected = reader.contents(f"?{query}&pageSize=100")
         assert len(selected) > 2
         assert walk(reader, f"{query}&pageSize={size}") == selected
 
     @pytest.mark.parametrize("query", SELECTIONS)
-    def test_are_of_one_selection(self, reader: User, query: str) -> None:
+    def test_are_rejected_for_another_selection(self, reader: User, query: str) -> None:
         cursor = data(reader, f"?{query}&pageSize=1")["nextCursor"]
         for other in (each for each in SELECTIONS if each != query):
             assert reader.items(f"?{other}&cursor={cursor}").json()["code"] == "INVALID_CURSOR", other
 
-    def test_have_no_pages_and_end_with_null(self, reader: User) -> None:
+    def test_come_without_page_numbers_and_end_with_null(self, reader: User) -> None:
         got = data(reader, "?type=movie&cursor=&pageSize=5")
         assert (got.keys(), got["nextCursor"]) == ({"items", "total", "pageSize", "nextCursor"}, None)
 
     def test_of_an_empty_list_end_at_once(self, user: User) -> None:
         assert data(user, "?cursor=") == {"items": [], "total": 0, "pageSize": 20, "nextCursor": None}
 
-    def test_go_on_from_a_page_in_another_size_and_view(self, long: User) -> None:
+    def test_continue_a_page_in_another_size_and_view(self, long: User) -> None:
         page = data(long, "?sort=addedAt&pageSize=3")
         rest = data(long, f"?cursor={page['nextCursor']}&pageSize=100&view=ids")
         seen = [item["contentId"] for item in page["items"] + rest["items"]]
         assert seen == long.contents("?pageSize=100")
 
     @pytest.mark.parametrize("query", ["sort=addedAt", "sort=addedAt&order=asc", "sort=title", "sort=title&order=desc"])
-    def test_neither_skip_nor_repeat_what_stays_while_others_come_and_go(self, changing_long: User, query: str) -> None:
+    def test_neither_skip_nor_repeat_remaining_items_while_others_are_added_and_removed(
+        self, changing_long: User, query: str
+    ) -> None:
         order = changing_long.contents(f"?{query}&pageSize=100")
         staying = order[1::2]
 
         def changes() -> Iterator[None]:
-            # One is taken off before, at and after the place where the reader is, and something else comes.
+            # Remove items before, at and after the position of the reader, and add two others.
             for step, gone in enumerate(order[::2]):
                 assert changing_long.remove(gone).status_code == 200
                 if step == 3:
@@ -439,13 +441,13 @@ class TestCursors:
         assert [each for each in seen if each in staying] == staying
         assert len(set(seen)) == len(seen)
 
-    def test_go_on_where_the_last_item_given_is_gone(self, changing_long: User) -> None:
+    def test_continue_after_the_last_returned_item_was_removed(self, changing_long: User) -> None:
         order = changing_long.contents("?pageSize=100")
         cursor = data(changing_long, "?cursor=&pageSize=3")["nextCursor"]
         changing_long.remove(order[2])
         assert changing_long.contents(f"?cursor={cursor}&pageSize=3") == order[3:6]
 
-    def test_of_others_are_400(self, reader: User, client: httpx.Client) -> None:
+    def test_of_another_user_or_selection_are_rejected(self, reader: User, client: httpx.Client) -> None:
         cursor = data(reader, "?sort=title&genre=fruit&pageSize=1")["nextCursor"]
         own = f"?genre=fruit&sort=title&cursor={cursor}"
         assert reader.items(own).status_code == 200
@@ -461,12 +463,12 @@ class TestCursors:
                 damaged = cursor[:place] + bad + cursor[place + 1 :]
                 answer = reader.items(f"?sort=title&cursor={damaged}")
                 assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_CURSOR"), damaged
-        # The last character has bits that stand for nothing.
+        # Some bits of the last character have no meaning.
         for bad in set(string.ascii_letters + string.digits + "-_") - {cursor[-1]}:
             assert reader.items(f"?sort=title&cursor={cursor[:-1]}{bad}").json()["code"] == "INVALID_CURSOR", bad
 
     @pytest.mark.parametrize("cursor", ["x", "AAAA", "%F0%9F%8D%8E", "=" * 8, "A" * 1025, "A" * 8000, "null", "%00"])
-    def test_that_are_none_are_400(self, reader: User, cursor: str) -> None:
+    def test_that_the_service_never_issued_are_400(self, reader: User, cursor: str) -> None:
         answer = reader.items(f"?cursor={cursor}")
         assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_CURSOR")
         assert reader.items(f"?sort=title&cursor={cursor}").json()["code"] == "INVALID_CURSOR"
@@ -507,10 +509,10 @@ class TestLinks:
 
     @pytest.mark.parametrize("query", SELECTIONS)
     @pytest.mark.parametrize("paging", ["", "&cursor="])
-    def test_lead_to_the_end_of_what_is_selected(self, reader: User, query: str, paging: str) -> None:
+    def test_lead_to_the_end_of_the_selection(self, reader: User, query: str, paging: str) -> None:
         assert self.follow(reader, f"?{query}{paging}&pageSize=2", "next") == reader.contents(f"?{query}")
 
-    def test_name_the_pages_that_there_are(self, long: User) -> None:
+    def test_name_only_existing_pages(self, long: User) -> None:
         def pages(query: str) -> dict[str, str]:
             urls = links(long.items(query))
             return {name: parse_qs(urlsplit(url).query)["page"][0] for name, url in urls.items()}
@@ -527,7 +529,7 @@ class TestLinks:
             f'<?sort=addedAt&order=desc&view=ids&page=1&pageSize=20>; rel="{each}"' for each in ("first", "last")
         )
 
-    def test_of_cursors_are_the_first_and_the_next(self, long: User) -> None:
+    def test_by_cursor_are_only_first_and_next(self, long: User) -> None:
         answer = long.items("?cursor=&pageSize=30")
         cursor = answer.json()["data"]["nextCursor"]
         same = "?sort=addedAt&order=desc&cursor="
@@ -535,7 +537,7 @@ class TestLinks:
 
     @pytest.mark.parametrize("query", ["", "view=ids&", "cursor=&", "type=movie&"])
     @pytest.mark.parametrize(("asked", "applied"), [("500", "100"), ("0", "20"), ("x", "20"), ("-1", "1"), ("7", "7")])
-    def test_go_by_the_page_size_in_force_which_a_header_tells(
+    def test_use_the_applied_page_size_and_a_header_shows_it(
         self, long: User, query: str, asked: str, applied: str
     ) -> None:
         answer = long.items(f"?{query}pageSize={asked}")
@@ -543,24 +545,24 @@ class TestLinks:
         assert all(f"pageSize={applied}" in url for url in links(answer).values())
 
     @pytest.mark.parametrize("query", ["?pageSize=2", "?pageSize=2&sort=title", "?pageSize=2&cursor="])
-    def test_are_right_behind_any_prefix(self, long: User, query: str) -> None:
+    def test_resolve_under_any_path_prefix(self, long: User, query: str) -> None:
         answer = long.items(query)
         assert urljoin(f"https://tv.example/v2/lists/items{query}", links(answer)["next"]).startswith(
             "https://tv.example/v2/lists/items?"
         )
 
     @pytest.mark.parametrize("query", ["?pageSize=2", "?pageSize=2&view=ids"])
-    def test_are_told_again_when_nothing_has_changed(self, long: User, query: str) -> None:
+    def test_are_repeated_in_a_304(self, long: User, query: str) -> None:
         known = long.items(query)
         again = long.items(query, **{"if-none-match": known.headers["etag"]})
         assert (again.status_code, again.headers["link"]) == (304, known.headers["link"])
 
-    def test_repeat_nothing_that_is_unknown(self, long: User) -> None:
+    def test_do_not_repeat_unknown_parameters(self, long: User) -> None:
         answer = long.items("?sort=title&x=%0d%0aset-cookie:%20a=b&pageSize=+3&page=2%0d%0a")
         assert "cookie" not in answer.headers["link"]
         assert answer.headers["link"].isascii()
 
-    def test_may_be_read_by_pages_in_a_browser(self, long: User) -> None:
+    def test_are_exposed_to_pages_of_other_origins(self, long: User) -> None:
         for query in ("", "?order=asc"):
             exposed = long.items(query, origin="https://tv.example").headers["access-control-expose-headers"]
             assert {"Link", "X-Page-Size"} <= set(exposed.split(", "))
@@ -572,7 +574,7 @@ class TestLinks:
         assert list(answer.json()["data"]) == ["items", "total", "page", "pageSize", "totalPages"]
 
 
-class TestAsAnyRead:
+class TestSelectedRead:
     @pytest.mark.parametrize(
         "query", ["?type=movie&sort=title", "?view=ids", "?cursor=&pageSize=3", *(f"?{each}" for each in SELECTIONS)]
     )
@@ -610,7 +612,9 @@ class TestAsAnyRead:
         changing_reader.remove(MATRIX_ID)
         assert changing_reader.items(query).content == first.content
 
-    def test_of_a_title_that_is_edited_is_sorted_anew(self, serve: Serve, database: Documents, user_id: str) -> None:
+    def test_soon_moves_an_edited_title_to_its_new_position(
+        self, serve: Serve, database: Documents, user_id: str
+    ) -> None:
         ids = [ObjectId() for _ in range(2)]
         database["movies"].insert_many({"_id": each, "title": f"{number}"} for number, each in enumerate(ids))
         with connect(serve(CATALOGUE_TTL="1")) as client:
@@ -622,7 +626,7 @@ class TestAsAnyRead:
             anew = [str(each) for each in reversed(ids)]
             wait_until(lambda: user.contents("?sort=title") == anew, within=PATIENCE)
 
-    def test_of_more_titles_than_the_process_keeps_is_right(
+    def test_is_complete_and_sorted_for_more_titles_than_the_process_caches(
         self, serve: Serve, database: Documents, user_id: str
     ) -> None:
         ids = [ObjectId() for _ in range(150)]
@@ -637,5 +641,5 @@ class TestAsAnyRead:
             assert walk(User(client, user_id), "sort=title&pageSize=120") == expected
             assert walk(User(client, user_id), "sort=title&pageSize=120&view=ids") == expected
 
-    def test_of_nobody_is_400(self, client: httpx.Client) -> None:
+    def test_without_a_user_is_400(self, client: httpx.Client) -> None:
         assert client.get(f"{ROUTE}?view=ids").json()["code"] == "USER_ID_REQUIRED"

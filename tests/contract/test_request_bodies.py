@@ -1,4 +1,4 @@
-"""Bodies as programs and people really send them: compressed, as forms, with a mark in front, in the wrong encoding."""
+"""Request bodies as real clients send them: compressed, as forms, with a byte order mark, in a wrong encoding."""
 
 import bz2
 import gzip
@@ -66,7 +66,7 @@ class TestByteOrderMark:
         assert ask(user, method, path, MARK + json.dumps(body).encode()).is_success
         assert user.contents() == [MATRIX_ID]
 
-    def test_before_json_is_no_part_of_a_question(self, user: User) -> None:
+    def test_before_the_json_of_contains_is_dropped(self, user: User) -> None:
         user.add(MATRIX_ID)
         answer = ask(user, "POST", "contains", MARK + json.dumps({"contentIds": [MATRIX_ID]}).encode())
         assert answer.json()["data"]["contains"] == [True]
@@ -81,10 +81,10 @@ class TestByteOrderMark:
     def test_alone_is_an_empty_body(self, user: User) -> None:
         assert told(ask(user, "POST", "add", MARK)) == (400, "CONTENT_FIELDS_REQUIRED")
 
-    def test_where_two_files_were_joined_is_dropped(self, user: User) -> None:
+    def test_between_two_joined_files_is_dropped(self, user: User) -> None:
         assert outcomes(import_(user, LINE + MARK + OTHER_LINE)) == ["added", "added"]
 
-    def test_anywhere_else_is_not(self, user: User) -> None:
+    def test_anywhere_else_is_invalid(self, user: User) -> None:
         within = OTHER_LINE[:1] + MARK + OTHER_LINE[1:]
         assert outcomes(import_(user, LINE + within)) == ["added", "invalid"]
         assert told(ask(user, "POST", "add", MARK + MARK + BODY)) == (400, "INVALID_JSON")
@@ -95,7 +95,9 @@ class TestCharset:
 
     @pytest.mark.parametrize("encoding", ENCODINGS)
     @pytest.mark.parametrize("media_type", [JSON, LINES])
-    def test_that_is_not_utf_8_is_named(self, user: User, media_type: str, encoding: str) -> None:
+    def test_utf_16_or_utf_32_of_the_body_is_415_and_named_in_the_error(
+        self, user: User, media_type: str, encoding: str
+    ) -> None:
         path = "add" if media_type == JSON else "import"
         answer = ask(user, "POST", path, LINE.decode().encode(encoding), content_type=media_type)
 
@@ -105,31 +107,33 @@ class TestCharset:
 
     @pytest.mark.parametrize("charset", ["utf-16", "UTF-16LE", '"utf-16"', "utf-32"])
     @pytest.mark.parametrize("media_type", [JSON, LINES])
-    def test_that_the_head_names_is_refused_by_it(self, user: User, media_type: str, charset: str) -> None:
+    def test_utf_16_or_utf_32_in_the_content_type_header_is_415(
+        self, user: User, media_type: str, charset: str
+    ) -> None:
         path = "add" if media_type == JSON else "import"
         answer = ask(user, "POST", path, LINE, content_type=f"{media_type}; charset={charset}")
         assert told(answer) == (415, "UNSUPPORTED_CHARSET")
 
     @pytest.mark.parametrize("charset", ["utf-8", "UTF-8", "us-ascii", "iso-8859-1"])
-    def test_whose_ascii_is_that_of_utf_8_is_read_as_that(self, user: User, charset: str) -> None:
+    def test_that_is_ascii_compatible_is_read_as_utf_8(self, user: User, charset: str) -> None:
         assert ask(user, "POST", "add", BODY, content_type=f"{JSON}; charset={charset}").status_code == 201
 
-    def test_that_begins_within_an_import_is_told_by_line(self, user: User) -> None:
+    def test_that_changes_within_an_import_is_reported_by_line(self, user: User) -> None:
         appended = OTHER_LINE.decode().encode("utf-16")
         answer = import_(user, LINE + appended)
         assert set(errors(answer)[1:]) == {"Not UTF-8: save the file as UTF-8"}
 
     @pytest.mark.parametrize("body", [b"\0", b"\0\0\0\0", b"{}\0\0", b"\x80\x04\x95\0"])
-    def test_is_not_guessed_from_any_nul(self, user: User, body: bytes) -> None:
+    def test_is_not_guessed_from_nul_bytes(self, user: User, body: bytes) -> None:
         assert told(ask(user, "POST", "add", body)) == (400, "INVALID_JSON")
 
-    def test_of_json_that_is_latin_1_is_named(self, user: User) -> None:
+    def test_of_latin_1_json_is_reported_as_not_utf_8(self, user: User) -> None:
         answer = ask(user, "POST", "add", b'{"contentId": "\xe9", "contentType": "movie"}')
         assert answer.json()["error"] == "The body is not UTF-8: save it as UTF-8"
 
 
 def members(body: bytes) -> bytes:
-    """Compress a body as several gzip files, one after the other, as tools do that work in parallel."""
+    """Compress a body into several gzip members, as tools that compress in parallel do."""
     half = len(body) // 2
     return gzip.compress(body[:half]) + gzip.compress(body[half:])
 
@@ -167,14 +171,16 @@ class TestCompressed:
         assert outcomes(answer) == ["added", "added"]
 
     @pytest.mark.parametrize("coding", ["", "identity", "Identity", "identity, identity"])
-    def test_identity_is_nothing(self, user: User, coding: str) -> None:
+    def test_identity_means_uncompressed(self, user: User, coding: str) -> None:
         assert ask(user, "POST", "add", BODY, content_encoding=coding).status_code == 201
 
     @pytest.mark.parametrize(
         "coding", ["br", "zstd", "compress", "aws-chunked", "gzip, gzip", "deflate, gzip", "br, identity", "gzip;q=1"]
     )
     @pytest.mark.parametrize("path", ["add", "import"])
-    def test_in_an_unknown_way_is_named(self, user: User, path: str, coding: str) -> None:
+    def test_body_in_an_unsupported_coding_is_415_and_the_error_names_it(
+        self, user: User, path: str, coding: str
+    ) -> None:
         media_type = JSON if path == "add" else LINES
         answer = ask(user, "POST", path, gzip.compress(LINE), content_type=media_type, content_encoding=coding)
 
@@ -183,7 +189,7 @@ class TestCompressed:
         assert answer.headers["accept-encoding"] == "gzip, deflate, identity"
         assert user.contents() == []
 
-    def test_in_two_lines_is_one_list(self, service: Service) -> None:
+    def test_codings_in_two_header_lines_count_as_one_list(self, service: Service) -> None:
         head = b"POST /api/mylist/add HTTP/1.1\r\nHost: x\r\nuser-id: u\r\nContent-Type: application/json\r\n"
         lines = b"Content-Encoding: gzip\r\nContent-Encoding: br\r\nContent-Length: %d\r\n\r\n" % len(BODY)
         assert told(send(service.url, head + lines + BODY)) == (415, "UNSUPPORTED_CONTENT_ENCODING")
@@ -203,7 +209,7 @@ class TestCompressed:
 
     @pytest.mark.parametrize(("coding", "body"), BROKEN)
     @pytest.mark.parametrize("path", ["add", "import?mode=replace"])
-    def test_wrongly_is_400(self, user: User, path: str, coding: str, body: bytes) -> None:
+    def test_body_that_cannot_be_decompressed_is_400(self, user: User, path: str, coding: str, body: bytes) -> None:
         media_type = JSON if path == "add" else LINES
         answer = ask(user, "POST", path, body, content_type=media_type, content_encoding=coding)
 
@@ -211,12 +217,12 @@ class TestCompressed:
         assert user.contents() == []
 
     @pytest.mark.parametrize("path", ["add", "import"])
-    def test_without_a_word_is_400(self, user: User, path: str) -> None:
+    def test_body_without_a_content_encoding_header_is_400(self, user: User, path: str) -> None:
         answer = ask(user, "POST", path, gzip.compress(LINE), content_type=JSON if path == "add" else LINES)
         assert told(answer) == (400, "INVALID_CONTENT_ENCODING")
         assert answer.json()["error"] == "The body is gzip; Content-Encoding must say so"
 
-    def test_long_import_that_is_cut_short_changes_nothing(self, user: User) -> None:
+    def test_long_import_that_is_truncated_changes_nothing(self, user: User) -> None:
         body = gzip.compress(LINE * 2_000, compresslevel=0)[:-1_000]
         answer = import_(user, body, content_encoding="gzip")
 
@@ -224,16 +230,16 @@ class TestCompressed:
         assert user.contents() == []
 
     @pytest.mark.parametrize("coding", ["gzip", "deflate"])
-    def test_out_of_which_too_much_comes_is_413(self, user: User, coding: str) -> None:
+    def test_body_that_inflates_above_the_limit_is_413(self, user: User, coding: str) -> None:
         compress = gzip.compress if coding == "gzip" else zlib.compress
         answer = ask(user, "POST", "add", compress(BODY + b" " * MAX_BODY_BYTES), content_encoding=coding)
         assert told(answer) == (413, "BODY_TOO_LARGE")
 
-    def test_out_of_which_just_enough_comes_is_read(self, user: User) -> None:
+    def test_body_that_inflates_to_exactly_the_limit_is_accepted(self, user: User) -> None:
         body = BODY + b" " * (MAX_BODY_BYTES - len(BODY))
         assert ask(user, "POST", "add", gzip.compress(body), content_encoding="gzip").status_code == 201
 
-    def test_import_out_of_which_too_much_comes_is_413(self, serve: Serve, user_id: str) -> None:
+    def test_import_that_inflates_above_the_limit_is_413(self, serve: Serve, user_id: str) -> None:
         with connect(serve(MAX_LIST_SIZE="10")) as client:
             bomb = gzip.compress(b" " * (max_import_bytes(10) + 1))
             answer = import_(User(client, user_id), bomb, content_encoding="gzip")
@@ -276,17 +282,17 @@ class TestForm:
             ("&".join(f"a{number}=b" for number in range(1001)), "INVALID_JSON"),
         ],
     )
-    def test_that_is_wrong_is_400_as_json_is(self, user: User, body: str, code: str) -> None:
+    def test_that_is_invalid_is_400(self, user: User, body: str, code: str) -> None:
         assert told(self.ask(user, body)) == (400, code)
 
     @pytest.mark.parametrize(("site", "status"), [("same-origin", 201), ("same-site", 400), ("cross-site", 400)])
-    def test_of_a_page_of_another_origin_is_refused(self, user: User, site: str, status: int) -> None:
+    def test_from_a_page_of_another_origin_is_refused(self, user: User, site: str, status: int) -> None:
         sent = urlencode(ITEM).encode()
         answer = ask(user, "POST", "add", sent, content_type=FORM, sec_fetch_site=site)
         assert answer.status_code == status
 
     @pytest.mark.parametrize("path", ["batch", "contains"])
-    def test_is_not_taken_where_fields_are_lists(self, user: User, path: str) -> None:
+    def test_is_rejected_where_fields_are_lists(self, user: User, path: str) -> None:
         assert told(self.ask(user, "contentIds=x", path=path)) == (400, "INVALID_JSON")
 
 
@@ -302,7 +308,7 @@ class TestImport:
             "Application/NDJSON; charset=utf-8",
         ],
     )
-    def test_goes_by_every_usual_name_of_json_lines(self, user: User, media_type: str) -> None:
+    def test_accepts_every_common_media_type_of_json_lines(self, user: User, media_type: str) -> None:
         assert outcomes(import_(user, LINE, content_type=media_type)) == ["added"]
 
     @pytest.mark.parametrize(
@@ -314,7 +320,7 @@ class TestImport:
             ("2024-01-20T10:30:00.5+02:00", "2024-01-20T08:30:00.500Z"),
         ],
     )
-    def test_takes_a_date_alone_as_its_beginning(self, user: User, given: str, meant: str) -> None:
+    def test_converts_dates_to_utc_and_reads_a_bare_date_as_midnight(self, user: User, given: str, meant: str) -> None:
         assert outcomes(import_(user, json.dumps(ITEM | {"addedAt": given}).encode())) == ["added"]
         assert user.items().json()["data"]["items"][0]["addedAt"] == meant
 
@@ -322,7 +328,7 @@ class TestImport:
         "given",
         ["", "2024-01-20T10:30:00", "2024-02-30", "2024-1-2", "20.01.2024", "yesterday", 1705746600000, True, [], {}],
     )
-    def test_says_in_plain_words_what_a_date_is(self, user: User, given: object) -> None:
+    def test_explains_the_date_format_if_a_date_is_invalid(self, user: User, given: object) -> None:
         [error] = errors(import_(user, json.dumps(ITEM | {"addedAt": given}).encode()))
         assert error == (
             "No line is an item: line 1: addedAt must be a date, as in 2024-01-20, or a date with time and zone, "

@@ -1,4 +1,4 @@
-"""Seeding the sample beside a running service: its next answers show the new lists, even for lists in the cache."""
+"""Seeding the sample data while a service runs: its next answers show the new lists, even if it has cached the old."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ SAMPLE_USER = "507f1f77bcf86cd799439011"
 
 @pytest.fixture
 def served(serve: Serve) -> Service:
-    """A service that has cached lists for as long as the test takes."""
+    """A service whose cached lists do not expire during the test."""
     return serve(CACHE_TTL="3600")
 
 
@@ -29,7 +29,7 @@ def seed(mongodb_uri: str, redis_url: str, folder: Path, *arguments: str) -> str
     return done.stdout
 
 
-def test_is_shown_at_once_and_its_changes_are_told(
+def test_seeded_items_are_shown_at_once_and_a_reset_is_in_the_change_feed(
     served: Service, mongodb_uri: str, redis_url: str, tmp_path: Path
 ) -> None:
     with httpx.Client(

@@ -1,4 +1,4 @@
-"""The OpenAPI document against the service, with generated requests: good ones, bad ones, on the edge."""
+"""Generated requests check the service against its OpenAPI document: valid, invalid and borderline ones."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ from mylist.api.routes.whole_list import IMPORT_TYPES
 pytestmark = pytest.mark.extended
 
 load_all_checks()
-# Too much is 413 here, be it bytes or ids.
+# The service answers 413 to too many bytes and to too many ids.
 REFUSALS = [400, 404, 405, 409, 412, 413, 415, 422, "5xx"]
 CONFIG = schemathesis.Config.from_dict({"checks": {"negative_data_rejection": {"expected-statuses": REFUSALS}}})
 SCHEMA = schemathesis.openapi.from_dict(json.loads(document(ROUTES)), config=CONFIG)
@@ -47,10 +47,10 @@ def lines(_: schemathesis.SerializationContext, value: Any) -> bytes:
 @SCHEMA.parametrize()
 # The same requests in every run, so that a failure can be repeated.
 @settings(max_examples=75, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
-def test_what_the_document_says_is_so(case: schemathesis.Case[Any], service: Service) -> None:
+def test_the_service_behaves_as_the_openapi_document_says(case: schemathesis.Case[Any], service: Service) -> None:
     given = set(case.query or ())
     is_read = case.method in {"GET", "HEAD"}
-    ignored = is_read and given - {each.name for each in case.operation.query}  # what is unknown, reads ignore
+    ignored = is_read and given - {each.name for each in case.operation.query}  # reads ignore unknown parameters
     excluded = [negative_data_rejection] if ignored or given & CLAMPED or case.path == IMPORTED else []
     has_condition = not is_read and CONDITIONS & {each.lower() for each in case.headers or ()}
     if has_condition or given & UNFORESEEN or case.path == IMPORTED or (case.method, case.path) == CLEARED:

@@ -1,4 +1,4 @@
-"""Every operation on lists names its user, and so its shard: what the service sends to MongoDB, seen by the driver."""
+"""Every operation on lists names its user, and so its shard: the driver records what the service sends to MongoDB."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +23,7 @@ def recording_client(recording_service: Service) -> Iterator[httpx.Client]:
 
 
 def unnamed(command: Command, user_id: str) -> list[dict[str, Any]]:
-    """Return those filters of a command that do not say by equality that they are about this user."""
+    """Return the filters of a command that do not select this user by equality."""
     return [each for each in command.filters() if each.get("userId") != user_id]
 
 
@@ -60,13 +60,13 @@ def test_every_operation_on_lists_names_its_user(
         ("createIndexes", {"createIndexes": "mylist"}, True),
     ],
 )
-def test_a_command_that_names_no_user_is_noticed(name: str, body: dict[str, Any], named: bool) -> None:
+def test_a_filter_without_equality_on_the_user_is_detected(name: str, body: dict[str, Any], named: bool) -> None:
     command = Command(name, "database", body)
 
     assert command.collection == "mylist"
     assert (unnamed(command, "a") == []) is named
 
 
-def test_a_command_of_another_kind_is_noticed() -> None:
+def test_a_command_of_an_unknown_kind_raises_an_error() -> None:
     with pytest.raises(ValueError, match="where does mapReduce have its filter"):
         Command("mapReduce", "database", {"mapReduce": "mylist"}).filters()

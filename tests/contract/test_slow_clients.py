@@ -1,4 +1,4 @@
-"""Clients that take all the time in the world, or leave without a word: they cost a connection, and not for long."""
+"""Clients that send or read very slowly, or silently disappear: each costs only a connection, and not for long."""
 
 import asyncio
 import resource
@@ -25,20 +25,20 @@ from tests.requirements import skip_or_fail
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 
-# The service's time limits for a head, a body, or the reading of an answer; it checks every five seconds.
+# The time limit for a head, for a body, and for the client to read an answer. The service checks it every 5 seconds.
 TIMEOUT = 10
 LOOKS_EVERY = 5
-# So much later may it see to that on a machine that is busy.
+# On a busy machine, the service may check this much later.
 LATE = 8
 MOST_OF_A_HEAD = TIMEOUT + LOOKS_EVERY + LATE
-# A body that is nearly too slow, and a head after it that is.
+# A body that is almost too slow, and then a head that is too slow.
 MOST = 2 * TIMEOUT + LOOKS_EVERY + LATE
-# An import is read for longer, as long as some of it keeps coming.
+# An import may take longer, as long as parts of it keep arriving.
 MOST_OF_AN_IMPORT = IMPORT_TIMEOUT_S + LOOKS_EVERY + LATE
-# A client that is still served then would be for ever.
+# If the service still serves a client after this time, the test gives up.
 GIVES_UP = MOST + LATE
 IDLE = 2_000
-# The service's own connections to its stores may have grown by this number meanwhile.
+# Meanwhile, the service may open up to this many more connections to its stores.
 POOLED = 4
 
 HEAD = b"POST /api/mylist/add HTTP/1.1\r\nHost: x\r\nuser-id: slow\r\nContent-Type: application/json\r\n"
@@ -53,14 +53,14 @@ NOT_FOUND = b"POST /nowhere HTTP/1.1\r\nHost: x\r\n"
 
 
 class Ended:
-    """How a slow client fared."""
+    """What a slow client received, and how long its connection lasted."""
 
     def __init__(self, received: bytes, seconds: float) -> None:
         self.received = received
         self.seconds = seconds
 
     def assert_in_time(self, *statuses: int, most: float) -> None:
-        """The client got these statuses, each with the one error body, and the connection was closed in time."""
+        """Assert that the client got these statuses, with the documented error bodies, and was disconnected in time."""
         assert self.seconds < most
         answers = parse(self.received)
         for answer in answers:
@@ -71,7 +71,7 @@ class Ended:
 
 
 async def drip(url: str, at_once: bytes, endless: bytes = b"") -> Ended:
-    """Sends the first at once and then a byte a second, over and over, or nothing, until the service closes."""
+    """Send `at_once`, then one byte of `endless` a second, over and over, until the service closes the connection."""
     began = time.monotonic()
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
@@ -89,7 +89,7 @@ async def drip(url: str, at_once: bytes, endless: bytes = b"") -> Ended:
 
 
 async def until_closed(reader: asyncio.StreamReader) -> bytes:
-    """Receive until the service closes; it resets the connection if a byte is in flight to it at that moment."""
+    """Receive until the service closes the connection; a byte in flight to it at that moment causes a reset."""
     received = b""
     with suppress(ConnectionError):
         while some := await reader.read(65_536):
@@ -98,7 +98,7 @@ async def until_closed(reader: asyncio.StreamReader) -> bytes:
 
 
 async def never_read(url: str) -> Ended:
-    """Ask for more than fits into all buffers on the way, and read nothing, not even the end of the connection."""
+    """Request more than all buffers on the way can hold, and read nothing, not even the end of the connection."""
     parts = urlsplit(url)
     began = time.monotonic()
     with socket.socket() as connection:
@@ -112,7 +112,7 @@ async def never_read(url: str) -> Ended:
 
 
 def established(service: int | None, client: int) -> bool:
-    """Whether the service has not closed its end of the connection between these ports."""
+    """Return whether the service still has its end of the connection between these ports open."""
     table = Path("/proc/net/tcp")
     if not table.exists():
         skip_or_fail("only Linux tells the state of a connection")
@@ -168,11 +168,11 @@ TOLD = {
 }
 
 
-class TestSlow:
+class TestSlowClient:
     @pytest.fixture(scope="class")
     @staticmethod
     def ended(service: Service) -> dict[str, Ended]:
-        """All of them at once, while another client is served."""
+        """What became of all slow clients, connected at the same time, while the service served another client."""
 
         async def everybody() -> dict[str, Ended]:
             tasks = {name: asyncio.create_task(client(service.url)) for name, client in SLOW.items()}
@@ -192,7 +192,7 @@ class TestSlow:
         return ended
 
     @pytest.mark.parametrize("name", SLOW)
-    def test_is_told_and_closed_in_time(self, ended: dict[str, Ended], name: str) -> None:
+    def test_gets_its_answer_and_is_disconnected_in_time(self, ended: dict[str, Ended], name: str) -> None:
         most = {"first word": MOST_OF_A_HEAD, "head": MOST_OF_A_HEAD, "import": MOST_OF_AN_IMPORT}
         ended[name].assert_in_time(*TOLD[name], most=most.get(name.removeprefix("rest of an "), MOST))
 
@@ -203,7 +203,7 @@ def import_head(user: str, framing: bytes) -> bytes:
 
 
 def imports_seen(service: Service) -> float:
-    """Return the imports that are in flight, or were turned away."""
+    """Return the number of imports that are in flight or were refused."""
     metrics = Metrics(service)
     causes = ("too_many_imports", "overloaded")
     refused = sum(metrics.value("mylist_shed_total", cause=cause) for cause in causes)
@@ -224,7 +224,7 @@ WAITING: dict[str, Callable[[int], bytes]] = {
 
 
 @pytest.mark.parametrize("name", WAITING)
-def test_imports_that_wait_for_their_clients_keep_no_others_out(serve: Serve, name: str) -> None:
+def test_imports_that_wait_for_slow_clients_do_not_block_other_users(serve: Serve, name: str) -> None:
     service = serve(MAX_CONCURRENT_REQUESTS="20")
     headers = {"user-id": "quick", "content-type": "application/x-ndjson"}
     with connect(service) as quick, ExitStack() as waiting:
@@ -238,7 +238,7 @@ def test_imports_that_wait_for_their_clients_keep_no_others_out(serve: Serve, na
             assert quick.get("/api/mylist/stats", headers=headers).status_code == 200
 
 
-def test_one_user_has_two_imports_under_way_and_no_more(serve: Serve) -> None:
+def test_a_third_concurrent_import_of_one_user_is_429(serve: Serve) -> None:
     service = serve()
     with connect(service) as client, ExitStack() as waiting:
         for _ in range(2):
@@ -287,7 +287,7 @@ def test_half_closed_connection_is_closed(service: Service, sent: bytes) -> None
 @pytest.mark.parametrize(
     "sent", [b"", b"GET /hea", HEAD + b"Content-Length: 10\r\n\r\n{", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 50]
 )
-def test_connection_that_is_reset_leaves_nothing_behind(service: Service, sent: bytes) -> None:
+def test_connection_that_is_reset_leaks_no_file_descriptor(service: Service, sent: bytes) -> None:
     before = open_files(service)
     parts = urlsplit(service.url)
     for _ in range(20):
@@ -299,7 +299,7 @@ def test_connection_that_is_reset_leaves_nothing_behind(service: Service, sent: 
 
 @pytest.fixture
 def many_files() -> Iterator[None]:
-    """Lets this process, and a service that it starts, have as many files open as the system lets them."""
+    """Raise the limit of open files for this process and the services that it starts, if the system allows it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = IDLE + 1_000
     if hard != resource.RLIM_INFINITY and hard < wanted:
@@ -310,7 +310,7 @@ def many_files() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("many_files")
-def test_thousands_of_idle_connections_cost_the_others_nothing(serve: Serve) -> None:
+def test_thousands_of_idle_connections_do_not_delay_other_clients(serve: Serve) -> None:
     service = serve()
     parts = urlsplit(service.url)
     before = open_files(service)
@@ -326,7 +326,7 @@ def test_thousands_of_idle_connections_cost_the_others_nothing(serve: Serve) -> 
 
 
 def open_files(service: Service) -> int:
-    """How many files and sockets the service has open."""
+    """Return the number of files and sockets that the service has open."""
     folder = Path(f"/proc/{service.process.pid}/fd")
     if not folder.exists():
         skip_or_fail("only Linux tells what a process has open")

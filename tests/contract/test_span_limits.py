@@ -1,4 +1,4 @@
-"""The limits on spans that OpenTelemetry's variables set, as a collector sees them."""
+"""The limits on spans that OpenTelemetry's variables set, checked on the spans that a collector receives."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ def collector() -> Iterator[Collector]:
     collector.close()
 
 
-def test_are_heeded(serve: Serve, collector: Collector) -> None:
+def test_span_limits_apply_to_exported_spans(serve: Serve, collector: Collector) -> None:
     service = serve(
         OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
         OTEL_TRACES_SAMPLER="parentbased_always_off",
@@ -43,7 +43,7 @@ def test_are_heeded(serve: Serve, collector: Collector) -> None:
     assert attributes(server)["http.route"] == path[:MAX_LENGTH]
 
 
-def test_one_that_is_no_number_is_named(tmp_path: Path) -> None:
+def test_a_span_limit_that_is_not_a_number_fails_the_start_and_is_named(tmp_path: Path) -> None:
     variable = "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"
     settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", variable: "few", "PORT": str(free_port())}
     done = subprocess.run(

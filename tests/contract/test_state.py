@@ -1,4 +1,4 @@
-"""Asking what is on a list, and seeing to it that something is, or is not, safely again and again."""
+"""The requests that ask for or set the state of items, and are safe to repeat: contains, put, discard, batch."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ def discard(user: User, content_id: str) -> httpx.Response:
 
 
 class TestContains:
-    def test_answers_in_the_order_of_the_question(self, user: User) -> None:
+    def test_answers_in_the_order_of_the_request(self, user: User) -> None:
         user.add(MATRIX_ID)
         user.add(SHOW_ID, "tvshow")
         answer = contains(user, [UNKNOWN_ID, SHOW_ID, MATRIX_ID, UNKNOWN_ID, SHOW_ID])
@@ -48,7 +48,7 @@ class TestContains:
         assert [each.json()["data"]["contains"] for each in seen] == [[False], [False], [True], [False]]
         assert [each.headers["x-cache"] for each in seen] == ["miss", "hit", "miss", "miss"]
 
-    def test_of_the_same_ids_again_is_as_exact_about_the_body(self, user: User) -> None:
+    def test_of_a_repeated_body_still_checks_its_media_type(self, user: User) -> None:
         user.add(MATRIX_ID)
         bodies = [f'{{"contentIds":["{each}"]}}' for each in (MATRIX_ID, UNKNOWN_ID, MATRIX_ID, UNKNOWN_ID)]
         json, text = ({**user.headers, "content-type": each} for each in ("application/json", "text/plain"))
@@ -58,18 +58,18 @@ class TestContains:
         refused = user.client.post("/api/mylist/contains", content=bodies[0], headers=text)
         assert refused.json()["code"] == "INVALID_JSON"
 
-    def test_knows_an_id_however_it_is_written(self, user: User) -> None:
+    def test_finds_an_id_in_upper_case(self, user: User) -> None:
         user.add(MATRIX_ID)
         assert contains(user, [MATRIX_ID.upper()]).json()["data"]["contains"] == [True]
 
-    def test_of_what_is_no_id_is_false(self, user: User) -> None:
+    def test_of_a_malformed_id_is_false(self, user: User) -> None:
         user.add(MATRIX_ID)
         assert contains(user, ["", "matrix", MATRIX_ID[:-1]]).json()["data"]["contains"] == [False] * 3
 
-    def test_of_nothing_is_nothing(self, user: User) -> None:
+    def test_of_no_ids_is_an_empty_list(self, user: User) -> None:
         assert contains(user, []).json()["data"]["contains"] == []
 
-    def test_of_as_many_as_may_be_is_answered_and_of_one_more_is_413(self, user: User) -> None:
+    def test_of_the_maximum_number_of_ids_succeeds_and_of_one_more_is_413(self, user: User) -> None:
         assert len(contains(user, [UNKNOWN_ID] * MAX_IDS_PER_REQUEST).json()["data"]["contains"]) == MAX_IDS_PER_REQUEST
         answer = contains(user, [UNKNOWN_ID] * (MAX_IDS_PER_REQUEST + 1))
 
@@ -86,14 +86,14 @@ class TestContains:
             ([MATRIX_ID], "INVALID_JSON"),
         ],
     )
-    def test_of_another_form_is_400(self, user: User, body: Any, code: str) -> None:
+    def test_with_a_malformed_body_is_400(self, user: User, body: Any, code: str) -> None:
         answer = user.client.post("/api/mylist/contains", json=body, headers=user.headers)
 
         assert (answer.status_code, answer.json()["code"]) == (400, code)
         if code == "INVALID_FIELD":
             assert answer.json()["error"] == "contentIds must be an array of strings"
 
-    def test_of_nobody_is_400(self, client: httpx.Client) -> None:
+    def test_without_a_user_is_400(self, client: httpx.Client) -> None:
         answer = client.post("/api/mylist/contains", json={"contentIds": []})
         assert answer.json()["code"] == "USER_ID_REQUIRED"
 
@@ -113,23 +113,23 @@ class TestPut:
         }
         assert user.contents() == [MATRIX_ID]
 
-    def test_of_what_was_added_gives_its_entry(self, user: User) -> None:
+    def test_of_an_item_on_the_list_returns_that_item(self, user: User) -> None:
         added = user.add(MATRIX_ID).json()["data"]
         assert put(user, MATRIX_ID.upper()).json()["data"] == added
 
-    def test_at_the_same_time_makes_one_entry(self, user: User) -> None:
+    def test_from_several_devices_at_once_adds_one_item(self, user: User) -> None:
         with ThreadPoolExecutor(8) as devices:
             answers = list(devices.map(lambda _: put(user, MATRIX_ID), range(8)))
 
         assert sorted(each.status_code for each in answers) == [200] * 7 + [201]
         assert len({each.content for each in answers}) == 1
 
-    def test_of_what_there_is_not_is_404(self, user: User) -> None:
+    def test_of_an_unknown_title_is_404(self, user: User) -> None:
         for content_id, content_type in ((UNKNOWN_ID, "movie"), ("matrix", "movie"), (MATRIX_ID, "tvshow")):
             answer = put(user, content_id, content_type)
             assert (answer.status_code, answer.json()["code"]) == (404, "CONTENT_NOT_FOUND")
 
-    def test_of_what_is_listed_as_the_other_type_is_409(self, user: User, database: Documents) -> None:
+    def test_of_an_item_listed_as_the_other_type_is_409(self, user: User, database: Documents) -> None:
         database["mylist"].insert_one(
             {"userId": user.id, "contentId": MATRIX_ID, "contentType": "tvshow", "addedAt": datetime.now(UTC)}
         )
@@ -145,7 +145,7 @@ class TestPut:
             ([], "INVALID_JSON"),
         ],
     )
-    def test_of_another_form_is_400(self, user: User, body: Any, code: str) -> None:
+    def test_with_a_malformed_body_is_400(self, user: User, body: Any, code: str) -> None:
         answer = user.client.put(f"/api/mylist/items/{MATRIX_ID}", json=body, headers=user.headers)
         assert (answer.status_code, answer.json()["code"]) == (400, code)
 
@@ -155,7 +155,7 @@ class TestPut:
 
 
 class TestDiscard:
-    def test_is_204_either_way(self, user: User) -> None:
+    def test_is_204_whether_or_not_the_item_is_on_the_list(self, user: User) -> None:
         user.add(MATRIX_ID)
         user.add(MOVIE_IDS[0])
         answers = [discard(user, MATRIX_ID), discard(user, MATRIX_ID), discard(user, "matrix")]
@@ -164,12 +164,12 @@ class TestDiscard:
         assert [each.content for each in answers] == [b""] * 3
         assert user.contents() == [MOVIE_IDS[0]]
 
-    def test_and_put_leave_the_other_methods_to_others(self, user: User) -> None:
+    def test_and_put_are_the_only_methods_of_an_item(self, user: User) -> None:
         answer = user.client.get(f"/api/mylist/items/{MATRIX_ID}", headers=user.headers)
         assert answer.status_code == 405
         assert answer.headers["allow"] == "DELETE, OPTIONS, PUT"
 
-    def test_and_put_may_be_used_by_pages_in_a_browser(self, user: User) -> None:
+    def test_and_put_are_allowed_to_pages_of_other_origins(self, user: User) -> None:
         answer = user.client.options(
             f"/api/mylist/items/{MATRIX_ID}",
             headers={"origin": "https://tv.example", "access-control-request-method": "PUT"},
@@ -186,7 +186,7 @@ def movie(content_id: str) -> dict[str, str]:
 
 
 class TestBatch:
-    def test_tells_of_each_id_what_became_of_it(self, user: User) -> None:
+    def test_returns_the_outcome_of_each_id(self, user: User) -> None:
         user.add(MATRIX_ID)
         user.add(SHOW_ID, "tvshow")
         answer = change(
@@ -214,7 +214,7 @@ class TestBatch:
         }
         assert user.contents() == [MOVIE_IDS[0], MATRIX_ID]
 
-    def test_once_more_finds_it_done(self, user: User) -> None:
+    def test_that_is_repeated_returns_existing_and_missing(self, user: User) -> None:
         user.add(SHOW_ID, "tvshow")
         wanted = {"add": [movie(MATRIX_ID)], "remove": [SHOW_ID]}
         outcomes = [change(user, **wanted).json()["data"] for _ in range(2)]
@@ -222,7 +222,7 @@ class TestBatch:
         assert [each["add"][0]["outcome"] for each in outcomes] == ["added", "existing"]
         assert [each["remove"][0]["outcome"] for each in outcomes] == ["removed", "missing"]
 
-    def test_does_what_is_there_twice_once(self, user: User) -> None:
+    def test_applies_a_repeated_id_once(self, user: User) -> None:
         user.add(SHOW_ID, "tvshow")
         data = change(user, add=[movie(MATRIX_ID), movie(MATRIX_ID.upper())], remove=[SHOW_ID, SHOW_ID]).json()["data"]
 
@@ -237,10 +237,10 @@ class TestBatch:
         assert [each["outcome"] for each in (*data["add"], *data["remove"])] == ["added", "removed"]
         assert put(user, MATRIX_ID).json()["data"]["addedAt"] > before
 
-    def test_of_nothing_changes_nothing(self, user: User) -> None:
+    def test_without_ids_returns_no_outcomes(self, user: User) -> None:
         assert change(user).json()["data"] == {"add": [], "remove": []}
 
-    def test_may_name_so_many_ids_together(self, user: User) -> None:
+    def test_limits_the_number_of_additions_and_removals_together(self, user: User) -> None:
         ids = [f"{number:024x}" for number in range(MAX_IDS_PER_REQUEST + 1)]
         assert change(user, add=[movie(each) for each in ids[:50]], remove=ids[50:-1]).status_code == 200
         answer = change(user, add=[movie(each) for each in ids[:50]], remove=ids[50:])
@@ -257,14 +257,21 @@ class TestBatch:
             ({"add": [movie(MATRIX_ID) | {"contentType": "book"}]}, "INVALID_CONTENT_TYPE", "movie"),
         ],
     )
-    def test_of_another_form_is_400_and_changes_nothing(self, user: User, body: Any, code: str, message: str) -> None:
+    def test_with_a_malformed_body_is_400_and_changes_nothing(
+        self, user: User, body: Any, code: str, message: str
+    ) -> None:
         answer = change(user, **body)
 
         assert (answer.status_code, answer.json()["code"]) == (400, code)
         assert message in answer.json()["error"]
         assert user.contents() == []
 
-    def test_keeps_to_the_size_of_a_list(self, serve: Serve, titles: None, user_id: str) -> None:  # noqa: ARG002
+    def test_is_refused_if_the_list_would_exceed_its_maximum_size(
+        self,
+        serve: Serve,
+        titles: None,  # noqa: ARG002 - inserted before the first call
+        user_id: str,
+    ) -> None:
         with connect(serve(MAX_LIST_SIZE="2")) as client:
             user = User(client, user_id)
             change(user, add=[movie(MATRIX_ID), movie(MOVIE_IDS[0])])

@@ -36,7 +36,7 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
 class Collector:
-    """Takes spans on a port of its own."""
+    """Receives spans on its own port."""
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
@@ -61,7 +61,7 @@ class Collector:
                 self.spans += of_scope.spans
 
     def trace(self, trace_id: str, *, spans: int) -> dict[str, list[Span]]:
-        """The spans of a trace by name, once there are so many and the request's own is among them."""
+        """Wait until a trace has at least so many spans, including that of the request; return them by name."""
 
         def complete() -> list[Span] | None:
             found = [span for span in self.spans if span.trace_id.hex() == trace_id]
@@ -92,8 +92,8 @@ def collector() -> Iterator[Collector]:
 
 
 @pytest.fixture(scope="module")
-def traced(serve: Serve, collector: Collector, titles: None) -> Service:  # noqa: ARG001 - there before the first call
-    """A service that samples what its clients say, and nothing else."""
+def traced(serve: Serve, collector: Collector, titles: None) -> Service:  # noqa: ARG001 - inserted before the first call
+    """A service that samples a request only if the client asks for it."""
     return serve(
         OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
         OTEL_TRACES_SAMPLER="parentbased_always_off",
@@ -114,12 +114,14 @@ _numbers = iter(range(1, 1000))
 
 
 def traceparent(*, sampled: bool = True) -> tuple[str, dict[str, str]]:
-    """A trace of this call's own: its id, and the header of a client that began it."""
+    """Return the id of a new trace, and the header of a client that began it."""
     trace_id = f"{next(_numbers):032x}"
     return trace_id, {"traceparent": f"00-{trace_id}-{PARENT}-{'01' if sampled else '00'}"}
 
 
-def test_a_read_is_a_tree_of_what_it_asked_for(caller: User, collector: Collector) -> None:
+def test_the_span_of_a_read_has_a_child_span_for_each_operation_of_the_stores(
+    caller: User, collector: Collector
+) -> None:
     def miss() -> tuple[str, httpx.Response] | None:
         reader = User(caller.client, f"user-{uuid4().hex}")
         reader.add(MATRIX_ID)
@@ -127,7 +129,7 @@ def test_a_read_is_a_tree_of_what_it_asked_for(caller: User, collector: Collecto
         answer = reader.items(**headers)
         return (trace_id, answer) if answer.headers["x-cache"] == "miss" else None
 
-    trace_id, answer = wait_until(miss, within=PATIENCE)  # a service that is held up does not trust its cache
+    trace_id, answer = wait_until(miss, within=PATIENCE)  # a process that was held up does not trust its cache
     spans = collector.trace(trace_id, spans=5)
 
     assert {name: len(each) for name, each in spans.items() if "find" not in name} == {
@@ -165,7 +167,9 @@ def test_a_read_is_a_tree_of_what_it_asked_for(caller: User, collector: Collecto
     )
 
 
-def test_a_change_is_fence_database_and_fence(caller: User, collector: Collector) -> None:
+def test_the_trace_of_a_change_shows_the_insert_between_placing_and_lifting_the_fence(
+    caller: User, collector: Collector
+) -> None:
     trace_id, headers = traceparent()
     caller.client.post(
         "/api/mylist/add",
@@ -181,7 +185,7 @@ def test_a_change_is_fence_database_and_fence(caller: User, collector: Collector
     assert insert.end_time_unix_nano <= lifted.start_time_unix_nano
 
 
-def test_a_read_for_several_is_linked_to_each(caller: User, collector: Collector) -> None:
+def test_a_shared_redis_read_links_to_every_request_that_it_serves(caller: User, collector: Collector) -> None:
     caller.items()
 
     def gets() -> list[Span]:
@@ -191,7 +195,7 @@ def test_a_read_for_several_is_linked_to_each(caller: User, collector: Collector
         return [{link.span_id for link in span.links} for span in gets() if span.links]
 
     def read_at_once() -> set[bytes]:
-        """Returns the spans of the reads that hit."""
+        """Return the ids of the spans of the reads that hit."""
         asked = [traceparent() for _ in range(40)]
         with ThreadPoolExecutor(10) as clients:
             answers = list(clients.map(lambda headers: caller.items(**headers), [headers for _, headers in asked]))
@@ -211,13 +215,13 @@ def test_a_read_for_several_is_linked_to_each(caller: User, collector: Collector
         wait_until(lambda: hits <= served(), within=PATIENCE)
         return shared()
 
-    shared_by = wait_until(some_shared, within=PATIENCE)  # how many meet is up to the machine
+    shared_by = wait_until(some_shared, within=PATIENCE)  # how many requests share a read depends on the machine
     assert hits
     assert all(len(links) > 1 for links in shared_by), "whom a read served alone is above it already"
     assert all(span.parent_span_id in {link.span_id for link in span.links} for span in gets() if span.links)
 
 
-def test_what_is_not_sampled_leaves_nothing(caller: User, collector: Collector) -> None:
+def test_unsampled_requests_probes_and_heartbeats_create_no_spans(caller: User, collector: Collector) -> None:
     unsampled, headers = traceparent(sampled=False)
     answer = caller.items(**headers)
     caller.items()
@@ -232,7 +236,7 @@ def test_what_is_not_sampled_leaves_nothing(caller: User, collector: Collector) 
     assert not [span for span in collector.spans if not is_server(span) and not span.parent_span_id]
 
 
-def test_a_failure_is_marked(caller: User, collector: Collector) -> None:
+def test_the_span_of_a_404_has_the_status_code_but_is_not_an_error(caller: User, collector: Collector) -> None:
     refused, headers = traceparent()
     caller.client.get("/api/mylist/nowhere", headers=headers)
     [server] = collector.trace(refused, spans=1)["GET"]
@@ -241,7 +245,7 @@ def test_a_failure_is_marked(caller: User, collector: Collector) -> None:
     assert server.status.code == Status.STATUS_CODE_UNSET, "that is the client's fault"
 
 
-def test_a_span_ends_when_the_client_goes_away(traced: Service, collector: Collector) -> None:
+def test_a_span_ends_as_an_error_when_the_client_disconnects(traced: Service, collector: Collector) -> None:
     trace_id, headers = traceparent()
     head = (
         f"POST /api/mylist/add HTTP/1.1\r\nhost: x\r\nuser-id: x\r\ntraceparent: {headers['traceparent']}\r\n"
@@ -257,7 +261,7 @@ def test_a_span_ends_when_the_client_goes_away(traced: Service, collector: Colle
     assert server.status.code == Status.STATUS_CODE_ERROR
 
 
-def test_a_span_is_not_left_to_the_next_request_of_its_connection(caller: User, collector: Collector) -> None:
+def test_a_span_is_not_reused_by_the_next_request_on_the_connection(caller: User, collector: Collector) -> None:
     trace_id, headers = traceparent()
     caller.items(**headers)
     following = caller.items()
@@ -266,7 +270,7 @@ def test_a_span_is_not_left_to_the_next_request_of_its_connection(caller: User, 
     assert len(collector.trace(trace_id, spans=2)["GET /api/mylist/items"]) == 1
 
 
-def test_a_slow_bucket_names_a_trace(traced: Service, caller: User) -> None:
+def test_a_bucket_of_read_durations_has_the_trace_id_as_its_exemplar(traced: Service, caller: User) -> None:
     trace_id, headers = traceparent()
     caller.items(**headers)
     metrics = httpx.get(f"{traced.url}/metrics", headers={"accept": OPENMETRICS}, trust_env=False, verify=NO_TLS).text
@@ -274,7 +278,7 @@ def test_a_slow_bucket_names_a_trace(traced: Service, caller: User) -> None:
     assert re.search(rf'^mylist_read_duration_seconds_bucket.*# {{trace_id="{trace_id}"}}', metrics, re.MULTILINE)
 
 
-def test_a_share_is_sampled(serve: Serve, collector: Collector) -> None:
+def test_the_sampling_ratio_applies_and_the_last_spans_are_sent_on_shutdown(serve: Serve, collector: Collector) -> None:
     service = serve(
         OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"{collector.endpoint}/v1/traces",
         OTEL_TRACES_SAMPLER="traceidratio",
@@ -289,11 +293,11 @@ def test_a_share_is_sampled(serve: Serve, collector: Collector) -> None:
     assert collector.resource["service.name"] == "another", "what was left was not sent at the end"
 
 
-def test_a_collector_that_is_away_harms_nobody(serve: Serve) -> None:
+def test_an_unreachable_collector_does_not_affect_requests(serve: Serve) -> None:
     service = serve(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{free_port()}", OTEL_TRACES_SAMPLER="always_on")
     with httpx.Client(base_url=service.url, headers={"user-id": "away"}, trust_env=False, verify=NO_TLS) as client:
         assert all(client.get("/api/mylist/stats").status_code == 200 for _ in range(20))
-    # Its end is as quick as any: `serve` looks at that.
+    # It also stops as quickly as usual: `serve` checks that.
 
 
 QUOTA = ExportTraceServiceResponse()
@@ -315,7 +319,7 @@ QUOTA.partial_success.error_message = "quota exceeded"
         (200, QUOTA.SerializeToString(), {}, r"rejects 1 spans: quota exceeded"),
     ],
 )
-def test_a_collector_that_refuses_is_told_of_in_one_line(
+def test_a_refusal_by_the_collector_is_logged_in_one_line(
     serve: Serve, status: int, body: bytes, headers: dict[str, str], says: str
 ) -> None:
     taken = 0
@@ -343,7 +347,7 @@ def test_a_collector_that_refuses_is_told_of_in_one_line(
     assert re.search(rf"Spans lost: \d+; the collector at http://127\.0\.0\.1:{port} {says}", told[0])
 
 
-def test_a_collector_that_hangs_is_told_of_after_the_milliseconds_of_the_variable(serve: Serve) -> None:
+def test_a_hanging_collector_is_logged_after_a_timeout_given_in_milliseconds(serve: Serve) -> None:
     with socket.create_server(("127.0.0.1", 0)) as hanging:
         port = hanging.getsockname()[1]
         service = serve(
@@ -372,7 +376,9 @@ def test_a_collector_that_hangs_is_told_of_after_the_milliseconds_of_the_variabl
         ("OTEL_TRACES_SAMPLER_ARG", "many", "OTEL_TRACES_SAMPLER_ARG is 'many'; it must be a number from 0 to 1"),
     ],
 )
-def test_a_variable_that_cannot_be_used_is_named(tmp_path: Path, variable: str, value: str, says: str) -> None:
+def test_an_invalid_variable_fails_the_start_and_is_named_in_one_line(
+    tmp_path: Path, variable: str, value: str, says: str
+) -> None:
     settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", variable: value, "PORT": str(free_port())}
     done = subprocess.run(
         [sys.executable, "-m", "mylist", "serve"],
@@ -391,10 +397,10 @@ def test_a_variable_that_cannot_be_used_is_named(tmp_path: Path, variable: str, 
 def test_no_log_line_no_span_and_no_metric_names_a_user(
     serve: Serve,
     collector: Collector,
-    titles: None,  # noqa: ARG001 - there before the first call
+    titles: None,  # noqa: ARG001 - inserted before the first call
     database: Database[dict[str, object]],
 ) -> None:
-    """At the level that logs most, where every request counts as slow and every one is traced."""
+    """At the most verbose log level, with every request counted as slow and traced."""
     service = serve(
         LOG_LEVEL="debug",
         SLOW_REQUEST="0.001",

@@ -29,10 +29,10 @@ Processes = tuple[Service, Service]
 
 
 @pytest.fixture(scope="module")
-def processes(serve: Serve, titles: None) -> Processes:  # noqa: ARG001 - there before the first call
-    """Two processes that trust their cache, which one that has just started does not.
+def processes(serve: Serve, titles: None) -> Processes:  # noqa: ARG001 - inserted before the first call
+    """Two processes that trust their cache; a process that has just started does not yet.
 
-    They wait for MongoDB for as long as may be, so that no change has an unknown outcome because the machine is busy.
+    Their timeout for MongoDB is the longest possible, so that no change has an unknown outcome on a busy machine.
     """
     pair = serve(MONGODB_TIMEOUT="5"), serve(MONGODB_TIMEOUT="5")
     for service in pair:
@@ -41,7 +41,7 @@ def processes(serve: Serve, titles: None) -> Processes:  # noqa: ARG001 - there 
     return pair
 
 
-class TestFiftyAtOnce:
+class TestFiftyConcurrent:
     @pytest.fixture
     @staticmethod
     async def connections(processes: Processes) -> AsyncIterator[list[Connection]]:
@@ -50,7 +50,7 @@ class TestFiftyAtOnce:
         for connection in opened:
             connection.close()
 
-    async def test_adds_of_one_item_make_one_item(
+    async def test_adds_of_one_item_add_it_once(
         self, connections: list[Connection], user_id: str, database: Database[dict[str, object]]
     ) -> None:
         headers = {"user-id": user_id}
@@ -80,9 +80,9 @@ Listed = list[tuple[str, str, str]]
 
 @dataclass
 class Someone:
-    """A user who does one thing after the other, each through a random process, and knows what the list must hold.
+    """A user who sends one request after the other, each to a random process, and knows what the list must contain.
 
-    While a change is in flight a second device may read: it must see the list as before or as after.
+    While a change is in flight, a second device may read. It must see the list from before or after the change.
     """
 
     id: str
@@ -101,7 +101,7 @@ class Someone:
         return cls(f"someone-{number}", devices, random.Random(number))
 
     async def act(self) -> None:
-        """Does one random thing and checks its answer."""
+        """Send one random request and check its answer."""
         process = self.dice.randrange(2)
         match self.dice.choices(("add", "remove", "items", "stats"), (15, 10, 50, 25)):
             case ["add"]:
@@ -173,7 +173,7 @@ class Someone:
 
 
 def listed(answer: Answer) -> Listed:
-    """The items of an answer: content id, date and type of each."""
+    """Return the content id, date and type of each item of an answer."""
     items: list[dict[str, Any]] = answer.json()["data"]["items"]
     return [(item["contentId"], item["addedAt"], item["contentType"]) for item in items]
 

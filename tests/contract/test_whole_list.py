@@ -1,4 +1,4 @@
-"""A list as a whole: clearing it, taking it elsewhere, and bringing it back."""
+"""A list as a whole: clearing it, exporting it, and importing it again."""
 
 import json
 import socket
@@ -66,7 +66,7 @@ def fill(database: Documents, user: User, items: int) -> None:
 
 @pytest.fixture
 def filled(user: User) -> User:
-    """Someone with three movies and a show on the list."""
+    """A user with three movies and a show on the list."""
     for content_id in MOVIE_IDS[:3]:
         user.add(content_id)
     user.add(SHOW_ID, "tvshow")
@@ -74,8 +74,8 @@ def filled(user: User) -> User:
 
 
 @pytest.fixture(scope="module")
-def small(serve: Serve, titles: None) -> Iterator[httpx.Client]:  # noqa: ARG001 - there before the first call
-    """A service whose lists may have three items."""
+def small(serve: Serve, titles: None) -> Iterator[httpx.Client]:  # noqa: ARG001 - inserted before the first call
+    """A service whose lists may have at most three items."""
     with connect(serve(MAX_LIST_SIZE="3")) as client:
         yield client
 
@@ -89,12 +89,12 @@ class TestClear:
         assert filled.contents() == []
         assert clear(filled, "?confirm=true").json()["data"] == {"removed": 0}
 
-    def test_has_to_be_meant(self, filled: User) -> None:
+    def test_without_confirmation_is_428(self, filled: User) -> None:
         assert told(clear(filled)) == (428, "CONFIRMATION_REQUIRED")
         assert len(filled.contents()) == 4
 
     @pytest.mark.parametrize("query", ["?confirm=yes", "?confirm=", "?confirm=false", "?confirm=true&confirm=true"])
-    def test_has_to_be_meant_in_so_many_words(self, filled: User, query: str) -> None:
+    def test_with_an_invalid_confirm_parameter_is_400(self, filled: User, query: str) -> None:
         answer = clear(filled, query)
 
         assert told(answer) == (400, "INVALID_PARAMETER")
@@ -102,7 +102,7 @@ class TestClear:
         assert len(filled.contents()) == 4
 
     @pytest.mark.parametrize("query", ["", "?pageSize=2", "?view=ids", "?pageSize=100"])
-    def test_goes_by_no_page_and_says_by_what(self, filled: User, query: str) -> None:
+    def test_with_the_etag_of_a_page_is_412_and_the_error_names_the_export(self, filled: User, query: str) -> None:
         answer = clear(filled, **{"if-match": filled.items(query).headers["etag"]})
 
         assert told(answer) == (412, "PRECONDITION_FAILED")
@@ -111,7 +111,7 @@ class TestClear:
         )
         assert len(filled.contents()) == 4
 
-    def test_spares_an_older_item_that_came_in_place_of_another(self, filled: User) -> None:
+    def test_is_refused_after_a_change_that_the_first_page_does_not_show(self, filled: User) -> None:
         page, exported = filled.items("?pageSize=2").headers["etag"], export(filled).headers["etag"]
         filled.remove(MOVIE_IDS[0])
         import_(filled, line(MATRIX_ID, addedAt="2001-01-01T00:00:00Z"))
@@ -124,7 +124,7 @@ class TestClear:
     @pytest.mark.parametrize("path", ["/api/mylist/items/", "/api/mylist/remove/"])
     @pytest.mark.parametrize("if_match", [None, "*", "the export's"])
     @pytest.mark.parametrize("query", ["", "?confirm=true"])
-    def test_is_not_meant_by_an_item_whose_id_is_missing(
+    def test_is_not_triggered_by_a_delete_with_a_missing_id(
         self, filled: User, path: str, if_match: str | None, query: str
     ) -> None:
         headers = {"if-match": if_match or ""} if if_match is not None else {}
@@ -136,14 +136,14 @@ class TestClear:
         assert len(filled.contents()) == 4
 
     @pytest.mark.parametrize("blank", ["%20", "%09", "%00", "+", "%2F", "%20%20", "%C2%A0", "%2520", "."])
-    def test_is_not_meant_by_an_item_whose_id_is_blank(self, filled: User, blank: str) -> None:
+    def test_is_not_triggered_by_a_delete_with_a_blank_id(self, filled: User, blank: str) -> None:
         head = f"DELETE /api/mylist/items/{blank}?confirm=true HTTP/1.1\r\nHost: x\r\nuser-id: {filled.id}\r\n"
         answer = exchange(str(filled.client.base_url), f"{head}If-Match: *\r\nConnection: close\r\n\r\n".encode())
 
         assert answer.split(b" ")[1] in {b"400", b"404", b"412"}
         assert len(filled.contents()) == 4
 
-    def test_says_that_an_id_is_missing(self, filled: User) -> None:
+    def test_with_a_trailing_slash_is_404_and_the_error_says_that_the_id_is_missing(self, filled: User) -> None:
         for answer in (
             clear(filled, "/", **{"if-match": "*"}),
             filled.client.put("/api/mylist/items/", json={"contentType": "movie"}, headers=filled.headers),
@@ -152,14 +152,14 @@ class TestClear:
             assert "content id is missing" in answer.json()["error"]
         assert filled.client.get("/api/mylist/items/", headers=filled.headers).status_code == 200
 
-    def test_of_the_list_that_was_exported_needs_no_other_word(self, filled: User) -> None:
+    def test_with_the_etag_of_the_current_export_needs_no_other_confirmation(self, filled: User) -> None:
         etag = export(filled).headers["etag"]
         filled.add(MATRIX_ID)
         assert told(clear(filled, **{"if-match": etag})) == (412, "PRECONDITION_FAILED")
         assert clear(filled, **{"if-match": export(filled).headers["etag"]}).json()["data"] == {"removed": 5}
 
     @pytest.mark.parametrize("change", ["added", "removed", "exchanged"])
-    def test_of_a_list_that_has_changed_since_is_refused(self, filled: User, change: str) -> None:
+    def test_with_the_etag_of_an_outdated_export_is_412(self, filled: User, change: str) -> None:
         etag = export(filled).headers["etag"]
         if change != "removed":
             filled.add(MATRIX_ID)
@@ -171,11 +171,11 @@ class TestClear:
         assert len(filled.contents()) == {"added": 5, "removed": 3, "exchanged": 4}[change]
 
     @pytest.mark.parametrize("if_match", ['W/"0123456789abcdef"', '"0123456789abcdef"', "nonsense"])
-    def test_of_another_list_is_refused(self, filled: User, if_match: str) -> None:
+    def test_with_an_unknown_or_malformed_etag_is_412(self, filled: User, if_match: str) -> None:
         assert told(clear(filled, **{"if-match": if_match})) == (412, "PRECONDITION_FAILED")
 
     @pytest.mark.parametrize("form", ["W/{}", "{}-gzip", "W/{}-br", "{};gzip"])
-    def test_by_the_etag_that_a_proxy_made_when_it_compressed(self, filled: User, form: str) -> None:
+    def test_accepts_an_etag_that_a_compressing_proxy_changed(self, filled: User, form: str) -> None:
         weak, _, suffix = form.partition("{}")
         etag = weak + export(filled).headers["etag"][:-1] + suffix + '"'
         known = export(filled, **{"if-none-match": etag})
@@ -198,7 +198,7 @@ class TestClear:
         assert answer.json()["error"] == error
         assert len(filled.contents()) == 4
 
-    def test_is_not_meant_by_a_star_which_names_no_list(self, filled: User) -> None:
+    def test_with_an_if_match_star_still_needs_confirmation(self, filled: User) -> None:
         assert told(clear(filled, **{"if-match": "*"})) == (428, "CONFIRMATION_REQUIRED")
         assert len(filled.contents()) == 4
         assert clear(filled, "?confirm=true", **{"if-match": "*"}).json()["data"] == {"removed": 4}
@@ -207,9 +207,10 @@ class TestClear:
         "body", [b'{"contentIds": ["507f1f77bcf86cd799439012"]}', b'{"type": "movie"}', b"{}", b"x", [b"{", b"}"]]
     )
     @pytest.mark.parametrize("confirmed_by", ["confirm", "if-match"])
-    def test_with_a_body_is_refused_because_it_might_name_less(
+    def test_with_a_body_is_400_and_removes_nothing(
         self, filled: User, body: bytes | list[bytes], confirmed_by: str
     ) -> None:
+        """The client may expect that only the items that the body names are removed."""
         by_word = confirmed_by == "confirm"
         answer = filled.client.request(
             "DELETE",
@@ -223,7 +224,7 @@ class TestClear:
         assert told(answer) == (400, "INVALID_FIELD")
         assert len(filled.contents()) == 4
 
-    def test_with_a_body_of_no_length_is_none(self, filled: User) -> None:
+    def test_with_a_content_length_of_0_succeeds(self, filled: User) -> None:
         headers = filled.headers | {"content-type": "application/json", "content-length": "0"}
         answer = filled.client.request("DELETE", "/api/mylist/items?confirm=true", headers=headers)
 
@@ -245,7 +246,7 @@ class TestExport:
 
         assert (answer.status_code, answer.content) == (200, b"")
 
-    def test_comes_from_the_cache_and_is_not_modified(self, filled: User) -> None:
+    def test_comes_from_the_cache_and_is_304_until_the_list_changes(self, filled: User) -> None:
         export(filled)
         first = export(filled)
         second = export(filled, **{"if-none-match": first.headers["etag"]})
@@ -255,7 +256,7 @@ class TestExport:
         assert first.headers["x-cache"] == "hit"
         assert (second.status_code, second.content, third.status_code) == (304, b"", 200)
 
-    def test_has_a_head(self, filled: User) -> None:
+    def test_supports_head(self, filled: User) -> None:
         answer = filled.client.head("/api/mylist/export", headers=filled.headers)
 
         assert (answer.status_code, answer.content) == (200, b"")
@@ -272,7 +273,7 @@ class TestExport:
         assert ("transfer-encoding" in answer.headers) == (items > 500)
         assert user.stats().json()["data"]["total"] == items
 
-    def test_has_no_chunks_for_a_client_that_knows_none(self, user: User, database: Documents) -> None:
+    def test_is_not_chunked_for_an_http_1_0_client(self, user: User, database: Documents) -> None:
         fill(database, user, 1777)
         with socket.create_connection((user.client.base_url.host, user.client.base_url.port or 80)) as connection:
             connection.sendall(
@@ -284,7 +285,7 @@ class TestExport:
         assert b"transfer-encoding" not in head.lower()
         assert body == export(user).content
 
-    def test_has_a_head_for_a_long_list_too(self, user: User, database: Documents) -> None:
+    def test_supports_head_for_a_long_list(self, user: User, database: Documents) -> None:
         fill(database, user, 600)
         answer = user.client.head("/api/mylist/export", headers=user.headers)
 
@@ -292,7 +293,7 @@ class TestExport:
         assert user.stats().json()["data"]["total"] == 600
 
     @pytest.mark.parametrize("items", [1, 3, 501])
-    def test_tells_its_number_of_items(self, user: User, database: Documents, items: int) -> None:
+    def test_has_its_number_of_items_in_a_header(self, user: User, database: Documents, items: int) -> None:
         fill(database, user, items)
         answer = export(user, Origin="https://tv.example")
         head = user.client.head("/api/mylist/export", headers=user.headers)
@@ -303,7 +304,7 @@ class TestExport:
         assert "X-Total-Count" in answer.headers["access-control-expose-headers"].split(", ")
 
     @pytest.mark.parametrize(("te", "has_trailer"), [("trailers", True), ("gzip, Trailers;q=1", True), ("gzip", False)])
-    def test_tells_it_at_the_end_to_who_takes_trailers(
+    def test_has_its_number_of_items_in_a_trailer_if_the_client_accepts_trailers(
         self, user: User, database: Documents, te: str, *, has_trailer: bool
     ) -> None:
         fill(database, user, 501)
@@ -315,7 +316,7 @@ class TestExport:
 
 
 class TestImport:
-    def test_brings_an_export_back(self, filled: User) -> None:
+    def test_restores_an_export(self, filled: User) -> None:
         before, exported = filled.items().json()["data"], export(filled).content
         clear(filled, "?confirm=true")
         answer = import_(filled, exported)
@@ -326,7 +327,7 @@ class TestImport:
         ]
         assert filled.items().json()["data"] == before
 
-    def test_leaves_what_is_there_as_it_is(self, filled: User) -> None:
+    def test_leaves_existing_items_unchanged(self, filled: User) -> None:
         before = filled.items().json()["data"]
         long_ago = {"addedAt": "2001-01-01T00:00:00Z"}
 
@@ -339,19 +340,19 @@ class TestImport:
         assert (items[-1]["contentId"], items[-1]["addedAt"]) == (MATRIX_ID, "2001-01-01T00:00:00.000Z")
 
     @pytest.mark.parametrize("query", ["", "?mode=replace"])
-    def test_of_files_that_were_put_together_takes_the_first_line_of_each(self, filled: User, query: str) -> None:
+    def test_of_joined_files_reads_the_first_line_of_each(self, filled: User, query: str) -> None:
         mark = b"\xef\xbb\xbf"
         body = mark + line(MOVIE_IDS[0]) + mark + line(MATRIX_ID) + b"\r\n" + mark + b"\r\n" + mark + line(MOVIE_IDS[1])
 
         assert outcomes(import_(filled, body, query))[:3] == ["existing", "added", "existing"]
 
-    def test_without_a_date_is_of_now(self, user: User) -> None:
+    def test_without_a_date_uses_the_current_time(self, user: User) -> None:
         import_(user, line(MATRIX_ID))
         [item] = user.items().json()["data"]["items"]
 
         assert abs(datetime.fromisoformat(item["addedAt"]) - datetime.now(UTC)) < timedelta(minutes=1)
 
-    def test_tells_of_each_line_what_became_of_it(self, user: User) -> None:
+    def test_returns_the_outcome_of_each_line(self, user: User) -> None:
         body = b"\n".join(
             [
                 line(MATRIX_ID).strip(),
@@ -389,7 +390,7 @@ class TestImport:
         assert {each["contentId"] for each in told_of if each["outcome"] == "invalid"} == {None}
         assert set(user.contents()) == {MATRIX_ID, MOVIE_IDS[2]}
 
-    def test_that_names_an_id_as_both_types_says_which_of_them_there_is(self, user: User) -> None:
+    def test_that_names_an_id_with_both_types_adds_only_the_existing_title(self, user: User) -> None:
         answer = import_(user, line(MATRIX_ID, "tvshow") + line(MATRIX_ID) + line(MATRIX_ID, "tvshow"))
 
         assert outcomes(answer) == ["not_found", "added", "not_found"]
@@ -415,7 +416,7 @@ class TestImport:
         "half",
         [b'"contentType":"movie"}', b'{"contentId":1,', b'{"contentId":"x"]', b'"x" "y"', b"nul", b'[{"contentId"'],
     )
-    def test_of_a_line_that_is_no_json_says_so_and_not_of_which_type_it_is(self, user: User, half: bytes) -> None:
+    def test_reports_a_line_that_is_not_json_as_not_json(self, user: User, half: bytes) -> None:
         [first, _] = lines_of(import_(user, half + b"\n" + line(MATRIX_ID)))
 
         assert (first["outcome"], first["error"]) == ("invalid", "Not JSON")
@@ -428,7 +429,9 @@ class TestImport:
             ("x`y` - at `$", "x`y` - at `$: unknown field, known: contentId, contentType, addedAt"),
         ],
     )
-    def test_of_a_line_with_an_unknown_field_names_the_nearest(self, user: User, field: str, error: str) -> None:
+    def test_reports_a_line_with_an_unknown_field_and_suggests_known_fields(
+        self, user: User, field: str, error: str
+    ) -> None:
         [first, second] = lines_of(import_(user, line(MATRIX_ID, **{field: "2001-01-01T00:00:00Z"}) + line(SHOW_ID)))
 
         assert (first["outcome"], first["error"], second["outcome"]) == ("invalid", error, "not_found")
@@ -442,18 +445,18 @@ class TestImport:
         user.add(MATRIX_ID)
         assert user.contents("?pageSize=1") == [MATRIX_ID]
 
-    def test_in_chunks_of_any_size_is_the_same(self, user: User) -> None:
+    def test_in_small_chunks_gives_the_same_outcomes(self, user: User) -> None:
         body = b"".join(map(line, [*MOVIE_IDS[:5], UNKNOWN_ID])).rstrip()
         answer = import_(user, (body[place : place + 7] for place in range(0, len(body), 7)))
 
         assert Counter(outcomes(answer)) == {"added": 5, "not_found": 1}
 
     @pytest.mark.parametrize("content_type", ["application/jsonl", "application/x-ndjson; charset=utf-8"])
-    def test_goes_by_either_name(self, user: User, content_type: str) -> None:
+    def test_accepts_either_media_type_of_json_lines(self, user: User, content_type: str) -> None:
         assert outcomes(import_(user, line(MATRIX_ID), content_type=content_type)) == ["added"]
 
     @pytest.mark.parametrize("content_type", ["text/plain", "application/xml", ""])
-    def test_of_something_else_is_400_and_the_connection_goes_on(self, user: User, content_type: str) -> None:
+    def test_of_another_media_type_is_400_and_changes_nothing(self, user: User, content_type: str) -> None:
         assert told(import_(user, line(MATRIX_ID), content_type=content_type)) == (400, "INVALID_JSON")
         assert user.contents() == []
 
@@ -469,7 +472,7 @@ class TestImport:
             ("?mode=replace&confirm=false", "confirm must be given once, as true"),
         ],
     )
-    def test_with_a_parameter_that_may_not_be_is_400(self, filled: User, query: str, error: str) -> None:
+    def test_with_an_invalid_parameter_is_400(self, filled: User, query: str, error: str) -> None:
         answer = import_(filled, line(MATRIX_ID), query)
 
         assert told(answer) == (400, "INVALID_PARAMETER")
@@ -503,7 +506,7 @@ class TestImport:
 
 @pytest.fixture(scope="module")
 def large(serve: Serve, database: Documents) -> Iterator[httpx.Client]:
-    """A service whose lists may have six thousand items, and as many titles."""
+    """A service whose lists may have up to 6,000 items, and as many titles in its catalogue."""
     database["movies"].insert_many({"_id": ObjectId(f"{number:024x}"), "title": str(number)} for number in range(6000))
     with connect(serve(MAX_LIST_SIZE="6000")) as client:
         yield client
@@ -524,7 +527,7 @@ def repeated_while_busy(ask: Callable[[], httpx.Response]) -> httpx.Response:
 
 @pytest.mark.extended
 class TestALongList:
-    """Five thousand items, which a list may have by default, and more of them where it may have more."""
+    """A list of 5,000 items, the maximum by default, and one of 6,000, with a higher maximum."""
 
     @pytest.mark.parametrize(("items", "mode"), [(5000, "merge"), (6000, "replace")])
     def test_is_exported_cleared_and_imported(
@@ -545,7 +548,7 @@ class TestALongList:
 
 
 class TestReplace:
-    def test_makes_the_list_what_the_lines_say(self, filled: User) -> None:
+    def test_makes_the_list_equal_to_the_lines(self, filled: User) -> None:
         before = filled.items().json()["data"]["items"]
         answer = lines_of(import_(filled, line(MATRIX_ID) + line(MOVIE_IDS[1]) + line(UNKNOWN_ID), "?mode=replace"))
 
@@ -571,7 +574,7 @@ class TestReplace:
     ]
 
     @pytest.mark.parametrize("body", [each for _, each in BODIES], ids=[name for name, _ in BODIES])
-    def test_by_nothing_that_could_be_on_the_list_has_to_be_meant(
+    def test_by_a_body_without_any_known_title_needs_confirmation(
         self, filled: User, body: bytes | list[bytes] | None
     ) -> None:
         def replace(query: str = "", **headers: str) -> httpx.Response:
@@ -597,7 +600,7 @@ class TestReplace:
         assert len(filled.contents()) == 4
 
     @pytest.mark.parametrize("known", ["a time", "a token"])
-    def test_by_what_was_removed_since_has_to_be_meant(self, filled: User, known: str) -> None:
+    def test_by_only_items_that_were_removed_since_needs_confirmation(self, filled: User, known: str) -> None:
         changes = filled.client.get("/api/mylist/changes", headers=filled.headers).json()["data"]
         hour_ago = datetime.now(UTC) - timedelta(hours=1)
         since = changes["token"] if known == "a token" else hour_ago.isoformat().replace("+00:00", "Z")
@@ -611,11 +614,11 @@ class TestReplace:
         assert outcomes(answer)[:2] == ["removed_since", "existing"]
         assert filled.contents() == [MOVIE_IDS[1]]
 
-    def test_by_nothing_clears_the_list_when_it_is_confirmed(self, filled: User) -> None:
+    def test_by_an_empty_body_clears_the_list_if_it_is_confirmed(self, filled: User) -> None:
         assert set(outcomes(import_(filled, b"", "?mode=replace&confirm=true"))) == {"removed"}
         assert filled.contents() == []
 
-    def test_of_the_list_that_was_exported_is_refused_once_it_is_another(self, filled: User) -> None:
+    def test_with_the_etag_of_an_outdated_export_is_412(self, filled: User) -> None:
         etag = export(filled).headers["etag"]
         headers = filled.headers | {"content-type": LINES, "if-match": etag}
         filled.add(MATRIX_ID)
@@ -630,7 +633,7 @@ class TestReplace:
         assert filled.client.post(url, content=line(MOVIE_IDS[0]), headers=headers).status_code == 200
         assert filled.contents() == [MOVIE_IDS[0]]
 
-    def test_keeps_what_a_line_names_wrongly_and_says_so(self, filled: User) -> None:
+    def test_keeps_an_item_that_a_line_names_with_the_wrong_type_and_says_so(self, filled: User) -> None:
         answer = lines_of(import_(filled, line(SHOW_ID, "movie") + line(MOVIE_IDS[0]), "?mode=replace"))
 
         assert answer[0] == {
@@ -641,7 +644,7 @@ class TestReplace:
         }
         assert filled.contents() == [SHOW_ID, MOVIE_IDS[0]]
 
-    def test_takes_over_dates_and_another_device_learns_of_them(self, filled: User) -> None:
+    def test_adopts_the_dates_of_the_lines_and_the_change_feed_returns_them(self, filled: User) -> None:
         def changes(**query: str) -> Any:
             return filled.client.get("/api/mylist/changes", params=query, headers=filled.headers).json()["data"]
 
@@ -659,7 +662,7 @@ class TestReplace:
         assert {each["addedAt"] for each in changes(since=token)["changes"]} == {each["addedAt"] for each in lines}
         assert outcomes(import_(filled, export(filled).content, "?mode=replace")) == ["existing"] * 4
 
-    def test_by_an_export_that_was_cut_is_refused_when_its_number_of_items_is_told(self, filled: User) -> None:
+    def test_by_a_truncated_export_is_400_if_the_total_is_given(self, filled: User) -> None:
         exported = export(filled)
         cut = b"".join(exported.content.splitlines(keepends=True)[:2])
         query = f"?mode=replace&total={exported.headers['x-total-count']}"
@@ -668,7 +671,7 @@ class TestReplace:
         assert len(filled.contents()) == 4
         assert outcomes(import_(filled, exported.content, query)) == ["existing"] * 4
 
-    def test_with_a_line_that_is_none_changes_nothing(self, filled: User) -> None:
+    def test_with_an_invalid_line_is_400_and_changes_nothing(self, filled: User) -> None:
         answer = import_(filled, line(MATRIX_ID) + b"\n" + line("oops"), "?mode=replace")
 
         assert told(answer) == (400, "INVALID_LINE")
@@ -690,7 +693,7 @@ class TestCap:
     def owner(self, small: httpx.Client, user_id: str) -> User:
         return User(small, user_id)
 
-    def test_a_merge_fills_the_list_up_and_says_of_which_lines_there_was_no_room(self, owner: User) -> None:
+    def test_a_merge_fills_the_list_and_reports_the_remaining_lines_as_full(self, owner: User) -> None:
         owner.add(MATRIX_ID)
         answer = import_(owner, b"".join(map(line, [*MOVIE_IDS[:4], MATRIX_ID])))
 
@@ -704,15 +707,16 @@ class TestCap:
 
         assert set(owner.contents()) == {MATRIX_ID, *MOVIE_IDS[3:5]}
 
-    def test_more_than_a_list_may_have_cannot_replace_one(self, owner: User) -> None:
+    def test_a_replacement_with_too_many_items_is_422_and_changes_nothing(self, owner: User) -> None:
         owner.add(MATRIX_ID)
 
         assert told(import_(owner, b"".join(map(line, MOVIE_IDS[:4])), "?mode=replace")) == (422, "LIST_FULL")
         assert owner.contents() == [MATRIX_ID]
 
-    def test_a_replacement_that_never_came_to_its_end_can_be_repeated_but_not_followed_by_others(
+    def test_a_list_above_the_maximum_can_be_replaced_only_by_some_of_its_own_items(
         self, owner: User, database: Documents
     ) -> None:
+        """A list is above the maximum if a replacement was interrupted before it removed the old items."""
         moment = datetime(2026, 1, 1, tzinfo=UTC)
         database["mylist"].insert_many(
             {"userId": owner.id, "contentId": content_id, "contentType": "movie", "addedAt": moment}
@@ -725,7 +729,9 @@ class TestCap:
         assert set(owner.contents()) == set(MOVIE_IDS[2:5])
 
     @pytest.mark.parametrize("query", ["", "?mode=replace"])
-    def test_an_import_that_says_it_is_too_long_is_413_and_changes_nothing(self, owner: User, query: str) -> None:
+    def test_an_import_with_too_large_a_content_length_is_413_and_changes_nothing(
+        self, owner: User, query: str
+    ) -> None:
         answer = import_(owner, line(MATRIX_ID) + b" " * 1024, query)
 
         assert told(answer) == (413, "BODY_TOO_LARGE")
@@ -740,13 +746,13 @@ class TestCap:
         assert outcomes(import_(owner, b"\n" * 15 + line(MATRIX_ID), query)) == ["added"]
 
     @pytest.mark.parametrize("query", ["", "?mode=replace"])
-    def test_an_import_that_turns_out_too_long_is_413_and_changes_nothing(self, owner: User, query: str) -> None:
+    def test_a_chunked_import_that_is_too_long_is_413_and_changes_nothing(self, owner: User, query: str) -> None:
         answer = import_(owner, iter([line(MATRIX_ID), b" " * 1024]), query)
 
         assert told(answer) == (413, "BODY_TOO_LARGE")
         assert owner.contents() == []
 
-    def test_a_long_import_that_turns_out_too_long_is_413_and_changes_nothing(
+    def test_a_chunked_import_of_megabytes_that_is_too_long_is_413_and_changes_nothing(
         self, client: httpx.Client, user_id: str
     ) -> None:
         user = User(client, user_id)
@@ -756,7 +762,7 @@ class TestCap:
         assert user.contents() == []
 
     @pytest.mark.parametrize("media_type", ["text/csv", "application/json"])
-    def test_the_file_of_another_service_may_have_as_many_bytes_as_are_published(
+    def test_a_file_of_another_service_may_have_the_published_number_of_bytes(
         self, owner: User, media_type: str
     ) -> None:
         size = owner.client.get("/api/mylist/limits").json()["data"]["maxListFileBytes"]
@@ -771,7 +777,7 @@ class TestCap:
         assert owner.contents() == []
         assert outcomes(owner.client.post(url, content=file + b" " * (size - len(file)), headers=headers)) == ["added"]
 
-    def test_are_published(self, small: httpx.Client) -> None:
+    def test_the_limits_are_published(self, small: httpx.Client) -> None:
         answer = small.get("/api/mylist/limits")
 
         assert answer.json() == {
