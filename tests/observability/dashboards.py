@@ -1,4 +1,4 @@
-"""The dashboards as they are committed: their panels, and every expression in them."""
+"""The committed dashboards: their panels and expressions."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 FOLDER = Path(__file__).parents[2] / "charts" / "mylist" / "files" / "dashboards"
 # Values for Grafana's own variables, and for the hidden one that it derives from the pods' names. The others are
-# choices of the reader, replaced by all values.
+# choices of the reader, and are replaced by a pattern for all values.
 _OF_GRAFANA = {"__rate_interval": "1m", "deployment": "mylist"}
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 
@@ -22,12 +22,12 @@ class Expression(NamedTuple):
 
 
 def dashboards() -> dict[str, dict[str, Any]]:
-    """Every dashboard by the name of its file."""
+    """Return every dashboard by the name of its file."""
     return {path.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))}
 
 
 def panels(dashboard: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The panels of a dashboard, without the headings between them."""
+    """Yield the panels of a dashboard, without the headings between them."""
     for panel in dashboard["panels"]:
         if panel["type"] == "row":
             yield from panel["panels"]
@@ -36,7 +36,7 @@ def panels(dashboard: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def expressions() -> list[Expression]:
-    """Every expression of every panel, with sensible values for Grafana's variables."""
+    """Return every expression of every panel, with sensible values for Grafana's variables."""
     return [
         Expression(dashboard["title"], panel["title"], substituted(target["expr"]))
         for dashboard in dashboards().values()
@@ -46,5 +46,5 @@ def expressions() -> list[Expression]:
 
 
 def substituted(expression: str) -> str:
-    """An expression as Prometheus gets it when the reader has chosen nothing."""
+    """Return an expression as Prometheus gets it if the reader has chosen nothing."""
     return _VARIABLE.sub(lambda variable: _OF_GRAFANA.get(variable[1], ".*"), expression)

@@ -1,8 +1,8 @@
-"""Makes the pictures of docs/pictures: `.venv/bin/python -m tests.observability.pictures`, some by name.
+"""Makes the pictures of docs/pictures, or only the named ones: `.venv/bin/python -m tests.observability.pictures`.
 
 It needs `chromium` and `prometheus`. The dashboards' panels are drawn from the queries of the chart's dashboards, which
-a real Prometheus answers; it scrapes a service under load, whose Redis is suspended for a while. Grafana has no part.
-The picture of the load test is that of the last run's report in build/loadtest.
+a real Prometheus answers; it scrapes a service under load, whose Redis is suspended for a while. Grafana is not used.
+The picture of the load test shows the report of its last run in build/loadtest.
 """
 
 import argparse
@@ -44,7 +44,7 @@ _CLIENTS = 4
 _STEP_S = 2
 _PATIENCE_S = 120
 _MAX_LINES = 6
-"""Of one panel, those with the highest values."""
+"""A panel shows at most so many lines: those with the highest values."""
 _VARIABLES = {
     "$__rate_interval": "10s",
     **dict.fromkeys(("$cluster", "$namespace", "$job", "$pod", "$mongodb_job", "$redis_job", "$deployment"), ".*"),
@@ -72,7 +72,7 @@ _PAGE = """<!doctype html><meta charset="utf-8"><style>
   div { background: white }
 </style>"""
 _UNITS = {"s": (1000, "ms"), "percentunit": (100, "%"), "reqps": (1, "per second"), "ops": (1, "per second")}
-"""Of a unit of Grafana: by what its values are multiplied here, and the name of the result."""
+"""For each unit of Grafana: the factor for its values, and the name of the resulting unit."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def panels_of(dashboard: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def draw(panel: Mapping[str, Any], prometheus: Prometheus, began: float, ended: float) -> str:
-    """Return a panel as SVG."""
+    """Draw a panel as SVG."""
     unit = panel.get("fieldConfig", {}).get("defaults", {}).get("unit", "")
     factor, name = _UNITS.get(unit, (1, ""))
     chart = pygal.XY(
@@ -224,7 +224,7 @@ def screenshot(url: str, path: Path, width: int, height: int, *, wait_for: str =
     options.binary_location = shutil.which("chromium") or "chromium"
     for argument in (
         "--headless",
-        "--no-sandbox",  # which needs rights that a container and root lack; the pages are the project's own
+        "--no-sandbox",  # a sandbox needs rights that a container and root lack; the pages are the project's own
         "--disable-dev-shm-usage",
         "--hide-scrollbars",
         "--no-proxy-server",
@@ -236,7 +236,7 @@ def screenshot(url: str, path: Path, width: int, height: int, *, wait_for: str =
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         browser.get(url)
         WebDriverWait(browser, _PATIENCE_S).until(lambda _: browser.find_elements(By.CSS_SELECTOR, wait_for))
-        time.sleep(2)  # what is drawn moves at first
+        time.sleep(2)  # the drawing moves at first
         browser.save_screenshot(str(path))
 
 

@@ -19,7 +19,7 @@ from tests.fake_http_server import FakeHttpHandler, fake_http_server
 from tests.observability.recorded import EXPOSITIONS
 from tests.observability.rules import RULE_FILES
 
-# Of the pod that is in the recording of Kubernetes.
+# The pod in the recording of Kubernetes.
 NAMESPACE = "ott"
 POD = "mylist-b77cd4b8c-7kdb9"
 _COUNTED = re.compile(r"^# TYPE (\w+) counter$", re.MULTILINE)
@@ -29,7 +29,7 @@ _SAMPLE = re.compile(r"^(?P<series>(?P<name>\w+)(?:\{[^}]*\})?) (?P<value>\S+)$"
 
 
 class Prometheus:
-    """Scrapes and evaluates every second, so that a short run has seen enough."""
+    """Scrapes and evaluates every second, so that it has enough data after a short run."""
 
     def __init__(self, folder: Path, targets: dict[str, tuple[str, dict[str, str]]]) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
@@ -48,7 +48,7 @@ class Prometheus:
         wait_until(self._is_ready, within=30)
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """Return the samples of an expression at the moment."""
+        """Return the current samples of an expression."""
         answer = self._http.get("/api/v1/query", params={"query": expression}).json()
         assert answer["status"] == "success", f"{expression}: {answer}"
         result = answer["data"]["result"]
@@ -63,17 +63,17 @@ class Prometheus:
         return series
 
     def value(self, expression: str) -> float | None:
-        """Return the one value of an expression; None when there is none."""
+        """Return the single value of an expression, or None if it has none."""
         samples = self.query(expression)
         return float(samples[0]["value"][1]) if samples else None
 
     def alerts(self) -> dict[str, str]:
-        """Return the alerts that are pending or firing, and which of the two."""
+        """Return the alerts that are pending or firing, each with its state."""
         answer = self._http.get("/api/v1/alerts").json()
         return {alert["labels"]["alertname"]: alert["state"] for alert in answer["data"]["alerts"]}
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the process."""
         self._http.close()
         self._process.terminate()
         self._process.wait()
@@ -105,7 +105,7 @@ def _configuration(targets: dict[str, tuple[str, dict[str, str]]]) -> dict[str, 
 
 @contextmanager
 def expositions() -> Iterator[str]:
-    """Serve recorded metrics of exporters that cannot run here, each file under its name; their counters grow."""
+    """Serve the recorded metrics of exporters that cannot run here, each file at its name; let the counters grow."""
     began = time.monotonic()
 
     class Handler(FakeHttpHandler):
@@ -126,7 +126,7 @@ def expositions() -> Iterator[str]:
 
 @contextmanager
 def redis_exporter(url: str) -> Iterator[str]:
-    """Run the Redis exporter that the distribution has."""
+    """Run the Redis exporter of the Linux distribution; yield its address."""
     address = f"127.0.0.1:{free_port()}"
     process = subprocess.Popen(
         [

@@ -1,4 +1,4 @@
-"""Recorded metrics of exporters that cannot run beside the tests: each file names its source and its recording."""
+"""Recorded metrics of exporters that cannot run in the tests; each file says where and how it was recorded."""
 
 import re
 from pathlib import Path

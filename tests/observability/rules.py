@@ -1,4 +1,4 @@
-"""The rules, their tests and their runbooks as they are committed, and the tool that judges them."""
+"""The committed rules, their tests and runbooks, and promtool, which checks them."""
 
 import re
 import shutil
@@ -29,7 +29,7 @@ _CODE = re.compile(r"`(\w+)`")
 
 
 def load(path: Path) -> Any:
-    """Return what a YAML file holds."""
+    """Return the content of a YAML file."""
     return yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
 
 
@@ -40,7 +40,7 @@ def rules(kind: str) -> list[dict[str, Any]]:
 
 
 def alert_tests() -> list[dict[str, Any]]:
-    """Return every moment at which a test looks at an alert."""
+    """Return every check of an alert in the rule tests."""
     tests = [test for path in TEST_FILES for test in load(path)["tests"]]
     return [look for test in tests for look in test.get("alert_rule_test", [])]
 
@@ -57,14 +57,14 @@ def metrics(expression: str) -> set[str]:
 
 
 def matchers(expression: str) -> Iterator[tuple[str, str, list[str]]]:
-    """Return what an expression selects by: metric, label, and the values that are named."""
+    """Yield each matcher of an expression: the metric, the label, and the values."""
     for metric, selector in _SELECTOR.findall(expression):
         for label, value in _MATCHER.findall(selector):
             yield metric, label, value.split("|")
 
 
 def documented() -> dict[str, set[str]]:
-    """Return the labels of each metric of the service, by the names that Prometheus has for it."""
+    """Return the labels of each metric of the service, under the names that Prometheus has for it."""
     found: dict[str, set[str]] = {}
     for row in _TABLE_ROW.finditer(METRICS.read_text()):
         parts = ("_bucket", "_count", "_sum") if row["kind"] == "histogram" else ("",)
@@ -73,12 +73,12 @@ def documented() -> dict[str, set[str]]:
 
 
 def documented_words() -> set[str]:
-    """Return all that docs/metrics.md sets as code, the values of the labels among it."""
+    """Return all words in code style in docs/metrics.md, which include the values of the labels."""
     return set(_CODE.findall(METRICS.read_text()))
 
 
 def as_rules(queries: list[str], folder: Path) -> Path:
-    """Write queries as rules, which promtool can check."""
+    """Write queries as rules, which promtool can check; return the file."""
     path = folder / "queries.yaml"
     groups = [{"name": str(at), "rules": [{"record": "query", "expr": query}]} for at, query in enumerate(queries)]
     path.write_text(yaml.safe_dump({"groups": groups}))
@@ -86,7 +86,7 @@ def as_rules(queries: list[str], folder: Path) -> Path:
 
 
 def promtool(*arguments: str) -> str:
-    """Run promtool, which must succeed, and return its output."""
+    """Run promtool, assert that it succeeds, and return its output."""
     if not shutil.which("promtool"):
         skip_or_fail("promtool is not installed; it is in Debian's package prometheus")
     result = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""The monitoring configuration of Compose and of a cluster: its parts find each other, the rules and the dashboards."""
+"""The monitoring configuration for Compose and for a cluster: its parts fit together with the rules and dashboards."""
 
 import json
 import re
@@ -38,20 +38,20 @@ def parts_of(value: Any) -> set[str]:
 
 
 class TestCompose:
-    def test_is_part_of_the_whole_and_takes_no_name_of_it(self) -> None:
+    def test_is_included_by_the_root_file_and_reuses_none_of_its_service_names(self) -> None:
         whole = load(ROOT / "compose.yaml")
 
         assert whole["include"] == [str(FOLDER.relative_to(ROOT) / "compose.yaml")]
         assert not whole["services"].keys() & COMPOSE.keys()
 
-    def test_runs_only_when_asked_to(self) -> None:
+    def test_starts_these_services_only_with_the_profile_observability(self) -> None:
         assert all(service["profiles"] == ["observability"] for service in COMPOSE.values())
 
     def test_images_are_pinned(self) -> None:
         for service in COMPOSE.values():
             assert re.fullmatch(r"[a-z0-9-]+/[a-z_-]+:v?\d+\.\d+\.\d+", service["image"])
 
-    def test_ports_are_on_loopback_and_free(self) -> None:
+    def test_ports_are_on_loopback_and_unique(self) -> None:
         ports = [port for service in COMPOSE.values() for port in service.get("ports", [])]
         outside = [port.split(":")[1] for port in ports]
 
@@ -64,14 +64,14 @@ class TestCompose:
             assert service["security_opt"] == ["no-new-privileges:true"]
             assert service["cap_drop"] == ["ALL"]
 
-    def test_no_password_is_written_down_but_the_development_default(self) -> None:
+    def test_no_password_is_hard_coded_except_the_development_default(self) -> None:
         for service in COMPOSE.values():
             for name, value in service.get("environment", {}).items():
                 if "PASSWORD" in name:
                     assert re.fullmatch(r"\$\{[A-Z_]+_PASSWORD:-development\}", value)
 
     @pytest.mark.parametrize("service", [name for name, service in COMPOSE.items() if "volumes" in service])
-    def test_what_it_mounts_exists(self, service: str) -> None:
+    def test_mounted_files_exist(self, service: str) -> None:
         assert all(source.exists() for source in mounts(service).values())
 
     def test_exporters_reach_the_stores(self) -> None:
@@ -86,7 +86,7 @@ class TestCompose:
 
 class TestPrometheus:
     @pytest.mark.extended
-    def test_takes_its_configuration_with_the_rules(self, tmp_path: Path) -> None:
+    def test_accepts_its_configuration_and_the_rules(self, tmp_path: Path) -> None:
         configuration = tmp_path / "prometheus.yaml"
         configuration.write_bytes((FOLDER / "prometheus.yaml").read_bytes())
         (tmp_path / "rules").symlink_to(RULES)
@@ -95,7 +95,7 @@ class TestPrometheus:
 
         assert said.count("rules found") == len(list(RULES.glob("*.yaml")))
 
-    def test_finds_both_where_they_are_mounted(self) -> None:
+    def test_finds_its_configuration_and_the_rules_where_they_are_mounted(self) -> None:
         [option] = [each for each in COMPOSE["prometheus"]["command"] if each.startswith("--config.file=")]
         path = option.partition("=")[2]
 
@@ -103,7 +103,7 @@ class TestPrometheus:
         for pattern in PROMETHEUS["rule_files"]:
             assert here("prometheus", f"{Path(path).parent}/{Path(pattern).parent}") == RULES
 
-    def test_scrapes_what_compose_runs(self) -> None:
+    def test_scrapes_services_of_compose(self) -> None:
         targets = {each["job_name"]: each["static_configs"][0]["targets"] for each in PROMETHEUS["scrape_configs"]}
 
         assert targets.keys() == JOBS
@@ -116,7 +116,7 @@ class TestPrometheus:
 
 
 class TestGrafana:
-    def test_datasources_are_what_compose_runs(self) -> None:
+    def test_datasources_are_prometheus_and_jaeger(self) -> None:
         hosts = {each["name"]: re.fullmatch(r"http://(\w+):\d+", each["url"]) for each in DATASOURCES}
 
         assert {host and host[1] for host in hosts.values()} == {"prometheus", "jaeger"}
@@ -130,7 +130,7 @@ class TestGrafana:
         assert "traces" in {each["uid"] for each in DATASOURCES}
         assert "--enable-feature=exemplar-storage" in COMPOSE["prometheus"]["command"]
 
-    def test_finds_what_provisions_it(self) -> None:
+    def test_finds_its_provisioning_folder(self) -> None:
         assert here("grafana", "/etc/grafana/provisioning") == FOLDER / "grafana/provisioning"
 
     def test_finds_the_dashboards(self) -> None:
@@ -147,7 +147,7 @@ class TestGrafana:
 
 
 class TestCollector:
-    def test_pipelines_are_made_of_what_is_there_and_leave_nothing_out(self) -> None:
+    def test_pipelines_use_exactly_the_configured_components(self) -> None:
         used: dict[str, set[str]] = {"receivers": set(), "processors": set(), "exporters": set()}
         for pipeline in COLLECTOR["service"]["pipelines"].values():
             for kind, names in pipeline.items():
@@ -162,7 +162,7 @@ class TestCollector:
         assert COLLECTOR["receivers"]["otlp"]["protocols"]["http"]["endpoint"] == f"0.0.0.0:{port.split(':')[-1]}"
         assert here("collector", option.partition("=")[2]) == FOLDER / "collector.yaml"
 
-    def test_hands_over_to_what_compose_runs(self) -> None:
+    def test_exports_to_a_service_of_compose(self) -> None:
         store = re.fullmatch(r"\$\{env:TRACE_STORE:-(\w+):\d+\}", COLLECTOR["exporters"]["otlp_grpc"]["endpoint"])
 
         assert store
@@ -170,13 +170,13 @@ class TestCollector:
 
 
 class TestCluster:
-    def test_exporters_get_the_names_of_jobs_that_the_rules_go_by(self) -> None:
+    def test_exporters_get_the_job_names_that_the_rules_use(self) -> None:
         monitors = STACK["prometheus"]["additionalServiceMonitors"]
         jobs = {each["replacement"] for monitor in monitors for each in monitor["endpoints"][0]["relabelings"]}
 
         assert jobs == JOBS - {"mylist"}
 
-    def test_keeps_what_the_objectives_are_over(self) -> None:
+    def test_retention_is_longer_than_the_window_of_the_objectives(self) -> None:
         assert int(STACK["prometheus"]["prometheusSpec"]["retention"].removesuffix("d")) > 30
 
     def test_exemplars_lead_to_the_traces(self) -> None:
@@ -185,7 +185,7 @@ class TestCluster:
         assert destination == {"datasourceUid": "traces", "traceIdLabelName": "trace_id"}
         assert [each["uid"] for each in STACK["grafana"]["additionalDataSources"]] == ["traces"]
 
-    def test_every_severity_reaches_somebody(self) -> None:
+    def test_every_severity_has_a_receiver(self) -> None:
         configuration = STACK["alertmanager"]["config"]
         route = configuration["route"]
         receivers = {each["name"] for each in configuration["receivers"]}
@@ -194,15 +194,15 @@ class TestCluster:
         assert {route["receiver"], *(each["receiver"] for each in route["routes"])} == receivers
         assert (route["receiver"], paged) == ("ticket", ["page"])
 
-    def test_inhibitions_are_of_alerts_that_there_are(self) -> None:
+    def test_inhibitions_name_existing_alerts(self) -> None:
         named = parts_of(STACK["alertmanager"]["config"]["inhibit_rules"])
         alerts = {rule["alert"] for rule in rules("alert")}
 
         assert named
-        assert named - {"MyListMongoDB"} <= alerts  # the beginning of several
+        assert named - {"MyListMongoDB"} <= alerts  # the prefix of several alerts
 
     @pytest.mark.extended
-    def test_scales_by_metrics_that_there_are(self, tmp_path: Path) -> None:
+    def test_scales_by_documented_metrics(self, tmp_path: Path) -> None:
         custom = ADAPTER["rules"]["custom"]
         queries = [rule["seriesQuery"] for rule in custom]
         for rule in custom:
@@ -214,14 +214,14 @@ class TestCluster:
         promtool("check", "rules", str(as_rules(queries, tmp_path)))
         assert all(rule["name"]["as"] not in documented() for rule in custom)
 
-    def test_asks_the_prometheus_that_the_stack_runs(self) -> None:
+    def test_keda_and_the_adapter_query_the_same_prometheus(self) -> None:
         url = ADAPTER["prometheus"]["url"] + f":{ADAPTER['prometheus']['port']}"
 
         assert all(each["metadata"].get("serverAddress", url) == url for each in KEDA["spec"]["triggers"])
         assert KEDA["spec"]["scaleTargetRef"] == {"name": "mylist"}
 
 
-def test_readme_refers_to_what_there_is() -> None:
+def test_links_in_the_readme_lead_to_existing_files() -> None:
     links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", (FOLDER / "README.md").read_text())
 
     assert links

@@ -1,4 +1,4 @@
-"""The dashboards are what is generated, can be read without knowing the code, and ask only for what there is."""
+"""The dashboards are the generated ones, are readable without the code, and query only what exists."""
 
 import re
 from collections.abc import Iterator
@@ -31,14 +31,14 @@ GROUPING = re.compile(r"\b(?:by|on|group_right) \([^)]*\)")
 
 
 class Documented(NamedTuple):
-    """A metric as docs/metrics.md has it: its labels, and the words set as code in its meaning."""
+    """A metric of docs/metrics.md: its labels, and the words in code style in its meaning."""
 
     labels: set[str]
     words: set[str]
 
 
 def documented() -> dict[str, Documented]:
-    """Every name that Prometheus gets from the service itself."""
+    """Return every metric of docs/metrics.md under the names that Prometheus has for it."""
     table = (ROOT / "docs/metrics.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \|([^|]*)\| (.*) \|$", table, re.MULTILINE)
     names: dict[str, Documented] = {}
@@ -56,7 +56,7 @@ METRICS = documented()
 
 
 def selectors(expression: str) -> list[tuple[str, str]]:
-    """The metrics that an expression selects, each with its matchers."""
+    """Return the metrics that an expression selects, each with its matchers."""
     return SELECTOR.findall(expression)
 
 
@@ -65,8 +65,8 @@ OF_SERVICE = PLACE | {'job=~"$job"', 'pod=~"$pod"'}
 
 
 def needed(metric: str) -> set[str]:
-    """Return the matchers that every selector of a metric needs, so that it keeps to the reader's choice."""
-    if metric.startswith("mylist_events_"):  # of a process of its own, with one pod
+    """Return the matchers that every selector of a metric needs, so that it selects only what the reader chose."""
+    if metric.startswith("mylist_events_"):  # another process exports it, with one pod
         return PLACE | {'job="mylist-events"'}
     match metric.partition("_")[0]:
         case "kube" | "container":
@@ -74,13 +74,13 @@ def needed(metric: str) -> set[str]:
         case "mongodb" | "redis" as store:
             return PLACE | {f'job=~"${store}_job"'}
         case objective if objective.startswith("slo:"):
-            return OF_SERVICE - {'pod=~"$pod"'}  # recorded for all of them
+            return OF_SERVICE - {'pod=~"$pod"'}  # recorded for all pods together
         case _:
             return OF_SERVICE
 
 
 def aggregations(expression: str) -> Iterator[tuple[set[str], str, int]]:
-    """Each aggregation: the labels that it keeps, what it aggregates, and where it ends."""
+    """Yield, for each aggregation, the labels that it keeps, its argument, and its end."""
     for found in AGGREGATION.finditer(expression):
         end, depth = found.end(), 1
         while depth:
@@ -103,7 +103,7 @@ def labels_of_result(expression: str) -> set[str]:
 
 
 def everything(value: Any) -> Iterator[dict[str, Any]]:
-    """Every object in a JSON value, however deep."""
+    """Yield every object in a JSON value, at any depth."""
     if isinstance(value, dict):
         yield value
         for each in value.values():
@@ -120,7 +120,7 @@ def dashboard(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 def asked(dashboard: dict[str, Any]) -> list[tuple[str, str]]:
-    """Every expression of a dashboard, after the title of its panel."""
+    """Return every expression of a dashboard, with the title of its panel."""
     return [(panel["title"], target["expr"]) for panel in panels(dashboard) for target in panel["targets"]]
 
 
@@ -132,7 +132,7 @@ class TestFiles:
         for path, content in generated.items():
             assert path.read_text(encoding="utf-8") == content, "run .venv/bin/python -m observability.dashboards.build"
 
-    def test_are_the_three_that_others_refer_to(self) -> None:
+    def test_have_the_uids_that_other_files_refer_to(self) -> None:
         assert {name: each["uid"] for name, each in DASHBOARDS.items()} == {
             "service.json": "mylist-service",
             "dependencies.json": "mylist-dependencies",
@@ -141,27 +141,27 @@ class TestFiles:
 
 
 class TestDashboard:
-    def test_opens_live_in_the_time_of_the_reader(self, dashboard: dict[str, Any]) -> None:
+    def test_opens_with_live_data_in_the_time_zone_of_the_reader(self, dashboard: dict[str, Any]) -> None:
         assert (dashboard["timezone"], dashboard["refresh"]) == ("browser", "30s")
         assert re.fullmatch(r"now-\d+[mh]", dashboard["time"]["from"])
         assert dashboard["time"]["to"] == "now"
 
-    def test_is_for_grafana_11_and_changed_in_the_code_only(self, dashboard: dict[str, Any]) -> None:
+    def test_is_for_grafana_11_and_not_editable(self, dashboard: dict[str, Any]) -> None:
         assert dashboard["schemaVersion"] >= 39
         assert dashboard["editable"] is False
-        assert "id" not in dashboard  # Grafana's own
+        assert "id" not in dashboard  # Grafana assigns it
 
-    def test_links_to_the_others_and_takes_choices_along(self, dashboard: dict[str, Any]) -> None:
+    def test_links_to_the_others_and_keeps_the_variables_and_the_time(self, dashboard: dict[str, Any]) -> None:
         [link] = dashboard["links"]
 
         assert (link["type"], link["tags"]) == ("dashboards", dashboard["tags"])
         assert dashboard["tags"] == ["mylist"]
         assert link["includeVars"]
         assert link["keepTime"]
-        assert "placement" not in link  # in a menu, that is
+        assert "placement" not in link  # which would put it into a menu
         assert not [each for each in everything(dashboard) if each.get("url")]
 
-    def test_has_a_choice_of_datasource_and_no_datasource_of_its_own(self, dashboard: dict[str, Any]) -> None:
+    def test_uses_only_the_datasource_that_the_reader_chooses(self, dashboard: dict[str, Any]) -> None:
         first = dashboard["templating"]["list"][0]
         named = [each["datasource"] for each in everything(dashboard) if "datasource" in each]
         ought = [*panels(dashboard), *(target for panel in panels(dashboard) for target in panel["targets"])]
@@ -170,7 +170,7 @@ class TestDashboard:
         assert all(each == DATASOURCE for each in named)
         assert all("datasource" in each for each in ought)
 
-    def test_choices_are_all_unless_chosen(self, dashboard: dict[str, Any]) -> None:
+    def test_variables_select_all_values_by_default(self, dashboard: dict[str, Any]) -> None:
         choices = {each["name"]: each for each in dashboard["templating"]["list"][1:]}
 
         assert list(choices)[:4] == ["cluster", "namespace", "job", "pod"]
@@ -182,39 +182,37 @@ class TestDashboard:
             assert choice["multi"]
             assert choice["current"]["value"] == ["$__all"]
 
-    def test_works_without_clusters_namespaces_and_pods_and_mixes_in_no_other_job(
-        self, dashboard: dict[str, Any]
-    ) -> None:
+    def test_includes_series_without_cluster_namespace_or_pod_but_no_other_job(self, dashboard: dict[str, Any]) -> None:
         everywhere = {each["name"]: each.get("allValue") for each in dashboard["templating"]["list"]}
 
         assert (
             everywhere["cluster"] == everywhere["namespace"] == everywhere["pod"] == ".*"
-        )  # also what has no such label
-        assert everywhere["job"] is None  # the jobs that have been found
+        )  # also matches series without the label
+        assert everywhere["job"] is None  # all means the jobs that Grafana finds
 
-    def test_each_choice_keeps_to_the_cluster_that_was_chosen(self, dashboard: dict[str, Any]) -> None:
+    def test_variables_offer_only_values_of_the_chosen_cluster(self, dashboard: dict[str, Any]) -> None:
         first, *others = (each["query"] for each in dashboard["templating"]["list"][1:])
 
         assert first == "label_values(mylist_build_info, cluster)"
         assert [query for query in others if 'cluster=~"$cluster"' not in query] == []
 
-    def test_has_the_choices_that_it_uses(self, dashboard: dict[str, Any]) -> None:
+    def test_defines_exactly_the_variables_that_it_uses(self, dashboard: dict[str, Any]) -> None:
         choices = {each["name"] for each in dashboard["templating"]["list"]}
         used = set(re.findall(r"\$\{?(\w+)", str(dashboard))) - {"__all", "__rate_interval"}
 
         assert used == choices
 
-    def test_ids_are_unique(self, dashboard: dict[str, Any]) -> None:
+    def test_panel_ids_are_unique(self, dashboard: dict[str, Any]) -> None:
         ids = [panel["id"] for panel in dashboard["panels"]]
 
         assert len(set(ids)) == len(ids)
 
-    def test_titles_are_unique(self, dashboard: dict[str, Any]) -> None:
+    def test_panel_titles_are_unique(self, dashboard: dict[str, Any]) -> None:
         titles = [panel["title"] for panel in dashboard["panels"]]
 
         assert len(set(titles)) == len(titles)
 
-    def test_nothing_overlaps_or_sticks_out(self, dashboard: dict[str, Any]) -> None:
+    def test_no_panel_overlaps_another_or_exceeds_the_grid(self, dashboard: dict[str, Any]) -> None:
         places = [(panel["title"], panel["gridPos"]) for panel in dashboard["panels"]]
 
         for title, place in places:
@@ -227,19 +225,19 @@ class TestDashboard:
 
 
 class TestPanel:
-    def test_says_what_it_shows(self, dashboard: dict[str, Any]) -> None:
+    def test_has_a_title_a_description_and_a_unit(self, dashboard: dict[str, Any]) -> None:
         for panel in panels(dashboard):
             assert panel["title"].strip(), panel["id"]
             assert panel["description"].endswith("."), panel["title"]
             assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
 
-    def test_asks_for_something(self, dashboard: dict[str, Any]) -> None:
+    def test_has_queries_with_unique_names(self, dashboard: dict[str, Any]) -> None:
         for panel in panels(dashboard):
             names = [target["refId"] for target in panel["targets"]]
             assert names, panel["title"]
             assert len(set(names)) == len(names), panel["title"]
 
-    def test_legend_tells_the_series_apart(self, dashboard: dict[str, Any]) -> None:
+    def test_legend_distinguishes_the_series(self, dashboard: dict[str, Any]) -> None:
         for panel in panels(dashboard):
             for target in panel["targets"]:
                 labels = labels_of_result(target["expr"])
@@ -248,50 +246,50 @@ class TestPanel:
                 assert target["legendFormat"].strip(), panel["title"]
                 assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) == labels, panel["title"]
 
-    def test_heatmaps_show_single_traced_requests(self, dashboard: dict[str, Any]) -> None:
+    def test_heatmaps_show_exemplars(self, dashboard: dict[str, Any]) -> None:
         for panel in panels(dashboard):
             if panel["type"] == "heatmap":
                 assert all(target["exemplar"] for target in panel["targets"]), panel["title"]
 
 
 class TestExpression:
-    def test_tells_the_clusters_apart(self, dashboard: dict[str, Any]) -> None:
-        """But for a heatmap, whose series are the buckets: they are of all clusters that are chosen."""
+    def test_distinguishes_the_clusters(self, dashboard: dict[str, Any]) -> None:
+        """Except in a heatmap: its series are the buckets of all chosen clusters together."""
         for panel in panels(dashboard):
             for target in panel["targets"] if panel["type"] != "heatmap" else ():
                 assert "cluster" in labels_of_result(target["expr"]), panel["title"]
                 for grouping in GROUPING.findall(target["expr"]):
                     assert "cluster" in grouping or grouping == "group_right ()", panel["title"]
 
-    def test_rates_follow_the_zoom(self, dashboard: dict[str, Any]) -> None:
+    def test_rates_and_increases_use_the_rate_interval_of_grafana(self, dashboard: dict[str, Any]) -> None:
         for title, expression in asked(dashboard):
             assert set(re.findall(r"\[([^]]*)\]", expression)) <= {"$__rate_interval"}, title
             assert len(re.findall(r"\b(?:rate|increase)\(", expression)) == expression.count("["), title
 
-    def test_counters_are_rated(self, dashboard: dict[str, Any]) -> None:
+    def test_uses_counters_only_in_rates_or_increases(self, dashboard: dict[str, Any]) -> None:
         for title, expression in asked(dashboard):
             for selector in SELECTOR.finditer(expression):
                 if selector[1].endswith(("_total", "_count", "_sum", "_bucket")):
                     assert expression[: selector.start()].endswith(("rate(", "increase(")), title
 
-    def test_keeps_to_what_was_chosen(self, dashboard: dict[str, Any]) -> None:
+    def test_filters_every_metric_by_the_chosen_values(self, dashboard: dict[str, Any]) -> None:
         for title, expression in asked(dashboard):
             assert selectors(expression), title
             for metric, matchers in selectors(expression):
                 assert needed(metric) <= set(matchers.split(",")), f"{title}: {metric}"
 
-    def test_no_metric_goes_without_choice(self, dashboard: dict[str, Any]) -> None:
+    def test_every_metric_has_a_selector(self, dashboard: dict[str, Any]) -> None:
         for title, expression in asked(dashboard):
             rest = re.sub(r"\[[^]]*\]", "", GROUPING.sub("", SELECTOR.sub("", expression)))
             assert set(re.findall(r"\b[a-zA-Z_:][\w:]*\b(?! *\()", rest)) <= {"and", "or"}, title
 
-    def test_asks_for_metrics_that_there_are(self, dashboard: dict[str, Any]) -> None:
+    def test_uses_only_existing_metrics(self, dashboard: dict[str, Any]) -> None:
         for title, expression in asked(dashboard):
             for metric, _ in selectors(expression):
                 known = metric in METRICS or metric in RECORDED or FOREIGN.match(metric)
                 assert known or OBJECTIVE.fullmatch(metric), f"{title}: {metric}"
 
-    def test_selects_by_labels_and_values_that_there_are(self, dashboard: dict[str, Any]) -> None:
+    def test_selects_only_by_existing_labels_and_values(self, dashboard: dict[str, Any]) -> None:
         for title, expression in asked(dashboard):
             for metric, matchers in selectors(expression):
                 assert ",".join(each[0] for each in MATCHER.finditer(matchers)) == matchers, title
@@ -299,10 +297,12 @@ class TestExpression:
                     assert {label for label, _ in MATCHER.findall(matchers)} <= RECORDED[metric] | OF_TARGET, title
                 for label, value in MATCHER.findall(matchers) if metric in METRICS else ():
                     assert label in METRICS[metric].labels | OF_TARGET, f"{title}: {metric} has no {label}"
-                    if label not in OF_TARGET and not label.startswith("http_"):  # those are not listed one by one
+                    if label not in OF_TARGET and not label.startswith(
+                        "http_"
+                    ):  # the document does not list their values
                         assert set(value.split("|")) <= METRICS[metric].words, f"{title}: {metric} is never {value}"
 
-    def test_groups_by_labels_that_there_are(self, dashboard: dict[str, Any]) -> None:
+    def test_groups_only_by_existing_labels(self, dashboard: dict[str, Any]) -> None:
         for title, expression in asked(dashboard):
             found = list(aggregations(expression))
             assert sum(bool(kept) for kept, _, _ in found) == expression.count(" by "), title
@@ -329,7 +329,7 @@ def test_every_metric_of_the_service_is_shown() -> None:
     assert {part.sub("", metric) for metric in METRICS} <= shown
 
 
-def test_expressions_are_given_as_prometheus_gets_them() -> None:
+def test_expressions_returns_every_query_with_its_variables_replaced() -> None:
     given = expressions()
 
     assert len(given) == sum(len(asked(dashboard)) for dashboard in DASHBOARDS.values())

@@ -1,4 +1,4 @@
-"""The `kind` of a route distinguishes requests; the route declares it, and no pattern of its path matters."""
+"""Rules and dashboards select requests by the `kind` that each route declares, and not by a pattern of the path."""
 
 import re
 from itertools import chain
@@ -18,13 +18,13 @@ def test_no_expression_matches_routes_by_a_pattern() -> None:
     assert [path for path, text in texts.items() if PATTERN.search(text)] == []
 
 
-def test_the_api_is_every_route_that_is_not_of_another_kind() -> None:
+def test_only_routes_outside_the_api_are_of_the_kind_other() -> None:
     of_api = {route.endpoint.labels.template for route in ROUTES if route.kind != "other"}
 
     assert of_api == {path for route in ROUTES if (path := route.endpoint.labels.template).startswith("/api/mylist/")}
 
 
-def test_routes_that_change_a_list_are_writes_but_for_the_import() -> None:
+def test_routes_that_change_a_list_are_writes_except_the_import() -> None:
     changing = {(route.method, route.endpoint.labels.template) for route in ROUTES if route.kind in {"write", "import"}}
     posts_that_read = {("POST", "/api/mylist/contains")}
 
@@ -34,7 +34,7 @@ def test_routes_that_change_a_list_are_writes_but_for_the_import() -> None:
     assert [route.endpoint.labels.template for route in ROUTES if route.kind == "import"] == ["/api/mylist/import"]
 
 
-def test_rules_are_tested_with_routes_as_they_are() -> None:
+def test_rule_tests_use_only_declared_routes() -> None:
     declared = {(method, *route.endpoint.labels) for route in ROUTES for method in route.methods}
     given = [
         tuple(labels[name] for name in ("http_request_method", "http_route", "kind"))

@@ -1,4 +1,4 @@
-"""The dashboards and rules on a real Prometheus that scrapes a running service: they show what is so."""
+"""The dashboards and rules on a real Prometheus that scrapes a running service: they show what really happens."""
 
 import math
 import shutil
@@ -33,12 +33,12 @@ DATABASE = "observed"
 LOAD = 12.0
 """Seconds of load; more than two scrapes in the shortest window."""
 MOST_AT_ONCE = 5
-"""Requests that the service takes on at once; twice as many clients load it."""
+"""The maximum of concurrent requests at the service; twice as many clients send requests."""
 
 
 @dataclass
 class System:
-    """A service under Prometheus' eyes, and what it depends on."""
+    """A service, its stores, and the Prometheus that scrapes them."""
 
     service: Service
     mongodb: MongoServer
@@ -107,7 +107,7 @@ def _follow(folder: Path, mongodb_uri: str, stack: ExitStack) -> int:
 
 
 def _load(system: System) -> None:
-    """Does everything that clients do, failures included, until there is something to see of each."""
+    """Send all kinds of requests, including failing ones, for so long that the metrics show each kind."""
     until = time.monotonic() + LOAD
 
     def live(number: int) -> None:
@@ -143,7 +143,7 @@ def test_every_recording_rule_has_data(system: System, name: str) -> None:
     wait_until(lambda: has_numbers(system.prometheus, name), within=60)
 
 
-def test_what_prometheus_has_is_what_happened(system: System) -> None:
+def test_metrics_show_the_load_and_no_stale_read(system: System) -> None:
     prometheus = system.prometheus
 
     assert prometheus.value('sum(mylist_cache_requests_total{result="hit"})')
@@ -153,17 +153,17 @@ def test_what_prometheus_has_is_what_happened(system: System) -> None:
     assert prometheus.value('sum(mylist_shed_total{cause="overloaded"})')
 
 
-# From here on in this order: each leaves the system as the next finds it.
+# The order of the next tests matters: each expects the state in which the previous one leaves the system.
 
 ALARMS = ("MyListDown", "MyListStaleReads", "MyListRedisAway", "MyListMongoDBAway")
 
 
 def is_raised(system: System, *names: str) -> Callable[[], bool]:
-    """Whether all of these alerts are pending or firing."""
+    """Return a condition: all of these alerts are pending or firing."""
     return lambda: system.prometheus.alerts().keys() >= set(names)
 
 
-def test_nobody_is_alarmed_by_what_is_usual(system: System) -> None:
+def test_no_alarm_fires_in_normal_operation(system: System) -> None:
     alerts = system.prometheus.alerts()
     assert not {name for name in ALARMS if alerts.get(name) == "firing"}
     # A busy machine may have kept Redis waiting under load. That ends by itself, before an alert fires.
@@ -213,7 +213,7 @@ def test_without_mongodb_the_alarm_is_raised(system: System) -> None:
     wait_until(lambda: "MyListMongoDBAway" not in system.prometheus.alerts(), within=30)
 
 
-def test_a_service_that_is_gone_is_missed(system: System) -> None:
+def test_a_frozen_service_raises_the_alarm_mylist_down(system: System) -> None:
     system.service.process.send_signal(signal.SIGSTOP)
     try:
         wait_until(is_raised(system, "MyListDown"), within=60)

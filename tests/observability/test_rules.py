@@ -1,4 +1,4 @@
-"""Recording rules, alerts and runbooks: each alert is shown to fire and to keep quiet, and explains the remedy."""
+"""Recording rules, alerts and runbooks: each alert fires in one test and not in another, and has a runbook."""
 
 import ast
 import re
@@ -49,7 +49,7 @@ BURNS = {
 }
 
 OF_PROMETHEUS = {"up"}
-# Of the Python client, beside those of the table.
+# Metrics of the Python client, which are not in the table of docs/metrics.md.
 OF_LIBRARY = {
     "process_cpu_seconds_total",
     "process_max_fds",
@@ -84,7 +84,7 @@ _LOG_SEARCH = re.compile(
 _SHELL_VARIABLE = re.compile(r"\$([A-Z][A-Z_]*)\b")
 _VARIABLE_ROW = re.compile(r"^\| ((?:`[A-Z_]+`(?:, )?)+) \|", re.MULTILINE)
 _GLUED_ITEM = re.compile(r"[.:;)`] (?:-|\d\.) [A-Z`*\"]|[.:;)`] -$", re.MULTILINE)
-# A phrase of a line in the log of another program, and settings, expressions and fields of one.
+# Phrases from the logs of other programs, and settings, expressions and fields of other programs.
 OF_OTHER_PROGRAMS = {
     "too stale",
     "E11000 duplicate key error",
@@ -96,7 +96,7 @@ OF_OTHER_PROGRAMS = {
 
 
 def prose(text: str) -> str:
-    """Return a runbook without its blocks."""
+    """Return a runbook without its code blocks."""
     return _BLOCK.sub("", text)
 
 
@@ -137,7 +137,7 @@ def of_alerts(argument: str) -> pytest.MarkDecorator:
 
 
 def check_expression(expression: str) -> None:
-    """Every metric exists, and every label and value that it is selected by."""
+    """Check that every metric exists, and every label and value by which the expression selects it."""
     assert metrics(expression) <= METRICS.keys() | FOREIGN | set(RECORDED)
     for metric, label, values in matchers(expression):
         if metric in OF_OTHERS:
@@ -150,13 +150,13 @@ def check_expression(expression: str) -> None:
 
 
 def mixing_clusters(expression: str) -> list[str]:
-    """Return the aggregations and matchings of an expression that do not go by the cluster; `on ()` is for all."""
+    """Return the aggregations and matchings of an expression that mix clusters; `on ()` matches all on purpose."""
     aggregated = re.findall(r"\b(?:sum|min|max|avg|count|group|topk|quantile)\b(?! by \()[^(]*\(", expression)
     return aggregated + re.findall(r"\b(?:by|on) \((?!cluster\b|\))[^)]*\)|\b(?:without|ignoring)\b", expression)
 
 
 def double(test: dict[str, Any]) -> None:
-    """Make a test one of two clusters in which the same happens."""
+    """Change a test of one cluster into a test of two clusters in which the same happens."""
     test["input_series"] = [
         {**each, "series": each["series"].replace("{", f'{{cluster="{cluster}", ', 1)}
         for each in test["input_series"]
@@ -180,12 +180,12 @@ def double(test: dict[str, Any]) -> None:
 class TestRules:
     @pytest.mark.extended
     @pytest.mark.parametrize("path", RULE_FILES, ids=lambda path: path.name)
-    def test_are_accepted(self, path: Path) -> None:
+    def test_are_accepted_by_promtool(self, path: Path) -> None:
         promtool("check", "rules", str(path))
 
     @pytest.mark.extended
     @pytest.mark.parametrize("path", TEST_FILES, ids=lambda path: path.name)
-    def test_do_what_their_tests_say(self, path: Path) -> None:
+    def test_pass_their_rule_tests(self, path: Path) -> None:
         promtool("test", "rules", str(path))
 
     def test_have_tests(self) -> None:
@@ -194,7 +194,7 @@ class TestRules:
         assert tested == set(RULE_FILES)
 
     @pytest.mark.parametrize("path", TEST_FILES, ids=lambda path: path.name)
-    def test_are_tested_with_series_as_they_are(self, path: Path) -> None:
+    def test_are_tested_only_with_labels_that_the_exporters_have(self, path: Path) -> None:
         given = [each["series"] for test in load(path)["tests"] for each in test["input_series"]]
 
         for metric, label, _ in (matcher for series in given for matcher in matchers(series)):
@@ -202,7 +202,7 @@ class TestRules:
                 assert label in OF_OTHERS[metric] | TARGET_LABELS, metric
 
     @pytest.mark.parametrize("rule", [*rules("record"), *ALERTS], ids=lambda rule: rule.get("record") or called(rule))
-    def test_ask_for_what_there_is(self, rule: dict[str, Any]) -> None:
+    def test_use_only_existing_metrics_labels_and_values(self, rule: dict[str, Any]) -> None:
         check_expression(rule["expr"])
 
     def test_record_the_objectives_over_every_window(self) -> None:
@@ -212,7 +212,7 @@ class TestRules:
             f"slo:mylist_{objective}:error_ratio_rate{window}" for objective in OBJECTIVES for window in WINDOWS
         ]
 
-    def test_groups_are_no_larger_than_a_ruler_takes(self) -> None:
+    def test_groups_are_within_the_limit_of_a_ruler(self) -> None:
         groups = [group for path in RULE_FILES for group in load(path)["groups"]]
 
         assert len(groups) == len({group["name"] for group in groups})
@@ -220,7 +220,7 @@ class TestRules:
 
 
 class TestSeveralClusters:
-    """One Prometheus may have several clusters, with different labels `cluster`; with one cluster there is no label."""
+    """One Prometheus may scrape several clusters. They differ in the label `cluster`; a single cluster has no label."""
 
     @pytest.mark.parametrize("rule", [*rules("record"), *ALERTS], ids=lambda rule: rule.get("record") or called(rule))
     def test_no_rule_mixes_them(self, rule: dict[str, Any]) -> None:
@@ -232,7 +232,7 @@ class TestSeveralClusters:
 
     @pytest.mark.extended
     @pytest.mark.parametrize("path", OF_ONE_CLUSTER, ids=lambda path: path.name)
-    def test_each_rule_does_in_each_what_it_does_in_one(self, path: Path, tmp_path: Path) -> None:
+    def test_rule_tests_of_one_cluster_also_pass_with_two(self, path: Path, tmp_path: Path) -> None:
         tests = load(path)
         tests["rule_files"] = [str((path.parent / name).resolve()) for name in tests["rule_files"]]
         for test in tests["tests"]:
@@ -245,7 +245,7 @@ class TestSeveralClusters:
 
 class TestAlerts:
     @of_alerts("alert")
-    def test_fires_in_one_test_and_keeps_quiet_in_another(self, alert: dict[str, Any]) -> None:
+    def test_fires_in_one_test_and_does_not_fire_in_another(self, alert: dict[str, Any]) -> None:
         looks = [look["exp_alerts"] for look in LOOKS if look["alertname"] == alert["alert"]]
         fired = [each["exp_labels"] for look in looks for each in look]
 
@@ -253,7 +253,7 @@ class TestAlerts:
         assert [] in looks, "no test shows that it can keep quiet"
 
     @of_alerts("alert")
-    def test_says_what_it_is_and_how_urgent(self, alert: dict[str, Any]) -> None:
+    def test_has_a_severity_a_summary_and_a_description(self, alert: dict[str, Any]) -> None:
         assert alert["labels"]["severity"] in {"page", "ticket"}
         assert set(alert["annotations"]) == {"summary", "description", "runbook_url"}
         assert not alert["annotations"]["summary"].endswith(".")
@@ -264,7 +264,7 @@ class TestAlerts:
         assert alert["annotations"]["runbook_url"] == f"observability/runbooks/{alert['alert']}.md"
 
     @pytest.mark.parametrize("objective", OBJECTIVES)
-    def test_budgets_are_watched_at_four_speeds(self, objective: str) -> None:
+    def test_exist_for_four_burn_rates_of_each_objective(self, objective: str) -> None:
         burns = set()
         for alert in ALERTS:
             if alert["labels"].get("slo") == objective:
@@ -293,7 +293,7 @@ class TestRunbooks:
         assert all(part.partition("\n")[2].strip() for part in parts)
 
     @pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
-    def test_refers_to_what_there_is(self, path: Path) -> None:
+    def test_refers_only_to_existing_files_metrics_and_labels(self, path: Path) -> None:
         text = path.read_text()
 
         assert all((path.parent / link).exists() for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text))
@@ -331,7 +331,7 @@ class TestRunbooks:
         promtool("check", "rules", str(as_rules(queries, tmp_path)))
 
 
-def test_jobs_are_called_alike_everywhere() -> None:
+def test_rules_and_prometheus_use_the_same_job_names() -> None:
     in_rules = {
         value
         for rule in [*rules("record"), *ALERTS]
