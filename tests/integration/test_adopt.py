@@ -119,7 +119,7 @@ def remove_here(lists: Lists, document: Document, at: datetime | None = None) ->
     lists["mylist"].delete_one({"userId": user, "contentId": content})
 
 
-async def test_items_are_copied_key_for_key_with_their_ids_and_dates(lists: Lists) -> None:
+async def test_items_are_copied_with_their_ids_and_dates(lists: Lists) -> None:
     written = [as_mongoose("ada", LOWER), as_mongoose("ada", OTHER, TUESDAY, "tvshow"), as_mongoose("grace", LOWER)]
     lists["mylists"].insert_many(written)
     assert await counts() == Counts(read=3, adopted=3)
@@ -136,14 +136,16 @@ async def test_a_second_run_changes_nothing(lists: Lists) -> None:
 
 
 @pytest.mark.parametrize(("first", "second"), list(itertools.permutations([UPPER, MIXED, LOWER], 2)))
-async def test_of_duplicates_in_any_case_the_earlier_date_stays(lists: Lists, first: str, second: str) -> None:
+async def test_duplicates_that_differ_in_letter_case_keep_the_earlier_date(
+    lists: Lists, first: str, second: str
+) -> None:
     written = [as_mongoose("ada", first, TUESDAY), as_mongoose("ada", second, MONDAY)]
     lists["mylists"].insert_many(written)
     assert await counts() == Counts(read=2, adopted=1, lowered=int(second != LOWER), merged=1)
     assert documents(lists) == [as_documented(written[1])]
 
 
-async def test_a_duplicate_that_comes_later_gives_an_earlier_date(lists: Lists) -> None:
+async def test_a_duplicate_that_a_later_run_finds_can_set_an_earlier_date(lists: Lists) -> None:
     first, second = as_mongoose("ada", LOWER, TUESDAY), as_mongoose("ada", UPPER, MONDAY)
     lists["mylists"].insert_one(first)
     await run()
@@ -167,7 +169,7 @@ async def test_a_duplicate_that_comes_later_gives_an_earlier_date(lists: Lists) 
     ],
 )
 @pytest.mark.parametrize("collection", ["mylist", "mylists"])
-async def test_what_is_no_item_is_told_of_and_stays(
+async def test_an_invalid_document_is_reported_and_stays(
     lists: Lists, tmp_path: Path, collection: str, document: Document, reason: str
 ) -> None:
     lists[collection].insert_one(document)
@@ -190,7 +192,7 @@ async def test_an_id_of_any_type_is_kept(lists: Lists) -> None:
     assert await counts() == Counts(read=2, already_there=1)
 
 
-async def test_what_stands_in_the_place_of_an_item_is_told_of(lists: Lists) -> None:
+async def test_an_item_whose_key_an_invalid_document_has_is_left_out(lists: Lists) -> None:
     lists["mylist"].insert_one({"userId": "ada", "contentId": LOWER, "contentType": "episode", "addedAt": MONDAY})
     lists["mylists"].insert_one(as_mongoose("ada", LOWER))
     assert (await counts()).left_out == 2
@@ -226,7 +228,7 @@ async def test_a_dry_run_counts_the_same_and_changes_nothing(lists: Lists) -> No
     )
 
 
-async def test_the_former_form_becomes_the_documented_one(lists: Lists) -> None:
+async def test_documents_of_the_former_version_get_the_documented_form(lists: Lists) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     items = [
         former_item("ada", LOWER, MONDAY, now),
@@ -264,14 +266,14 @@ async def test_indexes_of_an_operator_stay(lists: Lists) -> None:
     assert kept.isdisjoint(done.dropped)
 
 
-async def test_the_indexes_of_the_original_stay_where_it_reads(lists: Lists) -> None:
+async def test_the_indexes_of_the_original_collection_stay(lists: Lists) -> None:
     lists["mylists"].insert_one(as_mongoose("ada", LOWER))
     before = dict(lists["mylists"].index_information())
     await run()
     assert dict(lists["mylists"].index_information()) == before
 
 
-async def test_a_change_that_the_id_does_not_tell_of_is_carried_over(lists: Lists) -> None:
+async def test_a_change_that_is_newer_than_the_id_of_its_item_becomes_a_stamp(lists: Lists) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     added = former_item("ada", LOWER, MONDAY, now)
     dated = {**former_item("ada", OTHER, MONDAY, now), "_id": ObjectId.from_datetime(now - timedelta(hours=1))}
@@ -283,7 +285,7 @@ async def test_a_change_that_the_id_does_not_tell_of_is_carried_over(lists: List
     ]
 
 
-async def test_a_later_change_is_not_hidden_by_a_tombstone(lists: Lists) -> None:
+async def test_a_tombstone_replaces_only_an_earlier_stamp(lists: Lists) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     lists["mylist"].insert_many([tombstone("ada", LOWER, now), tombstone("ada", OTHER, now)])
     change = {"userId": "ada", "contentType": "movie", "change": "dated"}
@@ -301,7 +303,7 @@ async def test_a_later_change_is_not_hidden_by_a_tombstone(lists: Lists) -> None
 
 @pytest.mark.parametrize("dates", [(MONDAY, TUESDAY), (TUESDAY, MONDAY)])
 @pytest.mark.parametrize("cases", [(UPPER, LOWER), (LOWER, MIXED), (UPPER, MIXED)])
-async def test_duplicates_in_place_are_merged(
+async def test_duplicates_that_are_already_in_mylist_are_merged(
     lists: Lists, dates: tuple[datetime, datetime], cases: tuple[str, str]
 ) -> None:
     lists["mylist"].insert_many([as_mongoose("ada", case, date) for case, date in zip(cases, dates, strict=True)])
@@ -314,7 +316,7 @@ async def test_duplicates_in_place_are_merged(
 # --- The two services beside each other.
 
 
-async def test_what_the_original_removes_and_adds_later_follows(lists: Lists) -> None:
+async def test_later_removals_and_additions_in_the_original_are_carried_over(lists: Lists) -> None:
     written = [as_mongoose("ada", LOWER), as_mongoose("ada", OTHER), as_mongoose("grace", LOWER)]
     lists["mylists"].insert_many(written)
     await run()
@@ -327,7 +329,7 @@ async def test_what_the_original_removes_and_adds_later_follows(lists: Lists) ->
     assert changes == {f"ada/{LOWER}": "removed", f"grace/{LOWER}": "removed", f"ada/{THIRD}": "dated"}
 
 
-async def test_what_is_removed_here_does_not_come_back(lists: Lists) -> None:
+async def test_an_item_removed_here_does_not_come_back(lists: Lists) -> None:
     lists["mylists"].insert_many(written := [as_mongoose("ada", UPPER), as_mongoose("ada", OTHER)])
     await run()
     remove_here(lists, written[0])
@@ -338,7 +340,7 @@ async def test_what_is_removed_here_does_not_come_back(lists: Lists) -> None:
 
 @pytest.mark.parametrize(("removed_at", "stays_removed"), [(TUESDAY, 1), (SUNDAY, 0)])
 @pytest.mark.parametrize("former", [True, False])
-async def test_a_removal_here_counts_against_what_was_added_there_before(
+async def test_a_removal_here_wins_only_over_an_earlier_addition_in_the_original(
     lists: Lists, removed_at: datetime, stays_removed: int, former: bool
 ) -> None:
     written = as_mongoose("ada", UPPER, MONDAY)
@@ -352,7 +354,7 @@ async def test_a_removal_here_counts_against_what_was_added_there_before(
     assert lists["mylist"].count_documents({}) == 1 - stays_removed
 
 
-async def test_an_item_that_is_here_already_stays_and_gets_the_earlier_date(lists: Lists) -> None:
+async def test_an_item_that_already_exists_here_stays_and_gets_the_earlier_date(lists: Lists) -> None:
     own = [as_documented(as_mongoose("ada", content, TUESDAY)) for content in (LOWER, OTHER)]
     lists["mylist"].insert_many(own)
     lists["mylists"].insert_many([as_mongoose("ada", UPPER, MONDAY), as_mongoose("ada", OTHER, WEDNESDAY)])
@@ -360,7 +362,7 @@ async def test_an_item_that_is_here_already_stays_and_gets_the_earlier_date(list
     assert documents(lists) == [{**own[0], "addedAt": MONDAY}, own[1]]
 
 
-async def test_a_duplicate_whose_twin_the_original_removed_is_an_item_again(lists: Lists) -> None:
+async def test_a_merged_duplicate_is_adopted_after_the_original_removes_its_twin(lists: Lists) -> None:
     lists["mylists"].insert_many(written := [as_mongoose("ada", UPPER, MONDAY), as_mongoose("ada", LOWER, TUESDAY)])
     await run()
     lists["mylists"].delete_one({"_id": written[0]["_id"]})
@@ -368,7 +370,7 @@ async def test_a_duplicate_whose_twin_the_original_removed_is_an_item_again(list
     assert documents(lists) == [as_documented(written[1])]
 
 
-async def test_lists_that_are_gone_as_a_whole_remove_nothing(lists: Lists) -> None:
+async def test_a_dropped_original_collection_removes_no_item_here(lists: Lists) -> None:
     lists["mylists"].insert_many([as_mongoose("ada", LOWER), as_mongoose("ada", OTHER)])
     await run()
     lists["mylists"].drop()
@@ -379,7 +381,7 @@ async def test_lists_that_are_gone_as_a_whole_remove_nothing(lists: Lists) -> No
     assert await counts() == Counts(read=2)
 
 
-async def test_a_list_that_is_cached_is_not_shown_any_more(lists: Lists) -> None:
+async def test_an_adoption_invalidates_cached_lists(lists: Lists) -> None:
     settings = Settings.from_environment()
     user = f"user-{random.randbytes(6).hex()}"
     async with service_parts(settings) as services:
@@ -397,7 +399,7 @@ async def test_a_list_that_is_cached_is_not_shown_any_more(lists: Lists) -> None
             assert (await services.cache.read(user))[0].total == total
 
 
-async def test_what_the_original_removes_and_adds_again_between_two_runs_stays(lists: Lists) -> None:
+async def test_an_item_that_the_original_removes_and_adds_again_between_runs_stays(lists: Lists) -> None:
     lists["mylists"].insert_one(first := as_mongoose("ada", LOWER))
     await run()
     lists["mylists"].delete_one({"_id": first["_id"]})
@@ -409,7 +411,7 @@ async def test_what_the_original_removes_and_adds_again_between_two_runs_stays(l
 # --- The way back.
 
 
-async def test_the_way_back_carries_what_changed_here(lists: Lists) -> None:
+async def test_a_run_back_carries_the_changes_made_here(lists: Lists) -> None:
     names = [("ada", UPPER), ("ada", OTHER), ("carl", "stray"), ("eve", LOWER)]
     lists["mylists"].insert_many(written := [as_mongoose(*each) for each in names])
     await run()
@@ -430,7 +432,7 @@ async def test_the_way_back_carries_what_changed_here(lists: Lists) -> None:
     assert everything(lists) == at_rest
 
 
-async def test_a_removal_by_the_former_version_is_carried_back(lists: Lists) -> None:
+async def test_a_run_back_carries_a_removal_by_the_former_version(lists: Lists) -> None:
     lists["mylists"].insert_many(written := [as_mongoose("ada", LOWER), as_mongoose("ada", OTHER)])
     await run()
     now = datetime.now(UTC).replace(microsecond=0)
@@ -440,7 +442,7 @@ async def test_a_removal_by_the_former_version_is_carried_back(lists: Lists) -> 
     assert documents(lists, "mylists") == [written[1]]
 
 
-async def test_after_the_way_back_there_is_a_way_forth(lists: Lists) -> None:
+async def test_a_run_forward_works_after_a_run_back(lists: Lists) -> None:
     lists["mylists"].insert_many([as_mongoose("ada", UPPER), as_mongoose("ada", OTHER)])
     await run()
     lists["mylist"].insert_one(added := as_documented(as_mongoose("ada", THIRD)))
@@ -455,7 +457,7 @@ async def test_after_the_way_back_there_is_a_way_forth(lists: Lists) -> None:
     }
 
 
-async def test_on_the_way_back_the_removal_of_a_merged_item_removes_its_duplicates(lists: Lists) -> None:
+async def test_a_run_back_removes_the_duplicates_of_a_removed_merged_item(lists: Lists) -> None:
     lists["mylist"].insert_one(own := as_documented(as_mongoose("bob", OTHER)))
     lists["mylists"].insert_many(
         written := [as_mongoose("ada", UPPER), as_mongoose("ada", LOWER, TUESDAY), as_mongoose("bob", OTHER)]
@@ -472,7 +474,7 @@ async def test_on_the_way_back_the_removal_of_a_merged_item_removes_its_duplicat
     assert [each["userId"] for each in documents(lists, "mylists")] == ["zoe"]
 
 
-async def test_nothing_here_removes_nothing_there(lists: Lists) -> None:
+async def test_a_run_back_without_items_here_removes_nothing_from_the_original(lists: Lists) -> None:
     lists["mylists"].insert_one(as_mongoose("ada", LOWER))
     await run()
     lists["mylist"].drop()
@@ -481,7 +483,7 @@ async def test_nothing_here_removes_nothing_there(lists: Lists) -> None:
     assert lists["mylists"].count_documents({}) == 1
 
 
-async def test_what_one_side_changes_reaches_the_other_in_either_order(lists: Lists) -> None:
+async def test_runs_in_both_directions_converge_in_either_order(lists: Lists) -> None:
     """Each round changes some items on one side each, then carries both ways: both sides have what was done."""
     rng = random.Random(17)
     keys = [(user, f"65a0c0ffee65a0c0ffee65{number:02x}") for user in ("ada", "bob", "eve") for number in range(9)]
@@ -562,7 +564,7 @@ def outcome(lists: Lists) -> dict[str, list[Document]]:
 
 @pytest.mark.own_logic
 @pytest.mark.parametrize("begins_empty", [True, pytest.param(False, marks=pytest.mark.extended)])
-async def test_a_run_that_is_killed_is_continued_by_the_next(
+async def test_a_killed_run_is_completed_by_the_next_one(
     lists: Lists, own_uri: str, new_database: NewDatabase, *, begins_empty: bool
 ) -> None:
     many(lists)

@@ -77,7 +77,7 @@ async def world(settings: Settings) -> AsyncIterator[World]:
     await client.close()
 
 
-async def test_titles_come_in_the_order_asked_and_are_fetched_once(world: World) -> None:
+async def test_titles_come_in_the_requested_order_and_are_fetched_once(world: World) -> None:
     first, second = await world.movie("first"), await world.movie("second")
 
     assert await world.titles(second, first, second) == ["second", "first", "second"]
@@ -101,7 +101,7 @@ async def test_concurrent_misses_of_a_title_fetch_it_once(world: World) -> None:
     assert world.finds.count == 1
 
 
-async def test_an_ageing_title_is_served_and_fetched_again_behind_the_readers_back(world: World) -> None:
+async def test_an_ageing_title_is_served_and_refreshed_in_the_background(world: World) -> None:
     movie = await world.movie("old name")
     await world.titles(movie)
     await world.rename(movie, "new name")
@@ -117,7 +117,7 @@ async def test_an_ageing_title_is_served_and_fetched_again_behind_the_readers_ba
     assert world.finds.count == 2
 
 
-async def test_a_title_that_nobody_asked_for_in_long_is_fetched_before_it_is_served(world: World) -> None:
+async def test_an_expired_title_is_fetched_before_it_is_served(world: World) -> None:
     movie = await world.movie("old name")
     await world.titles(movie)
     await world.rename(movie, "new name")
@@ -126,7 +126,7 @@ async def test_a_title_that_nobody_asked_for_in_long_is_fetched_before_it_is_ser
     assert await world.titles(movie) == ["new name"]
 
 
-async def test_nothing_older_than_the_maximum_age_is_served_however_short_that_is(world: World) -> None:
+async def test_nothing_older_than_even_a_short_maximum_age_is_served(world: World) -> None:
     now = 0.0
     catalogue = Catalogue(ContentStore(world.database), max_age=2, capacity=100, clock=lambda: now)
     movies, new, edited = world.database.handle["movies"], ObjectId(), ObjectId()
@@ -153,7 +153,7 @@ async def test_without_mongodb_the_last_known_title_is_served_and_an_unknown_one
         await world.titles(movie, object_key(ObjectId(), "movie"))
 
 
-async def test_a_withdrawn_title_is_null_and_is_not_asked_for_on_every_read(world: World) -> None:
+async def test_a_withdrawn_title_is_null_and_is_not_looked_up_on_every_read(world: World) -> None:
     withdrawn = object_key(ObjectId(), "movie")
 
     assert await world.titles(withdrawn) == [None]
@@ -164,7 +164,7 @@ async def test_a_withdrawn_title_is_null_and_is_not_asked_for_on_every_read(worl
     assert world.finds.count == 2
 
 
-async def test_an_add_always_asks_for_what_is_not_known_to_exist(world: World) -> None:
+async def test_an_add_looks_up_every_title_that_is_not_known_to_exist(world: World) -> None:
     content_id = ObjectId()
     key = object_key(content_id, "movie")
     assert await world.titles(key) == [None]
@@ -179,13 +179,13 @@ async def test_an_add_always_asks_for_what_is_not_known_to_exist(world: World) -
     assert world.finds.count == asked, "what is known to exist is not asked for"
 
 
-async def test_a_movie_is_no_show(world: World) -> None:
+async def test_the_id_of_a_movie_does_not_exist_as_a_show(world: World) -> None:
     movie = await world.movie("movie")
 
     assert not await world.catalogue.existing([object_key(ObjectId(movie[:12]), "tvshow")])
 
 
-async def test_no_more_titles_are_kept_than_the_capacity_and_the_latest_stay(world: World) -> None:
+async def test_the_least_recently_used_title_is_evicted_at_capacity(world: World) -> None:
     titles = [await world.movie(str(number)) for number in range(101)]
     await world.titles(*titles[:100])
     await world.titles(titles[0])
@@ -198,7 +198,7 @@ async def test_no_more_titles_are_kept_than_the_capacity_and_the_latest_stay(wor
     assert world.finds.count == asked + 1
 
 
-async def test_a_title_that_stands_twice_on_a_page_is_refreshed_like_any_other(world: World) -> None:
+async def test_a_title_that_is_twice_on_a_page_is_refreshed_like_any_other(world: World) -> None:
     movie = await world.movie("old name")
     assert await world.titles(movie, movie) == ["old name", "old name"]
     await world.rename(movie, "new name")
@@ -210,7 +210,7 @@ async def test_a_title_that_stands_twice_on_a_page_is_refreshed_like_any_other(w
     assert await world.titles(movie) == ["newest name"]
 
 
-async def test_a_reader_that_goes_away_leaves_the_fetch_to_the_others(world: World) -> None:
+async def test_a_cancelled_reader_does_not_cancel_the_fetch_that_others_share(world: World) -> None:
     movie = await world.movie("shared")
     first = asyncio.create_task(world.titles(movie))
     await asyncio.sleep(0)
@@ -233,7 +233,7 @@ async def test_dates_are_utc_to_the_millisecond(world: World) -> None:
     assert b'"aired":"1999-03-31T01:02:03.004Z"' in entry.after
 
 
-async def test_genres_are_those_of_movies_and_shows_in_any_case_and_text_alone(world: World) -> None:
+async def test_genres_of_movies_and_shows_are_lowercased_and_other_values_ignored(world: World) -> None:
     await world.database.handle["movies"].insert_one({"genres": ["SciFi", 7, None, ["Nested"]]})
     await world.database.handle["tvshows"].insert_one({"genres": ["DRAMA"]})
 
@@ -243,7 +243,7 @@ async def test_genres_are_those_of_movies_and_shows_in_any_case_and_text_alone(w
         assert not await world.catalogue.has_genre(other)
 
 
-async def test_an_unknown_genre_is_asked_for_every_five_seconds_and_a_known_one_by_its_ttl(world: World) -> None:
+async def test_unknown_genres_are_looked_up_every_5_s_and_known_ones_at_the_refresh_age(world: World) -> None:
     movies = world.database.handle["movies"]
     await movies.insert_one({"genres": ["early"]})
     assert await world.catalogue.has_genre("early")
@@ -260,7 +260,7 @@ async def test_an_unknown_genre_is_asked_for_every_five_seconds_and_a_known_one_
     assert not await world.catalogue.has_genre("early")
 
 
-async def test_without_mongodb_any_genre_is_taken_on_trust_until_some_are_known(world: World) -> None:
+async def test_without_mongodb_any_genre_is_accepted_until_genres_are_loaded(world: World) -> None:
     await world.database.handle["movies"].insert_one({"genres": ["known"]})
     world.database.available = False
     assert await world.catalogue.has_genre("anything")
@@ -274,7 +274,7 @@ async def test_without_mongodb_any_genre_is_taken_on_trust_until_some_are_known(
     assert not await world.catalogue.has_genre("anything")
 
 
-async def test_many_titles_are_fetched_a_hundred_at_a_time_one_after_the_other(world: World) -> None:
+async def test_many_titles_are_fetched_in_sequential_batches_of_a_hundred(world: World) -> None:
     keys = [object_key(ObjectId(), "movie") for _ in range(250)]
     most = 0
 
@@ -290,7 +290,7 @@ async def test_many_titles_are_fetched_a_hundred_at_a_time_one_after_the_other(w
     assert (world.finds.count, most) == (3, 1)
 
 
-async def test_an_entry_has_what_lists_are_sorted_and_filtered_by(world: World) -> None:
+async def test_an_entry_has_the_fields_that_lists_are_sorted_and_filtered_by(world: World) -> None:
     content_id = ObjectId()
     released = datetime(1999, 3, 31, tzinfo=UTC)
     await world.database.handle["movies"].insert_one(

@@ -118,8 +118,8 @@ def errors(done: Import) -> list[str]:
     return [f"{each.line}: {each.error}" for each in done.first_errors]
 
 
-class TestWhatALineDoes:
-    async def test_it_inserts_a_title_that_is_not_there(self, stored: Stored, write: Write) -> None:
+class TestLine:
+    async def test_inserts_a_new_title(self, stored: Stored, write: Write) -> None:
         line = movie("Alien", ALIEN, genres=["Horror"], releaseDate="1979-05-25", externalIds={"tmdb": 348}, poster="p")
         done = await bring(write(line))
 
@@ -136,9 +136,7 @@ class TestWhatALineDoes:
         (document,) = everything(stored)
         assert document["createdAt"] == document["updatedAt"]
 
-    async def test_it_changes_the_fields_that_it_names_and_removes_those_that_are_null(
-        self, stored: Stored, write: Write
-    ) -> None:
+    async def test_changes_the_fields_that_it_names_and_removes_null_ones(self, stored: Stored, write: Write) -> None:
         await bring(
             write(movie("Alien", ALIEN, director="R. Scott", genres=["A"], externalIds={"imdb": "tt1", "tvdb": 1}))
         )
@@ -158,13 +156,13 @@ class TestWhatALineDoes:
         assert after["createdAt"] == before["createdAt"]
         assert after["updatedAt"] > before["updatedAt"]
 
-    async def test_it_leaves_what_it_does_not_name(self, stored: Stored, write: Write) -> None:
+    async def test_leaves_other_fields_unchanged(self, stored: Stored, write: Write) -> None:
         document = {"_id": ObjectId(ALIEN), "title": "Alien", "rating": 8.5, "year": 1979, "externalIds": {"eidr": "1"}}
         stored["movies"].insert_one(dict(document))
         await bring(write(movie("Alien", ALIEN, genres=["B"], externalIds={"imdb": "tt1"})))
         assert of(stored, "Alien") == document | {"genres": ["B"], "externalIds": {"eidr": "1", "imdb": "tt1"}}
 
-    async def test_the_same_again_changes_nothing(self, stored: Stored, write: Write) -> None:
+    async def test_changes_nothing_if_it_is_imported_again(self, stored: Stored, write: Write) -> None:
         episodes = [{"seasonNumber": 1, "releaseDate": "2004-09-22", "actors": ["Matthew Fox"]}]
         file = write(
             movie("Alien", ALIEN, releaseDate="1979-05-25T10:00:00.123456Z", director=None),
@@ -175,12 +173,12 @@ class TestWhatALineDoes:
         assert counted(await bring(file)) == {"read": 2, "unchanged": 2}
         assert everything(stored) == before
 
-    async def test_true_is_not_1(self, stored: Stored, write: Write) -> None:
+    async def test_replaces_1_with_true(self, stored: Stored, write: Write) -> None:
         stored["movies"].insert_one({"_id": ObjectId(ALIEN), "title": "Alien", "isAdult": 1})
         await bring(write(movie("Alien", ALIEN, isAdult=True)))
         assert of(stored, "Alien")["isAdult"] is True
 
-    async def test_an_id_of_the_other_type_is_an_error(self, stored: Stored, write: Write) -> None:
+    async def test_with_the_id_of_a_title_of_the_other_type_is_an_error(self, stored: Stored, write: Write) -> None:
         stored["tvshows"].insert_one({"_id": ObjectId(ALIEN), "title": "Alien: Earth"})
         done = await bring(write(movie("Alien", ALIEN), movie("Heat", HEAT)))
         assert errors(done) == [f"1: the catalogue has `id` {ALIEN} with the other contentType"]
@@ -188,7 +186,7 @@ class TestWhatALineDoes:
 
 
 class TestExternalIds:
-    async def test_a_title_is_found_by_any_of_them_whatever_its_id(self, stored: Stored, write: Write) -> None:
+    async def test_identify_a_title_if_any_of_them_matches(self, stored: Stored, write: Write) -> None:
         stored["movies"].insert_one({"_id": ObjectId(ALIEN), "title": "?", "externalIds": {"tmdb": "348"}})
         done = await bring(write(movie("Alien", externalIds={"imdb": "tt0078748", "tmdb": 348})))
         assert counted(done) == {"read": 1, "updated": 1}
@@ -198,13 +196,13 @@ class TestExternalIds:
             "externalIds": {"tmdb": "348", "imdb": "tt0078748"},
         }
 
-    async def test_movies_and_shows_are_numbered_apart(self, stored: Stored, write: Write) -> None:
+    async def test_of_a_movie_and_of_a_show_may_be_equal(self, stored: Stored, write: Write) -> None:
         assert counted(
             await bring(write(movie("Alien", externalIds={"tmdb": 1}), show("Pride", externalIds={"tmdb": 1})))
         ) == {"read": 2, "inserted": 2}
         assert of(stored, "Alien")["_id"] != of(stored, "Pride")["_id"]
 
-    async def test_a_new_title_gets_the_same_id_in_every_database(self, stored: Stored, write: Write) -> None:
+    async def test_give_a_new_title_the_same_id_in_every_database(self, stored: Stored, write: Write) -> None:
         file = write(movie("Alien", externalIds={"imdb": "tt0078748", "tmdb": 348}))
         await bring(file)
         first = of(stored, "Alien")
@@ -212,7 +210,7 @@ class TestExternalIds:
         await bring(file)
         assert of(stored, "Alien") == first
 
-    async def test_those_of_several_titles_are_an_error(self, stored: Stored, write: Write) -> None:
+    async def test_that_match_several_titles_are_an_error(self, stored: Stored, write: Write) -> None:
         stored["movies"].insert_many(
             [
                 {"_id": ObjectId(ALIEN), "title": "Alien", "externalIds": {"imdb": "tt1"}},
@@ -222,7 +220,7 @@ class TestExternalIds:
         done = await bring(write(movie("?", externalIds={"imdb": "tt1", "tmdb": 2})))
         assert errors(done) == [f"1: its `externalIds` are those of several titles, {ALIEN}, {HEAT}: name one by `id`"]
 
-    async def test_a_title_that_has_got_another_one_is_left_alone(self, stored: Stored, write: Write) -> None:
+    async def test_do_not_identify_a_title_that_no_longer_has_them(self, stored: Stored, write: Write) -> None:
         await bring(write(movie("Alien", externalIds={"imdb": "tt1"})))
         content_id = of(stored, "Alien")["_id"]
         await bring(write(movie("Alien", str(content_id), externalIds={"imdb": "tt2"})))
@@ -231,7 +229,7 @@ class TestExternalIds:
         assert counted(await bring(file)) == {"read": 1, "unchanged": 1}
         assert of(stored, "Alien") == {"_id": content_id, "title": "Alien", "externalIds": {"imdb": "tt2"}}
 
-    async def test_registered_names_are_indexed(self, stored: Stored, write: Write) -> None:
+    async def test_with_registered_names_are_indexed(self, stored: Stored, write: Write) -> None:
         await bring(write(movie("Alien", ALIEN)), external_ids=ExternalIdRules(("imdb", "eidr")))
         for name in ("movies", "tvshows"):
             indexes = stored[name].index_information()
@@ -240,7 +238,7 @@ class TestExternalIds:
                 "externalIds.eidr_1",
             }
 
-    async def test_others_are_stored_and_told_of_and_no_title_is_looked_for_by_them(
+    async def test_with_other_names_are_stored_and_reported_but_identify_no_title(
         self, stored: Stored, write: Write
     ) -> None:
         file = write(movie("Alien", ALIEN, externalIds={"imbd": "tt1"}), movie("Heat", externalIds={"imbd": "tt2"}))
@@ -264,7 +262,7 @@ class TestExternalIds:
             (ExternalIdRules(unique=frozenset({"imdb"})), [2, 3, 4, 5]),
         ],
     )
-    async def test_an_id_that_two_titles_would_have_is_an_error_where_the_platform_says_so(
+    async def test_that_two_titles_would_share_are_an_error_only_if_configured_as_unique(
         self, stored: Stored, write: Write, rules: ExternalIdRules, expected: list[int], dry: bool
     ) -> None:
         stored["movies"].insert_one({"_id": ObjectId(ALIEN), "title": "Alien", "externalIds": {"imdb": "tt1"}})
@@ -286,14 +284,14 @@ class TestExternalIds:
             )
             assert messages[4] == "line 1 has the same imdb:tt2, but imdb ids must be unique (UNIQUE_EXTERNAL_IDS)"
 
-    async def test_the_index_sees_to_it_whoever_writes(self, stored: Stored, write: Write) -> None:
+    async def test_configured_as_unique_are_enforced_by_an_index(self, stored: Stored, write: Write) -> None:
         rules = ExternalIdRules(unique_by_type=frozenset({"imdb"}))
         await bring(write(movie("Alien", ALIEN)), external_ids=rules)
         stored["movies"].insert_one({"_id": ObjectId(HEAT), "title": "Heat", "externalIds": {"imdb": "tt1"}})
         with pytest.raises(DuplicateKeyError):
             stored["movies"].update_one({"_id": ObjectId(ALIEN)}, {"$set": {"externalIds.imdb": "tt1"}})
 
-    async def test_the_indexes_of_the_platform_are_used(self, stored: Stored, write: Write) -> None:
+    async def test_use_an_existing_index_of_the_platform(self, stored: Stored, write: Write) -> None:
         stored["movies"].create_index("externalIds.imdb", unique=True, sparse=True, name="theirs")
         await bring(write(movie("Alien", externalIds={"imdb": "tt1"})))
         assert {"theirs"} == {
@@ -302,7 +300,7 @@ class TestExternalIds:
 
 
 class TestFormats:
-    async def test_imdb(self, stored: Stored, write: Write) -> None:
+    async def test_an_imdb_file_inserts_movies_and_shows_but_no_episodes(self, stored: Stored, write: Write) -> None:
         file = write(IMDB, name="title.basics.tsv")
         assert counted(await bring(file)) == {"read": 4, "inserted": 3, "not_taken": 1}
         assert counted(await bring(file)) == {"read": 4, "unchanged": 3, "not_taken": 1}
@@ -310,7 +308,7 @@ class TestFormats:
         assert (lost["releaseYear"], lost["endYear"], lost["externalIds"]) == (2004, 2010, {"imdb": "tt0411008"})
         assert of(stored, '"Swing it" magistern')["genres"] == ["Comedy", "Music"]
 
-    async def test_tmdb_does_not_put_its_original_title_over_the_one_of_the_catalogue(
+    async def test_a_tmdb_file_does_not_overwrite_a_title_with_its_original_title(
         self, stored: Stored, write: Write
     ) -> None:
         stored["tvshows"].insert_one({"_id": ObjectId(LOST), "title": "Pride", "externalIds": {"tmdb": "1"}})
@@ -323,7 +321,7 @@ class TestFormats:
         assert of(stored, "Blondie")["externalIds"] == {"tmdb": "3924"}
         assert counted(await bring(file)) == {"read": 2, "unchanged": 2}
 
-    async def test_several_files_of_different_formats_are_one_run(
+    async def test_one_run_imports_several_files_of_different_formats(
         self, stored: Stored, write: Write, tmp_path: Path
     ) -> None:
         packed = tmp_path / "title.basics.tsv.gz"
@@ -336,7 +334,9 @@ class TestFormats:
 
 
 class TestErrors:
-    async def test_a_title_that_two_lines_name_counts_once(self, stored: Stored, write: Write, tmp_path: Path) -> None:
+    async def test_the_first_of_two_lines_for_one_title_is_used(
+        self, stored: Stored, write: Write, tmp_path: Path
+    ) -> None:
         stored["movies"].insert_one({"_id": ObjectId(ALIEN), "title": "?", "externalIds": {"imdb": "tt1"}})
         lines = [
             movie("Alien", externalIds={"imdb": "tt1"}),
@@ -359,7 +359,7 @@ class TestErrors:
         assert [each["title"] for each in everything(stored)] == ["Alien", "Heat"]
 
     @pytest.mark.parametrize("first_by_id", [True, False])
-    async def test_also_if_one_names_it_by_id_and_one_by_an_external_id(
+    async def test_a_line_with_an_id_and_one_with_an_external_id_can_be_duplicates(
         self, stored: Stored, write: Write, *, first_by_id: bool
     ) -> None:
         stored["movies"].insert_one({"_id": ObjectId(ALIEN), "title": "?", "externalIds": {"imdb": "tt1"}})
@@ -367,7 +367,9 @@ class TestErrors:
         done = await bring(write(*(lines if first_by_id else reversed(lines))))
         assert counted(done) == {"read": 2, "updated": 1, "duplicates": 1}
 
-    async def test_what_mongodb_refuses_is_an_error_of_its_line(self, stored: Stored, write: Write) -> None:
+    async def test_a_line_that_mongodb_refuses_is_an_error_of_that_line_only(
+        self, stored: Stored, write: Write
+    ) -> None:
         stored["movies"].create_index("slug", unique=True, sparse=True)
         done = await bring(write(movie("Alien", ALIEN, slug="a"), movie("Heat", HEAT, slug="a"), movie("Up", LOST)))
         assert counted(done) == {"read": 3, "inserted": 2, "invalid": 1}
@@ -375,7 +377,7 @@ class TestErrors:
         assert "MongoDB refuses it" in error
         assert {each["title"] for each in everything(stored)} in ({"Alien", "Up"}, {"Heat", "Up"})
 
-    async def test_a_cut_file_is_told_and_all_before_is_brought_in(
+    async def test_a_truncated_file_is_reported_and_imported_up_to_the_cut(
         self, stored: Stored, write: Write, tmp_path: Path
     ) -> None:
         cut = tmp_path / "cut.jsonl.gz"
@@ -390,7 +392,7 @@ class TestErrors:
         assert done.not_withdrawn.startswith("some lines could not be read")
         assert of(stored, "Alien")
 
-    async def test_a_file_that_is_not_there_is_told_before_anything_is_done(
+    async def test_a_missing_file_is_reported_before_anything_is_imported(
         self, stored: Stored, write: Write, tmp_path: Path
     ) -> None:
         file = write(movie("Alien", ALIEN))
@@ -439,7 +441,7 @@ class TestWithdrawing:
         await bring(write(*(numbered(n) for n in range(40)), *shows))
         return stored
 
-    async def test_titles_that_no_line_names_go_if_they_are_few(self, catalogue: Stored, write: Write) -> None:
+    async def test_removes_titles_that_no_line_names_if_they_are_few(self, catalogue: Stored, write: Write) -> None:
         done = await bring(write(*(numbered(n) for n in range(2, 40))), withdraws=True, withdraw_up_to=5.0)
         assert counted(done) == {"read": 38, "unchanged": 38, "withdrawn": 2}
         assert {each["title"] for each in everything(catalogue)} == {
@@ -448,7 +450,9 @@ class TestWithdrawing:
             "Show 1",
         }
 
-    async def test_more_stay_until_their_share_is_confirmed(self, catalogue: Stored, write: Write) -> None:
+    async def test_removes_a_larger_share_only_if_that_share_is_confirmed(
+        self, catalogue: Stored, write: Write
+    ) -> None:
         file = write(*(numbered(n) for n in range(3, 40)))
         done = await bring(file, withdraws=True, withdraw_up_to=5.0)
         assert done.not_withdrawn == (
@@ -459,24 +463,30 @@ class TestWithdrawing:
         done = await bring(file, withdraws=True, withdraw_up_to=7.5)
         assert (done.counts.withdrawn, done.not_withdrawn, catalogue["movies"].count_documents({})) == (3, "", 37)
 
-    async def test_one_type_with_too_many_keeps_those_of_the_other_too(self, catalogue: Stored, write: Write) -> None:
+    async def test_removes_no_title_if_the_share_of_either_type_is_too_large(
+        self, catalogue: Stored, write: Write
+    ) -> None:
         file = write(*(numbered(n) for n in range(1, 40)), show("Show 0", externalIds={"imdb": "tt90"}))
         done = await bring(file, withdraws=True, withdraw_up_to=5.0)
         assert "1 of 2 titles of type tvshow" in done.not_withdrawn
         assert catalogue["movies"].count_documents({}) == 40
 
     @pytest.mark.parametrize("content", ["", "\n\n", "contentType,title,id\n", IMDB.splitlines(keepends=True)[0]])
-    async def test_a_file_without_titles_withdraws_nothing(self, catalogue: Stored, write: Write, content: str) -> None:
+    async def test_removes_nothing_if_no_line_names_a_title(
+        self, catalogue: Stored, write: Write, content: str
+    ) -> None:
         done = await bring(write(content), withdraws=True, withdraw_up_to=100.0)
         assert done.not_withdrawn == "no line names a title"
         assert len(everything(catalogue)) == 42
 
-    async def test_a_line_that_cannot_be_read_withdraws_nothing(self, catalogue: Stored, write: Write) -> None:
+    async def test_removes_nothing_if_a_line_is_unreadable(self, catalogue: Stored, write: Write) -> None:
         done = await bring(write(*(numbered(n) for n in range(1, 40)), "{\n"), withdraws=True, withdraw_up_to=100.0)
         assert done.not_withdrawn.startswith("some lines could not be read")
         assert len(everything(catalogue)) == 42
 
-    async def test_a_title_that_is_named_by_its_id_or_twice_stays(self, catalogue: Stored, write: Write) -> None:
+    async def test_keeps_a_title_that_a_line_names_by_id_or_two_lines_name(
+        self, catalogue: Stored, write: Write
+    ) -> None:
         content_id = str(of(catalogue, "Title 0")["_id"])
         lines = [movie("Title 0", content_id), *(numbered(n) for n in range(1, 40)), numbered(1)]
         done = await bring(write(*lines), withdraws=True, withdraw_up_to=100.0)
@@ -498,7 +508,7 @@ class TestResuming:
             process.send_signal(number)
             return process.wait(60), process.stderr.read().decode()
 
-    async def test_the_next_run_goes_on_where_one_was_killed(
+    async def test_continues_at_the_checkpoint_of_a_killed_run(
         self, stored: Stored, write: Write, tmp_path: Path
     ) -> None:
         checkpoint, errors = tmp_path / "checkpoint", tmp_path / "errors"
@@ -526,7 +536,7 @@ class TestResuming:
         assert not checkpoint.exists()
 
     @pytest.mark.own_logic
-    async def test_an_interrupted_run_ends_at_once_and_its_lines_are_known_to_those_after_them(
+    async def test_after_an_interrupt_detects_duplicates_of_earlier_lines(
         self, stored: Stored, write: Write, tmp_path: Path
     ) -> None:
         checkpoint, errors = tmp_path / "checkpoint", tmp_path / "errors"
@@ -543,7 +553,9 @@ class TestResuming:
             number for number in (1, 1001, 2001, 3001, 4001, 5001) if number > position["records"]
         ]
 
-    async def test_not_from_a_file_that_is_no_checkpoint(self, own_uri: str, write: Write, tmp_path: Path) -> None:
+    async def test_from_a_file_that_is_not_a_checkpoint_is_refused(
+        self, own_uri: str, write: Write, tmp_path: Path
+    ) -> None:
         assert own_uri
         for content in ("", "oops", "[]", '{"records": 1, "counts": {"read": "many"}}'):
             (tmp_path / "checkpoint").write_text(content)
@@ -552,15 +564,17 @@ class TestResuming:
 
 
 @pytest.mark.own_logic
-class TestAtTheSameTime:
-    async def test_two_runs_of_a_file_bring_each_title_in_once(self, stored: Stored, write: Write) -> None:
+class TestConcurrency:
+    async def test_concurrent_runs_of_one_file_insert_each_title_once(self, stored: Stored, write: Write) -> None:
         file = write(*(numbered(n) for n in range(1500)))
         runs = await asyncio.gather(*(bring(file) for _ in range(3)))
         assert [errors(each) for each in runs] == [[], [], []]
         assert sorted(each["title"] for each in everything(stored)) == sorted(f"Title {n}" for n in range(1500))
         assert sum(each.counts.inserted for each in runs) == 1500
 
-    async def test_a_title_that_is_withdrawn_meanwhile_comes_back(self, stored: Stored, write: Write) -> None:
+    async def test_the_next_run_restores_titles_that_are_withdrawn_during_a_run(
+        self, stored: Stored, write: Write
+    ) -> None:
         await bring(write(*(numbered(n) for n in range(300))))
         changed = write(*(numbered(n) | {"description": "new"} for n in range(300)), name="changed.jsonl")
 
@@ -575,7 +589,7 @@ class TestAtTheSameTime:
 
 
 class TestExporting:
-    async def test_an_import_takes_an_export_and_changes_nothing(self, stored: Stored, tmp_path: Path) -> None:
+    async def test_to_a_file_and_importing_it_changes_nothing(self, stored: Stored, tmp_path: Path) -> None:
         moment = datetime(2020, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
         documents = [
             {
@@ -610,7 +624,9 @@ class TestExporting:
         assert counted(done) == {"read": 3, "unchanged": 3}
         assert everything(stored) == before
 
-    async def test_another_database_gets_the_same_catalogue(self, stored: Stored, write: Write, tmp_path: Path) -> None:
+    async def test_and_then_importing_restores_a_dropped_catalogue(
+        self, stored: Stored, write: Write, tmp_path: Path
+    ) -> None:
         await bring(write(IMDB, name="title.basics.tsv"))
         titles = [of(stored, each["title"]) for each in everything(stored)]
         path = tmp_path / "catalogue.jsonl"
@@ -619,7 +635,7 @@ class TestExporting:
         await bring(str(path))
         assert [of(stored, each["title"]) for each in everything(stored)] == titles
 
-    async def test_a_file_is_there_only_when_it_is_complete(self, stored: Stored, tmp_path: Path) -> None:
+    async def test_reports_a_missing_folder_and_leaves_no_temporary_file(self, stored: Stored, tmp_path: Path) -> None:
         stored["movies"].insert_many([{"_id": ObjectId(ALIEN), "title": "Alien"}])
         folder = tmp_path / "none"
         main_fails = run("export", str(folder / "titles.jsonl"))
@@ -636,7 +652,7 @@ def run(*arguments: str, given: str | None = None) -> subprocess.CompletedProces
 
 
 class TestCommand:
-    def test_standard_input_a_table_and_the_status(self, stored: Stored) -> None:
+    def test_import_reads_standard_input_prints_counts_and_sets_the_status(self, stored: Stored) -> None:
         lines = [json.dumps(numbered(n)) + "\n" for n in range(3)]
         done = run("import", "-", given="".join(lines))
         assert (done.returncode, done.stderr) == (0, "")
@@ -659,9 +675,7 @@ class TestCommand:
         assert len(written.stdout.splitlines()) == 3
 
     @pytest.mark.parametrize("of_a_file", [True, False], ids=["file", "standard input"])
-    def test_a_terminal_gets_a_bar_with_the_rate_and_the_time_left(
-        self, stored: Stored, write: Write, *, of_a_file: bool
-    ) -> None:
+    def test_import_shows_a_progress_bar_on_a_terminal(self, stored: Stored, write: Write, *, of_a_file: bool) -> None:
         file = write(*(numbered(n) for n in range(2000)))
         ours, theirs = os.openpty()
         termios.tcsetwinsize(theirs, (24, 120))
@@ -677,7 +691,7 @@ class TestCommand:
         assert "inserted                     2,000\n" in done.stdout
         assert stored["movies"].count_documents({}) == 2000
 
-    def test_withdrawing_asks_for_a_confirmation(self, stored: Stored, write: Write) -> None:
+    def test_import_withdraws_a_large_share_only_after_a_confirmation(self, stored: Stored, write: Write) -> None:
         stored["movies"].insert_many([{"_id": ObjectId(each), "title": "?"} for each in (ALIEN, HEAT, LOST)])
         file = write(movie("Alien", ALIEN))
         refused = run("import", file, "--withdraw-missing")
@@ -700,7 +714,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 
 
 @pytest.mark.extended
-def test_many_lines_take_bounded_memory(stored: Stored, tmp_path: Path) -> None:
+def test_an_import_of_many_lines_takes_bounded_memory(stored: Stored, tmp_path: Path) -> None:
     assert stored.client
     path = tmp_path / "many.jsonl.gz"
     with gzip.open(path, "wt", compresslevel=1) as file:

@@ -303,7 +303,7 @@ LONG_SCENES: dict[str, tuple[Sequence[Actor], bool]] = {
         *(pytest.param(*scene, id=name, marks=pytest.mark.extended) for name, scene in LONG_SCENES.items()),
     ],
 )
-async def test_no_token_skips_a_change_and_each_copy_was_the_list(
+async def test_no_token_skips_a_change_and_each_copy_is_a_state_that_the_list_had(
     database: GatedDatabase, actors: Sequence[Actor], fine: bool
 ) -> None:
     count, violations = await explore(database, ITEMS, actors, fine=fine)
@@ -313,7 +313,7 @@ async def test_no_token_skips_a_change_and_each_copy_was_the_list(
 
 
 @pytest.mark.extended
-async def test_a_removal_that_takes_effect_late_is_told_as_it_is_stamped_again(database: GatedDatabase) -> None:
+async def test_a_token_skips_a_late_removal_unless_it_is_stamped_again(database: GatedDatabase) -> None:
     actors = [removes_late(1, stamps_again=True), asks, time_passes]
     _, violations = await explore(database, ITEMS, actors, fine=True)
     assert SKIPPED not in violations
@@ -323,14 +323,14 @@ async def test_a_removal_that_takes_effect_late_is_told_as_it_is_stamped_again(d
     assert SKIPPED in violations
 
 
-async def test_a_stamp_after_its_change_is_noticed(database: GatedDatabase) -> None:
+async def test_the_search_detects_a_stamp_that_is_written_after_its_change(database: GatedDatabase) -> None:
     actors = [stamps_after(1), adds(3), asks, time_passes]
     _, violations = await explore(database, ITEMS, actors, until=NEVER_WAS)
 
     assert NEVER_WAS in violations
 
 
-async def test_a_list_that_is_read_after_the_stamps_is_noticed(
+async def test_the_search_detects_a_list_that_is_read_after_the_stamps(
     database: GatedDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def stamps_first(

@@ -98,7 +98,7 @@ class TestAnAddition:
     """A duplicate counts only if a majority has the existing item."""
 
     @pytest.mark.parametrize("code", [64, 91, 11602])
-    async def test_of_what_is_there_by_this_member_alone_has_an_unknown_outcome(
+    async def test_of_an_item_that_no_majority_has_yet_has_an_unknown_outcome(
         self, replica_set: ScriptedMongoDB, lists: ListStore, user_id: str, code: int
     ) -> None:
         await lists.insert(user_id, item(1))
@@ -111,7 +111,7 @@ class TestAnAddition:
         with pytest.raises(ItemAlreadyInListError):
             await lists.insert(user_id, item(1))
 
-    async def test_that_is_repeated_while_the_majority_lags_is_not_said_to_be_there(
+    async def test_that_is_repeated_while_the_majority_lags_has_an_unknown_outcome(
         self, replica_set: ScriptedMongoDB, lists: ListStore, user_id: str
     ) -> None:
         replica_set.lose_majority()
@@ -127,7 +127,7 @@ class TestAnAddition:
 
 
 class TestARemoval:
-    async def test_is_stamped_by_the_primary_alone_and_before(
+    async def test_is_stamped_first_with_a_write_concern_of_1(
         self, replica_set: ScriptedMongoDB, lists: ListStore, user_id: str
     ) -> None:
         await lists.insert(user_id, item(1))
@@ -137,7 +137,7 @@ class TestARemoval:
         assert write_concerns(replica_set) == [(CHANGES, 1), ("mylist", "majority")]
 
     @pytest.mark.parametrize("topology", [Topology.SHARDED, Topology.STANDALONE])
-    async def test_is_stamped_by_a_majority_where_nothing_tells_of_an_election(
+    async def test_is_stamped_by_a_majority_if_sharded_and_by_one_server_if_standalone(
         self, mongodb_server: str, user_id: str, topology: Topology
     ) -> None:
         with ScriptedMongoDB(mongodb_server, topology) as mongodb:
@@ -150,7 +150,7 @@ class TestARemoval:
                 stamped_by = "majority" if topology is Topology.SHARDED else 1
                 assert write_concerns(mongodb) == [(CHANGES, stamped_by), ("mylist", "majority")]
 
-    async def test_whose_stamp_an_election_has_lost_is_stamped_again(
+    async def test_whose_stamp_an_election_rolled_back_is_stamped_again(
         self, replica_set: ScriptedMongoDB, lists: ListStore, database: Database, user_id: str
     ) -> None:
         await lists.insert_many(user_id, [item(1), item(2)])
@@ -161,7 +161,7 @@ class TestARemoval:
         assert set(await stamps_of(database, user_id)) == {1}
         assert await told(lists, user_id) == {1: None, 2: 0}
 
-    async def test_whose_stamp_is_not_acknowledged_is_not_made(
+    async def test_is_not_made_if_its_stamp_is_not_acknowledged(
         self, replica_set: ScriptedMongoDB, lists: ListStore, user_id: str
     ) -> None:
         await lists.insert(user_id, item(1))
@@ -179,7 +179,7 @@ class TestARemoval:
         replica_set.mend()
         assert await lists.load(user_id) == [item(1)]
 
-    async def test_that_had_to_wait_is_stamped_again(
+    async def test_is_stamped_again_if_its_stamp_is_too_old(
         self,
         replica_set: ScriptedMongoDB,
         lists: ListStore,
@@ -195,7 +195,7 @@ class TestARemoval:
         assert [collection for collection, _ in write_concerns(replica_set)] == [CHANGES, CHANGES, "mylist"]
         assert (await stamps_of(database, user_id))[1]["stamps"] == 2
 
-    async def test_that_finds_nothing_takes_its_stamp_back_though_it_was_stamped_twice(
+    async def test_that_finds_nothing_deletes_its_stamp_even_if_it_stamped_twice(
         self, lists: ListStore, database: Database, user_id: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(lists_module, "_MAX_STAMP_AGE_S", 0.0)
@@ -205,11 +205,11 @@ class TestARemoval:
         assert await stamps_of(database, user_id) == {}
 
 
-class TestOfTheSameMoment:
+class TestConcurrentStamps:
     """Of two upserts that find no document, MongoDB refuses the second as a duplicate."""
 
     @pytest.mark.parametrize("count", [1, 3])
-    async def test_one_that_comes_second_is_made(
+    async def test_are_retried_after_a_duplicate_key_error(
         self, replica_set: ScriptedMongoDB, lists: ListStore, database: Database, user_id: str, count: int
     ) -> None:
         await lists.insert_many(user_id, [item(number) for number in (1, 2, 3)])
@@ -226,7 +226,7 @@ class TestOfTheSameMoment:
         assert {number: each["stamps"] for number, each in stamps.items()} == {1: 1, 2: 1, 3: 1}
         assert await told(lists, user_id) == {1: None, 2: None, 3: 9}
 
-    async def test_one_that_is_refused_each_time_is_given_up(
+    async def test_are_given_up_after_repeated_duplicate_key_errors(
         self, replica_set: ScriptedMongoDB, lists: ListStore, user_id: str
     ) -> None:
         await lists.insert(user_id, item(1))
@@ -239,10 +239,10 @@ class TestOfTheSameMoment:
         assert await lists.load(user_id) == [item(1)]
 
 
-class TestARemovalInVain:
+class TestAnIneffectiveRemoval:
     """Another removal of the same title finds it first; its stamp must stay in every outcome of the first removal."""
 
-    async def test_whose_stamp_an_election_has_lost_leaves_that_of_the_one_that_found_the_item(
+    async def test_whose_stamp_was_rolled_back_keeps_the_stamp_of_the_effective_one(
         self, replica_set: ScriptedMongoDB, lists: ListStore, database: Database, user_id: str
     ) -> None:
         await lists.insert_many(user_id, [item(1), item(2)])
@@ -254,7 +254,7 @@ class TestARemovalInVain:
         assert set(await stamps_of(database, user_id)) == {1}
         assert await told(lists, user_id) == {1: None, 2: 0}
 
-    async def test_that_was_not_sent_leaves_that_of_the_one_that_found_the_item(
+    async def test_that_was_never_sent_keeps_the_stamp_of_the_effective_one(
         self, replica_set: ScriptedMongoDB, lists: ListStore, database: Database, user_id: str
     ) -> None:
         await lists.insert_many(user_id, [item(1), item(2)])
@@ -280,7 +280,7 @@ class TestARemovalInVain:
         assert set(await stamps_of(database, user_id)) == {1}
         assert await told(lists, user_id) == {1: None, 2: 0}
 
-    async def test_that_was_not_sent_is_taken_back_where_a_majority_has_stamped_it(
+    async def test_that_was_never_sent_deletes_its_stamp_on_a_sharded_cluster(
         self, mongodb_server: str, user_id: str
     ) -> None:
         with ScriptedMongoDB(mongodb_server, Topology.SHARDED) as mongodb:
@@ -350,7 +350,7 @@ class TestAChangeOfUnknownOutcome:
         await until_stamped_twice(database, user_id, numbers)
         await lists.finish()
 
-    async def test_is_stamped_again_once_mongodb_takes_it(
+    async def test_is_stamped_again_once_mongodb_accepts_writes(
         self, replica_set: ScriptedMongoDB, lists: ListStore, database: Database, user_id: str, name: str
     ) -> None:
         change, command, numbers = CHANGED[name]

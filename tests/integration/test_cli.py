@@ -66,11 +66,11 @@ def fails_here(capsys: pytest.CaptureFixture[str]) -> FailsHere:
     return failed
 
 
-def test_version() -> None:
+def test_the_version_option_prints_the_version() -> None:
     assert run("--version").stdout == f"mylist {__version__}\n"
 
 
-def test_config_is_a_table_of_every_setting(
+def test_config_prints_every_setting_with_its_source_and_masks_secrets(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path(".env").write_text("CACHE_TTL=60\nPORT=4000\n")
@@ -91,7 +91,7 @@ def test_config_is_a_table_of_every_setting(
     assert len(sources) == 1
 
 
-def test_config_does_not_load_what_only_serving_needs() -> None:
+def test_config_does_not_import_modules_that_only_serving_needs() -> None:
     code = "import sys; from mylist.cli import main; main(['config']); print(*sys.modules, file=sys.stderr)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stderr.split()
     assert "mylist.config.settings" in loaded
@@ -108,13 +108,13 @@ def loads(begin: str, *, then: str = "") -> set[str]:
 class TestUnusedImports:
     GUARDED = "from mylist.optional_imports import without_unused\nwith without_unused():"
 
-    def test_are_left_out_by_a_start(self) -> None:
+    def test_are_skipped_at_the_start(self) -> None:
         assert loads(self.GUARDED) == set()
 
-    def test_would_be_made_otherwise(self) -> None:
+    def test_happen_without_the_guard(self) -> None:
         assert loads("if True:"), "no library imports any of it, so there is nothing to leave out"
 
-    def test_can_be_made_later(self) -> None:
+    def test_still_work_after_the_start(self) -> None:
         later = "import cryptography, opentelemetry.sdk.metrics, opentelemetry.metrics, trustme"
 
         assert len(loads(self.GUARDED, then=later)) == 4
@@ -126,7 +126,7 @@ def test_openapi_prints_the_document(capsys: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.parametrize("command", ["serve", "dev", "seed", "indexes", "config"])
-def test_a_bad_setting_is_named(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_setting_is_named_in_the_error(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "abc")
     assert fails(command) == (1, "mylist: PORT is 'abc'; it must be a whole number from 1 to 65535")
 
@@ -143,7 +143,7 @@ def test_serve_names_a_taken_port(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("command", [("seed",), ("seed", "--users", "5"), ("indexes",), ("catalogue", "export")])
-def test_a_mongodb_out_of_reach_is_named_without_its_password(
+def test_an_unreachable_mongodb_is_named_without_its_password(
     command: tuple[str, ...], silent_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MONGODB_URI", f"mongodb://me:s3cret@127.0.0.1:{silent_port}/mine")
@@ -155,7 +155,7 @@ def test_a_mongodb_out_of_reach_is_named_without_its_password(
     )
 
 
-def test_a_mongodb_uri_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_mongodb_uri_is_reported_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MONGODB_URI", "mongodb://me:s3cret@one:port/")
     status, line = fails("indexes")
     assert status == 1
@@ -202,12 +202,12 @@ def test_wrong_usage_is_explained(fails_here: FailsHere, arguments: tuple[str, .
     assert fails_here(*arguments) == (2, f"mylist: {message}")
 
 
-def test_wrong_usage_is_the_status_of_the_process() -> None:
+def test_wrong_usage_ends_the_process_with_status_2() -> None:
     assert fails("seed", "--users", "0") == (2, "mylist: --users is 0; it must be at least 1")
 
 
 class TestToken:
-    def test_is_one_that_the_settings_accept(
+    def test_is_accepted_by_a_service_with_the_same_settings(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         settings = {
@@ -225,7 +225,7 @@ class TestToken:
         assert printed.count("\n") == 1
         assert tokens_of(Settings.load(settings)).user_of(printed.strip()) == "auth0|4711"
 
-    def test_names_account_and_profile_by_the_claims_of_the_settings(
+    def test_has_account_and_profile_in_the_configured_claims(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         settings = {"AUTH_MODE": "jwt", "JWT_SECRET": SECRET, "JWT_PROFILE_CLAIM": "profile"}
@@ -244,7 +244,7 @@ class TestToken:
     @pytest.mark.parametrize(
         "settings", [{}, {"AUTH_MODE": "jwt", "JWT_PUBLIC_KEY": pem(RSA_KEY)}], ids=["header", "public key"]
     )
-    def test_takes_the_secret(
+    def test_cannot_be_signed_without_jwt_secret(
         self,
         fails_here: FailsHere,
         monkeypatch: pytest.MonkeyPatch,
@@ -257,14 +257,14 @@ class TestToken:
         assert line.startswith("mylist: JWT_SECRET is not set, so no token can be signed here; ")
 
     @pytest.mark.parametrize("user_id", ["", "two words", "x" * 129])
-    def test_names_a_user_that_can_be(self, fails_here: FailsHere, user_id: str) -> None:
+    def test_for_an_invalid_user_id_is_refused(self, fails_here: FailsHere, user_id: str) -> None:
         assert fails_here("token", "--user", user_id) == (
             2,
             f"mylist: argument --user: {user_id!a} is not a user id; see `mylist token --help`",
         )
 
 
-def test_config_tells_of_a_mistyped_line() -> None:
+def test_config_reports_misspelled_settings_in_the_env_file() -> None:
     Path(".env").write_text("PROT=4001\nLOGLEVEL=s3cret\nHOME=/x\n")
     ended = run("config")
 
@@ -275,7 +275,7 @@ def test_config_tells_of_a_mistyped_line() -> None:
     assert (ended.returncode, "s3cret" in ended.stdout + ended.stderr) == (0, False)
 
 
-def test_a_command_tells_of_a_mistyped_variable(monkeypatch: pytest.MonkeyPatch, silent_port: int) -> None:
+def test_a_command_reports_a_misspelled_environment_variable(monkeypatch: pytest.MonkeyPatch, silent_port: int) -> None:
     monkeypatch.setenv("MONGODB_URI", f"mongodb://127.0.0.1:{silent_port}/x")
     monkeypatch.setenv("REDIS_PASWORD", "s3cret")
     ended = run("seed")
@@ -285,7 +285,7 @@ def test_a_command_tells_of_a_mistyped_variable(monkeypatch: pytest.MonkeyPatch,
     assert (ended.returncode, "s3cret" in ended.stdout + ended.stderr) == (1, False)
 
 
-def test_serve_tells_of_a_mistyped_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serve_logs_a_warning_for_a_misspelled_setting_in_the_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".env").write_text("PROT=4001\n")
     with socket.create_server(("127.0.0.1", 0)) as other:
         monkeypatch.setenv("HOST", "127.0.0.1")

@@ -94,7 +94,7 @@ async def exercise(commands: CacheCommands) -> Primary:
         ("localhost", [["ip", "10.255.255.1"]], "localhost"),
     ],
 )
-async def test_a_node_without_a_host_is_found(
+async def test_a_node_without_an_announced_host_is_found(
     node_of: NodeOf, commands_of: Connect, host: str | None, metadata: list[object], expected: str
 ) -> None:
     port = await node_of(host, *metadata)
@@ -105,7 +105,7 @@ async def test_a_node_without_a_host_is_found(
     assert primary.address == (expected, port)
 
 
-async def test_a_node_without_a_name_is_told_of_once(
+async def test_a_node_without_a_name_is_logged_once(
     node_of: NodeOf, commands_of: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     port = await node_of("?", ["ip", "127.0.0.1"])
@@ -122,7 +122,7 @@ async def test_a_node_without_a_name_is_told_of_once(
     ]
 
 
-async def test_a_cluster_that_is_to_be_called_by_names_and_has_none_serves(
+async def test_a_cluster_that_prefers_hostnames_but_has_none_works(
     lone_node: ClusterNode, commands_of: Connect
 ) -> None:
     lone_node.ask("CONFIG SET", "cluster-preferred-endpoint-type", "hostname")
@@ -135,7 +135,7 @@ async def test_a_cluster_that_is_to_be_called_by_names_and_has_none_serves(
 
 
 @pytest.mark.extended
-async def test_one_node_of_three_without_a_name_costs_nothing(
+async def test_a_cluster_works_with_one_of_three_nodes_unnamed(
     redis_cluster: RedisCluster, commands_of: Connect
 ) -> None:
     primaries = [server for server in redis_cluster.servers if server.role() == "master"]
@@ -169,7 +169,7 @@ async def answers(commands: CacheCommands) -> bool:
 
 
 @pytest.mark.parametrize("host", ["", "?"])
-async def test_a_slot_that_moves_to_a_node_without_a_host_is_followed(
+async def test_a_redirect_to_a_node_without_a_host_is_followed(
     lone_node: ClusterNode, commands_of: Connect, host: str
 ) -> None:
     """The service uses the address at which the map has a node with that port."""

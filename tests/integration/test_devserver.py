@@ -141,7 +141,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         yield start().wait_until_ready()
 
 
-def test_serves_the_sample_and_leaves_no_process(dev: Start) -> None:
+def test_dev_serves_the_sample_and_leaves_no_process_behind(dev: Start) -> None:
     run = dev().wait_until_ready()
     assert run.http.get("/api/mylist/stats").json()["data"] == {"total": 24, "byType": {"movie": 16, "tvshow": 8}}
     assert len(run.processes()) == 4  # two servers, each with its tether
@@ -156,7 +156,7 @@ def assert_ends_well(run: Run, number: signal.Signals) -> None:
 
 
 @pytest.mark.own_logic
-def test_every_command_it_prints_works(shared: Run) -> None:
+def test_every_command_that_dev_prints_works(shared: Run) -> None:
     printed = shared.output.replace("\\\n", " ").splitlines()
     commands = [shlex.split(line)[1:] for line in printed if line.startswith("curl ")]
     assert [answer(command) for command in commands] == [200, 200, 201, 200, 200, 200, 200]
@@ -176,7 +176,7 @@ def test_every_command_it_prints_works(shared: Run) -> None:
 
 
 @pytest.mark.own_logic
-def test_every_command_it_prints_works_with_tokens_too(dev: Start) -> None:
+def test_every_command_that_dev_prints_works_with_tokens(dev: Start) -> None:
     run = dev(AUTH_MODE="jwt", JWT_SECRET=SECRET, JWT_AUDIENCE="a,b", JWT_USER_CLAIM="uid").wait_until_ready()
     printed = run.output.replace("\\\n", " ")
     [bearer] = re.findall(r"^token=(\S+)$", printed, re.MULTILINE)
@@ -189,7 +189,7 @@ def test_every_command_it_prints_works_with_tokens_too(dev: Start) -> None:
 
 
 @pytest.mark.own_logic
-def test_with_a_key_of_others_it_says_whose_token_it_takes(dev: Start) -> None:
+def test_dev_with_a_public_key_asks_for_a_token_of_the_identity_provider(dev: Start) -> None:
     printed = dev(AUTH_MODE="jwt", JWT_PUBLIC_KEY=pem(RSA_KEY)).wait_until_ready().output
 
     assert "# A token of your identity provider, which names the owner of the list\ntoken=...\n" in printed
@@ -228,7 +228,7 @@ def test_data_survives_a_restart_and_a_removed_item_stays_removed(dev: Start) ->
 
 
 @pytest.mark.own_logic
-def test_a_killed_run_leaves_its_data_and_nothing_in_the_way_of_the_next(dev: Start) -> None:
+def test_a_killed_run_keeps_its_data_and_does_not_block_the_next_run(dev: Start) -> None:
     run = dev().wait_until_ready()
     run.http.post("/api/mylist/add", json={"contentId": MATRIX_ID, "contentType": "movie"}).raise_for_status()
     left = run.processes()
@@ -249,7 +249,7 @@ def test_a_killed_run_leaves_its_data_and_nothing_in_the_way_of_the_next(dev: St
         ("mongodb/data/WiredTiger", signal.SIGTERM),
     ],
 )
-def test_it_can_be_ended_while_it_starts(dev: Start, sign: str, number: signal.Signals) -> None:
+def test_a_signal_ends_dev_cleanly_during_its_start(dev: Start, sign: str, number: signal.Signals) -> None:
     run = dev()
     wait_until((run.folder / ".data" / sign).exists, within=START)
     assert_ends_well(run, number)
@@ -269,7 +269,7 @@ cli.main(["dev"])
 
 
 @pytest.mark.own_logic
-def test_it_can_be_ended_between_seeding_and_serving(dev: Start) -> None:
+def test_a_signal_ends_dev_cleanly_between_seeding_and_serving(dev: Start) -> None:
     run = dev(program=["-c", INTERRUPTED])
     assert run.process.wait(START) == 0, run.output
     assert run.processes() == []
@@ -277,7 +277,7 @@ def test_it_can_be_ended_between_seeding_and_serving(dev: Start) -> None:
     assert "My List serves" not in run.output
 
 
-def test_a_second_run_in_the_folder_is_told_of_the_first(shared: Run) -> None:
+def test_a_second_run_in_the_folder_fails_and_names_the_first(shared: Run) -> None:
     with closing(Run(shared.folder, free_port())) as second:
         assert second.process.wait(START) == 1
         first = shared.process.pid
@@ -310,7 +310,7 @@ def test_a_file_in_place_of_a_data_folder_is_named(dev: Start, tmp_path: Path, f
 
 
 @pytest.mark.parametrize("file", ["WiredTiger.wt", "secantus_indexes.wt"])
-def test_damaged_data_have_a_remedy(dev: Start, tmp_path: Path, file: str) -> None:
+def test_damaged_data_is_reported_with_a_remedy_that_works(dev: Start, tmp_path: Path, file: str) -> None:
     """The first is read when the server starts, the second by its first operations."""
     data = tmp_path / ".data" / "mongodb"
     with running(MongoServer(data)):
@@ -328,7 +328,7 @@ def test_damaged_data_have_a_remedy(dev: Start, tmp_path: Path, file: str) -> No
     assert not data.exists()
 
 
-def test_data_that_the_system_refuses_are_not_called_damaged(dev: Start, tmp_path: Path) -> None:
+def test_data_that_cannot_be_opened_is_not_reported_as_damaged(dev: Start, tmp_path: Path) -> None:
     """As on a full disk, or for another user: moving the data away would be the wrong remedy."""
     data = tmp_path / ".data" / "mongodb" / "data"
     (data / "WiredTiger.lock").mkdir(parents=True)
@@ -338,13 +338,13 @@ def test_data_that_the_system_refuses_are_not_called_damaged(dev: Start, tmp_pat
     assert re.fullmatch(r"mylist: SecantusDB ended at start: .*: Is a directory; see its log .*/log\.txt", line)
 
 
-def test_a_mongodb_that_is_named_and_away_may_be_left_out(dev: Start) -> None:
+def test_an_unreachable_mongodb_is_reported_with_the_setting_to_remove(dev: Start) -> None:
     run = dev(MONGODB_URI=f"mongodb://127.0.0.1:{free_port()}/x", REDIS_HOST="127.0.0.1")
     assert run.process.wait(START) == 1
     assert run.output.endswith("; or remove MONGODB_URI, also from .env: then `mylist dev` starts its own\n")
 
 
-def test_stores_that_are_named_are_used_instead(dev: Start, mongodb_uri: str, redis_url: str) -> None:
+def test_configured_stores_are_used_instead_of_embedded_ones(dev: Start, mongodb_uri: str, redis_url: str) -> None:
     run = dev(MONGODB_URI=mongodb_uri, REDIS_URL=redis_url).wait_until_ready()
     assert run.http.get("/api/mylist/stats").json()["data"]["total"] == 24
     assert run.processes() == []
@@ -364,7 +364,7 @@ def valkey(tmp_path: Path) -> ValkeyServer:
     return ValkeyServer(tmp_path / "valkey")
 
 
-def test_a_killed_server_comes_back_on_its_port_with_what_it_acknowledged(mongodb: MongoServer) -> None:
+def test_a_killed_server_restarts_on_its_port_with_all_acknowledged_data(mongodb: MongoServer) -> None:
     with running(mongodb):
         uri, pid = mongodb.uri, mongodb.pid
         with MongoClient[dict[str, Any]](uri, journal=True) as client:
@@ -379,7 +379,7 @@ def test_a_killed_server_comes_back_on_its_port_with_what_it_acknowledged(mongod
             assert client["test"]["things"].find_one() == {"_id": 1}
 
 
-def test_a_killed_mongodb_does_not_know_a_repeated_write_again(mongodb: MongoServer) -> None:
+def test_a_restarted_mongodb_does_not_recognize_a_retried_write(mongodb: MongoServer) -> None:
     number = {"lsid": {"id": Binary.from_uuid(uuid4())}, "txnNumber": Int64(1)}
     write = {"insert": "things", "documents": [{"_id": 1}], "writeConcern": {"j": True}, **number}
     with running(mongodb), MongoClient[dict[str, Any]](mongodb.database("test")) as client:
@@ -393,7 +393,7 @@ def test_a_killed_mongodb_does_not_know_a_repeated_write_again(mongodb: MongoSer
         assert not client.options.retry_writes
 
 
-def test_every_thread_of_a_server_is_suspended_once_it_is_frozen(mongodb: MongoServer) -> None:
+def test_freeze_returns_only_when_every_thread_of_the_server_is_suspended(mongodb: MongoServer) -> None:
     def states() -> set[str]:
         tasks = Path(f"/proc/{mongodb.pid}/task").glob("*/stat")
         return {task.read_text().rpartition(")")[2].split()[0] for task in tasks}
@@ -407,7 +407,7 @@ def test_every_thread_of_a_server_is_suspended_once_it_is_frozen(mongodb: MongoS
             mongodb.thaw()
 
 
-def test_a_frozen_server_keeps_silent_and_goes_on_when_thawed(valkey: ValkeyServer) -> None:
+def test_a_frozen_server_does_not_answer_until_it_is_thawed(valkey: ValkeyServer) -> None:
     with running(valkey):
         valkey.freeze()
         assert not valkey.answers()
@@ -415,7 +415,7 @@ def test_a_frozen_server_keeps_silent_and_goes_on_when_thawed(valkey: ValkeyServ
         wait_until(valkey.answers, within=STOP)
 
 
-def test_a_frozen_server_ends_all_the_same(valkey: ValkeyServer) -> None:
+def test_a_frozen_server_can_be_stopped(valkey: ValkeyServer) -> None:
     with running(valkey):
         pid = valkey.pid
         valkey.freeze()
@@ -423,12 +423,12 @@ def test_a_frozen_server_ends_all_the_same(valkey: ValkeyServer) -> None:
         os.kill(pid, 0)
 
 
-def test_a_server_that_does_not_run_has_nothing_to_freeze(valkey: ValkeyServer) -> None:
+def test_freezing_a_server_that_does_not_run_fails(valkey: ValkeyServer) -> None:
     with pytest.raises(ProcessLookupError, match="Valkey does not run"):
         valkey.freeze()
 
 
-def test_a_server_that_ends_at_start_says_why(mongodb: MongoServer) -> None:
+def test_a_server_that_exits_at_its_start_is_reported_with_the_reason(mongodb: MongoServer) -> None:
     mongodb.folder.mkdir(parents=True)
     (mongodb.folder / "data").write_text("in the way")
     with (
@@ -438,7 +438,7 @@ def test_a_server_that_ends_at_start_says_why(mongodb: MongoServer) -> None:
         pass
 
 
-def test_a_server_waits_for_the_data_of_the_one_before(mongodb: MongoServer) -> None:
+def test_a_server_waits_until_the_previous_one_releases_its_data(mongodb: MongoServer) -> None:
     after = MongoServer(mongodb.folder)
     with running(mongodb):
         after.launch()
@@ -458,13 +458,13 @@ def test_a_server_whose_port_was_taken_meanwhile_chooses_another(valkey: ValkeyS
             assert valkey.answers()
 
 
-def test_giving_up_ends_what_was_launched(mongodb: MongoServer, valkey: ValkeyServer) -> None:
+def test_abandoning_the_start_stops_the_launched_servers(mongodb: MongoServer, valkey: ValkeyServer) -> None:
     with pytest.raises(StartAbandonedError), running(mongodb, valkey, abandon=lambda: True):
         pass
     assert (mongodb.pid, valkey.pid) == (0, 0)
 
 
-def test_a_server_that_is_not_installed_is_named(
+def test_a_missing_server_is_reported_with_the_command_that_installs_it(
     mongodb: MongoServer, valkey: ValkeyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "secantus", None)

@@ -83,7 +83,7 @@ def short(lines: list[Document]) -> list[tuple[str, int]]:
     return [("+" if line["change"] == "added" else "-", int(line["contentId"], 16)) for line in lines]
 
 
-def test_what_the_service_changes_is_told_in_order(serve: Serve, titles: None, mongodb_uri: str) -> None:  # noqa: ARG001
+def test_changes_made_by_the_service_are_written_in_order(serve: Serve, titles: None, mongodb_uri: str) -> None:  # noqa: ARG001
     other = str(MOVIE_DOCUMENTS[0]["_id"])
     with connect(serve()) as client:
         user = User(client, "someone")
@@ -117,7 +117,7 @@ def test_what_the_service_changes_is_told_in_order(serve: Serve, titles: None, m
 
 
 @pytest.mark.parametrize("kept", ["mongodb", "file"])
-def test_it_goes_on_where_it_was(stored: Stored, follow: Follow, tmp_path: Path, kept: str) -> None:
+def test_events_continues_at_the_saved_position(stored: Stored, follow: Follow, tmp_path: Path, kept: str) -> None:
     where = [f"--position={tmp_path / 'position'}"] if kept == "file" else ["--name=search"]
     events = follow(*where)
     add(stored, 1, 2)
@@ -137,7 +137,7 @@ def test_it_goes_on_where_it_was(stored: Stored, follow: Follow, tmp_path: Path,
         assert "mylist_events" not in stored.list_collection_names()
 
 
-def test_a_position_is_kept_before_the_first_change(stored: Stored, follow: Follow) -> None:
+def test_a_position_is_saved_before_the_first_change(stored: Stored, follow: Follow) -> None:
     events = follow()
     wait_until(lambda: stored["mylist_events"].find_one({"_id": "default"}), within=PATIENCE_S)
     events.end(signal.SIGKILL)
@@ -145,7 +145,7 @@ def test_a_position_is_kept_before_the_first_change(stored: Stored, follow: Foll
     assert short(follow(until=WENT_ON).take(1)) == [("+", 1)]
 
 
-def test_each_name_has_a_position_of_its_own(stored: Stored, follow: Follow) -> None:
+def test_each_name_has_its_own_position(stored: Stored, follow: Follow) -> None:
     first = follow("--name=a")
     add(stored, 1)
     first.take(1)
@@ -156,7 +156,7 @@ def test_each_name_has_a_position_of_its_own(stored: Stored, follow: Follow) -> 
     assert short(follow("--name=a", until=WENT_ON).take(1)) == [("+", 2)]
 
 
-def test_nothing_is_lost_by_a_process_that_is_killed(stored: Stored, follow: Follow) -> None:
+def test_a_killed_process_loses_no_change(stored: Stored, follow: Follow) -> None:
     told: list[Document] = []
     events = follow()
     for number in range(1, 7):
@@ -176,7 +176,7 @@ def _distinct(lines: list[Document]) -> list[Document]:
     return list({line["token"]: line for line in reversed(lines)}.values())[::-1]
 
 
-def test_it_begins_after_any_line(stored: Stored, follow: Follow) -> None:
+def test_events_can_begin_after_the_token_of_any_line(stored: Stored, follow: Follow) -> None:
     events = follow()
     add(stored, 1, 2, 3)
     lines = events.take(3)
@@ -184,7 +184,7 @@ def test_it_begins_after_any_line(stored: Stored, follow: Follow) -> None:
     assert follow(f"--after={lines[0]['token']}", until="after the given token").take(2) == lines[1:]
 
 
-def test_a_snapshot_comes_first_and_once(stored: Stored, follow: Follow) -> None:
+def test_a_snapshot_is_written_first_and_only_once(stored: Stored, follow: Follow) -> None:
     add(stored, *range(1, 1102))
     stored["mylist"].insert_one({"_id": "by hand", **item(2000, "u2")})
     stored["mylist"].insert_one({**item(2001), "contentType": "no type"})
@@ -204,7 +204,7 @@ def test_a_snapshot_comes_first_and_once(stored: Stored, follow: Follow) -> None
     assert len(events.take(1102)) == 1102
 
 
-def test_changes_during_a_snapshot_follow_it(stored: Stored, follow: Follow) -> None:
+def test_changes_during_a_snapshot_are_written_after_it(stored: Stored, follow: Follow) -> None:
     add(stored, *range(1, 2501))
     events = follow("--snapshot", reads=False, until="No saved position")
     first = json.loads(events.pipe.readline())
@@ -220,7 +220,7 @@ def test_changes_during_a_snapshot_follow_it(stored: Stored, follow: Follow) -> 
     assert {number for number, on_list in state.items() if on_list} == {*range(2, 2500), 5000}
 
 
-def test_what_a_reader_left_in_the_pipe_comes_again(stored: Stored, follow: Follow) -> None:
+def test_lines_that_a_reader_left_in_the_pipe_are_written_again(stored: Stored, follow: Follow) -> None:
     events = follow(reads=False)
     add(stored, 1, 2, 3)
     line = _read_line(events.pipe.fileno())
@@ -248,7 +248,7 @@ def _unread(descriptor: int) -> int:
     return count[0]
 
 
-def test_it_ends_while_nobody_reads(stored: Stored, follow: Follow) -> None:
+def test_sigterm_ends_events_while_nobody_reads_and_loses_no_line(stored: Stored, follow: Follow) -> None:
     events = follow(reads=False)
     add(stored, *range(1, 601))  # more than a pipe holds
     wait_until(lambda: _unread(events.pipe.fileno()) > 30_000, within=PATIENCE_S)
@@ -264,13 +264,13 @@ def test_it_ends_while_nobody_reads(stored: Stored, follow: Follow) -> None:
     assert again == [("+", number) for number in range(1, 601)]
 
 
-def test_the_end_of_an_idle_reader_is_noticed(follow: Follow) -> None:
+def test_events_ends_when_its_idle_reader_closes_the_pipe(follow: Follow) -> None:
     events = follow(reads=False)
     events.pipe.close()
     assert events.end(None) == 1
 
 
-def test_lines_go_to_a_file_as_well(stored: Stored, follow: Follow, tmp_path: Path) -> None:
+def test_lines_can_be_written_to_a_file(stored: Stored, follow: Follow, tmp_path: Path) -> None:
     path = tmp_path / "lines"
     with path.open("wb") as file:
         events = follow(stdout=file)
@@ -300,7 +300,7 @@ with open(sys.argv[3], "a") as taken:
 """
 
 
-def test_a_command_gets_lines_until_it_has_them(stored: Stored, follow: Follow, tmp_path: Path) -> None:
+def test_a_command_is_retried_until_it_takes_the_lines(stored: Stored, follow: Follow, tmp_path: Path) -> None:
     tries, taken = tmp_path / "tries", tmp_path / "taken"
     command = ["--", sys.executable, "-c", COMMAND, str(tries), "1", str(taken)]
     events = follow(*command)
@@ -319,7 +319,7 @@ def test_a_command_gets_lines_until_it_has_them(stored: Stored, follow: Follow, 
     ]
 
 
-def test_what_a_command_never_took_comes_again(stored: Stored, follow: Follow) -> None:
+def test_lines_that_a_command_never_took_are_delivered_again(stored: Stored, follow: Follow) -> None:
     events = follow("--", sys.executable, "-c", "import sys; sys.exit(9)")
     add(stored, 1)
     events.until_log("ended with status 9")
@@ -327,7 +327,7 @@ def test_what_a_command_never_took_comes_again(stored: Stored, follow: Follow) -
     assert short(follow(until=WENT_ON).take(1)) == [("+", 1)]
 
 
-def test_a_command_that_is_not_there_is_one_line(stored: Stored, own_uri: str) -> None:
+def test_a_missing_command_is_reported(stored: Stored, own_uri: str) -> None:
     events = Events(own_uri, "--", "no-such-program")
     events.until_log(BEGUN)
     add(stored, 1)
@@ -338,7 +338,7 @@ def test_a_command_that_is_not_there_is_one_line(stored: Stored, own_uri: str) -
 
 
 @pytest.mark.parametrize("how", ["drop", "rename", "drop the database"])
-def test_a_restore_ends_it_for_good(stored: Stored, follow: Follow, how: str) -> None:
+def test_events_ends_at_a_restore_and_does_not_resume(stored: Stored, follow: Follow, how: str) -> None:
     events = follow()
     add(stored, 1, 2)
     if how == "drop":
@@ -357,7 +357,7 @@ def test_a_restore_ends_it_for_good(stored: Stored, follow: Follow, how: str) ->
     assert short(follow("--anew", "--snapshot").take(1)) == [("+", 5)]
 
 
-def test_a_change_whose_pre_image_was_not_kept_ends_it(stored: Stored, follow: Follow) -> None:
+def test_events_ends_at_a_change_without_a_pre_image(stored: Stored, follow: Follow) -> None:
     follow().end()
     stored.command({"collMod": "mylist", "changeStreamPreAndPostImages": {"enabled": False}})
     add(stored, 1)
@@ -368,7 +368,9 @@ def test_a_change_whose_pre_image_was_not_kept_ends_it(stored: Stored, follow: F
     assert "has no pre-image of an item of mylist" in events.log
 
 
-def test_a_position_that_mongodb_does_not_have_any_more(stored: Stored, follow: Follow, mongodb_server: str) -> None:
+def test_events_ends_if_mongodb_no_longer_has_the_saved_position(
+    stored: Stored, follow: Follow, mongodb_server: str
+) -> None:
     with ScriptedMongoDB(mongodb_server) as mongodb:
         uri = mongodb.uri(stored.name)
         follow(uri=uri).end()
@@ -378,7 +380,7 @@ def test_a_position_that_mongodb_does_not_have_any_more(stored: Stored, follow: 
         assert "cannot resume from the saved position: scripted: ChangeStreamHistoryLost; changes may be" in events.log
 
 
-def test_a_token_of_another_mongodb_is_refused(own_uri: str) -> None:
+def test_an_unknown_or_malformed_token_is_refused(own_uri: str) -> None:
     events = Events(own_uri, "--after=82AB")
     assert events.end(None) == 3
     assert "cannot resume from the saved position" in events.log
@@ -387,7 +389,7 @@ def test_a_token_of_another_mongodb_is_refused(own_uri: str) -> None:
     assert events.log == "mylist: --after is not a token; take one from a line of `mylist events`\n"
 
 
-def test_one_server_without_a_replica_set(stored: Stored, mongodb_server: str) -> None:
+def test_a_standalone_mongodb_is_refused(stored: Stored, mongodb_server: str) -> None:
     with ScriptedMongoDB(mongodb_server, Topology.STANDALONE) as mongodb:
         events = Events(mongodb.uri(stored.name))
         assert events.end(None) == 1
@@ -395,7 +397,9 @@ def test_one_server_without_a_replica_set(stored: Stored, mongodb_server: str) -
     assert "has no change streams: `mylist events` needs a replica set" in line
 
 
-def test_a_user_who_may_not_have_pre_images_kept(stored: Stored, follow: Follow, mongodb_server: str) -> None:
+def test_a_user_who_may_not_enable_pre_images_gets_the_command_for_it(
+    stored: Stored, follow: Follow, mongodb_server: str
+) -> None:
     add(stored, 1)
     with ScriptedMongoDB(mongodb_server) as mongodb:
         mongodb.fail_command("collMod", code=13, count=None)
@@ -409,7 +413,7 @@ def test_a_user_who_may_not_have_pre_images_kept(stored: Stored, follow: Follow,
         follow(uri=mongodb.uri(stored.name))
 
 
-def test_a_file_that_is_no_position_or_cannot_be_one(own_uri: str, tmp_path: Path) -> None:
+def test_an_invalid_or_unwritable_position_file_is_refused(own_uri: str, tmp_path: Path) -> None:
     path = tmp_path / "position"
     path.write_text("{not a position")
     events = Events(own_uri, f"--position={path}")
@@ -422,7 +426,7 @@ def test_a_file_that_is_no_position_or_cannot_be_one(own_uri: str, tmp_path: Pat
     assert "No such file or directory" in events.log
 
 
-def test_metrics_say_how_far_it_is(stored: Stored, follow: Follow, own_uri: str) -> None:
+def test_metrics_show_the_written_lines_and_the_lag(stored: Stored, follow: Follow, own_uri: str) -> None:
     port = free_port()
     events = follow(f"--metrics-port={port}")
     add(stored, 1, 2)
@@ -441,7 +445,7 @@ def test_metrics_say_how_far_it_is(stored: Stored, follow: Follow, own_uri: str)
     assert f"cannot serve metrics on port {port} of 127.0.0.1: Address already in use" in other.log
 
 
-def test_the_lag_grows_while_nobody_takes_lines(stored: Stored, follow: Follow) -> None:
+def test_the_lag_grows_while_nobody_reads_the_lines(stored: Stored, follow: Follow) -> None:
     port = free_port()
     events = follow(f"--metrics-port={port}", reads=False)
     add(stored, *range(1, 801))

@@ -260,7 +260,7 @@ async def test_no_interleaving_hides_an_acknowledged_write(server: Server) -> No
     assert states > 9_000
 
 
-async def test_when_fences_and_leases_lapse_too_early_only_an_unacknowledged_write_can_be_hidden(
+async def test_fences_and_leases_that_expire_early_hide_only_unacknowledged_writes(
     server: Server,
 ) -> None:
     """A flushed Redis, a process that was stopped for longer than its fence lives."""
@@ -270,7 +270,7 @@ async def test_when_fences_and_leases_lapse_too_early_only_an_unacknowledged_wri
 
 
 @on_one_redis
-async def test_when_a_failover_loses_anything_only_an_unacknowledged_write_can_be_hidden(server: Server) -> None:
+async def test_a_failover_that_loses_data_hides_only_unacknowledged_writes(server: Server) -> None:
     _, violations = await explore(server, failing_over=True)
 
     assert violations == {UNNOTICED}
@@ -300,7 +300,7 @@ async def test_without_the_epochs_a_failover_can_hide_an_acknowledged_write(
         pytest.param("LIFT_FENCE", "if #others == 0 then", "if true then", id="a lift leaves nobody in the fence"),
     ],
 )
-async def test_without_any_of_its_conditions_the_protocol_fails(
+async def test_removing_any_single_condition_breaks_the_protocol(
     make_server: Callable[[], Server], monkeypatch: pytest.MonkeyPatch, script: str, condition: str, without: str
 ) -> None:
     change(monkeypatch, script, condition, without)
@@ -311,7 +311,7 @@ async def test_without_any_of_its_conditions_the_protocol_fails(
 
 
 @on_one_redis
-async def test_a_lift_that_leaves_a_list_it_finds_hides_an_acknowledged_write(
+async def test_a_fence_lift_that_keeps_a_list_it_finds_hides_an_acknowledged_write(
     make_server: Callable[[], Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change(monkeypatch, "LIFT_FENCE", "return redis.call('DEL', key)", "return 0")

@@ -101,7 +101,7 @@ async def told(
     return by_number, max((each.position for each in changes), default=after)
 
 
-async def test_what_earlier_versions_removed_is_on_no_list(
+async def test_an_item_removed_by_an_earlier_version_is_on_no_list(
     lists: ListStore, earlier: EarlierVersion, user_id: str
 ) -> None:
     for number in (1, 2, 3):
@@ -119,7 +119,7 @@ async def test_what_earlier_versions_removed_is_on_no_list(
     assert await lists.load(user_id) == []
 
 
-async def test_what_they_removed_cannot_be_removed_again_and_stays_known(
+async def test_an_item_removed_by_an_earlier_version_cannot_be_removed_again(
     lists: ListStore, earlier: EarlierVersion, user_id: str
 ) -> None:
     await earlier.add(user_id, item(1))
@@ -132,7 +132,7 @@ async def test_what_they_removed_cannot_be_removed_again_and_stays_known(
     assert (removal.content_id, removal.content_type, removal.added_at) == (content_id(1), "movie", None)
 
 
-async def test_what_they_removed_can_be_added_again(
+async def test_an_item_removed_by_an_earlier_version_can_be_added_again(
     lists: ListStore, earlier: EarlierVersion, database: Database, user_id: str
 ) -> None:
     for number in (1, 2, 3, 4):
@@ -158,7 +158,7 @@ async def test_what_they_removed_can_be_added_again(
     assert (await told(lists, user_id, since))[0].items() >= {1: 9, 2: 8, 5: 8}.items()
 
 
-async def test_devices_are_told_of_each_change_that_they_make(
+async def test_the_change_feed_reports_each_change_of_an_earlier_version(
     lists: ListStore, earlier: EarlierVersion, user_id: str
 ) -> None:
     for number in (1, 2, 3):
@@ -178,7 +178,7 @@ async def test_devices_are_told_of_each_change_that_they_make(
     assert (await told(lists, user_id, position))[0] == {1: None, 4: None, 2: 7}
 
 
-async def test_their_changes_come_in_parts_and_none_twice(
+async def test_pages_of_changes_of_an_earlier_version_miss_none_and_repeat_none(
     lists: ListStore, earlier: EarlierVersion, user_id: str
 ) -> None:
     for number in range(9):
@@ -197,7 +197,9 @@ async def test_their_changes_come_in_parts_and_none_twice(
         assert [each.position for each in found] == sorted({each.position for each in found})
 
 
-async def test_what_cannot_be_read_stops_no_device(lists: ListStore, database: Database, user_id: str) -> None:
+async def test_unreadable_documents_do_not_stop_the_change_feed(
+    lists: ListStore, database: Database, user_id: str
+) -> None:
     moment = datetime.fromisoformat("2026-01-01T00:00:00Z")
     foreign: list[Document] = [{"contentId": 7}, {"contentId": "x", "contentType": "movie"}, {"_id": f"{user_id} hand"}]
     await database.handle["mylist"].insert_many({"userId": user_id, "changedAt": moment, **each} for each in foreign)
@@ -211,7 +213,7 @@ async def test_what_cannot_be_read_stops_no_device(lists: ListStore, database: D
     assert {number_of(each.content_id) for each in found} == {1}
 
 
-async def test_it_is_looked_for_as_long_as_there_is_the_index(
+async def test_the_former_form_is_looked_for_only_while_its_index_exists(
     database: Database, user_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mylist.mongodb.former_form._FRESH_S", 0.0)

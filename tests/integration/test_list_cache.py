@@ -150,7 +150,7 @@ async def test_a_cached_list_lives_for_its_ttl_give_or_take_a_tenth(
     assert 269_000 < await redis_client.pttl(key(user_id)) <= 330_000
 
 
-async def test_no_key_lives_forever(cache: Cache, lists: Lists, redis_client: Redis, user_id: str) -> None:
+async def test_leases_and_fences_expire(cache: Cache, lists: Lists, redis_client: Redis, user_id: str) -> None:
     lists.hold = asyncio.Event()
     read = asyncio.create_task(cache.total(user_id))
     while not await redis_client.exists(key(user_id)):
@@ -173,7 +173,7 @@ async def test_a_write_shows_in_the_next_read_of_every_process(
     assert await cache.total(user_id) == (1, CacheResult.HIT)
 
 
-async def test_during_a_write_reads_load_and_cache_nothing(
+async def test_reads_during_a_write_load_the_list_and_do_not_cache_it(
     cache: Cache, other: Cache, lists: Lists, user_id: str
 ) -> None:
     await cache.read(user_id)
@@ -230,7 +230,9 @@ async def test_without_redis_concurrent_reads_share_loads(nowhere: Topology, lis
     assert lists.loads == 2, "the first load, and one for all that asked after it began"
 
 
-async def test_a_request_that_goes_away_leaves_its_load_to_the_others(cache: Cache, lists: Lists, user_id: str) -> None:
+async def test_a_cancelled_request_does_not_cancel_the_load_that_others_wait_for(
+    cache: Cache, lists: Lists, user_id: str
+) -> None:
     lists.hold = asyncio.Event()
     first = asyncio.create_task(cache.total(user_id))
     while not lists.loads:
@@ -254,7 +256,9 @@ async def test_a_request_that_goes_away_leaves_its_load_to_the_others(cache: Cac
     assert first.cancelled()
 
 
-async def test_a_shared_load_outlives_the_request_that_began_it(nowhere: Topology, lists: Lists, user_id: str) -> None:
+async def test_a_shared_load_continues_after_the_request_that_began_it_is_cancelled(
+    nowhere: Topology, lists: Lists, user_id: str
+) -> None:
     cache = Cache(nowhere, lists)
     lists.hold = asyncio.Event()
     first = asyncio.create_task(cache.total(user_id))
@@ -271,7 +275,7 @@ async def test_a_shared_load_outlives_the_request_that_began_it(nowhere: Topolog
     assert lists.loads == 2
 
 
-async def test_another_process_loading_is_not_waited_for(
+async def test_a_read_does_not_wait_for_the_load_of_another_process(
     cache: Cache, other: Cache, lists: Lists, user_id: str
 ) -> None:
     lists.hold = asyncio.Event()
@@ -295,7 +299,7 @@ async def test_a_failed_load_fails_its_readers_and_caches_nothing(cache: Cache, 
 
 
 @pytest.mark.parametrize("foreign", [b"L", b"L\x01" + bytes(10), b"L\x02" + bytes(9) + b"\x05", b"?"])
-async def test_a_value_that_cannot_be_read_is_not_served(  # noqa: PLR0913 - what it is put with
+async def test_an_unreadable_cached_value_is_not_served(  # noqa: PLR0913 - what it is put with
     cache: Cache, lists: Lists, primaries: Topology, redis_client: Redis, user_id: str, foreign: bytes
 ) -> None:
     lists.change()
@@ -307,7 +311,7 @@ async def test_a_value_that_cannot_be_read_is_not_served(  # noqa: PLR0913 - wha
     assert result in {CacheResult.BYPASSED, CacheResult.FENCED}
 
 
-async def test_a_list_of_another_epoch_is_nothing(
+async def test_a_list_of_another_epoch_counts_as_not_cached(
     cache: Cache, lists: Lists, primaries: Topology, redis_client: Redis, user_id: str
 ) -> None:
     """Redis failed over, or started again from a dump, and may have lost the fence of a write."""
@@ -321,7 +325,7 @@ async def test_a_list_of_another_epoch_is_nothing(
     assert await cache.total(user_id) == (1, CacheResult.HIT)
 
 
-async def test_a_list_in_the_form_of_another_version_is_replaced(  # noqa: PLR0913 - what it is put with
+async def test_a_list_in_the_format_of_another_version_is_replaced(  # noqa: PLR0913 - what it is put with
     cache: Cache, lists: Lists, primaries: Topology, redis_client: Redis, user_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a rollout processes of two versions share the cache."""
@@ -338,7 +342,7 @@ async def test_a_list_in_the_form_of_another_version_is_replaced(  # noqa: PLR09
     assert await cache.total(user_id) == (1, CacheResult.HIT)
 
 
-async def test_a_list_is_of_the_epoch_of_its_lease(primaries: Topology, user_id: str) -> None:
+async def test_a_cached_list_gets_the_epoch_of_its_lease(primaries: Topology, user_id: str) -> None:
     """It may lack a write whose fence was lost between the two."""
     commands = CacheCommands(primaries)
     lease = commands.new_lease(key(user_id))[:-EPOCH_BYTES] + b"an epoch"
@@ -348,7 +352,7 @@ async def test_a_list_is_of_the_epoch_of_its_lease(primaries: Topology, user_id:
     assert await ReadBatcher(commands.router).get_many([(key(user_id), None)]) == [None]
 
 
-async def test_a_process_that_meets_another_epoch_trusts_nothing_until_the_others_have_too(
+async def test_a_process_that_meets_another_epoch_trusts_nothing_until_the_grace_is_over(
     cache: Cache, primaries: Topology, user_id: str
 ) -> None:
     await cache.read(user_id)
@@ -362,7 +366,7 @@ async def test_a_process_that_meets_another_epoch_trusts_nothing_until_the_other
     assert (await cache.total(user_id))[1] is CacheResult.HIT
 
 
-async def test_a_key_of_another_type_fails_no_read(
+async def test_a_key_of_another_redis_type_does_not_fail_a_read(
     cache: Cache, lists: Lists, redis_client: Redis, user_id: str
 ) -> None:
     lists.change()
@@ -382,7 +386,7 @@ async def test_a_write_whose_outcome_is_unknown_keeps_its_fence(cache: Cache, li
     assert await cache.total(user_id) == (1, CacheResult.FENCED), "it took effect late, and shows"
 
 
-async def test_a_write_whose_outcome_is_unknown_is_fenced_also_when_redis_lost_its_fence(
+async def test_a_write_whose_outcome_is_unknown_is_fenced_even_if_redis_lost_its_fence(
     cache: Cache, other: Cache, lists: Lists, redis_client: Redis, user_id: str
 ) -> None:
     async def change() -> None:
@@ -416,9 +420,7 @@ async def test_two_writes_at_once_are_fenced_until_both_have_ended(
     assert await other.total(user_id) == (1, CacheResult.MISS)
 
 
-async def test_a_full_list_is_refused_from_its_cached_count_and_stays_cached(
-    cache: Cache, lists: Lists, user_id: str
-) -> None:
+async def test_a_write_to_a_full_list_is_refused_by_its_cached_count(cache: Cache, lists: Lists, user_id: str) -> None:
     for _ in range(3):
         lists.change()
     await cache.read(user_id)
@@ -457,7 +459,7 @@ async def test_a_process_that_was_stopped_for_a_while_trusts_nothing_until_the_g
     assert await cache.total(user_id) == (0, CacheResult.HIT)
 
 
-async def test_a_write_waits_until_nobody_takes_the_former_primary_for_one(
+async def test_a_write_after_a_failover_waits_until_no_process_uses_the_old_primary(
     cache: Cache, primaries: Topology, lists: Lists, user_id: str
 ) -> None:
     primaries.failovers += 1
@@ -479,7 +481,7 @@ async def test_a_write_waits_until_nobody_takes_the_former_primary_for_one(
     assert min(took) < DOUBT_AFTER_S
 
 
-async def test_a_write_does_not_end_while_others_may_not_know_of_its_reign(
+async def test_a_write_does_not_end_before_all_processes_can_know_its_reign(
     cache: Cache, lists: Lists, user_id: str
 ) -> None:
     changed = asyncio.Event()
@@ -499,7 +501,7 @@ async def test_a_write_does_not_end_while_others_may_not_know_of_its_reign(
     await writing
 
 
-async def test_a_process_that_was_stopped_in_a_write_acknowledges_it_only_when_it_knows_the_primary_again(
+async def test_a_process_that_is_stopped_during_a_write_acknowledges_it_after_a_heartbeat(
     cache: Cache, redis_client: Redis, lists: Lists, user_id: str
 ) -> None:
     async def write() -> None:
@@ -528,7 +530,7 @@ async def go_down(cache: Cache) -> None:
         cache.clock.now += HEARTBEAT_INTERVAL_S
 
 
-async def test_while_redis_is_away_a_write_goes_through_and_owes_its_invalidation(
+async def test_a_write_without_redis_succeeds_and_owes_its_invalidation(
     nowhere: Topology, lists: Lists, user_id: str
 ) -> None:
     cache = Cache(nowhere, lists)
@@ -541,7 +543,7 @@ async def test_while_redis_is_away_a_write_goes_through_and_owes_its_invalidatio
     assert await cache.total(user_id) == (1, CacheResult.BYPASSED)
 
 
-async def test_what_is_owed_is_delivered_before_redis_is_trusted(
+async def test_owed_invalidations_are_delivered_before_redis_is_trusted(
     primaries: Topology, redis_client: Redis, lists: Lists, user_id: str
 ) -> None:
     cache = Cache(primaries, lists)
@@ -555,7 +557,7 @@ async def test_what_is_owed_is_delivered_before_redis_is_trusted(
     assert await cache.total(user_id) == (1, CacheResult.MISS)
 
 
-async def test_thousands_that_are_owed_are_delivered_well_within_the_grace(
+async def test_thousands_of_owed_invalidations_are_delivered_within_the_grace(
     cache: Cache, redis_client: Redis, user_id: str
 ) -> None:
     keys = [key(f"{user_id}-{number}") for number in range(5000)]
@@ -581,7 +583,9 @@ async def test_thousands_that_are_owed_are_delivered_well_within_the_grace(
     assert not any([await redis_client.exists(each) for each in keys[::100]])
 
 
-async def test_no_more_is_owed_than_can_be_delivered(nowhere: Topology, lists: Lists, user_id: str) -> None:
+async def test_writes_are_refused_while_20_000_invalidations_are_owed(
+    nowhere: Topology, lists: Lists, user_id: str
+) -> None:
     cache = Cache(nowhere, lists)
     await go_down(cache)
     for number in range(20_000):
@@ -604,7 +608,7 @@ async def test_no_more_is_owed_than_can_be_delivered(nowhere: Topology, lists: L
     [KeyError("ip"), UnicodeError("label empty or too long"), ValueError("invalid literal for int()"), MemoryError()],
     ids=lambda failure: type(failure).__name__,
 )
-async def test_whatever_fails_in_a_heartbeat_redis_is_down_and_the_log_has_the_words(
+async def test_any_exception_in_heartbeats_marks_redis_as_down_and_is_logged(
     cache: Cache, lists: Lists, user_id: str, failure: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fail() -> None:
@@ -631,7 +635,7 @@ async def test_a_process_that_owes_an_invalidation_trusts_nothing(cache: Cache, 
     assert await cache.total(user_id) == (1, CacheResult.MISS)
 
 
-async def test_an_unfenced_write_whose_outcome_is_unknown_is_owed_too(
+async def test_an_unfenced_write_whose_outcome_is_unknown_owes_its_invalidation(
     nowhere: Topology, lists: Lists, user_id: str
 ) -> None:
     cache = Cache(nowhere, lists)
@@ -644,9 +648,7 @@ async def test_an_unfenced_write_whose_outcome_is_unknown_is_owed_too(
     assert len(cache.health.pending) == 1
 
 
-async def test_a_strict_cache_refuses_a_write_while_redis_is_away(
-    nowhere: Topology, lists: Lists, user_id: str
-) -> None:
+async def test_a_strict_cache_refuses_writes_without_redis(nowhere: Topology, lists: Lists, user_id: str) -> None:
     cache = Cache(nowhere, lists, strict=True)
     await go_down(cache)
 
@@ -656,7 +658,7 @@ async def test_a_strict_cache_refuses_a_write_while_redis_is_away(
     assert lists.items == []
 
 
-async def test_a_strict_cache_acknowledges_nothing_that_others_may_not_see(
+async def test_a_strict_cache_does_not_acknowledge_a_write_during_which_redis_is_lost(
     primaries: Topology, lists: Lists, user_id: str
 ) -> None:
     """Redis is lost in the middle of a write; what has become of its fence cannot be known."""
@@ -676,7 +678,7 @@ async def test_a_strict_cache_acknowledges_nothing_that_others_may_not_see(
     assert len(cache.health.pending) == 1
 
 
-async def test_a_process_that_was_held_up_takes_no_single_failure_for_an_outage(
+async def test_single_failed_heartbeats_after_pauses_are_not_an_outage(
     cache: Cache, lists: Lists, user_id: str
 ) -> None:
     cache.lose_redis()
@@ -692,7 +694,7 @@ async def test_a_process_that_was_held_up_takes_no_single_failure_for_an_outage(
     await go_down(cache)
 
 
-async def test_an_answer_that_comes_too_late_is_none(cache: Cache) -> None:
+async def test_a_heartbeat_with_a_late_answer_counts_as_failed(cache: Cache) -> None:
     ping = cache.commands.ping
 
     async def slow_ping() -> None:
@@ -703,7 +705,7 @@ async def test_an_answer_that_comes_too_late_is_none(cache: Cache) -> None:
     await go_down(cache)
 
 
-async def test_a_write_does_not_go_unfenced_while_others_may_still_trust_redis(
+async def test_a_write_is_refused_while_other_processes_may_still_trust_redis(
     nowhere: Topology, lists: Lists, user_id: str
 ) -> None:
     """This process has been without Redis for too short a time to know that all others are without it too."""
@@ -715,7 +717,7 @@ async def test_a_write_does_not_go_unfenced_while_others_may_still_trust_redis(
     assert lists.items == []
 
 
-async def test_keys_are_hash_tags_and_users_with_similar_names_are_apart(
+async def test_user_ids_are_hash_tags_of_keys_and_similar_ids_have_separate_lists(
     cache: Cache, redis_client: Redis, lists: Lists
 ) -> None:
     user_id = f"a:b|c@d/e=f+g-{uuid4().hex}"

@@ -101,7 +101,7 @@ async def some_titles(database: Database) -> list[RequestedId]:
     return [requested(str(each)) for each in ids]
 
 
-async def test_a_change_whose_client_went_away_goes_on_to_its_end(
+async def test_a_change_is_completed_after_its_client_disconnects(
     writer: ListWriter, store: PausingStore, redis_client: Redis, titles: list[RequestedId], user_id: str
 ) -> None:
     store.go_on.clear()
@@ -121,7 +121,7 @@ async def test_a_change_whose_client_went_away_goes_on_to_its_end(
     assert not await redis_client.exists(f"mylist:{{{user_id}}}"), "its fence was lifted"
 
 
-async def test_a_full_list_takes_no_more_and_still_says_what_it_has(
+async def test_a_full_list_rejects_new_items_and_still_reports_duplicates(
     writer: ListWriter, titles: list[RequestedId], user_id: str
 ) -> None:
     await writer.add(user_id, titles[0], "movie")
@@ -135,7 +135,9 @@ async def test_a_full_list_takes_no_more_and_still_says_what_it_has(
     await writer.add(user_id, titles[2], "movie")
 
 
-async def test_a_batch_of_which_mongodb_did_a_half_says_so(tmp_path: Path, primaries: Topology, user_id: str) -> None:
+async def test_a_batch_that_mongodb_half_applied_is_reported_as_partly_applied(
+    tmp_path: Path, primaries: Topology, user_id: str
+) -> None:
     server = MongoServer(tmp_path / "mongodb")
     with running(server):
         settings = Settings.load({"MONGODB_URI": server.database("batch"), "MONGODB_TIMEOUT": "3"})
@@ -156,7 +158,7 @@ async def listed(database: Database, user_id: str) -> list[str]:
     return [each["contentId"] async for each in database.handle["mylist"].find({"userId": user_id})]
 
 
-async def test_a_clear_of_what_was_seen_leaves_what_came_since(
+async def test_a_clear_of_a_snapshot_leaves_items_that_were_added_since(
     writer: ListWriter, store_database: Database, user_id: str
 ) -> None:
     first, second, third = await some_titles(store_database)

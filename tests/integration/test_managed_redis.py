@@ -122,7 +122,7 @@ async def read(commands: CacheCommands, key: str) -> bytes | None:
     return held
 
 
-async def test_it_serves_as_a_cache_and_what_cannot_be_promised_is_told_once(
+async def test_a_redis_without_a_replication_id_caches_lists_and_is_logged_once(
     managed: tuple[CacheCommands, RedisFront], caplog: pytest.LogCaptureFixture
 ) -> None:
     commands, front = managed
@@ -134,7 +134,7 @@ async def test_it_serves_as_a_cache_and_what_cannot_be_promised_is_told_once(
     assert line.endswith("lists may be stale for up to CACHE_TTL; if its user lacks +info, grant it")
 
 
-async def test_it_is_not_asked_what_it_refuses_at_every_heartbeat(
+async def test_heartbeats_do_not_repeat_info_after_a_refusal(
     managed: tuple[CacheCommands, RedisFront],
 ) -> None:
     commands, front = managed
@@ -149,7 +149,7 @@ async def test_it_is_not_asked_what_it_refuses_at_every_heartbeat(
     assert commands.topology.generation == generation
 
 
-async def test_strictness_cannot_be_kept_without_a_replication_id(server: Member, kind: Kind) -> None:
+async def test_a_strict_cache_refuses_a_redis_without_a_replication_id(server: Member, kind: Kind) -> None:
     async with front_of(server, kind) as front:
         commands = commands_at(front.port, cache_strict=True)
         with pytest.raises(CacheUnavailableError) as refused:
@@ -167,7 +167,7 @@ async def test_strictness_cannot_be_kept_without_a_replication_id(server: Member
     [Kind(rights="+@all -info", options=("--enable-debug-command", "yes"), answer=told)],
     ids=["INFO that no script may call"],
 )
-async def test_what_no_script_may_ask_is_asked_apart(
+async def test_info_is_sent_as_a_separate_command_if_scripts_may_not_call_it(
     managed: tuple[CacheCommands, RedisFront], server: Member, caplog: pytest.LogCaptureFixture
 ) -> None:
     commands, _ = managed
@@ -185,7 +185,7 @@ async def test_what_no_script_may_ask_is_asked_apart(
 
 
 @pytest.mark.parametrize("kind", [KINDS["INFO that the user may not call"]], ids=["INFO that the user may not call"])
-async def test_a_replica_takes_no_fence_even_if_it_does_not_tell_that_it_is_one(
+async def test_a_heartbeat_refuses_a_replica_that_does_not_report_its_role(
     server: Member, kind: Kind, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     primary = Member(tmp_path_factory.mktemp("primary"))
@@ -199,7 +199,7 @@ async def test_a_replica_takes_no_fence_even_if_it_does_not_tell_that_it_is_one(
 
 
 @pytest.mark.parametrize("kind", [KINDS["no replication id"]], ids=["no replication id"])
-async def test_any_other_refusal_is_an_outage(server: Member, kind: Kind) -> None:
+async def test_any_other_refusal_of_info_is_an_outage(server: Member, kind: Kind) -> None:
     """A server that is busy with a script, or still loading, has said nothing about its epoch."""
     busy = replace(kind, answer=lambda _: error("BUSY Redis is busy running a script"))
     async with front_of(server, busy) as front:
@@ -210,7 +210,7 @@ async def test_any_other_refusal_is_an_outage(server: Member, kind: Kind) -> Non
 
 
 @pytest.mark.parametrize("kind", [KINDS["INFO that is not there"]], ids=["INFO that is not there"])
-def test_a_service_keeps_lists_in_it(serve: Serve, server: Member, user_id: str) -> None:
+def test_a_service_caches_lists_in_a_redis_without_info(serve: Serve, server: Member, user_id: str) -> None:
     service = serve(REDIS_URL=f"redis://lists:{PASSWORD}@127.0.0.1:{server.port}")
 
     def cached() -> bool:

@@ -88,7 +88,7 @@ def either(request: pytest.FixtureRequest) -> ports.ListStore:
     return lists
 
 
-async def test_a_list_comes_back_newest_first_and_equal_times_by_id(either: ports.ListStore, user_id: str) -> None:
+async def test_a_list_is_sorted_newest_first_and_equal_times_by_id(either: ports.ListStore, user_id: str) -> None:
     for each in (item(3, 10), item(1, 20), item(2, 10)):
         await either.insert(user_id, each)
 
@@ -97,7 +97,7 @@ async def test_a_list_comes_back_newest_first_and_equal_times_by_id(either: port
     assert await either.count(user_id, limit=2) == 2
 
 
-async def test_an_account_is_counted_with_its_profiles(either: ports.ListStore, user_id: str) -> None:
+async def test_the_count_of_an_account_includes_its_profiles(either: ports.ListStore, user_id: str) -> None:
     for place, own in enumerate((user_id, f"{user_id}/kids", f"{user_id}/a/b", f"{user_id}/")):
         await either.insert_many(own, [item(place), item(place + 1)])
     for other in (f"{user_id}0", f"{user_id}.kids", f"{user_id}-", user_id[:-1], f"{user_id[:-1]}/{user_id[-1]}"):
@@ -108,7 +108,7 @@ async def test_an_account_is_counted_with_its_profiles(either: ports.ListStore, 
     assert await either.count_account("nobody", limit=100) == 0
 
 
-async def test_an_item_is_on_a_list_once(either: ports.ListStore, user_id: str) -> None:
+async def test_an_item_can_be_on_a_list_only_once(either: ports.ListStore, user_id: str) -> None:
     await either.insert(user_id, item(1))
 
     with pytest.raises(ItemAlreadyInListError):
@@ -127,7 +127,9 @@ async def test_many_items_are_added_removed_and_found_in_one_go(either: ports.Li
     assert await either.load(user_id) == [item(1)]
 
 
-async def test_what_was_removed_and_added_again_is_not_what_was_seen(either: ports.ListStore, user_id: str) -> None:
+async def test_delete_seen_keeps_an_item_that_was_removed_and_added_again(
+    either: ports.ListStore, user_id: str
+) -> None:
     await either.insert_many(user_id, [item(number) for number in range(4)])
     seen = await either.load(user_id)
     await remove(either, user_id, 1)
@@ -138,7 +140,7 @@ async def test_what_was_removed_and_added_again_is_not_what_was_seen(either: por
     assert await either.delete_seen(user_id, []) == 0
 
 
-async def test_a_date_is_mended_and_told_of_and_brings_nothing_back(either: ports.ListStore, user_id: str) -> None:
+async def test_redating_is_a_change_and_does_not_restore_removed_items(either: ports.ListStore, user_id: str) -> None:
     await either.insert_many(user_id, [item(1), item(2)])
     await remove(either, user_id, 2)
     told = await everything_changed(either, user_id)
@@ -174,7 +176,7 @@ async def test_a_removed_item_is_gone_and_cannot_be_removed_again(either: ports.
         await remove(either, user_id, 1)
 
 
-async def test_nothing_asked_of_a_list_sees_what_was_removed(either: ports.ListStore, user_id: str) -> None:
+async def test_no_query_of_a_list_finds_removed_items(either: ports.ListStore, user_id: str) -> None:
     await either.insert_many(user_id, [item(number) for number in range(4)])
     await remove(either, user_id, 0)
     await either.delete_many(user_id, [item(1), item(9)])
@@ -194,7 +196,7 @@ async def documents_of(database: Database, collection: str, user_id: str) -> lis
     return await database.handle[collection].find({"userId": user_id}).sort("contentId").to_list()
 
 
-async def test_what_removals_leave_of_a_list_is_what_is_on_it(
+async def test_mylist_has_only_current_items_and_mylist_changes_their_stamps(
     lists: ListStore, store_database: Database, user_id: str
 ) -> None:
     await lists.insert_many(user_id, [item(number) for number in range(6)])
@@ -220,7 +222,7 @@ async def test_what_removals_leave_of_a_list_is_what_is_on_it(
     assert await documents_of(store_database, "mylist", user_id) == []
 
 
-async def test_stamps_are_by_the_clock_of_mongodb_and_kept_for_thirty_days(
+async def test_stamps_have_the_time_of_mongodb_and_expire_after_thirty_days(
     lists: ListStore, store_database: Database, user_id: str
 ) -> None:
     before, _ = await lists.clock()
@@ -240,7 +242,7 @@ async def test_stamps_are_by_the_clock_of_mongodb_and_kept_for_thirty_days(
     assert [each["expireAfterSeconds"] for each in indexes if dict(each["key"]) == {"changedAt": 1}] == [30 * 86_400]
 
 
-async def test_removals_that_find_nothing_leave_nothing_and_forget_nothing(
+async def test_removals_that_find_nothing_leave_no_stamp_and_keep_earlier_ones(
     lists: ListStore, store_database: Database, user_id: str
 ) -> None:
     await lists.insert(user_id, item(1))
@@ -258,7 +260,7 @@ async def test_removals_that_find_nothing_leave_nothing_and_forget_nothing(
     assert [number_of(each.content_id) for each in await everything_changed(lists, user_id)] == [1]
 
 
-async def test_of_removals_at_the_same_moment_one_finds_the_item_and_its_stamp_stays(
+async def test_one_of_several_concurrent_removals_finds_the_item_and_its_stamp_stays(
     lists: ListStore, store_database: Database, user_id: str
 ) -> None:
     await lists.insert(user_id, item(1))
@@ -277,7 +279,7 @@ async def changes_of(
     return [(number_of(each.content_id), each.added_at) for each in changes], end
 
 
-async def test_changes_come_in_their_order_in_parts_and_the_last_of_each_item_alone(
+async def test_changes_come_in_order_in_pages_with_only_the_last_of_each_item(
     either: ports.ListStore, user_id: str
 ) -> None:
     for number in (1, 2, 3):
@@ -301,7 +303,7 @@ async def until_the_next_second(store: ports.ListStore) -> None:
     await asyncio.sleep((1001 - now % 1000) / 1000)
 
 
-async def test_changes_in_parts_of_any_size_miss_nothing_and_repeat_no_position(
+async def test_pages_of_changes_of_any_size_miss_none_and_repeat_no_position(
     either: ports.ListStore, user_id: str
 ) -> None:
     await either.insert_many(user_id, [item(number) for number in range(12)])
@@ -333,7 +335,7 @@ async def test_an_item_that_is_added_again_is_one_change(either: ports.ListStore
     assert await changes_of(either, user_id, FEED_START) == ([(1, 5)], None)
 
 
-async def test_a_list_is_told_by_content_id_in_parts(either: ports.ListStore, user_id: str) -> None:
+async def test_pages_of_a_list_are_in_the_order_of_content_ids(either: ports.ListStore, user_id: str) -> None:
     await either.insert_many(user_id, [item(number, added_at=9 - number) for number in (3, 1, 2)])
 
     async def listed(after: str, size: int) -> tuple[list[tuple[int, int | None]], str | None]:
@@ -360,7 +362,9 @@ async def test_the_watermark_is_behind_the_clock_that_stamps_changes(either: por
     assert watermark <= after - 30_000
 
 
-async def test_an_item_is_kept_as_documented(lists: ListStore, store_database: Database, user_id: str) -> None:
+async def test_an_item_is_stored_in_the_documented_form(
+    lists: ListStore, store_database: Database, user_id: str
+) -> None:
     await lists.insert(user_id, Item(1_704_110_400_123, ContentId(bytes.fromhex("507f1f77bcf86cd799439012")), "tvshow"))
 
     document = await store_database.handle["mylist"].find_one({"userId": user_id}, {"_id": 0})
@@ -373,7 +377,7 @@ async def test_an_item_is_kept_as_documented(lists: ListStore, store_database: D
     }
 
 
-async def test_an_item_that_the_original_kept_in_capitals_can_be_removed(
+async def test_an_item_that_the_original_stored_with_an_uppercase_id_can_be_removed(
     lists: ListStore, store_database: Database, user_id: str
 ) -> None:
     capitals = {"userId": user_id, "contentId": "AB" * 12, "contentType": "movie", "addedAt": NOON}
@@ -401,7 +405,7 @@ def nothing_logged_yet(monkeypatch: pytest.MonkeyPatch) -> None:
         {"contentId": 7, "contentType": "movie", "addedAt": NOON},
     ],
 )
-async def test_documents_that_are_no_items_are_left_out(
+async def test_documents_that_are_not_items_are_left_out_and_logged_once(
     lists: ListStore,
     store_database: Database,
     user_id: str,
@@ -419,7 +423,7 @@ async def test_documents_that_are_no_items_are_left_out(
     assert user_id not in caplog.text
 
 
-async def test_a_long_list_is_loaded_whole(
+async def test_a_long_list_is_loaded_completely(
     lists: ListStore, database: SyncDatabase[dict[str, object]], user_id: str
 ) -> None:
     documents = [
@@ -431,7 +435,7 @@ async def test_a_long_list_is_loaded_whole(
     assert len(await lists.load(user_id)) == 5000
 
 
-async def test_finding_some_items_takes_as_long_in_a_long_list(lists: ListStore, user_id: str) -> None:
+async def test_finding_items_is_not_much_slower_in_a_long_list(lists: ListStore, user_id: str) -> None:
     asked = [item(number).content_id for number in range(50)]
 
     async def fill(user: str, size: int) -> None:
@@ -452,7 +456,7 @@ async def test_finding_some_items_takes_as_long_in_a_long_list(lists: ListStore,
     assert in_long < 8 * in_short
 
 
-async def test_content_comes_by_id_without_what_the_driver_keeps(store_database: Database) -> None:
+async def test_content_is_fetched_by_id_without_bookkeeping_fields(store_database: Database) -> None:
     known, unknown = ObjectId(), ObjectId()
     known_id = ContentId(known.binary)
     await store_database.handle["movies"].insert_one(
@@ -475,7 +479,7 @@ async def test_indexes_are_created_once_and_creating_them_again_changes_nothing(
     assert {"userId": 1, "addedAt": -1, "contentId": 1, "contentType": 1} in map(dict, keys)
 
 
-async def test_data_that_contradicts_a_unique_index_is_told_in_one_line(mongodb: AsyncMongoClient[Document]) -> None:
+async def test_data_that_violates_a_unique_index_is_reported_in_one_line(mongodb: AsyncMongoClient[Document]) -> None:
     database = mongodb["mylist-duplicates"]
     await database["mylist"].insert_many([{"userId": "u", "contentId": "c"} for _ in range(2)])
     try:
@@ -488,7 +492,9 @@ async def test_data_that_contradicts_a_unique_index_is_told_in_one_line(mongodb:
         await mongodb.drop_database(database)
 
 
-async def test_nothing_is_asked_while_mongodb_is_known_to_be_away(lists: ListStore, store_database: Database) -> None:
+async def test_a_load_fails_while_mongodb_is_known_to_be_unavailable(
+    lists: ListStore, store_database: Database
+) -> None:
     store_database.available = False
 
     with pytest.raises(DatabaseUnavailableError):
@@ -559,7 +565,7 @@ KILLED = OperationFailure("operation was interrupted", 11601)
     ],
     ids=["a lost connection", "not the primary", "a killed operation", "a member that stops", "a closed transport"],
 )
-async def test_a_check_that_fails_without_a_wait_is_asked_once_more(
+async def test_a_check_that_fails_without_a_wait_is_retried_once(
     store_database: Database, answers: Callable[..., Answers], failure: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked = answers(failure)
@@ -588,7 +594,7 @@ async def test_a_check_that_fails_twice_is_an_outage_until_the_next_check(
     [NetworkTimeout("timed out"), ServerSelectionTimeoutError("no servers"), ExecutionTimeout("too long", 50)],
     ids=lambda failure: type(failure).__name__,
 )
-async def test_a_check_that_was_waited_for_is_not_asked_again(
+async def test_a_check_that_timed_out_is_not_retried(
     store_database: Database, answers: Callable[..., Answers], failure: Exception
 ) -> None:
     asked = answers(failure)
@@ -611,7 +617,7 @@ async def test_a_check_that_was_waited_for_is_not_asked_again(
     ],
     ids=lambda failure: type(failure).__name__,
 )
-async def test_whatever_fails_in_a_check_mongodb_is_not_available_and_the_log_has_the_words(
+async def test_any_exception_in_a_check_marks_mongodb_as_unavailable_and_is_logged(
     store_database: Database, answers: Callable[..., Answers], failure: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     answers(failure, failure)
@@ -636,7 +642,7 @@ async def test_whatever_fails_in_a_check_mongodb_is_not_available_and_the_log_ha
     ],
     ids=["a name that is not found yet", "a server that is too old", "a module that is missing"],
 )
-async def test_a_check_refuses_what_cannot_heal(
+async def test_a_check_raises_mongo_refused_error_only_for_permanent_errors(
     store_database: Database, answers: Callable[..., Answers], failure: Exception, is_final: bool
 ) -> None:
     answers(failure, failure)
@@ -646,7 +652,7 @@ async def test_a_check_refuses_what_cannot_heal(
     assert not store_database.available
 
 
-async def test_more_work_than_there_are_connections_is_shed(
+async def test_operations_beyond_the_number_of_connections_are_shed(
     mongodb: AsyncMongoClient[Document], mongodb_uri: str
 ) -> None:
     database = Database(mongodb, Settings.load({"MONGODB_URI": mongodb_uri, "MONGODB_POOL_SIZE": "2"}))
@@ -660,7 +666,7 @@ async def test_more_work_than_there_are_connections_is_shed(
     assert await ListStore(database).load("anyone") == []
 
 
-async def test_as_much_work_as_a_cold_cache_makes_waits_for_its_turn(
+async def test_six_loads_over_two_connections_wait_for_their_turns(
     mongodb: AsyncMongoClient[Document], mongodb_uri: str
 ) -> None:
     database = Database(mongodb, Settings.load({"MONGODB_URI": mongodb_uri, "MONGODB_POOL_SIZE": "2"}))
@@ -685,7 +691,7 @@ async def test_as_much_work_as_a_cold_cache_makes_waits_for_its_turn(
         (RuntimeError("the transport is closed"), True, OutcomeUnknownError),
     ],
 )
-async def test_the_drivers_errors_become_the_services(
+async def test_errors_of_the_driver_become_errors_of_the_service(
     store_database: Database, failure: Exception, writes: bool, becomes: type[Exception]
 ) -> None:
     with pytest.raises(becomes) as caught:

@@ -64,10 +64,10 @@ async def remove(store: ListStore, user_id: str, number: int = 1) -> None:
         await remove()
 
 
-class TestOperations:
+class TestOperation:
     @pytest.mark.parametrize("code", [*AT_ONCE, 91, 133, 189, 10107, 11602, 112, 50])
     @pytest.mark.parametrize("writes", [False, True], ids=["read", "change"])
-    async def test_sends_few_commands_whatever_fails(
+    async def test_sends_few_commands_for_any_error_code(
         self, deployment: ScriptedMongoDB, database: Database, code: int, writes: bool
     ) -> None:
         store = ListStore(database)
@@ -79,7 +79,7 @@ class TestOperations:
         assert 1 <= deployment.count(*READS, *WRITES) <= MAX_COMMANDS
 
     @pytest.mark.parametrize("code", AT_ONCE)
-    async def test_is_retried_once_where_the_driver_does_not_pause(
+    async def test_is_retried_once_after_an_error_that_the_driver_retries_without_a_pause(
         self, deployment: ScriptedMongoDB, database: Database, code: int
     ) -> None:
         failure = deployment.fail_command("find", code=code, count=1)
@@ -87,7 +87,9 @@ class TestOperations:
         assert await ListStore(database).load("nobody") == []
         assert failure.hits == 1
 
-    async def test_ends_with_its_deadline_restored(self, deployment: ScriptedMongoDB, database: Database) -> None:
+    async def test_that_fails_does_not_shorten_the_deadline_of_the_next_one(
+        self, deployment: ScriptedMongoDB, database: Database
+    ) -> None:
         """The shorter deadline of the retries does not apply to later operations."""
         store = ListStore(database)
         deployment.fail_command("find", code=6, count=2)
@@ -96,7 +98,7 @@ class TestOperations:
 
         assert await store.load("nobody") == []
 
-    async def test_many_that_fail_are_soon_not_sent(
+    async def test_is_not_sent_while_the_breaker_is_open_after_20_failures(
         self, deployment: ScriptedMongoDB, database: Database, caplog: pytest.LogCaptureFixture
     ) -> None:
         store = ListStore(database)
@@ -124,7 +126,7 @@ class TestOperations:
         assert "one operation after the other fails: " in told[0]
         assert told[1].endswith("executes operations again")
 
-    async def test_one_shard_that_is_away_takes_nothing_from_the_others(
+    async def test_on_an_unavailable_shard_does_not_block_those_on_other_shards(
         self, deployment: ScriptedMongoDB, database: Database
     ) -> None:
         store = ListStore(database)
@@ -136,7 +138,7 @@ class TestOperations:
             assert await store.load("of another") == []
 
     @pytest.mark.parametrize("code", [13, 20, 61, 72, 301, 323])
-    async def test_that_is_rejected_has_changed_nothing(
+    async def test_that_is_rejected_raises_database_refused_error(
         self, deployment: ScriptedMongoDB, database: Database, code: int, caplog: pytest.LogCaptureFixture
     ) -> None:
         store = ListStore(database)
@@ -152,7 +154,7 @@ class TestOperations:
     @pytest.mark.parametrize(
         "first", [{"closes": "after"}, {"write_concern_error": 91}], ids=["unheard", "unconfirmed"]
     )
-    async def test_that_is_rejected_when_it_is_repeated_may_have_changed_something(
+    async def test_that_is_rejected_on_its_retry_has_an_unknown_outcome(
         self, deployment: ScriptedMongoDB, database: Database, first: dict[str, Any]
     ) -> None:
         deployment.fail_command(*WRITES, **first, count=1)
@@ -164,7 +166,7 @@ class TestOperations:
 
 class TestCheck:
     @pytest.mark.parametrize("code", [2, 13, 18, 67, 72, 85, 86, 115, 197, 238, 8000, 11000])
-    async def test_that_meets_what_cannot_heal_refuses(
+    async def test_raises_mongo_refused_error_for_a_permanent_error(
         self, deployment: ScriptedMongoDB, database: Database, code: int
     ) -> None:
         deployment.fail_command("hello", code=code, count=None, database=NAME)
@@ -177,7 +179,7 @@ class TestCheck:
         assert ("MONGODB_PASSWORD" in str(refused.value)) is (code in {18, 8000})
 
     @pytest.mark.parametrize("code", [6, 24, 50, 89, 91, 133, 211, 276, 11601])
-    async def test_that_meets_anything_else_is_repeated(
+    async def test_marks_mongodb_as_unavailable_for_a_transient_error_and_recovers(
         self, deployment: ScriptedMongoDB, database: Database, code: int, caplog: pytest.LogCaptureFixture
     ) -> None:
         deployment.fail_command("hello", code=code, count=None, database=NAME, message="in its words")
@@ -195,7 +197,7 @@ class TestCheck:
 
         await eventually(is_available, within=30)
 
-    async def test_that_fails_for_another_reason_tells_it(
+    async def test_that_fails_for_a_new_reason_logs_it(
         self, deployment: ScriptedMongoDB, database: Database, caplog: pytest.LogCaptureFixture
     ) -> None:
         database._reasons = OutageReasons(period_s=0)  # noqa: SLF001 - half a minute, otherwise
@@ -217,9 +219,9 @@ class TestCheck:
         assert database.problem == ""
 
 
-class TestTry:
+class TestTryWrite:
     @pytest.mark.parametrize("topology", [Topology.DOCUMENTDB])
-    async def test_without_retryable_writes_ends_with_the_setting_that_mends_it(
+    async def test_without_retryable_writes_raises_an_error_with_the_setting_to_add(
         self, mongodb_server: str, topology: Topology
     ) -> None:
         with ScriptedMongoDB(mongodb_server, topology) as mongodb:
@@ -233,7 +235,7 @@ class TestTry:
                 await remove(store, "documentdb")
 
     @pytest.mark.parametrize("code", [13, 20, 301])
-    async def test_that_is_rejected_ends_a_start(
+    async def test_that_is_rejected_raises_mongo_refused_error(
         self, deployment: ScriptedMongoDB, database: Database, code: int
     ) -> None:
         deployment.fail_command("update", code=code, count=None)
@@ -241,7 +243,9 @@ class TestTry:
             await database.try_write()
 
     @pytest.mark.parametrize("code", [6, 50, 91, 112])
-    async def test_that_fails_says_nothing(self, deployment: ScriptedMongoDB, database: Database, code: int) -> None:
+    async def test_that_fails_transiently_raises_nothing(
+        self, deployment: ScriptedMongoDB, database: Database, code: int
+    ) -> None:
         deployment.fail_command("update", code=code, count=None)
         await database.try_write()
 
@@ -259,7 +263,7 @@ async def replica_set(mongodb_server: str) -> AsyncIterator[tuple[ScriptedMongoD
 
 
 class TestMajority:
-    async def test_that_is_lost_and_regained_is_measured_and_told(
+    async def test_loss_and_recovery_are_measured_and_logged(
         self,
         replica_set: tuple[ScriptedMongoDB, Database],
         monkeypatch: pytest.MonkeyPatch,
@@ -284,7 +288,7 @@ class TestMajority:
         assert "OUTCOME_UNKNOWN; restore the members" in told[0]
         assert "has a majority again, after" in told[1]
 
-    async def test_that_is_not_told_makes_changes_since_unavailable_and_nothing_else(
+    async def test_that_mongodb_does_not_report_makes_only_the_change_feed_unavailable(
         self, replica_set: tuple[ScriptedMongoDB, Database]
     ) -> None:
         mongodb, database = replica_set
@@ -298,7 +302,7 @@ class TestMajority:
         now, watermark = await ListStore(database).clock()
         assert watermark < now
 
-    async def test_cannot_be_had_without_a_data_bearing_member_which_is_told_once(
+    async def test_that_includes_an_arbiter_is_logged_once(
         self, mongodb_server: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         with ScriptedMongoDB(mongodb_server, has_arbiter=True) as mongodb:
@@ -318,7 +322,7 @@ def lag_of(database: Database, fits: Callable[[float], bool]) -> Callable[[], Aw
 
 
 class TestElections:
-    async def test_have_ids_that_rise(self, replica_set: tuple[ScriptedMongoDB, Database]) -> None:
+    async def test_have_increasing_ids(self, replica_set: tuple[ScriptedMongoDB, Database]) -> None:
         mongodb, database = replica_set
         first = database.election_id
         mongodb.step_down(1)
@@ -334,7 +338,7 @@ class TestElections:
         assert database.hello
         assert database.hello.has_committed_in_term
 
-    async def test_are_known_of_a_member_that_is_asked_alone(
+    async def test_are_known_over_a_direct_connection_to_one_member(
         self, replica_set: tuple[ScriptedMongoDB, Database]
     ) -> None:
         mongodb, database = replica_set
@@ -342,7 +346,7 @@ class TestElections:
             assert alone.election_id == database.election_id
 
     @pytest.mark.parametrize("topology", [Topology.SHARDED, Topology.STANDALONE, Topology.DOCUMENTDB_GATEWAY])
-    async def test_are_none_elsewhere(self, mongodb_server: str, topology: Topology) -> None:
+    async def test_are_unknown_without_a_replica_set(self, mongodb_server: str, topology: Topology) -> None:
         with ScriptedMongoDB(mongodb_server, topology) as mongodb:
             async with opened(mongodb) as database:
                 assert database.available

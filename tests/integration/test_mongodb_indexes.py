@@ -57,9 +57,9 @@ async def names(database: AsyncDatabase[Document], collection: str) -> set[str]:
     return {index["name"] for index in await (await database[collection].list_indexes()).to_list()}
 
 
-class TestNeeded:
+class TestRequiredIndex:
     @pytest.mark.parametrize("code", FINAL)
-    async def test_one_that_can_never_be_had_ends_the_start_in_one_line(
+    async def test_that_can_never_be_created_raises_a_one_line_error(
         self, mongodb: ScriptedMongoDB, database: AsyncDatabase[Document], code: int
     ) -> None:
         mongodb.fail_command("createIndexes", code=code, count=None, collection="mylist")
@@ -71,7 +71,7 @@ class TestNeeded:
         assert "\n" not in str(refused.value)
 
     @pytest.mark.parametrize("code", TRANSIENT)
-    async def test_one_that_cannot_be_had_at_the_moment_is_tried_again(
+    async def test_that_fails_transiently_is_created_by_the_next_attempt(
         self, mongodb: ScriptedMongoDB, database: AsyncDatabase[Document], code: int
     ) -> None:
         mongodb.fail_command("createIndexes", code=code, collection="mylist")
@@ -80,14 +80,16 @@ class TestNeeded:
             await create_indexes(database)
         assert not [each for each in await create_indexes(database) if each.problem]
 
-    async def test_duplicates_are_listed_by_the_line_that_is_told(self, database: AsyncDatabase[Document]) -> None:
+    async def test_that_duplicates_prevent_is_reported_with_the_query_that_lists_them(
+        self, database: AsyncDatabase[Document]
+    ) -> None:
         await database["mylist"].insert_many([{"userId": "u", "contentId": "c"} for _ in range(2)])
 
         with pytest.raises(MongoRefusedError, match=r"in these fields; .* in mongosh: .*\.aggregate\(\[\{\$group"):
             await create_indexes(database)
 
     @pytest.mark.parametrize("options", [{"name": "other"}, {"name": "other", "sparse": True, "background": True}])
-    async def test_one_under_another_name_counts_and_needs_no_right(
+    async def test_under_another_name_counts_and_needs_no_right_to_create_indexes(
         self, mongodb: ScriptedMongoDB, database: AsyncDatabase[Document], options: Document
     ) -> None:
         await database["mylist"].create_indexes([IndexModel(ITEM, unique=True, **options)])
@@ -98,16 +100,14 @@ class TestNeeded:
         assert not next(each for each in states if each.full_name == NEEDED).problem
         assert await names(database, "mylist") == {"_id_", "other"}
 
-    async def test_one_that_is_not_unique_ends_the_start_with_the_line_that_mends_it(
-        self, database: AsyncDatabase[Document]
-    ) -> None:
+    async def test_that_is_not_unique_raises_an_error_with_the_remedy(self, database: AsyncDatabase[Document]) -> None:
         await database["mylist"].create_indexes([IndexModel(ITEM)])
 
         with pytest.raises(MongoRefusedError, match=r"dropIndex\('userId_1_contentId_1'\); .*unique: true"):
             await create_indexes(database)
 
     @pytest.mark.parametrize("code", [13, 6, 50, 8000])
-    async def test_one_of_which_it_cannot_be_seen_whether_it_is_there_is_created(
+    async def test_is_created_if_the_existing_indexes_cannot_be_listed(
         self, mongodb: ScriptedMongoDB, database: AsyncDatabase[Document], code: int
     ) -> None:
         await create_indexes(database)
@@ -120,9 +120,9 @@ class TestNeeded:
         assert not [each for each in await create_indexes(database) if each.problem]
 
 
-class TestWishes:
+class TestOptionalIndex:
     @pytest.mark.parametrize("code", [*FINAL, *sorted({*TRANSIENT} - {91, 189, 10107}), 166, 303])
-    async def test_one_that_cannot_be_had_is_told_with_the_line_that_mends_it(
+    async def test_that_cannot_be_created_is_reported_with_the_command_to_create_it(
         self, mongodb: ScriptedMongoDB, database: AsyncDatabase[Document], code: int
     ) -> None:
         mongodb.fail_command("createIndexes", code=code, count=None, collection="movies")
@@ -144,7 +144,7 @@ class TestWishes:
             ("tvshows", "title", {"expireAfterSeconds": 7}),
         ],
     )
-    async def test_one_that_does_something_else_is_in_the_way_of_its_name_only(
+    async def test_whose_name_a_different_index_has_is_reported_with_a_way_out(
         self, database: AsyncDatabase[Document], collection: str, key: str, options: Document
     ) -> None:
         await database[collection].create_indexes([IndexModel([(key, ASCENDING)], **options)])
@@ -155,7 +155,7 @@ class TestWishes:
         way_out = "name: 'mylist_title_1'" if "collation" in options else f"dropIndex('{key}_1'); "
         assert way_out in missing.problem
 
-    async def test_a_catalogue_that_may_only_be_read_is_used_as_it_is(
+    async def test_of_a_read_only_catalogue_is_a_problem_but_not_called_missing(
         self, mongodb: ScriptedMongoDB, database: AsyncDatabase[Document]
     ) -> None:
         for collection in ("movies", "tvshows"):
@@ -167,13 +167,13 @@ class TestWishes:
         assert {each.collection for each in states if each.problem} == {"movies", "tvshows"}
         assert not any(each.is_missing for each in states), "nobody knows"
 
-    async def test_users_are_nobodys_business_here(self, database: AsyncDatabase[Document]) -> None:
+    async def test_is_never_created_on_users(self, database: AsyncDatabase[Document]) -> None:
         await database["users"].insert_many([{"phone": 1}, {"phone": 2}])
 
         assert not [each for each in await create_indexes(database) if each.problem]
         assert await names(database, "users") == {"_id_"}
 
-    async def test_one_that_becomes_possible_is_created_by_the_next_try(
+    async def test_that_becomes_possible_is_created_by_the_next_attempt(
         self, mongodb: ScriptedMongoDB, database: AsyncDatabase[Document]
     ) -> None:
         mongodb.fail_command("createIndexes", code=13, count=1, collection="movies")
@@ -186,7 +186,9 @@ class TestExternalIds:
     RULES = ExternalIdRules(("imdb", "tmdb"))
     UNIQUE = ExternalIdRules(("imdb", "tmdb"), unique=frozenset({"imdb"}))
 
-    async def test_each_registered_name_has_one_of_each_type(self, database: AsyncDatabase[Document]) -> None:
+    async def test_each_registered_name_gets_an_index_on_movies_and_on_shows(
+        self, database: AsyncDatabase[Document]
+    ) -> None:
         assert not [each for each in await create_indexes(database, indexes_of(self.RULES)) if each.problem]
 
         for collection in ("movies", "tvshows"):
@@ -194,7 +196,7 @@ class TestExternalIds:
             assert found == {"externalIds.imdb_1", "externalIds.tmdb_1"}
             await database[collection].insert_many([{"externalIds": {"imdb": "tt1"}} for _ in range(2)])
 
-    async def test_a_unique_one_serves_as_the_other_and_leaves_titles_without_the_name_alone(
+    async def test_a_unique_index_replaces_the_plain_one_and_ignores_titles_without_the_id(
         self, database: AsyncDatabase[Document]
     ) -> None:
         for _ in range(2):
@@ -213,7 +215,7 @@ class TestExternalIds:
         assert not [each for each in await create_indexes(database, indexes_of(self.UNIQUE)) if each.problem]
         assert {"externalIds.imdb_1", "externalIds.imdb_unique"} < await names(database, "movies")
 
-    async def test_one_that_titles_forbid_is_told_with_the_line_that_lists_them_and_the_other_is_made(
+    async def test_a_unique_index_that_titles_violate_is_reported_and_a_plain_one_created(
         self, database: AsyncDatabase[Document]
     ) -> None:
         titles = [{"_id": each, "externalIds": {"imdb": "tt1"}} for each in (1, 2)]
@@ -230,7 +232,7 @@ class TestExternalIds:
         assert "$match: {'externalIds.imdb': {$exists: true}}" in missing.problem
         assert "externalIds.imdb_1" in await names(database, "movies")
 
-    def test_the_command_makes_those_of_the_settings(
+    def test_the_command_creates_the_indexes_of_the_settings(
         self, mongodb: ScriptedMongoDB, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setenv("MONGODB_URI", settings(mongodb).mongodb_uri)
@@ -245,7 +247,7 @@ class TestExternalIds:
 
 
 class TestBuild:
-    async def test_does_not_wait_for_members_that_are_away(
+    async def test_has_the_commit_quorum_majority(
         self, mongodb: ScriptedMongoDB, database: AsyncDatabase[Document]
     ) -> None:
         mongodb.forget_commands()
@@ -259,7 +261,7 @@ class TestBuild:
         "message",
         ["Standalones cannot specify commitQuorum", "Field 'commitQuorum' is currently not supported"],
     )
-    async def test_has_no_quorum_where_there_is_none(
+    async def test_has_no_commit_quorum_if_mongodb_does_not_support_one(
         self, mongodb: ScriptedMongoDB, database: AsyncDatabase[Document], message: str
     ) -> None:
         mongodb.fail_command("createIndexes", code=2, message=message, count=1, collection="mylist")
@@ -267,7 +269,7 @@ class TestBuild:
         assert not [each for each in await create_indexes(database) if each.problem]
         assert {"userId_1_contentId_1"} <= await names(database, "mylist")
 
-    async def test_that_takes_long_is_told_of_again_and_again(
+    async def test_that_takes_long_is_logged_repeatedly_until_it_ends(
         self,
         mongodb: ScriptedMongoDB,
         database: AsyncDatabase[Document],
@@ -300,7 +302,9 @@ class TestCommand:
             yield client[name]
             client.drop_database(name)
 
-    def test_prints_what_is_there(self, of_command: SyncDatabase[Document], capsys: pytest.CaptureFixture[str]) -> None:
+    def test_creates_and_prints_all_indexes(
+        self, of_command: SyncDatabase[Document], capsys: pytest.CaptureFixture[str]
+    ) -> None:
         main(["indexes"])
 
         printed = capsys.readouterr()
@@ -309,7 +313,7 @@ class TestCommand:
         assert printed.err == ""
         assert "userId_1_contentId_1" in of_command["mylist"].index_information()
 
-    def test_ends_with_1_and_the_line_that_mends_what_is_missing(
+    def test_exits_with_1_and_prints_the_remedy_for_a_missing_index(
         self, of_command: SyncDatabase[Document], capsys: pytest.CaptureFixture[str]
     ) -> None:
         of_command["movies"].create_index("title", expireAfterSeconds=7)
@@ -327,7 +331,7 @@ class TestCommand:
 
 
 @pytest.mark.parametrize("topology", list(Topology))
-async def test_every_topology_gets_all_of_them(mongodb_server: str, topology: Topology) -> None:
+async def test_every_topology_gets_all_indexes(mongodb_server: str, topology: Topology) -> None:
     with ScriptedMongoDB(mongodb_server, topology) as mongodb:
         async with connect(settings(mongodb)) as client:
             database = database_of(client)

@@ -117,7 +117,7 @@ async def hit(cache: Cache, user: str) -> bool:
     return (await cache.total(user))[1] is HIT
 
 
-async def test_the_lists_of_the_primaries_that_live_are_cached_and_those_of_the_dead_are_bypassed(
+async def test_lists_of_live_primaries_are_cached_and_those_of_dead_ones_bypassed(
     primaries: Primaries, process: Process
 ) -> None:
     cache = await process()
@@ -132,7 +132,7 @@ async def test_the_lists_of_the_primaries_that_live_are_cached_and_those_of_the_
     assert await cache.total(dead) == (0, BYPASSED)
 
 
-async def test_what_the_living_hold_stays_right_at_every_process(
+async def test_every_process_sees_a_write_on_a_live_primary(
     primaries: Primaries, process: Process, lists: Lists
 ) -> None:
     one, other = await process(), await process()
@@ -150,7 +150,7 @@ async def test_what_the_living_hold_stays_right_at_every_process(
     assert await one.total(user) == (1, HIT)
 
 
-async def test_what_was_written_without_a_fence_is_not_served_once_its_primary_is_back(
+async def test_a_primary_that_is_back_serves_no_list_from_before_an_unfenced_write(
     primaries: Primaries, process: Process, lists: Lists
 ) -> None:
     one, other = await process(), await process()
@@ -172,7 +172,7 @@ async def test_what_was_written_without_a_fence_is_not_served_once_its_primary_i
     assert await one.total(user) == (1, HIT)
 
 
-async def test_with_a_majority_away_nobody_trusts_the_rest(primaries: Primaries, process: Process) -> None:
+async def test_no_primary_is_trusted_while_a_majority_of_them_is_down(primaries: Primaries, process: Process) -> None:
     """This process may be cut off together with a primary that was replaced."""
     cache = await process()
     user = primaries.user_of(2)
@@ -186,7 +186,7 @@ async def test_with_a_majority_away_nobody_trusts_the_rest(primaries: Primaries,
     assert not cache.health.knows_primary(f"mylist:{{{user}}}")
 
 
-async def test_a_strict_process_takes_writes_of_the_living_alone(
+async def test_a_strict_process_accepts_writes_only_on_live_primaries(
     primaries: Primaries, process: Process, lists: Lists
 ) -> None:
     cache = await process(strict=True)
@@ -199,7 +199,7 @@ async def test_a_strict_process_takes_writes_of_the_living_alone(
     assert len(lists.items) == 1
 
 
-async def test_what_is_owed_to_the_dead_holds_up_nothing_that_is_owed_to_the_living(
+async def test_invalidations_owed_to_a_dead_primary_do_not_delay_those_to_a_live_one(
     primaries: Primaries, process: Process
 ) -> None:
     cache = await process()
@@ -217,7 +217,7 @@ async def test_what_is_owed_to_the_dead_holds_up_nothing_that_is_owed_to_the_liv
 
 
 @pytest.mark.parametrize("is_away", [True, False], ids=["a dead one", "one that is well"])
-async def test_the_slots_of_a_primary_are_trusted_no_sooner_at_another(
+async def test_slots_that_move_are_trusted_at_once_only_if_their_primary_was_alive(
     primaries: Primaries, process: Process, is_away: bool
 ) -> None:
     """Another process may have written without a fence while the user's primary was down."""
@@ -237,7 +237,7 @@ async def test_the_slots_of_a_primary_are_trusted_no_sooner_at_another(
     assert await hit(cache, moving)
 
 
-async def test_no_heartbeat_waits_for_a_primary_that_was_silent(primaries: Primaries) -> None:
+async def test_a_heartbeat_does_not_wait_for_a_primary_that_was_silent_before(primaries: Primaries) -> None:
     """The knowledge of the other primaries would be too old by the time that the silent one is given up."""
     timeout = 5.0
     commands = CacheCommands(connect(replace(Settings.load({"REDIS_URL": primaries.url}), redis_timeout=timeout)))

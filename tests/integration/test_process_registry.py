@@ -180,7 +180,7 @@ async def unfenced_add(world: World, writer: Process, user_id: str) -> None:
     await adding
 
 
-async def test_a_process_that_is_alone_waits_for_nobody(world: World, settings: Settings, user_id: str) -> None:
+async def test_a_process_that_is_alone_can_change_lists_at_once(world: World, settings: Settings, user_id: str) -> None:
     process = await world.join(settings)
 
     assert process.agreement.is_settled
@@ -188,7 +188,7 @@ async def test_a_process_that_is_alone_waits_for_nobody(world: World, settings: 
     assert (await world.registry())["entries"].keys() == {process.agreement.process_id}
 
 
-async def test_what_is_changed_without_a_fence_is_not_served_as_it_was_and_the_cache_stays(
+async def test_an_unfenced_change_invalidates_its_list_and_keeps_other_lists_cached(
     world: World, reader: Process, writer: Process, user_id: str
 ) -> None:
     another = f"{user_id}-another"
@@ -207,7 +207,7 @@ async def test_what_is_changed_without_a_fence_is_not_served_as_it_was_and_the_c
     assert await reader.read(another) == (0, HIT)
 
 
-async def test_a_change_without_a_fence_waits_until_the_others_have_heeded_that(
+async def test_an_unfenced_change_waits_until_the_others_have_heeded_the_declaration(
     world: World, reader: Process, writer: Process, user_id: str
 ) -> None:
     await cached(reader, user_id)
@@ -230,7 +230,7 @@ async def test_a_change_without_a_fence_waits_until_the_others_have_heeded_that(
     world.processes.append(reader)
 
 
-async def test_a_process_that_was_killed_a_moment_ago_is_waited_for_no_longer_than_it_could_trust(
+async def test_an_unfenced_change_waits_only_a_limited_time_for_a_killed_process(
     world: World, reader: Process, writer: Process, user_id: str
 ) -> None:
     reader.vanish()
@@ -242,7 +242,7 @@ async def test_a_process_that_was_killed_a_moment_ago_is_waited_for_no_longer_th
     await writer.add(user_id)
 
 
-async def test_a_process_that_is_killed_with_what_it_owes_costs_all_that_is_cached(
+async def test_killing_a_process_that_owes_invalidations_invalidates_all_cached_lists(
     world: World, reader: Process, writer: Process, user_id: str
 ) -> None:
     another = f"{user_id}-another"
@@ -260,7 +260,7 @@ async def test_a_process_that_is_killed_with_what_it_owes_costs_all_that_is_cach
     assert (await world.registry())["entries"].keys() == {reader.agreement.process_id}
 
 
-async def test_a_process_that_stops_with_what_it_owes_costs_all_that_is_cached_at_once(
+async def test_stopping_a_process_that_owes_invalidations_invalidates_its_lists_at_once(
     world: World, reader: Process, writer: Process, user_id: str
 ) -> None:
     await cached(reader, user_id)
@@ -273,7 +273,7 @@ async def test_a_process_that_stops_with_what_it_owes_costs_all_that_is_cached_a
     assert await reader.read(user_id) == (1, MISS)
 
 
-async def test_a_process_that_is_killed_or_stops_and_owes_nothing_costs_nothing(
+async def test_a_process_that_ends_and_owes_nothing_leaves_the_cache_valid(
     world: World, reader: Process, writer: Process, settings: Settings, user_id: str
 ) -> None:
     stopped = await world.join(settings)
@@ -288,7 +288,7 @@ async def test_a_process_that_is_killed_or_stops_and_owes_nothing_costs_nothing(
     assert (await world.registry())["entries"].keys() == {reader.agreement.process_id}
 
 
-async def test_what_is_changed_behind_fences_of_another_redis_is_not_served_as_it_was(
+async def test_a_list_that_is_changed_with_a_fence_in_another_redis_is_not_served_stale(
     world: World, reader: Process, mongodb_uri: str, redis_url: str, user_id: str
 ) -> None:
     """Another database of the same server is another Redis to the cache. Here and back again."""
@@ -310,7 +310,7 @@ async def test_what_is_changed_behind_fences_of_another_redis_is_not_served_as_i
     assert await reader.read(user_id) == (1, MISS)
 
 
-async def test_a_strict_process_without_redis_declares_nothing_and_refuses(
+async def test_a_strict_process_without_redis_declares_nothing_and_refuses_changes(
     world: World, reader: Process, settings: Settings, user_id: str
 ) -> None:
     strict = await world.join(settings, strict=True)
@@ -323,7 +323,7 @@ async def test_a_strict_process_without_redis_declares_nothing_and_refuses(
     assert await reader.read(user_id) == (0, HIT)
 
 
-async def test_a_process_that_is_taken_for_gone_changes_nothing_before_it_is_back(
+async def test_a_process_that_counts_as_gone_changes_nothing_until_it_is_back(
     world: World, reader: Process, writer: Process, user_id: str
 ) -> None:
     await cached(reader, user_id)
@@ -339,7 +339,7 @@ async def test_a_process_that_is_taken_for_gone_changes_nothing_before_it_is_bac
     assert (await world.registry())["entries"].keys() == {each.agreement.process_id for each in world.processes}
 
 
-async def test_nobody_is_taken_for_gone_because_mongodb_was_away(
+async def test_no_process_counts_as_gone_because_of_an_outage_of_mongodb(
     world: World, reader: Process, writer: Process
 ) -> None:
     await world.live(1)
@@ -352,7 +352,7 @@ async def test_nobody_is_taken_for_gone_because_mongodb_was_away(
     assert entries.keys() == {reader.agreement.process_id, writer.agreement.process_id}
 
 
-async def test_a_registry_that_was_dropped_brings_no_former_epoch_back(
+async def test_a_dropped_registry_begins_a_new_epoch(
     world: World, reader: Process, writer: Process, user_id: str
 ) -> None:
     await cached(reader, user_id)
@@ -365,7 +365,9 @@ async def test_a_registry_that_was_dropped_brings_no_former_epoch_back(
     assert writer.agreement.is_settled
 
 
-async def test_a_registry_that_cannot_be_changed_says_so(world: World, settings: Settings, mongodb_server: str) -> None:
+async def test_a_process_cannot_join_if_it_cannot_write_to_the_registry(
+    world: World, settings: Settings, mongodb_server: str
+) -> None:
     async with AsyncExitStack() as stack:
         scripted = stack.enter_context(ScriptedMongoDB(mongodb_server, Topology.REPLICA_SET))
         given = Settings.load({"MONGODB_URI": scripted.uri("mylist"), "REDIS_URL": settings.redis_url})
@@ -383,7 +385,7 @@ async def test_a_registry_that_cannot_be_changed_says_so(world: World, settings:
             await world.join(given)
 
 
-async def test_a_change_whose_end_no_declaration_covers_is_not_acknowledged(
+async def test_a_change_that_loses_redis_without_a_declaration_is_not_acknowledged(
     world: World, reader: Process, writer: Process, user_id: str
 ) -> None:
     """Redis fails in the middle of a change, and MongoDB with it, so the process cannot declare its state."""

@@ -113,7 +113,7 @@ async def test_an_answer_may_come_in_pieces(channel: ReadConnection, redis: Redi
     assert await channel.ask([("MGET", "large"), ("MGET", "absent")]) == [[large], [None]]
 
 
-async def test_a_refusal_is_an_answer(channel: ReadConnection) -> None:
+async def test_an_error_reply_is_an_answer_and_does_not_fail_the_next_command(channel: ReadConnection) -> None:
     refused, answered = await channel.ask([("MGET",), ("MGET", "absent")])
 
     assert isinstance(refused, Refusal)
@@ -121,12 +121,12 @@ async def test_a_refusal_is_an_answer(channel: ReadConnection) -> None:
     assert answered == [None]
 
 
-async def test_its_connection_is_set_up_as_every_other(channel: ReadConnection, primary: Primary) -> None:
+async def test_the_read_connection_is_named_and_learns_the_epoch(channel: ReadConnection, primary: Primary) -> None:
     assert await channel.ask([("CLIENT", "GETNAME")]) == [b"mylist"]
     assert primary.epoch != bytes(EPOCH_BYTES)
 
 
-async def test_a_connection_that_died_unused_is_replaced() -> None:
+async def test_a_connection_that_died_while_idle_is_replaced() -> None:
     async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1000)
         writer.write(b"*1\r\n$1\r\nv\r\n")
@@ -138,7 +138,7 @@ async def test_a_connection_that_died_unused_is_replaced() -> None:
         assert peer.connections == 2
 
 
-async def test_a_read_on_a_connection_that_dies_is_asked_once_more() -> None:
+async def test_a_read_on_a_connection_that_dies_is_retried_once() -> None:
     async def die(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1000)
         writer.write(b"*1\r\n$100\r\nhalf")
@@ -149,7 +149,7 @@ async def test_a_read_on_a_connection_that_dies_is_asked_once_more() -> None:
         assert peer.connections == 2
 
 
-async def test_a_server_that_stalls_is_given_up_and_its_late_answer_never_taken() -> None:
+async def test_a_read_from_a_stalled_server_times_out_and_its_late_answer_is_ignored() -> None:
     late = asyncio.Event()
 
     async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -169,7 +169,7 @@ async def test_a_server_that_stalls_is_given_up_and_its_late_answer_never_taken(
 
 
 @pytest.mark.parametrize("nonsense", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"*1\r\n$1\r\nv\r\n*1\r\n$1\r\nw\r\n"])
-async def test_a_server_that_talks_nonsense_is_left(nonsense: bytes) -> None:
+async def test_a_connection_with_an_invalid_or_surplus_answer_is_replaced(nonsense: bytes) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1000)
         writer.write(nonsense)
@@ -181,7 +181,7 @@ async def test_a_server_that_talks_nonsense_is_left(nonsense: bytes) -> None:
         assert peer.connections == 2
 
 
-async def test_nobody_listens() -> None:
+async def test_a_read_fails_if_nobody_listens_or_the_connection_was_closed() -> None:
     async with asking(answer) as (channel, _):
         pass
     unused = ReadConnection(lambda: Connection(host="127.0.0.1", port=1, redis_connect_func=ready), PATIENCE)
@@ -192,7 +192,7 @@ async def test_nobody_listens() -> None:
         await channel.ask([("MGET", "key")])
 
 
-async def test_closing_ends_what_is_asked_and_opens_nothing_again() -> None:
+async def test_closing_fails_the_reads_in_flight_and_opens_no_new_connection() -> None:
     async def stall(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
 
@@ -206,7 +206,9 @@ async def test_closing_ends_what_is_asked_and_opens_nothing_again() -> None:
         assert peer.connections == 1
 
 
-async def test_who_goes_away_takes_no_answer_along(channel: ReadConnection, redis: Redis) -> None:
+async def test_a_cancelled_read_does_not_take_the_answer_of_the_next_read(
+    channel: ReadConnection, redis: Redis
+) -> None:
     await redis.mset({"gone": "1", "stays": "2"})
     await ask(channel)
 

@@ -127,7 +127,7 @@ def assert_served_and_cached(service: Service, http: httpx.Client, title: str) -
     wait_until(cached, within=30)
 
 
-def test_a_service_keeps_lists_over_tls_with_the_documented_rights(
+def test_a_service_caches_lists_over_tls_with_the_documented_rights(
     serve: Serve, redis: TlsRedis, certificates: Certificates, http: httpx.Client, title: str
 ) -> None:
     allow(redis.server, "lists", documented_rights("mylist"))
@@ -145,9 +145,7 @@ def test_a_service_keeps_lists_over_tls_with_the_documented_rights(
     service.stop()  # processes on one database that use different Redis servers cache nothing
 
 
-def test_a_right_that_is_missing_is_told_in_one_line(
-    serve: Serve, redis: TlsRedis, http: httpx.Client, title: str
-) -> None:
+def test_a_missing_right_is_logged_once(serve: Serve, redis: TlsRedis, http: httpx.Client, title: str) -> None:
     allow(redis.server, "few", [right for right in documented_rights("mylist") if right != "+evalsha"])
     service = serve(REDIS_URL=f"redis://few@127.0.0.1:{redis.server.port}", REDIS_PASSWORD=PASSWORD)
 
@@ -171,7 +169,7 @@ def test_a_right_that_is_missing_is_told_in_one_line(
     ],
     ids=["an authority that is not known", "no certificate of its own"],
 )
-async def test_without_what_tls_asks_for_redis_is_away(
+async def test_redis_is_unavailable_without_the_certificates_that_tls_requires(
     redis: TlsRedis, certificates: Certificates, query: dict[str, str], reason: str
 ) -> None:
     allow(redis.server, "lists", documented_rights("mylist"))
@@ -215,7 +213,7 @@ def own_certificate(request: pytest.FixtureRequest, tmp_path: Path) -> Certifica
 
 
 @pytest.mark.parametrize("is_strict", [False, True], ids=["this Python", "Python 3.13"])
-async def test_a_certificate_that_the_server_signed_itself_is_accepted_as_documented(
+async def test_a_self_signed_certificate_is_accepted_with_the_documented_options(
     request: pytest.FixtureRequest, valkey: Member, own_certificate: Certificates, is_strict: bool
 ) -> None:
     if is_strict:
@@ -229,7 +227,7 @@ async def test_a_certificate_that_the_server_signed_itself_is_accepted_as_docume
         await commands.close()
 
 
-async def test_what_is_wrong_with_a_certificate_is_in_the_log(
+async def test_the_error_says_what_is_wrong_with_a_certificate(
     valkey: Member, own_certificate: Certificates, certificates: Certificates
 ) -> None:
     allow(valkey, "lists", documented_rights("mylist"))
@@ -243,7 +241,7 @@ async def test_what_is_wrong_with_a_certificate_is_in_the_log(
             assert re.search(words, await refusal(tls_url(front.port, "lists", **query)))
 
 
-async def test_another_certificate_that_the_server_signed_itself_is_refused(
+async def test_a_self_signed_certificate_other_than_the_configured_one_is_refused(
     valkey: Member, own_certificate: Certificates, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     other = self_signed_certificate(tmp_path_factory.mktemp("other"), is_authority=True)
@@ -286,7 +284,7 @@ async def users_of_groups(
 
 @pytest.mark.extended
 @pytest.mark.parametrize("group", ["Sentinel", "Cluster"])
-async def test_the_documented_rights_are_enough_in_a_group(
+async def test_the_documented_rights_are_enough_for_sentinel_and_cluster(
     users_of_groups: dict[str, tuple[CacheCommands, list[Member]]], group: str
 ) -> None:
     commands, servers = users_of_groups[group]

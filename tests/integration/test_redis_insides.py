@@ -46,7 +46,7 @@ async def test_a_connection_has_two_streams_over_one_transport() -> None:
         assert connection._reader._transport is connection._writer.transport  # type: ignore[attr-defined]
 
 
-async def test_a_connection_without_its_streams_closes_nothing() -> None:
+async def test_a_connection_does_not_close_streams_that_were_taken_from_it() -> None:
     async with connected() as (connection, received):
         reader, writer = connection._reader, connection._writer
         connection._reader = connection._writer = None

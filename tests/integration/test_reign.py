@@ -203,7 +203,7 @@ def join(mongodb: ScriptedMongoDB) -> None:
 class TestAReplacedPrimary:
     """It does not know that it was replaced, and the far process sees no other."""
 
-    async def test_nothing_that_it_answers_is_told_or_cached(
+    async def test_answers_are_neither_returned_nor_cached(
         self, mongodb: ScriptedMongoDB, redis: Redis, near: Process, far: Process, user: str
     ) -> None:
         await near.add(user, 1)
@@ -217,7 +217,7 @@ class TestAReplacedPrimary:
         assert not is_cached(redis, user)
         assert await near.read_at_last(user) == 2
 
-    async def test_what_others_cached_is_still_read(
+    async def test_does_not_prevent_reads_of_lists_that_others_cached(
         self, mongodb: ScriptedMongoDB, near: Process, far: Process, user: str
     ) -> None:
         await far.add(user, 1)
@@ -231,7 +231,7 @@ class TestAReplacedPrimary:
         await eventually(hits, within=PATIENCE_S)
         assert await far.read(user) == (2, CacheResult.HIT)
 
-    async def test_a_change_is_acknowledged_when_all_know_of_its_reign(
+    async def test_is_known_to_all_processes_once_a_later_change_is_acknowledged(
         self, mongodb: ScriptedMongoDB, near: Process, far: Process, user: str
     ) -> None:
         await near.add(user, 1)
@@ -247,7 +247,7 @@ class TestAReplacedPrimary:
 
             await eventually(sees_the_primary, within=PATIENCE_S)
 
-    async def test_it_says_nothing_of_what_is_on_a_list_to_one_who_changes_it(
+    async def test_makes_changes_fail_as_unavailable_and_not_as_duplicate_or_missing(
         self, mongodb: ScriptedMongoDB, near: Process, far: Process, user: str
     ) -> None:
         await near.add(user, 1)
@@ -261,7 +261,7 @@ class TestAReplacedPrimary:
         with pytest.raises(UnavailableError):
             await far.remove(user, 2)  # there it is not
 
-    async def test_one_that_was_frozen_wakes_up_and_is_not_believed(
+    async def test_that_was_frozen_is_not_believed_after_it_is_thawed(
         self, mongodb: ScriptedMongoDB, redis: Redis, near: Process, far: Process, user: str
     ) -> None:
         await near.add(user, 1)
@@ -281,7 +281,7 @@ class TestAReplacedPrimary:
             await far.read(user)
         assert not is_cached(redis, user)
 
-    async def test_a_device_is_told_nothing_that_would_make_it_skip_a_change(
+    async def test_cannot_make_a_device_skip_a_change(
         self, mongodb: ScriptedMongoDB, near: Process, far: Process, user: str
     ) -> None:
         await near.add(user, 1)
@@ -304,7 +304,7 @@ class TestAReplacedPrimary:
 
         await eventually(are_told, within=PATIENCE_S)
 
-    async def test_it_is_known_though_redis_has_forgotten(
+    async def test_stays_known_after_redis_is_flushed(
         self, mongodb: ScriptedMongoDB, redis: Redis, near: Process, far: Process, user: str
     ) -> None:
         await near.add(user, 1)
@@ -316,7 +316,7 @@ class TestAReplacedPrimary:
             with pytest.raises(DatabaseUnavailableError):
                 await far.read(user)
 
-    async def test_the_check_says_so_and_the_service_recovers(
+    async def test_is_logged_by_the_check_and_the_service_recovers_from_it(
         self, mongodb: ScriptedMongoDB, near: Process, far: Process, user: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         await near.add(user, 1)
@@ -350,7 +350,7 @@ class TestANewPrimary:
         await eventually(is_seen_by_all, within=PATIENCE_S)
 
     @pytest.mark.usefixtures("elected")
-    async def test_nothing_is_loaded_until_it_has_committed(
+    async def test_serves_no_reads_until_it_has_committed_a_write(
         self, mongodb: ScriptedMongoDB, redis: Redis, near: Process, far: Process, user: str
     ) -> None:
         for process in (near, far, near):
@@ -365,7 +365,9 @@ class TestANewPrimary:
         assert await far.read_at_last(user) == 2
 
     @pytest.mark.usefixtures("elected")
-    async def test_a_read_waits_for_that(self, mongodb: ScriptedMongoDB, near: Process, user: str) -> None:
+    async def test_makes_reads_wait_until_it_has_committed_a_write(
+        self, mongodb: ScriptedMongoDB, near: Process, user: str
+    ) -> None:
         reading = asyncio.create_task(near.read(user))
         await asyncio.sleep(CHECK_INTERVAL_S)
         assert not reading.done()
@@ -373,7 +375,7 @@ class TestANewPrimary:
         assert (await reading)[0] == 2
 
     @pytest.mark.usefixtures("elected")
-    async def test_a_change_goes_on_and_then_all_is_read(self, near: Process, far: Process, user: str) -> None:
+    async def test_accepts_a_change_and_then_serves_current_reads(self, near: Process, far: Process, user: str) -> None:
         with pytest.raises(ItemAlreadyInListError):
             await near.add(user, 2)
         with pytest.raises(ItemNotInListError):
@@ -383,7 +385,7 @@ class TestANewPrimary:
         assert await far.read_at_last(user) == 3
 
 
-async def test_a_planned_stepdown_costs_no_read_its_freshness(
+async def test_reads_after_a_planned_stepdown_are_fresh(
     mongodb: ScriptedMongoDB, near: Process, far: Process, user: str
 ) -> None:
     await near.add(user, 1)
@@ -394,7 +396,7 @@ async def test_a_planned_stepdown_costs_no_read_its_freshness(
         assert await near.read_at_last(user) == number
 
 
-async def test_a_process_that_starts_later_learns_of_the_latest_primary(
+async def test_a_process_that_starts_later_does_not_trust_a_replaced_primary(
     mongodb: ScriptedMongoDB, redis_port: int, near: Process, user: str
 ) -> None:
     await near.add(user, 1)

@@ -8,7 +8,7 @@ from devtools.request_way import VALUES_AND_MEASURES
 from devtools.service_process import environment
 
 
-def test_a_cached_read_passes_twelve_files_and_an_add_eleven_that_decide(mongodb_uri: str, redis_url: str) -> None:
+def test_a_cached_read_passes_at_most_12_files_and_an_add_at_most_17(mongodb_uri: str, redis_url: str) -> None:
     # In a process of its own, as Sanic's settings are those of a process.
     command = [sys.executable, "-m", "devtools.request_way"]
     stores = {"TEST_MONGODB_URI": mongodb_uri, "TEST_REDIS_URL": redis_url}

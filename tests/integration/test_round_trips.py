@@ -223,7 +223,7 @@ async def test_a_cached_query_of_known_titles_asks_redis_once_and_mongodb_never(
         assert await world.round_trips() == ([], ["GETRANGE", "GETRANGE"])
 
 
-async def test_the_answer_to_a_query_is_fresh_until_any_title_that_decided_is_due_whether_it_is_shown_or_not(
+async def test_a_query_answer_is_fresh_until_any_title_that_it_sorted_is_due_even_if_not_shown(
     world: World, user_id: str
 ) -> None:
     await world.fill(user_id, await world.titles("movies", 3), [])
@@ -237,7 +237,7 @@ async def test_the_answer_to_a_query_is_fresh_until_any_title_that_decided_is_du
     assert none_shown.fresh_until == met + 60
 
 
-async def test_ids_in_the_order_of_the_list_take_no_title(world: World, user_id: str) -> None:
+async def test_a_page_of_ids_in_list_order_looks_up_no_title(world: World, user_id: str) -> None:
     await world.fill(user_id, await world.titles("movies", 30), [])
     await world.read(user_id)
     world.forget_titles()
@@ -250,7 +250,7 @@ async def test_ids_in_the_order_of_the_list_take_no_title(world: World, user_id:
     assert await world.round_trips() == ([], ["GETRANGE"])
 
 
-async def test_a_batch_takes_one_fence_and_one_write_in_each_direction(world: World, user_id: str) -> None:
+async def test_a_batch_takes_one_fence_one_removal_command_and_one_addition_command(world: World, user_id: str) -> None:
     movies = await world.titles("movies", 60)
     await world.fill(user_id, movies[:30], [])
     # By which Redis knows the scripts.
@@ -281,7 +281,7 @@ async def test_a_hundred_ids_are_looked_up_in_one_round_trip(world: World, user_
 
 
 @pytest.mark.parametrize(("page_size", "last_byte"), [(0, 19), (20, 439), (100, 2119)])
-async def test_of_a_long_list_only_what_is_needed_is_read(
+async def test_a_read_of_a_long_list_fetches_only_the_bytes_of_its_page(
     world: World, user_id: str, page_size: int, last_byte: int
 ) -> None:
     await world.fill(user_id, await world.titles("movies", 1000), [])
@@ -294,7 +294,7 @@ async def test_of_a_long_list_only_what_is_needed_is_read(
     assert len(value.data) == last_byte + 1 - EPOCH_BYTES
 
 
-async def test_reads_at_the_same_moment_go_to_redis_together(own_redis: str) -> None:
+async def test_concurrent_reads_are_sent_to_redis_together(own_redis: str) -> None:
     questions: list[bytes] = []
     done = asyncio.Event()
 
@@ -350,7 +350,7 @@ async def test_the_first_read_after_a_write_asks_mongodb_once_when_the_titles_ar
 
 
 @pytest.mark.parametrize("length", [25, 1000])
-async def test_it_asks_mongodb_three_times_at_most_when_no_title_is_known(
+async def test_a_read_after_a_write_asks_mongodb_at_most_three_times_when_no_title_is_known(
     world: World, user_id: str, length: int
 ) -> None:
     await world.fill(
@@ -367,7 +367,7 @@ async def test_it_asks_mongodb_three_times_at_most_when_no_title_is_known(
     assert len(asked_mongodb) <= 3
 
 
-async def test_a_change_fences_changes_and_lifts(world: World, user_id: str) -> None:
+async def test_a_change_takes_one_fence_its_writes_and_one_lift(world: World, user_id: str) -> None:
     (title,) = await world.titles("movies", 1)
     await world.read(user_id)
     await world.writer.add(user_id, requested(str(title)), "movie")
@@ -381,7 +381,7 @@ async def test_a_change_fences_changes_and_lifts(world: World, user_id: str) -> 
     assert await world.round_trips() == (["update", "delete"], ["EVALSHA", "EVALSHA"]), "the stamp, and the removal"
 
 
-async def test_a_known_external_id_costs_nothing_and_another_one_query_of_each_type_that_it_may_have(
+async def test_a_known_external_id_needs_no_query_and_an_unknown_one_a_query_per_type(
     world: World, user_id: str
 ) -> None:
     title, other = await world.titles("movies", 2)
@@ -414,7 +414,7 @@ async def test_a_known_external_id_costs_nothing_and_another_one_query_of_each_t
         assert await world.round_trips() == (expected, ["GETRANGE"])
 
 
-async def test_many_that_are_on_the_list_are_found_in_one_round_trip(world: World, user_id: str) -> None:
+async def test_many_items_of_a_list_are_found_in_one_round_trip(world: World, user_id: str) -> None:
     movies = await world.titles("movies", 150)
     await world.fill(user_id, movies, [])
     await world.round_trips()
@@ -424,7 +424,7 @@ async def test_many_that_are_on_the_list_are_found_in_one_round_trip(world: Worl
     assert await world.round_trips() == (["find"], [])
 
 
-async def test_a_device_that_asks_costs_the_same_whatever_the_list(world: World, user_id: str) -> None:
+async def test_a_read_of_the_change_feed_of_a_long_list_takes_few_commands(world: World, user_id: str) -> None:
     feed = ChangeFeed(world.store, Catalogue(ContentStore(world.database), max_age=60, capacity=100))
     await world.fill(user_id, await world.titles("movies", 300), [])
     await world.round_trips()
@@ -450,7 +450,7 @@ async def remove_some(world: World, user_id: str, count: int) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1000])
-async def test_an_import_counts_the_list_once_and_asks_the_same_for_each_part_however_long_it_is(
+async def test_an_import_counts_the_list_once_and_sends_the_same_commands_for_each_part(
     world: World, user_id: str, length: int
 ) -> None:
     if length:

@@ -64,38 +64,38 @@ class TestGrammar:
     BAD_URL = b"GET sip:nm HTTP/1.1\r\nHost: x\r\n\r\n"
 
     @pytest.mark.parametrize("sent", ODD_DIGITS)
-    async def test_sanic_takes_odd_digits(self, sent: bytes) -> None:
+    async def test_sanic_accepts_malformed_lengths(self, sent: bytes) -> None:
         async with serving() as server:
             assert (await server.exchange(sent)).startswith(OK)
 
     @pytest.mark.parametrize("sent", ODD_DIGITS)
-    async def test_odd_digits_are_refused(self, sent: bytes) -> None:
+    async def test_malformed_lengths_are_refused(self, sent: bytes) -> None:
         async with serving(TimeLimitedProtocol) as server:
             assert (await server.exchange(sent)).startswith(BAD_REQUEST)
 
-    async def test_sanic_takes_an_asterisk_for_the_root(self) -> None:
+    async def test_sanic_routes_an_asterisk_to_the_root(self) -> None:
         async with serving() as server:
             assert (await server.exchange(POST.replace(b" / ", b" * ") + b"Content-Length: 0\r\n\r\n")).startswith(OK)
 
     @pytest.mark.parametrize("sent", ENDS_OF_A_CHUNK)
-    async def test_sanic_takes_any_end_of_a_chunk(self, sent: bytes) -> None:
+    async def test_sanic_accepts_any_terminator_of_a_chunk(self, sent: bytes) -> None:
         async with serving() as server:
             received = await server.exchange(sent)
             assert received.startswith(OK)
             assert received.endswith(b"\r\n\r\nab")
 
     @pytest.mark.parametrize("sent", ENDS_OF_A_CHUNK)
-    async def test_another_end_of_a_chunk_is_refused(self, sent: bytes) -> None:
+    async def test_a_wrong_terminator_of_a_chunk_is_refused(self, sent: bytes) -> None:
         async with serving(TimeLimitedProtocol) as server:
             assert (await server.exchange(sent)).startswith(BAD_REQUEST)
 
     @pytest.mark.parametrize("sent", EXTENSIONS)
-    async def test_sanic_takes_any_extension(self, sent: bytes) -> None:
+    async def test_sanic_accepts_malformed_chunk_extensions(self, sent: bytes) -> None:
         async with serving() as server:
             assert (await server.exchange(sent)).startswith(OK)
 
     @pytest.mark.parametrize("sent", EXTENSIONS)
-    async def test_an_extension_by_another_grammar_is_refused(self, sent: bytes) -> None:
+    async def test_malformed_chunk_extensions_are_refused(self, sent: bytes) -> None:
         async with serving(TimeLimitedProtocol) as server:
             assert (await server.exchange(sent)).startswith(BAD_REQUEST)
 
@@ -105,7 +105,7 @@ class TestGrammar:
             assert (await server.exchange(sent)).startswith(BAD_REQUEST)
 
     @pytest.mark.parametrize("sent", [TRAILERS, EMPTY_LINE])
-    async def test_trailers_and_empty_lines_are_read(self, sent: bytes) -> None:
+    async def test_trailers_and_empty_lines_are_accepted(self, sent: bytes) -> None:
         async with serving(TimeLimitedProtocol) as server:
             received = await server.exchange(sent)
             assert received.startswith(OK)
@@ -116,7 +116,7 @@ class TestGrammar:
             assert await server.exchange(self.BAD_URL) == b""
         assert failures == ["protocol.connection_task uncaught"]
 
-    async def test_a_bad_url_is_answered(self, failures: list[str]) -> None:
+    async def test_a_bad_url_is_answered_with_400(self, failures: list[str]) -> None:
         async with serving(TimeLimitedProtocol) as server:
             assert (await server.exchange(self.BAD_URL)).startswith(BAD_REQUEST)
         assert not failures
@@ -131,12 +131,12 @@ class TestFraming:
     )
 
     @pytest.mark.parametrize(("sent", "beginning"), SPELLINGS)
-    async def test_sanic_knows_one_spelling(self, sent: bytes, beginning: bytes) -> None:
+    async def test_sanic_misreads_variants_of_framing_headers(self, sent: bytes, beginning: bytes) -> None:
         async with serving() as server:
             assert (await server.exchange(sent)).startswith(beginning)
 
     @pytest.mark.parametrize(("sent", "_"), SPELLINGS)
-    async def test_every_spelling_is_known(self, sent: bytes, _: bytes) -> None:
+    async def test_variants_of_framing_headers_are_accepted(self, sent: bytes, _: bytes) -> None:
         async with serving(TimeLimitedProtocol) as server:
             server.app.request_class = NormalizedRequest
             received = (await server.exchange(sent)).removeprefix(CONTINUE if b"/1.1" in sent else b"")
@@ -151,13 +151,15 @@ class TestFraming:
             ("1.0", "wonders", []),
         ],
     )
-    def test_expectations_of_http_1_0_are_left_out(self, version: str, given: str, expected: list[str]) -> None:
+    def test_the_expect_header_is_trimmed_and_is_dropped_for_http_1_0(
+        self, version: str, given: str, expected: list[str]
+    ) -> None:
         headers = Header({"expect": given})
         normalize_framing(headers, version)
         assert headers.getall("expect", []) == expected
 
     @pytest.mark.parametrize("encoding", ["chunked;q=1", "gzip, chunked", "\xa0chunked", ""])
-    def test_another_encoding_is_left_as_it_is(self, encoding: str) -> None:
+    def test_other_transfer_encodings_are_left_unchanged(self, encoding: str) -> None:
         headers = Header({"transfer-encoding": encoding})
         normalize_framing(headers, "1.1")
         assert headers["transfer-encoding"] == encoding
@@ -174,25 +176,25 @@ class NormalizedRequest(Request[Any, Any]):
 class TestContinue:
     TOO_LARGE = POST + b"Expect: 100-continue\r\nContent-Length: 1001\r\n\r\n"
 
-    async def test_sanic_wants_what_it_refuses(self) -> None:
+    async def test_sanic_sends_100_continue_before_a_413(self) -> None:
         async with serving(REQUEST_MAX_SIZE=1_000) as server:
             assert (await server.exchange(self.TOO_LARGE)).startswith(CONTINUE + b"HTTP/1.1 413 ")
 
-    async def test_what_is_refused_is_not_wanted(self) -> None:
+    async def test_no_100_continue_is_sent_before_a_413(self) -> None:
         async with serving(TimeLimitedProtocol, REQUEST_MAX_SIZE=1_000) as server:
             assert (await server.exchange(self.TOO_LARGE)).startswith(b"HTTP/1.1 413 ")
 
 
-class TestLeftBodies:
+class TestUnreadBodies:
     SMALL = b"POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabcde" + POST + b"Content-Length: 0\r\n\r\n"
     SIZE = 4_000_000
     LARGE = b"POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % SIZE + bytes(SIZE)
 
-    async def test_sanic_promises_to_go_on(self) -> None:
+    async def test_sanic_answers_a_large_body_with_keep_alive(self) -> None:
         async with serving(REQUEST_MAX_SIZE=100_000) as server:
             assert b"connection: keep-alive" in await self.first_answer(server)
 
-    async def test_no_promise_is_broken(self) -> None:
+    async def test_a_large_body_is_answered_with_connection_close(self) -> None:
         async with serving(TimeLimitedProtocol, REQUEST_MAX_SIZE=100_000) as server:
             assert b"connection: close" in await self.first_answer(server)
 
@@ -204,12 +206,12 @@ class TestLeftBodies:
         await writer.wait_closed()
         return answer
 
-    async def test_sanic_loses_an_answer(self) -> None:
+    async def test_sanic_loses_the_answer_to_a_large_body(self) -> None:
         async with serving(REQUEST_MAX_SIZE=100_000) as server:
             with pytest.raises(ConnectionError):
                 await self.answer_after_all_is_sent(server)
 
-    async def test_an_answer_can_be_read_after_all_is_sent(self) -> None:
+    async def test_the_answer_can_be_read_after_all_of_a_large_body_is_sent(self) -> None:
         async with serving(TimeLimitedProtocol, REQUEST_MAX_SIZE=100_000) as server:
             assert (await self.answer_after_all_is_sent(server)).endswith(b"not read")
 
@@ -224,19 +226,19 @@ class TestLeftBodies:
                 received += more
         return received
 
-    async def test_who_sends_no_more_is_disconnected_soon(self) -> None:
+    async def test_a_client_that_stops_sending_is_disconnected_soon(self) -> None:
         async with serving(TimeLimitedProtocol, REQUEST_MAX_SIZE=100_000) as server:
             began = monotonic()
             await disconnected(server, self.LARGE[:100])
             assert monotonic() - began < PATIENCE / 2
 
-    async def test_who_sends_without_end_is_disconnected(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_a_client_that_sends_too_much_is_disconnected(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sanic_overrides, "_MAX_LINGER_BYTES", 100_000)
         async with serving(TimeLimitedProtocol, REQUEST_MAX_SIZE=100_000) as server:
             with pytest.raises(ConnectionError):
                 await self.answer_after_all_is_sent(server)
 
-    async def test_sanic_logs_a_body_that_is_not_read(self, failures: list[str]) -> None:
+    async def test_sanic_logs_a_small_body_as_a_failure(self, failures: list[str]) -> None:
         async with serving() as server:
             await server.exchange(self.SMALL)
         assert [each for each in failures if "body not consumed" in each]
@@ -249,7 +251,7 @@ class TestLeftBodies:
 
 class TestIdle:
     @pytest.mark.parametrize(("seconds", "is_kept"), [(83, True), (620, True), (622, False)])
-    async def test_connection_is_kept_as_long_as_it_is_to_be(self, seconds: float, is_kept: bool) -> None:
+    async def test_connection_is_kept_for_the_keep_alive_timeout(self, seconds: float, is_kept: bool) -> None:
         async with serving(TimeLimitedProtocol, KEEP_ALIVE_TIMEOUT=621) as server, silent_client(server, b"") as idle:
             idle._time = monotonic() - seconds
             idle.check_timeouts()  # type: ignore[no-untyped-call]
@@ -305,7 +307,7 @@ class TestTimeouts:
         await writer.wait_closed()
         return moments[0], moments[1]
 
-    async def test_sanic_counts_from_the_last_byte(self) -> None:
+    async def test_sanic_counts_timeouts_from_the_last_byte(self) -> None:
         async with serving() as server:
             first, second = await self.moments_of_two_bytes(server)
             assert second > first
@@ -333,25 +335,25 @@ class TestTimeouts:
         async with serving(REQUEST_TIMEOUT=SHORT, RESPONSE_TIMEOUT=SHORT) as server:
             assert await still_connected(server, self.UPGRADE)
 
-    async def test_an_upgrade_has_the_timeout_of_any_request(self) -> None:
+    async def test_an_upgrade_times_out_like_any_request(self) -> None:
         async with serving(TimeLimitedProtocol, REQUEST_TIMEOUT=SHORT, RESPONSE_TIMEOUT=SHORT) as server:
             assert (await server.exchange(self.UPGRADE)).startswith(b"HTTP/1.1 503 ")
 
-    async def test_sanic_waits_for_a_body_without_end(self) -> None:
+    async def test_sanic_waits_forever_for_an_unread_body(self) -> None:
         async with serving(REQUEST_TIMEOUT=SHORT, RESPONSE_TIMEOUT=SHORT, KEEP_ALIVE_TIMEOUT=LONG) as server:
             assert await still_connected(server, self.UNREAD)
 
-    async def test_a_body_that_nobody_reads_has_the_timeout_of_any_body(self) -> None:
+    async def test_an_unread_body_times_out_like_any_body(self) -> None:
         limits = {"REQUEST_TIMEOUT": SHORT, "RESPONSE_TIMEOUT": LONG, "KEEP_ALIVE_TIMEOUT": LONG}
         async with serving(TimeLimitedProtocol, **limits) as server:
             await disconnected(server, self.UNREAD)
 
-    async def test_sanic_waits_for_a_reader_without_end(self) -> None:
+    async def test_sanic_waits_forever_for_a_client_that_does_not_read(self) -> None:
         async with serving(REQUEST_TIMEOUT=SHORT, RESPONSE_TIMEOUT=SHORT, KEEP_ALIVE_TIMEOUT=SHORT) as server:
             assert await still_connected(server, self.LARGE * 2)
 
     @pytest.mark.parametrize("sent", [LARGE, LARGE * 2, LARGE + b"GET /"])
-    async def test_a_reader_has_the_timeout_of_any_body(self, sent: bytes, failures: list[str]) -> None:
+    async def test_a_client_that_does_not_read_is_disconnected(self, sent: bytes, failures: list[str]) -> None:
         limits = {"REQUEST_TIMEOUT": SHORT, "RESPONSE_TIMEOUT": LONG, "KEEP_ALIVE_TIMEOUT": LONG}
         async with serving(TimeLimitedProtocol, **limits) as server:
             await disconnected(server, sent)
@@ -364,11 +366,11 @@ class TestTimeouts:
             connection.abort()  # type: ignore[no-untyped-call]
             await until(lambda: connection.http is None)
 
-    async def test_sanic_fails_to_abort_a_head(self, failures: list[str]) -> None:
+    async def test_sanic_fails_to_abort_a_connection_with_a_partial_head(self, failures: list[str]) -> None:
         await self.abort_a_head(HttpProtocol)
         assert failures == ["protocol.connection_task uncaught"]
 
-    async def test_a_head_is_aborted(self, failures: list[str]) -> None:
+    async def test_a_connection_with_a_partial_head_can_be_aborted(self, failures: list[str]) -> None:
         await self.abort_a_head(TimeLimitedProtocol)
         assert not failures
 
@@ -379,17 +381,17 @@ class TestTimeouts:
             HttpProtocol.abort(connection)  # type: ignore[no-untyped-call]
             return connection
 
-    async def test_sanic_reads_from_an_aborted_connection(self) -> None:
+    async def test_sanic_raises_attribute_error_on_a_read_from_an_aborted_connection(self) -> None:
         async with serving() as server:
             with pytest.raises(AttributeError):
                 await (await self.aborted(server)).receive_more()  # type: ignore[no-untyped-call]
 
-    async def test_sanic_writes_to_an_aborted_connection(self) -> None:
+    async def test_sanic_raises_attribute_error_on_a_write_to_an_aborted_connection(self) -> None:
         async with serving() as server:
             with pytest.raises(AttributeError):
                 await (await self.aborted(server)).send(b"x")  # type: ignore[no-untyped-call]
 
-    async def test_nothing_is_read_from_or_written_to_an_aborted_connection(self) -> None:
+    async def test_reads_and_writes_on_an_aborted_connection_raise_request_cancelled(self) -> None:
         async with serving(TimeLimitedProtocol) as server:
             connection = await self.aborted(server)
             with pytest.raises(RequestCancelled):
@@ -399,7 +401,7 @@ class TestTimeouts:
 
 
 class TestResponse:
-    def test_sanic_formats_each_header(self) -> None:
+    def test_sanic_formats_headers_each_time_a_response_is_sent(self) -> None:
         class Value:
             formatted = 0
 
@@ -413,7 +415,7 @@ class TestResponse:
             assert (b"name", b"value") in list(response.processed_headers)
         assert value.formatted == 2, "it is formatted anew each time that the response is sent"
 
-    def test_what_sanics_constructor_sets(self) -> None:
+    def test_has_every_attribute_that_sanics_constructor_sets(self) -> None:
         ours, sanics = FormattedResponse(b"x", 200, {}), HTTPResponse(b"x")
 
         assert {name: type(getattr(ours, name, ...)) for name in _slots(sanics)} == {
@@ -431,7 +433,7 @@ def _slots(response: HTTPResponse) -> set[str]:
 class TestInsides:
     """The overridden and the used attributes exist, and have their types."""
 
-    async def test_the_attributes_are_there(self) -> None:
+    async def test_attributes_of_a_connection_exist_with_the_expected_values(self) -> None:
         async with serving() as server, silent_client(server, b"GET /never HTTP/1.1\r\nHost: x\r\n\r\nG"):
             connection = await server.connection_in(Stage.HANDLER)
             http = connection.http
@@ -452,7 +454,7 @@ class TestInsides:
             assert connection._time <= monotonic()
             assert connection.request_handler == connection.app.handle_request
 
-    async def test_a_new_connection_has_no_body_yet(self) -> None:
+    async def test_request_body_is_unset_in_a_new_sanic_connection_and_none_in_ours(self) -> None:
         async with serving() as server:
             connection = HttpProtocol(loop=asyncio.get_running_loop(), app=server.app)
             connection.recv_buffer = bytearray()
@@ -461,7 +463,7 @@ class TestInsides:
             _ = connection.HTTP_CLASS(connection).request_body  # type: ignore[no-untyped-call]
         assert StrictHttp(connection).request_body is None
 
-    async def test_an_empty_request_is_not_current(self) -> None:
+    async def test_an_empty_request_becomes_current_only_with_our_protocol(self) -> None:
         for protocol, is_current in ((HttpProtocol, False), (TimeLimitedProtocol, True)):
             async with serving(protocol) as server, silent_client(server, b"GET /"):
                 http = (await server.connection_in(Stage.REQUEST)).http

@@ -71,7 +71,7 @@ async def test_sample_seeded_again_changes_nothing(seeded: Database[dict[str, An
     assert everything(seeded) == before
 
 
-async def test_sample_leaves_removed_what_the_user_removed(seeded: Database[dict[str, Any]]) -> None:
+async def test_sample_does_not_restore_items_that_the_user_removed(seeded: Database[dict[str, Any]]) -> None:
     await seed_sample()
     removed = seeded["mylist"].find_one_and_delete(USER)
     assert removed
@@ -108,7 +108,7 @@ async def change(database: Database[dict[str, Any]], case: str) -> None:
 
 
 @pytest.mark.parametrize("case", ["removed", "all removed", "added", "added by another", "titles", "users"])
-async def test_sample_is_reset_to_what_it_was(seeded: Database[dict[str, Any]], case: str) -> None:
+async def test_sample_is_reset_to_its_original_state(seeded: Database[dict[str, Any]], case: str) -> None:
     await seed_sample()
     of_others = {"userId": "other", "contentId": sample.MATRIX_ID, "contentType": "movie", "addedAt": CREATED_AT}
     seeded["mylist"].insert_one(of_others)
@@ -136,7 +136,7 @@ async def test_sample_is_seeded_and_reset_without_redis(
     assert seeded["mylist"].count_documents(USER) == 24
 
 
-async def test_sample_interrupted_in_a_list_is_completed(seeded: Database[dict[str, Any]]) -> None:
+async def test_sample_of_an_interrupted_run_is_completed_by_the_next(seeded: Database[dict[str, Any]]) -> None:
     await seed_sample()
     for item in seeded["mylist"].find(USER).limit(10):
         seeded["mylist"].delete_one(item)
@@ -145,12 +145,14 @@ async def test_sample_interrupted_in_a_list_is_completed(seeded: Database[dict[s
     assert seeded["mylist"].count_documents(USER) == 24
 
 
-async def test_two_at_once_seed_one_sample(seeded: Database[dict[str, Any]]) -> None:
+async def test_concurrent_runs_seed_only_one_sample(seeded: Database[dict[str, Any]]) -> None:
     await asyncio.gather(*(seed_sample() for _ in range(4)))
     assert sum(map(len, everything(seeded).values())) == 3 + 30 + 29
 
 
-async def test_synthetic_data_is_what_its_numbers_say(own_uri: str, seeded: Database[dict[str, Any]]) -> None:
+async def test_synthetic_data_has_the_requested_users_titles_and_items(
+    own_uri: str, seeded: Database[dict[str, Any]]
+) -> None:
     data = SyntheticData(users=250, titles=40, items=10)
     assert await seed_synthetic(own_uri, data) == sample.Seeded(titles=40, users=250, items=2500)
 
@@ -168,7 +170,7 @@ async def test_synthetic_data_is_what_its_numbers_say(own_uri: str, seeded: Data
         assert str(item["contentId"]) in {str(each) for each in seeded[collection[item["contentType"]]].distinct("_id")}
 
 
-async def test_synthetic_data_seeded_again_changes_nothing_and_a_larger_one_adds(
+async def test_synthetic_data_seeded_again_adds_only_what_is_missing(
     own_uri: str, seeded: Database[dict[str, Any]]
 ) -> None:
     await seed_synthetic(own_uri, SyntheticData(users=30, titles=40, items=10))
@@ -178,7 +180,7 @@ async def test_synthetic_data_seeded_again_changes_nothing_and_a_larger_one_adds
     assert await seed_synthetic(own_uri, SyntheticData(users=35, titles=50, items=10)) == sample.Seeded(10, 5, 50)
 
 
-def test_synthetic_data_goes_on_where_it_was_killed(
+def test_synthetic_data_of_a_killed_run_is_completed_by_the_next(
     own_uri: str, seeded: Database[dict[str, Any]], tmp_path: Path
 ) -> None:
     # Five batches of a hundred users: there is time to kill it in the second.
@@ -200,7 +202,7 @@ def test_synthetic_data_goes_on_where_it_was_killed(
     assert {each["items"] for each in per_user} == {20}
 
 
-def test_commands_seed_and_index(
+def test_the_commands_seed_and_indexes_print_what_they_did(
     seeded: Database[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["indexes"])
@@ -240,7 +242,7 @@ class GuardedMongoServer(MongoServer):
         return [*super().command(), *(["--auth"] if self.guarded else [])]
 
 
-async def test_refused_credentials_are_one_line_that_says_what_to_check(tmp_path: Path) -> None:
+async def test_refused_credentials_are_reported_in_one_line_with_the_settings_to_check(tmp_path: Path) -> None:
     server = GuardedMongoServer(tmp_path)
     with running(server):
         with MongoClient[dict[str, Any]](server.uri) as client:

@@ -99,7 +99,9 @@ async def group_of() -> AsyncIterator[MakeGroup]:
         yield make
 
 
-async def test_two_spellings_of_one_server_are_one_server(group_of: MakeGroup, servers: tuple[Member, Member]) -> None:
+async def test_two_spellings_of_one_address_count_as_one_server(
+    group_of: MakeGroup, servers: tuple[Member, Member]
+) -> None:
     one, _ = servers
     group = await group_of(Told("localhost", one), Told("127.0.0.1", one), Told("", one, is_away=True))
 
@@ -108,14 +110,16 @@ async def test_two_spellings_of_one_server_are_one_server(group_of: MakeGroup, s
     assert port == one.port
 
 
-async def test_the_address_is_the_one_that_most_say(group_of: MakeGroup, servers: tuple[Member, Member]) -> None:
+async def test_the_spelling_that_most_sentinels_report_is_used(
+    group_of: MakeGroup, servers: tuple[Member, Member]
+) -> None:
     one, _ = servers
     group = await group_of(Told("localhost", one), Told("127.0.0.1", one), Told("127.0.0.1", one))
 
     assert await group.primary() == ("127.0.0.1", one.port)
 
 
-async def test_three_spellings_of_one_server_are_one_server(
+async def test_three_spellings_of_one_address_count_as_one_server(
     group_of: MakeGroup, servers: tuple[Member, Member]
 ) -> None:
     one, _ = servers
@@ -126,7 +130,7 @@ async def test_three_spellings_of_one_server_are_one_server(
     assert port == one.port
 
 
-async def test_before_they_know_a_run_id_what_their_hosts_stand_for_counts(
+async def test_hosts_that_resolve_to_one_address_count_as_one_server_without_run_ids(
     group_of: MakeGroup, servers: tuple[Member, Member]
 ) -> None:
     one, _ = servers
@@ -137,7 +141,7 @@ async def test_before_they_know_a_run_id_what_their_hosts_stand_for_counts(
     assert port == one.port
 
 
-async def test_a_server_that_started_anew_is_the_same_before_all_of_them_know(
+async def test_a_restarted_server_counts_as_one_while_sentinels_report_two_run_ids(
     group_of: MakeGroup, servers: tuple[Member, Member]
 ) -> None:
     one, _ = servers
@@ -151,7 +155,7 @@ async def test_a_server_that_started_anew_is_the_same_before_all_of_them_know(
     [((1, 2), (RUN_A, RUN_B)), ((1, 1), (RUN_A, RUN_B)), ((1, 2), ("", "")), ((1, 1), ("", ""))],
     ids=["after a failover", "of one epoch", "without run ids", "of one epoch without run ids"],
 )
-async def test_two_servers_are_never_one(
+async def test_two_servers_never_count_as_one(
     group_of: MakeGroup, servers: tuple[Member, Member], epochs: tuple[int, int], run_ids: tuple[str, str]
 ) -> None:
     """A partition leaves one Sentinel with the primary that was replaced."""
@@ -166,7 +170,7 @@ async def test_two_servers_are_never_one(
     assert group.topology.single is None
 
 
-async def test_the_line_has_the_answer_of_each(group_of: MakeGroup, servers: tuple[Member, Member]) -> None:
+async def test_the_error_has_the_answer_of_each_sentinel(group_of: MakeGroup, servers: tuple[Member, Member]) -> None:
     one, other = servers
     group = await group_of(
         Told("127.0.0.1", one, RUN_A, 1), Told("localhost", other, RUN_B, 2), Told("", one, is_away=True)
@@ -181,7 +185,7 @@ async def test_the_line_has_the_answer_of_each(group_of: MakeGroup, servers: tup
     assert "Connect call failed" in why
 
 
-async def test_a_server_that_was_reached_keeps_its_spelling(
+async def test_a_reachable_primary_keeps_its_spelling_if_most_sentinels_change_theirs(
     group_of: MakeGroup, servers: tuple[Member, Member]
 ) -> None:
     """Another spelling would count as a failover, which costs seconds without a cache."""
@@ -197,7 +201,7 @@ async def test_a_server_that_was_reached_keeps_its_spelling(
     assert group.topology.generation == generation
 
 
-async def test_a_spelling_that_leads_nowhere_gives_way_to_another(
+async def test_a_spelling_that_cannot_be_resolved_is_replaced_by_another(
     group_of: MakeGroup, servers: tuple[Member, Member]
 ) -> None:
     one, _ = servers
@@ -212,7 +216,7 @@ async def test_a_spelling_that_leads_nowhere_gives_way_to_another(
     assert any([await found(), await found(), await found()])
 
 
-async def test_a_minority_that_means_one_server_is_no_majority(
+async def test_a_minority_that_agrees_on_one_server_is_not_enough(
     group_of: MakeGroup, servers: tuple[Member, Member]
 ) -> None:
     one, _ = servers
@@ -222,7 +226,9 @@ async def test_a_minority_that_means_one_server_is_no_majority(
     assert "no majority of the Sentinels names" in await group.why_not()
 
 
-async def test_an_answer_that_is_none_is_no_vote(group_of: MakeGroup, servers: tuple[Member, Member]) -> None:
+async def test_an_incomplete_answer_does_not_count_as_a_vote(
+    group_of: MakeGroup, servers: tuple[Member, Member]
+) -> None:
     one, _ = servers
     told = Told("127.0.0.1", one)
     told.answer = lambda command: mapping(flags="master") if command[0] == b"SENTINEL" else None  # type: ignore[method-assign]

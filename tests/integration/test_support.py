@@ -175,7 +175,7 @@ class TestErase:
         again = await erase(account=account)
         assert (again.users, set(again.erased.values()), again.problem) == ([account], {0}, "")
 
-    async def test_does_not_come_back_by_another_adoption(self, lists: Lists, account: str) -> None:
+    async def test_is_not_undone_by_a_later_adoption(self, lists: Lists, account: str) -> None:
         lists["mylists"].insert_many([item(account, 1), item(account, 2), item(f"{account}0", 1)])
         settings = Settings.from_environment()
         async with open_database(settings) as database:
@@ -200,7 +200,7 @@ class TestErase:
         assert content_id(0xABC).hex() not in printed
         assert told == ""
 
-    async def test_tells_of_what_was_written_meanwhile(
+    async def test_reports_documents_that_were_written_during_the_run(
         self, lists: Lists, account: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The user adds an item right after the last deletion, possible for a session that is still open."""
@@ -220,7 +220,7 @@ class TestErase:
 
 
 class TestShow:
-    async def test_is_all_that_is_kept_of_an_account(self, lists: Lists, account: str) -> None:
+    async def test_includes_every_document_of_an_account(self, lists: Lists, account: str) -> None:
         profiles = somebody(lists, account)
         before = everything(lists)
 
@@ -236,7 +236,7 @@ class TestShow:
             assert sorted(found) == sorted(expected)
         assert everything(lists) == before
 
-    async def test_has_every_field_and_what_is_cached(self, lists: Lists, account: str) -> None:
+    async def test_includes_every_field_and_the_cached_list(self, lists: Lists, account: str) -> None:
         own = item(account, 1)
         lists["mylist"].insert_one(own)
         async with running() as services:
@@ -251,13 +251,13 @@ class TestShow:
         assert 0 < cached["expiresInSeconds"] <= 330
 
     @pytest.mark.usefixtures("lists")
-    async def test_of_nobody_is_empty(self, account: str) -> None:
+    async def test_of_an_unknown_user_is_empty(self, account: str) -> None:
         [user] = (await show(user=account))["users"]
         assert user == {"user": account, "mongodb": {name: [] for name in COLLECTIONS}, "redis": None}
 
 
 class TestMove:
-    async def test_takes_all_items_along_with_their_dates(self, lists: Lists, account: str) -> None:
+    async def test_moves_all_items_and_keeps_their_dates(self, lists: Lists, account: str) -> None:
         target = f"{account}/main"
         lists["mylist"].insert_many([item(account, number, days=number) for number in range(250)])
         before = contents(lists, account)
@@ -268,7 +268,7 @@ class TestMove:
 
         assert (contents(lists, account), contents(lists, target)) == ({}, before)
 
-    async def test_is_refused_to_somebody_who_has_other_items(self, lists: Lists, account: str) -> None:
+    async def test_is_refused_if_the_target_has_other_items(self, lists: Lists, account: str) -> None:
         lists["mylist"].insert_many([item(account, 1), item(account, 2), item("other", 2), item("other", 3)])
         before = everything(lists)
         for dry in (True, False):
@@ -278,7 +278,7 @@ class TestMove:
                 await move(account, "other", dry=dry)
         assert everything(lists) == before
 
-    async def test_merges_where_it_is_asked_to_and_keeps_the_earlier_date(self, lists: Lists, account: str) -> None:
+    async def test_with_merge_keeps_the_earlier_date_of_each_item(self, lists: Lists, account: str) -> None:
         target = f"{account}/main"
         lists["mylist"].insert_many([item(account, 1, days=1), item(account, 2, days=1), item(account, 3, days=1)])
         lists["mylist"].insert_many([item(target, 2, days=0), item(target, 3, days=2), item(target, 4)])
@@ -290,13 +290,13 @@ class TestMove:
         assert days == {content_id(number).hex(): day for number, day in ((1, 1), (2, 0), (3, 1), (4, 0))}
         assert contents(lists, account) == {}
 
-    async def test_of_what_is_there_with_the_other_type_leaves_it(self, lists: Lists, account: str) -> None:
+    async def test_leaves_an_item_that_the_target_has_with_the_other_type(self, lists: Lists, account: str) -> None:
         target = f"{account}/main"
         lists["mylist"].insert_many([item(account, 1), item(account, 2), item(target, 2, kind="tvshow")])
         assert await move(account, target, merges=True) == moving.Move(moved=1, left=1)
         assert set(contents(lists, account)) == {content_id(2).hex()}
 
-    async def test_makes_no_list_longer_than_lists_may_be(
+    async def test_is_refused_if_the_target_would_exceed_max_list_size(
         self, lists: Lists, account: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         lists["mylist"].insert_many([item(account, number) for number in range(4)])
@@ -306,7 +306,7 @@ class TestMove:
         assert len(contents(lists, account)) == 4
 
     @pytest.mark.parametrize("copied", [1, 3])
-    async def test_goes_on_where_a_run_was_broken_off(self, lists: Lists, account: str, copied: int) -> None:
+    async def test_continues_an_interrupted_run(self, lists: Lists, account: str, copied: int) -> None:
         """In the middle of copying, or in the middle of removing what was copied."""
         target = f"{account}/main"
         items = [item(account, number, days=number) for number in range(3)]
@@ -319,7 +319,7 @@ class TestMove:
 
 
 class TestWithdraw:
-    async def test_removes_a_title_from_all_lists_in_either_case(self, lists: Lists, account: str) -> None:
+    async def test_removes_a_title_from_all_lists_even_with_an_uppercase_id(self, lists: Lists, account: str) -> None:
         users = [f"{account}/{number}" for number in range(450)]
         lists["mylist"].insert_many([item(user, 0xAB) for user in users] + [item(user, 2) for user in users])
         upper = item(account, 0xAB)
@@ -333,13 +333,13 @@ class TestWithdraw:
         assert lists["mylist_changes"].count_documents({"change": "removed"}) == 451
         assert await withdraw(0xAB) == withdrawing.Withdrawal()
 
-    async def test_says_that_it_may_be_added_again(self, lists: Lists) -> None:
+    async def test_warns_if_the_title_is_still_in_the_catalogue(self, lists: Lists) -> None:
         lists["tvshows"].insert_one({"_id": ObjectId(content_id(1)), "title": "Dark"})
         done = await withdraw(1, dry=True)
         assert "remove it from there" in withdrawing.told(done, dry=True)
         assert "remove it from there" not in withdrawing.told(await withdraw(2), dry=False)
 
-    async def test_tells_devices(self, lists: Lists, account: str) -> None:
+    async def test_reports_the_removals_in_the_change_feed(self, lists: Lists, account: str) -> None:
         lists["mylist"].insert_many([item(account, 1), item(account, 2)])
         async with running() as services:
             feed = ChangeFeed(ListStore(services.database), FakeCatalogue({}))
@@ -376,7 +376,7 @@ CHANGES: dict[str, tuple[Callable[[str], Awaitable[object]], dict[str, int]]] = 
 
 
 @pytest.mark.parametrize("name", CHANGES)
-async def test_neither_a_cached_list_nor_a_load_under_way_outlives_a_change(
+async def test_a_change_invalidates_the_cached_list_and_any_load_in_flight(
     lists: Lists, account: str, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """A reader has loaded the list and is about to cache it while the change is made; then it goes on."""
@@ -410,7 +410,7 @@ async def test_neither_a_cached_list_nor_a_load_under_way_outlives_a_change(
 
 
 @pytest.mark.parametrize("name", CHANGES)
-async def test_without_redis_nothing_is_changed(
+async def test_a_command_without_redis_changes_nothing(
     lists: Lists, account: str, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     lists["mylist"].insert_many([item(account, 1), item(account, 2)])
@@ -424,7 +424,7 @@ async def test_without_redis_nothing_is_changed(
     assert everything(lists) == before
 
 
-async def test_another_redis_than_that_of_the_service_is_refused(lists: Lists, account: str) -> None:
+async def test_a_redis_other_than_that_of_the_service_is_refused(lists: Lists, account: str) -> None:
     lists["mylist"].insert_one(item(account, 1))
     entry = {"cache": "another", "unfenced": [], "heeds": 0, "host": "api-1:3000", "redis": "redis-b:6379"}
     registry = lists["mylist_processes"]
@@ -445,7 +445,7 @@ async def test_another_redis_than_that_of_the_service_is_refused(lists: Lists, a
 
 
 @pytest.mark.extended
-async def test_what_a_killed_process_said_of_its_redis_is_not_in_the_way(lists: Lists, account: str) -> None:
+async def test_the_registry_entry_of_a_killed_process_does_not_block_a_command(lists: Lists, account: str) -> None:
     lists["mylist"].insert_one(item(account, 1))
     entry = {"cache": "another", "unfenced": [], "heeds": 0, "host": "api-1:3000", "redis": "redis-b:6379", "beat": 1}
     lists["mylist_processes"].insert_one({"_id": "registry", "entries": {"a": entry}})
@@ -454,7 +454,7 @@ async def test_what_a_killed_process_said_of_its_redis_is_not_in_the_way(lists: 
 
 
 @pytest.mark.extended
-async def test_a_mongodb_slower_than_clients_would_wait_for_is_waited_for(
+async def test_commands_wait_longer_for_mongodb_than_requests_do(
     lists: Lists, own_uri: str, account: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lists["mylist"].insert_many([item(account, 1), item(account, 2), item(account, 3)])
@@ -479,9 +479,7 @@ async def test_a_mongodb_slower_than_clients_would_wait_for_is_waited_for(
 @pytest.mark.parametrize(
     "name", ["move", *(pytest.param(each, marks=pytest.mark.extended) for each in ("erase", "withdraw"))]
 )
-async def test_a_run_that_is_killed_is_finished_by_the_next(
-    lists: Lists, own_uri: str, account: str, name: str
-) -> None:
+async def test_a_killed_run_is_completed_by_the_next_one(lists: Lists, own_uri: str, account: str, name: str) -> None:
     target = f"{account}/main"
     users = [account] if name == "move" else [f"{account}/{number}" for number in range(300)]
     numbers = range(800 if name == "move" else 4)
@@ -548,13 +546,17 @@ def started(uri: str, arguments: tuple[str, ...]) -> subprocess.Popen[bytes]:
         ),
     ],
 )
-def test_wrong_usage(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], told: str) -> None:
+def test_wrong_usage_is_reported_in_one_line_with_status_2(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], told: str
+) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
     assert capsys.readouterr() == ("", f"mylist: {told}\n")
 
 
-def test_a_failure_is_one_line_and_a_status(lists: Lists, account: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_is_reported_in_one_line_with_status_1(
+    lists: Lists, account: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     lists["mylist"].insert_many([item(account, 1), item("other", 2)])
     with pytest.raises(SystemExit, match="1"):
         main(["move", "--from", account, "--to", "other"])

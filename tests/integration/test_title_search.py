@@ -46,7 +46,9 @@ async def database(settings: Settings, queries: Queries) -> AsyncIterator[Databa
         yield database
 
 
-async def test_asks_for_few_names_at_once_and_finds_each_title_once(database: Database, queries: Queries) -> None:
+async def test_a_search_asks_for_at_most_50_names_at_once_and_finds_each_title_once(
+    database: Database, queries: Queries
+) -> None:
     names = [f"Title {number}" for number in range(101)]
     ids = [ObjectId() for _ in names]
     await database.handle["movies"].insert_many(

@@ -87,7 +87,7 @@ async def exercise(commands: CacheCommands, key: str) -> None:
 
 
 @pytest.mark.parametrize("group", ["lone_sentinel", "lone_node"])
-async def test_the_smallest_group_serves_the_protocol(
+async def test_a_lone_sentinel_or_cluster_node_serves_the_protocol(
     commands_of: Connect, request: pytest.FixtureRequest, group: str
 ) -> None:
     commands = commands_of(request.getfixturevalue(group))
@@ -100,7 +100,7 @@ async def test_the_smallest_group_serves_the_protocol(
 
 
 @pytest.mark.extended
-async def test_keys_of_all_primaries_are_read_at_once(commands_of: Connect, redis_cluster: RedisCluster) -> None:
+async def test_one_call_reads_keys_of_several_primaries(commands_of: Connect, redis_cluster: RedisCluster) -> None:
     commands = commands_of(redis_cluster.url)
     keys = [f"mylist:{{{uuid4().hex}}}" for _ in range(50)]
     for key in keys[::2]:
@@ -110,7 +110,9 @@ async def test_keys_of_all_primaries_are_read_at_once(commands_of: Connect, redi
 
 
 @pytest.mark.extended
-async def test_a_key_is_found_while_its_slot_moves_and_after(commands_of: Connect, redis_cluster: RedisCluster) -> None:
+async def test_a_key_is_found_during_and_after_the_move_of_its_slot(
+    commands_of: Connect, redis_cluster: RedisCluster
+) -> None:
     commands = commands_of(redis_cluster.url)
     stays, leaves = (f"mylist:{{{user}}}" for user in ("moving", "moving}2"))
     slot = key_slot(stays.encode())
@@ -146,7 +148,7 @@ def settle_slot(cluster: RedisCluster, slot: int, owner: str) -> None:
 
 
 @pytest.mark.extended
-async def test_a_node_of_a_cluster_is_not_taken_for_all_of_it(
+async def test_a_cluster_node_is_refused_as_a_standalone_redis(
     commands_of: Connect, redis_cluster: RedisCluster
 ) -> None:
     node = redis_cluster.primary("mylist:{someone}")
@@ -158,7 +160,7 @@ async def test_a_node_of_a_cluster_is_not_taken_for_all_of_it(
     assert "is a node of a Redis Cluster" in await why_not(commands)
 
 
-async def test_a_replica_is_not_taken_for_its_primary(
+async def test_a_replica_is_not_accepted_as_a_primary(
     commands_of: Connect, primary: Member, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     replica = Member(tmp_path_factory.mktemp("replica"))
@@ -167,7 +169,9 @@ async def test_a_replica_is_not_taken_for_its_primary(
         assert "is not a primary" in await why_not(commands_of(replica.uri))
 
 
-async def test_sentinels_that_know_no_such_primary_say_so(commands_of: Connect, lone_sentinel: str) -> None:
+async def test_a_primary_name_that_the_sentinels_do_not_know_is_reported(
+    commands_of: Connect, lone_sentinel: str
+) -> None:
     commands = commands_of(lone_sentinel.replace(PRIMARY_NAME, "another"))
     reason = "no majority of the Sentinels names the same address of another: No such master with that name"
 
@@ -178,7 +182,7 @@ async def test_sentinels_that_know_no_such_primary_say_so(commands_of: Connect, 
 
 
 @pytest.mark.extended
-async def test_without_one_sentinel_of_three_the_primary_goes_on(
+async def test_the_primary_stays_usable_without_one_of_three_sentinels(
     commands_of: Connect, sentinel_group: SentinelGroup
 ) -> None:
     commands = commands_of(sentinel_group.url)
@@ -189,7 +193,7 @@ async def test_without_one_sentinel_of_three_the_primary_goes_on(
 
 
 @pytest.mark.extended
-async def test_without_most_sentinels_nobody_knows_whether_the_primary_is_one(
+async def test_the_primary_is_not_used_without_a_majority_of_the_sentinels(
     commands_of: Connect, sentinel_group: SentinelGroup
 ) -> None:
     commands = commands_of(sentinel_group.url)
@@ -201,7 +205,9 @@ async def test_without_most_sentinels_nobody_knows_whether_the_primary_is_one(
 
 
 @pytest.mark.extended
-async def test_a_minority_of_the_sentinels_moves_nobody(commands_of: Connect, sentinel_group: SentinelGroup) -> None:
+async def test_a_minority_of_the_sentinels_cannot_change_the_primary(
+    commands_of: Connect, sentinel_group: SentinelGroup
+) -> None:
     """One Sentinel reports another primary, like one that led a failover and is cut off from the others."""
     primary = sentinel_group.primary()
     replica = next(server for server in sentinel_group.servers if server is not primary)

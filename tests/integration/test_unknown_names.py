@@ -58,7 +58,7 @@ def keys() -> tuple[Ask, Close]:
     ],
     ids=["redis", "redis-tls", "sentinel", "cluster", "reads", "mongodb", "keys"],
 )
-def test_giving_up_while_the_name_is_looked_up_leaves_nothing_behind(
+def test_a_call_that_is_cancelled_during_its_name_lookup_leaves_no_error_behind(
     make: Callable[[], tuple[Ask, Close]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RES_OPTIONS", "timeout:1 attempts:1")  # not every network answers at once here
