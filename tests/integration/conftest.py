@@ -59,7 +59,7 @@ def each_redis_url(request: pytest.FixtureRequest, redis_url: str) -> str:
 
 @pytest.fixture
 async def primaries(each_redis_url: str) -> AsyncIterator[Topology]:
-    """The service's settings for each Redis, only more patient: the machine may be slow at the moment."""
+    """Each Redis with the service's settings, but with a longer timeout, because the machine may be slow."""
     primaries = cache_connection.connect(replace(Settings.load({"REDIS_URL": each_redis_url}), redis_timeout=5.0))
     commands = CacheCommands(primaries)
 
@@ -77,7 +77,7 @@ async def primaries(each_redis_url: str) -> AsyncIterator[Topology]:
 
 @pytest.fixture
 async def redis_client(primaries: Topology) -> AsyncIterator[Redis | RedisCluster]:
-    """Looks into each Redis past the service's own code, as far as there is another way."""
+    """A client that reads each Redis directly; for a Cluster, it does not use the service's topology."""
     if not primaries.sharded:
         yield primaries.all[0].client
         return
@@ -88,7 +88,7 @@ async def redis_client(primaries: Topology) -> AsyncIterator[Redis | RedisCluste
 
 @pytest.fixture
 def own_uri(new_database: NewDatabase, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The URI of a database of this test's own; the environment names it, and Redis."""
+    """The URI of this test's own database; the environment variables refer to it and to Redis."""
     with new_database() as uri:
         for name, value in {"MONGODB_URI": uri, "REDIS_URL": redis_url, **PATIENT}.items():
             monkeypatch.setenv(name, value)

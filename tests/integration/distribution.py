@@ -11,7 +11,7 @@ _BINARY = "redis-server"
 
 
 class DistributionRedis(Member):
-    """One such server; a test that needs it cannot run without it."""
+    """A `redis-server` of the distribution; if it is not installed, the test is skipped or fails."""
 
     name = _BINARY
 
@@ -25,7 +25,7 @@ class DistributionRedis(Member):
 
 
 class DistributionTlsRedis(DistributionRedis):
-    """One that also listens for TLS, and asks its clients for a certificate."""
+    """A `redis-server` that also listens for TLS, and asks its clients for a certificate."""
 
     tls_port = 0
 

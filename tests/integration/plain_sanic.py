@@ -15,7 +15,7 @@ from sanic.server import AsyncioServer, HttpProtocol
 
 PATIENCE = 30.0
 """Seconds until something must have happened."""
-# The protocol's own classes are changed as a server starts, which can be done again in this mode only.
+# The start of a server changes the protocol's classes; only in test mode can this be done more than once.
 Sanic.test_mode = True
 _numbers = count(1)
 
@@ -29,19 +29,19 @@ class Server:
         self.connections = connections
 
     async def connection(self) -> HttpProtocol:
-        """The one connection, once it is there."""
+        """Wait for the only connection, and return it."""
         await until(lambda: bool(self.connections))
         [connection] = self.connections
         return connection
 
     async def connection_in(self, stage: Stage) -> HttpProtocol:
-        """The one connection, once it is in this stage."""
+        """Wait until the only connection is in this stage, and return it."""
         connection = await self.connection()
         await until(lambda: connection.http is not None and connection.http.stage is stage)
         return connection
 
     async def exchange(self, sent: bytes) -> bytes:
-        """Sends on a connection of its own, and returns what came until the server closed it."""
+        """Send this on a new connection; return everything that the server sends until it closes the connection."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(sent)
         async with asyncio.timeout(PATIENCE):
@@ -58,7 +58,7 @@ async def until(happened: Callable[[], bool]) -> None:
 
 
 async def started(app: Sanic[Any, Any], **arguments: Any) -> AsyncioServer:
-    """A server that starts: what an application asks for before that has been called."""
+    """Return a server of which the listeners before the start have already run."""
     port = socket.create_server(("127.0.0.1", 0))  # Sanic takes port 0 for its usual one
     server = await app.create_server(sock=port, return_asyncio_server=True, **arguments)
     assert server is not None

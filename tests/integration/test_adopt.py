@@ -1,4 +1,4 @@
-"""Adopting: what becomes of lists that the original service wrote, or a former version of this one."""
+"""`mylist adopt`: it takes over lists that the original service, or a former version of this one, wrote."""
 
 import asyncio
 import itertools
@@ -43,7 +43,7 @@ DOCUMENTED = {"_id", "userId", "contentId", "contentType", "addedAt"}
 
 @pytest.fixture
 def lists(own_uri: str) -> Iterator[Lists]:
-    """That database, with the indexes that the models of the original service make."""
+    """The database of `own_uri`, with the indexes that the models of the original service make."""
     with MongoClient[Document](own_uri, tz_aware=True) as client:
         database = client.get_default_database()
         for name in ("userId", "contentId", "contentType", "addedAt"):
@@ -65,13 +65,13 @@ def as_mongoose(user: str, content: object, added_at: object = MONDAY, kind: obj
 
 
 def as_documented(document: Document) -> Document:
-    """What becomes of it here."""
+    """The document as this service stores it."""
     kept = {name: value for name, value in document.items() if name in DOCUMENTED}
     return {**kept, "contentId": document["contentId"].lower()}
 
 
 def former_item(user: str, content: str, added_at: datetime, changed_at: datetime) -> Document:
-    """An item as the former version of this service had it."""
+    """An item as the former version of this service stored it."""
     return {
         "_id": ObjectId(),
         "userId": user,
@@ -200,7 +200,7 @@ async def test_an_item_whose_key_an_invalid_document_has_is_left_out(lists: List
 
 
 def mixture(lists: Lists) -> None:
-    """Some of everything."""
+    """Insert some documents of every kind that a run can meet."""
     now = datetime.now(UTC).replace(microsecond=0)
     lists["mylists"].insert_many(
         [as_mongoose("ada", LOWER), as_mongoose("ada", UPPER, SUNDAY), as_mongoose("bob", OTHER), as_mongoose("c", "x")]
@@ -313,7 +313,7 @@ async def test_duplicates_that_are_already_in_mylist_are_merged(
     assert set(documents(lists)[0]) == DOCUMENTED
 
 
-# --- The two services beside each other.
+# --- Both services run side by side.
 
 
 async def test_later_removals_and_additions_in_the_original_are_carried_over(lists: Lists) -> None:
@@ -484,11 +484,11 @@ async def test_a_run_back_without_items_here_removes_nothing_from_the_original(l
 
 
 async def test_runs_in_both_directions_converge_in_either_order(lists: Lists) -> None:
-    """Each round changes some items on one side each, then carries both ways: both sides have what was done."""
+    """Each round changes items on one side or the other, and then runs both ways. Both sides then have all changes."""
     rng = random.Random(17)
     keys = [(user, f"65a0c0ffee65a0c0ffee65{number:02x}") for user in ("ada", "bob", "eve") for number in range(9)]
     expected: set[Key] = {("zoe", LOWER)}
-    lists["mylists"].insert_one(as_mongoose("zoe", LOWER))  # never empty, which a run takes for a loss
+    lists["mylists"].insert_one(as_mongoose("zoe", LOWER))  # so that no side is empty, which a run treats as a loss
     await run()
     for _ in range(15):
         for key in rng.sample(keys, rng.randrange(len(keys))):
@@ -522,7 +522,7 @@ def keys_of(lists: Lists, name: str) -> set[Key]:
     return {(each["userId"], each["contentId"].lower()) for each in lists[name].find()}
 
 
-# --- Broken off, and run again.
+# --- Interrupted, and run again.
 
 
 def adopting(uri: str, *arguments: str) -> subprocess.Popen[bytes]:
@@ -541,7 +541,7 @@ def adopt_to_the_end(uri: str) -> None:
 
 
 def many(lists: Lists) -> None:
-    """Lists of the original with duplicates and strays, and some of the former form of this service."""
+    """Insert lists of the original with duplicates and invalid documents, and lists of the former version."""
     now = datetime.now(UTC).replace(microsecond=0)
     for number in range(40):
         user = f"user{number:03}"

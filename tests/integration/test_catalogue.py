@@ -40,7 +40,7 @@ class Finds(CommandListener):
 
 
 class World:
-    """A catalogue, its clock, its database and what it asked."""
+    """A catalogue, its clock, its database and the find commands that it sent."""
 
     def __init__(self, client: AsyncMongoClient[Document], settings: Settings, finds: Finds) -> None:
         self.now = 0.0

@@ -1,4 +1,4 @@
-"""`mylist catalogue`: what a catalogue holds after imports, however they ended, and what an export of it says."""
+"""`mylist catalogue`: what a catalogue contains after imports, however they ended, and what an export contains."""
 
 import asyncio
 import gzip
@@ -49,14 +49,14 @@ IMDB = (
 
 @pytest.fixture
 def stored(own_uri: str) -> Iterator[Stored]:
-    """The catalogue, to look into."""
+    """The database that has the catalogue."""
     with MongoClient[Document](own_uri, tz_aware=True) as client:
         yield client.get_default_database()
 
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Write a file of titles; give its name."""
+    """Write a file of titles; return its path."""
 
     def written(*lines: Document | str, name: str = "titles.jsonl") -> str:
         path = tmp_path / name
@@ -100,7 +100,7 @@ def everything(stored: Stored) -> list[Document]:
 
 
 def of(stored: Stored, title: str) -> Document:
-    """The document with a title, without the fields that the import keeps by itself."""
+    """The document with this title, without the two fields that the import sets itself."""
     (document,) = (each for each in everything(stored) if each["title"] == title)
     return {name: value for name, value in document.items() if name not in KEPT}
 
@@ -497,7 +497,7 @@ class TestResuming:
     LINES = tuple(json.dumps(numbered(n)) + "\n" if n % 1000 else "{oops\n" for n in range(5000))
 
     def break_off(self, number: int, tmp_path: Path) -> tuple[int, str]:
-        """Import the lines but not their end, and send a signal after a few thousand: the status, and the output."""
+        """Import from a pipe that stays open, and send a signal at the first checkpoint; return status and output."""
         options = ["--checkpoint", str(tmp_path / "checkpoint"), "--errors", str(tmp_path / "errors")]
         command = [sys.executable, "-m", "mylist", "catalogue", "import", "-", *options]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
@@ -522,9 +522,9 @@ class TestResuming:
             with pytest.raises(CheckpointError, match="belongs to other files, or these files have changed: remove it"):
                 await bring(write(*lines), checkpoint=checkpoint)
 
-        with errors.open("a") as file:  # the run repeats its reports from after the checkpoint
+        with errors.open("a") as file:  # a report from after the checkpoint, which the next run drops
             file.write('{"line": 4999}\n')
-        stored["movies"].delete_one({"title": "Title 1"})  # to see that its line is not brought in again
+        stored["movies"].delete_one({"title": "Title 1"})  # to show that its line is not imported again
         done = await bring(write(*self.LINES), checkpoint=checkpoint, errors=errors)
         assert done.resumed_after == done_before
         counts = counted(done)
@@ -540,7 +540,7 @@ class TestResuming:
         self, stored: Stored, write: Write, tmp_path: Path
     ) -> None:
         checkpoint, errors = tmp_path / "checkpoint", tmp_path / "errors"
-        # While it waits for more to read.
+        # The signal comes while the run waits for more to read.
         assert self.break_off(signal.SIGINT, tmp_path) == (130, "mylist: interrupted\n")
         position = json.loads(checkpoint.read_text())
         assert stored["movies"].count_documents({}) >= position["counts"]["inserted"]
@@ -705,7 +705,7 @@ class TestCommand:
         assert [each["title"] for each in everything(stored)] == ["Alien"]
 
 
-# A process that the tests start themselves inherits their peak memory, so another process starts it.
+# A process that the tests start directly inherits their peak memory, so this process starts it instead.
 _MEASURED = """
 import resource, subprocess, sys
 subprocess.run([sys.executable, "-m", "mylist", *sys.argv[1:]], check=True, stdout=subprocess.DEVNULL)

@@ -1,8 +1,8 @@
-"""Every interleaving of changes and of a device that asks: no token skips a change, and each copy was the list once.
+"""Every interleaving of changes and a reading device: no token skips a change, and no copy is what the list never was.
 
 The actors run the service's own code on a real store. Each of their operations on MongoDB waits for its turn, and the
-turns are given in every order. Time passes as a step of its own, and what was stamped before it is below the watermark
-then. It does not pass while a change has its stamp and is not made yet: that is what the settling time is for.
+turns are given in every order. Time passes in a step of its own; after it, all earlier stamps are below the watermark.
+This step never comes between the stamp of a change and the change itself: the settling time is longer than that.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ def item(number: int, added_at: int = 0) -> Item:
 
 
 class Turns:
-    """The turns that actors wait for; each waits for one turn at most."""
+    """The turns that actors wait for; each actor waits for at most one turn."""
 
     def __init__(self) -> None:
         self.waiting: dict[int, tuple[str, asyncio.Future[None]]] = {}
@@ -61,7 +61,7 @@ class Turns:
         await turn
 
     async def start(self, number: int, actor: Awaitable[None]) -> "asyncio.Task[None]":
-        """Start an actor, which stops for its first turn."""
+        """Start an actor; return when it waits for its first turn."""
         self._has_stopped[number] = asyncio.Event()
 
         async def act() -> None:
@@ -74,7 +74,7 @@ class Turns:
         return task
 
     async def give(self, number: int) -> str:
-        """Let an actor go on until it stops again, or has ended; return the operation that was its turn."""
+        """Let an actor continue until it waits again or has ended; return the operation that it was waiting to do."""
         name, turn = self.waiting.pop(number)
         self._has_stopped[number].clear()
         turn.set_result(None)
@@ -95,7 +95,7 @@ class GatedDatabase(Database):
 
 
 class GatedStore(ListStore):
-    """A store whose watermark is what a play says."""
+    """A store whose watermark the play sets."""
 
     watermark = 0
 
@@ -105,7 +105,7 @@ class GatedStore(ListStore):
 
 
 class Device:
-    """A client that keeps a copy of a list from its changes alone; it has the list at first."""
+    """A client that keeps a copy of a list. It reads the whole list once, and then only the changes."""
 
     def __init__(self, play: "Play") -> None:
         self._play = play
@@ -114,7 +114,7 @@ class Device:
         self._copy: dict[ContentId, int] = {}
 
     async def ask(self) -> None:
-        """Ask once; the copy must be what the list was at some moment since."""
+        """Read the changes once; the copy must then equal a state that the list has had since the call began."""
         first = len(self._play.history) - 1
         changes, self._state = await self._feed.changes(self._play.user_id, self._state, max_changes=100)
         for each in changes:
@@ -136,7 +136,7 @@ class Play:
 
     Attributes:
         history: what was on the list after each step.
-        violations: what must not be.
+        violations: the rules that were broken.
         late: the actors whose changes take effect any time after their stamps.
     """
 
@@ -151,7 +151,7 @@ class Play:
         self._mid_change: set[int] = set()
 
     async def run(self, items: Sequence[Item], actors: Sequence[Actor], order: Sequence[int]) -> list[list[int]]:
-        """Run actors in an order, and then in any; return who could have gone on at each step."""
+        """Run actors in this order, and then in any order; return which actors could have continued at each step."""
         self._database.turns = turns = Turns()
         await self.lists.insert_many(self.user_id, items)
         await self.let_time_pass()
@@ -188,9 +188,9 @@ class Play:
         await self._database.turns.wait(name)
 
     async def let_time_pass(self) -> None:
-        """Let everything that was stamped until now be below the watermark.
+        """Raise the watermark above everything that is stamped until now.
 
-        Without `fine`, the changes of the current second are not: additions in flight still have its stamp.
+        Without `fine`, the watermark stays below the current second, because additions in flight have that second.
         """
         now = (await self._database.ask_hello()).local_time
         assert now is not None
@@ -237,7 +237,7 @@ async def time_passes(play: Play) -> None:
 
 
 def removes_late(number: int, *, stamps_again: bool) -> Actor:
-    """A removal without a client takes effect after any time, such as in a MongoDB that was frozen."""
+    """A removal that nobody waits for can take effect at any later time, for example in a MongoDB that was frozen."""
 
     async def act(play: Play) -> None:
         stamps = play.lists._stamps  # noqa: SLF001 - the halves of a removal
@@ -269,7 +269,7 @@ async def database(mongodb: AsyncMongoClient[Document], settings: Settings) -> G
 async def explore(
     database: GatedDatabase, items: Sequence[Item], actors: Sequence[Actor], *, until: str = "", fine: bool = False
 ) -> tuple[int, set[str]]:
-    """Run every interleaving, or until one violates something; return how many there were, and what was violated."""
+    """Run every interleaving, or stop at the violation `until`; return their number and the violations."""
     orders: list[list[int]] = [[]]
     violations: set[str] = set()
     count = 0

@@ -1,4 +1,4 @@
-"""Stamps of changes on a MongoDB that fails, lags and elects: every change has a stamp, and no answer is a guess."""
+"""Stamps of changes, while MongoDB fails, lags and elects: every change has a stamp, and no answer is a guess."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -206,7 +206,7 @@ class TestARemoval:
 
 
 class TestConcurrentStamps:
-    """Of two upserts that find no document, MongoDB refuses the second as a duplicate."""
+    """If two concurrent upserts find no document, MongoDB refuses the second one as a duplicate."""
 
     @pytest.mark.parametrize("count", [1, 3])
     async def test_are_retried_after_a_duplicate_key_error(
@@ -240,7 +240,7 @@ class TestConcurrentStamps:
 
 
 class TestAnIneffectiveRemoval:
-    """Another removal of the same title finds it first; its stamp must stay in every outcome of the first removal."""
+    """Another removal of the same title comes first. Its stamp must stay, however the ineffective removal ends."""
 
     async def test_whose_stamp_was_rolled_back_keeps_the_stamp_of_the_effective_one(
         self, replica_set: ScriptedMongoDB, lists: ListStore, database: Database, user_id: str
@@ -260,7 +260,7 @@ class TestAnIneffectiveRemoval:
         await lists.insert_many(user_id, [item(1), item(2)])
         primary = replica_set.primary()
         assert primary is not None
-        # The former primary gets each attempt to revert the stamp, which is repeated after the other removal.
+        # The former primary gets the attempt to delete the stamp, which is repeated after the other removal.
         replica_set.fail_command("delete", closes="before", delay_s=2.0, collection=CHANGES)
         replica_set.lose_majority()
         is_there = stamp_is_there(replica_set)
@@ -273,7 +273,7 @@ class TestAnIneffectiveRemoval:
         await eventually(is_there, within=60)
         await asyncio.wait({giving_up}, timeout=0.5)
         replica_set.step_down((primary + 1) % 3)
-        await stamps_of(database, user_id)  # which meets the new primary
+        await stamps_of(database, user_id)  # so that the driver finds the new primary
         await remove(lists, user_id, 1)
         await giving_up
 
@@ -294,7 +294,7 @@ class TestAnIneffectiveRemoval:
 async def stamp_is_lost(
     mongodb: ScriptedMongoDB, lists: ListStore, database: Database, user_id: str
 ) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """Begin to remove item 1, and lose the stamp of that removal by an election; yield what goes on with it."""
+    """Begin to remove item 1, and lose the stamp of that removal by an election; yield the rest of the removal."""
     primary = mongodb.primary()
     assert primary is not None
     mongodb.lose_majority()
@@ -302,7 +302,7 @@ async def stamp_is_lost(
     async with lists.removing(user_id, content_id(1)) as go_on:
         await eventually(is_there, within=60)
         mongodb.step_down((primary + 1) % 3)
-        await stamps_of(database, user_id)  # which meets the new primary
+        await stamps_of(database, user_id)  # so that the driver finds the new primary
         yield go_on
 
 
@@ -342,7 +342,7 @@ class TestAChangeOfUnknownOutcome:
         replica_set.fail_command(command, closes="after", count=None, collection="mylist")
         with pytest.raises(OutcomeUnknownError), pymongo.timeout(_DEADLINE_S):
             await change(lists, user_id)
-        # All is failing until the deadline has passed.
+        # Every stamp fails until the deadline has passed.
         replica_set.fail_command("update", "insert", closes="before", count=None, collection=CHANGES)
         await asyncio.sleep(_DEADLINE_S)
         replica_set.mend()

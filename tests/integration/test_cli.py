@@ -31,19 +31,19 @@ def nowhere_special(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A port of this machine on which nothing listens and nothing else can."""
+    """A bound port of this machine on which nothing listens, and on which no other process can listen."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield bound.getsockname()[1]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs a command in a process of its own."""
+    """Run a command in a process of its own."""
     return subprocess.run([sys.executable, "-m", "mylist", *arguments], capture_output=True, text=True, check=False)
 
 
 def fails(*arguments: str) -> tuple[int, str]:
-    """Runs a command that must end with one line on standard error; gives the status and the line."""
+    """Run a command that must end with one line on standard error; return the status and the line."""
     ended = run(*arguments)
     assert ended.stdout == ""
     assert ended.stderr.count("\n") == 1
@@ -52,7 +52,7 @@ def fails(*arguments: str) -> tuple[int, str]:
 
 @pytest.fixture
 def fails_here(capsys: pytest.CaptureFixture[str]) -> FailsHere:
-    """The same of a command that ends before it opens anything, without a process of its own."""
+    """Like `fails`, but in the process of the test: for commands that fail before they open any connection."""
 
     def failed(*arguments: str) -> tuple[int, str]:
         with pytest.raises(SystemExit) as ended:

@@ -88,7 +88,7 @@ async def exercise(commands: CacheCommands) -> Primary:
         ("?", [], "127.0.0.1"),
         ("", [["ip", OTHER_HOST]], OTHER_HOST),
         ("", [], "127.0.0.1"),
-        # As Redis documents it: behind an address translation its own address leads nowhere.
+        # As Redis documents: behind address translation, clients cannot reach the address that a node has.
         (None, [["ip", "10.255.255.1"]], "127.0.0.1"),
         (None, [], "127.0.0.1"),
         ("localhost", [["ip", "10.255.255.1"]], "localhost"),
@@ -172,7 +172,7 @@ async def answers(commands: CacheCommands) -> bool:
 async def test_a_redirect_to_a_node_without_a_host_is_followed(
     lone_node: ClusterNode, commands_of: Connect, host: str
 ) -> None:
-    """The service uses the address at which the map has a node with that port."""
+    """The service uses the address of the node in the slot map that has the same port."""
     moving = f"mylist:{{{uuid4().hex}}}"
     async with RedisFront(lone_node.port, lambda _: None) as target:
 

@@ -69,7 +69,7 @@ class Run:
         return self
 
     def end(self, number: signal.Signals) -> int:
-        """Sends a signal and gives the status that the process exits with."""
+        """Send a signal; return the exit status of the process."""
         self.process.send_signal(number)
         return self.process.wait(STOP)
 
@@ -78,7 +78,7 @@ class Run:
         return processes_of(self.folder)
 
     def close(self) -> None:
-        """Ends it by SIGKILL, if it is still there."""
+        """Kill the process if it still runs."""
         self.http.close()
         self.process.kill()
         self.process.wait()
@@ -103,7 +103,7 @@ Start = Callable[..., Run]
 
 @contextmanager
 def started_in(folder: Path) -> Iterator[Start]:
-    """Starts `mylist dev` in the folder, by default always on the same port."""
+    """Start `mylist dev` in the folder, by default always on the same port."""
     port = free_port()
     runs: list[Run] = []
 
@@ -129,7 +129,7 @@ def _mongodb_of_its_own() -> None:
 
 @pytest.fixture
 def dev(tmp_path: Path) -> Iterator[Start]:
-    """Starts `mylist dev` in this test's folder."""
+    """Start `mylist dev` in this test's folder."""
     with started_in(tmp_path) as start:
         yield start
 
@@ -197,7 +197,7 @@ def test_dev_with_a_public_key_asks_for_a_token_of_the_identity_provider(dev: St
 
 
 def answer(arguments: list[str]) -> int:
-    """Sends what curl would and gives the status."""
+    """Send the request that curl would send; return the status."""
     method, body, headers, url = "GET", None, {}, ""
     words = iter(arguments)
     for word in words:
@@ -255,7 +255,7 @@ def test_a_signal_ends_dev_cleanly_during_its_start(dev: Start, sign: str, numbe
     assert_ends_well(run, number)
 
 
-# The service being made is what comes after seeding and before the web server handles the signals itself.
+# The service is built after seeding, and before the web server handles signals itself.
 INTERRUPTED = """
 import os, signal
 from mylist import cli, server
@@ -311,7 +311,7 @@ def test_a_file_in_place_of_a_data_folder_is_named(dev: Start, tmp_path: Path, f
 
 @pytest.mark.parametrize("file", ["WiredTiger.wt", "secantus_indexes.wt"])
 def test_damaged_data_is_reported_with_a_remedy_that_works(dev: Start, tmp_path: Path, file: str) -> None:
-    """The first is read when the server starts, the second by its first operations."""
+    """The server reads the first file when it starts, and the second one in its first operations."""
     data = tmp_path / ".data" / "mongodb"
     with running(MongoServer(data)):
         pass
@@ -329,7 +329,7 @@ def test_damaged_data_is_reported_with_a_remedy_that_works(dev: Start, tmp_path:
 
 
 def test_data_that_cannot_be_opened_is_not_reported_as_damaged(dev: Start, tmp_path: Path) -> None:
-    """As on a full disk, or for another user: moving the data away would be the wrong remedy."""
+    """For example, the disk is full, or another user owns the data. Moving the data away would be the wrong remedy."""
     data = tmp_path / ".data" / "mongodb" / "data"
     (data / "WiredTiger.lock").mkdir(parents=True)
     run = dev()
@@ -401,7 +401,7 @@ def test_freeze_returns_only_when_every_thread_of_the_server_is_suspended(mongod
     if not Path("/proc/self/task").exists():
         skip_or_fail("only Linux tells the states of threads")
     with running(mongodb):
-        for _ in range(100):  # the signal mostly comes in time by itself
+        for _ in range(100):  # mostly the signal takes effect in time even if `freeze` does not wait
             mongodb.freeze()
             assert states() == {"T"}
             mongodb.thaw()

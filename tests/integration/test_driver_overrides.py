@@ -11,7 +11,7 @@ from mylist.mongodb.driver_overrides import wait_for_conditions_in_one_task
 
 
 class _Condition:
-    """Notes in which task it is waited for."""
+    """A condition that records which task waits for it."""
 
     waited_in: asyncio.Task[object] | None = None
 

@@ -1,4 +1,4 @@
-"""`mylist events`: each change at least once and in order, no matter how the run, its reader or the stream ends."""
+"""`mylist events` writes each change at least once, in order, no matter how the run, its reader or the stream ends."""
 
 import array
 import fcntl
@@ -38,14 +38,14 @@ _NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 @pytest.fixture
 def stored(own_uri: str) -> Iterator[Stored]:
-    """The lists, to change past the service."""
+    """The database that has the lists; tests change them directly, without the service."""
     with MongoClient[Document](own_uri, tz_aware=True) as client:
         yield client.get_default_database()
 
 
 @pytest.fixture
 def follow(own_uri: str) -> Iterator[Follow]:
-    """Start a process and wait until it follows; each is ended at the end."""
+    """Start `mylist events`, and wait until it follows the lists; after the test, end every process that still runs."""
     started: list[Events] = []
 
     def start(*arguments: str, uri: str = own_uri, until: str = BEGUN, **options: Any) -> Events:
@@ -92,7 +92,7 @@ def test_changes_made_by_the_service_are_written_in_order(serve: Serve, titles: 
         try:
             added = [user.add(each).json()["data"]["addedAt"] for each in (MATRIX_ID, other)]
             user.remove(MATRIX_ID)
-            user.remove(MATRIX_ID)  # stamped, and nothing to remove
+            user.remove(MATRIX_ID)  # gets a stamp, but there is nothing to remove
             dated = [(other, "2020-01-01T00:00:00.000Z"), (MATRIX_ID, "2021-01-01T00:00:00.000Z")]
             lines = [{"contentId": each, "contentType": "movie", "addedAt": at} for each, at in dated]
             headers = user.headers | {"content-type": "application/x-ndjson"}
@@ -172,7 +172,7 @@ def test_a_killed_process_loses_no_change(stored: Stored, follow: Follow) -> Non
 
 
 def _distinct(lines: list[Document]) -> list[Document]:
-    """Lines without those that repeat one."""
+    """The lines without repetitions."""
     return list({line["token"]: line for line in reversed(lines)}.values())[::-1]
 
 
@@ -350,7 +350,7 @@ def test_events_ends_at_a_restore_and_does_not_resume(stored: Stored, follow: Fo
     assert short(events.take(2)) == [("+", 1), ("+", 2)]
     assert events.end(None) == 3
     assert "was dropped or renamed, for example by a restore; changes may be missing" in events.log.splitlines()[-1]
-    if how != "drop the database":  # with which its position is gone
+    if how != "drop the database":  # which also drops the saved position
         again = follow(until=WENT_ON)
         assert again.end(None) == 3
     add(stored, 5)

@@ -48,7 +48,7 @@ class Writer(NamedTuple):
 
 
 class Reader(NamedTuple):
-    """idle → empty → leased or loading → loaded → done; `floor` is what was acknowledged when it began."""
+    """idle → empty → leased or loading → loaded → done; `floor` is the version that was acknowledged at its begin."""
 
     step: str = "idle"
     floor: int = 0
@@ -57,7 +57,7 @@ class Reader(NamedTuple):
 
 
 class State(NamedTuple):
-    """Tuples, as hundreds of thousands of them are compared."""
+    """A tuple, because the search compares hundreds of thousands of states."""
 
     database: int = 0
     acknowledged: int = 0
@@ -90,7 +90,7 @@ class State(NamedTuple):
 
 
 class Server:
-    """The key on the real server, set to what a step begins with."""
+    """The key on the real server; before each step, it is set to the value with which the step begins."""
 
     def __init__(self, primaries: Topology, client: Redis) -> None:
         self._primaries = primaries
@@ -101,7 +101,7 @@ class Server:
     async def step(
         self, state: State, run: Callable[[CacheCommands], Awaitable[object]], *what: object
     ) -> tuple[bytes | None, object]:
-        """Runs a step, which `what` names; gives what the key holds then, and the step's answer."""
+        """Run a step, which `what` names; return the value of the key after the step, and the step's answer."""
         known = (state.held, state.epoch, *what)
         if known not in self._known:
             if state.held is None:
@@ -193,7 +193,7 @@ def _met(reader: Reader, held: bytes) -> Reader:
 
 
 def expiry(state: State, *, early: bool) -> Iterator[State]:
-    """The key lapses; a fence or a lease does so only when its owners are gone, unless `early`."""
+    """The key expires; a fence or a lease expires only after its owners are gone, unless `early`."""
     if state.held is None:
         return
     alive = False
@@ -210,7 +210,7 @@ def expiry(state: State, *, early: bool) -> Iterator[State]:
 
 
 def failover(state: State) -> Iterator[State]:
-    """The replica catches up, or takes the primary's place as it is; all know at once that its epoch has begun."""
+    """The replica catches up, or becomes the primary as it is; all processes know at once that its epoch has begun."""
     if state.epoch == 0:
         if state.replica != state.held:
             yield state._replace(replica=state.held)
@@ -220,7 +220,7 @@ def failover(state: State) -> Iterator[State]:
 async def explore(
     server: Server, *, early: bool = False, failing_over: bool = False, until: frozenset[str] = frozenset()
 ) -> tuple[int, set[str]]:
-    """Go through every reachable state, or until one of some violations; return their number and the violations met."""
+    """Visit every reachable state, or stop at a violation in `until`; return their number and the violations."""
     seen, waiting, violations = {State()}, deque([State()]), set[str]()
     while waiting and violations.isdisjoint(until):
         state = waiting.popleft()
@@ -263,7 +263,7 @@ async def test_no_interleaving_hides_an_acknowledged_write(server: Server) -> No
 async def test_fences_and_leases_that_expire_early_hide_only_unacknowledged_writes(
     server: Server,
 ) -> None:
-    """A flushed Redis, a process that was stopped for longer than its fence lives."""
+    """For example, Redis was flushed, or a process was stopped for longer than the lifetime of its fence."""
     _, violations = await explore(server, early=True)
 
     assert violations == {UNNOTICED}

@@ -1,4 +1,4 @@
-"""Documents that earlier versions left in `mylist`, and go on writing there during a rollout."""
+"""Documents that earlier versions left in `mylist`, and that they still write there during a rollout."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -67,7 +67,7 @@ async def client(new_database: NewDatabase) -> AsyncIterator[AsyncMongoClient[Do
 
 @pytest.fixture
 async def database(client: AsyncMongoClient[Document]) -> Database:
-    """A database to which both versions have made their indexes."""
+    """A database in which both versions have created their indexes."""
     database = Database(client, Settings.load({"MONGODB_URI": "mongodb://localhost/", **PATIENT}))
     database.handle = client.get_default_database()
     await database.check()
@@ -172,7 +172,7 @@ async def test_the_change_feed_reports_each_change_of_an_earlier_version(
     assert (await told(lists, user_id, position))[0] == {1: None, 4: None}
     await earlier.redate(user_id, item(2, added_at=7))
     assert (await told(lists, user_id, position))[0] == {1: None, 4: None, 2: 7}
-    await earlier.add(user_id, item(1, added_at=5))  # in the document that it was in before
+    await earlier.add(user_id, item(1, added_at=5))  # reuses the document of the removed item
     assert (await told(lists, user_id, position))[0] == {1: 5, 4: None, 2: 7}
     await remove(lists, user_id, 1)
     assert (await told(lists, user_id, position))[0] == {1: None, 4: None, 2: 7}

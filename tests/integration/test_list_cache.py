@@ -1,4 +1,4 @@
-"""The list cache between a real Redis and a load that the test holds in its hand."""
+"""The list cache between a real Redis and loads that the test controls."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ from mylist.domain.packed_list import PackedList
 
 
 class Lists:
-    """The lists of a MongoDB: one list for all users, which grows by one item at each change."""
+    """A stand-in for MongoDB: all users have the same list, and each change adds one item to it."""
 
     def __init__(self) -> None:
         self.items: list[Item] = []
@@ -58,7 +58,7 @@ class Clock:
 
 
 class Cache(ListCache):
-    """A cache as a process has it, with access to its health."""
+    """The cache of one process, with access to its health."""
 
     def __init__(self, primaries: Topology, lists: Lists, *, strict: bool = False, check_every: int = 0) -> None:
         self.clock = Clock()
@@ -77,7 +77,7 @@ class Cache(ListCache):
         self.reads = self._reads
 
     def lose_redis(self) -> None:
-        """Has every command fail from now on."""
+        """Make every command fail from now on."""
 
         async def fail(*_: object, **__: object) -> None:
             raise CacheUnavailableError
@@ -86,7 +86,7 @@ class Cache(ListCache):
             setattr(self.commands, name, fail)
 
     async def settle(self) -> "Cache":
-        """Send heartbeats until the process has seen Redis for long enough, again if a busy machine misses one."""
+        """Send heartbeats until the grace is over; start again if a busy machine misses a heartbeat."""
         for _ in range(10):
             for _ in range(int(GRACE_S / HEARTBEAT_INTERVAL_S) + 3):
                 await self.health.heartbeat()
@@ -130,7 +130,7 @@ def key(user_id: str) -> str:
 
 
 async def put(primaries: Topology, client: Redis, user_id: str, value: bytes, *, epoch: bytes = b"") -> None:
-    """Puts a list into Redis, of the present epoch unless another is given."""
+    """Put a list into Redis; it gets the current epoch unless another one is given."""
     owner = primaries.owner(key(user_id))
     assert owner is not None
     await client.set(key(user_id), stamped(value, epoch or owner.epoch), ex=60)
@@ -247,7 +247,7 @@ async def test_a_cancelled_request_does_not_cancel_the_load_that_others_wait_for
     cache.reads.get_many = noted_look  # type: ignore[assignment, method-assign]
     second = asyncio.create_task(cache.total(user_id))
     await looked.wait()
-    for _ in range(10):  # turns of the event loop, for it to meet the lease
+    for _ in range(10):  # turns of the event loop, in which the read finds the lease
         await asyncio.sleep(0)
     first.cancel()
     lists.hold.set()
@@ -328,7 +328,7 @@ async def test_a_list_of_another_epoch_counts_as_not_cached(
 async def test_a_list_in_the_format_of_another_version_is_replaced(  # noqa: PLR0913 - what it is put with
     cache: Cache, lists: Lists, primaries: Topology, redis_client: Redis, user_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a rollout processes of two versions share the cache."""
+    """During a rollout, processes of two versions share the cache."""
     lists.change()
     owner = primaries.owner(key(user_id))
     assert owner is not None
@@ -343,7 +343,7 @@ async def test_a_list_in_the_format_of_another_version_is_replaced(  # noqa: PLR
 
 
 async def test_a_cached_list_gets_the_epoch_of_its_lease(primaries: Topology, user_id: str) -> None:
-    """It may lack a write whose fence was lost between the two."""
+    """A failover between lease and fill may lose the fence of a write, so the list may lack that write."""
     commands = CacheCommands(primaries)
     lease = commands.new_lease(key(user_id))[:-EPOCH_BYTES] + b"an epoch"
     assert await commands.place_lease(key(user_id), lease, lifetime_ms=5000) is None
@@ -473,7 +473,7 @@ async def test_a_write_after_a_failover_waits_until_no_process_uses_the_old_prim
     cache.clock.now += 1
     await cache.health.heartbeat()
     took = []
-    for _ in range(3):  # a busy machine may hold one up
+    for _ in range(3):  # a busy machine may delay one of them
         began = time.monotonic()
         async with cache.writing(user_id):
             lists.change()
@@ -661,7 +661,7 @@ async def test_a_strict_cache_refuses_writes_without_redis(nowhere: Topology, li
 async def test_a_strict_cache_does_not_acknowledge_a_write_during_which_redis_is_lost(
     primaries: Topology, lists: Lists, user_id: str
 ) -> None:
-    """Redis is lost in the middle of a write; what has become of its fence cannot be known."""
+    """Redis is lost in the middle of a write, so the process cannot know whether the fence still exists."""
     cache = await Cache(primaries, lists, strict=True).settle()
 
     async def write() -> None:
@@ -708,7 +708,7 @@ async def test_a_heartbeat_with_a_late_answer_counts_as_failed(cache: Cache) -> 
 async def test_a_write_is_refused_while_other_processes_may_still_trust_redis(
     nowhere: Topology, lists: Lists, user_id: str
 ) -> None:
-    """This process has been without Redis for too short a time to know that all others are without it too."""
+    """This process lost Redis so recently that it cannot know whether the others have lost it too."""
     cache = Cache(nowhere, lists)
 
     with pytest.raises(CacheUnavailableError):

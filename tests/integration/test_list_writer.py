@@ -1,4 +1,4 @@
-"""The rules over real stores, in moments that HTTP does not let a test choose."""
+"""The list writer over real stores, at moments that a test cannot choose over HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -28,7 +28,7 @@ from mylist.mongodb.lists import ListStore
 
 
 class PausingStore(ListStore):
-    """A store that waits before it inserts, until the test lets it."""
+    """A store that waits before each insertion until the test lets it continue."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
@@ -56,7 +56,7 @@ class FreezingStore(ListStore):
 
     async def insert_many(self, user_id: str, items: Sequence[Item]) -> set[ContentId]:
         self._server.freeze()
-        await asyncio.sleep(0.1)  # until the signal has reached each of its threads
+        await asyncio.sleep(0.1)  # until the signal has reached each thread of the server
         return await super().insert_many(user_id, items)
 
 

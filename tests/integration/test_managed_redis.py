@@ -1,4 +1,4 @@
-"""Servers that hide their replication id, or refuse the command for it, like those of some providers."""
+"""Servers that hide their replication id, or refuse the command that reports it, as some providers' servers do."""
 
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -30,10 +30,10 @@ class Kind:
     """A service that is almost Redis.
 
     Attributes:
-        rights: of the user who logs in.
-        options: of the server.
-        answer: what INFO is answered; None as the server does.
-        edit: changes the answers of scripts as well.
+        rights: the rights of the user who logs in.
+        options: the options of the server.
+        answer: makes the answer to INFO; None leaves it to the server.
+        edit: changes every answer, including those of scripts.
     """
 
     rights: str = "+@all"
@@ -105,7 +105,7 @@ async def managed(server: Member, kind: Kind) -> AsyncIterator[tuple[CacheComman
 
 
 async def fill(commands: CacheCommands) -> str:
-    """Goes through the protocol once; gives the key that holds a list then."""
+    """Go through the protocol once; return the key, which then holds a list."""
     key = f"mylist:{{{uuid4().hex}}}"
     await commands.ping()
     assert await commands.place_fence(key, b"a writer", lifetime_ms=5000) is None
@@ -200,7 +200,7 @@ async def test_a_heartbeat_refuses_a_replica_that_does_not_report_its_role(
 
 @pytest.mark.parametrize("kind", [KINDS["no replication id"]], ids=["no replication id"])
 async def test_any_other_refusal_of_info_is_an_outage(server: Member, kind: Kind) -> None:
-    """A server that is busy with a script, or still loading, has said nothing about its epoch."""
+    """A server that is busy with a script, or still loading, does not say anything about its epoch."""
     busy = replace(kind, answer=lambda _: error("BUSY Redis is busy running a script"))
     async with front_of(server, busy) as front:
         commands = commands_at(front.port)

@@ -81,7 +81,7 @@ async def everything_changed(
 
 @pytest.fixture(params=["MongoDB", "in memory"])
 def either(request: pytest.FixtureRequest) -> ports.ListStore:
-    """The store, and the one in memory that stands for it in the tests of the use cases: they answer alike."""
+    """The store, and the in-memory fake that the unit tests use instead: both must answer alike."""
     if request.param == "in memory":
         return FakeListStore()
     lists: ListStore = request.getfixturevalue("lists")
@@ -231,7 +231,7 @@ async def test_stamps_have_the_time_of_mongodb_and_expire_after_thirty_days(
     await lists.delete_many(user_id, [item(1)])
     await lists.delete_many(user_id, [item(2), item(3)])
     await lists.insert_many(user_id, [item(number) for number in range(3)])
-    await lists.delete_seen(user_id, await lists.load(user_id))  # which stamps some again
+    await lists.delete_seen(user_id, await lists.load(user_id))  # which gives some items a second stamp
     after, _ = await lists.clock()
 
     stamps = await documents_of(store_database, "mylist_changes", user_id)
@@ -274,7 +274,7 @@ async def test_one_of_several_concurrent_removals_finds_the_item_and_its_stamp_s
 async def changes_of(
     store: ports.ListStore, user_id: str, after: FeedPosition, *, size: int = 10
 ) -> tuple[list[tuple[int, int | None]], FeedPosition | None]:
-    """The changes of a list, each as the number of its item and when that was added."""
+    """The changes of a list, each as the number of its item and the time at which that was added."""
     changes, end = await store.changes(user_id, after, max_changes=size)
     return [(number_of(each.content_id), each.added_at) for each in changes], end
 
@@ -295,7 +295,7 @@ async def test_changes_come_in_order_in_pages_with_only_the_last_of_each_item(
 
 
 async def until_the_next_second(store: ports.ListStore) -> None:
-    """Wait until new additions get another second than the last one."""
+    """Wait until new additions get a later second than the last one."""
     if isinstance(store, FakeListStore):
         store.now += 1000
         return
@@ -307,7 +307,7 @@ async def test_pages_of_changes_of_any_size_miss_none_and_repeat_no_position(
     either: ports.ListStore, user_id: str
 ) -> None:
     await either.insert_many(user_id, [item(number) for number in range(12)])
-    await either.delete_many(user_id, [item(number) for number in (1, 4, 7)])  # with one stamp
+    await either.delete_many(user_id, [item(number) for number in (1, 4, 7)])  # with one stamp command
     await until_the_next_second(either)
     await either.insert_many(user_id, [item(number, added_at=9) for number in (4, 20)])
     await remove(either, user_id, 2)
@@ -392,7 +392,7 @@ async def test_an_item_that_the_original_stored_with_an_uppercase_id_can_be_remo
 
 @pytest.fixture
 def nothing_logged_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next unreadable document is the first in an hour."""
+    """Make the next unreadable document the first one in an hour, so that it is logged."""
     monkeypatch.setattr("mylist.mongodb.lists._unreadable_lines", LineLimit(1, period_s=3600))
 
 
@@ -503,7 +503,7 @@ async def test_a_load_fails_while_mongodb_is_known_to_be_unavailable(
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A port that takes connections and never says anything."""
+    """A port that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
@@ -526,7 +526,7 @@ async def test_a_silent_mongodb_is_unavailable_within_its_deadline(silent_port: 
 
 
 class Answers:
-    """Acts as the driver's `command`: raises each failure in turn, then answers."""
+    """A replacement for the driver's `command`: it raises each failure in turn, and then answers."""
 
     def __init__(self, *failures: Exception) -> None:
         self.failures = list(failures)
@@ -541,7 +541,7 @@ class Answers:
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answers]:
-    """Has the driver fail with these errors."""
+    """Make the driver fail with these errors."""
 
     def failing(*failures: Exception) -> Answers:
         made = Answers(*failures)
@@ -622,7 +622,7 @@ async def test_any_exception_in_a_check_marks_mongodb_as_unavailable_and_is_logg
 ) -> None:
     answers(failure, failure)
 
-    with suppress(MongoRefusedError):  # which ends a process only before it has started
+    with suppress(MongoRefusedError):  # which ends a process only during its start
         await store_database.check()
 
     assert not store_database.available

@@ -1,4 +1,4 @@
-"""The faults of a MongoDB that the service notices: in its check, and when operations fail."""
+"""Faults of MongoDB that the service notices, in its checks and when operations fail."""
 
 import asyncio
 import logging

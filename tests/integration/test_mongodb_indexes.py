@@ -1,4 +1,4 @@
-"""One index decides whether the service starts; all others are wishes, with a warning that says how to fulfil them."""
+"""The service needs one index to start. All others are optional: a warning says how to create a missing one."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -42,7 +42,7 @@ async def mongodb(deployment: ScriptedMongoDB) -> AsyncIterator[ScriptedMongoDB]
 
 @pytest.fixture
 async def database(mongodb: ScriptedMongoDB) -> AsyncIterator[AsyncDatabase[Document]]:
-    """A new one, behind the script."""
+    """A new database behind the scripted MongoDB."""
     async with connect(settings(mongodb)) as client:
         yield database_of(client)
         mongodb.mend()

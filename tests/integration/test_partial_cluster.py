@@ -1,4 +1,4 @@
-"""A Cluster whose primaries are partly down: the parts that are still trusted, and by which process.
+"""A Cluster with some primaries down: which parts are still trusted, and by which process.
 
 Three fronts stand for three primaries, each with a third of the slots; one server behind them holds all keys.
 """
@@ -40,7 +40,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterNode]:
 
 
 class Primaries:
-    """Three primaries; which of them has each slot is for the test to say."""
+    """Three primaries; the test decides which of them has which slots."""
 
     def __init__(self, port: int) -> None:
         self.fronts = [RedisFront(port, self._answer) for _ in range(3)]
@@ -95,7 +95,7 @@ async def process(primaries: Primaries, lists: Lists) -> AsyncIterator[Process]:
 
 
 async def beat(*caches: Cache, seconds: float) -> None:
-    """Heartbeats of each for so long."""
+    """Send the heartbeats of each cache for this long."""
     for _ in range(round(seconds / HEARTBEAT_INTERVAL_S)):
         for cache in caches:
             cache.clock.now += HEARTBEAT_INTERVAL_S
@@ -173,7 +173,7 @@ async def test_a_primary_that_is_back_serves_no_list_from_before_an_unfenced_wri
 
 
 async def test_no_primary_is_trusted_while_a_majority_of_them_is_down(primaries: Primaries, process: Process) -> None:
-    """This process may be cut off together with a primary that was replaced."""
+    """The process may be cut off together with a primary that was replaced."""
     cache = await process()
     user = primaries.user_of(2)
     await fill(cache, user)
@@ -238,7 +238,7 @@ async def test_slots_that_move_are_trusted_at_once_only_if_their_primary_was_ali
 
 
 async def test_a_heartbeat_does_not_wait_for_a_primary_that_was_silent_before(primaries: Primaries) -> None:
-    """The knowledge of the other primaries would be too old by the time that the silent one is given up."""
+    """If the heartbeat waited for the silent primary, it would know the state of the others too late."""
     timeout = 5.0
     commands = CacheCommands(connect(replace(Settings.load({"REDIS_URL": primaries.url}), redis_timeout=timeout)))
     loop = asyncio.get_running_loop()

@@ -1,6 +1,6 @@
-"""Processes with one MongoDB and its registry, in which each declares its Redis, and that it reaches none.
+"""Processes that share a MongoDB. In its registry, each declares its Redis, and whether it is unfenced.
 
-Each has the real parts below HTTP; one clock, which the test moves, is that of all.
+Each process has the service's real parts below HTTP. All share one clock, which the test moves.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ READING_S = 0.5
 
 
 class World:
-    """The clock, the lists and the registry that all processes have."""
+    """The clock, the lists and the registry that all processes share."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -51,7 +51,7 @@ class World:
         return PackedList.of(items)
 
     async def join(self, settings: Settings, *, strict: bool = False) -> "Process":
-        """Starts a process, which reads the registry when it has reached Redis."""
+        """Start a process, which reads the registry after it has reached Redis."""
         process = Process(self, settings, strict=strict)
         self.processes.append(process)
         self.caches.append(process.cache)
@@ -60,7 +60,7 @@ class World:
         return process
 
     async def live(self, seconds: float) -> None:
-        """Lets time pass, in which every process does what it does in the background."""
+        """Let time pass, while every process does its background work."""
         for _ in range(round(seconds / HEARTBEAT_INTERVAL_S)):
             self.now += HEARTBEAT_INTERVAL_S
             for process in self.processes:
@@ -136,7 +136,7 @@ class Process:
             self._world.totals[user_id] = self._world.totals.get(user_id, 0) + 1
 
     def vanish(self) -> None:
-        """Ends it as SIGKILL would."""
+        """End the process as SIGKILL would."""
         self._world.processes.remove(self)
 
 
@@ -170,7 +170,7 @@ async def cached(process: Process, user_id: str) -> None:
 
 
 async def unfenced_add(world: World, writer: Process, user_id: str) -> None:
-    """Has a process that lost Redis change a list, in the time that this takes."""
+    """Let a process without Redis change a list, and let time pass until it has done so."""
     adding = asyncio.create_task(writer.add(user_id))
     for _ in range(40):
         await world.live(HEARTBEAT_INTERVAL_S)
@@ -212,7 +212,7 @@ async def test_an_unfenced_change_waits_until_the_others_have_heeded_the_declara
 ) -> None:
     await cached(reader, user_id)
     writer.lose_redis()
-    world.processes.remove(reader)  # it is slow
+    world.processes.remove(reader)  # it is slow, so it does not heed the declaration yet
     await world.live(DOWN_AFTER_S + 3 * HEARTBEAT_INTERVAL_S)
     assert writer.health.state is RedisState.DOWN
     assert not writer.agreement.is_settled
@@ -291,7 +291,7 @@ async def test_a_process_that_ends_and_owes_nothing_leaves_the_cache_valid(
 async def test_a_list_that_is_changed_with_a_fence_in_another_redis_is_not_served_stale(
     world: World, reader: Process, mongodb_uri: str, redis_url: str, user_id: str
 ) -> None:
-    """Another database of the same server is another Redis to the cache. Here and back again."""
+    """To the cache, another database of the same server is another Redis. The test also goes back to the first one."""
     await cached(reader, user_id)
     elsewhere = Settings.load({"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url.removesuffix("/0") + "/1"})
 
@@ -327,7 +327,7 @@ async def test_a_process_that_counts_as_gone_changes_nothing_until_it_is_back(
     world: World, reader: Process, writer: Process, user_id: str
 ) -> None:
     await cached(reader, user_id)
-    world.processes.remove(writer)  # it is held up
+    world.processes.remove(writer)  # it is paused, so it does not renew its entry
     await world.live(GONE_AFTER_S + 1)
     world.processes.append(writer)
     assert not writer.agreement.covers(None, writer.health.identity, fenced=True)
@@ -388,7 +388,7 @@ async def test_a_process_cannot_join_if_it_cannot_write_to_the_registry(
 async def test_a_change_that_loses_redis_without_a_declaration_is_not_acknowledged(
     world: World, reader: Process, writer: Process, user_id: str
 ) -> None:
-    """Redis fails in the middle of a change, and MongoDB with it, so the process cannot declare its state."""
+    """Redis fails in the middle of a change, and so does MongoDB, so the process cannot declare that it is unfenced."""
     await cached(reader, user_id)
 
     async def change() -> None:

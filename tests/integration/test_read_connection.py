@@ -1,4 +1,4 @@
-"""The connection that lists are read over: what it makes of servers that die, stall, refuse or talk nonsense."""
+"""The connection over which lists are read: how it handles servers that die, stall, refuse or send invalid data."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -19,18 +19,18 @@ from mylist.cache.topology.base import Primary
 from mylist.config.settings import Settings
 
 TIMEOUT = 1.0
-"""Seconds of silence until a server is given up, where a test waits for that."""
+"""Seconds after which a silent server is given up, in tests that wait for that."""
 PATIENCE = 30.0
 pytestmark = pytest.mark.usefixtures("raises_nothing")
 Behave = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 async def ready(_: Connection) -> None:
-    """Send nothing on a new connection: the server of these tests knows one command only."""
+    """Send nothing on a new connection: the server of these tests knows only one command."""
 
 
 class Peer:
-    """A server that does on its first connection what the test says, and answers every read by `v` on later ones."""
+    """A server that behaves as the test says on its first connection, and answers every read with `v` on later ones."""
 
     def __init__(self, behave: Behave) -> None:
         self.connections = 0
@@ -69,7 +69,7 @@ async def asking(behave: Behave, deadline: float = PATIENCE) -> AsyncIterator[tu
 @pytest.fixture
 def raises_nothing(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     yield
-    # The event loop's complaint of a protocol.
+    # The event loop logs this if the protocol raises an exception.
     assert not [record for record in caplog.get_records("call") if "data_received" in record.getMessage()]
 
 
@@ -163,7 +163,7 @@ async def test_a_read_from_a_stalled_server_times_out_and_its_late_answer_is_ign
             await ask(channel)
         took = asyncio.get_running_loop().time() - began
         assert TIMEOUT <= took < 5 * TIMEOUT
-        assert peer.connections == 1  # after a timeout there is no other try
+        assert peer.connections == 1  # a timeout is not retried
         late.set()
         assert await ask(channel) == [b"v"]
 

@@ -74,7 +74,7 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Member]:
 def redis(
     request: pytest.FixtureRequest, certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TlsRedis]:
-    """TLS by a front before Valkey, or by a Redis that is built with it."""
+    """A TLS front before Valkey, or a Redis that is built with TLS."""
     if request.param == "a front":
         server = request.getfixturevalue("valkey")
         with TlsFront(server.port, certificates) as front:
@@ -184,7 +184,7 @@ async def test_redis_is_unavailable_without_the_certificates_that_tls_requires(
 
 @pytest.fixture
 def strict_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has every Python be as strict with certificates as 3.13 and later are."""
+    """Make every Python check certificates as strictly as Python 3.13 and later do."""
     make = ssl.create_default_context
 
     def make_strict(*arguments: Any, **named: Any) -> ssl.SSLContext:
@@ -251,7 +251,7 @@ async def test_a_self_signed_certificate_other_than_the_configured_one_is_refuse
 
 
 async def refusal(url: str) -> str:
-    """Why a heartbeat fails."""
+    """Return the reason for which a heartbeat fails."""
     commands = CacheCommands(connect(patient(url)))
     with pytest.raises(CacheUnavailableError) as refused:
         await commands.ping()

@@ -1,4 +1,4 @@
-"""The private parts of redis-py that `mylist.cache.read_connection` takes: a test that fails says that they changed."""
+"""The private parts of redis-py that `mylist.cache.read_connection` uses. If a test fails, they have changed."""
 # ruff: noqa: SLF001 - what is looked at is private
 
 import asyncio
@@ -15,7 +15,7 @@ async def ask_nothing(_: Connection) -> None:
 
 @asynccontextmanager
 async def connected() -> AsyncIterator[tuple[Connection, list[bytes]]]:
-    """A connection of redis-py to a server that answers nothing, and what that received."""
+    """A connection of redis-py to a server that never answers, and the data that this server received."""
     received: list[bytes] = []
     ended = asyncio.Event()
 

@@ -1,6 +1,6 @@
-"""Elections of MongoDB, as processes with one Redis and one replica set live through them.
+"""Elections of MongoDB, as seen by processes that share one Redis and one replica set.
 
-Each process sees the replica set from a site of its own, so one can be cut off together with a primary that was
+Each process sees the replica set from a site of its own. So one process can be cut off together with a primary that was
 replaced and does not know it.
 """
 
@@ -73,7 +73,7 @@ class Process:
             await self.store.insert(user, Item(number, content_id(number), "movie"))
 
     async def add_at_last(self, user: str, number: int) -> None:
-        """Make an acknowledged change as soon as MongoDB takes it."""
+        """Repeat a change until it is acknowledged."""
 
         async def added() -> bool:
             try:
@@ -130,7 +130,7 @@ def redis(redis_server: ValkeyServer) -> Iterator[Redis]:
 
 @pytest.fixture
 def redis_port(redis_server: ValkeyServer, redis: Redis) -> int:
-    """The port of a Redis that knows of no other replica set."""
+    """The port of a Redis that knows nothing of other replica sets."""
     redis.flushall()
     return redis_server.port
 
@@ -143,7 +143,7 @@ def mongodb(mongodb_server: str) -> Iterator[ScriptedMongoDB]:
 
 @asynccontextmanager
 async def process_at(mongodb: ScriptedMongoDB, site: int, name: str, port: int) -> AsyncIterator[Process]:
-    """A process that watches both stores, from a moment ago."""
+    """A process that has just begun to watch both stores."""
     uris = {"MONGODB_URI": mongodb.uri(name, site=site), "REDIS_URL": f"redis://127.0.0.1:{port}/0"}
     process = Process(Settings.load(uris | _OPTIONS))
     try:
@@ -194,14 +194,14 @@ def part(mongodb: ScriptedMongoDB) -> None:
 
 
 def join(mongodb: ScriptedMongoDB) -> None:
-    """End that."""
+    """End the partition, and tell the former primary that it was replaced."""
     mongodb.inform(0)
     mongodb.heal(1, site=1)
     mongodb.heal(2, site=1)
 
 
 class TestAReplacedPrimary:
-    """It does not know that it was replaced, and the far process sees no other."""
+    """The old primary does not know that it was replaced, and the far process sees no other primary."""
 
     async def test_answers_are_neither_returned_nor_cached(
         self, mongodb: ScriptedMongoDB, redis: Redis, near: Process, far: Process, user: str
@@ -257,9 +257,9 @@ class TestAReplacedPrimary:
         await near.remove(user, 1)
 
         with pytest.raises(UnavailableError):
-            await far.add(user, 1)  # there it is on the list
+            await far.add(user, 1)  # according to the replaced primary, it is on the list
         with pytest.raises(UnavailableError):
-            await far.remove(user, 2)  # there it is not
+            await far.remove(user, 2)  # according to the replaced primary, it is not on the list
 
     async def test_that_was_frozen_is_not_believed_after_it_is_thawed(
         self, mongodb: ScriptedMongoDB, redis: Redis, near: Process, far: Process, user: str
@@ -289,7 +289,7 @@ class TestAReplacedPrimary:
         assert told == [1]
         part(mongodb)
         await near.add_at_last(user, 2)
-        # As if it had been replaced for a minute: longer than it takes until a change is taken for settled.
+        # As if the primary had been replaced a minute ago, which is longer than the settling time.
         mongodb.say(localTime=datetime.now(UTC) + timedelta(minutes=1))
         with pytest.raises(DatabaseUnavailableError):
             await far.changes(user, known)
@@ -337,7 +337,7 @@ class TestANewPrimary:
 
     @pytest.fixture
     async def elected(self, mongodb: ScriptedMongoDB, near: Process, far: Process, user: str) -> None:
-        """It does not show the second of two items."""
+        """A new primary has been elected whose reads do not show the second of two items."""
         await near.add(user, 1)
         assert (await far.read(user))[0] == 1
         before = mongodb.remember()

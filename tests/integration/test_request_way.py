@@ -1,4 +1,4 @@
-"""The number of files that a request passes: a reader who follows one through the code must not need to open more."""
+"""The number of files that a request passes: a reader who follows a request through the code opens only so many."""
 
 import re
 import subprocess
@@ -9,7 +9,7 @@ from devtools.service_process import environment
 
 
 def test_a_cached_read_passes_at_most_12_files_and_an_add_at_most_17(mongodb_uri: str, redis_url: str) -> None:
-    # In a process of its own, as Sanic's settings are those of a process.
+    # It runs in a process of its own, because Sanic's settings apply to the whole process.
     command = [sys.executable, "-m", "devtools.request_way"]
     stores = {"TEST_MONGODB_URI": mongodb_uri, "TEST_REDIS_URL": redis_url}
     told = subprocess.run(command, env=environment(stores), capture_output=True, text=True, check=True).stdout

@@ -96,7 +96,7 @@ class Arrived:
 
 
 class World:
-    """The service's parts below HTTP, on real stores, and what they say to them. Its clock stands still."""
+    """The service's parts below HTTP, on real stores, and the commands that they send. The clock stands still."""
 
     def __init__(self, client: AsyncMongoClient[Document], settings: Settings, sent: Sent, arrived: Arrived) -> None:
         self.now = 0.0
@@ -124,7 +124,7 @@ class World:
         while not self.link.is_trusted:
             self.now += HEARTBEAT_INTERVAL_S
             await self.link.heartbeat()
-        # Now it knows that there are no documents of a former form.
+        # After this, the store knows that no documents of the former form exist.
         await self.store.changes("nobody", FeedPosition(0, LAST_ID), max_changes=1)
 
     async def titles(self, collection: str, count: int) -> list[ObjectId]:
@@ -133,7 +133,7 @@ class World:
         return ids
 
     async def fill(self, user_id: str, movies: list[ObjectId], shows: list[ObjectId]) -> None:
-        """Puts titles on a list, one of each kind in turn, past the service."""
+        """Put titles on a list directly in MongoDB, without the service."""
         kinds = [*((each, "movie") for each in movies), *((each, "tvshow") for each in shows)]
         await self.database.handle["mylist"].insert_many(
             {"userId": user_id, "contentId": str(each), "contentType": kind, "addedAt": datetime.now(UTC)}
@@ -177,7 +177,7 @@ def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 async def world(mongodb_uri: str, own_redis: str) -> AsyncIterator[World]:
-    # A thousand items take the embedded server seconds where all cores are busy, and it is round trips that count here.
+    # On a busy machine, the embedded server takes seconds for a thousand items, but only round trips matter here.
     settings = replace(
         Settings.load({"MONGODB_URI": mongodb_uri, "REDIS_URL": own_redis, **PATIENT}),
         mongodb_timeout=30.0,
@@ -186,7 +186,7 @@ async def world(mongodb_uri: str, own_redis: str) -> AsyncIterator[World]:
     sent = Sent()
     async with (
         AsyncMongoClient[Document](mongodb_uri, event_listeners=[sent], tz_aware=True) as client,
-        # Nothing may arrive for a while; the client's own default would end the watch then.
+        # If no command arrives for a while, the client's default timeout would end the watch.
         Redis.from_url(own_redis, socket_timeout=None) as watching,
     ):
         arrived = Arrived(watching)
@@ -253,7 +253,7 @@ async def test_a_page_of_ids_in_list_order_looks_up_no_title(world: World, user_
 async def test_a_batch_takes_one_fence_one_removal_command_and_one_addition_command(world: World, user_id: str) -> None:
     movies = await world.titles("movies", 60)
     await world.fill(user_id, movies[:30], [])
-    # By which Redis knows the scripts.
+    # So that Redis knows the scripts.
     await world.writer.discard(user_id, requested(str(movies[29])))
     await world.read(user_id)
     await world.round_trips()
@@ -346,7 +346,7 @@ async def test_the_first_read_after_a_write_asks_mongodb_once_when_the_titles_ar
     assert await world.read(user_id) is CacheResult.MISS
     asked_mongodb, asked_redis = await world.round_trips()
     assert asked_mongodb == ["find"]
-    assert asked_redis == ["GETRANGE", "EVALSHA", "EVALSHA"]  # nothing there, a lease, the list
+    assert asked_redis == ["GETRANGE", "EVALSHA", "EVALSHA"]  # finds nothing, places a lease, fills in the list
 
 
 @pytest.mark.parametrize("length", [25, 1000])
@@ -390,7 +390,7 @@ async def test_a_known_external_id_needs_no_query_and_an_unknown_one_a_query_per
     named, another = requested(f"imdb:tt{title}"), requested(f"imdb:tt{other}")
 
     async def mongodb(change: Awaitable[object]) -> list[str]:
-        """Give what a change of a cached list says to MongoDB."""
+        """Return the commands that a change of a cached list sends to MongoDB."""
         await world.read(user_id)
         await world.round_trips()
         await change
@@ -399,7 +399,7 @@ async def test_a_known_external_id_needs_no_query_and_an_unknown_one_a_query_per
         return asked
 
     await world.read(user_id)
-    await world.writer.discard(user_id, requested(str(title)))  # by which Redis knows the scripts
+    await world.writer.discard(user_id, requested(str(title)))  # so that Redis knows the scripts
     assert await mongodb(world.writer.add(user_id, named, "movie")) == ["find", "insert"]
     assert sorted(await mongodb(world.writer.remove(user_id, named))) == ["delete", "find", "update"], "of the shows"
     assert await mongodb(world.writer.put(user_id, named, "movie")) == ["insert"]

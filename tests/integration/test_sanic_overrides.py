@@ -32,16 +32,16 @@ OK = b"HTTP/1.1 200 OK\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\n"
 SHORT = 0.2
-"""A timeout, in seconds; it is looked at twice as often."""
+"""A timeout, in seconds; Sanic checks it twice in this time."""
 LONG = 1000.0
-"""A timeout that does not pass here."""
+"""A timeout that no test reaches."""
 MANY_TIMEOUTS = 1.5
 """Seconds; a wait that lasts longer has no working timeout."""
 
 
 @pytest.fixture
 def failures() -> Iterator[list[str]]:
-    """Sanic's logs of its own failures."""
+    """The lines that Sanic logs about its own failures."""
     logged: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: logged.append(record.getMessage())  # type: ignore[method-assign]
@@ -263,7 +263,7 @@ class TestIdle:
 
 @asynccontextmanager
 async def silent_client(server: Server, sent: bytes) -> AsyncIterator[HttpProtocol]:
-    """A client that sends this and then neither sends nor reads; gives the server's end of its connection."""
+    """A client that sends this, and then neither sends nor reads; yield the server's end of its connection."""
     with closing(socket.socket()) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.setblocking(False)
@@ -274,7 +274,7 @@ async def silent_client(server: Server, sent: bytes) -> AsyncIterator[HttpProtoc
 
 
 async def still_connected(server: Server, sent: bytes) -> bool:
-    """Whether a client that sends this and nothing more is connected long after every short timeout."""
+    """Whether a client that sends this and nothing more is still connected long after every short timeout."""
     async with silent_client(server, sent):
         end = monotonic() + MANY_TIMEOUTS
         while server.connections and monotonic() < end:
@@ -294,12 +294,12 @@ class TestTimeouts:
 
     @staticmethod
     async def moments_of_two_bytes(server: Server) -> tuple[float, float]:
-        """From when the timeouts count after the first byte of a head, and after the second."""
+        """Return the time from which timeouts count: after the first byte of a head, and after its second byte."""
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
         connection = await server.connection()
         moments = []
         for number in (1, 2):
-            await asyncio.sleep(0.01)  # so that the clock has moved on
+            await asyncio.sleep(0.01)  # so that the clock advances
             writer.write(b"G")
             await until(lambda number=number: len(connection.recv_buffer) == number)  # type: ignore[misc]
             moments.append(connection._time)
@@ -431,7 +431,7 @@ def _slots(response: HTTPResponse) -> set[str]:
 
 
 class TestInsides:
-    """The overridden and the used attributes exist, and have their types."""
+    """The private attributes that the service overrides or uses exist, and have the expected values."""
 
     async def test_attributes_of_a_connection_exist_with_the_expected_values(self) -> None:
         async with serving() as server, silent_client(server, b"GET /never HTTP/1.1\r\nHost: x\r\n\r\nG"):

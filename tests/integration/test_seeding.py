@@ -1,4 +1,4 @@
-"""Seeding: what there is afterwards, however often and however far it ran before."""
+"""Seeding: which data exist after a run, however often and however far it ran before."""
 
 import asyncio
 import subprocess
@@ -30,7 +30,7 @@ USER = {"userId": sample.USER_ID}
 
 @pytest.fixture
 def seeded(own_uri: str) -> Iterator[Database[dict[str, Any]]]:
-    """That database, to look into."""
+    """The database of `own_uri`."""
     with MongoClient[dict[str, Any]](own_uri) as client:
         yield client.get_default_database()
 
@@ -183,7 +183,7 @@ async def test_synthetic_data_seeded_again_adds_only_what_is_missing(
 def test_synthetic_data_of_a_killed_run_is_completed_by_the_next(
     own_uri: str, seeded: Database[dict[str, Any]], tmp_path: Path
 ) -> None:
-    # Five batches of a hundred users: there is time to kill it in the second.
+    # Five batches of a hundred users: the test has time to kill the process in the second batch.
     command = [sys.executable, "-m", "mylist", "seed", "--users", "500", "--titles", "100", "--items", "20"]
     users, items = seeded["users"], seeded["mylist"]
     settings = environment({"MONGODB_URI": own_uri, **PATIENT})

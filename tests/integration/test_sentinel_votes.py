@@ -1,4 +1,4 @@
-"""The votes of the Sentinels of a group, and the server that they mean: one server may have several spellings."""
+"""The votes of the Sentinels of a group: different spellings of an address may name the same server."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -21,7 +21,7 @@ RUN_A, RUN_B = "a" * 40, "b" * 40
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Member, Member]]:
-    """Two primaries, like after a partition."""
+    """Two primaries, as after a partition."""
     one, other = (Member(tmp_path_factory.mktemp(name)) for name in ("one", "other"))
     with running(one, other):
         yield one, other
@@ -29,7 +29,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Member, 
 
 @dataclass
 class Told:
-    """The answer of a Sentinel; none if it is down."""
+    """The answer of a Sentinel, or none if the Sentinel is down."""
 
     host: str
     server: Member
@@ -64,7 +64,7 @@ class Group:
         return self.commands.topology
 
     async def primary(self) -> tuple[str, int]:
-        """Where a heartbeat found the primary."""
+        """Return the address at which a heartbeat found the primary."""
         await self.commands.ping()
         assert self.topology.single
         return self.topology.single.address

@@ -1,4 +1,4 @@
-"""`mylist show`, `erase`, `move` and `withdraw`: what they leave, and that no list is cached as it was."""
+"""`mylist show`, `erase`, `move` and `withdraw`: which data they leave, and that no outdated list stays cached."""
 
 import asyncio
 import json
@@ -49,7 +49,7 @@ COLLECTIONS = ("mylist", "mylist_changes", "mylists", "mylist_adopted", "users")
 
 @pytest.fixture
 def lists(own_uri: str) -> Iterator[Lists]:
-    """A database of this test's own, with the unique index."""
+    """This test's own database, with the unique index."""
     with MongoClient[Document](own_uri, tz_aware=True) as client:
         database = client.get_default_database()
         database["mylist"].create_index([("userId", 1), ("contentId", 1)], unique=True)
@@ -58,7 +58,7 @@ def lists(own_uri: str) -> Iterator[Lists]:
 
 @pytest.fixture
 def account() -> str:
-    """An account of the test's own: each test has lists of its own in the Redis of all."""
+    """An account that only this test uses, because all tests share one Redis."""
     return f"account-{random.randbytes(6).hex()}"
 
 
@@ -119,7 +119,7 @@ async def withdraw(number: int, *, dry: bool = False) -> withdrawing.Withdrawal:
 
 
 def somebody(lists: Lists, account: str) -> list[str]:
-    """An account whose profiles have documents in every collection, beside others of like names."""
+    """Insert documents in every collection for the profiles of an account, and for users with similar names."""
     profiles = [account, f"{account}/kids", f"{account}/a/b"]
     others = [f"{account}0", f"{account}.kids", f"{account}-", account[:-1]]
     for user in (*profiles, *others):
@@ -203,7 +203,7 @@ class TestErase:
     async def test_reports_documents_that_were_written_during_the_run(
         self, lists: Lists, account: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The user adds an item right after the last deletion, possible for a session that is still open."""
+        """The user adds an item right after the last deletion, in a session that is still open."""
         lists["mylist"].insert_one(item(account, 1))
         counted = erasing._counted  # noqa: SLF001 - what follows the deletions
 
@@ -307,7 +307,7 @@ class TestMove:
 
     @pytest.mark.parametrize("copied", [1, 3])
     async def test_continues_an_interrupted_run(self, lists: Lists, account: str, copied: int) -> None:
-        """In the middle of copying, or in the middle of removing what was copied."""
+        """The run was interrupted while it copied items, or while it removed the copied items from the source."""
         target = f"{account}/main"
         items = [item(account, number, days=number) for number in range(3)]
         lists["mylist"].insert_many(items if copied < 3 else items[:1])
@@ -351,12 +351,12 @@ class TestWithdraw:
         ]
 
 
-# --- Beside the running service.
+# --- While the service runs.
 
 
 @asynccontextmanager
 async def running() -> AsyncIterator[Services]:
-    """What serves lists meanwhile."""
+    """The parts of a running service."""
     async with service_parts(Settings.from_environment()) as services:
         yield services
 
@@ -379,7 +379,7 @@ CHANGES: dict[str, tuple[Callable[[str], Awaitable[object]], dict[str, int]]] = 
 async def test_a_change_invalidates_the_cached_list_and_any_load_in_flight(
     lists: Lists, account: str, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """A reader has loaded the list and is about to cache it while the change is made; then it goes on."""
+    """A reader has loaded the list and is about to cache it when the change is made; then it continues."""
     lists["mylist"].insert_many([item(account, 1), item(account, 2)])
     change, totals = CHANGES[name]
     load, loaded, may_fill = ListStore.load, asyncio.Event(), asyncio.Event()
@@ -395,7 +395,7 @@ async def test_a_change_invalidates_the_cached_list_and_any_load_in_flight(
         await until_cached(services, account)
         await until_cached(services, f"{account}/main")
         async with services.cache.writing(account):
-            pass  # nothing is cached, and the next read fills it
+            pass  # so that nothing is cached, and the next read loads the list
         reader = services.writer._store  # noqa: SLF001 - the one of these services
         monkeypatch.setattr(ListStore, "load", load_and_wait)
         reading = asyncio.create_task(services.cache.read(account))
@@ -473,7 +473,7 @@ async def test_commands_wait_longer_for_mongodb_than_requests_do(
     assert lists["mylist"].count_documents({}) == 0
 
 
-# --- Broken off, and run again.
+# --- Interrupted, and run again.
 
 
 @pytest.mark.parametrize(

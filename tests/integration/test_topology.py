@@ -24,7 +24,7 @@ Connect = Callable[[str], CacheCommands]
 
 @pytest.fixture
 async def commands_of() -> AsyncIterator[Connect]:
-    """Return the commands of a REDIS_URL, with a patience that a slow machine does not exhaust."""
+    """Return the commands for a REDIS_URL, with a timeout that is long enough for a slow machine."""
     opened = []
 
     def open_one(url: str) -> CacheCommands:
@@ -76,7 +76,7 @@ async def why_not(commands: CacheCommands) -> str:
 
 
 async def exercise(commands: CacheCommands, key: str) -> None:
-    """Goes through the protocol once, with a list at the end."""
+    """Go through the protocol once; the key then holds a list."""
     assert await commands.place_fence(key, b"a writer", lifetime_ms=5000) is None
     assert await ReadBatcher(commands.router).get_many([(key, None)]) == [b"Wa writer"]
     await commands.lift_fence(key, b"a writer")
@@ -142,7 +142,7 @@ async def test_a_key_is_found_during_and_after_the_move_of_its_slot(
 
 
 def settle_slot(cluster: RedisCluster, slot: int, owner: str) -> None:
-    for server in sorted(cluster.servers, key=Member.role):  # "master" first: replicas do as they say
+    for server in sorted(cluster.servers, key=Member.role):  # "master" first, because replicas follow them
         if server.role() == "master":
             server.ask("CLUSTER SETSLOT", slot, "NODE", owner)
 
@@ -175,7 +175,7 @@ async def test_a_primary_name_that_the_sentinels_do_not_know_is_reported(
     commands = commands_of(lone_sentinel.replace(PRIMARY_NAME, "another"))
     reason = "no majority of the Sentinels names the same address of another: No such master with that name"
 
-    async def say_so() -> bool:  # only of one that answers in time
+    async def say_so() -> bool:  # a Sentinel that answers too late gives another reason
         return await why_not(commands) == reason
 
     await eventually(say_so, within=30)
@@ -208,7 +208,7 @@ async def test_the_primary_is_not_used_without_a_majority_of_the_sentinels(
 async def test_a_minority_of_the_sentinels_cannot_change_the_primary(
     commands_of: Connect, sentinel_group: SentinelGroup
 ) -> None:
-    """One Sentinel reports another primary, like one that led a failover and is cut off from the others."""
+    """One Sentinel reports another primary, as if it had led a failover and been cut off from the others."""
     primary = sentinel_group.primary()
     replica = next(server for server in sentinel_group.servers if server is not primary)
     misled = SentinelServer(sentinel_group.sentinels[0].folder.with_name("misled"))

@@ -29,7 +29,7 @@ def redis(url: str) -> tuple[Ask, Close]:
 
 
 def read(url: str) -> tuple[Ask, Close]:
-    """The connection that lists are read over."""
+    """The connection over which lists are read."""
     topology = clients.connect(Settings.load({"REDIS_URL": url}))
     return lambda: topology.all[0].read_connection.ask([("GET", "a")]), topology.close
 
@@ -61,7 +61,7 @@ def keys() -> tuple[Ask, Close]:
 def test_a_call_that_is_cancelled_during_its_name_lookup_leaves_no_error_behind(
     make: Callable[[], tuple[Ask, Close]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RES_OPTIONS", "timeout:1 attempts:1")  # not every network answers at once here
+    monkeypatch.setenv("RES_OPTIONS", "timeout:1 attempts:1")  # not every network answers such a lookup at once
     told: list[dict[str, Any]] = []
 
     async def give_up_at_every_step() -> None:
@@ -75,7 +75,7 @@ def test_a_call_that_is_cancelled_during_its_name_lookup_leaves_no_error_behind(
             asked.cancel()
             with suppress(asyncio.CancelledError, Exception):
                 await asked
-            # Looked up after those that were given up, and by the same threads.
+            # This lookup comes after the cancelled ones, and runs in the same threads.
             with pytest.raises(socket.gaierror):
                 await loop.getaddrinfo(NAME, 1)
         await close()
