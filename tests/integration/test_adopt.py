@@ -217,7 +217,7 @@ def mixture(lists: Lists) -> None:
     )
 
 
-async def test_a_dry_run_counts_the_same_and_changes_nothing(lists: Lists) -> None:
+async def test_a_dry_run_returns_the_counts_of_a_real_run_and_changes_nothing(lists: Lists) -> None:
     mixture(lists)
     before = everything(lists)
     dry = await counts(dry=True)

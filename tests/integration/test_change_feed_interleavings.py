@@ -1,4 +1,4 @@
-"""Every interleaving of changes and a reading device: no token skips a change, and no copy is what the list never was.
+"""Every interleaving of changes and a reading device: no token skips a change; each copy is a state that the list had.
 
 The actors run the service's own code on a real store. Each of their operations on MongoDB waits for its turn, and the
 turns are given in every order. Time passes in a step of its own; after it, all earlier stamps are below the watermark.

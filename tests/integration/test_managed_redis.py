@@ -134,7 +134,7 @@ async def test_a_redis_without_a_replication_id_caches_lists_and_is_logged_once(
     assert line.endswith("lists may be stale for up to CACHE_TTL; if its user lacks +info, grant it")
 
 
-async def test_heartbeats_do_not_repeat_info_after_a_refusal(
+async def test_heartbeats_send_no_further_info_commands(
     managed: tuple[CacheCommands, RedisFront],
 ) -> None:
     commands, front = managed

@@ -196,7 +196,7 @@ async def documents_of(database: Database, collection: str, user_id: str) -> lis
     return await database.handle[collection].find({"userId": user_id}).sort("contentId").to_list()
 
 
-async def test_mylist_has_only_current_items_and_mylist_changes_their_stamps(
+async def test_mylist_has_only_current_items_and_mylist_changes_has_the_stamps(
     lists: ListStore, store_database: Database, user_id: str
 ) -> None:
     await lists.insert_many(user_id, [item(number) for number in range(6)])

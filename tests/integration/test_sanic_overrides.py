@@ -430,7 +430,7 @@ def _slots(response: HTTPResponse) -> set[str]:
     }
 
 
-class TestInsides:
+class TestSanicInternals:
     """The private attributes that the service overrides or uses exist, and have the expected values."""
 
     async def test_attributes_of_a_connection_exist_with_the_expected_values(self) -> None:
