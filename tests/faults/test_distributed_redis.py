@@ -83,7 +83,7 @@ def read_until_cached(users: tuple[User, User, User], titles: list[int]) -> None
         assert time.monotonic() < deadline
 
 
-def test_a_list_is_kept_and_shown_as_on_one_server(users: tuple[User, User, User]) -> None:
+def test_a_list_is_cached_and_changed_as_on_a_single_server(users: tuple[User, User, User]) -> None:
     one, other, strict = users
 
     assert strict.add(1).status_code == 201
@@ -122,7 +122,9 @@ def test_when_the_primary_dies_reads_and_writes_go_on_and_nothing_is_stale(
     wait_until(killed.has_copied, within=RECOVERY)
 
 
-def test_what_a_failover_brings_back_is_not_shown(services: Services, users: tuple[User, User, User]) -> None:
+def test_an_outdated_list_that_a_failover_restores_is_not_served(
+    services: Services, users: tuple[User, User, User]
+) -> None:
     """The replicas never hear of a change that was acknowledged, and one of them takes over."""
     one, _, _ = users
     primary = services.primary(one)
@@ -145,7 +147,7 @@ def test_what_a_failover_brings_back_is_not_shown(services: Services, users: tup
     wait_until(primary.has_copied, within=RECOVERY)
 
 
-def test_a_primary_that_was_replaced_while_it_was_frozen_misleads_nobody(
+def test_a_primary_that_was_frozen_and_replaced_causes_no_stale_read(
     services: Services, users: tuple[User, User, User]
 ) -> None:
     one, other, _ = users
@@ -162,7 +164,7 @@ def test_a_primary_that_was_replaced_while_it_was_frozen_misleads_nobody(
     read_until_cached(users, [5, 4, 3, 2, 1, 0])
 
 
-def test_an_orderly_failover_refuses_nothing(services: Services, users: tuple[User, User, User]) -> None:
+def test_a_planned_failover_refuses_no_write(services: Services, users: tuple[User, User, User]) -> None:
     one, other, strict = users
 
     services.group.failover(key(one))

@@ -44,7 +44,7 @@ def numbers(lines: list[dict[str, Any]]) -> list[int]:
     return [int(line["contentId"], 16) for line in lines]
 
 
-def test_changes_are_told_once_when_members_die_one_after_the_other(
+def test_each_change_is_reported_once_while_members_die_one_after_another(
     mongodb: ScriptedMongoDB, lists: Collection[dict[str, Any]], events: Events
 ) -> None:
     told = []
@@ -59,7 +59,7 @@ def test_changes_are_told_once_when_members_die_one_after_the_other(
     assert (told, events.lines) == ([0, 1, 2, 3], [])
 
 
-def test_what_no_majority_has_is_not_told_before_it_is_sure(
+def test_a_change_is_not_reported_before_a_majority_has_it(
     mongodb: ScriptedMongoDB, lists: Collection[dict[str, Any]], events: Events
 ) -> None:
     lists.insert_one(item(1))
@@ -81,7 +81,7 @@ def test_what_no_majority_has_is_not_told_before_it_is_sure(
     assert events.lines == []
 
 
-def test_a_frozen_primary_is_given_up(
+def test_changes_of_a_new_primary_are_reported_while_the_old_one_is_frozen(
     mongodb: ScriptedMongoDB, lists: Collection[dict[str, Any]], events: Events
 ) -> None:
     mongodb.freeze(0)
@@ -94,7 +94,7 @@ def test_a_frozen_primary_is_given_up(
 
 
 @pytest.mark.parametrize("code", [6, 91, 133, 262, 10107, 11600, 13388, 43])
-def test_errors_that_pass_are_waited_out(
+def test_temporary_errors_are_retried(
     mongodb: ScriptedMongoDB, lists: Collection[dict[str, Any]], events: Events, code: int
 ) -> None:
     lists.insert_one(item(1))
@@ -105,7 +105,7 @@ def test_errors_that_pass_are_waited_out(
     assert numbers(events.take(1)) == [2]
 
 
-def test_it_waits_for_a_mongodb_that_is_not_there_yet(
+def test_the_command_waits_until_mongodb_is_available(
     mongodb: ScriptedMongoDB, lists: Collection[dict[str, Any]]
 ) -> None:
     for member in range(3):

@@ -87,7 +87,9 @@ def follow(folder: Path, mongodb: ScriptedMongoDB, server: str, database: str, f
     return asyncio.run(run())
 
 
-def test_all_is_told_in_order(mongodb: ScriptedMongoDB, mongodb_server: str, user_id: str, tmp_path: Path) -> None:
+def test_events_without_a_fault_have_all_changes_in_order(
+    mongodb: ScriptedMongoDB, mongodb_server: str, user_id: str, tmp_path: Path
+) -> None:
     findings = follow(tmp_path, mongodb, mongodb_server, user_id, "")
     assert findings.troubles == []
     assert findings.reopened > 0
@@ -95,7 +97,7 @@ def test_all_is_told_in_order(mongodb: ScriptedMongoDB, mongodb_server: str, use
 
 
 @pytest.mark.parametrize("fault", MUST_FIND)
-def test_a_fault_is_found(
+def test_the_checker_finds_each_fault(
     mongodb: ScriptedMongoDB, mongodb_server: str, user_id: str, tmp_path: Path, fault: str
 ) -> None:
     findings = follow(tmp_path, mongodb, mongodb_server, user_id, fault)

@@ -9,7 +9,7 @@ from tests.faults.checker_runs import check_freshness, run_checker
 pytestmark = pytest.mark.extended
 
 
-def test_without_the_fence_it_finds_stale_reads(tmp_path: Path) -> None:
+def test_the_checker_finds_stale_reads_without_the_fence(tmp_path: Path) -> None:
     status, figures, printed = check_freshness(tmp_path, "no-fence", "redis-flush")
 
     assert status == 0, printed
@@ -20,7 +20,7 @@ def test_without_the_fence_it_finds_stale_reads(tmp_path: Path) -> None:
     assert ">>>" in histories
 
 
-def test_without_the_reign_it_finds_stale_reads(tmp_path: Path) -> None:
+def test_the_checker_finds_stale_reads_without_the_reign(tmp_path: Path) -> None:
     """It may find lost writes as well: a clear or a batch reads the list before it changes it."""
     faults = ["mongodb-failover", "mongodb-cut-primary"]
     status, figures, printed = check_freshness(tmp_path, "no-reign", *faults, mongodb="replica-set")
@@ -29,7 +29,7 @@ def test_without_the_reign_it_finds_stale_reads(tmp_path: Path) -> None:
     assert figures["staleReads"] > 0, printed
 
 
-def test_without_the_registry_it_finds_stale_reads(tmp_path: Path) -> None:
+def test_the_checker_finds_stale_reads_without_the_registry(tmp_path: Path) -> None:
     faults = ["cut-and-replaced", "redis-move", "link-cut"]
     status, figures, printed = check_freshness(tmp_path, "no-registry", *faults, seed=3)
 
@@ -38,7 +38,7 @@ def test_without_the_registry_it_finds_stale_reads(tmp_path: Path) -> None:
     assert figures["lostWrites"] == 0, "the registry guards what is read, not what is written"
 
 
-def test_with_a_position_that_is_kept_too_early_it_finds_changes_missing_from_events(tmp_path: Path) -> None:
+def test_the_checker_finds_lost_events_if_the_position_is_saved_too_early(tmp_path: Path) -> None:
     status, figures, printed = check_freshness(
         tmp_path, "strict", "mongodb-kill", duration=20, **{"events-fault": "early"}
     )
@@ -48,7 +48,7 @@ def test_with_a_position_that_is_kept_too_early_it_finds_changes_missing_from_ev
     assert f"{figures['events']['lost']} changes missing from events" in printed
 
 
-def test_a_fault_that_there_is_not_is_refused() -> None:
+def test_an_unknown_fault_is_refused() -> None:
     done = run_checker("--faults=earthquake")
 
     assert done.returncode == 2

@@ -70,7 +70,7 @@ def broken_off(lists: Lists) -> None:
 
 @pytest.mark.parametrize("command", [["serve"], ["seed"], ["seed", "--reset"], ["seed", "--users", "1"], ["dev"]])
 @pytest.mark.parametrize("state", [no_lists_here, broken_off])
-def test_a_start_and_a_seeding_end_with_the_command(
+def test_start_and_seeding_refuse_lists_that_are_not_adopted_and_name_the_command(
     settings: dict[str, str], lists: Lists, tmp_path: Path, state: Callable[[Lists], None], command: list[str]
 ) -> None:
     state(lists)
@@ -112,7 +112,7 @@ def test_any_other_database_is_served(
     assert_serves(settings, tmp_path)
 
 
-def test_it_starts_once_the_lists_are_adopted(settings: dict[str, str], lists: Lists, tmp_path: Path) -> None:
+def test_the_service_starts_once_the_lists_are_adopted(settings: dict[str, str], lists: Lists, tmp_path: Path) -> None:
     no_lists_here(lists)
     adopting = [sys.executable, "-m", "mylist", "adopt"]
     subprocess.run(adopting, env=environment(settings), cwd=tmp_path, check=True, capture_output=True)

@@ -51,7 +51,7 @@ HELLO = b"\x10hello\x00\x01\x00\x00\x00\x03lsid\x00"
 
 
 @pytest.mark.parametrize("resets", [False, True], ids=["closed", "reset"])
-def test_a_lost_connection_of_the_check_refuses_nobody(system: System, resets: bool) -> None:
+def test_a_lost_connection_of_the_availability_check_rejects_no_request(system: System, resets: bool) -> None:
     with CuttingProxy(system.mongodb.port, HELLO, cuts=lambda number: number % 4 == 0, resets=resets) as proxy:
         uri = f"mongodb://127.0.0.1:{proxy.port}/faults?directConnection=true"
         user = system.serve(MONGODB_URI=uri, MONGODB_TIMEOUT=str(DEADLINE))
@@ -66,7 +66,7 @@ def test_a_lost_connection_of_the_check_refuses_nobody(system: System, resets: b
     assert "is not available" not in told
 
 
-def test_a_mongodb_that_loses_every_connection_of_the_check_is_noticed_in_time(system: System) -> None:
+def test_an_outage_in_which_every_availability_check_fails_is_noticed_in_time(system: System) -> None:
     away = threading.Event()
     with CuttingProxy(system.mongodb.port, HELLO, cuts=lambda _: away.is_set()) as proxy:
         uri = f"mongodb://127.0.0.1:{proxy.port}/faults?directConnection=true"
@@ -81,7 +81,7 @@ def test_a_mongodb_that_loses_every_connection_of_the_check_is_noticed_in_time(s
     assert took < DEADLINE + SLACK
 
 
-def test_a_service_without_its_stores_starts_and_serves_once_they_are_there(system: System) -> None:
+def test_a_service_starts_without_its_stores_and_serves_once_they_are_up(system: System) -> None:
     system.mongodb.kill()
     system.redis.kill()
     service = system.launch()
@@ -117,7 +117,7 @@ def send(user: User, body: Iterable[bytes], mode: str = "merge") -> httpx.Respon
     return user.http.post(f"/api/mylist/import?mode={mode}", content=body, headers=headers)
 
 
-def test_an_import_in_which_mongodb_goes_away_says_what_was_done_and_can_be_sent_again(system: System) -> None:
+def test_an_import_interrupted_by_mongodb_reports_its_progress_and_can_be_repeated(system: System) -> None:
     user = system.serve(MONGODB_TIMEOUT=str(DEADLINE))
     watcher = system.user(user.service, user.user_id)
     settle(user)
@@ -139,7 +139,7 @@ def test_an_import_in_which_mongodb_goes_away_says_what_was_done_and_can_be_sent
     assert user.http.get("/api/mylist/stats").json()["data"]["total"] == 30
 
 
-def test_a_list_whose_replacement_mongodb_does_not_survive_loses_nothing(system: System) -> None:
+def test_a_replacement_interrupted_by_mongodb_loses_no_item(system: System) -> None:
     user = system.serve(MONGODB_TIMEOUT=str(DEADLINE))
     for title in (0, 1, 2):
         assert user.add(title).status_code == 201
@@ -155,7 +155,7 @@ def test_a_list_whose_replacement_mongodb_does_not_survive_loses_nothing(system:
     assert user.titles() == [3]
 
 
-def test_without_mongodb_known_titles_are_still_arranged_and_what_needs_it_is_unavailable(system: System) -> None:
+def test_without_mongodb_cached_lists_are_sorted_and_exported_and_changes_are_unavailable(system: System) -> None:
     user = system.serve(MONGODB_TIMEOUT=str(DEADLINE))
     for title in (0, 1, 2):
         assert user.add(title).status_code == 201

@@ -80,7 +80,7 @@ async def assert_normal(system: System, user: User) -> None:
         await eventually(served, within=PATIENCE)
 
 
-async def test_when_every_mongodb_connection_hangs_one_more_is_soon_turned_away(system: System) -> None:
+async def test_while_every_mongodb_connection_hangs_further_requests_are_rejected(system: System) -> None:
     user = system.serve(MONGODB_POOL_SIZE="4", MONGODB_TIMEOUT=str(DEADLINE))
 
     system.mongodb.freeze()
@@ -101,7 +101,7 @@ async def test_when_every_mongodb_connection_hangs_one_more_is_soon_turned_away(
     wait_until(lambda: told() == 16, within=PATIENCE)
 
 
-async def test_a_cache_that_is_flushed_costs_nobody_an_answer(system: System) -> None:
+async def test_no_request_is_rejected_after_a_flush_of_redis(system: System) -> None:
     user = system.serve(MONGODB_POOL_SIZE="4")
     wait_until(user.cached, within=PATIENCE)
 
@@ -113,7 +113,7 @@ async def test_a_cache_that_is_flushed_costs_nobody_an_answer(system: System) ->
     assert counted(user) == [0, 0, 0]
 
 
-async def test_a_slow_mongodb_costs_its_requests_their_deadline_and_no_more(system: System) -> None:
+async def test_requests_to_a_hanging_mongodb_end_at_their_deadline(system: System) -> None:
     user = system.serve(MONGODB_TIMEOUT="1")
 
     system.mongodb.freeze()
@@ -126,7 +126,7 @@ async def test_a_slow_mongodb_costs_its_requests_their_deadline_and_no_more(syst
     await assert_normal(system, user)
 
 
-async def test_above_its_limit_of_requests_the_process_turns_away_at_once(system: System) -> None:
+async def test_requests_above_the_limit_of_a_process_are_rejected_at_once(system: System) -> None:
     user = system.serve(MAX_CONCURRENT_REQUESTS="5", MONGODB_TIMEOUT=str(DEADLINE))
 
     system.mongodb.freeze()
@@ -142,7 +142,7 @@ async def test_above_its_limit_of_requests_the_process_turns_away_at_once(system
     await assert_normal(system, user)
 
 
-async def test_one_user_has_a_share_of_the_requests_and_others_have_theirs(system: System) -> None:
+async def test_a_user_above_the_share_is_refused_while_other_users_are_served(system: System) -> None:
     user = system.serve(MAX_CONCURRENT_REQUESTS="100", MONGODB_TIMEOUT=str(DEADLINE))
     other = system.user(user.service)
     assert other.add(1).status_code == 201
@@ -172,7 +172,7 @@ async def test_one_user_has_a_share_of_the_requests_and_others_have_theirs(syste
         assert outcomes(await gather_reads(client, user.user_id, 10)) == {"ok": 10}
 
 
-async def test_a_slow_redis_slows_reads_by_its_deadline_and_refuses_none(system: System) -> None:
+async def test_a_hanging_redis_delays_reads_but_rejects_none(system: System) -> None:
     user = system.serve(REDIS_TIMEOUT="0.1")
     wait_until(user.cached, within=PATIENCE)
 
@@ -188,7 +188,7 @@ async def test_a_slow_redis_slows_reads_by_its_deadline_and_refuses_none(system:
     assert max(answer.elapsed.total_seconds() for answer in answers) < LATE
 
 
-async def test_after_a_burst_of_cached_reads_they_cost_what_they_cost_before(system: System) -> None:
+async def test_after_a_burst_of_reads_every_read_is_a_hit_with_a_reused_page(system: System) -> None:
     user = system.serve(MAX_CONCURRENT_REQUESTS="20")
     for title in range(20):
         assert user.add(title).status_code == 201

@@ -42,7 +42,7 @@ def test_without_redis_reads_and_writes_go_on_and_nothing_is_stale_afterwards(sy
     assert elsewhere.titles() == [3, 2, 1]
 
 
-def test_an_invalidation_owed_from_an_outage_is_delivered_before_anybody_trusts_the_cache(system: System) -> None:
+def test_no_process_serves_a_stale_list_while_invalidations_are_owed(system: System) -> None:
     """Redis keeps its data while it is frozen: the cached lists are from before the writes."""
     user = system.serve()
     others = [system.user(system.serve().service, user.user_id) for _ in range(2)]
@@ -62,7 +62,7 @@ def test_an_invalidation_owed_from_an_outage_is_delivered_before_anybody_trusts_
             read_until_cached((user, *others), expected)
 
 
-def test_lists_that_redis_brings_back_from_a_dump_are_not_shown(system: System) -> None:
+def test_lists_that_redis_restores_from_a_dump_are_not_served(system: System) -> None:
     user = system.serve()
     for title in (0, 1):
         assert user.add(title).status_code == 201
@@ -77,7 +77,7 @@ def test_lists_that_redis_brings_back_from_a_dump_are_not_shown(system: System) 
     read_until_cached((user,), [1])
 
 
-def test_a_strict_service_refuses_writes_without_redis_and_still_reads(system: System) -> None:
+def test_a_strict_service_refuses_writes_without_redis_and_still_serves_reads(system: System) -> None:
     user = system.serve(CACHE_STRICT="true")
     assert user.add(0).status_code == 201
     settle(user)
@@ -92,7 +92,7 @@ def test_a_strict_service_refuses_writes_without_redis_and_still_reads(system: S
     assert user.titles() == [1, 0]
 
 
-def test_what_a_process_changes_that_alone_has_no_redis_is_shown_by_all(system: System) -> None:
+def test_changes_by_the_only_process_without_redis_are_shown_by_all_processes(system: System) -> None:
     one = system.serve()
     assert one.add(0).status_code == 201
     settle(one)
@@ -110,7 +110,7 @@ def test_what_a_process_changes_that_alone_has_no_redis_is_shown_by_all(system: 
     assert "All processes reach the same Redis" in one.service.log.read_text()
 
 
-def test_what_processes_change_on_their_way_to_another_redis_and_back_is_shown_by_all(system: System) -> None:
+def test_changes_during_a_move_to_another_redis_and_back_are_shown_by_all_processes(system: System) -> None:
     one = system.serve()
     assert one.add(0).status_code == 201
     settle(one)
@@ -123,7 +123,7 @@ def test_what_processes_change_on_their_way_to_another_redis_and_back_is_shown_b
     read_until_cached((one,), [1, 0])
 
 
-def test_a_list_is_replaced_as_it_is_and_not_as_it_is_cached(system: System) -> None:
+def test_a_replacement_uses_the_list_in_mongodb_and_not_the_cached_one(system: System) -> None:
     """Another client has changed it in MongoDB, so Redis holds an older version."""
     one = system.serve()
     assert one.add(0).status_code == 201

@@ -84,7 +84,7 @@ def test_a_draining_service_says_so_and_still_serves(system: System) -> None:
     assert user.add(1).status_code == 201
 
 
-def test_a_request_from_before_the_drain_is_answered_and_its_connection_closed(system: System) -> None:
+def test_a_request_in_flight_at_shutdown_is_answered_and_its_connection_closed(system: System) -> None:
     user = system.serve(SHUTDOWN_DELAY="0.5", MONGODB_TIMEOUT="5")
     process = user.service.process
     system.mongodb.freeze()
@@ -136,7 +136,7 @@ def test_an_idle_keep_alive_connection_does_not_delay_the_stop(system: System) -
     wait_until(lambda: user.service.process.poll() is not None, within=SOON)
 
 
-def test_a_service_without_its_stores_stops_as_fast(system: System) -> None:
+def test_unavailable_stores_do_not_delay_the_stop(system: System) -> None:
     user = system.serve()
     system.mongodb.kill()
     system.redis.kill()
@@ -147,7 +147,7 @@ def test_a_service_without_its_stores_stops_as_fast(system: System) -> None:
     wait_until(lambda: user.service.process.poll() is not None, within=SOON)
 
 
-def test_a_client_that_goes_away_in_the_middle_of_a_write_leaves_it_whole(system: System) -> None:
+def test_a_client_that_closes_after_the_response_head_loses_no_write(system: System) -> None:
     user = system.serve()
     wait_until(user.cached, within=PATIENCE)
     for title in range(20):

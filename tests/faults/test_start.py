@@ -161,11 +161,11 @@ class TestSettings:
     def test_that_cannot_be_used_are_named(self, fail: Fail, changes: dict[str, str], line: str) -> None:
         assert fail(**changes) == line
 
-    def test_redis_url_that_is_none_is_named(self, fail: Fail) -> None:
+    def test_with_an_invalid_redis_url_are_refused_without_showing_its_password(self, fail: Fail) -> None:
         line = fail(REDIS_URL=f"redis//:{WRONG}//x@cache")
         assert line.startswith("REDIS_URL is 'redis//:********@cache'; it must be a URL that starts with ")
 
-    def test_env_file_that_is_no_text_is_named(self, fail: Fail, tmp_path: Path) -> None:
+    def test_in_an_env_file_that_is_not_utf_8_are_refused(self, fail: Fail, tmp_path: Path) -> None:
         (tmp_path / ".env").write_bytes(b"MONGODB_PASSWORD=\xff" + SECRET.encode())
         assert fail() == f"{tmp_path}/.env cannot be read: it is not UTF-8; fix or remove it"
 
@@ -197,20 +197,18 @@ class TestMongodbThatRefuses:
         [{"MONGODB_PASSWORD": WRONG}, {"MONGODB_USER": "nobody"}],
         ids=["a wrong password", "an unknown user"],
     )
-    def test_for_its_credentials_is_named(
-        self, fail: Fail, mongodb: GuardedMongoServer, changes: dict[str, str]
-    ) -> None:
+    def test_wrong_credentials_is_named(self, fail: Fail, mongodb: GuardedMongoServer, changes: dict[str, str]) -> None:
         assert fail(**changes) == (
             f"MongoDB at 127.0.0.1:{mongodb.port} refuses: authentication failed; "
             "check MONGODB_USER, MONGODB_PASSWORD and the authSource of MONGODB_URI"
         )
 
-    def test_for_a_wrong_password_in_the_uri_is_named(self, fail: Fail, mongodb: GuardedMongoServer) -> None:
+    def test_a_wrong_password_in_the_uri_is_named(self, fail: Fail, mongodb: GuardedMongoServer) -> None:
         uri = f"mongodb://writer:{WRONG}@127.0.0.1:{mongodb.port}/{DATABASE}?authSource=admin"
         line = fail(MONGODB_URI=uri, MONGODB_USER="", MONGODB_PASSWORD="")
         assert line.startswith(f"MongoDB at 127.0.0.1:{mongodb.port} refuses: authentication failed; check ")
 
-    def test_for_missing_credentials_is_named(self, fail: Fail, mongodb: GuardedMongoServer) -> None:
+    def test_missing_credentials_is_named(self, fail: Fail, mongodb: GuardedMongoServer) -> None:
         line = fail(MONGODB_USER="", MONGODB_PASSWORD="")
         assert re.fullmatch(
             rf"MongoDB at 127.0.0.1:{mongodb.port} refuses: {NEEDED}command createIndexes requires authentication; "
@@ -218,7 +216,7 @@ class TestMongodbThatRefuses:
             line,
         )
 
-    def test_for_missing_rights_is_named(self, fail: Fail, mongodb: GuardedMongoServer) -> None:
+    def test_a_user_without_rights_is_named(self, fail: Fail, mongodb: GuardedMongoServer) -> None:
         line = fail(MONGODB_USER="reader")
         assert re.fullmatch(
             rf"MongoDB at 127.0.0.1:{mongodb.port} refuses: {NEEDED}"
@@ -227,13 +225,13 @@ class TestMongodbThatRefuses:
             line,
         )
 
-    def test_for_want_of_retryable_writes_is_named(self, fail: Fail, mongodb_server: str) -> None:
+    def test_retryable_writes_is_named_with_the_remedy(self, fail: Fail, mongodb_server: str) -> None:
         with ScriptedMongoDB(mongodb_server, Topology.DOCUMENTDB) as scripted:
             line = fail(**scripted_way(scripted))
         assert line.startswith(f"MongoDB at {','.join(scripted.addresses())} refuses: no list can be changed: ")
         assert line.endswith("; this MongoDB has no retryable writes: add retryWrites=false to MONGODB_URI")
 
-    def test_for_data_that_contradicts_an_index_is_named(
+    def test_an_index_because_of_duplicates_is_named_with_the_remedy(
         self, fail: Fail, settings: dict[str, str], mongodb: GuardedMongoServer
     ) -> None:
         with MongoClient[dict[str, Any]](settings["MONGODB_URI"], username="writer", password=RIGHT) as client:
@@ -249,7 +247,7 @@ class TestMongodbThatRefuses:
         )
 
 
-class TestMongodbThatLacksWhatIsWished:
+class TestOptionalIndexes:
     """Is used all the same: one warning names the index and the line that creates it."""
 
     @pytest.fixture
@@ -260,13 +258,13 @@ class TestMongodbThatLacksWhatIsWished:
             for name in client[DATABASE].list_collection_names():
                 client[DATABASE].drop_collection(name)
 
-    def test_users_without_a_name_are_nobodys_business(self, launch: Launch, odd: Database[dict[str, Any]]) -> None:
+    def test_users_without_names_cause_no_index_warning(self, launch: Launch, odd: Database[dict[str, Any]]) -> None:
         odd["users"].insert_many([{"phone": 1}, {"phone": 2}, {"email": ""}, {"email": ""}])
         service = launch()
         service.wait_until_ready()
         assert not logged(service, "Index ")
 
-    def test_an_index_that_is_in_the_way_is_told_of_until_it_is_mended(
+    def test_a_conflicting_index_is_logged_with_the_command_that_replaces_it(
         self, launch: Launch, odd: Database[dict[str, Any]]
     ) -> None:
         odd["movies"].create_index("title", expireAfterSeconds=7)
@@ -276,7 +274,7 @@ class TestMongodbThatLacksWhatIsWished:
         assert "getCollection('movies').dropIndex('title_1'); " in line
         assert missing(service) == {("movies", "title_1")}
 
-    def test_a_user_who_may_create_none_has_those_that_are_there(
+    def test_existing_indexes_suffice_without_the_right_to_create_any(
         self, launch: Launch, scripted: ScriptedMongoDB
     ) -> None:
         way = scripted_way(scripted)
@@ -286,7 +284,7 @@ class TestMongodbThatLacksWhatIsWished:
         service.wait_until_ready()
         assert not logged(service, "Index ")
 
-    def test_a_catalogue_that_may_only_be_read_is_enough(self, launch: Launch, scripted: ScriptedMongoDB) -> None:
+    def test_a_read_only_catalogue_suffices(self, launch: Launch, scripted: ScriptedMongoDB) -> None:
         way = scripted_way(scripted)
         with MongoClient[dict[str, Any]](way["MONGODB_URI"]) as client:
             movie = client.get_default_database()["movies"].insert_one({"title": "Of others", "genres": []}).inserted_id
@@ -310,10 +308,10 @@ class TestMongodbThatLacksWhatIsWished:
         assert [each.hits for each in refused] == [7, 7, 0], "the indexes, and nothing else"
 
 
-class TestMongodbThatIsNotThere:
+class TestUnavailableMongodb:
     """Is waited for: the port answers, and the process becomes ready by itself."""
 
-    def test_yet_is_named_and_waited_for(self, launch: Launch, mongodb: GuardedMongoServer) -> None:
+    def test_at_the_start_is_named_and_waited_for(self, launch: Launch, mongodb: GuardedMongoServer) -> None:
         mongodb.kill()
         try:
             service = launch()
@@ -327,7 +325,7 @@ class TestMongodbThatIsNotThere:
         assert logged(service, f"{where} is available")
 
     @pytest.mark.parametrize("host", ["unknown.invalid:27017", "127.0.0.1:1", "[::1]:1"])
-    def test_at_all_is_named_and_asked_for_again(self, launch: Launch, host: str) -> None:
+    def test_that_never_answers_is_named_in_the_log_and_in_readyz(self, launch: Launch, host: str) -> None:
         service = launch(MONGODB_URI=f"mongodb://{host}/{DATABASE}", MONGODB_TIMEOUT="1")
         line = wait_until(lambda: logged(service, f"MongoDB at {host} is not available: "), within=PATIENCE)
         assert line.endswith("; start it or fix MONGODB_URI; the service retries")
@@ -337,7 +335,7 @@ class TestMongodbThatIsNotThere:
         assert line.endswith(f" is not available: {reason}")
         assert service.process.poll() is None
 
-    def test_in_the_middle_of_the_start_is_asked_again(
+    def test_in_the_middle_of_the_start_is_retried(
         self, launch: Launch, settings: dict[str, str], mongodb: GuardedMongoServer
     ) -> None:
         with MongoClient[dict[str, Any]](settings["MONGODB_URI"], username="writer", password=RIGHT) as client:
@@ -349,14 +347,16 @@ class TestMongodbThatIsNotThere:
             assert proxy.cut == 1
 
     @pytest.mark.parametrize("code", [6, 133, 211, 11601])
-    def test_for_its_index_yet_is_asked_again(self, launch: Launch, scripted: ScriptedMongoDB, code: int) -> None:
+    def test_that_temporarily_fails_an_index_build_is_retried(
+        self, launch: Launch, scripted: ScriptedMongoDB, code: int
+    ) -> None:
         failure = scripted.fail_command("createIndexes", code=code, count=2, collection="mylist")
         service = launch(**scripted_way(scripted))
         service.wait_until_ready()
         assert failure.hits == 2
         assert logged(service, "Index userId_1_contentId_1 of mylist cannot be created yet: ")
 
-    def test_while_it_builds_an_index_is_noticed(self, launch: Launch, scripted: ScriptedMongoDB) -> None:
+    def test_during_an_index_build_is_noticed(self, launch: Launch, scripted: ScriptedMongoDB) -> None:
         building = scripted.fail_command("createIndexes", delay_s=PATIENCE, count=1)
         service = launch(**scripted_way(scripted))
         wait_until(lambda: building.hits, within=PATIENCE)
@@ -368,7 +368,7 @@ class TestMongodbThatIsNotThere:
         for member in range(3):
             scripted.thaw(member)
 
-    def test_for_want_of_a_token_file_is_waited_for_in_its_words(
+    def test_for_lack_of_a_token_file_is_named_and_waited_for(
         self, launch: Launch, mongodb: GuardedMongoServer
     ) -> None:
         way = f"mongodb://127.0.0.1:{mongodb.port}/{DATABASE}?authMechanism=MONGODB-OIDC"
@@ -388,7 +388,7 @@ class TestMongodbThatIsNotThere:
 class TestRedis:
     """The service starts without Redis: any fault of Redis is a warning, and the service retries."""
 
-    def test_that_refuses_the_password_is_named_and_gone_without_until_it_takes_it(
+    def test_that_refuses_the_password_is_named_and_bypassed_until_it_accepts_it(
         self, launch: Launch, redis: GuardedValkeyServer
     ) -> None:
         service = launch(REDIS_PASSWORD=WRONG)
@@ -406,14 +406,14 @@ class TestRedis:
                 client.config_set("requirepass", RIGHT)
 
     @pytest.mark.parametrize("place", ["127.0.0.1:1", "unknown.invalid:6379"])
-    def test_that_is_not_there_is_named_and_gone_without(self, launch: Launch, place: str) -> None:
+    def test_that_is_unreachable_is_named_and_bypassed(self, launch: Launch, place: str) -> None:
         service = launch(REDIS_URL=f"redis://:{WRONG}@{place}/0", REDIS_PASSWORD="")
         service.wait_until_ready()
         line = wait_until(lambda: logged(service, f"Redis at redis://:********@{place}/0 is down: "), within=PATIENCE)
         assert line.endswith("; lists come from MongoDB until it recovers")
         assert cache(service) == "bypassed"
 
-    def test_that_host_and_port_name_is_named_by_them(self, launch: Launch) -> None:
+    def test_that_is_set_by_host_and_port_is_named_by_them(self, launch: Launch) -> None:
         service = launch(REDIS_URL="", REDIS_HOST="127.0.0.1", REDIS_PORT="1")
         wait_until(lambda: logged(service, "Redis at 127.0.0.1:1 is down: "), within=PATIENCE)
 
@@ -436,7 +436,7 @@ def _two_ports_in_a_row() -> Iterator[int]:
 
 
 class TestPort:
-    def test_that_is_taken_is_named_with_one_that_is_not(self, fail: Fail) -> None:
+    def test_that_is_taken_is_named_with_another_one(self, fail: Fail) -> None:
         with _two_ports_in_a_row() as port:
             line = fail(PORT=str(port))
         told = re.fullmatch(
@@ -447,12 +447,12 @@ class TestPort:
         assert int(told[1]) > port + 1
 
     @pytest.mark.parametrize("host", ["unknown.invalid", "192.0.2.1"])
-    def test_of_another_machine_is_a_wrong_host(self, fail: Fail, host: str) -> None:
+    def test_on_an_address_of_another_machine_is_refused(self, fail: Fail, host: str) -> None:
         line = fail(HOST=host)
         assert re.fullmatch(rf"cannot listen on port \d+ of {host}: .+; HOST must be an address of this machine", line)
 
 
-def test_passwords_are_in_no_log_however_much_is_logged(
+def test_debug_logs_contain_no_passwords(
     launch: Launch, redis: GuardedValkeyServer, mongodb: GuardedMongoServer
 ) -> None:
     service = launch(LOG_LEVEL="debug")

@@ -77,7 +77,7 @@ async def run(name: str, settings: Settings, user_id: str, *, dry: bool) -> int:
         ("erase --account", "distinct", False),
     ],
 )
-async def test_nothing_is_passed_over_that_a_new_primary_does_not_show(  # noqa: PLR0913 - fixtures and parameters
+async def test_a_command_fails_rather_than_miss_an_item_that_a_new_primary_lacks(  # noqa: PLR0913 - fixtures and parameters
     mongodb: ScriptedMongoDB,
     lists: Collection[dict[str, Any]],
     settings: Settings,

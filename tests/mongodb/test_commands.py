@@ -35,7 +35,7 @@ def at_once(work: Callable[[int], int]) -> int:
         return sum(pool.map(work, range(CLIENTS)))
 
 
-def test_updates_of_one_document_at_once_all_count(documents: Documents) -> None:
+def test_concurrent_updates_of_one_document_all_take_effect(documents: Documents) -> None:
     documents.insert_one({"_id": 1, "n": 0})
 
     def count(_: int) -> int:
@@ -45,7 +45,7 @@ def test_updates_of_one_document_at_once_all_count(documents: Documents) -> None
     assert documents.find_one() == {"_id": 1, "n": CLIENTS * OF_EACH}
 
 
-def test_of_upserts_at_once_one_inserts_and_the_others_update_or_are_told_of_a_duplicate(documents: Documents) -> None:
+def test_one_of_concurrent_upserts_inserts_and_the_others_update_or_report_a_duplicate(documents: Documents) -> None:
     def upsert(number: int) -> str:
         try:
             # The server itself retries an upsert only if its filter is `_id` alone.
@@ -61,13 +61,13 @@ def test_of_upserts_at_once_one_inserts_and_the_others_update_or_are_told_of_a_d
     assert documents.count_documents({}) == OF_EACH
 
 
-def test_a_document_is_found_and_deleted_by_one_client(documents: Documents) -> None:
+def test_find_and_delete_gives_each_document_to_only_one_client(documents: Documents) -> None:
     documents.insert_many([{"_id": number} for number in range(OF_EACH)])
 
     assert at_once(lambda _: len(list(iter(lambda: documents.find_one_and_delete({}), None)))) == OF_EACH
 
 
-def test_many_updates_are_one_command(documents: Documents) -> None:
+def test_a_bulk_of_100_updates_takes_effect(documents: Documents) -> None:
     count = 100  # as many as the service sends at once
     documents.insert_many([{"_id": number} for number in range(count)])
 
@@ -76,7 +76,7 @@ def test_many_updates_are_one_command(documents: Documents) -> None:
     assert documents.count_documents({"n": 1}) == count
 
 
-def test_of_many_upserts_those_of_duplicates_are_told_and_the_others_done(documents: Documents) -> None:
+def test_a_bulk_of_upserts_reports_the_duplicates_and_applies_the_rest(documents: Documents) -> None:
     documents.create_index([("a", 1)], unique=True)
     documents.insert_one({"a": 1, "taken": True})
 
@@ -87,26 +87,26 @@ def test_of_many_upserts_those_of_duplicates_are_told_and_the_others_done(docume
     assert documents.count_documents({"b": 1}) == 2
 
 
-def test_find_and_modify_returns_the_fields_that_are_asked_for(documents: Documents) -> None:
+def test_find_and_modify_returns_only_the_requested_fields(documents: Documents) -> None:
     documents.insert_one({"_id": 1, "n": 0, "other": True})
 
     found = documents.find_one_and_update({"_id": 1}, {"$inc": {"n": 1}}, projection={"_id": False, "n": True})
     assert found == {"n": 0}
 
 
-def test_distinct_values_have_a_time_limit(documents: Documents) -> None:
+def test_distinct_accepts_a_time_limit(documents: Documents) -> None:
     documents.insert_many([{"genres": ["a", "b"]}, {"genres": ["b"]}])
 
     assert sorted(documents.distinct("genres", maxTimeMS=TIMEOUT_MS)) == ["a", "b"]
 
 
-def test_arrays_may_be_within_arrays(documents: Documents) -> None:
+def test_nested_arrays_are_stored(documents: Documents) -> None:
     documents.insert_one({"_id": 1, "genres": [["a"]]})
 
     assert documents.find_one() == {"_id": 1, "genres": [["a"]]}
 
 
-def test_a_query_is_answered_from_an_index(documents: Documents) -> None:
+def test_a_query_uses_an_index(documents: Documents) -> None:
     documents.create_index([("a", 1)])
     documents.insert_many([{"a": number} for number in range(OF_EACH)])
 
@@ -122,13 +122,13 @@ def test_a_query_is_answered_from_an_index(documents: Documents) -> None:
         ("collation", {"locale": "en"}),
     ],
 )
-def test_indexes_have_options(documents: Documents, name: str, option: Any) -> None:
+def test_an_index_keeps_each_option(documents: Documents, name: str, option: Any) -> None:
     documents.create_index([("a", 1)], **{name: option})
 
     assert name in documents.index_information()["a_1"]
 
 
-def test_a_plain_index_is_not_taken_for_a_unique_one(documents: Documents) -> None:
+def test_a_unique_index_on_the_fields_of_a_plain_one_is_refused(documents: Documents) -> None:
     documents.create_index([("a", 1)])
 
     with pytest.raises(OperationFailure) as refused:
@@ -136,14 +136,14 @@ def test_a_plain_index_is_not_taken_for_a_unique_one(documents: Documents) -> No
     assert refused.value.code in {85, 86}
 
 
-def test_a_unique_index_is_refused_for_the_duplicates(documents: Documents) -> None:
+def test_a_unique_index_on_duplicates_is_refused(documents: Documents) -> None:
     documents.insert_many([{"a": 1}, {"a": 1}])
 
     with pytest.raises(DuplicateKeyError):
         documents.create_index([("a", 1)], unique=True)
 
 
-def test_duplicates_are_listed(documents: Documents) -> None:
+def test_an_aggregation_lists_duplicates(documents: Documents) -> None:
     documents.insert_many([{"_id": number, "a": number // 2} for number in range(3)])
 
     group = {"_id": {"a": "$a"}, "ids": {"$push": "$_id"}, "n": {"$sum": 1}}

@@ -121,7 +121,7 @@ def test_a_planned_step_down_loses_nothing(
 
 
 @pytest.mark.needs("members to lose")
-def test_a_primary_that_is_killed_takes_nothing_with_it(
+def test_a_killed_primary_loses_no_acknowledged_change(
     deployment: Deployment, users: list[User], many_titles: list[str], database: Documents
 ) -> None:
     def kill() -> None:
@@ -150,7 +150,7 @@ def check_after(fault: Callable[[], None], users: list[User], ids: list[str], da
 
 
 @pytest.mark.needs("members to lose")
-def test_without_a_majority_nothing_is_claimed(deployment: Deployment, users: list[User]) -> None:
+def test_without_a_majority_every_change_returns_503(deployment: Deployment, users: list[User]) -> None:
     first, second = users
     assert first.add(SHOW_ID, "tvshow").status_code == 201
     assert set(second.contents()) == {SHOW_ID}

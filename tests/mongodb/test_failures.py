@@ -60,7 +60,7 @@ def user(recording_client: httpx.Client, user_id: str) -> User:
 
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("request_", [*CHANGES, *READS], ids=lambda each: each.__name__)
-def test_a_refusal_is_told_as_unavailable_and_asked_a_few_times_only(
+def test_an_error_of_mongodb_returns_503_after_a_limited_number_of_commands(
     deployment: Deployment,
     recorded: Path,
     user: User,
@@ -80,7 +80,7 @@ def test_a_refusal_is_told_as_unavailable_and_asked_a_few_times_only(
 
 
 @pytest.mark.parametrize("request_", [*CHANGES, *READS], ids=lambda each: each.__name__)
-def test_a_connection_that_ends_each_time_is_told_as_unavailable(
+def test_a_connection_that_always_closes_returns_503(
     deployment: Deployment, user: User, request_: Callable[[User], httpx.Response]
 ) -> None:
     with deployment.failing(*(WRITING if request_ in CHANGES else READING), closes=True):
@@ -91,7 +91,9 @@ def test_a_connection_that_ends_each_time_is_told_as_unavailable(
 
 
 @pytest.mark.parametrize("code", [64, 91])
-def test_an_add_that_no_majority_has_is_no_success_and_no_409(deployment: Deployment, user: User, code: int) -> None:
+def test_an_add_without_a_majority_returns_503_and_not_201_or_409(
+    deployment: Deployment, user: User, code: int
+) -> None:
     with deployment.failing(*WRITING, write_concern_code=code):
         first, again = add(user), add(user)
 
@@ -101,7 +103,7 @@ def test_an_add_that_no_majority_has_is_no_success_and_no_409(deployment: Deploy
 
 
 @pytest.mark.parametrize("code", [6, 91, 189, 10107])
-def test_after_failures_the_list_is_what_mongodb_has(
+def test_an_add_that_mongodb_refused_succeeds_once_mongodb_recovers(
     deployment: Deployment, recording_service: Service, user: User, code: int
 ) -> None:
     assert recording_service.process.poll() is None

@@ -9,7 +9,7 @@ from tests.contract.conftest import User, connect
 from tests.contract.titles import MATRIX_ID
 
 
-def test_changes_are_answered_or_refused_from_the_first_moment(serve: Serve, user_id: str) -> None:
+def test_the_change_feed_returns_200_or_503_right_after_the_start(serve: Serve, user_id: str) -> None:
     for _ in range(3):
         with connect(serve()) as client:
             answers = [client.get("/api/mylist/changes", headers={"user-id": user_id}) for _ in range(20)]
@@ -18,7 +18,7 @@ def test_changes_are_answered_or_refused_from_the_first_moment(serve: Serve, use
             assert answers[-1].status_code == 200
 
 
-def test_what_was_changed_a_moment_ago_is_among_the_changes(users: list[User]) -> None:
+def test_the_change_feed_has_a_change_of_a_moment_ago(users: list[User]) -> None:
     writer, reader = users
     token = changes(reader)["token"]
     assert writer.add(MATRIX_ID).status_code == 201
@@ -30,7 +30,7 @@ def test_what_was_changed_a_moment_ago_is_among_the_changes(users: list[User]) -
     assert [(each["change"], each["contentId"]) for each in removed][-1] == ("removed", MATRIX_ID)
 
 
-def test_it_is_healthy_whatever_the_topology(clients: list[httpx.Client]) -> None:
+def test_the_service_is_healthy_on_any_topology(clients: list[httpx.Client]) -> None:
     for client in clients:
         health = client.get("/health")
         assert health.status_code == 200, health.text

@@ -18,7 +18,7 @@ ENDED_WITHIN_S = 60.0
 
 @pytest.mark.needs("failures")
 @pytest.mark.parametrize("code", HEALS)
-def test_a_start_outlasts_what_heals(
+def test_the_start_retries_index_builds_after_temporary_errors(
     deployment: Deployment, new_database: NewDatabase, redis_url: str, tmp_path: Path, code: int
 ) -> None:
     with new_database() as uri, deployment.failing("createIndexes", times=2, code=code):
@@ -30,7 +30,7 @@ def test_a_start_outlasts_what_heals(
             service.stop()
 
 
-def test_a_start_on_data_that_contradicts_the_unique_index_ends_with_one_line(
+def test_the_start_fails_with_one_line_if_data_violates_the_unique_index(
     new_database: NewDatabase, redis_url: str, tmp_path: Path
 ) -> None:
     with new_database() as uri:

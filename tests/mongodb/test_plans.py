@@ -121,7 +121,7 @@ def lists(recording_client: httpx.Client, database: Documents) -> dict[int, User
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-def test_a_list_is_loaded_by_one_command_from_one_index_alone(
+def test_a_list_is_loaded_by_one_command_that_reads_only_one_index(
     planner: Planner, lists: dict[int, User], length: int
 ) -> None:
     planner.forget()
@@ -134,9 +134,7 @@ def test_a_list_is_loaded_by_one_command_from_one_index_alone(
     assert plan.keys_examined <= length + 1
 
 
-def test_changes_are_read_in_the_order_of_an_index_and_no_further_than_asked(
-    planner: Planner, lists: dict[int, User]
-) -> None:
+def test_changes_are_read_in_index_order_and_only_up_to_the_limit(planner: Planner, lists: dict[int, User]) -> None:
     user, limit = lists[max(LENGTHS)], 50
     query = ""
     for _ in range(3):  # the beginning, and what follows it
@@ -149,7 +147,7 @@ def test_changes_are_read_in_the_order_of_an_index_and_no_further_than_asked(
             assert plan.documents_examined <= 2 * limit + 2, plan
 
 
-def test_one_item_is_found_and_changed_by_one_key(planner: Planner, lists: dict[int, User]) -> None:
+def test_an_operation_on_one_item_examines_at_most_three_keys(planner: Planner, lists: dict[int, User]) -> None:
     user = lists[max(LENGTHS)]
     planner.forget()
     assert user.add(MATRIX_ID).status_code == 201

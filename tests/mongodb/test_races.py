@@ -32,7 +32,7 @@ def answers(pool: ThreadPoolExecutor, ask: Callable[[User], httpx.Response], use
     return Counter(each.result().status_code for each in asked)
 
 
-def test_of_adds_of_one_item_at_once_one_wins(pool: ThreadPoolExecutor, users: list[User]) -> None:
+def test_one_of_concurrent_adds_or_removals_of_an_item_succeeds(pool: ThreadPoolExecutor, users: list[User]) -> None:
     for _ in range(3):
         assert served(answers(pool, lambda user: user.add(MATRIX_ID), users)) == {201: 1, 409: AT_ONCE - 1}
         assert served(answers(pool, lambda user: user.remove(MATRIX_ID), users)) == {200: 1, 404: AT_ONCE - 1}
@@ -45,7 +45,7 @@ def served(counted: Counter[int]) -> dict[int, int]:
     return dict(counted)
 
 
-def test_at_rest_each_item_was_added_once_more_than_removed_or_as_often(
+def test_after_concurrent_changes_the_list_matches_the_answers(
     pool: ThreadPoolExecutor, users: list[User], database: Documents
 ) -> None:
     added, removed = Counter[str](), Counter[str]()

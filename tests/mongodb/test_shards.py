@@ -67,13 +67,13 @@ def cluster_client(cluster: Cluster) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_the_unique_index_is_kept(cluster: Cluster) -> None:
+def test_the_unique_index_exists_on_a_sharded_collection(cluster: Cluster) -> None:
     indexes = cluster.database[LISTS].index_information().values()
 
     assert {"userId": 1, "contentId": 1} in [dict(each["key"]) for each in indexes if each.get("unique")]
 
 
-def test_every_operation_of_every_route_asks_one_shard(
+def test_every_find_of_every_route_asks_one_shard(
     cluster: Cluster, cluster_client: httpx.Client, record_property: Any
 ) -> None:
     begun = len(list(commands(cluster.file)))
@@ -91,7 +91,7 @@ def test_every_operation_of_every_route_asks_one_shard(
             record_property("load is covered behind SHARDING_FILTER", "FETCH" not in names)
 
 
-def test_a_list_is_right_while_it_moves_between_shards(
+def test_a_list_changed_while_it_moves_between_shards_stays_correct(
     cluster: Cluster, cluster_client: httpx.Client, user_id: str
 ) -> None:
     user, stopped = User(cluster_client, user_id), Event()

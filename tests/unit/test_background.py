@@ -20,7 +20,9 @@ async def lose_cancellations(times: int) -> None:
 
 
 @pytest.mark.parametrize("lost", [0, 1, 3])
-async def test_a_task_ends_though_it_loses_cancellations(lost: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_task_that_swallows_cancellations_is_still_cancelled(
+    lost: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(background, "_CANCEL_INTERVAL_S", 0.01)
     task = asyncio.create_task(lose_cancellations(lost))
     await asyncio.sleep(0)
@@ -30,7 +32,7 @@ async def test_a_task_ends_though_it_loses_cancellations(lost: int, monkeypatch:
     assert task.cancelled()
 
 
-async def test_tasks_that_failed_or_have_ended_hold_up_nobody() -> None:
+async def test_failed_and_finished_tasks_do_not_keep_others_from_being_cancelled() -> None:
     async def fail() -> None:
         raise ValueError
 

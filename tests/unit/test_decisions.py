@@ -36,7 +36,7 @@ def test_every_decision_names_those_that_amend_it() -> None:
     assert {each.file: text_of(each, among) for each in among.values()} == written, f"run {documents.COMMAND}"
 
 
-def test_an_amendment_is_told_on_both_sides_and_in_the_index(folder: Path) -> None:
+def test_an_amendment_is_recorded_in_both_decisions_and_in_the_index(folder: Path) -> None:
     (folder / "0002-two.md").write_text(SECOND)
     decision_index.write()
 
@@ -50,7 +50,7 @@ def test_an_amendment_is_told_on_both_sides_and_in_the_index(folder: Path) -> No
     assert (folder / "0001-one.md").read_text() == FIRST
 
 
-def test_a_status_without_its_name_gets_it(folder: Path) -> None:
+def test_a_status_line_without_its_label_is_completed(folder: Path) -> None:
     (folder / "0001-one.md").write_text(FIRST.replace("Status: accepted", "Accepted"))
     decision_index.write()
 
@@ -69,7 +69,7 @@ def test_a_status_without_its_name_gets_it(folder: Path) -> None:
         ("0001-another.md", FIRST, "has this number already"),
     ],
 )
-def test_what_is_not_a_decision_is_refused(folder: Path, file: str, text: str, message: str) -> None:
+def test_a_malformed_decision_is_refused(folder: Path, file: str, text: str, message: str) -> None:
     (folder / file).write_text(text)
 
     with pytest.raises(DecisionError, match=message):

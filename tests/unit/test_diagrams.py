@@ -20,7 +20,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("diagram", FOUND, ids=lambda diagram: f"{diagram.document.stem}: {diagram.heading}")
-def test_mermaid_draws_it(diagram: Diagram) -> None:
+def test_mermaid_renders_each_diagram(diagram: Diagram) -> None:
     svg = render(diagram)
 
     assert svg.startswith("<svg")
@@ -28,12 +28,12 @@ def test_mermaid_draws_it(diagram: Diagram) -> None:
 
 
 @pytest.mark.parametrize("source", BROKEN.values(), ids=BROKEN.keys())
-def test_a_broken_one_is_refused_with_its_place(source: str) -> None:
+def test_a_broken_diagram_is_refused_with_its_document_and_heading(source: str) -> None:
     with pytest.raises(DiagramError, match=r"^design\.md, 'A hit': .*"):
         render(Diagram(DESIGN, "A hit", source))
 
 
-def test_design_has_a_picture_of_each_thing_that_a_newcomer_asks_for() -> None:
+def test_the_design_document_has_the_diagrams_that_a_newcomer_needs() -> None:
     pictured = {diagram.heading for diagram in diagrams(DESIGN)}
 
     assert pictured >= {

@@ -74,21 +74,21 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 class TestTables:
-    def test_of_routes_is_the_one_of_the_code(self) -> None:
+    def test_of_routes_is_up_to_date(self) -> None:
         assert documents.API.read_text() == documents.api(), f"run {documents.COMMAND}"
 
     @pytest.mark.usefixtures("_no_settings")
-    def test_of_settings_is_the_one_of_the_code(self) -> None:
+    def test_of_settings_is_up_to_date(self) -> None:
         assert documents.CONFIGURATION.read_text() == documents.configuration(), f"run {documents.COMMAND}"
 
-    def test_of_routes_leads_to_a_section_for_each(self) -> None:
+    def test_of_routes_links_each_route_to_its_section(self) -> None:
         [table] = re.findall(r"<!-- routes: .*?-->\n(.*?)<!-- end", documents.API.read_text(), re.DOTALL)
         rows = [line for line in table.splitlines() if line.startswith("| ")][2:]
 
         assert rows
         assert [row for row in rows if not re.match(r"\| \[`[A-Z]+ /", row)] == []
 
-    def test_of_routes_leads_to_other_pages_too(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_of_routes_links_to_sections_of_other_pages(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         page = tmp_path / "api.md"
         page.write_text(documents.API.read_text().replace("## Count the list: `GET /api/mylist/stats`", "## Count"))
         (tmp_path / "counts.md").write_text("# Counts\n\n## All: `GET /api/mylist/stats`\n")
@@ -96,12 +96,12 @@ class TestTables:
 
         assert "| [`GET /api/mylist/stats`](counts.md#all-get-apimyliststats) |" in documents.api()
 
-    def test_of_errors_is_the_one_of_the_code(self) -> None:
+    def test_of_errors_has_the_codes_and_statuses_of_the_service(self) -> None:
         rows = re.findall(r"^\| `([A-Z_]+)` \| (\d{3}) \|", documents.API.read_text(), re.MULTILINE)
         raised = {each.code: int(each.status) for each in errors(ServiceError) if each.code not in NEVER_SENT}
         assert {code: int(status) for code, status in rows} == raised | OF_HTTP
 
-    def test_of_make_is_the_one_of_the_makefile(self) -> None:
+    def test_of_make_has_the_targets_of_the_makefile(self) -> None:
         [commands] = re.findall(r"^## `make`\n(.*?)^## ", (DOCS / "commands.md").read_text(), re.MULTILINE | re.DOTALL)
         assert set(re.findall(r"`make ([a-z0-9-]+)`", commands)) == make_targets() - {"help"}
 
@@ -129,14 +129,14 @@ def make_targets() -> set[str]:
     return set(targets.split())
 
 
-def test_as_many_requests_of_a_user_are_served_at_once_as_the_page_says() -> None:
+def test_docs_api_states_the_number_of_concurrent_requests_per_user() -> None:
     text = " ".join(documents.API.read_text().split())
     assert f"works on up to {_NUMBERS[_USER_REQUESTS_AT_ONCE]} requests of one user" in text
 
 
 class TestLinks:
     @each_document
-    def test_lead_to_a_file_and_to_a_heading_of_it(self, document: Path) -> None:
+    def test_lead_to_an_existing_file_and_heading(self, document: Path) -> None:
         for link in re.findall(r"\]\(([^)\s]+)\)", without_blocks(document.read_text())):
             if link.startswith(("https://", "http://")):
                 continue
@@ -146,17 +146,17 @@ class TestLinks:
             assert not anchor or anchor in documents.anchors(target.read_text()), link
 
     @pytest.mark.parametrize("folder", _NAMING)
-    def test_pages_that_a_text_names_are_there(self, folder: str) -> None:
+    def test_to_pages_named_in_other_files_are_valid(self, folder: str) -> None:
         for path, page, anchor in pages_named_in(folder):
             target = ROOT / page
             assert target.exists(), (name_of(path), page)
             assert not anchor or anchor in documents.anchors(target.read_text()), (name_of(path), page, anchor)
 
-    def test_are_found_in_texts(self) -> None:
+    def test_to_known_pages_are_found_in_other_files(self) -> None:
         named = {page for folder in _NAMING for _, page, _ in pages_named_in(folder)}
         assert {"docs/coming-from-express.md", "docs/kubernetes.md", "docs/metrics.md"} <= named
 
-    def test_to_headings_of_one_name_end_in_a_number(self) -> None:
+    def test_to_repeated_headings_end_in_a_number(self) -> None:
         document = "# A\n\n## `B`, [c](d.md)!\n\n```bash\n# no heading\n```\n\n## `B`, c\n\n### a\n"
         assert documents.anchors(document) == {"a", "b-c", "b-c-1", "a-1"}
 
@@ -180,10 +180,10 @@ def without_blocks(text: str) -> str:
 
 
 class TestReadme:
-    def test_fits_on_a_screen(self) -> None:
+    def test_has_at_most_150_lines(self) -> None:
         assert len(README.read_text().splitlines()) <= 150
 
-    def test_start_comes_first(self) -> None:
+    def test_shows_how_to_start_near_the_top(self) -> None:
         lines = README.read_text().splitlines()
         assert lines.index("make run") < 20
         assert next(number for number, line in enumerate(lines) if line.startswith("curl ")) < 50
@@ -230,7 +230,7 @@ def paragraphs(document: Path) -> Iterator[str]:
 class TestCommands:
     """Commands in the blocks of a shell, and in the words of a text."""
 
-    def test_those_that_ask_a_running_service_are_run(self) -> None:
+    def test_that_call_a_running_service_are_tested(self) -> None:
         asking = {
             name_of(document)
             for document in DOCUMENTS
@@ -240,26 +240,26 @@ class TestCommands:
         assert asking - ON_A_CLUSTER - RUN_BY_ITSELF == {page for page in PAGES if page in asking}
 
     @each_document
-    def test_blocks_are_bash(self, document: Path) -> None:
+    def test_in_shell_blocks_are_valid_bash(self, document: Path) -> None:
         for block in blocks(document.read_text()):
             if block.is_shell:
                 checked = subprocess.run(["bash", "-n"], input=block.text, capture_output=True, text=True, check=False)
                 assert checked.returncode == 0, (block.text, checked.stderr)
 
     @each_document
-    def test_targets_of_make_are_there(self, document: Path) -> None:
+    def test_name_only_existing_make_targets(self, document: Path) -> None:
         named = re.findall(r"(?:^|`)make ((?:[a-z][a-z0-9-]*\b(?!\.) ?)+)", document.read_text(), re.MULTILINE)
         assert {target for targets in named for target in targets.split()} <= make_targets()
 
     @each_document
-    def test_modules_are_there(self, document: Path) -> None:
+    def test_name_only_existing_modules(self, document: Path) -> None:
         for module in set(re.findall(r"python -m ([a-z_][\w.]*\w)", document.read_text())):
             name = re.sub(r"\.?__main__$", "", module)
             found = (ROOT / name.replace(".", "/")).is_dir() or (ROOT / f"{name.replace('.', '/')}.py").exists()
             assert found or importlib.util.find_spec(name.partition(".")[0]), module
 
     @each_document
-    def test_subcommands_of_mylist_are_there(self, document: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_name_only_existing_subcommands_of_mylist(self, document: Path, capsys: pytest.CaptureFixture[str]) -> None:
         text = "\n".join([*(block.text for block in blocks(document.read_text()) if block.is_shell)])
         named = re.findall(r"(?:^|\.venv/bin/|-- )mylist ([a-z]+)\b", text, re.MULTILINE)
         assert set(named) <= subcommands(capsys)

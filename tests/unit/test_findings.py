@@ -22,13 +22,13 @@ def header(script: Path) -> tuple[str, str]:
     return re.sub(r"\n# +", " ", software), body
 
 
-def test_it_has_each_script_and_no_other() -> None:
+def test_the_index_has_each_script_and_no_other() -> None:
     assert sorted(ROWS) == [script.stem for script in SCRIPTS]
     assert {name: row[2] for name, row in ROWS.items()} == {name: f"{name}.sh" for name in ROWS}
 
 
 @each_script
-def test_it_names_the_software_of_a_script_and_since_when(script: Path) -> None:
+def test_the_index_has_the_software_and_the_date_of_each_script(script: Path) -> None:
     software, since = ROWS[script.stem].group(3, 4)
     assert software == header(script)[0]
     assert date.fromisoformat(since)

@@ -24,24 +24,24 @@ def steps(workflow: Path) -> list[dict[str, Any]]:
 
 
 class TestWorkflows:
-    def test_one_runs_what_every_change_must_pass(self) -> None:
+    def test_only_ci_yaml_runs_ci_run(self) -> None:
         assert [path.name for path in WORKFLOWS if any(step.get("run") == ".ci/run" for step in steps(path))] == [
             "ci.yaml"
         ]
 
-    def test_others_run_what_needs_real_images(self) -> None:
+    def test_include_the_e2e_and_mongodb_tests(self) -> None:
         commands = "\n".join(step.get("run", "") for path in WORKFLOWS for step in steps(path))
 
         assert {"make kind-up", "make e2e", "make test-mongodb"} <= set(commands.split("\n"))
 
     @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
-    def test_targets_of_make_are_there(self, workflow: Path) -> None:
+    def test_name_only_existing_make_targets(self, workflow: Path) -> None:
         named = re.findall(r"\bmake ([a-z][a-z0-9-]*)", "\n".join(step.get("run", "") for step in steps(workflow)))
 
         assert set(named) <= make_targets()
 
     @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
-    def test_every_job_may_only_read_and_ends(self, workflow: Path) -> None:
+    def test_grant_only_read_permission_and_limit_the_time_of_each_job(self, workflow: Path) -> None:
         loaded = yaml.safe_load(workflow.read_text())
 
         assert loaded["permissions"] == {"contents": "read"}
@@ -63,12 +63,12 @@ class TestDevcontainer:
         assert len(wanted) > 5
         assert wanted <= set(dockerfile.split())
 
-    def test_is_made_from_the_image_of_the_service(self) -> None:
+    def test_is_built_from_the_base_image_of_the_service(self) -> None:
         [base] = re.findall(r"^ARG PYTHON_IMAGE=(.+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
 
         assert f"FROM {base}\n" in (ROOT / ".devcontainer" / "Dockerfile").read_text()
 
-    def test_names_what_there_is(self) -> None:
+    def test_names_an_existing_dockerfile_make_target_and_user(self) -> None:
         container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
 
         assert (ROOT / ".devcontainer" / container["build"]["dockerfile"]).exists()
@@ -91,7 +91,7 @@ class TestHooks:
         assert all((ROOT / test).exists() for test in re.findall(r"tests/\S+\.py", entries))
 
 
-def test_editors_write_the_lines_that_ruff_takes() -> None:
+def test_the_editorconfig_has_the_line_length_of_ruff() -> None:
     line_length = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["line-length"]
 
     assert f"max_line_length = {line_length}\n" in (ROOT / ".editorconfig").read_text()
@@ -120,7 +120,7 @@ class TestVersion:
 
         assert {image["newTag"] for image in images if image["name"].startswith("mylist")} == {VERSION}
 
-    def test_changelog_has_it_below_what_is_unreleased(self) -> None:
+    def test_is_the_newest_release_in_the_changelog(self) -> None:
         headings = re.findall(r"^## \[(.+?)\](.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
 
         assert headings[0] == ("Unreleased", "")

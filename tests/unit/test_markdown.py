@@ -8,7 +8,7 @@ ONE = "curl http://a/\n"
 TWO = "# curl, twice\ncurl -X POST \\\n  http://a/\nx=$(curl http://b/)\n"
 
 
-def test_a_block_has_what_stands_beside_it() -> None:
+def test_a_block_has_its_language_text_and_expected_statuses() -> None:
     document = f"```bash\n{ONE}```\n\n```bash expect=200,304\n{TWO}```\n\n```json\n{{}}\n```\n\n```\nplain\n```\n"
 
     assert blocks(document) == [
@@ -19,7 +19,7 @@ def test_a_block_has_what_stands_beside_it() -> None:
     ]
 
 
-def test_a_block_in_a_list_is_without_its_indent() -> None:
+def test_a_block_in_a_list_loses_its_indentation() -> None:
     assert blocks(f"1. Ask:\n\n   ```bash\n   {ONE}     -v\n   ```\n") == [Block("bash", f"{ONE}  -v\n")]
 
 
@@ -46,7 +46,7 @@ def test_a_block_may_show_its_output() -> None:
         ("bash expect=200,404", [200, 404, 404], False),
     ],
 )
-def test_statuses_must_be_those_that_are_expected(info: str, statuses: list[int], *, accepted: bool) -> None:
+def test_a_block_accepts_only_the_expected_statuses(info: str, statuses: list[int], *, accepted: bool) -> None:
     [block] = blocks(f"```{info}\n{TWO}```\n")
 
     assert block.accepts(statuses) is accepted
@@ -64,6 +64,6 @@ def test_statuses_must_be_those_that_are_expected(info: str, statuses: list[int]
         "json expect=output",
     ],
 )
-def test_what_cannot_be_understood_is_refused(info: str) -> None:
+def test_an_expectation_that_cannot_be_parsed_is_refused(info: str) -> None:
     with pytest.raises(ExpectationError, match="expect=STATUS"):
         blocks(f"```{info}\n{ONE}```\n")

@@ -164,10 +164,10 @@ class TestCommandsAndStart:
     def test_each_message_says_what_to_do(self, message: Message) -> None:
         assert says_what_to_do(message.text), f"{message.place}: {message.text}"
 
-    def test_what_is_left_out_is_there(self) -> None:
+    def test_every_exempt_message_is_still_raised(self) -> None:
         assert set(_NOT_FOR_PEOPLE) <= {name for name, _ in RAISED}
 
-    def test_what_they_name_is_there(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_settings_options_and_commands_named_in_messages_exist(self, capsys: pytest.CaptureFixture[str]) -> None:
         known = {each.variable for each in explain()} | {"MYLIST_TOKEN", "MYLIST_URL", "TMPDIR"}
         known |= {"HTTPS_PROXY", "SSL_CERT_FILE"} | {f"`mylist {name}" for name in subcommands(capsys)}
         known |= {option for path, _ in modules() for option in re.findall(r'"(--[a-z-]+)"', path.read_text())}
@@ -177,7 +177,7 @@ class TestCommandsAndStart:
         assert [each for each in OF_COMMANDS if not set(named.findall(each.text)) <= known] == []
 
     @pytest.mark.parametrize("command", [["lsit"], ["list", "--page", "x"], ["token"], ["events", "--name", "a b"]])
-    def test_a_wrong_usage_names_the_help(self, command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    def test_wrong_usage_points_to_the_help(self, command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit):
             main(command)
         assert re.search(r"; see `mylist[a-z ]* --help`\n$", capsys.readouterr().err)
@@ -185,7 +185,7 @@ class TestCommandsAndStart:
 
 class TestSettings:
     @pytest.mark.parametrize("setting", explain(), ids=lambda each: each.variable)
-    def test_a_value_that_cannot_be_is_told_with_those_that_can(self, setting: Explanation) -> None:
+    def test_an_invalid_value_is_refused_with_the_accepted_ones(self, setting: Explanation) -> None:
         if setting.accepts == "any text":
             return
         for value in ("{", "-1", "no such thing, nor this", "http://[", ","):
@@ -211,11 +211,11 @@ class TestApi:
         cells = [row.strip("| ").split(" | ") for row in table.splitlines()[2:]]
         return {action: re.findall(r"`([A-Z_]+)`", codes) for action, codes in cells}
 
-    def test_of_each_code_once(self) -> None:
+    def test_table_lists_each_code_once(self) -> None:
         codes = Counter(chain.from_iterable(self.rows().values()))
         assert codes == dict.fromkeys({each.code for each in errors(ServiceError)} - NEVER_SENT | set(OF_HTTP), 1)
 
-    def test_is_to_wait_where_the_answer_says_how_long(self) -> None:
+    def test_reaction_is_to_wait_if_the_answer_has_retry_after(self) -> None:
         [waiting] = [set(codes) for action, codes in self.rows().items() if "Retry-After" in action]
         told = {each.code for each in errors(ServiceError) if each.retry_after is not None}
         unsure = {"OUTCOME_UNKNOWN", "PARTLY_APPLIED"}  # the client must read the list first
@@ -235,10 +235,10 @@ class TestChart:
     )
 
     @pytest.mark.parametrize("message", REFUSALS, ids=lambda each: each.text[:60])
-    def test_each_says_what_to_do(self, message: Message) -> None:
+    def test_each_refusal_says_what_to_do(self, message: Message) -> None:
         assert says_what_to_do(message.text), f"{message.place}: {message.text}"
 
-    def test_what_they_name_is_a_value(self) -> None:
+    def test_each_value_named_in_a_refusal_exists(self) -> None:
         values = set(paths(yaml.safe_load((CHART / "values.yaml").read_text())))
         for name in ("mongodb", "redis"):
             subchart = yaml.safe_load((CHART / "charts" / name / "values.yaml").read_text())
@@ -260,7 +260,7 @@ def paths(values: Mapping[str, Any], before: str = "") -> Iterator[str]:
 
 class TestMake:
     @pytest.mark.parametrize("target", ["image", "up", "down", "kind-up", "kind-down"])
-    def test_what_is_not_installed_is_named(self, target: str, tmp_path: Path) -> None:
+    def test_a_missing_tool_is_named_with_the_way_to_install_it(self, target: str, tmp_path: Path) -> None:
         for tool in ("sh", "sed", "git", "awk"):
             (tmp_path / tool).symlink_to(shutil.which(tool) or pytest.fail(f"{tool} is not installed"))
         make = shutil.which("make") or pytest.fail("make is not installed")

@@ -91,7 +91,7 @@ def test_every_file_names_a_fit_version(named: dict[str, set[str]]) -> None:
     assert named.keys() >= NAMED_IN
 
 
-def test_what_is_installed_and_what_tests_run_is_of_one_release(named: dict[str, set[str]]) -> None:
+def test_installed_and_tested_versions_are_of_one_release(named: dict[str, set[str]]) -> None:
     release = ".".join(map(str, RELEASE))
     matrix = ".github/"  # it tries other releases as well
     versions = set(chain.from_iterable(each for path, each in named.items() if not path.startswith(matrix)))
@@ -99,7 +99,7 @@ def test_what_is_installed_and_what_tests_run_is_of_one_release(named: dict[str,
     assert {each for each in versions if each != release and not each.startswith(f"{release}.")} == set()
 
 
-def test_the_page_on_mongodb_names_the_same_versions() -> None:
+def test_the_page_on_mongodb_names_the_first_fit_versions() -> None:
     page = (ROOT / "docs" / "mongodb.md").read_text()
 
     for release in ((7, 0), (8, 0)):
@@ -128,7 +128,7 @@ def test_the_page_on_mongodb_names_the_same_versions() -> None:
         ("{name: mongodb, appVersion: 7.0.2}", False),
     ],
 )
-def test_tells_a_fit_version_from_another(text: str, fit: bool) -> None:
+def test_fit_and_unfit_versions_are_distinguished(text: str, fit: bool) -> None:
     [version] = versions_in("a.yaml", text)
 
     assert is_fit(version) is fit

@@ -10,7 +10,7 @@ ANY = {"name": "a", "file": "Makefile", "test": "tests/unit", "tier": "fast"}
 
 
 @pytest.mark.parametrize("mutation", mutations(), ids=lambda mutation: mutation.name)
-def test_each_can_be_applied_and_has_its_test(mutation: Mutation) -> None:
+def test_each_mutation_can_be_applied_and_its_test_exists(mutation: Mutation) -> None:
     file, *names = mutation.test.partition("[")[0].split("::")
     source = (ROOT / file).read_text()
     defined = re.findall(r"^ *(?:class|def|async def) (\w+)", source, re.MULTILINE)
@@ -20,7 +20,7 @@ def test_each_can_be_applied_and_has_its_test(mutation: Mutation) -> None:
     assert set(names) <= set(defined)
 
 
-def test_each_fast_one_has_a_fast_test() -> None:
+def test_a_mutation_is_fast_exactly_if_its_test_is_a_unit_test() -> None:
     assert [each.name for each in mutations() if (each.tier == "fast") != each.test.startswith("tests/unit/")] == []
 
 
@@ -34,7 +34,7 @@ def test_each_fast_one_has_a_fast_test() -> None:
         ("a", "a", "a does not change one line"),
     ],
 )
-def test_one_that_cannot_be_applied_says_why(old: str, new: str, message: str) -> None:
+def test_a_mutation_that_cannot_be_applied_says_why(old: str, new: str, message: str) -> None:
     with pytest.raises(ListError) as refused:
         Mutation(old=old, new=new, **ANY).applied("a\nb\nb\n")  # type: ignore[arg-type]
     assert str(refused.value) == message

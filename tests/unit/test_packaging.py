@@ -81,11 +81,11 @@ class TestLocks:
         assert all(HASH.match(after) for line, after in zip(lines, [*lines[1:], ""], strict=True) if PIN.match(line))
 
     @pytest.mark.parametrize("lock", [lock.name for lock in LOCKS if lock.name != "lowest.txt"])
-    def test_are_part_of_what_is_tested(self, lock: str) -> None:
+    def test_are_subsets_of_the_development_lock(self, lock: str) -> None:
         assert pins(lock) <= pins("development.txt")
 
     @pytest.mark.parametrize("python", PYTHONS)
-    def test_fit_what_pyproject_asks_for(self, python: str) -> None:
+    def test_satisfy_the_requirements_of_pyproject(self, python: str) -> None:
         asked = {
             "runtime.txt": requirements("dependencies", "tracing"),
             "local.txt": requirements("dependencies", "local", "tracing", "build"),
@@ -113,7 +113,7 @@ class TestLocks:
     @pytest.mark.parametrize(
         "requirement", requirements("dependencies", "local", "tracing"), ids=lambda requirement: requirement.name
     )
-    def test_of_the_lowest_versions_hold_the_lower_bounds(self, requirement: Requirement) -> None:
+    def test_of_the_lowest_versions_pin_the_lower_bounds(self, requirement: Requirement) -> None:
         locked = pins_on("lowest.txt", PYTHONS[0])[canonicalize_name(requirement.name)]
         (bound,) = [Version(each.version) for each in requirement.specifier if each.operator == ">="]
 
@@ -131,7 +131,7 @@ class TestPythons:
         assert PROJECT["requires-python"] == f">=3.{minors[0]},<3.{minors[-1] + 1}"
         assert PYPROJECT["tool"]["ruff"]["target-version"] == f"py3{minors[0]}"
 
-    def test_are_those_that_make_takes(self) -> None:
+    def test_are_those_that_the_makefile_accepts(self) -> None:
         makefile = (ROOT / "Makefile").read_text()
         candidates = re.search(r"\$\(or \$\(PYTHON\),(.+?)\)", makefile)
         bounds = re.search(r"\(3, (\d+)\) <= sys\.version_info < \(3, (\d+)\)", makefile)
@@ -149,14 +149,14 @@ class TestPythons:
         assert f"\nPython {PYTHONS[0]} to {PYTHONS[-1]}, " in readme
         assert f"`mylist needs Python {', '.join(PYTHONS[:-1])} or {PYTHONS[-1]}`" in troubleshooting
 
-    def test_come_with_a_mongodb_up_to_where_the_service_says(self) -> None:
+    def test_without_the_embedded_mongodb_are_those_that_the_service_names(self) -> None:
         (secantus,) = [each for each in requirements("local") if each.name == "SecantusDB"]
         lacking = [python for python in PYTHONS if not holds(secantus.marker, python)]
 
         assert lacking == [python for python in PYTHONS if Version(python).release >= FIRST_PYTHON_WITHOUT_SECANTUS]
 
     @pytest.mark.parametrize("dockerfile", ["Dockerfile", "loadtests/Dockerfile"])
-    def test_of_the_images_is_one_that_make_tests_by_itself(self, dockerfile: str) -> None:
+    def test_of_the_images_are_supported_and_tested_by_make(self, dockerfile: str) -> None:
         image = re.search(r"^ARG PYTHON_IMAGE=python:([0-9.]+)-", (ROOT / dockerfile).read_text(), re.MULTILINE)
         assert image is not None
 
@@ -281,12 +281,12 @@ class TestCompose:
         assert seed["environment"] == compose["services"]["api"]["environment"]  # the same MongoDB, and its Redis
         assert "`docker compose run --rm seed` adds the sample data" in (ROOT / "README.md").read_text()
 
-    def test_only_the_api_has_a_port_and_on_loopback(self, compose: dict[str, Any]) -> None:
+    def test_only_the_api_publishes_a_port_and_only_on_loopback(self, compose: dict[str, Any]) -> None:
         assert {name: service["ports"] for name, service in compose["services"].items() if "ports" in service} == {
             "api": ["127.0.0.1:${PORT:-3000}:3000"]
         }
 
-    def test_every_service_that_stays_has_a_health_check(self, compose: dict[str, Any]) -> None:
+    def test_every_long_running_service_has_a_health_check(self, compose: dict[str, Any]) -> None:
         for name, service in compose["services"].items():
             if name == "seed":  # it ends
                 assert service["healthcheck"] == {"disable": True}
@@ -294,30 +294,30 @@ class TestCompose:
             assert service["healthcheck"]["test"][0] == "CMD"
             assert not {"mongosh", "curl", "wget"} & set(service["healthcheck"]["test"])
 
-    def test_the_api_starts_after_healthy_databases(self, compose: dict[str, Any]) -> None:
+    def test_the_api_starts_after_the_databases_are_healthy(self, compose: dict[str, Any]) -> None:
         assert compose["services"]["api"]["depends_on"] == {
             "mongodb": {"condition": "service_healthy"},
             "redis": {"condition": "service_healthy"},
         }
 
-    def test_nothing_gains_privileges_and_the_api_writes_nothing(self, compose: dict[str, Any]) -> None:
+    def test_no_service_gains_privileges_and_the_api_is_read_only(self, compose: dict[str, Any]) -> None:
         assert all("no-new-privileges:true" in each["security_opt"] for each in compose["services"].values())
         assert compose["services"]["api"]["read_only"]
         assert compose["services"]["api"]["cap_drop"] == ["ALL"]
 
-    def test_the_api_has_the_time_to_stop_that_it_may_take(self, compose: dict[str, Any]) -> None:
+    def test_the_stop_grace_period_of_the_api_covers_its_shutdown(self, compose: dict[str, Any]) -> None:
         defaults = Settings()
         grace = float(compose["services"]["api"]["stop_grace_period"].removesuffix("s"))
 
         assert grace > defaults.shutdown_delay + defaults.shutdown_timeout
 
-    def test_no_password_is_written_down_but_the_development_default(self, compose: dict[str, Any]) -> None:
+    def test_only_the_development_default_is_a_literal_password(self, compose: dict[str, Any]) -> None:
         for service in compose["services"].values():
             for name, value in service.get("environment", {}).items():
                 if "PASSWORD" in name or name.endswith("AUTH"):
                     assert value == "" or re.fullmatch(r"\$\{[A-Z_]+_PASSWORD:-development\}", value)
 
-    def test_what_it_sets_are_settings_that_the_service_accepts(self, compose: dict[str, Any]) -> None:
+    def test_the_variables_of_the_api_are_valid_settings(self, compose: dict[str, Any]) -> None:
         given = {
             name: re.sub(r"\$\{\w+:-(\w*)\}", r"\1", value)
             for name, value in compose["services"]["api"]["environment"].items()
@@ -327,7 +327,7 @@ class TestCompose:
         in_force = Settings.load(given)
         assert (in_force.mongodb_user, in_force.redis_host) == ("mylist", "redis")
 
-    def test_what_it_takes_from_env_is_in_the_example(self) -> None:
+    def test_variables_taken_from_env_are_in_the_example(self) -> None:
         taken = set(re.findall(r"\$\{(\w+)", (ROOT / "compose.yaml").read_text()))
 
         assert taken <= set(variables((ROOT / ".env.example").read_text()))
@@ -353,8 +353,8 @@ class TestEnvExample:
 
         assert [*held] == [*(each.variable for each in explain()), "MONGODB_ROOT_PASSWORD"]
 
-    def test_sets_the_defaults_when_nothing_in_it_is_a_comment(self) -> None:
+    def test_sets_the_defaults_if_every_line_is_uncommented(self) -> None:
         assert Settings.load(variables((ROOT / ".env.example").read_text())) == Settings()
 
-    def test_changes_nothing_as_it_is(self) -> None:
+    def test_sets_nothing_as_shipped(self) -> None:
         assert dotenv_values(ROOT / ".env.example") == {}

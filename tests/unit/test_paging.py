@@ -33,7 +33,7 @@ def page_request(query: str) -> PageRequest:
         ("page=%FF", 1),
     ],
 )
-def test_a_page_below_one_or_unparsable_is_the_first(query: str, page: int) -> None:
+def test_a_page_number_is_parsed_leniently_and_clamped(query: str, page: int) -> None:
     assert page_request(query).page == page
 
 
@@ -53,5 +53,5 @@ def test_a_page_below_one_or_unparsable_is_the_first(query: str, page: int) -> N
         ("page=2&pageSize=10", 10),
     ],
 )
-def test_a_page_size_is_brought_into_range(query: str, page_size: int) -> None:
+def test_a_page_size_is_parsed_leniently_and_clamped(query: str, page_size: int) -> None:
     assert page_request(query).page_size == page_size

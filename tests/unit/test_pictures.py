@@ -12,7 +12,7 @@ _SHOWN = re.compile(r"!\[([^]]{20,})\]\(pictures/([^)]+)\)")
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda each: each.name)
-def test_each_is_small_and_shown(picture: Path) -> None:
+def test_each_picture_is_a_small_png_and_shown_once(picture: Path) -> None:
     shown = [name for page in DOCS.glob("*.md") for _, name in _SHOWN.findall(page.read_text())]
 
     assert picture.read_bytes().startswith(b"\x89PNG")

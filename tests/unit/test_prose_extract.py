@@ -60,5 +60,5 @@ def test_comments_of_yaml_and_shell_are_found() -> None:
     assert numbered(extract.hash_comments(text)) == {2: "A comment", 3: "of two lines.", 4: "- The port."}
 
 
-def test_a_comment_that_becomes_a_row_of_a_table_is_an_item() -> None:
+def test_a_comment_that_documents_a_value_becomes_a_list_item() -> None:
     assert extract.hash_comments("# -- The port.\n# -- The host.\n") == "- The port.\n- The host.\n"

@@ -28,7 +28,7 @@ def test_a_warm_up_may_be_different() -> None:
         (replace(FLAT[0], failed=1), "5 requests failed"),
     ],
 )
-def test_what_drifts_in_the_last_quarter_is_found(last: Window, says: str) -> None:
+def test_drift_in_the_last_quarter_is_reported(last: Window, says: str) -> None:
     drifted = FLAT[:15] + [last] * 5
 
     assert len(verdict(drifted)) == 1

@@ -65,11 +65,11 @@ def findings(*processes: bytes) -> dict[str, int]:
         pytest.param([written(*CHANGES)[:-1]], {"cut": 1, "lost": 1, "misleading": 1}, id="cut before the line feed"),
     ],
 )
-def test_it_counts(processes: list[bytes], found: dict[str, int]) -> None:
+def test_each_kind_of_fault_is_counted(processes: list[bytes], found: dict[str, int]) -> None:
     assert findings(*processes) == found
 
 
-def test_it_compares_what_a_consumer_has_with_the_lists() -> None:
+def test_the_copy_of_a_consumer_is_compared_with_the_lists() -> None:
     before = {("a", "2"): "day 0", ("a", "1"): "day 0"}
     after = {("a", "1"): "day 4", ("b", "1"): "day 3", ("a", "2"): "day 0"}
     assert compare([written(*CHANGES)], CHANGES, before=before, after=after).troubles == []
@@ -80,7 +80,7 @@ def test_it_compares_what_a_consumer_has_with_the_lists() -> None:
         assert told.troubles == ["events: 1 items of whoever applied the lines differ from MongoDB's lists"]
 
 
-def test_each_thing_that_must_not_be_is_a_trouble() -> None:
+def test_each_kind_of_fault_except_duplicates_is_a_trouble() -> None:
     """All but duplicates, which are promised to be harmless after a restart."""
     told = compare([written(A4, A4 | {"userId": "b"}, A1, change(5)) + b"{"], CHANGES, after={})
     found = {name for name, count in asdict(told).items() if count} - {"changes", "lines"}

@@ -12,7 +12,7 @@ from devtools.unmeasured import unmeasured
 VARIABLE = "COVERAGE_PROCESS_CONFIG"
 
 
-def test_a_process_within_is_not_measured_and_those_after_it_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_coverage_is_off_inside_the_context_and_on_again_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
     tell = [sys.executable, "-S", "-c", f"import os; print({VARIABLE!r} in os.environ)"]
     monkeypatch.setenv(VARIABLE, ":data:e30=")
     with suppress(KeyError), unmeasured():
@@ -22,7 +22,7 @@ def test_a_process_within_is_not_measured_and_those_after_it_are(monkeypatch: py
     assert os.environ[VARIABLE] == ":data:e30="
 
 
-def test_a_run_that_measures_nothing_begins_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_coverage_the_context_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     with unmeasured():
         pass

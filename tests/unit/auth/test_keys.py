@@ -51,13 +51,13 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("published", UNUSABLE.values(), ids=UNUSABLE)
-def test_a_key_that_cannot_be_used_is_left_out_alone(published: Any) -> None:
+def test_an_unusable_key_is_skipped_and_the_others_are_kept(published: Any) -> None:
     [key] = keys(published, jwk(EC_KEY, "good"))
 
     assert (key.key_id, key.algorithms) == ("good", ("ES256",))
 
 
-def test_the_algorithms_are_those_of_the_key_unless_it_names_one() -> None:
+def test_a_key_verifies_all_algorithms_of_its_kind_unless_it_names_one() -> None:
     several, narrow = keys(jwk(RSA_KEY, "several"), jwk(RSA_KEY, "narrow", alg="RS256"))
 
     assert several.algorithms == RSA_ALGORITHMS
@@ -69,13 +69,13 @@ def test_the_algorithms_are_those_of_the_key_unless_it_names_one() -> None:
     [{"use": None}, {"alg": None}, {"key_ops": None}, {"key_ops": ["verify"]}, {"key_ops": ["sign", "verify"]}],
     ids=str,
 )
-def test_what_a_key_does_not_say_of_itself_is_no_matter(fields: dict[str, Any]) -> None:
+def test_null_fields_and_key_ops_with_verify_do_not_exclude_a_key(fields: dict[str, Any]) -> None:
     [key] = keys(jwk(RSA_KEY, "good", **fields))
 
     assert (key.key_id, key.algorithms) == ("good", RSA_ALGORITHMS)
 
 
-def test_a_key_may_be_for_one_of_the_newer_algorithms() -> None:
+def test_keys_for_pss_and_eddsa_are_accepted() -> None:
     padded, edwards = keys(jwk(RSA_KEY, "PSS", alg="PS384"), jwk(EDWARDS_KEY, "Ed25519"))
 
     assert padded.algorithms == ("PS384",)
@@ -102,7 +102,7 @@ def test_a_set_without_a_usable_key_is_refused() -> None:
         ([{"kty": f"kind-{number}"} for number in range(9)], "only kind-0, kind-1, kind-2, kind-3, kind-4, and others"),
     ],
 )
-def test_a_set_without_a_usable_key_is_told_by_what_it_has(published: list[Any], named: str) -> None:
+def test_the_refusal_of_a_set_lists_the_kinds_of_its_keys(published: list[Any], named: str) -> None:
     with pytest.raises(UnusableKeyError, match=f"{named}$"):
         keys(*published)
 
@@ -112,11 +112,11 @@ def test_a_set_without_a_usable_key_is_told_by_what_it_has(published: list[Any],
     [(RSA_KEY, RSA_ALGORITHMS), (EC_KEY, ("ES256",)), (EDWARDS_KEY, ("EdDSA",))],
     ids=["RSA", "P-256", "Ed25519"],
 )
-def test_a_key_as_pem_has_the_algorithms_of_its_kind(key: Any, algorithms: tuple[str, ...]) -> None:
+def test_a_pem_key_verifies_the_algorithms_of_its_kind(key: Any, algorithms: tuple[str, ...]) -> None:
     assert key_of_pem(pem(key)).algorithms == algorithms
 
 
 @pytest.mark.parametrize("key", [SHORT_KEY, OTHER_CURVE], ids=["short", "other curve"])
-def test_a_key_as_pem_of_another_kind_is_refused(key: Any) -> None:
+def test_a_pem_key_that_is_too_short_or_on_another_curve_is_refused(key: Any) -> None:
     with pytest.raises(UnusableKeyError):
         key_of_pem(pem(key))

@@ -44,7 +44,7 @@ def names(keys: RemoteKeys) -> list[str | None]:
     return [key.key_id for key in keys.keys]
 
 
-async def test_are_asked_for_again_after_a_while_only(
+async def test_keys_are_renewed_at_most_once_per_interval(
     keys: RemoteKeys, provider: IdentityProvider, clock: Clock
 ) -> None:
     assert await keys.renew()
@@ -56,7 +56,7 @@ async def test_are_asked_for_again_after_a_while_only(
     assert (names(keys), provider.asked) == (["second"], 2)
 
 
-async def test_are_the_same_object_as_long_as_they_are_the_same(keys: RemoteKeys, clock: Clock) -> None:
+async def test_unchanged_keys_remain_the_same_object(keys: RemoteKeys, clock: Clock) -> None:
     await keys.renew()
     before = keys.keys
     clock.now += MIN_RENEWAL_INTERVAL_S
@@ -65,14 +65,16 @@ async def test_are_the_same_object_as_long_as_they_are_the_same(keys: RemoteKeys
     assert keys.keys is before
 
 
-async def test_are_fetched_once_for_all_who_wait(keys: RemoteKeys, provider: IdentityProvider) -> None:
+async def test_concurrent_renewals_fetch_the_keys_once(keys: RemoteKeys, provider: IdentityProvider) -> None:
     provider.delay = 0.2
 
     assert await asyncio.gather(*(keys.renew() for _ in range(20))) == [True] * 20
     assert provider.asked == 1
 
 
-async def test_come_for_the_others_when_one_who_waits_goes_away(keys: RemoteKeys, provider: IdentityProvider) -> None:
+async def test_a_cancelled_waiter_does_not_cancel_the_fetch_for_the_others(
+    keys: RemoteKeys, provider: IdentityProvider
+) -> None:
     provider.delay = 0.2
     first, second = asyncio.create_task(keys.renew()), asyncio.create_task(keys.renew())
     await asyncio.sleep(0.05)
@@ -83,7 +85,7 @@ async def test_come_for_the_others_when_one_who_waits_goes_away(keys: RemoteKeys
     assert (names(keys), provider.asked) == (["first"], 1)
 
 
-async def test_that_came_after_a_fetch_began_are_asked_for_once_more(
+async def test_a_renewal_during_a_periodic_fetch_fetches_again(
     keys: RemoteKeys, provider: IdentityProvider, clock: Clock
 ) -> None:
     await keys.renew()
@@ -99,7 +101,7 @@ async def test_that_came_after_a_fetch_began_are_asked_for_once_more(
     watching.cancel()
 
 
-async def test_are_fetched_again_and_again(
+async def test_keys_are_refreshed_periodically(
     keys: RemoteKeys, provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote_keys, "REFRESH_INTERVAL_S", 0.05)
@@ -115,7 +117,7 @@ async def test_are_fetched_again_and_again(
     assert provider.asked >= 2
 
 
-async def test_end_with_the_service_while_they_are_fetched(keys: RemoteKeys, provider: IdentityProvider) -> None:
+async def test_closing_cancels_a_renewal_in_flight(keys: RemoteKeys, provider: IdentityProvider) -> None:
     provider.delay = 0.5
     waiting = asyncio.create_task(keys.renew())
     await asyncio.sleep(0.05)
@@ -125,7 +127,7 @@ async def test_end_with_the_service_while_they_are_fetched(keys: RemoteKeys, pro
         await waiting
 
 
-async def test_are_good_for_a_day_without_the_provider(
+async def test_keys_expire_after_a_day_if_the_provider_fails(
     keys: RemoteKeys, provider: IdentityProvider, clock: Clock
 ) -> None:
     await keys.renew()
@@ -158,7 +160,7 @@ async def test_are_good_for_a_day_without_the_provider(
     ],
     ids=lambda given: str(given)[:20],
 )
-async def test_that_cannot_be_used_leave_the_others_in_force(  # noqa: PLR0913 - a fixture each
+async def test_an_unusable_answer_keeps_the_previous_keys_and_is_logged_once(  # noqa: PLR0913 - a fixture each
     keys: RemoteKeys,
     provider: IdentityProvider,
     clock: Clock,
@@ -178,7 +180,7 @@ async def test_that_cannot_be_used_leave_the_others_in_force(  # noqa: PLR0913 -
     assert why in line.message
 
 
-async def test_that_do_not_come_in_time_are_given_up(
+async def test_a_slow_fetch_times_out(
     keys: RemoteKeys, provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(remote_keys, "FETCH_TIMEOUT_S", 0.1)
@@ -188,7 +190,7 @@ async def test_that_do_not_come_in_time_are_given_up(
     assert "TimeoutError" in caplog.text
 
 
-async def test_of_a_provider_that_is_not_there_are_none(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_unreachable_provider_is_logged_without_its_password(caplog: pytest.LogCaptureFixture) -> None:
     with IdentityProvider().serving() as provider:
         url = provider.url
     keys = RemoteKeys(url.replace("://", "://me:hunter2@"))

@@ -32,7 +32,7 @@ def users(number: int) -> list[str]:
     return [token(SECRET, "HS256", sub=f"user-{each}") for each in range(number)]
 
 
-def test_only_so_many_are_remembered(tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_memory_for_remembered_tokens_is_bounded(tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_REMEMBERED_TOKENS", 10)
     given = users(2000)
     for each in given[:100]:
@@ -49,7 +49,7 @@ def test_only_so_many_are_remembered(tokens: Tokens, monkeypatch: pytest.MonkeyP
     assert [tokens.user_of(each) for each in given[:3]] == ["user-0", "user-1", "user-2"]
 
 
-def test_what_was_refused_is_not_remembered(tokens: Tokens) -> None:
+def test_a_rejected_token_is_not_remembered(tokens: Tokens) -> None:
     [given] = users(1)
     tokens.source.keys = (key_of_secret("x" * 32),)
     with pytest.raises(InvalidTokenError, match="signature"):
@@ -76,30 +76,30 @@ CURVE_KEYS = [ec.generate_private_key(ec.SECP256R1()) for _ in range(MAX_TRIED_K
 
 @pytest.mark.parametrize("key_id", [None, "same"])
 @pytest.mark.parametrize("key", [RSA_KEY, ANOTHER_RSA_KEY], ids=["first", "second"])
-def test_every_key_that_fits_is_tried(key: PrivateKey, key_id: str | None) -> None:
+def test_every_key_of_the_right_kind_and_key_id_is_tried(key: PrivateKey, key_id: str | None) -> None:
     tokens = verifier(named(RSA_KEY, key_id), named(EC_KEY, key_id), named(ANOTHER_RSA_KEY, key_id))
     assert tokens.user_of(token(key, "RS256", key_id)) == "someone"
 
 
-def test_keys_with_names_are_tried_for_a_token_without() -> None:
+def test_keys_with_key_ids_are_tried_for_a_token_without_one() -> None:
     tokens = verifier(named(RSA_KEY, "one"), named(ANOTHER_RSA_KEY, "two"))
     assert [tokens.user_of(token(key, "RS256")) for key in (RSA_KEY, ANOTHER_RSA_KEY)] == ["someone", "someone"]
 
 
-def test_a_key_without_a_name_is_tried_after_those_of_the_name() -> None:
+def test_keys_with_the_tokens_key_id_are_tried_before_keys_without_one() -> None:
     nameless = [named(key, None) for key in CURVE_KEYS]
     tokens = verifier(*nameless, named(EC_KEY, "named"))
     assert tokens.user_of(token(EC_KEY, "ES256", "named")) == "someone"
 
 
-def test_only_so_many_keys_are_tried() -> None:
+def test_the_number_of_keys_tried_is_limited() -> None:
     tokens = verifier(*(named(key, "same") for key in CURVE_KEYS))
     assert tokens.user_of(token(CURVE_KEYS[MAX_TRIED_KEYS - 1], "ES256", "same")) == "someone"
     with pytest.raises(InvalidTokenError, match="signature"):
         tokens.user_of(token(CURVE_KEYS[MAX_TRIED_KEYS], "ES256", "same"))
 
 
-def test_another_key_of_another_name_is_not_tried() -> None:
+def test_a_key_with_another_key_id_is_not_tried() -> None:
     with pytest.raises(UnknownKeyError, match="not known"):
         verifier(named(RSA_KEY, "one")).user_of(token(RSA_KEY, "RS256", "two"))
 
@@ -109,12 +109,12 @@ def test_an_rsa_key_verifies_either_padding(algorithm: str) -> None:
     assert verifier(named(RSA_KEY, "one")).user_of(token(RSA_KEY, algorithm, "one")) == "someone"
 
 
-def test_an_edwards_key_verifies_its_own() -> None:
+def test_an_ed25519_key_verifies_an_eddsa_token() -> None:
     assert verifier(named(EDWARDS_KEY, "one")).user_of(token(EDWARDS_KEY, "EdDSA", "one")) == "someone"
 
 
 @pytest.mark.parametrize("algorithm", ["PS256", "RS512"])
-def test_an_algorithm_that_the_named_key_is_not_for_is_told_and_no_reason_to_look_for_keys(algorithm: str) -> None:
+def test_an_algorithm_that_the_named_key_excludes_is_not_an_unknown_key(algorithm: str) -> None:
     narrow = Key(named(RSA_KEY, None).material, ("RS256",), "one")
     with pytest.raises(InvalidTokenError, match=r"algorithm that is not accepted, expected RS256$") as refused:
         verifier(narrow, named(EC_KEY, "two")).user_of(token(RSA_KEY, algorithm, "one"))
@@ -122,29 +122,29 @@ def test_an_algorithm_that_the_named_key_is_not_for_is_told_and_no_reason_to_loo
 
 
 @pytest.mark.parametrize("key_id", [None, "one", "unknown"])
-def test_an_algorithm_that_no_public_key_is_for_is_no_reason_to_look_for_keys(key_id: str | None) -> None:
+def test_a_symmetric_algorithm_with_public_keys_is_not_an_unknown_key(key_id: str | None) -> None:
     with pytest.raises(InvalidTokenError, match=r"algorithm that is not accepted, expected ES256$") as refused:
         verifier(named(EC_KEY, "one")).user_of(token(SECRET, "HS256", key_id))
     assert not isinstance(refused.value, UnknownKeyError)
 
 
-def test_a_kind_of_key_that_is_not_there_may_come() -> None:
+def test_an_algorithm_without_any_key_of_its_kind_is_an_unknown_key() -> None:
     with pytest.raises(UnknownKeyError, match=r"expected ES256$"):
         verifier(named(EC_KEY, "one")).user_of(token(RSA_KEY, "RS256"))
 
 
-def test_a_wrong_signature_of_a_named_key_is_no_reason_to_look_for_keys() -> None:
+def test_a_wrong_signature_of_a_known_key_is_not_an_unknown_key() -> None:
     with pytest.raises(InvalidTokenError, match="signature") as refused:
         verifier(named(RSA_KEY, "one")).user_of(token(ANOTHER_RSA_KEY, "RS256", "one"))
     assert not isinstance(refused.value, UnknownKeyError)
 
 
-def test_a_token_without_a_name_that_no_key_verifies_may_be_of_a_newer_key() -> None:
+def test_a_token_without_a_key_id_that_no_key_verifies_has_an_unknown_key() -> None:
     with pytest.raises(UnknownKeyError, match="signature"):
         verifier(named(RSA_KEY, "one")).user_of(token(ANOTHER_RSA_KEY, "RS256"))
 
 
-def test_without_any_key_it_is_not_the_token_that_is_wrong() -> None:
+def test_without_keys_a_well_formed_token_raises_keys_unavailable() -> None:
     with pytest.raises(KeysUnavailableError):
         verifier().user_of(token(RSA_KEY, "RS256"))
     with pytest.raises(InvalidTokenError, match="malformed"):

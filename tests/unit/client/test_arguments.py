@@ -26,7 +26,7 @@ def misused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 @pytest.mark.parametrize("user_id", ["", " ", "Zoë", "a\nb: c", "\x1b[2J", "x" * 129, os.fsdecode(b"\xff")])
-def test_an_id_that_no_header_can_carry(capsys: pytest.CaptureFixture[str], user_id: str) -> None:
+def test_a_user_id_that_no_header_can_carry_is_refused(capsys: pytest.CaptureFixture[str], user_id: str) -> None:
     told = misused(capsys, "list", "--user", user_id)
     assert told == f"mylist: argument --user: {user_id!a} is not an id; see `mylist list --help`\n"
 
@@ -62,7 +62,9 @@ def test_an_id_that_no_header_can_carry(capsys: pytest.CaptureFixture[str], user
         ),
     ],
 )
-def test_wrong_usage(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], told: str) -> None:
+def test_wrong_usage_is_refused_with_the_reason_and_the_help(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], told: str
+) -> None:
     assert misused(capsys, *arguments) == f"mylist: {told}\n"
 
 
@@ -80,7 +82,7 @@ def test_wrong_usage(capsys: pytest.CaptureFixture[str], arguments: tuple[str, .
         "http://h?x",
     ],
 )
-def test_a_url_that_is_none_of_a_service(
+def test_an_invalid_service_url_is_refused(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     assert misused(capsys, "list", "--user", "u", "--url", url) == BAD_URL
@@ -88,7 +90,7 @@ def test_a_url_that_is_none_of_a_service(
     assert misused(capsys, "list", "--user", "u") == BAD_URL
 
 
-def test_a_token_that_no_header_can_carry_is_not_repeated(
+def test_a_token_that_no_header_can_carry_is_refused_and_not_shown(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MYLIST_TOKEN", "s3\ncret")
@@ -105,7 +107,7 @@ def test_a_token_that_no_header_can_carry_is_not_repeated(
         ("SSL_CERT_FILE", "/not/there"),
     ],
 )
-def test_an_environment_that_cannot_be_used(
+def test_an_unusable_proxy_or_certificate_is_refused_in_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)

@@ -17,12 +17,12 @@ from mylist.client.terminal import plain, table
         ("half \ud83d", "half �"),
     ],
 )
-def test_plain_text_is_one_line_without_controls(given: str, written: str) -> None:
+def test_plain_text_is_one_line_without_control_characters(given: str, written: str) -> None:
     assert plain(given) == written
     assert plain(given).isprintable()
 
 
-def test_columns_of_a_table_are_aligned_whatever_stands_in_them() -> None:
+def test_table_columns_are_aligned_for_wide_and_combining_characters() -> None:
     rows = [("ID", "TITLE", "N"), ("1", "七人の侍", "a"), ("22", "Ame\u0301lie", "b"), ("3", "\x07", "c")]
     assert table(rows).splitlines() == [
         "ID  TITLE     N",
@@ -49,5 +49,5 @@ def test_the_last_column_is_cut_to_the_width(width: int | None, title: str) -> N
     assert line == f"1   {title}"
 
 
-def test_blanks_at_the_end_of_a_line_are_left_out() -> None:
+def test_trailing_blanks_are_removed() -> None:
     assert table([("ID", "TITLE"), ("1", "")]) == "ID  TITLE\n1"

@@ -27,12 +27,12 @@ def policy(origins: str) -> BrowserPolicy:
         ("chrome-extension://abcdefgh", "chrome-extension://abcdefgh"),
     ],
 )
-def test_an_origin_is_brought_into_the_form_that_browsers_send(given: str, in_force: str) -> None:
+def test_an_origin_is_normalized_to_the_form_that_browsers_send(given: str, in_force: str) -> None:
     assert parse_origins(given) == (in_force,)
     assert policy(given).allows(in_force)
 
 
-def test_several_are_separated_by_commas() -> None:
+def test_several_origins_are_separated_by_commas() -> None:
     both = policy(" https://a.example ,https://b.example:8443")
 
     assert [both.allows(each) for each in ("https://a.example", "https://b.example:8443")] == [True, True]
@@ -50,7 +50,7 @@ def test_several_are_separated_by_commas() -> None:
 
 
 @pytest.mark.parametrize("port", ["", ":8443"])
-def test_a_wildcard_stands_for_subdomains_alone(port: str) -> None:
+def test_a_wildcard_matches_only_subdomains(port: str) -> None:
     wildcard = policy(f"https://*.OTT.example{port},https://other.example")
 
     for origin in ("https://tv.ott.example", "https://a.b.ott.example", "https://a-1.ott.example"):
@@ -116,7 +116,7 @@ def test_a_wildcard_stands_for_subdomains_alone(port: str) -> None:
         ("https://bücher.example", "write its host in ASCII"),
     ],
 )
-def test_what_could_never_match_is_refused_with_what_helps(given: str, why: str) -> None:
+def test_an_unusable_origin_is_refused_with_the_reason(given: str, why: str) -> None:
     with pytest.raises(UnusableOriginError, match=why) as refused:
         parse_origins(given)
     assert str(refused.value).count("\n") == 0
@@ -134,13 +134,13 @@ def test_what_could_never_match_is_refused_with_what_helps(given: str, why: str)
         ("max-age=600 ; includeSubDomains", "max-age=600; includeSubDomains"),
     ],
 )
-def test_hsts_is_brought_into_its_usual_form(given: str, in_force: str) -> None:
+def test_an_hsts_value_is_normalized(given: str, in_force: str) -> None:
     assert parse_hsts(given) == in_force
 
 
 @pytest.mark.parametrize(
     "given", ["on", "31536000", "max-age", "max-age=", "max-age=-1", "max-age=1y", "includeSubDomains", "max-age=1; x"]
 )
-def test_hsts_that_browsers_would_not_read_is_refused(given: str) -> None:
+def test_an_invalid_hsts_value_is_refused(given: str) -> None:
     with pytest.raises(ValueError, match=r"^$"):
         parse_hsts(given)

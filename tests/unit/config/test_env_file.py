@@ -48,21 +48,23 @@ each_slip = pytest.mark.parametrize(
 
 
 @each_slip
-def test_a_mistyped_name_is_told_with_the_one_that_was_meant(given: str, setting: str) -> None:
+def test_a_mistyped_name_in_the_env_file_is_reported_with_the_setting_meant(given: str, setting: str) -> None:
     Path(".env").write_text(f"HSTS=off\n\n{given}=s3cret\n")
 
     assert doubts() == [f"{given!a} in line 3 of .env is not a setting; did you mean {setting}?"]
 
 
 @each_slip
-def test_a_mistyped_variable_is_told_as_well(given: str, setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mistyped_environment_variable_is_reported_with_the_setting_meant(
+    given: str, setting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(given, "s3cret")
 
     assert doubts() == [f"the environment variable {given!a} is not a setting; did you mean {setting}?"]
 
 
 @pytest.mark.parametrize("file", ["", "MONGODB_URI=mongodb://a/b\n"])
-def test_a_variable_of_another_program_is_left_alone_once_the_setting_is_set(
+def test_a_similar_variable_is_not_reported_if_the_setting_itself_is_set(
     file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MONGO_URI", "mongodb://c/d")
@@ -73,12 +75,12 @@ def test_a_variable_of_another_program_is_left_alone_once_the_setting_is_set(
     assert doubts() == []
 
 
-def test_a_variable_without_a_value_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mistyped_variable_without_a_value_is_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROT", "")
     assert doubts() == []
 
 
-def test_variables_of_other_programs_are_no_mistakes() -> None:
+def test_common_variables_of_other_programs_are_not_taken_for_settings() -> None:
     """Shells, desktops, Kubernetes' links to Services, forges, languages and databases set them."""
     settings = [each.variable for each in explain()]
 
@@ -90,27 +92,27 @@ def test_variables_of_other_programs_are_no_mistakes() -> None:
     ["PORT=4000", "PORT=", "# PROT=4000", "", "HOME=/x", "MONGODB_ROOT_PASSWORD=x", "MYLIST_TOKEN=x", "EDITOR=vi",
      "TEST_REDIS_URL=x", "OTEL_SERVICE_NAME=x", "export PORT=1", "NODE_ENV=x"],
 )  # fmt: skip
-def test_what_is_right_or_foreign_is_left_alone(line: str) -> None:
+def test_a_correct_or_foreign_line_is_not_reported(line: str) -> None:
     Path(".env").write_text(f"{line}\n")
     assert doubts() == []
 
 
 @pytest.mark.parametrize("line", ["PORT", "export PORT", "s3cret"])
-def test_a_line_without_an_equals_sign_is_told(line: str) -> None:
+def test_a_line_without_an_equals_sign_is_reported(line: str) -> None:
     Path(".env").write_text(f"\ufeff# comment\n{line}\nPORT=4000\n", encoding="utf-8")
     assert doubts() == ["line 2 of .env has no =; it sets nothing"]
 
 
-def test_a_file_that_is_a_folder_is_told() -> None:
+def test_an_env_file_that_is_a_folder_is_reported() -> None:
     Path(".env").mkdir()
     assert doubts() == [".env is a folder, so nothing is read from it"]
 
 
-def test_no_file_is_no_matter() -> None:
+def test_a_missing_env_file_is_not_reported() -> None:
     assert doubts() == []
 
 
-def test_a_file_that_is_no_text_is_named() -> None:
+def test_an_env_file_that_is_not_utf_8_is_refused() -> None:
     Path(".env").write_bytes(b"\xff\xfe")
     with pytest.raises(InvalidSettingError, match="not UTF-8"):
         doubts()

@@ -12,7 +12,7 @@ from mylist.config.settings import Settings
     ("kind", "seconds"),
     [(RedisKind.SERVER, 0.4), (RedisKind.SOCKET, 0.4), (RedisKind.SENTINEL, 0.2), (RedisKind.CLUSTER, 0.22)],
 )
-def test_the_largest_timeout_of_each_kind(kind: RedisKind, seconds: float) -> None:
+def test_each_kind_of_redis_supports_timeouts_up_to_its_maximum(kind: RedisKind, seconds: float) -> None:
     assert max_redis_timeout(kind) == seconds
     assert supports(kind, 0.01)
     assert supports(kind, seconds)
@@ -20,7 +20,7 @@ def test_the_largest_timeout_of_each_kind(kind: RedisKind, seconds: float) -> No
 
 
 @pytest.mark.parametrize("kind", RedisKind)
-def test_every_kind_supports_the_default(kind: RedisKind) -> None:
+def test_every_kind_of_redis_supports_the_default_timeout(kind: RedisKind) -> None:
     assert Settings.load({}).redis_timeout == redis_timing.DEFAULT_REDIS_TIMEOUT_S <= max_redis_timeout(kind)
 
 

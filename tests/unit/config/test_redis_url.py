@@ -57,11 +57,11 @@ from mylist.config.redis_url import RedisKind, RedisUrl, RedisUrlError, parse_re
         ),
     ],
 )
-def test_a_url_says_what_to_connect_to(url: str, expected: RedisUrl) -> None:
+def test_a_url_of_each_form_is_parsed(url: str, expected: RedisUrl) -> None:
     assert parse_redis_url(url) == expected
 
 
-def test_a_tls_url_names_files(tmp_path: Path) -> None:
+def test_a_tls_url_may_name_a_certificate_file(tmp_path: Path) -> None:
     authority = tmp_path / "ca.pem"
     authority.touch()
 
@@ -95,7 +95,7 @@ def test_a_tls_url_names_files(tmp_path: Path) -> None:
         ("rediss://cache?ssl_check_hostname=perhaps", "its ssl_check_hostname must be true or false"),
     ],
 )
-def test_what_is_wrong_with_a_url_is_said_without_quoting_it(url: str, reason: str) -> None:
+def test_a_bad_url_is_refused_with_a_reason_that_does_not_quote_its_password(url: str, reason: str) -> None:
     with pytest.raises(RedisUrlError) as refused:
         parse_redis_url(url)
     assert reason in str(refused.value)

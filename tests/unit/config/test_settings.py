@@ -131,7 +131,7 @@ def test_an_empty_value_counts_as_absent() -> None:
         ("JWT_LEEWAY", "301", "JWT_LEEWAY is '301'; it must be seconds from 0 to 300"),
     ],
 )
-def test_a_bad_value_is_one_line_that_names_it_and_what_it_may_be(variable: str, value: str, message: str) -> None:
+def test_a_bad_value_is_refused_with_the_accepted_values(variable: str, value: str, message: str) -> None:
     with pytest.raises(InvalidSettingError) as refused:
         Settings.load({variable: value})
     assert str(refused.value) == message
@@ -148,7 +148,9 @@ def test_a_bad_value_is_one_line_that_names_it_and_what_it_may_be(variable: str,
         ),
     ],
 )
-def test_external_ids_have_names_and_some_are_unique(environment: dict[str, str], rules: ExternalIdRules) -> None:
+def test_the_names_of_external_ids_and_which_are_unique_are_configurable(
+    environment: dict[str, str], rules: ExternalIdRules
+) -> None:
     assert Settings.load(environment).external_ids == rules
 
 
@@ -160,7 +162,7 @@ def test_external_ids_have_names_and_some_are_unique(environment: dict[str, str]
         *(("UNIQUE_EXTERNAL_IDS", each) for each in ("imdb:", "imdb:show", "imdb,imdb:type", ",", ":type")),
     ],
 )
-def test_what_is_no_name_of_external_ids_is_refused(variable: str, value: str) -> None:
+def test_an_invalid_name_of_external_ids_is_refused(variable: str, value: str) -> None:
     with pytest.raises(InvalidSettingError, match=f"{variable} is .*; it must be .*names separated by commas"):
         Settings.load({variable: value})
 
@@ -195,7 +197,7 @@ def test_what_is_no_name_of_external_ids_is_refused(variable: str, value: str) -
         ),
     ],
 )
-def test_contradictions_are_refused(environment: dict[str, str], message: str) -> None:
+def test_contradictory_settings_are_refused(environment: dict[str, str], message: str) -> None:
     with pytest.raises(InvalidSettingError, match=message):
         Settings.load(environment)
 
@@ -209,7 +211,7 @@ def test_contradictions_are_refused(environment: dict[str, str], message: str) -
         ("redis+cluster://one", 0.22),
     ],
 )
-def test_redis_may_take_the_time_that_its_kind_allows(url: str, timeout: float) -> None:
+def test_redis_timeout_may_be_as_long_as_the_kind_of_redis_allows(url: str, timeout: float) -> None:
     settings = Settings.load({"REDIS_URL": url, "REDIS_TIMEOUT": str(timeout)})
     assert settings.redis_timeout == timeout
 
@@ -251,7 +253,7 @@ def test_the_environment_wins_over_the_env_file(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("line_break", ["\n", "\\n"], ids=["line breaks", "escapes"])
 @pytest.mark.parametrize("quote", ['"', "'"])
-def test_a_public_key_may_stand_in_an_env_file(line_break: str, quote: str) -> None:
+def test_a_public_key_may_be_set_in_the_env_file(line_break: str, quote: str) -> None:
     key = pem(RSA_KEY).strip()
     Path(".env").write_text(f"AUTH_MODE=jwt\nJWT_PUBLIC_KEY={quote}{key.replace(chr(10), line_break)}{quote}\n")
 
@@ -259,7 +261,7 @@ def test_a_public_key_may_stand_in_an_env_file(line_break: str, quote: str) -> N
     assert {each.variable: each.value for each in explain()}["JWT_PUBLIC_KEY"] == "********"
 
 
-def test_an_env_file_that_may_not_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_env_file_is_named_in_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     nobody, me = 65534, os.geteuid()
     with TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
@@ -288,7 +290,7 @@ def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown["MONGODB_URI"] == "mongodb://root:********@db.example/lists?authSource=admin"
 
 
-def test_every_setting_explains_itself() -> None:
+def test_every_setting_has_a_description_and_accepted_values() -> None:
     for each in explain():
         assert each.meaning.endswith("."), each
         assert each.accepts, each

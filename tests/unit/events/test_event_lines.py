@@ -42,7 +42,7 @@ def told(change: Document) -> list[Document]:
     return [json.loads(line) for line in lines_of(change, "82AA")]
 
 
-def test_a_line_says_whose_list_what_and_when() -> None:
+def test_a_line_has_the_user_the_item_the_change_and_the_time() -> None:
     [line] = lines_of(event("insert", fullDocument=document()), "82AA")
     assert line == (
         b'{"userId":"u1","contentId":"65a0c0ffee65a0c0ffee65a0","contentType":"movie","change":"added",'
@@ -55,7 +55,7 @@ def test_a_line_says_whose_list_what_and_when() -> None:
     )
 
 
-def test_without_a_wall_time_the_cluster_time_is_told() -> None:
+def test_the_cluster_time_is_used_without_a_wall_time() -> None:
     change = event("insert", fullDocument=document(), clusterTime=Timestamp(int(ADDED.timestamp()), 7))
     del change["wallTime"]
     assert told(change)[0]["at"] == "2026-01-20T10:30:00.000Z"
@@ -71,7 +71,7 @@ def test_without_a_wall_time_the_cluster_time_is_told() -> None:
     ],
     ids=["another date", "replaced", "added again in the former form", "no item before"],
 )
-def test_what_is_on_a_list_by_now_is_added(change: Document) -> None:
+def test_an_event_that_adds_or_redates_an_item_is_an_addition(change: Document) -> None:
     assert told(change) == [
         {
             **TOLD,
@@ -92,7 +92,7 @@ def test_what_is_on_a_list_by_now_is_added(change: Document) -> None:
     ],
     ids=["deleted", "removed in the former form", "replaced by no item"],
 )
-def test_what_is_no_longer_on_a_list_is_removed(change: Document) -> None:
+def test_an_event_that_takes_an_item_off_a_list_is_a_removal(change: Document) -> None:
     assert told(change) == [{**TOLD, "change": "removed", "at": "2026-02-01T00:00:00.000Z", "token": "82AB"}]
 
 
@@ -111,12 +111,12 @@ def test_what_is_no_longer_on_a_list_is_removed(change: Document) -> None:
         event("create"),
     ],
 )
-def test_what_changes_no_list_has_no_line(change: Document) -> None:
+def test_an_event_that_changes_no_list_has_no_line(change: Document) -> None:
     assert told(change) == []
 
 
 @pytest.mark.parametrize("field", [{"userId": "u2"}, {"contentId": OTHER}])
-def test_another_user_or_content_is_a_removal_and_then_an_addition(field: Document) -> None:
+def test_a_change_of_user_or_content_is_a_removal_and_then_an_addition(field: Document) -> None:
     removed, added = told(updated(document(), **field))
     assert (removed["change"], removed["userId"], removed["contentId"]) == ("removed", "u1", CONTENT)
     assert (added["change"], added["userId"], added["contentId"]) == (
@@ -137,7 +137,7 @@ def test_another_user_or_content_is_a_removal_and_then_an_addition(field: Docume
         updated(document()) | {"fullDocumentBeforeChange": None},
     ],
 )
-def test_nothing_is_guessed_without_the_document_before(change: Document) -> None:
+def test_an_event_without_its_pre_image_is_refused(change: Document) -> None:
     with pytest.raises(NoPreImageError):
         lines_of(change, "82AA")
 
@@ -156,13 +156,13 @@ def test_a_snapshot_line_has_no_token() -> None:
 
 
 @pytest.mark.parametrize("token", [{"_data": "82AB00"}, {"_data": "82AB", "_typeBits": b"\x01"}, {"_data": b"\x01"}])
-def test_a_token_comes_back_from_its_text(token: Document) -> None:
+def test_a_resume_token_round_trips_through_its_text(token: Document) -> None:
     text = token_text(token)
     assert "\n" not in text
     assert parse_token(text) == token
 
 
 @pytest.mark.parametrize("text", ["", "82 AB", "$", "é", "{", '{"_data"}'])
-def test_any_text_is_no_token(text: str) -> None:
+def test_a_malformed_token_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"token|delimiter|property name"):
         parse_token(text)

@@ -41,7 +41,7 @@ BYPASSED: dict[str, Callable[[App], object]] = {
 
 
 @pytest.mark.parametrize("name", BYPASSED)
-def test_what_would_never_run_is_refused(name: str) -> None:
+def test_a_handler_or_middleware_that_would_never_run_is_refused(name: str) -> None:
     app = plain_app()
     refuse_bypassed(app)
     BYPASSED[name](app)
@@ -50,7 +50,7 @@ def test_what_would_never_run_is_refused(name: str) -> None:
         refuse_bypassed(app)
 
 
-def test_listeners_and_other_signals_run_as_ever() -> None:
+def test_listeners_and_other_signals_are_accepted() -> None:
     app = plain_app()
     app.before_server_start(nothing)
     app.signal("mylist.list.changed")(nothing)

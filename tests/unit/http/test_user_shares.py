@@ -28,7 +28,7 @@ async def entering(some: UserShares, user_id: str, count: int) -> list[asyncio.T
     return tasks
 
 
-async def test_some_are_served_and_others_wait_in_order() -> None:
+async def test_requests_above_the_concurrency_limit_wait_in_order() -> None:
     some = shares()
     await some.enter("eve")
     await some.enter("eve")
@@ -43,7 +43,7 @@ async def test_some_are_served_and_others_wait_in_order() -> None:
     assert some.held == {"eve": 2}
 
 
-async def test_more_than_the_share_are_refused_and_late() -> None:
+async def test_a_request_above_the_share_is_refused_after_a_delay() -> None:
     some = shares()
     await some.enter("eve")
     await some.enter("eve")
@@ -56,7 +56,7 @@ async def test_more_than_the_share_are_refused_and_late() -> None:
         await refused
 
 
-async def test_one_who_is_alone_is_served_without_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_user_who_is_alone_is_served_without_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mylist.http.user_shares._PAUSE_S", 60)
     some = shares()
     for _ in range(2):
@@ -68,7 +68,7 @@ async def test_one_who_is_alone_is_served_without_a_pause(monkeypatch: pytest.Mo
     assert some.held == {"eve": 2}
 
 
-async def test_one_who_has_others_waiting_is_served_at_a_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_user_is_paced_after_another_user_was_active(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mylist.http.user_shares._PAUSE_S", 0.05)
     some = shares()
     for _ in range(2):
@@ -98,7 +98,7 @@ async def test_users_do_not_wait_for_each_other() -> None:
     assert some.held == {"eve": 2, "adam": 1}
 
 
-async def test_none_waits_for_ever() -> None:
+async def test_a_request_that_waits_too_long_is_refused() -> None:
     some = shares()
     for _ in range(2):
         await some.enter("eve")
@@ -110,7 +110,7 @@ async def test_none_waits_for_ever() -> None:
     assert some.held == {}
 
 
-async def test_nothing_is_kept_of_those_who_left() -> None:
+async def test_a_cancelled_request_gives_up_its_turn_and_leaves_nothing_behind() -> None:
     some = shares()
     for _ in range(2):
         await some.enter("eve")

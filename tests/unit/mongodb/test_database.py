@@ -27,7 +27,7 @@ SECRET = "hunter2"
         ("mongodb://host/lists?tls=true&tlsCAFile=nowhere.pem", "nowhere.pem: No such file or directory"),
     ],
 )
-def test_is_named_with_what_is_wrong_and_what_it_may_be(uri: str, words: str) -> None:
+def test_an_unusable_uri_is_refused_with_the_reason_and_an_example(uri: str, words: str) -> None:
     message = refused(uri)
     assert message.startswith("MONGODB_URI cannot be used: ")
     assert words in message
@@ -44,7 +44,7 @@ def test_is_named_with_what_is_wrong_and_what_it_may_be(uri: str, words: str) ->
         (f"tls=maybe&authMechanismProperties=AWS_SESSION_TOKEN:{SECRET}", "The value of tls"),
     ],
 )
-def test_is_refused_for_an_option_that_the_driver_would_leave_out_with_a_warning(query: str, words: str) -> None:
+def test_a_uri_option_that_the_driver_would_ignore_with_a_warning_is_refused(query: str, words: str) -> None:
     assert words in refused(f"mongodb://host/lists?{query}")
 
 
@@ -60,13 +60,13 @@ def test_is_refused_for_an_option_that_the_driver_would_leave_out_with_a_warning
         ("compressors=zstd", "zstd"),
     ],
 )
-def test_is_refused_for_a_way_to_log_in_that_can_never_work(query: str, words: str) -> None:
+def test_a_uri_that_lacks_a_package_or_an_option_is_refused(query: str, words: str) -> None:
     if "aws" in query.lower() and importlib.util.find_spec("pymongo_auth_aws"):
         skip_or_fail("pymongo-auth-aws is installed")
     assert words in refused(f"mongodb://host/lists?{query}")
 
 
-def test_is_refused_for_kerberos_without_its_module(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kerberos_without_its_package_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     assert "needs the package kerberos" in refused("mongodb://me:x@host/lists?authMechanism=GSSAPI")
 
@@ -80,11 +80,11 @@ def test_is_refused_for_kerberos_without_its_module(monkeypatch: pytest.MonkeyPa
         ("mongodb://[::1]:27017/", "[::1]:27017"),
     ],
 )
-def test_address_is_that_of_the_hosts_alone(uri: str, expected: str) -> None:
+def test_the_address_has_only_the_hosts(uri: str, expected: str) -> None:
     assert address(Settings(mongodb_uri=uri)) == expected
 
 
-async def test_cannot_do_without_a_majority() -> None:
+async def test_a_uri_cannot_weaken_the_read_and_write_concerns() -> None:
     """A write that only one member has may go with a failover, and a list that holds it must not be cached."""
     client = connect(
         Settings(mongodb_uri="mongodb://host/lists?w=1&journal=false&readConcernLevel=local&readPreference=nearest")

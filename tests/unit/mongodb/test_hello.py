@@ -26,7 +26,7 @@ def reply(last: Any, majority: Any = None, **fields: Any) -> dict[str, Any]:
     return {"setName": "rs0", "localTime": NOW, "electionId": ELECTION, "lastWrite": written} | fields
 
 
-def test_a_primary_whose_writes_a_majority_has() -> None:
+def test_a_primary_whose_majority_is_up_to_date_has_replicated_all() -> None:
     hello = Hello.of(reply(op_time(9), op_time(9)))
 
     assert hello.topology == "replica set"
@@ -37,7 +37,7 @@ def test_a_primary_whose_writes_a_majority_has() -> None:
     assert hello.replicated_until == NOW_MS - 9_500
 
 
-def test_a_primary_that_was_replaced_knows_of_nothing_that_was_replicated_since() -> None:
+def test_a_deposed_primary_reports_no_replication_after_its_last_write() -> None:
     """Frozen, or cut off, it has a majority for all that it knows of, and the time now."""
     hello = Hello.of(reply(op_time(9), op_time(9)) | {"localTime": NOW + timedelta(hours=1)})
 
@@ -45,7 +45,7 @@ def test_a_primary_that_was_replaced_knows_of_nothing_that_was_replicated_since(
     assert hello.replicated_until == NOW_MS - 9_500
 
 
-def test_a_primary_whose_majority_is_behind() -> None:
+def test_a_primary_whose_majority_lags_has_not_replicated_all() -> None:
     hello = Hello.of(reply(op_time(9), op_time(1)))
 
     assert not hello.all_is_replicated
@@ -53,7 +53,7 @@ def test_a_primary_whose_majority_is_behind() -> None:
     assert hello.replicated_until == NOW_MS - 9_500
 
 
-def test_a_new_primary_has_committed_nothing_of_its_term_at_first() -> None:
+def test_a_new_primary_has_at_first_committed_nothing_in_its_term() -> None:
     assert not Hello.of(reply(op_time(9), op_time(9, term=1))).has_committed_in_term
 
 
@@ -62,7 +62,7 @@ def test_a_new_primary_has_committed_nothing_of_its_term_at_first() -> None:
     [{}, {"lastWrite": {}}, {"lastWrite": None}, {"lastWrite": {"opTime": op_time(9), "majorityOpTime": "odd"}}],
     ids=["after a start", "nothing told", "null", "odd"],
 )
-def test_of_a_set_that_does_not_tell_its_majority_nothing_is_known(fields: dict[str, Any]) -> None:
+def test_a_replica_set_that_omits_its_majority_counts_as_not_replicated(fields: dict[str, Any]) -> None:
     hello = Hello.of(reply(op_time(9)) | fields)
 
     assert not hello.all_is_replicated
@@ -80,7 +80,7 @@ def test_of_a_set_that_does_not_tell_its_majority_nothing_is_known(fields: dict[
     ],
     ids=["mongos", "the gateway of DocumentDB", "standalone", "a date without a zone"],
 )
-def test_what_tells_no_majority_has_nothing_to_replicate(said: dict[str, Any], topology: str) -> None:
+def test_a_server_without_a_replica_set_counts_as_fully_replicated(said: dict[str, Any], topology: str) -> None:
     hello = Hello.of(said)
 
     assert hello.topology == topology
@@ -91,16 +91,16 @@ def test_what_tells_no_majority_has_nothing_to_replicate(said: dict[str, Any], t
 
 
 @pytest.mark.parametrize("moment", [None, "noon", True, 1.5, float("nan")])
-def test_a_time_that_is_none_is_not_known(moment: Any) -> None:
+def test_an_invalid_local_time_gives_no_time_of_replication(moment: Any) -> None:
     assert Hello.of({"localTime": moment}).replicated_until is None
 
 
-def test_arbiters_are_named() -> None:
+def test_arbiters_are_listed_unless_they_are_malformed() -> None:
     assert Hello.of(reply(op_time(1), op_time(1), arbiters=["c:27017"])).arbiters == ("c:27017",)
     assert Hello.of(reply(op_time(1), op_time(1), arbiters="odd")).arbiters == ()
 
 
-def test_the_former_protocols_times_are_read() -> None:
+def test_op_times_of_the_old_replication_protocol_are_read() -> None:
     hello = Hello.of(reply(Timestamp(9, 2), Timestamp(9, 1)))
 
     assert not hello.all_is_replicated

@@ -27,7 +27,9 @@ def index(key: dict[str, Any], **options: Any) -> dict[str, Any]:
         (EXPIRING, index({"removedAt": 1}, expireAfterSeconds=60.0)),
     ],
 )
-def test_an_index_of_another_name_and_other_options_counts(wanted: IndexModel, there: dict[str, Any]) -> None:
+def test_an_index_with_another_name_and_harmless_options_is_equivalent(
+    wanted: IndexModel, there: dict[str, Any]
+) -> None:
     assert find_equivalent(wanted, [index({"_id": 1}), there]) == there
 
 
@@ -46,17 +48,17 @@ def test_an_index_of_another_name_and_other_options_counts(wanted: IndexModel, t
         (EXPIRING, index({"removedAt": 1}, expireAfterSeconds=61)),
     ],
 )
-def test_an_index_that_does_something_else_does_not_count(wanted: IndexModel, there: dict[str, Any]) -> None:
+def test_an_index_that_behaves_differently_is_not_equivalent(wanted: IndexModel, there: dict[str, Any]) -> None:
     assert find_equivalent(wanted, [there]) is None
 
 
-def test_the_line_that_mends_creates_what_is_wanted() -> None:
+def test_the_mending_command_creates_the_wanted_index() -> None:
     assert mending_command("lists", "mylist", UNIQUE, []) == (
         f"{ITEMS}.createIndex({{userId: 1, contentId: 1}}, {{name: 'userId_1_contentId_1', unique: true}})"
     )
 
 
-def test_the_line_that_mends_takes_away_what_is_in_the_way() -> None:
+def test_the_mending_command_drops_a_conflicting_index_first() -> None:
     there = index({"removedAt": 1}, name="it's old", expireAfterSeconds=5)
     assert mending_command("lists", "mylist", EXPIRING, [there]) == (
         f"{ITEMS}.dropIndex('it\\'s old'); "
@@ -64,14 +66,14 @@ def test_the_line_that_mends_takes_away_what_is_in_the_way() -> None:
     )
 
 
-def test_the_line_that_mends_takes_another_name_where_its_own_is_taken() -> None:
+def test_the_mending_command_uses_another_name_if_its_own_is_taken() -> None:
     there = index({"text": 1}, name="removedAt_1")
     assert mending_command("lists", "mylist", EXPIRING, [there]) == (
         f"{ITEMS}.createIndex({{removedAt: 1}}, {{name: 'mylist_removedAt_1', expireAfterSeconds: 60}})"
     )
 
 
-def test_the_line_that_lists_duplicates() -> None:
+def test_the_duplicates_command_groups_by_the_fields_of_the_index() -> None:
     unique = IndexModel([("userId", ASCENDING), ("contentId", ASCENDING)], unique=True)
     assert duplicates_command("lists", "mylist", unique) == (
         f"{ITEMS}.aggregate([{{$group: {{_id: {{userId: '$userId', contentId: '$contentId'}}, ids: {{$push: '$_id'}}, "
@@ -79,7 +81,7 @@ def test_the_line_that_lists_duplicates() -> None:
     )
 
 
-def test_the_line_that_lists_duplicates_of_a_part_of_a_field_that_not_all_documents_have() -> None:
+def test_the_duplicates_command_of_a_sparse_index_skips_documents_without_the_field() -> None:
     unique = IndexModel([("externalIds.imdb", ASCENDING)], unique=True, sparse=True)
     assert duplicates_command("lists", "mylist", unique) == (
         f"{ITEMS}.aggregate([{{$match: {{'externalIds.imdb': {{$exists: true}}}}}}, {{$group: {{_id: {{imdb: "

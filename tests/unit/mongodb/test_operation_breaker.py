@@ -26,7 +26,7 @@ def refuses(breaker: OperationBreaker) -> bool:
     return False
 
 
-def test_it_opens_after_failures_in_a_row_and_says_so_once() -> None:
+def test_the_breaker_opens_after_consecutive_failures_and_reports_it_once() -> None:
     breaker = after_failures(9)
     assert not refuses(breaker)
 
@@ -35,7 +35,7 @@ def test_it_opens_after_failures_in_a_row_and_says_so_once() -> None:
     assert not end(breaker, worked=False), "those that ran already change nothing"
 
 
-def test_one_that_works_between_them_keeps_it_closed() -> None:
+def test_a_success_between_failures_keeps_the_breaker_closed() -> None:
     breaker = after_failures(9)
     end(breaker, worked=True)
     end(breaker, worked=False)
@@ -43,7 +43,7 @@ def test_one_that_works_between_them_keeps_it_closed() -> None:
     assert breaker.state == "closed"
 
 
-def test_it_is_clear_from_one_that_works_to_one_that_fails() -> None:
+def test_the_breaker_is_clear_from_a_success_until_the_next_failure() -> None:
     breaker = OperationBreaker()
     states = [breaker.is_clear]
     for worked in (False, None, True, *[False] * 10, None, True):
@@ -53,7 +53,7 @@ def test_it_is_clear_from_one_that_works_to_one_that_fails() -> None:
     assert states == [True, False, False, True, *[False] * 11, True]
 
 
-def test_what_tells_nothing_is_neither() -> None:
+def test_an_inconclusive_operation_counts_as_neither_success_nor_failure() -> None:
     breaker = after_failures(9)
     assert not end(breaker, worked=None)
     assert not refuses(breaker)
@@ -61,7 +61,7 @@ def test_what_tells_nothing_is_neither() -> None:
     assert refuses(breaker)
 
 
-def test_after_a_check_one_at_a_time_tries_again() -> None:
+def test_a_half_open_breaker_lets_one_operation_through_at_a_time() -> None:
     breaker = after_failures(10)
     breaker.try_again()
     assert breaker.state == "half_open"
@@ -74,7 +74,7 @@ def test_after_a_check_one_at_a_time_tries_again() -> None:
 
 
 @pytest.mark.parametrize("worked", [True, None])
-def test_one_that_does_not_fail_lets_the_next_through(worked: bool | None) -> None:
+def test_an_operation_that_does_not_fail_lets_the_next_one_through(worked: bool | None) -> None:
     breaker = after_failures(10)
     breaker.try_again()
 
@@ -83,7 +83,7 @@ def test_one_that_does_not_fail_lets_the_next_through(worked: bool | None) -> No
     assert (breaker.state == "closed") is bool(worked)
 
 
-def test_a_check_changes_nothing_of_a_closed_one() -> None:
+def test_a_check_does_not_change_a_closed_breaker() -> None:
     breaker = after_failures(3)
     breaker.try_again()
 

@@ -23,7 +23,7 @@ async def waiting(limit: OperationLimit, count: int) -> list[asyncio.Task[None]]
     return tasks
 
 
-async def test_turns_come_in_order() -> None:
+async def test_waiting_operations_run_in_order() -> None:
     limit = await full(2)
     first, second = await waiting(limit, 2)
 
@@ -38,7 +38,7 @@ async def test_turns_come_in_order() -> None:
     assert limit.running == 0
 
 
-async def test_it_is_shed_when_nothing_ends() -> None:
+async def test_an_operation_is_shed_if_no_other_ends() -> None:
     limit = await full(1)
 
     with pytest.raises(DatabaseBusyError):
@@ -48,7 +48,7 @@ async def test_it_is_shed_when_nothing_ends() -> None:
     assert limit.running == 0
 
 
-async def test_it_waits_on_while_others_end() -> None:
+async def test_an_operation_keeps_waiting_while_others_end() -> None:
     limit = await full(1)
     tasks = await waiting(limit, 2)
 
@@ -58,7 +58,7 @@ async def test_it_waits_on_while_others_end() -> None:
         await task
 
 
-async def test_it_does_not_wait_for_ever() -> None:
+async def test_an_operation_that_waits_too_long_is_shed() -> None:
     limit = await full(20)
     tasks = await waiting(limit, 40)
 
@@ -72,7 +72,7 @@ async def test_it_does_not_wait_for_ever() -> None:
     assert all(isinstance(answer, DatabaseBusyError) for answer in answers[served:])
 
 
-async def test_twice_as_many_wait_as_run_and_more_are_shed_at_once() -> None:
+async def test_at_most_twice_the_limit_may_wait_and_more_are_shed_at_once() -> None:
     limit = await full(2)
     tasks = await waiting(limit, 4)
 
@@ -85,7 +85,7 @@ async def test_twice_as_many_wait_as_run_and_more_are_shed_at_once() -> None:
         await task
 
 
-async def test_the_turn_of_one_that_was_given_up_goes_to_the_next() -> None:
+async def test_the_turn_of_a_cancelled_operation_goes_to_the_next() -> None:
     limit = await full(2)
     given_up, late, patient = await waiting(limit, 3)
 

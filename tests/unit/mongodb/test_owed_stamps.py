@@ -34,7 +34,7 @@ class MongoDB:
         self.made.append((user_id, list(contents)))
 
 
-async def test_they_are_made_once_mongodb_is_back_the_oldest_first(caplog: pytest.LogCaptureFixture) -> None:
+async def test_owed_stamps_are_written_oldest_first_once_mongodb_is_back(caplog: pytest.LogCaptureFixture) -> None:
     mongodb = MongoDB()
     mongodb.available = False
     owed = OwedStamps(mongodb.make)
@@ -56,11 +56,11 @@ async def test_they_are_made_once_mongodb_is_back_the_oldest_first(caplog: pytes
     assert caplog.text == ""
 
 
-async def test_nothing_is_waited_for_where_nothing_is_owed() -> None:
+async def test_finishing_without_owed_stamps_does_not_wait() -> None:
     await OwedStamps(MongoDB().make).finish()
 
 
-async def test_those_that_cannot_be_made_before_the_shutdown_are_told_in_one_line(
+async def test_stamps_that_cannot_be_written_before_the_shutdown_are_logged_in_one_line(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     mongodb = MongoDB()
@@ -77,7 +77,7 @@ async def test_those_that_cannot_be_made_before_the_shutdown_are_told_in_one_lin
     assert mongodb.made == []
 
 
-async def test_beyond_what_is_kept_the_oldest_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_above_the_limit_the_oldest_owed_stamps_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(owed_stamps, "MAX_OWED", 3)
     mongodb = MongoDB()
     mongodb.available = False

@@ -47,14 +47,14 @@ def test_sample_ids_are_unique() -> None:
         assert len({document["_id"] for document in documents}) == len(documents)
 
 
-def test_sample_list_lacks_one_of_the_documented_25_and_what_the_documentation_adds() -> None:
+def test_sample_list_has_24_items_without_the_movie_that_the_documentation_adds() -> None:
     sample = LISTS[0]
     assert Counter(item["contentType"] for item in sample) == {"movie": 16, "tvshow": 8}
     assert {item["userId"] for item in sample} == {USER_ID}
     assert not {item["contentId"] for item in sample} & {USER_ID, MATRIX_ID}
 
 
-def test_sample_lists_hold_titles_of_the_sample_each_once_and_newest_first() -> None:
+def test_sample_lists_hold_distinct_sample_titles_newest_first() -> None:
     titles = {("movie", str(movie["_id"])) for movie in MOVIES} | {("tvshow", str(show["_id"])) for show in TVSHOWS}
     for items in LISTS:
         keys = [(item["contentType"], item["contentId"]) for item in items]

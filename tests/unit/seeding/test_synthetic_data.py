@@ -29,7 +29,7 @@ def test_lists_of_synthetic_data_hold_each_title_once(titles: int, items: int) -
         assert set(drawn) <= set(range(1, titles + 1))
 
 
-def test_low_numbers_are_popular_and_high_ones_are_not_forgotten() -> None:
+def test_low_numbered_titles_are_popular_and_high_numbered_ones_still_occur() -> None:
     data = SyntheticData(users=2000, titles=1000, items=10)
     lists = Counter(title for user in range(1, 2001) for title in data.list_of(user))
     assert lists[1] > 3 * lists[10] > 9 * lists[100] > 0
@@ -45,7 +45,9 @@ def test_low_numbers_are_popular_and_high_ones_are_not_forgotten() -> None:
         ((1, 10, 11), "--items is 11; it must be at most --titles, 10, because no list has a title twice"),
     ],
 )
-def test_synthetic_data_that_cannot_be_says_why(sizes: tuple[int, int, int], message: str) -> None:
+def test_impossible_sizes_of_synthetic_data_are_refused_with_the_reason(
+    sizes: tuple[int, int, int], message: str
+) -> None:
     with pytest.raises(InvalidSyntheticDataError) as error:
         SyntheticData(*sizes)
     assert str(error.value) == message

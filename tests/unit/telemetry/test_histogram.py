@@ -20,7 +20,7 @@ def exposed(histogram: DurationHistogram) -> dict[str, float]:
     return {sample.labels.get("le", sample.name.removeprefix("a_")): sample.value for sample in family.samples}
 
 
-def test_a_bucket_counts_whatever_is_not_above_its_bound() -> None:
+def test_a_bucket_counts_every_value_up_to_its_bound() -> None:
     samples = exposed(observed(0.004, 0.005, 0.02, 60))
 
     assert [samples[bound] for bound in ("0.0025", "0.005", "0.01", "0.025", "10.0", "+Inf")] == [0, 2, 2, 3, 3, 4]
@@ -28,7 +28,7 @@ def test_a_bucket_counts_whatever_is_not_above_its_bound() -> None:
     assert samples["sum"] == pytest.approx(60.029)
 
 
-def test_several_are_added_up() -> None:
+def test_merged_histograms_add_up() -> None:
     together, apart = exposed(observed(0.004, 0.02, 60)), merge([observed(0.02), observed(60, 0.004), observed()])
 
     assert exposed(apart) == pytest.approx(together)

@@ -3,7 +3,7 @@
 from mylist.telemetry.line_limit import LineLimit
 
 
-def test_so_many_lines_are_written_in_each_period() -> None:
+def test_each_period_allows_a_limited_number_of_lines() -> None:
     now = 0.0
     limit = LineLimit(2, period_s=60, clock=lambda: now)
 

@@ -23,7 +23,7 @@ def test_a_log_line_is_one_json_object() -> None:
     }
 
 
-def test_a_failure_brings_its_traceback() -> None:
+def test_the_log_line_of_an_exception_has_its_traceback() -> None:
     try:
         int("inner")
     except ValueError:

@@ -30,11 +30,11 @@ class Outage:
 
 
 @pytest.mark.parametrize("present", [REFUSED, CERTIFICATE])
-def test_another_reason_is_logged_once(present: str) -> None:
+def test_a_new_reason_is_logged_once(present: str) -> None:
     assert Outage(UNKNOWN).told(present, seconds=600) == [present]
 
 
-def test_one_that_is_the_same_is_not() -> None:
+def test_the_same_reason_is_not_logged_again() -> None:
     assert Outage(UNKNOWN).told(UNKNOWN, seconds=600) == []
 
 
@@ -48,24 +48,24 @@ def test_one_that_is_the_same_is_not() -> None:
     ],
     ids=["ports", "times", "order", "ids"],
 )
-def test_what_only_changes_its_numbers_or_its_order_is_the_same(first: str, others: list[str]) -> None:
+def test_a_reason_that_differs_only_in_numbers_or_order_is_not_logged_again(first: str, others: list[str]) -> None:
     assert Outage(first).told(*others, seconds=600) == []
 
 
-def test_two_in_turn_are_logged_once_in_a_period_at_most() -> None:
+def test_two_alternating_reasons_are_logged_at_most_once_per_period() -> None:
     logged = Outage(UNKNOWN).told(REFUSED, CERTIFICATE, seconds=10 * PERIOD_S)
 
     assert 1 < len(logged) <= 10
 
 
-def test_the_last_of_several_is_logged_in_the_end() -> None:
+def test_the_last_of_several_reasons_is_logged_eventually() -> None:
     outage = Outage(UNKNOWN)
     assert outage.told(REFUSED, CERTIFICATE, seconds=4) == []
 
     assert outage.told(REFUSED, seconds=PERIOD_S) == [REFUSED]
 
 
-def test_a_next_outage_begins_with_its_own_reason() -> None:
+def test_a_new_outage_forgets_the_reason_of_the_previous_one() -> None:
     outage = Outage(UNKNOWN)
     outage.reasons.note_logged(REFUSED)
 

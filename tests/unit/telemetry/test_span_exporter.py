@@ -62,7 +62,7 @@ def partial(rejected: int, message: str) -> bytes:
         ),
     ],
 )
-def test_an_answer_that_refuses_a_batch_is_told_with_its_words(
+def test_the_reason_of_a_refused_batch_is_read_from_the_answer(
     status: int, reason: str, headers: dict[str, str], body: bytes, refusal: str
 ) -> None:
     found = refusal_of(status, reason, headers, body)
@@ -81,7 +81,7 @@ def test_an_answer_that_refuses_a_batch_is_told_with_its_words(
         (0, "deprecated attribute", "takes all spans with a warning: deprecated attribute"),
     ],
 )
-def test_a_partial_success_is_told_with_its_words(rejected: int, message: str, words: str) -> None:
+def test_the_reason_of_a_partial_success_is_read_from_the_answer(rejected: int, message: str, words: str) -> None:
     assert refusal_of(200, "OK", PROTOBUF, partial(rejected, message)) == Refusal(words, rejected)
 
 
@@ -95,11 +95,11 @@ def test_a_partial_success_is_told_with_its_words(rejected: int, message: str, w
         ({"content-type": "text/plain"}, b"ok"),
     ],
 )
-def test_an_answer_that_takes_all_refuses_nothing(headers: dict[str, str], body: bytes) -> None:
+def test_an_answer_that_accepts_all_spans_is_not_a_refusal(headers: dict[str, str], body: bytes) -> None:
     assert refusal_of(200, "OK", headers, body) is None
 
 
-def test_words_are_cut() -> None:
+def test_a_long_reason_is_truncated() -> None:
     found = refusal_of(500, "Error", {}, b"x" * 100_000)
 
     assert found
@@ -140,7 +140,7 @@ class Exporting:
         return self.exporter.export([span for span in spans if isinstance(span, ReadableSpan)])
 
 
-def test_what_is_lost_is_told_once_a_minute(
+def test_lost_spans_are_logged_once_a_minute(
     collector: type[Collector], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     exporting = Exporting(collector.port, monkeypatch)
@@ -166,7 +166,7 @@ def test_what_is_lost_is_told_once_a_minute(
     ]
 
 
-def test_nothing_is_told_of_what_is_taken_at_another_try(
+def test_spans_that_a_retry_delivers_are_not_logged(
     collector: type[Collector], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     exporting = Exporting(collector.port, monkeypatch)
@@ -182,7 +182,7 @@ def test_nothing_is_told_of_what_is_taken_at_another_try(
     assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []
 
 
-def test_a_collector_that_is_away_is_told_of_by_the_cause(
+def test_an_unreachable_collector_is_logged_with_the_cause(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with socket.socket() as silent:

@@ -27,11 +27,11 @@ def read(**variables: str) -> TracingSettings:
         ENDPOINT | {"OTEL_TRACES_EXPORTER": "none"},
     ],
 )
-def test_without_a_wish_for_traces_nothing_is_read(environment: dict[str, str]) -> None:
+def test_no_settings_are_read_unless_tracing_is_enabled(environment: dict[str, str]) -> None:
     assert read_settings(environment) is None
 
 
-def test_defaults_are_those_of_before() -> None:
+def test_an_endpoint_alone_enables_tracing_with_the_defaults() -> None:
     assert read() == TracingSettings(
         sampling=Sampling(0.01, heeds_parent=True),
         endpoint="http://collector:4318",
@@ -56,7 +56,9 @@ def test_defaults_are_those_of_before() -> None:
         ({"OTEL_BSP_EXPORT_TIMEOUT": "500", "OTEL_EXPORTER_OTLP_TIMEOUT": "9000"}, 0.5),
     ],
 )
-def test_timeouts_are_in_milliseconds_and_the_smaller_counts(variables: dict[str, str], seconds: float) -> None:
+def test_timeouts_are_in_milliseconds_and_the_smaller_of_exporter_and_processor_applies(
+    variables: dict[str, str], seconds: float
+) -> None:
     assert read(**variables).export_timeout_s == seconds
 
 
@@ -79,7 +81,7 @@ def test_timeouts_are_in_milliseconds_and_the_smaller_counts(variables: dict[str
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://[::1]:4318/otlp"}, "endpoint", "http://[::1]:4318/otlp"),
     ],
 )
-def test_the_others_are_heeded(variables: dict[str, str], field: str, value: Any) -> None:
+def test_the_other_variables_take_effect(variables: dict[str, str], field: str, value: Any) -> None:
     assert getattr(read(**variables), field) == value
 
 
@@ -121,7 +123,7 @@ MILLISECONDS = "it must be a whole number of milliseconds from 1 to 60000"
         ("OTEL_TRACES_SAMPLER_ARG", "nan", "it must be a number from 0 to 1"),
     ],
 )
-def test_what_cannot_be_used_is_refused_in_one_line(name: str, value: str, says: str) -> None:
+def test_an_unusable_value_is_refused_in_one_line(name: str, value: str, says: str) -> None:
     with pytest.raises(TracingError) as error:
         read(**{name: value})
 
@@ -129,19 +131,19 @@ def test_what_cannot_be_used_is_refused_in_one_line(name: str, value: str, says:
     assert "\n" not in str(error.value)
 
 
-def test_a_password_of_an_endpoint_is_not_shown() -> None:
+def test_a_refused_endpoint_is_shown_without_its_password() -> None:
     with pytest.raises(TracingError, match=r"it must be a URL") as error:
         read(OTEL_EXPORTER_OTLP_ENDPOINT="ftp://me:s3cret@collector/")
 
     assert "s3cret" not in str(error.value)
 
 
-def test_a_certificate_that_is_there_will_do(tmp_path: Path) -> None:
+def test_an_existing_certificate_file_is_accepted(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").touch()
 
     assert read(OTEL_EXPORTER_OTLP_CERTIFICATE=str(tmp_path / "ca.pem"))
 
 
 @pytest.mark.parametrize("propagators", ["tracecontext", "tracecontext,baggage", "baggage, tracecontext"])
-def test_the_propagators_in_force_may_be_named(propagators: str) -> None:
+def test_naming_the_supported_propagators_changes_nothing(propagators: str) -> None:
     assert read(OTEL_PROPAGATORS=propagators) == read()
