@@ -17,7 +17,7 @@ from mylist.devserver.embedded_servers import MongoServer, ValkeyServer, running
 from tests.conftest import PATIENT
 
 PATIENCE = 60.0
-"""Seconds for what takes a moment on a machine that has nothing else to do."""
+"""Seconds to wait for something that takes a moment on an idle machine."""
 TITLES = [f"{number:024x}" for number in range(1, 31)]
 
 
@@ -38,7 +38,7 @@ class System:
         return self.user(service)
 
     def launch(self, *, image: str = "", **settings: str) -> Service:
-        """Starts a service, as a container if an image is named, without waiting for it."""
+        """Start a service, as a container if an image is named, without waiting for it."""
         given = {"MONGODB_URI": self.mongodb.database("faults"), "REDIS_URL": self.redis.uri} | PATIENT | settings
         service = Container(image, self._folder, given) if image else Service(self._folder, given)
         self.services.append(service)
@@ -92,7 +92,7 @@ class User:
 
 
 def fill_catalogue(mongodb: MongoServer) -> None:
-    """Puts the titles where the services of a system look for them."""
+    """Put the titles where the services of a system look for them."""
     with MongoClient[dict[str, object]](mongodb.uri) as client:
         client["faults"]["movies"].insert_many(
             [{"_id": ObjectId(title), "title": f"Movie {number}"} for number, title in enumerate(TITLES)]

@@ -21,10 +21,10 @@ class CuttingProxy:
 
     Args:
         behind: the port of the server.
-        word: what is looked for in what clients send.
-        cuts: whether the connection ends over which the word comes for the n-th time, n from 1; the server does not see
-            it then.
-        resets: whether the connection is reset, and not closed.
+        word: the bytes to look for in the clients' data.
+        cuts: whether to end the connection over which the word comes for the n-th time, n from 1; the server does not
+            receive the word then.
+        resets: whether to reset the connection instead of closing it.
 
     Attributes:
         port: where it listens.

@@ -8,8 +8,8 @@ from devtools.scrape import Metrics
 from devtools.waiting import wait_until
 from tests.faults.conftest import PATIENCE, User
 
-# MONGODB_TIMEOUT of the tests below, and what a request may take beyond it on a machine that is busy: together less
-# than the driver would wait by itself.
+# MONGODB_TIMEOUT in the tests, and how much longer a request may take on a busy machine. Together they are less than
+# the time that the driver would wait by itself.
 DEADLINE = 2.0
 SLACK = 8.0
 

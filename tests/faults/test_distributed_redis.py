@@ -1,4 +1,4 @@
-"""A Sentinel group and a Cluster under running services, and their failovers."""
+"""Services on a Sentinel group and on a Cluster, and their failovers."""
 
 import time
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ class Services:
         self._one, self._other, self._strict = services
 
     def user(self) -> tuple[User, User, User]:
-        """A user with one item, whose list is cached, at each of the services; the strict one is the last."""
+        """Return a user with a cached list of one item, at each of the services; the strict one is the last."""
         one = self._system.user(self._one)
         assert one.add(0).status_code == 201
         users = one, self._system.user(self._other, one.user_id), self._system.user(self._strict, one.user_id)
@@ -125,12 +125,12 @@ def test_when_the_primary_dies_reads_and_writes_go_on_and_nothing_is_stale(
 def test_an_outdated_list_that_a_failover_restores_is_not_served(
     services: Services, users: tuple[User, User, User]
 ) -> None:
-    """The replicas never hear of a change that was acknowledged, and one of them takes over."""
+    """The replicas do not receive an acknowledged change, and one of them becomes the primary."""
     one, _, _ = users
     primary = services.primary(one)
     before = primary.ask("GETRANGE", key(one), 0, 0), primary.ask("STRLEN", key(one))
     assert before[0] == "L"
-    # After the test before this one, a server may still be copying: one that has no list yet would show nothing.
+    # After the previous test, a server may still be copying. Without the list, this test would prove nothing.
     for replica in services.group.replicas_of(primary):
         wait_until(partial(replica.has_copied, primary), within=RECOVERY)
 

@@ -1,4 +1,4 @@
-"""`mylist events` while MongoDB elects, freezes and loses its majority: a simulated replica set."""
+"""`mylist events` on a simulated replica set with elections, frozen members and a lost majority."""
 
 import threading
 from collections.abc import Iterator

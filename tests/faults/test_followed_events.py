@@ -1,4 +1,4 @@
-"""The freshness checker follows `mylist events`: with a fault in the events the same run must find the fault."""
+"""The freshness checker follows `mylist events`. If the command has a fault, the same run must find it."""
 
 import asyncio
 import threading
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.extended
 _ENOUGH_ENDS = 3
 _PATIENCE_S = 120.0
 _FAILURES = 4
-"""Of the commands of a stream: more than the driver repeats by itself."""
+"""How many commands of a stream fail: more than the driver retries by itself."""
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def mongodb(mongodb_server: str) -> Iterator[ScriptedMongoDB]:
 
 
 def until_over(failure: Failure) -> None:
-    """Wait until a failure has happened as often as it was to."""
+    """Wait until a failure has happened as often as intended."""
     wait_until(lambda: failure.hits == _FAILURES, within=_PATIENCE_S)
 
 

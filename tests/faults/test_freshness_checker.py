@@ -1,4 +1,4 @@
-"""The freshness checker is not blind: with a part of the protocol switched off it must find violations."""
+"""With a part of the protocol switched off, the freshness checker must find violations."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def test_the_checker_finds_stale_reads_without_the_fence(tmp_path: Path) -> None
 
 
 def test_the_checker_finds_stale_reads_without_the_reign(tmp_path: Path) -> None:
-    """It may find lost writes as well: a clear or a batch reads the list before it changes it."""
+    """Lost writes may occur as well, because a clear or a batch reads the list before it changes the list."""
     faults = ["mongodb-failover", "mongodb-cut-primary"]
     status, figures, printed = check_freshness(tmp_path, "no-reign", *faults, mongodb="replica-set")
 

@@ -1,4 +1,4 @@
-"""A database of the original service: a start ends with one line, instead of serving empty lists."""
+"""On a database of the original service, a start fails with one line instead of serving empty lists."""
 
 import subprocess
 import sys
@@ -34,7 +34,7 @@ def lists(settings: dict[str, str]) -> Iterator[Lists]:
 
 
 def refusal(settings: dict[str, str], folder: Path, *command: str) -> str:
-    """Runs a command that must end by itself with status 1; gives the line that it ends with."""
+    """Run a command that must exit with status 1 by itself; return its error message."""
     ended = subprocess.run(
         [sys.executable, "-m", "mylist", *command],
         env=environment({"PORT": str(free_port()), "HOST": "127.0.0.1", **settings}),

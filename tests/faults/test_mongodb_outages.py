@@ -45,8 +45,8 @@ def test_without_mongodb_cached_reads_go_on_and_the_rest_is_unavailable(system: 
     assert user.titles() == [2, 1, 0]
 
 
-# As the driver writes the service's question: the first field of a message, an integer, and then the session. The
-# driver's own questions have no session.
+# The service's availability check as the driver encodes it: the first field of a message, an integer, and then the
+# session. The driver's own `hello` has no session.
 HELLO = b"\x10hello\x00\x01\x00\x00\x00\x03lsid\x00"
 
 
@@ -60,7 +60,7 @@ def test_a_lost_connection_of_the_availability_check_rejects_no_request(system: 
             # None of them is cached, so each needs MongoDB.
             answer = user.http.get("/api/mylist/stats", headers={"user-id": f"user-{uuid4().hex}"})
             refused += answer.status_code != 200
-        told = user.service.log.read_text()  # before the way to MongoDB ends
+        told = user.service.log.read_text()  # before the proxy to MongoDB ends
 
     assert refused == 0
     assert "is not available" not in told
@@ -125,7 +125,7 @@ def test_an_import_interrupted_by_mongodb_reports_its_progress_and_can_be_repeat
     known, new = [*map(line, range(25))], [*map(line, range(25, 30))]
 
     with ThreadPoolExecutor() as pool:
-        # The import takes seconds, and it begins with the known lines, whose items the fault waits for.
+        # The import takes seconds. It begins with the known lines, and the fault waits until their items are listed.
         sending = pool.submit(send, user, known * 600 + new)
         wait_until(lambda: watcher.http.get("/api/mylist/stats").json()["data"]["total"] == 25, within=PATIENCE)
         system.mongodb.freeze()

@@ -13,9 +13,9 @@ from devtools.waiting import eventually, wait_until
 from tests.faults.conftest import PATIENCE, System, User
 
 DEADLINE = 5.0
-"""MONGODB_TIMEOUT where requests hang; requests that are turned away do not wait."""
+"""MONGODB_TIMEOUT of tests in which requests hang; rejected requests do not wait."""
 LATE = 8.0
-"""Seconds by which what has a deadline may be late on a machine that is busy."""
+"""Seconds by which a request may exceed its deadline on a busy machine."""
 
 
 async def read(client: httpx.AsyncClient, user_id: str) -> httpx.Response:
@@ -23,14 +23,14 @@ async def read(client: httpx.AsyncClient, user_id: str) -> httpx.Response:
 
 
 async def read_all(user: User, users: int) -> list[httpx.Response]:
-    """Reads the lists of that many users at once."""
+    """Read the lists of that many users at once."""
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(base_url=user.service.url, limits=limits, timeout=PATIENCE, verify=NO_TLS) as client:
         return await asyncio.gather(*(read(client, f"{user.user_id}-{number}") for number in range(users)))
 
 
 async def gather_reads(client: httpx.AsyncClient, user_id: str, count: int) -> list[httpx.Response]:
-    """Reads one user's list that often at once."""
+    """Read one user's list that many times at once."""
     return await asyncio.gather(*(read(client, user_id) for _ in range(count)))
 
 
@@ -57,7 +57,7 @@ def turned_away(answers: list[httpx.Response]) -> list[float]:
 
 
 def counted(user: User) -> list[float]:
-    """How often the service says that it turned requests away, by cause."""
+    """The numbers of rejected requests that the service reports, by cause."""
     metrics = Metrics(user.service)
     causes = ("database_busy", "database_unavailable", "overloaded")
     return [metrics.value("mylist_shed_total", cause=cause) for cause in causes]
@@ -71,7 +71,7 @@ async def until_counted(user: User, expected: list[float]) -> None:
 
 
 async def assert_normal(system: System, user: User) -> None:
-    """A new user is served."""
+    """Check that a new user is served."""
     async with httpx.AsyncClient(base_url=user.service.url, timeout=PATIENCE, verify=NO_TLS) as client:
 
         async def served() -> bool:

@@ -58,7 +58,7 @@ def test_no_process_serves_a_stale_list_while_invalidations_are_owed(system: Sys
         system.redis.thaw()
         for _ in range(20):
             assert all(each.titles() == expected for each in (user, *others))
-        if settled:  # else Redis goes away again while what is owed is being delivered
+        if settled:  # otherwise Redis fails again while the invalidations are delivered
             read_until_cached((user, *others), expected)
 
 
@@ -124,7 +124,7 @@ def test_changes_during_a_move_to_another_redis_and_back_are_shown_by_all_proces
 
 
 def test_a_replacement_uses_the_list_in_mongodb_and_not_the_cached_one(system: System) -> None:
-    """Another client has changed it in MongoDB, so Redis holds an older version."""
+    """Another client has changed the list in MongoDB, so Redis has an older version."""
     one = system.serve()
     assert one.add(0).status_code == 201
     wait_until(one.cached, within=PATIENCE)

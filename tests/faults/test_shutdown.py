@@ -16,9 +16,9 @@ from tests.faults.conftest import PATIENCE, TITLES, System, User
 
 CLIENTS = 16
 SOON = 10.0
-"""Seconds: less than the service grants requests in flight, on a machine that is busy."""
+"""Seconds, enough on a busy machine, and less than the service grants to requests in flight."""
 IMAGES = ["", *filter(None, [os.environ.get("TEST_IMAGE")])]
-"""As what the service is rolled out: a process, and a container of the image that was built, if one is named."""
+"""How the service is rolled out: as a process and, if TEST_IMAGE names an image, as a container of that image."""
 
 
 @pytest.mark.parametrize("image", IMAGES, ids=lambda image: image or "process")
@@ -117,7 +117,7 @@ def test_a_second_signal_does_not_cut_the_drain_short(system: System) -> None:
 
 
 def refuses(user: User) -> bool:
-    """Whether the port is closed; a connection that waited to be accepted when it closed is ended unanswered."""
+    """Whether the port is closed. A connection that was not accepted before that ends without an answer."""
     try:
         httpx.get(f"{user.service.url}/livez", verify=NO_TLS)
     except httpx.ConnectError:

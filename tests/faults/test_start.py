@@ -30,7 +30,7 @@ from tests.conftest import PATIENT
 from tests.faults.conftest import PATIENCE
 from tests.faults.cutting_proxy import CuttingProxy
 
-# Every password here contains this, so that no part of one hides.
+# Every password here contains this text, so one search finds all of them.
 SECRET = "hunter2"
 RIGHT = f"{SECRET}-right"
 WRONG = f"{SECRET}-wrong"
@@ -76,7 +76,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedValkeySer
 
 @pytest.fixture(scope="module")
 def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedMongoServer]:
-    """Has a `writer` and a `reader` of one database."""
+    """A MongoDB with a `writer` and a `reader` of one database."""
     server = GuardedMongoServer(tmp_path_factory.mktemp("mongodb"))
     with running(server):
         with MongoClient[dict[str, Any]](server.uri) as client:
@@ -108,7 +108,7 @@ def settings(mongodb: GuardedMongoServer, redis: GuardedValkeyServer) -> dict[st
 
 @pytest.fixture
 def launch(settings: dict[str, str], tmp_path: Path) -> Iterator[Launch]:
-    """Starts a service with those settings but for some; it must end well, and write no password down."""
+    """Start a service with these settings and some changes. It must end cleanly and log no password."""
     services: list[Service] = []
 
     def launch(**changes: str) -> Service:
@@ -123,7 +123,7 @@ def launch(settings: dict[str, str], tmp_path: Path) -> Iterator[Launch]:
 
 @pytest.fixture
 def fail(settings: dict[str, str], tmp_path: Path) -> Fail:
-    """Starts a service that cannot; gives the line that says why. No output holds a traceback or a password."""
+    """Start a service that must fail; return the reason. Its output must have no traceback and no password."""
 
     def fail(**changes: str) -> str:
         port = str(free_port())
@@ -248,11 +248,11 @@ class TestMongodbThatRefuses:
 
 
 class TestOptionalIndexes:
-    """Is used all the same: one warning names the index and the line that creates it."""
+    """The service works without them. One warning names the missing index and the command that creates it."""
 
     @pytest.fixture
     def odd(self, settings: dict[str, str]) -> Iterator[Database[dict[str, Any]]]:
-        """A database in which the service meets what others have left there."""
+        """A database in which other programs have left data and indexes."""
         with MongoClient[dict[str, Any]](settings["MONGODB_URI"], username="writer", password=RIGHT) as client:
             yield client[DATABASE]
             for name in client[DATABASE].list_collection_names():
@@ -309,7 +309,7 @@ class TestOptionalIndexes:
 
 
 class TestUnavailableMongodb:
-    """Is waited for: the port answers, and the process becomes ready by itself."""
+    """The service waits for it: the port answers, and the process becomes ready by itself."""
 
     def test_at_the_start_is_named_and_waited_for(self, launch: Launch, mongodb: GuardedMongoServer) -> None:
         mongodb.kill()
@@ -465,19 +465,19 @@ def test_debug_logs_contain_no_passwords(
 
 
 def scripted_way(scripted: ScriptedMongoDB) -> dict[str, str]:
-    """The settings for a database of its own behind a script, which requires no authentication."""
+    """The settings for a new database on a scripted MongoDB, which requires no authentication."""
     uri = scripted.uri(f"mylist-test-{uuid4().hex[:12]}")
     return {"MONGODB_URI": uri, "MONGODB_USER": "", "MONGODB_PASSWORD": ""}
 
 
 def missing(service: Service) -> set[tuple[str, str]]:
-    """The collection and the name of each index that the service says to be missing."""
+    """The collection and the name of each index that the service reports as missing."""
     family = Metrics(service).families["mylist_index_missing"]
     return {(each.labels["collection"], each.labels["index"]) for each in family.samples if each.value}
 
 
 def logged(service: Service, start: str) -> str:
-    """The message of the service's log that starts like this; empty when there is none."""
+    """The first message in the service's log that starts with this text; empty if there is none."""
     found = re.search(rf'"message":"({re.escape(start)}.*?)"}}$', service.log.read_text(), re.MULTILINE)
     return found[1] if found else ""
 

@@ -1,4 +1,4 @@
-"""The commands for operators during elections: none reports success by the data of a deposed or uncommitted primary."""
+"""Operators' commands during elections: none reports success on the data of a deposed or uncommitted primary."""
 
 import asyncio
 from collections.abc import Iterator
@@ -59,7 +59,7 @@ def elect_one_that_does_not_show(
 
 
 async def run(name: str, settings: Settings, user_id: str, *, dry: bool) -> int:
-    """Run a command that is about an item of a profile; return how many such items it says that it found."""
+    """Run a command that concerns an item of a profile; return how many such items it reports."""
     async with open_database(settings) as database:
         if name == "withdraw":
             return (await withdraw.withdraw(database, settings, _TITLE, dry=dry)).lists
@@ -77,7 +77,7 @@ async def run(name: str, settings: Settings, user_id: str, *, dry: bool) -> int:
         ("erase --account", "distinct", False),
     ],
 )
-async def test_a_command_fails_rather_than_miss_an_item_that_a_new_primary_lacks(  # noqa: PLR0913 - fixtures and parameters
+async def test_a_command_fails_if_a_new_primary_does_not_show_an_item_yet(  # noqa: PLR0913 - fixtures and parameters
     mongodb: ScriptedMongoDB,
     lists: Collection[dict[str, Any]],
     settings: Settings,
@@ -87,7 +87,7 @@ async def test_a_command_fails_rather_than_miss_an_item_that_a_new_primary_lacks
     *,
     dry: bool,
 ) -> None:
-    """The first look at the lists is answered by a primary that was elected just before."""
+    """A primary that was elected just before answers the command's first read of the lists."""
     before = mongodb.remember()
     looking = mongodb.fail_command(look, collection="mylist", delay_s=1)
     running = asyncio.create_task(run(name, settings, user_id, dry=dry))

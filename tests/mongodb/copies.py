@@ -18,7 +18,7 @@ class Copy:
         self.items: dict[str, str] = {}
 
     def catch_up(self) -> None:
-        """Ask until there is no more; where MongoDB is away, as far as it goes."""
+        """Read the change feed to its end, or until MongoDB is unavailable."""
         more = True
         while more:
             query = f"?since={self._token}" if self._token else ""

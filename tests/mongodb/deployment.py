@@ -92,7 +92,7 @@ class Deployment(ABC):
         raise NotImplementedError
 
     def kill_primary(self) -> Callable[[], object]:
-        """End the primary by SIGKILL; return what starts it again."""
+        """End the primary by SIGKILL; return a function that starts it again."""
         raise NotImplementedError
 
     def without_majority(self) -> AbstractContextManager[None]:
@@ -184,7 +184,7 @@ class Real(Deployment):
         return ""
 
     def wait_for_another_primary(self, former: str) -> None:
-        """Wait until a member is primary that is not this one."""
+        """Wait until another member is the primary."""
         wait_until(lambda: self.primary() not in {"", former}, within=_ELECTION_TIMEOUT_S)
 
     def kill_primary(self) -> Callable[[], object]:
@@ -289,7 +289,7 @@ class Embedded(Deployment):
 
 @contextmanager
 def opened() -> Iterator[Deployment]:
-    """Give the deployment that the environment names."""
+    """Yield the deployment that the environment names."""
     if uri := os.environ.get("TEST_MONGODB_URI"):
         compose = os.environ.get("TEST_MONGODB_COMPOSE")
         yield Real(uri, Path(compose) if compose else None)

@@ -1,4 +1,4 @@
-"""Another primary, or none: what was acknowledged is there afterwards, everywhere, and nothing else is claimed."""
+"""Elections, and a lost majority: no acknowledged change is lost, and no change is acknowledged without a majority."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -47,7 +47,7 @@ class Writer:
         self._user = user
         self._ids = ids
         self.there: dict[str, bool | None] = {}
-        """Whether each is on the list by the last answer; None where no answer said so."""
+        """Whether each is on the list according to the last answer; None if no answer says so."""
         self.succeeded = 0
         self._stopped = Event()
 
@@ -133,7 +133,7 @@ def test_a_killed_primary_loses_no_acknowledged_change(
 
 
 def check_after(fault: Callable[[], None], users: list[User], ids: list[str], database: Documents) -> None:
-    """Let a fault happen while both processes change a list, and hold all that can be read against the answers."""
+    """Cause a fault while both processes change a list, then compare the list with the answers."""
     copy = Copy(users[0])
     with writing(users, ids) as writers:
         fault()
@@ -181,13 +181,13 @@ def test_without_a_majority_every_change_returns_503(deployment: Deployment, use
 def test_a_new_primary_never_shows_less_than_was_acknowledged(
     deployment: Deployment, serve: Serve, users: list[User]
 ) -> None:
-    """SERVER-53813: right after an election the majority's point of view on the new primary may be an old one."""
+    """SERVER-53813: right after an election, a majority read on the new primary may return old data."""
     assert isinstance(deployment, Real)
     former = deployment.primary()
     heir = next(each for each in deployment.facts.members if each != former)
     deployment.fail_point("disableSnapshotting", "alwaysOn", member=heir)
     try:
-        assert users[0].add(MATRIX_ID).status_code == 201  # the others are a majority without the heir's view
+        assert users[0].add(MATRIX_ID).status_code == 201  # the others are a majority without the heir
         deployment.step_up(heir)
         with connect(serve()) as client:  # a process that has seen nothing before
             for _ in range(20):

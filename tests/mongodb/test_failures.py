@@ -16,7 +16,7 @@ from tests.recorded_commands import commands
 pytestmark = pytest.mark.needs("failures")
 
 MOST_COMMANDS = 20
-"""Of one request, for any answer of MongoDB."""
+"""The limit for one request, whatever MongoDB answers."""
 CODES = (6, 7, 13, 20, 50, 89, 91, 112, 133, 134, 189, 211, 262, 10107, 11602, 13388, 13435)
 """HostUnreachable to NotPrimaryOrSecondary: what clusters answer in failovers, and what is refused for good."""
 RECOVERED_WITHIN_S = 30.0
@@ -52,7 +52,7 @@ REFUSED_FOR_GOOD = (13, 20)
 
 @pytest.fixture
 def user(recording_client: httpx.Client, user_id: str) -> User:
-    """Someone with one item, at a service that knows MongoDB to be there."""
+    """A user with one item, at a service that knows that MongoDB is available."""
     user = User(recording_client, user_id)
     wait_until(lambda: user.add(SHOW_ID, "tvshow").status_code in {201, 409}, within=RECOVERED_WITHIN_S)
     return user

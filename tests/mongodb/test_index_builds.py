@@ -1,4 +1,4 @@
-"""The start of the service while MongoDB cannot build its indexes at once, and on data that contradicts one."""
+"""The start of the service if an index build fails temporarily, or if data violates the unique index."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""How MongoDB finds what the service asks it for: every command of a request, explained."""
+"""The query plans of the commands that the service sends to MongoDB."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ _OF_THE_DRIVER = {"lsid", "txnNumber", "$clusterTime", "$db", "writeConcern", "o
 
 
 class Plan:
-    """The plan of one command, and what following it took."""
+    """The plan of one command, and how much its execution examined."""
 
     def __init__(self, command: Command, explained: dict[str, Any]) -> None:
         self.command = command
@@ -74,7 +74,7 @@ class Planner:
 
 
 def _each_alone(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield a command for each update or delete of one, as `explain` takes no more."""
+    """Yield a command for each update or delete of a command, because `explain` takes only one."""
     plain = {name: value for name, value in body.items() if name not in _OF_THE_DRIVER}
     for part in ("updates", "deletes"):
         if part in plain:
@@ -137,7 +137,7 @@ def test_a_list_is_loaded_by_one_command_that_reads_only_one_index(
 def test_changes_are_read_in_index_order_and_only_up_to_the_limit(planner: Planner, lists: dict[int, User]) -> None:
     user, limit = lists[max(LENGTHS)], 50
     query = ""
-    for _ in range(3):  # the beginning, and what follows it
+    for _ in range(3):  # the first page, and the next ones
         planner.forget()
         answer = user.client.get(f"/api/mylist/changes?limit={limit}{query}", headers=user.headers)
         assert answer.status_code == 200, answer.text

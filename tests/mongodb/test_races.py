@@ -1,4 +1,4 @@
-"""Changes of the same items at the same moment: every answer is true, and at rest the list is what the answers say."""
+"""Concurrent changes of the same items: every answer is true, and afterwards the list matches the answers."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def answers(pool: ThreadPoolExecutor, ask: Callable[[User], httpx.Response], users: list[User]) -> Counter[int]:
-    """Have as many ask at once as there are threads, of both processes in turn; return how often which status came."""
+    """Send a request from every thread at once, to both processes in turn; return how often each status came."""
     asked = [pool.submit(ask, users[number % len(users)]) for number in range(AT_ONCE)]
     return Counter(each.result().status_code for each in asked)
 

@@ -1,4 +1,4 @@
-"""A sharded cluster: which keys the service takes, and that each list stays on one shard and right while it moves."""
+"""A sharded cluster: the accepted shard keys; each list is on one shard, and stays correct while it moves."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,6 +1,6 @@
 """In-memory implementations of the use cases' ports (`mylist.lists.ports`), and helpers that tests share.
 
-`tests/integration/test_mongodb.py` holds the store against the real one.
+`tests/integration/test_mongodb.py` compares the store with the real one.
 """
 
 import asyncio
@@ -38,17 +38,17 @@ Journal = list[str]
 
 
 def requested(number: int) -> RequestedId:
-    """Return the content id that is this number, as a request names it."""
+    """Return the content id of a number, as a request names it."""
     return RequestedId(content_id(number).hex(), content_id(number))
 
 
 def malformed(text: str = "not-an-id") -> RequestedId:
-    """Return a content id of a request that is the id of nothing."""
+    """Return a malformed content id, as a request may name it."""
     return RequestedId(text, None)
 
 
 def item(number: int, added_at: int | None = None, *, show: bool = False) -> Item:
-    """Return an item that was added at the millisecond that is its number, unless another is given."""
+    """Return an item that was added at the millisecond of its number, unless another time is given."""
     return Item(number if added_at is None else added_at, content_id(number), "tvshow" if show else "movie")
 
 
@@ -73,7 +73,7 @@ class _Stamp:
 
 
 class FakeListStore:
-    """Users' lists in memory. Its clock stands still, but for a millisecond at each change.
+    """Users' lists in memory. The clock advances by a millisecond at each change, and stands still otherwise.
 
     Attributes:
         journal: every operation is noted here.
@@ -97,7 +97,7 @@ class FakeListStore:
         self._numbers = count(1)
 
     def put(self, user_id: str, *items: Item) -> None:
-        """Put items on a list past the operations."""
+        """Put items on a list directly, without an operation."""
         for each in items:
             self._insert(user_id, each)
 
@@ -107,7 +107,7 @@ class FakeListStore:
         self._lists.setdefault(user_id, {})[item.content_id] = _Document(document_id, item)
 
     def take_off(self, user_id: str, *content_ids: ContentId) -> None:
-        """Take items off a list past the operations."""
+        """Take items off a list directly, without an operation."""
         for each in content_ids:
             if each in self._lists.get(user_id, {}):
                 self.stamp(user_id, each)
@@ -122,7 +122,7 @@ class FakeListStore:
         return self._lists.get(user_id, {}).pop(content_id, None) is not None
 
     def stamped(self, user_id: str) -> set[ContentId]:
-        """Return what has a stamp."""
+        """Return the content ids that have a stamp."""
         return set(self._stamps.get(user_id, {}))
 
     def items(self, user_id: str) -> list[Item]:
@@ -306,7 +306,7 @@ class FakeClient:
 
 
 class FakeListCache:
-    """Lists as they are in the store, which may be claimed to be cached.
+    """The lists of the store; a test decides whether they count as cached.
 
     Attributes:
         journal: a fence is noted here when it is placed (`fence`) and lifted (`lift`), or left to lapse (`lapse`).
@@ -383,7 +383,7 @@ class FakeCatalogue:
 
     @classmethod
     def numbered(cls, numbers: Iterable[int], *, content_type: ContentType = "movie") -> "FakeCatalogue":
-        """Make one of titles that are called by their numbers."""
+        """Make a catalogue of titles whose names are their numbers."""
         return cls({content_key(content_id(each), content_type): Title(str(each)) for each in numbers})
 
     def clock(self) -> float:

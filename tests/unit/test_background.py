@@ -1,4 +1,4 @@
-"""Tasks in the background, and their end."""
+"""How background tasks are cancelled."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from mylist.background import cancel_all
 
 
 async def lose_cancellations(times: int) -> None:
-    """Go on after so many cancellations, as a driver may."""
+    """Swallow so many cancellations, as a driver may."""
     while True:
         try:
             await asyncio.sleep(3600)

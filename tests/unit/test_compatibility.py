@@ -1,4 +1,4 @@
-"""The table of supported versions, held against what the project says elsewhere of each."""
+"""The table of supported versions, compared with the versions that the rest of the project names."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""The pictures of the documents: Mermaid draws each, and docs/design.md has those that a newcomer needs."""
+"""The diagrams of the documents: Mermaid renders each, and docs/design.md has those that a newcomer needs."""
 
 from pathlib import Path
 

@@ -49,7 +49,7 @@ RUN_BY_ITSELF = {"docs/reading.md"}
 """Pages whose requests need the sample as it is seeded; tests/contract/test_docs_reading.py runs them."""
 _NUMBERS = {8: "eight"}
 _MIN_PARAGRAPH = 100
-"""Characters from which a paragraph that is in two places counts as a copy."""
+"""Characters: from this length on, a paragraph that is in two places counts as a copy."""
 
 
 def name_of(path: Path) -> str:
@@ -67,7 +67,7 @@ def errors(kind: type[ServiceError]) -> Iterator[type[ServiceError]]:
 
 @pytest.fixture
 def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Keeps out what is set where the tests run; the defaults are what is documented."""
+    """Remove the settings of this machine, because the documents name the defaults."""
     monkeypatch.chdir(tmp_path)
     for setting in explain():
         monkeypatch.delenv(setting.variable, raising=False)
@@ -228,7 +228,7 @@ def paragraphs(document: Path) -> Iterator[str]:
 
 
 class TestCommands:
-    """Commands in the blocks of a shell, and in the words of a text."""
+    """Commands in shell blocks and in running text."""
 
     def test_that_call_a_running_service_are_tested(self) -> None:
         asking = {

@@ -1,4 +1,4 @@
-"""The index of findings: a row for each script, with the software that the script says and installs."""
+"""The index of findings: a row for each script, with the software that the script names and installs."""
 
 import re
 from datetime import date
@@ -15,7 +15,7 @@ each_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda each: each.s
 
 
 def header(script: Path) -> tuple[str, str]:
-    """The software that a script names, and all that is below."""
+    """Return the software that a script names, and the text below that."""
     found = re.search(r"^# Software: +(.+(?:\n#            .+)*)\n((?s:.*))\Z", script.read_text(), re.MULTILINE)
     assert found, f"{script.name} does not name its software"
     software, body = found.groups()

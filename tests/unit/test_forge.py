@@ -1,4 +1,4 @@
-"""The files for forges, editors and hooks: their names exist, and they agree with the Makefile and .ci/run."""
+"""The files for forges, editors and hooks: what they name exists, and they agree with the Makefile and .ci/run."""
 
 import json
 import re
@@ -98,7 +98,7 @@ def test_the_editorconfig_has_the_line_length_of_ruff() -> None:
 
 
 class TestVersion:
-    """A release changes these places; docs/release.md."""
+    """A release changes these places; see docs/release.md."""
 
     @pytest.mark.parametrize("folder", ["docs", "k8s", "loadtests"])
     def test_images_are_of_this_version(self, folder: str) -> None:
@@ -108,7 +108,7 @@ class TestVersion:
         named = {
             (path.relative_to(ROOT).as_posix(), version)
             for path in paths
-            if path.name != "release.md"  # it speaks of the next one
+            if path.name != "release.md"  # it is about the next version
             for version in re.findall(r"\bmylist(?:-loadtest)?:(\d+\.\d+\.\d+)", path.read_text())
         }
 

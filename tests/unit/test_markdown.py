@@ -1,4 +1,4 @@
-"""Expectations beside the blocks of a document: a wrong status, a wrong count and an unknown word are noticed."""
+"""Expectations in the code blocks of a document: a wrong status, number of statuses or word is noticed."""
 
 import pytest
 

@@ -32,7 +32,7 @@ CHART = ROOT / "charts" / "mylist"
 _GAP = "…"
 """Replaces the variable parts of a message."""
 _MIN_PATTERN = 10
-"""Characters besides the gaps: a shorter text would be found in any other."""
+"""Characters besides the gaps: a shorter text would be found in many others."""
 
 _ACTIONS = (
     "add|change|choose|close|copy|correct|delete|disable|drop|enable|get|give|have|import|install|leave|"
@@ -118,7 +118,7 @@ def raised() -> Iterator[tuple[str, Message]]:
                 case _:
                     continue
             text = text_of(first, module)
-            if re.search(r"\w", text) and text not in _NO_STEP:  # or it passes on what is raised elsewhere
+            if re.search(r"\w", text) and text not in _NO_STEP:  # otherwise it passes on the message of another error
                 yield name, Message(text, f"{path.relative_to(ROOT)}:{node.lineno}")
 
 
@@ -144,7 +144,7 @@ def has_row(text: str) -> bool:
 
 
 def _is_in(pattern: str, text: str) -> bool:
-    """Whether a text has the parts of another between its gaps, in order."""
+    """Whether a text contains the parts of a pattern between its gaps, in order."""
     parts = [part.strip(" ;:,.()") for part in pattern.replace("`", "").split(_GAP)]
     found = ".*".join(re.escape(part) for part in parts if part)
     return sum(map(len, parts)) >= _MIN_PATTERN and bool(re.search(found, text.replace("`", "")))
@@ -202,11 +202,11 @@ class TestSettings:
 
 
 class TestApi:
-    """One row of a table has the client's reaction to each code."""
+    """A table of docs/api.md has the client's reaction to each code."""
 
     @staticmethod
     def rows() -> dict[str, list[str]]:
-        """The codes of each row, by what to do."""
+        """The codes of each row, by the client's reaction."""
         [table] = re.findall(r"^\| Do this \|.*?(?=^[^|])", (DOCS / "api.md").read_text(), re.MULTILINE | re.DOTALL)
         cells = [row.strip("| ").split(" | ") for row in table.splitlines()[2:]]
         return {action: re.findall(r"`([A-Z_]+)`", codes) for action, codes in cells}
@@ -224,7 +224,7 @@ class TestApi:
 
 
 class TestChart:
-    """Refusals of values; tests/chart/test_contradictions.py makes Helm say each."""
+    """Refusals of values; tests/chart/test_contradictions.py makes Helm print each."""
 
     REFUSALS = tuple(
         Message(text.replace("%s", _GAP).replace("%v", _GAP), path.relative_to(ROOT).as_posix())

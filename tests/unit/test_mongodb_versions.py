@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 FIRST_FIT = {(7, 0): 28, (8, 0): 17, (8, 2): 3}
 """The first patch of each release without that hole. Later releases have never had it."""
 RELEASE = (8, 0)
-"""The versions that the chart, the manifests, compose.yaml and the tests run."""
+"""The release that the chart, the manifests, compose.yaml and the tests run."""
 _IMAGE = re.compile(r"\b(?:mongo|mongodb-(?:community|enterprise)-server|percona-server-mongodb):(\w[\w.-]*)")
 _OTHERS = {"build", "dist", "findings", "node_modules", "__pycache__"}
 _HIDDEN = {".ci", ".github"}
@@ -31,14 +31,14 @@ NAMED_IN = {
     "tests/mongodb/deployments/sharded.compose.yaml",
     ".github/workflows/mongodb.yaml",
 }
-"""The places that the search must find at the least."""
+"""The files that the search must find at least."""
 
 
 def is_fit(tag: str) -> bool:
     """Return whether the tag of an image, or the version of a server, is one to run."""
     parts = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?(?![\d.])", tag)
     if not parts:
-        return False  # such as 8 or latest, which become another release by a mere pull
+        return False  # such as 8 or latest, which a pull may turn into another release
     release = (int(parts[1]), int(parts[2]))
     if parts[3] is None:
         return release in FIRST_FIT or release > max(FIRST_FIT)
@@ -77,7 +77,7 @@ def files() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def named() -> dict[str, set[str]]:
-    """The versions by the file that names them; those that name unfit ones on purpose are left out."""
+    """The versions by the file that names them, without the files that name unfit ones on purpose."""
     left_out = {Path(__file__).relative_to(ROOT).as_posix(), "devtools/mutations.yaml"}
     texts = {path: (ROOT / path).read_text(errors="replace") for path in files() if path not in left_out}
     found = {path: set(versions_in(path, text)) for path, text in texts.items()}

@@ -167,7 +167,7 @@ class TestPythons:
 
 def make(*arguments: str) -> str:
     """What `make` prints."""
-    # Not as a part of the `make test` that may run this.
+    # Without the variables of the `make test` that may run this test.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     return subprocess.run(
         ["make", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""Paging clamps and never fails."""
+"""Page numbers and sizes are clamped, and never cause an error."""
 
 from urllib.parse import parse_qs
 

@@ -81,7 +81,7 @@ def test_the_copy_of_a_consumer_is_compared_with_the_lists() -> None:
 
 
 def test_each_kind_of_fault_except_duplicates_is_a_trouble() -> None:
-    """All but duplicates, which are promised to be harmless after a restart."""
+    """The service promises that duplicates after a restart are harmless."""
     told = compare([written(A4, A4 | {"userId": "b"}, A1, change(5)) + b"{"], CHANGES, after={})
     found = {name for name, count in asdict(told).items() if count} - {"changes", "lines"}
     assert found == {"duplicates", *TROUBLES}

@@ -1,4 +1,4 @@
-"""The lines that a run leaves out of its coverage."""
+"""Processes whose coverage a run does not measure."""
 
 import os
 import subprocess

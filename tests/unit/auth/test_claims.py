@@ -1,4 +1,4 @@
-"""The claims of a token whose signature is right: which count, and what a refusal says."""
+"""The claims of a token with a valid signature: which ones are checked, and what the rejection says."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which keys of a JSON Web Key Set verify tokens, and by which algorithms."""
+"""Which keys of a JSON Web Key Set verify tokens, and with which algorithms."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Keys that are fetched: when, how often, and what happens to them when they cannot be."""
+"""Keys that the service fetches: when, how often, and what happens if they cannot be fetched."""
 
 import asyncio
 import logging

@@ -1,4 +1,7 @@
-"""Which key verifies a token, and which tokens are remembered."""
+"""Which key verifies a token, and which tokens are remembered.
+
+For an unknown key, the service fetches the keys again, because a newer key may verify the token.
+"""
 
 import tracemalloc
 

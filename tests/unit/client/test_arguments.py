@@ -1,4 +1,4 @@
-"""The command-line client before it asks anything: how it takes what it is given."""
+"""The arguments and the environment that the command-line client checks before it sends a request."""
 
 import os
 
@@ -17,7 +17,7 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def misused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Runs a command that must end as wrong usage; gives what it says."""
+    """Run a command that must fail with a usage error; return its message."""
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
     printed, told = capsys.readouterr()

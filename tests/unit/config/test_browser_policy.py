@@ -1,4 +1,4 @@
-"""Which origins a browser may come from, and which settings of that kind could never match."""
+"""The origins that the settings allow, and the settings that no origin of a browser could match."""
 
 import pytest
 

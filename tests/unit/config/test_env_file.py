@@ -1,4 +1,4 @@
-"""Variables and lines of `.env` that set nothing by mistake: each is reported once, without its value."""
+"""Variables and lines of `.env` that by mistake set nothing: each is reported once, without its value."""
 
 import os
 from pathlib import Path

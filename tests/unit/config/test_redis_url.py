@@ -1,4 +1,4 @@
-"""REDIS_URL: its forms, and what is wrong with others."""
+"""The accepted forms of REDIS_URL, and the reasons for which others are refused."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Settings: where they come from, and what a bad one says."""
+"""Settings: where they come from, and how a bad value is refused."""
 
 import os
 from pathlib import Path
@@ -267,7 +267,7 @@ def test_an_unreadable_env_file_is_named_in_the_error(monkeypatch: pytest.Monkey
         Path(folder).chmod(0o755)
         monkeypatch.chdir(folder)
         Path(".env").touch(mode=0)
-        if me == 0:  # who may read everything
+        if me == 0:  # root may read everything
             os.seteuid(nobody)
         try:
             with pytest.raises(

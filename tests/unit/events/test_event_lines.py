@@ -1,4 +1,4 @@
-"""Change events of lists, and the lines for them."""
+"""The lines that `mylist events` prints for MongoDB's change events."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The bodies that are held at once have a bound; those that stop in the middle give way."""
+"""The memory for request bodies is bounded; bodies that stall give way to new ones."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ async def receive(memory: BodyMemory, arriving: AsyncIterator[bytes]) -> int:
 
 
 async def stopped(memory: BodyMemory, *sizes: int) -> asyncio.Task[int]:
-    """Begin a body that stops in the middle."""
+    """Begin to receive a body that stalls."""
     task = asyncio.create_task(receive(memory, parts(*sizes, then=asyncio.Event())))
     await asyncio.sleep(0.01)
     return task

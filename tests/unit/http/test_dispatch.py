@@ -17,7 +17,7 @@ App = Sanic[Any, Any]
 
 
 async def nothing(*_: object, **__: object) -> None:
-    """Middleware, or what listens to a signal."""
+    """Do nothing, as middleware or as the listener of a signal."""
 
 
 async def handler(_: Request) -> HTTPResponse:

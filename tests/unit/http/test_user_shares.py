@@ -1,4 +1,4 @@
-"""The requests that one user may have in flight: some at once, some that wait in order, and no more."""
+"""One user's requests: some run at once, some wait in order, and the rest are refused."""
 
 import asyncio
 

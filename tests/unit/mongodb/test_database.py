@@ -85,7 +85,7 @@ def test_the_address_has_only_the_hosts(uri: str, expected: str) -> None:
 
 
 async def test_a_uri_cannot_weaken_the_read_and_write_concerns() -> None:
-    """A write that only one member has may go with a failover, and a list that holds it must not be cached."""
+    """A failover may roll back a write that only one member has, so such a write must not get into a cached list."""
     client = connect(
         Settings(mongodb_uri="mongodb://host/lists?w=1&journal=false&readConcernLevel=local&readPreference=nearest")
     )

@@ -1,4 +1,4 @@
-"""Parsing replies to `hello`, of each topology and make, and with fields that are missing or odd."""
+"""Parsing replies to `hello`, from each topology and product, and with missing or malformed fields."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -38,7 +38,7 @@ def test_a_primary_whose_majority_is_up_to_date_has_replicated_all() -> None:
 
 
 def test_a_deposed_primary_reports_no_replication_after_its_last_write() -> None:
-    """Frozen, or cut off, it has a majority for all that it knows of, and the time now."""
+    """After it was frozen or cut off, it still reports that a majority has all its writes, and its clock goes on."""
     hello = Hello.of(reply(op_time(9), op_time(9)) | {"localTime": NOW + timedelta(hours=1)})
 
     assert hello.all_is_replicated

@@ -1,4 +1,4 @@
-"""Which index does what a wanted one would, and the lines that are given to operators."""
+"""Which existing index is equivalent to a wanted one, and the mongosh commands that operators get."""
 
 from typing import Any
 

@@ -1,11 +1,11 @@
-"""The time by which the majority is behind, from consecutive replies."""
+"""How many seconds the majority lags behind the primary, from consecutive replies to `hello`."""
 
 from mylist.mongodb.hello import Hello, OpTime
 from mylist.mongodb.majority_lag import MajorityLag
 
 
 def after(*replies: tuple[float, int, int | None], term: int = 1) -> float | None:
-    """The lag after replies: when each came, in seconds, the number of the last write, and of the majority's last."""
+    """Return the lag after replies, each given as its time, the last write, and the majority's last write."""
     lag = MajorityLag()
     for now, last, majority in replies:
         lag.observe(Hello("replica set", last=(term, last, 1), majority=(term, majority, 1) if majority else None), now)
@@ -17,7 +17,7 @@ def test_the_lag_is_zero_while_the_majority_keeps_up() -> None:
 
 
 def test_the_lag_is_zero_when_a_write_begins_to_wait() -> None:
-    """However long the set was idle before."""
+    """No matter how long the replica set was idle before."""
     assert after((0, 5, 5), (1000, 1000, 5)) == 0
 
 

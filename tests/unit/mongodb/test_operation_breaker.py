@@ -1,4 +1,4 @@
-"""Opens after failures in a row, and then lets one operation at a time through."""
+"""The breaker of MongoDB opens after consecutive failures, and then lets one operation through at a time."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Operations beyond the limit wait in order while those before them end, and are shed when none does."""
+"""Operations above the limit wait in order while earlier ones end, and are shed if none ends."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Stamps that a process owes: made as soon as MongoDB takes them, in order, and never more than are kept."""
+"""Owed stamps: the process keeps a limited number, and writes them in order as soon as MongoDB accepts them."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class MongoDB:
-    """Takes stamps while it is available."""
+    """Accepts stamps while it is available."""
 
     def __init__(self) -> None:
         self.available = True

@@ -1,4 +1,4 @@
-"""Histograms of histogram, as Prometheus reads them."""
+"""Histograms of durations, as Prometheus reads them."""
 
 import pytest
 from prometheus_client.core import HistogramMetricFamily
@@ -14,7 +14,7 @@ def observed(*seconds: float) -> DurationHistogram:
 
 
 def exposed(histogram: DurationHistogram) -> dict[str, float]:
-    """The samples: those of buckets by their bound, the others by their suffix."""
+    """Return the samples: buckets by their bound, the others by their suffix."""
     family = HistogramMetricFamily("a", "b", labels=["c"])
     histogram.expose(family, ["d"])
     return {sample.labels.get("le", sample.name.removeprefix("a_")): sample.value for sample in family.samples}

@@ -1,4 +1,4 @@
-"""Which reasons of an outage get a line of the log."""
+"""Which reasons of an outage are logged."""
 
 import pytest
 
@@ -19,7 +19,7 @@ class Outage:
         self.reasons.note_logged(reason)
 
     def told(self, *reasons: str, seconds: float) -> list[str]:
-        """Return which of these reasons, one each second in turn, are logged in so many seconds."""
+        """Report these reasons in turn, one each second; return those that are logged."""
         logged = []
         for second in range(round(seconds)):
             self.now += 1

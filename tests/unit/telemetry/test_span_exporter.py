@@ -1,4 +1,4 @@
-"""Spans that a collector refused: read from its answers, and logged once a minute."""
+"""Spans that a collector refuses: the exporter reads the reason from the answer, and logs it once a minute."""
 
 import logging
 import socket

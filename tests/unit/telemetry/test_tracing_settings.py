@@ -1,4 +1,4 @@
-"""The variables of OpenTelemetry: by the standard's units and words, or else refused in one line."""
+"""The variables of OpenTelemetry: read in the standard's units and values, or refused in one line."""
 
 from pathlib import Path
 from typing import Any
