@@ -16,7 +16,7 @@ from tests.recorded_commands import commands
 pytestmark = pytest.mark.needs("failures")
 
 MOST_COMMANDS = 20
-"""The limit for one request, whatever MongoDB answers."""
+"""The limit for one request, with any answer of MongoDB."""
 CODES = (6, 7, 13, 20, 50, 89, 91, 112, 133, 134, 189, 211, 262, 10107, 11602, 13388, 13435)
 """HostUnreachable to NotPrimaryOrSecondary: what clusters answer in failovers, and what is refused for good."""
 RECOVERED_WITHIN_S = 30.0

@@ -1,4 +1,4 @@
-"""The list of mutations fits the project: whoever changes a quoted line must change the list as well."""
+"""The list of mutations fits the project: a change of a quoted line must change the list as well."""
 
 import re
 

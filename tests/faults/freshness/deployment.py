@@ -34,7 +34,7 @@ class Replica:
     def __init__(self, number: int, folder: Path, settings: Mapping[str, str], program: Sequence[str]) -> None:
         self.number = number
         self.ready = False
-        """Whether the last probe, or the last attempt to connect, found that it wants requests."""
+        """Whether the last probe, or the last attempt to connect, found the process ready."""
         self.writing = 0
         """The number of changes in flight."""
         self.hits = 0
@@ -52,7 +52,7 @@ class Replica:
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """Those of the next process."""
+        """The settings of the next process."""
         return self._settings
 
     @property
@@ -73,7 +73,7 @@ class Replica:
         self._probe = asyncio.create_task(self._keep_probing())
 
     async def until_ready(self) -> None:
-        """Wait until it wants requests."""
+        """Wait until the process is ready."""
 
         async def is_ready() -> bool:
             assert self.service.process.poll() is None, f"ended at start\n{self._last_words()}"
@@ -103,10 +103,10 @@ class Replica:
         try:
             process.wait(_STOP_PATIENCE)
         except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGABRT)  # it writes down where it is
+            process.send_signal(signal.SIGABRT)  # the process logs its stack
             process.wait()
             raise AssertionError(f"not ended by SIGTERM\n{self._last_words()}") from None
-        self.service.stop()  # looks at how it has ended
+        self.service.stop()  # checks how the process has ended
 
     def _last_words(self) -> str:
         return "\n".join(self.service.log.read_text(errors="replace").splitlines()[-_LAST_WORDS:])
@@ -162,7 +162,7 @@ class Deployment:
             raise
 
     def next_replica(self) -> Replica:
-        """Return the next ready process of the round robin; just the next when none is ready."""
+        """Return the next ready process of the round robin, or the next one if none is ready."""
         for _ in range(PROCESSES):
             self._turn = (self._turn + 1) % PROCESSES
             if self.replicas[self._turn].ready:

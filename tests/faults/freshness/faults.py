@@ -53,7 +53,7 @@ async def _roll(deployment: Deployment, dice: Random) -> str:
 
 
 async def _cut_and_replace(deployment: Deployment, dice: Random) -> str:
-    """About half of the processes lose Redis, as by a new password, go on for a while, and are replaced."""
+    """Cut one or two processes off Redis, as a new password would, and replace them after a while."""
     redis = deployment.redis
     assert isinstance(redis, OneServer)
     victims = dice.sample(deployment.replicas, k=dice.choice([1, 2]))
@@ -72,7 +72,7 @@ async def _cut_and_replace(deployment: Deployment, dice: Random) -> str:
 
 
 async def _move(deployment: Deployment, dice: Random) -> str:
-    """Some processes, or all, are replaced by such as use another Redis, and these again by such as use the first."""
+    """Replace some or all processes by ones that use another Redis, and these by ones that use the first Redis."""
     redis = deployment.redis
     assert isinstance(redis, OneServer)
     moved = dice.sample(deployment.replicas, k=dice.randint(1, len(deployment.replicas)))
@@ -96,17 +96,17 @@ _FAULTS: dict[str, Callable[[Deployment, Random], Awaitable[str]]] = {
 
 
 def faults_of(redis: Topology, mongodb: MongoTopology) -> tuple[str, ...]:
-    """Name all that can happen where Redis and MongoDB are such."""
+    """Return all faults that are possible with these topologies of Redis and MongoDB."""
     return "service-kill", *REDIS_FAULTS[redis], *MONGODB_FAULTS[mongodb], "rolling-restart"
 
 
 def usual_faults(redis: Topology, mongodb: MongoTopology) -> tuple[str, ...]:
-    """Name what happens unless a run names its faults: all, or a replica set's own, each ten times in ten minutes."""
+    """Return the faults of a run that names none: all, or a replica set's own, each ten times in ten minutes."""
     return tuple(MONGODB_FAULTS[mongodb]) if mongodb is MongoTopology.REPLICA_SET else faults_of(redis, mongodb)
 
 
 def plan(seed: object, names: Sequence[str]) -> Iterator[tuple[int, str, Random]]:
-    """Return rounds without end, each with every fault once in random order, and the dice of each fault."""
+    """Yield endless rounds, each with every fault once in random order, and the dice of each fault."""
     order = Random(f"{seed} order")
     for number in count() if names else ():
         for name in order.sample(names, k=len(names)):
@@ -122,7 +122,7 @@ async def inject(  # noqa: PLR0913 - the plan's parameters, each named at the on
     until: float,
     say: Callable[[str], None],
 ) -> None:
-    """Carry out the plan, the first round and then on until a moment, and note in `injected` what has happened."""
+    """Inject the faults of the plan: the first round, then further ones until a moment. Note each in `injected`."""
     pauses = Random(f"{seed} pauses")
     for number, name, dice in plan(seed, names):
         if number > 0 and now() >= until:

@@ -20,10 +20,10 @@ from mylist.events.event_lines import Told
 from mylist.events.list_stream import ListStream
 from mylist.mongodb.database import Document
 
-# It is put in from outside, where it would be in the program.
+# Each fault replaces a part of the program from outside.
 # ruff: noqa: SLF001
 _TOO_EARLY_S = 0.5
-"""Seconds from the position to the lines. They are most of a process's time, so that a killed one is killed in them."""
+"""Seconds from the saved position to the lines: most of a process's time, so that a kill usually comes in between."""
 _hand_over = follow._Run._hand_over
 _changes = ListStream._changes
 _begun: list[Document] = []

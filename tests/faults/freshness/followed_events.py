@@ -25,9 +25,9 @@ _LIFE_S = (3.0, 12.0)
 """Seconds until the process is ended. They begin when the process can deliver events, which takes long on a busy
 machine."""
 _UNREAD_S = (0.0, 3.0)
-"""Seconds before that in which its lines are not read: longer than it may wait until it keeps its position."""
+"""Seconds before that end in which its lines are not read. The process may save its position in that time."""
 _PIPE_SIZE = 4096
-"""Bytes; a pipe of the usual size would take all lines of such a time, as if they were read."""
+"""Bytes; a pipe of the usual size would take all lines of that time, as if they were read."""
 _PATIENCE_S = 120.0
 _MARKER = "the-last-change"
 _BEGUN = ("Reading changes of lists", "No saved position")
@@ -50,8 +50,8 @@ class EventFindings:
     Attributes:
         told: the comparison of the lines with the changes.
         processes: how many there were, one after the other.
-        reopened: how many times one said that it opened its stream again; it says so once a minute.
-        troubles: what must not be, one line each.
+        reopened: how often a process logged that it opened its stream again; it logs that at most once a minute.
+        troubles: what went wrong, one line each.
     """
 
     told: ToldChanges
@@ -64,7 +64,7 @@ NOTHING_FOLLOWED = EventFindings(compare([], []), 0, 0, [])
 
 
 def events_program(fault: str) -> Sequence[str]:
-    """Return what Python runs for `mylist` where `mylist events` has a fault; empty for none."""
+    """Return what Python runs for `mylist` if `mylist events` has this fault; an empty name means no fault."""
     return ("-P", str(Path(__file__).with_name("faulty_events.py")), fault) if fault else ("-m", "mylist")
 
 
@@ -79,7 +79,7 @@ class FollowedEvents:
         server: the URI of the server that has the data, without the faults in between.
         uri: the MONGODB_URI of the process.
         database: the name of the database in both.
-        seed: of the moments at which it is ended, and the ways.
+        seed: of the moments and ways in which a process ends.
         program: what Python runs for `mylist`.
     """
 
@@ -107,7 +107,7 @@ class FollowedEvents:
 
     @property
     def processes(self) -> int:
-        """How many there were so far."""
+        """How many processes there were so far."""
         return len(self._processes)
 
     async def has_ended_in_each_way(self) -> bool:
@@ -144,7 +144,7 @@ class FollowedEvents:
         return EventFindings(told, len(self._processes), log.count(_REOPENED), troubles + told.troubles)
 
     def kill(self) -> None:
-        """End the process, if it runs still."""
+        """End the process if it still runs."""
         self._ending.cancel()
         self._processes[-1].kill()
 
@@ -243,7 +243,7 @@ class FollowedEvents:
 
 
 class _Process:
-    """A process of `mylist events`, and its reader, who does not always read.
+    """A process of `mylist events`, and its reader, which pauses at times.
 
     Attributes:
         lines: lines that were read so far.
@@ -268,7 +268,7 @@ class _Process:
 
     @property
     def status(self) -> int | None:
-        """With which exit status it has ended; None while it runs."""
+        """Its exit status; None while it runs."""
         return self._process.poll()
 
     def last_words(self) -> str:
@@ -284,7 +284,7 @@ class _Process:
         self._process.send_signal(number)
 
     def kill(self) -> None:
-        """End it by SIGKILL, if it runs still."""
+        """End it by SIGKILL if it still runs."""
         self._process.kill()
         self._process.wait()
 
@@ -304,7 +304,7 @@ class _Process:
         self._pipe.close()
 
     def close(self) -> None:
-        """Go away, even with lines left in the pipe."""
+        """Close the pipe, even with lines left in it."""
         self.pause()
         self._pipe.close()
 

@@ -74,7 +74,7 @@ class Violation:
     Attributes:
         kind: what it is.
         operation: the answer.
-        stale_by: of a stale read: for how many seconds, when it began, the list had been another.
+        stale_by: of a stale read: for how many seconds the list had been different when the read began.
         expected: what the list may have held.
     """
 
@@ -289,7 +289,7 @@ class _Search:
         return True
 
     def _undominated(self, worlds: set[_World]) -> set[_World]:
-        """Leave out each world in which more has happened than in another that is the same otherwise.
+        """Leave out each world in which more has happened than in another one that is otherwise the same.
 
         An unacknowledged change may happen later or never, so every future of this world is one of the other's.
         """
@@ -373,7 +373,7 @@ class _Search:
             if done & bit or bit in spare:
                 continue
             if isinstance(change, Discard) and change.title not in state.items:
-                # Finding nothing may as well wait for its own answer, unless there will be something.
+                # A discard that finds nothing may wait for its own answer, unless an add of the title is in flight.
                 if bit != goal and not self._is_adding(change.title, done):
                     continue
             elif not (change.title == title or any(call(change) for call in calls)):
@@ -390,7 +390,7 @@ class _Search:
         )
 
     def _spare(self, done: int) -> set[int]:
-        """Return the changes that need not be tried: those like another that may happen for a shorter time."""
+        """Return the changes that need not be tried: each equals another one that may still happen later."""
         first: dict[tuple[Change, tuple[str | None, ...]], int] = {}
         spare = set()
         for bit, until in self._until.items():
@@ -401,7 +401,7 @@ class _Search:
                 continue
             if until < self._until[other]:
                 first[self._changing[bit]] = bit
-                bit = other  # noqa: PLW2901 - the other one it is
+                bit = other  # noqa: PLW2901 - the other one is spare
             spare.add(bit)
         return spare
 
@@ -412,9 +412,9 @@ class _Search:
         return done
 
     def _without_detours(self, worlds: set[_World]) -> set[_World]:
-        """Leave out worlds that another one can still become, with no observation less.
+        """Leave out each world that another one can still become without losing an observation.
 
-        A world too many does no harm, so each is compared with some others only: there may be thousands.
+        An extra world does no harm, so each is compared with only some others: there may be thousands.
         """
         changing = sum(self._changing)
         kept: list[_World] = []

@@ -57,7 +57,7 @@ class ListState:
     def calls_for(self, observation: Observation) -> Callable[[Change], bool]:
         """Return a predicate of changes: whether one brings this state closer to what was observed.
 
-        Of the changes that lead there no others need be tried: the others lead away and back again.
+        The search need not try other changes, because they lead away and back again.
         """
         match observation:
             case Contains(title, _):
@@ -119,7 +119,7 @@ def _counts(change: Change, missing: int) -> bool:
 
 
 class ListStates:
-    """Makes states, each only once, so that what one knows of itself is worked out once."""
+    """Makes states, each only once, so that each computes its properties only once."""
 
     def __init__(self, shows: frozenset[int]) -> None:
         self._shows = shows
@@ -134,7 +134,7 @@ class ListStates:
         return state
 
     def after(self, state: ListState, change: Change, added_at: str | None = None) -> ListState | None:
-        """Return the state that a change leaves; None when it cannot be made in this one."""
+        """Return the state that a change leads to; None if the change is impossible in the given state."""
         if isinstance(change, Discard):
             return self.forced(state, change)
         if (change.title in state.items) is not isinstance(change, Remove):
@@ -142,7 +142,7 @@ class ListStates:
         return self.forced(state, change, added_at)
 
     def forced(self, state: ListState, change: Change, added_at: str | None = None) -> ListState:
-        """Return the state that a change leaves, whether or not it can be made."""
+        """Return the state that a change leads to, even if the change is impossible in the given state."""
         items = dict(state.items)
         if isinstance(change, Add):
             items[change.title] = added_at

@@ -16,15 +16,15 @@ STEPDOWN, FAILOVER, FROZEN_PRIMARY = "mongodb-stepdown", "mongodb-failover", "mo
 CUT_PRIMARY, LAG = "mongodb-cut-primary", "mongodb-lag"
 
 Fault = Callable[[Random], Awaitable[str]]
-"""Has a fault happen and heals it; gives the details."""
+"""Causes a fault and heals it; returns the details."""
 
 
 REPLACES_PRIMARY = (STEPDOWN, FAILOVER, FROZEN_PRIMARY, CUT_PRIMARY)
-"""After these faults some processes may still read at the previous primary, until all know of the next one."""
+"""After these faults, some processes may still read from the old primary, until all know the new one."""
 
 
 class MongoTopology(StrEnum):
-    """What MongoDB is."""
+    """The topologies of MongoDB."""
 
     SERVER = "server"
     REPLICA_SET = "replica-set"
@@ -34,7 +34,7 @@ FAULTS = {
     MongoTopology.SERVER: (KILL, FREEZE),
     MongoTopology.REPLICA_SET: (STEPDOWN, FAILOVER, FROZEN_PRIMARY, CUT_PRIMARY, LAG),
 }
-"""What can happen to each."""
+"""The faults of each topology."""
 
 
 class MongoDB(ABC):
@@ -211,5 +211,5 @@ class ReplicaSet(MongoDB):
 
 
 def make(topology: MongoTopology, folder: Path, processes: int) -> MongoDB:
-    """Return a MongoDB to be started, for so many service processes."""
+    """Return a MongoDB for so many service processes; it is not started yet."""
     return (OneServer if topology is MongoTopology.SERVER else ReplicaSet)(folder, processes)

@@ -21,7 +21,7 @@ from tests.faults.freshness.workload import TITLES, Crowd, Move, User
 _PAUSE_S = (4.0, 12.0)
 """Seconds between two commands, once each was done: a command costs about a second of a core."""
 _BROKEN_OFF = 1 / 8
-"""The share of commands that are killed, like by an operator who closes the terminal."""
+"""The share of commands that are killed, as by an operator who closes the terminal."""
 _LIFE_S = (0.3, 3.0)
 _PATIENCE_S = 120.0
 _WITHDRAWN = range(TITLES - 4, TITLES)
@@ -61,7 +61,7 @@ class _Ended:
 
 
 class Operators:
-    """Runs one command after the other, each beside another of the service processes, with its settings.
+    """Runs one command after another, each with the settings of one of the service processes.
 
     Args:
         seed: of the pauses, and of the choices.
@@ -86,7 +86,7 @@ class Operators:
         while not is_over():
             kind = next(self._kinds)
             if self._tally.commands[kind, "done"] and not self._were_done():
-                continue  # first each is done once, which is what a short run waits for
+                continue  # each kind is done once first, because a short run waits for that
             match kind:
                 case "erase":
                     await self._erase(self._dice.choice(self._crowd.fickle))
@@ -113,7 +113,7 @@ class Operators:
                 done.note(user, "withdraw", [Discard(title)] * _PASSES, [Remove(title)] * _PASSES)
 
     async def _move(self, move: Move) -> None:
-        """Move a list, again and again until it is done; then it is moved back the next time."""
+        """Move a list; the next calls retry until the move is done, and then move the list back."""
         if now() < move.rests_until:
             return
         done = await self._run("move", "--from", move.source.id, "--to", move.target.id)
@@ -176,7 +176,7 @@ class Operators:
         return done
 
     async def until_each_is_done(self, *, within: float) -> None:
-        """Wait until each command was done once at least."""
+        """Wait until each command was done at least once."""
 
         async def were_done() -> bool:
             return self._were_done()

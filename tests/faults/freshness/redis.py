@@ -25,14 +25,14 @@ LOSES_DATA = (KILL, FLUSH, FAILOVER)
 
 _FLUSHES = 8
 _REPLICATION_TIMEOUT_S = 120.0
-"""Seconds until a group has all its replicas again; a primary that was frozen learns late that it is one no more."""
+"""Seconds until a group has all its replicas again; a primary that was frozen learns late that it was replaced."""
 
 Fault = Callable[[Random], Awaitable[str]]
-"""Has a fault happen and heals it; gives the details."""
+"""Causes a fault and heals it; returns the details."""
 
 
 class Topology(StrEnum):
-    """What Redis is."""
+    """The topologies of Redis."""
 
     SERVER = "server"
     SENTINEL = "sentinel"
@@ -69,7 +69,7 @@ class Redis(ABC):
 class OneServer(Redis):
     """One server; each service process has a link to it that can be cut while the others hold.
 
-    There is another one to move to. Faults strike the first, which is in use between two of them.
+    Processes can move to another server and back. Faults strike the first server, which is in use between two faults.
     """
 
     def __init__(self, folder: Path, processes: int) -> None:
@@ -128,7 +128,7 @@ class OneServer(Redis):
 
 
 class Group(Redis):
-    """A Sentinel group or a Cluster; it is struck where the list of some user is, and whole again afterwards."""
+    """A Sentinel group or a Cluster. A fault strikes the server of some user's list; the group is whole afterwards."""
 
     def __init__(self, group: SentinelGroup | RedisCluster, processes: int, keys: Sequence[str]) -> None:
         self._group = group
@@ -157,7 +157,7 @@ class Group(Redis):
 
     async def _freeze(self, dice: Random) -> str:
         primary = await asyncio.to_thread(self._group.primary, dice.choice(self._keys))
-        # The longest ones outlast a failover: the old primary wakes up and does not know.
+        # The longest ones outlast a failover: the old primary wakes up and does not know that it was replaced.
         details = await _freeze(primary, dice.choice([dice.uniform(0, 0.9), dice.uniform(3, 6)]))
         await self._until_whole()
         return f"{details}{', replaced' if primary.role() == 'slave' else ''}"
@@ -182,7 +182,7 @@ class Group(Redis):
 
 
 def make(topology: Topology, folder: Path, processes: int, users: Sequence[str]) -> Redis:
-    """Return a Redis to be started, for so many service processes; it will hold the lists of these users."""
+    """Return a Redis for so many service processes and for the lists of these users; it is not started yet."""
     keys = [f"mylist:{{{user}}}" for user in users]
     match topology:
         case Topology.SERVER:

@@ -57,7 +57,7 @@ class Report:
         self._scenario = scenario
         self._wavering = [each for _, each in run.violations if self._is_excused(each)]
         self.violations = [(user, each) for user, each in run.violations if not self._is_excused(each)]
-        """Those that nothing excuses."""
+        """The violations that nothing excuses."""
         self._kinds = Counter(each.kind for _, each in self.violations)
         self._lost = self._kinds[Kind.LOST]
 
@@ -92,7 +92,7 @@ class Report:
         return Verdict(1, f"no {what} where mylist events is {fault}: the checker does not notice what it should")
 
     def figures(self) -> dict[str, Any]:
-        """Return all of it for `faults.json`."""
+        """Return all figures for `faults.json`."""
         run, tally = self._run, self._run.tally
         return {
             "mode": self._scenario.mode.value,
@@ -144,7 +144,7 @@ class Report:
         }
 
     def table(self) -> str:
-        """Return what people want to know."""
+        """Return the table for people."""
         run, tally, scenario = self._run, self._run.tally, self._scenario
         seconds = run.ended - run.began
         total = tally.requests.total()

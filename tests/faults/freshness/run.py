@@ -32,7 +32,7 @@ from tests.faults.freshness.workload import TITLES, Crowd, User
 
 _TIMEOUT_S = 120.0
 _MUST_FAIL_WITHIN_S = 240.0
-"""For so long the faults are repeated where a stale read must be found: whether requests meet is up to the machine."""
+"""A run that must find a stale read repeats the faults for so long, because the timing depends on the machine."""
 _SHOWS = frozenset(title for title in range(TITLES) if (title + 1) % SHOW_EVERY == 0)
 _FIRST_ADDED = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -64,7 +64,7 @@ _PROGRAMS = {
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """The parameters of a run; faults begin within `duration` seconds, and each happens once at least.
+    """The parameters of a run; faults begin within `duration` seconds, and each happens at least once.
 
     `events_fault` names the fault of `mylist events`; empty for none.
     """
@@ -89,7 +89,7 @@ class Run:
         violations: what the check found, with whose history it was.
         undecided: answers that had too many explanations to be checked.
         events: the findings about `mylist events`.
-        troubles: faults beside those that the histories show, one line each.
+        troubles: what went wrong besides what the histories show, one line each.
     """
 
     began: float
@@ -240,7 +240,7 @@ class _Load:
 
     @contextmanager
     def _noting(self, when: str) -> Iterator[None]:
-        """Have the run go on after something did not happen in time, so that the histories are still checked."""
+        """Let the run continue after a failure or a timeout, so that the histories are still checked."""
         try:
             yield
         except (AssertionError, TimeoutError, ServerStartError) as error:

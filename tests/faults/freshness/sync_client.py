@@ -34,7 +34,7 @@ _changes = msgspec.json.Decoder(_ChangesAnswer).decode
 
 
 class SyncClient:
-    """A copy of a list, and the token of the last answer; it knows nothing at first."""
+    """A copy of a list, empty at first, and the token of the last answer."""
 
     def __init__(self) -> None:
         self._token = ""
@@ -42,11 +42,11 @@ class SyncClient:
 
     @property
     def path(self) -> str:
-        """What to ask for next."""
+        """The path of the next request."""
         return f"changes?limit={_MAX_CHANGES}" + (f"&since={self._token}" if self._token else "")
 
     def forget(self) -> None:
-        """Drop the copy, to begin again."""
+        """Drop the copy and the token."""
         self._token, self._copy = "", {}
 
     def read(self, answer: Answer) -> Page:

@@ -45,7 +45,7 @@ class Tally:
         self.commands: Counter[tuple[str, str]] = Counter()
         """By command, and whether it was done, refused, failed or killed."""
         self.command_errors: Counter[tuple[str, str]] = Counter()
-        """By command, and what it said."""
+        """By command and error message."""
         self.unexpected: list[str] = []
         """Answers that the service never gives to such requests."""
         self.gaps: list[Gap] = []

@@ -62,7 +62,7 @@ _TROUBLES = {
 def compare(
     written: Sequence[bytes], changes: Sequence[Line], *, before: Contents | None = None, after: Contents | None = None
 ) -> ToldChanges:
-    """Hold lines against the changes.
+    """Compare lines with the changes.
 
     Args:
         written: what each process wrote, one after the other.
@@ -112,7 +112,7 @@ def compare(
 
 
 def apply(line: Line, contents: Contents) -> None:
-    """Apply a line like docs/events.md requires of a consumer."""
+    """Apply a line as docs/events.md requires of a consumer."""
     item = line["userId"], line["contentId"]
     if line["change"] == "added":
         contents[item] = line["addedAt"]

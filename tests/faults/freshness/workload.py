@@ -92,7 +92,7 @@ class User:
         user_id: who it is.
         titles: those that may be on the list.
         first: how many are on it at first.
-        weights: how often which of `KINDS` is done.
+        weights: how often each of `KINDS` is done.
     """
 
     def __init__(self, user_id: str, titles: Sequence[int], first: int, weights: Sequence[int]) -> None:
@@ -252,7 +252,7 @@ class Client:
         began = now()
         answer, process = await self._ask(kind, asked, None)
         if process is None:
-            return False  # no process got it
+            return False  # no process received it
         if answer is None or _is_refusal(answer):
             if answer and code_of(answer) in _NOTHING_CHANGED:
                 return False

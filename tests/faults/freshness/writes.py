@@ -106,7 +106,7 @@ def add(user_id: str, title: int) -> Write:
 
 
 def put(user_id: str, title: int) -> Write:
-    """Make a request to see to it that a title is there."""
+    """Make a request to ensure that a title is on the list."""
 
     def told(answer: Answer) -> list[Action]:
         if answer.status == 201:
@@ -132,7 +132,7 @@ def remove(title: int) -> Write:
 
 
 def discard(title: int) -> Write:
-    """Make a request to see to it that a title is not there."""
+    """Make a request to ensure that a title is not on the list."""
 
     def told(answer: Answer) -> list[Action]:
         if answer.status == 204:
@@ -165,7 +165,7 @@ def batch(additions: Sequence[int], removals: Sequence[int]) -> Write:
 
 
 def clear(titles: Sequence[int]) -> Write:
-    """Make a request to clear a list on which no other titles may be than these."""
+    """Make a request to clear a list that can have only these titles."""
 
     def told(answer: Answer) -> list[Action]:
         if _read(answer, _cleared).data.removed > len(titles):
@@ -217,7 +217,7 @@ def _import(  # noqa: PLR0913 - private, and what an import may be
             Contains(title, present=True) if each.outcome == "existing" else Add(title, added_at)
             for (title, added_at), each in zip(items, named, strict=True)
         ]
-        # A new date is as if the item went and came back at one moment.
+        # A new date is like a removal and an addition at the same moment.
         actions += [Remove(title) for (title, _), each in zip(items, named, strict=True) if each.outcome == "dated"]
         for title in others:
             actions += _removed(title, found=title in unnamed)
