@@ -202,7 +202,7 @@ def test_a_new_primary_never_shows_less_than_was_acknowledged(
 
 
 @pytest.mark.needs("compose")
-def test_a_restore_while_no_process_runs_gives_back_what_was_dumped(
+def test_a_restore_while_no_process_runs_brings_back_the_dumped_lists(
     deployment: Deployment, serve: Serve, database: Documents
 ) -> None:
     """The steps of docs/mongodb.md, “Restore”: no process runs, the data comes back, Redis is empty."""

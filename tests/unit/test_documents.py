@@ -73,7 +73,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(setting.variable, raising=False)
 
 
-class TestTables:
+class TestTable:
     def test_of_routes_is_up_to_date(self) -> None:
         assert documents.API.read_text() == documents.api(), f"run {documents.COMMAND}"
 

@@ -55,7 +55,7 @@ class TestWorkflows:
 
 
 class TestDevcontainer:
-    def test_has_what_ci_installs(self) -> None:
+    def test_has_the_packages_that_ci_installs(self) -> None:
         extras = re.findall(r"(?:basics|extras)\+=\(([^)]+)\)", (ROOT / ".ci" / "run").read_text())
         dockerfile = (ROOT / ".devcontainer" / "Dockerfile").read_text()
 
@@ -80,7 +80,7 @@ class TestDevcontainer:
 
 
 class TestHooks:
-    def test_call_what_make_lint_calls(self) -> None:
+    def test_run_the_checks_of_make_lint(self) -> None:
         [repository] = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
         entries = " ".join(hook["entry"] for hook in repository["hooks"])
 

@@ -219,13 +219,13 @@ class TestDockerfile:
     def test_nothing_runs_as_root(self) -> None:
         assert arguments("USER") == ["10001:10001"]
 
-    def test_installs_only_what_the_locks_hold(self) -> None:
+    def test_installs_only_locked_packages(self) -> None:
         installs = [run for run in arguments("RUN") if re.search(r"\bpip\b.* install", run)]
 
         assert len(installs) >= 2
         assert all("--require-hashes" in run or "--no-deps" in run for run in installs)
 
-    def test_copies_only_what_the_build_context_has(self) -> None:
+    def test_copies_exactly_the_files_of_the_build_context(self) -> None:
         let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
         copied = {
             source.partition("/")[0]
