@@ -173,7 +173,7 @@ class Real(Deployment):
         wait_until(lambda: self.primary() == member, within=_ELECTION_TIMEOUT_S)
 
     def primary(self) -> str:
-        """Return host and port of the primary; nothing while there is none."""
+        """Return host and port of the primary; empty while there is none."""
         for member in self.facts.members:
             try:
                 with self.connect_to(member) as client:

@@ -105,7 +105,7 @@ def _changes(random: Random, count: int, uuids: bool) -> Iterator[dict[str, Any]
             "contentId": content_id,
             "contentType": random.choice(("movie", "tvshow")),
             "change": "removed",
-            # Not long ago: a TTL index must not take any away meanwhile.
+            # Recent, so that the TTL index deletes none of them meanwhile.
             "changedAt": datetime.now(UTC) - timedelta(milliseconds=random.randrange(10**9)),
         }
 

@@ -47,7 +47,7 @@ def main() -> int:
     if unknown := set(faults) - set(possible):
         where = f"where Redis is a {arguments.redis} and MongoDB a {arguments.mongodb}"
         parser.error(f"there is no fault called {', '.join(sorted(unknown))} {where}")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of every `finally`
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that every `finally` runs
     started = time.monotonic()
 
     def say(words: str) -> None:

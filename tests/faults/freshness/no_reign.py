@@ -8,7 +8,7 @@ from mylist.domain.reign import NO_REIGN
 from mylist.mongodb.database import Database
 
 
-def _no_reign(self: Database) -> str:  # noqa: ARG001 - in the place of a method
+def _no_reign(self: Database) -> str:  # noqa: ARG001 - replaces a method
     return NO_REIGN
 
 

@@ -27,7 +27,7 @@ _PATIENCE_S = 120.0
 _WITHDRAWN = range(TITLES - 4, TITLES)
 """The titles that are withdrawn from all lists."""
 _PASSES = 3
-"""How often `mylist withdraw` goes through all lists at most."""
+"""How often `mylist withdraw` goes through all lists, at most."""
 _UNCHANGED = "nothing was changed"
 
 

@@ -216,5 +216,5 @@ def _flush(ports: Sequence[int]) -> None:
 
 
 def _short_or_long(dice: Random) -> float:
-    # Short: about the deadlines by which the service decides that Redis is away.
+    # Short: about as long as the deadlines of the service for commands to Redis.
     return dice.choice([dice.uniform(0, 0.9), dice.uniform(1, 4)])

@@ -47,7 +47,7 @@ class Mode(StrEnum):
     NO_FENCE = "no-fence"
     """The fence is switched off: there must be violations, or the checker would not notice any."""
     NO_REIGN = "no-reign"
-    """The elections of MongoDB are ignored: there must be violations where it is a replica set."""
+    """The elections of MongoDB are ignored: there must be violations if MongoDB is a replica set."""
     NO_REGISTRY = "no-registry"
     """Processes do not share the Redis that they use: cut links must lead to violations."""
 

@@ -68,9 +68,9 @@ _SELECTIONS = (
 """The first newest items, or all of them in another order."""
 _PAGE_SIZES = (5, 10, 20, LARGEST_PAGE, LARGEST_PAGE)
 _MAX_THINK_TIME_S = 0.12
-"""Seconds that a client thinks at most; half of the time it goes on at once."""
+"""The most seconds that a client thinks; half of the time it continues at once."""
 _BACKOFF_S = (0.4, 1.2)
-"""Seconds until a client goes on after a failure; Retry-After says one."""
+"""Seconds until a client continues after a failure; Retry-After asks for one."""
 _KNOWN_BODIES = 64
 _POLL_S = 0.01
 _NOTHING_CHANGED = {
