@@ -117,9 +117,10 @@ class Catalogue:
         self._genres_fetch: asyncio.Task[None] | None = None
 
     async def entries(self, keys: Sequence[bytes]) -> tuple[list[CatalogueEntry], float]:
-        """Return the entry of each key, in the order of the keys, and when the caller must look them up again.
+        """Return the entry of each key, in the order of the keys, and the time of the next lookup.
 
-        That is a time by `clock`, and no entry exceeds its maximum age before it. It is inf for no keys.
+        At that time by `clock` the caller must call this again; no entry exceeds its maximum age before. Without keys,
+        the time is inf.
 
         Raises:
             UnavailableError: an entry must be fetched, and the store cannot provide it.

@@ -70,7 +70,7 @@ def normalize_framing(headers: Header, version: str) -> None:
 
     Without it: Sanic refuses `Transfer-Encoding: Chunked`, and both headers with a blank after the value. It sends `100
     Continue` to HTTP/1.0, which RFC 9110, section 10.1.1, forbids. Seen: Sanic 25.12.1. Upstream: no issue known. Test:
-    `TestFraming.test_sanic_knows_one_spelling`.
+    `TestFraming.test_sanic_misreads_variants_of_framing_headers`.
     """
     if _EXPECT in headers:
         if version == "1.0":
@@ -90,7 +90,7 @@ class StrictRouter(Router):
 
         Without it: Sanic drops the first character of a target unchecked. So it treats the target `*`, which is not a
         path, as `/`. Seen: Sanic 25.12.1. Upstream: no issue known. Test:
-        `TestGrammar.test_sanic_takes_an_asterisk_for_the_root`.
+        `TestGrammar.test_sanic_routes_an_asterisk_to_the_root`.
 
         Raises:
             NotFound: no route has this path.
@@ -115,7 +115,8 @@ class StrictHttp(Http):
 
         Without it: `TimeLimitedProtocol.check_timeouts` fails on a connection that has sent nothing yet, because Sanic
         sets the attribute with the first request.
-        Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestInsides.test_a_new_connection_has_no_body_yet`.
+        Seen: Sanic 25.12.1. Upstream: no issue known. Test:
+        `TestSanicInternals.test_request_body_is_unset_in_a_new_sanic_connection_and_none_in_ours`.
         """
         super().__init__(protocol)  # type: ignore[no-untyped-call]
         self.request_body = None
@@ -126,7 +127,7 @@ class StrictHttp(Http):
         """Parse a Content-Length or a chunk size; only ASCII digits are valid.
 
         Without it: Sanic uses `int`, which also accepts blanks, `0x` and the digits of every script. Seen: Sanic
-        25.12.1. Upstream: no issue known. Test: `TestGrammar.test_sanic_takes_odd_digits`.
+        25.12.1. Upstream: no issue known. Test: `TestGrammar.test_sanic_accepts_malformed_lengths`.
 
         Raises:
             ValueError: the text is not a number.
@@ -139,7 +140,7 @@ class StrictHttp(Http):
         """Return the next part of the body, None at its end. The first call sends `100 Continue` if needed.
 
         Without it: Sanic sends `100 Continue` before it refuses a length that is over its limit. Seen: Sanic 25.12.1.
-        Upstream: no issue known. Test: `TestContinue.test_sanic_wants_what_it_refuses`.
+        Upstream: no issue known. Test: `TestContinue.test_sanic_sends_100_continue_before_a_413`.
 
         Raises:
             BadRequest: the body is malformed.
@@ -163,8 +164,9 @@ class StrictHttp(Http):
 
         Without it: Sanic skips any two bytes after each chunk, and anything after a semicolon. It refuses trailers and
         long extensions. Seen: Sanic 25.12.1 (https://github.com/sanic-org/sanic/pull/3164 for trailers). Upstream: no
-        issue known. Tests: `TestGrammar.test_sanic_takes_any_end_of_a_chunk`,
-        `TestGrammar.test_sanic_takes_any_extension`, `TestGrammar.test_sanic_refuses_trailers_and_empty_lines`.
+        issue known. Tests: `TestGrammar.test_sanic_accepts_any_terminator_of_a_chunk`,
+        `TestGrammar.test_sanic_accepts_malformed_chunk_extensions`,
+        `TestGrammar.test_sanic_refuses_trailers_and_empty_lines`.
 
         Raises:
             BadRequest: the body is malformed.
@@ -239,7 +241,8 @@ class StrictHttp(Http):
         """Make this the request that `Request.get_current` returns.
 
         Without it: log lines about an unparsable request name the previous request of the connection. Seen: Sanic
-        25.12.1. Upstream: no issue known. Test: `TestInsides.test_an_empty_request_is_not_current`.
+        25.12.1. Upstream: no issue known. Test:
+        `TestSanicInternals.test_an_empty_request_becomes_current_only_with_our_protocol`.
         """
         self.protocol.request_class._current.set(self.request)  # noqa: SLF001 - as Sanic does with any other
 
@@ -248,7 +251,7 @@ class StrictHttp(Http):
         """Seconds since the head was read; 0 for an unparsable head.
 
         Without it: the start of the request is unknown. Seen: Sanic 25.12.1. Upstream: no issue known. Test:
-        `TestInsides.test_the_attributes_are_there`.
+        `TestSanicInternals.test_attributes_of_a_connection_exist_with_the_expected_values`.
         """
         return perf_counter() - self.perft0 if self.perft0 else 0.0
 
@@ -257,7 +260,7 @@ class StrictHttp(Http):
         """The received data that has not been parsed yet.
 
         Without it: Sanic raises the same error for a long URL and for long headers. Seen: Sanic 25.12.1. Upstream: no
-        issue known. Test: `TestInsides.test_the_attributes_are_there`.
+        issue known. Test: `TestSanicInternals.test_attributes_of_a_connection_exist_with_the_expected_values`.
         """
         return cast("bytearray", self.recv_buffer)
 
@@ -266,7 +269,7 @@ class StrictHttp(Http):
         """Whether the request has a body that might not have arrived completely.
 
         Without it: Sanic assumes that for `Content-Length: 0`, too. Seen: Sanic 25.12.1. Upstream: no issue known.
-        Test: `TestInsides.test_the_attributes_are_there`.
+        Test: `TestSanicInternals.test_attributes_of_a_connection_exist_with_the_expected_values`.
         """
         kind: object = self.request_body
         return kind == _CHUNKED or (bool(kind) and bool(self.request_bytes_left))
@@ -275,7 +278,7 @@ class StrictHttp(Http):
         """Give up the rest of the body, and close the connection after the answer.
 
         Without it: Sanic waits for the rest of the body before it closes the connection.
-        Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestTimeouts.test_sanic_waits_for_a_body_without_end`.
+        Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestTimeouts.test_sanic_waits_forever_for_an_unread_body`.
         """
         if self.request_body:
             self.keep_alive = False
@@ -290,7 +293,7 @@ class StrictHttp(Http):
         chunked body has no known length. A client that waits for `100 Continue` need not send an unwanted body.
 
         Without it: Sanic sends `keep-alive`, then closes the connection if the rest is over its limit. Seen: Sanic
-        25.12.1. Upstream: no issue known. Test: `TestLeftBodies.test_sanic_promises_to_go_on`.
+        25.12.1. Upstream: no issue known. Test: `TestUnreadBodies.test_sanic_answers_a_large_body_with_keep_alive`.
         """
         kind: object = self.request_body
         is_small = kind != _CHUNKED and self.request_bytes_left <= MAX_DRAINED_BYTES
@@ -301,7 +304,7 @@ class StrictHttp(Http):
         """Read the rest of an unwanted body.
 
         Without it: Sanic does this too, but logs an error although the request succeeded. Seen: Sanic 25.12.1.
-        Upstream: no issue known. Test: `TestLeftBodies.test_sanic_logs_a_body_that_is_not_read`.
+        Upstream: no issue known. Test: `TestUnreadBodies.test_sanic_logs_a_small_body_as_a_failure`.
         """
         self.request_max_size = self.request_bytes
         while self.request_body:
@@ -319,7 +322,8 @@ class StrictHttp(Http):
         """Send a whole preformatted response. Return False if it must wait, or if a body must be read afterwards.
 
         Without it: Sanic sanitises and formats each header of each response. Each costs 5 % of an empty request. Seen:
-        Sanic 25.12.1. Upstream: no issue known. Test: `TestResponse.test_sanic_formats_each_header`.
+        Sanic 25.12.1. Upstream: no issue known. Test:
+        `TestResponse.test_sanic_formats_headers_each_time_a_response_is_sent`.
         """
         if self.request_body or not self.protocol.send_at_once(response):
             return False
@@ -363,7 +367,7 @@ class TimeLimitedProtocol(HttpProtocol):
 
         Without it: Sanic's timeouts run from the last byte, so a client that sends one byte per second never times out.
         If a body is left over after its response, they run from the response. Seen: Sanic 25.12.1. Upstream: no issue
-        known. Test: `TestTimeouts.test_sanic_counts_from_the_last_byte`.
+        known. Test: `TestTimeouts.test_sanic_counts_timeouts_from_the_last_byte`.
         """
         http = self.http
         if http is None:
@@ -384,7 +388,7 @@ class TimeLimitedProtocol(HttpProtocol):
 
         Without it: Sanic fails, and logs the failure, if the connection was aborted before its task noticed. And Sanic
         waits for an event, which costs 5 % of an empty request; here it is a future. Seen: Sanic 25.12.1. Upstream: no
-        issue known. Test: `TestTimeouts.test_sanic_reads_from_an_aborted_connection`.
+        issue known. Test: `TestTimeouts.test_sanic_raises_attribute_error_on_a_read_from_an_aborted_connection`.
 
         Raises:
             RequestCancelled: the connection was aborted.
@@ -408,7 +412,8 @@ class TimeLimitedProtocol(HttpProtocol):
         """Send a part of a response, as soon as the client has taken enough of the earlier data.
 
         Without it: Sanic fails, and logs the failure, if the connection is aborted while it waits. Seen: Sanic 25.12.1.
-        Upstream: no issue known. Test: `TestTimeouts.test_sanic_writes_to_an_aborted_connection`.
+        Upstream: no issue known. Test:
+        `TestTimeouts.test_sanic_raises_attribute_error_on_a_write_to_an_aborted_connection`.
 
         Raises:
             RequestCancelled: the connection is being closed.
@@ -426,7 +431,7 @@ class TimeLimitedProtocol(HttpProtocol):
 
         Without it: Sanic fails, and logs the failure, if a head has arrived only in part: it reads the method of a
         request that does not exist yet. Seen: Sanic 25.12.1. Upstream: no issue known. Test:
-        `TestTimeouts.test_sanic_fails_to_abort_a_head`.
+        `TestTimeouts.test_sanic_fails_to_abort_a_connection_with_a_partial_head`.
         """
         if self.http is not None and self.http.stage is Stage.REQUEST:
             self.http.create_empty_request()
@@ -437,7 +442,7 @@ class TimeLimitedProtocol(HttpProtocol):
 
         Without it: Sanic closes a socket that has unread bytes. The system then resets the connection, and the client
         may never see the answer (RFC 9112, section 9.6). Seen: Sanic 25.12.1. Upstream: no issue known. Test:
-        `TestLeftBodies.test_sanic_loses_an_answer`.
+        `TestUnreadBodies.test_sanic_loses_the_answer_to_a_large_body`.
         """
         transport = self.transport
         if (
@@ -492,7 +497,7 @@ class TimeLimitedProtocol(HttpProtocol):
         """Return whether a request was answered although its body has not arrived.
 
         Without it: Sanic waits for the body as long as for the next request (KEEP_ALIVE_TIMEOUT). Seen: Sanic 25.12.1.
-        Upstream: no issue known. Test: `TestTimeouts.test_sanic_waits_for_a_body_without_end`.
+        Upstream: no issue known. Test: `TestTimeouts.test_sanic_waits_forever_for_an_unread_body`.
         """
         return self.http.stage is Stage.IDLE and bool(self.http.request_body)
 
@@ -500,7 +505,8 @@ class TimeLimitedProtocol(HttpProtocol):
         """Return whether the client does not take the data that was sent.
 
         Without it: Sanic cancels the response after RESPONSE_TIMEOUT, then waits forever to send the error. Seen: Sanic
-        25.12.1. Upstream: no issue known. Test: `TestTimeouts.test_sanic_waits_for_a_reader_without_end`.
+        25.12.1. Upstream: no issue known. Test:
+        `TestTimeouts.test_sanic_waits_forever_for_a_client_that_does_not_read`.
         """
         return not self._can_write.is_set()
 
@@ -509,7 +515,8 @@ class FormattedResponse(HTTPResponse):
     """A response whose headers Sanic does not process.
 
     Without it: Sanic's constructor converts the headers to its own object, which costs as much as formatting them.
-    Seen: Sanic 25.12.1. Upstream: no issue known. Test: `TestResponse.test_what_sanics_constructor_sets`.
+    Seen: Sanic 25.12.1. Upstream: no issue known. Test:
+    `TestResponse.test_has_every_attribute_that_sanics_constructor_sets`.
     """
 
     __slots__ = ()

@@ -22,7 +22,7 @@ def wait_for_conditions_in_one_task() -> None:
     cancelled at the wrong moment, that task keeps the lock of the pool forever: no operation of this process gets a
     connection any more, and SIGTERM does not end the process. From Python 3.12 on, `asyncio.wait_for` starts no task.
     Seen: PyMongo 4.20 under overload. Upstream: no issue known. Test:
-    `test_the_driver_alone_waits_in_another_task_before_python_3_12`.
+    `test_the_unpatched_driver_waits_in_another_task_before_python_3_12`.
     """
     if sys.version_info < (3, 12):
         pymongo.lock.wait_for = _wait_for  # type: ignore[attr-defined,assignment] # private
