@@ -14,7 +14,7 @@ from tests.chart.rendering import NAMESPACE, RELEASE, Object, Rendered
 _VOLUMES = {
     *("configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"),
 }
-# The time after the last request: for writes and invalidations in flight, spans, connections. Each has a deadline.
+# Seconds after the last request, for writes and invalidations in flight, spans and connections. Each has a deadline.
 _CLOSING = 9
 # The kind of object that each kind of reference names.
 _KINDS = {
@@ -45,7 +45,7 @@ def check_objects_are_named_labelled_and_placed(rendered: Rendered) -> None:
 
 
 def check_pods_are_restricted(rendered: Rendered) -> None:
-    """The Pod Security Standard `restricted`, and beyond it: no token, no links, files that are read only."""
+    """Pods meet the Pod Security Standard `restricted`, and have no token, no service links and read-only files."""
     for name, pod in rendered.templates():
         spec = pod["spec"]
         security = spec["securityContext"]
@@ -139,7 +139,7 @@ def check_backends_are_there(rendered: Rendered) -> None:
 
 
 def check_selectors_match_and_never_change(rendered: Rendered) -> None:
-    """They consist of nothing that a value other than a name changes: a Deployment's cannot be changed at all."""
+    """Selectors depend on no value except names, because the selector of a Deployment cannot be changed."""
     for each in rendered.objects:
         if path := _SELECTED.get(each["kind"]):
             selector: Any = each["spec"]
@@ -163,7 +163,7 @@ def check_selectors_match_and_never_change(rendered: Rendered) -> None:
 
 
 def check_network_is_closed_but_for_what_is_needed(rendered: Rendered) -> None:
-    """Every pod has a policy, every declared port a peer that may use it, every dependency a way out."""
+    """Every pod has a policy, each declared port admits its clients, and each pod can reach its dependencies."""
     if not rendered.of_kind("NetworkPolicy"):
         assert rendered.given["networkPolicy"] == {"enabled": False}
         return
@@ -222,7 +222,7 @@ def check_monitors_find_what_they_scrape(rendered: Rendered) -> None:
 
 
 def check_settings_are_accepted(rendered: Rendered) -> None:
-    """By the service itself; certificates are where the container has them, which is not here."""
+    """The service accepts its settings. Certificates are left out, because only the container has the files."""
     configuration = rendered.configuration()
     settings = _settings(rendered)
     assert (
@@ -234,7 +234,7 @@ def check_settings_are_accepted(rendered: Rendered) -> None:
 
 
 def check_files_that_settings_name_are_there(rendered: Rendered) -> None:
-    """In every container that gets the settings: it does not start without them, whether it needs them or not."""
+    """Every container that gets the settings has the files, because it does not start without them."""
     configuration = rendered.configuration()
     files = re.findall(r"(?:tlsCAFile|ssl_\w+)=(/[^&\n]*)", "\n".join(configuration.values()))
     for name, container, spec in rendered.containers():
@@ -276,14 +276,14 @@ def _component(pod: Object) -> str:
 
 
 def _settings(rendered: Rendered) -> Settings:
-    """As the service gets them, with something for the secret that decides with them whether they are accepted."""
+    """Return the settings as the service gets them, with a made-up value for the secret that their check requires."""
     [container] = rendered.deployment()["spec"]["template"]["spec"]["containers"][:1]
     secrets = {each["name"] for each in container.get("env", ())} & {"JWT_SECRET"}
     return Settings.load(_plain(rendered.configuration()) | dict.fromkeys(secrets, "x" * 32))
 
 
 def _plain(configuration: dict[str, str]) -> dict[str, str]:
-    """Without the files that a URL names, which the service opens to check it; with the password that is elsewhere."""
+    """Remove the files from URLs, because the service would open them; add the password, which is in a Secret."""
     plain = {**configuration, "MONGODB_PASSWORD": "x"}
     if "REDIS_URL" in plain:
         plain["REDIS_URL"] = re.sub(r"ssl_(ca_certs|certfile|keyfile)=[^&]*&?", "", plain["REDIS_URL"]).rstrip("?&")
@@ -291,7 +291,7 @@ def _plain(configuration: dict[str, str]) -> dict[str, str]:
 
 
 def _promised(given: Any) -> Iterator[str]:
-    """The Secrets and ConfigMaps that the values say are there already."""
+    """Yield the Secrets and ConfigMaps that already exist according to the values."""
     if isinstance(given, dict):
         for name, value in given.items():
             if name in {"existingSecret", "caSecret", "caConfigMap", "clientSecret", "secretName"}:

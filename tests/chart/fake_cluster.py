@@ -1,4 +1,4 @@
-"""A Kubernetes API that keeps what Helm's `lookup` asks for, by HTTP as a cluster answers it.
+"""A fake Kubernetes API that keeps the objects that Helm's `lookup` reads, and serves them over HTTP.
 
 `helm template --dry-run=server` renders against it, so tests see how templates treat existing objects. It implements
 server-side apply for `.spec.replicas` alone: the field's managers, and conflicts between them.
@@ -42,7 +42,7 @@ _HELM = ("helm", "Apply", "")
 
 
 def _owners(deployment: Object | None) -> set[_Owner]:
-    """Return who has set the number of pods."""
+    """Return the owners of the number of pods."""
     fields = deployment["metadata"]["managedFields"] if deployment else []
     return {
         (each["manager"], each["operation"], each.get("subresource", ""))
@@ -52,7 +52,7 @@ def _owners(deployment: Object | None) -> set[_Owner]:
 
 
 def _own(deployment: Object, number: int, owners: set[_Owner]) -> None:
-    """Set the number of pods, and who has set it."""
+    """Set the number of pods and its owners."""
     deployment["spec"]["replicas"] = number
     deployment["metadata"]["managedFields"] = [
         {
@@ -94,7 +94,7 @@ _DISCOVERY: dict[str, dict[str, Any]] = {
 
 
 class ConflictError(Exception):
-    """Another than Helm has set a field to something else."""
+    """A manager other than Helm has set a field to another value."""
 
 
 class FakeCluster:
@@ -106,11 +106,11 @@ class FakeCluster:
         self.kubeconfig = kubeconfig
 
     def install(self, *arguments: str) -> Rendered:
-        """Render as an installation or upgrade would, and keep what `lookup` asks for as the cluster would.
+        """Render an installation or upgrade, and keep the objects that `lookup` reads, as a cluster would.
 
         Raises:
             HelmError: Helm refuses.
-            ConflictError: the cluster does.
+            ConflictError: the cluster refuses.
         """
         environment = {"KUBECONFIG": str(self.kubeconfig)}
         manifests = template("--dry-run=server", "--disable-openapi-validation", *arguments, environment=environment)
@@ -144,11 +144,11 @@ class FakeCluster:
         }
 
     def upgrade(self, *arguments: str) -> tuple[Rendered, str]:
-        """Upgrade the release that was noted; return what Helm applies, which the cluster then has, and its notes.
+        """Upgrade the noted release; return the objects that Helm applies, which the cluster then has, and the notes.
 
         Raises:
             HelmError: Helm refuses.
-            ConflictError: the cluster does.
+            ConflictError: the cluster refuses.
         """
         options = ("--dry-run=server", "--disable-openapi-validation", "--reset-then-reuse-values", "--output=json")
         said = helm(
@@ -165,7 +165,7 @@ class FakeCluster:
         """Keep an object that Helm applies.
 
         Raises:
-            ConflictError: another has set the number of pods to something else.
+            ConflictError: another manager has set the number of pods to another value.
         """
         metadata = applied["metadata"]
         key = _KEPT[applied["kind"]], metadata["namespace"], metadata["name"]
@@ -210,7 +210,7 @@ class FakeCluster:
             return 200, _DISCOVERY[path]
         match path.strip("/").split("/"):
             case ["api", "v1", "namespaces", namespace, "secrets"]:
-                # Helm asks for those that are its own.
+                # Helm lists its own Secrets only.
                 found = [
                     each
                     for (kind, where, _), each in self.objects.items()
@@ -224,7 +224,7 @@ class FakeCluster:
 
 @contextmanager
 def fake_cluster(folder: Path) -> Iterator[FakeCluster]:
-    """Run one that is empty."""
+    """Run an empty cluster."""
 
     class Handler(FakeHttpHandler):
         def do_GET(self) -> None:  # noqa: N802 - as http.server calls it

@@ -1,7 +1,8 @@
 """The fields of an object that an upgrade must not change: Kubernetes refuses it, or their data is lost.
 
-As a program, `python -m tests.chart.immutable_fields NAME...` writes those of this chart with the values of these cases
-of charts/mylist/ci, as JSON: what tests/chart/released keeps of each released chart. Give it a new file at a release.
+As a program, `python -m tests.chart.immutable_fields NAME...` writes these fields of this chart as JSON, with the
+values of these cases of charts/mylist/ci. tests/chart/released has such a file for each released chart; at a release,
+add one.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ _MUTABLE_OF_JOBS = {
 
 
 def immutable_fields(each: Object) -> Object:
-    """Return these fields; of a Secret its type and keys, because users of the release rely on them."""
+    """Return these fields; for a Secret, its type and keys, because users of the release rely on them."""
     spec = each.get("spec", {})
     match each["kind"]:
         case "StatefulSet":
@@ -45,7 +46,7 @@ def is_hook(each: Object) -> bool:
 
 
 def record(name: str) -> Object:
-    """Return what a release of a case consists of."""
+    """Return the values of a case, and the objects of its release."""
     return {
         "values": values(case(name)) or {},
         "objects": [

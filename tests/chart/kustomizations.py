@@ -11,7 +11,7 @@ from tests.chart.tools.kubectl import kustomize
 K8S = ROOT / "k8s"
 KUSTOMIZATIONS = sorted(path.parent.name for path in K8S.glob("*/kustomization.yaml"))
 VALUES = sorted(path.stem for path in (K8S / "values").iterdir())
-# Groups that Kubernetes itself does not serve, although they are called as if it did.
+# Groups that Kubernetes itself does not serve, despite their names.
 _FOREIGN = {"gateway.networking.k8s.io"}
 _TYPES = {"string": str, "integer": int, "boolean": bool, "map": dict}
 OPERATORS = values(Path(__file__).with_name("operators.yaml"))
@@ -19,7 +19,7 @@ OPERATORS = values(Path(__file__).with_name("operators.yaml"))
 
 @functools.cache
 def built(name: str) -> Rendered:
-    """Return what a kustomization consists of; not to be changed."""
+    """Return the objects of a kustomization; the caller must not change them."""
     return Rendered(parse(kustomize(K8S / name)))
 
 
@@ -31,13 +31,13 @@ def is_foreign(each: Object) -> bool:
 
 @functools.cache
 def rendered_values(name: str, kubernetes: str = KUBERNETES[-1]) -> Rendered:
-    """Return the chart with one of the files in k8s/values; not to be changed."""
+    """Return the chart with one of the files in k8s/values; the caller must not change it."""
     path = K8S / "values" / f"{name}.yaml"
     return Rendered(parse(template("--values", str(path), "--kube-version", kubernetes)), values(path))
 
 
 def unknown(value: Any, known: Any, path: str = "spec") -> Iterator[str]:
-    """Return what is in a value and not as `known` has it, which tests/chart/operators.yaml explains."""
+    """Yield the differences between a value and `known`, the fields and types of tests/chart/operators.yaml."""
     if isinstance(known, list) and isinstance(value, list):
         for number, each in enumerate(value):
             yield from unknown(each, known[0], f"{path}[{number}]")
@@ -53,7 +53,7 @@ def unknown(value: Any, known: Any, path: str = "spec") -> Iterator[str]:
 
 
 def assert_restricted(name: str, security: Object, containers: list[Object]) -> None:
-    """Assert what the Pod Security Standard `restricted` asks of a pod."""
+    """Assert that a pod meets the Pod Security Standard `restricted`."""
     assert security.get("runAsNonRoot") is True, name
     assert security.get("runAsUser", 1) != 0, name
     assert security.get("seccompProfile") == {"type": "RuntimeDefault"}, name

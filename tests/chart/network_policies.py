@@ -13,7 +13,7 @@ Peer = Object | str
 
 @dataclass(frozen=True)
 class Port:
-    """A port by its number, and by its name where the pod has one."""
+    """A port: its number, and its name if the pod names it."""
 
     number: int
     protocol: str = "TCP"
@@ -21,7 +21,7 @@ class Port:
 
 
 def matches(selector: Object, labels: dict[str, str]) -> bool:
-    """Return whether a label selector takes these labels."""
+    """Return whether a label selector matches these labels."""
     assert set(selector) <= {"matchLabels", "matchExpressions"}, selector
     for each in selector.get("matchExpressions", []):
         assert each["operator"] == "In", each
@@ -32,7 +32,7 @@ def matches(selector: Object, labels: dict[str, str]) -> bool:
 
 
 def allows(rendered: Rendered, pod: Object, direction: str, peer: Peer, port: Port) -> bool:
-    """Return whether the policies let a pod talk to a peer (`egress`), or be talked to by it (`ingress`), on a port."""
+    """Return whether the policies let a pod connect to a peer (`egress`), or accept its connections (`ingress`)."""
     applying = [
         each["spec"]
         for each in rendered.of_kind("NetworkPolicy")

@@ -1,4 +1,4 @@
-"""The chart as Helm renders it, and ways to look at what comes out."""
+"""The chart as Helm renders it, and functions that inspect the result."""
 
 import functools
 import json
@@ -32,7 +32,7 @@ def case(name: str) -> Path:
 
 
 def values(path: Path) -> Any:
-    """Return what a YAML file holds."""
+    """Return the content of a YAML file."""
     return yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
 
 
@@ -40,7 +40,7 @@ def _is_external(given: Any) -> bool:
     return not any(given.get(store, {}).get("enabled", True) for store in ("mongodb", "redis"))
 
 
-# The cases in which no password is made up, so that they are the same each time.
+# The cases in which the chart generates no password, so that each rendering is equal.
 EXTERNAL_CASES = [name for name in CASES if _is_external(values(case(name)) or {})]
 
 
@@ -61,7 +61,7 @@ class Rendered:
         return found
 
     def templates(self) -> Iterator[tuple[str, Object]]:
-        """Return every pod, or template of one, with the name of what makes it."""
+        """Yield every pod or pod template, with the name of the object that creates it."""
         for each in self.objects:
             if each["kind"] == "Pod":
                 yield f"Pod/{each['metadata']['name']}", each
@@ -90,7 +90,7 @@ class Rendered:
         return found
 
     def copy(self) -> "Rendered":
-        """Return one to change."""
+        """Return a copy that the caller may change."""
         return deepcopy(self)
 
 
@@ -118,7 +118,7 @@ def manifests_of_case(name: str, kubernetes: str = KUBERNETES[-1]) -> str:
 
 @functools.cache
 def rendered_case(name: str, kubernetes: str = KUBERNETES[-1]) -> Rendered:
-    """Return a case as it is for a version of Kubernetes; not to be changed."""
+    """Return a case, rendered for a version of Kubernetes; the caller must not change it."""
     return Rendered(parse(manifests_of_case(name, kubernetes)), values(case(name)) or {})
 
 

@@ -1,7 +1,7 @@
-"""skaffold.yaml as skaffold reads it, as far as it is used here.
+"""The fields of skaffold.yaml that the project uses, as skaffold reads them.
 
-Names, types and what is needed are those of schema v4beta14, docs-v2/content/en/schemas in
-github.com/GoogleContainerTools/skaffold 2.24.0. What is not here is refused, as skaffold refuses what it does not know.
+Names, types and required fields are those of schema v4beta14, docs-v2/content/en/schemas in
+github.com/GoogleContainerTools/skaffold 2.24.0. All other fields are refused, as skaffold refuses unknown fields.
 """
 
 from copy import deepcopy
@@ -22,7 +22,7 @@ class _Part(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
 
 
 class Metadata(_Part):
-    """Who the configuration is."""
+    """The name of the configuration."""
 
     name: Text
 
@@ -41,21 +41,21 @@ class LocalBuild(_Part):
 
 
 class Docker(_Part):
-    """An image's Dockerfile, seen from its context, and the stage."""
+    """An image's Dockerfile, relative to its context, and the stage."""
 
     dockerfile: Text
     target: str = ""
 
 
 class SyncRule(_Part):
-    """Files of the context, and below which folder of the container they go with their path."""
+    """Files of the context, and the folder of the container below which they keep their paths."""
 
     src: Text
     dest: Text
 
 
 class Sync(_Part):
-    """Files that are copied rather than built."""
+    """Files that skaffold copies into containers without a new build."""
 
     manual: list[SyncRule]
 
@@ -112,13 +112,13 @@ class HostHook(_Part):
 
 
 class Hook(_Part):
-    """One of the things to do before or after."""
+    """An action before a deployment."""
 
     host: HostHook
 
 
 class Hooks(_Part):
-    """What is done before."""
+    """The actions before a deployment."""
 
     before: list[Hook]
 
@@ -139,7 +139,7 @@ class Helm(_Part):
 
 
 class Kubectl(_Part):
-    """What is not Helm's."""
+    """The part that kubectl deploys."""
 
     default_namespace: str | None = None
     hooks: Hooks | None = None
@@ -201,7 +201,7 @@ class Patch(_Part):
 
 
 class Profile(_Part):
-    """Changes by name."""
+    """Named changes to the file."""
 
     name: Text
     patches: list[Patch]
@@ -236,7 +236,7 @@ def load(*profiles: str) -> Config:
     """Return the configuration with profiles applied, in this order.
 
     Raises:
-        msgspec.ValidationError: skaffold would not take it.
+        msgspec.ValidationError: skaffold would refuse the file.
     """
     raw = yaml.safe_load(FILE.read_text())
     known = {each.name: each for each in msgspec.convert(raw, Config).profiles}

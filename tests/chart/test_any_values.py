@@ -1,4 +1,4 @@
-"""Every path of the values takes null and anything else: it renders what that means, or is refused in a sentence."""
+"""Null or a wrong type in any value of the chart either renders valid manifests or is refused in a sentence."""
 
 import functools
 import re
@@ -19,9 +19,9 @@ from tests.chart.umbrella import template as template_umbrella
 from tests.chart.umbrella import umbrella
 
 Path_ = tuple[str, ...]
-# Together they have every feature on, and both kinds of stores.
+# Together, these cases enable every feature and use both kinds of stores.
 BASES = ("everything", "external")
-# Names for the chart in one umbrella: fewer take longer, and of more all are rendered again when one is refused.
+# Aliases of the chart in one umbrella. Fewer take longer; with more, one refusal repeats more of the work.
 BATCH = 12
 ALIAS = "zqx{:03}"
 SAMPLE = [
@@ -32,7 +32,7 @@ SAMPLE = [
     *("mongodb.resources", "mongodb.networkPolicy.metricsNamespaces", "mongodb.exporter.serviceMonitor.interval"),
     *("redis.image.digest", "redis.podSecurityContext.fsGroup", "redis.extraArgs"),
 ]
-# Texts that operators cannot read, or that an API server would refuse.
+# Text that an operator cannot understand, or that an API server would refuse.
 PANICS = re.compile(
     r"nil pointer|wrong type|parse error|error calling|error unmarshaling|executing|<no value>|<nil>|%!|panic"
 )
@@ -81,7 +81,7 @@ GROUPS = [path for path in PATHS if path not in LEAVES]
 
 @functools.cache
 def base(name: str) -> dict[str, Any]:
-    """The values of a case, with passwords, so that two renderings are the same, and without the long dashboards."""
+    """Return the values of a case, with passwords, so that two renderings are equal, and without long dashboards."""
     given = set_to(values(case(name)), ("dashboards", "enabled"), False)
     if name == "everything":
         for password in ("password", "rootPassword", "exporterPassword"):
@@ -91,7 +91,7 @@ def base(name: str) -> dict[str, Any]:
 
 
 def all_set(paths: list[Path_], value: Callable[[Path_], Any]) -> dict[str, Any]:
-    """Values in which each of these paths has what `value` gives for it."""
+    """Return values in which each of these paths is set to `value(path)`."""
     given: dict[str, Any] = {}
     for path in paths:
         given = set_to(given, path, value(path))
@@ -110,7 +110,10 @@ def refusal(given: dict[str, Any], folder: Path) -> str:
 
 
 def refused_and_taken(paths: list[Path_], folder: Path) -> tuple[set[str], list[Path_]]:
-    """Set all of them to null at once. Helm stops at the first chart that refuses some: take those away, and go on."""
+    """Set all these paths to null at once; return the refused paths, and those that Helm accepts together.
+
+    Helm stops at the first chart that refuses some. The function removes those paths and repeats.
+    """
     refused: set[str] = set()
     while said := refusal(all_set(paths, lambda _: None), folder):
         told = set(NO_VALUE.findall(said))
@@ -142,9 +145,9 @@ def leaves_without_value(value: Any, name: str = "") -> Iterator[str]:
 
 
 def render_each(of: str, paths: list[Path_], folder: Path) -> dict[Path_, str]:
-    """Set each of these paths to null, alone, all in one call of Helm, and check each rendered release.
+    """Set each of these paths to null in a release of its own, all in one call of Helm, and check each release.
 
-    Returns the complaints about those that were refused.
+    Return the complaints about the refused paths.
     """
     names = {ALIAS.format(number): path for number, path in enumerate(paths)}
     plain = ALIAS.format(len(paths))
@@ -170,7 +173,7 @@ def render_each(of: str, paths: list[Path_], folder: Path) -> dict[Path_, str]:
 
 @pytest.fixture(scope="module")
 def refused_alone(tmp_path_factory: pytest.TempPathFactory) -> set[Path_]:
-    """The paths that the schema always refuses without a value."""
+    """The paths at which the schema always refuses null."""
     folder = tmp_path_factory.mktemp("null")
     refused = refused_and_taken([path for path in LEAVES if path[-1] != "tag"], folder)[0]
     for depth in {len(path) for path in GROUPS}:
@@ -179,8 +182,8 @@ def refused_alone(tmp_path_factory: pytest.TempPathFactory) -> set[Path_]:
 
 
 class TestNull:
-    def test_of_all_leaves_at_once_is_refused_or_means_something(self, tmp_path: Path) -> None:
-        # An image needs one of tag and digest, and either alone may be missing.
+    def test_in_all_leaves_at_once_is_refused_or_renders_valid_manifests(self, tmp_path: Path) -> None:
+        # An image needs a tag or a digest, so the tags stay.
         refused, taken = refused_and_taken([path for path in LEAVES if path[-1] != "tag"], tmp_path)
 
         assert {"image.repository", "service.port", "mongodb.persistence.size", "redis.maxMemory"} <= refused
@@ -189,7 +192,9 @@ class TestNull:
             check_kubernetes_takes(manifest, "all at once")
 
     @pytest.mark.parametrize("depth", sorted({len(path) for path in GROUPS}))
-    def test_of_all_groups_at_once_is_refused_or_means_something(self, depth: int, tmp_path: Path) -> None:
+    def test_in_all_groups_of_a_depth_at_once_is_refused_or_renders_valid_manifests(
+        self, depth: int, tmp_path: Path
+    ) -> None:
         groups = [path for path in GROUPS if len(path) == depth]
         refused, taken = refused_and_taken(groups, tmp_path)
 
@@ -197,14 +202,16 @@ class TestNull:
         for manifest in template("--values", str(tmp_path / "values.yaml")).split("\n---\n"):
             check_kubernetes_takes(manifest, f"groups of depth {depth}")
 
-    def test_of_one_alone_means_something(self, tmp_path: Path) -> None:
+    def test_in_any_sampled_value_alone_renders_valid_manifests(self, tmp_path: Path) -> None:
         sample = [tuple(path.split(".")) for path in SAMPLE]
 
         assert set(sample) <= set(PATHS)
         assert not render_each("everything", sample, tmp_path)
 
     @pytest.mark.extended
-    def test_that_the_schema_refuses_is_refused_alone_as_well(self, refused_alone: set[Path_], tmp_path: Path) -> None:
+    def test_refused_among_other_nulls_is_also_refused_alone_with_its_path(
+        self, refused_alone: set[Path_], tmp_path: Path
+    ) -> None:
         alone = sorted(refused_alone)
 
         def say(path: Path_) -> str:
@@ -220,7 +227,7 @@ class TestNull:
 
     @pytest.mark.extended
     @pytest.mark.parametrize("of", BASES)
-    def test_of_each_other_alone_is_refused_or_means_something(
+    def test_in_each_other_value_alone_is_refused_in_a_sentence_or_renders_valid_manifests(
         self, of: str, refused_alone: set[Path_], tmp_path: Path
     ) -> None:
         others = [path for path in PATHS if path not in refused_alone]
@@ -235,9 +242,9 @@ class TestNull:
 OF_CHART = [path for path in GROUPS if len(path) == 1 and path[0] not in {"mongodb", "redis"}]
 
 
-class TestAnotherType:
+class TestWrongType:
     @pytest.mark.parametrize("paths", [LEAVES, *([each] for each in OF_CHART)], ids=lambda each: each[0][0])
-    def test_is_refused_with_the_path_and_what_it_should_be(self, paths: list[Path_], tmp_path: Path) -> None:
+    def test_is_refused_with_the_path_and_the_expected_type(self, paths: list[Path_], tmp_path: Path) -> None:
         given = all_set(paths, lambda path: wrong(at(VALUES, path)))
         said = refusal(given, tmp_path)
         told = set(OF_SCHEMA.findall(said))
@@ -248,11 +255,11 @@ class TestAnotherType:
 
     @pytest.mark.parametrize("path", ["podLabels", "service.annotations", "nodeSelector", "mongodb.podLabels"])
     @pytest.mark.parametrize("value", ["false", "1", "null"])
-    def test_of_a_label_is_refused_with_how_to_write_it(self, path: str, value: str) -> None:
+    def test_of_a_label_is_refused_with_the_correct_syntax(self, path: str, value: str) -> None:
         with pytest.raises(HelmError, match=r"value must be 'text: in quotes, or with --set-string'"):
             template("--set", f"{path}.x={value}")
 
 
 def wrong(value: Any) -> Any:
-    """A value that is of another type than any that this path may have."""
+    """Return a value of a type that this path does not allow."""
     return [["wrong"]] if isinstance(value, str | None) or value == {} else "wrong"

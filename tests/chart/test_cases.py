@@ -9,20 +9,20 @@ from tests.chart.checks import CHECKS
 from tests.chart.rendering import CASES, CHART, CLUSTERS, KUBERNETES, Rendered, case, rendered_case
 from tests.chart.tools.helm import helm
 
-# Kinds of operators, for which Kubernetes itself has no schema.
+# Kinds that operators define. Kubernetes itself has no schema for them.
 FOREIGN = {"ServiceMonitor", "PrometheusRule", "ScaledObject", "HTTPRoute"}
 
 of_cases = pytest.mark.parametrize("name", CASES)
 on_kubernetes = pytest.mark.parametrize("kubernetes", KUBERNETES)
 
 
-def test_there_are_the_cases_that_were_asked_for() -> None:
+def test_the_chart_has_exactly_the_expected_cases() -> None:
     assert set(CASES) == {"default", "external", "ha", "minimal", "everything", "prod"} | set(CLUSTERS)
 
 
 @of_cases
-def test_lints(name: str) -> None:
-    """On the newest Kubernetes, which has deprecated the most."""
+def test_a_case_passes_helm_lint_without_warnings(name: str) -> None:
+    """The test uses the newest Kubernetes, which has deprecated the most."""
     said = helm(
         *("lint", "--strict", "--quiet", "--kube-version", KUBERNETES[-1], "--values", str(case(name)), str(CHART)),
     )
@@ -33,14 +33,14 @@ def test_lints(name: str) -> None:
 
 @of_cases
 @on_kubernetes
-def test_is_what_kubernetes_accepts(name: str, kubernetes: str) -> None:
+def test_the_objects_of_a_case_match_the_schemas_of_kubernetes(name: str, kubernetes: str) -> None:
     for each in rendered_case(name).objects:
         if each["kind"] not in FOREIGN:
             kubernetes_validate.validate(each, kubernetes, strict=True)
 
 
-def test_is_the_same_on_every_kubernetes() -> None:
-    """So that it is enough to render for one."""
+def test_the_manifests_do_not_depend_on_the_kubernetes_version() -> None:
+    """So the other tests may render for one version only."""
     templates = [*CHART.rglob("*.tpl"), *CHART.rglob("templates/**/*.yaml")]
 
     assert len(templates) > 30
@@ -52,11 +52,11 @@ def test_is_the_same_on_every_kubernetes() -> None:
 @of_cases
 @pytest.mark.parametrize("kubernetes", KUBERNETES[-1:])
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
-def test_holds(name: str, kubernetes: str, check: Callable[[Rendered], None]) -> None:
+def test_a_case_passes_each_check(name: str, kubernetes: str, check: Callable[[Rendered], None]) -> None:
     check(rendered_case(name, kubernetes))
 
 
-def test_all_kinds_are_rendered() -> None:
+def test_the_cases_render_every_kind_of_object() -> None:
     """The cases cover everything that the chart can render."""
     kinds = {each["kind"] for name in CASES for each in rendered_case(name).objects}
 
@@ -68,7 +68,7 @@ def test_all_kinds_are_rendered() -> None:
     }
 
 
-def test_selectors_are_the_same_whatever_the_values() -> None:
+def test_the_selector_of_the_deployment_is_the_same_in_every_case() -> None:
     selectors = {
         frozenset(rendered_case(name).deployment()["spec"]["selector"]["matchLabels"].items()) for name in CASES
     }

@@ -1,4 +1,4 @@
-"""Each check can fail: the tests break its rule in a case that passes, and the check must notice."""
+"""Each check can fail: a test breaks its rule in a case that passes, and the check must fail."""
 
 import ast
 import inspect
@@ -14,7 +14,7 @@ Check = Callable[[Rendered], None]
 
 
 class Breakage(NamedTuple):
-    """A check, what is done to the case, and which case."""
+    """A check, a change that breaks its rule, and the case to change."""
 
     check: Check
     name: str
@@ -261,7 +261,7 @@ def called(each: Breakage) -> str:
 
 
 def failure(breakage: Breakage) -> int:
-    """Return the line of the check that notices."""
+    """Break the rule; return the line of the assertion that fails."""
     broken = rendered_case(breakage.case).copy()
     breakage.check(broken)
     breakage.do(broken)
@@ -273,11 +273,11 @@ def failure(breakage: Breakage) -> int:
 
 
 @pytest.mark.parametrize("breakage", BREAKAGES, ids=called)
-def test_notices(breakage: Breakage) -> None:
+def test_a_check_fails_if_its_rule_is_broken(breakage: Breakage) -> None:
     failure(breakage)
 
 
-def test_each_assertion_is_shown_to_fail() -> None:
+def test_every_assertion_of_the_checks_fails_for_some_breakage() -> None:
     tree = ast.parse(inspect.getsource(checks))
     failed = {failure(breakage) for breakage in BREAKAGES}
     never = [

@@ -1,4 +1,4 @@
-"""Clusters that people have: what each asks of pods, policies and Services, and that its case gives it."""
+"""Common kinds of clusters: each has requirements for pods, policies and Services, which its case must meet."""
 
 import json
 import re
@@ -56,14 +56,14 @@ def annotations(rendered: Rendered, name: str) -> dict[str, str | None]:
 
 
 def ids(rendered: Rendered) -> set[str]:
-    """Where a pod or container names a user or group."""
+    """Return each user or group id that a pod or container sets."""
     contexts = [(name, pod["spec"]["securityContext"]) for name, pod in rendered.templates()]
     contexts += [(name, container["securityContext"]) for name, container, _ in rendered.containers()]
     return {f"{name} {each}" for name, context in contexts for each in IDS & context.keys()}
 
 
 def dns_rules(rendered: Rendered, of: str = "") -> list[Object]:
-    """The rules by which pods may ask DNS, of all policies or of one."""
+    """Return the rules that let pods query DNS, of all policies or of one."""
     return [
         rule
         for policy in rendered.of_kind("NetworkPolicy")
@@ -73,7 +73,7 @@ def dns_rules(rendered: Rendered, of: str = "") -> list[Object]:
     ]
 
 
-def test_page_has_a_row_for_each() -> None:
+def test_the_page_on_clusters_has_a_row_for_each_kind_of_cluster() -> None:
     linked = re.findall(r"^\| .*\(\.\./charts/mylist/ci/([a-z0-9-]+)-values\.yaml\)", PAGE, re.MULTILINE)
 
     assert sorted(linked) == sorted(CLUSTERS)
@@ -103,7 +103,7 @@ class TestDns:
         assert not allows(rendered, pod, "egress", f"address/{address}", Port(80))
         assert not allows(rendered, pod, "egress", "address/10.96.0.11", Port(53, "UDP"))
 
-    def test_on_the_node_is_no_way_to_the_metadata_of_the_cloud(self) -> None:
+    def test_on_the_node_does_not_open_the_metadata_address_of_the_cloud(self) -> None:
         rendered = rendered_case("default")
 
         for pod in pods(rendered).values():
@@ -111,8 +111,8 @@ class TestDns:
                 assert not allows(rendered, pod, "egress", "address/169.254.169.254", port)
                 assert not allows(rendered, pod, "egress", "anywhere", port)
 
-    def test_is_where_the_chart_has_it_for_what_is_beside_the_chart(self) -> None:
-        """For the stores, the load test and everything else in k8s/."""
+    def test_rules_in_k8s_equal_those_of_the_chart(self) -> None:
+        """These are the policies of the stores, of the load test and of everything else in k8s/."""
         [of_chart] = dns_rules(rendered_case("default"), "mylist-test")
         beside = [rule for name in KUSTOMIZATIONS for rule in dns_rules(built(name))]
 
@@ -121,24 +121,24 @@ class TestDns:
 
 
 class TestOpenShift:
-    def test_names_no_id(self) -> None:
+    def test_pods_set_no_user_or_group_id(self) -> None:
         assert pods(rendered_case("openshift")).keys() == COMPONENTS
         assert ids(rendered_case("openshift")) == set()
         assert len(ids(rendered_case("everything"))) == len(IDS) * len(COMPONENTS)
 
-    def test_is_known_by_its_api(self) -> None:
+    def test_is_recognised_by_its_api(self) -> None:
         there = Rendered(parse(template("--api-versions", "security.openshift.io/v1", "--set", "seed.enabled=true")))
 
         assert pods(there).keys() == COMPONENTS
         assert ids(there) == set()
 
-    def test_may_be_told_to_keep_them(self) -> None:
+    def test_pods_keep_the_ids_if_the_adaptation_is_disabled(self) -> None:
         told = ("--set", "global.compatibility.openshift.adaptSecurityContext=disabled")
         kept = Rendered(parse(template("--api-versions", "security.openshift.io/v1", *told)))
 
         assert ids(kept) == ids(rendered_case("default"))
 
-    def test_takes_nothing_else_away(self) -> None:
+    def test_pods_keep_the_rest_of_the_security_context(self) -> None:
         for name, pod in pods(rendered_case("openshift")).items():
             security = pods(rendered_case("everything"))[name]["spec"]["securityContext"]
             assert pod["spec"]["securityContext"] == {key: value for key, value in security.items() if key not in IDS}
@@ -146,7 +146,7 @@ class TestOpenShift:
 
 class TestMeshes:
     @pytest.mark.parametrize("what", ["podLabels", "podAnnotations"])
-    def test_every_pod_takes_what_is_for_all(self, what: str) -> None:
+    def test_global_labels_and_annotations_apply_to_every_pod(self, what: str) -> None:
         read = labels if what == "podLabels" else annotations
         rendered = render({**EVERY_POD, f"global.{what}": {"a/b": "all"}})
 
@@ -157,14 +157,16 @@ class TestMeshes:
         ("prefix", "component"),
         [("", "api"), ("mongodb.", "mongodb"), ("redis.", "redis"), ("seed.", "seed"), ("tests.", "test")],
     )
-    def test_what_is_for_one_goes_before(self, what: str, prefix: str, component: str) -> None:
+    def test_labels_and_annotations_of_one_component_override_the_global_ones(
+        self, what: str, prefix: str, component: str
+    ) -> None:
         read = labels if what == "podLabels" else annotations
         both = {f"global.{what}": {"a/b": "all"}, f"{prefix}{what}": {"a/b": ""}}
 
         assert read(render({**EVERY_POD, **both}), "a/b") == {**dict.fromkeys(COMPONENTS, "all"), component: ""}
 
-    def test_a_job_may_stay_outside(self) -> None:
-        """For clusters without native sidecars, where the sidecar would not end."""
+    def test_the_seed_job_and_the_test_pod_can_stay_outside_the_mesh(self) -> None:
+        """On clusters without native sidecars, the sidecar would never end."""
         rendered = render(
             {
                 **EVERY_POD,
@@ -177,7 +179,7 @@ class TestMeshes:
 
         assert {component for component, value in inside.items() if value == "false"} == {"seed", "test"}
 
-    def test_hooks_of_the_test_stay(self) -> None:
+    def test_given_annotations_do_not_replace_the_hooks_of_the_test_pod(self) -> None:
         rendered = render({"global.podAnnotations": {"a/b": "1"}, "tests.podAnnotations": {"c/d": "2"}})
         found = rendered.one("Pod", "mylist-test")["metadata"]["annotations"]
 
@@ -198,7 +200,9 @@ class TestMeshes:
             ("linkerd", annotations, "config.beta.linkerd.io/proxy-enable-native-sidecar", "true"),
         ],
     )
-    def test_every_pod_is_in_the_mesh_and_ends(self, name: str, read: Any, what: str, value: str) -> None:
+    def test_every_pod_has_the_labels_and_annotations_of_the_mesh(
+        self, name: str, read: Any, what: str, value: str
+    ) -> None:
         assert read(rendered_case(name), what) == dict.fromkeys(COMPONENTS, value)
 
     @pytest.mark.parametrize(
@@ -219,7 +223,7 @@ class TestMeshes:
             assert not allows(rendered, pod, "egress", peer, Port(port.number + 1, port.protocol)), component
 
     @pytest.mark.parametrize(("name", "port"), [("istio-ambient", Port(15008)), ("linkerd", Port(4143))])
-    def test_pods_of_the_release_meet_on_the_port_of_the_mesh(self, name: str, port: Port) -> None:
+    def test_pods_of_the_release_reach_each_other_on_the_port_of_the_mesh(self, name: str, port: Port) -> None:
         rendered = rendered_case(name)
         stranger: Object = {"metadata": {"labels": {"app": "stranger"}}}
 
@@ -228,10 +232,10 @@ class TestMeshes:
                 assert allows(rendered, pod, "egress", other, port)
                 assert allows(rendered, other, "ingress", pod, port)
         for component, pod in pods(rendered).items():
-            # As on the port of the API itself, in plain text.
+            # The API's own port admits such a pod as well, in plain text.
             assert allows(rendered, pod, "ingress", stranger, port) is (component == "api")
 
-    def test_probes_of_ambient_come_in(self) -> None:
+    def test_probes_of_istio_ambient_reach_every_port(self) -> None:
         rendered = rendered_case("istio-ambient")
 
         for component, pod in pods(rendered).items():
@@ -241,7 +245,7 @@ class TestMeshes:
                     assert allows(rendered, pod, "ingress", "address/169.254.7.127", number), component
 
     @pytest.mark.parametrize("store", ["mongodb", "redis"])
-    def test_a_store_may_have_more_ways_out(self, store: str) -> None:
+    def test_a_store_can_have_extra_egress_rules(self, store: str) -> None:
         to = {"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kms"}}}]}
         rendered = render({f"{store}.networkPolicy.extraEgress": [{**to, "ports": [{"port": 5696}]}]})
 
@@ -260,27 +264,29 @@ class TestIpFamilies:
             ("dual-stack", {"PreferDualStack"}, ["IPv6", "IPv4"]),
         ],
     )
-    def test_are_those_of_every_service(self, name: str, policies: set[str | None], families: list[str]) -> None:
+    def test_of_a_case_are_set_on_every_service(
+        self, name: str, policies: set[str | None], families: list[str]
+    ) -> None:
         services = rendered_case(name).of_kind("Service")
 
         assert len(services) == 3
         assert {each["spec"].get("ipFamilyPolicy") for each in services} == policies
         assert all(each["spec"]["ipFamilies"] == families for each in services)
 
-    def test_are_the_clusters_unless_given(self) -> None:
+    def test_default_to_those_of_the_cluster(self) -> None:
         for each in rendered_case("default").of_kind("Service"):
             assert not {"ipFamilies", "ipFamilyPolicy"} & each["spec"].keys()
 
     @pytest.mark.parametrize("name", CASES)
-    def test_mongodb_listens_on_both(self, name: str) -> None:
-        """The image adds --bind_ip_all, which without this is IPv4 alone."""
+    def test_mongodb_listens_on_ipv4_and_ipv6(self, name: str) -> None:
+        """The image adds --bind_ip_all, which means IPv4 only unless --ipv6 is set."""
         for each in rendered_case(name).of_kind("StatefulSet"):
             for container in each["spec"]["template"]["spec"]["containers"]:
                 if container["name"] == "mongodb":
                     assert "--ipv6" in container["args"]
                     assert not any(argument.startswith("--bind") for argument in container["args"])
 
-    def test_mongodb_beside_the_chart_listens_on_both(self) -> None:
+    def test_mongodb_beside_the_chart_listens_on_ipv4_and_ipv6(self) -> None:
         [mongodb] = built("data").of_kind("MongoDBCommunity")
         config = mongodb["spec"]["additionalMongodConfig"]
 
@@ -288,7 +294,7 @@ class TestIpFamilies:
         assert set(config["net.bindIp"].split(",")) == {"::", "0.0.0.0"}  # noqa: S104 - of a pod
 
     @pytest.mark.parametrize("name", ["ipv6", "dual-stack"])
-    def test_service_listens_on_both(self, name: str) -> None:
+    def test_the_service_listens_on_ipv4_and_ipv6(self, name: str) -> None:
         assert rendered_case(name).configuration()["HOST"] == "::"
 
 
@@ -298,32 +304,34 @@ def empty_cluster(tmp_path: Path) -> Iterator[FakeCluster]:
         yield made
 
 
-class TestRenderedAnew:
+class TestRenderedTwice:
     @pytest.mark.parametrize("name", CLUSTERS)
-    def test_is_the_same_to_the_byte(self, name: str) -> None:
+    def test_a_case_is_identical_byte_for_byte(self, name: str) -> None:
         assert template("--values", str(case(name)), "--kube-version", KUBERNETES[-1]) == manifests_of_case(name)
 
     @pytest.mark.parametrize("name", ["default", "minimal"])
-    def test_is_the_same_where_the_cluster_has_the_passwords(self, empty_cluster: FakeCluster, name: str) -> None:
+    def test_a_release_is_identical_if_the_cluster_has_its_passwords(
+        self, empty_cluster: FakeCluster, name: str
+    ) -> None:
         installed, again = (empty_cluster.install("--values", str(case(name))) for _ in range(2))
 
         assert installed.of_kind("Secret")
         assert without_owners(again) == without_owners(installed)
 
-    def test_makes_no_password_up_where_it_must_not(self) -> None:
+    def test_an_empty_password_is_refused_if_password_generation_is_off(self) -> None:
         with pytest.raises(HelmError) as refused:
             render(global__generatePasswords=False)
 
         assert "global.generatePasswords is false and redis.auth.password is empty" in str(refused.value)
         assert "auth.existingSecret" in str(refused.value)
 
-    def test_takes_those_of_the_cluster_where_it_must_not(self, empty_cluster: FakeCluster) -> None:
+    def test_passwords_of_the_cluster_are_kept_if_password_generation_is_off(self, empty_cluster: FakeCluster) -> None:
         installed = empty_cluster.install()
         upgraded = empty_cluster.install("--set", "global.generatePasswords=false")
 
         assert without_owners(upgraded) == without_owners(installed)
 
-    def test_takes_those_that_are_given_where_it_must_not(self) -> None:
+    def test_given_passwords_are_accepted_if_password_generation_is_off(self) -> None:
         of_mongodb = dict.fromkeys(("rootPassword", "password", "exporterPassword"), "a")
         rendered = render(
             {
@@ -337,7 +345,7 @@ class TestRenderedAnew:
 
 
 class TestAirGapped:
-    def test_every_image_is_of_the_one_registry(self) -> None:
+    def test_every_image_comes_from_the_internal_registry(self) -> None:
         images = {container["image"] for _, container, _ in rendered_case("air-gapped").containers()}
 
         assert len(images) == 5
@@ -345,7 +353,7 @@ class TestAirGapped:
         for _, pod in rendered_case("air-gapped").templates():
             assert pod["spec"]["imagePullSecrets"] == [{"name": "registry-internal"}]
 
-    def test_nothing_leads_out(self) -> None:
+    def test_every_url_is_internal(self) -> None:
         rendered = rendered_case("air-gapped")
         hosts = Counter(re.findall(r"\bhttps?://([^/\"'\s:)]+)", json.dumps(rendered.objects)))
 
@@ -356,7 +364,7 @@ class TestAirGapped:
 class TestQuota:
     @pytest.mark.parametrize("what", ["cpu", "memory", "ephemeral-storage"])
     @pytest.mark.parametrize("of", ["requests", "limits"])
-    def test_the_release_fits_while_it_is_replaced(self, of: str, what: str) -> None:
+    def test_the_release_fits_during_a_rolling_update(self, of: str, what: str) -> None:
         rendered = rendered_case("restricted-quota")
         taken = Decimal(0)
         for name, pod in rendered.templates():
@@ -365,7 +373,7 @@ class TestQuota:
 
         assert 0 < taken <= quantity(quota()[f"{of}.{what}"])
 
-    def test_the_number_of_pods_and_the_volume_fit(self) -> None:
+    def test_the_number_of_pods_and_the_volumes_fit(self) -> None:
         rendered = rendered_case("restricted-quota")
         claims = [
             claim["spec"]["resources"]["requests"]["storage"]
@@ -377,7 +385,7 @@ class TestQuota:
         assert len(claims) <= int(quota()["persistentvolumeclaims"])
         assert sum(map(quantity, claims)) <= quantity(quota()["requests.storage"])
 
-    def test_every_container_is_within_the_range(self) -> None:
+    def test_every_container_is_within_the_limit_range(self) -> None:
         limits = rendered_case("restricted-quota").one("LimitRange", "mylist-extra")["spec"]["limits"]
         [of_containers] = [each for each in limits if each["type"] == "Container"]
         for name, container, _ in rendered_case("restricted-quota").containers():
@@ -387,8 +395,8 @@ class TestQuota:
                 assert most / least <= quantity(of_containers["maxLimitRequestRatio"][what]), f"{name}: {what}"
 
 
-class TestSecretsOfOthers:
-    def test_every_key_is_the_one_that_they_have(self) -> None:
+class TestExternalSecrets:
+    def test_each_variable_reads_the_configured_secret_and_key(self) -> None:
         keys = {
             each["name"]: (each["valueFrom"]["secretKeyRef"]["name"], each["valueFrom"]["secretKeyRef"]["key"])
             for _, container, _ in rendered_case("external-secrets").containers()
@@ -407,7 +415,7 @@ class TestSecretsOfOthers:
 
 
 class TestUmbrella:
-    def test_gives_what_its_case_gives(self, tmp_path: Path) -> None:
+    def test_renders_the_same_objects_as_its_case(self, tmp_path: Path) -> None:
         given = values(case("umbrella"))
         of_umbrella = {"global": given.pop("global"), "mylist": given}
         chart = umbrella(tmp_path / "umbrella", {"condition": "mylist.enabled"}, values=of_umbrella)
@@ -417,21 +425,21 @@ class TestUmbrella:
 
 
 class TestReadOnlyCatalogue:
-    def test_nothing_of_the_release_writes_into_it(self) -> None:
+    def test_the_release_has_no_seed_job_and_its_test_uses_an_existing_title(self) -> None:
         rendered = rendered_case("read-only-catalogue")
         [test] = pods(rendered)["test"]["spec"]["containers"]
 
         assert not rendered.of_kind("Job")
         assert {each["name"]: each.get("value") for each in test["env"]}["CONTENT_ID"]
 
-    def test_the_role_may_write_what_the_service_writes(self) -> None:
+    def test_the_documented_role_can_write_the_collections_of_the_service(self) -> None:
         [role] = re.findall(r"```javascript\n(.*?)```", PAGE, re.DOTALL)
         [collections] = re.findall(r"collections = (\[[^]]+\])$", role, re.MULTILINE)
 
         assert json.loads(collections) == [LISTS, CHANGES, PROCESSES]
 
 
-def test_examples_are_accepted() -> None:
+def test_the_chart_accepts_the_examples_of_the_page() -> None:
     examples = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
     assert len(examples) > 1
@@ -440,13 +448,13 @@ def test_examples_are_accepted() -> None:
 
 
 def quota() -> dict[str, str]:
-    """The room in the case's namespace."""
+    """Return the limits of the quota in the case's namespace."""
     hard: dict[str, str] = rendered_case("restricted-quota").one("ResourceQuota", "mylist-extra")["spec"]["hard"]
     return hard
 
 
 def copies(rendered: Rendered, name: str) -> int:
-    """How many there are of a pod at most."""
+    """Return how many copies of a pod can exist at once."""
     if not name.startswith("Deployment/"):
         return 1
     spec = rendered.deployment()["spec"]
@@ -467,7 +475,7 @@ def by_name(objects: list[Object]) -> dict[tuple[str, str], Object]:
 
 
 def without_owners(rendered: Rendered) -> list[Object]:
-    """The objects without the marks that the fake cluster leaves."""
+    """Return the objects without the annotations that the fake cluster adds."""
     copied = rendered.copy().objects
     for each in copied:
         for name in ("meta.helm.sh/release-name", "meta.helm.sh/release-namespace"):

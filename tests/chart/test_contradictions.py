@@ -1,4 +1,4 @@
-"""Values that contradict each other are refused, each with what to do; those that are wrong alone, by the schema."""
+"""The chart refuses contradictory values and says how to correct them; its schema refuses single wrong values."""
 
 import re
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ _REDIS = {"redis.enabled": False, "externalRedis.hosts": ["a:6379"]}
 
 
 class Contradiction(NamedTuple):
-    """Values, and the message that they lead to."""
+    """Values, and the message of their refusal."""
 
     message: str
     values: dict[str, Any]
@@ -367,14 +367,14 @@ CONTRADICTIONS = [
 
 
 @pytest.mark.parametrize("each", CONTRADICTIONS, ids=lambda each: f"{each.message[:60]} {[*each.values][-1]}")
-def test_is_refused_with_its_message(each: Contradiction) -> None:
+def test_a_contradiction_is_refused_with_its_message(each: Contradiction) -> None:
     with pytest.raises(HelmError) as refused:
         render(each.values)
 
     assert f"\n  - {each.message}\n" in f"{refused.value}\n"
 
 
-def test_each_that_the_chart_knows_is_tested() -> None:
+def test_every_contradiction_that_the_chart_detects_is_tested() -> None:
     known = {refusal for path in CHART.rglob("validate.yaml") for refusal in _REFUSAL.findall(path.read_text())}
     tested = [each.message for each in CONTRADICTIONS]
 
@@ -384,7 +384,7 @@ def test_each_that_the_chart_knows_is_tested() -> None:
         assert any(re.fullmatch(pattern, message) for message in tested), refusal
 
 
-def test_all_are_told_at_once() -> None:
+def test_all_contradictions_are_reported_at_once() -> None:
     with pytest.raises(HelmError) as refused:
         render(mongodb__enabled=False, ingress__enabled=True)
 
@@ -430,7 +430,7 @@ def test_all_are_told_at_once() -> None:
     ],
     ids=str,
 )
-def test_is_refused_by_the_schema(values: dict[str, Any], where: str) -> None:
+def test_a_wrong_value_is_refused_by_the_schema(values: dict[str, Any], where: str) -> None:
     with pytest.raises(HelmError) as refused:
         render(values)
 

@@ -1,4 +1,4 @@
-"""The pages of docs/ on Kubernetes, held against the chart: options, values and objects in them are there."""
+"""The pages of docs/ on Kubernetes agree with the chart: the options, values and objects in them exist."""
 
 import re
 import shlex
@@ -31,7 +31,7 @@ NUMBERS = {3: "three", 4: "four", 5: "five"}
 OF_HELM = [command for command in COMMANDS if command.startswith("helm ")]
 
 
-def test_readme_leads_to_the_first_answer() -> None:
+def test_the_readme_states_the_number_of_commands_to_the_first_answer() -> None:
     assert BLOCKS[0].startswith("kind create cluster\n")
     assert BLOCKS[1].startswith("curl http://localhost:3000/api/mylist/items")
     commands = len(BLOCKS[0].splitlines())
@@ -39,7 +39,7 @@ def test_readme_leads_to_the_first_answer() -> None:
     assert f"[{NUMBERS[commands]} commands](docs/kubernetes.md#from-nothing-to-the-first-answer)" in readme
 
 
-def test_image_is_the_one_that_the_chart_takes() -> None:
+def test_the_documented_image_is_the_one_that_the_chart_uses() -> None:
     image = f"mylist:{values(CHART / 'Chart.yaml')['appVersion']}"
     [container] = rendered_case("default").deployment()["spec"]["template"]["spec"]["containers"]
 
@@ -48,7 +48,7 @@ def test_image_is_the_one_that_the_chart_takes() -> None:
 
 
 @pytest.mark.parametrize("command", OF_HELM)
-def test_helm_knows_the_options(command: str) -> None:
+def test_helm_knows_the_documented_options(command: str) -> None:
     words = shlex.split(command)
     options = {word.partition("=")[0] for word in words if word.startswith("--")}
     known = set(re.findall(r"--[a-z-]+", helm(words[1], "--help")))
@@ -57,7 +57,7 @@ def test_helm_knows_the_options(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", [command for command in OF_HELM if " --set " in command])
-def test_chart_knows_the_values(command: str) -> None:
+def test_the_chart_accepts_the_documented_values(command: str) -> None:
     words = shlex.split(command)
     given = [re.sub(r"\$(\w+)", r"\1", word) for before, word in pairwise(words) if before == "--set"]
 
@@ -65,7 +65,7 @@ def test_chart_knows_the_values(command: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES.values(), ids=PAGES.keys())
-def test_values_that_it_names_are_there(page: str) -> None:
+def test_the_values_that_a_page_names_exist(page: str) -> None:
     tables = [values(CHART / "values.yaml")]
     tables += [{store: values(CHART / "charts" / store / "values.yaml")} for store in ("mongodb", "redis")]
     named = set(re.findall(r"`((?:[a-z]\w+\.)+\w+)(?:=[^`]*)?`", page)) - {"pyproject.toml"}
@@ -84,7 +84,7 @@ def holds(table: object, path: list[str]) -> bool:
 
 
 @pytest.mark.parametrize("of", ["kubernetes.md", "mongodb.md"])
-def test_objects_that_it_names_are_there(of: str) -> None:
+def test_the_objects_that_a_page_names_exist(of: str) -> None:
     page = PAGES[of]
     rendered = rendered_case("default")
     kinds = {"statefulset": "StatefulSet", "deployment": "Deployment", "deploy": "Deployment", "service": "Service"}
@@ -97,29 +97,29 @@ def test_objects_that_it_names_are_there(of: str) -> None:
     assert rendered.one("Secret", "mylist-mongodb")
 
 
-def test_pods_that_it_waits_for_have_the_labels() -> None:
+def test_the_documented_pod_selector_matches_the_deployment() -> None:
     [selector] = re.findall(r"^kubectl wait pod -l (\S+)", PAGES["mongodb.md"], re.MULTILINE)
     labels = rendered_case("default").deployment()["spec"]["template"]["metadata"]["labels"]
 
     assert dict(each.split("=") for each in selector.split(",")).items() <= labels.items()
 
 
-def test_scaler_that_it_pauses_is_there() -> None:
+def test_the_scaler_that_the_page_pauses_exists() -> None:
     [name] = re.findall(r"kubectl annotate scaledobject (\S+)", PAGES["mongodb.md"])
 
     assert render(keda__enabled=True).one("ScaledObject", name)
 
 
 @pytest.mark.parametrize("page", PAGES.values(), ids=PAGES.keys())
-def test_links_lead_somewhere(page: str) -> None:
+def test_the_links_of_a_page_lead_to_existing_files(page: str) -> None:
     links = [link for link in re.findall(r"\]\(([^)]+)\)", page) if not link.startswith(("https://", "#"))]
 
     assert links
     assert all((ROOT / "docs" / link.partition("#")[0]).exists() for link in links)
 
 
-def test_every_upgrade_keeps_what_was_set_and_takes_what_is_new() -> None:
-    """With `--reuse-values` alone, what a newer chart adds would be missing."""
+def test_every_documented_upgrade_uses_reset_then_reuse_values() -> None:
+    """`--reuse-values` alone would leave out the values that a newer chart adds."""
     upgrades = []
     for text in TEXTS:
         commands = text.read_text().replace("\\\n", " ")
@@ -131,7 +131,7 @@ def test_every_upgrade_keeps_what_was_set_and_takes_what_is_new() -> None:
         assert "--reset-then-reuse-values" in command, command
 
 
-def test_no_runbook_takes_from_helm_what_it_upgrades() -> None:
+def test_no_runbook_changes_fields_that_helm_owns() -> None:
     """The next upgrade conflicts with changes by `kubectl rollout undo`, `set` and `patch`."""
     for runbook in (ROOT / "observability" / "runbooks").glob("*.md"):
         text = runbook.read_text()

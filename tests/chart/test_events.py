@@ -23,12 +23,12 @@ def container(rendered: Rendered) -> Object:
     return found
 
 
-def test_there_is_none_unless_it_is_asked_for() -> None:
+def test_events_are_off_by_default() -> None:
     for name in ("external", "prod"):
         assert not [each for each in rendered_case(name).objects if each["metadata"]["name"].endswith("-events")]
 
 
-def test_it_is_one_process_that_follows() -> None:
+def test_events_run_in_one_monitored_process_configured_like_the_service() -> None:
     rendered = render({**EXTERNAL, "events.enabled": True, "serviceMonitor.enabled": True})
     deployment = rendered.one("Deployment", "mylist-events")
     assert (deployment["spec"]["replicas"], deployment["spec"]["strategy"]) == (1, {"type": "Recreate"})
@@ -47,7 +47,7 @@ def test_it_is_one_process_that_follows() -> None:
     assert not [each for each in selectors if each.items() <= labels.items()]
 
 
-def test_a_consumer_has_what_it_needs() -> None:
+def test_a_consumer_gets_its_arguments_image_variables_and_egress() -> None:
     rendered = rendered_case("ha")
     own = container(rendered)
     assert own["args"] == [
@@ -63,7 +63,7 @@ def test_a_consumer_has_what_it_needs() -> None:
     assert [each["ports"] for each in policy["ingress"]] == [[{"port": "metrics", "protocol": "TCP"}]]
 
 
-def test_more_volumes_stand_beside_those_of_the_service() -> None:
+def test_extra_volumes_are_added_to_those_of_the_service() -> None:
     mount, volume = (
         {"name": "consumer", "mountPath": "/consumer"},
         {"name": "consumer", "configMap": {"name": "consumer"}},
@@ -76,6 +76,6 @@ def test_more_volumes_stand_beside_those_of_the_service() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a b", "x" * 65])
-def test_a_name_that_the_command_refuses_is_refused(name: str) -> None:
+def test_an_invalid_name_of_the_events_is_refused_by_the_schema(name: str) -> None:
     with pytest.raises(HelmError, match="/events/name"):
         render({**EXTERNAL, "events.enabled": True, "events.name": name})

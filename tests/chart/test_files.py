@@ -1,4 +1,4 @@
-"""The chart's files: rules, dashboards and scripts arrive unchanged, also from a package."""
+"""The chart installs its rules, dashboards and scripts unchanged, also from a package."""
 
 import json
 import re
@@ -30,23 +30,25 @@ RUNBOOKS = "https://git.ott.example/mylist/blob/main"
 
 
 def rules(case_name: str) -> dict[str, Any]:
-    """The groups of each PrometheusRule, by its name without that of the release."""
+    """Return the groups of each PrometheusRule, by its name without the name of the release."""
     made = rendered_case(case_name).of_kind("PrometheusRule")
     prefix = rendered_case(case_name).deployment()["metadata"]["name"]
     return {each["metadata"]["name"].removeprefix(f"{prefix}-"): each["spec"] for each in made}
 
 
-def test_chart_holds_its_files_itself() -> None:
-    assert not [path for path in CHART.rglob("*") if path.is_symlink()]  # not every tool follows one out of the chart
+def test_the_chart_has_no_symbolic_links() -> None:
+    assert not [
+        path for path in CHART.rglob("*") if path.is_symlink()
+    ]  # not every tool follows a link out of the chart
 
 
 def of_rules(groups: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every rule of every group of every file."""
+    """Return every rule of every group of every file."""
     return (rule for name in sorted(groups) for group in groups[name]["groups"] for rule in group["rules"])
 
 
 def changed(**how: Any) -> dict[str, Any]:
-    """The groups of each PrometheusRule that these values make."""
+    """Return the groups of each PrometheusRule that these values render."""
     made = render(prometheusRule__enabled=True, **{f"prometheusRule__{name}": value for name, value in how.items()})
     return {
         each["metadata"]["name"].removeprefix(f"{RELEASE}-"): each["spec"] for each in made.of_kind("PrometheusRule")
@@ -55,7 +57,7 @@ def changed(**how: Any) -> dict[str, Any]:
 
 MONITORS = ("serviceMonitor", "mongodb.exporter.serviceMonitor", "redis.exporter.serviceMonitor")
 EXPORTERS = {"mongodb.exporter.enabled": True, "redis.exporter.enabled": True}
-# All that Prometheus and Grafana are given, where their operators look for it.
+# All objects for Prometheus and Grafana, in the namespaces that their operators watch.
 WATCHED = {
     **EXPORTERS,
     "prometheusRule": {"enabled": True, "namespace": "monitoring", "annotations": {"a": "b"}},
@@ -66,7 +68,7 @@ WATCHED = {
 
 class TestMonitors:
     @pytest.mark.parametrize("of", MONITORS)
-    def test_relabel_after_the_chart_and_keep_to_limits(self, of: str) -> None:
+    def test_append_the_given_relabelings_and_set_the_given_limits(self, of: str) -> None:
         given = {
             "enabled": True,
             "interval": "1m",
@@ -86,7 +88,7 @@ class TestMonitors:
 
 
 class TestRules:
-    def test_are_installed_as_they_are(self) -> None:
+    def test_are_installed_unchanged(self) -> None:
         assert RULES
         assert rules("everything") == RULES
 
@@ -100,13 +102,13 @@ class TestRules:
 
         assert "{{ $labels.pod }} in {{ $labels.namespace }} uses {{ $value | humanizePercentage }}" in text
 
-    def test_lead_to_runbooks_in_the_repository_that_is_named(self) -> None:
+    def test_link_to_runbooks_in_the_configured_repository(self) -> None:
         text = json.dumps(RULES).replace('"runbook_url": "', f'"runbook_url": "{RUNBOOKS}/')
 
         assert rules("prod") == json.loads(text)
 
     @pytest.mark.parametrize("url", [RUNBOOKS, f"{RUNBOOKS}/"])
-    def test_take_the_address_with_or_without_its_slash(self, url: str) -> None:
+    def test_accept_the_runbook_url_with_or_without_a_trailing_slash(self, url: str) -> None:
         made = render(prometheusRule__enabled=True, prometheusRule__runbookUrl=url).of_kind("PrometheusRule")
         urls = {
             rule["annotations"]["runbook_url"]
@@ -118,16 +120,16 @@ class TestRules:
 
         assert all(each.startswith(f"{RUNBOOKS}/observability/runbooks/MyList") for each in urls)
 
-    def test_each_can_be_dropped(self) -> None:
+    def test_every_alert_can_be_disabled(self) -> None:
         names = sorted({rule["alert"] for rule in of_rules(RULES) if "alert" in rule})
         left = changed(alerts={name: {"enabled": False} for name in names})
 
         assert len(names) > 35
         assert [rule for rule in of_rules(left) if "alert" in rule] == []
         assert [*of_rules(left)] == [rule for rule in of_rules(RULES) if "record" in rule]
-        assert set(left) == {"slo"}  # nothing is made that is empty
+        assert set(left) == {"slo"}  # no PrometheusRule is empty
 
-    def test_one_that_is_dropped_leaves_the_others_as_they_are(self) -> None:
+    def test_disabling_an_alert_leaves_the_others_unchanged(self) -> None:
         left = changed(alerts={"MyListVersionSkew": {"enabled": False}, "MyListDown": {"enabled": True}})
 
         gone = [rule for rule in of_rules(RULES) if rule not in [*of_rules(left)]]
@@ -158,7 +160,9 @@ class TestRules:
         ],
         ids=str,
     )
-    def test_each_can_be_another(self, change: dict[str, Any] | None, of_rule: dict[str, Any]) -> None:
+    def test_duration_severity_labels_and_threshold_of_an_alert_can_be_changed(
+        self, change: dict[str, Any] | None, of_rule: dict[str, Any]
+    ) -> None:
         [plain] = [each for each in of_rules(RULES) if each.get("alert") == "MyListRedisMemoryNearLimit"]
         [made] = [
             each
@@ -174,7 +178,7 @@ class TestRules:
             "expr": {**plain, **of_rule}["expr"].strip(),
         }
 
-    def test_thresholds_are_the_number_that_an_expression_ends_with(self) -> None:
+    def test_a_threshold_replaces_the_number_at_the_end_of_the_expression(self) -> None:
         ends = {
             rule["alert"]: found[1]
             for rule in of_rules(RULES)
@@ -187,7 +191,7 @@ class TestRules:
         assert len(ends) > 15
         assert [name for name in ends if not re.search(r"[<>]=? 77\s*$", made[name]["expr"])] == []
 
-    def test_severities_labels_and_annotations_of_all_can_be_others(self) -> None:
+    def test_severities_labels_and_annotations_of_all_alerts_can_be_changed(self) -> None:
         made = changed(
             severities={"page": "critical"},
             alertLabels={"team": "lists", "severity_of": "mylist"},
@@ -211,7 +215,7 @@ class TestRules:
                 assert rule == plain
 
     @pytest.mark.extended
-    def test_are_rules_whatever_is_changed(self, tmp_path: Path) -> None:
+    def test_stay_valid_for_promtool_after_changes(self, tmp_path: Path) -> None:
         names = {rule["alert"] for rule in of_rules(RULES) if "alert" in rule}
         made = changed(
             severities={"page": "critical", "ticket": "warning"},
@@ -223,7 +227,7 @@ class TestRules:
             path.write_text(yaml.safe_dump(spec))
             promtool("check", "rules", str(path))
 
-    def test_go_where_the_operator_looks(self) -> None:
+    def test_rules_monitors_and_dashboards_are_created_in_the_configured_namespaces(self) -> None:
         rendered = render(WATCHED)
         moved = rendered.of_kind("PrometheusRule", "ServiceMonitor")
 
@@ -237,7 +241,7 @@ class TestRules:
         assert {each["metadata"]["namespace"] for each in dashboards} == {"grafana"}
         assert {each["metadata"]["namespace"] for each in rendered.objects} == {NAMESPACE, "monitoring", "grafana"}
 
-    def test_find_what_they_are_about(self) -> None:
+    def test_match_the_jobs_and_the_container_of_the_release(self) -> None:
         for name in ("everything", "prod"):
             rendered = rendered_case(name)
             relabelled = {
@@ -250,7 +254,7 @@ class TestRules:
 
 
 class TestDashboards:
-    def test_are_installed_as_they_are(self) -> None:
+    def test_are_installed_unchanged(self) -> None:
         made = {
             name: content
             for each in rendered_case("prod").of_kind("ConfigMap")
@@ -278,7 +282,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 class TestPackage:
     @pytest.mark.parametrize("name", EXTERNAL_CASES)
-    def test_installs_the_same(self, package: Path, name: str) -> None:
+    def test_renders_the_same_objects_as_the_chart(self, package: Path, name: str) -> None:
         packaged = helm("template", RELEASE, str(package), "--namespace", NAMESPACE, "--values", str(case(name)))
 
         assert parse(packaged) == rendered_case(name).objects
@@ -302,7 +306,7 @@ def test_notes_say_what_to_do_next() -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_notes_are_for_people(name: str) -> None:
+def test_notes_have_no_template_text_and_warn_only_in_the_minimal_case(name: str) -> None:
     said = helm(
         *("install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--dry-run=client", "--values", str(case(name)))
     )
@@ -314,7 +318,7 @@ def test_notes_are_for_people(name: str) -> None:
     assert ("WARNING" in notes) is (name == "minimal")
 
 
-def test_extra_objects_are_templates() -> None:
+def test_extra_objects_are_rendered_as_templates() -> None:
     rendered = render(
         extraObjects=["apiVersion: v1\nkind: ConfigMap\nmetadata: {name: '{{ .Release.Name }}-x'}\ndata: {}"]
     )
@@ -322,7 +326,7 @@ def test_extra_objects_are_templates() -> None:
     assert rendered.one("ConfigMap", "mylist-x")
 
 
-def test_values_are_no_templates() -> None:
+def test_other_values_are_not_rendered_as_templates() -> None:
     rendered = render({"settings.corsOrigins": "{{ .Release.Name }}"})
 
     assert rendered.configuration()["CORS_ORIGINS"] == "{{ .Release.Name }}"

@@ -1,4 +1,4 @@
-"""The script of `helm test` on a real service: it passes where lists work, fails where they do not, leaves no data."""
+"""The script of `helm test` on a real service: it passes if lists work, fails if they do not, and leaves no data."""
 
 import os
 import subprocess
@@ -33,7 +33,9 @@ def run(mongodb_uri: str) -> Run:
     return run
 
 
-def test_passes_on_a_service_that_works(service: Service, run: Run, database: Documents) -> None:
+def test_the_script_passes_on_a_working_service_and_leaves_no_data(
+    service: Service, run: Run, database: Documents
+) -> None:
     ended = run(service)
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -47,7 +49,7 @@ def test_passes_on_a_service_that_works(service: Service, run: Run, database: Do
 @pytest.mark.parametrize(
     "claims", [{}, {"JWT_AUDIENCE": "a", "JWT_ISSUER": "b", "JWT_USER_CLAIM": "c"}, {"JWT_PROFILE_CLAIM": "p"}], ids=str
 )
-def test_signs_a_token_where_it_has_the_secret(serve: Serve, run: Run, claims: dict[str, str]) -> None:
+def test_the_script_signs_a_token_if_it_has_the_secret(serve: Serve, run: Run, claims: dict[str, str]) -> None:
     settings = {"AUTH_MODE": "jwt", "JWT_SECRET": SECRET, **claims}
     ended = run(serve(**settings), **settings)
 
@@ -56,7 +58,7 @@ def test_signs_a_token_where_it_has_the_secret(serve: Serve, run: Run, claims: d
     assert SECRET not in ended.stdout
 
 
-def test_sees_that_it_is_refused_where_it_cannot_sign_a_token(serve: Serve, service: Service, run: Run) -> None:
+def test_the_script_expects_a_401_if_it_cannot_sign_a_token(serve: Serve, service: Service, run: Run) -> None:
     settings = {"AUTH_MODE": "jwt", "JWT_PUBLIC_KEY": pem(RSA_KEY)}
     ended = run(serve(**settings), **settings)
 
@@ -68,7 +70,7 @@ def test_sees_that_it_is_refused_where_it_cannot_sign_a_token(serve: Serve, serv
     assert run(service, **settings).returncode == 1
 
 
-def test_takes_the_title_that_it_is_given(service: Service, run: Run, database: Documents) -> None:
+def test_the_script_uses_the_given_title(service: Service, run: Run, database: Documents) -> None:
     shows = database["tvshows"]
     show = shows.insert_one({"title": "Of the catalogue", "genres": []}).inserted_id
 
@@ -79,14 +81,14 @@ def test_takes_the_title_that_it_is_given(service: Service, run: Run, database: 
     assert shows.count_documents({}) == 1
 
 
-def test_fails_where_a_title_is_not_there(service: Service, run: Run) -> None:
+def test_the_script_fails_if_the_given_title_does_not_exist(service: Service, run: Run) -> None:
     ended = run(service, CONTENT_ID="0123456789abcdef01234567")
 
     assert ended.returncode == 1
     assert f"failed: POST {service.url}/api/mylist/add: 404, not 201: " in ended.stdout
 
 
-def test_fails_and_cleans_up_where_the_service_has_another_database(
+def test_the_script_fails_and_cleans_up_if_the_service_uses_another_database(
     serve: Serve, mongodb_uri: str, run: Run, database: Documents
 ) -> None:
     other = serve(MONGODB_URI=f"{mongodb_uri.partition('?')[0]}-other")
@@ -97,7 +99,7 @@ def test_fails_and_cleans_up_where_the_service_has_another_database(
     assert database["movies"].count_documents({}) == 0
 
 
-def test_runs_as_the_pod_that_it_is() -> None:
+def test_the_test_pod_runs_the_script_as_a_hook() -> None:
     pod = rendered_case("default").one("Pod", "mylist-test")
     [container] = pod["spec"]["containers"]
     script = rendered_case("default").one("ConfigMap", "mylist-test")
@@ -113,7 +115,7 @@ def test_runs_as_the_pod_that_it_is() -> None:
     assert weights[0] < weights[1]
 
 
-def test_the_seed_job_runs_what_the_command_accepts() -> None:
+def test_the_seed_job_runs_mylist_seed_with_the_given_sizes() -> None:
     [job] = rendered_case("everything").of_kind("Job")
     [container] = job["spec"]["template"]["spec"]["containers"]
 
@@ -124,7 +126,7 @@ def test_the_seed_job_runs_what_the_command_accepts() -> None:
     assert sample["metadata"]["name"] != job["metadata"]["name"].replace("ott-", "")
 
 
-def test_all_that_reads_the_settings_has_the_secret_that_belongs_to_them() -> None:
+def test_every_pod_that_reads_the_settings_also_gets_the_token_secret() -> None:
     rendered = rendered_case("everything")
     [job], [pod] = rendered.of_kind("Job"), rendered.of_kind("Pod")
 

@@ -1,4 +1,4 @@
-"""The script of `helm test`, where the network admits its pod late or never, and where the API answers wrongly."""
+"""The script of `helm test` if the network admits its pod late or never, or if the API gives wrong answers."""
 
 import json
 import socket
@@ -28,7 +28,7 @@ class Api:
     def __init__(self) -> None:
         self.listed: list[str] = []
         self.spoilt: dict[str, tuple[int, str]] = {}
-        """Other answers, by the path of the request."""
+        """Answers that replace the correct ones, by the path of the request."""
 
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, str]:
         if path in self.spoilt:
@@ -68,7 +68,7 @@ def serving(api: Api, port: int = 0) -> Iterator[int]:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the test against a port; constants of the script and variables of its pod may be others."""
+    """Runs the script against a port; a test may change constants of the script and variables of its pod."""
 
     def run(port: int, constants: dict[str, float] | None = None, **variables: str) -> tuple[int, list[str]]:
         for name, value in {"API": f"http://{HOST}:{port}", "CONTENT_ID": TITLE, **variables}.items():
@@ -91,7 +91,7 @@ def loaded() -> ModuleType:
     return script
 
 
-def test_a_service_that_lets_its_pod_in_at_once_is_judged_at_once(run: Run) -> None:
+def test_the_script_prints_each_check_and_passes_without_waiting(run: Run) -> None:
     with serving(Api()) as port:
         assert run(port) == (
             0,
@@ -105,7 +105,7 @@ def test_a_service_that_lets_its_pod_in_at_once_is_judged_at_once(run: Run) -> N
         )
 
 
-def test_a_port_that_refuses_for_a_moment_is_waited_for(run: Run) -> None:
+def test_the_script_waits_for_a_port_that_refuses_connections_at_first(run: Run) -> None:
     port = free_port()
     with ExitStack() as stack:
         later = threading.Timer(1.5, lambda: stack.enter_context(serving(Api(), port)))
@@ -117,8 +117,10 @@ def test_a_port_that_refuses_for_a_moment_is_waited_for(run: Run) -> None:
     assert lines[0].startswith("connections are accepted after ")
 
 
-def test_one_pod_of_several_that_refuses_for_a_moment_is_waited_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where the network of one node has let the test in and that of another has not."""
+def test_the_script_waits_if_one_of_several_pods_refuses_connections_at_first(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For example, the network of one node already admits the pod of the test, and that of another node does not."""
     real, refused = socket.create_connection, iter([False, True, False, False, True])
     with serving(Api()) as port:
         closed = free_port()
@@ -133,7 +135,7 @@ def test_one_pod_of_several_that_refuses_for_a_moment_is_waited_for(run: Run, mo
     assert (status, lines[-1]) == (0, "passed")
 
 
-def test_a_port_that_never_serves_fails_in_one_line(run: Run) -> None:
+def test_a_port_that_never_accepts_fails_with_a_one_line_message(run: Run) -> None:
     port = free_port()
 
     status, [line] = run(port, {"PATIENCE_S": 0.3})
@@ -145,7 +147,7 @@ def test_a_port_that_never_serves_fails_in_one_line(run: Run) -> None:
     )
 
 
-def test_a_name_that_leads_nowhere_fails_in_one_line(run: Run) -> None:
+def test_an_unknown_host_name_fails_with_a_one_line_message(run: Run) -> None:
     status, [line] = run(1, {"PATIENCE_S": 0.1}, API="http://mylist.invalid:80")
 
     assert status == 1
@@ -153,7 +155,7 @@ def test_a_name_that_leads_nowhere_fails_in_one_line(run: Run) -> None:
     assert "NetworkPolicy" in line
 
 
-def test_a_server_that_never_answers_fails_in_one_line(run: Run) -> None:
+def test_a_server_that_never_answers_fails_with_a_one_line_message(run: Run) -> None:
     with socket.create_server((HOST, 0)) as silent:
         port = silent.getsockname()[1]
         status, lines = run(port, {"PATIENCE_S": 0.1, "ANSWER_TIMEOUT_S": 0.2})
@@ -178,7 +180,9 @@ def test_a_server_that_never_answers_fails_in_one_line(run: Run) -> None:
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_a_wrong_answer_fails_at_once_in_one_line(run: Run, path: str, answer: tuple[int, str], words: str) -> None:
+def test_a_wrong_answer_fails_at_once_with_a_one_line_message(
+    run: Run, path: str, answer: tuple[int, str], words: str
+) -> None:
     api = Api()
     api.spoilt[path] = answer
     with serving(api) as port:
@@ -189,7 +193,7 @@ def test_a_wrong_answer_fails_at_once_in_one_line(run: Run, path: str, answer: t
     assert [line for line in lines if line.startswith("failed")] == lines[-1:]
 
 
-def test_what_does_not_answer_by_http_fails_in_one_line(run: Run) -> None:
+def test_a_server_that_does_not_speak_http_fails_with_a_one_line_message(run: Run) -> None:
     with socket.create_server((HOST, 0)) as server:
         port = server.getsockname()[1]
 
@@ -209,7 +213,7 @@ def test_what_does_not_answer_by_http_fails_in_one_line(run: Run) -> None:
     assert line == f"failed: GET http://{HOST}:{port}/health: not an HTTP answer: SSH-2.0-OpenSSH_9"
 
 
-def test_a_mongodb_that_lets_its_pod_in_late_is_waited_for(run: Run, mongodb_uri: str) -> None:
+def test_the_script_waits_for_a_mongodb_that_admits_its_pod_late(run: Run, mongodb_uri: str) -> None:
     url = urlsplit(mongodb_uri)
     with serving(Api()) as port, TcpProxy(url.port or 0, host=url.hostname or "") as proxy:
         proxy.cut(0)
@@ -222,7 +226,7 @@ def test_a_mongodb_that_lets_its_pod_in_late_is_waited_for(run: Run, mongodb_uri
     assert (status, lines[-1]) == (0, "passed")
 
 
-def test_a_mongodb_that_never_serves_fails_in_one_line(run: Run) -> None:
+def test_an_unreachable_mongodb_fails_with_a_one_line_message_without_the_password(run: Run) -> None:
     closed = free_port()
     uri = f"mongodb://me:pass%20word@{HOST}:{closed}/mylist?retryWrites=false"
     with serving(Api()) as port:
@@ -235,7 +239,7 @@ def test_a_mongodb_that_never_serves_fails_in_one_line(run: Run) -> None:
     assert "pass%20word" not in lines[-1]
 
 
-def test_a_connection_string_that_cannot_be_used_fails_at_once(run: Run) -> None:
+def test_an_invalid_connection_string_fails_at_once(run: Run) -> None:
     with serving(Api()) as port:
         status, lines = run(port, CONTENT_ID="", MONGODB_URI=f"mongodb://{HOST}:99999/mylist")
 
@@ -243,7 +247,7 @@ def test_a_connection_string_that_cannot_be_used_fails_at_once(run: Run) -> None
     assert lines[-1].startswith("failed: ping at MongoDB: the connection string cannot be used: Port must be ")
 
 
-def test_a_setting_that_cannot_be_used_fails_in_one_line(run: Run) -> None:
+def test_an_invalid_setting_fails_with_a_one_line_message(run: Run) -> None:
     status, [line] = run(1, AUTH_MODE="basic")
 
     assert status == 1

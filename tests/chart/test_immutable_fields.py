@@ -47,7 +47,7 @@ def stateful_set(cluster: FakeCluster, store: str) -> Object:
     return cluster.objects["statefulsets", NAMESPACE, f"mylist-{store}"]
 
 
-def test_the_same_again_is_not_refused(cluster: FakeCluster) -> None:
+def test_an_upgrade_without_changes_is_accepted(cluster: FakeCluster) -> None:
     upgrade(cluster)
 
 
@@ -65,7 +65,7 @@ def test_a_larger_volume_is_refused_with_the_commands(cluster: FakeCluster) -> N
     assert patch[-1] == '{"spec":{"resources":{"requests":{"storage":"16Gi"}}}}'
 
 
-def test_after_the_commands_it_is_not(cluster: FakeCluster) -> None:
+def test_a_larger_volume_is_accepted_after_the_commands(cluster: FakeCluster) -> None:
     del cluster.objects["statefulsets", NAMESPACE, "mylist-mongodb"]
     upgrade(cluster, "mongodb.persistence.size=16Gi")
 
@@ -86,7 +86,7 @@ def test_after_the_commands_it_is_not(cluster: FakeCluster) -> None:
         ("nameOverride=other,{store}.fullnameOverride=mylist-{store}", "changes the selector of StatefulSet"),
     ],
 )
-def test_each_is_refused(cluster: FakeCluster, store: str, change: str, words: str) -> None:
+def test_a_change_of_an_immutable_field_is_refused(cluster: FakeCluster, store: str, change: str, words: str) -> None:
     [message] = refusals(cluster, f"{store}.{change.format(store=store)}")
 
     assert message.startswith(f"{store}.{change.partition('=')[0]} ")
@@ -94,7 +94,7 @@ def test_each_is_refused(cluster: FakeCluster, store: str, change: str, words: s
     assert "set it" in message or f"delete statefulset mylist-{store}" in message
 
 
-def test_all_are_told_at_once(cluster: FakeCluster) -> None:
+def test_all_refusals_are_reported_at_once(cluster: FakeCluster) -> None:
     messages = refusals(cluster, "mongodb.persistence.size=1Ti,redis.persistence.size=1Ti,ingress.enabled=true")
 
     assert [each.partition(" ")[0] for each in messages] == [
@@ -105,14 +105,14 @@ def test_all_are_told_at_once(cluster: FakeCluster) -> None:
 
 
 @pytest.mark.parametrize(("size", "live"), [("8192Mi", "8Gi"), ("8589934592", "8Gi"), ("1.5Gi", "1536Mi")])
-def test_a_size_that_kubernetes_writes_in_another_way_is_the_same(cluster: FakeCluster, size: str, live: str) -> None:
+def test_an_equal_size_in_another_notation_is_accepted(cluster: FakeCluster, size: str, live: str) -> None:
     [claim] = stateful_set(cluster, "mongodb")["spec"]["volumeClaimTemplates"]
     claim["spec"]["resources"]["requests"]["storage"] = live
 
     upgrade(cluster, f"mongodb.persistence.size={size}")
 
 
-def test_a_storage_class_that_is_there_is_not_taken_away(cluster: FakeCluster) -> None:
+def test_removing_the_storage_class_of_a_volume_is_refused(cluster: FakeCluster) -> None:
     [claim] = stateful_set(cluster, "mongodb")["spec"]["volumeClaimTemplates"]
     claim["spec"]["storageClassName"] = "fast"
 
@@ -129,7 +129,7 @@ def test_a_volume_for_a_store_without_one_is_refused(cluster: FakeCluster, store
     assert message.startswith(f"{store}.persistence.enabled is true and StatefulSet mylist-{store} has no volume")
 
 
-def test_another_selector_of_the_deployment_is_refused(cluster: FakeCluster) -> None:
+def test_a_changed_selector_of_the_deployment_is_refused(cluster: FakeCluster) -> None:
     [message] = refusals(cluster, "nameOverride=other,fullnameOverride=mylist")
 
     assert message.startswith("nameOverride changes the selector of Deployment mylist, ")
@@ -137,7 +137,7 @@ def test_another_selector_of_the_deployment_is_refused(cluster: FakeCluster) -> 
 
 
 @of_stores
-def test_a_store_that_goes_is_not_looked_at(cluster: FakeCluster, store: str) -> None:
+def test_a_store_that_is_switched_off_is_not_checked(cluster: FakeCluster, store: str) -> None:
     elsewhere = {
         "mongodb": "externalMongodb.uri=mongodb://a:27017/mylist-ott",
         "redis": "externalRedis.hosts={a:6379}",

@@ -1,4 +1,4 @@
-"""k8s/indexes/job.yaml, which builds the indexes before a rollout: that it fits the releases that it goes by."""
+"""k8s/indexes/job.yaml builds the indexes before a rollout, and fits the releases whose settings it uses."""
 
 import re
 from collections.abc import Callable
@@ -22,7 +22,7 @@ RELEASES = {"default": partial(rendered_case, "default"), "prod": partial(render
 
 
 def beside(rendered: Rendered) -> Rendered:
-    """Return a release with the Job beside it, without its optional volume where the release names no such Secret."""
+    """Return a release with the Job; the Job lacks its optional volume if the release does not name the Secret."""
     job: Object = values(JOB)
     spec = job["spec"]["template"]["spec"]
     [volume] = spec["volumes"]
@@ -41,7 +41,7 @@ def assert_known(command: str) -> None:
 
 
 @pytest.mark.parametrize("kubernetes", KUBERNETES)
-def test_kubernetes_accepts_it(kubernetes: str) -> None:
+def test_kubernetes_accepts_the_job(kubernetes: str) -> None:
     kubernetes_validate.validate(values(JOB), kubernetes, strict=True)
 
 
@@ -58,16 +58,16 @@ def test_kubernetes_accepts_it(kubernetes: str) -> None:
     ],
     ids=lambda check: check.__name__.removeprefix("check_"),
 )
-def test_it_holds_what_the_chart_does(check: Callable[[Rendered], None], of: str) -> None:
+def test_the_job_passes_the_checks_of_the_chart(check: Callable[[Rendered], None], of: str) -> None:
     check(beside(RELEASES[of]()))
 
 
-def test_policies_let_it_through() -> None:
+def test_the_network_policies_let_the_job_reach_its_stores() -> None:
     checks.check_network_is_closed_but_for_what_is_needed(beside(rendered_case("default")))
     checks.check_network_is_closed_but_for_what_is_needed(with_data(beside(rendered_values("prod"))))
 
 
-def test_its_command_is_one_of_the_service() -> None:
+def test_the_job_runs_a_command_of_the_service() -> None:
     [container] = values(JOB)["spec"]["template"]["spec"]["containers"]
 
     assert container["image"] == f"mylist:{values(CHART / 'Chart.yaml')['appVersion']}"
@@ -75,8 +75,8 @@ def test_its_command_is_one_of_the_service() -> None:
     assert_known("indexes")
 
 
-def test_pages_say_the_whole_command_where_they_run_the_image() -> None:
-    """The image has no entrypoint: what is named after it is what runs."""
+def test_documented_commands_that_run_the_image_name_the_program() -> None:
+    """The image has no entrypoint, so the words after its name are the whole command."""
     runtime = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
     commands = [words.split() for page in PAGES for words in re.findall(RUNS, page.read_text().replace("\\\n", ""))]
 

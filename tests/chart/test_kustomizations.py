@@ -1,4 +1,4 @@
-"""k8s/: what is installed beside the chart, and that production's values fit it."""
+"""k8s/: the objects that are installed beside the chart, and the values of production, which must fit them."""
 
 import re
 from collections import Counter
@@ -37,11 +37,11 @@ on_kubernetes = pytest.mark.parametrize("kubernetes", KUBERNETES)
 
 
 class TestKustomizations:
-    def test_there_are_those_that_are_needed(self) -> None:
+    def test_include_the_required_ones(self) -> None:
         assert {"namespace", "metrics-server", "data", "gateway", "secrets", "argocd"} <= set(KUSTOMIZATIONS)
 
     @of_kustomizations
-    def test_build_from_what_is_here(self, name: str) -> None:
+    def test_build_from_files_of_the_repository(self, name: str) -> None:
         resources = values(K8S / name / "kustomization.yaml")["resources"]
 
         assert built(name).objects
@@ -52,17 +52,17 @@ class TestKustomizations:
         named = set(values(K8S / name / "kustomization.yaml")["resources"]) | {"kustomization.yaml"}
         manifests = {each.name for each in (K8S / name).glob("*.yaml")}
 
-        assert manifests - named == ({"job.yaml"} if name == "verify" else set())  # of skaffold.yaml
+        assert manifests - named == ({"job.yaml"} if name == "verify" else set())  # skaffold.yaml names it
 
     @of_kustomizations
     @on_kubernetes
-    def test_are_what_kubernetes_accepts(self, name: str, kubernetes: str) -> None:
+    def test_match_the_schemas_of_kubernetes(self, name: str, kubernetes: str) -> None:
         for each in built(name).objects:
             if not is_foreign(each):
                 kubernetes_validate.validate(each, kubernetes, strict=True)
 
     @of_kustomizations
-    def test_are_what_operators_accept(self, name: str) -> None:
+    def test_match_the_schemas_of_the_operators(self, name: str) -> None:
         for each in filter(is_foreign, built(name).objects):
             known = OPERATORS[each["kind"]]
             assert each["apiVersion"] == known["apiVersion"]
@@ -70,7 +70,7 @@ class TestKustomizations:
             assert list(unknown(each["spec"], known["spec"])) == [], each["kind"]
 
     @of_kustomizations
-    def test_name_each_object_once_and_its_namespace(self, name: str) -> None:
+    def test_contain_each_object_once_and_name_its_namespace(self, name: str) -> None:
         objects = built(name).objects
         names = Counter((each["kind"], each["metadata"]["name"], each["metadata"].get("namespace")) for each in objects)
 
@@ -79,19 +79,19 @@ class TestKustomizations:
             assert ("namespace" in each["metadata"]) is (each["kind"] not in CLUSTER_WIDE), each["metadata"]
 
     @of_kustomizations
-    def test_fix_their_images(self, name: str) -> None:
+    def test_pin_the_versions_of_their_images(self, name: str) -> None:
         checks.check_images_are_fixed(built(name))
         for image in re.findall(r"'image': '([^']+)'", str(built(name).objects)):
             assert re.search(r":v?\d+\.\d+\.\d+$", image), image
 
     @of_kustomizations
-    def test_have_pods_that_are_restricted(self, name: str) -> None:
+    def test_have_restricted_pods(self, name: str) -> None:
         for where, pod in built(name).templates():
             containers = [container["securityContext"] for container in pod["spec"]["containers"]]
             assert_restricted(where, pod["spec"]["securityContext"], containers)
 
     @of_kustomizations
-    def test_have_selectors_that_select(self, name: str) -> None:
+    def test_have_selectors_that_match_pods(self, name: str) -> None:
         there = [*built(name).templates(), *rendered_values("staging").templates()]
         pods = [pod["metadata"]["labels"] for _, pod in there]
         for each in built(name).of_kind("Service"):
@@ -101,7 +101,7 @@ class TestKustomizations:
             assert selector.items() <= each["spec"]["template"]["metadata"]["labels"].items()
 
     @of_kustomizations
-    def test_bind_roles_that_are_there(self, name: str) -> None:
+    def test_bind_only_existing_roles(self, name: str) -> None:
         rendered = built(name)
         there = {(each["kind"], each["metadata"]["name"]) for each in rendered.objects}
         of_kubernetes = {
@@ -114,7 +114,7 @@ class TestKustomizations:
             for subject in each["subjects"]:
                 assert (subject["kind"], subject["name"]) in there
 
-    def test_hold_no_secret(self) -> None:
+    def test_contain_no_secrets(self) -> None:
         for path in K8S.rglob("*.yaml"):
             text = path.read_text()
             assert not re.search(r"^kind: Secret$|^ *(stringData|password|token):", text, re.MULTILINE), path
@@ -152,14 +152,14 @@ class TestCluster:
 
 
 class TestValues:
-    def test_are_of_three_environments(self) -> None:
+    def test_exist_for_three_environments(self) -> None:
         assert set(VALUES) == {"dev", "staging", "prod"}
         for name, environment in {"dev": "development", "staging": "staging", "prod": "production"}.items():
             assert rendered_values(name).configuration()["APP_ENV"] == environment
 
     @of_values
     @on_kubernetes
-    def test_lint(self, name: str, kubernetes: str) -> None:
+    def test_pass_helm_lint_without_warnings(self, name: str, kubernetes: str) -> None:
         path = K8S / "values" / f"{name}.yaml"
         said = helm("lint", "--strict", "--quiet", "--kube-version", kubernetes, "--values", str(path), str(CHART))
 
@@ -168,7 +168,7 @@ class TestValues:
 
     @of_values
     @on_kubernetes
-    def test_give_what_kubernetes_accepts(self, name: str, kubernetes: str) -> None:
+    def test_render_objects_that_kubernetes_accepts(self, name: str, kubernetes: str) -> None:
         for each in rendered_values(name, kubernetes).objects:
             if not is_foreign(each):
                 kubernetes_validate.validate(each, kubernetes, strict=True)
@@ -176,7 +176,7 @@ class TestValues:
     @of_values
     @on_kubernetes
     @pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
-    def test_hold(self, name: str, kubernetes: str, check: Callable[[Rendered], None]) -> None:
+    def test_pass_each_check(self, name: str, kubernetes: str, check: Callable[[Rendered], None]) -> None:
         rendered = rendered_values(name, kubernetes)
         if name == "prod" and check is checks.check_network_is_closed_but_for_what_is_needed:
             rendered = with_data(rendered)
@@ -186,12 +186,12 @@ class TestValues:
 
 
 class TestProduction:
-    """Names, ports and passwords: those of the values, and those that the operators go by."""
+    """The names, ports and passwords in the values are those that the operators use."""
 
     def test_names_the_members_of_the_replica_set(self) -> None:
         mongodb = data("MongoDBCommunity")
         name = mongodb["metadata"]["name"]
-        # The operator calls the Service so, and each pod by the name of the set.
+        # The operator gives this name to the Service, and names each pod after the set.
         hosts = ",".join(
             f"{name}-{number}.{name}-svc.mylist.svc.cluster.local:27017" for number in range(mongodb["spec"]["members"])
         )
@@ -199,13 +199,13 @@ class TestProduction:
         assert mongodb["spec"]["members"] == 3
         assert PROD["externalMongodb"]["uri"] == f"mongodb://{hosts}/{user('mylist')['db']}?replicaSet={name}"
 
-    def test_is_a_user_that_may_use_its_database_alone(self) -> None:
+    def test_uses_a_mongodb_user_with_rights_to_its_own_database_only(self) -> None:
         of_service = user(PROD["externalMongodb"]["user"])
 
         assert of_service["roles"] == [{"name": "readWrite", "db": of_service["db"]}]
         assert data("MongoDBCommunity")["spec"]["security"]["authentication"]["modes"] == ["SCRAM"]
 
-    def test_trusts_the_authority_of_mongodb(self) -> None:
+    def test_trusts_the_certificate_authority_of_mongodb(self) -> None:
         tls = data("MongoDBCommunity")["spec"]["security"]["tls"]
         certificate = built("data").one("Certificate", "mylist-mongodb")["spec"]
         issuer = built("data").one("Issuer", certificate["issuerRef"]["name"])["spec"]
@@ -226,7 +226,7 @@ class TestProduction:
     def test_names_all_sentinels(self) -> None:
         sentinel = data("RedisSentinel")
         config = sentinel["spec"]["redisSentinelConfig"]
-        # The operator calls the StatefulSet so, and puts -headless after that for its Service.
+        # The operator gives this name to the StatefulSet, and appends -headless for the Service.
         name = f"{sentinel['metadata']['name']}-sentinel"
         size = sentinel["spec"]["clusterSize"]
 
@@ -239,7 +239,7 @@ class TestProduction:
         assert config["redisReplicationName"] == data("RedisReplication")["metadata"]["name"]
         assert data("RedisReplication")["spec"]["clusterSize"] == 3
 
-    def test_asks_sentinels_and_servers_by_one_password(self) -> None:
+    def test_uses_one_password_for_sentinels_and_redis_servers(self) -> None:
         secret = {"name": PROD["externalRedis"]["existingSecret"], "key": default("externalRedis", "passwordKey")}
 
         assert "sentinelAuth" not in PROD["externalRedis"]
@@ -249,7 +249,7 @@ class TestProduction:
         config = data("RedisSentinel")["spec"]["redisSentinelConfig"]
         assert config["redisReplicationPassword"] == {"secretKeyRef": secret}
 
-    def test_redis_forgets_the_least_recently_used(self) -> None:
+    def test_redis_evicts_the_least_recently_used_keys(self) -> None:
         config = data("RedisReplication")["spec"]["redisConfig"]
         # The operator includes the file of this name.
         [(file, text)] = built("data").one("ConfigMap", config["additionalRedisConfig"])["data"].items()
@@ -258,8 +258,8 @@ class TestProduction:
         assert config["maxMemoryPercentOfLimit"] < 100
         assert "storage" not in data("RedisReplication")["spec"]
 
-    def test_stores_are_restricted_like_the_namespace(self) -> None:
-        """MongoDB's operator is so by itself."""
+    def test_pods_of_redis_are_restricted_like_the_namespace(self) -> None:
+        """The operator of MongoDB restricts its pods by itself."""
         for kind in ("RedisReplication", "RedisSentinel"):
             spec = data(kind)["spec"]
             containers = [spec["securityContext"]]
@@ -268,7 +268,7 @@ class TestProduction:
             assert_restricted(kind, spec["podSecurityContext"], containers)
 
     @pytest.mark.parametrize("of", ["chart", "stores"])
-    def test_every_secret_is_made(self, of: str) -> None:
+    def test_every_referenced_secret_is_created(self, of: str) -> None:
         made: dict[str, set[str]] = {}
         for each in built("production").of_kind("ExternalSecret"):
             assert each["metadata"]["namespace"] == "mylist"
@@ -281,7 +281,7 @@ class TestProduction:
         for name, keys in wanted:
             assert keys <= made[name], name
 
-    def test_stores_let_in_whom_they_serve(self) -> None:
+    def test_policies_of_stores_and_chart_allow_all_required_traffic(self) -> None:
         """The policies of the stores and those of the chart, together."""
         checks.check_network_is_closed_but_for_what_is_needed(with_data(rendered_values("prod")))
 
@@ -297,7 +297,7 @@ class TestProduction:
         for kind in ("RedisReplication", "RedisSentinel"):
             assert data(kind)["spec"]["pdb"] == {"enabled": True, "maxUnavailable": 1}
 
-    def test_stores_are_spread_by_labels_that_their_pods_have(self) -> None:
+    def test_spread_constraints_of_stores_match_the_labels_of_their_pods(self) -> None:
         template = data("MongoDBCommunity")["spec"]["statefulSet"]["spec"]["template"]
         constraints = [(template["spec"], labels_of_mongodb())]
         constraints += [(data(kind)["spec"], labels) for kind, labels in labels_of_redis().items()]
@@ -307,11 +307,11 @@ class TestProduction:
             assert matches(constraint["labelSelector"], labels)
             assert constraint["whenUnsatisfiable"] == "DoNotSchedule"
 
-    def test_priority_is_there(self) -> None:
+    def test_priority_class_exists(self) -> None:
         assert built("production").one("PriorityClass", PROD["priorityClassName"])
 
-    def test_takes_the_place_of_nothing_in_the_case_of_the_chart(self) -> None:
-        """charts/mylist/ci/prod-values.yaml is the same on stores outside of the cluster."""
+    def test_differs_from_the_prod_case_of_the_chart_only_in_the_stores(self) -> None:
+        """charts/mylist/ci/prod-values.yaml is production with stores outside the cluster."""
         outside = values(case("prod"))
 
         assert outside.keys() == PROD.keys()
@@ -321,9 +321,9 @@ class TestProduction:
 
 
 class TestExporters:
-    """That Prometheus gets what the rules on the stores go by."""
+    """Prometheus gets the metrics that the rules on the stores need."""
 
-    def test_give_the_jobs_that_the_rules_are_on(self) -> None:
+    def test_provide_the_jobs_that_the_rules_select(self) -> None:
         files = [path.read_text() for path in (CHART / "files" / "rules").glob("*.yaml")]
         jobs = set(re.findall(r'job="(mylist-\w+)"', "".join(files))) - {"mylist-events"}  # which the chart scrapes
 
@@ -340,24 +340,24 @@ class TestExporters:
         ],
         ids=lambda check: check.__name__.removeprefix("check_"),
     )
-    def test_hold_what_the_chart_does(self, check: Callable[[Rendered], None]) -> None:
+    def test_pass_the_checks_of_the_chart(self, check: Callable[[Rendered], None]) -> None:
         check(built("data"))
 
-    def test_of_mongodb_is_the_one_of_the_chart(self) -> None:
+    def test_the_mongodb_exporter_equals_that_of_the_chart(self) -> None:
         ours, theirs = exporter_of_mongodb(), exporter_of_chart("mongodb")
 
         for name in ("image", "ports", "livenessProbe", "readinessProbe", "securityContext"):
             assert ours[name] == theirs[name], name
         assert set(theirs["args"]) == {each for each in ours["args"] if not each.startswith("--mongodb.uri=")}
 
-    def test_of_redis_is_the_one_of_the_chart(self) -> None:
+    def test_the_redis_exporter_equals_that_of_the_chart(self) -> None:
         ours, theirs = data("RedisReplication")["spec"]["redisExporter"], exporter_of_chart("redis")
 
         assert ours["enabled"] is True
         for name in ("image", "securityContext", "resources"):
             assert ours[name] == theirs[name], name
 
-    def test_user_of_mongodb_looks_at_the_server_and_changes_nothing(self) -> None:
+    def test_the_mongodb_user_of_the_exporter_can_only_monitor(self) -> None:
         variables = {each["name"]: each for each in exporter_of_mongodb()["env"]}
         exporter = user(variables["MONGODB_USER"]["value"])
         users = data("MongoDBCommunity")["spec"]["users"]
@@ -368,7 +368,7 @@ class TestExporters:
         for name in ("passwordSecretRef", "scramCredentialsSecretName"):
             assert len({str(each[name]) for each in users}) == len(users), name
 
-    def test_looks_at_every_member_by_tls(self) -> None:
+    def test_the_mongodb_exporter_connects_to_every_member_with_tls(self) -> None:
         container = exporter_of_mongodb()
         [volume] = data("Deployment")["spec"]["template"]["spec"]["volumes"]
         [mount] = container["volumeMounts"]
@@ -383,7 +383,7 @@ class TestExporters:
             for member in members()
         ]
 
-    def test_every_member_is_scraped_by_its_own_name(self) -> None:
+    def test_every_mongodb_member_is_scraped_under_its_own_name(self) -> None:
         monitor = built("data").one("ServiceMonitor", "mylist-mongodb")
         [service] = selected(monitor)
         pods = [each.partition(".")[0] for each in members()]
@@ -407,7 +407,7 @@ class TestExporters:
         assert endpoint.get("path", "/metrics") == "/metrics"
         assert targets(monitor) == [{"job": "mylist-redis"}]
 
-    def test_ways_are_open_from_both_ends(self) -> None:
+    def test_policies_allow_the_required_connections_at_both_ends(self) -> None:
         exporter, stores = data("Deployment")["spec"]["template"], stores_by_name()
         mongodb = Port(27017, name="mongodb")
         [namespace] = values(CHART / "charts" / "mongodb" / "values.yaml")["networkPolicy"]["metricsNamespaces"]
@@ -420,7 +420,7 @@ class TestExporters:
         for protocol in ("UDP", "TCP"):
             assert allows(built("data"), exporter, "egress", "namespace/kube-system", Port(53, protocol))
 
-    def test_no_other_way_is_open(self) -> None:
+    def test_policies_allow_no_other_connections(self) -> None:
         exporter, stores = data("Deployment")["spec"]["template"], stores_by_name()
         metrics, scraped = Port(9216, name="metrics"), Port(9121, name="redis-exporter")
         api = rendered_values("prod").deployment()["spec"]["template"]
@@ -436,8 +436,8 @@ class TestExporters:
         for name, port in {"mongodb": 27017, "redis": 6379, "sentinel": 26379}.items():
             assert not allows(built("data"), stores[name], "ingress", "namespace/monitoring", Port(port)), name
 
-    def test_exporter_is_taken_for_no_store(self) -> None:
-        """By its labels: neither by the policies and the budget of the stores, nor by the chart's."""
+    def test_no_policy_or_budget_of_a_store_selects_the_mongodb_exporter(self) -> None:
+        """Neither the policies and budgets of the stores nor the policies of the chart match its labels."""
         policies = [*built("data").of_kind("NetworkPolicy"), *rendered_values("prod").of_kind("NetworkPolicy")]
         [policy] = [each for each in policies if matches(each["spec"]["podSelector"], labels_of_exporter())]
 
@@ -464,7 +464,7 @@ class TestGateway:
         assert http["allowedRoutes"]["namespaces"] == {"from": "Same"}
         assert built("gateway").one("GatewayClass", gateway["spec"]["gatewayClassName"])
 
-    def test_has_the_certificate_of_its_name(self) -> None:
+    def test_has_a_certificate_for_its_host_name(self) -> None:
         [gateway] = built("gateway").of_kind("Gateway")
         https = gateway["spec"]["listeners"][0]
         [certificate] = built("gateway").of_kind("Certificate")
@@ -473,7 +473,7 @@ class TestGateway:
         assert certificate["spec"]["dnsNames"] == [https["hostname"]]
         assert certificate["metadata"]["namespace"] == gateway["metadata"]["namespace"]
 
-    def test_sends_everybody_to_https(self) -> None:
+    def test_redirects_http_to_https(self) -> None:
         route = built("gateway").one("HTTPRoute", "to-https")
         [gateway] = built("gateway").of_kind("Gateway")
         [rule] = route["spec"]["rules"]
@@ -483,7 +483,7 @@ class TestGateway:
         ]
         assert rule["filters"][0]["requestRedirect"]["scheme"] == "https"
 
-    def test_gives_up_idle_connections_before_the_service_does(self) -> None:
+    def test_closes_idle_connections_before_the_service_does(self) -> None:
         [policy] = [each for each in built("gateway").of_kind("BackendTrafficPolicy") if "timeout" in each["spec"]]
         [route] = rendered_values("prod").of_kind("HTTPRoute")
         minutes, unit = re.fullmatch(r"(\d+)(m)", policy["spec"]["timeout"]["http"]["connectionIdleTimeout"]).groups()  # type: ignore[union-attr]
@@ -493,7 +493,7 @@ class TestGateway:
         assert [each["name"] for each in policy["spec"]["targetRefs"]] == [route["metadata"]["name"]]
         assert policy["metadata"]["namespace"] == "mylist"
 
-    def test_says_who_a_user_is_and_nobody_else_does(self) -> None:
+    def test_replaces_the_user_id_header_of_clients_with_the_claim_of_the_token(self) -> None:
         [client] = built("gateway").of_kind("ClientTrafficPolicy")
         [security] = built("gateway").of_kind("SecurityPolicy")
         [gateway] = built("gateway").of_kind("Gateway")
@@ -518,14 +518,14 @@ class TestGateway:
         assert [each["name"] for each in limit["spec"]["targetRefs"]] == [gateway["metadata"]["name"]]
         assert limit["metadata"]["namespace"] == gateway["metadata"]["namespace"]
 
-    def test_no_policy_of_a_route_takes_the_place_of_the_gateways(self) -> None:
+    def test_policies_of_a_route_merge_with_those_of_the_gateway(self) -> None:
         for policy in built("gateway").of_kind("BackendTrafficPolicy"):
             if {each["kind"] for each in policy["spec"]["targetRefs"]} != {"Gateway"}:
                 assert policy["spec"]["mergeType"] == "StrategicMerge"
 
 
 class TestArgoCD:
-    def test_installs_the_release_as_it_would_be_by_hand(self) -> None:
+    def test_installs_the_chart_with_the_values_of_production(self) -> None:
         source = built("argocd").one("Application", "mylist")["spec"]["source"]
         files = [(ROOT / source["path"] / each).resolve() for each in source["helm"]["valueFiles"]]
 
@@ -533,8 +533,8 @@ class TestArgoCD:
         assert files == [K8S / "values" / "prod.yaml"]
         assert source["helm"]["releaseName"] == "mylist"
 
-    def test_leaves_the_number_of_pods_alone(self) -> None:
-        """It renders without a cluster, so the chart cannot see how many there are."""
+    def test_ignores_the_number_of_pods(self) -> None:
+        """Argo CD renders without a cluster, so the chart cannot see how many pods there are."""
         spec = built("argocd").one("Application", "mylist")["spec"]
         deployment = rendered_values("prod").deployment()
 
@@ -554,7 +554,7 @@ class TestArgoCD:
         assert ROOT / source["path"] == K8S / "production"
         assert built("production").objects
 
-    def test_project_lets_both_through_and_no_more(self) -> None:
+    def test_project_allows_the_objects_of_both_applications_and_no_others(self) -> None:
         [project] = built("argocd").of_kind("AppProject")
         objects = [*built("production").objects, *rendered_values("prod").objects]
         wide = {(group(each), each["kind"]) for each in objects if each["kind"] in CLUSTER_WIDE}
@@ -567,7 +567,7 @@ class TestArgoCD:
             assert application["spec"]["source"]["repoURL"] in project["spec"]["sourceRepos"]
             assert application["spec"]["destination"]["namespace"] == "mylist"
 
-    def test_prunes_no_data(self) -> None:
+    def test_does_not_prune_the_platform(self) -> None:
         platform = built("argocd").one("Application", "mylist-platform")
 
         assert platform["spec"]["syncPolicy"]["automated"]["prune"] is False
@@ -579,7 +579,7 @@ def data(kind: str) -> Object:
 
 
 def user(name: str) -> Object:
-    """One of the users that MongoDB's operator makes."""
+    """Return one of the users that MongoDB's operator creates."""
     [found] = [each for each in data("MongoDBCommunity")["spec"]["users"] if each["name"] == name]
     return dict(found)
 
@@ -593,13 +593,13 @@ def monitors() -> list[Object]:
 
 
 def selected(monitor: Object) -> list[Object]:
-    """The Services that a ServiceMonitor selects: those here, and those that Redis' operator makes."""
+    """Return the Services that a ServiceMonitor selects, of k8s/data or created by Redis' operator."""
     services = [*built("data").of_kind("Service"), *services_of_redis()]
     return [each for each in services if matches(monitor["spec"]["selector"], each["metadata"]["labels"])]
 
 
 def services_of_redis() -> Iterator[Object]:
-    """As the operator makes them where there is an exporter: of them all, two have its port, and one nothing else."""
+    """Yield the Services as the operator creates them: the port of an exporter is on two, and on one of them alone."""
     client, metrics = {"name": "redis-client", "port": 6379}, {"name": "redis-exporter", "port": 9121}
     labels = labels_of_redis()["RedisReplication"]
     name = labels["app"]
@@ -666,13 +666,13 @@ def labels_of_mongodb() -> dict[str, str]:
 
 
 def labels_of_redis() -> dict[str, dict[str, str]]:
-    """As the operator makes them: the name of the StatefulSet, and the labels of the object."""
+    """Return the labels that the operator sets: the name of the StatefulSet, and the labels of the object."""
     named = {"RedisReplication": "mylist-redis", "RedisSentinel": "mylist-redis-sentinel"}
     return {kind: {"app": app, **data(kind)["metadata"]["labels"]} for kind, app in named.items()}
 
 
 def pods_of_stores() -> Iterator[Object]:
-    """The pods that the operators make, as far as a policy sees them."""
+    """Yield the pods that the operators create, with the fields that a policy reads."""
     of_redis = labels_of_redis()
     for name, port, labels in (
         ("mongodb", 27017, labels_of_mongodb()),
@@ -688,12 +688,12 @@ def pods_of_stores() -> Iterator[Object]:
 
 
 def with_data(rendered: Rendered) -> Rendered:
-    """The release with the stores beside it, and their policies."""
+    """Return the release with the pods and policies of the stores."""
     return Rendered([*rendered.objects, *pods_of_stores(), *built("data").of_kind("NetworkPolicy")], rendered.given)
 
 
 def read_only(rendered: Rendered) -> Rendered:
-    """With the one difference to `restricted` undone that copying files into a pod takes."""
+    """Undo the one difference from `restricted` that copying files into a pod requires."""
     changed = rendered.copy()
     writable = []
     for name, container, _ in changed.containers():
@@ -732,13 +732,13 @@ def secrets_of_stores() -> Iterator[tuple[str, set[str]]]:
     yield from secrets_of_pods(built("data"))
 
 
-def test_kinds_of_operators_are_used() -> None:
+def test_operators_yaml_has_exactly_the_kinds_in_use() -> None:
     used = {each["kind"] for name in KUSTOMIZATIONS for each in built(name).objects if is_foreign(each)}
 
     assert used == OPERATORS.keys()
     assert all(re.search(r" \d+\.\d+\.\d+, ", each["source"]) for each in OPERATORS.values())
 
 
-def test_files_say_what_they_are() -> None:
+def test_files_begin_with_a_comment() -> None:
     for path in (*K8S.glob("values/*.yaml"), K8S / "kind.yaml", Path(ROOT / "skaffold.yaml")):
         assert path.read_text().startswith("# "), path

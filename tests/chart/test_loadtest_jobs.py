@@ -39,7 +39,7 @@ print(json.dumps({"known": known, **vars(parse_options(sys.argv[1:]))}, default=
 
 @pytest.fixture(scope="module")
 def jobs() -> Rendered:
-    """They alone."""
+    """The objects of k8s/loadtest alone."""
     return built("loadtest")
 
 
@@ -86,7 +86,7 @@ def selected(rendered: Rendered, service: str) -> list[str]:
     return [name for name, each in rendered.templates() if selector.items() <= each["metadata"]["labels"].items()]
 
 
-def test_pods_are_restricted_and_say_what_they_need(jobs: Rendered) -> None:
+def test_pods_are_restricted_and_declare_their_resources(jobs: Rendered) -> None:
     for check in (
         checks.check_pods_are_restricted,
         checks.check_containers_say_what_they_need,
@@ -96,13 +96,13 @@ def test_pods_are_restricted_and_say_what_they_need(jobs: Rendered) -> None:
         check(jobs)
 
 
-def test_references_and_ports_lead_somewhere(together: Rendered) -> None:
+def test_references_and_ports_have_existing_targets(together: Rendered) -> None:
     checks.check_references_lead_somewhere(together)
     checks.check_ports_lead_somewhere(together)
 
 
 @JOBS
-def test_a_job_ends_once_and_its_status_is_that_of_its_process(jobs: Rendered, name: str) -> None:
+def test_a_job_runs_once_and_takes_the_exit_status_of_its_process(jobs: Rendered, name: str) -> None:
     spec = jobs.one("Job", name)["spec"]
 
     assert spec["backoffLimit"] == 0
@@ -113,7 +113,7 @@ def test_a_job_ends_once_and_its_status_is_that_of_its_process(jobs: Rendered, n
 
 
 @JOBS
-def test_the_image_is_the_one_that_is_built_here(jobs: Rendered, name: str) -> None:
+def test_the_image_is_the_one_that_skaffold_builds(jobs: Rendered, name: str) -> None:
     repository, _, tag = container(jobs, name)["image"].partition(":")
     skaffold = values(ROOT / "skaffold.yaml")
     patched = [patch.get("value") for profile in skaffold["profiles"] for patch in profile.get("patches", [])]
@@ -127,7 +127,7 @@ def test_the_image_is_the_one_that_is_built_here(jobs: Rendered, name: str) -> N
 
 
 @pytest.mark.extended  # by Locust, which `make test` does not install
-def test_the_master_is_told_what_to_run_and_prints_the_verdict(jobs: Rendered) -> None:
+def test_the_options_of_the_master_select_the_scenario_and_print_the_verdict(jobs: Rendered) -> None:
     told = parsed(jobs, MASTER)
     given = variables(jobs)
 
@@ -142,7 +142,7 @@ def test_the_master_is_told_what_to_run_and_prints_the_verdict(jobs: Rendered) -
     assert told["figures"] == "-"
 
 
-def test_the_lists_are_those_that_skaffold_seeds(jobs: Rendered) -> None:
+def test_the_load_test_uses_the_lists_that_skaffold_seeds(jobs: Rendered) -> None:
     [profile] = [each for each in values(ROOT / "skaffold.yaml")["profiles"] if each["name"] == "loadtest"]
     patches = {each["path"].rpartition("/")[2]: each["value"] for each in profile["patches"]}
 
@@ -174,7 +174,7 @@ def test_the_load_goes_to_the_service_of_the_chart(jobs: Rendered, together: Ren
     assert selected(together, url.hostname or "") == ["Deployment/mylist"]
 
 
-def test_the_metrics_are_those_of_each_pod(jobs: Rendered, together: Rendered) -> None:
+def test_the_load_test_reads_the_metrics_of_each_pod(jobs: Rendered, together: Rendered) -> None:
     how, url = variables(jobs)["LOADTEST_METRICS"].split("+")
     name = urlsplit(url).hostname or ""
 
@@ -204,8 +204,8 @@ def test_the_master_may_read_the_autoscaler_and_nothing_else(jobs: Rendered, tog
 
 
 @pytest.mark.extended  # by Locust, which `make test` does not install
-def test_only_the_master_has_a_token_and_it_is_where_it_is_looked_for(jobs: Rendered) -> None:
-    # Where it is looked for is said in a process of its own, as Locust's libraries are for one that they change.
+def test_only_the_master_has_a_token_at_the_path_that_the_load_test_reads(jobs: Rendered) -> None:
+    # A separate process prints the path, because Locust's libraries patch the process that imports them.
     says = "from loadtests.autoscaler import ACCOUNT; print(ACCOUNT)"
     done = subprocess.run([sys.executable, "-c", says], cwd=ROOT, check=True, capture_output=True, text=True)
     [mount] = container(jobs, MASTER)["volumeMounts"]
@@ -219,7 +219,7 @@ def test_only_the_master_has_a_token_and_it_is_where_it_is_looked_for(jobs: Rend
     assert not {"volumes", "initContainers"} & pod(jobs, f"Job/{WORKER}")["spec"].keys()
 
 
-def test_the_network_lets_through_what_the_load_test_needs_and_no_more(together: Rendered) -> None:
+def test_the_network_allows_only_the_traffic_that_the_load_test_needs(together: Rendered) -> None:
     master, worker = pod(together, f"Job/{MASTER}"), pod(together, f"Job/{WORKER}")
     api, stranger = pod(together, "Deployment/mylist"), {"metadata": {"labels": {"app": "stranger"}}}
 
@@ -243,8 +243,8 @@ def test_the_network_lets_through_what_the_load_test_needs_and_no_more(together:
     assert not allows(together, api, "ingress", stranger, API)
 
 
-def test_the_pods_are_none_of_the_release(jobs: Rendered) -> None:
-    """Or the chart's default-deny and its Services would be theirs, too."""
+def test_the_pods_do_not_have_the_labels_of_the_release(jobs: Rendered) -> None:
+    """Otherwise, the policies and Services of the chart would select them as well."""
     for name in (MASTER, WORKER):
         labels = pod(jobs, f"Job/{name}")["metadata"]["labels"]
         assert labels["app.kubernetes.io/instance"] != "mylist"

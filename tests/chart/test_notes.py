@@ -32,14 +32,14 @@ def upgraded(cluster: FakeCluster, given: Object, scaled_to: int, *arguments: st
     return " ".join(cluster.upgrade(*arguments)[1].split())
 
 
-def test_only_an_empty_mongodb_is_called_empty() -> None:
+def test_the_notes_call_mongodb_empty_only_without_a_volume() -> None:
     with_volume, without = installed(), installed("--set", "mongodb.persistence.enabled=false")
 
     assert f"MongoDB has the data of its volume; a new volume has none. To add the sample data: {SEED}" in with_volume
     assert f"MongoDB is empty. To add the sample data: {SEED}" in without
 
 
-def test_data_that_go_with_the_pod_are_warned_of() -> None:
+def test_the_notes_warn_if_all_data_is_lost_with_the_pod() -> None:
     with_volume, without = installed(), installed("--set", "mongodb.persistence.enabled=false")
 
     assert "stays when the release is uninstalled, and so does its volume." in with_volume
@@ -48,12 +48,12 @@ def test_data_that_go_with_the_pod_are_warned_of() -> None:
     assert "WARNING: mongodb.persistence.enabled is false: all lists are lost when MongoDB's pod ends." in without
 
 
-def test_data_are_called_what_they_are() -> None:
+def test_the_notes_name_the_kind_of_seeded_data() -> None:
     assert "The sample data comes from a Job." in installed("--set", "seed.enabled=true")
     assert "The load-test data comes from a Job." in installed("--set", "seed.enabled=true,seed.users=9")
 
 
-def test_a_number_that_is_kept_is_told_with_the_way_to_change_it(cluster: FakeCluster) -> None:
+def test_the_notes_report_a_kept_number_of_pods_and_how_to_change_it(cluster: FakeCluster) -> None:
     notes = upgraded(cluster, {"replicas": 2}, 3)
 
     assert (
@@ -65,25 +65,25 @@ def test_a_number_that_is_kept_is_told_with_the_way_to_change_it(cluster: FakeCl
     assert "seed.enabled" not in notes
 
 
-def test_one_pod_by_hand_is_warned_of(cluster: FakeCluster) -> None:
+def test_the_notes_warn_after_scaling_to_one_pod(cluster: FakeCluster) -> None:
     notes = upgraded(cluster, {"replicas": 2}, 1)
 
     assert "The Deployment keeps 1 pod, " in notes
     assert "WARNING: there is one replica" in notes
 
 
-def test_no_pods_by_hand_are_warned_of(cluster: FakeCluster) -> None:
+def test_the_notes_warn_after_scaling_to_zero_pods(cluster: FakeCluster) -> None:
     assert "WARNING: the Deployment is scaled to zero pods: no request is served." in upgraded(
         cluster, {"replicas": 2}, 0
     )
 
 
-def test_a_number_that_helm_has_set_is_not_told() -> None:
+def test_the_notes_do_not_report_a_number_of_pods_that_helm_has_set() -> None:
     notes = installed("--set", "replicas=1")
 
     assert "keeps" not in notes
     assert "WARNING: there is one replica" in notes
 
 
-def test_a_scaler_is_not_warned_of() -> None:
+def test_the_notes_do_not_warn_of_one_replica_if_autoscaling_is_enabled() -> None:
     assert "WARNING" not in installed("--set", "replicas=1,autoscaling.enabled=true")

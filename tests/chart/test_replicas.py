@@ -1,4 +1,4 @@
-"""How many pods there are after an upgrade: as many as before, unless an operator says another number."""
+"""The number of pods after an upgrade: the same as before, unless an operator sets another number."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,14 +20,14 @@ def cluster(tmp_path: Path) -> Iterator[FakeCluster]:
 
 
 @of_scalers
-def test_a_scaler_that_is_turned_on_finds_as_many_as_before(cluster: FakeCluster, scaler: str) -> None:
+def test_turning_a_scaler_on_keeps_the_number_of_pods(cluster: FakeCluster, scaler: str) -> None:
     cluster.install("--set", "replicas=5")
     cluster.install("--set", scaler)
 
     assert cluster.replicas == 5
 
 
-def test_what_a_scaler_sets_is_left_to_it(cluster: FakeCluster) -> None:
+def test_an_upgrade_keeps_the_number_that_a_scaler_has_set(cluster: FakeCluster) -> None:
     cluster.install("--set", "replicas=5")
     cluster.install("--set", SCALERS[0])
     cluster.scale(7, CONTROLLER)
@@ -37,7 +37,7 @@ def test_what_a_scaler_sets_is_left_to_it(cluster: FakeCluster) -> None:
     assert "replicas" not in upgraded.deployment()["spec"]
 
 
-def test_a_scaler_that_is_turned_off_leaves_as_many_as_there_are(cluster: FakeCluster) -> None:
+def test_turning_a_scaler_off_keeps_the_number_of_pods(cluster: FakeCluster) -> None:
     cluster.install("--set", SCALERS[0])
     cluster.scale(9, CONTROLLER)
     cluster.install("--set", "replicas=2")
@@ -45,7 +45,7 @@ def test_a_scaler_that_is_turned_off_leaves_as_many_as_there_are(cluster: FakeCl
     assert cluster.replicas == 9
 
 
-def test_a_scaler_from_the_first_installation_on_decides_alone(cluster: FakeCluster) -> None:
+def test_the_chart_sets_no_number_if_a_scaler_is_on_from_the_first_installation(cluster: FakeCluster) -> None:
     installed = cluster.install("--set", SCALERS[0])
     upgraded = cluster.install("--set", SCALERS[0])
 
@@ -57,9 +57,7 @@ def test_a_scaler_from_the_first_installation_on_decides_alone(cluster: FakeClus
     ("number", "by", "subresource"),
     [(3, "kubectl", "scale"), (0, "kubectl", "scale"), (3, "kubectl-edit", ""), (1, "kubectl-patch", "")],
 )
-def test_a_number_that_was_set_by_hand_outlives_upgrades(
-    cluster: FakeCluster, number: int, by: str, subresource: str
-) -> None:
+def test_a_manually_set_number_survives_upgrades(cluster: FakeCluster, number: int, by: str, subresource: str) -> None:
     cluster.install("--set", "replicas=2")
     cluster.scale(number, by, subresource=subresource)
     for ttl in ("200", "201"):
@@ -68,7 +66,7 @@ def test_a_number_that_was_set_by_hand_outlives_upgrades(
     assert cluster.replicas == number
 
 
-def test_a_number_that_was_set_by_hand_before_the_chart_remembered_its_own_outlives_upgrades(
+def test_a_manually_set_number_survives_an_upgrade_without_the_charts_annotation(
     cluster: FakeCluster,
 ) -> None:
     cluster.install("--set", "replicas=2")
@@ -79,7 +77,7 @@ def test_a_number_that_was_set_by_hand_before_the_chart_remembered_its_own_outli
     assert cluster.replicas == 3
 
 
-def test_after_the_number_of_the_values_was_set_by_hand_the_values_count(cluster: FakeCluster) -> None:
+def test_the_values_apply_again_after_their_number_was_set_manually(cluster: FakeCluster) -> None:
     cluster.install("--set", "replicas=2")
     cluster.scale(3)
     cluster.install("--set", "replicas=2")
@@ -89,8 +87,8 @@ def test_after_the_number_of_the_values_was_set_by_hand_the_values_count(cluster
     assert cluster.replicas == upgraded.deployment()["spec"]["replicas"] == 2
 
 
-def test_another_number_in_the_values_is_never_passed_over(cluster: FakeCluster) -> None:
-    """It ends in Kubernetes' own conflict, which `--force-conflicts` is for."""
+def test_a_changed_number_in_the_values_conflicts_with_a_manually_set_one(cluster: FakeCluster) -> None:
+    """Kubernetes reports the conflict, and `--force-conflicts` resolves it."""
     cluster.install("--set", "replicas=2")
     cluster.scale(3)
     cluster.install("--set", "replicas=2")
@@ -99,15 +97,15 @@ def test_another_number_in_the_values_is_never_passed_over(cluster: FakeCluster)
         cluster.install("--set", "replicas=4")
 
 
-def test_without_anybody_else_the_values_count(cluster: FakeCluster) -> None:
+def test_the_values_apply_if_only_helm_has_set_the_number(cluster: FakeCluster) -> None:
     for number in (2, 4, 1):
         cluster.install("--set", f"replicas={number}")
 
         assert cluster.replicas == number
 
 
-def test_a_release_of_helm_3_keeps_its_number_too(cluster: FakeCluster) -> None:
-    """Which applies nothing by the server, and would take a number away that is no longer there."""
+def test_a_release_of_helm_3_keeps_its_number(cluster: FakeCluster) -> None:
+    """Helm 3 does not use server-side apply. It would reset a number that is no longer in the manifest."""
     cluster.install("--set", "replicas=5")
     [entry] = cluster.deployment["metadata"]["managedFields"]
     entry["operation"] = "Update"
@@ -116,6 +114,6 @@ def test_a_release_of_helm_3_keeps_its_number_too(cluster: FakeCluster) -> None:
     assert scaled.deployment()["spec"]["replicas"] == 5
 
 
-def test_where_nothing_can_be_asked_the_values_decide() -> None:
+def test_the_values_apply_if_the_chart_cannot_query_the_cluster() -> None:
     assert render(replicas=3).deployment()["spec"]["replicas"] == 3
     assert "replicas" not in render(replicas=3, autoscaling__enabled=True).deployment()["spec"]

@@ -1,4 +1,4 @@
-"""Passwords: made up once, kept from then on, and never made up where a Secret is there."""
+"""Passwords: the chart generates them once and then keeps them. It generates none if a Secret exists."""
 
 from base64 import b64decode
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ def checksums(rendered: Rendered) -> dict[str, str]:
     }
 
 
-class TestMadeUp:
+class TestGeneratedPasswords:
     def test_are_long_and_differ(self) -> None:
         made = passwords(rendered_case("default"))
 
@@ -66,7 +66,7 @@ class TestMadeUp:
 
         assert passwords(empty_cluster.install()) == passwords(installed)
 
-    def test_one_that_the_cluster_lacks_is_added_to_those_that_it_has(self, empty_cluster: FakeCluster) -> None:
+    def test_are_added_only_for_keys_that_the_cluster_lacks(self, empty_cluster: FakeCluster) -> None:
         installed = passwords(empty_cluster.install())
         del empty_cluster.objects["secrets", NAMESPACE, "mylist-mongodb"]["data"]["mongodb-exporter-password"]
         upgraded = passwords(empty_cluster.install())
@@ -75,7 +75,7 @@ class TestMadeUp:
             "mylist-mongodb/mongodb-exporter-password"
         }
 
-    def test_give_way_to_one_that_is_given(self, empty_cluster: FakeCluster) -> None:
+    def test_are_overridden_by_a_given_password(self, empty_cluster: FakeCluster) -> None:
         installed = empty_cluster.install()
         upgraded = empty_cluster.install("--set", "redis.auth.password=chosen")
 
@@ -85,18 +85,18 @@ class TestMadeUp:
         assert passwords(empty_cluster.install()) == passwords(upgraded)
 
 
-class TestExisting:
-    def test_two_renderings_are_equal(self) -> None:
+class TestExistingSecrets:
+    def test_make_two_renderings_equal(self) -> None:
         assert template(*OF_SECRETS_THAT_ARE_THERE) == template(*OF_SECRETS_THAT_ARE_THERE)
 
     @pytest.mark.parametrize("name", EXTERNAL_CASES)
     def test_two_renderings_with_external_stores_are_equal(self, name: str) -> None:
         assert template("--values", str(case(name))) == template("--values", str(case(name)))
 
-    def test_without_them_two_renderings_differ(self) -> None:
+    def test_without_existing_secrets_two_renderings_differ(self) -> None:
         assert template() != template()
 
-    def test_none_is_made(self) -> None:
+    def test_are_used_and_no_secret_is_created(self) -> None:
         rendered = render({"mongodb.auth.existingSecret": "a", "redis.auth.existingSecret": "b"})
         used = {
             each["valueFrom"]["secretKeyRef"]["name"]
@@ -109,13 +109,13 @@ class TestExisting:
         assert used == {"a", "b"}
 
 
-def test_one_that_is_given_arrives_as_it_is() -> None:
+def test_a_given_password_is_stored_unchanged() -> None:
     given = 'with $pecial: characters, %20 and "quotes"'
 
     assert passwords(rendered_case("ha")) == {"mylist/redis-password": given}
 
 
-def test_that_of_tokens_is_a_secret_of_the_release_or_one_that_is_there() -> None:
+def test_the_token_secret_comes_from_the_release_or_from_an_existing_secret() -> None:
     external = {"redis.enabled": False, "externalRedis.hosts": ["a:6379"], "settings.authMode": "jwt"}
     secret = "x" * 32
     given, there = render({**external, "jwt.secret": secret}), render({**external, "jwt.existingSecret": "a"})
@@ -127,14 +127,14 @@ def test_that_of_tokens_is_a_secret_of_the_release_or_one_that_is_there() -> Non
 
 
 def variable(rendered: Rendered, name: str) -> object:
-    """From which Secret, and which key of it, the service gets a variable."""
+    """Return the Secret and the key from which the service gets a variable."""
     [container] = rendered.deployment()["spec"]["template"]["spec"]["containers"]
     [found] = [each["valueFrom"]["secretKeyRef"] for each in container["env"] if each["name"] == name]
     return found
 
 
 @pytest.mark.parametrize("change", [{"settings.cacheTtl": 301}, {"mongodb.auth.username": "other"}], ids=str)
-def test_pods_start_anew_when_their_configuration_changes(change: dict[str, object]) -> None:
+def test_pods_restart_when_their_configuration_changes(change: dict[str, object]) -> None:
     before, after = (
         render({"mongodb.auth.password": "a", "redis.auth.password": "b", **each}) for each in ({}, change)
     )
@@ -143,7 +143,7 @@ def test_pods_start_anew_when_their_configuration_changes(change: dict[str, obje
     assert changed == {"Deployment/mylist checksum/config"}
 
 
-def test_the_user_of_mongodb_may_do_what_it_has_to_and_nothing_else() -> None:
+def test_the_mongodb_user_has_only_the_rights_that_it_needs() -> None:
     script = rendered_case("default").one("ConfigMap", "mylist-mongodb")["data"]["users.js"]
     container = rendered_case("default").one("StatefulSet", "mylist-mongodb")["spec"]["template"]["spec"]["containers"][
         0
@@ -157,8 +157,8 @@ def test_the_user_of_mongodb_may_do_what_it_has_to_and_nothing_else() -> None:
     assert mounts["users"] == "/docker-entrypoint-initdb.d"
 
 
-class TestSecretOfOnesOwn:
-    """A Secret that is there has the keys that it has; none is wanted for what does not run."""
+class TestSecretKeys:
+    """The keys of an existing Secret can have any names, and a component that does not run needs none."""
 
     KEYS: ClassVar = {
         "mongodb.auth.existingSecret": "of-mongodb",
@@ -169,7 +169,7 @@ class TestSecretOfOnesOwn:
         "redis.auth.passwordKey": "requirepass",
     }
 
-    def test_is_read_by_the_keys_that_it_has(self) -> None:
+    def test_of_an_existing_secret_are_configurable(self) -> None:
         exporters = {"mongodb.exporter.enabled": True, "redis.exporter.enabled": True}
 
         assert wanted(render({**self.KEYS, **exporters, "seed.enabled": True})) == {
@@ -179,14 +179,14 @@ class TestSecretOfOnesOwn:
             ("of-redis", "requirepass"),
         }
 
-    def test_needs_no_password_of_an_exporter_that_is_off(self) -> None:
+    def test_of_a_disabled_exporter_are_not_required(self) -> None:
         assert wanted(render(self.KEYS)) == {
             ("of-mongodb", "app"),
             ("of-mongodb", "admin"),
             ("of-redis", "requirepass"),
         }
 
-    def test_has_the_usual_keys_unless_told_otherwise(self) -> None:
+    def test_have_default_names(self) -> None:
         secrets = {"mongodb.auth.existingSecret": "a", "redis.auth.existingSecret": "b"}
 
         assert wanted(render(secrets)) == {
@@ -195,7 +195,7 @@ class TestSecretOfOnesOwn:
             ("b", "redis-password"),
         }
 
-    def test_names_of_keys_are_for_no_other(self) -> None:
+    def test_do_not_apply_to_secrets_of_the_chart(self) -> None:
         plain = {name: value for name, value in self.KEYS.items() if not name.endswith("existingSecret")}
         made = render(plain)
         there = {(secret["metadata"]["name"], key) for secret in made.of_kind("Secret") for key in secret["data"]}
@@ -204,7 +204,7 @@ class TestSecretOfOnesOwn:
 
 
 def wanted(rendered: Rendered) -> set[tuple[str, str]]:
-    """The Secret and the key of every variable that comes from one."""
+    """Return the Secret and the key of every variable that comes from a Secret."""
     sources = [
         each["valueFrom"]["secretKeyRef"]
         for _, container, _ in rendered.containers()
@@ -214,8 +214,8 @@ def wanted(rendered: Rendered) -> set[tuple[str, str]]:
     return {(each["name"], each["key"]) for each in sources}
 
 
-def test_another_user_of_mongodb_starts_the_service_anew_and_not_mongodb() -> None:
-    """A new password comes with a second user, so that none is refused; MongoDB itself must stay up meanwhile."""
+def test_a_changed_mongodb_user_restarts_the_service_but_not_mongodb() -> None:
+    """A second user makes it possible to change the password without refused logins. MongoDB must keep running."""
     before = render(redis__auth__password="same")
     after = render(redis__auth__password="same", mongodb__auth__username="second", mongodb__auth__password="new")
     changed = {name for name, pod in after.templates() if pod != dict(before.templates())[name]}
@@ -236,8 +236,8 @@ def test_another_user_of_mongodb_starts_the_service_anew_and_not_mongodb() -> No
     ],
     ids=["own", "password in a Secret", "address in a Secret", "password in the values"],
 )
-def test_the_seed_job_reaches_redis_as_the_service_does(stores: dict[str, object]) -> None:
-    """It changes lists, and what is cached of them must go."""
+def test_the_seed_job_gets_the_same_redis_secret_as_the_service(stores: dict[str, object]) -> None:
+    """The Job changes lists, so it must invalidate their cached copies."""
     rendered = render({"seed.enabled": True, **stores})
     of_redis = {
         name: [each for each in container["env"] if each["name"].startswith("REDIS_")]

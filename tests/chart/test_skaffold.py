@@ -62,10 +62,10 @@ def stages(dockerfile: str) -> dict[str, str]:
 
 class TestSchema:
     @of_combinations
-    def test_takes_the_file_with_any_profiles(self, profiles: tuple[str, ...]) -> None:
+    def test_accepts_the_file_with_any_profiles(self, profiles: tuple[str, ...]) -> None:
         assert load(*profiles).metadata.name == "mylist"
 
-    def test_has_the_profiles_that_are_needed(self) -> None:
+    def test_finds_the_expected_profiles_in_the_file(self) -> None:
         assert [each.name for each in load().profiles] == [*PROFILES]
 
     @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ class TestSchema:
         ],
         ids=["unknown", "missing", "version", "type", "operation", "place", "index"],
     )
-    def test_refuses_what_skaffold_refuses(
+    def test_refuses_mistakes_that_skaffold_refuses(
         self, given: str, instead: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         text = skaffold_config.FILE.read_text()
@@ -97,13 +97,13 @@ class TestSchema:
             load("prod-like")
 
     @of_combinations
-    def test_profiles_do_the_same_in_any_order(self, profiles: tuple[str, ...]) -> None:
+    def test_the_order_of_profiles_does_not_matter(self, profiles: tuple[str, ...]) -> None:
         assert as_sets(msgspec.to_builtins(load(*profiles))) == as_sets(msgspec.to_builtins(load(*sorted(profiles))))
 
 
 class TestNames:
     @of_combinations
-    def test_are_of_files_that_are_there(self, profiles: tuple[str, ...]) -> None:
+    def test_of_files_exist(self, profiles: tuple[str, ...]) -> None:
         config = load(*profiles)
         named = [*config.manifests.kustomize.paths]
         for artifact in config.build.artifacts:
@@ -125,7 +125,7 @@ class TestNames:
             assert (ROOT / path / "kustomization.yaml").exists()
 
     @of_combinations
-    def test_are_of_values_that_the_chart_has(self, profiles: tuple[str, ...]) -> None:
+    def test_of_values_exist_in_the_chart(self, profiles: tuple[str, ...]) -> None:
         table = values(CHART / "values.yaml")
         for store in ("mongodb", "redis"):
             table[store] |= values(CHART / "charts" / store / "values.yaml")
@@ -138,12 +138,12 @@ class TestNames:
             assert not isinstance(part, dict), name
 
     @of_combinations
-    def test_are_of_stages_that_there_are(self, profiles: tuple[str, ...]) -> None:
+    def test_of_build_stages_exist_in_the_dockerfile(self, profiles: tuple[str, ...]) -> None:
         for artifact in load(*profiles).build.artifacts:
             assert not artifact.docker.target or artifact.docker.target in stages(artifact.docker.dockerfile)
 
     @of_combinations
-    def test_are_of_ports_that_lead_somewhere(self, profiles: tuple[str, ...]) -> None:
+    def test_of_forwarded_ports_belong_to_services(self, profiles: tuple[str, ...]) -> None:
         config = load(*profiles)
         services = [*rendered(config).of_kind("Service"), *kustomized(config).of_kind("Service")]
         there = {
@@ -160,16 +160,16 @@ class TestNames:
         assert config.port_forward[0].local_port == 3000
 
     @of_combinations
-    def test_are_of_objects_that_kubectl_takes_whatever_namespace_the_context_has(
+    def test_of_objects_include_a_namespace_so_that_the_context_does_not_matter(
         self, profiles: tuple[str, ...]
     ) -> None:
         config = load(*profiles)
 
-        assert config.deploy.kubectl.default_namespace == ""  # skaffold adds no --namespace, for null it would
+        assert config.deploy.kubectl.default_namespace == ""  # so skaffold adds no --namespace; with null it would
         assert all(each["metadata"].get("namespace") for each in kustomized(config).objects)
 
     @of_combinations
-    def test_are_of_images_that_something_runs(self, profiles: tuple[str, ...]) -> None:
+    def test_of_built_images_are_used_by_a_container(self, profiles: tuple[str, ...]) -> None:
         config = load(*profiles)
         run = {container["image"] for _, container, _ in rendered(config).containers()}
         run |= {container["image"] for _, container, _ in kustomized(config).containers()}
@@ -180,7 +180,7 @@ class TestNames:
         assert ("mylist-loadtest" in {each.partition(":")[0] for each in run}) is ("loadtest" in profiles)
 
     @of_combinations
-    def test_are_of_releases_that_are_there(self, profiles: tuple[str, ...]) -> None:
+    def test_of_releases_are_unique_and_their_dependencies_exist(self, profiles: tuple[str, ...]) -> None:
         releases = load(*profiles).deploy.helm.releases
         names = {each.name for each in releases}
 
@@ -189,7 +189,7 @@ class TestNames:
 
 
 class TestDev:
-    def test_copies_files_to_where_the_image_has_them(self) -> None:
+    def test_syncs_files_to_their_path_in_the_image(self) -> None:
         artifact = load().artifact("mylist")
         assert artifact.sync
         rules = {rule.src.partition("/")[::2]: rule.dest for rule in artifact.sync.manual}
@@ -205,7 +205,7 @@ class TestDev:
         for folder, pattern in rules:
             assert any((ROOT / artifact.context / folder).glob(pattern))
 
-    def test_runs_one_pod_that_can_be_written_to_on_data(self) -> None:
+    def test_runs_one_pod_with_a_writable_file_system_and_sample_data(self) -> None:
         release = rendered(load())
         [container] = release.deployment()["spec"]["template"]["spec"]["containers"]
         pod = release.deployment()["spec"]["template"]["spec"]["securityContext"]
@@ -217,7 +217,7 @@ class TestDev:
         assert "args" not in container
         assert release.of_kind("Job")[0]["spec"]["template"]["spec"]["containers"][0]["command"] == ["mylist", "seed"]
 
-    def test_makes_the_namespace_before_anything_goes_there(self) -> None:
+    def test_creates_the_namespace_before_the_release(self) -> None:
         config = load()
         [hook] = config.deploy.helm.hooks.before
         [path] = re.findall(r"--kustomize (\S+)$", hook.host.command[-1])
@@ -227,13 +227,13 @@ class TestDev:
         assert config.release.namespace == namespace["metadata"]["name"]
         assert not config.release.create_namespace
 
-    def test_leaves_the_chart_as_it_is(self) -> None:
+    def test_does_not_change_the_chart(self) -> None:
         assert load().release.skip_build_dependencies
         assert not (CHART / "Chart.lock").exists()
 
 
 class TestProdLike:
-    def test_runs_what_production_runs(self) -> None:
+    def test_runs_the_production_image_with_the_values_of_staging(self) -> None:
         config = load("prod-like")
         release = rendered(config)
 
@@ -247,7 +247,7 @@ class TestProdLike:
 
 
 class TestObservability:
-    def test_is_watched(self) -> None:
+    def test_installs_monitors_rules_and_dashboards(self) -> None:
         release = rendered(load("observability"))
         jobs = {
             endpoint["relabelings"][0]["replacement"]
@@ -259,7 +259,7 @@ class TestObservability:
         assert release.of_kind("PrometheusRule")
         assert any("dashboard" in each["metadata"]["name"] for each in release.of_kind("ConfigMap"))
 
-    def test_installs_the_stack_first_and_as_its_values_expect(self) -> None:
+    def test_installs_the_monitoring_stack_first_under_the_expected_names(self) -> None:
         config = load("observability")
         [stack] = [each for each in config.deploy.helm.releases if each is not config.release]
         prometheus = urlsplit(values(CHART / "values.yaml")["keda"]["prometheus"]).hostname
@@ -293,14 +293,14 @@ class TestObservability:
 
 
 class TestLoadtest:
-    def test_builds_and_applies_what_others_run_too(self) -> None:
+    def test_builds_the_image_and_applies_k8s_loadtest(self) -> None:
         config = load("loadtest")
 
         assert config.artifact("mylist-loadtest").docker.dockerfile == "loadtests/Dockerfile"
         assert config.artifact("mylist-loadtest").context == "."
         assert "k8s/loadtest" in config.manifests.kustomize.paths
 
-    def test_begins_when_there_are_lists_and_nothing_is_left_of_the_run_before(self) -> None:
+    def test_starts_after_the_seed_job_and_deletes_the_objects_of_the_last_run(self) -> None:
         config = load("loadtest")
         assert config.release.wait
         assert config.deploy.helm.flags
@@ -313,7 +313,7 @@ class TestLoadtest:
         assert '--context "$SKAFFOLD_KUBE_CONTEXT"' in hook.host.command[-1]
 
     @pytest.mark.parametrize("profiles", [("loadtest",), ("prod-like", "loadtest")], ids="+".join)
-    def test_seeds_what_the_load_is_put_on(self, profiles: tuple[str, ...]) -> None:
+    def test_seeds_the_users_and_titles_of_the_load_test(self, profiles: tuple[str, ...]) -> None:
         config = load(*profiles)
         [job] = rendered(config).of_kind("Job")
         [settings] = [each for each in built("loadtest").of_kind("ConfigMap") if "LOADTEST_PEOPLE" in each["data"]]
@@ -350,7 +350,7 @@ class TestVerify:
         assert self.job()["metadata"]["labels"], "skaffold adds to them and fails where there are none"
 
     @pytest.mark.parametrize("kubernetes", KUBERNETES)
-    def test_is_a_job_that_kubernetes_accepts_and_the_namespace_lets_in(self, kubernetes: str) -> None:
+    def test_job_is_valid_and_allowed_in_its_restricted_namespace(self, kubernetes: str) -> None:
         spec = self.job()["spec"]["template"]["spec"]
         [container] = spec["containers"]
 
@@ -358,8 +358,8 @@ class TestVerify:
         assert_restricted("verify", spec["securityContext"], [container["securityContext"]])
         assert self.job()["metadata"]["namespace"] == load().release.namespace
 
-    def test_may_do_what_helm_does(self) -> None:
-        """Read and write the release, which is a Secret, and make, watch and remove what the test consists of."""
+    def test_service_account_has_the_rights_that_helm_test_needs(self) -> None:
+        """Helm reads and writes the release, a Secret. It creates, watches and removes the objects of the test."""
         account = built("verify").one("ServiceAccount", self.job()["spec"]["template"]["spec"]["serviceAccountName"])
         binding = built("verify").one("RoleBinding", account["metadata"]["name"])
         allowed = {
@@ -385,7 +385,7 @@ class TestVerify:
         ]
 
 
-def test_documentation_names_what_is_there() -> None:
+def test_the_documented_profiles_and_kustomizations_exist() -> None:
     page = (ROOT / "docs" / "kubernetes.md").read_text()
     profiles = {name for found in re.findall(r"--profile ([\w,-]+)", page) for name in found.split(",")}
     directories = re.findall(r"kubectl apply -k (\S+?)`?$", page, re.MULTILINE)
@@ -397,7 +397,7 @@ def test_documentation_names_what_is_there() -> None:
 
 
 def as_sets(value: Any) -> Any:
-    """Without the order of lists, which profiles append to."""
+    """Return the value without the order of its lists, because profiles append to them."""
     if isinstance(value, dict):
         return {key: as_sets(each) for key, each in value.items()}
     if isinstance(value, list):

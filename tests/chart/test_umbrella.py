@@ -11,7 +11,7 @@ from tests.chart.rendering import RELEASE, Object, Rendered, parse, render
 from tests.chart.umbrella import template, umbrella
 
 MIRROR = "registry.example:5000/mirror"
-# A pod of another chart of the umbrella, which is called as ours are.
+# A pod of another chart of the umbrella, with labels like those of our pods.
 NEIGHBOUR: Object = {
     "metadata": {
         "labels": {
@@ -38,7 +38,7 @@ def images(of: Rendered) -> set[str]:
 
 
 class TestUmbrella:
-    def test_renders_what_the_chart_alone_does(self, tmp_path: Path) -> None:
+    def test_renders_the_same_objects_as_the_chart_alone(self, tmp_path: Path) -> None:
         alone = {(each["kind"], each["metadata"]["name"]) for each in render().objects}
 
         inside = rendered(umbrella(tmp_path / "u"))
@@ -46,24 +46,24 @@ class TestUmbrella:
 
     @pytest.mark.parametrize("name", ["mylist", "lists"])
     @pytest.mark.parametrize("enabled", [True, False])
-    def test_turns_it_on_and_off_by_a_condition(self, tmp_path: Path, name: str, enabled: bool) -> None:
+    def test_turns_the_chart_on_and_off_by_a_condition(self, tmp_path: Path, name: str, enabled: bool) -> None:
         dependency = {"condition": f"{name}.enabled"} | ({} if name == "mylist" else {"alias": name})
         made = template(umbrella(tmp_path / "u", dependency, values={name: {"enabled": enabled}}))
 
         assert list(made) == ([name] if enabled else [])
 
     @pytest.mark.parametrize("on", [True, False])
-    def test_turns_it_on_and_off_by_a_tag(self, tmp_path: Path, on: bool) -> None:
+    def test_turns_the_chart_on_and_off_by_a_tag(self, tmp_path: Path, on: bool) -> None:
         made = template(umbrella(tmp_path / "u", {"tags": ["front"]}, values={"tags": {"front": on}}))
 
         assert list(made) == (["mylist"] if on else [])
 
-    def test_names_it_by_its_alias(self, tmp_path: Path) -> None:
+    def test_uses_the_alias_in_the_names_of_objects(self, tmp_path: Path) -> None:
         made = rendered(umbrella(tmp_path / "u", {"alias": "lists"}), "lists")
 
         assert made.deployment()["metadata"]["name"] == f"{RELEASE}-lists"
 
-    def test_may_hold_anchors_anywhere(self, tmp_path: Path) -> None:
+    def test_values_can_have_yaml_anchors_anywhere(self, tmp_path: Path) -> None:
         text = """
         mylist:
           x-common: &common {team: lists}
@@ -77,8 +77,8 @@ class TestUmbrella:
             "lists"
         ] * 3
 
-    def test_leaves_out_by_its_own_values_what_is_a_default_here(self, tmp_path: Path) -> None:
-        """Where null does not: Helm gives a subchart its defaults back."""
+    def test_can_remove_defaults_of_the_chart_with_its_own_values(self, tmp_path: Path) -> None:
+        """Null cannot remove them, because Helm restores the defaults of a subchart."""
         none: dict[str, Any] = {"requests": {"cpu": ""}, "limits": {"memory": ""}}
         values = {
             **{name: {"resources": none} for name in ("tests", "seed")},
@@ -100,7 +100,7 @@ def sets(prefix: str) -> list[str]:
 
 
 class TestGlobal:
-    def test_registry_is_that_of_every_image(self) -> None:
+    def test_registry_applies_to_every_image(self) -> None:
         plain = images(render(EVERYTHING_ON))
         mirrored = images(render(EVERYTHING_ON, **{"global.imageRegistry": MIRROR}))
 
@@ -116,7 +116,7 @@ class TestGlobal:
             ("acme/mylist", f"{MIRROR}/acme/mylist"),
         ],
     )
-    def test_registry_stands_in_the_place_of_the_one_that_is_named(self, repository: str, mirrored: str) -> None:
+    def test_registry_replaces_the_registry_of_each_repository(self, repository: str, mirrored: str) -> None:
         charts = ("", "mongodb.", "redis.", "mongodb.exporter.", "redis.exporter.")
         named = {f"{of}image.repository": repository for of in charts}
         found = images(render({**EVERYTHING_ON, "global.imageRegistry": f"{MIRROR}/", **named}))
@@ -130,7 +130,7 @@ class TestGlobal:
 
         assert f"{MIRROR}/mylist@{digest}" in images(made)
 
-    def test_pull_secrets_are_those_of_every_pod(self, tmp_path: Path) -> None:
+    def test_pull_secrets_are_merged_with_those_of_each_component(self, tmp_path: Path) -> None:
         values = {
             "global": {"imageRegistry": MIRROR, "imagePullSecrets": ["a", {"name": "b"}]},
             "mylist": {
@@ -150,7 +150,7 @@ class TestGlobal:
         assert named.pop(f"{RELEASE}-redis") == ["a", "b", "d"]
         assert set(map(tuple, named.values())) == {("a", "b", "c")}
 
-    def test_entries_of_other_charts_pass(self) -> None:
+    def test_values_of_other_charts_are_accepted(self) -> None:
         assert render({"global.storageClass": "fast", "global.postgresql.auth": {"a": 1}}).objects
 
 
@@ -162,13 +162,13 @@ class TestNeighbours:
         assert allows(made, NEIGHBOUR, "egress", "anywhere", Port(443))
 
     @pytest.mark.parametrize("store", ["mongodb", "redis"])
-    def test_do_not_get_at_the_stores(self, store: str) -> None:
+    def test_cannot_reach_the_stores(self, store: str) -> None:
         made = render(EVERYTHING_ON)
         [pod] = [pod for name, pod in made.templates() if name == f"StatefulSet/{RELEASE}-{store}"]
 
         assert not allows(made, pod, "ingress", NEIGHBOUR, Port({"mongodb": 27017, "redis": 6379}[store], name=store))
 
-    def test_are_not_reached_in_the_place_of_the_stores(self) -> None:
+    def test_are_not_mistaken_for_the_stores_by_the_egress_rules(self) -> None:
         made = render()
         stranger = {"metadata": {"labels": {**NEIGHBOUR["metadata"]["labels"], "app.kubernetes.io/component": "redis"}}}
         pod = made.deployment()["spec"]["template"]

@@ -1,4 +1,4 @@
-"""From each released chart to this one and back: what must not change does not, and passwords and pods stay."""
+"""Upgrades from each released chart, and back, keep immutable fields, passwords and the number of pods."""
 
 import json
 from base64 import b64encode
@@ -31,7 +31,7 @@ class Upgrade(NamedTuple):
 
 
 def restored(each: Object) -> Object:
-    """Return an object as far as a record has it, with made-up passwords."""
+    """Rebuild an object from its record, with made-up passwords."""
     immutable = deepcopy(each["immutable"])
     metadata = {"name": each["name"], "namespace": NAMESPACE, "labels": {"app.kubernetes.io/managed-by": "Helm"}}
     made = {"apiVersion": each["apiVersion"], "kind": each["kind"], "metadata": metadata}
@@ -59,14 +59,14 @@ def upgrade(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         yield Upgrade(released["values"], released["objects"], after, notes, cluster)
 
 
-def test_every_object_is_still_there(upgrade: Upgrade) -> None:
+def test_an_upgrade_keeps_every_object(upgrade: Upgrade) -> None:
     after = {(each["kind"], each["metadata"]["name"]) for each in upgrade.after.objects}
 
-    # A seed Job is another whenever its pod is.
+    # The name of a seed Job changes whenever its pod changes.
     assert {(each["kind"], each["name"]) for each in upgrade.before if each["kind"] != "Job"} <= after
 
 
-def test_no_immutable_field_changes(upgrade: Upgrade) -> None:
+def test_an_upgrade_changes_no_immutable_field(upgrade: Upgrade) -> None:
     before = {(each["kind"], each["name"]): each["immutable"] for each in upgrade.before}
     after = {(each["kind"], each["metadata"]["name"]): immutable_fields(each) for each in upgrade.after.objects}
 
@@ -75,7 +75,7 @@ def test_no_immutable_field_changes(upgrade: Upgrade) -> None:
     assert {key: after[key] for key in common} == {key: before[key] for key in common}
 
 
-def test_passwords_stay(upgrade: Upgrade) -> None:
+def test_an_upgrade_keeps_generated_passwords(upgrade: Upgrade) -> None:
     for each in upgrade.before:
         store = each["name"].rpartition("-")[2]
         is_made_up = each["kind"] == "Secret" and not upgrade.given.get(store, {}).get("auth")
@@ -83,14 +83,14 @@ def test_passwords_stay(upgrade: Upgrade) -> None:
             assert upgrade.after.one("Secret", each["name"])["data"] == restored(each)["data"]
 
 
-def test_the_number_of_pods_stays(upgrade: Upgrade) -> None:
+def test_an_upgrade_keeps_the_number_of_pods(upgrade: Upgrade) -> None:
     [before] = [each for each in upgrade.before if each["kind"] == "Deployment"]
 
     assert upgrade.after.deployment()["spec"].get("replicas") == before.get("replicas")
 
 
-def test_the_way_back_is_open(upgrade: Upgrade) -> None:
-    """`helm rollback` applies what was, and removes what is new."""
+def test_a_rollback_deletes_no_data_and_keeps_the_number_of_pods(upgrade: Upgrade) -> None:
+    """`helm rollback` applies the old objects and removes the new ones."""
     before = {(each["kind"], each["name"]) for each in upgrade.before}
     added = [each for each in upgrade.after.objects if not is_hook(each)]
     added = [each for each in added if (each["kind"], each["metadata"]["name"]) not in before]
@@ -102,7 +102,7 @@ def test_the_way_back_is_open(upgrade: Upgrade) -> None:
     assert upgrade.cluster.replicas == replicas
 
 
-def test_notes_say_nothing_of_a_first_installation(upgrade: Upgrade) -> None:
+def test_the_notes_of_an_upgrade_do_not_describe_a_first_installation(upgrade: Upgrade) -> None:
     assert "rollout status deployment/" in upgrade.notes
     assert "is empty" not in upgrade.notes
     assert "a new volume has none" not in upgrade.notes

