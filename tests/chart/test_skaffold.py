@@ -330,7 +330,7 @@ class TestVerify:
         job: Object = values(ROOT / each.execution_mode.kubernetes_cluster.job_manifest_path)
         return job
 
-    def test_runs_the_tests_of_helm(self) -> None:
+    def test_runs_helm_test_on_the_release(self) -> None:
         config = load()
         [each] = config.verify
         release = config.release
@@ -340,7 +340,7 @@ class TestVerify:
         ]
         assert rendered(config).one("Pod", "mylist-test")["metadata"]["annotations"]["helm.sh/hook"] == "test"
 
-    def test_runs_them_in_a_container_of_the_job(self) -> None:
+    def test_runs_helm_in_the_container_of_the_job(self) -> None:
         [each] = load().verify
         [container] = self.job()["spec"]["template"]["spec"]["containers"]
 

@@ -1,4 +1,4 @@
-"""`ClientConnections`: no connection is left open, whenever it came and however it ended."""
+"""`ClientConnections` leaves no connection open, no matter when it arrived and how it ended."""
 
 import asyncio
 import gc
@@ -11,7 +11,7 @@ from devtools.client_connections import ClientConnections
 
 
 def ended(client: socket.socket) -> bool:
-    """Whether the other side has ended a connection; it waits for that."""
+    """Wait until the other side ends a connection; return whether it did in time."""
     client.settimeout(5)
     try:
         return client.recv(1) == b""
@@ -34,7 +34,7 @@ async def stubborn(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter)
 
 @pytest.mark.parametrize("serve", [forever, stubborn])
 @pytest.mark.parametrize("turns", range(6))
-async def test_close_ends_what_came_any_number_of_turns_before(serve: object, turns: int) -> None:
+async def test_close_ends_a_connection_that_arrived_any_number_of_loop_turns_before(serve: object, turns: int) -> None:
     connections = ClientConnections(serve)  # type: ignore[arg-type]
     server = await asyncio.start_server(connections.accept, "127.0.0.1", 0)
     with socket.create_connection(server.sockets[0].getsockname()) as client:
@@ -44,7 +44,7 @@ async def test_close_ends_what_came_any_number_of_turns_before(serve: object, tu
         assert await asyncio.to_thread(ended, client)
 
 
-async def test_one_that_is_served_is_ended_and_one_that_fails_is_told() -> None:
+async def test_served_connections_are_closed_and_failures_are_reported() -> None:
     failure, failures = "the byte x", list[BaseException]()
 
     async def serve(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
@@ -61,7 +61,7 @@ async def test_one_that_is_served_is_ended_and_one_that_fails_is_told() -> None:
     assert [str(each) for each in failures] == [failure]
 
 
-async def test_one_that_its_client_ends_is_closed_before_it_is_dropped() -> None:
+async def test_a_connection_that_its_client_ends_is_closed_without_a_resource_warning() -> None:
     async def serve(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         await reader.read()
         served.set()
@@ -76,5 +76,5 @@ async def test_one_that_its_client_ends_is_closed_before_it_is_dropped() -> None
             pass
         await served.wait()
         await connections.close(server)
-        gc.collect()  # which also finds what earlier tests left open, at other addresses
+        gc.collect()  # this also finds connections of earlier tests, which have other addresses
     assert [str(each.message) for each in complaints if str(address) in str(each.message)] == []

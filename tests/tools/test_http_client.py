@@ -1,4 +1,4 @@
-"""The HTTP client of the tests and tools: how it reads answers, and what it makes of the lack of one."""
+"""The HTTP client of the tests and tools: how it reads answers, and how it reports a missing one."""
 
 import asyncio
 import socket
@@ -99,7 +99,7 @@ both = pytest.mark.parametrize("ask", [ask_client, ask_pool])
 @pytest.mark.parametrize(
     ("sent", "answer"), [(ONE, OF_ONE), (CHUNKED, OF_CHUNKED), (UNCHANGED, OF_UNCHANGED)], ids=["one", "chunks", "304"]
 )
-async def test_an_answer_is_put_together(ask: Ask, sent: bytes, answer: Answer, size: int) -> None:
+async def test_an_answer_is_assembled_from_its_parts(ask: Ask, sent: bytes, answer: Answer, size: int) -> None:
     async with serving(sent, size=size) as peer:
         assert await ask(peer.url) == [answer, answer]
     assert peer.connections == 1
@@ -107,32 +107,32 @@ async def test_an_answer_is_put_together(ask: Ask, sent: bytes, answer: Answer, 
 
 @both
 @pytest.mark.parametrize("missing", [1, 5, 8, len(CHUNKED) - 5])
-async def test_an_answer_that_ends_before_the_last_chunk_is_none(ask: Ask, missing: int) -> None:
+async def test_an_answer_without_its_last_chunk_counts_as_not_answered(ask: Ask, missing: int) -> None:
     async with serving(CHUNKED[:-missing], hangs_up=True) as peer:
         with pytest.raises(NotAnsweredError, match="connection"):
             await ask(peer.url)
 
 
 @both
-async def test_an_answer_that_is_no_http_is_none(ask: Ask) -> None:
+async def test_an_answer_that_is_not_http_counts_as_not_answered(ask: Ask) -> None:
     async with serving(b"+PONG\r\n") as peer:
         with pytest.raises(NotAnsweredError, match="not HTTP"):
             await ask(peer.url)
 
 
 @both
-async def test_nobody_there_is_told_from_no_answer(ask: Ask) -> None:
+async def test_a_refused_connection_counts_as_not_sent(ask: Ask) -> None:
     with pytest.raises(NotSentError):
         await ask(f"http://127.0.0.1:{free_port()}")
 
 
-async def test_a_connection_that_is_to_be_closed_is_not_used_again() -> None:
+async def test_a_connection_with_the_header_connection_close_is_not_reused() -> None:
     async with serving(CLOSING) as peer:
         assert await ask_pool(peer.url) == [OF_CLOSING, OF_CLOSING]
     assert peer.connections == 2
 
 
-async def test_requests_at_the_same_time_have_connections_of_their_own() -> None:
+async def test_concurrent_requests_use_separate_connections() -> None:
     async with serving(ONE) as peer:
         pool = Pool(peer.url)
         for _ in range(2):
@@ -141,7 +141,7 @@ async def test_requests_at_the_same_time_have_connections_of_their_own() -> None
     assert peer.connections == 5
 
 
-async def test_silence_is_no_answer_and_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_timeout_counts_as_not_answered_and_closes_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("devtools.http_client._TIMEOUT_S", 0.1)
     async with serving(b"") as peer:
         connection = await Connection.open(peer.url)
@@ -150,7 +150,7 @@ async def test_silence_is_no_answer_and_ends_the_connection(monkeypatch: pytest.
         assert not connection.is_open
 
 
-async def test_a_request_that_is_given_up_leaves_no_answer_to_the_next() -> None:
+async def test_a_cancelled_request_closes_its_connection() -> None:
     async with serving(b"") as peer:
         connection = await Connection.open(peer.url)
         with pytest.raises(TimeoutError):
@@ -159,26 +159,26 @@ async def test_a_request_that_is_given_up_leaves_no_answer_to_the_next() -> None
         assert not connection.is_open
 
 
-def test_silence_is_no_answer_to_a_client_that_waits() -> None:
+def test_a_timeout_of_the_blocking_client_counts_as_not_answered() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
         with Client(url, timeout_s=0.1) as client, pytest.raises(NotAnsweredError, match="timeout"):
             client.ask(request("GET", "/"))
 
 
-def test_what_was_received_is_parsed_answer_by_answer_without_interim_ones() -> None:
+def test_received_bytes_are_parsed_into_answers_without_interim_ones() -> None:
     received = ONE + b"HTTP/1.1 100 Continue\r\n\r\n" + CHUNKED + UNCHANGED + CLOSING
     assert parse(received) == [OF_ONE, OF_CHUNKED, OF_UNCHANGED, OF_CLOSING]
     assert parse(b"") == []
 
 
 @pytest.mark.parametrize("received", [b"HTTP/1.1 2", ONE[:-1], ONE + CHUNKED[:-1], CLOSING + ONE, b"garbage\r\n\r\n"])
-def test_what_is_not_whole_or_not_http_is_not_parsed(received: bytes) -> None:
+def test_incomplete_or_non_http_bytes_are_rejected(received: bytes) -> None:
     with pytest.raises(NotAnsweredError):
         parse(received)
 
 
-def test_a_request_arrives_as_it_was_made() -> None:
+def test_a_request_arrives_with_its_path_header_and_body() -> None:
     heard: list[tuple[str, str | None, bytes]] = []
 
     class Server(FakeHttpHandler):
@@ -193,12 +193,12 @@ def test_a_request_arrives_as_it_was_made() -> None:
     assert heard == [("/add?a=b", "me", b"body")]
 
 
-async def test_exchange_sends_what_it_is_given_and_returns_all_that_comes_back() -> None:
+async def test_exchange_returns_all_received_bytes() -> None:
     async with serving(ONE, hangs_up=True) as peer:
         assert await asyncio.to_thread(exchange, peer.url, b"\x00nonsense") == ONE
 
 
-async def test_exchange_can_say_that_this_is_all() -> None:
+async def test_exchange_can_close_its_sending_side() -> None:
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(await reader.read())
         writer.close()
@@ -208,7 +208,7 @@ async def test_exchange_can_say_that_this_is_all() -> None:
         assert await asyncio.to_thread(exchange, url, b"all", closes_its_side=True) == b"all"
 
 
-def test_exchange_takes_a_reset_for_the_end() -> None:
+def test_exchange_treats_a_reset_as_the_end() -> None:
     def reset() -> None:
         connection, _ = server.accept()
         connection.recv(1)  # a reset before that may be one of connecting
@@ -220,7 +220,7 @@ def test_exchange_takes_a_reset_for_the_end() -> None:
         assert exchange(f"http://127.0.0.1:{server.getsockname()[1]}", b"?") == b""
 
 
-def test_exchange_is_not_patient_with_who_does_not_close() -> None:
+def test_exchange_times_out_if_the_peer_does_not_close() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
         with pytest.raises(TimeoutError):

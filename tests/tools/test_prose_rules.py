@@ -1,4 +1,4 @@
-"""Each rule of .vale/MyList refuses a sentence that it is there for, and accepts the plain one."""
+"""Each rule of .vale/MyList refuses a bad sentence, and accepts the plain one."""
 
 import json
 import subprocess
@@ -76,7 +76,9 @@ def alerts(folder: Path, text: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("rule", "bad", "good"), SENTENCES, ids=[f"{rule}-{bad[:30]}" for rule, bad, _ in SENTENCES])
-def test_refuses_the_bad_sentence_and_accepts_the_good_one(rule: str, bad: str, good: str, tmp_path: Path) -> None:
+def test_a_rule_refuses_the_bad_sentence_and_accepts_the_good_one(
+    rule: str, bad: str, good: str, tmp_path: Path
+) -> None:
     assert rule in alerts(tmp_path, bad)
     assert alerts(tmp_path, good) == set()
 
@@ -85,7 +87,7 @@ def test_every_rule_has_a_sentence() -> None:
     assert {rule for rule, _, _ in SENTENCES} == RULES
 
 
-def test_lint_ends_with_1_for_a_bad_sentence() -> None:
+def test_the_linter_exits_with_1_for_a_bad_sentence() -> None:
     page = ROOT / "build" / "bad-sentence.md"
     page.write_text("Nobody may not tell it.\n")
     try:

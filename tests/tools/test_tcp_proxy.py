@@ -1,4 +1,4 @@
-"""The proxy that delays the way to a server, or breaks its links."""
+"""The TCP proxy, which delays the answers of a server, or cuts or stalls a link to it."""
 
 import asyncio
 import socket
@@ -23,7 +23,7 @@ class Echo:
         self.told = b""
         self.clients: list[asyncio.StreamWriter] = []
         self.ended = asyncio.Event()
-        """Set when a connection that said something has ended, or was reset."""
+        """Set when a connection that has sent bytes has ended or was reset."""
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.clients.append(writer)
@@ -80,7 +80,7 @@ class TestDelay:
             proxy.delay(0, milliseconds / 1000)
             yield proxy
 
-    async def test_answers_are_held_back_for_so_long(self, proxy: TcpProxy, milliseconds: float) -> None:
+    async def test_answers_are_delayed_by_the_given_time(self, proxy: TcpProxy, milliseconds: float) -> None:
         times = []
         async with connected(proxy) as client:
             for number in range(100):
@@ -88,10 +88,10 @@ class TestDelay:
                 await ask(client, b"%03d" % number)
                 times.append((time.perf_counter() - began) * 1000)
 
-        # How much more the others take says how busy the machine is.
+        # Only the fastest answer counts, because the others depend on the load of the machine.
         assert milliseconds <= min(times) < 2 * milliseconds + 1
 
-    async def test_answers_arrive_in_order_and_whole(self, proxy: TcpProxy) -> None:
+    async def test_answers_arrive_complete_and_in_order(self, proxy: TcpProxy) -> None:
         sent = b"".join(b"%07d\n" % number for number in range(50_000))
         async with connected(proxy) as (reader, writer):
             for start in range(0, len(sent), 1000):
@@ -100,12 +100,12 @@ class TestDelay:
                     await writer.drain()
             assert await reader.readexactly(len(sent)) == sent
 
-    async def test_when_the_server_hangs_up_its_last_words_arrive_before_the_end(self, proxy: TcpProxy) -> None:
+    async def test_the_last_bytes_arrive_before_the_end_when_the_server_closes(self, proxy: TcpProxy) -> None:
         async with connected(proxy) as (reader, writer), asyncio.timeout(PATIENCE):
             writer.write(b"bye")
             assert await reader.read() == b"bye"
 
-    async def test_when_the_client_hangs_up_the_server_is_told(self, proxy: TcpProxy, echo: Echo) -> None:
+    async def test_the_server_sees_the_end_when_the_client_closes(self, proxy: TcpProxy, echo: Echo) -> None:
         async with connected(proxy) as client:
             await ask(client, b"hello")
             assert not echo.ended.is_set()
@@ -113,7 +113,7 @@ class TestDelay:
             await echo.ended.wait()
 
 
-async def test_an_answer_does_not_overtake_those_that_are_held_back_for_longer(echo: Echo) -> None:
+async def test_an_answer_does_not_overtake_an_earlier_one_with_a_longer_delay(echo: Echo) -> None:
     with TcpProxy(echo.port, links=2) as proxy:
         async with connected(proxy, 1) as slow, connected(proxy) as other:
             proxy.delay(1, 0.3)
@@ -127,7 +127,7 @@ async def test_an_answer_does_not_overtake_those_that_are_held_back_for_longer(e
                 assert await slow[0].readexactly(12) == b"first second"
 
 
-async def test_a_link_that_is_cut_resets_its_connections_and_the_new_ones_until_it_is_healed(echo: Echo) -> None:
+async def test_a_cut_link_resets_old_and_new_connections_until_it_is_healed(echo: Echo) -> None:
     with TcpProxy(echo.port, links=2) as proxy:
         async with connected(proxy, 1) as client, connected(proxy) as other:
             await ask(client, b"hello")
@@ -149,7 +149,7 @@ async def test_a_link_that_is_cut_resets_its_connections_and_the_new_ones_until_
                 await ask(again, b"hello again")
 
 
-async def test_a_link_that_is_stalled_passes_nothing_on_until_it_is_healed(echo: Echo) -> None:
+async def test_a_stalled_link_forwards_nothing_until_it_is_healed(echo: Echo) -> None:
     with TcpProxy(echo.port, links=2) as proxy:
         async with connected(proxy) as client:
             await ask(client, b"hello")
@@ -170,7 +170,7 @@ async def test_a_link_that_is_stalled_passes_nothing_on_until_it_is_healed(echo:
                     assert await late[0].readexactly(6) == b"me too"
 
 
-async def test_what_a_client_says_at_once_reaches_the_server(echo: Echo) -> None:
+async def test_bytes_sent_right_after_connecting_reach_the_server(echo: Echo) -> None:
     with TcpProxy(echo.port) as proxy:
         for _ in range(50):
             async with connected(proxy):
@@ -179,13 +179,13 @@ async def test_what_a_client_says_at_once_reaches_the_server(echo: Echo) -> None
                 await ask(client, b"hello")
 
 
-def test_without_a_server_the_connection_is_closed() -> None:
+def test_a_connection_is_closed_if_the_server_is_not_running() -> None:
     with TcpProxy(free_port()) as proxy, socket.create_connection(("127.0.0.1", proxy.ports[0])) as client:
         client.settimeout(PATIENCE)
         assert client.recv(1) == b""
 
 
-def test_it_ends_with_its_context() -> None:
+def test_the_proxy_stops_listening_when_its_context_ends() -> None:
     with TcpProxy(free_port()) as proxy:
         socket.create_connection(("127.0.0.1", proxy.ports[0])).close()
     with pytest.raises(ConnectionRefusedError):

@@ -1,4 +1,4 @@
-"""`make lint-files` can fail: each of its programs refuses a fault that it is there for."""
+"""`make lint-files` can fail: each of its programs refuses the faults that it must find."""
 
 import re
 import shutil
@@ -22,7 +22,7 @@ FILES = {
     "install.sh": '#!/bin/sh\nrm -r "$1"\n',
     "values.yaml": "one: 1\n",
 }
-"""Files that pass, or those of the repository."""
+"""Files that pass; `None` means the file of the repository."""
 
 
 def lint(folder: Path) -> list[str]:
@@ -48,7 +48,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_accepts_files_without_a_fault(folder: Path) -> None:
+def test_lint_files_accepts_files_without_a_fault(folder: Path) -> None:
     assert lint(folder) == []
 
 
@@ -69,7 +69,7 @@ def test_accepts_files_without_a_fault(folder: Path) -> None:
         ("Dockerfile", "USER 1000", "USER 1000\nRUN cd /tmp", "hadolint"),
     ],
 )
-def test_refuses_a_fault(folder: Path, name: str, old: str, new: str, program: str) -> None:
+def test_lint_files_refuses_a_fault(folder: Path, name: str, old: str, new: str, program: str) -> None:
     text = (folder / name).read_text()
     assert text.count(old) == 1
     (folder / name).write_text(text.replace(old, new))

@@ -1,4 +1,4 @@
-"""`make lint-workflows` can fail: each of its programs refuses a fault that it is there for."""
+"""`make lint-workflows` can fail: each of its programs refuses the faults that it must find."""
 
 import re
 import subprocess
@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_accepts_what_is_there(folder: Path) -> None:
+def test_lint_workflows_accepts_the_files_of_the_repository(folder: Path) -> None:
     assert lint(folder) == []
 
 
@@ -46,7 +46,7 @@ def test_accepts_what_is_there(folder: Path) -> None:
         ("        with:\n          persist-credentials: false\n", "", "zizmor"),
     ],
 )
-def test_refuses_a_faulty_workflow(folder: Path, old: str, new: str, program: str) -> None:
+def test_lint_workflows_refuses_a_faulty_workflow(folder: Path, old: str, new: str, program: str) -> None:
     text = CI.read_text()
     assert text.count(old) == 1
     (folder / ".github" / "workflows" / "ci.yaml").write_text(text.replace(old, new))
@@ -57,7 +57,7 @@ def test_refuses_a_faulty_workflow(folder: Path, old: str, new: str, program: st
 @pytest.mark.parametrize(
     ("old", "new"), [("repo: local", "repository: local"), ("language: system", "language: klingon")]
 )
-def test_refuses_faulty_hooks(folder: Path, old: str, new: str) -> None:
+def test_lint_workflows_refuses_faulty_pre_commit_hooks(folder: Path, old: str, new: str) -> None:
     hooks = folder / ".pre-commit-config.yaml"
     hooks.write_text(hooks.read_text().replace(old, new, 1))
 

@@ -1,4 +1,4 @@
-"""What some of these tests need."""
+"""Fixtures of the benchmark's tests."""
 
 import shutil
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A run that never was, with every row of every group."""
+"""A made-up run with every row of every group."""
 
 from bench.catalogue_import import CatalogueImport, CatalogueValidation
 from bench.groups import GROUPS, Group, Table
@@ -12,7 +12,7 @@ ROUNDS = 10
 
 
 def complete(*, without: str = "", rounds: int = ROUNDS) -> Run:
-    """All groups but one, each row with other figures."""
+    """Return a run of all groups except one; each row has other figures."""
     return sum_up({group.name: _samples(group, rounds) for group in GROUPS if group.name != without})
 
 

@@ -1,4 +1,4 @@
-"""Beside the original service; a substitute program answers from Redis, like the original does."""
+"""The comparison with the original service. A substitute program answers from Redis, like the original."""
 
 import sys
 from contextlib import ExitStack
@@ -56,7 +56,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("generator")
-def test_both_answer_the_same_page(opened: Stores, folder: Path) -> None:
+def test_the_service_and_the_original_return_the_same_page(opened: Stores, folder: Path) -> None:
     with ExitStack() as stack:
         environment = Environment(opened, stack, command(folder))
         samples = BesideOriginal(UNTRACED).measure(environment, 0)
@@ -78,7 +78,7 @@ def test_both_answer_the_same_page(opened: Stores, folder: Path) -> None:
     assert min(quantity(sample, "processor") for sample in samples.values()) > 1
 
 
-def test_another_answer_than_the_page_in_redis_ends_the_measurement(opened: Stores, folder: Path) -> None:
+def test_an_answer_other_than_the_page_in_redis_stops_the_measurement(opened: Stores, folder: Path) -> None:
     (folder / "dist" / "server.js").write_text('{"success":true,"data":{"items":[]}}')
     with ExitStack() as stack:
         environment = Environment(opened, stack, command(folder))
@@ -86,13 +86,13 @@ def test_another_answer_than_the_page_in_redis_ends_the_measurement(opened: Stor
             BesideOriginal(UNTRACED).measure(environment, 0)
 
 
-def test_a_title_has_the_name_of_its_id_in_mongodb() -> None:
+def test_a_page_for_the_original_names_the_id_of_a_title_as_mongodb_does() -> None:
     page = '{"success":true,"data":{"items":[{"contentId":"a","content":{"id":"a","title":"é"}}],"total":1}}'
 
     assert cached(page.encode()).decode() == '{"items":[{"contentId":"a","content":{"_id":"a","title":"é"}}],"total":1}'
 
 
-def test_without_node_it_says_what_is_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_names_node_if_it_is_not_installed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(OriginalError, match="node is not installed"):
         command(folder)

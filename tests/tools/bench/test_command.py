@@ -1,4 +1,4 @@
-"""The command line, as far as it measures nothing."""
+"""The command line of the benchmark, without measurements."""
 
 import os
 import subprocess
@@ -45,7 +45,7 @@ def test_the_latest_complete_run_is_published(tmp_path: Path) -> None:
     assert (tmp_path / "docs" / "performance" / "reads.svg").exists()
 
 
-def test_the_original_is_measured_where_it_is(tmp_path: Path) -> None:
+def test_the_group_original_requires_the_folder_of_a_built_original(tmp_path: Path) -> None:
     nowhere = run(tmp_path, "--groups", "reads", "original")
     not_built = run(tmp_path, "--groups", "original", "--original", ".")
 
@@ -55,7 +55,7 @@ def test_the_original_is_measured_where_it_is(tmp_path: Path) -> None:
     assert (not_built.returncode, not_built.stderr) == (1, told)
 
 
-def test_a_group_that_does_not_exist_is_refused_with_those_that_do(tmp_path: Path) -> None:
+def test_an_unknown_group_is_refused_with_the_names_of_the_known_ones(tmp_path: Path) -> None:
     done = run(tmp_path, "--groups", "writes")
 
     assert done.returncode == 2

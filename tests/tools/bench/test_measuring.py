@@ -37,7 +37,7 @@ def environment(opened: Stores) -> Iterator[Environment]:
 
 
 @pytest.mark.usefixtures("generator")
-def test_requests_a_second(environment: Environment) -> None:
+def test_throughput_measures_every_case(environment: Environment) -> None:
     lists = CachedLists("list-of-100-", 10, 100)
     loads = Throughput(
         (
@@ -67,7 +67,7 @@ def test_requests_a_second(environment: Environment) -> None:
 
 
 @pytest.mark.usefixtures("generator")
-def test_requests_a_second_of_two_servers_at_the_same_time(
+def test_throughput_measures_two_servers_at_the_same_time(
     environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     under_way: list[int] = []
@@ -89,7 +89,7 @@ def test_requests_a_second_of_two_servers_at_the_same_time(
     assert samples["items"].cached == 1
 
 
-def test_changes_and_first_reads(environment: Environment) -> None:
+def test_write_latency_measures_every_row_and_restores_the_lists(environment: Environment) -> None:
     changes = WriteLatency({"": USUAL})
 
     samples = changes.measure(environment, 0)
@@ -97,14 +97,14 @@ def test_changes_and_first_reads(environment: Environment) -> None:
     assert set(samples) == set(changes.references)
     p50 = {name: sample.p50 or 0 for name, sample in samples.items()}
     assert 0 < p50["items, 20, cached"] < p50["add"]
-    # The lists are again what they were.
+    # The lists are as before.
     with Client(environment.url(USUAL)) as client:
         client.measure(request("GET", "/api/mylist/stats", user=user_id(1)), status=200, cache="hit")
         assert b'"total":25' in client.answer.body
 
 
 @pytest.mark.usefixtures("generator")
-def test_half_of_the_capacity(environment: Environment) -> None:
+def test_the_open_loop_runs_at_about_half_of_the_capacity(environment: Environment) -> None:
     samples = OpenLoop(CAPACITY, (LIVEZ_AT_HALF, ITEMS_AT_HALF)).measure(environment, 0)
 
     rate = {name: quantity(sample, "rate") for name, sample in samples.items()}
@@ -116,15 +116,15 @@ def test_half_of_the_capacity(environment: Environment) -> None:
     assert samples[ITEMS_AT_HALF.name].cached == 1
 
 
-def test_processor_time_of_a_first_read(environment: Environment) -> None:
+def test_a_first_read_takes_more_processor_time_than_a_cached_one(environment: Environment) -> None:
     samples = FirstRead(RENDERING).measure(environment, 0)
 
     cached, loaded = (quantity(samples[row], "processor") for row in (CACHED_PAGE, LOADED_PAGE))
-    # The cost of a load is the service's own, without that of its stores: less than the read lasts.
+    # The cost of a load includes only the service, not its stores, so it is less than the duration of the read.
     assert 0 < cached < loaded < quantity(samples[LOADED_PAGE], "p99") * 1000
 
 
-def test_imports(environment: Environment) -> None:
+def test_import_latency_measures_short_and_long_imports(environment: Environment) -> None:
     imports = ImportLatency(USUAL, lines=(20, 300, 400))
     samples = imports.measure(environment, 0)
 
@@ -135,7 +135,7 @@ def test_imports(environment: Environment) -> None:
     assert json.loads(client.answer.body)["data"]["total"] == 400
 
 
-def test_the_start_of_a_process(environment: Environment) -> None:
+def test_the_start_of_the_service_costs_more_than_that_of_an_empty_server(environment: Environment) -> None:
     samples = ServiceStart(UNTRACED).measure(environment, 0)
 
     for name in ("processor", "memory"):
@@ -145,7 +145,7 @@ def test_the_start_of_a_process(environment: Environment) -> None:
     assert quantity(samples[AT_ITS_START], "memory") / 2**20 < 500
 
 
-def test_drivers(environment: Environment) -> None:
+def test_the_driver_comparison_measures_every_row(environment: Environment) -> None:
     drivers = DriverComparison()
 
     samples = drivers.measure(environment, 0)
@@ -154,7 +154,7 @@ def test_drivers(environment: Environment) -> None:
     assert all(sample.rate and sample.processor and sample.p50 for sample in samples.values())
 
 
-def test_blocking_of_the_event_loop(environment: Environment) -> None:
+def test_loop_blocking_measures_every_row(environment: Environment) -> None:
     blocking = LoopBlocking()
 
     samples = blocking.measure(environment, 0)
@@ -164,7 +164,7 @@ def test_blocking_of_the_event_loop(environment: Environment) -> None:
 
 
 @pytest.mark.usefixtures("generator")
-def test_reads_beside_one_user_who_takes_all(environment: Environment) -> None:
+def test_neighbours_measures_reads_beside_a_greedy_user(environment: Environment) -> None:
     samples = Neighbours(USUAL).measure(environment, 0)
 
     assert set(samples) == {ALONE, BESIDE_SELECTIONS, BESIDE_IMPORTS}
@@ -174,13 +174,13 @@ def test_reads_beside_one_user_who_takes_all(environment: Environment) -> None:
         assert quantity(sample, "lost") < 0.01
 
 
-def test_memory(environment: Environment) -> None:
+def test_memory_measures_the_bytes_of_a_list(environment: Environment) -> None:
     samples = Memory(USUAL).measure(environment, 0)
 
     assert 545 < (samples[OF_A_LIST].memory or 0) < 1000
 
 
-def test_lists_of_others_are_many_and_ask_for_nothing(opened: Stores) -> None:
+def test_filling_redis_creates_every_list_with_the_same_size(opened: Stores) -> None:
     with Redis.from_url(opened.redis.uri) as redis:
         fill(opened.redis.uri, CachedLists("other-", 12_345, 25), TITLES)
 
@@ -189,7 +189,7 @@ def test_lists_of_others_are_many_and_ask_for_nothing(opened: Stores) -> None:
         assert redis.memory_usage(key_of("other-00012345")) == redis.memory_usage(key_of("other-00000001"))
 
 
-def test_filled_lists_begin_alike_whatever_their_length(environment: Environment) -> None:
+def test_filled_lists_have_the_same_first_page_at_any_length(environment: Environment) -> None:
     pages = []
     with Client(environment.url(USUAL)) as client:
         for lists in (CachedLists("long-", 3, 3000), CachedLists("short-", 3, 25)):
@@ -203,7 +203,7 @@ def test_filled_lists_begin_alike_whatever_their_length(environment: Environment
     assert all(content for content, _ in pages[0])
 
 
-def test_an_answer_that_was_not_expected_ends_the_measurement(environment: Environment) -> None:
+def test_an_unexpected_answer_stops_the_measurement(environment: Environment) -> None:
     with Client(environment.url(USUAL)) as client:
         with pytest.raises(UnexpectedAnswerError, match="200, hit in place of 200, miss"):
             client.measure(request("GET", "/api/mylist/items", user=user_id(2)), status=200, cache="miss")
@@ -212,7 +212,7 @@ def test_an_answer_that_was_not_expected_ends_the_measurement(environment: Envir
 
 
 @pytest.mark.usefixtures("generator")
-def test_where_py_spy_may_not_look_it_says_what_it_needs(
+def test_the_profile_error_names_the_right_that_py_spy_needs(
     environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(environment.service(USUAL).process, "pid", 2**22 - 1)  # the id of no process

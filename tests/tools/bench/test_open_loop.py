@@ -19,7 +19,7 @@ RATE = 200.0
 
 @contextmanager
 def answering_after(seconds: float) -> Iterator[str]:
-    """A server that answers each request so many seconds after it arrived."""
+    """Run a server that answers each request this many seconds after its arrival."""
 
     class Answers(asyncio.Protocol):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -51,7 +51,7 @@ def measured(url: str, *, connections: int, rate: float | None = RATE) -> Sample
     return sample
 
 
-def test_requests_come_at_their_own_pace_whatever_the_answers_take() -> None:
+def test_requests_keep_their_rate_however_long_the_answers_take() -> None:
     # In a closed loop these would be 1,600 a second.
     with answering_after(0.02) as url:
         sample = measured(url, connections=32)
@@ -60,7 +60,7 @@ def test_requests_come_at_their_own_pace_whatever_the_answers_take() -> None:
     assert quantity(sample, "p50") >= 20
 
 
-def test_where_no_connection_is_free_requests_are_sent_late_and_told_as_such() -> None:
+def test_requests_that_wait_for_a_free_connection_are_reported_as_late() -> None:
     # Two connections have ten answers a second; 200 are due.
     with answering_after(0.2) as url:
         sample = measured(url, connections=2)

@@ -7,7 +7,7 @@ import pytest
 
 from bench.processor_time import processor_time
 
-# Two threads; one of them has ended when it waits.
+# Two threads; one of them has ended when the program waits for input.
 WORK = """
 import threading, time
 def work():
@@ -22,7 +22,7 @@ input()
 """
 
 
-def test_all_threads_count_and_waiting_does_not() -> None:
+def test_the_processor_time_includes_all_threads_but_not_waiting() -> None:
     with subprocess.Popen([sys.executable, "-c", WORK], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -34,7 +34,7 @@ def test_all_threads_count_and_waiting_does_not() -> None:
     assert own <= counted < own + 0.05
 
 
-def test_a_process_that_is_gone_has_none() -> None:
+def test_the_processor_time_of_an_ended_process_is_an_error() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
 

@@ -24,12 +24,12 @@ def published() -> Run:
     return msgspec.json.decode((PICTURES / FIGURES).read_bytes(), type=Run)
 
 
-def test_the_document_is_the_one_of_the_figures(published: Run) -> None:
+def test_the_document_has_the_published_figures(published: Run) -> None:
     text = DOCUMENT.read_text()
     assert text == with_figures(text, published), AGAIN
 
 
-def test_figures_replace_those_before() -> None:
+def test_new_figures_replace_the_old_ones() -> None:
     text = f"# Performance\n{START}those before\n{END}\nthe end\n"
 
     written = with_figures(text, complete())
@@ -60,7 +60,7 @@ def test_a_row_has_its_ratio_in_the_unit_of_its_table() -> None:
     assert re.search(r"\| add \| \d\.00 \| \d\.00 \(", written)
 
 
-def test_a_miss_is_named() -> None:
+def test_a_missed_limit_is_named() -> None:
     run = complete()
     assert not run.kept
     threshold = "throughput of `stats`, relative to the empty route"
@@ -70,7 +70,7 @@ def test_a_miss_is_named() -> None:
     assert row in with_figures(START + END, run)
 
 
-def test_a_limit_without_room_is_named_and_fails_the_run() -> None:
+def test_a_figure_too_close_to_its_limit_is_named_and_fails_the_run() -> None:
     narrow = Verdict("a", "at least 0.5", 0.51, kept=True, has_room=False, quartiles=(0.4, 0.6))
     run = msgspec.structs.replace(complete(), verdicts=[narrow])
 
@@ -111,7 +111,7 @@ def test_publishing_writes_document_figures_and_pictures(tmp_path: Path) -> None
     ],
     ids=["a group is missing", "the profile is missing", "too few rounds"],
 )
-def test_what_is_no_complete_run_is_not_published(tmp_path: Path, run: Run, has_profile: bool, says: str) -> None:
+def test_an_incomplete_run_is_not_published(tmp_path: Path, run: Run, has_profile: bool, says: str) -> None:
     document, profile = tmp_path / "performance.md", tmp_path / "profile.svg"
     document.write_text(START + END)
     if has_profile:
@@ -122,6 +122,6 @@ def test_what_is_no_complete_run_is_not_published(tmp_path: Path, run: Run, has_
     assert document.read_text() == START + END
 
 
-def test_a_document_without_a_place_for_figures_is_left_alone() -> None:
+def test_a_document_without_a_place_for_figures_is_refused() -> None:
     with pytest.raises(PublishError, match="the document lacks"):
         with_figures("# Performance\n", complete())

@@ -31,7 +31,7 @@ def test_the_median_round_decides() -> None:
 
 
 @pytest.mark.parametrize(("measured", "kept"), [(2.9, True), (3.0, True), (3.1, False)])
-def test_what_may_be_at_most(measured: float, kept: bool) -> None:
+def test_a_figure_may_be_at_most_its_maximum(measured: float, kept: bool) -> None:
     verdict = judge(Threshold("p99", "reads", "cached", "p99", 3.0), {"cached": [Sample(p99=measured)]})
 
     assert (verdict.kept, verdict.bound) == (kept, "at most 3")
@@ -40,14 +40,14 @@ def test_what_may_be_at_most(measured: float, kept: bool) -> None:
 @pytest.mark.parametrize(
     ("measured", "outcome"), [(0.49, "missed"), (0.50, "narrow"), (0.51, "narrow"), (0.52, "kept"), (0.9, "kept")]
 )
-def test_a_median_at_its_least_needs_room(measured: float, outcome: str) -> None:
+def test_a_median_close_to_its_minimum_is_narrow(measured: float, outcome: str) -> None:
     assert judge(SLOWER, {"cached": rates(measured), "empty": rates(1)}).outcome == outcome
 
 
 @pytest.mark.parametrize(
     ("measured", "outcome"), [(0.0, "kept"), (2.9, "kept"), (2.92, "narrow"), (3.0, "narrow"), (3.01, "missed")]
 )
-def test_a_median_at_its_most_needs_room(measured: float, outcome: str) -> None:
+def test_a_median_close_to_its_maximum_is_narrow(measured: float, outcome: str) -> None:
     verdict = judge(Threshold("p99", "reads", "cached", "p99", 3.0), {"cached": [Sample(p99=measured)]})
 
     assert verdict.outcome == outcome
@@ -73,13 +73,13 @@ def test_time_is_the_inverse_of_the_rate() -> None:
     assert (verdict.value, verdict.kept) == (2.0, False)
 
 
-def test_limits_are_of_rows_that_are_measured() -> None:
+def test_limits_refer_to_measured_rows() -> None:
     rows = {group.name: {name for table in group.tables for name in table.part.references} for group in GROUPS}
     for threshold in THRESHOLDS:
         assert {threshold.row, threshold.of or threshold.row} <= rows[threshold.group]
 
 
-def test_rows_of_a_group_have_names_of_their_own() -> None:
+def test_rows_of_a_group_have_unique_names() -> None:
     for group in GROUPS:
         names = [name for table in group.tables for name in table.part.references]
         assert len(set(names)) == len(names)
@@ -92,7 +92,7 @@ def test_rows_are_compared_with_rows_of_the_same_table() -> None:
             assert {of for of in references.values() if of} <= set(references)
 
 
-def test_a_run_on_a_machine_that_was_too_busy_is_told() -> None:
+def test_a_run_on_a_machine_that_was_too_busy_misses_a_limit() -> None:
     quiet, busy = [Sample(cached=1.0)] * 3, [Sample(cached=1.0), Sample(cached=0.9), Sample(cached=0.98)]
     uncounted = [Sample(rate=1000)] * 3
 

@@ -35,7 +35,7 @@ class Lists:
         self.connections = 0
         self.changes = 0
         self.loses_changes = 0
-        """The answer to every so many changes is lost, their effect perhaps, too."""
+        """The answer to each change of this number is lost, and with `loses_their_effect` its effect as well."""
         self.loses_their_effect = False
         self.slow_change = 0.0
         """Seconds that a change takes."""
@@ -120,7 +120,7 @@ async def serving(lists: Lists) -> AsyncIterator[int]:
 
 
 async def strained(lists: Lists, requests: int = 400) -> Seen:
-    """Put three users on it until it has answered so many requests."""
+    """Load the service with three users until it has answered this many requests."""
     over = asyncio.Event()
     async with serving(lists) as port:
         running = asyncio.create_task(load(("127.0.0.1", port), ["a", "b", "c"], TITLES, over))
@@ -130,7 +130,7 @@ async def strained(lists: Lists, requests: int = 400) -> Seen:
         return await running
 
 
-async def test_a_service_that_keeps_its_promises_fails_nobody(lists: Lists) -> None:
+async def test_a_correct_service_has_no_failed_and_no_stale_answers(lists: Lists) -> None:
     seen = await strained(lists)
 
     assert (seen.failed, seen.stale, seen.stale_count) == ([], [], 0)
@@ -138,13 +138,13 @@ async def test_a_service_that_keeps_its_promises_fails_nobody(lists: Lists) -> N
     assert all(lists.lists.values())  # something was added to each
 
 
-async def test_connections_are_made_anew_for_new_pods(lists: Lists) -> None:
+async def test_connections_are_replaced_after_a_limited_number_of_requests(lists: Lists) -> None:
     await strained(lists)
 
     assert lists.connections >= lists.answered / script.REQUESTS_PER_CONNECTION
 
 
-async def test_a_connection_that_shall_be_closed_is_not_used_again(lists: Lists) -> None:
+async def test_a_connection_with_the_header_connection_close_is_not_reused(lists: Lists) -> None:
     lists.spoil = lambda _, path: (
         response(200, {"data": {"total": 0}}, "connection: close") if "stats" in path else None
     )
@@ -164,7 +164,7 @@ async def test_a_connection_that_shall_be_closed_is_not_used_again(lists: Lists)
     ],
     ids=["lost", "late", "refused", "unexpected"],
 )
-async def test_a_request_that_fails_is_counted_with_its_reason(lists: Lists, answer: bytes, reason: str) -> None:
+async def test_a_failed_request_is_counted_with_its_reason(lists: Lists, answer: bytes, reason: str) -> None:
     lists.spoil = lambda *_: answer if lists.answered == 100 else None
     seen = await strained(lists)
 
@@ -174,7 +174,7 @@ async def test_a_request_that_fails_is_counted_with_its_reason(lists: Lists, ans
     assert seen.stale == []
 
 
-async def test_nobody_listening_is_a_failure() -> None:
+async def test_a_refused_connection_is_a_failure() -> None:
     over = asyncio.Event()
     async with serving(Lists()) as port:
         pass
@@ -185,7 +185,7 @@ async def test_nobody_listening_is_a_failure() -> None:
     assert {reason for _, reason in (await running).failed} == {"connection refused"}
 
 
-async def test_a_name_that_leads_nowhere_is_a_failure() -> None:
+async def test_an_unknown_host_name_is_a_failure() -> None:
     over = asyncio.Event()
     over_soon = asyncio.get_running_loop().call_later(0.2, over.set)
     seen = await load(("mylist.invalid", 80), ["a"], TITLES, over)
@@ -196,7 +196,7 @@ async def test_a_name_that_leads_nowhere_is_a_failure() -> None:
 
 
 def started(port: int, patience_s: float = 10.0) -> subprocess.Popen[str]:
-    """Run the program, with another patience."""
+    """Start the program with another `PATIENCE_S`."""
     variables = {"HOST": "127.0.0.1", "PORT": str(port), "RUN": "late", "USERS": "2", "TITLES": json.dumps(TITLES)}
     code = f"import asyncio, load_generator as script; script.PATIENCE_S = {patience_s}; asyncio.run(script.main())"
     return subprocess.Popen(
@@ -209,7 +209,7 @@ def started(port: int, patience_s: float = 10.0) -> subprocess.Popen[str]:
     )
 
 
-async def test_a_service_that_lets_the_pod_in_late_is_waited_for(lists: Lists) -> None:
+async def test_the_generator_waits_for_a_service_that_admits_its_pod_late(lists: Lists) -> None:
     port = free_port()
     with started(port) as program:
         assert program.stdout is not None
@@ -228,7 +228,7 @@ async def test_a_service_that_lets_the_pod_in_late_is_waited_for(lists: Lists) -
     assert seen["requests"] <= lists.answered - script.CONNECTIONS_IN_A_ROW
 
 
-async def test_one_pod_of_several_that_refuses_for_a_moment_is_waited_for(
+async def test_the_generator_waits_if_one_of_several_pods_fails_at_first(
     lists: Lists, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(script, "_REFUSED_PAUSE_S", 0.001)
@@ -239,7 +239,7 @@ async def test_one_pod_of_several_that_refuses_for_a_moment_is_waited_for(
     assert lists.connections == lists.answered == 20 + script.CONNECTIONS_IN_A_ROW
 
 
-def test_a_service_that_never_lets_the_pod_in_fails_in_one_line() -> None:
+def test_a_service_that_never_admits_the_pod_fails_with_a_one_line_message() -> None:
     port = free_port()
     with started(port, patience_s=0.3) as program:
         output, _ = program.communicate(timeout=30)
@@ -251,7 +251,7 @@ def test_a_service_that_never_lets_the_pod_in_fails_in_one_line() -> None:
     )
 
 
-async def test_a_service_that_answers_wrongly_fails_at_once_in_one_line(lists: Lists) -> None:
+async def test_a_wrong_first_answer_fails_at_once_with_a_one_line_message(lists: Lists) -> None:
     lists.spoil = lambda *_: response(503, "broken\nover two lines")
     async with serving(lists) as port:
         with started(port) as program:
@@ -263,7 +263,7 @@ async def test_a_service_that_answers_wrongly_fails_at_once_in_one_line(lists: L
     assert lists.answered == 1
 
 
-async def test_a_list_that_lacks_what_was_added_is_stale(lists: Lists) -> None:
+async def test_a_list_without_an_added_item_is_stale(lists: Lists) -> None:
     lists.spoil = lambda _, path: response(200, {"data": {"items": []}}) if "items" in path else None
     seen = await strained(lists)
 
@@ -272,7 +272,7 @@ async def test_a_list_that_lacks_what_was_added_is_stale(lists: Lists) -> None:
     assert "the list lacks ['00000000" in seen.stale[0]
 
 
-async def test_a_list_that_has_what_was_removed_is_stale(lists: Lists) -> None:
+async def test_a_list_with_a_removed_item_is_stale(lists: Lists) -> None:
     everything = response(200, {"data": {"items": [{"contentId": each} for each in TITLES]}})
     lists.spoil = lambda _, path: everything if "items" in path else None
 
@@ -287,7 +287,7 @@ async def test_a_wrong_count_is_stale(lists: Lists, count: int) -> None:
 
 
 @pytest.mark.parametrize(("method", "status"), [("POST", 409), ("DELETE", 404)])
-async def test_a_change_that_cannot_be_refused_is_stale(lists: Lists, method: str, status: int) -> None:
+async def test_an_impossible_refusal_of_a_change_is_stale(lists: Lists, method: str, status: int) -> None:
     lists.spoil = lambda asked, _: response(status, {}) if asked == method and lists.answered > 100 else None
     seen = await strained(lists)
 
@@ -295,7 +295,7 @@ async def test_a_change_that_cannot_be_refused_is_stale(lists: Lists, method: st
 
 
 @pytest.mark.parametrize("happens", [True, False])
-async def test_a_change_that_was_not_answered_may_have_happened_or_not(lists: Lists, *, happens: bool) -> None:
+async def test_an_unanswered_change_may_have_happened_or_not(lists: Lists, *, happens: bool) -> None:
     lists.loses_changes = 3
     lists.loses_their_effect = not happens
     seen = await strained(lists, requests=200)
@@ -307,7 +307,7 @@ async def test_a_change_that_was_not_answered_may_have_happened_or_not(lists: Li
 
 @pytest.mark.parametrize("last", [150, 10_000], ids=["until one is answered", "to the end"])
 @pytest.mark.parametrize("answer", [response(503, {"code": "CACHE_UNAVAILABLE"}), b""], ids=["refused", "lost"])
-async def test_the_longest_refusal_is_that_of_the_changes_of_a_user(lists: Lists, answer: bytes, last: int) -> None:
+async def test_the_longest_refusal_spans_the_failed_changes_of_a_user(lists: Lists, answer: bytes, last: int) -> None:
     refused: list[float] = []
 
     def spoil(method: str, _: str) -> bytes | None:
@@ -329,7 +329,7 @@ async def test_the_longest_refusal_is_that_of_the_changes_of_a_user(lists: Lists
     assert refused[-1] - refused[0] <= seen.longest_refusal <= seen.seconds
 
 
-async def test_reads_that_fail_are_no_refusal_of_changes(lists: Lists) -> None:
+async def test_failed_reads_do_not_count_as_refused_changes(lists: Lists) -> None:
     lists.spoil = lambda method, _: response(503, {"code": "DATABASE_BUSY"}) if method == "GET" else None
     seen = await strained(lists)
 
@@ -344,7 +344,7 @@ async def test_a_second_device_reads_while_the_first_one_changes(lists: Lists) -
     assert lists.read_meanwhile > 0
 
 
-async def test_the_report_has_figures_in_place_of_latencies() -> None:
+async def test_the_report_has_percentiles_instead_of_all_latencies() -> None:
     seen = Seen(seconds=2, requests=100, latencies=[number / 100 for number in range(100)])
 
     report = seen.report()
@@ -367,7 +367,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
             made.kill()
 
 
-def test_the_program_loads_a_real_service_until_it_is_told_to_end(service: Service) -> None:
+def test_the_program_loads_a_real_service_until_it_gets_sigterm(service: Service) -> None:
     variables = {"HOST": "127.0.0.1", "PORT": str(service.port), "RUN": "real", "USERS": "3"}
     program = subprocess.Popen(
         [sys.executable, "-I", str(script.__file__)],

@@ -1,4 +1,4 @@
-"""The inputs of the steps' decisions: leftovers, nodes, Locust's verdict, the sums."""
+"""The functions that the steps use: for leftovers, nodes, Locust's verdict and summaries."""
 
 import json
 from typing import Any
@@ -20,14 +20,14 @@ def on(node: str) -> Object:
     return {"spec": {"nodeName": node}}
 
 
-def test_what_was_there_before_is_not_left_by_the_release() -> None:
+def test_an_object_from_before_the_release_is_not_a_leftover() -> None:
     certificate = made("ConfigMap", "kube-root-ca.crt")
     volume = made("PersistentVolumeClaim", "data-mylist-mongodb-0")
 
     assert left([certificate, volume], before=[certificate]) == [volume]
 
 
-def test_the_volume_and_the_passwords_are_documented() -> None:
+def test_the_volume_and_the_passwords_are_documented_leftovers() -> None:
     kept = [made("PersistentVolumeClaim", "data-mylist-mongodb-0"), made("Secret", "mylist-redis")]
 
     assert undocumented(kept, "mylist") == []
@@ -42,15 +42,15 @@ def test_the_volume_and_the_passwords_are_documented() -> None:
         {"kind": "Secret", "metadata": {"name": "unlabelled"}},
     ],
 )
-def test_anything_else_is_not(other: Object) -> None:
+def test_any_other_object_is_an_undocumented_leftover(other: Object) -> None:
     assert undocumented([other], "mylist") == [f"{other['kind']}/{other['metadata']['name']}"]
 
 
-def test_a_node_of_the_service_alone_is_drained() -> None:
+def test_a_node_with_neither_stores_nor_load_is_drained() -> None:
     assert drainable([on("a"), on("b"), on("c")], stores=[on("a")], busy="b") == "c"
 
 
-def test_without_such_a_node_the_drain_says_what_it_takes() -> None:
+def test_the_drain_names_its_requirement_if_no_node_is_suitable() -> None:
     with pytest.raises(AssertionError, match="three workers"):
         drainable([on("a"), on("b")], stores=[on("a")], busy="b")
 
@@ -64,13 +64,13 @@ def test_without_such_a_node_the_drain_says_what_it_takes() -> None:
         ([], False, False),
     ],
 )
-def test_a_pod_is_ready_until_it_leaves(conditions: list[Any], *, leaving: bool, ready: bool) -> None:
+def test_a_pod_is_not_ready_once_its_deletion_begins(conditions: list[Any], *, leaving: bool, ready: bool) -> None:
     metadata = {"deletionTimestamp": "2026-01-01T00:00:00Z"} if leaving else {}
 
     assert is_ready({"metadata": metadata, "status": {"conditions": conditions}}) is ready
 
 
-def test_the_load_test_is_put_into_the_namespace_of_the_run() -> None:
+def test_the_load_test_gets_the_namespace_settings_and_image_of_the_run() -> None:
     job = {"spec": {"template": {"spec": {"containers": [{"name": "locust", "image": "mylist-loadtest:1.0.0"}]}}}}
     objects = [
         made("ConfigMap", "settings") | {"data": {"LOCUST_USERS": "240", "LOADTEST_LEEWAY": "1"}},
@@ -86,7 +86,7 @@ def test_the_load_test_is_put_into_the_namespace_of_the_run() -> None:
     assert master["spec"]["template"]["spec"]["containers"][0]["image"] == "registry/loadtest:2"
 
 
-def test_a_setting_that_the_load_test_does_not_know_is_refused() -> None:
+def test_an_unknown_setting_of_the_load_test_is_refused() -> None:
     objects = [made("ConfigMap", "settings") | {"data": {"LOCUST_USERS": "240"}}]
 
     with pytest.raises(AssertionError, match="LOCUST_USRES"):
@@ -97,7 +97,7 @@ def test_the_verdict_is_the_last_line_of_the_log() -> None:
     assert locust_job.read_verdict('a table\n{"missed": []}\n') == {"missed": []}
 
 
-def test_a_verdict_is_summed_up() -> None:
+def test_the_summary_of_a_verdict_counts_requests_failures_and_missed_thresholds() -> None:
     routes = {"GET /items": {"requests": 900, "failures": 1}, "POST /add": {"requests": 200, "failures": 2}}
     failures = {"GET /items: 503 DATABASE_BUSY": 1, "POST /add: 503 OVERLOADED": 1, "POST /add: connection reset": 1}
     verdict = {"routes": routes, "failures": failures, "missed": ["reads: p99"], "thresholds": [{}, {}, {}, {}]}
@@ -126,5 +126,5 @@ def test_failures_are_summed_up_by_reason() -> None:
     assert failures_last(seen) == 2.25
 
 
-def test_no_failures_last_no_time() -> None:
+def test_without_failures_the_duration_of_failures_is_zero() -> None:
     assert failures_last(report()) == 0

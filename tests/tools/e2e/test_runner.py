@@ -1,4 +1,4 @@
-"""The steps one after the other, and the verdict."""
+"""The runner runs the steps one after the other, and gives the verdict."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ def failing(error: Exception) -> Callable[[], str]:
     return step
 
 
-def test_each_step_becomes_a_row_with_what_it_saw() -> None:
+def test_each_step_becomes_a_row_with_its_observation() -> None:
     rows = run_steps([("install", seeing("two pods")), ("uninstall", seeing("nothing"))], seeing("no diagnosis"))
 
     assert [(row.step, row.seen, row.verdict) for row in rows] == [
@@ -28,7 +28,7 @@ def test_each_step_becomes_a_row_with_what_it_saw() -> None:
     assert passed(rows)
 
 
-def test_a_step_that_fails_says_why_and_the_others_are_taken_all_the_same() -> None:
+def test_a_failed_step_shows_its_reason_and_the_other_steps_still_run() -> None:
     steps = [("install", seeing("")), ("kill", failing(AssertionError("stale"))), ("uninstall", seeing("nothing"))]
     rows = run_steps(steps, seeing(""))
 
@@ -37,7 +37,7 @@ def test_a_step_that_fails_says_why_and_the_others_are_taken_all_the_same() -> N
     assert not passed(rows)
 
 
-def test_what_failed_is_diagnosed_at_once() -> None:
+def test_a_failed_step_is_diagnosed_at_once() -> None:
     diagnosed: list[str] = []
 
     def diagnosis() -> str:
@@ -51,7 +51,7 @@ def test_what_failed_is_diagnosed_at_once() -> None:
     assert diagnosed == ["now"]
 
 
-def test_without_an_installation_nothing_else_is_run() -> None:
+def test_no_other_step_runs_if_the_installation_fails() -> None:
     rows = run_steps(
         [("install", failing(CommandError("helm: no"))), ("uninstall", failing(AssertionError()))], seeing("")
     )

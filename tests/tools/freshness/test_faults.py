@@ -1,4 +1,4 @@
-"""Which faults a run of the freshness checker has."""
+"""The faults of a run of the freshness checker."""
 
 import pytest
 
@@ -9,7 +9,9 @@ from tests.faults.freshness.redis import Topology
 
 @pytest.mark.parametrize("redis", Topology)
 @pytest.mark.parametrize("mongodb", MongoTopology)
-def test_a_run_has_all_or_those_of_a_replica_set_alone(redis: Topology, mongodb: MongoTopology) -> None:
+def test_the_usual_faults_are_all_on_a_server_and_those_of_mongodb_on_a_replica_set(
+    redis: Topology, mongodb: MongoTopology
+) -> None:
     usual, possible = set(usual_faults(redis, mongodb)), set(faults_of(redis, mongodb))
 
     assert usual <= possible

@@ -1,4 +1,4 @@
-"""The check of a history, on histories written by hand: what must be found is found, what may be is not."""
+"""The check of a history, on histories written by hand: it finds each violation, and accepts all that is allowed."""
 
 from collections import Counter
 from dataclasses import replace
@@ -28,7 +28,7 @@ from tests.faults.freshness.linearizability import LATE_S, Findings, Kind, check
 
 SHOWS = frozenset({2, 5, 8})
 
-# One letter stands for one moment of adding.
+# Each letter is one date of addition.
 A, B, C, D = (f"2026-01-01T00:00:0{second}.000Z" for second in range(4))
 
 
@@ -50,8 +50,8 @@ def found(*operations: Operation) -> list[Kind]:
     return [violation.kind for violation in findings.violations]
 
 
-class TestOneAfterTheOther:
-    def test_what_a_correct_list_answers_is_right(self) -> None:
+class TestSequentialOperations:
+    def test_the_answers_of_a_correct_list_have_no_violation(self) -> None:
         assert not found(
             did(0, 1, page()),
             did(2, 3, Add(1, A)),
@@ -75,43 +75,43 @@ class TestOneAfterTheOther:
         history = did(0, 1, Add(1, A)), did(2, 3, Remove(1)), did(4, 5, page()), did(6, 7, page((1, A)))
         assert found(*history) == [Kind.STALE]
 
-    def test_an_earlier_stay_of_an_item_is_stale(self) -> None:
+    def test_the_date_of_an_earlier_addition_is_stale(self) -> None:
         history = did(0, 1, Add(1, A)), did(2, 3, Remove(1)), did(4, 5, Add(1, B)), did(6, 7, page((1, A)))
         assert found(*history) == [Kind.STALE]
 
-    def test_how_stale_a_read_is_counts_from_the_acknowledgement(self) -> None:
+    def test_the_staleness_of_a_read_counts_from_the_acknowledgement(self) -> None:
         history = did(0, 1, Add(1, A)), did(2, 3, Add(2, B)), did(7, 8, page((1, A)))
         [violation] = check(history, shows=SHOWS).violations
         assert violation.stale_by == 4
 
-    def test_stats_of_before_are_stale(self) -> None:
+    def test_outdated_stats_are_stale(self) -> None:
         assert found(did(0, 1, Add(2, A)), did(2, 3, Stats(movies=0, shows=0))) == [Kind.STALE]
 
-    def test_stats_that_never_were_are_impossible(self) -> None:
+    def test_stats_that_were_never_true_are_impossible(self) -> None:
         assert found(did(0, 1, Add(2, A)), did(2, 3, Stats(movies=1, shows=0))) == [Kind.IMPOSSIBLE]
 
-    def test_marks_of_before_are_stale_and_those_that_never_were_impossible(self) -> None:
+    def test_outdated_marks_are_stale_and_marks_that_were_never_true_are_impossible(self) -> None:
         assert found(did(0, 1, Add(2, A)), did(2, 3, Marks(frozenset()))) == [Kind.STALE]
         assert found(did(0, 1, Add(2, A)), did(2, 3, Marks(frozenset({1})))) == [Kind.IMPOSSIBLE]
 
-    def test_marks_show_what_was_not_acknowledged(self) -> None:
+    def test_marks_can_show_an_unacknowledged_add(self) -> None:
         assert not found(tried(0, 1, Add(2, None)), did(2, 3, Marks(frozenset({2}))), did(4, 5, page((2, A))))
         assert found(tried(0, 1, Add(2, None)), did(2, 3, Marks(frozenset({2}))), did(4, 5, page())) != []
 
-    def test_a_total_that_never_was_is_impossible(self) -> None:
+    def test_a_total_that_was_never_true_is_impossible(self) -> None:
         history = did(0, 1, Add(1, A)), did(2, 3, page((1, A), total=2, size=1))
         assert found(*history) == [Kind.IMPOSSIBLE]
 
     def test_an_item_that_nobody_added_is_impossible(self) -> None:
         assert found(did(0, 1, page((1, A)))) == [Kind.IMPOSSIBLE]
 
-    def test_another_date_than_was_acknowledged_is_impossible(self) -> None:
+    def test_a_date_other_than_the_acknowledged_one_is_impossible(self) -> None:
         assert found(did(0, 1, Add(1, A)), did(2, 3, page((1, B)))) == [Kind.IMPOSSIBLE]
 
-    def test_an_item_twice_is_duplicated(self) -> None:
+    def test_an_item_that_a_page_shows_twice_is_duplicated(self) -> None:
         assert found(did(0, 1, Add(1, A)), did(2, 3, page((1, A), (1, A)))) == [Kind.DUPLICATED]
 
-    def test_older_before_newer_is_reordered(self) -> None:
+    def test_an_older_item_before_a_newer_one_is_reordered(self) -> None:
         history = did(0, 1, Add(1, A)), did(2, 3, Add(2, B)), did(4, 5, page((1, A), (2, B)))
         assert found(*history) == [Kind.REORDERED]
 
@@ -120,17 +120,17 @@ class TestOneAfterTheOther:
         assert not found(*added, did(4, 5, page((1, A), (2, A))))
         assert found(*added, did(4, 5, page((2, A), (1, A)))) == [Kind.REORDERED]
 
-    def test_fewer_items_than_the_total_says_is_miscounted(self) -> None:
+    def test_a_page_with_fewer_items_than_its_total_is_miscounted(self) -> None:
         assert found(did(0, 1, Add(1, A)), did(2, 3, page((1, A), total=2))) == [Kind.MISCOUNTED]
 
     @pytest.mark.parametrize(
         ("number", "items"), [(1, [(3, C), (2, B)]), (2, [(1, A)]), (3, [])], ids=["first", "last", "past the end"]
     )
-    def test_each_page_is_a_part_of_the_list(self, number: int, items: list[Item]) -> None:
+    def test_a_page_with_its_part_of_the_list_is_right(self, number: int, items: list[Item]) -> None:
         added = did(0, 1, Add(1, A)), did(2, 3, Add(2, B)), did(4, 5, Add(3, C))
         assert not found(*added, did(6, 7, page(*items, total=3, number=number, size=2)))
 
-    def test_a_page_that_is_another_part_is_impossible(self) -> None:
+    def test_a_page_with_another_part_of_the_list_is_impossible(self) -> None:
         added = did(0, 1, Add(1, A)), did(2, 3, Add(2, B)), did(4, 5, Add(3, C))
         assert found(*added, did(6, 7, page((2, B), (1, A), total=3, size=2))) == [Kind.IMPOSSIBLE]
 
@@ -138,38 +138,38 @@ class TestOneAfterTheOther:
         assert found(did(0, 1, Contains(1, present=True))) == [Kind.REFUSED]
         assert found(did(0, 1, Add(1, A)), did(2, 3, Contains(1, present=False))) == [Kind.REFUSED]
 
-    def test_an_add_of_what_is_there_is_found(self) -> None:
+    def test_an_accepted_add_of_a_listed_title_is_found(self) -> None:
         history = did(0, 1, Add(1, A)), did(2, 3, Add(1, B)), did(4, 5, page((1, B)))
         assert found(*history) == [Kind.ACCEPTED]
 
-    def test_a_removal_of_what_is_not_there_is_found(self) -> None:
+    def test_an_accepted_removal_of_an_unlisted_title_is_found(self) -> None:
         assert found(did(0, 1, Remove(1)), did(2, 3, page())) == [Kind.ACCEPTED]
 
 
-class TestAtTheSameTime:
+class TestConcurrentOperations:
     @pytest.mark.parametrize("seen", [page(), page((1, A))])
-    def test_a_read_may_show_either_side_of_a_change_that_it_overlaps(self, seen: Page) -> None:
+    def test_a_read_may_show_the_list_before_or_after_a_change_that_it_overlaps(self, seen: Page) -> None:
         assert not found(did(0, 3, Add(1, A)), did(1, 2, seen))
         assert not found(did(1, 2, Add(1, A)), did(0, 3, seen))
 
-    def test_what_was_seen_before_its_acknowledgement_stays(self) -> None:
+    def test_a_change_that_was_seen_before_its_acknowledgement_must_stay(self) -> None:
         history = did(0, 9, Add(1, A)), did(1, 2, page((1, A))), did(3, 4, page())
         assert found(*history) == [Kind.WAVERED]
 
-    def test_reads_at_the_same_time_may_see_a_change_in_either_order(self) -> None:
+    def test_concurrent_reads_may_differ_on_a_change_in_flight(self) -> None:
         assert not found(did(0, 9, Add(1, A)), did(1, 3, page((1, A))), did(2, 4, page()))
 
-    def test_two_changes_at_once_happen_in_an_order_that_all_readers_agree_on(self) -> None:
+    def test_successive_reads_must_agree_on_the_order_of_concurrent_changes(self) -> None:
         changes = did(0, 9, Add(1, A)), did(0, 9, Add(2, B))
         assert not found(*changes, did(1, 2, page((1, A))), did(3, 4, page((2, B), (1, A))))
         assert found(*changes, did(1, 2, page((1, A))), did(3, 4, page((2, B)))) == [Kind.WAVERED]
 
-    def test_readers_at_once_agree_on_the_order_too(self) -> None:
+    def test_concurrent_reads_must_agree_on_the_order_of_concurrent_changes(self) -> None:
         changes = did(0, 9, Add(1, A)), did(0, 9, Add(2, B))
         assert len(found(*changes, did(0, 9, page((1, A))), did(0, 9, page((2, B))))) == 1
 
-    def test_a_read_shows_one_moment(self) -> None:
-        """It overlaps two changes, one after the other, and has the second but not the first."""
+    def test_a_read_must_show_the_list_at_one_moment(self) -> None:
+        """The read overlaps two successive changes, and shows the second but not the first."""
         history = did(1, 2, Add(1, A)), did(3, 4, Add(2, B)), did(0, 5, page((2, B)))
         assert found(*history) == [Kind.IMPOSSIBLE]
 
@@ -177,46 +177,46 @@ class TestAtTheSameTime:
         history = did(1, 2, Add(1, A)), did(3, 4, Remove(1)), did(5, 6, Add(2, B)), did(0, 7, page((1, A)))
         assert not found(*history)
 
-    def test_a_read_between_two_changes_at_once_puts_them_in_order(self) -> None:
+    def test_a_read_may_determine_the_order_of_two_concurrent_changes(self) -> None:
         changes = did(0, 9, Add(1, A)), did(0, 10, Add(2, B))
         assert not found(*changes, did(1, 12, page((2, B))), did(11, 12, page((2, B), (1, A))))
 
-    def test_of_two_adds_at_once_one_is_refused(self) -> None:
+    def test_one_of_two_concurrent_adds_must_be_refused(self) -> None:
         assert not found(did(0, 3, Contains(1, present=True)), did(1, 2, Add(1, A)))
         assert not found(did(1, 2, Contains(1, present=True)), did(0, 3, Add(1, A)))
         assert found(did(0, 3, Add(1, B)), did(1, 2, Add(1, A))) == [Kind.ACCEPTED]
 
-    def test_a_removal_and_an_add_at_once(self) -> None:
+    def test_a_concurrent_removal_and_add_may_happen_in_either_order(self) -> None:
         added = did(0, 1, Add(1, A))
         assert not found(added, did(2, 5, Add(1, B)), did(3, 4, Remove(1)), did(6, 7, page((1, B))))
         assert not found(added, did(2, 5, Contains(1, present=True)), did(3, 4, Remove(1)), did(6, 7, page()))
 
-    def test_at_the_same_moment_is_at_the_same_time(self) -> None:
+    def test_operations_that_end_and_begin_at_one_moment_are_concurrent(self) -> None:
         assert not found(did(0, 1, Add(1, A)), did(1, 2, page()))
 
 
-class TestNotAcknowledged:
+class TestUnacknowledgedChange:
     @pytest.mark.parametrize("seen", [page(), page((1, A))], ids=["not", "done"])
-    def test_it_may_have_happened_or_not(self, seen: Page) -> None:
+    def test_may_have_happened_or_not(self, seen: Page) -> None:
         assert not found(tried(0, 1, Add(1, None)), did(2, 3, seen), did(4, 5, seen))
 
     @pytest.mark.parametrize("seen", [page(), page((1, A))], ids=["done", "not"])
-    def test_a_removal_may_have_happened_or_not(self, seen: Page) -> None:
+    def test_that_is_a_removal_may_have_happened_or_not(self, seen: Page) -> None:
         assert not found(did(0, 1, Add(1, A)), tried(2, 3, Remove(1)), did(4, 5, seen), did(6, 7, seen))
 
-    def test_it_may_happen_late(self) -> None:
+    def test_may_happen_late(self) -> None:
         assert not found(tried(0, 1, Add(1, None)), did(2, 3, page()), did(4, 5, page((1, A))))
         assert not found(
             did(0, 1, Add(1, A)), tried(2, 3, Remove(1)), did(4, 5, page((1, A))), did(6, 7, page()), did(8, 9, page())
         )
 
-    def test_once_seen_it_stays(self) -> None:
+    def test_must_stay_once_it_was_seen(self) -> None:
         added = tried(0, 1, Add(1, None)), did(2, 3, page((1, A))), did(4, 5, page())
         assert found(*added) == [Kind.STALE]
         removed = did(0, 1, Add(1, A)), tried(2, 3, Remove(1)), did(4, 5, page()), did(6, 7, page((1, A)))
         assert found(*removed) == [Kind.STALE]
 
-    def test_it_happens_once(self) -> None:
+    def test_happens_at_most_once(self) -> None:
         history = (
             tried(0, 1, Add(1, None)),
             did(2, 3, page((1, A))),
@@ -226,36 +226,36 @@ class TestNotAcknowledged:
         )
         assert found(*history) == [Kind.STALE]
 
-    def test_it_does_not_happen_before_it_was_asked_for(self) -> None:
+    def test_cannot_happen_before_its_request(self) -> None:
         assert found(did(0, 1, page((1, A))), tried(2, 3, Add(1, None))) == [Kind.IMPOSSIBLE]
 
-    def test_it_does_not_happen_any_more_after_a_long_time(self) -> None:
-        """Seen not to have happened after that, it will not."""
+    def test_cannot_happen_after_the_time_limit(self) -> None:
+        """If a read after the limit does not show the change, the change never happens."""
         removed = did(0, 1, Add(1, A)), tried(2, 3, Remove(1)), did(LATE_S + 4, LATE_S + 5, page((1, A)))
         assert found(*removed, did(LATE_S + 6, LATE_S + 7, page())) == [Kind.STALE]
         added = tried(0, 1, Add(1, None)), did(LATE_S + 2, LATE_S + 3, page())
         assert len(found(*added, did(LATE_S + 4, LATE_S + 5, page((1, A))))) == 1
 
-    def test_it_may_be_noticed_a_long_time_after_it_happened(self) -> None:
+    def test_may_be_noticed_long_after_it_happened(self) -> None:
         assert not found(did(0, 1, Add(1, A)), tried(2, 3, Remove(1)), did(LATE_S + 4, LATE_S + 5, page()))
         assert not found(tried(0, 1, Add(1, None)), did(LATE_S + 2, LATE_S + 3, page((1, A))))
         assert not found(tried(0, 1, Add(1, None)), did(LATE_S + 2, LATE_S + 3, Contains(1, present=True)))
 
-    def test_it_explains_counts_and_refusals(self) -> None:
-        """It was seen on no page: its date is not known."""
+    def test_can_explain_counts_and_refusals(self) -> None:
+        """No page shows the item, so its date is unknown."""
         attempt = tried(0, 1, Add(1, None))
         assert not found(attempt, did(2, 3, Stats(movies=1, shows=0)))
         assert not found(attempt, did(2, 3, Contains(1, present=True)), did(4, 5, Stats(movies=1, shows=0)))
         assert found(attempt, did(2, 3, Contains(1, present=True)), did(4, 5, page())) == [Kind.STALE]
         assert not found(attempt, did(2, 3, Remove(1)), did(4, 5, page()))
 
-    def test_a_title_that_no_page_shows_takes_a_place(self) -> None:
+    def test_that_no_page_shows_still_takes_a_position_in_the_list(self) -> None:
         history = did(0, 1, Add(2, A)), did(2, 3, Add(3, B)), tried(4, 5, Add(1, None))
         seen = page((3, B), total=3, number=2, size=1)
         assert not found(*history, did(6, 7, seen))
         assert found(*history, did(6, 7, page((2, A), total=3, size=1))) == [Kind.IMPOSSIBLE]
 
-    def test_a_repeated_attempt_may_have_happened_by_either(self) -> None:
+    def test_that_was_tried_twice_may_have_happened_twice_but_not_three_times(self) -> None:
         attempts = tried(0, 1, Add(1, None)), tried(2, 3, Add(1, None))
         assert not found(*attempts, did(4, 5, page((1, A))), did(6, 7, Remove(1)), did(8, 9, page((1, B))))
         assert found(
@@ -267,7 +267,7 @@ class TestNotAcknowledged:
             did(12, 13, page((1, C))),
         ) == [Kind.IMPOSSIBLE]
 
-    def test_a_part_of_the_list_does_not_tell_which_attempt_happened(self) -> None:
+    def test_that_happened_is_not_identified_by_the_counts_alone(self) -> None:
         history = (did(0, 1, Add(9, A)), *(tried(2, 3, Add(title, None)) for title in (1, 3, 4)))
         one = did(4, 5, Stats(movies=2, shows=1))
         assert found(*history, one) == [Kind.IMPOSSIBLE]
@@ -275,33 +275,33 @@ class TestNotAcknowledged:
         assert found(*history, did(4, 5, Stats(movies=2, shows=0)), did(6, 7, page((9, A)))) != []
 
 
-class TestADiscard:
-    """It succeeds whether or not the title was there."""
+class TestDiscard:
+    """A discard succeeds whether or not the title is on the list."""
 
-    def test_it_takes_off_what_is_there_and_finds_nothing_else(self) -> None:
+    def test_removes_a_listed_title_and_otherwise_changes_nothing(self) -> None:
         history = did(0, 1, Discard(1)), did(2, 3, Add(1, A)), did(4, 5, Discard(1)), did(6, 7, page())
         assert not found(*history)
         assert not found(*history, did(8, 9, Discard(1)), did(10, 11, Contains(1, present=False)))
 
-    def test_what_it_took_off_does_not_come_back(self) -> None:
+    def test_must_not_be_undone(self) -> None:
         history = did(0, 1, Add(1, A)), did(2, 3, Discard(1))
         assert found(*history, did(4, 5, page((1, A)))) == [Kind.STALE]
         assert found(*history, did(4, 5, Contains(1, present=True))) == [Kind.REFUSED]
         assert found(*history, did(4, 5, page((1, A)), MONGODB)) == [Kind.LOST]
 
-    def test_it_may_have_found_nothing_before_an_add_at_the_same_time(self) -> None:
+    def test_may_find_nothing_before_a_concurrent_add(self) -> None:
         discard = did(0, 9, Discard(1))
         for adding in did(2, 3, Add(1, A)), tried(2, 3, Add(1, None)):
             assert not found(discard, adding, did(4, 5, page((1, A))), did(10, 11, page((1, A))))
             assert not found(discard, adding, did(4, 5, page((1, A))), did(10, 11, page()))
 
-    def test_it_may_stand_between_two_adds_at_the_same_time(self) -> None:
+    def test_may_happen_between_two_adds_that_it_overlaps(self) -> None:
         history = did(0, 9, Discard(1)), did(2, 3, Add(1, A)), did(4, 5, Add(1, B))
         assert not found(*history, did(10, 11, page((1, B))))
         assert found(*history, did(10, 11, page())) == [Kind.STALE]
 
-    def test_of_many_at_once_others_may_see_some_done(self) -> None:
-        """As when a list is cleared, title by title."""
+    def test_of_many_titles_at_once_may_be_seen_partly_done(self) -> None:
+        """For example, when a list is cleared title by title."""
         added = [did(0, 1, Add(title, A)) for title in range(6)]
         cleared = [did(2, 9, Discard(title)) for title in range(6)]
         half = did(3, 4, page(*((title, A) for title in (1, 4)))), did(5, 6, page((4, A)))
@@ -310,29 +310,29 @@ class TestADiscard:
         assert found(*added, *cleared, *half, did(10, 11, page((4, A)))) == [Kind.STALE]
 
 
-class TestADateThatWasNotTold:
-    """As those of the items that a batch added."""
+class TestUnknownDate:
+    """For example, the date of an item that a batch added."""
 
-    def test_it_is_the_one_that_a_page_shows(self) -> None:
+    def test_becomes_the_date_that_a_page_shows(self) -> None:
         added = did(0, 1, Add(1, None))
         assert not found(added, did(2, 3, page((1, A))), did(4, 5, page((1, A))))
         assert found(added, did(2, 3, page((1, A))), did(4, 5, page((1, B)))) == [Kind.STALE]
 
-    def test_it_may_never_be_shown(self) -> None:
+    def test_may_never_be_shown(self) -> None:
         assert not found(did(0, 1, Add(1, None)), did(2, 3, Stats(1, 0)), did(4, 5, Remove(1)), did(6, 7, page()))
 
-    def test_the_item_itself_is_certain(self) -> None:
+    def test_does_not_make_the_item_uncertain(self) -> None:
         assert found(did(0, 1, Add(1, None)), did(2, 3, page())) == [Kind.STALE]
         assert found(did(0, 1, Add(1, None)), did(2, 3, page(), MONGODB)) == [Kind.LOST]
         assert found(did(0, 1, Add(1, None)), did(2, 3, Add(1, B)))[0] == Kind.ACCEPTED
 
-    def test_it_is_not_what_it_cannot_be(self) -> None:
+    def test_must_be_in_the_possible_span(self) -> None:
         assert not found(did(0, 1, Add(1, None, (A, B))), did(2, 3, page((1, B))))
         assert found(did(0, 1, Add(1, None, (A, B))), did(2, 3, page((1, C)))) == [Kind.IMPOSSIBLE]
         assert not found(tried(0, 1, Add(1, None, (B, C))), did(2, 3, page((1, B))))
         assert found(tried(0, 1, Add(1, None, (B, C))), did(2, 3, page((1, A)))) == [Kind.IMPOSSIBLE]
 
-    def test_an_earlier_stay_of_the_item_is_stale(self) -> None:
+    def test_of_an_earlier_addition_is_stale(self) -> None:
         history = did(0, 1, Add(1, None)), did(2, 3, page((1, A))), did(4, 5, Remove(1)), did(6, 7, Add(1, None))
         assert found(*history, did(8, 9, page((1, A)))) == [Kind.STALE]
         assert not found(*history, did(8, 9, page((1, B))))
@@ -347,22 +347,22 @@ class TestAtTheEnd:
         history = did(0, 1, Add(1, A)), did(2, 3, Remove(1)), did(4, 5, page((1, A)), MONGODB)
         assert found(*history) == [Kind.LOST]
 
-    def test_reads_after_that_are_held_against_mongodb(self) -> None:
+    def test_later_reads_are_compared_with_mongodb(self) -> None:
         history = did(0, 1, Add(1, A)), did(4, 5, page(), MONGODB)
         assert found(*history, did(6, 7, page())) == [Kind.LOST]
         assert found(*history, did(6, 7, page((1, A)))) == [Kind.LOST, Kind.STALE]
 
-    def test_an_attempt_may_be_there_or_not(self) -> None:
+    def test_an_unacknowledged_add_may_be_in_mongodb_or_not(self) -> None:
         assert not found(tried(0, 1, Add(1, None)), did(2, 3, page(), MONGODB))
         assert not found(tried(0, 1, Add(1, None)), did(2, 3, page((1, A)), MONGODB))
 
 
 class TestAgainstEveryOrder:
-    """The same verdict as by trying every order of the operations, on thousands of short histories."""
+    """The check and a trial of every order of the operations give the same verdict on thousands of short histories."""
 
     @pytest.mark.parametrize("late", [0.5, 2.0, LATE_S])
     @pytest.mark.parametrize("seed", range(5))
-    def test_on_random_histories(self, seed: int, late: float) -> None:
+    def test_random_histories_get_the_same_verdict(self, seed: int, late: float) -> None:
         dice = Random(f"{seed} {late}")
         verdicts: Counter[bool] = Counter()
         for _ in range(300):
@@ -375,7 +375,7 @@ class TestAgainstEveryOrder:
 
 
 def some_history(dice: Random) -> list[Operation]:
-    """A list as it might be used, every answer being right for some moment or, now and then, made up."""
+    """Return a plausible history: most answers are right for some moment, and some are made up."""
     history: list[Operation] = []
     items: dict[int, str] = {}
     for turn in range(dice.randint(3, 7)):
@@ -457,7 +457,7 @@ def without(title: int, items: dict[int, str]) -> dict[int, str]:
 
 
 def fits(items: dict[int, str], action: Action) -> bool:
-    """Return whether that can be seen of a list."""
+    """Return whether a read of the list can have this result."""
     match action:
         case Page():
             return some_slice(items, action) == action.items and action.total == len(items)
@@ -474,12 +474,12 @@ def fits(items: dict[int, str], action: Action) -> bool:
 class TestDatesOfTheSameMoment:
     """Two processes, or two turns of one, may add a title in the same millisecond."""
 
-    def test_an_add_whose_date_was_not_told_may_have_that_of_another_beside_it(self) -> None:
+    def test_an_add_with_an_unknown_date_may_have_the_date_of_a_concurrent_add(self) -> None:
         history = did(0, 3, Add(1, A)), did(2, 6, Add(1, None, (A, A))), did(4, 4.5, Remove(1))
 
         assert not found(*history, did(7, 8, page((1, A))))
 
-    def test_it_has_not_that_of_one_that_had_ended(self) -> None:
+    def test_an_add_with_an_unknown_date_cannot_have_the_date_of_an_earlier_add(self) -> None:
         history = did(0, 1, Add(1, A)), did(2, 3, Remove(1)), did(4, 5, Add(1, None, (B, B)))
 
         assert found(*history, did(6, 7, page((1, A)))) == [Kind.STALE]
@@ -488,7 +488,7 @@ class TestDatesOfTheSameMoment:
 class TestACopyKeptByTokens:
     """A device's copy, built from the change feed, is checked against the list like any read."""
 
-    def test_that_lacks_a_change_was_led_past_it(self) -> None:
+    def test_that_lacks_a_change_has_skipped_it(self) -> None:
         stale, impossible = (
             replace(did(began, began + 1, page(*items)), request="changes")
             for began, items in ((6, [(1, A)]), (8, [(2, B), (1, A)]))
@@ -497,7 +497,7 @@ class TestACopyKeptByTokens:
 
         assert found(*history) == [Kind.SKIPPED, Kind.SKIPPED]
 
-    def test_that_has_all_of_it_is_right(self) -> None:
+    def test_that_has_every_change_is_right(self) -> None:
         assert not found(did(0, 1, Add(1, A)), replace(did(2, 3, page((1, A))), request="changes"))
 
 
@@ -508,23 +508,23 @@ class TestAWrongRead:
 
 
 class TestDuringAChange:
-    """Reads that overlap a change may show either side of it, as when Redis loses the fence in the middle."""
+    """Reads that overlap a change may waver between the old and the new list, for example if Redis loses the fence."""
 
-    def test_a_read_may_show_what_was_before_it_after_another_has_shown_it(self) -> None:
+    def test_the_old_list_after_another_read_showed_the_new_one_has_wavered(self) -> None:
         history = did(0, 1, Add(1, A)), did(2, 9, Remove(1)), did(3, 4, page()), did(5, 6, page((1, A)))
         assert found(*history) == [Kind.WAVERED]
         assert found(*history, did(10, 11, page())) == [Kind.WAVERED]
 
-    def test_not_once_it_is_acknowledged(self) -> None:
+    def test_the_old_list_after_the_acknowledgement_is_stale(self) -> None:
         history = did(0, 1, Add(1, A)), did(2, 9, Remove(1)), did(3, 4, page()), did(10, 11, page((1, A)))
         assert found(*history) == [Kind.STALE]
 
-    def test_whatever_becomes_of_it(self) -> None:
+    def test_an_unacknowledged_change_gets_the_same_verdicts(self) -> None:
         history = did(0, 1, Add(1, A)), tried(2, 9, Remove(1)), did(3, 4, page())
         assert found(*history, did(5, 6, page((1, A)))) == [Kind.WAVERED]
         assert found(*history, did(10, 11, page((1, A)))) == [Kind.STALE]
 
-    def test_another_change_is_no_excuse(self) -> None:
+    def test_a_concurrent_change_of_another_title_does_not_excuse_a_stale_read(self) -> None:
         history = did(0, 1, Add(1, A)), did(2, 3, Remove(1)), did(4, 9, Add(2, B)), did(5, 6, page((1, A)))
         assert found(*history) == [Kind.STALE]
 
@@ -540,7 +540,7 @@ def test_answers_with_too_many_explanations_are_left_out_and_counted() -> None:
     assert (findings.violations, findings.undecided) == ([], 1)
 
 
-def test_after_an_answer_with_too_many_explanations_reads_beside_it_are_believed() -> None:
+def test_a_read_concurrent_with_an_undecided_answer_is_trusted() -> None:
     attempts = [tried(0, 1, Add(title, None)) for title in range(0, 60, 3)]
     counting, adding, reading = did(2, 4.5, Stats(movies=9, shows=0)), did(2, 4, Add(1, A)), did(3, 5, page((1, A)))
     findings = check([*attempts, counting, adding, reading], shows=frozenset())
@@ -548,7 +548,7 @@ def test_after_an_answer_with_too_many_explanations_reads_beside_it_are_believed
     assert findings.violations == []
 
 
-def test_a_change_beside_an_answer_with_too_many_explanations_is_certain_and_the_attempts_stay_open() -> None:
+def test_a_change_concurrent_with_an_undecided_answer_is_certain_and_attempts_stay_open() -> None:
     attempts = [tried(0, 1, Add(title, None)) for title in range(0, 60, 3)]
     counting, adding = did(2, 4.5, Stats(movies=9, shows=0)), did(2, 4, Add(1, None))
     seen = page((1, A), *((title, A) for title in range(3, 27, 3)))
@@ -558,8 +558,8 @@ def test_a_change_beside_an_answer_with_too_many_explanations_is_certain_and_the
     assert [each.kind for each in without.violations] == [Kind.IMPOSSIBLE]
 
 
-def test_many_attempts_at_once_are_told_apart() -> None:
-    """As after MongoDB was away: counts alone would leave too many explanations, so each is held against the rest."""
+def test_many_concurrent_attempts_are_distinguished() -> None:
+    """Counts alone would leave too many explanations, for example after an outage of MongoDB."""
     attempts = [tried(0, 1, Add(title, None)) for title in range(10)]
     seen = [(title, A) for title in range(4)]
     assert not found(
@@ -612,7 +612,10 @@ class Simulated:
         self.history.append(Operation(now, now + 0.004, process, action))
 
     def _leave_open(self, now: float) -> None:
-        title, adds = self._dice.randrange(20), self._dice.random() < 0.5  # the other four are always sure
+        title, adds = (
+            self._dice.randrange(20),
+            self._dice.random() < 0.5,
+        )  # the changes of the other four titles are always acknowledged
         action = Add(title, None) if adds else Remove(title)
         self.history.append(Operation(now, now + self._dice.uniform(0.5, 2), 0, action, acknowledged=False))
         if self._dice.random() < 0.5:
@@ -645,7 +648,7 @@ def as_page(state: dict[int, str]) -> Page:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_many_changes_of_unknown_outcome_are_no_violation_and_hide_none(seed: int) -> None:
+def test_many_changes_with_unknown_outcomes_neither_cause_nor_hide_a_violation(seed: int) -> None:
     history = Simulated(seed).history
     findings = check(history, shows=OF_ALL)
     assert (findings.violations, findings.undecided) == ([], 0)

@@ -46,14 +46,14 @@ def changes(*each: dict[str, Any], since: str = "one", more: bool = False) -> An
 
 
 class TestDevice:
-    def test_it_shows_the_list_that_the_changes_come_to(self) -> None:
+    def test_shows_the_list_that_results_from_the_changes(self) -> None:
         sync_client = SyncClient()
         assert sync_client.read(changes(changed(1, A), changed(2, B))) == as_page([(2, B), (1, A)])
         assert sync_client.read(changes()) == as_page([(2, B), (1, A)])
         assert sync_client.read(changes(changed(1, None), changed(3, A), changed(1, None))) == as_page([(2, B), (3, A)])
         assert sync_client.read(changes(changed(2, None), changed(2, A))) == as_page([(2, A), (3, A)])
 
-    def test_it_asks_with_the_token_of_the_last_answer(self) -> None:
+    def test_sends_the_token_of_the_last_answer(self) -> None:
         sync_client = SyncClient()
         first = sync_client.path
         sync_client.read(changes(changed(1, A), since="two"))
@@ -72,7 +72,7 @@ class TestDevice:
             refused("SYNC_TOKEN_EXPIRED", 410),
         ],
     )
-    def test_an_unexpected_answer_leaves_it_as_it_was(self, unexpected: Answer) -> None:
+    def test_rejects_an_unexpected_answer_and_keeps_its_state(self, unexpected: Answer) -> None:
         sync_client = SyncClient()
         sync_client.read(changes(changed(1, A)))
         path = sync_client.path
@@ -81,7 +81,7 @@ class TestDevice:
         assert sync_client.path == path
         assert sync_client.read(changes()) == as_page([(1, A)])
 
-    def test_a_change_that_the_service_skips_is_a_violation(self) -> None:
+    def test_shows_a_stale_list_if_the_service_skips_a_change(self) -> None:
         def seen(*answers: Answer) -> list[Kind]:
             sync_client = SyncClient()
             history = [Operation(0, 1, 0, Add(1, A)), Operation(2, 3, 0, Add(2, B)), Operation(4, 5, 0, Remove(1))]
@@ -97,7 +97,7 @@ class TestDevice:
 FOUND, MISSING = Contains(1, present=True), Contains(1, present=False)
 
 
-class TestWhatAnAnswerTells:
+class TestAnswerToAWrite:
     @pytest.mark.parametrize(
         ("write", "answer", "actions"),
         [
@@ -132,7 +132,7 @@ class TestWhatAnAnswerTells:
             (replace([(1, B)], []), lines({"line": 1, **outcome(1, "dated")}), [Add(1, B), Remove(1)]),
         ],
     )
-    def test_it_is_what_became_of_each_title(self, write: Write, answer: Answer, actions: list[Action]) -> None:
+    def test_yields_the_outcome_of_each_title(self, write: Write, answer: Answer, actions: list[Action]) -> None:
         assert write.told(answer) == actions
 
     @pytest.mark.parametrize(
@@ -156,11 +156,11 @@ class TestWhatAnAnswerTells:
             ),
         ],
     )
-    def test_another_answer_is_unexpected(self, write: Write, answer: Answer) -> None:
+    def test_is_rejected_if_it_does_not_fit_the_write(self, write: Write, answer: Answer) -> None:
         with pytest.raises(UnexpectedAnswerError):
             write.told(answer)
 
-    def test_the_date_of_an_item_that_a_batch_added_is_that_of_the_request(self) -> None:
+    def test_an_item_that_a_batch_added_has_the_time_span_of_the_request(self) -> None:
         [added] = batch([1], []).told(answer({"add": [outcome(1, "added")], "remove": []}))
         assert isinstance(added, Add)
         earliest, latest = added.span
@@ -177,17 +177,19 @@ class TestWhatAnAnswerTells:
             (clear([1, 2]), [Remove(1), Remove(2)]),
         ],
     )
-    def test_without_an_answer_each_title_is_open(self, write: Write, possible: list[Change]) -> None:
+    def test_without_an_answer_each_change_of_the_write_may_have_happened(
+        self, write: Write, possible: list[Change]
+    ) -> None:
         assert write.possible == possible
 
 
 class TestExport:
-    def test_its_lines_are_the_whole_list_as_they_come(self) -> None:
+    def test_is_read_as_the_whole_list_in_the_order_of_its_lines(self) -> None:
         assert read_export(lines(), USER) == as_page([])
         assert read_export(lines(entry(2, B), entry(1)), USER) == as_page([(2, B), (1, A)])
         assert read_export(lines(entry(1), entry(2, B)), USER).flaw == "reordered"
 
     @pytest.mark.parametrize("wrong", [lines({}), lines(entry(1) | {"contentType": title_type(2)}), refused("X", 400)])
-    def test_other_lines_are_unexpected(self, wrong: Answer) -> None:
+    def test_with_wrong_lines_is_rejected(self, wrong: Answer) -> None:
         with pytest.raises(UnexpectedAnswerError):
             read_export(wrong, USER)

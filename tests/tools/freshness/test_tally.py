@@ -5,7 +5,7 @@ import time
 from tests.faults.freshness.tally import ANY, ANY_CHANGE, ANY_READ, Tally
 
 
-def test_a_time_without_a_change_is_that_of_any_change_not_of_a_rare_kind() -> None:
+def test_the_longest_gap_between_changes_counts_changes_of_every_kind() -> None:
     tally = Tally()
     tally.start()
     began = time.monotonic()

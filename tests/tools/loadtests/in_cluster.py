@@ -1,7 +1,7 @@
 """The load test for Locust, in a simulated cluster.
 
-ADDRESSES has the answers of DNS for the name replicas.test, in turns, because a cluster leads connections to different
-pods. ACCOUNT is the folder that a pod has its token in.
+ADDRESSES has the addresses of the name replicas.test. Each lookup returns them in another order, because a cluster
+leads connections to different pods. ACCOUNT is the folder with the token of a pod.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Runs of the load test, started like by a user."""
+"""Runs of the load test, started as an operator starts them."""
 
 import json
 import subprocess

@@ -22,13 +22,13 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kuberne
 
 
 def seen(name: str = NAME) -> Scaling:
-    """Look at it once, at the end."""
+    """Watch the autoscaler for a moment."""
     watch = AutoscalerWatch(name)
     watch.begin()
     return watch.end()
 
 
-def test_replicas_are_seen_in_the_course_of_the_window(cluster: Kubernetes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replicas_are_sampled_throughout_the_window(cluster: Kubernetes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(autoscaler, "INTERVAL_S", 0.01)
     watch = AutoscalerWatch(NAME)
 
@@ -48,7 +48,7 @@ def test_replicas_are_seen_in_the_course_of_the_window(cluster: Kubernetes, monk
     assert len(seconds) > 4
 
 
-def test_only_changes_and_the_ends_are_told() -> None:
+def test_only_changes_and_the_first_and_last_samples_are_reported() -> None:
     numbers = [(3, 3), (3, 3), (3, 5), (5, 5), (5, 5), (5, 5)]
     samples = tuple(Sample(second, *each) for second, each in enumerate(numbers))
 
@@ -56,7 +56,7 @@ def test_only_changes_and_the_ends_are_told() -> None:
     assert Scaling(NAME).changes == []
 
 
-def test_an_autoscaler_that_has_done_nothing_yet_is_read(cluster: Kubernetes) -> None:
+def test_an_autoscaler_without_a_status_is_read(cluster: Kubernetes) -> None:
     cluster.status = {}
     cluster.spec = {"maxReplicas": 4}
 
@@ -66,7 +66,7 @@ def test_an_autoscaler_that_has_done_nothing_yet_is_read(cluster: Kubernetes) ->
     assert {(each.current, each.desired) for each in scaling.samples} == {(0, 0)}
 
 
-def test_a_token_that_is_renewed_is_read_anew(cluster: Kubernetes) -> None:
+def test_a_renewed_token_is_read_again(cluster: Kubernetes) -> None:
     watch = AutoscalerWatch(NAME)
     watch.begin()
     gevent.sleep(0.05)
@@ -80,7 +80,7 @@ def test_a_token_that_is_renewed_is_read_anew(cluster: Kubernetes) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["name", "token", "certificate", "address", "answer", "account", "outside"])
-def test_one_that_cannot_be_read_is_remarked(
+def test_an_unreadable_autoscaler_is_reported_in_a_remark(
     cluster: Kubernetes, wrong: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     says = {

@@ -113,14 +113,14 @@ def counted(service: Service) -> float:
     return Metrics(service).value("http_server_request_duration_seconds_count", http_route="/api/mylist/items")
 
 
-def test_a_run_in_a_cluster_sums_up_the_replicas_and_tells_of_the_autoscaler(
+def test_a_run_in_a_cluster_adds_up_the_replicas_and_reports_the_autoscaler(
     replicas: list[Service], cluster: Kubernetes, tmp_path: Path
 ) -> None:
     before = [counted(each) for each in replicas]
 
     ended, verdict, worker = run(replicas[0], cluster)
 
-    # Whether this machine keeps the thresholds is no matter here.
+    # This machine may miss the thresholds.
     assert ended.returncode in {0, 1}, ended.stdout + ended.stderr
     assert worker == 0
     assert verdict["remark"] == ""
@@ -143,13 +143,13 @@ def test_a_run_in_a_cluster_sums_up_the_replicas_and_tells_of_the_autoscaler(
 
 
 def moved(verdict: Any) -> bool:
-    """Return whether the only user had the replica whose metrics alone are known for a part of the time."""
+    """Return whether the only user was on the measured replica for a part of the time only."""
     requests: int = verdict["routes"][ITEMS]["requests"]
     few = re.match(r"the service counted (\d+) of", verdict["remark"])
     return 0 < int(few[1] if few else requests) < requests
 
 
-def test_a_threshold_that_is_missed_is_the_status_of_the_master_alone(
+def test_a_missed_threshold_sets_the_exit_status_of_the_master_alone(
     replicas: list[Service], cluster: Kubernetes
 ) -> None:
     alone = {"LOADTEST_METRICS": f"{replicas[0].url}/metrics", "LOCUST_USERS": "1", "LOADTEST_RECONNECT": "0"}
@@ -162,7 +162,7 @@ def test_a_threshold_that_is_missed_is_the_status_of_the_master_alone(
     assert not moved(verdict)
 
 
-def test_a_user_that_is_told_to_changes_its_connection(replicas: list[Service], cluster: Kubernetes) -> None:
+def test_a_user_opens_new_connections_if_reconnect_is_set(replicas: list[Service], cluster: Kubernetes) -> None:
     alone = {"LOADTEST_METRICS": f"{replicas[0].url}/metrics", "LOCUST_USERS": "1", "LOADTEST_RECONNECT": "0.5"}
 
     _, verdict, _ = run(replicas[0], cluster, **alone, LOCUST_RUN_TIME="2s")

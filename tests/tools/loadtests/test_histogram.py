@@ -1,4 +1,4 @@
-"""The service's histogram of a window, out of two scrapes."""
+"""The service's histogram of a time window, calculated from two scrapes."""
 
 from math import inf
 
@@ -11,7 +11,7 @@ STATS = ("GET", "/api/mylist/stats")
 
 
 def exposition(started: float, **routes: dict[str, int]) -> str:
-    """Make what `/metrics` says; the buckets are cumulative, by their bound as text, and of 200 unless named."""
+    """Return the text of `/metrics`; buckets are cumulative, by their bound as text, and of status 200 unless named."""
     lines = ["# TYPE process_start_time_seconds gauge", f"process_start_time_seconds {started}"]
     lines += ["# TYPE http_server_request_duration_seconds histogram"]
     for route, buckets in routes.items():
@@ -27,7 +27,7 @@ def exposition(started: float, **routes: dict[str, int]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def test_what_was_added_between_two_scrapes_is_the_window() -> None:
+def test_the_window_has_the_requests_between_two_scrapes() -> None:
     before = exposition(5, items={"0.001": 10, "0.01": 15, "+Inf": 15})
     after = exposition(5, items={"0.001": 40, "0.01": 65, "+Inf": 66}, stats={"0.001": 7, "0.01": 7, "+Inf": 7})
 
@@ -37,7 +37,7 @@ def test_what_was_added_between_two_scrapes_is_the_window() -> None:
     assert window[STATS].count == 7
 
 
-def test_a_route_that_was_not_asked_meanwhile_is_none_of_the_window() -> None:
+def test_a_route_without_requests_in_the_window_is_left_out() -> None:
     both = exposition(5, items={"0.001": 10, "+Inf": 15})
 
     assert between([read(both)], [read(both)]) == {}
@@ -53,12 +53,12 @@ def test_statuses_and_replicas_are_added_up() -> None:
     assert window[ITEMS].buckets == {0.01: 31, inf: 33}
 
 
-def test_another_process_at_the_end_is_noticed() -> None:
+def test_another_process_at_the_second_scrape_is_detected() -> None:
     with pytest.raises(RestartedError):
         between([read(exposition(5))], [read(exposition(6))])
 
 
-def test_what_is_not_the_services_is_refused() -> None:
+def test_metrics_of_another_program_are_refused() -> None:
     with pytest.raises(ValueError, match="process_start_time_seconds"):
         read("# TYPE something gauge\nsomething 1\n")
 
@@ -74,13 +74,13 @@ def test_percentiles_are_interpolated_within_their_bucket(percent: float, millis
     assert histogram.percentile(percent) == pytest.approx(milliseconds)
 
 
-def test_empty_buckets_are_passed_over() -> None:
+def test_empty_buckets_are_skipped() -> None:
     histogram = Histogram({0.001: 0, 0.01: 0, 0.1: 4, inf: 4})
 
     assert histogram.percentile(50) == pytest.approx(55)
 
 
-def test_beyond_the_last_bound_that_bound_is_all_that_is_known() -> None:
+def test_a_percentile_beyond_the_last_bound_is_that_bound() -> None:
     assert Histogram({0.001: 1, 10: 2, inf: 100}).percentile(99) == 10_000
 
 

@@ -1,4 +1,4 @@
-"""How many users there are when."""
+"""The share of the users that is active at each moment of a run."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from loadtests.scenarios import SCENARIOS, Scenario
 MOMENTS = [step / 100 for step in range(100)]
 
 
-def test_a_steady_load_has_everybody_all_the_time() -> None:
+def test_a_steady_load_has_all_users_all_the_time() -> None:
     assert {steady(moment) for moment in MOMENTS} == {1.0}
 
 
@@ -26,5 +26,5 @@ def test_a_ramp_goes_up_in_ten_equal_steps() -> None:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
-def test_every_scenario_reaches_its_users_and_never_more(scenario: Scenario) -> None:
+def test_every_scenario_reaches_its_number_of_users_and_never_exceeds_it(scenario: Scenario) -> None:
     assert max(scenario.profile(moment) for moment in MOMENTS) == 1.0

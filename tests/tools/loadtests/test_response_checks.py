@@ -1,4 +1,4 @@
-"""Whether wrong answers are noticed."""
+"""The load test checks each answer of the service."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ def page(items: int, *, number: int = 1, total: int = 25, owner: str = "ada", **
 
 
 @pytest.mark.parametrize(("items", "number", "total"), [(20, 1, 25), (5, 2, 25), (0, 3, 25), (0, 1, 0)])
-def test_a_full_page_is_right(items: int, number: int, total: int) -> None:
+def test_a_correct_page_is_accepted(items: int, number: int, total: int) -> None:
     assert len(read_page(page(items, number=number, total=total), "ada").items) == items
 
 
@@ -40,7 +40,7 @@ def test_one_item_of_somebody_else_is_noticed() -> None:
 
 
 @pytest.mark.parametrize(("total", "right"), [(25, True), (24, False)])
-def test_counts_have_to_add_up(total: int, right: bool) -> None:
+def test_the_counts_by_type_must_add_up_to_the_total(total: int, right: bool) -> None:
     body = json.dumps({"success": True, "data": {"total": total, "byType": {"movie": 17, "tvshow": 8}}}).encode()
     if right:
         check_stats(body)

@@ -1,4 +1,4 @@
-"""The load test as a whole: real services, quick and slow ones, and what it says of them."""
+"""The load test as a whole, on fast and slow real services."""
 
 import json
 import re
@@ -35,9 +35,9 @@ PROMISE = 10
 Delayed = Callable[[str], str]
 
 
-@pytest.fixture(scope="module", autouse=True)  # so that it outlives the services that lean on it
+@pytest.fixture(scope="module", autouse=True)  # so that it ends after the services that use it
 def delayed() -> Iterator[Delayed]:
-    """Return an address of what another one leads to, 20 ms further away."""
+    """Return an address through which the server at another address is 20 ms slower."""
     with ExitStack() as started:
 
         def start(url: str) -> str:
@@ -57,7 +57,7 @@ def _seeded(mongodb_uri: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     seed(mongodb_uri, tmp_path_factory.mktemp("seed"))
 
 
-def test_a_service_that_holds_its_promise_passes(service: Service, tmp_path: Path) -> None:
+def test_a_service_within_the_thresholds_passes(service: Service, tmp_path: Path) -> None:
     for _ in range(ATTEMPTS):
         ended = run("cached-latency", service.url, tmp_path, *SHORT, *LEEWAY)
         [(route, figures)] = ended.figures("cached-latency")["routes"].items()
@@ -79,7 +79,7 @@ def test_a_service_that_holds_its_promise_passes(service: Service, tmp_path: Pat
     assert f"{route}, service" in plot
 
 
-def test_a_service_that_is_20_ms_slower_fails_and_it_says_by_how_much(
+def test_a_service_that_is_20_ms_slower_fails_and_the_output_says_by_how_much(
     serve: Serve, redis_url: str, delayed: Delayed, tmp_path: Path
 ) -> None:
     slow = serve(REDIS_URL=delayed(redis_url))
@@ -107,7 +107,7 @@ def run_locust(*options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_locust_as_one_process_judges_and_shows_what_lies_between_client_and_service(
+def test_locust_as_one_process_shows_the_delay_between_client_and_service(
     service: Service, delayed: Delayed, tmp_path: Path
 ) -> None:
     figures = tmp_path / "figures.json"
@@ -122,7 +122,7 @@ def test_locust_as_one_process_judges_and_shows_what_lies_between_client_and_ser
     assert found["locust"]["50"] - found["service"]["50"] > DELAY * 1000 * 0.8
 
 
-def test_locust_alone_leads_and_follows_and_its_exit_status_is_the_verdict(service: Service, tmp_path: Path) -> None:
+def test_locust_with_a_master_and_a_worker_exits_with_the_verdict(service: Service, tmp_path: Path) -> None:
     port, figures = str(free_port()), tmp_path / "mixed.json"
     scenario = ["--scenario", "mixed", "--people", str(PEOPLE), "--titles", str(TITLES), "--warm-up", "0"]
     load = ["--users", str(USERS), "--run-time", f"{SECONDS}s", "--host", f"{service.url}/", "--figures", str(figures)]
@@ -149,7 +149,7 @@ def test_locust_alone_leads_and_follows_and_its_exit_status_is_the_verdict(servi
 
     verdict = json.loads(figures.read_text())
     assert worker.returncode == 0, followed
-    # How quick writes are is up to the MongoDB of the tests, and how many come in so short a time to chance.
+    # The latency of writes depends on the MongoDB of the tests, and their number in so short a time on chance.
     assert master.returncode == (1 if verdict["missed"] else 0), printed
     assert not [line for line in verdict["missed"] if not re.search(r"s: (p9\d|rate) is", line)], printed
     assert [each["failures"] for each in verdict["routes"].values()] == [0] * 4, printed
@@ -165,17 +165,17 @@ def test_locust_alone_leads_and_follows_and_its_exit_status_is_the_verdict(servi
     assert all(each["service"] for each in verdict["routes"].values()), verdict["remark"]
 
 
-def test_a_service_that_is_not_there_gets_no_verdict_and_nothing_is_left_running(tmp_path: Path) -> None:
+def test_an_unreachable_service_gets_no_verdict_and_no_process_keeps_running(tmp_path: Path) -> None:
     host = f"http://127.0.0.1:{free_port()}"
 
-    ended = run("browse", host, tmp_path, *BRIEF)  # it ends only when all that print have ended
+    ended = run("browse", host, tmp_path, *BRIEF)  # it returns only when every process that prints has ended
 
     assert ended.status == 2
     assert f"loadtest: {host} does not answer" in ended.printed
     assert "Traceback" not in ended.printed
 
 
-def test_a_run_that_is_stopped_says_so_and_nothing_is_left_running(service: Service, tmp_path: Path) -> None:
+def test_a_stopped_run_says_so_and_no_process_keeps_running(service: Service, tmp_path: Path) -> None:
     asked = served(service)
     with subprocess.Popen(
         [*command("cached-latency", service.url, tmp_path), *LIGHT, "--duration", "300"],
@@ -186,7 +186,7 @@ def test_a_run_that_is_stopped_says_so_and_nothing_is_left_running(service: Serv
     ) as process:
         wait_until(lambda: served(service) > asked + PEOPLE + 10 * USERS, within=30)
         process.send_signal(signal.SIGINT)  # SIGTERM does the same
-        printed = process.communicate(timeout=30)[0]  # which ends only when all that print have ended
+        printed = process.communicate(timeout=30)[0]  # it returns only when every process that prints has ended
 
     assert process.returncode == 1
     assert "MISSED cached-latency, the run was stopped after" in printed
@@ -211,7 +211,7 @@ def test_a_service_that_cannot_be_tested_gets_no_verdict(service: Service, optio
     assert f"loadtest: {says}" in ended.stderr
 
 
-def test_every_plan_has_a_scenario_and_locust_finds_it() -> None:
+def test_every_scenario_has_a_user_class_that_locust_finds() -> None:
     # In a process of its own, because Locust patches the process that imports it.
     says = "import loadtests.locustfile as f, loadtests.scenarios as p; print(set(f.USER_CLASSES) == set(p.SCENARIOS),"
     says += " all(c.__name__ in f.__all__ for c in f.USER_CLASSES.values()))"

@@ -34,7 +34,7 @@ def replica() -> Iterator[Replica]:
         yield replica
 
 
-def test_what_was_counted_in_the_window_is_compared(replica: Replica) -> None:
+def test_the_requests_of_the_window_are_counted(replica: Replica) -> None:
     scrapes = Scrapes([replica.url])
     scrapes.begin()
     replica.says = exposition(5, items={"0.001": 110, "+Inf": 110})
@@ -45,7 +45,7 @@ def test_what_was_counted_in_the_window_is_compared(replica: Replica) -> None:
     assert not counted.remark
 
 
-def test_replicas_that_were_not_asked_are_missed(replica: Replica) -> None:
+def test_requests_of_replicas_that_were_not_scraped_are_reported_in_a_remark(replica: Replica) -> None:
     scrapes = Scrapes([replica.url])
     scrapes.begin()
     replica.says = exposition(5, items={"0.001": 60, "+Inf": 60})
@@ -56,7 +56,7 @@ def test_replicas_that_were_not_asked_are_missed(replica: Replica) -> None:
     assert counted.remark == "the service counted 50 of 100 requests: name every replica by its own --metrics"
 
 
-def test_an_address_that_leads_to_several_replicas_is_noticed(replica: Replica) -> None:
+def test_an_address_that_leads_to_several_replicas_is_detected(replica: Replica) -> None:
     scrapes = Scrapes([replica.url])
     scrapes.begin()
     replica.says = exposition(6, items={"0.001": 110, "+Inf": 110})
@@ -67,14 +67,14 @@ def test_an_address_that_leads_to_several_replicas_is_noticed(replica: Replica) 
     assert "did not lead to the same process" in counted.remark
 
 
-def test_without_metrics_it_says_that_there_is_no_comparison() -> None:
+def test_without_metrics_a_remark_says_that_there_is_no_comparison() -> None:
     scrapes = Scrapes([])
     scrapes.begin()
 
     assert scrapes.end(100).remark == "not compared with the service's own histogram, because of --without-metrics"
 
 
-def test_metrics_that_are_not_there_end_no_run() -> None:
+def test_unreachable_metrics_do_not_end_the_run() -> None:
     url = f"http://127.0.0.1:{free_port()}/metrics"
     scrapes = Scrapes([url])
     scrapes.begin()
@@ -83,13 +83,13 @@ def test_metrics_that_are_not_there_end_no_run() -> None:
 
 
 class Pods:
-    """Three processes on one port, by their addresses; a name stands for those of them that say something."""
+    """Three processes on one port, by their addresses; a name resolves to those that have metrics."""
 
     def __init__(self) -> None:
         self.says = dict.fromkeys(("127.0.0.1", "127.0.0.2", "127.0.0.3"), "")
         self.url = ""
         self.leaving = ""
-        """One that the name still has, and that answers no more."""
+        """An address to which the name still resolves, although its process no longer answers."""
 
     def resolve(self, host: str, port: int, *_: object, **__: object) -> list[Any]:
         """Replaces DNS: resolves a name like that of a headless Service."""
@@ -119,7 +119,7 @@ def pods(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pods]:
         yield pods
 
 
-def test_every_address_of_a_name_is_asked_and_all_are_added_up(pods: Pods) -> None:
+def test_every_address_of_a_name_is_scraped_and_added_up(pods: Pods) -> None:
     pods.says |= {"127.0.0.1": exposition(5, items={"0.001": 10, "+Inf": 10}), "127.0.0.2": exposition(6)}
     scrapes = Scrapes([pods.url])
     scrapes.begin()
@@ -134,7 +134,7 @@ def test_every_address_of_a_name_is_asked_and_all_are_added_up(pods: Pods) -> No
     assert not counted.remark
 
 
-def test_a_replica_that_comes_in_the_window_counts_as_a_whole(pods: Pods) -> None:
+def test_a_replica_that_starts_in_the_window_counts_completely(pods: Pods) -> None:
     pods.says["127.0.0.1"] = exposition(5, items={"0.001": 10, "+Inf": 10})
     scrapes = Scrapes([pods.url])
     scrapes.begin()
@@ -148,7 +148,7 @@ def test_a_replica_that_comes_in_the_window_counts_as_a_whole(pods: Pods) -> Non
 
 
 @pytest.mark.parametrize("how", ["gone", "leaving", "restarted"])
-def test_a_replica_that_ends_in_the_window_is_remarked(pods: Pods, how: str) -> None:
+def test_a_replica_that_ends_in_the_window_is_reported_in_a_remark(pods: Pods, how: str) -> None:
     for address, started in (("127.0.0.1", 5), ("127.0.0.2", 6)):
         pods.says[address] = exposition(started, items={"0.001": 10, "+Inf": 10})
     scrapes = Scrapes([pods.url])
@@ -164,7 +164,7 @@ def test_a_replica_that_ends_in_the_window_is_remarked(pods: Pods, how: str) -> 
     assert counted.remark == f"{what}: the counts of replicas that ended meanwhile (1) are lost"
 
 
-def test_a_name_that_nobody_knows_ends_no_run(pods: Pods) -> None:
+def test_an_unknown_host_name_does_not_end_the_run(pods: Pods) -> None:
     url = pods.url.replace("replicas", "others")
     scrapes = Scrapes([url])
     scrapes.begin()

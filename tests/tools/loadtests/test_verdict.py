@@ -37,7 +37,7 @@ def with_reads(**changes: object) -> RunResult:
     return replace(QUICK, seen={**QUICK.seen, ITEMS: replace(QUICK.seen[ITEMS], **changes)})  # type: ignore[arg-type]
 
 
-def test_what_keeps_every_threshold_misses_none() -> None:
+def test_a_run_within_every_threshold_misses_none() -> None:
     assert missed(QUICK) == []
 
 
@@ -54,7 +54,7 @@ def test_what_keeps_every_threshold_misses_none() -> None:
     ],
     ids=["p99", "p95", "errors", "rate"],
 )
-def test_a_miss_says_which_and_by_how_much(result: RunResult, line: str) -> None:
+def test_a_miss_names_its_threshold_and_the_difference(result: RunResult, line: str) -> None:
     assert f"MISSED mixed, reads: {line}" in missed(result)
     assert line in report(result, judge(result, [READS, WRITES]))
 
@@ -68,11 +68,11 @@ def test_reads_do_not_make_up_for_slow_writes() -> None:
     ]
 
 
-def test_what_failed_does_not_count_for_the_rate() -> None:
+def test_failed_requests_do_not_count_for_the_rate() -> None:
     assert any("rate is 50.0/s" in line for line in missed(with_reads(failures=500)))
 
 
-def test_fewer_users_are_asked_for_less_and_more_for_more() -> None:
+def test_the_required_rate_scales_with_the_number_of_users() -> None:
     assert missed(replace(QUICK, seconds=20.0), share=0.5) == []
     assert [line.partition(" is ")[0] for line in missed(QUICK, share=2)] == [
         "MISSED mixed, reads: rate",
@@ -80,27 +80,29 @@ def test_fewer_users_are_asked_for_less_and_more_for_more() -> None:
     ]
 
 
-def test_leeway_is_for_latency_alone() -> None:
+def test_leeway_applies_to_latency_only() -> None:
     slow = with_reads(times={8.0: 985, 15.0: 15}, failures=15)
 
     assert [line.partition(" is ")[0] for line in missed(slow, leeway=1.9)] == ["MISSED mixed, reads: errors"]
 
 
-def test_no_requests_are_a_miss() -> None:
+def test_a_run_without_requests_is_a_miss() -> None:
     assert missed(replace(QUICK, seen={})) == [
         "MISSED mixed, reads: rate is 0.0/s, but must be at least 90.0/s; missed by 90.0/s (100%)",
         "MISSED mixed, writes: rate is 0.0/s, but must be at least 2.0/s; missed by 2.0/s (100%)",
     ]
 
 
-def test_a_run_that_is_no_measurement_is_a_miss() -> None:
+def test_a_run_with_a_defect_is_a_miss() -> None:
     assert missed(replace(QUICK, defects=("a worker fell silent",))) == ["MISSED mixed, a worker fell silent"]
 
 
 @pytest.mark.parametrize(
     ("percent", "milliseconds"), [(0, 1), (50, 1), (50.1, 2), (90, 2), (99, 3), (99.1, 7), (100, 7)]
 )
-def test_a_percentile_is_what_so_many_requests_did_not_exceed(percent: float, milliseconds: float) -> None:
+def test_a_percentile_is_the_time_that_this_share_of_requests_did_not_exceed(
+    percent: float, milliseconds: float
+) -> None:
     assert RequestStats(100, 0, {2.0: 40, 1.0: 50, 7.0: 1, 3.0: 9}).percentile(percent) == milliseconds
 
 
@@ -127,7 +129,7 @@ def test_the_report_shows_each_threshold_and_both_sides_of_each_route() -> None:
     assert lines[-1] == "mixed: every threshold is kept"
 
 
-def test_the_data_is_json_and_has_it_all() -> None:
+def test_the_data_is_json_with_thresholds_and_routes() -> None:
     slow = replace(with_reads(failures=25), counted={ITEMS: Histogram({0.001: 1000, inf: 1000})})
 
     data = json.loads(json.dumps(as_data(slow, judge(slow, [READS, WRITES]))))
@@ -140,7 +142,7 @@ def test_the_data_is_json_and_has_it_all() -> None:
     assert data["autoscaler"] is None
 
 
-def test_the_replicas_are_told_change_by_change_and_change_no_verdict() -> None:
+def test_the_replicas_are_reported_by_change_and_do_not_affect_the_verdict() -> None:
     samples = tuple(Sample(5.0 * number, current, 6) for number, current in enumerate((3, 3, 6, 6)))
     result = replace(QUICK, scaling=Scaling("mylist", 3, 20, samples, "the autoscaler mylist could not be read: 503"))
 

@@ -1,4 +1,4 @@
-"""Before a run: a service that does not let the load test in yet is waited for."""
+"""Before a run, the load test waits for a service that does not admit it yet."""
 
 import threading
 from contextlib import ExitStack
@@ -18,7 +18,7 @@ class Cached(FakeHttpHandler):
         self.answer(b"{}", "application/json", 200, **{"x-cache": "hit"})
 
 
-def test_a_service_that_refuses_for_a_moment_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_warm_up_waits_for_a_service_that_refuses_connections_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(warmup, "read_page", lambda *_: type("Page", (), {"total": 1}))
     port = free_port()
     with ExitStack() as stack:
@@ -28,7 +28,7 @@ def test_a_service_that_refuses_for_a_moment_is_waited_for(monkeypatch: pytest.M
         later.join()
 
 
-def test_one_that_never_answers_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_that_never_answers_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(warmup, "_TIMEOUT_S", 0.3)
     host = f"http://127.0.0.1:{free_port()}"
 
@@ -47,7 +47,7 @@ class Refuses(FakeHttpHandler):
         self.answer(b"{}", "application/json", status, **{"x-cache": "hit"})
 
 
-def test_one_that_refuses_some_lists_is_told_in_one_line(
+def test_a_service_that_refuses_some_lists_is_reported_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(warmup, "read_page", lambda *_: type("Page", (), {"total": 1}))

@@ -32,7 +32,7 @@ def code_of(error: PyMongoError) -> int | None:
 
 
 async def until_primary(collection: Collection, address: str) -> None:
-    """Wait until the driver has this member for the primary."""
+    """Wait until the driver regards this member as the primary."""
 
     async def is_primary() -> bool:
         host, port = await collection.database.client.primary or ("", 0)

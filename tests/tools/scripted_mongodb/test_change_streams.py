@@ -27,7 +27,7 @@ async def nothing_of(stream: AsyncChangeStream[dict[str, object]]) -> None:
         assert await stream.try_next() is None
 
 
-async def test_what_is_written_is_told_from_any_token(collection: Collection) -> None:
+async def test_a_stream_delivers_writes_and_resumes_from_any_token(collection: Collection) -> None:
     async with await collection.watch(max_await_time_ms=100) as stream:
         await collection.insert_one({"_id": 1})
         await collection.delete_one({"_id": 1})
@@ -38,7 +38,9 @@ async def test_what_is_written_is_told_from_any_token(collection: Collection) ->
         assert await next_of(stream) == ("delete", 1)
 
 
-async def test_what_no_majority_has_waits(mongodb: ScriptedMongoDB, collection: Collection) -> None:
+async def test_a_write_is_not_delivered_until_a_majority_has_it(
+    mongodb: ScriptedMongoDB, collection: Collection
+) -> None:
     await collection.insert_one({"_id": 1})
     async with await collection.watch(max_await_time_ms=100) as stream:
         await collection.insert_one({"_id": 2})
@@ -53,7 +55,7 @@ async def test_what_no_majority_has_waits(mongodb: ScriptedMongoDB, collection: 
         assert await next_of(stream) == ("insert", 3)
 
 
-async def test_what_is_rolled_back_was_never_told(mongodb: ScriptedMongoDB, collection: Collection) -> None:
+async def test_a_rolled_back_write_is_never_delivered(mongodb: ScriptedMongoDB, collection: Collection) -> None:
     await collection.insert_one({"_id": 1})
     async with await collection.watch(max_await_time_ms=100) as stream:
         mongodb.lose_majority()
@@ -68,7 +70,7 @@ async def test_what_is_rolled_back_was_never_told(mongodb: ScriptedMongoDB, coll
         assert len(mongodb.rolled_back()) == 1
 
 
-async def test_they_go_on_at_another_member(mongodb: ScriptedMongoDB, collection: Collection) -> None:
+async def test_a_stream_resumes_on_another_member(mongodb: ScriptedMongoDB, collection: Collection) -> None:
     async with await collection.watch(max_await_time_ms=100) as stream:
         await collection.insert_one({"_id": 1})
         assert await next_of(stream) == ("insert", 1)
@@ -82,7 +84,7 @@ async def test_they_go_on_at_another_member(mongodb: ScriptedMongoDB, collection
         assert await next_of(stream) == ("insert", 2)
 
 
-async def test_one_server_has_none(deploy: Deploy, connect: Connect) -> None:
+async def test_a_standalone_server_refuses_change_streams(deploy: Deploy, connect: Connect) -> None:
     with pytest.raises(OperationFailure) as refused:
         await connect(deploy(Topology.STANDALONE).uri()).watch()
     assert code_of(refused.value) == 40573

@@ -1,4 +1,4 @@
-"""A member's answer to a write that is repeated."""
+"""A member's answer to a retried write."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ from devtools.scripted_mongodb.wire import encode_request, parse_request
 
 
 class SlowServer(ServerConnection):
-    """Answers on the test's order, and counts requests."""
+    """A server that answers when the test allows it, and counts requests."""
 
     def __init__(self) -> None:
         super().__init__("127.0.0.1", 0)
@@ -28,7 +28,7 @@ class SlowServer(ServerConnection):
 
 
 @pytest.mark.parametrize("goes_away", [True, False])
-async def test_a_numbered_write_is_made_once_also_when_its_first_client_goes_away(goes_away: bool) -> None:
+async def test_a_retried_write_is_applied_once_even_if_its_first_client_goes_away(goes_away: bool) -> None:
     server, data = SlowServer(), Data()
     document = {"insert": "mylist", "lsid": {"id": Binary.from_uuid(uuid4())}, "txnNumber": 1, "$db": "mylist-ott"}
     command = Command(document, member=0, site=0, at=time.monotonic())

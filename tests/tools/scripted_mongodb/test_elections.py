@@ -1,4 +1,4 @@
-"""Stepdowns, dead and frozen members, and what the driver makes of them."""
+"""Step-downs, dead and frozen members, and how the driver reacts to them."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ from tests.tools.scripted_mongodb.conftest import PATIENCE_S, Collection, Connec
 class TestStepDown:
     @pytest.mark.parametrize("code", [10107, 11602, 189])
     @pytest.mark.parametrize("streams", [True, False])
-    async def test_the_driver_repeats_a_write_on_the_new_primary(
+    async def test_the_driver_retries_a_write_on_the_new_primary(
         self, deploy: Deploy, connect: Connect, code: int, streams: bool
     ) -> None:
         mongodb = deploy(streams=streams)
@@ -32,7 +32,7 @@ class TestStepDown:
         assert await collection.count_documents({}) == 2
         assert mongodb.commands("insert")[-1].member == 1
 
-    async def test_without_repetition_it_is_an_error_with_its_code(
+    async def test_a_write_without_retries_fails_with_not_primary(
         self, mongodb: ScriptedMongoDB, connect: Connect
     ) -> None:
         collection = connect(mongodb.member_uri(0), retryWrites=False)
@@ -44,7 +44,7 @@ class TestStepDown:
             await collection.insert_one({})
         assert code_of(refused.value) == 10107
 
-    async def test_the_former_primary_reads_only_for_who_takes_a_secondary(
+    async def test_the_former_primary_refuses_reads_of_clients_that_require_a_primary(
         self, deploy: Deploy, connect: Connect
     ) -> None:
         mongodb = deploy(streams=False)
@@ -65,7 +65,7 @@ class TestStepDown:
         assert hello["electionId"] == ObjectId("7fffffff0000000000000002")
         assert hello["lastWrite"]["opTime"]["t"] == hello["lastWrite"]["majorityOpTime"]["t"] == 2
 
-    async def test_connections_stay(self, mongodb: ScriptedMongoDB, connect: Connect) -> None:
+    async def test_keeps_connections_open(self, mongodb: ScriptedMongoDB, connect: Connect) -> None:
         collection = connect(mongodb.member_uri(0))
         await collection.insert_one({"_id": 1})
         handshakes = mongodb.count("ismaster")
@@ -74,9 +74,7 @@ class TestStepDown:
         assert await collection.find_one() == {"_id": 1}
         assert mongodb.count("ismaster") == handshakes
 
-    async def test_a_write_that_waits_for_a_majority_learns_of_it(
-        self, mongodb: ScriptedMongoDB, connect: Connect
-    ) -> None:
+    async def test_a_write_that_waits_for_a_majority_fails(self, mongodb: ScriptedMongoDB, connect: Connect) -> None:
         collection = connect(mongodb.member_uri(0), retryWrites=False)
         mongodb.lose_majority()
         adding = asyncio.create_task(collection.insert_one({"_id": 1}))
@@ -90,7 +88,7 @@ class TestStepDown:
             await adding
         assert code_of(failed.value) in {11602, 10107}
 
-    async def test_meanwhile_there_is_no_primary(self, mongodb: ScriptedMongoDB, connect: Connect) -> None:
+    async def test_leaves_no_primary_until_the_election(self, mongodb: ScriptedMongoDB, connect: Connect) -> None:
         collection = connect(mongodb.uri(), timeoutMS=500)
         mongodb.step_down(1, after_s=600)
         assert mongodb.primary() is None
@@ -99,7 +97,7 @@ class TestStepDown:
 
 
 class TestKill:
-    async def test_its_connections_end_and_new_ones_are_refused(
+    async def test_ends_the_connections_of_the_member_and_refuses_new_ones(
         self, mongodb: ScriptedMongoDB, connect: Connect
     ) -> None:
         collection = connect(mongodb.member_uri(0), retryReads=False, timeoutMS=1000)
@@ -111,7 +109,7 @@ class TestKill:
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(host, int(port))
 
-    async def test_the_driver_finds_its_successor_and_later_the_member_again(
+    async def test_the_driver_finds_the_next_primary_and_later_the_revived_member(
         self, mongodb: ScriptedMongoDB, collection: Collection
     ) -> None:
         await collection.insert_one({"_id": 1})
@@ -129,7 +127,7 @@ class TestKill:
 
 
 class TestFreezeAndCut:
-    async def test_nothing_is_answered_until_it_is_thawed(
+    async def test_a_frozen_member_answers_nothing_until_it_is_thawed(
         self, mongodb: ScriptedMongoDB, collection: Collection
     ) -> None:
         await collection.insert_one({"_id": 1})
@@ -140,7 +138,7 @@ class TestFreezeAndCut:
         mongodb.thaw(0)
         await adding
 
-    async def test_one_site_is_cut_off_and_another_is_not(self, deploy: Deploy, connect: Connect) -> None:
+    async def test_one_site_can_be_cut_off_while_another_is_not(self, deploy: Deploy, connect: Connect) -> None:
         mongodb = deploy(sites=2)
         near, far = (connect(mongodb.uri(site=site), timeoutMS=3000) for site in range(2))
         await near.insert_one({"_id": 1})
@@ -154,7 +152,7 @@ class TestFreezeAndCut:
         mongodb.heal(0, site=1)
         await far.insert_one({"_id": 5})
 
-    async def test_whoever_is_cut_off_does_not_reach_a_thawed_member(
+    async def test_a_client_that_is_cut_off_does_not_reach_a_thawed_member(
         self, mongodb: ScriptedMongoDB, connect: Connect
     ) -> None:
         collection = connect(mongodb.member_uri(0))
@@ -168,9 +166,7 @@ class TestFreezeAndCut:
         mongodb.heal(0, site=0)
         assert await reading == {"_id": 1}
 
-    async def test_a_frozen_member_can_be_killed_and_is_alive_afterwards(
-        self, mongodb: ScriptedMongoDB, connect: Connect
-    ) -> None:
+    async def test_a_frozen_member_can_be_killed_and_revived(self, mongodb: ScriptedMongoDB, connect: Connect) -> None:
         collection = connect(mongodb.member_uri(0))
         await collection.insert_one({"_id": 1})
         mongodb.freeze(0)

@@ -1,4 +1,4 @@
-"""Commands fail on order, and are counted."""
+"""Commands fail as the test requests, and are counted."""
 
 import time
 from typing import Literal
@@ -22,12 +22,12 @@ from tests.tools.scripted_mongodb.conftest import Collection, Connect, code_of
 
 @pytest.fixture
 def collection(mongodb: ScriptedMongoDB, connect: Connect) -> Collection:
-    """Without the driver's own repetitions."""
+    """A collection without the driver's own retries."""
     return connect(mongodb.uri(), retryWrites=False, retryReads=False)
 
 
 @pytest.mark.parametrize("code", [6, 13, 50, 91, 112, 133, 189, 262, 8000, 10107, 13388])
-async def test_so_many_commands_are_refused_and_do_nothing(
+async def test_the_given_number_of_commands_fails_without_effect(
     mongodb: ScriptedMongoDB, collection: Collection, code: int
 ) -> None:
     failure = mongodb.fail_command("insert", code=code, count=2)
@@ -41,7 +41,7 @@ async def test_so_many_commands_are_refused_and_do_nothing(
     await collection.insert_one({})
 
 
-async def test_for_ever_and_until_mended(mongodb: ScriptedMongoDB, collection: Collection) -> None:
+async def test_commands_without_a_count_fail_until_mended(mongodb: ScriptedMongoDB, collection: Collection) -> None:
     mongodb.fail_command("find", "aggregate", code=133, count=None)
     for _ in range(5):
         with pytest.raises(PyMongoError):
@@ -52,7 +52,9 @@ async def test_for_ever_and_until_mended(mongodb: ScriptedMongoDB, collection: C
     assert await collection.find_one() is None
 
 
-async def test_only_on_one_collection_or_member(mongodb: ScriptedMongoDB, collection: Collection) -> None:
+async def test_a_failure_can_be_limited_to_one_collection_or_member(
+    mongodb: ScriptedMongoDB, collection: Collection
+) -> None:
     mongodb.fail_command("insert", code=91, count=None, collection="other")
     mongodb.fail_command("insert", code=91, count=None, member=1)
     await collection.insert_one({})
@@ -62,7 +64,7 @@ async def test_only_on_one_collection_or_member(mongodb: ScriptedMongoDB, collec
 
 
 @pytest.mark.parametrize(("code", "labelled"), [(91, True), (10107, True), (112, False)])
-async def test_a_numbered_write_is_labelled_as_a_server_does(
+async def test_a_failed_retryable_write_has_the_error_label_of_a_real_server(
     mongodb: ScriptedMongoDB, connect: Connect, code: int, labelled: bool
 ) -> None:
     collection = connect(mongodb.uri(), timeoutMS=None)
@@ -75,7 +77,7 @@ async def test_a_numbered_write_is_labelled_as_a_server_does(
 
 
 @pytest.mark.parametrize(("code", "tells"), [(91, True), (189, True), (10107, True), (11602, True), (112, False)])
-async def test_an_error_that_is_no_news_of_the_topology_says_so(
+async def test_only_errors_about_the_topology_contain_the_topology_version(
     mongodb: ScriptedMongoDB, collection: Collection, code: int, tells: bool
 ) -> None:
     known = (await collection.database.command("hello"))["topologyVersion"]
@@ -87,14 +89,16 @@ async def test_an_error_that_is_no_news_of_the_topology_says_so(
     assert details.get("topologyVersion") == (known if tells else None)
 
 
-async def test_labels_can_be_otherwise(mongodb: ScriptedMongoDB, collection: Collection) -> None:
+async def test_an_error_can_have_other_labels(mongodb: ScriptedMongoDB, collection: Collection) -> None:
     mongodb.fail_command("insert", code=462, labels=["SystemOverloadedError"])
     with pytest.raises(PyMongoError) as refused:
         await collection.insert_one({})
     assert refused.value.has_error_label("SystemOverloadedError")
 
 
-async def test_a_write_concern_error_alone_takes_effect(mongodb: ScriptedMongoDB, collection: Collection) -> None:
+async def test_a_write_with_only_a_write_concern_error_takes_effect(
+    mongodb: ScriptedMongoDB, collection: Collection
+) -> None:
     mongodb.fail_command("update", write_concern_error=64)
     with pytest.raises(WTimeoutError):
         await collection.update_one({"_id": 1}, {"$set": {"a": 1}}, upsert=True)
@@ -122,7 +126,9 @@ async def test_a_duplicate_and_a_write_concern_error_come_in_one_reply(
     assert await collection.count_documents({}) == 2
 
 
-async def test_a_write_error_is_scripted_without_effect(mongodb: ScriptedMongoDB, collection: Collection) -> None:
+async def test_a_write_with_a_scripted_write_error_has_no_effect(
+    mongodb: ScriptedMongoDB, collection: Collection
+) -> None:
     mongodb.fail_command("update", write_error=11000, write_concern_error=64)
     with pytest.raises(BulkWriteError) as refused:
         await collection.bulk_write([UpdateOne({"_id": 1}, {"$set": {"a": 1}}, upsert=True)])
@@ -133,7 +139,7 @@ async def test_a_write_error_is_scripted_without_effect(mongodb: ScriptedMongoDB
 
 
 @pytest.mark.parametrize(("when", "takes_effect"), [("before", False), ("after", True)])
-async def test_the_connection_ends_before_or_after_the_effect(
+async def test_the_connection_can_end_before_or_after_the_write_takes_effect(
     mongodb: ScriptedMongoDB, collection: Collection, when: Literal["before", "after"], takes_effect: bool
 ) -> None:
     mongodb.fail_command("insert", closes=when)
@@ -142,7 +148,7 @@ async def test_the_connection_ends_before_or_after_the_effect(
     assert await collection.count_documents({}) == takes_effect
 
 
-async def test_a_repeated_write_whose_reply_was_lost_is_done_once(mongodb: ScriptedMongoDB, connect: Connect) -> None:
+async def test_a_retried_write_whose_reply_was_lost_is_applied_once(mongodb: ScriptedMongoDB, connect: Connect) -> None:
     collection = connect(mongodb.uri())
     await collection.insert_one({"_id": 1, "count": 0})
     mongodb.fail_command("update", closes="after")
@@ -159,7 +165,9 @@ async def test_a_command_can_be_slow(mongodb: ScriptedMongoDB, collection: Colle
     assert time.monotonic() - began >= 0.3
 
 
-async def test_hello_can_fail_for_the_application_alone(mongodb: ScriptedMongoDB, collection: Collection) -> None:
+async def test_hello_can_fail_on_the_database_of_the_application_alone(
+    mongodb: ScriptedMongoDB, collection: Collection
+) -> None:
     mongodb.fail_command("hello", code=91, count=None, database=collection.database.name)
     with pytest.raises(PyMongoError) as refused:
         await collection.database.command("hello")
@@ -169,7 +177,7 @@ async def test_hello_can_fail_for_the_application_alone(mongodb: ScriptedMongoDB
 
 
 class TestCounting:
-    async def test_commands_are_kept_with_what_they_said(
+    async def test_commands_are_recorded_with_their_documents(
         self, mongodb: ScriptedMongoDB, collection: Collection
     ) -> None:
         await collection.insert_many([{"_id": number} for number in range(3)])
@@ -183,7 +191,7 @@ class TestCounting:
         assert find.document["filter"] == {"_id": 1}
         assert find.document["readConcern"] == {"level": "majority"}
 
-    async def test_by_name_and_anew(self, mongodb: ScriptedMongoDB, collection: Collection) -> None:
+    async def test_counts_are_by_name_and_can_be_reset(self, mongodb: ScriptedMongoDB, collection: Collection) -> None:
         for _ in range(3):
             await collection.find_one()
         assert mongodb.count("find") == mongodb.count() == 3

@@ -1,4 +1,4 @@
-"""Reads while members do not hold the same: a majority that lags, two primaries, stale reads, rollbacks."""
+"""Reads while members have different data: a majority that lags, two primaries, stale reads, rollbacks."""
 
 import asyncio
 from typing import Any
@@ -29,7 +29,7 @@ async def ids(collection: Collection) -> list[int]:
 
 
 async def until_waiting(mongodb: ScriptedMongoDB, collection: Collection, name: str, count: int = 1) -> None:
-    """Wait until so many commands of a name have come, and what they write can be seen."""
+    """Wait until this many commands of a name have arrived, and their writes are visible."""
 
     async def waits() -> bool:
         await locally(collection).find_one()
@@ -40,7 +40,7 @@ async def until_waiting(mongodb: ScriptedMongoDB, collection: Collection, name: 
 
 class TestLag:
     @pytest.mark.parametrize("topology", [Topology.REPLICA_SET, Topology.SHARDED])
-    async def test_majority_reads_see_what_a_majority_has(
+    async def test_majority_reads_see_only_data_that_a_majority_has(
         self, deploy: Deploy, connect: Connect, topology: Topology
     ) -> None:
         mongodb = deploy(topology)
@@ -59,7 +59,7 @@ class TestLag:
         assert await ids(collection) == [1, 2, 3, 4, 5]
         assert await collection.find_one({"_id": 1}) == {"_id": 1, "a": 1}
 
-    async def test_it_can_be_lost_again(self, mongodb: ScriptedMongoDB, collection: Collection) -> None:
+    async def test_a_majority_can_be_lost_repeatedly(self, mongodb: ScriptedMongoDB, collection: Collection) -> None:
         for number in range(3):
             mongodb.lose_majority()
             await locally(collection).insert_one({"_id": number})
@@ -67,7 +67,7 @@ class TestLag:
             mongodb.regain_majority()
             assert await ids(collection) == list(range(number + 1))
 
-    async def test_a_duplicate_and_the_failed_majority_come_in_one_reply(
+    async def test_a_duplicate_key_and_a_wtimeout_come_in_one_reply(
         self, mongodb: ScriptedMongoDB, connect: Connect
     ) -> None:
         collection = connect(mongodb.uri(), timeoutMS=None, w=1)
@@ -84,7 +84,7 @@ class TestLag:
         assert [each["code"] for each in failed.value.details["writeErrors"]] == [11000]
         assert [each["code"] for each in failed.value.details["writeConcernErrors"]] == [64]
 
-    async def test_an_election_rolls_back_what_no_majority_has(
+    async def test_an_election_rolls_back_writes_that_no_majority_has(
         self, mongodb: ScriptedMongoDB, collection: Collection
     ) -> None:
         await collection.insert_many([{"_id": 1}, {"_id": 2}])
@@ -103,7 +103,7 @@ class TestLag:
         await collection.insert_one({"_id": 3})
         assert await ids(collection) == [1, 2, 3]
 
-    async def test_a_lag_that_ends_after_its_primary_brings_nothing_back(
+    async def test_regaining_the_majority_after_the_primary_died_restores_no_lost_write(
         self, mongodb: ScriptedMongoDB, collection: Collection
     ) -> None:
         await collection.insert_one({"_id": 1})
@@ -114,7 +114,7 @@ class TestLag:
         mongodb.elect(1)
         assert await ids(collection) == [1]
 
-    async def test_a_write_that_was_rolled_back_is_done_again_when_it_is_repeated(
+    async def test_the_retry_of_a_rolled_back_write_is_applied(
         self, mongodb: ScriptedMongoDB, collection: Collection
     ) -> None:
         await collection.insert_one({"_id": 1, "count": 0})
@@ -127,7 +127,7 @@ class TestLag:
         assert mongodb.count("update") == 2
         assert await collection.find_one() == {"_id": 1, "count": 1}
 
-    async def test_a_write_that_a_majority_has_is_not_done_again(
+    async def test_the_retry_of_a_write_that_a_majority_has_is_not_applied_again(
         self, mongodb: ScriptedMongoDB, collection: Collection
     ) -> None:
         await collection.insert_one({"_id": 1, "count": 0})
@@ -165,13 +165,13 @@ class TestTwoPrimaries:
         await until_primary(near, mongodb.addresses()[1])
         await near.insert_one({"_id": 2})
 
-    async def test_the_former_one_reads_as_of_the_election(
+    async def test_the_former_primary_reads_the_data_from_before_the_election(
         self, mongodb: ScriptedMongoDB, near: Collection, far: Collection
     ) -> None:
         await self.part(mongodb, near, far)
         assert (await ids(near), await ids(far)) == ([1, 2], [1])
 
-    async def test_both_say_that_all_is_well_and_one_has_the_higher_election_id(
+    async def test_both_claim_to_be_primary_and_the_new_one_has_the_higher_election_id(
         self, mongodb: ScriptedMongoDB, near: Collection, far: Collection
     ) -> None:
         await self.part(mongodb, near, far)
@@ -182,7 +182,7 @@ class TestTwoPrimaries:
             assert hello["lastWrite"]["opTime"] == hello["lastWrite"]["majorityOpTime"]
             assert hello["lastWrite"]["opTime"]["t"] == number + 1
 
-    async def test_no_majority_has_what_the_former_one_writes_and_it_is_gone_at_last(
+    async def test_writes_of_the_former_primary_reach_no_majority_and_are_rolled_back(
         self, mongodb: ScriptedMongoDB, near: Collection, far: Collection
     ) -> None:
         await self.part(mongodb, near, far)
@@ -204,7 +204,7 @@ class TestTwoPrimaries:
         await far.insert_one({"_id": 3})
         assert await ids(near) == [1, 2, 3]
 
-    async def test_what_was_lost_before_stays_with_the_former_one(
+    async def test_the_former_primary_keeps_its_local_writes_from_before_the_election(
         self, mongodb: ScriptedMongoDB, near: Collection, far: Collection
     ) -> None:
         await near.insert_one({"_id": 0})
@@ -218,7 +218,7 @@ class TestTwoPrimaries:
 
         assert (await ids(near), await ids(far), await ids(locally(far))) == ([0], [0], [0, 9])
 
-    async def test_the_driver_leaves_the_former_one_when_it_sees_the_other(
+    async def test_the_driver_switches_to_the_new_primary_when_it_sees_it(
         self, mongodb: ScriptedMongoDB, near: Collection
     ) -> None:
         await near.insert_one({"_id": 1})
@@ -226,7 +226,7 @@ class TestTwoPrimaries:
         await until_primary(near, mongodb.addresses()[1])
         await near.insert_one({"_id": 2})
 
-    async def test_a_frozen_primary_goes_on_where_it_was(
+    async def test_a_thawed_primary_has_its_old_data_until_it_learns_of_the_election(
         self, mongodb: ScriptedMongoDB, near: Collection, connect: Connect
     ) -> None:
         alone = connect(mongodb.member_uri(0))
@@ -243,7 +243,7 @@ class TestTwoPrimaries:
         mongodb.inform(0)
         assert await ids(alone) == [1, 2]
 
-    async def test_the_former_one_can_be_elected_again(
+    async def test_the_former_primary_can_be_elected_again(
         self, mongodb: ScriptedMongoDB, near: Collection, far: Collection
     ) -> None:
         await self.part(mongodb, near, far)
@@ -258,7 +258,9 @@ class TestTwoPrimaries:
 
 
 class TestStaleReadsAfterAnElection:
-    async def test_until_the_first_write_of_the_term(self, mongodb: ScriptedMongoDB, collection: Collection) -> None:
+    async def test_last_until_the_first_write_of_the_term(
+        self, mongodb: ScriptedMongoDB, collection: Collection
+    ) -> None:
         await collection.insert_one({"_id": 1})
         before = mongodb.remember()
         await collection.insert_one({"_id": 2})
@@ -273,7 +275,9 @@ class TestStaleReadsAfterAnElection:
         last = (await collection.database.command("hello"))["lastWrite"]
         assert last["opTime"]["t"] == last["majorityOpTime"]["t"] == 2
 
-    async def test_or_until_the_majority_has_caught_up(self, mongodb: ScriptedMongoDB, collection: Collection) -> None:
+    async def test_last_until_the_majority_has_caught_up(
+        self, mongodb: ScriptedMongoDB, collection: Collection
+    ) -> None:
         before = mongodb.remember()
         await collection.insert_one({"_id": 1})
         mongodb.kill(0)
@@ -284,7 +288,7 @@ class TestStaleReadsAfterAnElection:
 
 
 @pytest.mark.parametrize("keeps", [True, False])
-async def test_copies_are_dropped_at_the_end_unless_they_are_to_be_kept(
+async def test_snapshots_are_dropped_at_the_end_unless_they_must_be_kept(
     mongodb_server: str, connect: Connect, keeps: bool
 ) -> None:
     with ScriptedMongoDB(mongodb_server, keeps_snapshots=keeps) as mongodb:

@@ -12,7 +12,7 @@ from tests.tools.scripted_mongodb.conftest import PATIENCE_S, Collection, Connec
 
 
 async def test_a_write_takes_effect_and_its_wtimeout_is_reported(mongodb: ScriptedMongoDB, connect: Connect) -> None:
-    collection = connect(mongodb.uri(), timeoutMS=None)  # with which the driver would leave wtimeout out
+    collection = connect(mongodb.uri(), timeoutMS=None)  # with a timeout, the driver would leave wtimeout out
     mongodb.lose_majority()
     impatient = collection.with_options(write_concern=WriteConcern("majority", wtimeout=50))
 
@@ -23,7 +23,9 @@ async def test_a_write_takes_effect_and_its_wtimeout_is_reported(mongodb: Script
         await impatient.insert_one({"_id": 1})
 
 
-async def test_a_deadline_of_the_operation_is_reported(mongodb: ScriptedMongoDB, connect: Connect) -> None:
+async def test_an_expired_max_time_ms_is_reported_as_a_write_concern_error(
+    mongodb: ScriptedMongoDB, connect: Connect
+) -> None:
     collection = connect(mongodb.uri(), timeoutMS=None)
     mongodb.lose_majority()
     reply = await collection.database.command(
@@ -50,13 +52,17 @@ async def test_the_drivers_own_deadline_ends_an_operation(mongodb: ScriptedMongo
     assert failed.value.timeout
 
 
-async def test_a_write_of_one_member_does_not_wait(mongodb: ScriptedMongoDB, collection: Collection) -> None:
+async def test_a_write_with_w_1_does_not_wait_for_the_majority(
+    mongodb: ScriptedMongoDB, collection: Collection
+) -> None:
     mongodb.lose_majority()
     await collection.with_options(write_concern=WriteConcern(1)).insert_one({"_id": 1})
 
 
 @pytest.mark.parametrize("topology", [Topology.REPLICA_SET, Topology.SHARDED])
-async def test_a_write_is_held_until_the_majority_is_back(deploy: Deploy, connect: Connect, topology: Topology) -> None:
+async def test_a_majority_write_waits_until_the_majority_is_back(
+    deploy: Deploy, connect: Connect, topology: Topology
+) -> None:
     mongodb = deploy(topology)
     collection = connect(mongodb.uri())
     mongodb.lose_majority()
@@ -73,13 +79,15 @@ async def test_a_write_is_held_until_the_majority_is_back(deploy: Deploy, connec
     assert await local.find_one() == {"_id": 1}
 
 
-async def test_a_lag_ends_by_itself(mongodb: ScriptedMongoDB, collection: Collection) -> None:
+async def test_a_majority_that_is_lost_for_a_given_time_comes_back_by_itself(
+    mongodb: ScriptedMongoDB, collection: Collection
+) -> None:
     mongodb.lose_majority(for_s=0.2)
     await collection.insert_one({"_id": 1})
     assert await collection.find_one() == {"_id": 1}
 
 
-async def test_hello_tells_of_it(mongodb: ScriptedMongoDB, collection: Collection) -> None:
+async def test_hello_reports_the_lag_of_the_majority(mongodb: ScriptedMongoDB, collection: Collection) -> None:
     await collection.insert_one({})
     mongodb.lose_majority()
     lagging = (await collection.database.command("hello"))["lastWrite"]

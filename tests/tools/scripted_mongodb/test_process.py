@@ -1,4 +1,4 @@
-"""The same in a process of its own."""
+"""The scripted MongoDB in a process of its own."""
 
 import socket
 
@@ -9,7 +9,7 @@ from devtools.scripted_mongodb import Topology, in_process
 from tests.tools.scripted_mongodb.conftest import Connect, code_of, until_primary
 
 
-async def test_it_obeys_from_outside(mongodb_server: str, connect: Connect) -> None:
+async def test_the_process_can_be_controlled_from_outside(mongodb_server: str, connect: Connect) -> None:
     with in_process(mongodb_server, sites=2) as mongodb:
         collection = connect(mongodb.uri(site=1), retryWrites=False)
         await collection.insert_one({"_id": 1})
@@ -27,12 +27,12 @@ async def test_it_obeys_from_outside(mongodb_server: str, connect: Connect) -> N
         assert mongodb.primary() == 1
 
 
-async def test_it_takes_every_topology(mongodb_server: str, connect: Connect) -> None:
+async def test_the_process_can_run_another_topology(mongodb_server: str, connect: Connect) -> None:
     with in_process(mongodb_server, topology=Topology.SHARDED) as mongodb:
         assert (await connect(mongodb.uri()).database.command("hello"))["msg"] == "isdbgrid"
 
 
-def test_it_ends_with_its_context(mongodb_server: str) -> None:
+def test_the_process_ends_with_its_context(mongodb_server: str) -> None:
     with in_process(mongodb_server) as mongodb:
         host, _, port = mongodb.addresses()[0].partition(":")
         socket.create_connection((host, int(port))).close()
@@ -40,7 +40,7 @@ def test_it_ends_with_its_context(mongodb_server: str) -> None:
         socket.create_connection((host, int(port)))
 
 
-def test_it_says_what_cannot_be_done(mongodb_server: str) -> None:
+def test_an_impossible_command_raises_the_error_of_the_process(mongodb_server: str) -> None:
     with in_process(mongodb_server) as mongodb:
         mongodb.kill(0)
         with pytest.raises(AssertionError, match="no primary"):

@@ -22,7 +22,7 @@ from tests.tools.scripted_mongodb.conftest import PATIENCE_S, Collection, Connec
         (Topology.DOCUMENTDB_GATEWAY, "Sharded"),
     ],
 )
-async def test_the_driver_sees_it_and_works_with_it(
+async def test_the_driver_recognises_the_topology_and_works_with_it(
     deploy: Deploy, connect: Connect, topology: Topology, seen_as: str
 ) -> None:
     collection = connect(deploy(topology).uri(), retryWrites=False)
@@ -46,7 +46,7 @@ class TestReplicaSet:
         known = {await client.primary, *await client.secondaries}
         assert {f"{host}:{port}" for host, port in filter(None, known)} == set(mongodb.addresses())
 
-    async def test_hello(self, mongodb: ScriptedMongoDB, collection: Collection) -> None:
+    async def test_hello_has_the_fields_of_a_primary(self, mongodb: ScriptedMongoDB, collection: Collection) -> None:
         hello = await collection.database.command("hello")
 
         assert (hello["setName"], hello["setVersion"]) == ("rs0", 1)
@@ -60,7 +60,7 @@ class TestReplicaSet:
         assert last["lastWriteDate"] == last["majorityWriteDate"]
         assert hello["localTime"].replace(tzinfo=UTC) - datetime.now(UTC) < timedelta(minutes=1)
 
-    async def test_a_write_moves_its_times(self, collection: Collection) -> None:
+    async def test_a_write_advances_the_op_times_in_hello(self, collection: Collection) -> None:
         before = (await collection.database.command("hello"))["lastWrite"]
         await collection.insert_one({})
         after = (await collection.database.command("hello"))["lastWrite"]
@@ -68,21 +68,23 @@ class TestReplicaSet:
         assert after["opTime"]["ts"] > before["opTime"]["ts"]
         assert after["opTime"] == after["majorityOpTime"]
 
-    async def test_without_majority_fields(self, mongodb: ScriptedMongoDB, collection: Collection) -> None:
+    async def test_the_majority_fields_of_hello_can_be_hidden(
+        self, mongodb: ScriptedMongoDB, collection: Collection
+    ) -> None:
         mongodb.hide_majority()
         assert set((await collection.database.command("hello"))["lastWrite"]) == {"opTime", "lastWriteDate"}
 
         mongodb.hide_majority(hides=False)
         assert "majorityOpTime" in (await collection.database.command("hello"))["lastWrite"]
 
-    async def test_fields_can_be_otherwise(self, mongodb: ScriptedMongoDB, collection: Collection) -> None:
+    async def test_fields_of_hello_can_be_overridden(self, mongodb: ScriptedMongoDB, collection: Collection) -> None:
         mongodb.say(localTime=1, lastWrite=None)
         hello = await collection.database.command("hello")
 
         assert hello["localTime"] == 1
         assert "lastWrite" not in hello
 
-    async def test_hello_waits_for_news_if_it_is_asked_to(
+    async def test_an_awaitable_hello_waits_for_a_topology_change(
         self, mongodb: ScriptedMongoDB, collection: Collection
     ) -> None:
         known = (await collection.database.command("hello"))["topologyVersion"]
@@ -100,7 +102,7 @@ class TestReplicaSet:
         assert not news["isWritablePrimary"]
         assert news["topologyVersion"]["counter"] > known["counter"]
 
-    async def test_hello_says_the_same_when_there_is_no_news(self, collection: Collection) -> None:
+    async def test_an_awaitable_hello_returns_the_same_version_if_nothing_changes(self, collection: Collection) -> None:
         known = (await collection.database.command("hello"))["topologyVersion"]
         question = {"hello": 1, "topologyVersion": known, "maxAwaitTimeMS": 50}
         assert (await collection.database.command(question))["topologyVersion"] == known
@@ -128,7 +130,9 @@ class TestReplicaSet:
         assert (await connect(mongodb.member_uri(2)).database.command("hello"))["arbiterOnly"]
 
 
-async def test_mongos_tell_no_times_and_are_several(deploy: Deploy, connect: Connect) -> None:
+async def test_a_sharded_cluster_has_several_mongos_whose_hello_has_no_replica_set_fields(
+    deploy: Deploy, connect: Connect
+) -> None:
     mongodb = deploy(Topology.SHARDED)
     collection = connect(mongodb.uri())
     hello = await collection.database.command("hello")
@@ -143,13 +147,15 @@ async def test_mongos_tell_no_times_and_are_several(deploy: Deploy, connect: Con
 
 
 @pytest.mark.parametrize("topology", [Topology.STANDALONE, Topology.DOCUMENTDB_GATEWAY])
-async def test_who_is_in_no_set_says_nothing_of_sets(deploy: Deploy, connect: Connect, topology: Topology) -> None:
+async def test_hello_outside_a_replica_set_has_no_replica_set_fields(
+    deploy: Deploy, connect: Connect, topology: Topology
+) -> None:
     hello = await connect(deploy(topology).uri()).database.command("hello")
 
     assert not {"lastWrite", "setName", "electionId", "$clusterTime"} & set(hello)
 
 
-async def test_the_gateway_tells_the_time_as_a_number(deploy: Deploy, connect: Connect) -> None:
+async def test_the_documentdb_gateway_returns_its_local_time_as_a_number(deploy: Deploy, connect: Connect) -> None:
     hello = await connect(deploy(Topology.DOCUMENTDB_GATEWAY).uri()).database.command("hello")
 
     assert hello["msg"] == "isdbgrid"
@@ -157,7 +163,7 @@ async def test_the_gateway_tells_the_time_as_a_number(deploy: Deploy, connect: C
 
 
 @pytest.mark.parametrize(("topology", "code"), [(Topology.STANDALONE, 20), (Topology.DOCUMENTDB, 301)])
-async def test_who_cannot_repeat_writes_refuses_a_number(
+async def test_a_server_without_retryable_writes_refuses_a_transaction_number(
     deploy: Deploy, connect: Connect, topology: Topology, code: int
 ) -> None:
     collection = connect(deploy(topology).uri())
