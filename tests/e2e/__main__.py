@@ -31,12 +31,12 @@ _FURNITURE = {("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")}
 def main() -> int:
     """Run the command line; return the exit status."""
     arguments = _parser().parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of every `finally`
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that every `finally` runs
     try:
         cluster = Cluster(f"mylist-e2e-{secrets.token_hex(3)}", helm.path())
         say(f"on {run('kubectl', 'config', 'current-context').strip()}, in namespace {cluster.namespace}")
         cluster.make()
-    except (CommandError, pytest.skip.Exception, pytest.fail.Exception) as error:  # the latter two of Helm
+    except (CommandError, pytest.skip.Exception, pytest.fail.Exception) as error:  # the last two if there is no Helm
         sys.stderr.write(f"e2e: {error}\n")
         return _UNUSABLE
     try:
@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def diagnosis(cluster: Cluster) -> str:
-    """Return what helps to understand a failure: the pods, the latest events, the last words of each pod."""
+    """Return information on a failure: the pods, the latest events, the last log lines of each pod."""
     text = [""]
     for question in (
         ("get", "pods", "--output=wide"),

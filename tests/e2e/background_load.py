@@ -1,4 +1,4 @@
-"""The load generator in the cluster, while something is done to the service."""
+"""The load generator in the cluster, during a step."""
 
 import json
 import time
@@ -13,14 +13,14 @@ from tests.e2e.cluster import Cluster, CommandError, Object, eventually
 
 USERS = 8
 _MIN_DURATION_S = 15.0
-"""Seconds that the load lasts at least: what a change brings about may be over later than kubectl says so."""
+"""The minimum duration of the load, in seconds. A step may still have effects after its kubectl command has ended."""
 _SCRIPT = Path(__file__).with_name("load_generator.py")
 _TITLES = [title_id(number) for number in range(1, 60) if title_type(number) == "movie"][:30]
 _STARTS = "the load runs"
 
 
 class BackgroundLoad:
-    """A load that runs; when it has ended, `seen` is its report."""
+    """A running load; after its end, `seen` is its report."""
 
     def __init__(self, cluster: Cluster, pod: str) -> None:
         self._cluster = cluster
@@ -35,7 +35,7 @@ class BackgroundLoad:
         return name
 
     def end(self) -> None:
-        """End it and read its report."""
+        """End the load and read its report."""
         time.sleep(max(0.0, self._began + _MIN_DURATION_S - time.monotonic()))
         stop = "import os, signal; os.kill(1, signal.SIGTERM)"
         self._cluster.kubectl("exec", self.pod, "--", "python", "-c", stop)
@@ -47,7 +47,7 @@ class BackgroundLoad:
 
 @contextmanager
 def background_load(cluster: Cluster, name: str, image: str) -> Iterator[BackgroundLoad]:
-    """Run the load for as long as it is needed; the report is there afterwards."""
+    """Run the load during the block; its report exists afterwards."""
     pod = f"load-{name}"
     cluster.apply(_objects(pod, image))
     try:
@@ -62,7 +62,7 @@ def background_load(cluster: Cluster, name: str, image: str) -> Iterator[Backgro
 def _runs(cluster: Cluster, pod: str) -> bool:
     try:
         log = cluster.kubectl("logs", pod)
-    except CommandError:  # it has not started
+    except CommandError:  # the pod has not started
         return False
     if _STARTS in log:
         return True
@@ -90,7 +90,7 @@ def failures_last(seen: dict[str, Any]) -> float:
 
 def _objects(pod: str, image: str) -> list[Object]:
     variables = {"HOST": "mylist", "PORT": "80", "RUN": pod, "USERS": str(USERS), "TITLES": json.dumps(_TITLES)}
-    # Where the stores are, if that can be: the other nodes are for the service, and one of them is drained.
+    # If possible, on the node of the stores: the service needs the other nodes, and a step drains one of them.
     near = {
         "weight": 100,
         "podAffinityTerm": {

@@ -13,7 +13,7 @@ Object = dict[str, Any]
 _T = TypeVar("_T")
 
 _POLL_INTERVAL_S = 1.0
-"""Seconds between two looks; each is a process and a request."""
+"""Seconds between two polls; each takes a process and a request."""
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
@@ -22,7 +22,7 @@ class CommandError(Exception):
 
 
 class Cluster:
-    """A namespace, and what is done in it."""
+    """A namespace, and the commands that run in it."""
 
     def __init__(self, namespace: str, helm: str) -> None:
         self.namespace = namespace
@@ -72,7 +72,7 @@ class Cluster:
         run("kubectl", "delete", "namespace", self.namespace, "--ignore-not-found", "--timeout=5m", within=330)
 
     def kinds(self) -> str:
-        """Return every kind of object that a namespace can hold, joined by commas, but those that come and go."""
+        """Return every kind of object that a namespace can hold, joined by commas, without short-lived ones."""
         listed = run("kubectl", "api-resources", "--namespaced", "--verbs=list", "--output=name").split()
         return ",".join(kind for kind in listed if not kind.startswith("events") and "metrics.k8s.io" not in kind)
 
@@ -96,7 +96,7 @@ def run(*command: str, stdin: str = "", within: float = 60) -> str:
 
 
 def eventually(what: str, condition: Callable[[], _T | None], *, within: float) -> _T:
-    """Ask until the answer is true and return it.
+    """Poll until the condition returns a true value, and return it.
 
     Raises:
         AssertionError: the condition `what` does not hold after that many seconds.
@@ -109,6 +109,6 @@ def eventually(what: str, condition: Callable[[], _T | None], *, within: float) 
 
 
 def is_ready(pod: Object) -> bool:
-    """Return whether a pod gets requests, and will get more."""
+    """Return whether a pod gets requests and is not being deleted."""
     conditions = {each["type"]: each["status"] for each in pod["status"].get("conditions", [])}
     return conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]

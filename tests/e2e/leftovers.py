@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from tests.e2e.cluster import Object
 
 _KEPT = {"PersistentVolumeClaim", "Secret"}
-"""MongoDB's volume and the passwords, which would be hard to get back."""
+"""The volume of MongoDB and the passwords, which would be hard to restore."""
 
 
 def identity(each: Object) -> tuple[str, str]:
@@ -20,7 +20,7 @@ def left(after: Iterable[Object], before: Iterable[Object]) -> list[Object]:
 
 
 def undocumented(objects: Iterable[Object], release: str) -> list[str]:
-    """Name the leftovers that are not announced: all but those that the documented command removes."""
+    """Name the leftovers that are not announced: all except those that the documented command removes."""
     return ["/".join(identity(each)) for each in objects if not _is_documented(each, release)]
 
 

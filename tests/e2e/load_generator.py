@@ -11,8 +11,8 @@ while they change. Requests are not retried, so the generator counts every failu
 
 A network that enforces NetworkPolicies admits a new pod only after a moment, and each node by itself. So the generator
 counts only from the first answer on a connection to the Service, which the first line of the output reports. The last
-line is the result as JSON, or the reason why there is none. It needs the standard library only: it comes as a ConfigMap
-into an image that needs to have nothing but Python.
+line is the result as JSON, or the reason why there is none. The generator needs the standard library only: a ConfigMap
+brings it into an image that may have nothing but Python.
 """
 
 import asyncio
@@ -32,11 +32,11 @@ PAUSE_S = (0.02, 0.12)
 """Seconds between two requests of a user: well below the service's SHUTDOWN_DELAY. Otherwise the service could close a
 connection between two requests without notice to its client."""
 REQUESTS_PER_CONNECTION = 40
-"""A Service chooses a pod for each connection, so new ones find their way to new pods."""
+"""A Service chooses a pod for each connection, so only new connections reach new pods."""
 PATIENCE_S = 10.0
 """Seconds in which a pod that has just started may be refused."""
 CONNECTIONS_IN_A_ROW = 30
-"""So many are answered one after the other before the load counts: the Service chooses a pod for each."""
+"""This many connections in a row must be answered before the load counts: the Service chooses a pod for each."""
 _REFUSED_PAUSE_S = 0.2
 _LIST = "items?pageSize=100"
 MAX_SHOWN = 20
@@ -60,9 +60,9 @@ class Seen:
     hits: int = 0
     """Answers from the cache."""
     failed: list[tuple[float, str]] = field(default_factory=list)
-    """Each request that failed: when it had, and why."""
+    """Each failed request: when it failed, and why."""
     stale: list[str] = field(default_factory=list)
-    """Answers that contradict what was acknowledged before."""
+    """Answers that contradict an earlier acknowledgement."""
     stale_count: int = 0
     longest_refusal: float = 0.0
     """The longest time in which a user's changes failed in a row, in seconds.
@@ -164,7 +164,7 @@ class User:
         self._refused_since: float | None = None
 
     async def live(self, over: asyncio.Event) -> None:
-        """Go on until it is over."""
+        """Send requests until `over` is set."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._repeat(self.act, over))
             group.create_task(self._repeat(self.look, over))
@@ -178,7 +178,7 @@ class User:
             await asyncio.sleep(self._dice.uniform(*PAUSE_S))
 
     async def act(self) -> None:
-        """Read the list, its statistics, adds or removes."""
+        """Read the list or its statistics, or add or remove a title."""
         kind = self._dice.random()
         title = self._dice.choice(self._titles) if self._titles else ""
         if kind < 0.6 or not title:
@@ -191,7 +191,7 @@ class User:
             await self._add(title)
 
     async def look(self) -> None:
-        """Read the list with the other device; what it shows depends on what the first one does meanwhile."""
+        """Read the list with the other device; its content depends on concurrent changes of the first device."""
         await self._ask(self._other_device, Request("GET", _LIST, 200))
 
     async def _read(self) -> None:
@@ -222,7 +222,7 @@ class User:
             self._forget(title)
 
     async def _change(self, request: Request) -> bool:
-        """Return whether it was answered."""
+        """Send a change; return whether it was answered."""
         began = time.monotonic()
         answered = await self._ask(self._connection, request) is not None
         if answered:
@@ -238,7 +238,7 @@ class User:
             self._refused_since = None
 
     def _forget(self, title: str) -> None:
-        # The change may come about later still, so the title is not looked at any more.
+        # The change may still happen later, so this user does not check the title any more.
         self._titles.remove(title)
         self._unknown += 1
 
@@ -270,10 +270,10 @@ class User:
 
 
 async def wait_until_let_in(address: tuple[str, int], user: str) -> None:
-    """Return once connections, each of its own, are answered one after the other.
+    """Return once enough new connections in a row are answered.
 
     Raises:
-        NotLetInError: they are not in time, or an answer is not that of the service.
+        NotLetInError: they are not answered in time, or the service does not return the list.
     """
     began = time.monotonic()
     in_a_row = 0
@@ -301,7 +301,7 @@ async def wait_until_let_in(address: tuple[str, int], user: str) -> None:
 
 
 async def load(address: tuple[str, int], users: list[str], titles: list[str], over: asyncio.Event) -> Seen:
-    """Have the users live until it is over; return what they saw."""
+    """Run the users until `over` is set; return their observations."""
     seen = Seen()
     began = time.monotonic()
     everybody = [User(name, titles, address, seen, began) for name in users]
@@ -313,7 +313,7 @@ async def load(address: tuple[str, int], users: list[str], titles: list[str], ov
 
 
 async def main() -> None:
-    """Run it as the environment says."""
+    """Run the load with the settings of the environment."""
     over = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
     address = os.environ["HOST"], int(os.environ["PORT"])

@@ -1,4 +1,4 @@
-"""The load test of k8s/loadtest, in another namespace and shorter."""
+"""The load test of k8s/loadtest, shorter and in another namespace."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _IMAGE = "mylist-loadtest"
 
 
 def objects(settings: Mapping[str, str], image: str, namespace: str) -> list[Object]:
-    """Return the objects of the load test, changed."""
+    """Return the objects of the load test, adjusted to the run."""
     made = yaml.safe_load_all(run("kubectl", "kustomize", str(KUSTOMIZATION)))
     return adjusted(list(made), settings, image, namespace)
 
@@ -55,7 +55,7 @@ def failed(verdict: Mapping[str, Any]) -> int:
 
 
 def lost(verdict: Mapping[str, Any]) -> int:
-    """Count those that failed otherwise than by a refusal, which is what a service says that has too few pods yet."""
+    """Count the requests that failed without a 503. With a 503 a service that has too few pods refuses a request."""
     refused: int = sum(count for what, count in verdict["failures"].items() if ": 503 " in what)
     return failed(verdict) - refused
 

@@ -11,7 +11,7 @@ Step = tuple[str, Callable[[], str]]
 
 
 def run_steps(steps: Sequence[Step], diagnosis: Callable[[], str]) -> list[Row]:
-    """Return a row for each; without the first, the installation, there is nothing to run the others on."""
+    """Return a row for each step. The first is the installation: if it fails, the others do not run."""
     rows: list[Row] = []
     for name, step in steps:
         if rows and rows[0].verdict is not Verdict.PASSED:
@@ -31,6 +31,6 @@ def run_steps(steps: Sequence[Step], diagnosis: Callable[[], str]) -> list[Row]:
 
 
 def say(words: str) -> None:
-    """Write a line about how far it is."""
+    """Write a line of progress."""
     sys.stdout.write(f"{time.strftime('%H:%M:%S')}  {words}\n")
     sys.stdout.flush()

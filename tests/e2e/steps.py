@@ -1,4 +1,4 @@
-"""The steps that are taken with a release, and the expected observations.
+"""The steps of a run on a release, and the expected observations.
 
 A step returns its observations for the table; an AssertionError or a CommandError has the reason for a failure.
 """
@@ -22,7 +22,7 @@ _API = {"app.kubernetes.io/instance": RELEASE, "app.kubernetes.io/component": "a
 _REDIS = {"app.kubernetes.io/instance": RELEASE, "app.kubernetes.io/component": "redis"}
 _MONGODB = {"app.kubernetes.io/instance": RELEASE, "app.kubernetes.io/component": "mongodb"}
 _OWN_LABEL = "mylist-e2e"
-"""The drain evicts by it, for a node has pods of others as well."""
+"""The label of the pods that the drain evicts, because a node has pods of other releases as well."""
 
 _INSTALL_TIMEOUT_S = 600
 _REACTION_TIMEOUT_S = 300
@@ -41,7 +41,7 @@ _LOCUST = {
 
 @dataclass
 class Run:
-    """What the steps share."""
+    """The data that the steps share."""
 
     cluster: Cluster
     image: str
@@ -96,7 +96,7 @@ def install(run: Run) -> str:
 
 
 def helm_test(run: Run) -> str:
-    """Have the chart test itself; if it fails, the last line of its pod says why."""
+    """Run the test of the chart; if it fails, the last line of its pod has the reason."""
     try:
         told = run.cluster.helm("test", RELEASE, f"--timeout={_REACTION_TIMEOUT_S}s", within=_REACTION_TIMEOUT_S + 30)
     except CommandError as error:
@@ -108,12 +108,12 @@ def helm_test(run: Run) -> str:
 def _last_line(cluster: Cluster, pod: str) -> str:
     try:
         return cluster.kubectl("logs", pod, "--tail=1").strip()
-    except CommandError:  # it has not started
+    except CommandError:  # the pod has not started
         return ""
 
 
 def scale(run: Run) -> str:
-    """Put Locust's users on the service until its autoscaler makes more pods; no request may be lost.
+    """Load the service with Locust until its autoscaler creates more pods; no request may be lost.
 
     The capacity of the first few pods depends on the cluster's machines: the table shows refused requests and Locust's
     thresholds, but they do not decide.
@@ -202,7 +202,7 @@ def _drained(run: Run, node: str) -> Iterator[None]:
 
 
 def kill_redis(run: Run) -> str:
-    """Kill Redis under load: the service goes on with MongoDB, and with the cache again once Redis is back."""
+    """Kill Redis under load: the service continues with MongoDB, and uses the cache again once Redis is back."""
     redis = run.cluster.all("pods", _REDIS)
     assert redis, "the release has no Redis of its own to kill"
     [killed] = redis
@@ -230,7 +230,7 @@ def _replaced(run: Run, uid: str) -> bool:
 
 
 def uninstall(run: Run) -> str:
-    """Remove the release; what stays is what docs/kubernetes.md says, and its command removes that."""
+    """Remove the release. Only the objects that docs/kubernetes.md names stay, and its command removes them."""
     kinds = run.cluster.kinds()
     run.cluster.helm(
         "uninstall", RELEASE, "--wait", f"--timeout={_REACTION_TIMEOUT_S}s", within=_REACTION_TIMEOUT_S + 30
