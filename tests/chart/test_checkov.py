@@ -57,5 +57,5 @@ def is_explained(finding: Finding) -> bool:
 
 
 def of_expected_object(finding: Finding) -> bool:
-    """Return whether the finding is in an object in which it is expected in every case."""
+    """Return whether the finding is expected in this object in every case."""
     return finding.resource.rpartition(".")[2].startswith(ONLY_OF.get(finding.check, ""))

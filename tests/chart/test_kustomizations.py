@@ -599,7 +599,7 @@ def selected(monitor: Object) -> list[Object]:
 
 
 def services_of_redis() -> Iterator[Object]:
-    """Yield the Services as the operator creates them: the port of an exporter is on two, and on one of them alone."""
+    """Yield the Services as the operator creates them: two have the port of the exporter, and one of these no other."""
     client, metrics = {"name": "redis-client", "port": 6379}, {"name": "redis-exporter", "port": 9121}
     labels = labels_of_redis()["RedisReplication"]
     name = labels["app"]

@@ -35,7 +35,7 @@ class Lists:
         self.connections = 0
         self.changes = 0
         self.loses_changes = 0
-        """The answer to each change of this number is lost, and with `loses_their_effect` its effect as well."""
+        """If this is n, the answer to every n-th change is lost, and with `loses_their_effect` its effect as well."""
         self.loses_their_effect = False
         self.slow_change = 0.0
         """Seconds that a change takes."""

@@ -443,7 +443,7 @@ def effects(action: Action, items: dict[int, str], unexplained: set[Item]) -> li
         case Discard(title):
             return [without(title, items)]
         case Add(title, None):
-            # One that no page shows may be the newest, the oldest, or between any two.
+            # An item that no page shows may be the newest, the oldest, or between any two.
             values = [*"?bcdefg~", *(added_at for of, added_at in unexplained if of == title)]
             return [{**items, title: added_at} for added_at in values] * (title not in items)
         case Add(title, str(added_at)):

@@ -143,7 +143,7 @@ def test_a_run_in_a_cluster_adds_up_the_replicas_and_reports_the_autoscaler(
 
 
 def moved(verdict: Any) -> bool:
-    """Return whether the only user was on the measured replica for a part of the time only."""
+    """Return whether the measured replica served the only user for a part of the time, and another one the rest."""
     requests: int = verdict["routes"][ITEMS]["requests"]
     few = re.match(r"the service counted (\d+) of", verdict["remark"])
     return 0 < int(few[1] if few else requests) < requests
