@@ -1,4 +1,4 @@
-"""Following a list: a device that polls has the list, no matter what happens in between."""
+"""Following a list: a device that polls ends up with the same list, no matter what happens in between."""
 
 from datetime import timedelta
 
@@ -21,7 +21,7 @@ _MAX_PARTS = 1000
 
 
 class Device:
-    """A client that follows a list from its changes alone."""
+    """A client that follows a list only by the changes that it gets."""
 
     def __init__(self, store: FakeListStore) -> None:
         self.state: SyncState | None = None
@@ -69,7 +69,7 @@ def on_the_list(store: FakeListStore) -> dict[ContentId, int]:
 
 
 class TestTheFirstRound:
-    async def test_tells_what_is_on_the_list_by_content_id(self, store: FakeListStore, device: Device) -> None:
+    async def test_returns_every_item_in_order_of_content_id(self, store: FakeListStore, device: Device) -> None:
         store.put(USER, item(3), item(1), item(2))
         store.take_off(USER, content_id(1))
         settle(store)
@@ -81,10 +81,10 @@ class TestTheFirstRound:
         assert device.state
         assert device.state.is_complete
 
-    async def test_of_an_empty_list_tells_nothing(self, device: Device) -> None:
+    async def test_returns_no_change_for_an_empty_list(self, device: Device) -> None:
         assert await device.catch_up() == []
 
-    async def test_is_told_in_parts(self, store: FakeListStore, device: Device) -> None:
+    async def test_is_returned_in_parts_of_at_most_max_changes(self, store: FakeListStore, device: Device) -> None:
         store.put(USER, *map(item, range(1, 6)))
         settle(store)
 
@@ -94,7 +94,7 @@ class TestTheFirstRound:
         assert await device.catch_up(max_changes=2) == ["+3", "+4", "+5"]
         assert device.items == on_the_list(store)
 
-    async def test_leaves_it_to_the_next_to_tell_what_changes_where_it_has_been(
+    async def test_leaves_changes_behind_its_position_to_the_next_round(
         self, store: FakeListStore, device: Device
     ) -> None:
         store.put(USER, *map(item, range(2, 5)))
@@ -107,7 +107,7 @@ class TestTheFirstRound:
         assert sorted(await device.catch_up(max_changes=2)) == ["+1", "-2"]
         assert device.items == on_the_list(store)
 
-    async def test_tells_in_no_part_of_a_removal_of_what_it_has_not_told(
+    async def test_omits_the_removal_of_an_item_that_it_has_not_returned(
         self, store: FakeListStore, device: Device
     ) -> None:
         store.put(USER, *map(item, range(1, 4)))
@@ -116,14 +116,14 @@ class TestTheFirstRound:
 
         assert await device.catch_up(max_changes=1) == ["+1", "+3"]
 
-    async def test_of_one_user_tells_nothing_of_another(self, store: FakeListStore, device: Device) -> None:
+    async def test_omits_the_items_of_other_users(self, store: FakeListStore, device: Device) -> None:
         store.put("another", item(1))
 
         assert await device.catch_up() == []
 
 
 class TestLaterRounds:
-    async def test_tell_what_has_changed_since(self, store: FakeListStore, device: Device) -> None:
+    async def test_return_the_changes_since_the_previous_round(self, store: FakeListStore, device: Device) -> None:
         store.put(USER, item(1), item(2))
         settle(store)
         await device.catch_up()
@@ -134,7 +134,7 @@ class TestLaterRounds:
         assert await device.catch_up() == ["+3", "-1"]
         assert device.items == on_the_list(store)
 
-    async def test_tell_the_last_change_of_an_item_alone(self, store: FakeListStore, device: Device) -> None:
+    async def test_return_only_the_last_change_of_an_item(self, store: FakeListStore, device: Device) -> None:
         store.put(USER, item(1))
         settle(store)
         await device.catch_up()
@@ -145,7 +145,7 @@ class TestLaterRounds:
         assert await device.catch_up() == ["+1"]
         assert device.items == {content_id(1): 50}
 
-    async def test_go_on_where_a_part_ended_though_things_change_meanwhile(
+    async def test_resume_after_the_last_part_despite_changes_in_between(
         self, store: FakeListStore, device: Device
     ) -> None:
         settle(store)
@@ -158,7 +158,7 @@ class TestLaterRounds:
         assert await device.catch_up(max_changes=2) == ["+3", "+4", "-1", "-5"]
         assert device.items == on_the_list(store)
 
-    async def test_tell_what_is_above_the_watermark_once(self, store: FakeListStore, device: Device) -> None:
+    async def test_return_changes_above_the_watermark_only_once(self, store: FakeListStore, device: Device) -> None:
         store.put(USER, item(1), item(2))
 
         assert await device.catch_up() == ["+1", "+2"]
@@ -169,7 +169,7 @@ class TestLaterRounds:
         settle(store)
         assert await device.catch_up() == []
 
-    async def test_suppress_what_was_told_in_every_part(self, store: FakeListStore, device: Device) -> None:
+    async def test_suppress_delivered_changes_in_every_part(self, store: FakeListStore, device: Device) -> None:
         store.put(USER, item(1), item(2))
         assert await device.catch_up() == ["+1", "+2"]
         assert await device.catch_up(max_changes=1) == []
@@ -178,7 +178,7 @@ class TestLaterRounds:
 
         assert await device.catch_up(max_changes=1) == ["+3"]
 
-    async def test_tell_in_the_next_what_became_readable_before_where_this_one_is(
+    async def test_leave_changes_that_become_readable_behind_their_position_to_the_next_round(
         self, store: FakeListStore, device: Device
     ) -> None:
         settle(store)
@@ -195,7 +195,9 @@ class TestLaterRounds:
         assert await device.catch_up(max_changes=1) == ["+2", "+3"]
         assert await device.catch_up(max_changes=1) == ["+9"]
 
-    async def test_tell_what_became_readable_after_a_later_change(self, store: FakeListStore, device: Device) -> None:
+    async def test_return_a_change_that_became_readable_after_a_later_one(
+        self, store: FakeListStore, device: Device
+    ) -> None:
         settle(store)
         await device.catch_up()
         store.put(USER, item(2))
@@ -210,7 +212,7 @@ class TestLaterRounds:
         assert await device.catch_up() == ["+1"]
         assert device.items == on_the_list(store)
 
-    async def test_tell_that_what_was_told_as_added_has_been_removed(
+    async def test_return_the_removal_of_an_item_whose_addition_was_returned(
         self, store: FakeListStore, device: Device
     ) -> None:
         store.put(USER, item(1))
@@ -219,7 +221,7 @@ class TestLaterRounds:
 
         assert await device.catch_up() == ["-1"]
 
-    async def test_tell_a_removal_in_the_same_millisecond_as_the_addition(
+    async def test_return_a_removal_in_the_same_millisecond_as_the_addition(
         self, store: FakeListStore, device: Device
     ) -> None:
         store.put(USER, item(1))
@@ -229,7 +231,7 @@ class TestLaterRounds:
 
         assert await device.catch_up() == ["-1"]
 
-    async def test_tell_a_change_that_was_read_before_it_was_made_once_it_is(
+    async def test_return_a_removal_even_if_its_stamp_was_read_before_the_deletion(
         self, store: FakeListStore, device: Device
     ) -> None:
         store.put(USER, item(1))
@@ -244,7 +246,7 @@ class TestLaterRounds:
         settle(store)
         assert await device.catch_up() == []
 
-    async def test_tell_another_date_once(self, store: FakeListStore, device: Device) -> None:
+    async def test_return_a_changed_date_once(self, store: FakeListStore, device: Device) -> None:
         store.put(USER, item(1), item(2))
         await device.catch_up()
         await store.redate_many(USER, [item(1, added_at=99)])
@@ -253,7 +255,7 @@ class TestLaterRounds:
         assert await device.catch_up() == []
         assert device.items == on_the_list(store)
 
-    async def test_tell_the_type_of_what_was_removed_as_far_as_the_catalogue_knows_it(
+    async def test_return_the_type_of_a_removed_item_only_if_the_catalogue_knows_it(
         self, store: FakeListStore, device: Device
     ) -> None:
         store.put(USER, item(1), item(50))
@@ -264,7 +266,7 @@ class TestLaterRounds:
         changes = {each.content_id: each.content_type for each in await device.ask()}
         assert changes == {content_id(1): "movie", content_id(50): None}
 
-    async def test_do_not_tell_what_the_original_service_added_long_ago(
+    async def test_omit_items_that_the_original_service_added_long_ago(
         self, store: FakeListStore, device: Device
     ) -> None:
         store.put_original(USER, item(7, added_at=1_600_000_000_000))
@@ -275,8 +277,8 @@ class TestLaterRounds:
         assert await device.catch_up() == []
 
 
-class TestAState:
-    async def test_is_kept_as_long_as_nothing_changes_for_an_hour(self, store: FakeListStore, device: Device) -> None:
+class TestASyncState:
+    async def test_advances_only_once_an_hour_while_nothing_changes(self, store: FakeListStore, device: Device) -> None:
         store.put(USER, item(1))
         settle(store)
         await device.catch_up()
@@ -291,7 +293,7 @@ class TestAState:
         assert device.state
         assert device.state.watermark == before.watermark + HOUR_MS
 
-    async def test_moves_on_with_a_change(self, store: FakeListStore, device: Device) -> None:
+    async def test_advances_with_a_change(self, store: FakeListStore, device: Device) -> None:
         await device.catch_up()
         before = device.state
         assert before
@@ -303,7 +305,7 @@ class TestAState:
         assert device.state.watermark > before.watermark
 
     async def test_never_goes_back(self, store: FakeListStore, device: Device) -> None:
-        """MongoDB's clock may be behind after another member has taken over."""
+        """After an election, MongoDB's clock may be behind."""
         store.put(USER, item(1))
         settle(store)
         await device.catch_up()
@@ -327,7 +329,7 @@ class TestAState:
         with pytest.raises(SyncTokenExpiredError):
             await device.catch_up()
 
-    async def test_expires_by_where_it_goes_on_if_a_round_is_incomplete(
+    async def test_of_an_incomplete_round_expires_by_the_age_of_its_resume_position(
         self, store: FakeListStore, device: Device
     ) -> None:
         await device.catch_up()
@@ -341,14 +343,16 @@ class TestAState:
         with pytest.raises(SyncTokenExpiredError):
             await device.catch_up()
 
-    async def test_cannot_be_had_without_the_store(self, store: FakeListStore, device: Device) -> None:
+    async def test_cannot_be_obtained_while_the_store_is_unavailable(
+        self, store: FakeListStore, device: Device
+    ) -> None:
         store.unavailable = True
 
         with pytest.raises(DatabaseUnavailableError):
             await device.ask()
 
 
-async def test_many_changes_are_told_once_each_in_parts_of_any_size(store: FakeListStore) -> None:
+async def test_many_changes_are_returned_once_each_in_parts_of_any_size(store: FakeListStore) -> None:
     store.put(USER, *(Item(number, content_id(number), "movie") for number in range(250)))
     store.take_off(USER, *map(content_id, range(0, 250, 3)))
     for size in (1, 7, 1000):

@@ -1,4 +1,4 @@
-"""Cursors: they lead back to their position, and only for their user and query."""
+"""Cursors: each one leads back to its position, but only for its own user and query."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ ORDER = "2-en"
     ("query", "sort_key"),
     [(BY_DATE, 0), (BY_DATE, -(1 << 63)), (BY_DATE, (1 << 63) - 1), (BY_TITLE, b""), (BY_TITLE, LONGEST_TITLE)],
 )
-def test_lead_back_to_their_position(query: ListQuery, sort_key: int | bytes) -> None:
+def test_a_cursor_decodes_to_its_position(query: ListQuery, sort_key: int | bytes) -> None:
     cursor = encode_cursor(CursorPosition(sort_key, ID), "user", query, ORDER)
 
     assert decode_cursor(cursor, "user", query, ORDER) == (query, CursorPosition(sort_key, ID))
@@ -53,7 +53,7 @@ def test_lead_back_to_their_position(query: ListQuery, sort_key: int | bytes) ->
         replace(BY_TITLE, descending=True),
     ],
 )
-def test_are_of_one_query(other: ListQuery) -> None:
+def test_a_cursor_of_another_query_is_refused(other: ListQuery) -> None:
     for one, another in ((BY_TITLE, other), (other, BY_TITLE)):
         position = CursorPosition(b"title" if one.sort == "title" else 5, ID)
         cursor = encode_cursor(position, "user", one, ORDER)
@@ -61,7 +61,7 @@ def test_are_of_one_query(other: ListQuery) -> None:
             decode_cursor(cursor, "user", another, ORDER)
 
 
-def test_have_the_seed_of_a_random_order() -> None:
+def test_a_cursor_keeps_the_seed_of_its_random_order() -> None:
     position = CursorPosition((1 << 63) - 1, ID)
     cursor = encode_cursor(position, "user", replace(RANDOM, seed="a" * MAX_SEED_LENGTH), ORDER)
     seeded = replace(RANDOM, seed="a" * MAX_SEED_LENGTH)
@@ -73,7 +73,7 @@ def test_have_the_seed_of_a_random_order() -> None:
 
 
 @pytest.mark.parametrize("seed", [b"", b" ", b"a\n", b"\xff", b"a" * (MAX_SEED_LENGTH + 1)])
-def test_with_a_seed_that_is_none_are_refused(seed: bytes) -> None:
+def test_a_cursor_with_an_invalid_seed_is_refused(seed: bytes) -> None:
     identity = "Arrangement(content_type=None, genre=None, sort='random', descending=True)"
     made_up, good = (encode_token(ID + b"12345678" + each, "cursor", "user", identity) for each in (seed, b"a"))
 
@@ -82,7 +82,7 @@ def test_with_a_seed_that_is_none_are_refused(seed: bytes) -> None:
         decode_cursor(made_up, "user", RANDOM, ORDER)
 
 
-def test_that_are_made_up_are_refused() -> None:
+def test_a_cursor_with_a_date_of_the_wrong_length_is_refused() -> None:
     identity = "Arrangement(content_type=None, genre=None, sort='addedAt', descending=True)"
     date = b"12345678"
     made_up, cut, longer = (encode_token(ID + key, "cursor", "user", identity) for key in (date, date[:4], date + b"a"))
@@ -93,20 +93,20 @@ def test_that_are_made_up_are_refused() -> None:
             decode_cursor(bad, "user", BY_DATE, ORDER)
 
 
-def test_by_date_of_an_earlier_release_still_lead_back_to_their_position() -> None:
+def test_a_cursor_by_date_of_an_earlier_release_still_decodes() -> None:
     cursor = "zvqZKXsT02YAAQIDBAUGBwgJCgsAAAGLz-VoAA"
 
     assert decode_cursor(cursor, "user", BY_DATE, ORDER)[1] == CursorPosition(1_700_000_000_000, ID)
 
 
-def test_by_title_of_an_earlier_release_are_refused() -> None:
+def test_a_cursor_by_title_of_an_earlier_release_is_refused() -> None:
     cursor = "Z2qZAncxaWAAAQIDBAUGBwgJCgt0aGUgbWF0cml4"  # its sort title begins with T
 
     with pytest.raises(InvalidCursorError):
         decode_cursor(cursor, "user", BY_TITLE, ORDER)
 
 
-def test_by_title_are_of_one_order_of_titles_and_by_date_of_any() -> None:
+def test_a_changed_title_order_invalidates_cursors_by_title_but_not_by_date() -> None:
     by_title = encode_cursor(CursorPosition(b"matrix", ID), "user", BY_TITLE, "2-en")
     by_date = encode_cursor(CursorPosition(7, ID), "user", BY_DATE, "2-en")
 
@@ -115,7 +115,7 @@ def test_by_title_are_of_one_order_of_titles_and_by_date_of_any() -> None:
     assert decode_cursor(by_date, "user", BY_DATE, "2-de")[1] == CursorPosition(7, ID)
 
 
-def test_are_of_one_user() -> None:
+def test_a_cursor_of_another_user_is_refused() -> None:
     cursor = encode_cursor(CursorPosition(0, ID), "user", BY_DATE, ORDER)
 
     with pytest.raises(InvalidCursorError):

@@ -29,9 +29,9 @@ from tests.unit.fakes import FakeCatalogue, FakeListCache, FakeListStore, Title,
 USER = "user"
 MATRIX = "imdb:tt0133093"
 BOTH = "tmdb:603"
-"""Of a movie and of a show."""
+"""The external id of a movie and of a show."""
 TWICE = "imdb:tt1"
-"""Of two movies."""
+"""The external id of two movies."""
 UNKNOWN = "imdb:tt404"
 INVALID = [
     "imbd:tt1",
@@ -48,7 +48,7 @@ INVALID = [
 
 
 class FakeTitles:
-    """Knows each title by its id; keeps the requested ids."""
+    """Finds a title for every id, and records the requested ids."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[ContentType, set[ContentId]]] = []
@@ -114,7 +114,7 @@ of_each = pytest.mark.parametrize(
 
 @of_adding
 @pytest.mark.parametrize(("text", "number"), [(MATRIX, 1), (f"movie:{MATRIX}", 1), (BOTH, 2), (f"movie:{BOTH}", 2)])
-async def test_the_title_of_the_type_is_added(change: Change, text: str, number: int) -> None:
+async def test_adding_an_external_id_adds_the_title_of_the_given_type(change: Change, text: str, number: int) -> None:
     world = World()
     await change(world, text)
 
@@ -124,7 +124,7 @@ async def test_the_title_of_the_type_is_added(change: Change, text: str, number:
 
 @of_adding
 @pytest.mark.parametrize("text", [UNKNOWN, f"tvshow:{MATRIX}", f"tvshow:{BOTH}", f"tvshow:{UNKNOWN}"])
-async def test_without_a_title_of_the_type_nothing_is_added(change: Change, text: str) -> None:
+async def test_adding_an_external_id_that_no_title_of_the_type_has_is_refused(change: Change, text: str) -> None:
     world = World()
 
     with pytest.raises(ContentNotFoundError, match=f"movie with id {text} not found"):
@@ -132,13 +132,13 @@ async def test_without_a_title_of_the_type_nothing_is_added(change: Change, text
     assert world.store.journal == []
 
 
-async def test_a_put_of_what_is_on_the_list_returns_it() -> None:
+async def test_put_returns_the_item_that_is_already_on_the_list() -> None:
     world = World(item(1))
 
     assert await world.writer.put(USER, requested(MATRIX), "movie") == (item(1), False)
 
 
-async def test_the_title_is_removed() -> None:
+async def test_remove_and_discard_find_an_item_by_its_external_id() -> None:
     world = World(item(1), item(2), item(3, show=True))
     await world.writer.remove(USER, requested(MATRIX))
     await world.writer.discard(USER, requested(f"tvshow:{BOTH}"))
@@ -153,7 +153,7 @@ async def test_the_title_is_removed() -> None:
 
 @of_each
 @pytest.mark.parametrize("text", INVALID)
-async def test_what_is_no_external_id_is_refused_and_told_what_is_one(change: Change, text: str) -> None:
+async def test_an_invalid_external_id_is_refused_with_the_valid_form(change: Change, text: str) -> None:
     world = World(item(1))
 
     with pytest.raises(InvalidExternalIdError, match=r"NAME:ID such as imdb:tt0133093, .* names are imdb, tmdb$"):
@@ -162,7 +162,7 @@ async def test_what_is_no_external_id_is_refused_and_told_what_is_one(change: Ch
 
 
 @of_adding
-async def test_of_two_titles_of_the_type_none_is_added(change: Change) -> None:
+async def test_adding_an_ambiguous_external_id_adds_none_of_its_titles(change: Change) -> None:
     world = World()
     titles = f"movie {content_id(4).hex()}, movie {content_id(5).hex()}"
 
@@ -173,7 +173,9 @@ async def test_of_two_titles_of_the_type_none_is_added(change: Change) -> None:
 
 @of_naming
 @pytest.mark.parametrize("text", [BOTH, TWICE, f"movie:{TWICE}"])
-async def test_of_two_titles_none_is_meant_even_if_one_is_on_the_list(change: Change, text: str) -> None:
+async def test_an_ambiguous_external_id_is_refused_even_if_only_one_title_is_on_the_list(
+    change: Change, text: str
+) -> None:
     world = World(item(2), item(4))
 
     with pytest.raises(AmbiguousExternalIdError):
@@ -193,7 +195,7 @@ async def test_a_text_without_a_name_before_a_colon_is_a_malformed_content_id(te
     assert world.catalogue.resolved == []
 
 
-async def test_a_batch_tells_what_became_of_each_and_looks_all_up_together() -> None:
+async def test_a_batch_returns_each_outcome_and_groups_its_look_ups_by_type() -> None:
     world = World(item(1), item(3, show=True))
     add: list[tuple[str, ContentType]] = [
         *((MATRIX, "movie"), (BOTH, "movie"), (content_id(2).hex(), "movie"), (BOTH, "tvshow")),
@@ -225,7 +227,7 @@ async def test_a_batch_tells_what_became_of_each_and_looks_all_up_together() -> 
     assert len(world.catalogue.resolved) == 3, "once for each choice of types"
 
 
-async def test_contains_answers_for_each_in_order() -> None:
+async def test_contains_answers_for_each_id_in_order_even_while_the_catalogue_is_unavailable() -> None:
     world = World(item(1), item(3, show=True))
     asked = [content_id(3).hex().upper(), MATRIX, f"movie:{BOTH}", f"tvshow:{BOTH}", UNKNOWN, MATRIX]
     expected = b'{"success":true,"data":{"contains":[true,true,false,true,false,true]}}'
@@ -246,7 +248,7 @@ class TestAnImport:
         for each in lines:
             yield each
 
-    async def test_finds_the_titles_of_a_hundred_lines_at_once(self) -> None:
+    async def test_looks_up_the_external_ids_of_a_hundred_lines_at_once(self) -> None:
         world = World()
         given = [self.line(number, MATRIX if number % 2 else BOTH) for number in range(1, 202)]
         found = [each async for each in world.with_titles(self.lines(*given))]
@@ -260,14 +262,14 @@ class TestAnImport:
             ({ExternalId("imdb", "tt0133093")}, ("movie",))
         ]
 
-    async def test_looks_nothing_up_for_lines_without_them(self) -> None:
+    async def test_looks_up_nothing_for_lines_without_external_ids(self) -> None:
         world = World()
         given = [NumberedLine(1, item(1)), NumberedLine(2, "Not JSON", has_date=False)]
 
         assert [each async for each in world.with_titles(self.lines(*given))] == given
         assert (world.catalogue.resolved, world.titles.asked) == ([], [])
 
-    async def test_tells_what_became_of_each_line(self) -> None:
+    async def test_returns_the_outcome_of_each_line(self) -> None:
         world = World(item(2))
         lines = self.lines(
             self.line(1, MATRIX),
@@ -303,7 +305,7 @@ class TestAnImport:
         assert world.titles.asked == [("movie", {content_id(4), content_id(5)})]
 
     @pytest.mark.parametrize("text", ["imbd:tt1", "movie:603"])
-    async def test_in_place_of_the_list_changes_nothing_if_a_line_is_invalid(self, text: str) -> None:
+    async def test_that_replaces_the_list_changes_nothing_if_an_external_id_is_invalid(self, text: str) -> None:
         world = World(item(2), item(4))
         lines = world.with_titles(self.lines(self.line(1, MATRIX), self.line(2, text)))
 
@@ -311,7 +313,7 @@ class TestAnImport:
             [each async for each in replace(world.writer, USER, lines)]
         assert world.numbers == [2, 4]
 
-    async def test_in_place_of_the_list_keeps_what_an_ambiguous_line_may_mean(self) -> None:
+    async def test_that_replaces_the_list_keeps_an_item_that_an_ambiguous_line_may_mean(self) -> None:
         world = World(item(2), item(4))
         lines = world.with_titles(self.lines(self.line(1, MATRIX), self.line(2, TWICE), self.line(3, UNKNOWN)))
         results = [each async for part in replace(world.writer, USER, lines) for each in part]
@@ -319,7 +321,7 @@ class TestAnImport:
         assert [each.outcome for each in results] == ["added", "ambiguous", "unmatched", "removed"]
         assert world.numbers == [1, 4]
 
-    async def test_in_place_of_the_list_keeps_what_is_named(self) -> None:
+    async def test_that_replaces_the_list_keeps_an_item_that_an_external_id_names(self) -> None:
         world = World(item(1), item(2))
         lines = world.with_titles(self.lines(self.line(1, MATRIX), self.line(2, BOTH, "tvshow")))
         results: list[LineResult] = [each async for part in replace(world.writer, USER, lines) for each in part]
@@ -328,7 +330,7 @@ class TestAnImport:
         assert world.numbers == [1, 3]
 
 
-async def test_without_the_catalogue_nothing_is_changed() -> None:
+async def test_a_change_by_external_id_fails_while_the_catalogue_is_unavailable() -> None:
     world = World(item(1))
     world.catalogue.unavailable = True
 

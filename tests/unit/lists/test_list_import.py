@@ -1,4 +1,4 @@
-"""Importing a list: what becomes of each line, and of the list when an import cannot go on."""
+"""Importing a list: the outcome of each line, and the state of the list if an import cannot continue."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -34,7 +34,7 @@ from tests.unit.fakes import FakeCatalogue, FakeListCache, FakeListStore, item
 USER = "user"
 MAX_ITEMS = 250
 KNOWN = 1000
-"""Movies of the catalogue, from number 1; a number above it is of nothing."""
+"""The catalogue has the movies from number 1 to this number. No title has a higher number."""
 UNKNOWN = KNOWN + 1
 
 
@@ -63,7 +63,7 @@ class World:
 
     @property
     def numbers(self) -> list[int]:
-        """The items of the list, by their numbers, in order."""
+        """The numbers of the items on the list, sorted."""
         return sorted(number_of(each.content_id) for each in self.store.items(USER))
 
     @property
@@ -109,7 +109,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 class TestMerging:
-    async def test_tells_the_outcome_of_each_line(self) -> None:
+    async def test_returns_the_outcome_of_each_line(self) -> None:
         world = World(item(1, added_at=5))
         lines: list[Item | str] = [item(2, added_at=7), "is not JSON", item(1), item(UNKNOWN), item(2)]
 
@@ -139,17 +139,17 @@ class TestMerging:
     @pytest.mark.parametrize(
         ("lines", "reason"), [(["bad", "worse"], "line 1: bad"), (["bad"] * 101, "line 1: bad"), ([], "is empty")]
     )
-    async def test_without_an_item_is_refused_and_writes_nothing(self, lines: list[str], reason: str) -> None:
+    async def test_without_a_valid_line_is_refused_and_writes_nothing(self, lines: list[str], reason: str) -> None:
         world = World()
 
         with pytest.raises(NoItemError, match=reason):
             await all_of(world.merge(lines))
         assert world.store.journal == []
 
-    async def test_of_invalid_lines_and_an_item_that_nobody_knows_is_done(self) -> None:
+    async def test_succeeds_if_every_line_is_invalid_or_names_an_unknown_title(self) -> None:
         assert await outcomes(World().merge(["bad", item(UNKNOWN)])) == ["invalid", "not_found"]
 
-    async def test_of_a_list_that_is_another_changes_nothing(self) -> None:
+    async def test_changes_nothing_if_a_condition_is_false(self) -> None:
         world = World(item(1))
 
         for conditions in (Conditions(if_match='"other"'), Conditions(if_none_match=f'"x", {world.etag}')):
@@ -160,7 +160,7 @@ class TestMerging:
             list_import.merge(world.writer, USER, numbered([item(2)]), Conditions(if_match=world.etag))
         ) == ["added"]
 
-    async def test_keeps_lines_without_a_date_in_their_order_beyond_one_write(self) -> None:
+    async def test_keeps_the_order_of_lines_without_a_date_across_several_writes(self) -> None:
         world = World()
         order = [*range(250, 0, -1)]
         lines = [NumberedLine(each, item(each, added_at=0), has_date=False) for each in order]
@@ -171,7 +171,7 @@ class TestMerging:
         assert len({each.added_at for each in listed}) == len(order)
         assert listed[0].added_at <= now_ms(), "or what is added next would stand below"
 
-    async def test_ends_when_the_time_is_up_and_keeps_what_it_has_told(self, clock: Clock) -> None:
+    async def test_ends_when_the_time_is_up_and_keeps_the_lines_already_reported(self, clock: Clock) -> None:
         world = World()
         results = world.merge(map(item, range(1, 251)))
         clock.now = IMPORT_TIMEOUT_S
@@ -184,7 +184,7 @@ class TestMerging:
             await anext(results)
         assert world.numbers == list(range(1, 201))
 
-    async def test_ends_when_the_store_fails_and_keeps_what_it_has_told(self) -> None:
+    async def test_ends_when_the_store_fails_and_keeps_the_lines_already_reported(self) -> None:
         world = World()
         results = world.merge(map(item, range(1, 201)))
         await anext(results)
@@ -196,7 +196,7 @@ class TestMerging:
 
 
 class TestReplacing:
-    async def test_makes_the_list_what_the_lines_say(self) -> None:
+    async def test_makes_the_list_match_the_lines(self) -> None:
         world = World(item(1), item(2, added_at=5), item(3))
 
         assert await all_of(world.replace([item(4), item(2, added_at=99), item(UNKNOWN), item(4)])) == [
@@ -214,7 +214,7 @@ class TestReplacing:
         [[], [item(UNKNOWN)], [item(UNKNOWN), item(UNKNOWN + 1)], [item(1, show=True)], [item(9, show=True)]],
         ids=["none", "unknown", "all unknown", "listed by the wrong type", "known by the wrong type"],
     )
-    async def test_by_nothing_that_could_be_on_the_list_has_to_be_meant(self, lines: list[Item]) -> None:
+    async def test_without_a_usable_line_requires_confirmation(self, lines: list[Item]) -> None:
         world = World(item(1), item(2))
 
         with pytest.raises(ConfirmationRequiredError, match=f"{2 - (item(1, show=True) in lines)} of 2 items"):
@@ -230,18 +230,18 @@ class TestReplacing:
         assert world.writes == []
 
     @pytest.mark.parametrize("confirmed", [True, False])
-    async def test_by_nothing_clears_the_list_where_it_is_meant(self, *, confirmed: bool) -> None:
+    async def test_without_lines_clears_the_list_if_confirmed(self, *, confirmed: bool) -> None:
         world = World(item(1), item(2))
         conditions = Conditions(is_confirmed=True) if confirmed else Conditions(if_match=world.etag)
 
         assert await outcomes(world.replace([], conditions)) == ["removed", "removed"]
         assert world.numbers == []
 
-    async def test_by_nothing_of_an_empty_list_has_nothing_to_ask(self) -> None:
+    async def test_an_empty_list_needs_no_confirmation(self) -> None:
         assert await all_of(World().replace([])) == []
         assert await outcomes(World().replace([item(UNKNOWN)])) == ["not_found"]
 
-    async def test_keeps_what_a_line_names_wrongly_and_says_so(self) -> None:
+    async def test_keeps_an_item_that_a_line_names_wrongly_and_reports_the_reason(self) -> None:
         world = World(item(1), item(2), item(UNKNOWN), item(3))
 
         assert await all_of(world.replace([item(1, show=True), item(2), item(UNKNOWN, added_at=9)])) == [
@@ -252,7 +252,7 @@ class TestReplacing:
         ]
         assert world.numbers == [1, 2, UNKNOWN]
 
-    async def test_takes_over_the_dates_of_lines_that_have_one(self) -> None:
+    async def test_takes_the_dates_of_lines_that_have_one(self) -> None:
         world = World(item(1, added_at=5), item(2, added_at=6), item(3, added_at=7))
         lines = [
             NumberedLine(1, item(1, added_at=50)),
@@ -265,7 +265,7 @@ class TestReplacing:
         assert await outcomes(results) == ["dated", "existing", "existing", "existing"]
         assert world.store.items(USER) == [item(1, added_at=50), item(3, added_at=7), item(2, added_at=6)]
 
-    async def test_takes_the_date_of_the_first_line_of_an_item_also_beyond_one_write(self) -> None:
+    async def test_takes_the_date_of_the_first_line_of_an_item_across_several_writes(self) -> None:
         world = World(item(1))
         lines = [*map(item, range(2, 102)), item(1, added_at=50), *map(item, range(102, 202)), item(1, added_at=51)]
         told = await outcomes(world.replace(lines))
@@ -273,7 +273,7 @@ class TestReplacing:
         assert (told.count("dated"), told[-1]) == (1, "existing")
         assert item(1, added_at=50) in world.store.items(USER)
 
-    async def test_does_not_say_that_it_dated_what_another_client_removed_meanwhile(self) -> None:
+    async def test_does_not_report_a_new_date_for_an_item_that_another_client_removed(self) -> None:
         world = World(item(1), item(2))
         world.store.hold.clear()
         replacing = asyncio.create_task(outcomes(world.replace([item(1, added_at=50), item(2, added_at=60)])))
@@ -285,7 +285,7 @@ class TestReplacing:
         assert world.store.items(USER) == [item(2, added_at=60)]
 
     @pytest.mark.parametrize("total", [0, 1, 3])
-    async def test_of_another_number_of_items_than_was_said_changes_nothing(self, total: int) -> None:
+    async def test_changes_nothing_if_the_number_of_items_differs_from_total(self, total: int) -> None:
         world = World(item(1), item(2), item(3))
 
         with pytest.raises(TotalMismatchError, match=f"2 items, but total says {total}"):
@@ -293,7 +293,7 @@ class TestReplacing:
         assert world.numbers == [1, 2, 3]
         assert await outcomes(world.replace([item(1), item(2)], total=2)) == ["existing", "existing", "removed"]
 
-    async def test_spares_what_was_removed_and_added_again_meanwhile(self) -> None:
+    async def test_keeps_an_item_that_was_removed_and_added_again_meanwhile(self) -> None:
         world = World(item(1), item(3))
         results = world.replace([item(2)], Conditions(if_match=world.etag))
         await anext(results)
@@ -303,13 +303,13 @@ class TestReplacing:
 
         assert world.store.items(USER) == [item(1, added_at=99), item(2)]
 
-    async def test_by_what_is_there_removes_nothing(self) -> None:
+    async def test_with_the_items_already_on_the_list_writes_nothing(self) -> None:
         world = World(item(1), item(2))
 
         assert await outcomes(world.replace([item(1), item(2)])) == ["existing", "existing"]
         assert world.writes == []
 
-    async def test_of_a_full_list_may_exceed_the_limit_until_it_shrinks(self) -> None:
+    async def test_a_full_list_may_exceed_the_limit_until_the_old_items_are_removed(self) -> None:
         world = World(*map(item, (1, 2, 3)), max_items=3)
         results = world.replace(map(item, (4, 5, 6)))
 
@@ -318,7 +318,7 @@ class TestReplacing:
         await all_of(results)
         assert world.numbers == [4, 5, 6]
 
-    async def test_keeps_what_is_added_meanwhile(self) -> None:
+    async def test_keeps_an_item_that_is_added_meanwhile(self) -> None:
         world = World(item(1))
         results = world.replace([item(2)])
         await anext(results)
@@ -335,7 +335,7 @@ class TestReplacing:
         assert world.numbers == [1]
         assert world.writes == []
 
-    async def test_by_more_items_than_a_list_may_have_changes_nothing(self) -> None:
+    async def test_with_more_items_than_a_list_may_have_changes_nothing(self) -> None:
         world = World(item(1), max_items=3)
 
         with pytest.raises(ListFullError):
@@ -343,7 +343,7 @@ class TestReplacing:
         assert world.numbers == [1]
         assert world.writes == []
 
-    async def test_counts_what_is_named_twice_once(self) -> None:
+    async def test_counts_an_item_named_by_two_lines_once(self) -> None:
         world = World(max_items=2)
         await all_of(world.replace(map(item, (1, 2, 1, 2))))
 
@@ -357,7 +357,7 @@ class TestReplacing:
         assert world.numbers == [1, 2, 3, 4]
         assert world.writes == []
 
-    async def test_that_an_account_has_no_room_for_changes_nothing(self) -> None:
+    async def test_that_would_exceed_the_account_limit_changes_nothing(self) -> None:
         world = World(*map(item, (1, 2)), max_account_items=4)
         world.store.put(f"{USER}/kids", item(9))
 
@@ -368,7 +368,7 @@ class TestReplacing:
         await all_of(world.replace(map(item, (2, 3, 4))))
         assert world.numbers == [2, 3, 4]
 
-    async def test_may_be_repeated_after_it_gave_up(self) -> None:
+    async def test_may_be_repeated_after_an_aborted_attempt_left_too_many_items(self) -> None:
         world = World(*map(item, range(1, 8)), max_items=3)
         await all_of(world.replace(map(item, (5, 6, 7))))
 
@@ -397,7 +397,7 @@ class TestReplacing:
 
 
 class TestReplacingUnlessRemovedSince:
-    """Of four items the client knows, two were removed since."""
+    """The client knows four items; two of them were removed since."""
 
     @pytest.fixture
     def world(self) -> World:
@@ -410,7 +410,7 @@ class TestReplacingUnlessRemovedSince:
         return Conditions(unless_removed_since=SyncState(world.store.now - 100, delivered=frozenset(known)))
 
     @pytest.mark.parametrize("lines", [[item(1)], [item(1), item(2), item(UNKNOWN)]], ids=["one", "several"])
-    async def test_by_removed_items_alone_has_to_be_meant(self, world: World, lines: list[Item]) -> None:
+    async def test_with_only_removed_items_requires_confirmation(self, world: World, lines: list[Item]) -> None:
         with pytest.raises(ConfirmationRequiredError, match="2 of 2 items"):
             await all_of(world.replace(lines, self.since(world)))
         assert world.numbers == [3, 4]
@@ -421,29 +421,29 @@ class TestReplacingUnlessRemovedSince:
         assert world.numbers == []
 
     @pytest.mark.parametrize("usable", [3, 5], ids=["on the list", "never on it"])
-    async def test_by_a_removed_item_and_another_needs_no_other_word(self, world: World, usable: int) -> None:
+    async def test_with_a_removed_item_and_another_needs_no_confirmation(self, world: World, usable: int) -> None:
         await all_of(world.replace([item(1), item(usable)], self.since(world)))
         assert world.numbers == [usable]
 
-    async def test_by_an_item_whose_removal_is_known_needs_no_other_word(self, world: World) -> None:
+    async def test_with_an_item_whose_removal_the_client_knows_needs_no_confirmation(self, world: World) -> None:
         (removal,) = await world.store.find_removals(USER, [content_id(1)])
         await all_of(world.replace([item(1)], self.since(world, removal.delivered)))
         assert world.numbers == [1]
 
-    async def test_later_than_the_removals_needs_no_other_word(self, world: World) -> None:
+    async def test_with_a_sync_state_later_than_the_removals_needs_no_confirmation(self, world: World) -> None:
         await all_of(world.replace([item(1)], Conditions(unless_removed_since=SyncState(world.store.now))))
         assert world.numbers == [1]
 
 
 class TestUnresolvedLines:
-    """Lines of other services' files whose titles are unknown."""
+    """Lines in other services' files whose titles have no certain match."""
 
     @staticmethod
     async def lines(*items: Item | Unresolved | str) -> AsyncIterator[NumberedLine]:
         for number, each in enumerate(items, start=1):
             yield NumberedLine(number, each)
 
-    async def test_are_told_and_keep_no_other_from_its_place(self) -> None:
+    async def test_are_reported_and_do_not_prevent_the_import_of_other_lines(self) -> None:
         world = World()
         several = Unresolved("Dune", None, is_ambiguous=True)
         lines = self.lines(several, item(1), Unresolved("Nothing", 1999, reason="It is an episode"), item(2))
@@ -453,13 +453,13 @@ class TestUnresolvedLines:
         assert (results[0].unresolved, results[2].error) == (several, "It is an episode")
         assert world.numbers == [1, 2]
 
-    async def test_are_lines_of_a_file_that_has_no_others(self) -> None:
+    async def test_are_accepted_in_a_file_without_other_lines(self) -> None:
         lines = self.lines(Unresolved("Nothing", None))
         assert [each.outcome async for part in list_import.merge(World().writer, USER, lines) for each in part] == [
             "unmatched"
         ]
 
-    async def test_leave_what_they_may_mean_in_a_replacement(self) -> None:
+    async def test_protect_the_items_that_they_may_mean_from_a_replacement(self) -> None:
         world = World(item(1), item(2), item(3))
         lines = self.lines(item(4), Unresolved("x", None, may_mean=frozenset({content_id(2)}), is_ambiguous=True))
         results = [each async for part in list_import.replace(world.writer, USER, lines) for each in part]
@@ -467,7 +467,7 @@ class TestUnresolvedLines:
         assert [each.outcome for each in results] == ["added", "ambiguous", "removed", "removed"]
         assert world.numbers == [2, 4]
 
-    async def test_confirm_no_replacement_by_themselves(self) -> None:
+    async def test_alone_do_not_confirm_a_replacement(self) -> None:
         world = World(item(1), item(2))
         with pytest.raises(ConfirmationRequiredError):
             _ = [each async for each in list_import.replace(world.writer, USER, self.lines(Unresolved("x", None)))]

@@ -1,4 +1,4 @@
-"""Rendered answers: reused for the same list only, never past their titles' time, within a bound of memory."""
+"""Rendered answers: reused only for the same list and until a title is due for a refresh, within a memory limit."""
 
 import pytest
 
@@ -29,7 +29,7 @@ class World:
         return self.pages.find(user_id, key, source)
 
 
-def test_it_is_found_again_for_the_same_list() -> None:
+def test_a_page_is_reused_for_the_same_list() -> None:
     world = World()
     page = world.keep("user", LIST)
 
@@ -37,7 +37,7 @@ def test_it_is_found_again_for_the_same_list() -> None:
     assert (world.pages.reused, world.pages.rendered) == (1, 1)
 
 
-def test_it_is_nothing_for_another_list_page_or_user() -> None:
+def test_a_page_is_not_reused_for_another_list_page_or_user() -> None:
     world = World()
     world.keep("user", LIST)
 
@@ -49,7 +49,7 @@ def test_it_is_nothing_for_another_list_page_or_user() -> None:
     assert world.pages.reused == 0
 
 
-def test_it_is_nothing_once_a_title_is_due_to_be_refreshed() -> None:
+def test_a_page_is_not_reused_once_a_title_is_due_for_a_refresh() -> None:
     world = World()
     world.keep("user", LIST, fresh_until=30)
 
@@ -59,7 +59,7 @@ def test_it_is_nothing_once_a_title_is_due_to_be_refreshed() -> None:
     assert world.find("user", LIST) is None
 
 
-def test_a_new_page_takes_the_place_of_the_old_one() -> None:
+def test_a_new_page_replaces_the_old_one() -> None:
     world = World()
     world.keep("user", LIST)
     size = world.pages.size
@@ -70,7 +70,7 @@ def test_a_new_page_takes_the_place_of_the_old_one() -> None:
     assert world.pages.size == size
 
 
-def test_a_body_is_found_by_its_etag_when_the_time_of_its_titles_is_over() -> None:
+def test_a_body_is_found_by_its_etag_even_after_a_title_is_due_for_a_refresh() -> None:
     world = World()
     page = world.pages.keep("user", PAGE, RenderedPage(LIST, b"body", '"etag"', fresh_until=30))
     world.now = 31
@@ -90,7 +90,7 @@ def test_only_a_new_body_counts_as_rendered() -> None:
     assert world.pages.rendered == 2
 
 
-def test_those_used_last_are_kept_within_the_bound() -> None:
+def test_the_least_recently_used_pages_are_evicted_beyond_the_capacity() -> None:
     world = World(CAPACITY)
     for number in range(100):
         world.keep(f"user-{number}", LIST, body=b"x" * 300)
@@ -103,7 +103,7 @@ def test_those_used_last_are_kept_within_the_bound() -> None:
 
 
 @pytest.mark.parametrize("key", [PAGE, QUERY, CONTAINS, ExportKey()])
-def test_it_is_the_answer_to_one_request(key: PageKey) -> None:
+def test_a_page_is_reused_only_for_the_request_that_it_answers(key: PageKey) -> None:
     world = World()
     answer = world.keep("user", LIST, key)
 
@@ -112,7 +112,7 @@ def test_it_is_the_answer_to_one_request(key: PageKey) -> None:
     assert [world.find("user", LIST, each) for each in others] == [None] * 5
 
 
-def test_one_without_titles_is_never_due() -> None:
+def test_an_answer_without_titles_never_expires() -> None:
     world = World()
     answer = world.keep("user", LIST, CONTAINS, fresh_until=float("inf"))
     world.now = 1e9
@@ -120,7 +120,7 @@ def test_one_without_titles_is_never_due() -> None:
     assert world.find("user", LIST, CONTAINS) is answer
 
 
-def test_a_question_takes_up_memory_as_well() -> None:
+def test_the_body_of_a_contains_request_counts_towards_the_capacity() -> None:
     world = World(CAPACITY)
     for length in (9000, 9001):
         world.keep("user", LIST, ContainsKey(b" " * length))
@@ -128,7 +128,7 @@ def test_a_question_takes_up_memory_as_well() -> None:
 
 
 @pytest.mark.parametrize("capacity", [0, 600])
-def test_a_page_beyond_the_bound_is_not_kept(capacity: int) -> None:
+def test_a_page_larger_than_the_capacity_is_not_kept(capacity: int) -> None:
     world = World(capacity)
 
     assert world.keep("user", LIST).body == b"body"

@@ -1,4 +1,4 @@
-"""The bodies of answers."""
+"""The bodies, links and ETags of answers."""
 
 import re
 from collections.abc import Iterator
@@ -70,7 +70,7 @@ def query_of(text: str) -> ItemsQuery:
 
 
 def links(head: str) -> dict[str, dict[str, str]]:
-    """The parameters of each link of header lines, by its relation."""
+    """Return the parameters of each link in header lines, by the relation of the link."""
     found = {}
     for each in head.partition("\r\n")[0].removeprefix("link: ").split(", "):
         target, _, relation = each.partition("; rel=")
@@ -81,13 +81,13 @@ def links(head: str) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.parametrize(("total", "pages"), [(2, 1), (20, 1), (21, 2), (41, 3)])
-def test_a_page_is_its_items_and_their_number(total: int, pages: int) -> None:
+def test_a_page_contains_its_items_and_its_totals(total: int, pages: int) -> None:
     body = page_json("us:er", PageRequest(1, 20), total, TWO, [ENTRY, ENTRY])
 
     assert data(body) == {"items": [ITEM, ITEM], "total": total, "page": 1, "pageSize": 20, "totalPages": pages}
 
 
-def test_a_page_without_items_is_an_empty_list() -> None:
+def test_a_page_of_an_empty_list_has_no_items() -> None:
     assert data(page_json("user", PageRequest(3, 20), 0, records(), [])) == {
         "items": [],
         "total": 0,
@@ -105,14 +105,14 @@ def test_a_page_without_items_is_an_empty_list() -> None:
         (9, {"first": "1", "prev": "3", "last": "3"}),
     ],
 )
-def test_a_page_leads_on_in_header_lines_that_tell_its_size(page: int, relations: dict[str, str]) -> None:
+def test_the_headers_of_a_page_have_its_links_and_its_page_size(page: int, relations: dict[str, str]) -> None:
     head = page_head(PageRequest(page, 20), 3)
 
     assert links(head) == {relation: {"page": each, "pageSize": "20"} for relation, each in relations.items()}
     assert head.endswith("\r\nx-page-size: 20\r\n")
 
 
-def test_a_page_of_a_query_has_its_number_and_the_cursor_of_the_next() -> None:
+def test_a_query_page_has_its_number_and_the_cursor_of_the_next_page() -> None:
     query = query_of("sort=title&page=2&pageSize=1")
     end = CursorPosition(b"alien", content_id(7))
     answer = QueryAnswer("us:er", query, QueryPage(ONE, [ENTRY], total=3, end=end, fresh_until=0), "order")
@@ -130,7 +130,7 @@ def test_a_page_of_a_query_has_its_number_and_the_cursor_of_the_next() -> None:
     }
 
 
-def test_a_page_from_a_cursor_has_no_number() -> None:
+def test_a_page_from_a_cursor_has_no_page_number() -> None:
     query = query_of("type=movie&genre=drama&cursor=&view=ids&pageSize=1")
     end = CursorPosition(-ADDED_AT, content_id(7))
     answer = QueryAnswer("us:er", query, QueryPage(ONE, None, total=3, end=end, fresh_until=0), "order")
@@ -169,17 +169,17 @@ def test_links_lead_to_the_same_query(text: str, paging: str) -> None:
         assert query_of(target).ids_only == query.ids_only
 
 
-def test_the_longest_search_leaves_headers_in_what_proxies_take() -> None:
+def test_the_links_of_the_longest_search_fit_into_the_header_limit_of_proxies() -> None:
     words = [chr(ord("千") + number) * 7 for number in range(MAX_SEARCH_WORDS)]
     query = query_of(f"q={quote(' '.join(words))}&page=2")
     page = QueryPage(ONE, [ENTRY], total=90, end=CursorPosition(7, content_id(7)), fresh_until=0)
 
     assert len(query.list_query.words) == MAX_SEARCH_WORDS
-    # nginx takes 4 KB of headers by default; the others are some 900 bytes.
+    # By default, nginx accepts 4 KB of headers. The other headers take some 900 bytes.
     assert len(QueryAnswer("us:er", query, page, "order").head) < 3000
 
 
-def test_the_last_page_of_a_query_has_no_next() -> None:
+def test_the_last_page_of_a_query_has_neither_a_next_cursor_nor_a_next_link() -> None:
     last = QueryPage(ONE, [ENTRY], total=2, end=None, fresh_until=0)
 
     answer = QueryAnswer("us:er", query_of("order=asc&page=2&pageSize=1"), last, "order")
@@ -192,7 +192,7 @@ def test_the_last_page_of_a_query_has_no_next() -> None:
     assert set(links(head)) == {"first"}
 
 
-def test_the_page_before_one_beyond_the_end_is_the_last() -> None:
+def test_the_previous_page_of_a_page_beyond_the_end_is_the_last_page() -> None:
     none = QueryPage(records(), [], total=21, end=None, fresh_until=0)
     head = QueryAnswer("user", query_of("order=asc&page=9"), none, "order").head
 
@@ -212,7 +212,7 @@ def entry(content_number: int, title: str) -> CatalogueEntry:
 
 
 def lists_that_differ() -> Iterator[tuple[list[Item], list[CatalogueEntry]]]:
-    """Lists of two or three items, and their titles; each differs in one thing from another."""
+    """Yield lists of one to three items, with their titles. Each list differs from another in one thing."""
     first, second = Item(ADDED_AT, content_id(1), "movie"), Item(ADDED_AT - 1, content_id(2), "movie")
     alien, brazil = entry(1, "Alien"), entry(2, "Brazil")
     yield [first, second], [alien, brazil]
@@ -226,7 +226,7 @@ def lists_that_differ() -> Iterator[tuple[list[Item], list[CatalogueEntry]]]:
     yield [first, second, Item(ADDED_AT - 2, content_id(4), "tvshow")], [alien, brazil, entry(4, "Casablanca")]
 
 
-def test_pages_of_different_bodies_have_different_etags() -> None:
+def test_pages_with_different_bodies_have_different_etags() -> None:
     bodies: dict[str, bytes] = {}
     pages = 0
     for user_id in ("us:er", "us:er2"):
@@ -241,7 +241,7 @@ def test_pages_of_different_bodies_have_different_etags() -> None:
                 assert etag == page_etag(user_id, request, window, [replace(each) for each in entries])
                 assert bodies.setdefault(etag, body) == body
                 pages += 1
-    # The ETag covers the counts of both types, also on a page whose items all have one type.
+    # The ETag covers the counts of both types, even on a page whose items all have one type.
     assert pages > len(bodies) >= len(set(bodies.values()))
 
 
@@ -249,7 +249,7 @@ QUERIES = ("type=movie", "type=movie&pageSize=1", "type=movie&page=2&pageSize=1"
 
 
 @pytest.mark.parametrize("view", ["", "&view=ids"])
-def test_pages_of_queries_of_different_bodies_have_different_etags(view: str) -> None:
+def test_query_pages_with_different_bodies_have_different_etags(view: str) -> None:
     bodies: dict[str, bytes] = {}
     for user_id in ("us:er", "us:er2"):
         for query in map(query_of, (each + view for each in QUERIES)):
@@ -263,12 +263,12 @@ def test_pages_of_queries_of_different_bodies_have_different_etags(view: str) ->
     assert len(bodies) > 100, "an ETag that is always the same would not be found above by luck"
 
 
-def test_a_question_about_ids_is_answered_in_their_order() -> None:
+def test_a_contains_answer_keeps_the_order_of_the_ids() -> None:
     assert data(contains_json([True, False, True])) == {"contains": [True, False, True]}
     assert data(contains_json([])) == {"contains": []}
 
 
-def test_an_export_is_a_line_for_each_item_in_parts() -> None:
+def test_an_export_has_one_line_per_item_and_is_split_into_parts() -> None:
     size = EXPORT_LINES_PER_PART + 1
     packed = PackedList.of(Item(ADDED_AT - number, content_id(number), "tvshow") for number in range(size))
 

@@ -1,4 +1,4 @@
-"""The ports: what implements each of them, in the service and in the tests."""
+"""The ports, and their implementations in the service and in the tests."""
 
 import inspect
 
@@ -30,7 +30,7 @@ def _checked_by_mypy(
         (Catalogue, FakeCatalogue),
     ],
 )
-def test_an_implementation_takes_what_its_port_takes(port: type, implementation: type) -> None:
+def test_each_method_of_an_implementation_has_the_parameters_of_its_port(port: type, implementation: type) -> None:
     names = [name for name, each in vars(port).items() if inspect.isfunction(each) and not name.startswith("_")]
     assert names
     for name in names:

@@ -1,4 +1,4 @@
-"""Reading a list: the requests to the cache and the catalogue, the answers that are reused, and the result."""
+"""Reading a list: the requests to the cache and the catalogue, the reuse of answers, and the result."""
 
 import re
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ class World:
         return (await self.reader.items(user_id, parse_items_query(text, 20, 100), FakeClient()))[0]
 
     async def numbers(self, text: str) -> list[int]:
-        """Return the items that a query string asks for, by their numbers."""
+        """Return the numbers of the items that a query string selects, in order."""
         return numbers(await self.query(text))
 
     @property
@@ -60,7 +60,7 @@ def numbers(page: RenderedPage) -> list[int]:
 
 
 def films() -> World:
-    """A list of two movies, a show and, last added, a movie that has been withdrawn."""
+    """Return a list of two movies, a show and, last added, a withdrawn movie."""
     known = {
         content_key(content_id(1), "movie"): Title("Heat", ("Crime", "Drama"), 815_000_000_000),
         content_key(content_id(2), "movie"): Title("alien", ("SciFi",), 296_000_000_000, refresh_at=30),
@@ -70,7 +70,7 @@ def films() -> World:
 
 
 class TestAPage:
-    async def test_is_the_newest_items_with_their_titles(self) -> None:
+    async def test_contains_the_newest_items_with_their_titles(self) -> None:
         page = await World(*map(item, range(1, 6))).page(1, 2)
 
         assert [(each["addedAt"], each["content"]["title"]) for each in data(page)["items"]] == [
@@ -90,17 +90,17 @@ class TestAPage:
             assert (await world.reader.items(USER, request, FakeClient(known.etag)))[0].body == b""
         assert (world.pages.rendered, world.pages.reused) == (0, 1)
         assert (await world.reader.items(USER, request, FakeClient(etag)))[0].body == known.body
-        # It is remembered now, and costs nothing.
+        # The page cache has the body now, so it costs nothing.
         assert (await world.reader.items(USER, request, FakeClient(known.etag)))[0].body == known.body
         assert (world.pages.rendered, world.pages.reused) == (1, 2 + 1)
 
     @pytest.mark.parametrize("query", ["", "sort=title", "type=movie", "cursor=&pageSize=2"])
     @pytest.mark.parametrize("knows", [True, False])
-    async def test_is_not_rendered_again_while_its_titles_stay_as_they_are(self, query: str, knows: bool) -> None:
+    async def test_is_not_rendered_again_if_its_due_titles_are_unchanged(self, query: str, knows: bool) -> None:
         world = films()
         request = parse_items_query(query, 20, 100)
         first = (await world.reader.items(USER, request, FakeClient()))[0]
-        world.now = 31  # a title is due, and is the same when it has been fetched
+        world.now = 31  # a title is due for a refresh, which finds it unchanged
 
         page = (await world.reader.items(USER, request, FakeClient(*[first.etag] * knows)))[0]
         assert page.body is first.body
@@ -112,7 +112,7 @@ class TestAPage:
         assert (data(page)["items"], data(page)["total"], data(page)["page"]) == ([], 1, 3)
 
     @pytest.mark.parametrize("result", [CacheResult.HIT, CacheResult.MISS, CacheResult.BYPASSED])
-    async def test_says_how_the_cache_took_part(self, result: CacheResult) -> None:
+    async def test_reports_the_cache_result(self, result: CacheResult) -> None:
         world = World(item(1))
         world.cache.result = result
 
@@ -134,7 +134,7 @@ class TestAPage:
 
         assert numbers(await world.page(1, 20)) == [2, 1]
 
-    async def test_does_not_depend_on_what_comes_after_it_but_for_the_counts(self) -> None:
+    async def test_is_reused_if_only_later_items_change_and_the_counts_stay_the_same(self) -> None:
         world = World(*map(item, range(1, 6)))
         page = await world.page(1, 2)
         world.store.take_off(USER, content_id(1))
@@ -144,7 +144,7 @@ class TestAPage:
         world.store.take_off(USER, content_id(0))
         assert data(await world.page(1, 2))["total"] == 4
 
-    async def test_of_a_list_that_was_loaded_is_reused_for_the_cached_one(self) -> None:
+    async def test_of_a_loaded_list_is_reused_for_the_same_list_from_the_cache(self) -> None:
         world = World(*map(item, range(1, 6)))
         world.cache.result = CacheResult.MISS
         page = await world.page(1, 2)
@@ -152,7 +152,7 @@ class TestAPage:
 
         assert await world.page(1, 2) is page
 
-    async def test_is_rendered_again_once_one_of_its_titles_is_due(self) -> None:
+    async def test_is_rendered_again_once_one_of_its_titles_is_due_for_a_refresh(self) -> None:
         world = films()
         page = await world.page(1, 20)
         world.catalogue.titles[content_key(content_id(2), "movie")] = Title("Aliens")
@@ -162,7 +162,7 @@ class TestAPage:
         world.now = 30
         assert b"Aliens" in (await world.page(1, 20)).body
 
-    async def test_of_another_user_is_another(self) -> None:
+    async def test_of_one_user_is_not_returned_to_another(self) -> None:
         world = World(item(1))
         await world.page(1, 20)
 
@@ -178,7 +178,7 @@ class TestAPage:
             (10**15, 100, None),
         ],
     )
-    async def test_takes_the_beginning_of_a_list_unless_that_is_long(
+    async def test_reads_only_a_prefix_of_the_list_unless_that_prefix_would_be_long(
         self, page: int, page_size: int, max_items: int | None
     ) -> None:
         world = World(item(1))
@@ -186,13 +186,13 @@ class TestAPage:
 
         assert world.cache.prefixes == [max_items]
 
-    async def test_far_down_a_long_list_is_its_items(self) -> None:
+    async def test_far_down_a_long_list_contains_the_right_items(self) -> None:
         world = World(*map(item, range(1, 10_051)))
 
         assert numbers(await world.page(101, 100)) == list(range(50, 0, -1))
         assert numbers(await world.page(99, 100)) == list(range(250, 150, -1))
 
-    async def test_cannot_be_had_without_the_store(self) -> None:
+    async def test_cannot_be_read_while_the_store_is_unavailable(self) -> None:
         world = World(item(1))
         world.store.unavailable = True
 
@@ -238,7 +238,7 @@ class TestAQuery:
     async def test_filters_and_sorts(self, text: str, expected: list[int]) -> None:
         assert await films().numbers(text) == expected
 
-    async def test_takes_the_whole_list(self) -> None:
+    async def test_reads_the_whole_list(self) -> None:
         world = films()
         await world.query("sort=title&pageSize=1")
 
@@ -262,7 +262,7 @@ class TestAQuery:
         ],
     )
     @pytest.mark.parametrize("page_size", [1, 3])
-    async def test_is_read_to_its_end_by_cursors(self, text: str, page_size: int) -> None:
+    async def test_returns_all_pages_in_order_by_cursors(self, text: str, page_size: int) -> None:
         world = films()
         expected = await world.numbers(text)
         pages: list[list[int]] = []
@@ -274,7 +274,7 @@ class TestAQuery:
 
         assert pages == [expected[start : start + page_size] for start in range(0, len(expected), page_size)]
 
-    async def test_in_a_random_order_without_a_seed_goes_on_by_its_cursor_and_by_its_links(self) -> None:
+    async def test_in_a_random_order_without_a_seed_continues_by_cursor_and_by_links(self) -> None:
         world = World(*map(item, range(1, 101)))
         page = await world.query("sort=random&view=ids&pageSize=50")
         by_cursor = await world.query(f"sort=random&view=ids&pageSize=50&cursor={data(page)['nextCursor']}")
@@ -285,7 +285,7 @@ class TestAQuery:
         assert await world.numbers(following) == numbers(by_cursor)
         assert await world.numbers(beginning) == numbers(page)
 
-    async def test_in_a_random_order_without_a_seed_is_another_each_time_and_is_not_remembered(self) -> None:
+    async def test_in_a_random_order_without_a_seed_differs_each_time_and_is_not_cached(self) -> None:
         world = World(*map(item, range(1, 101)))
         orders = [
             await world.numbers(f"sort=random&pageSize=100{cursor}") for cursor in ("", "", "&cursor=", "&cursor=")
@@ -294,7 +294,7 @@ class TestAQuery:
         assert len(set(map(tuple, orders))) == 4
         assert (world.pages.size, world.pages.rendered, world.pages.reused) == (0, 4, 0)
 
-    async def test_in_a_random_order_by_a_seed_or_a_cursor_is_remembered(self) -> None:
+    async def test_in_a_random_order_with_a_seed_or_a_cursor_is_cached(self) -> None:
         world = World(*map(item, range(1, 101)))
         page = await world.query("sort=random&seed=a")
         text = f"sort=random&cursor={data(page)['nextCursor']}"
@@ -309,7 +309,7 @@ class TestAQuery:
         with pytest.raises(InvalidCursorError):
             await world.query(f"sort=random&seed=b&cursor={cursor}")
 
-    async def test_goes_on_behind_the_item_of_a_cursor_whatever_has_changed_before_it(self) -> None:
+    async def test_continues_after_the_position_of_a_cursor_even_if_its_item_was_removed(self) -> None:
         world = films()
         cursor = data(await world.query("sort=title&pageSize=2&cursor="))["nextCursor"]
         world.store.take_off(USER, content_id(2), content_id(3))
@@ -332,13 +332,13 @@ class TestAQuery:
                 with pytest.raises(InvalidParameterError, match=f"^{name} must .* a genre of a movie or show$"):
                     await world.query(query)
 
-    async def test_of_a_genre_that_no_title_of_the_list_has_is_empty(self) -> None:
+    async def test_for_a_genre_that_no_title_on_the_list_has_is_empty(self) -> None:
         world = films()
         world.catalogue.titles[content_key(content_id(9), "movie")] = Title("Shane", ("Western",))
 
         assert data(await world.query("genre=western"))["total"] == 0
 
-    async def test_for_ids_in_the_order_of_the_list_takes_no_title(self) -> None:
+    async def test_for_ids_sorted_by_date_reads_no_titles(self) -> None:
         world = films()
         page = await world.query("view=ids&order=asc")
 
@@ -348,7 +348,7 @@ class TestAQuery:
             {"contentId", "contentType", "addedAt"},
         )
 
-    async def test_takes_only_the_titles_of_its_page_if_they_do_not_decide(self) -> None:
+    async def test_reads_only_the_titles_of_its_page_if_titles_do_not_affect_the_selection(self) -> None:
         world = films()
         await world.query("type=movie&pageSize=2")
 
@@ -365,13 +365,13 @@ class TestAQuery:
             ("addedAfter=2970-01-01T00:00:00.002Z&view=ids&type=movie", []),
         ],
     )
-    async def test_takes_no_titles_that_do_not_decide(self, text: str, asked: list[int]) -> None:
+    async def test_reads_no_titles_that_do_not_affect_the_result(self, text: str, asked: list[int]) -> None:
         world = films()
         await world.query(text)
 
         assert [number_of(key) for keys in world.catalogue.asked for key in keys] == asked
 
-    async def test_is_fresh_until_any_title_that_decided_is_due(self) -> None:
+    async def test_is_fresh_until_a_title_that_affected_the_result_is_due(self) -> None:
         world = films()
 
         assert (await world.query("sort=title&pageSize=1&page=4")).fresh_until == 30
@@ -381,7 +381,7 @@ class TestAQuery:
         assert (await world.query("q=dark&type=tvshow")).fresh_until == 60
         assert (await world.query("addedBefore=1970-01-01T00:00:00.002Z&q=heat")).fresh_until == 60
 
-    async def test_counts_what_it_holds_of_the_client_as_memory(self) -> None:
+    async def test_counts_the_search_text_in_its_key_and_links_as_memory(self) -> None:
         world, other = films(), films()
         await world.query("q=abc&genre=crime")
         await other.query("q=abcdef&genre=crime")
@@ -398,7 +398,7 @@ class TestAQuery:
         world.store.put(USER, item(0))
         assert await world.query("sort=title&pageSize=1") is not page
 
-    async def test_of_a_long_list_is_sorted_as_a_short_one(self) -> None:
+    async def test_of_a_long_list_is_sorted_as_a_whole_and_reads_titles_in_slices(self) -> None:
         size = 2 * SLICE_SIZE + 3
         titles = [f"{each * 7919 % size:05}" for each in range(size)]
         known = {content_key(content_id(each), "movie"): Title(title) for each, title in enumerate(titles)}
@@ -418,7 +418,7 @@ class TestContains:
         assert data(page) == {"contains": [True, False, True, False, True]}
         assert (cache, page.etag, world.cache.prefixes) == (CacheResult.HIT, "", [None])
 
-    async def test_of_what_is_no_id_is_false(self) -> None:
+    async def test_is_false_for_a_malformed_id(self) -> None:
         world = World(item(1))
         written = content_id(1).hex()
         odd = ["", written[1:], written + "0", f" {written}", f"{written}\n", "\N{ARABIC-INDIC DIGIT ZERO}" * 24]
@@ -426,7 +426,7 @@ class TestContains:
 
         assert data(page) == {"contains": [False] * len(odd) + [True]}
 
-    async def test_is_answered_once_for_the_same_question_and_list(self) -> None:
+    async def test_is_rendered_once_for_the_same_ids_and_list(self) -> None:
         world = World(item(1))
         asked, others = [content_id(2).hex()], [content_id(1).hex()]
         page, _ = await world.reader.contains(USER, asked, ContainsKey(b"asked"))
@@ -437,7 +437,7 @@ class TestContains:
         assert data((await world.reader.contains(USER, asked, ContainsKey(b"asked")))[0]) == {"contains": [True]}
         assert (world.pages.rendered, world.pages.reused) == (3, 1)
 
-    async def test_counts_its_question_as_memory(self) -> None:
+    async def test_counts_its_request_body_as_memory(self) -> None:
         world = World(item(1))
         await world.reader.contains(USER, [], ContainsKey(b" " * 5000))
 
@@ -445,7 +445,7 @@ class TestContains:
 
 
 class TestCounts:
-    async def test_are_by_type_and_take_no_item(self) -> None:
+    async def test_are_by_type_and_read_no_items(self) -> None:
         world = World(item(1), item(2), item(3, show=True))
 
         assert await world.reader.counts(USER) == (2, 1, CacheResult.HIT)
@@ -453,7 +453,7 @@ class TestCounts:
 
 
 class TestAnExport:
-    async def test_of_a_list_is_in_one_piece_and_rendered_once(self) -> None:
+    async def test_of_a_short_list_is_in_one_piece_and_rendered_once(self) -> None:
         world = World(*map(item, range(EXPORT_LINES_PER_PART)))
         exported = await world.reader.export(USER)
 
@@ -463,7 +463,7 @@ class TestAnExport:
         assert (await world.reader.export(USER)).body is exported.body
         assert (world.pages.rendered, world.cache.prefixes) == (1, [None, None])
 
-    async def test_of_a_longer_list_is_in_parts_that_are_not_kept(self) -> None:
+    async def test_of_a_longer_list_is_in_parts_that_are_not_cached(self) -> None:
         size = 2 * EXPORT_LINES_PER_PART + 1
         world = World(*map(item, range(size)))
         body, etag, total, cache = await world.reader.export(USER)

@@ -1,4 +1,4 @@
-"""Changing a list: each change's operations on the store, its fence, and its end."""
+"""Changing a list: the operations of each change on the store, its fence, and its outcome."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -41,7 +41,7 @@ from tests.unit.fakes import FakeCatalogue, FakeListCache, FakeListStore, item, 
 USER = "user"
 MAX_ITEMS = 5
 KNOWN = 20
-"""Movies of the catalogue, from number 1; a number above it is of nothing."""
+"""The catalogue has the movies from number 1 to this number. No title has a higher number."""
 UNKNOWN = KNOWN + 1
 
 
@@ -61,7 +61,7 @@ class World:
 
     @property
     def numbers(self) -> list[int]:
-        """The items of the list, by their numbers, in order."""
+        """The numbers of the items on the list, sorted."""
         return sorted(number_of(each.content_id) for each in self.store.items(USER))
 
     async def add(self, number: int) -> Item:
@@ -73,7 +73,7 @@ def batch(add: Iterable[int] = (), remove: Iterable[int] = ()) -> Batch:
 
 
 class TestAdd:
-    async def test_puts_an_item_on_the_list_as_of_now(self) -> None:
+    async def test_puts_an_item_on_the_list_with_the_current_time(self) -> None:
         world = World(item(1))
         before = now_ms()
         added = await world.add(2)
@@ -82,20 +82,20 @@ class TestAdd:
         assert before <= added.added_at <= now_ms()
         assert world.store.items(USER) == [added, item(1)]
 
-    async def test_fences_the_list_before_the_store_is_asked_until_after_it_was_changed(self) -> None:
+    async def test_places_the_fence_before_any_store_operation_and_lifts_it_after_the_last(self) -> None:
         world = World()
         await world.add(1)
 
         assert world.journal == ["fence", "deadline", "count", "insert", "lift"]
 
-    async def test_counts_by_the_cached_list_if_there_is_one(self) -> None:
+    async def test_takes_the_count_from_the_cached_list_if_there_is_one(self) -> None:
         world = World()
         world.cache.cached_items = MAX_ITEMS - 1
         await world.add(1)
 
         assert world.journal == ["fence", "deadline", "insert", "lift"]
 
-    async def test_of_what_is_no_movie_or_show_is_refused_without_a_fence(self) -> None:
+    async def test_of_an_unknown_title_is_refused_without_a_fence(self) -> None:
         world = World()
 
         with pytest.raises(ContentNotFoundError, match=content_id(UNKNOWN).hex()):
@@ -106,7 +106,7 @@ class TestAdd:
             await world.writer.add(USER, malformed("not-an-id"), "movie")
         assert world.journal == []
 
-    async def test_takes_what_is_at_hand_for_what_there_is_until_it_expires(self) -> None:
+    async def test_trusts_a_cached_title_until_it_expires(self) -> None:
         world = World()
         keys = [content_key(content_id(each), "movie") for each in (1, UNKNOWN)]
         world.catalogue.keep(*keys)
@@ -122,7 +122,7 @@ class TestAdd:
         with pytest.raises(ContentNotFoundError):
             await world.add(1)
 
-    async def test_of_what_is_on_the_list_is_refused(self) -> None:
+    async def test_of_an_item_already_on_the_list_is_refused(self) -> None:
         world = World(item(1))
 
         with pytest.raises(ItemAlreadyInListError):
@@ -147,9 +147,7 @@ class TestAdd:
         assert world.journal == ["find"]
 
     @pytest.mark.parametrize("cached_items", [None, MAX_ITEMS])
-    async def test_that_filled_the_list_says_when_repeated_that_the_item_is_there(
-        self, cached_items: int | None
-    ) -> None:
+    async def test_that_filled_the_list_reports_an_existing_item_when_repeated(self, cached_items: int | None) -> None:
         world = World(*map(item, range(1, MAX_ITEMS)))
         await world.add(10)
         world.cache.cached_items = cached_items
@@ -157,7 +155,7 @@ class TestAdd:
         with pytest.raises(ItemAlreadyInListError):
             await world.add(10)
 
-    async def test_whose_outcome_is_unknown_leaves_its_fence(self) -> None:
+    async def test_whose_outcome_is_unknown_leaves_its_fence_to_expire(self) -> None:
         world = World()
         world.store.failures["insert"] = OutcomeUnknownError()
 
@@ -175,7 +173,7 @@ class TestRemove:
         assert world.journal == ["stamp", "fence", "deadline", "delete", "lift"]
         assert world.store.stamped(USER) == {content_id(1)}
 
-    async def test_of_what_is_not_on_the_list_is_refused(self) -> None:
+    async def test_of_an_item_not_on_the_list_is_refused_and_withdraws_its_stamp(self) -> None:
         world = World(item(1))
 
         with pytest.raises(ItemNotInListError):
@@ -190,7 +188,7 @@ class TestRemove:
             await world.writer.remove(USER, malformed())
         assert world.journal == []
 
-    async def test_that_cannot_be_fenced_takes_its_stamp_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_that_cannot_be_fenced_withdraws_its_stamp(self, monkeypatch: pytest.MonkeyPatch) -> None:
         world = World(item(1))
 
         @asynccontextmanager
@@ -216,7 +214,7 @@ class TestRemove:
 
 
 class TestDiscard:
-    async def test_is_done_whether_the_item_is_there_or_not(self) -> None:
+    async def test_succeeds_whether_the_item_is_on_the_list_or_not(self) -> None:
         world = World(item(1))
         for _ in range(2):
             await world.writer.discard(USER, requested(1))
@@ -224,7 +222,7 @@ class TestDiscard:
 
         assert world.numbers == []
 
-    async def test_tells_that_its_outcome_is_unknown(self) -> None:
+    async def test_fails_if_its_outcome_is_unknown(self) -> None:
         world = World(item(1))
         world.store.failures["delete"] = OutcomeUnknownError()
 
@@ -233,7 +231,7 @@ class TestDiscard:
 
 
 class HastyRival(FakeListStore):
-    """A store whose other client takes an item off after each search for it."""
+    """A store in which another client removes an item each time that it was looked up."""
 
     async def find(self, user_id: str, content_id: ContentId) -> Item | None:
         await super().find(user_id, content_id)
@@ -242,7 +240,7 @@ class HastyRival(FakeListStore):
 
 
 class UnreadableRival(FakeListStore):
-    """A store in which what was added cannot be read yet."""
+    """A store in which an added item is not readable yet."""
 
     async def find(self, user_id: str, content_id: ContentId) -> Item | None:
         await super().find(user_id, content_id)
@@ -267,26 +265,26 @@ class TestPut:
         assert world.store.items(USER) == [added]
         assert world.journal.count("insert") == 2
 
-    async def test_gives_up_on_an_item_that_cannot_be_read_after_three_attempts(self) -> None:
+    async def test_gives_up_after_three_attempts_if_the_item_cannot_be_read(self) -> None:
         world = World(item(1), store=UnreadableRival())
 
         with pytest.raises(ItemAlreadyInListError):
             await world.writer.put(USER, requested(1), "movie")
         assert world.journal.count("insert") == 3
 
-    async def test_of_an_item_of_the_other_type_is_refused(self) -> None:
+    async def test_of_an_item_listed_with_the_other_type_is_refused(self) -> None:
         world = World(item(1, show=True))
 
         with pytest.raises(ItemAlreadyInListError):
             await world.writer.put(USER, requested(1), "movie")
         assert world.store.items(USER) == [item(1, show=True)]
 
-    async def test_of_what_is_no_movie_or_show_is_refused(self) -> None:
+    async def test_of_an_unknown_title_is_refused(self) -> None:
         for each in (requested(UNKNOWN), malformed()):
             with pytest.raises(ContentNotFoundError):
                 await World().writer.put(USER, each, "movie")
 
-    async def test_of_an_item_of_a_full_list_is_done(self) -> None:
+    async def test_of_an_item_already_on_a_full_list_succeeds(self) -> None:
         world = World(*map(item, range(1, MAX_ITEMS + 1)))
 
         assert await world.writer.put(USER, requested(3), "movie") == (item(3), False)
@@ -295,7 +293,7 @@ class TestPut:
 
 
 class Racing(FakeListStore):
-    """A store to which another client adds an item after each search for existing items."""
+    """A store in which another client adds an item after each look-up of existing items."""
 
     def __init__(self, rival: Item) -> None:
         super().__init__()
@@ -312,7 +310,7 @@ def texts(outcomes: Iterable[tuple[RequestedId, str]]) -> list[tuple[str, str]]:
 
 
 class TestABatch:
-    async def test_tells_the_outcome_of_each_id_in_order_and_of_a_duplicate_once(self) -> None:
+    async def test_returns_the_outcome_of_each_id_in_order_and_applies_a_duplicate_once(self) -> None:
         world = World(item(1), item(2))
         add: list[tuple[RequestedId, ContentType]] = [(requested(each), "movie") for each in (3, 1, UNKNOWN, 3)]
         remove = [*map(requested, (2, 9, 2)), malformed("y")]
@@ -333,19 +331,19 @@ class TestABatch:
         ]
         assert world.numbers == [1, 3]
 
-    async def test_takes_one_fence_one_look_and_a_write_in_each_direction(self) -> None:
+    async def test_uses_one_fence_and_one_write_each_for_removals_and_additions(self) -> None:
         world = World(item(1))
         await world.writer.apply_batch(USER, batch(add=[2], remove=[1]))
 
         assert world.journal == ["fence", "deadline", "find_many", "count", "delete_many", "insert_many", "lift"]
 
-    async def test_writes_in_no_direction_in_which_nothing_is_to_be_done(self) -> None:
+    async def test_that_changes_nothing_writes_nothing(self) -> None:
         world = World(item(1))
         await world.writer.apply_batch(USER, batch(add=[1], remove=[2]))
 
         assert world.journal == ["fence", "deadline", "find_many", "lift"]
 
-    async def test_without_a_title_or_an_id_does_nothing(self) -> None:
+    async def test_of_only_unknown_titles_does_nothing(self) -> None:
         world = World(item(1))
         result = await world.writer.apply_batch(USER, batch(add=[UNKNOWN]))
 
@@ -376,27 +374,27 @@ class TestABatch:
         assert world.numbers == [1, 2]
         assert world.journal[-1] == "lift"
 
-    async def test_of_more_than_a_list_may_have_is_refused_without_a_count(self) -> None:
+    async def test_of_more_items_than_a_list_may_have_is_refused_without_a_count(self) -> None:
         world = World()
 
         with pytest.raises(ListFullError):
             await world.writer.apply_batch(USER, batch(add=range(1, MAX_ITEMS + 2)))
         assert world.journal == ["fence", "deadline", "find_many", "lift"]
 
-    async def test_makes_room_by_what_it_removes(self) -> None:
+    async def test_makes_room_for_its_additions_by_its_removals(self) -> None:
         world = World(*map(item, range(1, MAX_ITEMS + 1)))
         await world.writer.apply_batch(USER, batch(add=[6, 7], remove=[1, 2, 19]))
 
         assert world.numbers == [3, 4, 5, 6, 7]
 
-    async def test_counts_what_another_client_has_added_meanwhile_as_existing(self) -> None:
+    async def test_reports_an_item_that_another_client_added_meanwhile_as_existing(self) -> None:
         world = World(store=Racing(item(2)))
         result = await world.writer.apply_batch(USER, batch(add=[1, 2]))
 
         assert [outcome for _, outcome in result.add] == ["added", "existing"]
         assert item(2) in world.store.items(USER)
 
-    async def test_whose_additions_are_not_answered_after_removals_is_partly_applied(self) -> None:
+    async def test_whose_additions_have_an_unknown_outcome_after_removals_is_partly_applied(self) -> None:
         world = World(item(1))
         world.store.failures["insert_many"] = OutcomeUnknownError()
 
@@ -405,7 +403,7 @@ class TestABatch:
         assert world.numbers == []
         assert world.journal[-1] == "lapse"
 
-    async def test_without_removals_is_never_partly_applied(self) -> None:
+    async def test_that_removed_no_item_is_never_partly_applied(self) -> None:
         world = World()
         world.store.failures["insert_many"] = DatabaseUnavailableError()
 
@@ -435,7 +433,7 @@ class TestClear:
         assert world.numbers == []
         assert world.journal == ["load", "fence", "deadline", "delete_seen", "lift", "load"]
 
-    async def test_of_a_long_list_goes_in_parts_each_behind_a_fence_of_its_own(
+    async def test_of_a_long_list_is_done_in_parts_each_behind_its_own_fence(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(writer_module, "_MAX_REMOVED_AT_ONCE", 3)
@@ -454,7 +452,7 @@ class TestClear:
             await world.writer.clear(USER)
         assert len(world.numbers) == 4
 
-    async def test_of_what_was_seen_on_a_long_list_goes_in_parts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_of_the_seen_items_of_a_long_list_is_done_in_parts(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(writer_module, "_MAX_REMOVED_AT_ONCE", 3)
         world = World(*map(item, range(1, 9)))
 
@@ -466,7 +464,7 @@ class TestClear:
         with pytest.raises(PartlyAppliedError, match="some items were removed"):
             await world.writer.clear(USER, [*map(item, range(1, 8))])
 
-    async def test_removes_only_what_was_seen(self) -> None:
+    async def test_removes_only_the_items_that_were_seen(self) -> None:
         world = World(item(1), item(2), item(3))
 
         assert await world.writer.clear(USER, [item(1), item(3), item(9)]) == 2
@@ -474,7 +472,7 @@ class TestClear:
         assert await world.writer.clear(USER, []) == 0
         assert world.numbers == [2]
 
-    async def test_spares_what_was_removed_and_added_again_since(self) -> None:
+    async def test_keeps_an_item_that_was_removed_and_added_again_since(self) -> None:
         world = World(item(1), item(2))
         world.store.take_off(USER, content_id(1))
         world.store.put(USER, item(1, added_at=99))
@@ -494,21 +492,21 @@ class TestMerge:
         assert world.store.items(USER) == [item(1, added_at=9)]
         assert world.journal[-1] == "lapse"
 
-    async def test_that_fails_before_anything_was_changed_says_so(self) -> None:
+    async def test_that_fails_before_any_change_raises_the_error_of_the_store(self) -> None:
         world = World(item(1, added_at=5))
         world.store.failures["insert_many"] = DatabaseBusyError()
 
         with pytest.raises(DatabaseBusyError):
             await world.writer.merge(USER, [item(1, added_at=5), item(2)], redated=[content_id(1)])
 
-    async def test_keeps_when_each_item_was_added(self) -> None:
+    async def test_keeps_the_dates_of_existing_and_of_new_items(self) -> None:
         world = World(item(1, added_at=5))
         outcomes = await world.writer.merge(USER, [item(1, added_at=99), item(2, added_at=7)])
 
         assert outcomes == ["existing", "added"]
         assert world.store.items(USER) == [item(2, added_at=7), item(1, added_at=5)]
 
-    async def test_tells_the_outcome_of_each_item_and_of_a_duplicate_once(self) -> None:
+    async def test_returns_the_outcome_of_each_item_and_adds_a_duplicate_once(self) -> None:
         world = World(item(1))
         items = [item(2), item(UNKNOWN), item(3, show=True), item(2, added_at=99), item(1)]
 
@@ -537,7 +535,7 @@ class TestMerge:
         assert world.numbers == [1, 2, 3, 4, 5]
 
     @pytest.mark.parametrize("cached_items", [None, MAX_ITEMS + 1])
-    async def test_to_a_list_that_has_more_than_it_may_adds_nothing(self, cached_items: int | None) -> None:
+    async def test_to_a_list_beyond_the_limit_adds_nothing(self, cached_items: int | None) -> None:
         world = World(*map(item, range(1, MAX_ITEMS + 2)))
         world.cache.cached_items = cached_items
 
@@ -554,27 +552,27 @@ class TestMerge:
         assert world.journal.count("count") == 1
         assert room.left == 0
 
-    async def test_that_has_all_room_may_exceed_the_limit(self) -> None:
+    async def test_without_a_maximum_may_exceed_the_limit_of_the_list(self) -> None:
         world = World(*map(item, range(1, MAX_ITEMS + 1)))
 
         assert await world.writer.merge(USER, [item(9), item(10)]) == ["added", "added"]
         assert len(world.numbers) == MAX_ITEMS + 2
         assert "count" not in world.journal
 
-    async def test_of_nothing_that_is_known_takes_no_fence(self) -> None:
+    async def test_of_only_unknown_titles_takes_no_fence(self) -> None:
         world = World()
 
         assert await world.writer.merge(USER, [item(UNKNOWN)]) == ["not_found"]
         assert await world.writer.merge(USER, []) == []
         assert world.journal == []
 
-    async def test_of_what_is_there_adds_nothing(self) -> None:
+    async def test_of_an_existing_item_adds_nothing(self) -> None:
         world = World(item(1))
 
         assert await world.writer.merge(USER, [item(1, added_at=9)], room=Room()) == ["existing"]
         assert world.store.items(USER) == [item(1)]
 
-    async def test_looks_what_is_there_only_where_that_decides(self) -> None:
+    async def test_queries_existing_items_only_if_the_room_may_not_suffice(self) -> None:
         world = World(item(1), item(2))
         room = Room()
         await world.writer.merge(USER, [item(3), item(1)], room=room)
@@ -585,7 +583,7 @@ class TestMerge:
         assert world.journal == ["fence", "deadline", "find_many", "insert_many", "lift"]
         assert world.numbers == [1, 2, 3, 4, 5]
 
-    async def test_counts_what_another_client_has_added_meanwhile_as_existing(self) -> None:
+    async def test_reports_an_item_that_another_client_added_meanwhile_as_existing(self) -> None:
         world = World(store=Racing(item(2)))
         merged = await world.writer.merge(USER, [item(1), item(2)], redated=[content_id(1)])
 
@@ -620,7 +618,7 @@ class TestEveryChange:
             await change(world.writer)
         assert world.journal == []
 
-    async def test_goes_on_when_its_client_goes_away(self, change: Change) -> None:
+    async def test_continues_when_its_client_disconnects(self, change: Change) -> None:
         world, expected = World(item(1)), World(item(1))
         await change(expected.writer)
         world.store.hold.clear()
@@ -638,7 +636,7 @@ class TestEveryChange:
         assert world.numbers == expected.numbers
         assert world.journal == expected.journal
 
-    async def test_is_waited_for_before_the_service_stops(self, change: Change) -> None:
+    async def test_is_completed_before_the_service_stops(self, change: Change) -> None:
         world = World(item(1))
         world.store.hold.clear()
         client = asyncio.ensure_future(change(world.writer))
@@ -654,14 +652,14 @@ class TestEveryChange:
         await client
 
 
-async def test_nothing_is_waited_for_when_nothing_is_in_flight() -> None:
+async def test_finish_returns_if_no_change_is_in_flight() -> None:
     world = World()
     await world.writer.finish()
     await world.add(1)
     await world.writer.finish()
 
 
-async def test_a_change_that_fails_when_its_client_has_gone_away_is_nobodys_failure() -> None:
+async def test_a_change_that_fails_after_its_client_disconnected_reports_no_unhandled_error() -> None:
     world = World(item(1))
     reported: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
@@ -678,7 +676,7 @@ async def test_a_change_that_fails_when_its_client_has_gone_away_is_nobodys_fail
     assert reported == []
 
 
-async def test_a_snapshot_of_a_list_is_that_of_the_store() -> None:
+async def test_a_snapshot_of_a_list_is_read_from_the_store_and_not_from_the_cache() -> None:
     world = World(item(1), item(2))
 
     assert await world.writer.snapshot(USER) == [item(2), item(1)]
@@ -723,7 +721,7 @@ CONDITIONAL: dict[str, Callable[[ListWriter, Conditions], Awaitable[object]]] = 
 @pytest.mark.parametrize("change", CONDITIONAL.values(), ids=list(CONDITIONAL))
 class TestConditions:
     @pytest.mark.parametrize("if_match", ['"other"', "", '"other", "others"'])
-    async def test_that_are_false_keep_a_change_from_being_made(
+    async def test_that_are_false_prevent_a_change(
         self, change: Callable[[ListWriter, Conditions], Awaitable[object]], if_match: str
     ) -> None:
         world = World(item(1))
@@ -738,13 +736,15 @@ class TestConditions:
         assert world.store.items(USER) == [item(1)]
         assert "fence" not in world.journal
 
-    async def test_that_are_true_let_it(self, change: Callable[[ListWriter, Conditions], Awaitable[object]]) -> None:
+    async def test_that_are_true_allow_a_change(
+        self, change: Callable[[ListWriter, Conditions], Awaitable[object]]
+    ) -> None:
         world = World(item(1))
         await change(world.writer, Conditions(if_match=f'"other", {etag(world)}', if_none_match='"other"'))
 
 
-class TestAlone:
-    async def test_changes_that_depend_on_one_list_take_turns(self) -> None:
+class TestTakingTurns:
+    async def test_conditional_changes_of_one_list_take_turns(self) -> None:
         world = World(item(1), item(2))
         conditions = Conditions(if_match=etag(world))
         world.store.hold.clear()
@@ -760,7 +760,7 @@ class TestAlone:
             await second
         assert world.numbers == [2]
 
-    async def test_others_wait_for_none_of_them(self) -> None:
+    async def test_unconditional_changes_and_changes_of_other_lists_do_not_wait(self) -> None:
         world = World(item(1))
         async with world.writer.alone(USER):
             await world.add(2)
@@ -768,7 +768,7 @@ class TestAlone:
 
         assert world.numbers == [1, 2]
 
-    async def test_what_waits_too_long_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_a_conditional_change_that_waits_too_long_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(writer_module, "_MAX_WAIT_FOR_OTHERS_S", 0.01)
         world = World(item(1))
         async with world.writer.alone(USER):
@@ -781,21 +781,21 @@ class TestAlone:
 class TestOnlyIfAbsent:
     STAR = Conditions(if_none_match="*")
 
-    async def test_adds_what_was_never_there(self) -> None:
+    async def test_adds_an_item_that_was_never_on_the_list(self) -> None:
         world = World()
 
         assert (await world.writer.put(USER, requested(1), "movie", self.STAR))[1]
         await world.writer.add(USER, requested(2), "movie", self.STAR)
         assert world.numbers == [1, 2]
 
-    async def test_refuses_what_is_there(self) -> None:
+    async def test_refuses_an_item_that_is_on_the_list(self) -> None:
         world = World(item(1))
 
         for change in (world.writer.put, world.writer.add):
             with pytest.raises(ItemTakenError):
                 await change(USER, requested(1), "movie", self.STAR)
 
-    async def test_refuses_what_was_removed(self) -> None:
+    async def test_refuses_an_item_that_was_removed(self) -> None:
         world = World(item(1))
         await world.writer.remove(USER, requested(1))
 
@@ -804,13 +804,13 @@ class TestOnlyIfAbsent:
                 await change(USER, requested(1), "movie", self.STAR)
         assert world.numbers == []
 
-    async def test_takes_one_look_at_the_item_and_not_at_the_list(self) -> None:
+    async def test_looks_up_the_item_without_loading_the_list(self) -> None:
         world = World()
         await world.writer.add(USER, requested(1), "movie", self.STAR)
 
         assert world.journal == ["find", "fence", "deadline", "count", "find_removals", "insert", "lift"]
 
-    async def test_holds_of_an_item_only_where_it_is(self) -> None:
+    async def test_star_conditions_of_a_removal_depend_on_whether_its_item_is_on_the_list(self) -> None:
         world = World(item(1))
 
         for change in (world.writer.remove, world.writer.discard):
@@ -833,7 +833,7 @@ class Forgetful(FakeListStore):
         return found
 
 
-async def test_what_was_added_again_after_the_list_was_compared_is_not_removed() -> None:
+async def test_an_item_added_again_after_the_etag_was_compared_is_not_removed() -> None:
     world = World(item(1), store=Forgetful())
     conditions = Conditions(if_match=etag(world))
 
@@ -848,7 +848,7 @@ async def test_what_was_added_again_after_the_list_was_compared_is_not_removed()
 class TestUnlessRemovedSince:
     @pytest.fixture
     def world(self) -> World:
-        """A list off which its items 1 and 2 were taken, a moment one after the other; 3 is still there."""
+        """A list from which item 1 was removed, and item 2 a moment later. Item 3 is still on it."""
         world = World(item(1), item(2), item(3))
         world.store.now = now_ms()
         world.store.take_off(USER, content_id(1))
@@ -858,7 +858,7 @@ class TestUnlessRemovedSince:
     def since(self, moment: int, *known: DeliveredChange) -> Conditions:
         return Conditions(unless_removed_since=SyncState(moment, delivered=frozenset(known)))
 
-    async def test_refuses_what_was_removed_later_and_adds_the_rest(self, world: World) -> None:
+    async def test_refuses_items_removed_later_and_adds_the_others(self, world: World) -> None:
         conditions = self.since(world.store.now - 1)  # after 1 was removed, before 2 was
 
         for change in (world.writer.put, world.writer.add):
@@ -870,7 +870,7 @@ class TestUnlessRemovedSince:
             await world.writer.add(USER, requested(3), "movie", conditions)
         assert world.numbers == [1, 3]
 
-    async def test_tells_it_of_each_of_many(self, world: World) -> None:
+    async def test_reports_each_removed_item_of_a_batch_or_a_merge(self, world: World) -> None:
         conditions = self.since(world.store.now - 1)
         result = await world.writer.apply_batch(USER, batch(add=[2, 3, 1, 4, UNKNOWN]), conditions)
         merged = await world.writer.merge(USER, [*map(item, (2, 3, 1, 5))], conditions=conditions)
@@ -880,7 +880,7 @@ class TestUnlessRemovedSince:
         assert merged == ["removed_since", "existing", "existing", "added"]
         assert world.numbers == [1, 3, 4, 5]
 
-    async def test_knows_the_removals_of_the_batch_itself(self, world: World) -> None:
+    async def test_ignores_the_removals_of_the_batch_itself(self, world: World) -> None:
         conditions = self.since(world.store.now - 100)
         result = await world.writer.apply_batch(USER, batch(add=[3, 1, 4], remove=[3, 1]), conditions)
 
@@ -888,7 +888,7 @@ class TestUnlessRemovedSince:
         assert [outcome for _, outcome in result.remove] == ["removed", "missing"]
         assert world.numbers == [3, 4]
 
-    async def test_counts_removals_that_the_client_was_told(self, world: World) -> None:
+    async def test_ignores_removals_that_were_delivered_to_the_client(self, world: World) -> None:
         known, _ = await ChangeFeed(world.store, FakeCatalogue({})).changes(
             USER, SyncState(world.store.now - 100), max_changes=9
         )
@@ -902,13 +902,13 @@ class TestUnlessRemovedSince:
         with pytest.raises(RemovedSinceError):
             await world.writer.put(USER, requested(2), "movie", conditions)
 
-    async def test_is_refused_when_removals_may_have_been_forgotten(self, world: World) -> None:
+    async def test_is_refused_if_the_store_may_have_forgotten_removals(self, world: World) -> None:
         for days, expected in ((31, pytest.raises(SyncTokenExpiredError)), (29, pytest.raises(RemovedSinceError))):
             with expected:
                 await world.writer.put(USER, requested(2), "movie", self.since(now_ms() - days * 86_400_000))
 
 
-async def test_a_batch_stands_in_its_order_the_first_on_top_and_below_what_is_added_next() -> None:
+async def test_a_batch_keeps_its_order_with_the_first_item_on_top_and_later_additions_above() -> None:
     world = World()
     order = [5, 2, 4, 1]
     await world.writer.apply_batch(USER, batch(add=order))
@@ -921,7 +921,7 @@ async def test_a_batch_stands_in_its_order_the_first_on_top_and_below_what_is_ad
 
 
 class TestAccount:
-    """USER is one part of the account; others are profiles of it, or belong to other accounts."""
+    """`USER/kids` is a profile of USER's account. The other users belong to other accounts."""
 
     def world(self, *items: Item, limit: int = 4) -> World:
         world = World(*items, max_account_items=limit)
@@ -930,25 +930,25 @@ class TestAccount:
             world.store.put(other, *map(item, range(1, MAX_ITEMS + 1)))
         return world
 
-    async def test_takes_as_many_items_as_it_may_hold_on_all_its_lists(self) -> None:
+    async def test_holds_at_most_its_limit_of_items_on_all_its_lists_together(self) -> None:
         world = self.world(item(1))
         await world.add(2)
         with pytest.raises(AccountFullError, match="may hold 4 items together"):
             await world.add(3)
         assert world.numbers == [1, 2]
 
-    async def test_that_is_full_is_told_of_before_a_fence_drops_the_cached_list(self) -> None:
+    async def test_that_is_full_refuses_an_item_before_a_fence_replaces_the_cached_list(self) -> None:
         world = self.world(item(1), limit=3)
         with pytest.raises(AccountFullError):
             await world.add(2)
         assert world.journal == ["count_account", "find"]
 
-    async def test_that_is_full_answers_a_repeated_add_as_any_other_list(self) -> None:
+    async def test_that_is_full_reports_an_existing_item_when_its_add_is_repeated(self) -> None:
         world = self.world(item(1), limit=3)
         with pytest.raises(ItemAlreadyInListError):
             await world.add(1)
 
-    async def test_counts_what_a_batch_removes(self) -> None:
+    async def test_counts_the_removals_of_a_batch_as_room(self) -> None:
         world = self.world(item(1), item(2))
         with pytest.raises(AccountFullError):
             await world.writer.apply_batch(USER, batch(add=[3, 4], remove=[1]))
@@ -956,18 +956,18 @@ class TestAccount:
         await world.writer.apply_batch(USER, batch(add=[3], remove=[1]))
         assert world.numbers == [2, 3]
 
-    async def test_may_lose_items_while_it_has_too_many(self) -> None:
+    async def test_beyond_its_limit_still_allows_removals(self) -> None:
         world = self.world(item(1), item(2), limit=1)
         await world.writer.apply_batch(USER, batch(remove=[1]))
         assert world.numbers == [2]
 
-    async def test_leaves_an_import_the_room_that_its_other_lists_leave(self) -> None:
+    async def test_limits_an_import_to_the_room_that_its_other_lists_leave(self) -> None:
         world = self.world(item(1))
         outcomes = await world.writer.merge(USER, [item(2), item(3)], room=Room())
         assert outcomes == ["added", "full"]
         assert world.numbers == [1, 2]
 
-    async def test_without_a_limit_costs_nothing(self) -> None:
+    async def test_without_a_limit_is_not_counted(self) -> None:
         world = self.world(limit=0)
         await world.add(1)
         await world.writer.apply_batch(USER, batch(add=[2]))
