@@ -1,4 +1,4 @@
-"""The conditions of a change: preconditions of RFC 9110, and consent."""
+"""The conditions of a change: the preconditions of RFC 9110, and confirmation."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def holds(conditions: Conditions, *, exists: bool = True) -> bool:
         f'W/{ETAG[:-1]}-gzip"',
     ],
 )
-def test_the_etag_of_the_list_is_named_however_a_proxy_marks_it(header: str) -> None:
+def test_the_etag_of_the_list_matches_even_if_a_proxy_modified_it(header: str) -> None:
     assert holds(Conditions(if_match=header))
     assert not holds(Conditions(if_none_match=header))
 
@@ -50,30 +50,30 @@ def test_the_etag_of_the_list_is_named_however_a_proxy_marks_it(header: str) -> 
         "W/*",
     ],
 )
-def test_another_etag_is_another(header: str) -> None:
+def test_another_etag_does_not_match(header: str) -> None:
     assert not holds(Conditions(if_match=header))
     assert holds(Conditions(if_none_match=header))
 
 
 @pytest.mark.parametrize("exists", [True, False])
-def test_a_star_is_whatever_there_is(*, exists: bool) -> None:
+def test_a_star_matches_whatever_exists(*, exists: bool) -> None:
     assert holds(Conditions(if_match="*"), exists=exists) == exists
     assert holds(Conditions(if_match=" * "), exists=exists) == exists
     assert holds(Conditions(if_none_match="*"), exists=exists) != exists
     assert holds(Conditions(if_none_match=f"{OTHER}, *"), exists=exists) != exists
 
 
-def test_a_star_among_etags_is_no_consent() -> None:
+def test_a_star_among_the_etags_of_if_match_does_not_match() -> None:
     assert not holds(Conditions(if_match=f"{OTHER}, *"))
 
 
-def test_both_have_to_be_true() -> None:
+def test_if_match_and_if_none_match_must_both_be_true() -> None:
     assert holds(Conditions(if_match=ETAG, if_none_match=OTHER))
     assert not holds(Conditions(if_match=ETAG, if_none_match=ETAG))
     assert not holds(Conditions(if_match=OTHER, if_none_match=OTHER))
 
 
-def test_without_any_every_list_will_do() -> None:
+def test_without_conditions_every_list_is_accepted() -> None:
     assert holds(UNCONDITIONAL)
     assert holds(UNCONDITIONAL, exists=False)
     assert not UNCONDITIONAL.are_of_list
@@ -82,7 +82,7 @@ def test_without_any_every_list_will_do() -> None:
 @pytest.mark.parametrize(
     "conditions", [Conditions(is_confirmed=True), Conditions(if_match=ETAG), Conditions(if_match="")]
 )
-def test_consent_is_a_word_or_the_name_of_the_list(conditions: Conditions) -> None:
+def test_confirm_and_if_match_are_confirmations(conditions: Conditions) -> None:
     conditions.require_consent("")
 
 
@@ -90,6 +90,6 @@ def test_consent_is_a_word_or_the_name_of_the_list(conditions: Conditions) -> No
     "conditions",
     [UNCONDITIONAL, Conditions(if_none_match=OTHER), Conditions(if_match="*"), Conditions(if_match=" *\t")],
 )
-def test_nothing_else_is_consent(conditions: Conditions) -> None:
+def test_if_none_match_and_if_match_star_are_no_confirmations(conditions: Conditions) -> None:
     with pytest.raises(ConfirmationRequiredError, match=r"^All would go: send If-Match with the ETag"):
         conditions.require_consent("All would go")

@@ -37,7 +37,7 @@ def test_an_external_id_is_a_name_and_a_value(text: str, name: str, value: str) 
         ("tvshow:house:a:b", TypedExternalId(ExternalId("house", "a:b"), "tvshow")),
     ],
 )
-def test_a_content_type_may_precede_it(text: str, expected: TypedExternalId) -> None:
+def test_a_content_type_may_precede_an_external_id(text: str, expected: TypedExternalId) -> None:
     assert parse_typed_external_id(text) == expected
     assert parse_external_id(text) is None
 
@@ -68,16 +68,16 @@ def test_a_content_type_may_precede_it(text: str, expected: TypedExternalId) -> 
         "507f1f77bcf86cd799439011",
     ],
 )
-def test_nothing_else_is_one(text: str) -> None:
+def test_any_other_text_is_not_an_external_id(text: str) -> None:
     assert parse_external_id(text) is None
     assert parse_typed_external_id(text) is None
 
 
 @pytest.mark.parametrize("name", ["imdb", "a", "house-2", "a_b", "a" * 32])
-def test_what_may_be_a_name(name: str) -> None:
+def test_a_valid_external_name_is_accepted(name: str) -> None:
     assert is_external_name(name)
 
 
 @pytest.mark.parametrize("name", ["", "IMDb", "2a", "a.b", "a b", "$a", "a" * 33, "imdb\n", "movie", "tvshow"])
-def test_what_may_not_be_a_name(name: str) -> None:
+def test_an_invalid_external_name_is_refused(name: str) -> None:
     assert not is_external_name(name)

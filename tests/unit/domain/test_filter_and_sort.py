@@ -1,4 +1,4 @@
-"""Filtering and sorting lists: a total order for any titles, in which a position has a successor."""
+"""Filtering and sorting lists: any titles have a total order, in which each position has a successor."""
 
 import asyncio
 import math
@@ -75,7 +75,7 @@ def entry(
 
 
 def listing(*kinds: Any) -> PackedList:
-    """A list of these, each older than the one before."""
+    """Return a list of items of these types, each item older than the one before."""
     return PackedList.of(
         Item(1000 - number, content_id(number), content_type) for number, content_type in enumerate(kinds)
     )
@@ -87,12 +87,12 @@ async def selection(packed: PackedList, entries: Sequence[CatalogueEntry] | None
 
 
 async def numbers(packed: PackedList, entries: Sequence[CatalogueEntry] | None, **wanted: Any) -> list[int]:
-    """The numbers of the selected items, in order."""
+    """Return the numbers of the selected items, in order."""
     keys = (await records_of(packed, replace(DEFAULT, **wanted))).keys
     return [number_of(keys[index]) for index in (await selection(packed, entries, **wanted)).order]
 
 
-async def test_records_are_those_of_a_type() -> None:
+async def test_records_are_filtered_by_type() -> None:
     packed = listing("movie", "tvshow", "movie")
 
     assert list(map(tuple, (await records_of(packed, DEFAULT)).columns(range(3)))) == list(packed.page(1, 3))
@@ -106,7 +106,7 @@ async def test_records_are_those_of_a_type() -> None:
         assert list(map(records.moment, range(len(expected)))) == [1000 - number for number in expected]
 
 
-async def test_the_default_is_the_order_of_the_list_at_any_length() -> None:
+async def test_a_long_list_is_sorted_by_date_then_by_id() -> None:
     dice = random.Random(1)
     items = [Item(dice.randrange(LONG), content_id(number), "movie") for number in range(LONG)]
     packed = PackedList.of(items)
@@ -138,14 +138,14 @@ async def test_only_the_first_hundred_characters_of_a_title_count() -> None:
 
 
 @pytest.mark.parametrize(("descending", "expected"), [(False, [1, 3, 2, 0]), (True, [2, 3, 1, 0])])
-async def test_dates_may_be_before_1970_or_none(descending: bool, expected: list[int]) -> None:
+async def test_release_dates_may_be_before_1970_or_missing(descending: bool, expected: list[int]) -> None:
     entries = [entry(number, released_at=each) for number, each in enumerate((None, -5, 7, 0))]
     assert await numbers(listing(*["movie"] * 4), entries, sort="releaseDate", descending=descending) == expected
 
 
 @dataclass(frozen=True)
 class Saved:
-    """An item, and the document of its title; without one it was withdrawn."""
+    """An item and the fields of its title. If `is_available` is false, the title was withdrawn."""
 
     item: Item
     title: str | None
@@ -199,7 +199,7 @@ def some_query(dice: random.Random) -> ListQuery:
 
 
 def is_wanted(query: ListQuery, each: Saved) -> bool:
-    """A query's result, in the way that a reader would check it by hand."""
+    """Return whether a query selects an item, by the rules that a reader would apply by hand."""
     return all(
         (
             query.content_type in {None, each.item.content_type},
@@ -220,7 +220,7 @@ def words_by_hand(title: str) -> list[str]:
     return re.findall(r"\w+", plain) + [re.sub(r"\W", "", each) for each in plain.split()]
 
 
-async def test_what_is_selected_is_what_a_query_wants_of_the_list_and_in_its_order() -> None:
+async def test_a_query_selects_the_items_that_match_it_in_its_order() -> None:
     dice = random.Random(20)
     found = 0
     for length in [*dice.choices(range(60), k=400), LONG, LONG]:
@@ -247,7 +247,7 @@ def by_age(everything: Mapping[ContentId, Saved], ids: Sequence[ContentId]) -> l
 
 
 class TestARandomOrder:
-    async def test_is_the_same_for_a_seed_and_another_for_another(self) -> None:
+    async def test_is_the_same_for_the_same_seed_and_differs_for_another(self) -> None:
         packed = listing(*["movie", "tvshow"] * 100)
         first = await numbers(packed, None, sort="random", seed="a")
 
@@ -269,14 +269,14 @@ class TestARandomOrder:
             5,
         ]
 
-    async def test_moves_nothing_when_items_come_and_go(self) -> None:
+    async def test_keeps_the_relative_order_of_the_remaining_items(self) -> None:
         packed = listing(*["movie"] * 100)
         before = await numbers(packed, None, sort="random", seed="a")
         fewer = PackedList.of(each for each in packed if number_of(each.content_id) % 3)
 
         assert await numbers(fewer, None, sort="random", seed="a") == [each for each in before if each % 3]
 
-    async def test_is_fair(self) -> None:
+    async def test_puts_each_item_first_about_equally_often(self) -> None:
         packed = listing(*["movie"] * 4)
         firsts = [(await numbers(packed, None, sort="random", seed=str(seed)))[0] for seed in range(400)]
         assert {number: firsts.count(number) > 60 for number in range(4)} == dict.fromkeys(range(4), True)
@@ -291,12 +291,10 @@ async def test_genres_are_compared_casefolded() -> None:
 
 @pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize("descending", [False, True])
-async def test_a_position_separates_what_is_before_from_what_is_after_though_its_item_is_gone(
-    sort: Sort, descending: bool
-) -> None:
+async def test_a_position_has_the_same_successor_after_its_item_was_removed(sort: Sort, descending: bool) -> None:
     dice = random.Random(sort)
     entries = [entry(number, dice.choice(TITLES), dice.choice([None, -1, 0, 1])) for number in range(60)]
-    # One after another in the list, so that each record has the index of its entry.
+    # The items are in this order on the list, so that each record has the index of its entry.
     packed = PackedList.of(Item(-(number // 3), content_id(number), "movie") for number in range(len(entries)))
     selected = await selection(packed, entries, sort=sort, descending=descending)
 
@@ -310,7 +308,7 @@ async def test_a_position_separates_what_is_before_from_what_is_after_though_its
         selected.order = order
 
 
-async def test_others_have_their_turn_while_a_long_list_is_sorted() -> None:
+async def test_sorting_a_long_list_yields_to_other_tasks() -> None:
     packed = PackedList.of(Item(number, content_id(number), "movie") for number in range(LONG))
     turns = 0
 

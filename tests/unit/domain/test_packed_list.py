@@ -16,12 +16,12 @@ def item(number: int, added_at: int = 0, *, show: bool = False) -> Item:
 
 
 def records(packed: PackedList, page: int, page_size: int) -> list[tuple[int, bytes]]:
-    """When the items of a page were added, and their content keys."""
+    """Return when each item of a page was added, and its content key."""
     hours, seconds, milliseconds, keys = packed.page(page, page_size)
     return list(zip(map(join_moment, hours, seconds, milliseconds), keys, strict=True))
 
 
-def test_a_packed_list_is_its_documented_bytes() -> None:
+def test_a_packed_list_has_the_documented_binary_form() -> None:
     moment = (0x010203 * 3600 + 0x0405) * 1000 + 0x0306
     packed = PackedList.of([Item(moment, ContentId(bytes(range(12))), "tvshow")])
 
@@ -32,14 +32,14 @@ def test_a_packed_list_is_its_documented_bytes() -> None:
     )
 
 
-def test_items_come_back_newest_first_and_equal_times_by_id() -> None:
+def test_items_are_sorted_newest_first_then_by_id() -> None:
     items = [item(4, 20), item(1, 10, show=True), item(3, 10), item(2, -5)]
     random.Random(1).shuffle(items)
 
     assert list(PackedList.of(items)) == [item(4, 20), item(1, 10, show=True), item(3, 10), item(2, -5)]
 
 
-def test_ids_are_written_in_small_letters() -> None:
+def test_ids_are_written_in_lower_case() -> None:
     packed = PackedList.of([item(0xABC, 5), item(1, 4, show=True)])
 
     assert packed.written_ids() == {content_id(0xABC).hex(), content_id(1).hex()}
@@ -76,7 +76,7 @@ def test_a_page_is_a_slice(page: int, page_size: int, numbers: list[int]) -> Non
 
 
 @pytest.mark.parametrize("page_size", [1, 99, 100, 101, 250])
-def test_a_page_has_its_items_however_many_they_are(page_size: int) -> None:
+def test_pages_of_any_size_together_contain_every_item_once(page_size: int) -> None:
     packed = PackedList.of([item(number, -number * 1_234_567) for number in range(250)])
 
     paged = [record for page in range(1, 251) for record in records(packed, page, page_size)]
@@ -84,7 +84,7 @@ def test_a_page_has_its_items_however_many_they_are(page_size: int) -> None:
 
 
 @pytest.mark.parametrize("max_items", [0, 1, 2, 5, 6])
-def test_a_prefix_of_a_list_has_its_counts_and_its_first_pages(max_items: int) -> None:
+def test_a_prefix_of_a_list_has_the_counts_and_the_first_pages_of_the_list(max_items: int) -> None:
     whole = PackedList.of([item(number, -number, show=number > 3) for number in range(1, 6)])
     packed = PackedList(whole.prefix(max_items), max_items=max_items)
 
@@ -98,14 +98,14 @@ def test_a_prefix_of_a_list_has_its_counts_and_its_first_pages(max_items: int) -
 
 
 @pytest.mark.parametrize("max_items", [None, 1, 3])
-def test_a_list_is_truncated_nowhere_else(max_items: int | None) -> None:
+def test_a_list_cut_at_another_length_than_max_items_is_unreadable(max_items: int | None) -> None:
     whole = PackedList.of([item(number) for number in range(5)])
 
     with pytest.raises(UnreadableListError, match="54 bytes for 5 items"):
         PackedList(whole.prefix(2), max_items=max_items)
 
 
-def test_an_empty_list_is_a_header() -> None:
+def test_an_empty_list_is_only_a_header() -> None:
     packed = PackedList.of([])
 
     assert (len(packed.data), packed.total, records(packed, 1, 20), list(packed)) == (12, 0, [], [])
@@ -127,6 +127,6 @@ def test_an_item_costs_21_bytes(size: int) -> None:
         (PackedList.of([item(1)]).data + b"\x00", "34 bytes for 1 items"),
     ],
 )
-def test_anything_else_cannot_be_read(data: bytes, why: str) -> None:
+def test_malformed_data_is_unreadable(data: bytes, why: str) -> None:
     with pytest.raises(UnreadableListError, match=why):
         PackedList(data)

@@ -1,4 +1,4 @@
-"""The conclusions of one process from the registry, and its behaviour when MongoDB does not answer, or answers late."""
+"""The conclusions of a process from the registry, and its behaviour if MongoDB does not answer, or answers late."""
 
 from collections.abc import Set as AbstractSet
 
@@ -56,7 +56,7 @@ class Process:
         self.agreement.is_kept = True
 
     def renew(self, cache: str = REDIS, unfenced: AbstractSet[str] = NOBODY, *, is_told: bool = True) -> None:
-        """Reads and changes the registry; the answer to the change may be lost."""
+        """Read and change the registry. Unless `is_told`, the answer to the change is lost."""
         store = self.store
         self.agreement.take(store.registry, store.now)
         change = self.agreement.next_change(cache, unfenced)
@@ -77,7 +77,7 @@ def two() -> tuple[Process, Process]:
     return processes
 
 
-def test_what_is_not_registered_trusts_and_covers_nothing() -> None:
+def test_an_unregistered_process_trusts_and_covers_nothing() -> None:
     one = Process(Store(), "one")
 
     assert one.agreement.blocked == {ALL}
@@ -85,7 +85,7 @@ def test_what_is_not_registered_trusts_and_covers_nothing() -> None:
     assert not one.covers(fenced=True)
 
 
-def test_while_mongodb_is_silent_the_last_reading_counts() -> None:
+def test_the_last_reading_of_the_registry_stays_valid_while_mongodb_does_not_answer() -> None:
     one, _ = two()
     one.answered = one.store.now
 
@@ -99,7 +99,7 @@ def test_while_mongodb_is_silent_the_last_reading_counts() -> None:
     assert not one.agreement.blocked
 
 
-def test_a_declaration_whose_answer_was_lost_is_made_again_before_it_covers_anything() -> None:
+def test_a_declaration_whose_answer_was_lost_covers_nothing_until_it_is_repeated() -> None:
     one, two_ = two()
 
     one.renew(unfenced={ALL}, is_told=False)
@@ -113,7 +113,7 @@ def test_a_declaration_whose_answer_was_lost_is_made_again_before_it_covers_anyt
     assert two_.agreement.blocked == {ALL}
 
 
-def test_a_declaration_that_may_be_withdrawn_late_covers_nothing() -> None:
+def test_a_declaration_covers_nothing_while_its_withdrawal_may_be_in_flight() -> None:
     one, two_ = two()
     one.renew(unfenced={ALL})
     two_.renew()
@@ -130,7 +130,7 @@ def test_a_declaration_that_may_be_withdrawn_late_covers_nothing() -> None:
     assert one.covers(fenced=False)
 
 
-def test_nothing_is_covered_once_others_may_take_a_process_for_gone() -> None:
+def test_a_process_covers_nothing_once_others_may_consider_it_gone() -> None:
     one, _ = two()
 
     one.store.now += GONE_AFTER_S - BEAT_INTERVAL_S
@@ -141,7 +141,7 @@ def test_nothing_is_covered_once_others_may_take_a_process_for_gone() -> None:
     assert one.covers(fenced=True)
 
 
-def test_a_fence_covers_only_at_the_redis_that_was_declared() -> None:
+def test_a_fence_covers_changes_only_in_a_redis_that_was_declared_and_heeded() -> None:
     one, two_ = two()
     assert not one.covers(fenced=True, cache="another Redis")
 
@@ -153,7 +153,7 @@ def test_a_fence_covers_only_at_the_redis_that_was_declared() -> None:
     assert one.agreement.blocked == two_.agreement.blocked == {ALL}
 
 
-def test_others_use_another_redis_only_once_the_own_redis_is_declared() -> None:
+def test_use_of_another_redis_is_reported_only_after_a_process_declared_its_own() -> None:
     one, two_ = two()
     newcomer = Process(one.store, "newcomer")
 
@@ -170,7 +170,7 @@ def test_others_use_another_redis_only_once_the_own_redis_is_declared() -> None:
         assert each.agreement.withheld["another_redis"]
 
 
-def test_an_unfenced_primary_blocks_its_own_lists_alone() -> None:
+def test_an_unfenced_primary_blocks_only_its_own_lists() -> None:
     one, two_ = two()
 
     one.renew(unfenced={"a:1"})
@@ -182,7 +182,7 @@ def test_an_unfenced_primary_blocks_its_own_lists_alone() -> None:
     assert not one.agreement.covers("b:1", REDIS, fenced=False)
 
 
-def test_processes_that_all_lose_redis_wait_for_nothing_but_the_declarations() -> None:
+def test_processes_that_all_lose_redis_wait_only_for_each_others_declarations() -> None:
     one, two_ = two()
 
     one.renew(unfenced={ALL})

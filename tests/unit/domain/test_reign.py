@@ -1,4 +1,4 @@
-"""A process' conclusions from the reigns that it sees and receives."""
+"""The conclusions of a process from the reigns that it sees and receives."""
 
 import math
 
@@ -15,7 +15,7 @@ class Place:
 
 
 class Process:
-    """The knowledge of a process, and its clock."""
+    """A process: its knowledge of reigns, and its clock."""
 
     def __init__(self, sees: str = FIRST) -> None:
         self.now = 1000.0
@@ -46,7 +46,7 @@ def test_later_reigns_are_higher() -> None:
 
 
 class TestAReplacedPrimary:
-    def test_is_known_from_what_another_announced(self, process: Process) -> None:
+    def test_is_known_from_the_announcement_of_another_process(self, process: Process) -> None:
         process.heartbeat(FIRST)
         assert not process.is_replaced()
 
@@ -56,18 +56,18 @@ class TestAReplacedPrimary:
         assert not process.reigns.replaces(SECOND)
         assert not process.reigns.replaces(THIRD)
 
-    def test_is_not_believed_again_when_redis_has_forgotten(self, process: Process) -> None:
+    def test_is_still_known_after_redis_has_lost_the_later_reign(self, process: Process) -> None:
         process.heartbeat(SECOND)
         for found in (None, FIRST, NO_REIGN):
             process.heartbeat(found)
             assert process.is_replaced()
 
-    def test_is_one_no_more_when_the_driver_sees_the_latest(self, process: Process) -> None:
+    def test_is_no_longer_assumed_once_the_driver_sees_the_latest_reign(self, process: Process) -> None:
         process.heartbeat(SECOND)
         process.sees = SECOND
         assert not process.is_replaced()
 
-    def test_is_believed_when_nobody_has_announced_a_later_one_for_long(self, process: Process) -> None:
+    def test_is_believed_again_if_no_later_reign_was_announced_for_a_long_time(self, process: Process) -> None:
         process.heartbeat(SECOND)
         process.now += BELIEVED_FOR_S
         assert process.is_replaced()
@@ -80,7 +80,7 @@ class TestAReplacedPrimary:
         process.sees = THIRD
         assert not process.is_replaced()
 
-    def test_is_not_believed_as_long_as_a_later_one_is_announced(self, process: Process) -> None:
+    def test_is_not_believed_while_a_later_reign_is_announced(self, process: Process) -> None:
         for _ in range(10):
             process.heartbeat(SECOND)
             process.now += BELIEVED_FOR_S / 2
@@ -95,7 +95,7 @@ class TestAnAnnouncement:
         process.now += HANDOVER_S
         assert process.left() <= 0
 
-    def test_is_of_one_reign(self, process: Process) -> None:
+    def test_counts_only_for_its_own_reign(self, process: Process) -> None:
         process.heartbeat(None)
         process.now += 10
         process.sees = SECOND
@@ -103,39 +103,39 @@ class TestAnAnnouncement:
         process.heartbeat(FIRST)
         assert process.left() == pytest.approx(HANDOVER_S)
 
-    def test_is_of_one_place(self, process: Process) -> None:
+    def test_counts_only_at_the_redis_primary_where_it_was_made(self, process: Process) -> None:
         process.heartbeat(None)
         assert process.left(Place()) == math.inf
 
-    def test_does_not_begin_anew_with_each_heartbeat(self, process: Process) -> None:
+    def test_does_not_restart_its_handover_with_each_heartbeat(self, process: Process) -> None:
         process.heartbeat(None)
         for _ in range(6):
             process.now += HANDOVER_S / 6
             process.heartbeat(FIRST)
         assert process.left() <= 0
 
-    def test_begins_anew_when_others_were_told_of_a_lower_one(self, process: Process) -> None:
+    def test_restarts_its_handover_when_redis_returns_a_lower_reign(self, process: Process) -> None:
         process.sees = SECOND
         process.heartbeat(FIRST)
         process.now += HANDOVER_S
         process.heartbeat(FIRST)  # after Redis was flushed
         assert process.left() == pytest.approx(HANDOVER_S)
 
-    def test_does_not_begin_anew_when_it_has_expired_and_nobody_was_told_otherwise(self, process: Process) -> None:
+    def test_does_not_restart_its_handover_when_redis_returns_no_reign(self, process: Process) -> None:
         process.heartbeat(None)
         process.now += HANDOVER_S
         process.heartbeat(None)
         assert process.left() <= 0
 
 
-def test_without_elections_nothing_is_to_be_known() -> None:
+def test_without_elections_no_primary_is_replaced_and_no_handover_is_needed() -> None:
     process = Process(sees=NO_REIGN)
     process.heartbeat(SECOND)
     assert not process.is_replaced()
     assert process.left() == 0
 
 
-def test_what_is_told_counts_for_as_long_as_it_is_said_to() -> None:
+def test_the_highest_reign_counts_as_known_only_until_its_expiry() -> None:
     process = Process()
     assert process.is_told(), "nothing sends heartbeats yet"
     process.reigns.is_alone = False

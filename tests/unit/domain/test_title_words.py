@@ -1,4 +1,4 @@
-"""The words of titles and of searches: what finds what."""
+"""The words of titles and of searches: which search finds which title."""
 
 import random
 import sys
@@ -66,7 +66,7 @@ def finds(search: str, title: str) -> bool:
         ("दंग", "दंगल"),
     ],
 )
-def test_a_title_is_found_by_what_its_words_begin_with(search: str, title: str) -> None:
+def test_a_search_finds_a_title_by_the_beginnings_of_its_words(search: str, title: str) -> None:
     assert finds(search, title)
 
 
@@ -87,7 +87,7 @@ def test_a_title_is_found_by_what_its_words_begin_with(search: str, title: str) 
         ("x", "y" * 200 + " x"),
     ],
 )
-def test_a_title_is_not_found_by_anything_else(search: str, title: str) -> None:
+def test_a_search_with_a_word_that_begins_no_word_of_the_title_does_not_find_it(search: str, title: str) -> None:
     assert not finds(search, title)
 
 
@@ -96,11 +96,11 @@ def test_a_search_without_letters_and_digits_has_no_words(search: str) -> None:
     assert searched_words(search) == ()
 
 
-def test_words_of_a_search_stand_in_one_order_and_once() -> None:
+def test_the_words_of_a_search_are_sorted_and_unique() -> None:
     assert searched_words("the  Matrix, THE") == ("matrix", "the")
 
 
-def test_words_of_a_search_are_a_search_for_the_same() -> None:
+def test_searching_for_the_words_of_a_search_yields_the_same_words() -> None:
     dice = random.Random(1)
     known = [chr(code) for code in range(sys.maxunicode) if unicodedata.category(chr(code)) not in {"Cn", "Co", "Cs"}]
     for _ in range(5000):
