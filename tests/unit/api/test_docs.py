@@ -1,4 +1,4 @@
-"""The documentation's files where Swagger UI's are installed and where they are not."""
+"""The files of `/docs`, with and without Swagger UI installed."""
 
 import logging
 from pathlib import Path
@@ -10,15 +10,15 @@ from mylist.api.routes import docs
 PATHS = {"/docs", "/docs/start.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css"}
 
 
-def test_are_served_where_they_are_installed(caplog: pytest.LogCaptureFixture) -> None:
+def test_docs_are_served_if_swagger_ui_is_installed(caplog: pytest.LogCaptureFixture) -> None:
     assert set(docs.handlers()) == PATHS
     assert caplog.records == []
 
 
-def test_are_missed_in_one_line_where_they_are_not(
+def test_without_swagger_ui_docs_are_not_served_and_one_warning_is_logged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # Hides the installed one.
+    # Hides the installed package.
     (tmp_path / "flask_swagger_ui").mkdir()
     (tmp_path / "flask_swagger_ui" / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)

@@ -1,4 +1,4 @@
-"""Imports take turns at the stores, also when their clients leave."""
+"""Imports take turns at the stores, even if their clients disconnect."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from tests.unit.fakes import FakeCatalogue, FakeListCache, FakeListStore
 
 
 class World:
-    """Imports with one turn for all; each step of one waits for `go`."""
+    """Imports that share a single turn. Each step of an import waits for `go`."""
 
     def __init__(self) -> None:
         self.turns = asyncio.Semaphore(1)
@@ -47,7 +47,7 @@ async def leave(task: asyncio.Task[list[bytes]]) -> None:
     await asyncio.sleep(0.01)
 
 
-async def test_one_waits_for_the_step_of_another(world: World) -> None:
+async def test_an_import_waits_for_the_step_of_another(world: World) -> None:
     first, second = await world.begin(), await world.begin()
     assert world.begun == 1
 
@@ -56,7 +56,7 @@ async def test_one_waits_for_the_step_of_another(world: World) -> None:
     assert world.begun == 4
 
 
-async def test_one_that_left_waits_for_its_step_which_keeps_its_turn(world: World) -> None:
+async def test_a_running_step_keeps_its_turn_until_it_ends_after_its_client_disconnects(world: World) -> None:
     first = await world.begin()
     await leave(first)
     second = await world.begin()
@@ -70,7 +70,7 @@ async def test_one_that_left_waits_for_its_step_which_keeps_its_turn(world: Worl
     assert not world.turns.locked()
 
 
-async def test_one_that_left_before_its_turn_begins_nothing(world: World) -> None:
+async def test_an_import_whose_client_disconnects_before_its_turn_never_begins(world: World) -> None:
     first = await world.begin()
     await leave(await world.begin())
 

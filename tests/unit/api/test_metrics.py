@@ -1,4 +1,4 @@
-"""Which format of `/metrics` a scraper gets: OpenMetrics only if it asks for that, and not less than for plain text."""
+"""The format of `/metrics`: OpenMetrics only if the scraper names it with at least the quality of plain text."""
 
 import pytest
 
@@ -26,7 +26,7 @@ OF_PROMETHEUS = (
         f"{OPENMETRICS};q=0, {OPENMETRICS};version=1.0.0",
     ],
 )
-def test_openmetrics_is_for_who_names_it(accept: str) -> None:
+def test_openmetrics_is_preferred_if_named_with_at_least_the_quality_of_plain_text(accept: str) -> None:
     assert prefers_openmetrics(accept)
 
 
@@ -52,5 +52,5 @@ def test_openmetrics_is_for_who_names_it(accept: str) -> None:
         ";;,,=;q",
     ],
 )
-def test_anything_else_is_plain_text(accept: str) -> None:
+def test_plain_text_is_the_format_for_any_other_accept_header(accept: str) -> None:
     assert not prefers_openmetrics(accept)

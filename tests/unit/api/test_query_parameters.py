@@ -1,4 +1,4 @@
-"""Which query strings make a query of a request, and what it is then."""
+"""Which query strings filter or sort a list, and how they are parsed."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def items_query(query: str) -> ItemsQuery:
 
 
 @pytest.mark.parametrize("query", ["", "page=2&pageSize=5", "Type=movie", "types=movie", "filter=type", "%00=1"])
-def test_a_query_without_its_parameters_asks_for_a_page(query: str) -> None:
+def test_a_query_string_without_filters_or_order_asks_for_a_plain_page(query: str) -> None:
     assert isinstance(parse_items_query(query, 20, 100), PageRequest)
 
 
@@ -37,7 +37,7 @@ def test_a_query_without_its_parameters_asks_for_a_page(query: str) -> None:
         ("sort=random", ListQuery(sort="random")),
     ],
 )
-def test_orders_have_defaults(query: str, list_query: ListQuery) -> None:
+def test_a_query_string_is_parsed_with_defaults_for_missing_parameters(query: str, list_query: ListQuery) -> None:
     assert items_query(query).list_query == list_query
 
 
@@ -58,7 +58,7 @@ def test_orders_have_defaults(query: str, list_query: ListQuery) -> None:
         ("9999-12-31T23:59:59.999Z", 253_402_300_799_999),
     ],
 )
-def test_times_are_whole_milliseconds_of_the_same_meaning(written: str, milliseconds: int) -> None:
+def test_a_time_becomes_the_millisecond_that_selects_the_same_items(written: str, milliseconds: int) -> None:
     assert items_query(f"addedAfter={written}").list_query == ListQuery(added_from=milliseconds)
     assert items_query(f"addedBefore={written}").list_query == ListQuery(added_before=milliseconds)
 
@@ -80,7 +80,7 @@ def test_times_are_whole_milliseconds_of_the_same_meaning(written: str, millisec
         "9999-12-31T23:59:59-01:00",
     ],
 )
-def test_a_time_that_is_none_is_refused(name: str, written: str) -> None:
+def test_an_invalid_time_is_refused(name: str, written: str) -> None:
     with pytest.raises(InvalidParameterError, match=rf"{name} must be given once, as a time with its zone"):
         parse_items_query(f"{name}={written}", 20, 100)
 
@@ -116,12 +116,12 @@ def test_a_time_that_is_none_is_refused(name: str, written: str) -> None:
         ("available=true&available=true", "available must"),
     ],
 )
-def test_what_contradicts_or_is_too_much_is_refused_by_its_name(query: str, says: str) -> None:
+def test_an_error_names_the_parameter_that_is_invalid_contradictory_or_too_long(query: str, says: str) -> None:
     with pytest.raises(InvalidParameterError, match=f"^{says}"):
         parse_items_query(query, 20, 100)
 
 
-def test_a_random_order_goes_on_by_its_seed_or_its_cursor() -> None:
+def test_a_random_order_is_repeatable_only_with_a_seed_or_a_cursor() -> None:
     assert items_query("sort=random&page=2&seed=a").page_request == PageRequest(2, 20)
     assert items_query("sort=random&page=1").page_request == PageRequest(1, 20)
     assert items_query("sort=random&cursor=abc").list_query.seed is None
@@ -140,7 +140,7 @@ def test_equal_queries_are_one_key() -> None:
     assert len({one, same, other}) == 2
 
 
-def test_the_rest_is_how_much_and_in_which_form() -> None:
+def test_paging_cursor_and_view_are_parsed() -> None:
     assert items_query("view=ids&page=3&pageSize=7").page_request == PageRequest(3, 7)
     assert (items_query("view=ids").cursor, items_query("view=ids").ids_only) == (None, True)
     assert (items_query("cursor=").cursor, items_query("cursor=").ids_only) == ("", False)
@@ -148,12 +148,12 @@ def test_the_rest_is_how_much_and_in_which_form() -> None:
 
 
 @pytest.mark.parametrize("query", ["type=", "sort", "order=&order=asc", "cursor=&page=", "genre=", "view=ids&view=ids"])
-def test_what_is_no_value_is_refused_again_and_again(query: str) -> None:
+def test_an_invalid_value_is_refused_each_time_it_is_parsed(query: str) -> None:
     for _ in range(2):
         with pytest.raises(InvalidParameterError):
             parse_items_query(query, 20, 100)
 
 
-def test_a_long_query_is_parsed_as_well() -> None:
+def test_a_very_long_query_string_is_parsed() -> None:
     assert parse_items_query("x=" + "y" * 5000 + "&page=7", 20, 100) == PageRequest(7, 20)
     assert items_query("sort=title&x=" + "y" * 5000).list_query.sort == "title"
