@@ -1,4 +1,4 @@
-"""Which cached lists count as stale, decided from what MongoDB and Redis say one after the other."""
+"""Which cached lists count as stale, by the successive answers of MongoDB and Redis."""
 
 import asyncio
 from collections.abc import Callable
@@ -65,7 +65,7 @@ def counted() -> Callable[[], dict[str, float]]:
     [
         ([OLD], [], "fresh"),
         ([NEW, NEW], [OLD.data, OLD.data], "stale"),
-        ([NEW, NEW], [NEW.data], "fresh"),  # it has changed since, and is cached again
+        ([NEW, NEW], [NEW.data], "fresh"),  # the list has changed since, and is cached again
         ([NEW, OLD], [OLD.data], "fresh"),  # changed, and changed back
         ([NEW, NEW], [FENCE], "undecided"),
         ([NEW, NEW], [None], "undecided"),
@@ -75,7 +75,7 @@ def counted() -> Callable[[], dict[str, float]]:
         ([NEW], [CacheUnavailableError()], "undecided"),
     ],
 )
-async def test_what_was_served_is_judged_by_two_looks_around_a_second_load(
+async def test_a_served_list_is_stale_only_if_redis_holds_it_before_and_after_a_second_load(
     loads: list[PackedList | Exception],
     looks: list[bytes | Exception | None],
     result: str,
@@ -112,7 +112,9 @@ async def test_there_is_one_check_at_a_time(counted: Callable[[], dict[str, floa
     assert counted() == {"fresh": 1}
 
 
-async def test_one_hit_in_so_many_is_checked(counted: Callable[[], dict[str, float]]) -> None:
+async def test_a_random_sample_of_hits_is_checked_at_the_configured_rate(
+    counted: Callable[[], dict[str, float]],
+) -> None:
     async def load(_: str) -> PackedList:
         return OLD
 
@@ -124,7 +126,9 @@ async def test_one_hit_in_so_many_is_checked(counted: Callable[[], dict[str, flo
     assert 350 < counted()["fresh"] < 650
 
 
-async def test_they_are_so_far_apart_whatever_the_load(counted: Callable[[], dict[str, float]]) -> None:
+async def test_checks_are_at_least_the_minimum_interval_apart_at_any_load(
+    counted: Callable[[], dict[str, float]],
+) -> None:
     now = 0
     stores = Stores([OLD] * 1000, [])
     checks = Audit(stores.load, stores.look, every=1, min_interval=20, clock=lambda: now)
@@ -136,7 +140,7 @@ async def test_they_are_so_far_apart_whatever_the_load(counted: Callable[[], dic
     assert counted() == {"fresh": 50}
 
 
-async def test_none_is_checked_when_none_shall_be(counted: Callable[[], dict[str, float]]) -> None:
+async def test_no_hit_is_checked_if_the_audit_is_disabled(counted: Callable[[], dict[str, float]]) -> None:
     checks = Audit(Stores([], []).load, Stores([], []).look, every=0)
     for _ in range(100):
         checks.note("user", OLD.data)

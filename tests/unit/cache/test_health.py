@@ -1,4 +1,4 @@
-"""How long a process trusts what Redis holds, and fences as usual: heartbeats put the end off, some events bring it."""
+"""How long a process trusts Redis and fences its writes as usual: heartbeats extend the time, some events end it."""
 
 import asyncio
 import logging
@@ -42,7 +42,7 @@ class NoServers(Topology):
 
 
 class Commands:
-    """Commands that Redis answers, unless it is away or takes no fence."""
+    """Commands that Redis answers, unless it is away or does not lift fences."""
 
     def __init__(self) -> None:
         self.topology = NoServers(lambda *_: NotImplemented)
@@ -63,7 +63,7 @@ class Commands:
 
 
 class Process:
-    """The health that a process knows of, and its clock."""
+    """A process: its view of the health of Redis, and its clock."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -81,13 +81,13 @@ class Process:
             await self.health.heartbeat()
 
     def trusts(self) -> bool:
-        """Return the answer to `ListCache`'s question before a read."""
+        """Return whether `ListCache` would trust Redis before a read."""
         is_trusted = self.now <= self.health.trusted_until
         assert is_trusted == self.health.is_trusted == self.health.trusts("a key")
         return is_trusted
 
     def fences_as_usual(self) -> bool:
-        """Return the answer to `ListCache`'s question before and after a write."""
+        """Return whether `ListCache` would fence a write as usual. It asks before and after the write."""
         is_settled = self.now <= self.health.settled_until
         assert not is_settled or (self.health.is_available("a key") and self.health.knows_primary("a key"))
         return is_settled
@@ -110,7 +110,7 @@ async def test_trust_lasts_for_a_while_after_the_last_answer(process: Process) -
     assert not process.trusts()
 
 
-async def test_a_heartbeat_without_an_answer_does_not_put_the_end_off(process: Process) -> None:
+async def test_an_unanswered_heartbeat_does_not_extend_trust(process: Process) -> None:
     before = process.health.trusted_until
     process.commands.is_away = True
 
@@ -120,7 +120,7 @@ async def test_a_heartbeat_without_an_answer_does_not_put_the_end_off(process: P
     assert process.health.trusted_until == before
 
 
-async def test_an_invalidation_that_waits_ends_it_until_it_is_delivered(process: Process) -> None:
+async def test_a_pending_invalidation_ends_trust_until_it_is_delivered(process: Process) -> None:
     process.health.pending.add("a key", b"a writer")
     assert not process.trusts()
 
@@ -133,7 +133,7 @@ async def test_an_invalidation_that_waits_ends_it_until_it_is_delivered(process:
     assert process.trusts()
 
 
-async def test_one_pause_of_the_process_itself_is_declared_to_nobody(process: Process) -> None:
+async def test_a_single_pause_of_the_process_is_not_declared(process: Process) -> None:
     process.commands.pauses_s = DOWN_AFTER_S
     await process.heartbeats(HEARTBEAT_INTERVAL_S)
     assert not process.trusts()
@@ -146,7 +146,7 @@ async def test_one_pause_of_the_process_itself_is_declared_to_nobody(process: Pr
 
 
 @pytest.mark.parametrize("pauses", [True, False])
-async def test_a_second_failure_in_a_row_is_declared_before_anything_goes_unfenced(
+async def test_a_second_consecutive_failure_is_declared_before_any_write_goes_unfenced(
     process: Process, pauses: bool
 ) -> None:
     process.commands.pauses_s, process.commands.is_away = (DOUBT_AFTER_S + 0.1, False) if pauses else (0.0, True)
@@ -161,7 +161,7 @@ async def test_a_second_failure_in_a_row_is_declared_before_anything_goes_unfenc
     assert not process.health.unfenced
 
 
-async def test_a_new_generation_ends_it_for_the_grace(process: Process) -> None:
+async def test_a_new_generation_ends_trust_until_the_grace_is_over(process: Process) -> None:
     process.commands.topology.lose_something()
     assert not process.trusts()
 
@@ -172,7 +172,7 @@ async def test_a_new_generation_ends_it_for_the_grace(process: Process) -> None:
     assert process.trusts()
 
 
-async def test_a_new_generation_that_no_heartbeat_has_answered_stays_distrusted(process: Process) -> None:
+async def test_a_new_generation_is_not_trusted_without_an_answered_heartbeat(process: Process) -> None:
     process.commands.topology.lose_something()
     process.commands.is_away = True
 
@@ -189,14 +189,14 @@ class TestWrites:
         process.now += 0.02
         assert not process.fences_as_usual()
 
-    async def test_are_so_while_an_invalidation_waits(self, process: Process) -> None:
+    async def test_are_fenced_as_usual_while_an_invalidation_is_pending(self, process: Process) -> None:
         process.health.pending.add("a key", b"a writer")
         process.commands.lifts_fences = False
         await process.heartbeats(HEARTBEAT_INTERVAL_S)
 
         assert process.fences_as_usual()
 
-    async def test_are_so_no_more_once_redis_is_down(self, process: Process) -> None:
+    async def test_are_no_longer_fenced_as_usual_once_redis_is_down(self, process: Process) -> None:
         process.commands.is_away = True
         await process.heartbeats(DOWN_AFTER_S)
         assert process.fences_as_usual()
@@ -206,7 +206,9 @@ class TestWrites:
         assert not process.fences_as_usual()
 
     @pytest.mark.parametrize("finds_others", [False, True], ids=["another epoch", "other primaries"])
-    async def test_are_not_so_for_the_grace_of_a_new_generation(self, process: Process, finds_others: bool) -> None:
+    async def test_are_not_fenced_as_usual_during_the_grace_of_a_new_generation(
+        self, process: Process, finds_others: bool
+    ) -> None:
         process.commands.topology.failovers += finds_others
         process.commands.topology.lose_something()
         assert not process.fences_as_usual()
@@ -219,7 +221,7 @@ class TestWrites:
 
 
 class Server:
-    """The primary of a Redis, where reigns are announced."""
+    """A primary of Redis, at which reigns are announced."""
 
     def __init__(self) -> None:
         self.has_answered = True
@@ -227,7 +229,7 @@ class Server:
 
 
 class TestAReignOfMongoDB:
-    """A change ends once every process knows the reign."""
+    """A change ends only after every process knows the reign."""
 
     FIRST, SECOND = "7fffffff0000000000000001", "7fffffff0000000000000002"
 
@@ -258,7 +260,7 @@ class TestAReignOfMongoDB:
         process.sees = self.SECOND
         return process
 
-    async def test_is_known_a_while_after_it_was_announced(self, elected: Process) -> None:
+    async def test_counts_as_known_only_after_the_handover(self, elected: Process) -> None:
         waiting = asyncio.create_task(elected.health.wait_for_reign("a key"))
         await asyncio.sleep(2 * HEARTBEAT_INTERVAL_S)
         assert not waiting.done(), "it is not announced"
@@ -268,7 +270,7 @@ class TestAReignOfMongoDB:
         await elected.heartbeats(2 * HEARTBEAT_INTERVAL_S)
         assert await waiting
 
-    async def test_is_the_settled_one_once_it_is_known(self, elected: Process) -> None:
+    async def test_becomes_the_settled_reign_once_all_processes_know_it(self, elected: Process) -> None:
         health = elected.health
         assert (health.seen_reign(), health.settled_reign) == (self.SECOND, self.FIRST)
         await elected.heartbeats(HANDOVER_S - HEARTBEAT_INTERVAL_S)
@@ -283,14 +285,12 @@ class TestAReignOfMongoDB:
         await elected.heartbeats(DOWN_AFTER_S + 3 * HEARTBEAT_INTERVAL_S)
         assert not await waiting
 
-    async def test_is_known_at_once_where_there_are_no_elections(self, process: Process) -> None:
+    async def test_is_known_at_once_without_elections(self, process: Process) -> None:
         process.commands.is_away = True
         assert await process.health.wait_for_reign("a key")
 
 
-async def test_the_present_reason_is_logged_when_it_is_another(
-    process: Process, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_an_outage_with_a_new_reason_is_logged_again(process: Process, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     process.commands.is_away = True
     for reason in ("Name or service not known", "10.0.0.7:6379 refused", "10.0.0.8:6379 refused", "invalid password"):
@@ -309,7 +309,7 @@ async def test_the_present_reason_is_logged_when_it_is_another(
     ]
 
 
-async def test_reasons_in_turn_do_not_fill_the_log(process: Process, caplog: pytest.LogCaptureFixture) -> None:
+async def test_alternating_reasons_do_not_flood_the_log(process: Process, caplog: pytest.LogCaptureFixture) -> None:
     process.commands.is_away = True
     for number in range(300):
         process.commands.reason = ("refused", "timed out")[number % 2]

@@ -1,4 +1,4 @@
-"""Invalidations that wait for Redis: those that are kept, delivered and forgotten."""
+"""Invalidations that wait for Redis: which of them are kept, delivered and forgotten."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ class Clock:
 
 
 class Redis:
-    """Takes invalidations, some of them while another is added, or none."""
+    """Takes all invalidations, or fails."""
 
     def __init__(self, *, fails: bool = False) -> None:
         self.fails = fails
@@ -40,7 +40,9 @@ def pending(clock: Clock) -> PendingInvalidations:
     return PendingInvalidations(forget_after=60, clock=clock)
 
 
-async def test_the_writes_of_a_key_are_delivered_together(pending: PendingInvalidations) -> None:
+async def test_pending_writes_of_all_keys_are_delivered_together_without_duplicates(
+    pending: PendingInvalidations,
+) -> None:
     redis = Redis()
     for key, nonce in [("a", b"1"), ("b", b"2"), ("a", b"3"), ("a", b"3")]:
         pending.add(key, nonce)
@@ -52,7 +54,7 @@ async def test_the_writes_of_a_key_are_delivered_together(pending: PendingInvali
     assert not pending
 
 
-async def test_what_cannot_be_delivered_stays(pending: PendingInvalidations) -> None:
+async def test_an_invalidation_that_cannot_be_delivered_stays_pending(pending: PendingInvalidations) -> None:
     pending.add("a", b"1")
 
     with pytest.raises(CacheUnavailableError):
@@ -61,7 +63,7 @@ async def test_what_cannot_be_delivered_stays(pending: PendingInvalidations) -> 
     assert pending.by_key.keys() == {"a"}
 
 
-async def test_what_is_added_during_a_delivery_is_delivered_too(pending: PendingInvalidations) -> None:
+async def test_an_invalidation_added_during_a_delivery_is_delivered_too(pending: PendingInvalidations) -> None:
     delivered: list[tuple[str, bytes]] = []
 
     async def lift_fences(fences: Sequence[tuple[str, bytes]]) -> None:
@@ -76,7 +78,7 @@ async def test_what_is_added_during_a_delivery_is_delivered_too(pending: Pending
     assert not pending
 
 
-def test_what_has_expired_is_forgotten(pending: PendingInvalidations, clock: Clock) -> None:
+def test_an_expired_invalidation_is_forgotten(pending: PendingInvalidations, clock: Clock) -> None:
     for moment, key in [(0, "a"), (30, "b"), (50, "a")]:
         clock.now = moment
         pending.add(key, b"%d" % moment)
@@ -92,7 +94,7 @@ def test_what_has_expired_is_forgotten(pending: PendingInvalidations, clock: Clo
     assert not pending
 
 
-def test_there_is_room_for_so_many_lists(pending: PendingInvalidations) -> None:
+def test_there_is_room_for_max_pending_lists(pending: PendingInvalidations) -> None:
     for number in range(MAX_PENDING):
         assert pending.has_room
         pending.add(str(number), b"1")

@@ -1,14 +1,14 @@
-"""Every interleaving of processes that share a registry, in which each declares its Redis, and that it reaches none.
+"""Every interleaving of processes that declare in a shared registry which Redis they use, or that they reach none.
 
-The model has one list and four processes. The reader serves the list from Redis A, and fills it; it may restart. The
-writer uses A too, and its link may be cut. It may die at any point, and may be considered dead although it lives. The
-visitor uses Redis B, changes the list and goes. The content of B does not matter: no other process reads it. The
-companion uses A, and comes while the visitor may be there. Leases and fences are as in `test_fence_protocol`, in short.
-A may lose its content.
+The model has one list and four processes. The reader serves the list from Redis A and fills it; it may restart. The
+writer also uses A, and its link may be cut. The writer may die at any point, and may be considered dead while it lives.
+The visitor uses Redis B, changes the list and leaves. The content of B does not matter, because no other process reads
+it. The companion uses A, and may join while the visitor is there. Leases and fences are a short form of those in
+`test_fence_protocol`. A may lose its content.
 
-How long something takes is not modelled: where a delay guarantees an order (`mylist.domain.process_registry`), the
-model has that order. The search goes through all states that can be reached. In each, a read gives at least what was
-acknowledged when it began.
+The model has no durations. Where a delay guarantees an order (`mylist.domain.process_registry`), the model has that
+order. The search visits all reachable states. In each state, a read must return at least the changes that were
+acknowledged when the read began.
 """
 
 from collections.abc import Iterator
@@ -46,12 +46,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Reading:
-    """The reader's knowledge of the registry.
+    """The reader's last reading of the registry.
 
     Attributes:
-        declarations: how many there had been.
-        trusts: whether it allows to serve from the cache.
-        epoch: of the registry.
+        declarations: the number of declarations at that time.
+        trusts: whether the reader may serve lists from the cache.
+        epoch: the epoch of the registry.
     """
 
     declarations: int
@@ -68,7 +68,7 @@ class State:
     cache: str = A
     declarations: int = 0
     entries: tuple[Entry | None, ...] = (Entry(A), Entry(A), None, None)
-    # Redis A: nothing, "fence", or lease and list, each with version and epoch
+    # Redis A: nothing, "fence", "lease" with its epoch, or "list" with its version and epoch
     held: tuple[object, ...] = ()
     may_flush: bool = True
     # the reader
@@ -85,7 +85,7 @@ class State:
     is_fenced: bool = False
     owes: bool = False
     number: int = -1
-    """Of its declaration."""
+    """The number of the writer's declaration."""
     is_alive: bool = True
     was_gone: bool = False
     # the visitor
@@ -99,7 +99,7 @@ class State:
 
 
 def have_heeded(state: State, number: int) -> bool:
-    """Return whether no process trusts by a reading from before a declaration: it was read, or the reading lapsed."""
+    """Return whether no process trusts Redis by a reading from before a declaration. The reading may have expired."""
     return state.known is None or not state.known.trusts or state.known.declarations >= number
 
 
@@ -135,7 +135,7 @@ def reader_steps(state: State, without: Without) -> Iterator[State]:
 
 
 def look(state: State, known: Reading, without: Without) -> State:
-    """The reader looks into Redis. It gets a list or a lease, or goes to MongoDB, which has all changes."""
+    """The reader looks into Redis. It gets a list or a lease, or reads from MongoDB, which has all changes."""
     match state.held:
         case ("list", version, epoch) if epoch == known.epoch:
             return replace(state, read="idle", floor=0, is_stale=version < state.floor)  # type: ignore[operator]
@@ -147,7 +147,7 @@ def look(state: State, known: Reading, without: Without) -> State:
 
 
 def registry_steps(state: State, without: Without) -> Iterator[State]:
-    """The reader reads the registry, does not for a while, or restarts."""
+    """The reader reads the registry, lets its reading expire, or restarts."""
     known = state.known
     others = [each for each in state.entries[1:] if each]
     agree = all(each.cache == A for each in others)
@@ -173,7 +173,7 @@ def writer_steps(state: State, without: Without) -> Iterator[State]:
 
 
 def link_steps(state: State, without: Without) -> Iterator[State]:
-    """The writer loses Redis and reaches it again, and says so."""
+    """The writer loses Redis or reaches it again, and declares so."""
     entry = state.entries[WRITER]
     if state.link == "whole":
         yield replace(state, link="cut")
@@ -207,7 +207,7 @@ def change_steps(state: State, without: Without) -> Iterator[State]:
         case "begun":
             yield replace(state, writer="made", version=state.version + 1)
         case "made" if reaches:
-            # Lifting deletes the key with any content; another process' fence cannot be in it.
+            # Lifting deletes the key with any content. The key cannot hold another process's fence.
             yield replace(state, writer="ending", is_fenced=False, held=())
         case "made":
             yield replace(state, writer="owing", owes=True)
@@ -226,7 +226,7 @@ def visitor_steps(state: State, without: Without) -> Iterator[State]:
         case "joined" if have_heeded(state, state.declarations) or without is Without.HEEDED_JOIN:
             yield replace(state, visitor="covered")
         case "covered":
-            # Its fence is in B. A change beside another would have the same version: readers would take one for both.
+            # Its fence is in B. Two concurrent changes would get one version, so readers could not distinguish them.
             if state.writer not in {"begun", "made", "ending", "owing"}:
                 version = state.version + 1
                 yield replace(state, visitor="done", version=version, acknowledged=version)
@@ -240,7 +240,7 @@ def others_steps(state: State, without: Without) -> Iterator[State]:
     if state.may_flush and state.held:
         yield replace(state, held=(), may_flush=False)
     if state.held == ("fence",) and state.writer in {"idle", "ended"}:
-        yield replace(state, held=())  # it expires
+        yield replace(state, held=())  # the fence expires
     if not state.is_alive and state.held == ("fence",):
         yield replace(state, held=())
     entry = state.entries[WRITER]
@@ -256,7 +256,7 @@ SCENARIOS = {
 
 
 def explore(without: Without, start: State) -> tuple[int, bool]:
-    """Go through states that can be reached until a read was stale; return how many, and whether one was."""
+    """Visit all reachable states, or stop at the first stale read; return the number of states, and whether one was."""
     seen, waiting = {start}, [start]
     while waiting:
         state = waiting.pop()
@@ -283,5 +283,5 @@ def test_no_interleaving_hides_an_acknowledged_change(scenario: str) -> None:
 
 
 @pytest.mark.parametrize("without", [each for each in Without if each is not Without.NOTHING])
-def test_without_any_of_its_rules_something_is_hidden(without: Without) -> None:
+def test_leaving_out_any_one_rule_makes_a_read_stale(without: Without) -> None:
     assert any(explore(without, start)[1] for start in SCENARIOS.values())

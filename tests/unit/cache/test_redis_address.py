@@ -15,5 +15,5 @@ from mylist.config.settings import Settings
     ],
     ids=["host and port", "database", "URL"],
 )
-def test_names_the_server_and_the_database_and_no_password(settings: dict[str, str], shown: str) -> None:
+def test_the_address_names_the_server_and_the_database_but_no_password(settings: dict[str, str], shown: str) -> None:
     assert address(Settings.load(settings)) == shown

@@ -1,12 +1,12 @@
-"""Every interleaving of a change, a load and an election of MongoDB, with what processes know of reigns.
+"""Every interleaving of a change, a load and an election of MongoDB, with the reigns that the processes know.
 
-The model has one process that changes a list and one that loads it. The driver of each sees the old primary or the
-new one. One Redis keeps the highest reign. The fence and the lease are as in `test_fence_protocol`, in
-short. How long something takes is not modelled: where a delay guarantees an order (`mylist.domain.reign`), the model
-has that order. The search goes through all states that can be reached.
+The model has one process that changes a list and one that loads it. The driver of each sees the old primary or the new
+one. One Redis keeps the highest reign. The fence and the lease are a short form of those in `test_fence_protocol`. The
+model has no durations. Where a delay guarantees an order (`mylist.domain.reign`), the model has that order. The search
+visits all reachable states.
 
-Two things must hold in every state: a read gives at least what was acknowledged when it began, and no list is cached
-that lacks an acknowledged change.
+Two things must hold in every state. A read returns at least the changes that were acknowledged when the read began. No
+cached list lacks an acknowledged change.
 """
 
 from collections import deque
@@ -19,7 +19,7 @@ import pytest
 MISSED = "a read missed an acknowledged change"
 HIDDEN = "a cached list lacks an acknowledged change"
 OLD, NEW = 1, 2
-"""The two reigns. The old primary does not know of its end."""
+"""The two reigns. The old primary does not know that its reign has ended."""
 
 
 class Without(Enum):
@@ -55,12 +55,12 @@ class Reader:
 class State:
     has_elected: bool = False
     has_committed: bool = False
-    """Whether a majority has something of the new primary's term."""
+    """Whether a majority has a write of the new primary's term."""
     old: int = 1
-    """The version that the old primary shows: all that was acknowledged before the election."""
+    """The version that the old primary returns: all changes that were acknowledged before the election."""
     new: int = 1
     stale: int = 0
-    """The version that the new primary shows before it has committed: less than was acknowledged."""
+    """The version that the new primary returns before it has committed: it lacks acknowledged changes."""
     acknowledged: int = 1
     announced: int = OLD
     writer: str = "idle"
@@ -83,14 +83,14 @@ class State:
 
 
 def shown(state: State, reign: int) -> int:
-    """Return the version that a majority read gives at the primary of a reign."""
+    """Return the version that a majority read returns at the primary of a reign."""
     if reign == OLD:
         return state.old
     return state.new if state.has_committed else state.stale
 
 
 def election(state: State) -> Iterator[State]:
-    """The other members elect a primary; the old one goes on. Later a majority has what the new one has."""
+    """The other members elect a primary; the old one continues. Later a majority has the data of the new one."""
     if not state.has_elected:
         yield replace(state, has_elected=True)
     elif not state.has_committed:
@@ -108,7 +108,7 @@ def drivers(state: State) -> Iterator[State]:
 
 
 def heartbeats(state: State) -> Iterator[State]:
-    """A process announces the reign that its driver sees, and gets the highest."""
+    """A process announces the reign that its driver sees, and receives the highest one."""
     if state.writer_sees > state.announced:
         yield replace(state, announced=state.writer_sees)
     for index, reader in enumerate(state.readers):
@@ -122,7 +122,7 @@ def writer_steps(state: State, without: Without) -> Iterator[State]:
         case "idle":
             yield replace(state, writer="fenced", held="fence")
         case "fenced" if state.writer_sees == NEW:
-            # Acknowledged by a majority, and so is the term; the old primary can acknowledge nothing any more.
+            # A majority has the change, and so knows the term. The old primary can no longer acknowledge changes.
             yield replace(state, writer="made", new=2, has_committed=True)
         case "fenced" if not state.has_elected:
             yield replace(state, writer="made", old=2, new=2)
@@ -150,7 +150,7 @@ def reader_steps(state: State, index: int, without: Without) -> Iterator[State]:
             if not is_refused and not is_early:
                 yield state.with_reader(index, step="loading", began_under=reader.sees)
         case "loading":
-            # The driver sends it to the primary that it sees by then.
+            # The driver sends the load to the primary that it sees at this point.
             yield state.with_reader(index, step="loaded", version=shown(state, reader.sees))
         case "loaded":
             is_same = reader.sees == reader.began_under or without is Without.SAME_REIGN
@@ -165,7 +165,7 @@ def reader_steps(state: State, index: int, without: Without) -> Iterator[State]:
 
 
 def explore(without: Without) -> tuple[int, set[str]]:
-    """Go through every state that can be reached; return their number and the violations met."""
+    """Visit every reachable state; return the number of states, and the violations that were found."""
     seen, waiting, violations = {State()}, deque([State()]), set[str]()
     while waiting:
         state = waiting.popleft()
@@ -189,7 +189,7 @@ def test_no_interleaving_hides_an_acknowledged_change() -> None:
 
 
 @pytest.mark.parametrize("without", [each for each in Without if each is not Without.NOTHING])
-def test_without_any_of_its_conditions_something_is_hidden(without: Without) -> None:
+def test_leaving_out_any_one_condition_violates_a_guarantee(without: Without) -> None:
     _, violations = explore(without)
 
     assert violations

@@ -23,7 +23,7 @@ def call(key: str, lease: bytes, epoch: bytes) -> ScriptCall:
     return SCRIPT(key, lease, epoch)
 
 
-def test_a_function_that_calls_its_script_as_it_says_is_accepted() -> None:
+def test_a_function_that_fits_its_script_is_accepted() -> None:
     check(SCRIPT, call)
 
     assert call("key", b"lease", b"epoch").by_source() == ("EVAL", SOURCE, 1, "key", b"lease", b"epoch")
@@ -79,7 +79,7 @@ def test_a_script_that_does_not_fit_its_function_is_refused(
         check(changed, call)
 
 
-def test_every_file_is_a_script_that_is_called() -> None:
+def test_every_lua_file_has_a_script_with_its_name() -> None:
     files = [file.name for file in resources.files("mylist.cache").joinpath("lua").iterdir()]
 
     assert {name.removesuffix(".lua").upper() for name in files} <= vars(scripts).keys()
