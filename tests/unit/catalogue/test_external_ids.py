@@ -15,7 +15,7 @@ MAX_AGE_S = 60
 
 
 class Titles:
-    """Documents of titles by content key, and the questions about them."""
+    """Documents of titles by content key. Records each look-up of external ids."""
 
     def __init__(self) -> None:
         self.documents: dict[tuple[ContentId, ContentType], dict[str, Any]] = {}
@@ -82,7 +82,7 @@ def catalogue_of(
     return Catalogue(titles, max_age=MAX_AGE_S, capacity=capacity, external_ids=rules, clock=clock)
 
 
-async def test_the_store_is_asked_once_for_all_and_then_not_before_the_maximum_age(
+async def test_external_ids_are_looked_up_together_and_cached_until_the_maximum_age(
     catalogue: Catalogue, titles: Titles, clock: Clock
 ) -> None:
     movie, show = titles.put(1, MATRIX, OTHER), titles.put(2, LOST, content_type="tvshow")
@@ -98,7 +98,7 @@ async def test_the_store_is_asked_once_for_all_and_then_not_before_the_maximum_a
     assert await catalogue.resolve([MATRIX]) == {MATRIX: ()}
 
 
-async def test_only_the_types_that_matter_are_asked_for(catalogue: Catalogue, titles: Titles) -> None:
+async def test_only_requested_types_that_are_not_cached_are_looked_up(catalogue: Catalogue, titles: Titles) -> None:
     movie, show = titles.put(1, OTHER), titles.put(2, OTHER, content_type="tvshow")
 
     assert await catalogue.resolve([OTHER], ["movie"]) == {OTHER: (movie,)}
@@ -107,7 +107,7 @@ async def test_only_the_types_that_matter_are_asked_for(catalogue: Catalogue, ti
     assert titles.asked == [([OTHER], ("movie",)), ([OTHER], ("tvshow",))]
 
 
-async def test_of_which_there_was_none_is_asked_for_each_time(catalogue: Catalogue, titles: Titles) -> None:
+async def test_an_external_id_without_a_title_is_looked_up_each_time(catalogue: Catalogue, titles: Titles) -> None:
     movie = titles.put(1, MATRIX)
     assert await catalogue.resolve([MATRIX, LOST]) == {MATRIX: (movie,), LOST: ()}
     assert await catalogue.resolve([MATRIX], ["tvshow"]) == {MATRIX: ()}
@@ -117,7 +117,7 @@ async def test_of_which_there_was_none_is_asked_for_each_time(catalogue: Catalog
     assert await catalogue.resolve([MATRIX], ["tvshow"]) == {MATRIX: (other,)}
 
 
-async def test_the_number_of_what_is_known_does_not_grow_by_what_is_not(titles: Titles, clock: Clock) -> None:
+async def test_external_ids_without_a_title_do_not_evict_known_ones(titles: Titles, clock: Clock) -> None:
     catalogue = catalogue_of(titles, clock, capacity=2)
     movie = titles.put(1, MATRIX)
     await catalogue.resolve([MATRIX])
@@ -129,7 +129,9 @@ async def test_the_number_of_what_is_known_does_not_grow_by_what_is_not(titles: 
     assert titles.asked == []
 
 
-async def test_what_was_found_exists_without_another_question(catalogue: Catalogue, titles: Titles) -> None:
+async def test_a_title_found_by_external_id_exists_without_another_look_up(
+    catalogue: Catalogue, titles: Titles
+) -> None:
     movie = titles.put(1, MATRIX)
     await catalogue.resolve([MATRIX])
     titles.documents.clear()
@@ -137,7 +139,7 @@ async def test_what_was_found_exists_without_another_question(catalogue: Catalog
     assert await catalogue.existing([movie]) == {movie}
 
 
-async def test_an_old_answer_will_do_only_where_it_is_said_and_the_store_is_away(
+async def test_an_expired_answer_is_used_only_if_allowed_and_the_store_is_unavailable(
     catalogue: Catalogue, titles: Titles, clock: Clock
 ) -> None:
     movie = titles.put(1, MATRIX)
@@ -154,14 +156,14 @@ async def test_an_old_answer_will_do_only_where_it_is_said_and_the_store_is_away
     assert await catalogue.resolve([MATRIX], even_old=True) == {MATRIX: ()}
 
 
-async def test_all_titles_that_have_it_are_named(catalogue: Catalogue, titles: Titles) -> None:
+async def test_all_titles_with_the_external_id_are_returned(catalogue: Catalogue, titles: Titles) -> None:
     movies = titles.put(1, MATRIX), titles.put(2, MATRIX)
 
     assert await catalogue.resolve([MATRIX]) == {MATRIX: movies}
     assert await catalogue.resolve([MATRIX]) == {MATRIX: movies}
 
 
-async def test_names_that_are_not_registered_are_not_asked_for(catalogue: Catalogue, titles: Titles) -> None:
+async def test_unregistered_names_are_not_looked_up(catalogue: Catalogue, titles: Titles) -> None:
     titles.put(1, ExternalId("eidr", "1"))
 
     assert await catalogue.resolve([ExternalId("eidr", "1")]) == {ExternalId("eidr", "1"): ()}
@@ -171,7 +173,7 @@ async def test_names_that_are_not_registered_are_not_asked_for(catalogue: Catalo
 @pytest.mark.parametrize(
     "rules", [ExternalIdRules(unique=frozenset({"imdb"})), ExternalIdRules(unique_by_type=frozenset({"imdb"}))]
 )
-async def test_a_title_that_was_shown_is_known_where_no_other_may_have_its_external_id(
+async def test_a_cached_entry_resolves_its_external_id_if_no_other_title_may_have_it(
     titles: Titles, clock: Clock, rules: ExternalIdRules
 ) -> None:
     catalogue = catalogue_of(titles, clock, rules=rules)
@@ -180,20 +182,22 @@ async def test_a_title_that_was_shown_is_known_where_no_other_may_have_its_exter
 
     assert await catalogue.resolve([MATRIX], ["movie"]) == {MATRIX: (movie,)}
     assert titles.asked == []
-    # A show may have it, and another movie the other.
+    # A show may have the first external id, and another movie the second.
     await catalogue.resolve([MATRIX])
     await catalogue.resolve([OTHER], ["movie"])
     assert titles.asked == [([MATRIX], ("tvshow",)), ([OTHER], ("movie",))]
 
 
-async def test_a_title_that_was_shown_says_nothing_of_others(catalogue: Catalogue, titles: Titles) -> None:
+async def test_a_cached_entry_does_not_resolve_an_external_id_that_others_may_have(
+    catalogue: Catalogue, titles: Titles
+) -> None:
     movies = titles.put(1, MATRIX), titles.put(2, MATRIX)
     await catalogue.entries(movies[:1])
 
     assert await catalogue.resolve([MATRIX], ["movie"]) == {MATRIX: movies}
 
 
-async def test_external_ids_of_any_other_form_are_no_external_ids(titles: Titles, clock: Clock) -> None:
+async def test_malformed_external_ids_of_a_document_are_ignored(titles: Titles, clock: Clock) -> None:
     catalogue = catalogue_of(titles, clock, rules=ExternalIdRules(unique=frozenset({"imdb"})))
     keys = [titles.put(number) for number in range(3)]
     for number, value in enumerate([["imdb"], {"imdb": ["tt1"]}, None]):
@@ -202,7 +206,7 @@ async def test_external_ids_of_any_other_form_are_no_external_ids(titles: Titles
     assert len((await catalogue.entries(keys))[0]) == 3
 
 
-async def test_the_oldest_is_forgotten_when_there_are_too_many(titles: Titles, clock: Clock) -> None:
+async def test_the_oldest_external_id_is_evicted_beyond_the_capacity(titles: Titles, clock: Clock) -> None:
     catalogue = catalogue_of(titles, clock, capacity=2)
     ids = [ExternalId("imdb", f"tt{number}") for number in range(3)]
     for number, each in enumerate(ids):
@@ -215,7 +219,9 @@ async def test_the_oldest_is_forgotten_when_there_are_too_many(titles: Titles, c
     assert titles.asked == [([ids[0]], ("movie",))]
 
 
-async def test_without_the_store_only_what_is_known_is_found(catalogue: Catalogue, titles: Titles) -> None:
+async def test_only_cached_external_ids_are_found_while_the_store_is_unavailable(
+    catalogue: Catalogue, titles: Titles
+) -> None:
     movie = titles.put(1, MATRIX)
     await catalogue.resolve([MATRIX])
     titles.unavailable = True

@@ -1,4 +1,4 @@
-"""Which genres there are, while the store does not answer."""
+"""The genres of the catalogue, while the store does not answer."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from mylist.domain.external_id import ExternalId
 
 
 class SilentStore:
-    """Has no genres; counts the requests for them."""
+    """A store that does not answer. Counts the requests for genres."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -30,7 +30,7 @@ class SilentStore:
         raise DatabaseUnavailableError
 
 
-async def test_a_store_that_does_not_answer_is_asked_once_for_all_genres_of_a_request() -> None:
+async def test_after_a_failure_genres_are_accepted_and_the_store_is_asked_again_only_later() -> None:
     store, now = SilentStore(), 0.0
     catalogue = Catalogue(store, max_age=60, capacity=10, clock=lambda: now)
 

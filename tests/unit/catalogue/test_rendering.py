@@ -13,7 +13,7 @@ from mylist.catalogue.rendering import to_json
 ID = ObjectId("507f1f77bcf86cd799439012")
 
 
-def test_the_id_comes_first_and_driver_fields_never_at_any_depth() -> None:
+def test_the_id_comes_first_and_driver_fields_are_omitted_at_any_depth() -> None:
     document = {
         "title": "Dark",
         "_id": ID,
@@ -26,7 +26,7 @@ def test_the_id_comes_first_and_driver_fields_never_at_any_depth() -> None:
     assert to_json(document) == b'{"id":"507f1f77bcf86cd799439012","title":"Dark","episodes":[{"episodeNumber":1}]}'
 
 
-def test_an_id_of_the_documents_own_does_not_replace_the_one_the_api_means() -> None:
+def test_a_field_named_id_does_not_replace_the_id_of_the_title() -> None:
     assert to_json({"_id": ID, "id": 603, "title": "x"}) == b'{"id":"507f1f77bcf86cd799439012","title":"x"}'
 
 

@@ -19,21 +19,21 @@ from mylist.domain.articles import ARTICLES, Language
         ({"genres": ["Drama", 7, None, ["x"], "SciFi"]}, ("drama", "scifi")),
     ],
 )
-def test_genres_that_are_no_text_are_none(document: dict[str, Any], expected: tuple[str, ...]) -> None:
+def test_genres_that_are_not_text_are_ignored(document: dict[str, Any], expected: tuple[str, ...]) -> None:
     assert genres_of(document) == expected
 
 
 @pytest.mark.parametrize("title", [None, 42, ["a"], {"en": "a"}, b"a"])
-def test_a_title_that_is_no_text_is_none(title: Any) -> None:
+def test_a_title_that_is_not_text_has_no_key(title: Any) -> None:
     assert title_of({"title": title}, "en") is None
 
 
 def in_order(*titles: str, language: Language = "en") -> list[str]:
-    """These titles, sorted; equal ones stay in the order in which they are given."""
+    """Return the titles, sorted. Equal ones keep their order."""
     return sorted(titles, key=lambda title: title_of({"title": title}, language) or b"")
 
 
-def test_a_letter_with_an_accent_stands_where_the_letter_does() -> None:
+def test_a_letter_with_an_accent_sorts_like_the_letter() -> None:
     titles = ["Ángel", "The Ångström", "Élite", "The Matrix", "ñandú", "Nora", "Ödland", "Spider-Man", "Über", "Zorro"]
 
     assert in_order(*reversed(titles)) == titles
@@ -61,18 +61,18 @@ def test_a_letter_with_an_accent_stands_where_the_letter_does() -> None:
         ("D\0ark", "dark"),
     ],
 )
-def test_spellings_of_one_title_stand_together(title: str, like: str) -> None:
+def test_spellings_of_one_title_have_the_same_key(title: str, like: str) -> None:
     assert title_of({"title": title}, "none") == title_of({"title": like}, "none")
 
 
 @pytest.mark.parametrize(
     "titles", [("か", "き", "く"), ("가나", "가다", "나"), ("कक", "की", "कु"), ("Гагарин", "Дюна", "Цирк")]
 )
-def test_other_scripts_keep_their_order(titles: tuple[str, ...]) -> None:
+def test_titles_in_other_writing_systems_sort_in_their_own_order(titles: tuple[str, ...]) -> None:
     assert in_order(*reversed(titles)) == list(titles)
 
 
-def test_symbols_stand_before_digits_and_these_before_letters() -> None:
+def test_symbols_sort_before_digits_and_digits_before_letters() -> None:
     titles = [
         "",
         "!!!",
@@ -124,7 +124,7 @@ def test_symbols_stand_before_digits_and_these_before_letters() -> None:
         ("no", "Ei natt", "natt"),
     ],
 )
-def test_the_article_of_the_language_does_not_count(language: Language, title: str, without: str) -> None:
+def test_a_leading_article_of_the_language_is_ignored(language: Language, title: str, without: str) -> None:
     assert title_of({"title": title}, language) == title_of({"title": without}, "none")
 
 
@@ -139,7 +139,7 @@ def test_the_article_of_the_language_does_not_count(language: Language, title: s
         ("en", "A.I."),
         ("en", "A-Team"),
         ("en", "An-Magritt"),
-        ("en", "À bout de souffle"),  # no article once its accent is gone
+        ("en", "À bout de souffle"),  # an article only without its accent
         ("en", "La Strada"),
         ("en", "Die Hard"),
         ("de", "The Matrix"),
@@ -148,30 +148,30 @@ def test_the_article_of_the_language_does_not_count(language: Language, title: s
         ("none", "El Topo"),
     ],
 )
-def test_what_is_no_article_of_the_language_counts(language: Language, title: str) -> None:
+def test_a_word_that_is_not_a_leading_article_of_the_language_is_kept(language: Language, title: str) -> None:
     assert title_of({"title": title}, language) == title_of({"title": title}, "none")
 
 
 @pytest.mark.parametrize("language", ARTICLES)
-def test_every_article_of_a_language_is_one(language: Language) -> None:
+def test_every_article_of_a_language_is_ignored(language: Language) -> None:
     for article in ARTICLES[language]:
         title = f"{article.upper()}{'' if article.endswith(chr(39)) else ' '}Zenit"
         assert title_of({"title": title}, language) == b"zenit"
 
 
-def test_the_sort_title_goes_before_the_title_and_keeps_its_article() -> None:
+def test_the_sort_title_overrides_the_title_and_keeps_its_article() -> None:
     assert title_of({"title": "The Matrix", "sortTitle": "Mátrix 1"}, "en") == b"matrix 1"
     assert title_of({"title": "Dark", "sortTitle": "The Dark"}, "en") == b"the dark"
     assert title_of({"sortTitle": "Dark"}, "en") == b"dark"
 
 
 @pytest.mark.parametrize("sort_title", [None, "", "  ", "\u200b", 7, ["Dark"], {"en": "Dark"}])
-def test_a_sort_title_that_is_none_leaves_it_to_the_title(sort_title: Any) -> None:
+def test_an_empty_or_invalid_sort_title_falls_back_to_the_title(sort_title: Any) -> None:
     assert title_of({"title": "The Matrix", "sortTitle": sort_title}, "en") == b"matrix"
 
 
 @pytest.mark.parametrize("title", ["x" * 101, "ß" * 60, "가" * 101, "!" * 60])
-def test_the_first_hundred_characters_count(title: str) -> None:
+def test_the_key_of_a_long_title_is_cut_to_100_characters(title: str) -> None:
     key = title_of({"title": title}, "en")
 
     assert key is not None

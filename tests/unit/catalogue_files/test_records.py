@@ -1,4 +1,4 @@
-"""Files of titles, read as they are: each format in its exact form, and what is wrong with broken ones."""
+"""Files of titles: each format in its exact form, and the errors of broken files."""
 
 import gzip
 import io
@@ -25,14 +25,14 @@ def read(text: str | bytes) -> list[Record]:
 
 
 def titles(text: str | bytes) -> list[Any]:
-    """The titles of a file, each without what is wrong."""
+    """Return the titles of a file that has no errors."""
     found = read(text)
     assert [each.error for each in found] == [""] * len(found)
     return [each.title for each in found]
 
 
 def outcomes(text: str | bytes) -> list[tuple[int, str]]:
-    """Each record's line, with its title or error."""
+    """Return the line number of each record, with its title or error."""
     return [(each.number, each.error or (each.title or {"title": "-"})["title"]) for each in read(text)]
 
 
@@ -48,18 +48,18 @@ def one_title(title: str = "Alien", **fields: Any) -> str:
 
 
 class TestJsonLines:
-    def test_are_titles_as_the_schema_has_them(self) -> None:
+    def test_are_titles_with_the_fields_of_the_schema(self) -> None:
         assert titles(one_title(genres=["Horror"]) + one_title("Aliens")) == [
             {"id": ID, "contentType": "movie", "title": "Alien", "genres": ["Horror"]},
             {"id": ID, "contentType": "movie", "title": "Aliens"},
         ]
 
     @pytest.mark.parametrize("ending", ["\n", "\r\n", "\n\n \n"])
-    def test_lines_end_as_on_any_system_and_blank_ones_do_not_count(self, ending: str) -> None:
+    def test_may_have_any_line_ending_and_blank_lines(self, ending: str) -> None:
         text = one_title().strip() + ending + one_title("Aliens").strip()
         assert [title for _, title in outcomes(text)] == ["Alien", "Aliens"]
 
-    def test_each_line_that_is_no_title_says_why_and_the_others_are_read(self) -> None:
+    def test_an_invalid_line_reports_its_error_and_the_other_lines_are_read(self) -> None:
         text = one_title() + '{"id": "5", \n' + '{"contentType": "movie"}\n' + "3\n" + one_title("Aliens")
         assert outcomes(text) == [
             (1, "Alien"),
@@ -69,7 +69,7 @@ class TestJsonLines:
             (5, "Aliens"),
         ]
 
-    def test_fields_in_another_language_are_errors_of_their_lines(self) -> None:
+    def test_field_names_in_another_language_are_errors_of_their_lines(self) -> None:
         assert outcomes('{"sorte": "movie", "titre": "Alien"}\n' + one_title("Aliens")) == [
             (1, "object missing required field `contentType`"),
             (2, "Aliens"),
@@ -78,7 +78,7 @@ class TestJsonLines:
     def test_quotes_and_line_breaks_within_a_field_are_kept(self) -> None:
         assert outcomes(one_title('A "title",\nover two lines')) == [(1, 'A "title",\nover two lines')]
 
-    def test_a_line_that_is_not_utf8_says_where(self) -> None:
+    def test_a_line_that_is_not_utf8_reports_the_position(self) -> None:
         text = one_title().encode() + '{"title": "Amélie"}\n'.encode("latin-1") + one_title("Aliens").encode()
         assert outcomes(text)[1:] == [
             (2, "it is not UTF-8: byte 0xe9 at position 14; save the file as UTF-8"),
@@ -90,7 +90,7 @@ class TestJsonLines:
         assert found == [(1, "it is nested too deep"), (2, "Alien")]
 
     @pytest.mark.parametrize("text", [f"[{one_title()}]", "[\n" + one_title() + "]", '{\n  "id": 5\n}'])
-    def test_one_json_value_over_the_whole_file_is_told_with_the_way_out(self, text: str) -> None:
+    def test_a_file_that_is_one_json_value_is_refused_with_a_hint_at_json_lines(self, text: str) -> None:
         assert "must be JSON Lines" in why_unreadable(text)
 
 
@@ -112,7 +112,7 @@ class TestTmdb:
             {"contentType": "tvshow", "title": "プライド", "originalTitle": "プライド", "externalIds": {"tmdb": 1}},
         ]
 
-    def test_its_titles_are_those_of_new_titles_only(self) -> None:
+    def test_its_records_leave_the_title_of_an_existing_title_unchanged(self) -> None:
         found = read(self.MOVIE + one_title())
         assert [each.keeps_title for each in found] == [True, False]
 
@@ -126,7 +126,7 @@ class TestTmdb:
     def test_its_other_exports_are_refused(self, line: str) -> None:
         assert "movie_ids and tv_series_ids have titles" in outcomes(line)[0][1]
 
-    def test_the_line_in_which_the_file_was_cut_is_an_error(self) -> None:
+    def test_a_truncated_last_line_is_an_error(self) -> None:
         assert outcomes(self.MOVIE + self.SHOW[:30]) == [
             (1, "Blondie"),
             (2, "it is not JSON: Input data was truncated"),
@@ -183,7 +183,9 @@ class TestImdb:
             *((kind, None) for kind in ("tvEpisode", "tvPilot", "videoGame")),
         ],
     )
-    def test_types_are_those_of_this_catalogue_or_not_taken(self, kind: str, content_type: str | None) -> None:
+    def test_types_are_mapped_to_content_types_and_other_types_are_skipped(
+        self, kind: str, content_type: str | None
+    ) -> None:
         (record,) = read(IMDB_HEADER + f"tt0000001\t{kind}\tA\tA\t0\t\\N\t\\N\t\\N\t\\N\n")
         assert not record.error
         assert (record.title and record.title["contentType"]) == content_type
@@ -198,17 +200,17 @@ class TestImdb:
             ("tt0000001\tmovie\tA\tA\t0\tsoon\t\\N\t1\tShort", "`releaseYear` expected `int | null`, got `str`"),
         ],
     )
-    def test_a_broken_line_says_why_and_the_next_is_read(self, line: str, error: str) -> None:
+    def test_a_broken_line_reports_its_error_and_the_next_is_read(self, line: str, error: str) -> None:
         broken, good = outcomes(IMDB_HEADER + line + "\ntt0000002\tmovie\tNext\tNext\t0\t\\N\t\\N\t\\N\t\\N\n")
         assert broken[1].startswith(error)
         assert good == (3, "Next")
 
-    def test_a_missing_header_is_told(self) -> None:
+    def test_a_missing_header_is_reported(self) -> None:
         line = "tt0000001\tshort\tCarmencita\tCarmencita\t0\t1894\t\\N\t1\tDocumentary,Short\n"
         assert why_unreadable(line).startswith("its header is missing: line 1 must be tconst titleType primaryTitle")
 
     @pytest.mark.parametrize("delimiter", [",", ";", "|", " "])
-    def test_other_delimiters_are_told_with_the_way_out(self, delimiter: str) -> None:
+    def test_other_delimiters_are_refused_with_a_hint_at_the_original_file(self, delimiter: str) -> None:
         line = "tt0000001\tshort\tCarmencita\tCarmencita\t0\t1894\t\\N\t1\tDocumentary\n"
         told = why_unreadable((IMDB_HEADER + line).replace("\t", delimiter))
         assert told == "it is IMDb's file with other delimiters than tabs: import title.basics.tsv as it was downloaded"
@@ -222,7 +224,7 @@ class TestImdb:
 
 
 class TestCsv:
-    def test_cells_become_the_fields_of_a_title_and_empty_ones_none(self) -> None:
+    def test_cells_become_the_fields_of_a_title_and_empty_cells_are_omitted(self) -> None:
         rows = (
             f"{ID},movie,Alien,Horror|Sci-Fi,1979,false,tt0078748,348,p.jpg\n"
             f'{ID},tvshow,"A, ""B""","[""Drama|Crime""]",,,,,\n'
@@ -241,7 +243,7 @@ class TestCsv:
             {"id": ID, "contentType": "tvshow", "title": 'A, "B"', "genres": ["Drama|Crime"]},
         ]
 
-    def test_quoted_fields_may_have_line_breaks_also_blank_lines(self) -> None:
+    def test_quoted_fields_may_have_line_breaks_and_blank_lines(self) -> None:
         rows = f'{ID},movie,"One\n\n""two""\r\nthree",,,,,,\n{ID},movie,Next,,,,,,\n'
         assert outcomes(CSV_HEADER + rows) == [(2, 'One\n\n"two"\nthree'), (6, "Next")]
 
@@ -257,20 +259,20 @@ class TestCsv:
             (f"{ID},film,A,,,,,,", "`contentType` invalid enum value 'film'"),
         ],
     )
-    def test_a_broken_row_says_why_and_the_next_is_read(self, row: str, error: str) -> None:
+    def test_a_broken_row_reports_its_error_and_the_next_is_read(self, row: str, error: str) -> None:
         broken, good = outcomes(f"{CSV_HEADER}{row}\n{ID},movie,Next,,,,,,\n")
         assert broken[1].startswith(error)
         assert (broken[0], good) == (2, (3, "Next"))
 
     @pytest.mark.parametrize("rows_after", [3, 2000])
-    def test_a_quote_that_does_not_end_costs_its_own_row_only(self, rows_after: int) -> None:
+    def test_an_unclosed_quotation_mark_breaks_only_its_own_row(self, rows_after: int) -> None:
         following = "".join(f"{ID},movie,Next {number},,,,,,\n" for number in range(rows_after))
         broken, *rest = outcomes(CSV_HEADER + f'{ID},movie,"Open,,,,,,\n' + following)
         assert broken[0] == 2
         assert broken[1].startswith("a quotation mark opens a field that does not end")
         assert rest == [(number + 3, f"Next {number}") for number in range(rows_after)]
 
-    def test_a_row_that_is_not_utf8_says_where(self) -> None:
+    def test_a_row_that_is_not_utf8_reports_the_position(self) -> None:
         rows = f"{ID},movie,Amélie,,,,,,\n".encode("latin-1") + f"{ID},movie,Next,,,,,,\n".encode()
         assert outcomes(CSV_HEADER.encode() + rows) == [
             (2, "it is not UTF-8: byte 0xe9 at position 34; save the file as UTF-8"),
@@ -291,7 +293,7 @@ class TestCsv:
             ('"id,contentType\n', "its header cannot be read: a quotation mark opens a field that does not end"),
         ],
     )
-    def test_a_header_that_is_none_of_this_catalogue_is_told(self, header: str, told: str) -> None:
+    def test_an_unsuitable_header_is_refused_with_the_reason(self, header: str, told: str) -> None:
         assert why_unreadable(header + f"{ID},movie,Alien,,,,,,\n").startswith(told)
 
 
@@ -305,7 +307,7 @@ class TestAnyFile:
         assert titles(gzip.compress(BYTE_ORDER_MARK + text.encode())) == expected
 
     @pytest.mark.parametrize("text", TEXTS)
-    def test_gzip_is_unpacked_in_several_members_and_with_padding(self, text: str) -> None:
+    def test_gzip_data_with_several_members_and_padding_is_unpacked(self, text: str) -> None:
         half = len(text) // 2
         packed = gzip.compress(text[:half].encode()) + gzip.compress(text[half:].encode())
         assert titles(packed) == titles(packed + b"\0" * 512) == titles(text)
@@ -322,7 +324,7 @@ class TestAnyFile:
         ],
         ids=["CSV", "IMDb", "TMDB"],
     )
-    def test_what_stands_before_the_cut_is_read_in_any_format(self, header: str, line: str) -> None:
+    def test_the_records_before_a_truncation_are_read_in_any_format(self, header: str, line: str) -> None:
         text = header + "".join(line.replace("#", str(number)) for number in range(2_000))
         packed = gzip.compress(text.encode())
         found: list[Record] = []
@@ -332,7 +334,7 @@ class TestAnyFile:
         assert 500 < len(found) < 2_000
 
     @pytest.mark.parametrize("kept", [0.2, 0.7, 0.999])
-    def test_what_stands_before_the_cut_of_a_gzip_file_is_read(self, kept: float) -> None:
+    def test_nearly_all_records_before_the_truncation_of_a_gzip_file_are_read(self, kept: float) -> None:
         text = "".join(one_title(f"Title {number * 7919}") for number in range(20_000))
         packed = gzip.compress(text.encode())
         found: list[Record] = []
@@ -344,7 +346,7 @@ class TestAnyFile:
         assert len(found) > (kept - 0.1) * 20_000
 
     @pytest.mark.parametrize("place", [-6, 30], ids=["checksum", "data"])
-    def test_damaged_gzip_data_is_told(self, place: int) -> None:
+    def test_damaged_gzip_data_is_reported(self, place: int) -> None:
         packed = bytearray(gzip.compress("".join(one_title(str(number)) for number in range(5000)).encode()))
         packed[place] ^= 0xFF
         assert why_unreadable(bytes(packed)).startswith("its gzip data is damaged")
@@ -359,7 +361,7 @@ class TestAnyFile:
             ("id,title\n".encode("utf-16"), "it is UTF-16: save it as UTF-8"),
         ],
     )
-    def test_other_forms_are_told(self, beginning: bytes, told: str) -> None:
+    def test_unsupported_compressions_and_encodings_are_reported(self, beginning: bytes, told: str) -> None:
         assert why_unreadable(beginning + b"\0\1\2\n").startswith(told)
         assert why_unreadable(gzip.compress(beginning + b"\0\1\2\n")).startswith(told)
 

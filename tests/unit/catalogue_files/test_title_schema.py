@@ -1,4 +1,4 @@
-"""The schema of titles: what is published is what is enforced."""
+"""The schema of titles: the published schema is the enforced one."""
 
 import copy
 import json
@@ -115,13 +115,13 @@ INVALID: list[Any] = [
 
 
 @pytest.mark.parametrize("title", VALID, ids=json.dumps)
-def test_what_is_enforced_and_what_is_published_take_a_title(title: dict[str, Any]) -> None:
+def test_a_valid_title_passes_the_published_and_the_enforced_schema(title: dict[str, Any]) -> None:
     VALIDATOR.validate(title)
     validate(copy.deepcopy(title))
 
 
 @pytest.mark.parametrize("title", INVALID, ids=json.dumps)
-def test_what_is_enforced_and_what_is_published_refuse_what_is_none(title: Any) -> None:
+def test_an_invalid_title_fails_the_published_and_the_enforced_schema(title: Any) -> None:
     assert not VALIDATOR.is_valid(title)
     with pytest.raises(InvalidTitleError) as refused:
         validate(copy.deepcopy(title))
@@ -129,12 +129,12 @@ def test_what_is_enforced_and_what_is_published_refuse_what_is_none(title: Any) 
     assert "\n" not in str(refused.value)
 
 
-def test_the_schema_is_one() -> None:
+def test_the_schema_is_a_valid_json_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(schema())
 
 
 @pytest.mark.parametrize("path", documents.TITLE_SCHEMAS, ids=lambda path: path.parent.name)
-def test_it_is_published_in_the_package_and_in_docs(path: Any) -> None:
+def test_the_schema_is_published_in_the_package_and_in_docs(path: Any) -> None:
     assert path.read_text() == documents.title_schema(), f"run {documents.COMMAND}"
 
 

@@ -1,4 +1,4 @@
-"""Each format of a list, in its exact form and in each way in which such files are broken."""
+"""Each format of list files, in its exact form and broken in each common way."""
 
 import json
 import re
@@ -21,10 +21,10 @@ class Format:
     """How the lines of a format are written.
 
     Attributes:
-        name: as `X-List-Format` has it.
+        name: the name of the format in `X-List-Format`.
         header: the lines before the first row.
-        row: a row, for its number, its title as it is written there, and its date.
-        translated: the header in another language; empty where the service has none.
+        row: returns a row for its number, its title as it is written in the file, and its date.
+        translated: the header in another language; empty if the service has none.
     """
 
     name: str
@@ -77,7 +77,7 @@ FORMATS = {
 
 @dataclass(frozen=True)
 class Elements:
-    """How the elements of a format in JSON are written: as `Format`, with an element that has other names."""
+    """How the elements of a JSON format are written. As `Format`; `translated` is an element with other field names."""
 
     name: str
     element: Callable[[int, str, str], str]
@@ -140,7 +140,7 @@ class TestCsv:
         assert [each.year for each in entries] == [1979, 1979]
         assert {each.added is None for each in entries} == {"Position,Name" in form.header}
 
-    def test_that_was_cut_within_a_row_tells_that_row_alone(self, form: Format) -> None:
+    def test_that_is_truncated_within_a_row_reports_only_that_row(self, form: Format) -> None:
         text = form.header + rows(form, "Alien", "Aliens")
         *whole, last = read(text[: text.rindex("Aliens") + 3])
         assert titles_of(whole) == ["Alien"]
@@ -159,18 +159,18 @@ class TestCsv:
         assert titles_of(entries) == [" ".join(QUOTED.split(" ")), "Next"]
         assert entries[1].number - entries[0].number == rows(form, quoted).count("\n")
 
-    def test_with_a_quote_that_does_not_end_loses_its_row_alone(self, form: Format) -> None:
+    def test_with_an_unclosed_quotation_mark_loses_only_that_row(self, form: Format) -> None:
         broken, *others = read(form.header + rows(form, '"Open', *(f"Next {number}" for number in range(600))))
-        # In IMDb's rows, the next field in quotes ends it, and more follows.
+        # In IMDb's rows, the next quoted field closes the quotation mark, and more text follows.
         assert re.match("a quotation mark opens a field that does not end|it is not CSV: ',' expected", broken.problem)
         assert titles_of(others) == [f"Next {number}" for number in range(600)]
 
-    def test_with_a_stray_quote_loses_its_row_alone(self, form: Format) -> None:
+    def test_with_a_stray_quotation_mark_loses_only_that_row(self, form: Format) -> None:
         broken, other = read(form.header + rows(form, '"Swing it" magistern', "Next"))
         assert broken.problem
         assert titles_of([other]) == ["Next"]
 
-    def test_in_another_language_is_refused_and_told_what_is_accepted(self, form: Format) -> None:
+    def test_in_another_language_is_refused_with_the_accepted_formats(self, form: Format) -> None:
         with pytest.raises(UnknownListFormatError) as refused:
             opened(form.translated + rows(form, "Alien"))
         assert "its first line has the columns" in str(refused.value) or "Position and Name is missing" in str(
@@ -182,7 +182,7 @@ class TestCsv:
         with pytest.raises(UnknownListFormatError, match="its first line has the columns"):
             opened(rows(form, "Alien", "Aliens"))
 
-    def test_tells_duplicates_line_by_line(self, form: Format) -> None:
+    def test_keeps_duplicate_lines(self, form: Format) -> None:
         assert titles_of(read(form.header + rows(form, "Alien", "Aliens", "Alien"))) == ["Alien", "Aliens", "Alien"]
 
 
@@ -194,21 +194,21 @@ class TestJson:
         assert titles_of(entries) == ["Alien", QUOTED]
         assert [(each.year, each.added is None) for each in entries] == [(1979, False)] * 2
 
-    def test_that_was_cut_tells_its_last_element_alone(self, form: Elements) -> None:
+    def test_that_is_truncated_reports_only_its_last_element(self, form: Elements) -> None:
         text = array(form, "Alien", "Aliens")
         for end in (text.rindex("Aliens") + 3, len(text) - 1, text.rindex("{") + 1):
             *whole, last = read(text[:end], JSON)
             assert titles_of(whole) == ["Alien"]
             assert last.problem == "the array does not end, so the file was cut"
 
-    def test_with_other_names_is_refused_and_told_what_is_accepted(self, form: Elements) -> None:
+    def test_with_other_field_names_is_refused_with_the_accepted_formats(self, form: Elements) -> None:
         with pytest.raises(UnknownListFormatError, match=r"its first element has the fields .*Accepted: "):
             opened(f"[{form.translated},{form.element(1, 'Alien', day_of(1))}]", JSON)
 
-    def test_as_json_lines_is_refused_with_the_way_out(self, form: Elements) -> None:
+    def test_as_json_lines_is_refused_with_the_right_content_type(self, form: Elements) -> None:
         with pytest.raises(UnknownListFormatError, match="JSON Lines have Content-Type: application/x-ndjson"):
             opened(form.element(1, "Alien", day_of(1)) + "\n" + form.element(2, "Aliens", day_of(2)), JSON)
 
-    def test_tells_duplicates_element_by_element(self, form: Elements) -> None:
+    def test_keeps_duplicate_elements(self, form: Elements) -> None:
         entries = read(array(form, "Alien", "Aliens", "Alien"), JSON)
         assert [(each.number, each.titles[0]) for each in entries] == [(1, "Alien"), (2, "Aliens"), (3, "Alien")]

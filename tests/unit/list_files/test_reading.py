@@ -55,7 +55,7 @@ def test_an_export_of_this_service_keeps_its_dates_to_the_millisecond() -> None:
 
 
 @pytest.mark.parametrize("media_type", [CSV, JSON])
-def test_too_many_lines_are_noticed_before_the_first_is_told(media_type: str) -> None:
+def test_too_many_lines_are_refused_before_the_first_entry_is_returned(media_type: str) -> None:
     body = "title\n" + "x\n" * 301 if media_type == CSV else json.dumps([{"title": "x"}] * 301)
     assert len(read(body, media_type, max_lines=301)) == 301
     file = ListFile(body.encode(), media_type, NOW, max_lines=300)
@@ -65,14 +65,14 @@ def test_too_many_lines_are_noticed_before_the_first_is_told(media_type: str) ->
     assert not told
 
 
-def test_a_guarded_cell_is_read_without_its_guard() -> None:
+def test_the_apostrophe_that_guards_a_cell_against_formulas_is_dropped() -> None:
     assert [each.titles for each in read("title\n'=1+1\n''-x\n'Til\n'\n")] == [("=1+1",), ("'-x",), ("'Til",), ("'",)]
 
 
 @pytest.mark.parametrize(
     "value", ["[" * 30_000, '"' + "x" * 70_000 + '"', "{}," * 30_000], ids=["deep", "long", "many"]
 )
-def test_an_element_is_no_larger_than_its_text(value: str) -> None:
+def test_a_large_json_element_takes_bounded_memory(value: str) -> None:
     body = f'[{{"title":"x"}},{{"title":{value}'.encode()
     tracemalloc.start()
     found = read(body, JSON, max_lines=100_000)
@@ -93,7 +93,7 @@ def test_an_element_is_no_larger_than_its_text(value: str) -> None:
         ("[1,]", ["1", ""]),
     ],
 )
-def test_an_array_is_taken_apart(text: str, expected: list[str]) -> None:
+def test_an_array_is_split_into_its_elements(text: str, expected: list[str]) -> None:
     assert [(each.decode(), problem) for each, problem in elements(text.encode())] == [(each, "") for each in expected]
 
 
@@ -129,7 +129,7 @@ print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 def test_a_million_lines_take_no_more_memory_than_their_text(
     beginning: str, line: str, end: str, media_type: str
 ) -> None:
-    """In a process of its own, whose peak nothing else has raised."""
+    """Run in a separate process, so that nothing else has raised its peak."""
     command = [sys.executable, "-c", _MILLION, beginning, line, end, media_type]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     lines, grown_kib = map(int, answer.stdout.split())
@@ -138,7 +138,7 @@ def test_a_million_lines_take_no_more_memory_than_their_text(
     assert grown_kib < 4096, f"{grown_kib:,} KiB beside the body"
 
 
-def test_the_error_names_no_more_of_a_header_than_helps() -> None:
+def test_the_error_quotes_only_a_part_of_a_long_header() -> None:
     with pytest.raises(UnknownListFormatError) as error:
         read("x" * 1000 + ",y\n")
     assert len(str(error.value)) < 1000
@@ -148,6 +148,6 @@ def pauses(file: ListFile) -> Iterator[Entry]:
     return (each for each in file.entries() if is_pause(each))
 
 
-def test_others_have_their_turn_while_lines_are_counted() -> None:
+def test_reading_lines_pauses_for_other_tasks() -> None:
     file = ListFile(("title\n" + "x\n" * 450).encode(), CSV, NOW, max_lines=1000)
     assert len(list(pauses(file))) == 4

@@ -1,4 +1,4 @@
-"""Which titles are the same, and how a catalogue may write one."""
+"""Which titles count as the same, and which spellings a catalogue may use for a title."""
 
 import pytest
 
@@ -25,7 +25,7 @@ from mylist.list_files.title_key import spellings, title_key
         ("The", "the"),
     ],
 )
-def test_are_the_same(one: str, other: str) -> None:
+def test_spellings_of_one_title_have_the_same_key(one: str, other: str) -> None:
     assert title_key(one, "en") == title_key(other, "en")
 
 
@@ -39,12 +39,12 @@ def test_are_the_same(one: str, other: str) -> None:
         ("A", "The"),
     ],
 )
-def test_are_not_the_same(one: str, other: str) -> None:
+def test_different_titles_have_different_keys(one: str, other: str) -> None:
     assert title_key(one, "en") != title_key(other, "en")
 
 
 @pytest.mark.parametrize(("language", "is_same"), [("de", True), ("en", False), ("none", False)])
-def test_articles_are_those_of_the_catalogue(language: Language, *, is_same: bool) -> None:
+def test_only_articles_of_the_language_of_the_catalogue_are_ignored(language: Language, *, is_same: bool) -> None:
     assert (title_key("Der Pate", language) == title_key("Pate", language)) == is_same
 
 
@@ -54,7 +54,7 @@ def test_an_article_may_have_any_apostrophe(apostrophe: str) -> None:
         assert title_key(title, "fr") == title_key("Atalante", "fr")
 
 
-def test_a_title_is_looked_for_with_and_without_an_article() -> None:
+def test_the_spellings_of_a_title_include_it_with_and_without_an_article() -> None:
     assert {"The Matrix", "Matrix", "a Matrix"} <= set(spellings("The Matrix", "en"))
     assert {"Matrix, The", "Matrix", "the Matrix"} <= set(spellings("Matrix, The", "en"))
     assert {"Dark AND Light", "Dark & Light"} <= set(spellings("Dark AND Light", "en"))
