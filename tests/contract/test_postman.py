@@ -1,4 +1,4 @@
-"""The Postman collection: its requests, sent in order to a service with the sample data, succeed as documented.
+"""The Postman collection: its requests, sent in turn to a service with the sample data, succeed as documented.
 
 `devtools.postman` generates the collection from the declarations of the routes.
 """

@@ -1,4 +1,4 @@
-"""Clients that send or read very slowly, or silently disappear: each costs only a connection, and not for long."""
+"""Clients that send or read slowly, or disappear without a word: each costs only a connection, and not for long."""
 
 import asyncio
 import resource
@@ -53,7 +53,7 @@ NOT_FOUND = b"POST /nowhere HTTP/1.1\r\nHost: x\r\n"
 
 
 class Ended:
-    """What a slow client received, and how long its connection lasted."""
+    """The end of a slow client: the bytes it received, and the seconds its connection lasted."""
 
     def __init__(self, received: bytes, seconds: float) -> None:
         self.received = received
@@ -172,7 +172,7 @@ class TestSlowClient:
     @pytest.fixture(scope="class")
     @staticmethod
     def ended(service: Service) -> dict[str, Ended]:
-        """What became of all slow clients, connected at the same time, while the service served another client."""
+        """The end of each slow client. All were connected at the same time, while the service served another client."""
 
         async def everybody() -> dict[str, Ended]:
             tasks = {name: asyncio.create_task(client(service.url)) for name, client in SLOW.items()}

@@ -80,7 +80,7 @@ Listed = list[tuple[str, str, str]]
 
 @dataclass
 class Someone:
-    """A user who sends one request after the other, each to a random process, and knows what the list must contain.
+    """A user with one request at a time, each to a random process, and with a copy of the expected list.
 
     While a change is in flight, a second device may read. It must see the list from before or after the change.
     """

@@ -58,7 +58,7 @@ async def until(happened: Callable[[], bool]) -> None:
 
 
 async def started(app: Sanic[Any, Any], **arguments: Any) -> AsyncioServer:
-    """Return a server of which the listeners before the start have already run."""
+    """Return a server. The listeners before its start have already run."""
     port = socket.create_server(("127.0.0.1", 0))  # Sanic takes port 0 for its usual one
     server = await app.create_server(sock=port, return_asyncio_server=True, **arguments)
     assert server is not None

@@ -2,7 +2,7 @@
 
 The actors run the service's own code on a real store. Each of their operations on MongoDB waits for its turn, and the
 turns are given in every order. Time passes in a step of its own; after it, all earlier stamps are below the watermark.
-This step never comes between the stamp of a change and the change itself: the settling time is longer than that.
+This step never comes between the stamp of a change and the change itself: the settling time is longer than such a gap.
 """
 
 import asyncio
@@ -237,7 +237,7 @@ async def time_passes(play: Play) -> None:
 
 
 def removes_late(number: int, *, stamps_again: bool) -> Actor:
-    """A removal that nobody waits for can take effect at any later time, for example in a MongoDB that was frozen."""
+    """A removal whose client is gone can take effect at any later time, for example in a MongoDB that was frozen."""
 
     async def act(play: Play) -> None:
         stamps = play.lists._stamps  # noqa: SLF001 - the halves of a removal

@@ -26,7 +26,7 @@ from mylist.domain.packed_list import PackedList
 
 
 class Lists:
-    """A stand-in for MongoDB: all users have the same list, and each change adds one item to it."""
+    """A fake MongoDB: all users have the same list, and each change adds one item to it."""
 
     def __init__(self) -> None:
         self.items: list[Item] = []

@@ -19,7 +19,7 @@ from mylist.cache.topology.base import Primary
 from mylist.config.settings import Settings
 
 TIMEOUT = 1.0
-"""Seconds after which a silent server is given up, in tests that wait for that."""
+"""Seconds until a silent server counts as lost, in the tests that wait so long."""
 PATIENCE = 30.0
 pytestmark = pytest.mark.usefixtures("raises_nothing")
 Behave = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

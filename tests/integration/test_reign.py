@@ -194,7 +194,7 @@ def part(mongodb: ScriptedMongoDB) -> None:
 
 
 def join(mongodb: ScriptedMongoDB) -> None:
-    """End the partition, and tell the former primary that it was replaced."""
+    """End the partition, and inform the former primary that it was replaced."""
     mongodb.inform(0)
     mongodb.heal(1, site=1)
     mongodb.heal(2, site=1)
