@@ -362,7 +362,7 @@ def test_a_gzip_file_with_duplicates_crlf_and_a_byte_order_mark_is_imported(user
     assert [outcome for _, outcome in outcomes(answer)] == ["added"] * 4 + ["existing"]
 
 
-def test_the_date_of_tomorrow_is_imported_as_the_current_time(user: User, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+def test_the_date_of_tomorrow_is_imported_as_the_current_time(user: User) -> None:
     now = datetime.now(UTC)
     tomorrow = datetime.fromtimestamp(now.timestamp() + 86_400, UTC).date()
     answer = import_(user, LETTERBOXD + f"{tomorrow},Alien,1979,u\n{tomorrow},Dune,1984,u\n")
