@@ -75,7 +75,7 @@ def test_the_job_runs_a_command_of_the_service() -> None:
     assert_known("indexes")
 
 
-def test_documented_commands_that_run_the_image_name_the_program() -> None:
+def test_in_documented_commands_the_name_of_the_image_is_followed_by_the_program() -> None:
     """The image has no entrypoint, so the words after its name are the whole command."""
     runtime = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
     commands = [words.split() for page in PAGES for words in re.findall(RUNS, page.read_text().replace("\\\n", ""))]

@@ -37,7 +37,7 @@ on_kubernetes = pytest.mark.parametrize("kubernetes", KUBERNETES)
 
 
 class TestKustomizations:
-    def test_include_the_required_ones(self) -> None:
+    def test_exist_for_every_required_component(self) -> None:
         assert {"namespace", "metrics-server", "data", "gateway", "secrets", "argocd"} <= set(KUSTOMIZATIONS)
 
     @of_kustomizations

@@ -77,7 +77,7 @@ def test_a_manually_set_number_survives_an_upgrade_without_the_charts_annotation
     assert cluster.replicas == 3
 
 
-def test_the_values_apply_again_after_their_number_was_set_manually(cluster: FakeCluster) -> None:
+def test_the_values_apply_again_after_a_manual_scaling_to_their_number(cluster: FakeCluster) -> None:
     cluster.install("--set", "replicas=2")
     cluster.scale(3)
     cluster.install("--set", "replicas=2")

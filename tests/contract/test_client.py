@@ -363,7 +363,7 @@ class TestFailures:
                 "mylist: �[2J��mylist: done (�, request )",
             )
 
-    def test_a_broken_connection_reports_that_a_change_but_not_a_read_may_have_been_applied(self, user_id: str) -> None:
+    def test_a_broken_connection_leaves_only_a_change_in_doubt(self, user_id: str) -> None:
         class Broken(FakeHttpHandler):
             def do_POST(self) -> None:  # noqa: N802 - as http.server calls it
                 self.close_connection = True

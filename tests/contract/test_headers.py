@@ -170,7 +170,7 @@ class TestCors:
         assert answer.headers["access-control-allow-origin"] == "*"
         assert answer.headers["access-control-max-age"] == "600"
 
-    def test_options_without_a_preflight_names_the_methods_only(self, client: httpx.Client) -> None:
+    def test_a_plain_options_request_gets_the_allow_header_but_no_cors_methods(self, client: httpx.Client) -> None:
         answer = client.options("/api/mylist/stats")
         assert answer.status_code == 204
         assert answer.headers["allow"] == "GET, HEAD, OPTIONS"

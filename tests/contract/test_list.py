@@ -171,7 +171,7 @@ class TestItems:
             wait_until(lambda: user.items().json()["data"]["items"][0]["content"] is None, within=PATIENCE)
             assert user.stats().json()["data"]["total"] == 1
 
-    def test_of_an_empty_list_are_an_empty_first_page(self, user: User) -> None:
+    def test_of_an_empty_list_are_returned_as_an_empty_first_page(self, user: User) -> None:
         answer = user.items()
         assert answer.status_code == 200
         assert answer.text == ('{"success":true,"data":{"items":[],"total":0,"page":1,"pageSize":20,"totalPages":0}}')

@@ -141,7 +141,7 @@ def walk(user: User, query: str, *, between: Iterable[None] = ()) -> list[str]:
 
 
 class TestFilters:
-    def test_by_type(self, reader: User) -> None:
+    def test_by_type_select_and_count_only_that_type(self, reader: User) -> None:
         assert numbers(reader, "?type=movie") == [6, 5, 3, 2, 0]
         assert numbers(reader, "?type=tvshow") == [7, 4, 1]
         assert data(reader, "?type=tvshow&pageSize=2") | {"items": [], "nextCursor": ""} == {
@@ -153,12 +153,12 @@ class TestFilters:
             "nextCursor": "",
         }
 
-    def test_by_genre_in_upper_or_lower_case(self, reader: User) -> None:
+    def test_by_genre_ignore_case(self, reader: User) -> None:
         for genre in ("fruit", "Fruit", "FRUIT"):
             assert numbers(reader, f"?genre={genre}") == [2, 1, 0]
         assert data(reader, "?genre=fruit&type=tvshow")["total"] == 1
 
-    def test_by_a_genre_that_has_to_be_escaped(self, reader: User) -> None:
+    def test_by_a_genre_with_special_characters_are_encoded_in_links(self, reader: User) -> None:
         answer = reader.items("?genre=B%C3%B6se%20%26%20Co&pageSize=1")
         assert [item["contentId"] for item in answer.json()["data"]["items"]] == [title(3)]
         assert "genre=b%C3%B6se+%26+co" in links(answer)["first"]
@@ -189,7 +189,9 @@ class TestFilters:
             ("notGenre=fruit&notGenre=Pastry&type=tvshow", [7]),
         ],
     )
-    def test_by_several_genres(self, reader: User, query: str, expected: list[int]) -> None:
+    def test_by_several_genres_require_one_wanted_genre_and_no_excluded_one(
+        self, reader: User, query: str, expected: list[int]
+    ) -> None:
         assert numbers(reader, f"?{query}") == expected
 
     @pytest.mark.parametrize(
@@ -206,7 +208,7 @@ class TestFilters:
             ("q=a&type=tvshow&genre=fruit", [1]),
         ],
     )
-    def test_by_words_of_the_title(self, reader: User, query: str, expected: list[int]) -> None:
+    def test_by_title_match_the_beginnings_of_words(self, reader: User, query: str, expected: list[int]) -> None:
         assert numbers(reader, f"?{query}") == expected
         assert data(reader, f"?{query}")["total"] == len(expected)
 
@@ -223,7 +225,9 @@ class TestFilters:
             ("addedBefore=0001-01-01T00:00:00Z", []),
         ],
     )
-    def test_by_the_time_added(self, reader: User, query: str, expected: list[int]) -> None:
+    def test_by_the_time_added_include_the_start_and_exclude_the_end(
+        self, reader: User, query: str, expected: list[int]
+    ) -> None:
         assert numbers(reader, f"?{query}") == expected
 
     @pytest.mark.parametrize(
@@ -236,7 +240,9 @@ class TestFilters:
             ("available=true&addedAfter=2024-01-01T05:00:00Z", [6, 5]),
         ],
     )
-    def test_by_whether_titles_are_available(self, reader: User, query: str, expected: list[int]) -> None:
+    def test_by_availability_select_titles_with_or_without_content(
+        self, reader: User, query: str, expected: list[int]
+    ) -> None:
         assert numbers(reader, f"?{query}") == expected
         assert all(
             (each["content"] is None) == ("available=false" in query) for each in data(reader, f"?{query}")["items"]
@@ -250,7 +256,7 @@ class TestOrders:
         for query in ("sort=addedAt", "order=desc", "sort=addedAt&order=desc", "cursor="):
             assert long.contents(f"?pageSize=100&{query}") == documented
 
-    def test_oldest_first_also_sort_equal_dates_by_id(self, long: User) -> None:
+    def test_with_the_oldest_first_break_ties_by_id(self, long: User) -> None:
         assert long.contents("?order=asc&pageSize=100") == MOVIE_IDS
 
     def test_by_title_put_items_without_a_title_last_in_both_directions(self, reader: User) -> None:
@@ -380,7 +386,7 @@ class TestBadValues:
         assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_PARAMETER")
         assert answer.json()["error"] == says
 
-    def test_of_unknown_parameters_are_ignored_and_those_of_paging_are_clamped(self, reader: User) -> None:
+    def test_of_paging_are_clamped_and_unknown_parameters_are_ignored(self, reader: User) -> None:
         got = data(reader, "?type=movie&colour=red&page=-1&pageSize=9999")
         assert (got["page"], got["pageSize"], got["total"]) == (1, 100, 5)
         assert data(reader, "?type=movie&page=99")["items"] == []
@@ -503,13 +509,13 @@ class TestLinks:
             "available=true&addedAfter=2024-01-01T03:00:00Z&cursor=&pageSize=9",
         ],
     )
-    def test_lead_to_the_end(self, long: User, query: str) -> None:
+    def test_to_the_next_page_lead_through_the_whole_list(self, long: User, query: str) -> None:
         whole = re.sub(r"pageSize=\d", "pageSize=100", query)
         assert self.follow(long, f"?{query}", "next") == long.contents(f"?{whole}")
 
     @pytest.mark.parametrize("query", SELECTIONS)
     @pytest.mark.parametrize("paging", ["", "&cursor="])
-    def test_lead_to_the_end_of_the_selection(self, reader: User, query: str, paging: str) -> None:
+    def test_to_the_next_page_lead_through_the_whole_selection(self, reader: User, query: str, paging: str) -> None:
         assert self.follow(reader, f"?{query}{paging}&pageSize=2", "next") == reader.contents(f"?{query}")
 
     def test_name_only_existing_pages(self, long: User) -> None:
@@ -529,7 +535,7 @@ class TestLinks:
             f'<?sort=addedAt&order=desc&view=ids&page=1&pageSize=20>; rel="{each}"' for each in ("first", "last")
         )
 
-    def test_by_cursor_are_only_first_and_next(self, long: User) -> None:
+    def test_of_a_cursor_page_are_only_first_and_next(self, long: User) -> None:
         answer = long.items("?cursor=&pageSize=30")
         cursor = answer.json()["data"]["nextCursor"]
         same = "?sort=addedAt&order=desc&cursor="
@@ -578,7 +584,7 @@ class TestSelectedRead:
     @pytest.mark.parametrize(
         "query", ["?type=movie&sort=title", "?view=ids", "?cursor=&pageSize=3", *(f"?{each}" for each in SELECTIONS)]
     )
-    def test_has_head_etag_and_304(self, reader: User, query: str) -> None:
+    def test_supports_head_and_if_none_match(self, reader: User, query: str) -> None:
         answer = reader.items(query)
         head = reader.client.head(ROUTE + query, headers=reader.headers)
         unchanged = reader.items(query, **{"if-none-match": answer.headers["etag"]})

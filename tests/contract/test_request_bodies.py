@@ -292,7 +292,7 @@ class TestForm:
         assert answer.status_code == status
 
     @pytest.mark.parametrize("path", ["batch", "contains"])
-    def test_is_rejected_where_fields_are_lists(self, user: User, path: str) -> None:
+    def test_is_rejected_on_routes_whose_fields_are_lists(self, user: User, path: str) -> None:
         assert told(self.ask(user, "contentIds=x", path=path)) == (400, "INVALID_JSON")
 
 

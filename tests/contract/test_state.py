@@ -164,12 +164,12 @@ class TestDiscard:
         assert [each.content for each in answers] == [b""] * 3
         assert user.contents() == [MOVIE_IDS[0]]
 
-    def test_and_put_are_the_only_methods_of_an_item(self, user: User) -> None:
+    def test_url_allows_only_delete_put_and_options(self, user: User) -> None:
         answer = user.client.get(f"/api/mylist/items/{MATRIX_ID}", headers=user.headers)
         assert answer.status_code == 405
         assert answer.headers["allow"] == "DELETE, OPTIONS, PUT"
 
-    def test_and_put_are_allowed_to_pages_of_other_origins(self, user: User) -> None:
+    def test_preflight_of_an_item_url_allows_delete_put_and_options(self, user: User) -> None:
         answer = user.client.options(
             f"/api/mylist/items/{MATRIX_ID}",
             headers={"origin": "https://tv.example", "access-control-request-method": "PUT"},

@@ -574,7 +574,7 @@ class TestReplace:
     ]
 
     @pytest.mark.parametrize("body", [each for _, each in BODIES], ids=[name for name, _ in BODIES])
-    def test_by_a_body_without_any_known_title_needs_confirmation(
+    def test_with_a_body_without_any_known_title_needs_confirmation(
         self, filled: User, body: bytes | list[bytes] | None
     ) -> None:
         def replace(query: str = "", **headers: str) -> httpx.Response:
@@ -595,12 +595,12 @@ class TestReplace:
         assert {each["outcome"] for each in removed} >= {"removed"}
         assert len(filled.contents()) <= 1
 
-    def test_by_a_byte_order_mark_alone_changes_nothing(self, filled: User) -> None:
+    def test_with_only_a_byte_order_mark_changes_nothing(self, filled: User) -> None:
         assert import_(filled, b"\xef\xbb\xbf", "?mode=replace").status_code in {400, 428}
         assert len(filled.contents()) == 4
 
     @pytest.mark.parametrize("known", ["a time", "a token"])
-    def test_by_only_items_that_were_removed_since_needs_confirmation(self, filled: User, known: str) -> None:
+    def test_with_only_items_that_were_removed_since_needs_confirmation(self, filled: User, known: str) -> None:
         changes = filled.client.get("/api/mylist/changes", headers=filled.headers).json()["data"]
         hour_ago = datetime.now(UTC) - timedelta(hours=1)
         since = changes["token"] if known == "a token" else hour_ago.isoformat().replace("+00:00", "Z")
@@ -614,7 +614,7 @@ class TestReplace:
         assert outcomes(answer)[:2] == ["removed_since", "existing"]
         assert filled.contents() == [MOVIE_IDS[1]]
 
-    def test_by_an_empty_body_clears_the_list_if_it_is_confirmed(self, filled: User) -> None:
+    def test_with_an_empty_body_clears_the_list_if_confirmed(self, filled: User) -> None:
         assert set(outcomes(import_(filled, b"", "?mode=replace&confirm=true"))) == {"removed"}
         assert filled.contents() == []
 
@@ -662,7 +662,7 @@ class TestReplace:
         assert {each["addedAt"] for each in changes(since=token)["changes"]} == {each["addedAt"] for each in lines}
         assert outcomes(import_(filled, export(filled).content, "?mode=replace")) == ["existing"] * 4
 
-    def test_by_a_truncated_export_is_400_if_the_total_is_given(self, filled: User) -> None:
+    def test_with_a_truncated_export_is_400_if_the_total_is_given(self, filled: User) -> None:
         exported = export(filled)
         cut = b"".join(exported.content.splitlines(keepends=True)[:2])
         query = f"?mode=replace&total={exported.headers['x-total-count']}"
@@ -762,7 +762,7 @@ class TestCap:
         assert user.contents() == []
 
     @pytest.mark.parametrize("media_type", ["text/csv", "application/json"])
-    def test_a_file_of_another_service_may_have_the_published_number_of_bytes(
+    def test_a_file_of_another_service_is_limited_to_the_published_number_of_bytes(
         self, owner: User, media_type: str
     ) -> None:
         size = owner.client.get("/api/mylist/limits").json()["data"]["maxListFileBytes"]

@@ -197,18 +197,20 @@ class TestMongodbThatRefuses:
         [{"MONGODB_PASSWORD": WRONG}, {"MONGODB_USER": "nobody"}],
         ids=["a wrong password", "an unknown user"],
     )
-    def test_wrong_credentials_is_named(self, fail: Fail, mongodb: GuardedMongoServer, changes: dict[str, str]) -> None:
+    def test_wrong_credentials_are_reported(
+        self, fail: Fail, mongodb: GuardedMongoServer, changes: dict[str, str]
+    ) -> None:
         assert fail(**changes) == (
             f"MongoDB at 127.0.0.1:{mongodb.port} refuses: authentication failed; "
             "check MONGODB_USER, MONGODB_PASSWORD and the authSource of MONGODB_URI"
         )
 
-    def test_a_wrong_password_in_the_uri_is_named(self, fail: Fail, mongodb: GuardedMongoServer) -> None:
+    def test_a_wrong_password_in_the_uri_is_reported(self, fail: Fail, mongodb: GuardedMongoServer) -> None:
         uri = f"mongodb://writer:{WRONG}@127.0.0.1:{mongodb.port}/{DATABASE}?authSource=admin"
         line = fail(MONGODB_URI=uri, MONGODB_USER="", MONGODB_PASSWORD="")
         assert line.startswith(f"MongoDB at 127.0.0.1:{mongodb.port} refuses: authentication failed; check ")
 
-    def test_missing_credentials_is_named(self, fail: Fail, mongodb: GuardedMongoServer) -> None:
+    def test_missing_credentials_are_reported(self, fail: Fail, mongodb: GuardedMongoServer) -> None:
         line = fail(MONGODB_USER="", MONGODB_PASSWORD="")
         assert re.fullmatch(
             rf"MongoDB at 127.0.0.1:{mongodb.port} refuses: {NEEDED}command createIndexes requires authentication; "
@@ -216,7 +218,7 @@ class TestMongodbThatRefuses:
             line,
         )
 
-    def test_a_user_without_rights_is_named(self, fail: Fail, mongodb: GuardedMongoServer) -> None:
+    def test_a_user_without_rights_is_reported(self, fail: Fail, mongodb: GuardedMongoServer) -> None:
         line = fail(MONGODB_USER="reader")
         assert re.fullmatch(
             rf"MongoDB at 127.0.0.1:{mongodb.port} refuses: {NEEDED}"
@@ -225,13 +227,15 @@ class TestMongodbThatRefuses:
             line,
         )
 
-    def test_retryable_writes_is_named_with_the_remedy(self, fail: Fail, mongodb_server: str) -> None:
+    def test_missing_support_for_retryable_writes_is_reported_with_the_remedy(
+        self, fail: Fail, mongodb_server: str
+    ) -> None:
         with ScriptedMongoDB(mongodb_server, Topology.DOCUMENTDB) as scripted:
             line = fail(**scripted_way(scripted))
         assert line.startswith(f"MongoDB at {','.join(scripted.addresses())} refuses: no list can be changed: ")
         assert line.endswith("; this MongoDB has no retryable writes: add retryWrites=false to MONGODB_URI")
 
-    def test_an_index_because_of_duplicates_is_named_with_the_remedy(
+    def test_duplicates_that_prevent_an_index_are_reported_with_the_remedy(
         self, fail: Fail, settings: dict[str, str], mongodb: GuardedMongoServer
     ) -> None:
         with MongoClient[dict[str, Any]](settings["MONGODB_URI"], username="writer", password=RIGHT) as client:
@@ -413,7 +417,7 @@ class TestRedis:
         assert line.endswith("; lists come from MongoDB until it recovers")
         assert cache(service) == "bypassed"
 
-    def test_that_is_set_by_host_and_port_is_named_by_them(self, launch: Launch) -> None:
+    def test_is_named_by_its_configured_host_and_port(self, launch: Launch) -> None:
         service = launch(REDIS_URL="", REDIS_HOST="127.0.0.1", REDIS_PORT="1")
         wait_until(lambda: logged(service, "Redis at 127.0.0.1:1 is down: "), within=PATIENCE)
 
@@ -436,7 +440,7 @@ def _two_ports_in_a_row() -> Iterator[int]:
 
 
 class TestPort:
-    def test_that_is_taken_is_named_with_another_one(self, fail: Fail) -> None:
+    def test_that_is_taken_is_reported_with_a_free_one(self, fail: Fail) -> None:
         with _two_ports_in_a_row() as port:
             line = fail(PORT=str(port))
         told = re.fullmatch(

@@ -484,9 +484,7 @@ class TestWithdrawing:
         assert done.not_withdrawn.startswith("some lines could not be read")
         assert len(everything(catalogue)) == 42
 
-    async def test_keeps_a_title_that_a_line_names_by_id_or_two_lines_name(
-        self, catalogue: Stored, write: Write
-    ) -> None:
+    async def test_keeps_titles_that_are_named_by_id_or_by_two_lines(self, catalogue: Stored, write: Write) -> None:
         content_id = str(of(catalogue, "Title 0")["_id"])
         lines = [movie("Title 0", content_id), *(numbered(n) for n in range(1, 40)), numbered(1)]
         done = await bring(write(*lines), withdraws=True, withdraw_up_to=100.0)

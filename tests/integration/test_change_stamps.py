@@ -137,7 +137,7 @@ class TestARemoval:
         assert write_concerns(replica_set) == [(CHANGES, 1), ("mylist", "majority")]
 
     @pytest.mark.parametrize("topology", [Topology.SHARDED, Topology.STANDALONE])
-    async def test_is_stamped_by_a_majority_if_sharded_and_by_one_server_if_standalone(
+    async def test_is_stamped_by_a_majority_of_a_sharded_cluster_or_by_a_standalone_server(
         self, mongodb_server: str, user_id: str, topology: Topology
     ) -> None:
         with ScriptedMongoDB(mongodb_server, topology) as mongodb:
@@ -242,7 +242,7 @@ class TestConcurrentStamps:
 class TestAnIneffectiveRemoval:
     """Another removal of the same title comes first. Its stamp must stay, however the ineffective removal ends."""
 
-    async def test_whose_stamp_was_rolled_back_keeps_the_stamp_of_the_effective_one(
+    async def test_whose_stamp_was_rolled_back_leaves_the_stamp_of_the_effective_removal(
         self, replica_set: ScriptedMongoDB, lists: ListStore, database: Database, user_id: str
     ) -> None:
         await lists.insert_many(user_id, [item(1), item(2)])
@@ -254,7 +254,7 @@ class TestAnIneffectiveRemoval:
         assert set(await stamps_of(database, user_id)) == {1}
         assert await told(lists, user_id) == {1: None, 2: 0}
 
-    async def test_that_was_never_sent_keeps_the_stamp_of_the_effective_one(
+    async def test_that_was_never_sent_leaves_the_stamp_of_the_effective_removal(
         self, replica_set: ScriptedMongoDB, lists: ListStore, database: Database, user_id: str
     ) -> None:
         await lists.insert_many(user_id, [item(1), item(2)])

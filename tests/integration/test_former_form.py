@@ -213,7 +213,7 @@ async def test_unreadable_documents_do_not_stop_the_change_feed(
     assert {number_of(each.content_id) for each in found} == {1}
 
 
-async def test_the_former_form_is_looked_for_only_while_its_index_exists(
+async def test_documents_of_an_earlier_version_are_queried_only_while_their_index_exists(
     database: Database, user_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mylist.mongodb.former_form._FRESH_S", 0.0)

@@ -420,7 +420,9 @@ async def test_two_writes_at_once_are_fenced_until_both_have_ended(
     assert await other.total(user_id) == (1, CacheResult.MISS)
 
 
-async def test_a_write_to_a_full_list_is_refused_by_its_cached_count(cache: Cache, lists: Lists, user_id: str) -> None:
+async def test_a_write_to_a_full_list_is_refused_because_of_the_cached_count(
+    cache: Cache, lists: Lists, user_id: str
+) -> None:
     for _ in range(3):
         lists.change()
     await cache.read(user_id)
@@ -501,7 +503,7 @@ async def test_a_write_does_not_end_before_all_processes_can_know_its_reign(
     await writing
 
 
-async def test_a_process_that_is_stopped_during_a_write_acknowledges_it_after_a_heartbeat(
+async def test_a_process_paused_during_a_write_acknowledges_it_only_after_a_heartbeat(
     cache: Cache, redis_client: Redis, lists: Lists, user_id: str
 ) -> None:
     async def write() -> None:

@@ -327,7 +327,9 @@ async def test_pages_of_changes_of_any_size_miss_none_and_repeat_no_position(
         assert positions == sorted(set(positions))
 
 
-async def test_an_item_that_is_added_again_is_one_change(either: ports.ListStore, user_id: str) -> None:
+async def test_an_item_that_is_removed_and_added_again_counts_as_one_change(
+    either: ports.ListStore, user_id: str
+) -> None:
     await either.insert(user_id, item(1))
     await remove(either, user_id, 1)
     await either.insert(user_id, item(1, added_at=5))

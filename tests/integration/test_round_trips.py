@@ -223,9 +223,7 @@ async def test_a_cached_query_of_known_titles_asks_redis_once_and_mongodb_never(
         assert await world.round_trips() == ([], ["GETRANGE", "GETRANGE"])
 
 
-async def test_a_query_answer_is_fresh_until_any_title_that_it_sorted_is_due_even_if_not_shown(
-    world: World, user_id: str
-) -> None:
+async def test_a_due_title_ends_the_freshness_of_a_sorted_answer_even_if_not_shown(world: World, user_id: str) -> None:
     await world.fill(user_id, await world.titles("movies", 3), [])
     met = world.now
     await world.reader.items(user_id, PageRequest(3, 1), FakeClient())

@@ -245,7 +245,7 @@ class TestSeveralClusters:
 
 class TestAlerts:
     @of_alerts("alert")
-    def test_fires_in_one_test_and_does_not_fire_in_another(self, alert: dict[str, Any]) -> None:
+    def test_fire_in_one_test_and_stay_silent_in_another(self, alert: dict[str, Any]) -> None:
         looks = [look["exp_alerts"] for look in LOOKS if look["alertname"] == alert["alert"]]
         fired = [each["exp_labels"] for look in looks for each in look]
 
@@ -253,14 +253,14 @@ class TestAlerts:
         assert [] in looks, "no test shows that it can keep quiet"
 
     @of_alerts("alert")
-    def test_has_a_severity_a_summary_and_a_description(self, alert: dict[str, Any]) -> None:
+    def test_have_a_severity_a_summary_and_a_description(self, alert: dict[str, Any]) -> None:
         assert alert["labels"]["severity"] in {"page", "ticket"}
         assert set(alert["annotations"]) == {"summary", "description", "runbook_url"}
         assert not alert["annotations"]["summary"].endswith(".")
         assert alert["annotations"]["description"].endswith(".")
 
     @of_alerts("alert")
-    def test_leads_to_its_runbook(self, alert: dict[str, Any]) -> None:
+    def test_lead_to_their_runbooks(self, alert: dict[str, Any]) -> None:
         assert alert["annotations"]["runbook_url"] == f"observability/runbooks/{alert['alert']}.md"
 
     @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -285,7 +285,7 @@ class TestRunbooks:
         assert [path.name for path in RUNBOOKS] == [f"{name}.md" for name in NAMES]
 
     @pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
-    def test_has_the_four_parts(self, path: Path) -> None:
+    def test_have_the_four_parts(self, path: Path) -> None:
         title, *parts = re.split(r"^## ", path.read_text(), flags=re.MULTILINE)
 
         assert title == f"# {path.stem}\n\n"
@@ -293,7 +293,7 @@ class TestRunbooks:
         assert all(part.partition("\n")[2].strip() for part in parts)
 
     @pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
-    def test_refers_only_to_existing_files_metrics_and_labels(self, path: Path) -> None:
+    def test_refer_only_to_existing_files_metrics_and_labels(self, path: Path) -> None:
         text = path.read_text()
 
         assert all((path.parent / link).exists() for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text))
@@ -302,13 +302,13 @@ class TestRunbooks:
             check_expression(query)
 
     @pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
-    def test_quotes_log_lines_that_the_service_writes(self, path: Path, texts_of_service: str) -> None:
+    def test_quote_only_log_lines_that_the_service_writes(self, path: Path, texts_of_service: str) -> None:
         for quoted in quoted_log_texts(path.read_text()):
             parts = [part.strip(" ;:,.'") for part in without_numbers(quoted).split("…")]
             assert [part for part in parts if part not in texts_of_service] == [], quoted
 
     @pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
-    def test_says_where_the_variables_of_its_commands_are_explained(self, path: Path) -> None:
+    def test_say_where_the_variables_of_their_commands_are_explained(self, path: Path) -> None:
         text, readme = path.read_text(), (FOLDER / "README.md").read_text()
         used = set(_SHELL_VARIABLE.findall(text))
 

@@ -101,11 +101,11 @@ class TestTable:
         raised = {each.code: int(each.status) for each in errors(ServiceError) if each.code not in NEVER_SENT}
         assert {code: int(status) for code, status in rows} == raised | OF_HTTP
 
-    def test_of_make_has_the_targets_of_the_makefile(self) -> None:
+    def test_of_make_commands_has_the_targets_of_the_makefile(self) -> None:
         [commands] = re.findall(r"^## `make`\n(.*?)^## ", (DOCS / "commands.md").read_text(), re.MULTILINE | re.DOTALL)
         assert set(re.findall(r"`make ([a-z0-9-]+)`", commands)) == make_targets() - {"help"}
 
-    def test_of_make_has_every_script_of_the_original(self) -> None:
+    def test_of_make_commands_has_every_npm_script_of_the_original(self) -> None:
         scripts = {"npm run dev", "npm run build", "npm start", "npm test", "npm run test:watch"}
         scripts |= {"npm run test:coverage", "npm run seed", "npm run lint", "npm run format"}
         rows = re.findall(r"^\| `(npm [^`]+)` \| `make ", (DOCS / "commands.md").read_text(), re.MULTILINE)

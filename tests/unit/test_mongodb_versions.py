@@ -84,7 +84,7 @@ def named() -> dict[str, set[str]]:
     return {path: versions for path, versions in found.items() if versions}
 
 
-def test_every_file_names_a_fit_version(named: dict[str, set[str]]) -> None:
+def test_every_file_names_only_suitable_versions(named: dict[str, set[str]]) -> None:
     unfit = {path: [each for each in versions if not is_fit(each)] for path, versions in named.items()}
 
     assert {path: versions for path, versions in unfit.items() if versions} == {}
@@ -99,7 +99,7 @@ def test_installed_and_tested_versions_are_of_one_release(named: dict[str, set[s
     assert {each for each in versions if each != release and not each.startswith(f"{release}.")} == set()
 
 
-def test_the_page_on_mongodb_names_the_first_fit_versions() -> None:
+def test_the_page_on_mongodb_names_the_first_suitable_versions() -> None:
     page = (ROOT / "docs" / "mongodb.md").read_text()
 
     for release in ((7, 0), (8, 0)):
@@ -128,7 +128,7 @@ def test_the_page_on_mongodb_names_the_first_fit_versions() -> None:
         ("{name: mongodb, appVersion: 7.0.2}", False),
     ],
 )
-def test_fit_and_unfit_versions_are_distinguished(text: str, fit: bool) -> None:
+def test_suitable_and_unsuitable_versions_are_distinguished(text: str, fit: bool) -> None:
     [version] = versions_in("a.yaml", text)
 
     assert is_fit(version) is fit

@@ -9,7 +9,7 @@ from tests.faults.soak import Window, verdict
 FLAT = [Window(requests=1000, failed=0, p50=1.0, p99=4.0, memory=80.0, descriptors=40)] * 20
 
 
-def test_equal_windows_are_flat() -> None:
+def test_equal_windows_show_no_drift() -> None:
     assert verdict(FLAT) == []
 
 

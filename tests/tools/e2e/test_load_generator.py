@@ -209,7 +209,7 @@ def started(port: int, patience_s: float = 10.0) -> subprocess.Popen[str]:
     )
 
 
-async def test_the_generator_waits_for_a_service_that_admits_its_pod_late(lists: Lists) -> None:
+async def test_the_generator_waits_until_the_service_accepts_connections(lists: Lists) -> None:
     port = free_port()
     with started(port) as program:
         assert program.stdout is not None
@@ -239,7 +239,7 @@ async def test_the_generator_waits_if_one_of_several_pods_fails_at_first(
     assert lists.connections == lists.answered == 20 + script.CONNECTIONS_IN_A_ROW
 
 
-def test_a_service_that_never_admits_the_pod_fails_with_a_one_line_message() -> None:
+def test_a_service_that_never_accepts_a_connection_fails_with_a_one_line_message() -> None:
     port = free_port()
     with started(port, patience_s=0.3) as program:
         output, _ = program.communicate(timeout=30)

@@ -134,15 +134,15 @@ class TestSequentialOperations:
         added = did(0, 1, Add(1, A)), did(2, 3, Add(2, B)), did(4, 5, Add(3, C))
         assert found(*added, did(6, 7, page((2, B), (1, A), total=3, size=2))) == [Kind.IMPOSSIBLE]
 
-    def test_a_refusal_without_a_reason_is_found(self) -> None:
+    def test_a_refusal_without_a_reason_is_reported(self) -> None:
         assert found(did(0, 1, Contains(1, present=True))) == [Kind.REFUSED]
         assert found(did(0, 1, Add(1, A)), did(2, 3, Contains(1, present=False))) == [Kind.REFUSED]
 
-    def test_an_accepted_add_of_a_listed_title_is_found(self) -> None:
+    def test_an_accepted_add_of_a_listed_title_is_reported(self) -> None:
         history = did(0, 1, Add(1, A)), did(2, 3, Add(1, B)), did(4, 5, page((1, B)))
         assert found(*history) == [Kind.ACCEPTED]
 
-    def test_an_accepted_removal_of_an_unlisted_title_is_found(self) -> None:
+    def test_an_accepted_removal_of_an_unlisted_title_is_reported(self) -> None:
         assert found(did(0, 1, Remove(1)), did(2, 3, page())) == [Kind.ACCEPTED]
 
 
@@ -201,7 +201,7 @@ class TestUnacknowledgedChange:
         assert not found(tried(0, 1, Add(1, None)), did(2, 3, seen), did(4, 5, seen))
 
     @pytest.mark.parametrize("seen", [page(), page((1, A))], ids=["done", "not"])
-    def test_that_is_a_removal_may_have_happened_or_not(self, seen: Page) -> None:
+    def test_may_be_a_removal_that_did_or_did_not_happen(self, seen: Page) -> None:
         assert not found(did(0, 1, Add(1, A)), tried(2, 3, Remove(1)), did(4, 5, seen), did(6, 7, seen))
 
     def test_may_happen_late(self) -> None:
@@ -362,7 +362,7 @@ class TestAgainstEveryOrder:
 
     @pytest.mark.parametrize("late", [0.5, 2.0, LATE_S])
     @pytest.mark.parametrize("seed", range(5))
-    def test_random_histories_get_the_same_verdict(self, seed: int, late: float) -> None:
+    def test_check_and_brute_force_agree_on_random_histories(self, seed: int, late: float) -> None:
         dice = Random(f"{seed} {late}")
         verdicts: Counter[bool] = Counter()
         for _ in range(300):
@@ -488,7 +488,7 @@ class TestDatesOfTheSameMoment:
 class TestACopyKeptByTokens:
     """A device's copy, built from the change feed, is checked against the list like any read."""
 
-    def test_that_lacks_a_change_has_skipped_it(self) -> None:
+    def test_that_lacks_a_change_is_reported_as_skipping_it(self) -> None:
         stale, impossible = (
             replace(did(began, began + 1, page(*items)), request="changes")
             for began, items in ((6, [(1, A)]), (8, [(2, B), (1, A)]))
@@ -510,7 +510,7 @@ class TestAWrongRead:
 class TestDuringAChange:
     """Reads that overlap a change may waver between the old and the new list, for example if Redis loses the fence."""
 
-    def test_the_old_list_after_another_read_showed_the_new_one_has_wavered(self) -> None:
+    def test_a_read_of_the_old_list_after_one_of_the_new_list_has_wavered(self) -> None:
         history = did(0, 1, Add(1, A)), did(2, 9, Remove(1)), did(3, 4, page()), did(5, 6, page((1, A)))
         assert found(*history) == [Kind.WAVERED]
         assert found(*history, did(10, 11, page())) == [Kind.WAVERED]
@@ -548,7 +548,7 @@ def test_a_read_concurrent_with_an_undecided_answer_is_trusted() -> None:
     assert findings.violations == []
 
 
-def test_a_change_concurrent_with_an_undecided_answer_is_certain_and_attempts_stay_open() -> None:
+def test_an_undecided_answer_leaves_concurrent_changes_certain_and_attempts_possible() -> None:
     attempts = [tried(0, 1, Add(title, None)) for title in range(0, 60, 3)]
     counting, adding = did(2, 4.5, Stats(movies=9, shows=0)), did(2, 4, Add(1, None))
     seen = page((1, A), *((title, A) for title in range(3, 27, 3)))

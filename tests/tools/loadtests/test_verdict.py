@@ -86,14 +86,14 @@ def test_leeway_applies_to_latency_only() -> None:
     assert [line.partition(" is ")[0] for line in missed(slow, leeway=1.9)] == ["MISSED mixed, reads: errors"]
 
 
-def test_a_run_without_requests_is_a_miss() -> None:
+def test_a_run_without_requests_misses_its_thresholds() -> None:
     assert missed(replace(QUICK, seen={})) == [
         "MISSED mixed, reads: rate is 0.0/s, but must be at least 90.0/s; missed by 90.0/s (100%)",
         "MISSED mixed, writes: rate is 0.0/s, but must be at least 2.0/s; missed by 2.0/s (100%)",
     ]
 
 
-def test_a_run_with_a_defect_is_a_miss() -> None:
+def test_a_run_with_a_defect_is_reported_as_missed() -> None:
     assert missed(replace(QUICK, defects=("a worker fell silent",))) == ["MISSED mixed, a worker fell silent"]
 
 

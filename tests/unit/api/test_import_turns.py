@@ -56,7 +56,7 @@ async def test_an_import_waits_for_the_step_of_another(world: World) -> None:
     assert world.begun == 4
 
 
-async def test_a_running_step_keeps_its_turn_until_it_ends_after_its_client_disconnects(world: World) -> None:
+async def test_a_running_step_keeps_its_turn_even_if_its_client_disconnects(world: World) -> None:
     first = await world.begin()
     await leave(first)
     second = await world.begin()

@@ -85,7 +85,7 @@ class TestProfile:
             f"The token names no valid profile: the claim '{claim}' must have the characters of a user id, and no slash"
         )
 
-    def test_and_account_longer_than_a_user_id_are_rejected(self) -> None:
+    def test_is_rejected_if_it_and_its_account_are_too_long_for_a_user_id(self) -> None:
         why = refusal({"sub": "a" * 64, "profile": "b" * 64, "exp": LATER}, **self.SETTINGS)
         assert why == "The token names no valid profile: account and profile have too many characters"
 
@@ -191,7 +191,7 @@ def test_a_claim_quoted_in_a_message_is_short_and_printable(iss: str) -> None:
 
 
 @pytest.mark.parametrize("claim", ['user"', "benutzer-für", "x" * 1000])
-def test_a_user_claim_of_any_name_is_reported_in_a_valid_header(claim: str) -> None:
+def test_the_refusal_is_a_valid_header_for_any_name_of_the_user_claim(claim: str) -> None:
     assert "names no valid user" in refusal({"exp": LATER}, jwt_user_claim=claim)
 
 

@@ -95,7 +95,7 @@ async def test_however_many_titles_an_answer_has_it_looks_them_up_once_in_an_int
     assert 10 * HALF / (HALF + INTERVAL) - 1 <= fetched <= 10 * HALF / (HALF - INTERVAL) + 1
 
 
-async def test_a_title_that_is_due_brings_along_those_that_are_due_soon() -> None:
+async def test_the_lookup_of_a_due_title_includes_titles_that_are_due_soon() -> None:
     world = World(3)
     for number, at in enumerate((0.0, 4.0, 50.0)):
         await world.load(number, at)
@@ -107,7 +107,7 @@ async def test_a_title_that_is_due_brings_along_those_that_are_due_soon() -> Non
 
 
 @pytest.mark.parametrize(("now", "valid_until"), [(50.0, HALF), (HALF - 1, HALF - 1 + INTERVAL)])
-async def test_without_a_title_that_is_due_an_answer_is_valid_until_one_is_or_for_an_interval(
+async def test_while_no_title_is_due_an_answer_is_valid_until_one_is_but_at_least_for_an_interval(
     now: float, valid_until: float
 ) -> None:
     world = World(3)
@@ -121,7 +121,7 @@ async def test_without_a_title_that_is_due_an_answer_is_valid_until_one_is_or_fo
 
 
 @pytest.mark.parametrize("max_age", [1, 2, 9, 10, 60, 3600])
-async def test_no_answer_outlives_a_title_whatever_the_maximum_age_and_even_a_missing_one(max_age: float) -> None:
+async def test_no_answer_outlives_a_known_or_missing_title_at_any_maximum_age(max_age: float) -> None:
     world, dice = World(20, max_age=max_age), Random(max_age)
     world.store.missing = set(world.keys[::2])
     for at, number in sorted((dice.uniform(0, max_age / 2), number) for number in range(20)):

@@ -301,7 +301,7 @@ class TestAnyFile:
     TEXTS = (one_title() + one_title("Aliens"), CSV_HEADER + f"{ID},movie,Alien,,,,,,\n{ID},movie,Aliens,,,,,,\n")
 
     @pytest.mark.parametrize("text", TEXTS)
-    def test_a_byte_order_mark_in_front_is_dropped(self, text: str) -> None:
+    def test_a_leading_byte_order_mark_is_dropped(self, text: str) -> None:
         expected = titles(text)
         assert titles(BYTE_ORDER_MARK + text.encode()) == expected
         assert titles(gzip.compress(BYTE_ORDER_MARK + text.encode())) == expected

@@ -205,7 +205,7 @@ class TestJson:
         with pytest.raises(UnknownListFormatError, match=r"its first element has the fields .*Accepted: "):
             opened(f"[{form.translated},{form.element(1, 'Alien', day_of(1))}]", JSON)
 
-    def test_as_json_lines_is_refused_with_the_right_content_type(self, form: Elements) -> None:
+    def test_lines_sent_as_json_are_refused_and_the_error_names_their_content_type(self, form: Elements) -> None:
         with pytest.raises(UnknownListFormatError, match="JSON Lines have Content-Type: application/x-ndjson"):
             opened(form.element(1, "Alien", day_of(1)) + "\n" + form.element(2, "Aliens", day_of(2)), JSON)
 

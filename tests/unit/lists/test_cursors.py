@@ -93,13 +93,13 @@ def test_a_cursor_with_a_date_of_the_wrong_length_is_refused() -> None:
             decode_cursor(bad, "user", BY_DATE, ORDER)
 
 
-def test_a_cursor_by_date_of_an_earlier_release_still_decodes() -> None:
+def test_a_cursor_by_date_from_an_earlier_release_still_decodes() -> None:
     cursor = "zvqZKXsT02YAAQIDBAUGBwgJCgsAAAGLz-VoAA"
 
     assert decode_cursor(cursor, "user", BY_DATE, ORDER)[1] == CursorPosition(1_700_000_000_000, ID)
 
 
-def test_a_cursor_by_title_of_an_earlier_release_is_refused() -> None:
+def test_a_cursor_by_title_from_an_earlier_release_is_refused() -> None:
     cursor = "Z2qZAncxaWAAAQIDBAUGBwgJCgt0aGUgbWF0cml4"  # its sort title begins with T
 
     with pytest.raises(InvalidCursorError):

@@ -331,7 +331,7 @@ class TestABatch:
         ]
         assert world.numbers == [1, 3]
 
-    async def test_uses_one_fence_and_one_write_each_for_removals_and_additions(self) -> None:
+    async def test_uses_one_fence_with_one_write_for_removals_and_one_for_additions(self) -> None:
         world = World(item(1))
         await world.writer.apply_batch(USER, batch(add=[2], remove=[1]))
 
@@ -350,7 +350,7 @@ class TestABatch:
         assert texts(result.add) == [(content_id(UNKNOWN).hex(), "not_found")]
         assert world.journal == []
 
-    async def test_removes_first(self) -> None:
+    async def test_removes_before_it_adds(self) -> None:
         world = World(item(1))
         result = await world.writer.apply_batch(USER, batch(add=[1], remove=[1]))
         [again] = world.store.items(USER)
@@ -374,14 +374,14 @@ class TestABatch:
         assert world.numbers == [1, 2]
         assert world.journal[-1] == "lift"
 
-    async def test_of_more_items_than_a_list_may_have_is_refused_without_a_count(self) -> None:
+    async def test_of_more_items_than_a_list_may_have_is_refused_without_counting_the_list(self) -> None:
         world = World()
 
         with pytest.raises(ListFullError):
             await world.writer.apply_batch(USER, batch(add=range(1, MAX_ITEMS + 2)))
         assert world.journal == ["fence", "deadline", "find_many", "lift"]
 
-    async def test_makes_room_for_its_additions_by_its_removals(self) -> None:
+    async def test_makes_room_for_its_additions_with_its_removals(self) -> None:
         world = World(*map(item, range(1, MAX_ITEMS + 1)))
         await world.writer.apply_batch(USER, batch(add=[6, 7], remove=[1, 2, 19]))
 
@@ -394,7 +394,7 @@ class TestABatch:
         assert [outcome for _, outcome in result.add] == ["added", "existing"]
         assert item(2) in world.store.items(USER)
 
-    async def test_whose_additions_have_an_unknown_outcome_after_removals_is_partly_applied(self) -> None:
+    async def test_that_removed_items_is_partly_applied_if_the_outcome_of_its_additions_is_unknown(self) -> None:
         world = World(item(1))
         world.store.failures["insert_many"] = OutcomeUnknownError()
 
@@ -810,7 +810,7 @@ class TestOnlyIfAbsent:
 
         assert world.journal == ["find", "fence", "deadline", "count", "find_removals", "insert", "lift"]
 
-    async def test_star_conditions_of_a_removal_depend_on_whether_its_item_is_on_the_list(self) -> None:
+    async def test_a_removal_with_if_match_star_needs_the_item_and_with_if_none_match_star_its_absence(self) -> None:
         world = World(item(1))
 
         for change in (world.writer.remove, world.writer.discard):

@@ -52,13 +52,13 @@ def test_an_index_that_behaves_differently_is_not_equivalent(wanted: IndexModel,
     assert find_equivalent(wanted, [there]) is None
 
 
-def test_the_mending_command_creates_the_wanted_index() -> None:
+def test_the_repair_command_creates_the_wanted_index() -> None:
     assert mending_command("lists", "mylist", UNIQUE, []) == (
         f"{ITEMS}.createIndex({{userId: 1, contentId: 1}}, {{name: 'userId_1_contentId_1', unique: true}})"
     )
 
 
-def test_the_mending_command_drops_a_conflicting_index_first() -> None:
+def test_the_repair_command_drops_a_conflicting_index_first() -> None:
     there = index({"removedAt": 1}, name="it's old", expireAfterSeconds=5)
     assert mending_command("lists", "mylist", EXPIRING, [there]) == (
         f"{ITEMS}.dropIndex('it\\'s old'); "
@@ -66,7 +66,7 @@ def test_the_mending_command_drops_a_conflicting_index_first() -> None:
     )
 
 
-def test_the_mending_command_uses_another_name_if_its_own_is_taken() -> None:
+def test_the_repair_command_uses_another_name_if_the_default_one_is_taken() -> None:
     there = index({"text": 1}, name="removedAt_1")
     assert mending_command("lists", "mylist", EXPIRING, [there]) == (
         f"{ITEMS}.createIndex({{removedAt: 1}}, {{name: 'mylist_removedAt_1', expireAfterSeconds: 60}})"
