@@ -1,4 +1,4 @@
-"""Synchronisation between the parts of the deployment."""
+"""Synchronization between the parts of the deployment."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -126,7 +126,7 @@ class TestOpenShift:
         assert ids(rendered_case("openshift")) == set()
         assert len(ids(rendered_case("everything"))) == len(IDS) * len(COMPONENTS)
 
-    def test_is_recognised_by_its_api(self) -> None:
+    def test_is_recognized_by_its_api(self) -> None:
         there = Rendered(parse(template("--api-versions", "security.openshift.io/v1", "--set", "seed.enabled=true")))
 
         assert pods(there).keys() == COMPONENTS

@@ -51,6 +51,8 @@ SENTENCES: list[tuple[str, str, str]] = [
     ("Returns", "Gives the list.", "Return the list."),
     ("Semicolons", "Redis is away; reads are slow; writes wait.", "Redis is away; reads are slow. Writes wait."),
     ("SentenceLength", f"{_LONG}.", _SPLIT),
+    ("Spelling", "The service recognises the file.", "The service recognizes the file."),
+    ("Spelling", "The behavior of a neighbor.", "The behaviour of a neighbour."),
     ("Stands", "The reason stands in the log.", "The log has the reason."),
     ("Stands", "The environment goes before the file.", "The environment overrides the file."),
     ("Tells", "The log tells the reason.", "The log names the reason."),

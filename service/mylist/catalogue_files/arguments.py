@@ -10,7 +10,7 @@ DEFAULT_WITHDRAWN_PERCENT = 5.0
 _MAX_PERCENT = 100
 _IMPORT_EPILOG = """\
 FILE may be JSON Lines or CSV as docs/catalogue.md describes, IMDb's title.basics.tsv, or one of TMDB's daily exports
-(movie_ids, tv_series_ids). It may be compressed with gzip. The import recognises the format by the content.
+(movie_ids, tv_series_ids). It may be compressed with gzip. The import recognizes the format by the content.
 
 You may stop an import at any time and run it again. A run that has nothing to do changes nothing. Running services
 show the titles within CATALOGUE_TTL. The exit status is 1 if a line was rejected or a file could not be read to its

@@ -1,4 +1,4 @@
-"""Recognises the file of a list by its header or its structure, and reads it line by line."""
+"""Recognizes the file of a list by its header or its structure, and reads it line by line."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence

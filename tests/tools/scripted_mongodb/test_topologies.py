@@ -1,4 +1,4 @@
-"""The driver recognises each simulated deployment."""
+"""The driver recognizes each simulated deployment."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ from tests.tools.scripted_mongodb.conftest import PATIENCE_S, Collection, Connec
         (Topology.DOCUMENTDB_GATEWAY, "Sharded"),
     ],
 )
-async def test_the_driver_recognises_the_topology_and_works_with_it(
+async def test_the_driver_recognizes_the_topology_and_works_with_it(
     deploy: Deploy, connect: Connect, topology: Topology, seen_as: str
 ) -> None:
     collection = connect(deploy(topology).uri(), retryWrites=False)

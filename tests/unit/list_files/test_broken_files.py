@@ -133,7 +133,7 @@ def titles_of(entries: list[Entry]) -> list[str]:
 
 @of_csv
 class TestCsv:
-    def test_is_recognised_and_keeps_titles_years_and_dates(self, form: Format) -> None:
+    def test_is_recognized_and_keeps_titles_years_and_dates(self, form: Format) -> None:
         assert opened(form.header + rows(form, "Alien")).format == form.name
         entries = read(form.header + rows(form, "Alien", "Aliens"))
         assert titles_of(entries) == ["Alien", "Aliens"]
@@ -188,7 +188,7 @@ class TestCsv:
 
 @of_json
 class TestJson:
-    def test_is_recognised_and_keeps_titles_years_and_dates(self, form: Elements) -> None:
+    def test_is_recognized_and_keeps_titles_years_and_dates(self, form: Elements) -> None:
         assert opened(array(form, "Alien"), JSON).format == form.name
         entries = read(array(form, "Alien", QUOTED), JSON)
         assert titles_of(entries) == ["Alien", QUOTED]
