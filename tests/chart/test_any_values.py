@@ -209,7 +209,7 @@ class TestNull:
         assert not render_each("everything", sample, tmp_path)
 
     @pytest.mark.extended
-    def test_refused_among_other_nulls_is_also_refused_alone_with_its_path(
+    def test_that_is_refused_among_others_is_also_refused_alone_and_the_message_names_its_path(
         self, refused_alone: set[Path_], tmp_path: Path
     ) -> None:
         alone = sorted(refused_alone)
@@ -227,7 +227,7 @@ class TestNull:
 
     @pytest.mark.extended
     @pytest.mark.parametrize("of", BASES)
-    def test_in_each_other_value_alone_is_refused_in_a_sentence_or_renders_valid_manifests(
+    def test_in_any_remaining_value_alone_is_refused_readably_or_renders_valid_manifests(
         self, of: str, refused_alone: set[Path_], tmp_path: Path
     ) -> None:
         others = [path for path in PATHS if path not in refused_alone]

@@ -213,7 +213,7 @@ def test_a_server_that_does_not_speak_http_fails_with_a_one_line_message(run: Ru
     assert line == f"failed: GET http://{HOST}:{port}/health: not an HTTP answer: SSH-2.0-OpenSSH_9"
 
 
-def test_the_script_waits_for_a_mongodb_that_admits_its_pod_late(run: Run, mongodb_uri: str) -> None:
+def test_the_script_waits_for_a_mongodb_that_is_unreachable_at_first(run: Run, mongodb_uri: str) -> None:
     url = urlsplit(mongodb_uri)
     with serving(Api()) as port, TcpProxy(url.port or 0, host=url.hostname or "") as proxy:
         proxy.cut(0)

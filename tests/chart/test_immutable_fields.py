@@ -51,7 +51,7 @@ def test_an_upgrade_without_changes_is_accepted(cluster: FakeCluster) -> None:
     upgrade(cluster)
 
 
-def test_a_larger_volume_is_refused_with_the_commands(cluster: FakeCluster) -> None:
+def test_a_larger_volume_is_refused_and_the_message_has_the_commands_that_enlarge_it(cluster: FakeCluster) -> None:
     [message] = refusals(cluster, "mongodb.persistence.size=16Gi")
 
     assert message == (
@@ -65,7 +65,7 @@ def test_a_larger_volume_is_refused_with_the_commands(cluster: FakeCluster) -> N
     assert patch[-1] == '{"spec":{"resources":{"requests":{"storage":"16Gi"}}}}'
 
 
-def test_a_larger_volume_is_accepted_after_the_commands(cluster: FakeCluster) -> None:
+def test_a_larger_volume_is_accepted_once_the_commands_of_the_message_have_run(cluster: FakeCluster) -> None:
     del cluster.objects["statefulsets", NAMESPACE, "mylist-mongodb"]
     upgrade(cluster, "mongodb.persistence.size=16Gi")
 

@@ -93,7 +93,7 @@ class TestSettings:
         given = {f"settings.{camel(setting.variable)}": value, **TOGETHER.get(setting.variable, {})}
         assert render(given).configuration()[setting.variable] == written
 
-    def test_from_other_values_reach_the_service_in_some_case(self) -> None:
+    def test_that_come_from_other_values_reach_the_service_in_at_least_one_case(self) -> None:
         reached: set[str] = set()
         for name in CASES:
             rendered = rendered_case(name)

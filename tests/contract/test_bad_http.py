@@ -231,7 +231,7 @@ class TestTarget:
         ],
     )
     @pytest.mark.parametrize("method", [b"GET", b"OPTIONS", b"CONNECT", b"DELETE"])
-    def test_without_a_route_is_404_and_is_not_normalized_to_one(
+    def test_without_a_route_is_404_even_if_its_normalized_form_has_one(
         self, service: Service, method: bytes, target: bytes
     ) -> None:
         answer = send(service.url, request(method + b" " + target + b" HTTP/1.1"))

@@ -363,7 +363,7 @@ class TestFailures:
                 "mylist: �[2J��mylist: done (�, request )",
             )
 
-    def test_a_broken_connection_leaves_only_a_change_in_doubt(self, user_id: str) -> None:
+    def test_a_broken_connection_is_reported_as_an_uncertain_outcome_only_for_a_change(self, user_id: str) -> None:
         class Broken(FakeHttpHandler):
             def do_POST(self) -> None:  # noqa: N802 - as http.server calls it
                 self.close_connection = True

@@ -102,7 +102,7 @@ def test_schemas_are_all_used(document: Any) -> None:
     assert references == set(document["components"]["schemas"])
 
 
-def test_operations_are_complete(document: Any) -> None:
+def test_operations_have_unique_ids_summaries_tags_and_complete_parameters_and_responses(document: Any) -> None:
     for path, method, operation in operations(document):
         assert method in METHODS
         assert operation["summary"]

@@ -95,7 +95,7 @@ class TestCharset:
 
     @pytest.mark.parametrize("encoding", ENCODINGS)
     @pytest.mark.parametrize("media_type", [JSON, LINES])
-    def test_utf_16_or_utf_32_of_the_body_is_415_and_named_in_the_error(
+    def test_utf_16_or_utf_32_in_the_body_is_415_and_named_in_the_error(
         self, user: User, media_type: str, encoding: str
     ) -> None:
         path = "add" if media_type == JSON else "import"
@@ -263,7 +263,7 @@ class TestForm:
     def test_puts_an_item(self, user: User) -> None:
         assert self.ask(user, "contentType=movie", "PUT", f"items/{MATRIX_ID}").status_code == 201
 
-    def test_may_be_percent_encoded_and_say_its_charset(self, user: User) -> None:
+    def test_may_be_percent_encoded_and_state_its_charset(self, user: User) -> None:
         body = f"contentId=%35{MATRIX_ID[1:]}&contentType=m%6fvie&"
         assert self.ask(user, body, suffix="; charset=UTF-8").status_code == 201
 

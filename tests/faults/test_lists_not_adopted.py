@@ -105,7 +105,7 @@ def all_removed_after_the_adoption(lists: Lists) -> None:
 @pytest.mark.parametrize(
     "state", [nothing_there, no_documents_there, lists_on_both_sides, all_removed_after_the_adoption]
 )
-def test_any_other_database_is_served(
+def test_the_service_starts_with_any_database_that_needs_no_adoption(
     settings: dict[str, str], lists: Lists, tmp_path: Path, state: Callable[[Lists], None]
 ) -> None:
     state(lists)

@@ -192,7 +192,7 @@ async def test_an_id_of_any_type_is_kept(lists: Lists) -> None:
     assert await counts() == Counts(read=2, already_there=1)
 
 
-async def test_an_item_whose_key_an_invalid_document_has_is_left_out(lists: Lists) -> None:
+async def test_an_item_with_the_key_of_an_invalid_document_is_left_out(lists: Lists) -> None:
     lists["mylist"].insert_one({"userId": "ada", "contentId": LOWER, "contentType": "episode", "addedAt": MONDAY})
     lists["mylists"].insert_one(as_mongoose("ada", LOWER))
     assert (await counts()).left_out == 2
@@ -411,7 +411,7 @@ async def test_an_item_that_the_original_removes_and_adds_again_between_runs_sta
 # --- The way back.
 
 
-async def test_a_run_back_carries_the_changes_made_here(lists: Lists) -> None:
+async def test_a_reverse_run_carries_over_the_changes_made_here(lists: Lists) -> None:
     names = [("ada", UPPER), ("ada", OTHER), ("carl", "stray"), ("eve", LOWER)]
     lists["mylists"].insert_many(written := [as_mongoose(*each) for each in names])
     await run()
@@ -432,7 +432,7 @@ async def test_a_run_back_carries_the_changes_made_here(lists: Lists) -> None:
     assert everything(lists) == at_rest
 
 
-async def test_a_run_back_carries_a_removal_by_the_former_version(lists: Lists) -> None:
+async def test_a_reverse_run_carries_over_a_removal_by_the_former_version(lists: Lists) -> None:
     lists["mylists"].insert_many(written := [as_mongoose("ada", LOWER), as_mongoose("ada", OTHER)])
     await run()
     now = datetime.now(UTC).replace(microsecond=0)
@@ -442,7 +442,7 @@ async def test_a_run_back_carries_a_removal_by_the_former_version(lists: Lists) 
     assert documents(lists, "mylists") == [written[1]]
 
 
-async def test_a_run_forward_works_after_a_run_back(lists: Lists) -> None:
+async def test_a_forward_run_works_after_a_reverse_run(lists: Lists) -> None:
     lists["mylists"].insert_many([as_mongoose("ada", UPPER), as_mongoose("ada", OTHER)])
     await run()
     lists["mylist"].insert_one(added := as_documented(as_mongoose("ada", THIRD)))
@@ -457,7 +457,7 @@ async def test_a_run_forward_works_after_a_run_back(lists: Lists) -> None:
     }
 
 
-async def test_a_run_back_removes_the_duplicates_of_a_removed_merged_item(lists: Lists) -> None:
+async def test_a_reverse_run_removes_the_duplicates_of_a_merged_item_that_was_removed(lists: Lists) -> None:
     lists["mylist"].insert_one(own := as_documented(as_mongoose("bob", OTHER)))
     lists["mylists"].insert_many(
         written := [as_mongoose("ada", UPPER), as_mongoose("ada", LOWER, TUESDAY), as_mongoose("bob", OTHER)]
@@ -474,7 +474,7 @@ async def test_a_run_back_removes_the_duplicates_of_a_removed_merged_item(lists:
     assert [each["userId"] for each in documents(lists, "mylists")] == ["zoe"]
 
 
-async def test_a_run_back_without_items_here_removes_nothing_from_the_original(lists: Lists) -> None:
+async def test_a_reverse_run_without_any_items_here_removes_nothing_from_the_original(lists: Lists) -> None:
     lists["mylists"].insert_one(as_mongoose("ada", LOWER))
     await run()
     lists["mylist"].drop()

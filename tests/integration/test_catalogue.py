@@ -126,7 +126,7 @@ async def test_an_expired_title_is_fetched_before_it_is_served(world: World) -> 
     assert await world.titles(movie) == ["new name"]
 
 
-async def test_nothing_older_than_even_a_short_maximum_age_is_served(world: World) -> None:
+async def test_nothing_older_than_the_maximum_age_is_served_even_if_that_age_is_short(world: World) -> None:
     now = 0.0
     catalogue = Catalogue(ContentStore(world.database), max_age=2, capacity=100, clock=lambda: now)
     movies, new, edited = world.database.handle["movies"], ObjectId(), ObjectId()

@@ -308,7 +308,7 @@ class TestFormats:
         assert (lost["releaseYear"], lost["endYear"], lost["externalIds"]) == (2004, 2010, {"imdb": "tt0411008"})
         assert of(stored, '"Swing it" magistern')["genres"] == ["Comedy", "Music"]
 
-    async def test_a_tmdb_file_does_not_overwrite_a_title_with_its_original_title(
+    async def test_a_tmdb_file_does_not_replace_an_existing_title_with_the_title_in_the_original_language(
         self, stored: Stored, write: Write
     ) -> None:
         stored["tvshows"].insert_one({"_id": ObjectId(LOST), "title": "Pride", "externalIds": {"tmdb": "1"}})

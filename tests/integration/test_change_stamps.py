@@ -98,7 +98,7 @@ class TestAnAddition:
     """A duplicate counts only if a majority has the existing item."""
 
     @pytest.mark.parametrize("code", [64, 91, 11602])
-    async def test_of_an_item_that_no_majority_has_yet_has_an_unknown_outcome(
+    async def test_has_an_unknown_outcome_if_the_item_exists_but_no_majority_has_it_yet(
         self, replica_set: ScriptedMongoDB, lists: ListStore, user_id: str, code: int
     ) -> None:
         await lists.insert(user_id, item(1))
@@ -150,7 +150,7 @@ class TestARemoval:
                 stamped_by = "majority" if topology is Topology.SHARDED else 1
                 assert write_concerns(mongodb) == [(CHANGES, stamped_by), ("mylist", "majority")]
 
-    async def test_whose_stamp_an_election_rolled_back_is_stamped_again(
+    async def test_is_stamped_again_if_an_election_rolled_back_its_stamp(
         self, replica_set: ScriptedMongoDB, lists: ListStore, database: Database, user_id: str
     ) -> None:
         await lists.insert_many(user_id, [item(1), item(2)])

@@ -311,7 +311,7 @@ async def test_removing_any_single_condition_breaks_the_protocol(
 
 
 @on_one_redis
-async def test_a_fence_lift_that_keeps_a_list_it_finds_hides_an_acknowledged_write(
+async def test_keeping_a_list_found_when_lifting_a_fence_hides_an_acknowledged_write(
     make_server: Callable[[], Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change(monkeypatch, "LIFT_FENCE", "return redis.call('DEL', key)", "return 0")

@@ -178,7 +178,7 @@ async def test_the_change_feed_reports_each_change_of_an_earlier_version(
     assert (await told(lists, user_id, position))[0] == {1: None, 4: None, 2: 7}
 
 
-async def test_pages_of_changes_of_an_earlier_version_miss_none_and_repeat_none(
+async def test_paging_through_the_changes_of_an_earlier_version_misses_none_and_repeats_none(
     lists: ListStore, earlier: EarlierVersion, user_id: str
 ) -> None:
     for number in range(9):

@@ -279,7 +279,7 @@ async def changes_of(
     return [(number_of(each.content_id), each.added_at) for each in changes], end
 
 
-async def test_changes_come_in_order_in_pages_with_only_the_last_of_each_item(
+async def test_pages_of_changes_are_in_order_and_have_only_the_last_change_of_each_item(
     either: ports.ListStore, user_id: str
 ) -> None:
     for number in (1, 2, 3):
@@ -303,7 +303,7 @@ async def until_the_next_second(store: ports.ListStore) -> None:
     await asyncio.sleep((1001 - now % 1000) / 1000)
 
 
-async def test_pages_of_changes_of_any_size_miss_none_and_repeat_no_position(
+async def test_paging_through_changes_in_any_page_size_misses_none_and_repeats_no_position(
     either: ports.ListStore, user_id: str
 ) -> None:
     await either.insert_many(user_id, [item(number) for number in range(12)])

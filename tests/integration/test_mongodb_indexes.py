@@ -155,7 +155,7 @@ class TestOptionalIndex:
         way_out = "name: 'mylist_title_1'" if "collation" in options else f"dropIndex('{key}_1'); "
         assert way_out in missing.problem
 
-    async def test_of_a_read_only_catalogue_is_a_problem_but_not_called_missing(
+    async def test_on_a_read_only_catalogue_is_reported_as_a_problem_but_not_as_missing(
         self, mongodb: ScriptedMongoDB, database: AsyncDatabase[Document]
     ) -> None:
         for collection in ("movies", "tvshows"):

@@ -8,7 +8,9 @@ from devtools.request_way import VALUES_AND_MEASURES
 from devtools.service_process import environment
 
 
-def test_a_cached_read_passes_at_most_12_files_and_an_add_at_most_17(mongodb_uri: str, redis_url: str) -> None:
+def test_a_cached_read_passes_through_at_most_12_files_and_an_add_through_at_most_17(
+    mongodb_uri: str, redis_url: str
+) -> None:
     # It runs in a process of its own, because Sanic's settings apply to the whole process.
     command = [sys.executable, "-m", "devtools.request_way"]
     stores = {"TEST_MONGODB_URI": mongodb_uri, "TEST_REDIS_URL": redis_url}

@@ -365,7 +365,9 @@ async def test_a_read_after_a_write_asks_mongodb_at_most_three_times_when_no_tit
     assert len(asked_mongodb) <= 3
 
 
-async def test_a_change_takes_one_fence_its_writes_and_one_lift(world: World, user_id: str) -> None:
+async def test_a_change_sends_redis_one_fence_and_one_lift_and_mongodb_only_its_writes(
+    world: World, user_id: str
+) -> None:
     (title,) = await world.titles("movies", 1)
     await world.read(user_id)
     await world.writer.add(user_id, requested(str(title)), "movie")

@@ -463,7 +463,7 @@ class TestSanicInternals:
             _ = connection.HTTP_CLASS(connection).request_body  # type: ignore[no-untyped-call]
         assert StrictHttp(connection).request_body is None
 
-    async def test_an_empty_request_becomes_current_only_with_our_protocol(self) -> None:
+    async def test_an_empty_request_becomes_the_current_request_only_with_our_protocol(self) -> None:
         for protocol, is_current in ((HttpProtocol, False), (TimeLimitedProtocol, True)):
             async with serving(protocol) as server, silent_client(server, b"GET /"):
                 http = (await server.connection_in(Stage.REQUEST)).http

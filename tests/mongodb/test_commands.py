@@ -45,7 +45,9 @@ def test_concurrent_updates_of_one_document_all_take_effect(documents: Documents
     assert documents.find_one() == {"_id": 1, "n": CLIENTS * OF_EACH}
 
 
-def test_one_of_concurrent_upserts_inserts_and_the_others_update_or_report_a_duplicate(documents: Documents) -> None:
+def test_exactly_one_of_several_concurrent_upserts_inserts_and_the_others_update_or_report_a_duplicate(
+    documents: Documents,
+) -> None:
     def upsert(number: int) -> str:
         try:
             # The server itself retries an upsert only if its filter is `_id` alone.
@@ -67,7 +69,7 @@ def test_find_and_delete_gives_each_document_to_only_one_client(documents: Docum
     assert at_once(lambda _: len(list(iter(lambda: documents.find_one_and_delete({}), None)))) == OF_EACH
 
 
-def test_a_bulk_of_100_updates_takes_effect(documents: Documents) -> None:
+def test_a_bulk_write_of_100_updates_takes_effect(documents: Documents) -> None:
     count = 100  # as many as the service sends at once
     documents.insert_many([{"_id": number} for number in range(count)])
 
@@ -76,7 +78,7 @@ def test_a_bulk_of_100_updates_takes_effect(documents: Documents) -> None:
     assert documents.count_documents({"n": 1}) == count
 
 
-def test_a_bulk_of_upserts_reports_the_duplicates_and_applies_the_rest(documents: Documents) -> None:
+def test_a_bulk_write_of_upserts_reports_the_duplicates_and_applies_the_rest(documents: Documents) -> None:
     documents.create_index([("a", 1)], unique=True)
     documents.insert_one({"a": 1, "taken": True})
 

@@ -18,7 +18,7 @@ def test_the_change_feed_returns_200_or_503_right_after_the_start(serve: Serve, 
             assert answers[-1].status_code == 200
 
 
-def test_the_change_feed_has_a_change_of_a_moment_ago(users: list[User]) -> None:
+def test_the_change_feed_shows_a_change_made_a_moment_ago(users: list[User]) -> None:
     writer, reader = users
     token = changes(reader)["token"]
     assert writer.add(MATRIX_ID).status_code == 201

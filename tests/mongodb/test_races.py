@@ -32,7 +32,9 @@ def answers(pool: ThreadPoolExecutor, ask: Callable[[User], httpx.Response], use
     return Counter(each.result().status_code for each in asked)
 
 
-def test_one_of_concurrent_adds_or_removals_of_an_item_succeeds(pool: ThreadPoolExecutor, users: list[User]) -> None:
+def test_exactly_one_of_several_concurrent_adds_or_removals_of_an_item_succeeds(
+    pool: ThreadPoolExecutor, users: list[User]
+) -> None:
     for _ in range(3):
         assert served(answers(pool, lambda user: user.add(MATRIX_ID), users)) == {201: 1, 409: AT_ONCE - 1}
         assert served(answers(pool, lambda user: user.remove(MATRIX_ID), users)) == {200: 1, 404: AT_ONCE - 1}

@@ -182,7 +182,9 @@ class TestDashboard:
             assert choice["multi"]
             assert choice["current"]["value"] == ["$__all"]
 
-    def test_includes_series_without_cluster_namespace_or_pod_but_no_other_job(self, dashboard: dict[str, Any]) -> None:
+    def test_includes_series_without_cluster_namespace_or_pod_labels_but_not_of_other_jobs(
+        self, dashboard: dict[str, Any]
+    ) -> None:
         everywhere = {each["name"]: each.get("allValue") for each in dashboard["templating"]["list"]}
 
         assert (

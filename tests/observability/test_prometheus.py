@@ -163,7 +163,7 @@ def is_raised(system: System, *names: str) -> Callable[[], bool]:
     return lambda: system.prometheus.alerts().keys() >= set(names)
 
 
-def test_no_alarm_fires_in_normal_operation(system: System) -> None:
+def test_no_alert_about_an_outage_or_stale_reads_fires_in_normal_operation(system: System) -> None:
     alerts = system.prometheus.alerts()
     assert not {name for name in ALARMS if alerts.get(name) == "firing"}
     # A busy machine may have kept Redis waiting under load. That ends by itself, before an alert fires.
@@ -190,7 +190,7 @@ def test_slow_reads_burn_the_budget(system: System) -> None:
     wait_until(is_raised(system, "MyListCachedReadsBurn"), within=60)
 
 
-def test_without_redis_the_alarm_is_raised_and_ends(system: System) -> None:
+def test_without_redis_its_alert_is_raised_and_ends_after_recovery(system: System) -> None:
     system.redis.kill()
     wait_until(is_raised(system, "MyListRedisAway"), within=20)
     opened = 'mylist_breaker_state{dependency="redis",state="open"}'
@@ -199,7 +199,7 @@ def test_without_redis_the_alarm_is_raised_and_ends(system: System) -> None:
     wait_until(lambda: "MyListRedisAway" not in system.prometheus.alerts(), within=30)
 
 
-def test_without_mongodb_the_alarm_is_raised(system: System) -> None:
+def test_without_mongodb_its_alert_is_raised(system: System) -> None:
     system.mongodb.kill()
     wait_until(is_raised(system, "MyListMongoDBAway"), within=20)
     for number in range(20):
@@ -213,7 +213,7 @@ def test_without_mongodb_the_alarm_is_raised(system: System) -> None:
     wait_until(lambda: "MyListMongoDBAway" not in system.prometheus.alerts(), within=30)
 
 
-def test_a_frozen_service_raises_the_alarm_mylist_down(system: System) -> None:
+def test_a_frozen_service_raises_the_alert_mylist_down(system: System) -> None:
     system.service.process.send_signal(signal.SIGSTOP)
     try:
         wait_until(is_raised(system, "MyListDown"), within=60)

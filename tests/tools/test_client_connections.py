@@ -34,7 +34,7 @@ async def stubborn(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter)
 
 @pytest.mark.parametrize("serve", [forever, stubborn])
 @pytest.mark.parametrize("turns", range(6))
-async def test_close_ends_a_connection_that_arrived_any_number_of_loop_turns_before(serve: object, turns: int) -> None:
+async def test_close_ends_a_connection_however_few_loop_turns_ago_it_arrived(serve: object, turns: int) -> None:
     connections = ClientConnections(serve)  # type: ignore[arg-type]
     server = await asyncio.start_server(connections.accept, "127.0.0.1", 0)
     with socket.create_connection(server.sockets[0].getsockname()) as client:

@@ -85,7 +85,7 @@ def test_a_rule_refuses_the_bad_sentence_and_accepts_the_good_one(
     assert alerts(tmp_path, good) == set()
 
 
-def test_every_rule_has_a_sentence() -> None:
+def test_every_rule_is_tested_with_a_bad_and_a_good_sentence() -> None:
     assert {rule for rule, _, _ in SENTENCES} == RULES
 
 

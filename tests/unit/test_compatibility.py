@@ -33,7 +33,9 @@ def test_supported_pythons_match_the_classifiers_and_the_image(supported: dict[s
     assert f"{image}, which the image has" in by
 
 
-def test_supported_mongodb_versions_start_at_the_first_fit_patch(supported: dict[str, tuple[str, str]]) -> None:
+def test_supported_mongodb_versions_start_at_the_first_suitable_patch_release(
+    supported: dict[str, tuple[str, str]],
+) -> None:
     which = [f"{major}.{minor} from {major}.{minor}.{FIRST_FIT[major, minor]} on" for major, minor in (RELEASE, (7, 0))]
     assert supported["MongoDB"][0] == "; ".join(which)
 

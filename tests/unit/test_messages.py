@@ -215,7 +215,7 @@ class TestApi:
         codes = Counter(chain.from_iterable(self.rows().values()))
         assert codes == dict.fromkeys({each.code for each in errors(ServiceError)} - NEVER_SENT | set(OF_HTTP), 1)
 
-    def test_reaction_is_to_wait_if_the_answer_has_retry_after(self) -> None:
+    def test_table_says_to_wait_if_the_answer_has_retry_after(self) -> None:
         [waiting] = [set(codes) for action, codes in self.rows().items() if "Retry-After" in action]
         told = {each.code for each in errors(ServiceError) if each.retry_after is not None}
         unsure = {"OUTCOME_UNKNOWN", "PARTLY_APPLIED"}  # the client must read the list first

@@ -80,7 +80,7 @@ def test_the_copy_of_a_consumer_is_compared_with_the_lists() -> None:
         assert told.troubles == ["events: 1 items of whoever applied the lines differ from MongoDB's lists"]
 
 
-def test_each_kind_of_fault_except_duplicates_is_a_trouble() -> None:
+def test_each_kind_of_fault_except_duplicates_counts_as_trouble() -> None:
     """The service promises that duplicates after a restart are harmless."""
     told = compare([written(A4, A4 | {"userId": "b"}, A1, change(5)) + b"{"], CHANGES, after={})
     found = {name for name, count in asdict(told).items() if count} - {"changes", "lines"}

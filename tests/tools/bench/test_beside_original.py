@@ -78,7 +78,7 @@ def test_the_service_and_the_original_return_the_same_page(opened: Stores, folde
     assert min(quantity(sample, "processor") for sample in samples.values()) > 1
 
 
-def test_an_answer_other_than_the_page_in_redis_stops_the_measurement(opened: Stores, folder: Path) -> None:
+def test_an_answer_that_differs_from_the_page_in_redis_stops_the_measurement(opened: Stores, folder: Path) -> None:
     (folder / "dist" / "server.js").write_text('{"success":true,"data":{"items":[]}}')
     with ExitStack() as stack:
         environment = Environment(opened, stack, command(folder))
@@ -86,7 +86,7 @@ def test_an_answer_other_than_the_page_in_redis_stops_the_measurement(opened: St
             BesideOriginal(UNTRACED).measure(environment, 0)
 
 
-def test_a_page_for_the_original_names_the_id_of_a_title_as_mongodb_does() -> None:
+def test_a_page_for_the_original_uses_the_id_field_name_of_mongodb_in_titles() -> None:
     page = '{"success":true,"data":{"items":[{"contentId":"a","content":{"id":"a","title":"é"}}],"total":1}}'
 
     assert cached(page.encode()).decode() == '{"items":[{"contentId":"a","content":{"_id":"a","title":"é"}}],"total":1}'

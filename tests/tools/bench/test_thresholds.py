@@ -40,14 +40,14 @@ def test_a_figure_may_be_at_most_its_maximum(measured: float, kept: bool) -> Non
 @pytest.mark.parametrize(
     ("measured", "outcome"), [(0.49, "missed"), (0.50, "narrow"), (0.51, "narrow"), (0.52, "kept"), (0.9, "kept")]
 )
-def test_a_median_close_to_its_minimum_is_narrow(measured: float, outcome: str) -> None:
+def test_a_median_close_to_its_minimum_gets_the_outcome_narrow(measured: float, outcome: str) -> None:
     assert judge(SLOWER, {"cached": rates(measured), "empty": rates(1)}).outcome == outcome
 
 
 @pytest.mark.parametrize(
     ("measured", "outcome"), [(0.0, "kept"), (2.9, "kept"), (2.92, "narrow"), (3.0, "narrow"), (3.01, "missed")]
 )
-def test_a_median_close_to_its_maximum_is_narrow(measured: float, outcome: str) -> None:
+def test_a_median_close_to_its_maximum_gets_the_outcome_narrow(measured: float, outcome: str) -> None:
     verdict = judge(Threshold("p99", "reads", "cached", "p99", 3.0), {"cached": [Sample(p99=measured)]})
 
     assert verdict.outcome == outcome

@@ -9,7 +9,7 @@ from tests.faults.freshness.redis import Topology
 
 @pytest.mark.parametrize("redis", Topology)
 @pytest.mark.parametrize("mongodb", MongoTopology)
-def test_the_usual_faults_are_all_on_a_server_and_those_of_mongodb_on_a_replica_set(
+def test_by_default_a_single_mongodb_gets_all_faults_and_a_replica_set_only_those_of_mongodb(
     redis: Topology, mongodb: MongoTopology
 ) -> None:
     usual, possible = set(usual_faults(redis, mongodb)), set(faults_of(redis, mongodb))

@@ -90,11 +90,11 @@ class TestSequentialOperations:
     def test_stats_that_were_never_true_are_impossible(self) -> None:
         assert found(did(0, 1, Add(2, A)), did(2, 3, Stats(movies=1, shows=0))) == [Kind.IMPOSSIBLE]
 
-    def test_outdated_marks_are_stale_and_marks_that_were_never_true_are_impossible(self) -> None:
+    def test_an_outdated_set_of_listed_titles_is_stale_and_a_set_that_was_never_true_is_impossible(self) -> None:
         assert found(did(0, 1, Add(2, A)), did(2, 3, Marks(frozenset()))) == [Kind.STALE]
         assert found(did(0, 1, Add(2, A)), did(2, 3, Marks(frozenset({1})))) == [Kind.IMPOSSIBLE]
 
-    def test_marks_can_show_an_unacknowledged_add(self) -> None:
+    def test_a_set_of_listed_titles_can_show_an_unacknowledged_add(self) -> None:
         assert not found(tried(0, 1, Add(2, None)), did(2, 3, Marks(frozenset({2}))), did(4, 5, page((2, A))))
         assert found(tried(0, 1, Add(2, None)), did(2, 3, Marks(frozenset({2}))), did(4, 5, page())) != []
 
@@ -126,11 +126,11 @@ class TestSequentialOperations:
     @pytest.mark.parametrize(
         ("number", "items"), [(1, [(3, C), (2, B)]), (2, [(1, A)]), (3, [])], ids=["first", "last", "past the end"]
     )
-    def test_a_page_with_its_part_of_the_list_is_right(self, number: int, items: list[Item]) -> None:
+    def test_a_page_that_shows_its_own_slice_of_the_list_is_accepted(self, number: int, items: list[Item]) -> None:
         added = did(0, 1, Add(1, A)), did(2, 3, Add(2, B)), did(4, 5, Add(3, C))
         assert not found(*added, did(6, 7, page(*items, total=3, number=number, size=2)))
 
-    def test_a_page_with_another_part_of_the_list_is_impossible(self) -> None:
+    def test_a_page_that_shows_another_slice_of_the_list_is_impossible(self) -> None:
         added = did(0, 1, Add(1, A)), did(2, 3, Add(2, B)), did(4, 5, Add(3, C))
         assert found(*added, did(6, 7, page((2, B), (1, A), total=3, size=2))) == [Kind.IMPOSSIBLE]
 
@@ -318,7 +318,7 @@ class TestUnknownDate:
         assert not found(added, did(2, 3, page((1, A))), did(4, 5, page((1, A))))
         assert found(added, did(2, 3, page((1, A))), did(4, 5, page((1, B)))) == [Kind.STALE]
 
-    def test_may_never_be_shown(self) -> None:
+    def test_need_not_be_shown_by_any_page(self) -> None:
         assert not found(did(0, 1, Add(1, None)), did(2, 3, Stats(1, 0)), did(4, 5, Remove(1)), did(6, 7, page()))
 
     def test_does_not_make_the_item_uncertain(self) -> None:
@@ -497,7 +497,7 @@ class TestACopyKeptByTokens:
 
         assert found(*history) == [Kind.SKIPPED, Kind.SKIPPED]
 
-    def test_that_has_every_change_is_right(self) -> None:
+    def test_that_has_every_change_is_accepted(self) -> None:
         assert not found(did(0, 1, Add(1, A)), replace(did(2, 3, page((1, A))), request="changes"))
 
 
@@ -510,7 +510,7 @@ class TestAWrongRead:
 class TestDuringAChange:
     """Reads that overlap a change may waver between the old and the new list, for example if Redis loses the fence."""
 
-    def test_a_read_of_the_old_list_after_one_of_the_new_list_has_wavered(self) -> None:
+    def test_a_read_of_the_old_list_after_a_read_of_the_new_list_is_reported_as_wavering(self) -> None:
         history = did(0, 1, Add(1, A)), did(2, 9, Remove(1)), did(3, 4, page()), did(5, 6, page((1, A)))
         assert found(*history) == [Kind.WAVERED]
         assert found(*history, did(10, 11, page())) == [Kind.WAVERED]
@@ -548,7 +548,7 @@ def test_a_read_concurrent_with_an_undecided_answer_is_trusted() -> None:
     assert findings.violations == []
 
 
-def test_an_undecided_answer_leaves_concurrent_changes_certain_and_attempts_possible() -> None:
+def test_an_undecided_answer_keeps_acknowledged_changes_certain_and_unacknowledged_ones_possible() -> None:
     attempts = [tried(0, 1, Add(title, None)) for title in range(0, 60, 3)]
     counting, adding = did(2, 4.5, Stats(movies=9, shows=0)), did(2, 4, Add(1, None))
     seen = page((1, A), *((title, A) for title in range(3, 27, 3)))

@@ -100,7 +100,7 @@ def test_a_run_with_a_defect_is_reported_as_missed() -> None:
 @pytest.mark.parametrize(
     ("percent", "milliseconds"), [(0, 1), (50, 1), (50.1, 2), (90, 2), (99, 3), (99.1, 7), (100, 7)]
 )
-def test_a_percentile_is_the_time_that_this_share_of_requests_did_not_exceed(
+def test_a_percentile_is_the_time_within_which_that_share_of_requests_was_answered(
     percent: float, milliseconds: float
 ) -> None:
     assert RequestStats(100, 0, {2.0: 40, 1.0: 50, 7.0: 1, 3.0: 9}).percentile(percent) == milliseconds

@@ -41,7 +41,9 @@ async def test_the_given_number_of_commands_fails_without_effect(
     await collection.insert_one({})
 
 
-async def test_commands_without_a_count_fail_until_mended(mongodb: ScriptedMongoDB, collection: Collection) -> None:
+async def test_a_failure_without_a_count_lasts_until_mend_is_called(
+    mongodb: ScriptedMongoDB, collection: Collection
+) -> None:
     mongodb.fail_command("find", "aggregate", code=133, count=None)
     for _ in range(5):
         with pytest.raises(PyMongoError):

@@ -288,7 +288,7 @@ class TestStaleReadsAfterAnElection:
 
 
 @pytest.mark.parametrize("keeps", [True, False])
-async def test_snapshots_are_dropped_at_the_end_unless_they_must_be_kept(
+async def test_snapshots_are_dropped_when_the_context_ends_unless_they_must_be_kept(
     mongodb_server: str, connect: Connect, keeps: bool
 ) -> None:
     with ScriptedMongoDB(mongodb_server, keeps_snapshots=keeps) as mongodb:

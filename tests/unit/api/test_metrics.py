@@ -26,7 +26,7 @@ OF_PROMETHEUS = (
         f"{OPENMETRICS};q=0, {OPENMETRICS};version=1.0.0",
     ],
 )
-def test_openmetrics_is_preferred_if_named_with_at_least_the_quality_of_plain_text(accept: str) -> None:
+def test_openmetrics_is_preferred_if_its_q_value_is_at_least_that_of_plain_text(accept: str) -> None:
     assert prefers_openmetrics(accept)
 
 

@@ -58,7 +58,7 @@ def test_a_query_string_is_parsed_with_defaults_for_missing_parameters(query: st
         ("9999-12-31T23:59:59.999Z", 253_402_300_799_999),
     ],
 )
-def test_a_time_becomes_the_millisecond_that_selects_the_same_items(written: str, milliseconds: int) -> None:
+def test_a_time_is_rounded_up_to_a_whole_millisecond(written: str, milliseconds: int) -> None:
     assert items_query(f"addedAfter={written}").list_query == ListQuery(added_from=milliseconds)
     assert items_query(f"addedBefore={written}").list_query == ListQuery(added_before=milliseconds)
 
@@ -131,7 +131,7 @@ def test_a_random_order_is_repeatable_only_with_a_seed_or_a_cursor() -> None:
     assert repeatable == {"": False, "&cursor=": False, "&cursor=a": True, "&seed=a": True}
 
 
-def test_equal_queries_are_one_key() -> None:
+def test_equivalent_queries_are_equal_and_have_the_same_hash() -> None:
     one, same, other = (
         items_query(each) for each in ("q=the+matrix&genre=a&genre=b", "genre=b&genre=a&q=Matrix%20the", "q=a")
     )

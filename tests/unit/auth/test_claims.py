@@ -97,7 +97,7 @@ class TestProfile:
 
 
 @pytest.mark.parametrize("exp", [LATER, float(LATER), LATER + 0.5, str(LATER), 10**300, 10**400, 1e300])
-def test_exp_may_be_a_number_or_a_text_of_digits(exp: object) -> None:
+def test_exp_may_be_a_number_or_a_string_of_digits(exp: object) -> None:
     assert user_of({"sub": "u", "exp": exp}) == "u"
 
 
@@ -191,7 +191,7 @@ def test_a_claim_quoted_in_a_message_is_short_and_printable(iss: str) -> None:
 
 
 @pytest.mark.parametrize("claim", ['user"', "benutzer-für", "x" * 1000])
-def test_the_refusal_is_a_valid_header_for_any_name_of_the_user_claim(claim: str) -> None:
+def test_the_refusal_header_is_valid_whatever_the_user_claim_is_called(claim: str) -> None:
     assert "names no valid user" in refusal({"exp": LATER}, jwt_user_claim=claim)
 
 

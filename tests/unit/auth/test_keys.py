@@ -57,7 +57,7 @@ def test_an_unusable_key_is_skipped_and_the_others_are_kept(published: Any) -> N
     assert (key.key_id, key.algorithms) == ("good", ("ES256",))
 
 
-def test_a_key_verifies_all_algorithms_of_its_kind_unless_it_names_one() -> None:
+def test_a_key_accepts_all_algorithms_of_its_kind_unless_it_names_one() -> None:
     several, narrow = keys(jwk(RSA_KEY, "several"), jwk(RSA_KEY, "narrow", alg="RS256"))
 
     assert several.algorithms == RSA_ALGORITHMS
@@ -112,7 +112,7 @@ def test_the_refusal_of_a_set_lists_the_kinds_of_its_keys(published: list[Any], 
     [(RSA_KEY, RSA_ALGORITHMS), (EC_KEY, ("ES256",)), (EDWARDS_KEY, ("EdDSA",))],
     ids=["RSA", "P-256", "Ed25519"],
 )
-def test_a_pem_key_verifies_the_algorithms_of_its_kind(key: Any, algorithms: tuple[str, ...]) -> None:
+def test_a_pem_key_accepts_the_algorithms_of_its_kind(key: Any, algorithms: tuple[str, ...]) -> None:
     assert key_of_pem(pem(key)).algorithms == algorithms
 
 

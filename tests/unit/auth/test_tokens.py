@@ -108,7 +108,7 @@ def test_a_key_with_another_key_id_is_not_tried() -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["PS256", "PS384", "PS512", "RS384"])
-def test_an_rsa_key_verifies_either_padding(algorithm: str) -> None:
+def test_an_rsa_key_verifies_signatures_with_either_padding(algorithm: str) -> None:
     assert verifier(named(RSA_KEY, "one")).user_of(token(RSA_KEY, algorithm, "one")) == "someone"
 
 
@@ -117,7 +117,7 @@ def test_an_ed25519_key_verifies_an_eddsa_token() -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["PS256", "RS512"])
-def test_an_algorithm_that_the_named_key_excludes_is_not_an_unknown_key(algorithm: str) -> None:
+def test_an_algorithm_that_the_named_key_excludes_does_not_raise_unknown_key_error(algorithm: str) -> None:
     narrow = Key(named(RSA_KEY, None).material, ("RS256",), "one")
     with pytest.raises(InvalidTokenError, match=r"algorithm that is not accepted, expected RS256$") as refused:
         verifier(narrow, named(EC_KEY, "two")).user_of(token(RSA_KEY, algorithm, "one"))
@@ -125,24 +125,24 @@ def test_an_algorithm_that_the_named_key_excludes_is_not_an_unknown_key(algorith
 
 
 @pytest.mark.parametrize("key_id", [None, "one", "unknown"])
-def test_a_symmetric_algorithm_with_public_keys_is_not_an_unknown_key(key_id: str | None) -> None:
+def test_a_symmetric_algorithm_with_public_keys_does_not_raise_unknown_key_error(key_id: str | None) -> None:
     with pytest.raises(InvalidTokenError, match=r"algorithm that is not accepted, expected ES256$") as refused:
         verifier(named(EC_KEY, "one")).user_of(token(SECRET, "HS256", key_id))
     assert not isinstance(refused.value, UnknownKeyError)
 
 
-def test_an_algorithm_without_any_key_of_its_kind_is_an_unknown_key() -> None:
+def test_an_algorithm_without_any_key_of_its_kind_raises_unknown_key_error() -> None:
     with pytest.raises(UnknownKeyError, match=r"expected ES256$"):
         verifier(named(EC_KEY, "one")).user_of(token(RSA_KEY, "RS256"))
 
 
-def test_a_wrong_signature_of_a_known_key_is_not_an_unknown_key() -> None:
+def test_a_wrong_signature_for_a_known_key_id_does_not_raise_unknown_key_error() -> None:
     with pytest.raises(InvalidTokenError, match="signature") as refused:
         verifier(named(RSA_KEY, "one")).user_of(token(ANOTHER_RSA_KEY, "RS256", "one"))
     assert not isinstance(refused.value, UnknownKeyError)
 
 
-def test_a_token_without_a_key_id_that_no_key_verifies_has_an_unknown_key() -> None:
+def test_a_token_without_a_key_id_raises_unknown_key_error_if_no_key_verifies_it() -> None:
     with pytest.raises(UnknownKeyError, match="signature"):
         verifier(named(RSA_KEY, "one")).user_of(token(ANOTHER_RSA_KEY, "RS256"))
 

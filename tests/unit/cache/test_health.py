@@ -279,7 +279,7 @@ class TestAReignOfMongoDB:
         await elected.heartbeats(2 * HEARTBEAT_INTERVAL_S)
         assert health.settled_reign == self.SECOND
 
-    async def test_is_not_known_when_redis_is_away(self, elected: Process) -> None:
+    async def test_is_not_known_while_redis_is_unavailable(self, elected: Process) -> None:
         elected.commands.is_away = True
         waiting = asyncio.create_task(elected.health.wait_for_reign("a key"))
         await elected.heartbeats(DOWN_AFTER_S + 3 * HEARTBEAT_INTERVAL_S)

@@ -76,7 +76,7 @@ class World:
 
 
 @pytest.mark.parametrize("count", [2, 20, 200])
-async def test_however_many_titles_an_answer_has_it_looks_them_up_once_in_an_interval(
+async def test_an_answer_with_any_number_of_titles_looks_them_up_at_most_once_per_interval(
     count: int,
 ) -> None:
     world, dice = World(count), Random(count)
@@ -107,7 +107,7 @@ async def test_the_lookup_of_a_due_title_includes_titles_that_are_due_soon() -> 
 
 
 @pytest.mark.parametrize(("now", "valid_until"), [(50.0, HALF), (HALF - 1, HALF - 1 + INTERVAL)])
-async def test_while_no_title_is_due_an_answer_is_valid_until_one_is_but_at_least_for_an_interval(
+async def test_an_answer_is_valid_until_a_title_is_due_but_for_at_least_one_interval(
     now: float, valid_until: float
 ) -> None:
     world = World(3)
@@ -121,7 +121,9 @@ async def test_while_no_title_is_due_an_answer_is_valid_until_one_is_but_at_leas
 
 
 @pytest.mark.parametrize("max_age", [1, 2, 9, 10, 60, 3600])
-async def test_no_answer_outlives_a_known_or_missing_title_at_any_maximum_age(max_age: float) -> None:
+async def test_no_answer_stays_valid_longer_than_its_known_and_missing_titles_at_any_maximum_age(
+    max_age: float,
+) -> None:
     world, dice = World(20, max_age=max_age), Random(max_age)
     world.store.missing = set(world.keys[::2])
     for at, number in sorted((dice.uniform(0, max_age / 2), number) for number in range(20)):
@@ -131,7 +133,7 @@ async def test_no_answer_outlives_a_known_or_missing_title_at_any_maximum_age(ma
         world.now += dice.random() * (await world.look_up() - world.now)
 
 
-async def test_while_the_store_is_away_an_answer_is_valid_until_a_title_expires() -> None:
+async def test_while_the_store_is_unavailable_an_answer_is_valid_until_a_title_expires() -> None:
     world = World(2)
     await world.load(0, 0)
     await world.load(1, 1)

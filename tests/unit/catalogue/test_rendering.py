@@ -52,5 +52,5 @@ def test_a_field_named_id_does_not_replace_the_id_of_the_title() -> None:
         (Regex("a.*"), "Regex('a.*', 0)"),
     ],
 )
-def test_whatever_bson_holds_has_a_json_form(value: Any, shown: Any) -> None:
+def test_every_bson_value_has_a_json_form(value: Any, shown: Any) -> None:
     assert msgspec.json.decode(to_json({"_id": ID, "field": value}))["field"] == shown

@@ -90,7 +90,7 @@ class TestJsonLines:
         assert found == [(1, "it is nested too deep"), (2, "Alien")]
 
     @pytest.mark.parametrize("text", [f"[{one_title()}]", "[\n" + one_title() + "]", '{\n  "id": 5\n}'])
-    def test_a_file_that_is_one_json_value_is_refused_with_a_hint_at_json_lines(self, text: str) -> None:
+    def test_a_file_that_is_one_json_value_is_refused_and_the_error_asks_for_json_lines(self, text: str) -> None:
         assert "must be JSON Lines" in why_unreadable(text)
 
 
@@ -112,7 +112,7 @@ class TestTmdb:
             {"contentType": "tvshow", "title": "プライド", "originalTitle": "プライド", "externalIds": {"tmdb": 1}},
         ]
 
-    def test_its_records_leave_the_title_of_an_existing_title_unchanged(self) -> None:
+    def test_its_records_keep_the_title_field_of_an_existing_movie_or_show(self) -> None:
         found = read(self.MOVIE + one_title())
         assert [each.keeps_title for each in found] == [True, False]
 
@@ -210,7 +210,7 @@ class TestImdb:
         assert why_unreadable(line).startswith("its header is missing: line 1 must be tconst titleType primaryTitle")
 
     @pytest.mark.parametrize("delimiter", [",", ";", "|", " "])
-    def test_other_delimiters_are_refused_with_a_hint_at_the_original_file(self, delimiter: str) -> None:
+    def test_other_delimiters_are_refused_and_the_error_asks_for_the_original_file(self, delimiter: str) -> None:
         line = "tt0000001\tshort\tCarmencita\tCarmencita\t0\t1894\t\\N\t1\tDocumentary\n"
         told = why_unreadable((IMDB_HEADER + line).replace("\t", delimiter))
         assert told == "it is IMDb's file with other delimiters than tabs: import title.basics.tsv as it was downloaded"

@@ -48,14 +48,14 @@ each_slip = pytest.mark.parametrize(
 
 
 @each_slip
-def test_a_mistyped_name_in_the_env_file_is_reported_with_the_setting_meant(given: str, setting: str) -> None:
+def test_a_mistyped_name_in_the_env_file_is_reported_with_the_intended_setting(given: str, setting: str) -> None:
     Path(".env").write_text(f"HSTS=off\n\n{given}=s3cret\n")
 
     assert doubts() == [f"{given!a} in line 3 of .env is not a setting; did you mean {setting}?"]
 
 
 @each_slip
-def test_a_mistyped_environment_variable_is_reported_with_the_setting_meant(
+def test_a_mistyped_environment_variable_is_reported_with_the_intended_setting(
     given: str, setting: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(given, "s3cret")

@@ -148,7 +148,7 @@ def test_a_bad_value_is_refused_with_the_accepted_values(variable: str, value: s
         ),
     ],
 )
-def test_the_names_of_external_ids_and_which_are_unique_are_configurable(
+def test_the_names_and_the_uniqueness_of_external_ids_are_configurable(
     environment: dict[str, str], rules: ExternalIdRules
 ) -> None:
     assert Settings.load(environment).external_ids == rules

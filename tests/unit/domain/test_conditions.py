@@ -90,6 +90,6 @@ def test_confirm_and_if_match_are_confirmations(conditions: Conditions) -> None:
     "conditions",
     [UNCONDITIONAL, Conditions(if_none_match=OTHER), Conditions(if_match="*"), Conditions(if_match=" *\t")],
 )
-def test_if_none_match_and_if_match_star_are_no_confirmations(conditions: Conditions) -> None:
+def test_if_none_match_and_if_match_star_are_not_confirmations(conditions: Conditions) -> None:
     with pytest.raises(ConfirmationRequiredError, match=r"^All would go: send If-Match with the ETag"):
         conditions.require_consent("All would go")

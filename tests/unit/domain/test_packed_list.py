@@ -98,7 +98,7 @@ def test_a_prefix_of_a_list_has_the_counts_and_the_first_pages_of_the_list(max_i
 
 
 @pytest.mark.parametrize("max_items", [None, 1, 3])
-def test_a_list_cut_at_another_length_than_max_items_is_unreadable(max_items: int | None) -> None:
+def test_a_list_cut_to_a_length_other_than_max_items_is_unreadable(max_items: int | None) -> None:
     whole = PackedList.of([item(number) for number in range(5)])
 
     with pytest.raises(UnreadableListError, match="54 bytes for 5 items"):

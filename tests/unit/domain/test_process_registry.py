@@ -153,7 +153,7 @@ def test_a_fence_covers_changes_only_in_a_redis_that_was_declared_and_heeded() -
     assert one.agreement.blocked == two_.agreement.blocked == {ALL}
 
 
-def test_use_of_another_redis_is_reported_only_after_a_process_declared_its_own() -> None:
+def test_another_redis_is_reported_only_after_a_process_has_declared_it() -> None:
     one, two_ = two()
     newcomer = Process(one.store, "newcomer")
 

@@ -38,7 +38,7 @@ async def test_a_body_is_held_for_as_long_as_it_is_used() -> None:
     assert memory.held_bytes == 0
 
 
-async def test_the_oldest_stalled_body_gives_way() -> None:
+async def test_the_oldest_stalled_body_is_dropped_to_make_room() -> None:
     memory = BodyMemory(100)
     first, second = await stopped(memory, 40), await stopped(memory, 40)
 
@@ -52,7 +52,7 @@ async def test_the_oldest_stalled_body_gives_way() -> None:
     assert memory.held_bytes == 0
 
 
-async def test_bodies_without_data_so_far_do_not_use_up_the_memory() -> None:
+async def test_bodies_that_have_received_no_data_do_not_use_up_the_memory() -> None:
     memory = BodyMemory(100)
     waiting = [await stopped(memory) for _ in range(55)]
 
@@ -62,7 +62,7 @@ async def test_bodies_without_data_so_far_do_not_use_up_the_memory() -> None:
         task.cancel()
 
 
-async def test_a_body_in_use_does_not_give_way() -> None:
+async def test_a_body_in_use_is_not_dropped_to_make_room() -> None:
     memory = BodyMemory(100)
 
     async with memory.receive(parts(60)):

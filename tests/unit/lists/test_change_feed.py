@@ -94,7 +94,7 @@ class TestTheFirstRound:
         assert await device.catch_up(max_changes=2) == ["+3", "+4", "+5"]
         assert device.items == on_the_list(store)
 
-    async def test_leaves_changes_behind_its_position_to_the_next_round(
+    async def test_postpones_changes_before_its_position_to_the_next_round(
         self, store: FakeListStore, device: Device
     ) -> None:
         store.put(USER, *map(item, range(2, 5)))
@@ -178,7 +178,7 @@ class TestLaterRounds:
 
         assert await device.catch_up(max_changes=1) == ["+3"]
 
-    async def test_leave_changes_that_become_readable_behind_their_position_to_the_next_round(
+    async def test_postpone_changes_that_become_readable_too_late_for_the_current_round(
         self, store: FakeListStore, device: Device
     ) -> None:
         settle(store)
@@ -329,7 +329,7 @@ class TestASyncState:
         with pytest.raises(SyncTokenExpiredError):
             await device.catch_up()
 
-    async def test_of_an_incomplete_round_expires_by_the_age_of_its_resume_position(
+    async def test_of_an_incomplete_round_expires_once_its_resume_position_is_too_old(
         self, store: FakeListStore, device: Device
     ) -> None:
         await device.catch_up()

@@ -184,7 +184,7 @@ async def test_an_ambiguous_external_id_is_refused_even_if_only_one_title_is_on_
 
 
 @pytest.mark.parametrize("text", ["tt0133093", ":", ":tt0133093", '{"$ne":null}', "", "é:1"])
-async def test_a_text_without_a_name_before_a_colon_is_a_malformed_content_id(text: str) -> None:
+async def test_an_id_without_a_name_before_a_colon_is_treated_as_a_malformed_content_id(text: str) -> None:
     world = World(item(1))
 
     with pytest.raises(ContentNotFoundError):

@@ -381,7 +381,7 @@ class TestAQuery:
         assert (await world.query("q=dark&type=tvshow")).fresh_until == 60
         assert (await world.query("addedBefore=1970-01-01T00:00:00.002Z&q=heat")).fresh_until == 60
 
-    async def test_counts_the_memory_of_the_search_text_in_its_key_and_links(self) -> None:
+    async def test_counts_the_search_text_in_its_key_and_links_towards_the_capacity(self) -> None:
         world, other = films(), films()
         await world.query("q=abc&genre=crime")
         await other.query("q=abcdef&genre=crime")
@@ -437,7 +437,7 @@ class TestContains:
         assert data((await world.reader.contains(USER, asked, ContainsKey(b"asked")))[0]) == {"contains": [True]}
         assert (world.pages.rendered, world.pages.reused) == (3, 1)
 
-    async def test_counts_the_memory_of_its_request_body(self) -> None:
+    async def test_counts_its_request_body_towards_the_capacity(self) -> None:
         world = World(item(1))
         await world.reader.contains(USER, [], ContainsKey(b" " * 5000))
 

@@ -331,7 +331,7 @@ class TestABatch:
         ]
         assert world.numbers == [1, 3]
 
-    async def test_uses_one_fence_with_one_write_for_removals_and_one_for_additions(self) -> None:
+    async def test_uses_one_fence_and_one_write_each_for_removals_and_additions(self) -> None:
         world = World(item(1))
         await world.writer.apply_batch(USER, batch(add=[2], remove=[1]))
 
@@ -572,7 +572,7 @@ class TestMerge:
         assert await world.writer.merge(USER, [item(1, added_at=9)], room=Room()) == ["existing"]
         assert world.store.items(USER) == [item(1)]
 
-    async def test_queries_existing_items_only_if_the_room_may_not_suffice(self) -> None:
+    async def test_queries_existing_items_only_if_the_list_might_become_full(self) -> None:
         world = World(item(1), item(2))
         room = Room()
         await world.writer.merge(USER, [item(3), item(1)], room=room)
@@ -810,7 +810,7 @@ class TestOnlyIfAbsent:
 
         assert world.journal == ["find", "fence", "deadline", "count", "find_removals", "insert", "lift"]
 
-    async def test_a_removal_with_if_match_star_needs_the_item_and_with_if_none_match_star_its_absence(self) -> None:
+    async def test_a_removal_requires_the_item_for_if_match_star_and_its_absence_for_if_none_match_star(self) -> None:
         world = World(item(1))
 
         for change in (world.writer.remove, world.writer.discard):
@@ -908,7 +908,7 @@ class TestUnlessRemovedSince:
                 await world.writer.put(USER, requested(2), "movie", self.since(now_ms() - days * 86_400_000))
 
 
-async def test_a_batch_keeps_its_order_with_the_first_item_on_top_and_later_additions_above() -> None:
+async def test_a_batch_keeps_its_order_from_the_top_of_the_list_and_later_additions_go_above_it() -> None:
     world = World()
     order = [5, 2, 4, 1]
     await world.writer.apply_batch(USER, batch(add=order))

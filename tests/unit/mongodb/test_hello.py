@@ -26,7 +26,7 @@ def reply(last: Any, majority: Any = None, **fields: Any) -> dict[str, Any]:
     return {"setName": "rs0", "localTime": NOW, "electionId": ELECTION, "lastWrite": written} | fields
 
 
-def test_a_primary_whose_majority_is_up_to_date_has_replicated_all() -> None:
+def test_a_primary_whose_majority_is_up_to_date_has_replicated_everything() -> None:
     hello = Hello.of(reply(op_time(9), op_time(9)))
 
     assert hello.topology == "replica set"
@@ -37,7 +37,7 @@ def test_a_primary_whose_majority_is_up_to_date_has_replicated_all() -> None:
     assert hello.replicated_until == NOW_MS - 9_500
 
 
-def test_a_deposed_primary_reports_no_replication_after_its_last_write() -> None:
+def test_a_deposed_primary_does_not_claim_replication_beyond_its_last_write() -> None:
     """After it was frozen or cut off, it still reports that a majority has all its writes, and its clock goes on."""
     hello = Hello.of(reply(op_time(9), op_time(9)) | {"localTime": NOW + timedelta(hours=1)})
 
@@ -45,7 +45,7 @@ def test_a_deposed_primary_reports_no_replication_after_its_last_write() -> None
     assert hello.replicated_until == NOW_MS - 9_500
 
 
-def test_a_primary_whose_majority_lags_has_not_replicated_all() -> None:
+def test_a_primary_whose_majority_lags_has_not_replicated_everything() -> None:
     hello = Hello.of(reply(op_time(9), op_time(1)))
 
     assert not hello.all_is_replicated
@@ -53,7 +53,7 @@ def test_a_primary_whose_majority_lags_has_not_replicated_all() -> None:
     assert hello.replicated_until == NOW_MS - 9_500
 
 
-def test_a_new_primary_has_at_first_committed_nothing_in_its_term() -> None:
+def test_a_new_primary_has_not_yet_committed_anything_in_its_term() -> None:
     assert not Hello.of(reply(op_time(9), op_time(9, term=1))).has_committed_in_term
 
 

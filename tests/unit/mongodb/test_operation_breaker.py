@@ -43,7 +43,7 @@ def test_a_success_between_failures_keeps_the_breaker_closed() -> None:
     assert breaker.state == "closed"
 
 
-def test_the_breaker_is_clear_from_a_success_until_the_next_failure() -> None:
+def test_the_breaker_is_clear_if_no_failure_followed_the_last_success() -> None:
     breaker = OperationBreaker()
     states = [breaker.is_clear]
     for worked in (False, None, True, *[False] * 10, None, True):

@@ -81,7 +81,9 @@ def test_timeouts_are_in_milliseconds_and_the_smaller_of_exporter_and_processor_
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://[::1]:4318/otlp"}, "endpoint", "http://[::1]:4318/otlp"),
     ],
 )
-def test_the_other_variables_take_effect(variables: dict[str, str], field: str, value: Any) -> None:
+def test_the_variables_for_batching_sampling_and_the_endpoint_are_applied(
+    variables: dict[str, str], field: str, value: Any
+) -> None:
     assert getattr(read(**variables), field) == value
 
 
