@@ -242,7 +242,7 @@ class StrictHttp(Http):
 
         Without it: log lines about an unparsable request name the previous request of the connection. Seen: Sanic
         25.12.1. Upstream: no issue known. Test:
-        `TestSanicInternals.test_an_empty_request_becomes_current_only_with_our_protocol`.
+        `TestSanicInternals.test_an_empty_request_becomes_the_current_request_only_with_our_protocol`.
         """
         self.protocol.request_class._current.set(self.request)  # noqa: SLF001 - as Sanic does with any other
 
