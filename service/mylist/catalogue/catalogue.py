@@ -149,9 +149,10 @@ class Catalogue:
         to_fetch = [key for key, entry in pairs if entry is None or now >= entry.expires_at]
         for entry in filter(None, entries):
             entry.is_used = True
-        self._fetch(
-            [key for key, entry in pairs if entry and entry.refresh_at < next_lookup and now < entry.expires_at]
-        )
+        # Only found titles are fetched early: missing ones are due every few seconds, so each lookup would fetch them.
+        due_until = {True: next_lookup, False: now}
+        known = [(key, entry) for key, entry in pairs if entry and now < entry.expires_at]
+        self._fetch([key for key, entry in known if entry.refresh_at <= due_until[entry.is_available]])
         metrics.CATALOGUE_REQUESTS["hit"].inc(len(keys) - len(to_fetch))
         if to_fetch:
             fetches = self._fetch(to_fetch)
@@ -310,13 +311,12 @@ class Catalogue:
         """Read one batch from the store and cache it; return its entries."""
         asked_at = self.clock()
         documents = await self._store.fetch(content_type, [split_content_key(key)[0] for key in keys])
-        now = self.clock()
         loaded = {}
         for key in keys:
             document = documents.get(split_content_key(key)[0], {})
             metrics.CATALOGUE_REQUESTS["miss" if document else "absent"].inc()
             ttl = self._ttl if document else self._absent_ttl
-            loaded[key] = self._entries[key] = self._to_entry(key, document, now=now, ttl=ttl)
+            loaded[key] = self._entries[key] = self._to_entry(key, document, asked_at, ttl)
             self._entries.move_to_end(key)
             if self._unique_names:
                 self._learn_external(key, content_type, document, asked_at)
@@ -344,16 +344,19 @@ class Catalogue:
             self._entries[key] = entry
         self._entries.popitem(last=False)
 
-    def _to_entry(self, key: bytes, document: Mapping[str, Any], *, now: float, ttl: float) -> CatalogueEntry:
-        """Render a document; an empty document means that the movie or show does not exist."""
+    def _to_entry(self, key: bytes, document: Mapping[str, Any], asked_at: float, ttl: float) -> CatalogueEntry:
+        """Render a document; an empty document means that the movie or show does not exist.
+
+        Its age counts from `asked_at`, because it may have been edited while the answer was on its way.
+        """
         content_id, content_type = split_content_key(key)
         return CatalogueEntry(
             key=key,
             before=f'","contentId":"{content_id.hex()}","contentType":"{content_type}","addedAt":"'.encode(),
             after=b'","content":' + (to_json(document) if document else b"null") + b"}",
-            refresh_at=now + ttl,
-            expires_at=now + 2 * ttl,
-            exists_until=now + 2 * ttl if document else -math.inf,
+            refresh_at=asked_at + ttl,
+            expires_at=asked_at + 2 * ttl,
+            exists_until=asked_at + 2 * ttl if document else -math.inf,
             title=title_of(document, self._language),
             released_at=released_at(document),
             genres=genres_of(document),

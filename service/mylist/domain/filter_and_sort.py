@@ -131,9 +131,9 @@ class Records:
         """Return the records at some indices, in the order of the indices."""
         return self._packed.records([self._numbers[index] for index in indices])
 
-    def moment(self, index: int) -> int:
-        """Return when the item of a record was added, in milliseconds since 1970 UTC."""
-        return self._packed.moment(self._numbers[index])
+    def moments(self, indices: Iterable[int]) -> list[int]:
+        """Return when the items of some records were added, in milliseconds since 1970 UTC."""
+        return self._packed.moments([self._numbers[index] for index in indices])
 
 
 async def records_of(packed: PackedList, query: ListQuery) -> Records:
@@ -162,7 +162,7 @@ def _bounds(packed: PackedList, query: ListQuery) -> tuple[int, int]:
     """Return the index of the first record in the time range of a query, and of the first record after the range."""
 
     def age(index: int) -> int:
-        return -packed.moment(index)
+        return -packed.moments([index])[0]
 
     every = range(packed.total)
     before, since = query.added_before, query.added_from
@@ -260,7 +260,7 @@ def _matching(query: ListQuery, entries: Sequence[CatalogueEntry] | None, indice
 
 
 def _place_by_date(records: Records, index: int) -> Place:
-    return -records.moment(index), records.keys[index]
+    return -records.moments([index])[0], records.keys[index]
 
 
 def _places(
@@ -273,7 +273,7 @@ def _places(
         # Drop the last bit, because a cursor holds a signed number.
         dates = [xxh3_64_intdigest(keys[index], seed) >> 1 for index in chosen]
     elif entries is None or query.sort == "addedAt":
-        moments = list(map(records.moment, chosen))
+        moments = records.moments(chosen)
         dates = [-moment for moment in moments] if descending else moments
     elif query.sort == "title":
         if descending:

@@ -29,6 +29,7 @@ COUNTS_OFFSET = struct.calcsize(_BEFORE_COUNTS)
 """Offset of the numbers of movies and shows, in bytes."""
 _RECORD = struct.Struct(">iHH12sc")
 _KEYED_RECORD = struct.Struct(">iHH13s")
+_MOMENT = struct.Struct(">iHH")
 _MAX_AT_ONCE = 100
 """Records that one call unpacks, in half the time that single calls take; a long list takes several calls."""
 _DIGITS_BEFORE_ID, _ID_DIGITS, _RECORD_DIGITS = 2 * 8, 2 * CONTENT_ID_SIZE, 2 * _RECORD.size
@@ -147,10 +148,10 @@ class PackedList:
         hours, seconds, milliseconds, keys = zip(*records, strict=True)
         return hours, seconds, milliseconds, keys
 
-    def moment(self, index: int) -> int:
-        """Return when the item of a record was added, in milliseconds since 1970 UTC."""
-        hours, seconds, milliseconds, _ = _KEYED_RECORD.unpack_from(self.data, packed_size(index))
-        return join_moment(hours, seconds, milliseconds)
+    def moments(self, indices: Iterable[int]) -> list[int]:
+        """Return when the items of some records were added, in milliseconds since 1970 UTC."""
+        data, unpack_from = self.data, _MOMENT.unpack_from
+        return [join_moment(*unpack_from(data, _HEADER_BYTES + index * _RECORD_BYTES)) for index in indices]
 
     def _unpacked(self, struct_of: Callable[[int], struct.Struct], start: int, stop: int) -> Sequence[Any]:
         """Return all values of the records from index `start` to before `stop`."""

@@ -1,7 +1,7 @@
 """When an answer must look its movies and shows up again, and which ones that fetches."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from random import Random
 from typing import Any
 
@@ -30,12 +30,14 @@ class Store:
         self.missing: set[bytes] = set()
         self.fetched: list[list[ContentId]] = []
         self.is_away = False
+        self.while_fetching: Callable[[], object] = lambda: None
 
     async def fetch(
         self, content_type: ContentType, content_ids: Iterable[ContentId]
     ) -> Mapping[ContentId, Mapping[str, Any]]:
         if self.is_away:
             raise DatabaseUnavailableError
+        self.while_fetching()
         self.fetched.append(list(content_ids))
         return {
             each: {"_id": each.hex(), "title": "a title"}
@@ -145,3 +147,24 @@ async def test_while_the_store_is_unavailable_an_answer_is_valid_until_a_title_e
     assert await world.look_up() == MAX_AGE
     world.now = MAX_AGE
     assert await world.look_up() <= MAX_AGE
+
+
+async def test_a_missing_title_is_not_fetched_before_it_is_due() -> None:
+    world = World(3)
+    world.store.missing = {world.keys[0]}
+    await world.load(0, 0)
+    await world.load(1, 1)
+    world.store.fetched.clear()
+
+    world.now = 4  # the third title was never looked up
+    await world.look_up()
+    assert world.store.fetched == [[world.keys[2][:12]]]
+
+
+async def test_the_age_of_a_title_counts_from_the_question_and_not_from_a_late_answer() -> None:
+    world = World(1)
+    world.store.while_fetching = lambda: setattr(world, "now", world.now + 7)
+
+    await world.load(0, 0)
+    [entry], _ = await world.catalogue.entries(world.keys)
+    assert (world.now, entry.refresh_at, entry.expires_at, entry.exists_until) == (7, HALF, MAX_AGE, MAX_AGE)

@@ -103,7 +103,7 @@ async def test_records_are_filtered_by_type() -> None:
         *moments, keys = records.columns(range(len(expected)))
         assert list(keys) == list(records.keys)
         assert list(map(join_moment, *moments)) == [1000 - number for number in expected]
-        assert list(map(records.moment, range(len(expected)))) == [1000 - number for number in expected]
+        assert records.moments(range(len(expected))) == [1000 - number for number in expected]
 
 
 async def test_a_long_list_is_sorted_by_date_then_by_id() -> None:
