@@ -140,22 +140,18 @@ async def records_of(packed: PackedList, query: ListQuery) -> Records:
     """Return the records of a whole list, newest first, that match the type and the time range of a query."""
     first, end = _bounds(packed, query)
     tag = TAG_OF_TYPE[query.content_type] if query.content_type else None
-    if tag is None and end - first <= SLICE_SIZE:
-        return Records(packed, range(first, end), packed.keys(first, end))
-    numbers: list[int] = []
+    numbers: list[int] = []  # of the records of the type
     keys: list[bytes] = []
     for start in range(first, end, SLICE_SIZE):
         if start > first:
             await asyncio.sleep(0)
-        stop = min(start + SLICE_SIZE, end)
-        part = packed.keys(start, stop)
+        part = packed.keys(start, min(start + SLICE_SIZE, end))
         if tag is None:
-            numbers += range(start, stop)
             keys += part
         else:
             numbers += [start + index for index, key in enumerate(part) if key.endswith(tag)]
             keys += [key for key in part if key.endswith(tag)]
-    return Records(packed, numbers, keys)
+    return Records(packed, range(first, end) if tag is None else numbers, keys)
 
 
 def _bounds(packed: PackedList, query: ListQuery) -> tuple[int, int]:

@@ -12,7 +12,7 @@ distinguishes a list from a lease or a fence, which the cache may hold instead. 
 """
 
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Self
 
@@ -53,14 +53,9 @@ class UnreadableListError(ValueError):
     """The bytes are not a list of this format version."""
 
 
-@lru_cache(maxsize=_MAX_AT_ONCE)
-def _records_struct(count: int) -> struct.Struct:
-    return struct.Struct(">" + "iHH13s" * count)
-
-
-@lru_cache(maxsize=_MAX_AT_ONCE)
-def _keys_struct(count: int) -> struct.Struct:
-    return struct.Struct(">" + "8x13s" * count)
+@lru_cache(maxsize=2 * _MAX_AT_ONCE)
+def _repeated(record: str, count: int) -> struct.Struct:
+    return struct.Struct(">" + record * count)
 
 
 def packed_size(items: int) -> int:
@@ -133,12 +128,12 @@ class PackedList:
         stop = min(start + page_size, self.total)
         if len(self.data) < packed_size(stop):
             raise IndexError(f"{len(self.data)} bytes do not reach item {stop}")
-        values: Sequence[Any] = self._unpacked(_records_struct, start, stop)
+        values: Sequence[Any] = self._unpacked("iHH13s", start, stop)
         return values[0::4], values[1::4], values[2::4], values[3::4]
 
     def keys(self, start: int, stop: int) -> Sequence[bytes]:
         """Return the content keys of the records from index `start` to before `stop`, in half the time of `page`."""
-        return self._unpacked(_keys_struct, start, stop)
+        return self._unpacked("8x13s", start, stop)
 
     def records(self, indices: Iterable[int]) -> Columns:
         """Return the records at some indices, in the order of the indices."""
@@ -153,13 +148,13 @@ class PackedList:
         data, unpack_from = self.data, _MOMENT.unpack_from
         return [join_moment(*unpack_from(data, _HEADER_BYTES + index * _RECORD_BYTES)) for index in indices]
 
-    def _unpacked(self, struct_of: Callable[[int], struct.Struct], start: int, stop: int) -> Sequence[Any]:
-        """Return all values of the records from index `start` to before `stop`."""
+    def _unpacked(self, record: str, start: int, stop: int) -> Sequence[Any]:
+        """Return the values of the records from index `start` to before `stop`; `record` is the format of one."""
         if stop - start <= _MAX_AT_ONCE:
-            return struct_of(stop - start).unpack_from(self.data, packed_size(start))
+            return _repeated(record, stop - start).unpack_from(self.data, packed_size(start))
         values: list[Any] = []
         for first in range(start, stop, _MAX_AT_ONCE):
-            values += struct_of(min(stop - first, _MAX_AT_ONCE)).unpack_from(self.data, packed_size(first))
+            values += _repeated(record, min(stop - first, _MAX_AT_ONCE)).unpack_from(self.data, packed_size(first))
         return values
 
     def window(self, page: int, page_size: int) -> bytes:
