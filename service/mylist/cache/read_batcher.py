@@ -7,7 +7,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING
 
 from mylist.cache.cached_value import EPOCH_BYTES
-from mylist.cache.read_connection import Refusal
+from mylist.cache.read_connection import Refusal, range_command
 from mylist.cache.topology.base import REDIS_ERRORS, Primary
 from mylist.cache.topology.command_router import Router
 from mylist.domain.errors import CacheUnavailableError
@@ -108,7 +108,7 @@ class ReadBatcher:
 
     async def _get_from(self, primary: Primary, wanted: Sequence[Wanted]) -> list[bytes | None]:
         answers = await primary.read_connection.ask(
-            [("GETRANGE", key, 0, -1 if size is None else size + EPOCH_BYTES - 1) for key, size in wanted]
+            [range_command(key, -1 if size is None else size + EPOCH_BYTES - 1) for key, size in wanted]
         )
         for place, answer in enumerate(answers):
             if isinstance(answer, Refusal):

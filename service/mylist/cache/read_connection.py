@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hiredis import HiredisError, Reader, ReplyError, pack_command
+from hiredis import HiredisError, Reader, ReplyError
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
@@ -22,6 +22,16 @@ Answer = Any
 Refusal = ReplyError
 
 _INCOMPLETE = object()
+
+
+def range_command(key: str, last: int) -> bytes:
+    """Return the command, as it is sent, for the bytes of a value up to position `last` (-1: all of them).
+
+    It takes a third of the time of hiredis' `pack_command`. The key must be ASCII.
+    """
+    end = str(last)
+    command = f"*4\r\n$8\r\nGETRANGE\r\n${len(key)}\r\n{key}\r\n$1\r\n0\r\n${len(end)}\r\n{end}\r\n"
+    return command.encode("ascii")
 
 
 class ReadConnection:
@@ -39,13 +49,13 @@ class ReadConnection:
         self._opening = asyncio.Lock()
         self._closed = False
 
-    async def ask(self, commands: Sequence[tuple[str | int, ...]]) -> list[Answer]:
-        """Send read-only commands at once; return the answer to each, including refusals.
+    async def ask(self, commands: Sequence[bytes]) -> list[Answer]:
+        """Send read-only commands (`range_command`) at once; return the answer to each, including refusals.
 
         Raises:
             RedisError: the server cannot be reached, or some answer did not arrive in time.
         """
-        packed = b"".join([pack_command(command) for command in commands])  # type: ignore[arg-type] # declared for a tuple of one
+        packed = b"".join(commands)
         try:
             return await self._ask(packed, len(commands))
         except RedisConnectionError:

@@ -38,8 +38,10 @@ _DIGITS_BEFORE_ID, _ID_DIGITS, _RECORD_DIGITS = 2 * 8, 2 * CONTENT_ID_SIZE, 2 * 
 _HEADER_BYTES, _RECORD_BYTES = _HEADER.size, _RECORD.size
 
 
+Moments = tuple[Sequence[int], Sequence[int], Sequence[int]]
+"""Moments, a column at a time: hours, seconds and milliseconds (`mylist.domain.timestamps.split_moment`)."""
 Columns = tuple[Sequence[int], Sequence[int], Sequence[int], Sequence[bytes]]
-"""Records, a column at a time: hours, seconds, milliseconds (`mylist.domain.timestamps.split_moment`), content keys."""
+"""Records, a column at a time: the columns of their moments, and content keys."""
 
 
 def pack_columns(records: Columns) -> bytes:
@@ -124,15 +126,26 @@ class PackedList:
         Raises:
             IndexError: the list was truncated before the end of this page.
         """
+        return *self.page_moments(page, page_size), self.page_keys(page, page_size)
+
+    def page_moments(self, page: int, page_size: int) -> Moments:
+        """Return when the items of a page were added, as `page` does."""
+        values: Sequence[Any] = self._unpacked("iHH13x", *self._bounds(page, page_size))
+        return values[0::3], values[1::3], values[2::3]
+
+    def page_keys(self, page: int, page_size: int) -> Sequence[bytes]:
+        """Return the content keys of a page, as `page` does."""
+        return self.keys(*self._bounds(page, page_size))
+
+    def _bounds(self, page: int, page_size: int) -> tuple[int, int]:
         start = min((page - 1) * page_size, self.total)
         stop = min(start + page_size, self.total)
         if len(self.data) < packed_size(stop):
             raise IndexError(f"{len(self.data)} bytes do not reach item {stop}")
-        values: Sequence[Any] = self._unpacked("iHH13s", start, stop)
-        return values[0::4], values[1::4], values[2::4], values[3::4]
+        return start, stop
 
     def keys(self, start: int, stop: int) -> Sequence[bytes]:
-        """Return the content keys of the records from index `start` to before `stop`, in half the time of `page`."""
+        """Return the content keys of the records from index `start` to before `stop`."""
         return self._unpacked("8x13s", start, stop)
 
     def records(self, indices: Iterable[int]) -> Columns:

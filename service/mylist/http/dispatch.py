@@ -124,11 +124,11 @@ class _ApiHttp(StrictHttp):
         request, response = self.request, self.response
         seconds = self.seconds_since_head
         span = tracing.current() if tracing.in_flight else None
-        if span:
-            response.headers["traceresponse"] = tracing.traceparent_of(span)
         if self.request_body:
             self.settle_body()
         if isinstance(response, ApiResponse):
+            if span:
+                response.lines += f"traceresponse: {tracing.traceparent_of(span)}\r\n"
             cache = response.cache
             connection = self._kept if self.keep_alive else "close"
             encoded = response.encode(connection=connection, head_only=bool(self.head_only))
@@ -137,6 +137,8 @@ class _ApiHttp(StrictHttp):
             elif not self.send_at_once(encoded):
                 await self.send_formatted(encoded)
         else:
+            if span:
+                response.headers["traceresponse"] = tracing.traceparent_of(span)
             cache = None
             await super().http1_response_header(data, end_stream)
         _record(request, response.status, cache, seconds, span)

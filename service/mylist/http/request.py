@@ -30,35 +30,19 @@ from mylist.domain.etags import names_etag_or_star
 from mylist.domain.limits import MAX_BODY_BYTES
 from mylist.domain.user_id import USER_ID
 from mylist.http.content_coding import Inflater, coding_of
-from mylist.http.sanic_overrides import StrictHttp, normalize_framing
+from mylist.http.head import is_valid
+from mylist.http.sanic_overrides import HOST, StrictHttp, normalize_framing
 from mylist.http.services import Services
 
 # Names in lower case, which halve the time of a header lookup.
-_HOST, _TRANSFER_ENCODING, _GIVEN_ID, _USER, _IF_NONE_MATCH = map(
-    istr, ("host", "transfer-encoding", "x-request-id", "user-id", "if-none-match")
+_TRANSFER_ENCODING, _GIVEN_ID, _USER, _IF_NONE_MATCH = map(
+    istr, ("transfer-encoding", "x-request-id", "user-id", "if-none-match")
 )
 REQUEST_ID_PATTERN = r"[A-Za-z0-9._~:@|/+=-]{1,128}"
 """A client's request id that the service accepts."""
 _REQUEST_ID = re.compile(REQUEST_ID_PATTERN, re.ASCII)
 _ID_PREFIX = os.urandom(6).hex()
 _ids = count(1)
-
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
-_TARGET = rb"(?:\*|(?:(?i:https?)://[!-.0->@-~]+)?/[!\"$-~]*+)"
-# Characters that Python strips as blanks. HTTP knows only space and tab.
-_FOREIGN_BLANK = rb"(?:\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2(?:\x80[\x80-\x8a\xa8\xa9\xaf]|\x81\x9f)|\xe3\x80\x80)"
-_VALUE = rb"[\t -~\x80-\xff]*+"
-_OF_BODY = rb"(?![CcTtEe](?i:ontent-length|ransfer-encoding|xpect):)"
-_PLAIN_HEADER = _OF_BODY + _TOKEN + rb":[\t ]*+(?!" + _FOREIGN_BLANK + rb")" + _VALUE
-# In the headers that determine the end of the body. Python would also accept digits of other scripts.
-_HEADER = (
-    rb"(?!(?i:content-length|transfer-encoding):[^\r\n]*[\x80-\xff])"
-    rb"(?!(?i:user-id|authorization):[\t ]*+" + _FOREIGN_BLANK + rb")" + _TOKEN + b":" + _VALUE
-)
-_REQUEST_LINE = _TOKEN + b" " + _TARGET + rb" HTTP/1\.[01]"
-_PLAIN_HEAD = re.compile(_REQUEST_LINE + rb"(?:\r\n" + _PLAIN_HEADER + b")*+")
-"""The most common head: without a body, and without headers that need closer checks."""
-_HEAD = re.compile(_REQUEST_LINE + rb"(?:\r\n" + _HEADER + b")*+")
 
 FORM = "application/x-www-form-urlencoded"
 _CONTENT_ENCODING = istr("content-encoding")
@@ -102,28 +86,25 @@ class ApiRequest(_Request):
         app: Sanic[Config, Services],
         head: bytes = b"",
     ) -> None:
-        """Create the request of a head that arrived, or an empty request for a `head` that could not be parsed.
+        """Create the request of a head that arrived, and check it. Without a `head` there is nothing to check.
 
         Raises:
-            BadRequest: the head violates the grammar, which Sanic mostly does not check.
+            BadRequest: the head violates the grammar.
         """
         if head:
-            hosts = len(headers.getall(_HOST, ()))
+            hosts = len(headers.getall(HOST, ()))
             old = version == "1.0"  # HTTP/1.0 has no chunks, and need not name a host
-            if hosts > 1 or hosts + old == 0:
+            if hosts > 1 or hosts + old == 0 or not is_valid(head) or (old and _TRANSFER_ENCODING in headers):
                 raise BadRequest("Malformed head")
-            if not _PLAIN_HEAD.fullmatch(head):
-                if not _HEAD.fullmatch(head) or (old and _TRANSFER_ENCODING in headers):
-                    raise BadRequest("Malformed head")
-                normalize_framing(headers, version)
+            normalize_framing(headers, version)
         super().__init__(url_bytes, headers, version, method, transport, app, head)
 
     @property
     def id(self) -> str:
         """The id of log lines, traces and answers: the client's X-Request-ID if it is valid, else a new one."""
         if self._id is None:
-            given = self.headers.getone(_GIVEN_ID, "")
-            self._id = given if _REQUEST_ID.fullmatch(given) else f"{_ID_PREFIX}-{next(_ids):x}"
+            given = self.headers.getone(_GIVEN_ID, None)
+            self._id = given if given and _REQUEST_ID.fullmatch(given) else f"{_ID_PREFIX}-{next(_ids):x}"
         return str(self._id)
 
     @property

@@ -60,19 +60,17 @@ class ApiResponse(FormattedResponse):
     """A response with preformatted constant headers. It has a whole body, except for a `LinesResponse`.
 
     Attributes:
+        lines: the header lines that are specific to this response; ASCII.
         cache: how the cache took part in the read; None without a read.
-        head: preformatted header lines that are specific to this response.
     """
 
-    __slots__ = ("_block", "cache", "head")
+    __slots__ = ("_block", "cache", "lines")
 
-    def __init__(
-        self, body: bytes, status: int, headers: dict[str, str], block: bytes, cache: CacheResult | None
-    ) -> None:
-        super().__init__(body, status, headers)
+    def __init__(self, body: bytes, status: int, lines: str, block: bytes, cache: CacheResult | None) -> None:
+        super().__init__(body, status, {})
         self._block = block
+        self.lines = lines
         self.cache = cache
-        self.head = ""
 
     def encode(self, *, connection: str, head_only: bool) -> bytes:
         """Return the response as it is sent, without the body if it answers HEAD.
@@ -81,10 +79,9 @@ class ApiResponse(FormattedResponse):
             connection: the value of the `Connection` header, and any headers that follow it.
             head_only: whether the request was HEAD.
         """
-        particular = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
         body = self.body
         length = "" if self.status in _WITHOUT_BODY else f"content-length: {len(body)}\r\n"
-        head = f"{particular}{self.head}{length}connection: {connection}\r\n\r\n".encode("ascii")
+        head = f"{self.lines}{length}connection: {connection}\r\n\r\n".encode("ascii")
         return self._block + head if head_only else self._block + head + body
 
 
@@ -93,21 +90,22 @@ class LinesResponse(ApiResponse):
 
     Attributes:
         parts: the parts of the body, of some lines each, rendered while they are sent.
+        is_chunked: whether the body is sent in chunks.
         trailer: header lines that are sent after the last chunk.
     """
 
-    __slots__ = ("parts", "trailer")
+    __slots__ = ("is_chunked", "parts", "trailer")
     parts: Iterable[bytes]
+    is_chunked: bool
     trailer: bytes
 
     def encode(self, *, connection: str, head_only: bool) -> bytes:  # noqa: ARG002 - there is no body in it
         """Return the head as it is sent."""
-        particular = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
-        return self._block + f"{particular}connection: {connection}\r\n\r\n".encode("ascii")
+        return self._block + f"{self.lines}connection: {connection}\r\n\r\n".encode("ascii")
 
     def framed(self) -> Iterator[bytes]:
-        """Yield the body as it is sent: chunked if the head says so."""
-        if "transfer-encoding" not in self.headers:
+        """Yield the body as it is sent."""
+        if not self.is_chunked:
             yield from self.parts
             return
         for part in filter(None, self.parts):  # an empty chunk would end the body
@@ -134,19 +132,16 @@ def json_response(  # noqa: PLR0913 - one line per part of a response
         etag: ETag of the body, if it is already known.
         cache: how the cache took part in the read; sent as X-Cache.
         headers: headers of this response; names and values must be ASCII without line breaks.
-        head: preformatted header lines, in ASCII.
+        head: preformatted header lines of a successful GET, in ASCII.
     """
-    particular: dict[str, str] = {"x-request-id": request.id}
-    if headers:
-        particular |= headers
+    lines = f"x-request-id: {request.id}\r\n{_lines(headers) if headers else ''}"
     if status == 200 and request.method in {"GET", "HEAD"}:  # noqa: PLR2004 - HTTP's own
         etag = etag or etag_of(body)
-        particular["etag"] = etag
+        lines = f"{lines}etag: {etag}\r\n{head}"
         if request.has(etag):
             body, status = b"", 304
     caching = _REVALIDATE if status < 400 else _NO_STORE  # noqa: PLR2004 - HTTP's own
-    response: ApiResponse = _response(request, body, status, particular, caching, cache)
-    response.head = head
+    response: ApiResponse = _response(request, body, status, lines, caching, cache)
     return response
 
 
@@ -181,10 +176,12 @@ def lines_response(  # noqa: PLR0913 - one line per part of a response
     if etag:
         particular["etag"] = etag
         if request.has(etag):
-            return _response(request, b"", 304, particular, _REVALIDATE, cache, is_negotiated=is_negotiated)
+            return _response(request, b"", 304, _lines(particular), _REVALIDATE, cache, is_negotiated=is_negotiated)
     if isinstance(lines, bytes):
-        return _response(request, lines, 200, particular, _REVALIDATE, cache, content_type, is_negotiated=is_negotiated)
-    if request.version == "1.0":  # HTTP/1.0 has no chunks, so the end of the connection ends the body
+        about = _lines(particular)
+        return _response(request, lines, 200, about, _REVALIDATE, cache, content_type, is_negotiated=is_negotiated)
+    is_chunked = request.version != "1.0"
+    if not is_chunked:  # the end of the connection ends the body
         request.close_connection()
     else:
         particular["transfer-encoding"] = "chunked"
@@ -195,7 +192,7 @@ def lines_response(  # noqa: PLR0913 - one line per part of a response
         request,
         b"",
         200,
-        particular,
+        _lines(particular),
         _REVALIDATE,
         cache,
         content_type,
@@ -203,6 +200,7 @@ def lines_response(  # noqa: PLR0913 - one line per part of a response
         is_negotiated=is_negotiated,
     )
     response.parts = lines
+    response.is_chunked = is_chunked
     response.trailer = trailer.encode()
     return response
 
@@ -233,7 +231,8 @@ def file_response(request: ApiRequest, file: File) -> HTTPResponse:
     body, about = file.representation(request.headers.getone(_ACCEPT_ENCODING, ""))
     status = 304 if request.has(about["etag"]) else 200
     headers = {"x-request-id": request.id} | about
-    return _response(request, body if status == 200 else b"", status, headers, _REVALIDATE, None, file.content_type)  # noqa: PLR2004 - HTTP's own
+    body = body if status == 200 else b""  # noqa: PLR2004 - HTTP's own
+    return _response(request, body, status, _lines(headers), _REVALIDATE, None, file.content_type)
 
 
 def preflight_response(request: ApiRequest, methods: str) -> HTTPResponse:
@@ -250,7 +249,11 @@ def preflight_response(request: ApiRequest, methods: str) -> HTTPResponse:
         if _HEADER_NAMES.fullmatch(wanted):
             headers["access-control-allow-headers"] = wanted
         headers["access-control-max-age"] = "600"
-    return _response(request, b"", 204, headers, _NO_STORE, None)
+    return _response(request, b"", 204, _lines(headers), _NO_STORE, None)
+
+
+def _lines(headers: Mapping[str, str]) -> str:
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
 
 
 def _takes_trailers(request: ApiRequest) -> bool:
@@ -262,7 +265,7 @@ def _response(  # noqa: PLR0913 - private, one line per part of a response
     request: ApiRequest,
     body: bytes,
     status: int,
-    headers: dict[str, str],
+    lines: str,
     caching: str,
     cache: CacheResult | None,
     content_type: str = _JSON,
@@ -287,7 +290,7 @@ def _response(  # noqa: PLR0913 - private, one line per part of a response
         policy,
         is_negotiated=is_negotiated,
     )
-    return kind(body, status, headers, block, cache)
+    return kind(body, status, lines, block, cache)
 
 
 @lru_cache(maxsize=1024)

@@ -25,8 +25,11 @@ from sanic import HTTPResponse
 from sanic.compat import Header
 from sanic.exceptions import BadRequest, NotFound, PayloadTooLarge, RequestCancelled, RequestTimeout
 from sanic.http import Http, Stage
+from sanic.models.protocol_types import TransportProtocol
 from sanic.router import Router
 from sanic.server import HttpProtocol
+
+from mylist.http.head import parse_plain
 
 _CONTENT_LENGTH = re.compile(r"[0-9]+[ \t]*", re.ASCII)
 _CHUNK_SIZE = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
@@ -59,7 +62,7 @@ _LINGER_S = 10.0
 """Seconds in which a client that is still sending can read an answer that closes the connection."""
 _MAX_LINGER_BYTES = 16 * 1024 * 1024
 
-_EXPECT, _TRANSFER_ENCODING = map(istr, ("expect", "transfer-encoding"))
+HOST, _EXPECT, _TRANSFER_ENCODING = map(istr, ("host", "expect", "transfer-encoding"))
 
 
 def normalize_framing(headers: Header, version: str) -> None:
@@ -135,6 +138,43 @@ class StrictHttp(Http):
         if not (_CHUNK_SIZE if base == _HEXADECIMAL else _CONTENT_LENGTH).fullmatch(value):
             raise ValueError
         return int(value, base)
+
+    async def http1_request_header(self) -> None:
+        """Read the head of a request, and create the request. Sanic reads a head that is not plain.
+
+        Without it: Sanic parses a head line by line, and copies the headers once more. That costs a tenth of a cached
+        read. Seen: Sanic 25.12.1. Upstream: no issue known. Test:
+        `TestHeads.test_a_plain_head_becomes_the_same_request_as_with_sanic`.
+
+        Raises:
+            BadRequest: the head is malformed.
+            PayloadTooLarge: the head exceeds its limit.
+        """
+        buffer, protocol = self.unparsed, self.protocol
+        end = buffer.find(_HEAD_END)
+        head = parse_plain(bytes(buffer[:end])) if 0 <= end < self.HEADER_MAX_SIZE else None
+        if head is None:
+            await super().http1_request_header()  # type: ignore[no-untyped-call]
+            return
+        method, target, headers = head
+        self.url = target.decode()
+        self.keep_alive = protocol.app.config.KEEP_ALIVE
+        self.head_only = method.upper() == "HEAD"
+        request = protocol.request_class(
+            target,
+            cast("Header", headers),  # Sanic makes its own of whatever pairs it gets
+            "1.1",
+            method,
+            cast("TransportProtocol", protocol.transport),
+            protocol.app,
+        )
+        if len(request.headers.getall(HOST, ())) != 1:
+            raise BadRequest("Malformed head")
+        self.request_bytes_left = self.request_bytes = 0
+        del buffer[: end + len(_HEAD_END)]
+        self.request, request.stream = request, self
+        self._make_current()
+        protocol.state["requests_count"] += 1
 
     async def read(self) -> bytes | None:
         """Return the next part of the body, None at its end. The first call sends `100 Continue` if needed.

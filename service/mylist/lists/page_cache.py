@@ -98,10 +98,11 @@ class PageCache:
             self.size -= former.size
         if page.body and not (former and former.body is page.body):
             self.rendered += 1
-        if page.fresh_until == -math.inf:
+        size = page.size
+        if page.fresh_until == -math.inf or size > self._capacity:
             return page
         self._pages[place] = page
-        self.size += page.size
+        self.size += size
         while self.size > self._capacity:
             _, oldest = self._pages.popitem(last=False)
             self.size -= oldest.size

@@ -169,14 +169,13 @@ class ListReader:
 
         `source` is the part of the list that it depends on.
         """
-        records = packed.page(*request)
-        entries, fresh_until = await self._catalogue.entries(records[3])
+        entries, fresh_until = await self._catalogue.entries(packed.page_keys(*request))
         total = packed.total
         head = page_head(request, -(-total // request.page_size))
         etag = page_etag(user_id, request, packed.window(*request), entries)
         body = self._pages.body_of(user_id, request, etag)
         if not (body or client.has(etag)):
-            body = page_json(user_id, request, total, records, entries)
+            body = page_json(user_id, request, total, packed.page_moments(*request), entries)
         return RenderedPage(source, body, etag, fresh_until, head)
 
     async def _query(
