@@ -5,14 +5,14 @@ maximum age is still served, and is fetched again in the background. An entry pa
 again. The old entry is served only if MongoDB is unavailable.
 
 The entries of one answer are due at many different times, up to one for each title of a long list. If the answer became
-invalid each time, it would be rendered again and again. So a lookup that finds an entry due also fetches those that are
-due soon, and the answer is valid until then.
+invalid each time, it would be rendered again and again. So every answer is valid until the next moment, a few seconds
+later, at which due entries are taken out of the fresh ones (`mylist.catalogue.fresh_entries`).
 
 When there are too many, the entries that were fetched longest ago are evicted; an entry that was used since then gets a
 second chance. For reads, this is cheaper than an LRU, which every read reorders.
 
-A read goes through three steps: `entries` looks keys up, `_fetch` finds or starts the fetches of those that it did not
-find, and `_load` reads one batch from the store, renders it and caches it.
+A read goes through up to three steps: `entries` looks keys up among the fresh entries, `_fetched` finds or fetches the
+others, and `_load` reads one batch from the store, renders it and caches it.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ from functools import partial
 from typing import Any, Protocol, cast
 
 from mylist.background import spawn
+from mylist.catalogue.fresh_entries import FreshEntries
 from mylist.catalogue.known_external_ids import KnownExternalIds
 from mylist.catalogue.rendering import to_json
 from mylist.catalogue.sort_keys import genres_of, released_at, title_of, title_order
@@ -40,6 +41,8 @@ _ABSENT_TTL_S = 5.0
 """How long "not found" is served without a new query, unless the maximum age is shorter."""
 _LOOKUPS_PER_TTL = 8
 """How often the same answer looks its entries up again in half their maximum age, unless that age is long."""
+_CROWDED = 0.5
+"""Share of the capacity up to which the use of entries is not noted: none is evicted soon."""
 # Decoding and rendering this many documents blocks the event loop for some milliseconds.
 _FETCH_BATCH_SIZE = 100
 _SECOND_CHANCES = 50
@@ -104,8 +107,8 @@ class Catalogue:
         self._store = store
         self._ttl = max_age / 2
         self._absent_ttl = min(_ABSENT_TTL_S, self._ttl)
-        # An entry that is not due expires no earlier than this time after now.
-        self._lookup_interval = min(self._ttl / _LOOKUPS_PER_TTL, self._absent_ttl)
+        # An entry expires one TTL after it is due, or one absent TTL if the title is missing.
+        self._fresh = FreshEntries(min(self._ttl / _LOOKUPS_PER_TTL, self._absent_ttl))
         self._capacity = capacity
         self.clock = clock
         self._entries: OrderedDict[bytes, CatalogueEntry] = OrderedDict()  # the next entry to evict comes first
@@ -125,34 +128,29 @@ class Catalogue:
         Raises:
             UnavailableError: an entry must be fetched, and the store cannot provide it.
         """
+        if not keys:
+            return [], math.inf
         now = self.clock()
-        next_lookup = now + self._lookup_interval
-        try:
-            entries = list(map(self._entries.__getitem__, keys))
-        except KeyError:
-            pass
-        else:
-            first_refresh = _first_refresh(entries)
-            if now < first_refresh:
-                for entry in entries:
-                    entry.is_used = True
-                metrics.CATALOGUE_REQUESTS["hit"].inc(len(entries))
-                return entries, max(first_refresh, next_lookup)
-        entries = await self._fetched(keys, now, next_lookup)
-        first_expiry = min([entry.expires_at for entry in entries], default=math.inf)
-        return entries, min(max(_first_refresh(entries), next_lookup), first_expiry)
+        entries = self._fresh.find(keys, now)
+        if entries is None:
+            entries = await self._fetched(keys, now)
+            return entries, min([self._fresh.valid_until, *[entry.expires_at for entry in entries]])
+        self._note_use(entries)
+        metrics.CATALOGUE_REQUESTS["hit"].inc(len(entries))
+        return entries, self._fresh.valid_until
 
-    async def _fetched(self, keys: Sequence[bytes], now: float, next_lookup: float) -> list[CatalogueEntry]:
-        """Return the entry of each key; some are missing or must be fetched again, now or before the next lookup."""
+    def _note_use(self, entries: Iterable[CatalogueEntry]) -> None:
+        if len(self._entries) > _CROWDED * self._capacity:
+            for entry in entries:
+                entry.is_used = True
+
+    async def _fetched(self, keys: Sequence[bytes], now: float) -> list[CatalogueEntry]:
+        """Return the entry of each key; some are missing or due."""
         entries = [self._entries.get(key) for key in keys]
         pairs = list(zip(keys, entries, strict=True))
         to_fetch = [key for key, entry in pairs if entry is None or now >= entry.expires_at]
-        for entry in filter(None, entries):
-            entry.is_used = True
-        # Only found titles are fetched early: missing ones are due every few seconds, so each lookup would fetch them.
-        due_until = {True: next_lookup, False: now}
-        known = [(key, entry) for key, entry in pairs if entry and now < entry.expires_at]
-        self._fetch([key for key, entry in known if entry.refresh_at <= due_until[entry.is_available]])
+        self._note_use(filter(None, entries))
+        self._fetch([key for key, entry in pairs if entry and entry.refresh_at <= now < entry.expires_at])
         metrics.CATALOGUE_REQUESTS["hit"].inc(len(keys) - len(to_fetch))
         if to_fetch:
             fetches = self._fetch(to_fetch)
@@ -320,6 +318,7 @@ class Catalogue:
             self._entries.move_to_end(key)
             if self._unique_names:
                 self._learn_external(key, content_type, document, asked_at)
+        self._fresh.add(loaded, self.clock())
         while len(self._entries) > self._capacity:
             self._evict()
         return loaded
@@ -339,10 +338,12 @@ class Catalogue:
         for _ in range(_SECOND_CHANCES):
             key, entry = self._entries.popitem(last=False)
             if not entry.is_used:
-                return
+                break
             entry.is_used = False
             self._entries[key] = entry
-        self._entries.popitem(last=False)
+        else:
+            key, _ = self._entries.popitem(last=False)
+        self._fresh.discard(key)
 
     def _to_entry(self, key: bytes, document: Mapping[str, Any], asked_at: float, ttl: float) -> CatalogueEntry:
         """Render a document; an empty document means that the movie or show does not exist.
@@ -361,10 +362,6 @@ class Catalogue:
             released_at=released_at(document),
             genres=genres_of(document),
         )
-
-
-def _first_refresh(entries: Sequence[CatalogueEntry]) -> float:
-    return min([entry.refresh_at for entry in entries], default=math.inf)
 
 
 def _by_type(keys: Iterable[bytes]) -> dict[ContentType, list[bytes]]:

@@ -17,7 +17,10 @@ _HEADER = (
 _HEAD = re.compile(_TOKEN + b" " + _TARGET + rb" HTTP/1\.[01](?:\r\n" + _HEADER + b")*+")
 
 # Headers after which a head is not plain. The first letter comes first, because most headers begin with another one.
-_SPECIAL = rb"[CcTtEeUu](?i:ontent-length:|ransfer-encoding:|xpect:|pgrade:|onnection:(?![\t ]*+keep-alive(?:\r\n|\Z)))"
+_SPECIAL = (
+    rb"[CcTtEeUu](?i:ransfer-encoding:|xpect:|pgrade:|"
+    rb"ontent-length:(?![\t ]*+[0-9]{1,18}+(?:\r\n|\Z))|onnection:(?![\t ]*+keep-alive(?:\r\n|\Z)))"
+)
 _PLAIN_HEADER = b"(?!" + _SPECIAL + b")" + _TOKEN + rb":[\t ]*+(?!" + _FOREIGN_BLANK + b")" + _VALUE
 _PLAIN_HEAD = re.compile(b"(" + _TOKEN + b") (" + _TARGET + rb") HTTP/1\.1((?:\r\n" + _PLAIN_HEADER + b")*+)")
 _FIELD = re.compile(r"\r\n([^:]++):[\t ]*+([^\r]*+)")
@@ -31,8 +34,8 @@ def is_valid(head: bytes) -> bool:
 def parse_plain(head: bytes) -> tuple[str, bytes, list[tuple[str, str]]] | None:
     """Return the method, the target and the headers of a plain head, without the empty line at its end.
 
-    Most heads are plain. None for a head that is malformed, is HTTP/1.0, has a body, or asks for something other than a
-    response over a connection that goes on.
+    Most heads are plain. None for a head that is malformed or HTTP/1.0, that has a body of unknown length, or that asks
+    for something other than a response over a connection that goes on.
     """
     match = _PLAIN_HEAD.fullmatch(head)
     if match is None:

@@ -138,12 +138,14 @@ class ApiRequest(_Request):
         if media_type == FORM and self.headers.getone("sec-fetch-site", "none") not in _OWN_SITE:
             raise InvalidJsonError("A page of another origin must send JSON, with Content-Type: application/json")
         coding = self._coding()
-        try:
-            async with asyncio.timeout(self.app.config.REQUEST_TIMEOUT):
-                await self.receive_body()  # type: ignore[no-untyped-call]
-        except TimeoutError:
-            raise self._too_late() from None
-        body: bytes = self.body
+        body = self.stream.take_body()
+        if body is None:
+            try:
+                async with asyncio.timeout(self.app.config.REQUEST_TIMEOUT):
+                    await self.receive_body()  # type: ignore[no-untyped-call]
+            except TimeoutError:
+                raise self._too_late() from None
+            body = self.body
         if coding:
             inflater = Inflater(coding, MAX_BODY_BYTES)
             body = b"".join(inflater.feed(body))

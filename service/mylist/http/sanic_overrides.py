@@ -62,7 +62,7 @@ _LINGER_S = 10.0
 """Seconds in which a client that is still sending can read an answer that closes the connection."""
 _MAX_LINGER_BYTES = 16 * 1024 * 1024
 
-HOST, _EXPECT, _TRANSFER_ENCODING = map(istr, ("host", "expect", "transfer-encoding"))
+HOST, _EXPECT, _LENGTH, _TRANSFER_ENCODING = map(istr, ("host", "expect", "content-length", "transfer-encoding"))
 
 
 def normalize_framing(headers: Header, version: str) -> None:
@@ -168,9 +168,12 @@ class StrictHttp(Http):
             cast("TransportProtocol", protocol.transport),
             protocol.app,
         )
-        if len(request.headers.getall(HOST, ())) != 1:
+        lengths = request.headers.getall(_LENGTH, ())
+        if len(request.headers.getall(HOST, ())) != 1 or len(lengths) > 1:
             raise BadRequest("Malformed head")
-        self.request_bytes_left = self.request_bytes = 0
+        self.request_bytes_left = self.request_bytes = int(lengths[0]) if lengths else 0
+        if lengths:
+            self.request_body = True  # type: ignore[assignment] # as Sanic does
         del buffer[: end + len(_HEAD_END)]
         self.request, request.stream = request, self
         self._make_current()
@@ -198,6 +201,25 @@ class StrictHttp(Http):
             self.keep_alive = False
             raise PayloadTooLarge("The body exceeds its limit")
         return await super().read()
+
+    def take_body(self) -> bytes | None:
+        """Return the whole body if it has arrived and is within its limit. None if it must be read instead.
+
+        Without it: Sanic reads a body through an asynchronous generator, and the time limit around that needs a timer.
+        Both take a tenth of a `contains`. Seen: Sanic 25.12.1. Upstream: no issue known. Test:
+        `TestBodies.test_a_body_that_has_arrived_is_taken_as_sanic_reads_it`.
+        """
+        size, buffer = self.request_bytes_left, self.unparsed
+        has_length: object = self.request_body
+        if has_length is not True or self.expecting_continue or not 0 < size == self.request_bytes:
+            return None
+        if size > self.request_max_size or len(buffer) < size:
+            return None
+        body = bytes(buffer[:size])
+        del buffer[:size]
+        self.request_bytes_left = 0
+        self.request_body = None
+        return body
 
     async def _begin_chunk(self) -> None:
         """Read the line before a chunk, or the trailers after the last chunk, by the grammar of RFC 9112, section 7.1.

@@ -9,6 +9,8 @@ from functools import lru_cache
 from itertools import islice
 from urllib.parse import urlencode
 
+import msgspec
+
 from mylist.domain.catalogue_entry import CatalogueEntry
 from mylist.domain.content import split_content_key
 from mylist.domain.etags import etag_of
@@ -19,6 +21,7 @@ from mylist.domain.page_request import ItemsQuery, PageRequest
 from mylist.domain.timestamps import iso_columns, iso_format, iso_format_milliseconds, join_moment, to_datetime
 from mylist.lists.cursors import encode_cursor
 
+_encode = msgspec.json.Encoder().encode
 EXPORT_LINES_PER_PART = 500
 """Lines of an export that are rendered before other requests get a turn."""
 
@@ -111,9 +114,9 @@ class QueryAnswer:
         return b"".join([b'{"success":true,"data":{"items":[', *items, end])
 
 
-def contains_json(present: Iterable[bool]) -> bytes:
+def contains_json(present: Sequence[bool]) -> bytes:
     """Return the body of the answer to which ids are on a list."""
-    return b'{"success":true,"data":{"contains":[%b]}}' % b",".join([b"true" if each else b"false" for each in present])
+    return b'{"success":true,"data":{"contains":%b}}' % _encode(present)
 
 
 def export_lines(packed: PackedList) -> Iterator[bytes]:

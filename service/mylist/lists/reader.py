@@ -120,14 +120,17 @@ class ListReader:
         packed, cache = await self._cache.read(user_id)
         page = self._pages.find(user_id, key, packed.data)
         if page is None:
-            # A malformed id is on no list, so the ids need not be parsed.
-            present = packed.written_ids()
-            if EXTERNAL_ID_SEPARATOR in "".join(content_ids):
+            every = "".join(content_ids)
+            has_external = EXTERNAL_ID_SEPARATOR in every
+            if has_external:
                 content_ids = await self._titles_of(content_ids)
-                body = contains_json([text in present for text in map(str.lower, content_ids)])
-                return RenderedPage(packed.data, body), cache  # not cached: an external id may move to another title
-            body = contains_json([text in present for text in map(str.lower, content_ids)])
-            page = self._pages.keep(user_id, key, RenderedPage(packed.data, body, key_bytes=len(key.body)))
+            if every != every.lower():
+                content_ids = list(map(str.lower, content_ids))
+            # A malformed id is on no list, so the ids need not be parsed.
+            body = contains_json(list(map(packed.written_ids().__contains__, content_ids)))
+            page = RenderedPage(packed.data, body, key_bytes=len(key.body))
+            if not has_external:  # an external id may move to another title
+                self._pages.keep(user_id, key, page)
         return page, cache
 
     async def _titles_of(self, ids: Sequence[str]) -> list[str]:

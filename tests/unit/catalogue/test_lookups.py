@@ -97,29 +97,46 @@ async def test_an_answer_with_any_number_of_titles_looks_them_up_at_most_once_pe
     assert 10 * HALF / (HALF + INTERVAL) - 1 <= fetched <= 10 * HALF / (HALF - INTERVAL) + 1
 
 
-async def test_the_lookup_of_a_due_title_includes_titles_that_are_due_soon() -> None:
+async def test_titles_that_are_due_at_the_same_lookup_are_fetched_together() -> None:
     world = World(3)
     for number, at in enumerate((0.0, 4.0, 50.0)):
         await world.load(number, at)
     world.store.fetched.clear()
 
-    world.now = HALF
-    assert await world.look_up() == HALF + INTERVAL
+    world.now = HALF + 4
+    assert await world.look_up() == HALF + 4 + INTERVAL
     assert [sorted(each) for each in world.store.fetched] == [[key[:12] for key in world.keys[:2]]]
 
 
-@pytest.mark.parametrize(("now", "valid_until"), [(50.0, HALF), (HALF - 1, HALF - 1 + INTERVAL)])
-async def test_an_answer_is_valid_until_a_title_is_due_but_for_at_least_one_interval(
-    now: float, valid_until: float
-) -> None:
+async def test_answers_share_the_moment_of_their_next_lookup() -> None:
     world = World(3)
     for number, at in enumerate((0.0, 4.0, 50.0)):
         await world.load(number, at)
     world.store.fetched.clear()
 
-    world.now = now
-    assert await world.look_up() == valid_until
+    for world.now in (50.0, 52.0, 54.0):
+        assert await world.look_up() == 50 + INTERVAL
     assert world.store.fetched == []
+
+
+async def test_an_edited_title_replaces_the_old_one_as_soon_as_it_is_fetched() -> None:
+    world = World(1)
+    await world.load(0, 0)
+    world.now = HALF
+    await world.look_up()
+
+    [entry], valid_until = await world.catalogue.entries(world.keys)
+    assert (entry.refresh_at, valid_until) == (2 * HALF, HALF + INTERVAL)
+
+
+async def test_a_title_whose_fetch_took_half_its_maximum_age_is_due_at_once() -> None:
+    world = World(1)
+    world.store.while_fetching = lambda: setattr(world, "now", world.now + HALF)
+    await world.load(0, 0)
+    world.store.while_fetching = lambda: None
+
+    await world.look_up()
+    assert len(world.store.fetched) == 2
 
 
 @pytest.mark.parametrize("max_age", [1, 2, 9, 10, 60, 3600])

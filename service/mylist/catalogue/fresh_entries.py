@@ -1,0 +1,63 @@
+"""The cached entries that need not be fetched again yet.
+
+A look at the age of every entry costs a tenth of an answer. So entries that are due are taken out once every few
+seconds, and in between every entry that is found may be served.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from heapq import heappop, heappush
+
+from mylist.domain.catalogue_entry import CatalogueEntry
+
+
+class FreshEntries:
+    """Entries by content key, each until `refresh_at` and at most `interval` longer.
+
+    Args:
+        interval: seconds between two removals of due entries. An entry must not expire within this time after
+            `refresh_at`.
+
+    Attributes:
+        valid_until: monotonic time, in seconds, until which the entries that were found may be served.
+    """
+
+    def __init__(self, interval: float) -> None:
+        self.valid_until = -math.inf
+        self._interval = interval
+        self._entries: dict[bytes, CatalogueEntry] = {}
+        self._due: list[tuple[float, list[bytes]]] = []
+        """A heap: when entries are due, and their keys."""
+
+    def find(self, keys: Sequence[bytes], now: float) -> list[CatalogueEntry] | None:
+        """Return the entry of each key, in the order of the keys; None if any is missing."""
+        if now >= self.valid_until:
+            self._remove_due(now)
+        try:
+            return list(map(self._entries.__getitem__, keys))
+        except KeyError:
+            return None
+
+    def add(self, entries: Mapping[bytes, CatalogueEntry], now: float) -> None:
+        """Replace entries by those that were just fetched."""
+        due: dict[float, list[bytes]] = {}
+        for key, entry in entries.items():
+            if entry.refresh_at > now:
+                self._entries[key] = entry
+                due.setdefault(entry.refresh_at, []).append(key)
+            else:  # the store took that long to answer
+                self.discard(key)
+        for each in due.items():
+            heappush(self._due, each)
+
+    def discard(self, key: bytes) -> None:
+        """Remove an entry if it is there."""
+        self._entries.pop(key, None)
+
+    def _remove_due(self, now: float) -> None:
+        while self._due and self._due[0][0] <= now:
+            for key in heappop(self._due)[1]:
+                entry = self._entries.get(key)
+                if entry and entry.refresh_at <= now:  # else it was fetched again since
+                    del self._entries[key]
+        self.valid_until = now + self._interval
