@@ -45,7 +45,9 @@ def test_an_entry_that_was_fetched_early_stays_beyond_its_former_date() -> None:
 
 def test_an_entry_that_is_due_when_it_arrives_replaces_the_former_one_by_none() -> None:
     fresh = FreshEntries(INTERVAL)
-    fresh.add({ONE: entry(ONE, 60)}, 0)
+    old = entry(ONE, 60)
+    fresh.add({ONE: old}, 0)
+    assert fresh.find([ONE], 20) == [old]
     fresh.add({ONE: entry(ONE, 20)}, 20)
 
     assert fresh.find([ONE], 21) is None
