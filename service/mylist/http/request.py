@@ -30,7 +30,7 @@ from mylist.domain.etags import names_etag_or_star
 from mylist.domain.limits import MAX_BODY_BYTES
 from mylist.domain.user_id import USER_ID
 from mylist.http.content_coding import Inflater, coding_of
-from mylist.http.head import is_valid
+from mylist.http.head import HEAD
 from mylist.http.sanic_overrides import HOST, StrictHttp, normalize_framing
 from mylist.http.services import Services
 
@@ -94,7 +94,7 @@ class ApiRequest(_Request):
         if head:
             hosts = len(headers.getall(HOST, ()))
             old = version == "1.0"  # HTTP/1.0 has no chunks, and need not name a host
-            if hosts > 1 or hosts + old == 0 or not is_valid(head) or (old and _TRANSFER_ENCODING in headers):
+            if hosts > 1 or hosts + old == 0 or not HEAD.fullmatch(head) or (old and _TRANSFER_ENCODING in headers):
                 raise BadRequest("Malformed head")
             normalize_framing(headers, version)
         super().__init__(url_bytes, headers, version, method, transport, app, head)

@@ -29,7 +29,7 @@ from sanic.models.protocol_types import TransportProtocol
 from sanic.router import Router
 from sanic.server import HttpProtocol
 
-from mylist.http.head import parse_plain
+from mylist.http.head import FIELDS, PLAIN_HEAD
 
 _CONTENT_LENGTH = re.compile(r"[0-9]+[ \t]*", re.ASCII)
 _CHUNK_SIZE = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
@@ -152,11 +152,12 @@ class StrictHttp(Http):
         """
         buffer, protocol = self.unparsed, self.protocol
         end = buffer.find(_HEAD_END)
-        head = parse_plain(bytes(buffer[:end])) if 0 <= end < self.HEADER_MAX_SIZE else None
+        head = PLAIN_HEAD.fullmatch(buffer, 0, end) if 0 <= end < self.HEADER_MAX_SIZE else None
         if head is None:
             await super().http1_request_header()  # type: ignore[no-untyped-call]
             return
-        method, target, headers = head
+        target = head[2]
+        method, headers = head[1].decode(), FIELDS.findall(head[3].decode(errors="surrogateescape"))
         self.url = target.decode()
         self.keep_alive = protocol.app.config.KEEP_ALIVE
         self.head_only = method.upper() == "HEAD"
