@@ -13,16 +13,18 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
 from contextvars import ContextVar
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sanic import HTTPResponse, Request
 from sanic.compat import Header
-from sanic.exceptions import RequestCancelled
-from sanic.http import Stage
+from sanic.exceptions import RequestCancelled, SanicException
+from sanic.http import Http, Stage
 from sanic.server import HttpProtocol
 
 from mylist.http import sanic_overrides
+from mylist.http.head import parse_plain
+from mylist.http.request import ApiRequest
 from mylist.http.sanic_overrides import FormattedResponse, StrictHttp, TimeLimitedProtocol, normalize_framing
 from tests.integration.plain_sanic import PATIENCE, Server, serving, until
 
@@ -37,6 +39,15 @@ LONG = 1000.0
 """A timeout that no test reaches."""
 MANY_TIMEOUTS = 1.5
 """Seconds; a wait that lasts longer has no working timeout."""
+OF_CONNECTION = (
+    *("url", "keep_alive", "head_only", "upgrade_websocket", "expecting_continue"),
+    *("request_body", "request_bytes", "request_bytes_left", "request_max_size", "stage", "exception", "response"),
+)
+OF_REQUEST = (
+    *("head", "method", "raw_url", "url", "scheme", "host", "path", "query_string", "args", "version"),
+    *("cookies", "accept", "content_type", "body", "app", "conn_info", "route", "parsed_form"),
+)
+"""What a reader of heads sets, directly or by its headers."""
 
 
 @pytest.fixture
@@ -120,6 +131,217 @@ class TestGrammar:
         async with serving(TimeLimitedProtocol) as server:
             assert (await server.exchange(self.BAD_URL)).startswith(BAD_REQUEST)
         assert not failures
+
+
+class CountedHeader(Header):
+    """Headers of a request; counts how many are made."""
+
+    made = 0
+
+    def __init__(self, *pairs: Any) -> None:
+        CountedHeader.made += 1
+        super().__init__(*pairs)
+
+
+class TestHeads:
+    HOST = b"Host: x\r\n"
+    GET = b"GET / HTTP/1.1\r\n" + HOST
+    PLAIN = (
+        GET,
+        b"GET /?page=2&genre=a%20b&page=3&empty=&+=%2B%zz? HTTP/1.1\r\n" + HOST,
+        b'GET /a%2Fb/%C3%A9/../%2e%2e//c;d="{e}|^`[]\\ HTTP/1.1\r\n' + HOST,
+        b"GET http://other:8000/a%20b?c=d HTTP/1.1\r\n" + HOST,
+        b"GET HTTPS://OTHER/ HTTP/1.1\r\n" + HOST,
+        b"OPTIONS * HTTP/1.1\r\n" + HOST,
+        b"HEAD /a HTTP/1.1\r\n" + HOST,
+        b"head / HTTP/1.1\r\n" + HOST,
+        b"get / HTTP/1.1\r\n" + HOST,
+        b"DELETE /a?b HTTP/1.1\r\n" + HOST,
+        b"POST / HTTP/1.1\r\n" + HOST,
+        b"b!#$%&'*+-.^_`|~ / HTTP/1.1\r\n" + HOST,
+        b"GET / HTTP/1.1\r\nHost:\r\n",
+        b"GET / HTTP/1.1\r\nhOST: \t[::1]:8000 \r\n",
+        GET + b"Connection: keep-alive\r\n",
+        GET + b"CONNECTION:\tKeep-Alive\r\nconnection:keep-alive\r\n",
+        GET + b"A: 1\r\nB: 2\r\na: 3\r\nA: 1\r\nCookie: b=1; c\r\nCookie: b=2\r\n",
+        GET + b'Empty:\r\nBlank: \t \r\nTrailing:a \t \r\nColons:: b: \r\nQuoted: "a, \\""\r\nComma: ,,\r\n',
+        GET + b"UTF-8: \xc3\xa9\xf0\x9f\x98\x80\r\nInvalid: \xe9\xff\xc3\r\nTrailing: a\xc2\xa0\r\n",
+        GET + b"!#$%&'*+-.^_`|~9: a\r\nUser_Id: a\r\nuser-id: b\r\nUpgrade-Insecure-Requests: 1\r\nTE: trailers\r\n",
+        b"POST /a HTTP/1.1\r\n" + HOST + b"Content-Length: 2\r\n\r\nab",
+        b"PUT /a HTTP/1.1\r\nCONTENT-LENGTH:\t0\r\n" + HOST,
+        GET + b"content-length:000000000000000002\r\n",
+        GET + b"Content-Length: 999999999999999999\r\n",
+        GET + b"\r\nGET /second HTTP/1.1\r\n" + HOST,
+        GET + b"\r\n\r\n\xff",
+    )
+    # Heads that Sanic reads, and the status of the first answer.
+    NOT_PLAIN = (
+        (GET + b"Connection: close\r\n", 200),
+        (GET + b"Connection: keep-alive, close\r\n", 200),
+        (GET + b"Connection: Upgrade\r\nUpgrade: h2c\r\n", 200),
+        (GET + b"Expect: wonders\r\n", 200),
+        (GET + b"Content-Length: 0 \r\n", 200),
+        (GET + b"Content-Length: 0000000000000000002\r\n", 200),
+        (GET + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n", 400),
+        (GET + b"A: \xc2\xa0b\r\n", 200),
+        (GET + b"Connection: keep-alive \r\n", 200),
+        (GET + b"Connection: close\r\nConnection: keep-alive\r\n", 200),
+        (GET + b"Upgrade: WebSocket\r\nConnection: keep-alive\r\n", 200),
+        (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 2\r\nExpect: 100-Continue\r\n", 100),
+        (b"GET / HTTP/1.0\r\n", 200),
+        (b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n", 200),
+        (b"POST / HTTP/1.1\r\n" + HOST + b"Expect: wonders\r\nContent-Length: 0\r\n", 417),
+        (GET + b"Content-Length: a\r\n", 400),
+    )
+    WITHOUT_HOST = b"GET / HTTP/1.1\r\n"
+    # Heads that the service refuses, and what Sanic answers by itself.
+    REFUSED = (
+        pytest.param(WITHOUT_HOST, 200, id="no host"),
+        pytest.param(WITHOUT_HOST + b"Connection: close\r\n", 200, id="no host, not plain"),
+        pytest.param(GET + b"A: b\r\nhost: x\r\n", 200, id="two hosts"),
+        pytest.param(GET + b"Connection: close\r\nHost: y\r\n", 200, id="two hosts, not plain"),
+        pytest.param(GET + b"A : b\r\n", 200, id="blank before the colon"),
+        pytest.param(GET + b"Content-Length: 1\r\ncontent-length: 1\r\n", 400, id="two lengths"),
+        pytest.param(GET + b"A: b\r\n c: d\r\n", 200, id="folded line with a colon"),
+        pytest.param(GET + b"A: b\r\n c\r\n", 400, id="folded line"),
+        pytest.param(GET + b"A: b\nC: d\r\n", 200, id="bare LF"),
+        pytest.param(GET + b"A: b\rC: d\r\n", 200, id="bare CR"),
+        pytest.param(GET + b"A: b\0\r\n", 200, id="NUL"),
+        pytest.param(GET + b": b\r\n", 200, id="no name"),
+        pytest.param(GET + b"A\r\n", 400, id="no colon"),
+        pytest.param(GET + b"User-Id:\xc2\xa0a\r\n", 200, id="foreign blank before a user id"),
+        pytest.param(b"GET HTTP/1.1\r\n" + HOST, 400, id="no target"),
+        pytest.param(b"GET  / HTTP/1.1\r\n" + HOST, 400, id="two blanks"),
+        pytest.param(b"G(T / HTTP/1.1\r\n" + HOST, 405, id="method that is no token"),
+        pytest.param("GET /é HTTP/1.1\r\n".encode() + HOST, 400, id="target that is not ASCII"),
+        pytest.param(b"GET / HTTP/1.2\r\n" + HOST, 400, id="HTTP/1.2"),
+        pytest.param(b"GET / HTTP/2.0\r\n" + HOST, 400, id="HTTP/2.0"),
+        pytest.param(b"GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n", 200, id="chunks of HTTP/1.0"),
+    )
+
+    @staticmethod
+    async def read(server: Server, kind: type[Http], first: bytes, *more: bytes) -> dict[str, Any]:
+        """Read a head that arrives in these pieces; return everything that is known of its request."""
+        protocol = HttpProtocol(loop=asyncio.get_running_loop(), app=server.app)
+        protocol.transport = transport = asyncio.Transport()
+        protocol.recv_buffer = bytearray(first)
+        http = kind(protocol)
+        arriving = iter(more)
+
+        async def receive_more() -> None:
+            http.recv_buffer += next(arriving)
+
+        http._receive_more = receive_more
+        http.init_for_request()  # type: ignore[no-untyped-call]
+        http.stage = Stage.REQUEST
+        await http.http1_request_header()  # type: ignore[no-untyped-call]
+        request = http.request
+        assert request.stream is http
+        assert cast("object", request.transport) is transport
+        assert Request.get_current() is request
+        of_connection = {f"connection.{name}": getattr(http, name) for name in OF_CONNECTION}
+        of_request = {name: getattr(request, name) for name in OF_REQUEST}
+        headers = [(name.lower(), value) for name, value in request.headers.items()]
+        unread = bytes(protocol.recv_buffer), list(arriving)
+        return of_connection | of_request | {"headers": headers, "unread": unread, "state": dict(protocol.state)}
+
+    @staticmethod
+    async def status(server: Server, sent: bytes) -> int:
+        """Return the status of the first answer."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(sent)
+        async with asyncio.timeout(PATIENCE):
+            line = await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+        return int(line.split()[1])
+
+    @staticmethod
+    async def made_headers(monkeypatch: pytest.MonkeyPatch, protocol: type[HttpProtocol]) -> int:
+        """Return how often the headers of one request are made."""
+        # Before the start of the server, which compiles the reader anew.
+        for module in ("sanic.http.http1", "sanic.request.types", "mylist.http.sanic_overrides"):
+            monkeypatch.setattr(f"{module}.Header", CountedHeader)
+        async with serving(protocol) as server:
+            CountedHeader.made = 0
+            assert await TestHeads.status(server, TestHeads.GET + b"\r\n") == 200
+        return CountedHeader.made
+
+    async def test_sanic_copies_the_headers_of_each_request(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert await self.made_headers(monkeypatch, HttpProtocol) == 2
+
+    async def test_the_headers_of_a_plain_head_are_not_copied(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert await self.made_headers(monkeypatch, TimeLimitedProtocol) == 1
+
+    @pytest.mark.parametrize("head", PLAIN)
+    async def test_a_plain_head_becomes_the_same_request_as_with_sanic(self, head: bytes) -> None:
+        assert parse_plain(head.partition(b"\r\n\r\n")[0].removesuffix(b"\r\n"))
+        async with serving() as server:
+            expected = await self.read(server, Http, head + b"\r\n")
+            # Only Sanic's own reader sets `Request.head`, and nothing reads it.
+            assert await self.read(server, StrictHttp, head + b"\r\n") == expected | {"head": b""}
+            assert expected["state"] == {"requests_count": 1}
+
+    async def test_a_plain_head_closes_the_connection_if_connections_are_not_kept(self) -> None:
+        async with serving(KEEP_ALIVE=False) as server:
+            for head in (self.GET, self.GET + b"Connection: keep-alive\r\n"):
+                for kind in (Http, StrictHttp):
+                    assert (await self.read(server, kind, head + b"\r\n"))["connection.keep_alive"] is False
+
+    @pytest.mark.parametrize("size", [1, 7, len(GET) - 1, len(GET), len(GET) + 1])
+    async def test_a_head_that_arrives_in_pieces_is_the_same_request(self, size: int) -> None:
+        sent = self.GET + b"\r\n"
+        pieces = [sent[start : start + size] for start in range(0, len(sent), size)]
+        async with serving() as server:
+            expected = await self.read(server, Http, sent)
+            assert await self.read(server, StrictHttp, *pieces, b"more") == expected | {"unread": (b"", [b"more"])}
+
+    @pytest.mark.parametrize("end", [b"\r\n\r\n", b""], ids=["complete", "incomplete"])
+    async def test_a_head_of_the_maximum_size_is_refused_as_by_sanic(self, end: bytes) -> None:
+        for protocol in (HttpProtocol, TimeLimitedProtocol):
+            async with serving(protocol, REQUEST_MAX_HEADER_SIZE=1_000) as server:
+                head = (self.GET + b"A: ").ljust(1_000, b"a")
+                assert await self.status(server, head[:-1] + b"\r\n\r\n") == 200
+                assert await self.status(server, head + (end or b"aaa")) == 413
+
+    @pytest.mark.parametrize(("head", "status"), NOT_PLAIN)
+    async def test_a_head_that_is_not_plain_becomes_the_same_request_as_with_sanic(
+        self, head: bytes, status: int
+    ) -> None:
+        assert parse_plain(head.removesuffix(b"\r\n")) is None
+        async with serving() as server:
+            if status < 400:
+                expected = await self.read(server, Http, head + b"\r\nab")
+                assert await self.read(server, StrictHttp, head + b"\r\nab") == expected
+            else:
+                for kind in (Http, StrictHttp):
+                    with pytest.raises(SanicException) as refused:
+                        await self.read(server, kind, head + b"\r\nab")
+                    assert refused.value.status_code == status
+
+    @pytest.mark.parametrize(("head", "status"), NOT_PLAIN)
+    async def test_a_head_that_is_not_plain_is_answered_as_by_sanic(self, head: bytes, status: int) -> None:
+        for protocol in (HttpProtocol, TimeLimitedProtocol):
+            for kind in (Request, ApiRequest):
+                async with serving(protocol) as server:
+                    server.app.request_class = kind  # type: ignore[assignment] # declared for other contexts
+                    assert await self.status(server, head + b"\r\n") == status
+
+    @pytest.mark.parametrize(("head", "status"), REFUSED)
+    async def test_sanic_accepts_some_malformed_heads(self, head: bytes, status: int) -> None:
+        async with serving() as server:
+            assert await self.status(server, head + b"\r\n") == status
+
+    @pytest.mark.parametrize(("head", "_"), REFUSED)
+    async def test_a_malformed_head_is_refused_by_either_reader(self, head: bytes, _: int) -> None:
+        for protocol in (HttpProtocol, TimeLimitedProtocol):
+            async with serving(protocol) as server:
+                server.app.request_class = ApiRequest  # type: ignore[assignment] # declared for other contexts
+                assert await self.status(server, head + b"\r\n") == 400
+
+    async def test_a_plain_head_without_a_host_is_refused_whatever_the_request_is(self) -> None:
+        async with serving(TimeLimitedProtocol) as server:
+            assert await self.status(server, self.WITHOUT_HOST + b"\r\n") == 400
 
 
 class TestFraming:
