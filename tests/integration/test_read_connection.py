@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
+from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.asyncio.connection import Connection
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -14,7 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from mylist.cache.cached_value import EPOCH_BYTES
 from mylist.cache.clients import connect
-from mylist.cache.read_connection import ReadConnection, Refusal
+from mylist.cache.read_connection import ReadConnection, Refusal, range_command
 from mylist.cache.topology.base import Primary
 from mylist.config.settings import Settings
 
@@ -90,8 +91,24 @@ def channel(primary: Primary) -> ReadConnection:
     return primary.read_connection
 
 
+def command(*words: str) -> bytes:
+    packed: bytes = pack_command(words)  # type: ignore[arg-type] # declared for a tuple of one
+    return packed
+
+
+@pytest.mark.parametrize("last", [-1, 0, 9, 443, 10_000_000])
+def test_the_command_for_a_range_is_packed_as_by_hiredis(last: int) -> None:
+    key = "mylist:{user-1}"
+    assert range_command(key, last) == pack_command(("GETRANGE", key, 0, last))  # type: ignore[arg-type] # likewise
+
+
+def test_the_command_for_a_key_that_is_not_ascii_is_refused() -> None:
+    with pytest.raises(UnicodeEncodeError):
+        range_command("mylist:{ü}", -1)
+
+
 async def ask(channel: ReadConnection) -> list[bytes]:
-    (answered,) = await channel.ask([("MGET", "key")])
+    (answered,) = await channel.ask([command("MGET", "key")])
     return list(answered)
 
 
@@ -99,7 +116,7 @@ async def test_answers_come_in_the_order_of_the_commands(channel: ReadConnection
     await redis.mset({f"order-{number}": str(number) for number in range(200)})
 
     async def ask_for(number: int) -> list[list[bytes | None]]:
-        return await channel.ask([("MGET", f"order-{number}"), ("MGET", "absent", f"order-{number}")])
+        return await channel.ask([command("MGET", f"order-{number}"), command("MGET", "absent", f"order-{number}")])
 
     answers = await asyncio.gather(*map(ask_for, range(200)))
 
@@ -110,11 +127,11 @@ async def test_an_answer_may_come_in_pieces(channel: ReadConnection, redis: Redi
     large = b"x" * 3_000_000
     await redis.set("large", large)
 
-    assert await channel.ask([("MGET", "large"), ("MGET", "absent")]) == [[large], [None]]
+    assert await channel.ask([command("MGET", "large"), command("MGET", "absent")]) == [[large], [None]]
 
 
 async def test_an_error_reply_is_an_answer_and_does_not_fail_the_next_command(channel: ReadConnection) -> None:
-    refused, answered = await channel.ask([("MGET",), ("MGET", "absent")])
+    refused, answered = await channel.ask([command("MGET"), command("MGET", "absent")])
 
     assert isinstance(refused, Refusal)
     assert "wrong number of arguments" in str(refused)
@@ -122,7 +139,7 @@ async def test_an_error_reply_is_an_answer_and_does_not_fail_the_next_command(ch
 
 
 async def test_the_read_connection_is_named_and_learns_the_epoch(channel: ReadConnection, primary: Primary) -> None:
-    assert await channel.ask([("CLIENT", "GETNAME")]) == [b"mylist"]
+    assert await channel.ask([command("CLIENT", "GETNAME")]) == [b"mylist"]
     assert primary.epoch != bytes(EPOCH_BYTES)
 
 
@@ -187,9 +204,9 @@ async def test_a_read_fails_if_nobody_listens_or_the_connection_was_closed() -> 
     unused = ReadConnection(lambda: Connection(host="127.0.0.1", port=1, redis_connect_func=ready), PATIENCE)
 
     with pytest.raises(RedisError):
-        await unused.ask([("MGET", "key")])
+        await unused.ask([command("MGET", "key")])
     with pytest.raises(RedisConnectionError, match="closed"):
-        await channel.ask([("MGET", "key")])
+        await channel.ask([command("MGET", "key")])
 
 
 async def test_closing_fails_the_reads_in_flight_and_opens_no_new_connection() -> None:
@@ -212,8 +229,8 @@ async def test_a_cancelled_read_does_not_take_the_answer_of_the_next_read(
     await redis.mset({"gone": "1", "stays": "2"})
     await ask(channel)
 
-    leaves = asyncio.create_task(channel.ask([("MGET", "gone")]))
-    stays = asyncio.create_task(channel.ask([("MGET", "stays")]))
+    leaves = asyncio.create_task(channel.ask([command("MGET", "gone")]))
+    stays = asyncio.create_task(channel.ask([command("MGET", "stays")]))
     await asyncio.sleep(0)
     leaves.cancel()
 

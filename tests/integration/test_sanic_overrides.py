@@ -23,7 +23,7 @@ from sanic.http import Http, Stage
 from sanic.server import HttpProtocol
 
 from mylist.http import sanic_overrides
-from mylist.http.head import parse_plain
+from mylist.http.head import PLAIN_HEAD
 from mylist.http.request import ApiRequest
 from mylist.http.sanic_overrides import FormattedResponse, StrictHttp, TimeLimitedProtocol, normalize_framing
 from tests.integration.plain_sanic import PATIENCE, Server, serving, until
@@ -275,7 +275,7 @@ class TestHeads:
 
     @pytest.mark.parametrize("head", PLAIN)
     async def test_a_plain_head_becomes_the_same_request_as_with_sanic(self, head: bytes) -> None:
-        assert parse_plain(head.partition(b"\r\n\r\n")[0].removesuffix(b"\r\n"))
+        assert PLAIN_HEAD.fullmatch(head.partition(b"\r\n\r\n")[0].removesuffix(b"\r\n"))
         async with serving() as server:
             expected = await self.read(server, Http, head + b"\r\n")
             # Only Sanic's own reader sets `Request.head`, and nothing reads it.
@@ -308,7 +308,7 @@ class TestHeads:
     async def test_a_head_that_is_not_plain_becomes_the_same_request_as_with_sanic(
         self, head: bytes, status: int
     ) -> None:
-        assert parse_plain(head.removesuffix(b"\r\n")) is None
+        assert not PLAIN_HEAD.fullmatch(head.removesuffix(b"\r\n"))
         async with serving() as server:
             if status < 400:
                 expected = await self.read(server, Http, head + b"\r\nab")
@@ -342,6 +342,65 @@ class TestHeads:
     async def test_a_plain_head_without_a_host_is_refused_whatever_the_request_is(self) -> None:
         async with serving(TimeLimitedProtocol) as server:
             assert await self.status(server, self.WITHOUT_HOST + b"\r\n") == 400
+
+
+class TestBodies:
+    HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
+    ARRIVED = HEAD + b"Content-Length: 4\r\n\r\nbody"
+
+    @staticmethod
+    async def begun(server: Server, received: bytes) -> StrictHttp:
+        """Return a connection that has read the head of a request."""
+        protocol = TimeLimitedProtocol(loop=asyncio.get_running_loop(), app=server.app)
+        protocol.transport = asyncio.Transport()
+        protocol.recv_buffer = bytearray(received)
+        http = StrictHttp(protocol)
+        http.init_for_request()  # type: ignore[no-untyped-call]
+        await http.http1_request_header()
+        return http
+
+    @staticmethod
+    def state(http: StrictHttp) -> tuple[object, ...]:
+        return bytes(http.unparsed), http.request_body, http.request_bytes_left, http.keep_alive
+
+    async def test_sanic_reads_a_body_in_two_steps_even_if_it_has_arrived(self) -> None:
+        async with serving() as server:
+            http = await self.begun(server, self.ARRIVED)
+            read = [await Http.read(http), await Http.read(http)]
+        assert read == [b"body", None]
+
+    @pytest.mark.parametrize("following", [b"", b"GET / HTTP/1.1\r\n"])
+    async def test_a_body_that_has_arrived_is_taken_as_sanic_reads_it(self, following: bytes) -> None:
+        async with serving() as server:
+            http, sanics = [await self.begun(server, self.ARRIVED + following) for _ in range(2)]
+            assert http.take_body() == b"".join([part async for part in sanics]) == b"body"
+            assert self.state(http) == self.state(sanics) == (following, None, 0, True)
+
+    @pytest.mark.parametrize(
+        "received",
+        [
+            pytest.param(HEAD + b"\r\nbody", id="no body"),
+            pytest.param(HEAD + b"Content-Length: 0\r\n\r\nbody", id="empty body"),
+            pytest.param(HEAD + b"Content-Length: 4\r\n\r\nbod", id="incomplete"),
+            pytest.param(HEAD + b"Content-Length: 11\r\n\r\nhello world", id="too large"),
+            pytest.param(HEAD + b"Content-Length: 4\r\nExpect: 100-continue\r\n\r\nbody", id="100 Continue"),
+            pytest.param(HEAD + b"Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n", id="chunked"),
+        ],
+    )
+    async def test_any_other_body_is_left_to_be_read(self, received: bytes) -> None:
+        async with serving() as server:
+            http = await self.begun(server, received)
+            http.request_max_size = 10
+            before = self.state(http)
+            assert http.take_body() is None
+            assert self.state(http) == before
+
+    async def test_the_rest_of_a_body_is_not_taken_for_a_whole_one(self) -> None:
+        async with serving() as server:
+            http = await self.begun(server, self.ARRIVED[:-2])
+            assert await http.read() == b"bo"
+            http.unparsed.extend(b"dy")
+            assert http.take_body() is None
 
 
 class TestFraming:

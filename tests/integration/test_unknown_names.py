@@ -13,6 +13,7 @@ import uvloop
 from mylist.auth.remote_keys import RemoteKeys
 from mylist.cache import clients
 from mylist.cache.commands import CacheCommands
+from mylist.cache.read_connection import range_command
 from mylist.config.settings import Settings
 from mylist.mongodb import database
 
@@ -31,7 +32,7 @@ def redis(url: str) -> tuple[Ask, Close]:
 def read(url: str) -> tuple[Ask, Close]:
     """The connection over which lists are read."""
     topology = clients.connect(Settings.load({"REDIS_URL": url}))
-    return lambda: topology.all[0].read_connection.ask([("GET", "a")]), topology.close
+    return lambda: topology.all[0].read_connection.ask([range_command("a", -1)]), topology.close
 
 
 def mongodb() -> tuple[Ask, Close]:

@@ -211,7 +211,7 @@ class StrictHttp(Http):
 
         Without it: Sanic reads a body through an asynchronous generator, and the time limit around that needs a timer.
         Both take a tenth of a `contains`. Seen: Sanic 25.12.1. Upstream: no issue known. Test:
-        `TestBodies.test_a_body_that_has_arrived_is_taken_as_sanic_reads_it`.
+        `TestBodies.test_sanic_reads_a_body_in_two_steps_even_if_it_has_arrived`.
         """
         size, buffer = self.request_bytes_left, self.unparsed
         has_length: object = self.request_body

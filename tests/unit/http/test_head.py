@@ -7,11 +7,21 @@ from collections import Counter
 
 import pytest
 
-from mylist.http.head import is_valid, parse_plain
+from mylist.http.head import FIELDS, HEAD, PLAIN_HEAD
 
 GET = b"GET / HTTP/1.1\r\nHost: x"
 BLANKS = [chr(code) for code in range(0x80, sys.maxunicode + 1) if chr(code).isspace()]
 """Characters that Python strips as blanks, and HTTP does not."""
+
+
+def is_valid(head: bytes) -> bool:
+    return HEAD.fullmatch(head) is not None
+
+
+def parse_plain(head: bytes) -> tuple[str, bytes, list[tuple[str, str]]] | None:
+    """Return the method, the target and the headers of a plain head, read as the service reads it; else None."""
+    match = PLAIN_HEAD.fullmatch(head)
+    return match and (match[1].decode(), match[2], FIELDS.findall(match[3].decode(errors="surrogateescape")))
 
 
 def headers_of(head: bytes) -> list[tuple[str, str]]:
