@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from mylist.telemetry.request_tracer import RequestTracer
 
 _FLUSH_TIMEOUT_S = 2.0
-# For the thread that encodes spans and takes turns with the event loop.
-_SWITCH_INTERVAL_S = 0.0005
+# The thread that encodes spans takes turns with the event loop, which waits this long for each of its turns.
+_SWITCH_INTERVAL_S = 0.0001
 _SAMPLED = 1
 _PARENT = istr("traceparent")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?")
