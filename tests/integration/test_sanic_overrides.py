@@ -47,7 +47,7 @@ OF_REQUEST = (
     *("head", "method", "raw_url", "url", "scheme", "host", "path", "query_string", "args", "version"),
     *("cookies", "accept", "content_type", "body", "app", "conn_info", "route", "parsed_form"),
 )
-"""What a reader of heads sets, directly or by its headers."""
+"""The attributes that a reader of heads sets, directly or by its headers."""
 
 
 @pytest.fixture
@@ -259,7 +259,7 @@ class TestHeads:
     @staticmethod
     async def made_headers(monkeypatch: pytest.MonkeyPatch, protocol: type[HttpProtocol]) -> int:
         """Return how often the headers of one request are made."""
-        # Before the start of the server, which compiles the reader anew.
+        # Before the start of the server, which compiles the reader again.
         for module in ("sanic.http.http1", "sanic.request.types", "mylist.http.sanic_overrides"):
             monkeypatch.setattr(f"{module}.Header", CountedHeader)
         async with serving(protocol) as server:
@@ -278,7 +278,7 @@ class TestHeads:
         assert PLAIN_HEAD.fullmatch(head.partition(b"\r\n\r\n")[0].removesuffix(b"\r\n"))
         async with serving() as server:
             expected = await self.read(server, Http, head + b"\r\n")
-            # Only Sanic's own reader sets `Request.head`, and nothing reads it.
+            # Only Sanic's own reader sets `Request.head`, and the service does not read it.
             assert await self.read(server, StrictHttp, head + b"\r\n") == expected | {"head": b""}
             assert expected["state"] == {"requests_count": 1}
 

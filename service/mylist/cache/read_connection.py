@@ -25,9 +25,9 @@ _INCOMPLETE = object()
 
 
 def range_command(key: str, last: int) -> bytes:
-    """Return the command, as it is sent, for the bytes of a value up to position `last` (-1: all of them).
+    """Return the packed command for the bytes of a value up to position `last` (-1: all of them).
 
-    It takes a third of the time of hiredis' `pack_command`. The key must be ASCII.
+    hiredis' `pack_command` takes three times as long. The key must be ASCII.
     """
     end = str(last)
     command = f"*4\r\n$8\r\nGETRANGE\r\n${len(key)}\r\n{key}\r\n$1\r\n0\r\n${len(end)}\r\n{end}\r\n"

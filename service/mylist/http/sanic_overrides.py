@@ -145,9 +145,8 @@ class StrictHttp(Http):
         The request is the same as Sanic's, but has no `head`, and its headers keep the case of their names. A plain
         head must name one host.
 
-        Without it: Sanic parses a head line by line, and copies the headers once more. That costs a tenth of a cached
-        read. Seen: Sanic 25.12.1. Upstream: no issue known. Test:
-        `TestHeads.test_sanic_copies_the_headers_of_each_request`.
+        Without it: Sanic parses a head line by line, and copies the headers once more. That takes 2 to 4 µs more. Seen:
+        Sanic 25.12.1. Upstream: no issue known. Test: `TestHeads.test_sanic_copies_the_headers_of_each_request`.
 
         Raises:
             BadRequest: the head is malformed.
@@ -166,7 +165,7 @@ class StrictHttp(Http):
         self.head_only = method.upper() == "HEAD"
         request = protocol.request_class(
             target,
-            cast("Header", headers),  # Sanic makes its own of whatever pairs it gets
+            cast("Header", headers),  # Sanic makes its own from any pairs
             "1.1",
             method,
             cast("TransportProtocol", protocol.transport),
@@ -210,7 +209,7 @@ class StrictHttp(Http):
         """Return the whole body if it has arrived and is within its limit. None if it must be read instead.
 
         Without it: Sanic reads a body through an asynchronous generator, and the time limit around that needs a timer.
-        Both take a tenth of a `contains`. Seen: Sanic 25.12.1. Upstream: no issue known. Test:
+        Both take 12 µs. Seen: Sanic 25.12.1. Upstream: no issue known. Test:
         `TestBodies.test_sanic_reads_a_body_in_two_steps_even_if_it_has_arrived`.
         """
         size, buffer = self.request_bytes_left, self.unparsed
