@@ -233,7 +233,11 @@ class Environment:
             yield Running(url, process.pid)
         finally:
             process.terminate()
-            process.wait()
+            try:
+                process.wait(_TIMEOUT_S)
+            except subprocess.TimeoutExpired:  # Sanic may miss a signal that comes soon after its start
+                process.kill()
+                process.wait()
 
     def _start_service(self, server: Server) -> Service:
         service = self._stack.enter_context(self._started_service(server))
