@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from bench.__main__ import measure_again_once
+from bench.wrk import WrkError
 from tests.tools.bench.runs import complete
 
 ROOT = Path(__file__).parents[3]
@@ -60,3 +62,25 @@ def test_an_unknown_group_is_refused_with_the_names_of_the_known_ones(tmp_path: 
 
     assert done.returncode == 2
     assert "'reads'" in done.stderr
+
+
+@pytest.mark.parametrize("failures", [0, 1])
+def test_a_group_that_fails_once_is_measured_again(failures: int, capsys: pytest.CaptureFixture[str]) -> None:
+    outcomes = [*[WrkError("5 requests failed")] * failures, None]
+
+    def measure() -> str:
+        if error := outcomes.pop(0):
+            raise error
+        return "figures"
+
+    assert measure_again_once("reads", measure) == "figures"
+    told = "bench: reads failed, and is measured again: 5 requests failed\n"
+    assert capsys.readouterr().err == told * failures
+
+
+def test_a_group_that_fails_twice_fails_the_run() -> None:
+    def measure() -> str:
+        raise WrkError("5 requests failed")
+
+    with pytest.raises(WrkError):
+        measure_again_once("reads", measure)
