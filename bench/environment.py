@@ -93,15 +93,19 @@ def stores(folder: Path) -> Iterator[Stores]:
     """Start MongoDB with a load-test data set and an empty Redis, and end them."""
     opened = Stores(folder, MongoServer(folder / "mongodb"), ValkeyServer(folder / "redis"))
     with running(opened.mongodb, opened.redis):
-        _seed(opened, users=USERS, titles=TITLES_OF_USERS)
-        _seed(opened, users=1, titles=TITLES)
+        _seed_all(opened, opened.mongodb_uri)
         yield opened
 
 
-def _seed(stores: Stores, *, users: int, titles: int) -> None:
+def _seed_all(stores: Stores, uri: str) -> None:
+    _seed(stores, uri, users=USERS, titles=TITLES_OF_USERS)
+    _seed(stores, uri, users=1, titles=TITLES)
+
+
+def _seed(stores: Stores, uri: str, *, users: int, titles: int) -> None:
     sizes = ["--users", str(users), "--titles", str(titles), "--items", str(ITEMS)]
     command = [sys.executable, "-m", "mylist", "seed", *sizes]
-    settings = environment({"MONGODB_URI": stores.mongodb_uri})
+    settings = environment({"MONGODB_URI": uri})
     subprocess.run(command, env=settings, cwd=stores.folder, check=True, capture_output=True)
 
 
@@ -163,8 +167,8 @@ class Environment:
     @contextmanager
     def _started_service(self, server: Server) -> Iterator[Service]:
         settings = {
-            "MONGODB_URI": self.mongodb_uri,
             "REDIS_URL": self.redis(server.redis),
+            "MONGODB_URI": self._database(server.redis),
             "LOG_LEVEL": "error",
             "MONGODB_TIMEOUT": "5",  # a machine that is measured is busy
             "CACHE_TTL": str(_TTL_S),  # so that cached lists stay cached during the measurement
@@ -178,6 +182,12 @@ class Environment:
             yield service
         finally:
             service.stop()
+
+    def _database(self, redis: Redis) -> str:
+        """Return the address of the database for a Redis. Processes that use one database must use one Redis."""
+        if redis.idle_users is None:
+            return self.mongodb_uri
+        return self._stores.mongodb.database(f"{_DATABASE}-{redis.idle_users}")
 
     def _fill_redis(self, lists: CachedLists, server: Server) -> None:
         """Put lists into the Redis of a service, and make sure that it takes them for its own."""
@@ -206,6 +216,7 @@ class Environment:
             crowded = ValkeyServer(self._stores.folder / f"redis-{redis.idle_users}")
             self._stack.enter_context(running(crowded))
             fill(crowded.uri, CachedLists("other-", redis.idle_users, ITEMS), TITLES)
+            _seed_all(self._stores, self._database(redis))
             return crowded.uri
         if redis.delay_ms is None:
             return self._stores.redis.uri
