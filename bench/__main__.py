@@ -112,7 +112,7 @@ def _run(names: set[str], rounds: int | None, original: Sequence[str] | None) ->
 
 
 def measure_again_once(name: str, measure: Callable[[], _Measured]) -> _Measured:
-    """Measure a group; if that fails, once more. A busy machine must not cost the groups before it."""
+    """Measure a group; if that fails, once more. A busy machine must not cost the other groups."""
     try:
         return measure()
     except (AssertionError, WrkError, UnexpectedAnswerError) as error:
