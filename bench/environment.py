@@ -246,7 +246,7 @@ class Environment:
             process.terminate()
             try:
                 process.wait(_TIMEOUT_S)
-            except subprocess.TimeoutExpired:  # Sanic may miss a signal that comes soon after its start
+            except subprocess.TimeoutExpired:  # seen once, of an empty Sanic under load
                 process.kill()
                 process.wait()
 

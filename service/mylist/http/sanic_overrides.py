@@ -29,7 +29,7 @@ from sanic.models.protocol_types import TransportProtocol
 from sanic.router import Router
 from sanic.server import HttpProtocol
 
-from mylist.http.head import FIELDS, PLAIN_HEAD
+from mylist.http.head import FIELDS, PLAIN_HEAD, TOKEN
 
 _CONTENT_LENGTH = re.compile(r"[0-9]+[ \t]*", re.ASCII)
 _CHUNK_SIZE = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
@@ -40,9 +40,8 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CHUNKED = "chunked"
 _BLANKS = " \t"
 
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
-_EXTENSION = rb"[\t ]*+;[\t ]*+" + _TOKEN + rb"(?:[\t ]*+=[\t ]*+(?:" + _TOKEN + b"|" + _QUOTED + b"))?"
+_EXTENSION = rb"[\t ]*+;[\t ]*+" + TOKEN + rb"(?:[\t ]*+=[\t ]*+(?:" + TOKEN + b"|" + _QUOTED + b"))?"
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]++)((?:" + _EXTENSION + b")*)")
 _MAX_CHUNK_LINE_BYTES = 256
 _MAX_EXTENSION_BYTES = 16 * 1024
@@ -50,7 +49,7 @@ _MAX_EXTENSION_BYTES = 16 * 1024
 _MAX_TRAILERS = 32
 _MAX_TRAILER_BYTES = 4 * 1024
 # Fields about the framing or routing of a message must not be trailers (RFC 9110, section 6.5.1).
-_TRAILER = rb"(?!(?i:content-length|transfer-encoding|host):)" + _TOKEN + rb":[\t -~\x80-\xff]*+"
+_TRAILER = rb"(?!(?i:content-length|transfer-encoding|host):)" + TOKEN + rb":[\t -~\x80-\xff]*+"
 _TRAILERS = re.compile(rb"(?:\r\n" + _TRAILER + rb"){0,%d}+" % _MAX_TRAILERS)
 _EMPTY_LINES = re.compile(rb"(?:\r\n){1,4}+(?!\r\n)")
 """Allowed before a request line: some old clients send an empty line after a body (RFC 9112, section 2.2)."""
