@@ -185,6 +185,7 @@ def snapshot(services: Services) -> State:
         pages_reused=services.pages.reused,
         pages_rendered=services.pages.rendered,
         page_bytes=services.pages.size,
+        catalogue_requests=services.catalogue.requests,
         in_use={
             "requests": services.requests.limit.in_flight,
             "imports": services.import_places.in_flight,

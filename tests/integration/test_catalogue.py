@@ -17,7 +17,7 @@ from mylist.domain.catalogue_entry import CatalogueEntry
 from mylist.domain.errors import DatabaseUnavailableError
 from mylist.mongodb.content import ContentStore
 from mylist.mongodb.database import Database, Document
-from tests.content_ids import object_key
+from tests.content_ids import object_key, records_with
 
 MAX_AGE = 120.0
 REFRESH_AGE = MAX_AGE / 2
@@ -59,7 +59,7 @@ class World:
         await self.database.handle["movies"].update_one({"_id": ObjectId(key[:12])}, {"$set": {"title": title}})
 
     async def titles(self, *keys: bytes) -> list[str | None]:
-        return [title_of(entry) for entry in (await self.catalogue.entries(keys))[0]]
+        return [title_of(entry) for entry in (await self.catalogue.entries(records_with(*keys)))[0]]
 
 
 def title_of(entry: CatalogueEntry) -> str | None:
@@ -134,13 +134,13 @@ async def test_nothing_older_than_the_maximum_age_is_served_even_if_that_age_is_
     movies, new, edited = world.database.handle["movies"], ObjectId(), ObjectId()
     await movies.insert_one({"_id": edited, "title": "old name"})
     keys = [object_key(new, "movie"), object_key(edited, "movie")]
-    assert [title_of(entry) for entry in (await catalogue.entries(keys))[0]] == [None, "old name"]
+    assert [title_of(entry) for entry in (await catalogue.entries(records_with(*keys)))[0]] == [None, "old name"]
     assert not await catalogue.has_genre("brand new")
 
     await movies.update_one({"_id": edited}, {"$set": {"title": "new name"}})
     await movies.insert_one({"_id": new, "title": "new", "genres": ["brand new"]})
     now = 2.0
-    assert [title_of(entry) for entry in (await catalogue.entries(keys))[0]] == ["new", "new name"]
+    assert [title_of(entry) for entry in (await catalogue.entries(records_with(*keys)))[0]] == ["new", "new name"]
     assert await catalogue.has_genre("brand new")
 
 
@@ -230,7 +230,7 @@ async def test_dates_are_utc_to_the_millisecond(world: World) -> None:
         {"_id": content_id, "title": "show", "aired": datetime(1999, 3, 31, 1, 2, 3, 4000, tzinfo=UTC)}
     )
 
-    ((entry,), _) = await world.catalogue.entries([object_key(content_id, "tvshow")])
+    ((entry,), _) = await world.catalogue.entries(records_with(object_key(content_id, "tvshow")))
 
     assert b'"aired":"1999-03-31T01:02:03.004Z"' in entry.after
 
@@ -300,7 +300,7 @@ async def test_an_entry_has_the_fields_that_lists_are_sorted_and_filtered_by(wor
     )
     withdrawn = object_key(ObjectId(), "movie")
 
-    (movie, nothing), _ = await world.catalogue.entries([object_key(content_id, "movie"), withdrawn])
+    (movie, nothing), _ = await world.catalogue.entries(records_with(object_key(content_id, "movie"), withdrawn))
 
     assert (movie.title, movie.released_at, movie.genres) == (b"matrix", 922_838_400_000, ("scifi",))
     assert (nothing.title, nothing.released_at, nothing.genres) == (None, None, ())

@@ -24,7 +24,7 @@ from mylist.domain.errors import (
 )
 from mylist.domain.external_id import ExternalId
 from mylist.domain.item import Item
-from mylist.domain.packed_list import PackedList
+from mylist.domain.packed_list import PackedList, keys_of
 from mylist.domain.user_id import account_of
 from tests.content_ids import content_id
 
@@ -393,9 +393,9 @@ class FakeCatalogue:
         """Keep the entries of some keys in the cache, no matter what happens to the titles."""
         self.cached |= {key: self._entry(key) for key in keys}
 
-    async def entries(self, keys: Sequence[bytes]) -> tuple[list[CatalogueEntry], float]:
-        self.asked.append(keys)
-        entries = [self._entry(key) for key in keys]
+    async def entries(self, records: bytes) -> tuple[list[CatalogueEntry], float]:
+        self.asked.append(keys_of(records))
+        entries = [self._entry(key) for key in self.asked[-1]]
         return entries, min([entry.refresh_at for entry in entries], default=math.inf)
 
     async def existing(self, keys: Iterable[bytes]) -> set[bytes]:

@@ -11,8 +11,8 @@ later, at which due entries are taken out of the fresh ones (`mylist.catalogue.f
 When there are too many, the entries that were fetched longest ago are evicted; an entry that was used since then gets a
 second chance. For reads, this is cheaper than an LRU, which every read reorders.
 
-A read goes through up to three steps: `entries` looks keys up among the fresh entries, `_fetched` finds or fetches the
-others, and `_load` reads one batch from the store, renders it and caches it.
+A read goes through up to three steps: `entries` looks records up among the fresh entries, `_fetched` finds or fetches
+the others, and `_load` reads one batch from the store, renders it and caches it.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ from mylist.domain.catalogue_entry import CatalogueEntry, fold_genre
 from mylist.domain.content import CONTENT_TYPES, ContentId, ContentType, content_key, split_content_key
 from mylist.domain.errors import UnavailableError
 from mylist.domain.external_id import DEFAULT_EXTERNAL_ID_RULES, EXTERNAL_IDS, ExternalId, ExternalIdRules
-from mylist.telemetry import metrics
+from mylist.domain.packed_list import keys_of
 
 _ABSENT_TTL_S = 5.0
 """How long "not found" is served without a new query, unless the maximum age is shorter."""
@@ -87,6 +87,8 @@ class Catalogue:
         title_order: names the sort order of titles; a position in one order is invalid in another.
         cached: the cached entries, by content key. Only this class may change it.
         clock: as given.
+        requests: number of movies and shows that were looked up, by result: `hit` if the entry was cached, `miss` if it
+            was fetched, `absent` if the store has no such title.
     """
 
     def __init__(  # noqa: PLR0913 - keyword arguments, most of them a setting
@@ -110,7 +112,9 @@ class Catalogue:
         # An entry expires one TTL after it is due, or one absent TTL if the title is missing.
         self._fresh = FreshEntries(min(self._ttl / _LOOKUPS_PER_TTL, self._absent_ttl))
         self._capacity = capacity
+        self._crowd = _CROWDED * capacity
         self.clock = clock
+        self.requests = {"hit": 0, "miss": 0, "absent": 0}
         self._entries: OrderedDict[bytes, CatalogueEntry] = OrderedDict()  # the next entry to evict comes first
         self.cached: Mapping[bytes, CatalogueEntry] = self._entries
         self._fetches: dict[bytes, _Fetch] = {}
@@ -119,39 +123,40 @@ class Catalogue:
         self._genres_asked_at = float("-inf")
         self._genres_fetch: asyncio.Task[None] | None = None
 
-    async def entries(self, keys: Sequence[bytes]) -> tuple[list[CatalogueEntry], float]:
-        """Return the entry of each key, in the order of the keys, and the time of the next lookup.
+    async def entries(self, records: bytes) -> tuple[list[CatalogueEntry], float]:
+        """Return the entry of each record of a packed list, in order, and the time of the next lookup.
 
-        At that time by `clock` the caller must call this again; no entry exceeds its maximum age before. Without keys,
-        the time is inf.
+        At that time by `clock` the caller must call this again; no entry exceeds its maximum age before. Without
+        records, the time is inf.
 
         Raises:
             UnavailableError: an entry must be fetched, and the store cannot provide it.
         """
-        if not keys:
+        if not records:
             return [], math.inf
         now = self.clock()
-        entries = self._fresh.find(keys, now)
+        entries = self._fresh.find(records, now)
         if entries is None:
-            entries = await self._fetched(keys, now)
+            entries = await self._fetched(keys_of(records), now)
             return entries, min([self._fresh.valid_until, *[entry.expires_at for entry in entries]])
-        self._note_use(entries)
-        metrics.CATALOGUE_REQUESTS["hit"].inc(len(entries))
+        if len(self._entries) > self._crowd:
+            self._note_use(entries)
+        self.requests["hit"] += len(entries)
         return entries, self._fresh.valid_until
 
     def _note_use(self, entries: Iterable[CatalogueEntry]) -> None:
-        if len(self._entries) > _CROWDED * self._capacity:
-            for entry in entries:
-                entry.is_used = True
+        for entry in entries:
+            entry.is_used = True
 
     async def _fetched(self, keys: Sequence[bytes], now: float) -> list[CatalogueEntry]:
         """Return the entry of each key; some are missing or due."""
         entries = [self._entries.get(key) for key in keys]
         pairs = list(zip(keys, entries, strict=True))
         to_fetch = [key for key, entry in pairs if entry is None or now >= entry.expires_at]
-        self._note_use(filter(None, entries))
+        if len(self._entries) > self._crowd:
+            self._note_use(filter(None, entries))
         self._fetch([key for key, entry in pairs if entry and entry.refresh_at <= now < entry.expires_at])
-        metrics.CATALOGUE_REQUESTS["hit"].inc(len(keys) - len(to_fetch))
+        self.requests["hit"] += len(keys) - len(to_fetch)
         if to_fetch:
             fetches = self._fetch(to_fetch)
             # Not awaited one by one: the cancellation of one request must not cancel a fetch that others share.
@@ -312,7 +317,7 @@ class Catalogue:
         loaded = {}
         for key in keys:
             document = documents.get(split_content_key(key)[0], {})
-            metrics.CATALOGUE_REQUESTS["miss" if document else "absent"].inc()
+            self.requests["miss" if document else "absent"] += 1
             ttl = self._ttl if document else self._absent_ttl
             loaded[key] = self._entries[key] = self._to_entry(key, document, asked_at, ttl)
             self._entries.move_to_end(key)

@@ -5,10 +5,11 @@ in between every entry that is found may be served.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from heapq import heappop, heappush
 
 from mylist.domain.catalogue_entry import CatalogueEntry
+from mylist.domain.hot_loops import find_entries
 
 
 class FreshEntries:
@@ -29,14 +30,11 @@ class FreshEntries:
         self._due: list[tuple[float, list[bytes]]] = []
         """A heap: when entries are due, and their keys."""
 
-    def find(self, keys: Sequence[bytes], now: float) -> list[CatalogueEntry] | None:
-        """Return the entry of each key, in the order of the keys; None if any is missing."""
+    def find(self, records: bytes, now: float) -> list[CatalogueEntry] | None:
+        """Return the entry of each record of a packed list, in order; None if any is missing."""
         if now >= self.valid_until:
             self._remove_due(now)
-        try:
-            return list(map(self._entries.__getitem__, keys))
-        except KeyError:
-            return None
+        return find_entries(records, self._entries)
 
     def add(self, entries: Mapping[bytes, CatalogueEntry], now: float) -> None:
         """Replace entries by those that were just fetched."""

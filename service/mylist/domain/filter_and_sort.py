@@ -21,9 +21,10 @@ from typing import Literal, NamedTuple, get_args
 from xxhash import xxh3_64_intdigest
 
 from mylist.domain.catalogue_entry import LAST_TITLE, CatalogueEntry
-from mylist.domain.content import CONTENT_KEY_SIZE, TAG_OF_TYPE, ContentId, ContentType, split_content_key
+from mylist.domain.content import CONTENT_KEY_SIZE, ContentId, ContentType, split_content_key
+from mylist.domain.hot_loops import first_by_title
 from mylist.domain.limits import MAX_SEED_LENGTH
-from mylist.domain.packed_list import Columns, PackedList
+from mylist.domain.packed_list import RECORD_SIZE, PackedList, key_at, moment_at, records_of_type
 from mylist.domain.title_words import needle_of
 
 Sort = Literal["addedAt", "title", "releaseDate", "random"]
@@ -81,6 +82,11 @@ class ListQuery:
         return bool(self.genres or self.excluded_genres or self.words) or self.is_available is not None
 
     @property
+    def is_by_title(self) -> bool:
+        """Whether all items are selected, sorted by title from A to Z."""
+        return self.sort == "title" and not self.descending and not self.filters_entries
+
+    @property
     def needs_catalogue(self) -> bool:
         """Whether the movies and shows must be looked up to filter or sort."""
         return self.sort in {"title", "releaseDate"} or self.filters_entries
@@ -98,70 +104,44 @@ class QueryPage:
     """One page of the result of a query.
 
     Attributes:
-        items: the records of the page, in order, as `PackedList.page` returns them.
+        items: the records of the page, in order, as in a packed list.
         entries: their movies and shows; None if the client requested only ids.
         total: number of items of the whole result.
         end: the position of the last of `items`, if more items follow it.
         fresh_until: monotonic time, in seconds, at which the entries behind the result must be looked up again.
     """
 
-    items: Columns
-    entries: Sequence[CatalogueEntry] | None
+    items: bytes
+    entries: list[CatalogueEntry] | None
     total: int
     end: CursorPosition | None
     fresh_until: float
 
 
-class Records:
-    """Some records of a packed list, in its order. Only their content keys are unpacked in advance.
-
-    Attributes:
-        keys: content keys.
-    """
-
-    __slots__ = ("_numbers", "_packed", "keys")
-
-    def __init__(self, packed: PackedList, numbers: Sequence[int], keys: Sequence[bytes]) -> None:
-        """Take the records at the indices `numbers` of the list."""
-        self._packed = packed
-        self._numbers = numbers
-        self.keys = keys
-
-    def columns(self, indices: Iterable[int]) -> Columns:
-        """Return the records at some indices, in the order of the indices."""
-        return self._packed.records([self._numbers[index] for index in indices])
-
-    def moments(self, indices: Iterable[int]) -> list[int]:
-        """Return when the items of some records were added, in milliseconds since 1970 UTC."""
-        return self._packed.moments([self._numbers[index] for index in indices])
-
-
-async def records_of(packed: PackedList, query: ListQuery) -> Records:
+async def records_of(packed: PackedList, query: ListQuery) -> bytes:
     """Return the records of a whole list, newest first, that match the type and the time range of a query."""
     first, end = _bounds(packed, query)
-    tag = TAG_OF_TYPE[query.content_type] if query.content_type else None
-    numbers: list[int] = []  # of the records of the type
-    keys: list[bytes] = []
+    if query.content_type is None:
+        return packed.records(first, end)
+    parts = []
     for start in range(first, end, SLICE_SIZE):
         if start > first:
             await asyncio.sleep(0)
-        part = packed.keys(start, min(start + SLICE_SIZE, end))
-        if tag is None:
-            keys += part
-        else:
-            numbers += [start + index for index, key in enumerate(part) if key.endswith(tag)]
-            keys += [key for key in part if key.endswith(tag)]
-    return Records(packed, range(first, end) if tag is None else numbers, keys)
+        parts.append(records_of_type(packed.records(start, min(start + SLICE_SIZE, end)), query.content_type))
+    return b"".join(parts)
 
 
 def _bounds(packed: PackedList, query: ListQuery) -> tuple[int, int]:
     """Return the index of the first record in the time range of a query, and of the first record after the range."""
+    before, since = query.added_before, query.added_from
+    if before is None and since is None:
+        return 0, packed.total
+    records = packed.records(0, packed.total)
 
     def age(index: int) -> int:
-        return -packed.moments([index])[0]
+        return -moment_at(records, index)
 
     every = range(packed.total)
-    before, since = query.added_before, query.added_from
     return (
         0 if before is None else bisect_right(every, -before, key=age),
         packed.total if since is None else bisect_right(every, -since, key=age),
@@ -172,13 +152,15 @@ class Selection:
     """The items that a query selects, sorted.
 
     Attributes:
-        order: the indices of the items' records, in sort order.
+        order: the indices of the items' records, in sort order; those of the first items at least.
+        total: number of items.
     """
 
-    __slots__ = ("_place_of", "order")
+    __slots__ = ("_place_of", "order", "total")
 
-    def __init__(self, order: Sequence[int], place_of: Callable[[int], Place]) -> None:
+    def __init__(self, order: Sequence[int], place_of: Callable[[int], Place], *, total: int | None = None) -> None:
         self.order = order
+        self.total = len(order) if total is None else total
         self._place_of = place_of
 
     def position_of(self, index: int) -> CursorPosition:
@@ -196,20 +178,25 @@ class Selection:
         return bisect_left(self.order, place, key=self._place_of)
 
 
-async def select(query: ListQuery, records: Records, entries: Sequence[CatalogueEntry] | None) -> Selection:
+async def select(
+    query: ListQuery, records: bytes, entries: list[CatalogueEntry] | None, *, needed: int | None = None
+) -> Selection:
     """Return the items that a query selects, sorted.
 
     Args:
         query: selects and orders the items.
-        records: the records to select from.
+        records: the records to select from, as in a packed list.
         entries: the movie or show of each record; None unless `query.needs_catalogue`.
+        needed: number of items, from the first one, whose order the caller needs; None for all items.
     """
-    count = len(records.keys)
+    count = len(records) // RECORD_SIZE
     if query.sort == "addedAt" and query.descending:  # the order in which a list is packed
         order: Sequence[int] = range(count)
         if query.filters_entries:
             order = [index async for part in _slices(count) for index in _matching(query, entries, part)]
         return Selection(order, partial(_place_by_date, records))
+    if needed is not None and entries is not None and query.is_by_title and count <= SLICE_SIZE:
+        return Selection(first_by_title(entries, needed), lambda index: entries[index].title_place, total=count)
     every: list[Place] = []  # for all records, in less time than a dictionary takes
     some: dict[int, Place] = {}
     place_of = some.__getitem__ if query.filters_entries else every.__getitem__
@@ -255,29 +242,31 @@ def _matching(query: ListQuery, entries: Sequence[CatalogueEntry] | None, indice
     return chosen
 
 
-def _place_by_date(records: Records, index: int) -> Place:
-    return -records.moments([index])[0], records.keys[index]
+def _place_by_date(records: bytes, index: int) -> Place:
+    return -moment_at(records, index), key_at(records, index)
 
 
 def _places(
-    query: ListQuery, records: Records, entries: Sequence[CatalogueEntry] | None, chosen: Sequence[int]
+    query: ListQuery, records: bytes, entries: Sequence[CatalogueEntry] | None, chosen: Sequence[int]
 ) -> Iterable[Place]:
     """Return the sort value of each chosen record, computed a column at a time."""
-    keys, descending = records.keys, query.descending
+    keys = [key_at(records, index) for index in chosen]
+    descending = query.descending
     if query.sort == "random":
         seed = xxh3_64_intdigest((query.seed or "").encode())
         # Drop the last bit, because a cursor holds a signed number.
-        dates = [xxh3_64_intdigest(keys[index], seed) >> 1 for index in chosen]
+        dates = [xxh3_64_intdigest(key, seed) >> 1 for key in keys]
     elif entries is None or query.sort == "addedAt":
-        moments = records.moments(chosen)
+        moments = [moment_at(records, index) for index in chosen]
         dates = [-moment for moment in moments] if descending else moments
     elif query.sort == "title":
         if descending:
-            return [_descending_title(entries[index].title) + _TITLE_END + keys[index] for index in chosen]
+            titles = [_descending_title(entries[index].title) for index in chosen]
+            return [title + _TITLE_END + key for title, key in zip(titles, keys, strict=True)]
         return [entries[index].title_place for index in chosen]
     else:
         dates = [_date_key(entries[index].released_at, descending=descending) for index in chosen]
-    return zip(dates, [keys[index] for index in chosen], strict=True)
+    return zip(dates, keys, strict=True)
 
 
 def _date_key(milliseconds: int | None, *, descending: bool) -> int:

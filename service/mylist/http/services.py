@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from mylist.auth.key_source import KeySource
 from mylist.cache.health import RedisHealth
 from mylist.cache.list_cache import ListCache
+from mylist.catalogue.catalogue import Catalogue
 from mylist.config.browser_policy import BrowserPolicy
 from mylist.config.settings import Settings
 from mylist.domain.errors import OverloadedError
@@ -20,7 +21,6 @@ from mylist.list_files.matching import TitleMatcher
 from mylist.lists.candidates import TitlesById
 from mylist.lists.change_feed import ChangeFeed
 from mylist.lists.page_cache import PageCache
-from mylist.lists.ports import Catalogue
 from mylist.lists.reader import ListReader
 from mylist.lists.writer import ListWriter
 from mylist.mongodb.database import Database

@@ -12,10 +12,10 @@ import msgspec
 from msgspec import Struct
 
 from mylist.domain.catalogue_entry import CatalogueEntry
-from mylist.domain.content import split_content_key
-from mylist.domain.packed_list import PackedList
+from mylist.domain.item import Item
+from mylist.domain.packed_list import PackedList, items_of
 from mylist.domain.release_date import release_date
-from mylist.domain.timestamps import iso_format_milliseconds, join_moment
+from mylist.domain.timestamps import iso_format_milliseconds
 
 COLUMNS = ("contentId", "contentType", "title", "year", "addedAt", "externalIds")
 _LINES_PER_PART = 500
@@ -48,9 +48,9 @@ def csv_lines(packed: PackedList, entries: Sequence[CatalogueEntry]) -> Iterator
     """Yield the header and the rows of a list, in parts."""
     yield _encoded([COLUMNS])
     for start in range(0, packed.total, _LINES_PER_PART):
-        *moments, keys = packed.page(start // _LINES_PER_PART + 1, _LINES_PER_PART)
-        part = entries[start : start + _LINES_PER_PART]
-        yield _encoded([_row(*each) for each in zip(keys, map(join_moment, *moments), part, strict=True)])
+        end = min(start + _LINES_PER_PART, packed.total)
+        items = items_of(packed.records(start, end))
+        yield _encoded([_row(*each) for each in zip(items, entries[start:end], strict=True)])
 
 
 def _encoded(rows: Sequence[Sequence[str]]) -> bytes:
@@ -59,16 +59,15 @@ def _encoded(rows: Sequence[Sequence[str]]) -> bytes:
     return text.getvalue().encode(errors="replace")
 
 
-def _row(key: bytes, moment: int, entry: CatalogueEntry) -> list[str]:
-    content_id, content_type = split_content_key(key)
+def _row(item: Item, entry: CatalogueEntry) -> list[str]:
     title = _title.decode(entry.after[len(_CONTENT) : -1]) or _Title()
     ids = title.external_ids if isinstance(title.external_ids, Mapping) else {}
     return [
-        content_id.hex(),
-        content_type,
+        item.content_id.hex(),
+        item.content_type,
         guarded(title.title) if isinstance(title.title, str) else "",
         _year(title),
-        iso_format_milliseconds(moment).decode(),
+        iso_format_milliseconds(item.added_at).decode(),
         guarded(" ".join(f"{name}:{value}" for name, value in ids.items() if isinstance(value, str | int))),
     ]
 

@@ -118,8 +118,8 @@ class Catalogue(Protocol):
     def cached(self) -> Mapping[bytes, CatalogueEntry]:
         """The entries that are in memory, by content key."""
 
-    async def entries(self, keys: Sequence[bytes]) -> tuple[list[CatalogueEntry], float]:
-        """Return the entry of each content key, in order, and when by `clock` they must be looked up again."""
+    async def entries(self, records: bytes) -> tuple[list[CatalogueEntry], float]:
+        """Return the entry of each record of a packed list, and when by `clock` they must be looked up again."""
 
     async def existing(self, keys: Iterable[bytes]) -> set[bytes]:
         """Return the content keys that have a movie or show."""

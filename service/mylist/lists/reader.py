@@ -24,7 +24,7 @@ from mylist.domain.filter_and_sort import (
     records_of,
     select,
 )
-from mylist.domain.packed_list import PackedList
+from mylist.domain.packed_list import RECORD_SIZE, PackedList, records_at
 from mylist.domain.page_request import ContainsKey, ExportKey, ItemsQuery, PageRequest
 from mylist.lists.cursors import decode_cursor
 from mylist.lists.export_csv import csv_lines
@@ -36,7 +36,7 @@ from mylist.lists.page_json import (
     contains_json,
     export_lines,
     page_etag,
-    page_head,
+    page_frame,
     page_json,
 )
 from mylist.lists.ports import Catalogue, Client, ListCache
@@ -44,6 +44,7 @@ from mylist.lists.ports import Catalogue, Client, ListCache
 _MAX_PREFIX_ITEMS = 10_000
 """Above this many items, fetch the whole list: a huge page number must not produce a huge range."""
 _SEED_BYTES = 6
+_SLICE_BYTES = SLICE_SIZE * RECORD_SIZE
 
 
 class Export(NamedTuple):
@@ -160,7 +161,7 @@ class ListReader:
     async def export_csv(self, user_id: str) -> Export:
         """Return a whole list as CSV, one row an item, newest first."""
         packed, cache = await self._cache.read(user_id)
-        entries, _ = await self._all_entries((await records_of(packed, ListQuery())).keys)
+        entries, _ = await self._all_entries(packed.records(0, packed.total))
         etag = etag_of(b"csv\n%b%b" % (packed.data, b"".join([entry.version for entry in entries])))
         rows = csv_lines(packed, entries)
         return Export(rows if packed.total > EXPORT_LINES_PER_PART else b"".join(rows), etag, packed.total, cache)
@@ -172,14 +173,14 @@ class ListReader:
 
         `source` is the part of the list that it depends on.
         """
-        entries, fresh_until = await self._catalogue.entries(packed.page_keys(*request))
-        total = packed.total
-        head = page_head(request, -(-total // request.page_size))
-        etag = page_etag(user_id, request, packed.window(*request), entries)
+        records = packed.records(*packed.bounds(*request))
+        entries, fresh_until = await self._catalogue.entries(records)
+        frame = page_frame(request, packed.total)
+        etag = page_etag(frame, user_id, packed.header, records, entries)
         body = self._pages.body_of(user_id, request, etag)
         if not (body or client.has(etag)):
-            body = page_json(user_id, request, total, packed.page_moments(*request), entries)
-        return RenderedPage(source, body, etag, fresh_until, head)
+            body = page_json(frame, user_id, records, entries)
+        return RenderedPage(source, body, etag, fresh_until, frame.head)
 
     async def _query(
         self, user_id: str, request: ItemsQuery, packed: PackedList, source: bytes, client: Client
@@ -213,17 +214,18 @@ class ListReader:
                 if not await self._catalogue.has_genre(genre):
                     raise InvalidGenreError(name)
         records = await records_of(packed, query)
-        entries, fresh_until = await self._all_entries(records.keys) if query.needs_catalogue else (None, math.inf)
-        selection = await select(query, records, entries)
-        total = len(selection.order)
+        entries, fresh_until = await self._all_entries(records) if query.needs_catalogue else (None, math.inf)
+        needed = None if isinstance(start, CursorPosition) else start + max_items
+        selection = await select(query, records, entries, needed=needed)
+        total = selection.total
         first = selection.first_after(start) if isinstance(start, CursorPosition) else start
         chosen = selection.order[first : first + max_items]
-        items = records.columns(chosen)
+        items = records_at(records, chosen)
         page_entries = None
         if entries is not None:
             page_entries = [entries[index] for index in chosen]
         elif not ids_only:
-            page_entries, fresh_until = await self._catalogue.entries(items[3])
+            page_entries, fresh_until = await self._catalogue.entries(items)
         return QueryPage(
             items,
             None if ids_only else page_entries,
@@ -232,15 +234,15 @@ class ListReader:
             fresh_until=fresh_until,
         )
 
-    async def _all_entries(self, keys: Sequence[bytes]) -> tuple[list[CatalogueEntry], float]:
-        """Return the entries of a whole list, and the time at which they must be looked up again."""
-        if len(keys) <= SLICE_SIZE:
-            return await self._catalogue.entries(keys)
+    async def _all_entries(self, records: bytes) -> tuple[list[CatalogueEntry], float]:
+        """Return the entries of many records, and the time at which they must be looked up again."""
+        if len(records) <= _SLICE_BYTES:
+            return await self._catalogue.entries(records)
         entries: list[CatalogueEntry] = []
         fresh_until = math.inf
-        for start in range(0, len(keys), SLICE_SIZE):
+        for start in range(0, len(records), _SLICE_BYTES):
             await asyncio.sleep(0)
-            part, fresh = await self._catalogue.entries(keys[start : start + SLICE_SIZE])
+            part, fresh = await self._catalogue.entries(records[start : start + _SLICE_BYTES])
             entries += part
             fresh_until = min(fresh_until, fresh)
         return entries, fresh_until

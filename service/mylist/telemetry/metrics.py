@@ -43,7 +43,6 @@ _freshness_checks = Counter(
 MUTATIONS = Counter(
     "mylist_list_mutations", "Changes of lists by outcome.", ["operation", "outcome"], registry=REGISTRY
 )
-_catalogue_requests = Counter("mylist_catalogue_requests", "Movies and shows looked up.", ["result"], registry=REGISTRY)
 
 EVENT_LOOP_LAG = Histogram(
     "mylist_event_loop_lag_seconds",
@@ -53,7 +52,6 @@ EVENT_LOOP_LAG = Histogram(
 )
 FILLS = {result: _fills.labels(result) for result in ("stored", "refused", "failed")}
 FRESHNESS_CHECKS = {result: _freshness_checks.labels(result) for result in ("fresh", "stale", "undecided")}
-CATALOGUE_REQUESTS = {result: _catalogue_requests.labels(result) for result in ("hit", "miss", "absent")}
 
 ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)

@@ -29,6 +29,7 @@ class State:
         shed: number of refused requests, by error code.
         pages_reused, pages_rendered: numbers of reused and of rendered answers.
         page_bytes: memory of the cached answers, in bytes.
+        catalogue_requests: number of movies and shows that were looked up, by result.
         in_use, capacity: current and maximum use, by resource.
         revision: the commit of the running code.
     """
@@ -44,6 +45,7 @@ class State:
     pages_reused: int
     pages_rendered: int
     page_bytes: int
+    catalogue_requests: Mapping[str, int]
     in_use: Mapping[str, int]
     capacity: Mapping[str, int]
     revision: str
@@ -114,6 +116,10 @@ class StateCollector(Collector):
         yield _gauge(
             "mylist_page_memory_bytes", "Memory of the rendered answers that are kept.", {(): state.page_bytes}
         )
+        titles = CounterMetricFamily("mylist_catalogue_requests", "Movies and shows looked up.", labels=["result"])
+        for result, number in state.catalogue_requests.items():
+            titles.add_metric([result], number)
+        yield titles
         for name, meaning, values in (
             ("mylist_in_use", "How much of the resource is in use.", state.in_use),
             ("mylist_capacity", "The limit of the resource.", state.capacity),

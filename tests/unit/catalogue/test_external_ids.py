@@ -8,7 +8,7 @@ from mylist.catalogue.catalogue import Catalogue
 from mylist.domain.content import CONTENT_TYPES, ContentId, ContentType, content_key
 from mylist.domain.errors import DatabaseUnavailableError
 from mylist.domain.external_id import DEFAULT_EXTERNAL_ID_RULES, ExternalId, ExternalIdRules
-from tests.content_ids import content_id
+from tests.content_ids import content_id, records_with
 
 MATRIX, LOST, OTHER = ExternalId("imdb", "tt0133093"), ExternalId("imdb", "tt0411008"), ExternalId("tmdb", "603")
 MAX_AGE_S = 60
@@ -178,7 +178,7 @@ async def test_a_cached_entry_resolves_its_external_id_if_no_other_title_may_hav
 ) -> None:
     catalogue = catalogue_of(titles, clock, rules=rules)
     movie = titles.put(1, MATRIX, OTHER)
-    await catalogue.entries([movie])
+    await catalogue.entries(records_with(movie))
 
     assert await catalogue.resolve([MATRIX], ["movie"]) == {MATRIX: (movie,)}
     assert titles.asked == []
@@ -192,7 +192,7 @@ async def test_a_cached_entry_does_not_resolve_an_external_id_that_others_may_ha
     catalogue: Catalogue, titles: Titles
 ) -> None:
     movies = titles.put(1, MATRIX), titles.put(2, MATRIX)
-    await catalogue.entries(movies[:1])
+    await catalogue.entries(records_with(movies[0]))
 
     assert await catalogue.resolve([MATRIX], ["movie"]) == {MATRIX: movies}
 
@@ -203,7 +203,7 @@ async def test_malformed_external_ids_of_a_document_are_ignored(titles: Titles, 
     for number, value in enumerate([["imdb"], {"imdb": ["tt1"]}, None]):
         titles.documents[content_id(number), "movie"]["externalIds"] = value
 
-    assert len((await catalogue.entries(keys))[0]) == 3
+    assert len((await catalogue.entries(records_with(*keys)))[0]) == 3
 
 
 async def test_the_oldest_external_id_is_evicted_beyond_the_capacity(titles: Titles, clock: Clock) -> None:

@@ -11,7 +11,7 @@ from mylist.catalogue.catalogue import Catalogue
 from mylist.domain.content import ContentId, ContentType, content_key
 from mylist.domain.errors import DatabaseUnavailableError
 from mylist.domain.external_id import ExternalId
-from tests.content_ids import content_id
+from tests.content_ids import content_id, records_with
 
 MAX_AGE = 120.0
 HALF = MAX_AGE / 2
@@ -66,11 +66,11 @@ class World:
     async def load(self, number: int, at: float) -> None:
         """Look one movie up."""
         self.now = at
-        await self.catalogue.entries([self.keys[number]])
+        await self.catalogue.entries(records_with(self.keys[number]))
 
     async def look_up(self) -> float:
         """Look all of them up; return until when the answer is valid. Fetches in the background end before."""
-        entries, valid_until = await self.catalogue.entries(self.keys)
+        entries, valid_until = await self.catalogue.entries(records_with(*self.keys))
         assert valid_until <= min(entry.expires_at for entry in entries), "the answer outlives a movie"
         for _ in range(_TURNS):
             await asyncio.sleep(0)
@@ -125,7 +125,7 @@ async def test_an_edited_title_replaces_the_old_one_as_soon_as_it_is_fetched() -
     world.now = HALF
     await world.look_up()
 
-    [entry], valid_until = await world.catalogue.entries(world.keys)
+    [entry], valid_until = await world.catalogue.entries(records_with(*world.keys))
     assert (entry.refresh_at, valid_until) == (2 * HALF, HALF + INTERVAL)
 
 
@@ -183,5 +183,5 @@ async def test_the_age_of_a_title_counts_from_the_question_and_not_from_a_late_a
     world.store.while_fetching = lambda: setattr(world, "now", world.now + 7)
 
     await world.load(0, 0)
-    [entry], _ = await world.catalogue.entries(world.keys)
+    [entry], _ = await world.catalogue.entries(records_with(*world.keys))
     assert (world.now, entry.refresh_at, entry.expires_at, entry.exists_until) == (7, HALF, MAX_AGE, MAX_AGE)

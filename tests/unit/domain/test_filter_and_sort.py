@@ -25,8 +25,7 @@ from mylist.domain.filter_and_sort import (
     select,
 )
 from mylist.domain.item import Item
-from mylist.domain.packed_list import PackedList
-from mylist.domain.timestamps import join_moment
+from mylist.domain.packed_list import PackedList, items_of, keys_of
 from mylist.domain.title_words import searched_words
 from tests.content_ids import content_id, number_of
 
@@ -81,29 +80,26 @@ def listing(*kinds: Any) -> PackedList:
     )
 
 
-async def selection(packed: PackedList, entries: Sequence[CatalogueEntry] | None, **wanted: Any) -> Selection:
+async def selection(packed: PackedList, entries: list[CatalogueEntry] | None, **wanted: Any) -> Selection:
     query = replace(DEFAULT, **wanted)
     return await select(query, await records_of(packed, query), entries)
 
 
-async def numbers(packed: PackedList, entries: Sequence[CatalogueEntry] | None, **wanted: Any) -> list[int]:
+async def numbers(packed: PackedList, entries: list[CatalogueEntry] | None, **wanted: Any) -> list[int]:
     """Return the numbers of the selected items, in order."""
-    keys = (await records_of(packed, replace(DEFAULT, **wanted))).keys
+    keys = keys_of(await records_of(packed, replace(DEFAULT, **wanted)))
     return [number_of(keys[index]) for index in (await selection(packed, entries, **wanted)).order]
 
 
 async def test_records_are_filtered_by_type() -> None:
     packed = listing("movie", "tvshow", "movie")
 
-    assert list(map(tuple, (await records_of(packed, DEFAULT)).columns(range(3)))) == list(packed.page(1, 3))
+    assert await records_of(packed, DEFAULT) == packed.records(0, 3)
     expected_by_type: dict[ContentType, list[int]] = {"movie": [0, 2], "tvshow": [1]}
     for content_type, expected in expected_by_type.items():
         records = await records_of(packed, replace(DEFAULT, content_type=content_type))
-        assert list(map(number_of, records.keys)) == expected
-        *moments, keys = records.columns(range(len(expected)))
-        assert list(keys) == list(records.keys)
-        assert list(map(join_moment, *moments)) == [1000 - number for number in expected]
-        assert records.moments(range(len(expected))) == [1000 - number for number in expected]
+        assert list(map(number_of, keys_of(records))) == expected
+        assert [each.added_at for each in items_of(records)] == [1000 - number for number in expected]
 
 
 async def test_a_long_list_is_sorted_by_date_then_by_id() -> None:
@@ -228,16 +224,21 @@ async def test_a_query_selects_the_items_that_match_it_in_its_order() -> None:
         packed = PackedList.of(each.item for each in everything.values())
         query = some_query(dice)
         records = await records_of(packed, query)
-        entries = [everything[ContentId(key[:-1])].entry for key in records.keys]
+        ids = [each.content_id for each in items_of(records)]
+        entries = [everything[each].entry for each in ids]
         selected = await select(query, records, entries if query.needs_catalogue else None)
 
         wanted = [each.content_id for each in packed if is_wanted(query, everything[each.content_id])]
-        selected_ids = [ContentId(records.keys[index][:-1]) for index in selected.order]
+        selected_ids = [ids[index] for index in selected.order]
         assert sorted(selected_ids) == sorted(wanted), query
         if query.sort == "addedAt":
             assert selected_ids == (wanted if query.descending else by_age(everything, wanted))
         places = [selected.position_of(index) for index in selected.order]
         assert places == sorted(places), query
+        needed = dice.choice([0, 1, 20, length])
+        first = await select(query, records, entries if query.needs_catalogue else None, needed=needed)
+        assert list(first.order[:needed]) == list(selected.order[:needed])
+        assert first.total == selected.total == len(wanted)
         found += len(wanted)
     assert found > 1000
 

@@ -4,10 +4,20 @@ import random
 
 import pytest
 
-from mylist.domain.content import ContentId
+from mylist.domain.content import ContentId, content_key
 from mylist.domain.item import Item
-from mylist.domain.packed_list import PackedList, UnreadableListError, packed_size
-from mylist.domain.timestamps import join_moment
+from mylist.domain.packed_list import (
+    RECORD_SIZE,
+    PackedList,
+    UnreadableListError,
+    items_of,
+    key_at,
+    keys_of,
+    moment_at,
+    packed_size,
+    records_at,
+    records_of_type,
+)
 from tests.content_ids import content_id
 
 
@@ -17,8 +27,12 @@ def item(number: int, added_at: int = 0, *, show: bool = False) -> Item:
 
 def records(packed: PackedList, page: int, page_size: int) -> list[tuple[int, bytes]]:
     """Return when each item of a page was added, and its content key."""
-    hours, seconds, milliseconds, keys = packed.page(page, page_size)
-    return list(zip(map(join_moment, hours, seconds, milliseconds), keys, strict=True))
+    found = packed.records(*packed.bounds(page, page_size))
+    moments = [moment_at(found, index) for index in range(len(found) // RECORD_SIZE)]
+    assert [(each.added_at, content_key(each.content_id, each.content_type)) for each in items_of(found)] == list(
+        zip(moments, keys_of(found), strict=True)
+    )
+    return list(zip(moments, [key_at(found, index) for index in range(len(moments))], strict=True))
 
 
 def test_a_packed_list_has_the_documented_binary_form() -> None:
@@ -83,6 +97,18 @@ def test_pages_of_any_size_together_contain_every_item_once(page_size: int) -> N
     assert paged == [(-number * 1_234_567, content_id(number) + b"m") for number in range(250)]
 
 
+def test_records_are_chosen_by_index_and_by_type() -> None:
+    packed = PackedList.of([item(1), item(2, -1, show=True), item(3, -2), item(4, -3, show=True)])
+    every = packed.records(0, 4)
+
+    assert packed.data == packed.header + every
+    assert list(items_of(records_at(every, [2, 0, 2]))) == [item(3, -2), item(1), item(3, -2)]
+    assert records_at(every, []) == b""
+    assert list(items_of(records_of_type(every, "tvshow"))) == [item(2, -1, show=True), item(4, -3, show=True)]
+    assert list(items_of(records_of_type(every, "movie"))) == [item(1), item(3, -2)]
+    assert records_of_type(b"", "movie") == b""
+
+
 @pytest.mark.parametrize("max_items", [0, 1, 2, 5, 6])
 def test_a_prefix_of_a_list_has_the_counts_and_the_first_pages_of_the_list(max_items: int) -> None:
     whole = PackedList.of([item(number, -number, show=number > 3) for number in range(1, 6)])
@@ -90,11 +116,11 @@ def test_a_prefix_of_a_list_has_the_counts_and_the_first_pages_of_the_list(max_i
 
     assert (packed.movies, packed.shows, packed.total) == (3, 2, 5)
     assert list(packed) == list(whole)[:max_items]
-    assert packed.page(1, max_items) == whole.page(1, max_items)
+    assert records(packed, 1, max_items) == records(whole, 1, max_items)
     assert len(packed.data) == packed_size(min(max_items, 5))
     if max_items < 5:
         with pytest.raises(IndexError, match=f"do not reach item {max_items + 1}"):
-            packed.page(max_items + 1, 1)
+            packed.bounds(max_items + 1, 1)
 
 
 @pytest.mark.parametrize("max_items", [None, 1, 3])

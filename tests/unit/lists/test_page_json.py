@@ -15,7 +15,7 @@ from mylist.domain.content import content_key
 from mylist.domain.filter_and_sort import CursorPosition, QueryPage
 from mylist.domain.item import Item
 from mylist.domain.limits import MAX_SEARCH_WORDS
-from mylist.domain.packed_list import Columns, PackedList
+from mylist.domain.packed_list import PackedList
 from mylist.domain.page_request import ItemsQuery, PageRequest
 from mylist.lists.cursors import decode_cursor
 from mylist.lists.page_json import (
@@ -24,7 +24,7 @@ from mylist.lists.page_json import (
     contains_json,
     export_lines,
     page_etag,
-    page_head,
+    page_frame,
     page_json,
 )
 from tests.content_ids import content_id
@@ -49,8 +49,8 @@ ITEM = {
 IDS = {"contentId": content_id(7).hex(), "contentType": "movie", "addedAt": WRITTEN}
 
 
-def records(*items: Item) -> Columns:
-    return PackedList.of(items).page(1, 100)
+def records(*items: Item) -> bytes:
+    return PackedList.of(items).records(0, len(items))
 
 
 ONE = records(Item(ADDED_AT, content_id(7), "movie"))
@@ -82,13 +82,13 @@ def links(head: str) -> dict[str, dict[str, str]]:
 
 @pytest.mark.parametrize(("total", "pages"), [(2, 1), (20, 1), (21, 2), (41, 3)])
 def test_a_page_contains_its_items_and_its_totals(total: int, pages: int) -> None:
-    body = page_json("us:er", PageRequest(1, 20), total, TWO[:3], [ENTRY, ENTRY])
+    body = page_json(page_frame(PageRequest(1, 20), total), "us:er", TWO, [ENTRY, ENTRY])
 
     assert data(body) == {"items": [ITEM, ITEM], "total": total, "page": 1, "pageSize": 20, "totalPages": pages}
 
 
 def test_a_page_of_an_empty_list_has_no_items() -> None:
-    assert data(page_json("user", PageRequest(3, 20), 0, records()[:3], [])) == {
+    assert data(page_json(page_frame(PageRequest(3, 20), 0), "user", b"", [])) == {
         "items": [],
         "total": 0,
         "page": 3,
@@ -106,7 +106,7 @@ def test_a_page_of_an_empty_list_has_no_items() -> None:
     ],
 )
 def test_the_headers_of_a_page_have_its_links_and_its_page_size(page: int, relations: dict[str, str]) -> None:
-    head = page_head(PageRequest(page, 20), 3)
+    head = page_frame(PageRequest(page, 20), 60).head
 
     assert links(head) == {relation: {"page": each, "pageSize": "20"} for relation, each in relations.items()}
     assert head.endswith("\r\nx-page-size: 20\r\n")
@@ -235,10 +235,12 @@ def test_pages_with_different_bodies_have_different_etags() -> None:
                 packed = PackedList.of(items)
                 start = (request.page - 1) * request.page_size
                 entries = titles[start : start + request.page_size]
-                body = page_json(user_id, request, packed.total, packed.page_moments(*request), entries)
-                window = packed.window(*request)
-                etag = page_etag(user_id, request, window, entries)
-                assert etag == page_etag(user_id, request, window, [replace(each) for each in entries])
+                frame = page_frame(request, packed.total)
+                page = packed.records(*packed.bounds(*request))
+                body = page_json(frame, user_id, page, entries)
+                etag = page_etag(frame, user_id, packed.header, page, entries)
+                same = [replace(each) for each in entries]
+                assert etag == page_etag(frame, user_id, packed.header, page, same)
                 assert bodies.setdefault(etag, body) == body
                 pages += 1
     # The ETag covers the counts of both types, even on a page whose items all have one type.
