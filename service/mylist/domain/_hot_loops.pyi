@@ -1,5 +1,3 @@
-from collections.abc import Mapping
-
 from mylist.domain.catalogue_entry import CatalogueEntry
 
 def find_entries(records: bytes, entries: dict[bytes, CatalogueEntry]) -> list[CatalogueEntry] | None: ...
