@@ -21,7 +21,7 @@ RUN pip --python /opt/mylist/bin/python install --no-compile --only-binary :all:
 FROM builder AS package
 COPY locks/build.txt ./
 RUN pip install --require-hashes --requirement build.txt
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE hatch_build.py ./
 COPY service service
 COPY --from=dependencies /opt/mylist /opt/mylist
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir wheels . \

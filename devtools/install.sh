@@ -28,3 +28,5 @@ export VIRTUAL_ENV="${other:-$venv}"
 "$venv/bin/uv" pip install --quiet --no-deps --require-hashes --requirement locks/docs.txt
 # The build backend comes from the lock too, hence no isolated build that would fetch another.
 "$venv/bin/uv" pip install --quiet --no-deps --no-build-isolation --editable .
+# The build's own line about what it could not compile; uv does not show it.
+[ ! -e build/hot_loops/not-compiled.txt ] || cat build/hot_loops/not-compiled.txt

@@ -109,8 +109,8 @@ class Copy:
         self._folder = folder
 
         def not_copied(where: str, names: list[str]) -> set[str]:
-            caches = {name for name in names if name == "__pycache__" or name.endswith("_cache")}
-            return caches | (_NOT_COPIED.intersection(names) if Path(where) == tree else set())
+            made = {name for name in names if name == "__pycache__" or name.endswith(("_cache", ".so"))}
+            return made | (_NOT_COPIED.intersection(names) if Path(where) == tree else set())
 
         shutil.copytree(tree, folder, symlinks=True, ignore=not_copied)
         # Share the programs that tests download.

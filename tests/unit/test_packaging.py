@@ -237,6 +237,10 @@ class TestDockerfile:
         assert copied == let_in
         assert all((ROOT / name).exists() for name in let_in)
 
+    @pytest.mark.parametrize("ignored", [".dockerignore", "loadtests/Dockerfile.dockerignore", ".gitignore"])
+    def test_no_compiled_file_of_this_machine_gets_into_an_image_or_a_commit(self, ignored: str) -> None:
+        assert {"*.so", "**/*.so"} & {*(ROOT / ignored).read_text().splitlines()}
+
     @pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])
     def test_probe_is_healthy_when_livez_is_200(self, status: int, code: int) -> None:
         asked = []
