@@ -1,7 +1,7 @@
 # The image of the service. The last stage, `runtime`, is the one to run; `dev` reloads on change for `skaffold dev`.
 ARG PYTHON_IMAGE=python:3.13-slim
 
-# --- Everything from PyPI, exactly as locked. Every package is a wheel, so no compiler is needed.
+# --- Everything from PyPI, exactly as locked. Every package is a wheel, so only the service itself is compiled.
 FROM ${PYTHON_IMAGE} AS builder
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
@@ -19,12 +19,16 @@ RUN pip --python /opt/mylist/bin/python install --no-compile --only-binary :all:
 
 # The package is installed separately from its dependencies, so that a code change adds a layer of a few 100 kB.
 FROM builder AS package
-COPY locks/build.txt ./
-RUN pip install --require-hashes --requirement build.txt
+# The base image has Python's headers, but no C compiler. This one comes from PyPI as well, and stays in this stage.
+COPY locks/build.txt locks/compiler.txt ./
+RUN pip install --only-binary :all: --require-hashes --requirement build.txt --requirement compiler.txt
 COPY pyproject.toml README.md LICENSE hatch_build.py ./
 COPY service service
 COPY --from=dependencies /opt/mylist /opt/mylist
-RUN pip wheel --no-deps --no-build-isolation --wheel-dir wheels . \
+# For any processor of this architecture, not only that of the building machine, and for any glibc from 2.28 on.
+RUN CC="python -m ziglang cc -target $(uname -m)-linux-gnu.2.28 -mcpu=baseline -fno-sanitize=undefined" \
+    MYLIST_COMPILE=required \
+    pip wheel --no-deps --no-build-isolation --wheel-dir wheels . \
     && pip --python /opt/mylist/bin/python install --no-compile --no-deps --prefix /package wheels/*.whl \
     && ${COMPILE} /package/lib
 
@@ -58,7 +62,8 @@ with socket.create_connection(('localhost', int(os.environ.get('PORT') or 3000))
     sys.exit(b' 200 ' not in connection.recv(64))\n"]
 
 # --- `skaffold dev` copies changed files to /app/service, which comes before the installed package and belongs to the
-# user that runs. Needs a writable root file system.
+# user that runs. There is no compiled file, so this image runs the Python version of the loops. Needs a writable root
+# file system.
 FROM service AS dev
 COPY --from=reloader /reloader /opt/mylist
 COPY --chown=10001:10001 service /app/service

@@ -201,6 +201,7 @@ lock: $(DEVELOPMENT) ## Bring locks/ in line with pyproject.toml; newest version
 	@$(CONSTRAINED) pyproject.toml --extra test --group build --output-file locks/test.txt >/dev/null
 	@$(CONSTRAINED) pyproject.toml --extra loadtest --output-file locks/loadtest.txt >/dev/null
 	@$(CONSTRAINED) --group build --output-file locks/build.txt >/dev/null
+	@$(COMPILE) --group compiler --output-file locks/compiler.txt >/dev/null
 	@$(CONSTRAINED) --no-deps --group docs --output-file locks/docs.txt >/dev/null
 	@$(CONSTRAINED) --group install --output-file locks/install.txt >/dev/null
 	@$(CONSTRAINED) --group reload --output-file locks/reload.txt >/dev/null

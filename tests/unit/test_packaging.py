@@ -80,7 +80,7 @@ class TestLocks:
         assert [line for line in lines if not PIN.match(line) and not HASH.match(line)] == []
         assert all(HASH.match(after) for line, after in zip(lines, [*lines[1:], ""], strict=True) if PIN.match(line))
 
-    @pytest.mark.parametrize("lock", [lock.name for lock in LOCKS if lock.name != "lowest.txt"])
+    @pytest.mark.parametrize("lock", [lock.name for lock in LOCKS if lock.name not in {"lowest.txt", "compiler.txt"}])
     def test_are_subsets_of_the_development_lock(self, lock: str) -> None:
         assert pins(lock) <= pins("development.txt")
 
@@ -93,6 +93,7 @@ class TestLocks:
             "lowest.txt": requirements("dependencies", "test", "build"),
             "development.txt": requirements("dependencies", "dev", "build", "docs", "install", "reload"),
             "build.txt": requirements("build"),
+            "compiler.txt": requirements("compiler"),
             "docs.txt": requirements("docs"),
             "install.txt": requirements("install"),
             "loadtest.txt": requirements("dependencies", "loadtest"),
@@ -236,6 +237,13 @@ class TestDockerfile:
 
         assert copied == let_in
         assert all((ROOT / name).exists() for name in let_in)
+
+    def test_compiles_for_any_processor_and_takes_only_the_package_from_that_stage(self) -> None:
+        (build,) = [run for run in arguments("RUN") if "pip wheel" in run]
+
+        assert "-mcpu=baseline" in build
+        assert "MYLIST_COMPILE=required" in build
+        assert [rest for rest in arguments("COPY") if "package" in rest] == ["--from=package /package /opt/mylist"]
 
     @pytest.mark.parametrize("ignored", [".dockerignore", "loadtests/Dockerfile.dockerignore", ".gitignore"])
     def test_no_compiled_file_of_this_machine_gets_into_an_image_or_a_commit(self, ignored: str) -> None:
