@@ -3,10 +3,14 @@
 import logging
 import socket
 from collections.abc import Iterator
+from typing import ClassVar
 
 import pytest
 from google.rpc.status_pb2 import Status
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExportResult
 
@@ -108,16 +112,18 @@ def test_a_long_reason_is_truncated() -> None:
 
 class Collector(FakeHttpHandler):
     port, status, body, location = 0, 200, b"", ""
+    received: ClassVar[list[ExportTraceServiceRequest]] = []
 
     def do_POST(self) -> None:  # noqa: N802 - as http.server calls it
-        self.rfile.read(int(self.headers["content-length"]))
+        sent = self.rfile.read(int(self.headers["content-length"]))
+        self.received.append(ExportTraceServiceRequest.FromString(sent))
         self.answer(self.body, "application/x-protobuf", self.status, location=self.location)
 
 
 @pytest.fixture
 def collector() -> Iterator[type[Collector]]:
     class Own(Collector):
-        pass
+        received: ClassVar[list[ExportTraceServiceRequest]] = []
 
     with fake_http_server(Own) as port:
         Own.port = port
@@ -125,16 +131,17 @@ def collector() -> Iterator[type[Collector]]:
 
 
 class Exporting:
-    """An exporter, its clock and its batches of two spans."""
+    """An exporter, its clock, its pauses in seconds, and its batches of two spans."""
 
     def __init__(self, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", f"http://127.0.0.1:{port}/v1/traces")
         self.now = 0.0
-        self.exporter = TellingExporter("http://collector", 2, clock=lambda: self.now)
+        self.pauses: list[float] = []
+        self.exporter = TellingExporter("http://collector", 2, clock=lambda: self.now, pause=self.pauses.append)
 
-    def export(self) -> SpanExportResult:
+    def export(self, count: int = 2) -> SpanExportResult:
         tracer = TracerProvider(shutdown_on_exit=False).get_tracer("tests")
-        spans = [tracer.start_span("span") for _ in range(2)]
+        spans = [tracer.start_span(f"span {number}") for number in range(count)]
         for span in spans:
             span.end()
         return self.exporter.export([span for span in spans if isinstance(span, ReadableSpan)])
@@ -194,3 +201,15 @@ def test_an_unreachable_collector_is_logged_with_the_cause(
     assert told.startswith("Spans lost: 2; the collector at http://collector does not answer: ")
     assert "refused" in told
     assert "object at 0x" not in told
+
+
+def test_a_batch_is_encoded_a_few_spans_at_a_time_and_sent_whole(
+    collector: type[Collector], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exporting = Exporting(collector.port, monkeypatch)
+
+    assert exporting.export(10) is SpanExportResult.SUCCESS
+    assert exporting.pauses == [0.0002] * 3  # before the first, the fifth and the ninth span
+    [sent] = collector.received
+    names = [span.name for each in sent.resource_spans for scope in each.scope_spans for span in scope.spans]
+    assert names == [f"span {number}" for number in range(10)]
