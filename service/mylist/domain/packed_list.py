@@ -103,7 +103,9 @@ class PackedList:
         return {records[start : start + _ID_DIGITS] for start in range(_DIGITS_BEFORE_ID, len(records), _RECORD_DIGITS)}
 
     def bounds(self, page: int, page_size: int) -> tuple[int, int]:
-        """Return the index of the first record of a page, counted from 1, and of the first record after it.
+        """Return the bounds of a page: the indices of its first record and of the record after its last.
+
+        The first page has the number 1.
 
         Raises:
             IndexError: the list was truncated before the end of this page.

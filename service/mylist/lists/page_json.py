@@ -29,7 +29,7 @@ EXPORT_LINES_PER_PART = 500
 
 
 class PageFrame(NamedTuple):
-    """What all pages with the same number and the same total have in common, ready-made.
+    """The ready-made parts that all pages with the same number and the same total have.
 
     Attributes:
         head: the header lines: the links to other pages, and the page's size.

@@ -123,7 +123,7 @@ def _cause(error: BaseException) -> BaseException:
 
 
 class _InTurns(Sequence[ReadableSpan]):
-    """Spans of which an iteration takes only a few at a time, and lets the event loop run in between.
+    """Spans whose iteration pauses after every few, so that the event loop can run.
 
     OpenTelemetry encodes a whole batch in one loop. Its thread and the event loop would share the interpreter for
     milliseconds, and all requests in flight would wait.
