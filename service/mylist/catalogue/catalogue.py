@@ -139,22 +139,21 @@ class Catalogue:
         if entries is None:
             entries = await self._fetched(keys_of(records), now)
             return entries, min([self._fresh.valid_until, *[entry.expires_at for entry in entries]])
-        if len(self._entries) > self._crowd:
-            self._note_use(entries)
+        self._note_use(entries)
         self.requests["hit"] += len(entries)
         return entries, self._fresh.valid_until
 
     def _note_use(self, entries: Iterable[CatalogueEntry]) -> None:
-        for entry in entries:
-            entry.is_used = True
+        if len(self._entries) > self._crowd:
+            for entry in entries:
+                entry.is_used = True
 
     async def _fetched(self, keys: Sequence[bytes], now: float) -> list[CatalogueEntry]:
         """Return the entry of each key; some are missing or due."""
         entries = [self._entries.get(key) for key in keys]
         pairs = list(zip(keys, entries, strict=True))
         to_fetch = [key for key, entry in pairs if entry is None or now >= entry.expires_at]
-        if len(self._entries) > self._crowd:
-            self._note_use(filter(None, entries))
+        self._note_use(filter(None, entries))
         self._fetch([key for key, entry in pairs if entry and entry.refresh_at <= now < entry.expires_at])
         self.requests["hit"] += len(keys) - len(to_fetch)
         if to_fetch:
