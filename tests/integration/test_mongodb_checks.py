@@ -4,9 +4,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from bson import ObjectId
 
 from devtools.scripted_mongodb import ScriptedMongoDB, Topology
 from devtools.waiting import eventually
@@ -344,6 +346,30 @@ class TestElections:
         mongodb, database = replica_set
         async with opened(mongodb, MONGODB_URI=mongodb.member_uri(0, NAME)) as alone:
             assert alone.election_id == database.election_id
+
+    async def test_are_known_from_the_driver_before_the_next_check(
+        self, replica_set: tuple[ScriptedMongoDB, Database]
+    ) -> None:
+        mongodb, database = replica_set
+        first, hello = database.reigns.seen(), database.hello
+        mongodb.step_down(1)
+
+        async def is_seen() -> bool:
+            return database.reigns.seen() > first
+
+        await eventually(is_seen, within=30)
+        assert database.hello is hello
+
+    async def test_are_known_from_the_answer_to_a_check_before_the_driver_knows_them(
+        self, replica_set: tuple[ScriptedMongoDB, Database]
+    ) -> None:
+        _, database = replica_set
+        assert database.hello
+        assert database.reigns.seen() == str(database.election_id)
+        later = ObjectId("7f" + "ff" * 11)
+
+        database.hello = replace(database.hello, election_id=later)
+        assert database.reigns.seen() == str(database.election_id) == str(later)
 
     @pytest.mark.parametrize("topology", [Topology.SHARDED, Topology.STANDALONE, Topology.DOCUMENTDB_GATEWAY])
     async def test_are_unknown_without_a_replica_set(self, mongodb_server: str, topology: Topology) -> None:

@@ -241,6 +241,8 @@ class Database:
         self.available = False
         self.problem = ""
         self.hello: Hello | None = None
+        self._reign_sources: tuple[object, object] = (None, None)
+        self._known_reign = NO_REIGN
         self.reigns = Reigns(handover_s=HANDOVER_S, seen=self._reign, announced=self._announced_reign)
         self._committed_reign = NO_REIGN
         self._tells_majority = False
@@ -274,8 +276,13 @@ class Database:
         return max(filter(None, ids), default=None)
 
     def _reign(self) -> str:
-        election_id = self.election_id
-        return NO_REIGN if election_id is None else str(election_id)
+        # Operations ask many times. The driver replaces its description when it learns something; it never changes it.
+        sources = self._client.topology_description, self.hello
+        if sources[0] is not self._reign_sources[0] or sources[1] is not self._reign_sources[1]:
+            election_id = self.election_id
+            self._known_reign = NO_REIGN if election_id is None else str(election_id)
+            self._reign_sources = sources
+        return self._known_reign
 
     def _announced_reign(self) -> str:
         # The members of a restored replica set count elections from the beginning. A process that only remembers a
