@@ -6,8 +6,12 @@ loop over entries calls no Python code. Every pointer is checked before it is us
 attribute, and the length of the records.
 """
 
+import os
+import string
+
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItemWithError
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.object cimport PyObject
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memmove
@@ -22,6 +26,11 @@ cdef extern from "structmember.h":
     ctypedef struct PyMemberDescrObject:
         PyMemberDef *d_member
 
+cdef extern from "Python.h":
+    bint PyUnicode_IS_ASCII(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+    const unsigned char *PyUnicode_1BYTE_DATA(object text)
+
 cdef extern from *:
     void prefetch "__builtin_prefetch" (const void *at) nogil
 
@@ -32,6 +41,7 @@ cdef enum:
     MILLISECONDS_OFFSET = 6
     KEY_OFFSET = 8
     KEY_SIZE = 13
+    ID_SIZE = 12
 
 # Of `2024-01-20T10:30:00.000Z`.
 cdef enum:
@@ -196,3 +206,60 @@ cdef inline uint32_t _uint32(const unsigned char *at) noexcept nogil:
 
 cdef inline Py_ssize_t _uint16(const unsigned char *at) noexcept nogil:
     return at[0] << 8 | at[1]
+
+
+# Random, so that nobody can choose ids that all fall on the same place of the table below.
+cdef uint64_t _factor_of_beginning = int.from_bytes(os.urandom(8), "big") | 1
+cdef uint64_t _factor_of_end = int.from_bytes(os.urandom(8), "big") | 1
+cdef unsigned char _values[256]  # of hexadecimal digits
+for _byte in range(256):
+    _values[_byte] = int(chr(_byte), 16) if chr(_byte) in string.hexdigits else 0xFF
+
+
+def are_listed(list ids not None, bytes records not None):
+    cdef Py_ssize_t index, count = PyBytes_GET_SIZE(records) // RECORD_SIZE
+    cdef const unsigned char *key = <const unsigned char *>PyBytes_AS_STRING(records) + KEY_OFFSET
+    cdef int bits = 4
+    while (<Py_ssize_t>1 << bits) < 2 * count:
+        bits += 1
+    cdef unsigned char content_id[ID_SIZE]
+    cdef list listed = []
+    # A hash table with open addressing, which is at most half full.
+    cdef const unsigned char **table = <const unsigned char **>PyMem_Calloc(<size_t>1 << bits, sizeof(unsigned char *))
+    if table is NULL:
+        raise MemoryError
+    try:
+        for index in range(count):
+            _place(table, bits, key)[0] = key
+            key += RECORD_SIZE
+        for text in ids:
+            listed.append(_parse_id(text, content_id) and _place(table, bits, content_id)[0] is not NULL)
+    finally:
+        PyMem_Free(table)
+    return listed
+
+
+cdef inline bint _parse_id(str text, unsigned char *content_id) except -1:
+    """Read a content id in hexadecimal digits; return whether the text is one."""
+    if text is None:
+        raise TypeError("not a text: None")
+    if not PyUnicode_IS_ASCII(text) or PyUnicode_GET_LENGTH(text) != 2 * ID_SIZE:
+        return False
+    cdef const unsigned char *digits = PyUnicode_1BYTE_DATA(text)
+    cdef unsigned char high, low, wrong = 0
+    cdef Py_ssize_t index
+    for index in range(ID_SIZE):
+        high, low = _values[digits[2 * index]], _values[digits[2 * index + 1]]
+        wrong |= high | low
+        content_id[index] = <unsigned char>(high << 4 | low)
+    return wrong <= 0x0F
+
+
+cdef inline const unsigned char **_place(const unsigned char **table, int bits, const unsigned char *content_id) noexcept:
+    """Return the place of an id in a table of 2**bits places. It is empty if the table lacks the id."""
+    cdef uint64_t beginning = <uint64_t>_uint32(content_id) << 32 | _uint32(content_id + 4)
+    cdef uint64_t mixed = beginning * _factor_of_beginning + _uint32(content_id + 8) * _factor_of_end
+    cdef size_t at = <size_t>(mixed >> (64 - bits))
+    while table[at] is not NULL and memcmp(table[at], content_id, ID_SIZE) != 0:
+        at = (at + 1) & ((<size_t>1 << bits) - 1)
+    return &table[at]

@@ -5,10 +5,10 @@ the time (docs/performance.md). Otherwise the functions of `plain_loops.py` run.
 """
 
 try:
-    from mylist.domain._hot_loops import find_entries, first_by_title, join_items, join_versions
+    from mylist.domain._hot_loops import are_listed, find_entries, first_by_title, join_items, join_versions
 except ImportError:
-    from mylist.domain.plain_loops import find_entries, first_by_title, join_items, join_versions
+    from mylist.domain.plain_loops import are_listed, find_entries, first_by_title, join_items, join_versions
 
 IS_COMPILED = find_entries.__module__ != "mylist.domain.plain_loops"
 
-__all__ = ["IS_COMPILED", "find_entries", "first_by_title", "join_items", "join_versions"]
+__all__ = ["IS_COMPILED", "are_listed", "find_entries", "first_by_title", "join_items", "join_versions"]

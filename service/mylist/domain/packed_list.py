@@ -15,7 +15,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import Self
 
-from mylist.domain.content import CONTENT_ID_SIZE, TAG_OF_TYPE, TYPE_OF_TAG, ContentType
+from mylist.domain.content import TAG_OF_TYPE, TYPE_OF_TAG, ContentType
 from mylist.domain.item import Item
 from mylist.domain.timestamps import join_moment, split_moment
 
@@ -28,10 +28,9 @@ COUNTS_OFFSET = struct.calcsize(_BEFORE_COUNTS)
 """Offset of the numbers of movies and shows, in bytes."""
 _RECORD = struct.Struct(">iHH12sc")
 _MOMENT = struct.Struct(">iHH")
-_KEY_OFFSET = _MOMENT.size
-_KEY = struct.Struct(f"{_KEY_OFFSET}x13s")
-_DIGITS_BEFORE_ID, _ID_DIGITS, _RECORD_DIGITS = 2 * _KEY_OFFSET, 2 * CONTENT_ID_SIZE, 2 * _RECORD.size
-"""Slice of a record that is written as hexadecimal digits."""
+KEY_OFFSET = _MOMENT.size
+"""Offset of the content key in a record, in bytes."""
+_KEY = struct.Struct(f"{KEY_OFFSET}x13s")
 # A constant, because every cached read computes sizes.
 _HEADER_BYTES = _HEADER.size
 RECORD_SIZE = _RECORD.size
@@ -97,11 +96,6 @@ class PackedList:
         """Return the bytes up to item `items` (None: all bytes)."""
         return self.data if items is None else self.data[: _HEADER_BYTES + items * RECORD_SIZE]
 
-    def written_ids(self) -> set[str]:
-        """Return the content ids of the items read, as hexadecimal digits in lower case."""
-        records = self.data[_HEADER_BYTES:].hex()
-        return {records[start : start + _ID_DIGITS] for start in range(_DIGITS_BEFORE_ID, len(records), _RECORD_DIGITS)}
-
     def bounds(self, page: int, page_size: int) -> tuple[int, int]:
         """Return the bounds of a page: the indices of its first record and of the record after its last.
 
@@ -143,7 +137,7 @@ def keys_of(records: bytes) -> list[bytes]:
 
 def key_at(records: bytes, index: int) -> bytes:
     """Return the content key of the record at an index."""
-    return records[index * RECORD_SIZE + _KEY_OFFSET : (index + 1) * RECORD_SIZE]
+    return records[index * RECORD_SIZE + KEY_OFFSET : (index + 1) * RECORD_SIZE]
 
 
 def moment_at(records: bytes, index: int) -> int:

@@ -6,11 +6,14 @@ from functools import lru_cache
 from typing import Any
 
 from mylist.domain.catalogue_entry import CatalogueEntry
-from mylist.domain.packed_list import RECORD_SIZE, keys_of
+from mylist.domain.content import CONTENT_ID_SIZE
+from mylist.domain.packed_list import KEY_OFFSET, RECORD_SIZE, keys_of
 from mylist.domain.timestamps import iso_columns
 
 _MAX_AT_ONCE = 100
 """Records that one call unpacks, in half the time that single calls take."""
+_DIGITS_BEFORE_ID, _ID_DIGITS, _RECORD_DIGITS = 2 * KEY_OFFSET, 2 * CONTENT_ID_SIZE, 2 * RECORD_SIZE
+"""The place of the content id in a record that is written as hexadecimal digits."""
 
 
 @lru_cache(maxsize=2 * _MAX_AT_ONCE)
@@ -63,3 +66,18 @@ def first_by_title(entries: list[CatalogueEntry], count: int) -> list[int]:
     """Return the indices of the first `count` entries by `title_place`, in order; all if they are fewer."""
     places = [entry.title_place for entry in entries]
     return sorted(range(len(places)), key=places.__getitem__)[:count]
+
+
+def are_listed(ids: list[str], records: bytes) -> list[bool]:
+    """Return which texts are the content id of a record, in upper or lower case; any other text is not.
+
+    Args:
+        ids: the texts.
+        records: records of a packed list.
+    """
+    written = records.hex()
+    listed = {written[start : start + _ID_DIGITS] for start in range(_DIGITS_BEFORE_ID, len(written), _RECORD_DIGITS)}
+    every = "".join(ids)
+    if every != every.lower():
+        ids = list(map(str.lower, ids))
+    return list(map(listed.__contains__, ids))

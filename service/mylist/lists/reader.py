@@ -7,7 +7,7 @@ rendered from the same list, or render a new one.
 import asyncio
 import math
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from mylist.domain.filter_and_sort import (
     records_of,
     select,
 )
+from mylist.domain.hot_loops import are_listed
 from mylist.domain.packed_list import RECORD_SIZE, PackedList, records_at
 from mylist.domain.page_request import ContainsKey, ExportKey, ItemsQuery, PageRequest
 from mylist.lists.cursors import decode_cursor
@@ -105,7 +106,7 @@ class ListReader:
         return page, cache
 
     async def contains(
-        self, user_id: str, content_ids: Sequence[str], key: ContainsKey
+        self, user_id: str, content_ids: list[str], key: ContainsKey
     ) -> tuple[RenderedPage, CacheResult]:
         """Return which ids, in the client's spelling, are on a list, and the cache's part in the read.
 
@@ -121,20 +122,16 @@ class ListReader:
         packed, cache = await self._cache.read(user_id)
         page = self._pages.find(user_id, key, packed.data)
         if page is None:
-            every = "".join(content_ids)
-            has_external = EXTERNAL_ID_SEPARATOR in every
+            has_external = EXTERNAL_ID_SEPARATOR in "".join(content_ids)
             if has_external:
                 content_ids = await self._titles_of(content_ids)
-            if every != every.lower():
-                content_ids = list(map(str.lower, content_ids))
-            # A malformed id is on no list, so the ids need not be parsed.
-            body = contains_json(list(map(packed.written_ids().__contains__, content_ids)))
+            body = contains_json(are_listed(content_ids, packed.records(0, packed.total)))
             page = RenderedPage(packed.data, body, key_bytes=len(key.body))
             if not has_external:  # an external id may move to another title
                 self._pages.keep(user_id, key, page)
         return page, cache
 
-    async def _titles_of(self, ids: Sequence[str]) -> list[str]:
+    async def _titles_of(self, ids: list[str]) -> list[str]:
         """Return ids with external ones replaced by content ids; empty text for an external id without a title."""
         external = {each: (each, None) for each in ids if is_external(each)}
         found = await find_titles(self._catalogue, external.values(), even_old=True)

@@ -18,7 +18,7 @@ from mylist.domain.content import content_key
 from mylist.domain.item import Item
 from mylist.domain.packed_list import RECORD_SIZE, PackedList, keys_of
 from mylist.domain.timestamps import iso_format, to_datetime
-from tests.content_ids import content_id
+from tests.content_ids import content_id, records_with
 
 COMPILED = "mylist.domain._hot_loops"
 FIRST_MOMENT = -62_135_596_800_000
@@ -115,6 +115,55 @@ def test_the_first_entries_by_title_are_those_of_a_complete_sort(
 
 
 @every_implementation
+@pytest.mark.parametrize("length", LENGTHS)
+def test_listed_ids_are_found_in_any_case(implementation: ModuleType, length: int) -> None:
+    dice = random.Random(length)
+    records, _ = some_page(dice, length)
+    listed = [key[:-1].hex() for key in keys_of(records)]
+    others = [content_id(dice.getrandbits(96)).hex() for _ in range(100)]
+    others += [f"{digit:x}{each[1:]}" for each in listed[:20] for digit in range(16) if f"{digit:x}" != each[0]]
+    asked = [*listed, *map(str.upper, listed), *map(str.title, listed), *others, *map(str.upper, others)]
+    dice.shuffle(asked)
+
+    found = implementation.are_listed(asked, records)
+    assert found == [each.lower() in set(listed) for each in asked]
+    assert found.count(True) == 3 * length
+    assert all(type(each) is bool for each in found)
+
+
+@every_implementation
+def test_ids_that_differ_in_any_digit_are_not_listed(implementation: ModuleType) -> None:
+    listed = content_id(random.Random(3).getrandbits(96))
+    records = records_with(content_key(listed, "tvshow"))
+    changed = [
+        listed.hex()[:at] + f"{int(digit, 16) ^ 1:x}" + listed.hex()[at + 1 :] for at, digit in enumerate(listed.hex())
+    ]
+
+    assert implementation.are_listed([listed.hex(), *changed], records) == [True, *[False] * 24]
+
+
+@every_implementation
+@pytest.mark.parametrize(
+    "digit", ["g", "G", "/", ":", "@", "`", " ", "\0", "\x7f", "é", "ÿ", "a\u0301", "\uff11", "\U0001d7d8"]
+)
+def test_a_malformed_id_is_not_listed(implementation: ModuleType, digit: str) -> None:
+    records = records_with(*(content_key(content_id(int(each * 24, 16)), "movie") for each in "0f"))
+
+    for at in range(24):
+        for filling in "0f":
+            assert implementation.are_listed([filling * at + digit + filling * (23 - at)], records) == [False]
+    for length in (0, 1, 23, 25, 48):
+        assert implementation.are_listed(["0" * length, "f" * length], records) == [False, False]
+
+
+@every_implementation
+@pytest.mark.parametrize("wrong", [None, 7])
+def test_only_texts_are_looked_up(implementation: ModuleType, wrong: Any) -> None:
+    with pytest.raises((TypeError, AttributeError)):
+        implementation.are_listed(["0" * 24, wrong], bytes(RECORD_SIZE))
+
+
+@every_implementation
 @pytest.mark.parametrize("hours", [(LAST_MOMENT + 1) // 3_600_000, FIRST_MOMENT // 3_600_000 - 1, 2**31 - 1, -(2**31)])
 def test_a_moment_beyond_the_years_that_have_a_text_is_an_error(implementation: ModuleType, hours: int) -> None:
     record = hours.to_bytes(4, signed=True) + bytes(4) + content_key(content_id(1), "movie")
@@ -156,20 +205,24 @@ def test_only_entries_are_read(implementation: ModuleType, wrong: Any) -> None:
 def test_nothing_is_kept_in_memory(implementation: ModuleType) -> None:
     records, entries = some_page(random.Random(7), 50)
     found = [entries[key] for key in keys_of(records)]
+    ids = [key[:-1].hex() for key in keys_of(records)]
 
     def use() -> None:
         assert implementation.find_entries(records, entries) == found
         implementation.join_versions(found)
         implementation.join_items("user", records, found)
         implementation.first_by_title(found, 20)
+        implementation.are_listed(ids, records)
 
     use()
     gc.collect()
     counted = [sys.getrefcount(each) for entry in found for each in (entry, entry.before, entry.title_place)]
+    counted += map(sys.getrefcount, [*ids, records])
     for _ in range(100):
         use()
     gc.collect()
-    assert [sys.getrefcount(each) for e in found for each in (e, e.before, e.title_place)] == counted
+    now = [sys.getrefcount(each) for e in found for each in (e, e.before, e.title_place)]
+    assert now + list(map(sys.getrefcount, [*ids, records])) == counted
 
 
 def test_the_service_uses_the_compiled_functions_where_there_are_any() -> None:

@@ -53,13 +53,6 @@ def test_items_are_sorted_newest_first_then_by_id() -> None:
     assert list(PackedList.of(items)) == [item(4, 20), item(1, 10, show=True), item(3, 10), item(2, -5)]
 
 
-def test_ids_are_written_in_lower_case() -> None:
-    packed = PackedList.of([item(0xABC, 5), item(1, 4, show=True)])
-
-    assert packed.written_ids() == {content_id(0xABC).hex(), content_id(1).hex()}
-    assert PackedList.of([]).written_ids() == set()
-
-
 def test_counts_are_by_type() -> None:
     packed = PackedList.of([item(1), item(2), item(3, show=True)])
 

@@ -84,7 +84,7 @@ class World:
         return with_titles(self.catalogue, self.titles, lines)
 
     async def contains(self, *ids: str) -> bytes:
-        page, _ = await self.reader.contains(USER, ids, ContainsKey("".join(ids).encode()))
+        page, _ = await self.reader.contains(USER, list(ids), ContainsKey("".join(ids).encode()))
         return page.body
 
 
