@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import termios
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -143,6 +144,50 @@ def test_a_position_is_saved_before_the_first_change(stored: Stored, follow: Fol
     events.end(signal.SIGKILL)
     add(stored, 1)
     assert short(follow(until=WENT_ON).take(1)) == [("+", 1)]
+
+
+@pytest.mark.parametrize("kept", ["mongodb", "file"])
+def test_a_position_is_resumable_after_other_changes_of_the_database(
+    stored: Stored, follow: Follow, tmp_path: Path, kept: str
+) -> None:
+    """Of these changes SecantusDB's streams report no event, but a token that it refuses later."""
+    changes: list[Callable[[], object]] = [
+        lambda: stored.create_collection("others"),
+        lambda: stored["others"].create_index("name"),
+        lambda: stored["mylist"].create_index("name"),
+        lambda: stored.drop_collection("others"),
+    ]
+    port = free_port()
+    where = [f"--position={tmp_path / 'position'}"] if kept == "file" else ["--name=search"]
+    events = follow(*where, f"--metrics-port={port}")
+    for number, change in enumerate(changes, 1):
+        change()
+        _until_read(port)
+        assert events.end() == 0
+        add(stored, number)
+        events = follow(*where, f"--metrics-port={port}", until=WENT_ON)
+        assert short(events.take(1)) == [("+", number)]
+
+
+def _until_read(port: int) -> None:
+    """Wait until a process with these metrics has read the changes that are made by now, and has no others to read."""
+    made_at = time.time()
+    wait_until(lambda: time.time() - _lag(port) > made_at, within=PATIENCE_S)
+
+
+def test_a_stream_that_was_lost_after_other_changes_of_the_database_goes_on(
+    stored: Stored, follow: Follow, mongodb_server: str
+) -> None:
+    port = free_port()
+    with ScriptedMongoDB(mongodb_server) as mongodb:
+        events = follow(f"--metrics-port={port}", uri=mongodb.uri(stored.name))
+        stored.create_collection("others")
+        _until_read(port)
+        lost = mongodb.fail_command("getMore", code=43)  # CursorNotFound, so the driver resumes after its last token
+        wait_until(lambda: lost.hits == 1, within=PATIENCE_S)
+        add(stored, 1)
+        assert short(events.take(1)) == [("+", 1)]
+        assert events.end() == 0
 
 
 def test_each_name_has_its_own_position(stored: Stored, follow: Follow) -> None:
@@ -380,6 +425,22 @@ def test_events_ends_if_mongodb_no_longer_has_the_saved_position(
         assert "cannot resume from the saved position: scripted: ChangeStreamHistoryLost; changes may be" in events.log
 
 
+def test_events_ends_if_secantusdb_refuses_the_saved_position(stored: Stored, follow: Follow, own_uri: str) -> None:
+    follow().end()
+    with stored["mylist"].watch(max_await_time_ms=50) as stream:
+        stored.create_collection("others")
+        assert stream.try_next() is None
+        refused = stream.resume_token
+    assert refused is not None
+    stored["mylist_events"].update_one({"_id": "default"}, {"$set": {"token": refused["_data"]}})
+    events = Events(own_uri)
+    assert events.end(None) == 3
+    assert "cannot resume from the saved position: Resume token namespace does not match" in events.log
+    assert "then run `mylist events --anew --snapshot` once" in events.log.splitlines()[-1]
+    add(stored, 1)
+    assert short(follow("--anew", "--snapshot").take(1)) == [("+", 1)]
+
+
 def test_an_unknown_or_malformed_token_is_refused(own_uri: str) -> None:
     events = Events(own_uri, "--after=82AB")
     assert events.end(None) == 3
@@ -451,9 +512,10 @@ def test_the_lag_grows_while_nobody_reads_the_lines(stored: Stored, follow: Foll
     add(stored, *range(1, 801))
     wait_until(lambda: _unread(events.pipe.fileno()) > 30_000, within=PATIENCE_S)
 
-    def lag() -> float:
-        answer = httpx.get(f"http://127.0.0.1:{port}/metrics", verify=NO_TLS, trust_env=False).text
-        return next(float(line.split()[1]) for line in answer.splitlines() if line.startswith("mylist_events_lag"))
+    before = _lag(port)
+    wait_until(lambda: _lag(port) > before + 1.5, within=PATIENCE_S)
 
-    before = lag()
-    wait_until(lambda: lag() > before + 1.5, within=PATIENCE_S)
+
+def _lag(port: int) -> float:
+    answer = httpx.get(f"http://127.0.0.1:{port}/metrics", verify=NO_TLS, trust_env=False).text
+    return next(float(line.split()[1]) for line in answer.splitlines() if line.startswith("mylist_events_lag"))

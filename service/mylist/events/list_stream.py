@@ -15,7 +15,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, WriteConcernError
 
 from mylist.events.event_lines import NoPreImageError, Told, lines_of, snapshot_line, time_of, token_text
-from mylist.events.stream_errors import final_error, lost, no_pre_images
+from mylist.events.stream_errors import UNAUTHORIZED, final_error, lost, no_pre_images, refused_position
 from mylist.mongodb.collections import LISTS
 from mylist.mongodb.database import DRIVER_ERRORS, Document, reason
 from mylist.telemetry.line_limit import LineLimit
@@ -32,6 +32,8 @@ _ENDS = frozenset({"drop", "rename", "dropDatabase", "invalidate"})
 _PAGE_SIZE = 1000
 _PRE_IMAGES: Document = {"enabled": True}
 _NAMESPACE_EXISTS = 48
+_SECANTUSDB_FIELD = "secantusVersion"
+"""Only SecantusDB, the embedded server, has this field in its reply to `buildInfo`."""
 
 _logger = logging.getLogger(__name__)
 
@@ -50,6 +52,8 @@ class ListStream:
         self._collection = database[LISTS]
         self._address = address
         self._restarted = restarted
+        self._is_secantusdb = False
+        self._refused: Document | None = None
         self._outage_lines = LineLimit(1, period_s=60)
 
     async def follow(self, load: Callable[[], Awaitable[Document | None]], *, snapshot: bool) -> AsyncIterator[Told]:
@@ -87,14 +91,21 @@ class ListStream:
 
     async def _changes(self, token: Document) -> AsyncIterator[Told]:
         with pymongo.timeout(_STEP_TIMEOUT_S):
-            stream = await self._open(token)
+            stream = await self._resume(token)
+        position = token
         async with stream:
             while stream.alive:
                 asked_at = time.time()
-                with pymongo.timeout(_READ_TIMEOUT_S):
-                    event = await stream.try_next()
+                try:
+                    with pymongo.timeout(_READ_TIMEOUT_S):
+                        event = await stream.try_next()
+                except OperationFailure as error:
+                    if not self._refuses_token(error):
+                        raise
+                    return  # the driver tried to resume after a token that SecantusDB refuses
                 if event is None:
-                    yield Told([], dict(stream.resume_token or token), asked_at)
+                    position = await self._checked(dict(stream.resume_token or position), position)
+                    yield Told([], position, asked_at)
                     continue
                 if event["operationType"] in _ENDS:
                     raise lost(
@@ -106,8 +117,39 @@ class ListStream:
                     raise lost(
                         f"MongoDB at {self._address} has no pre-image of an item of {LISTS} that was removed or changed"
                     ) from None
-                token = event["_id"]
+                token = position = event["_id"]
                 yield Told(lines, token, time_of(event).timestamp())
+
+    async def _resume(self, token: Document) -> AsyncChangeStream[Document]:
+        try:
+            return await self._open(token)
+        except OperationFailure as error:
+            if not self._refuses_token(error):
+                raise
+            await self._now(None)  # raises the same error if the user lacks a right
+            raise refused_position(error, self._address) from error
+
+    async def _checked(self, token: Document, position: Document) -> Document:
+        """Return the position after an empty batch: the batch's token, or the previous position if it is unusable.
+
+        After a collection or an index was created, changed or dropped, SecantusDB reports a token that it refuses
+        later. So a stream is opened after each token of SecantusDB before the token becomes a position.
+        """
+        if not self._is_secantusdb:
+            return token
+        if token in (position, self._refused):
+            return position
+        try:
+            with pymongo.timeout(_STEP_TIMEOUT_S):
+                stream = await self._open(token)
+                await stream.close()
+        except OperationFailure:
+            self._refused = token
+            return position
+        return token
+
+    def _refuses_token(self, error: OperationFailure) -> bool:
+        return self._is_secantusdb and error.code == UNAUTHORIZED
 
     async def _open(
         self, token: Document | None, session: AsyncClientSession | None = None
@@ -121,6 +163,7 @@ class ListStream:
 
     async def _require_streams(self) -> None:
         await self._now(None)
+        self._is_secantusdb = _SECANTUSDB_FIELD in await self._database.command("buildInfo")
 
     async def _now(self, session: AsyncClientSession | None) -> Document:
         async with await self._open(None, session) as stream:

@@ -8,7 +8,8 @@ from mylist.mongodb.database import is_final, reason, refusal
 _NO_STREAMS_CODES = frozenset({59, 115, 238, 40324, 40573})
 _USELESS_POSITION_CODES = frozenset({9, 14, 260, 280, 286, 40649, 50811})
 """Including a malformed token, and a token whose position is no longer in the oplog."""
-_UNAUTHORIZED = 13
+UNAUTHORIZED = 13
+"""Also SecantusDB's code for a token after which it does not resume."""
 _ANEW = (
     "changes may be missing: empty the consumer's copy of the lists, then run `mylist events --anew --snapshot` once "
     "(docs/events.md)"
@@ -28,6 +29,11 @@ def lost(why: str) -> UselessPositionError:
     return UselessPositionError(f"{why}; {_ANEW}")
 
 
+def refused_position(error: OperationFailure, address: str) -> UselessPositionError:
+    """Return the error for a position after which MongoDB refuses to resume."""
+    return lost(f"MongoDB at {address} cannot resume from the saved position: {reason(error).rstrip('.')}")
+
+
 def final_error(error: Exception, address: str) -> EventsError | None:
     """Return the error that ends the run; None if the run may go on once MongoDB recovers."""
     if not isinstance(error, OperationFailure):
@@ -38,13 +44,13 @@ def final_error(error: Exception, address: str) -> EventsError | None:
             "or a sharded cluster (docs/events.md)"
         )
     if error.code in _USELESS_POSITION_CODES or error.has_error_label("NonResumableChangeStreamError"):
-        return lost(f"MongoDB at {address} cannot resume from the saved position: {reason(error)}")
+        return refused_position(error, address)
     return EventsError(f"MongoDB at {address} refuses: {refusal(error)}") if is_final(error) else None
 
 
 def no_pre_images(error: OperationFailure, address: str) -> EventsError:
     """Return the error for a MongoDB without pre-images, or whose user must not enable them."""
-    why = "its user lacks the right to change that" if error.code == _UNAUTHORIZED else reason(error)
+    why = "its user lacks the right to change that" if error.code == UNAUTHORIZED else reason(error)
     return EventsError(
         f"MongoDB at {address} keeps no pre-images of {LISTS}, which `mylist events` needs to report removals: "
         f"{why}; run once, "
