@@ -9,7 +9,7 @@ _NO_STREAMS_CODES = frozenset({59, 115, 238, 40324, 40573})
 _USELESS_POSITION_CODES = frozenset({9, 14, 260, 280, 286, 40649, 50811})
 """Including a malformed token, and a token whose position is no longer in the oplog."""
 UNAUTHORIZED = 13
-"""Also SecantusDB's code for a token after which it does not resume."""
+"""SecantusDB also refuses some resume tokens with this code."""
 _ANEW = (
     "changes may be missing: empty the consumer's copy of the lists, then run `mylist events --anew --snapshot` once "
     "(docs/events.md)"
@@ -30,7 +30,7 @@ def lost(why: str) -> UselessPositionError:
 
 
 def refused_position(error: OperationFailure, address: str) -> UselessPositionError:
-    """Return the error for a position after which MongoDB refuses to resume."""
+    """Return the error for a position that MongoDB refuses."""
     return lost(f"MongoDB at {address} cannot resume from the saved position: {reason(error).rstrip('.')}")
 
 

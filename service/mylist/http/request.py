@@ -57,7 +57,7 @@ _MAX_MARK_BYTES = 4
 # ASCII in UTF-16 or UTF-32. JSON begins with two ASCII characters or is a single one.
 _WIDE_ASCII = re.compile(rb"([^\0]\0{3}|\0{3}[^\0])|[^\0]\0(?:[^\0]\0|\Z)|\0[^\0](?:\0[^\0]|\Z)")
 _JSON_START = b'{"'
-"""The start of most bodies. It needs no further check: no mark begins like this, and there is no NUL."""
+"""The start of most bodies. A text that begins like this has no mark, and is not UTF-16, UTF-32 or gzip."""
 _GZIP_MAGIC = b"\x1f\x8b"
 # A web page can send a form to any site without a preflight. If a gateway identifies users by cookies, a page of
 # another origin could change their lists with a form.

@@ -1,4 +1,4 @@
-"""Which tokens of a change stream become positions: on SecantusDB, only those after which it resumes."""
+"""Which tokens of a change stream become positions: on SecantusDB, only those that it accepts."""
 
 from collections.abc import Callable
 from types import TracebackType
@@ -34,7 +34,7 @@ def event(name: str) -> Document:
 
 
 class FakeStream:
-    """A change stream whose reads are known beforehand. A read may fail; after the last one, the stream is dead."""
+    """A change stream with given reads. A read may fail; after the last one, the stream is dead."""
 
     def __init__(self, steps: list[Step], start: Document) -> None:
         self._steps = steps
@@ -68,7 +68,7 @@ class FakeDatabase:
 
     Args:
         build: its reply to `buildInfo`.
-        refused: the tokens after which it opens no stream.
+        refused: the tokens that it does not accept.
         steps: the reads of the streams. A stream that is opened only to check a token is not read.
     """
 
