@@ -161,6 +161,24 @@ class TestARemoval:
         assert set(await stamps_of(database, user_id)) == {1}
         assert await told(lists, user_id) == {1: None, 2: 0}
 
+    async def test_has_an_unknown_outcome_until_it_is_stamped_again(
+        self, replica_set: ScriptedMongoDB, lists: ListStore, database: Database, user_id: str
+    ) -> None:
+        await lists.insert_many(user_id, [item(1), item(2)])
+        async with stamp_is_lost(replica_set, lists, database, user_id) as go_on:
+            replica_set.fail_command("update", code=91, count=None, collection=CHANGES)
+            with pytest.raises(OutcomeUnknownError, match="other devices may learn of it late"):
+                await go_on()
+        assert await lists.load(user_id) == [item(2)]
+        assert await told(lists, user_id) == {2: 0}, "a device would keep the item"
+
+        replica_set.mend()
+
+        async def is_told() -> bool:
+            return await told(lists, user_id) == {1: None, 2: 0}
+
+        await eventually(is_told, within=30)
+
     async def test_is_not_made_if_its_stamp_is_not_acknowledged(
         self, replica_set: ScriptedMongoDB, lists: ListStore, user_id: str
     ) -> None:

@@ -182,7 +182,8 @@ class ListStore:
 
         The yielded function raises:
             ItemNotInListError: the list has no item with this content id.
-            OutcomeUnknownError: MongoDB did not answer; the item may have been removed.
+            OutcomeUnknownError: MongoDB did not answer; the item may have been removed, or the change feed may report
+                its removal late.
         """
         stamping = [spawn(self._stamps.make(user_id, content_id))]
         is_answered = may_be_made = False
@@ -239,14 +240,19 @@ class ListStore:
         return LISTED if self._former.may_be_present() else {}
 
     async def _confirm(self, stamp: Stamp) -> None:
-        """Stamp a removal again if another primary made it, because that primary might not have the stamp."""
+        """Stamp a removal again if another primary made it, because that primary might not have the stamp.
+
+        Raises:
+            OutcomeUnknownError: the stamp is owed. Until it is made, the change feed may not report the removal.
+        """
         if self._stamps.is_kept(stamp):
             return
         contents: Contents = {stamp.content_id: None}
         try:
             await self._stamps.make_many(stamp.user_id, contents, "removed")
-        except UnavailableError:
+        except UnavailableError as error:
             self._stamps.owe(stamp.user_id, contents, "removed")
+            raise OutcomeUnknownError("the item was removed, but other devices may learn of it late") from error
 
     async def redate_many(self, user_id: str, items: Sequence[Item]) -> int:
         """Set the `added_at` of items that are on the list, all at once; return how many of them are on it.

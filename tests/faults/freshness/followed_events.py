@@ -29,6 +29,8 @@ _UNREAD_S = (0.0, 3.0)
 _PIPE_SIZE = 4096
 """Bytes; a pipe of the usual size would take all lines of that time, as if they were read."""
 _PATIENCE_S = 120.0
+_SHOWN_LENGTH = 3000
+"""Of a traceback, in characters."""
 _MARKER = "the-last-change"
 _BEGUN = ("Reading changes of lists", "No saved position")
 _KEPT = "The position is saved"
@@ -137,7 +139,7 @@ class FollowedEvents:
         log = "".join(each.log for each in self._processes)
         for count, what in (
             (len(self._strange_ends), f"processes ended with another status, the first with {self._strange_ends[:1]}"),
-            (log.count("Traceback"), "tracebacks in the log"),
+            (log.count("Traceback"), f"tracebacks in the log, the first {log.partition('Traceback')[2][:_SHOWN_LENGTH]}"),
         ):
             if count:
                 troubles.append(f"events: {count} {what}")
