@@ -243,7 +243,7 @@ class ListStore:
         """Stamp a removal again if another primary made it, because that primary might not have the stamp.
 
         Raises:
-            OutcomeUnknownError: the stamp is owed. Until it is made, the change feed may not report the removal.
+            OutcomeUnknownError: the stamp is owed. Until it is made, the change feed might not report the removal.
         """
         if self._stamps.is_kept(stamp):
             return
