@@ -2,8 +2,8 @@
 # A change stream of SecantusDB passes writes that do not survive a crash, and then skips later writes.
 #
 # Software:  SecantusDB 0.7.0b3, PyMongo 4.20.0
-# Expected:  a change stream reports only writes that survive, as MongoDB's does (they are on a majority of the members).
-#            A stream that resumes after one of its tokens misses nothing.
+# Expected:  a change stream reports only writes that survive. MongoDB's reports only those that a majority has. A stream
+#            that resumes after one of its tokens misses nothing.
 # Happens:   the stream reports writes with w:1 before they are on the disk, and its token counts them. After SIGKILL
 #            these writes are gone, and the next writes get their numbers. A stream that resumes after the token skips
 #            them, also if they were acknowledged with j:true, and no error says so.
