@@ -137,9 +137,10 @@ class FollowedEvents:
         changes, after = await asyncio.to_thread(self._read_changes, rolled_back)
         told = compare([bytes(each.lines) for each in self._processes], changes, before=self._before, after=after)
         log = "".join(each.log for each in self._processes)
+        traceback = log.partition("Traceback")[2][:_SHOWN_LENGTH]
         for count, what in (
             (len(self._strange_ends), f"processes ended with another status, the first with {self._strange_ends[:1]}"),
-            (log.count("Traceback"), f"tracebacks in the log, the first {log.partition('Traceback')[2][:_SHOWN_LENGTH]}"),
+            (log.count("Traceback"), f"tracebacks in the log, the first {traceback}"),
         ):
             if count:
                 troubles.append(f"events: {count} {what}")
