@@ -1,5 +1,6 @@
 """Fixtures of every layer's tests: the stores of the run, and the service as a process."""
 
+import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -34,6 +35,7 @@ _WITHOUT_STORES = [Path(__file__).with_name(folder) for folder in ("unit", "char
 
 def pytest_configure(config: pytest.Config) -> None:
     ports.divide()
+    _stop_ignoring_sigint()
     try:
         config.stash[_MONGODB] = choose_mongodb()
         config.stash[_REDIS] = choose_redis()
@@ -41,6 +43,12 @@ def pytest_configure(config: pytest.Config) -> None:
             config.stash[_MONGODB].check()
     except (StoreChoiceError, ServerMissingError) as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def _stop_ignoring_sigint() -> None:
+    """Let the processes that tests start be interrupted: a shell script's background job inherits SIGINT as ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _runs_without_stores(config: pytest.Config) -> bool:
