@@ -3,7 +3,7 @@
 Each server is a process of its own, on the same stores. The rounds take turns, so that the machine's other load affects
 all servers alike. The figures to compare are the ratios to the empty route of the same round. The load comes from wrk.
 
-exit status: 0 every threshold is kept with room to the limit, 1 one is not, or the run failed
+exit status: 0 every limit is kept with room, 1 one is not, or the run failed; goals do not count
 """
 
 import argparse
@@ -124,14 +124,15 @@ def _measure(
     opened: Stores, group: Group, rounds: int, original: Sequence[str] | None
 ) -> Mapping[str, Sequence[Sample]]:
     samples: dict[str, list[Sample]] = defaultdict(list)
-    with ExitStack() as stack:
-        environment = Environment(opened, stack, original)
-        for number in range(-1, rounds):  # the first warms up
-            print(f"{group.name}: {f'round {number + 1} of {rounds}' if number >= 0 else 'warming up'}", flush=True)
-            for table in group.tables:
-                for name, sample in table.part.measure(environment, number).items():
-                    if number >= 0:
-                        samples[name].append(sample)
+    for numbers in group.shares(rounds):
+        with ExitStack() as stack:
+            environment = Environment(opened, stack, original)
+            for number in (-1, *numbers):  # the first warms up
+                print(f"{group.name}: {f'round {number + 1} of {rounds}' if number >= 0 else 'warming up'}", flush=True)
+                for table in group.tables:
+                    for name, sample in table.part.measure(environment, number).items():
+                        if number >= 0:
+                            samples[name].append(sample)
     return samples
 
 

@@ -83,7 +83,8 @@ def as_plain_text(run: Run) -> str:
         for table, rows in zip(group.tables, result.tables, strict=True):
             lines += _aligned(_cells(table, rows))
     lines += [""] + [
-        f"{_OUTCOMES[each.outcome][0]}  {each.says}: {_measured(each)}, {each.bound}" for each in run.verdicts
+        f"{_OUTCOMES[each.outcome][0]}  {each.says}: {_measured(each)}, {each.bound}{_goal(each, '; the goal is ')}"
+        for each in run.verdicts
     ]
     return "\n".join(lines)
 
@@ -93,9 +94,9 @@ def _figures(run: Run) -> Iterator[str]:
     yield ""
     yield from _markdown(
         [
-            ("threshold", "measured", "limit", "verdict"),
+            ("threshold", "measured", "limit", "verdict", "goal beyond the limit"),
             *(
-                (each.says, _measured(each, emphasis="**"), each.bound, _OUTCOMES[each.outcome][1])
+                (each.says, _measured(each, emphasis="**"), each.bound, _OUTCOMES[each.outcome][1], _goal(each))
                 for each in run.verdicts
             ),
         ]
@@ -117,6 +118,12 @@ def _figures(run: Run) -> Iterator[str]:
 def _measured(verdict: Verdict, *, emphasis: str = "") -> str:
     quartiles = " ({:.3g} to {:.3g})".format(*verdict.quartiles) if verdict.quartiles else ""
     return f"{emphasis}{verdict.value:.3g}{emphasis}{quartiles}"
+
+
+def _goal(verdict: Verdict, before: str = "") -> str:
+    if verdict.goal is None:
+        return ""
+    return f"{before}{verdict.goal:g}, {'reached' if verdict.reached else 'not reached'}"
 
 
 def _groups(run: Run) -> Iterator[tuple[Group, GroupResult]]:

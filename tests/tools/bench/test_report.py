@@ -66,7 +66,7 @@ def test_a_missed_limit_is_named() -> None:
     threshold = "throughput of `stats`, relative to the empty route"
     missed = rf"^MISSED   {threshold}: 0\.111 \(0\.111 to 0\.111\), at least 0\.6$"
     assert re.search(missed, as_plain_text(run), re.MULTILINE)
-    row = f"| {threshold} | **0.111** (0.111 to 0.111) | at least 0.6 | **missed** |"
+    row = f"| {threshold} | **0.111** (0.111 to 0.111) | at least 0.6 | **missed** |  |"
     assert row in with_figures(START + END, run)
 
 
@@ -76,9 +76,19 @@ def test_a_figure_too_close_to_its_limit_is_named_and_fails_the_run() -> None:
 
     assert not run.kept
     assert "NO ROOM  a: 0.51 (0.4 to 0.6), at least 0.5" in as_plain_text(run)
-    row = "| a | **0.51** (0.4 to 0.6) | at least 0.5 | **kept, too close to the limit** |"
+    row = "| a | **0.51** (0.4 to 0.6) | at least 0.5 | **kept, too close to the limit** |  |"
     assert row in with_figures(START + END, run)
     assert msgspec.structs.replace(run, verdicts=[msgspec.structs.replace(narrow, has_room=True)]).kept
+
+
+@pytest.mark.parametrize(("reached", "told"), [(False, "0.75, not reached"), (True, "0.75, reached")])
+def test_a_goal_is_told_and_does_not_fail_the_run(reached: bool, told: str) -> None:
+    verdict = Verdict("a", "at least 0.5", 0.7, kept=True, goal=0.75, reached=reached)
+    run = msgspec.structs.replace(complete(), verdicts=[verdict])
+
+    assert run.kept
+    assert f"kept     a: 0.7, at least 0.5; the goal is {told}" in as_plain_text(run)
+    assert f"| a | **0.7** | at least 0.5 | kept | {told} |" in with_figures(START + END, run)
 
 
 def test_a_run_without_the_original_is_complete() -> None:

@@ -65,6 +65,23 @@ def test_a_quartile_may_have_a_limit_of_its_own() -> None:
     assert judge(replace(SLOWER, statistic="low", bound=0.48), samples).outcome == "kept"
 
 
+@pytest.mark.parametrize(("measured", "reached"), [(0.6, False), (0.74, False), (0.75, True), (0.9, True)])
+def test_a_goal_beyond_the_limit_is_reached_or_not_and_does_not_change_the_outcome(
+    measured: float, reached: bool
+) -> None:
+    verdict = judge(replace(SLOWER, goal=0.75), {"cached": rates(measured), "empty": rates(1)})
+
+    assert (verdict.outcome, verdict.goal, verdict.reached) == ("kept", 0.75, reached)
+
+
+def test_a_goal_is_stricter_than_the_limit() -> None:
+    goals = [(each, each.goal) for each in THRESHOLDS if each.goal is not None]
+    assert goals
+    for threshold, goal in goals:
+        assert goal != threshold.bound
+        assert threshold.allows(goal, threshold.bound), threshold.says
+
+
 def test_time_is_the_inverse_of_the_rate() -> None:
     threshold = replace(SLOWER, quantity="time", bound=1.3, is_minimum=False)
 
@@ -77,6 +94,15 @@ def test_limits_refer_to_measured_rows() -> None:
     rows = {group.name: {name for table in group.tables for name in table.part.references} for group in GROUPS}
     for threshold in THRESHOLDS:
         assert {threshold.row, threshold.of or threshold.row} <= rows[threshold.group]
+
+
+@pytest.mark.parametrize(("starts", "rounds"), [(1, 10), (3, 12), (3, 10), (3, 2), (3, 1)])
+def test_each_start_of_the_servers_has_its_share_of_the_rounds(starts: int, rounds: int) -> None:
+    shares = replace(GROUPS[0], starts=starts).shares(rounds)
+
+    assert [number for share in shares for number in share] == list(range(rounds))
+    assert len(shares) == min(starts, rounds)
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
 def test_rows_of_a_group_have_unique_names() -> None:
