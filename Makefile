@@ -13,7 +13,7 @@ LOCAL := $(VENV)/.local
 TEST := $(VENV)/.test
 DEVELOPMENT := $(VENV)/.development
 # When one of these changes, the package is installed again, which compiles it.
-HOT_LOOPS := $(wildcard hatch_build.py service/mylist/domain/_hot_loops.pyx)
+COMPILED := $(wildcard hatch_build.py service/mylist/*/_*.pyx)
 
 # The tasks start many Python processes. With compiled files kept, each starts in a third of the time.
 export PYTHONDONTWRITEBYTECODE :=
@@ -92,12 +92,12 @@ define TEST_IN
 	$(2) tests/contract tests/integration $(ARGS)
 endef
 
-$(LOWEST_VENV)/.installed: locks/lowest.txt locks/docs.txt locks/install.txt pyproject.toml $(HOT_LOOPS) | $(PY)
+$(LOWEST_VENV)/.installed: locks/lowest.txt locks/docs.txt locks/install.txt pyproject.toml $(COMPILED) | $(PY)
 	@echo "Installing the lowest versions into $(LOWEST_VENV) ..."
 	@devtools/install.sh $(VENV) locks/lowest.txt $(LOWEST_VENV) $(OLDEST_PYTHON)
 	@touch $@
 
-$(IMAGE_VENV)/.installed: locks/test.txt locks/docs.txt locks/install.txt pyproject.toml $(HOT_LOOPS) Dockerfile | $(PY)
+$(IMAGE_VENV)/.installed: locks/test.txt locks/docs.txt locks/install.txt pyproject.toml $(COMPILED) Dockerfile | $(PY)
 	@echo "Installing what the tests need into $(IMAGE_VENV), on Python $(IMAGE_PYTHON) ..."
 	@devtools/install.sh $(VENV) locks/test.txt $(IMAGE_VENV) $(IMAGE_PYTHON)
 	@touch $@
@@ -216,17 +216,17 @@ clean: ## Remove the environment and everything generated; the local data in .da
 	find service devtools tests bench loadtests observability charts -name __pycache__ -prune -exec rm -rf {} +
 	rm -f service/mylist/domain/*.so
 
-$(LOCAL): locks/local.txt locks/docs.txt locks/install.txt pyproject.toml $(HOT_LOOPS) | $(PY)
+$(LOCAL): locks/local.txt locks/docs.txt locks/install.txt pyproject.toml $(COMPILED) | $(PY)
 	@echo "Installing what the service needs into $(VENV) ..."
 	@devtools/install.sh $(VENV) locks/local.txt
 	@touch $@
 
-$(TEST): locks/test.txt locks/docs.txt locks/install.txt pyproject.toml $(HOT_LOOPS) | $(PY)
+$(TEST): locks/test.txt locks/docs.txt locks/install.txt pyproject.toml $(COMPILED) | $(PY)
 	@echo "Installing what the tests need into $(VENV) ..."
 	@devtools/install.sh $(VENV) locks/test.txt
 	@touch $(LOCAL) $@
 
-$(DEVELOPMENT): locks/development.txt locks/docs.txt locks/install.txt pyproject.toml $(HOT_LOOPS) | $(PY)
+$(DEVELOPMENT): locks/development.txt locks/docs.txt locks/install.txt pyproject.toml $(COMPILED) | $(PY)
 	@echo "Installing what all tasks need into $(VENV) ..."
 	@devtools/install.sh $(VENV) locks/development.txt
 	@touch $(LOCAL) $(TEST) $@

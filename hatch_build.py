@@ -1,9 +1,9 @@
-"""The build hook of the wheel: compiles the loops over the items of a page, where the machine can compile.
+"""The build hook of the wheel: compiles the service's modules in Cython, where the machine can compile.
 
 The service has the same functions in Python. So without a C compiler or Python's headers the wheel is pure, and a line
 says so. The environment variable `MYLIST_COMPILE` decides: `required` makes a failure an error, `off` does not try.
 
-The compiled file is placed beside its source, where an editable installation finds it. All other files go to `build/`.
+Each compiled file is placed beside its source, where an editable installation finds it. All other files go to `build/`.
 """
 
 import os
@@ -18,10 +18,9 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 _VARIABLE = "MYLIST_COMPILE"
-_MODULE = "mylist.domain._hot_loops"
-_SOURCE = Path("service", "mylist", "domain", "_hot_loops.pyx")
-_BUILD = Path("build", "hot_loops")
-_LOSS = "reads that it does not remember take longer"
+_PACKAGES = Path("service")
+_BUILD = Path("build", "compiled")
+_LOSS = "reads take longer"
 # devtools/install.sh prints this file, because uv does not show what a build prints.
 _NOTE = _BUILD / "not-compiled.txt"
 
@@ -31,7 +30,7 @@ class _CannotCompileError(Exception):
 
 
 class CustomBuildHook(BuildHookInterface[Any]):
-    """Add the compiled module to the wheel."""
+    """Add the compiled modules to the wheel."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, unless `MYLIST_COMPILE` is `off`; `version` is `editable` or `standard`."""
@@ -53,20 +52,25 @@ class CustomBuildHook(BuildHookInterface[Any]):
                 _NOTE.write_text(f"{note}\n")
                 return
         if version == "standard":
-            build_data["force_include"][str(compiled)] = str(compiled)
+            build_data["force_include"] |= {str(path): str(path) for path in compiled}
             build_data["infer_tag"] = True
             build_data["pure_python"] = False
 
 
 def _remove_former_files() -> None:
     """Delete what this Python would import in place of the Python version."""
-    for suffix in EXTENSION_SUFFIXES:
-        _SOURCE.with_suffix(suffix).unlink(missing_ok=True)
+    for source in _sources():
+        for suffix in EXTENSION_SUFFIXES:
+            source.with_suffix(suffix).unlink(missing_ok=True)
     _NOTE.unlink(missing_ok=True)
 
 
-def _compile() -> Path:
-    """Return the path of the compiled module.
+def _sources() -> list[Path]:
+    return sorted(_PACKAGES.rglob("*.pyx"))
+
+
+def _compile() -> list[Path]:
+    """Return the paths of the compiled modules.
 
     A mistake in the source is always an error, because it does not depend on the machine.
 
@@ -85,8 +89,9 @@ def _compile() -> Path:
         raise _CannotCompileError(f"the Python package {error.name} is missing") from error
 
     # Without debugging information, the file is small, and does not depend on the folder of the build.
-    module = Extension(_MODULE, [str(_SOURCE)], extra_compile_args=["-O3", "-g0"])
-    modules = cythonize([module], build_dir=str(_BUILD), force=True, quiet=True)
+    names = {".".join(source.relative_to(_PACKAGES).with_suffix("").parts): source for source in _sources()}
+    modules = [Extension(name, [str(source)], extra_compile_args=["-O3", "-g0"]) for name, source in names.items()]
+    modules = cythonize(modules, build_dir=str(_BUILD), force=True, quiet=True)
     command = build_ext(Distribution({"name": "mylist", "ext_modules": modules}))
     command.build_lib, command.build_temp = str(_BUILD / "lib"), str(_BUILD / "objects")
     command.force = True
@@ -97,8 +102,9 @@ def _compile() -> Path:
         command.run()
     except (CCompilerError, ExecError, PlatformError) as error:
         raise _CannotCompileError(f"the C compiler {compiler} failed") from error
-    built = Path(command.get_ext_fullpath(_MODULE))
-    compiled = _SOURCE.with_name(built.name)
-    # Renamed, not copied: a process that runs keeps the former file.
-    built.replace(compiled)
-    return compiled
+    placed = []
+    for name, source in names.items():
+        built = Path(command.get_ext_fullpath(name))
+        # Renamed, not copied: a process that runs keeps the former file.
+        placed.append(built.replace(source.with_name(built.name)))
+    return placed

@@ -29,4 +29,4 @@ export VIRTUAL_ENV="${other:-$venv}"
 # The build backend comes from the lock too, hence no isolated build that would fetch another.
 "$venv/bin/uv" pip install --quiet --no-deps --no-build-isolation --editable .
 # The build's own line about what it could not compile; uv does not show it.
-[ ! -e build/hot_loops/not-compiled.txt ] || cat build/hot_loops/not-compiled.txt
+[ ! -e build/compiled/not-compiled.txt ] || cat build/compiled/not-compiled.txt

@@ -16,11 +16,15 @@ import pytest
 from tests.requirements import skip_or_fail
 
 ROOT = Path(__file__).parents[2]
-DOMAIN = Path("service", "mylist", "domain")
-NOTE = Path("build", "hot_loops", "not-compiled.txt")
+PACKAGE = Path("service", "mylist")
+MODULES = (Path("domain", "_hot_loops"), Path("http", "_plain_head"))
+SOURCES = sorted(f"{module.name}{suffix}" for module in MODULES for suffix in (".pyi", ".pyx"))
+NOTE = Path("build", "compiled", "not-compiled.txt")
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
+COMPILED = [f"{module.name}{SUFFIX}" for module in MODULES]
+OF_ANOTHER_PYTHON = [f"{module.name}.cpython-310-of-another.so" for module in MODULES]
 WITHOUT_COMPILER = {"CC": "/missing/cc"}
-LINE = re.compile(r"Nothing was compiled: .+\. The service works, but reads that it does not remember take longer\.\n")
+LINE = re.compile(r"Nothing was compiled: .+\. The service works, but reads take longer\.\n")
 
 # The commands that pip and uv run.
 BUILD = "import hatchling.build; hatchling.build.build_wheel('dist')"
@@ -47,7 +51,10 @@ class Project:
             shutil.copy2(ROOT / name, folder)
         shutil.copytree(ROOT / "service", folder / "service", ignore=shutil.ignore_patterns("__pycache__", "*.so"))
         (folder / "dist").mkdir()
-        self.compiled = folder / DOMAIN / f"_hot_loops{SUFFIX}"
+
+    def beside_sources(self, names: list[str]) -> list[Path]:
+        """Return the paths of files of the modules, one for each module."""
+        return [self.folder / PACKAGE / module.with_name(name) for module, name in zip(MODULES, names, strict=True)]
 
     def build(self, environment: Mapping[str, str], script: str = BUILD) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -60,15 +67,16 @@ class Project:
         )
 
     def wheel(self) -> tuple[str, list[str]]:
-        """Return the tag of the wheel, and the files of the module in it."""
+        """Return the tag of the wheel, and the files of the modules in it."""
         (wheel,) = (self.folder / "dist").glob("*.whl")
         with zipfile.ZipFile(wheel) as files:
-            names = sorted(name for name in files.namelist() if "/_hot_loops." in name)
-        return wheel.stem.removeprefix("mylist-1.0.0-"), [Path(name).name for name in names]
+            names = [Path(name) for name in files.namelist()]
+        found = [name.name for name in names if any(name.match(f"mylist/{module}.*") for module in MODULES)]
+        return wheel.stem.removeprefix("mylist-1.0.0-"), sorted(found)
 
     def sources(self) -> list[str]:
-        """Return the files of the module beside its source."""
-        return sorted(path.name for path in (self.folder / DOMAIN).glob("_hot_loops.*"))
+        """Return the files of the modules beside their sources."""
+        return sorted(path.name for module in MODULES for path in (self.folder / PACKAGE).glob(f"{module}.*"))
 
 
 @pytest.fixture
@@ -86,7 +94,7 @@ def test_without_a_compiler_the_wheel_is_pure_and_a_line_says_so(
     assert LINE.fullmatch(result.stderr)
     assert " is missing." in result.stderr
     assert (project.folder / NOTE).read_text() == result.stderr
-    assert project.wheel() == ("py3-none-any", ["_hot_loops.pyi", "_hot_loops.pyx"])
+    assert project.wheel() == ("py3-none-any", SOURCES)
 
 
 def test_without_the_header_of_python_the_wheel_is_pure_and_a_line_says_so(project: Project) -> None:
@@ -108,19 +116,18 @@ def test_with_a_compiler_that_fails_the_wheel_is_pure_and_a_line_says_so(project
 
 @pytest.mark.parametrize("environment", [WITHOUT_COMPILER, {"MYLIST_COMPILE": "off"}], ids=["no compiler", "off"])
 @pytest.mark.parametrize("script", [BUILD, BUILD_EDITABLE], ids=["wheel", "editable"])
-def test_without_compilation_a_former_compiled_file_of_this_python_is_deleted(
+def test_without_compilation_the_former_compiled_files_of_this_python_are_deleted(
     project: Project, environment: Mapping[str, str], script: str
 ) -> None:
-    of_another_python = project.compiled.with_name("_hot_loops.cpython-310-of-another.so")
-    for former in (project.compiled, of_another_python):
+    for former in project.beside_sources(COMPILED) + project.beside_sources(OF_ANOTHER_PYTHON):
         former.write_bytes(b"former")
 
     result = project.build(environment, script)
 
     assert result.returncode == 0, result.stderr
-    assert project.sources() == [of_another_python.name, "_hot_loops.pyi", "_hot_loops.pyx"]
+    assert project.sources() == sorted(OF_ANOTHER_PYTHON + SOURCES)
     if script == BUILD:
-        assert project.wheel() == ("py3-none-any", ["_hot_loops.pyi", "_hot_loops.pyx"])
+        assert project.wheel() == ("py3-none-any", SOURCES)
 
 
 def test_switched_off_it_prints_no_line_and_forgets_the_former_one(project: Project) -> None:
@@ -160,47 +167,53 @@ class TestWithCompiler:
         if shutil.which(command) is None or not Path(sysconfig.get_path("include"), "Python.h").exists():
             skip_or_fail(f"no {command}, or no Python.h: they are in Debian's packages gcc, libc6-dev and python3-dev")
 
-    def test_the_wheel_has_the_compiled_file_and_the_tag_of_the_platform(self, project: Project) -> None:
-        project.compiled.with_name("_hot_loops.cpython-310-of-another.so").write_bytes(b"former")
+    def test_the_wheel_has_the_compiled_files_and_the_tag_of_the_platform(self, project: Project) -> None:
+        for former in project.beside_sources(OF_ANOTHER_PYTHON):
+            former.write_bytes(b"former")
 
         result = project.build({"MYLIST_COMPILE": "required"})
 
         assert result.returncode == 0, result.stderr
         tag, files = project.wheel()
         assert re.fullmatch(r"cp3\d+-cp3\d+-(linux|macosx)_\w+", tag)
-        assert files == [project.compiled.name, "_hot_loops.pyi", "_hot_loops.pyx"]
+        assert files == sorted(COMPILED + SOURCES)
 
-    def test_the_file_in_the_wheel_can_be_imported(self, project: Project) -> None:
+    def test_the_files_in_the_wheel_can_be_imported(self, project: Project) -> None:
         project.build({"MYLIST_COMPILE": "required"})
         (wheel,) = (project.folder / "dist").glob("*.whl")
         installed = project.folder / "installed"
         with zipfile.ZipFile(wheel) as files:
             files.extractall(installed)
 
+        names = [".".join(("mylist", *module.parts)) for module in MODULES]
+        script = f"import {', '.join(names)}; print({', '.join(f'{name}.__file__' for name in names)})"
         imported = subprocess.run(
-            [sys.executable, "-c", "import mylist.domain._hot_loops as loops; print(loops.__file__)"],
+            [sys.executable, "-c", script],
             env=os.environ | {"PYTHONPATH": str(installed)},
             capture_output=True,
             text=True,
             check=True,
         )
 
-        assert imported.stdout == f"{installed / 'mylist' / 'domain' / project.compiled.name}\n"
+        paths = [installed / "mylist" / module.with_name(name) for module, name in zip(MODULES, COMPILED, strict=True)]
+        assert imported.stdout.split() == [*map(str, paths)]
 
-    def test_an_editable_build_places_only_the_compiled_file_beside_its_source(self, project: Project) -> None:
-        project.compiled.write_bytes(b"former")
+    def test_an_editable_build_places_only_the_compiled_files_beside_their_sources(self, project: Project) -> None:
+        compiled = project.beside_sources(COMPILED)
+        for former in compiled:
+            former.write_bytes(b"former")
 
         result = project.build({"MYLIST_COMPILE": "required"}, BUILD_EDITABLE)
 
         assert result.returncode == 0, result.stderr
-        assert project.sources() == [project.compiled.name, "_hot_loops.pyi", "_hot_loops.pyx"]
-        assert project.compiled.read_bytes() != b"former"
+        assert project.sources() == sorted(COMPILED + SOURCES)
+        assert all(path.read_bytes() != b"former" for path in compiled)
         assert project.wheel() == ("py3-none-any", [])
 
     def test_a_mistake_in_the_source_is_an_error(self, project: Project) -> None:
-        (project.folder / DOMAIN / "_hot_loops.pyx").write_text("def broken(:\n")
+        (project.folder / PACKAGE / "http" / "_plain_head.pyx").write_text("def broken(:\n")
 
         result = project.build({})
 
         assert result.returncode != 0
-        assert "_hot_loops.pyx:1:" in result.stderr
+        assert "_plain_head.pyx:1:" in result.stderr

@@ -29,7 +29,8 @@ from sanic.models.protocol_types import TransportProtocol
 from sanic.router import Router
 from sanic.server import HttpProtocol
 
-from mylist.http.head import FIELDS, PLAIN_HEAD, TOKEN
+from mylist.http.head import TOKEN
+from mylist.http.plain_head import parse_plain_head
 
 _CONTENT_LENGTH = re.compile(r"[0-9]+[ \t]*", re.ASCII)
 _CHUNK_SIZE = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
@@ -153,12 +154,11 @@ class StrictHttp(Http):
         """
         buffer, protocol = self.unparsed, self.protocol
         end = buffer.find(_HEAD_END)
-        head = PLAIN_HEAD.fullmatch(buffer, 0, end) if 0 <= end < self.HEADER_MAX_SIZE else None
+        head = parse_plain_head(buffer, end) if 0 <= end < self.HEADER_MAX_SIZE else None
         if head is None:
             await super().http1_request_header()  # type: ignore[no-untyped-call]
             return
-        target = head[2]
-        method, headers = head[1].decode(), FIELDS.findall(head[3].decode(errors="surrogateescape"))
+        method, target, headers = head
         self.url = target.decode()
         self.keep_alive = protocol.app.config.KEEP_ALIVE
         self.head_only = method.upper() == "HEAD"

@@ -1,5 +1,6 @@
 """Which heads follow the grammar, which of them are plain, and what a plain head says."""
 
+import importlib.util
 import random
 import re
 import sys
@@ -7,9 +8,15 @@ from collections import Counter
 
 import pytest
 
-from mylist.http.head import FIELDS, HEAD, PLAIN_HEAD
+from mylist.http import plain_head
+from mylist.http.head import HEAD, PlainHead
+from mylist.http.head import parse_plain_head as parse_by_pattern
 
 GET = b"GET / HTTP/1.1\r\nHost: x"
+COMPILED = "mylist.http._plain_head"
+PARSERS = [parse_by_pattern]
+if importlib.util.find_spec(COMPILED):
+    PARSERS.append(importlib.import_module(COMPILED).parse_plain_head)
 BLANKS = [chr(code) for code in range(0x80, sys.maxunicode + 1) if chr(code).isspace()]
 """Characters that Python strips as blanks, and HTTP does not."""
 
@@ -18,10 +25,12 @@ def is_valid(head: bytes) -> bool:
     return HEAD.fullmatch(head) is not None
 
 
-def parse_plain(head: bytes) -> tuple[str, bytes, list[tuple[str, str]]] | None:
-    """Return the method, the target and the headers of a plain head, read as the service reads it; else None."""
-    match = PLAIN_HEAD.fullmatch(head)
-    return match and (match[1].decode(), match[2], FIELDS.findall(match[3].decode(errors="surrogateescape")))
+def parse_plain(head: bytes) -> PlainHead | None:
+    """Return what every form of the parser returns, for the head alone and with bytes after it."""
+    alone, followed = bytearray(head), bytearray(head + b"\r\n\r\nGET /next HTTP/1.1\r\n\r\n")
+    parsed = [each(buffer, len(head)) for each in PARSERS for buffer in (alone, followed)]
+    assert all(each == parsed[0] for each in parsed), head
+    return parsed[0]
 
 
 def headers_of(head: bytes) -> list[tuple[str, str]]:
@@ -95,7 +104,11 @@ def test_a_head_with_a_body_of_known_length_is_plain(name: bytes, value: bytes) 
 
 @pytest.mark.parametrize(
     "name",
-    [b"Content-Lengths", b"X-Content-Length", b"TE", b"Trailer", b"Expected", b"Upgrade-Insecure-Requests", b"C"],
+    [
+        *(b"Content-Lengths", b"X-Content-Length", b"Eontent-Length", b"Content-Lengtl", b"Content_Length"),
+        *(b"TE", b"Trailer", b"Cransfer-Encoding", b"Expected", b"Txpect", b"Exp\x45Ct_", b"C", b"Connectio~"),
+        *(b"Upgrade-Insecure-Requests", b"Tpgrade"),
+    ],
 )
 def test_a_head_with_a_name_that_only_resembles_a_special_one_is_plain(name: bytes) -> None:
     assert headers_of(b"%b\r\n%b: 1" % (GET, name))[1:] == [(name.decode(), "1")]
@@ -287,3 +300,34 @@ def test_a_valid_head_is_not_plain_only_if_it_is_old_or_has_a_special_header() -
             version, split = split_line_by_line(head)
             is_odd = version == "HTTP/1.0" or any(is_special(name, value) for name, value in split)
             assert (parse_plain(head) is None) == is_odd, head
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /a?b=%20 HTTP/1.1\r\nHost: x\r\nuser-id:\t u\r\nX: \xc2\xa0\xe2\x80\xa8",
+        b"OPTIONS * HTTP/1.1\r\nConnection: Keep-Alive\r\ncontent-length: 012",
+        b"GET hTTps://x:1/y HTTP/1.1\r\nA:\xe1\x9a\x80\r\nB: \xe3\x80\x80\r\nC: \xe2\x81\x9f",
+        b"PUT http://x/ HTTP/1.1\r\nUpgrade: a\r\nExpect: b\r\nTE: c\r\nContent-Length: 12345678901234567",
+    ],
+)
+def test_every_form_of_the_parser_reads_each_byte_alike(head: bytes) -> None:
+    seen: Counter[bool] = Counter()
+    for place in range(len(head)):
+        beginning = parse_plain(head[:place])
+        assert all(parse(bytearray(head), place) == beginning for parse in PARSERS)
+        for byte in range(256):
+            seen[parse_plain(head[:place] + bytes((byte,)) + head[place + 1 :]) is None] += 1
+            parse_plain(head[:place] + bytes((byte,)) + head[place:])
+    assert seen[True]
+
+
+@pytest.mark.parametrize("end", [-1, -(2**31), 24, 2**31])
+def test_the_end_of_a_head_must_be_in_the_buffer(end: int) -> None:
+    for parse in PARSERS:
+        with pytest.raises(ValueError, match="the end of the head is not in the buffer"):
+            parse(bytearray(GET), end)
+
+
+def test_the_service_uses_the_compiled_form_where_there_is_one() -> None:
+    assert plain_head.parse_plain_head is PARSERS[-1]

@@ -1,0 +1,3 @@
+from mylist.http.head import PlainHead
+
+def parse_plain_head(buffer: bytearray, end: int) -> PlainHead | None: ...
