@@ -26,7 +26,7 @@ def is_valid(head: bytes) -> bool:
 
 
 def parse_plain(head: bytes) -> PlainHead | None:
-    """Return what every form of the parser returns, for the head alone and with bytes after it."""
+    """Return what every form of the parser returns, for the head alone and for a head that more bytes follow."""
     alone, followed = bytearray(head), bytearray(head + b"\r\n\r\nGET /next HTTP/1.1\r\n\r\n")
     parsed = [each(buffer, len(head)) for each in PARSERS for buffer in (alone, followed)]
     assert all(each == parsed[0] for each in parsed), head
