@@ -1,6 +1,6 @@
 """Servers that these tests may kill and freeze, and services on them."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
@@ -18,6 +18,8 @@ from tests.conftest import PATIENT
 
 PATIENCE = 60.0
 """Seconds to wait for something that takes a moment on an idle machine."""
+LOG_LINES = 40
+"""Lines of a service's log that a failed test shows."""
 TITLES = [f"{number:024x}" for number in range(1, 31)]
 
 
@@ -97,6 +99,18 @@ def fill_catalogue(mongodb: MongoServer) -> None:
         client["faults"]["movies"].insert_many(
             [{"_id": ObjectId(title), "title": f"Movie {number}"} for number, title in enumerate(TITLES)]
         )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Report a failure together with the end of the log of each service."""
+    report = yield
+    system = item.funcargs.get("system") if isinstance(item, pytest.Function) else None
+    if report.failed and isinstance(system, System):
+        for service in system.services:
+            lines = service.log.read_text(errors="replace").splitlines()
+            report.sections.append((f"end of {service.log.name}", "\n".join(lines[-LOG_LINES:])))
+    return report
 
 
 @pytest.fixture(scope="module")
