@@ -56,7 +56,7 @@ test-extended: $(DEVELOPMENT) ## Run the tests that `make test` leaves out, beca
 test-mongodb: $(TEST) ## Check how a MongoDB of any topology behaves: make test-mongodb TEST_MONGODB_URI=mongodb://...
 	@exec $(PY) -m pytest --tier mongodb tests/mongodb $(ARGS)
 
-test-all: ## Run every test; print the branch coverage of `make test`
+test-all: ## Run every test; print the line coverage of `make test`
 	@$(MAKE) COVERAGE=yes forget-coverage test report-coverage
 	@exec $(MAKE) test-extended
 
