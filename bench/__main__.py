@@ -20,12 +20,14 @@ from typing import TypeVar
 
 import msgspec
 
+from bench import processor_shares
 from bench.client import UnexpectedAnswerError
 from bench.environment import Environment, Stores, stores
-from bench.flamegraph import ProfileError, record
+from bench.flamegraph import record
 from bench.groups import GROUPS, ORIGINAL, PROFILE, Group
 from bench.original import OriginalError
 from bench.original import command as original_command
+from bench.py_spy import ProfileError
 from bench.report import PROFILE_PICTURE, PublishError, as_plain_text, publish
 from bench.results import Run, sum_up
 from bench.samples import Sample
@@ -93,7 +95,7 @@ def _run(names: set[str], rounds: int | None, original: Sequence[str] | None) ->
     # A run of some groups leaves the figures of a complete one alone.
     output = _OUTPUT if names >= _REQUIRED else _PARTIAL_OUTPUT
     output.parent.mkdir(exist_ok=True)
-    measured = {}
+    measured, shares = {}, {}
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mylist-bench-") as folder, stores(Path(folder)) as opened:
         for group in GROUPS:
@@ -103,8 +105,10 @@ def _run(names: set[str], rounds: int | None, original: Sequence[str] | None) ->
                 )
         if PROFILE in names:
             with ExitStack() as stack:
-                record(Environment(opened, stack), output.with_name(PROFILE_PICTURE))
-    run = sum_up(measured)
+                environment = Environment(opened, stack)
+                record(environment, output.with_name(PROFILE_PICTURE))
+                shares = processor_shares.measure(environment, Path(folder))
+    run = sum_up(measured, shares)
     output.write_bytes(msgspec.json.encode(run))
     print(as_plain_text(run))
     print(f"\nmeasured in {(time.monotonic() - began) / 60:.1f} minutes")

@@ -164,8 +164,8 @@ class Environment:
             with self._started_other(server) as running:
                 yield running
 
-    @contextmanager
-    def _started_service(self, server: Server) -> Iterator[Service]:
+    def settings_of(self, server: Server) -> dict[str, str]:
+        """Return the settings of a service."""
         settings = {
             "REDIS_URL": self.redis(server.redis),
             "MONGODB_URI": self._database(server.redis),
@@ -176,7 +176,11 @@ class Environment:
         if server.sampled:
             settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = self.url(BASELINE)
             settings["OTEL_TRACES_SAMPLER_ARG"] = str(server.sampled)
-        service = Service(self._stores.folder, settings | dict(server.settings))
+        return settings | dict(server.settings)
+
+    @contextmanager
+    def _started_service(self, server: Server) -> Iterator[Service]:
+        service = Service(self._stores.folder, self.settings_of(server))
         try:
             service.wait_until_ready()
             yield service

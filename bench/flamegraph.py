@@ -1,26 +1,19 @@
 """A flame graph of the service under load, recorded by py-spy from outside."""
 
-import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from bench import wrk
+from bench import py_spy, wrk
 from bench.environment import Environment
 from bench.groups import ITEMS
 from bench.throughput import load as load_of
 
 _DURATION_S = 10
 _WARM_UP_S = 2
-_SAMPLING_RATE_HZ = 200
 _SVG = "http://www.w3.org/2000/svg"
 _INFERNO = "{http://github.com/jonhoo/inferno}"
 # Parts of the picture that need a script.
 _CONTROLS = {"details", "search", "unzoom", "matched"}
-
-
-class ProfileError(Exception):
-    """The service cannot be profiled; the message is one line."""
 
 
 def record(environment: Environment, picture: Path) -> None:
@@ -33,33 +26,12 @@ def record(environment: Environment, picture: Path) -> None:
     service = environment.service(ITEMS.server)
     load = wrk.start(load_of(environment, ITEMS), seconds=_DURATION_S + 2 * _WARM_UP_S)
     try:
-        _spy(service.process.pid, picture)
+        of = ["--pid", str(service.process.pid)]
+        py_spy.finish(py_spy.start(picture, "--duration", str(_DURATION_S), of=of))
     finally:
         load.terminate()
         load.communicate()
     picture.write_text(tidied(picture.read_text(), f"items, 20: {ITEMS.connections} connections, {_DURATION_S} s"))
-
-
-def _spy(pid: int, picture: Path) -> None:
-    spy = Path(sys.executable).with_name("py-spy")
-    # A waiting thread does not hold the interpreter's lock.
-    shape = [
-        "--gil",
-        "--function",
-        "--rate",
-        str(_SAMPLING_RATE_HZ),
-        "--duration",
-        str(_DURATION_S),
-        "--output",
-        str(picture),
-    ]
-    done = subprocess.run([spy, "record", "--pid", str(pid), *shape], capture_output=True, text=True, check=False)
-    if done.returncode:
-        words = done.stderr.strip().splitlines()
-        raise ProfileError(
-            f"py-spy cannot record: {words[-1] if words else 'it says nothing'}; "
-            "it needs the right to trace processes (root, or CAP_SYS_PTRACE in a container)"
-        )
 
 
 def tidied(graph: str, title: str) -> str:

@@ -16,6 +16,12 @@ END = "<!-- end of figures -->"
 FIGURES = "figures.json"
 """The file with the published figures, beside the pictures."""
 PROFILE_PICTURE = "profile.svg"
+_ABOUT_SHARES = (
+    "The share of the service's own processor time, by the package of the innermost function of each sample. The first "
+    "two columns are reads over 16 connections. For the third, each list is removed from Redis before it is read. The "
+    "last one is `mylist serve`, from its first instruction until it is ready. py-spy samples the functions of Python; "
+    "C code counts for the function that calls it."
+)
 _MIN_ROUNDS = 10
 """The least number of rounds to publish."""
 
@@ -53,7 +59,7 @@ def publish(run: Run, document: Path, pictures: Path, profile: Path) -> None:
     """
     if run.missing:
         raise PublishError(f"only a complete run is published; this one lacks {', '.join(run.missing)}")
-    if not profile.exists():
+    if not (profile.exists() and run.shares):
         raise PublishError("only a complete run is published; this one lacks profile")
     if (rounds := min(result.rounds for result in run.groups)) < _MIN_ROUNDS:
         raise PublishError(f"{rounds} rounds are too few; at least {_MIN_ROUNDS} are published")
@@ -82,6 +88,8 @@ def as_plain_text(run: Run) -> str:
         lines += ["", f"{group.heading} ({result.rounds} rounds)"]
         for table, rows in zip(group.tables, result.tables, strict=True):
             lines += _aligned(_cells(table, rows))
+    if run.shares:
+        lines += ["", "Which packages take the time", *_aligned(_shares(run))]
     lines += [""] + [
         f"{_OUTCOMES[each.outcome][0]}  {each.says}: {_measured(each)}, {each.bound}{_goal(each, '; the goal is ')}"
         for each in run.verdicts
@@ -113,6 +121,13 @@ def _figures(run: Run) -> Iterator[str]:
         if group.name in drawn:
             yield ""
             yield f"![{group.heading}](performance/{group.name}.svg)"
+    if run.shares:
+        yield ""
+        yield "### Which packages take the time"
+        yield ""
+        yield _ABOUT_SHARES
+        yield ""
+        yield from _markdown(_shares(run))
 
 
 def _measured(verdict: Verdict, *, emphasis: str = "") -> str:
@@ -148,6 +163,15 @@ def _cells(table: Table, rows: list[Row]) -> list[tuple[str, ...]]:
         if has_ratio and each == table.compared:
             heads.append(table.reference)
     return [tuple(heads), *cells]
+
+
+def _shares(run: Run) -> list[tuple[str, ...]]:
+    packages = sorted(
+        {package for shares in run.shares.values() for package in shares},
+        key=lambda package: -max(shares.get(package, 0) for shares in run.shares.values()),
+    )
+    rows = [(package, *(f"{shares.get(package, 0):.0%}" for shares in run.shares.values())) for package in packages]
+    return [("package", *run.shares), *rows]
 
 
 def _ratio(ratio: Spread | None) -> str:

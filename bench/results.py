@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from bench.groups import GROUPS, ORIGINAL, Group, Table
+from bench.processor_shares import Shares
 from bench.samples import QUANTITIES, Sample, Spread, quantity
 from bench.thresholds import THRESHOLDS, Samples, Verdict, judge, undisturbed
 from mylist.domain.hot_loops import IS_COMPILED
@@ -54,12 +55,14 @@ class Run(msgspec.Struct, frozen=True):
         machine: its description in plain words.
         groups: their results.
         verdicts: on the thresholds of these groups.
+        shares: of the processor time that each package takes, from 0 to 1, by the kind of work; empty if not measured.
     """
 
     day: str
     machine: str
     groups: list[GroupResult]
     verdicts: list[Verdict]
+    shares: dict[str, Shares] = {}
 
     @property
     def missing(self) -> list[str]:
@@ -73,8 +76,8 @@ class Run(msgspec.Struct, frozen=True):
         return all(verdict.kept and verdict.has_room for verdict in self.verdicts)
 
 
-def sum_up(measured: Mapping[str, Samples]) -> Run:
-    """Sum up the samples of groups, by name."""
+def sum_up(measured: Mapping[str, Samples], shares: dict[str, Shares]) -> Run:
+    """Sum up the samples of groups, by name, and the shares of the packages."""
     return Run(
         day=datetime.now(UTC).date().isoformat(),
         machine=_machine(),
@@ -83,6 +86,7 @@ def sum_up(measured: Mapping[str, Samples]) -> Run:
             *(judge(threshold, measured[threshold.group]) for threshold in THRESHOLDS if threshold.group in measured),
             *undisturbed(measured),
         ],
+        shares=shares,
     )
 
 

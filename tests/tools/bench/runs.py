@@ -13,7 +13,8 @@ ROUNDS = 10
 
 def complete(*, without: str = "", rounds: int = ROUNDS) -> Run:
     """Return a run of all groups except one; each row has other figures."""
-    return sum_up({group.name: _samples(group, rounds) for group in GROUPS if group.name != without})
+    measured = {group.name: _samples(group, rounds) for group in GROUPS if group.name != without}
+    return sum_up(measured, {"reads": {"Sanic": 0.75, "PyMongo": 0.25}, "loads": {"PyMongo": 1.0}})
 
 
 def _samples(group: Group, rounds: int) -> dict[str, list[Sample]]:

@@ -9,18 +9,19 @@ from subprocess import Popen
 import pytest
 from redis import Redis
 
-from bench import wrk
+from bench import processor_shares, wrk
 from bench.client import Client, UnexpectedAnswerError, request
 from bench.driver_comparison import DriverComparison
 from bench.environment import BASELINE, TITLES, Environment, Stores
 from bench.first_read import CACHED_PAGE, LOADED_PAGE, FirstRead
-from bench.flamegraph import ProfileError, record
+from bench.flamegraph import record
 from bench.groups import CAPACITY, ITEMS, ITEMS_AT_HALF, LIVEZ_AT_HALF, RENDERING, UNTRACED, USUAL
 from bench.import_latency import LONG_IMPORT, SHORT_IMPORT, ImportLatency
 from bench.loop_blocking import LoopBlocking
 from bench.memory import OF_A_LIST, Memory
 from bench.neighbours import ALONE, BESIDE_IMPORTS, BESIDE_SELECTIONS, Neighbours
 from bench.open_loop import OpenLoop
+from bench.py_spy import ProfileError
 from bench.redis_fill import CachedLists, fill, key_of
 from bench.samples import quantity
 from bench.service_start import AT_ITS_START, EMPTY_SERVER, ServiceStart
@@ -218,3 +219,20 @@ def test_the_profile_error_names_the_right_that_py_spy_needs(
     monkeypatch.setattr(environment.service(USUAL).process, "pid", 2**22 - 1)  # the id of no process
     with pytest.raises(ProfileError, match="the right to trace processes"):
         record(environment, tmp_path / "profile.svg")
+
+
+@pytest.mark.usefixtures("generator")
+def test_the_packages_of_each_kind_of_work_are_sampled(
+    environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processor_shares, "_DURATION_S", 2)
+
+    shares = processor_shares.measure(environment, tmp_path)
+
+    first = {kind: max(of, key=of.__getitem__) for kind, of in shares.items()}
+    for of in shares.values():
+        assert sum(of.values()) == pytest.approx(1)
+    assert first["a list that Redis does not have"] == "PyMongo"
+    assert "PyMongo" not in shares["items, 20"] or shares["items, 20"]["PyMongo"] < 0.2
+    assert shares["items, 20"]["this service"] > 0.2
+    assert shares["the start of a process"][processor_shares.STANDARD_LIBRARY] > 0.1

@@ -112,14 +112,23 @@ def test_publishing_writes_document_figures_and_pictures(tmp_path: Path) -> None
     assert document.read_text() == with_figures(START + END, complete())
 
 
+def test_the_packages_are_shown_with_the_one_first_that_takes_most_of_any_work() -> None:
+    published = with_figures(START + END, complete())
+
+    table = ["| package | reads | loads |", "| --- | ---: | ---: |", "| PyMongo | 25% | 100% |", "| Sanic | 75% | 0% |"]
+    assert "\n".join(table) in published
+    assert "PyMongo    25%   100%" in as_plain_text(complete())
+
+
 @pytest.mark.parametrize(
     ("run", "has_profile", "says"),
     [
+        (msgspec.structs.replace(complete(), shares={}), True, "lacks profile"),
         (complete(without="drivers"), True, "lacks drivers"),
         (complete(), False, "lacks profile"),
         (complete(rounds=2), True, "2 rounds are too few"),
     ],
-    ids=["a group is missing", "the profile is missing", "too few rounds"],
+    ids=["the packages are missing", "a group is missing", "the profile is missing", "too few rounds"],
 )
 def test_an_incomplete_run_is_not_published(tmp_path: Path, run: Run, has_profile: bool, says: str) -> None:
     document, profile = tmp_path / "performance.md", tmp_path / "profile.svg"
