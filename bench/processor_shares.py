@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import sysconfig
 from collections import Counter
 from collections.abc import Callable, Mapping
 from itertools import cycle
@@ -28,7 +29,7 @@ from mylist.seeding.synthetic_data import user_id
 Shares = dict[str, float]
 """Shares of the processor time, from 0 to 1, by the name of the package."""
 
-_RAW = ("--format", "raw")
+_RAW = ("--format", "raw", "--full-filenames")
 _DURATION_S = 10
 _MARGIN_S = 4
 """Seconds by which a load outlasts the recording."""
@@ -47,9 +48,11 @@ _NAMES = {
     "asyncio": EVENT_LOOP,
     "uvloop": EVENT_LOOP,
 }
-# `function (file)`, with the file as py-spy shortens it: from the folder of the outermost package on.
-_FRAME = re.compile(r"\((?:<frozen )?([^/.>:)]+)[^)]*\)$")
-_IMPORT_SYSTEM = "importlib"
+_FRAME = re.compile(r"\((?P<file>.*?)(?::\d+)?\)$")
+_INSTALLED = re.compile(r"/(?:site|dist)-packages/([^/.]+)")
+_OWN = re.compile(r"/(mylist)/")
+_STANDARD = re.compile(rf"{re.escape(sysconfig.get_path('stdlib'))}/(\w+)")
+_IMPORT_SYSTEM = "<frozen importlib"
 
 
 def measure(environment: Environment, folder: Path) -> dict[str, Shares]:
@@ -80,7 +83,7 @@ def shares_of(stacks: str) -> Shares:
     imports.
 
     Args:
-        stacks: as `py-spy record --format raw` prints them: frames with `;` between them, a blank and a count.
+        stacks: of `py-spy record --format raw --full-filenames`: frames with `;` between them, a blank and a count.
     """
     counts: Counter[str] = Counter()
     for line in stacks.splitlines():
@@ -93,12 +96,14 @@ def shares_of(stacks: str) -> Shares:
 def _package_of(stack: list[str]) -> str:
     for frame in reversed(stack):
         found = _FRAME.search(frame)
-        module = found[1] if found else ""
-        if module == _IMPORT_SYSTEM:
+        file = found["file"] if found else ""
+        if file.startswith(_IMPORT_SYSTEM):
             continue
-        if name := _NAMES.get(module):
-            return name
-        return STANDARD_LIBRARY if module in sys.stdlib_module_names else OTHER
+        if package := _INSTALLED.search(file) or _OWN.search(file):
+            return _NAMES.get(package[1], OTHER)
+        if package := _STANDARD.match(file):
+            return _NAMES.get(package[1], STANDARD_LIBRARY)
+        break
     return OTHER
 
 
