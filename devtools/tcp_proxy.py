@@ -132,6 +132,8 @@ class _End(asyncio.Protocol):
         self.link = link
         self.transport: asyncio.Transport | None = None
         self.other: _End | None = None
+        self._early: list[bytes] = []
+        """What arrived in spite of a pause: Python 3.11.2 reads once from a transport that `connection_made` pauses."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -149,10 +151,29 @@ class _End(asyncio.Protocol):
         """Read or stop reading, depending on the link and the other end."""
         if self.transport is None:
             return
-        if self.link.is_stalled or self.other is None:
+        if self._has_to_wait:
             self.transport.pause_reading()
+            return
+        early, self._early = self._early, []
+        for data in early:
+            self.pass_on(data)
+        self.transport.resume_reading()
+
+    @property
+    def _has_to_wait(self) -> bool:
+        return self.link.is_stalled or self.other is None
+
+    def data_received(self, data: bytes) -> None:
+        if self._has_to_wait:
+            self._early.append(data)
+            self.settle()
         else:
-            self.transport.resume_reading()
+            self.pass_on(data)
+
+    def pass_on(self, data: bytes) -> None:
+        """Hand bytes to the other end."""
+        assert self.other is not None
+        self.other.write(data)
 
     def write(self, data: bytes) -> None:
         """Pass on the bytes that the other end received."""
@@ -179,10 +200,6 @@ class _ClientEnd(_End):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._opening = asyncio.get_running_loop().create_task(self._open())
-
-    def data_received(self, data: bytes) -> None:
-        assert self.other is not None
-        self.other.write(data)
 
     def connection_lost(self, reason: Exception | None) -> None:
         super().connection_lost(reason)
@@ -214,11 +231,11 @@ class _ServerEnd(_End):
         self._held: deque[bytes | None] = deque()
         """Bytes that are due later; None for the end of the connection."""
 
-    def data_received(self, data: bytes) -> None:
+    def pass_on(self, data: bytes) -> None:
         if self.link.seconds or self._held:
             self._hold(data)
         else:
-            self.other.write(data)
+            super().pass_on(data)
 
     def connection_lost(self, reason: Exception | None) -> None:
         super().connection_lost(reason)
