@@ -8,6 +8,7 @@ exit status: 0 every limit is kept with room, 1 one is not, or the run failed; g
 
 import argparse
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -34,6 +35,8 @@ from bench.samples import Sample
 from bench.wrk import WrkError
 
 _Measured = TypeVar("_Measured")
+_FAILURES = (WrkError, UnexpectedAnswerError, subprocess.SubprocessError)
+"""The errors of a measurement."""
 _OUTPUT = Path("build/bench.json")
 _PARTIAL_OUTPUT = Path("build/bench-partial.json")
 _DOCUMENT = Path("docs/performance.md")
@@ -54,7 +57,7 @@ def main() -> int:
             return 0
         original = original_command(arguments.original) if arguments.original else None
         run = _run(_chosen(parser, arguments), arguments.rounds, original)
-    except (WrkError, ProfileError, PublishError, UnexpectedAnswerError, OriginalError) as error:
+    except (*_FAILURES, ProfileError, PublishError, OriginalError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     return 0 if run.kept else 1
@@ -119,7 +122,7 @@ def measure_again_once(name: str, measure: Callable[[], _Measured]) -> _Measured
     """Measure a group; if that fails, once more. A busy machine must not cost the other groups."""
     try:
         return measure()
-    except (AssertionError, WrkError, UnexpectedAnswerError) as error:
+    except (AssertionError, *_FAILURES) as error:
         print(f"bench: {name} failed, and is measured again: {error}", file=sys.stderr)
         return measure()
 
