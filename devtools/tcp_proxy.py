@@ -133,7 +133,7 @@ class _End(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.other: _End | None = None
         self._early: list[bytes] = []
-        """What arrived in spite of a pause: Python 3.11.2 reads once from a transport that `connection_made` pauses."""
+        """The bytes of a paused connection. Python 3.11.2 reads once from a transport that `connection_made` pauses."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
