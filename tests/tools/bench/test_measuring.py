@@ -229,10 +229,9 @@ def test_the_packages_of_each_kind_of_work_are_sampled(
 
     shares = processor_shares.measure(environment, tmp_path)
 
-    first = {kind: max(of, key=of.__getitem__) for kind, of in shares.items()}
     for of in shares.values():
         assert sum(of.values()) == pytest.approx(1)
-    assert first["a list that Redis does not have"] == "PyMongo"
-    assert "PyMongo" not in shares["items, 20"] or shares["items, 20"]["PyMongo"] < 0.2
     assert shares["items, 20"]["this service"] > 0.2
+    # A read from the cache asks no MongoDB.
+    assert shares["a list that Redis does not have"]["PyMongo"] > max(0.1, 2 * shares["items, 20"].get("PyMongo", 0))
     assert shares["the start of a process"][processor_shares.STANDARD_LIBRARY] > 0.1
